@@ -1,0 +1,118 @@
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+#include "bpg/encoder.hpp"
+#include "bpg/error.hpp"
+#include "errors.hpp"
+#include "jobs.hpp"
+#include "options.hpp"
+
+namespace py = pybind11;
+
+namespace npp {
+namespace {
+
+struct AnimationFrame {
+  bpg::ConstImageView image;
+  bpg::PictureQp qp;
+  std::uint16_t ticks = 1;
+};
+
+// One item: the frames of an animation depend on each other.
+class AnimationJob final : public Job {
+ public:
+  AnimationJob(std::vector<AnimationFrame> frames, bpg::EncodeOptions options, bpg::AnimationControl control,
+               std::vector<bpg::Extension> extensions)
+      : Job({1.0}, 1),
+        frames_(std::move(frames)),
+        options_(std::move(options)),
+        control_(control),
+        extensions_(std::move(extensions)) {}
+
+  std::vector<std::uint8_t> file;
+  bpg::RangeReport range;
+  std::size_t bad_frame = 0;
+  Failure failure;
+
+ protected:
+  void run(std::size_t /*item*/) noexcept override {
+    try {
+      const bpg::ConstImageView& first = frames_.front().image;
+      bpg::AnimationEncoder encoder(first.width, first.height, first.channels == 4, options_);
+      for (std::size_t i = 0; i < frames_.size(); ++i) {
+        const bpg::Encoded encoded = encoder.add(frames_[i].image, frames_[i].qp, frames_[i].ticks);
+        if (encoded.range.outside || encoded.range.nan) {
+          range = encoded.range;
+          bad_frame = i;
+          return;
+        }
+      }
+      file = encoder.finish(control_, extensions_);
+    } catch (...) {
+      failure = Failure::current();
+    }
+  }
+
+ private:
+  std::vector<AnimationFrame> frames_;
+  bpg::EncodeOptions options_;
+  bpg::AnimationControl control_;
+  std::vector<bpg::Extension> extensions_;
+};
+
+class AnimationHandle : public JobHandle {
+ public:
+  AnimationHandle(std::shared_ptr<AnimationJob> job, py::object kept_alive)
+      : JobHandle(job, std::move(kept_alive), 1), job_(std::move(job)) {}
+
+  // (file or None, exception or None, outside, nan, index of the frame that is outside)
+  py::tuple result() {
+    wait();
+    py::object file = py::none();
+    py::object failure = py::none();
+    if (job_->failure) {
+      failure = job_->failure.to_python();
+    } else {
+      file = py::bytes(reinterpret_cast<const char*>(job_->file.data()), job_->file.size());
+    }
+    return py::make_tuple(file, failure, job_->range.outside, job_->range.nan, job_->bad_frame);
+  }
+
+ private:
+  std::shared_ptr<AnimationJob> job_;
+};
+
+std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const std::vector<int>& qp,
+                                                 const std::vector<int>& alpha_qp,
+                                                 const std::vector<std::uint16_t>& ticks,
+                                                 const bpg::EncodeOptions& options, std::uint32_t loop_count,
+                                                 std::pair<std::uint32_t, std::uint32_t> period,
+                                                 const py::sequence& extensions) {
+  const std::size_t count = images.size();
+  if (count == 0 || qp.size() != count || alpha_qp.size() != count || ticks.size() != count) {
+    throw bpg::EncodeError("start_animation: the lists are empty or differ in length");
+  }
+  std::vector<AnimationFrame> frames(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    frames[i] = {image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, ticks[i]};
+  }
+  auto job = std::make_shared<AnimationJob>(std::move(frames), options,
+                                            bpg::AnimationControl{loop_count, period.first, period.second},
+                                            to_extensions(extensions));
+  return std::make_unique<AnimationHandle>(std::move(job), images);
+}
+
+}  // namespace
+
+void bind_animation(py::module_& module) {
+  py::class_<AnimationHandle>(module, "AnimationHandle").def("result", &AnimationHandle::result);
+  module.def("start_animation", &start_animation, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
+             py::arg("ticks"), py::arg("options"), py::arg("loop_count"), py::arg("period"), py::arg("extensions"));
+}
+
+}  // namespace npp

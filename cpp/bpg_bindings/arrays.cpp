@@ -1,0 +1,109 @@
+#include "arrays.hpp"
+
+#include <limits>
+#include <string>
+
+#include "bpg/error.hpp"
+
+namespace py = pybind11;
+
+namespace npp {
+namespace {
+
+int checked_side(py::ssize_t side, const char* name) {
+  // Sides are rounded up to a coding block of at most 64 later on.
+  if (side < 1 || side > std::numeric_limits<int>::max() - 64) {
+    throw bpg::EncodeError(std::string("image: ") + name + " must be at least 1, not " + std::to_string(side));
+  }
+  return static_cast<int>(side);
+}
+
+template <class View>
+View fill_view(const py::array& array) {
+  if (array.ndim() != 3) {
+    throw bpg::EncodeError("image: three dimensions (C, H, W) are needed, not " + std::to_string(array.ndim()));
+  }
+  const py::ssize_t channels = array.shape(0);
+  if (channels != 1 && channels != 3 && channels != 4) {
+    throw bpg::EncodeError("image: 1, 3 or 4 channels are needed, not " + std::to_string(channels));
+  }
+  View view;
+  view.type = sample_type(array.dtype());
+  view.channels = static_cast<int>(channels);
+  view.height = checked_side(array.shape(1), "height");
+  view.width = checked_side(array.shape(2), "width");
+  view.stride_c = array.strides(0);
+  view.stride_y = array.strides(1);
+  view.stride_x = array.strides(2);
+  return view;
+}
+
+}  // namespace
+
+bpg::ConstImageView image_view(const py::array& array) {
+  auto view = fill_view<bpg::ConstImageView>(array);
+  view.data = static_cast<const std::byte*>(array.data());
+  return view;
+}
+
+bpg::ImageView mutable_image_view(py::array& array) {
+  auto view = fill_view<bpg::ImageView>(array);
+  view.data = static_cast<std::byte*>(array.mutable_data());
+  return view;
+}
+
+py::dtype numpy_dtype(bpg::SampleType type) {
+  switch (type) {
+    case bpg::SampleType::u8:
+      return py::dtype("u1");
+    case bpg::SampleType::u16:
+      return py::dtype("=u2");
+    case bpg::SampleType::f16:
+      return py::dtype("=f2");
+    case bpg::SampleType::f32:
+      return py::dtype("=f4");
+    case bpg::SampleType::f64:
+      return py::dtype("=f8");
+  }
+  throw bpg::EncodeError("unknown sample type");
+}
+
+bpg::SampleType sample_type(const py::dtype& dtype) {
+  const char kind = dtype.kind();
+  const py::ssize_t size = dtype.itemsize();
+  const bool native = dtype.byteorder() == '=' || dtype.byteorder() == '|';
+  if (native && kind == 'u' && size == 1) {
+    return bpg::SampleType::u8;
+  }
+  if (native && kind == 'u' && size == 2) {
+    return bpg::SampleType::u16;
+  }
+  if (native && kind == 'f' && size == 2) {
+    return bpg::SampleType::f16;
+  }
+  if (native && kind == 'f' && size == 4) {
+    return bpg::SampleType::f32;
+  }
+  if (native && kind == 'f' && size == 8) {
+    return bpg::SampleType::f64;
+  }
+  throw bpg::EncodeError("image: dtype " + std::string(py::str(dtype)) +
+                         " is not one of uint8, uint16, float16, float32, float64");
+}
+
+std::size_t sample_size(bpg::SampleType type) {
+  switch (type) {
+    case bpg::SampleType::u8:
+      return 1;
+    case bpg::SampleType::u16:
+    case bpg::SampleType::f16:
+      return 2;
+    case bpg::SampleType::f32:
+      return 4;
+    case bpg::SampleType::f64:
+      return 8;
+  }
+  throw bpg::EncodeError("unknown sample type");
+}
+
+}  // namespace npp

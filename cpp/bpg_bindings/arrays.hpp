@@ -1,0 +1,21 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include "bpg/picture.hpp"
+
+namespace npp {
+
+/// A (C, H, W) array of any strides as an image. The array must outlive the view. Throws
+/// EncodeError for another rank, dtype or number of channels.
+bpg::ConstImageView image_view(const pybind11::array& array);
+/// The same for an array that is written to.
+bpg::ImageView mutable_image_view(pybind11::array& array);
+
+/// The numpy dtype of a sample type.
+pybind11::dtype numpy_dtype(bpg::SampleType type);
+/// From a dtype's kind and size. Throws EncodeError for what images cannot have.
+bpg::SampleType sample_type(const pybind11::dtype& dtype);
+std::size_t sample_size(bpg::SampleType type);
+
+}  // namespace npp

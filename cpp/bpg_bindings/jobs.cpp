@@ -1,0 +1,41 @@
+#include "jobs.hpp"
+
+#include <utility>
+
+namespace py = pybind11;
+
+namespace npp {
+
+JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int threads)
+    : job_(std::move(job)), kept_alive_(std::move(kept_alive)) {
+  Pool::instance().submit(job_, threads);
+}
+
+JobHandle::~JobHandle() { stop(); }
+
+void JobHandle::stop() noexcept {
+  job_->cancel();
+  const py::gil_scoped_release release;
+  job_->wait();
+}
+
+void JobHandle::wait() {
+  constexpr std::chrono::milliseconds kSignalInterval{50};
+  for (;;) {
+    bool done = false;
+    {
+      const py::gil_scoped_release release;
+      done = job_->wait_for(kSignalInterval);
+    }
+    if (done) {
+      return;
+    }
+    if (PyErr_CheckSignals() != 0) {
+      const py::error_already_set interrupt;
+      stop();
+      throw interrupt;
+    }
+  }
+}
+
+}  // namespace npp

@@ -1,0 +1,169 @@
+#include "pool.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <deque>
+#include <numeric>
+#include <thread>
+
+namespace npp {
+
+Job::Job(const std::vector<double>& costs, int max_threads) : order_(costs.size()), max_threads_(max_threads) {
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  std::stable_sort(order_.begin(), order_.end(),
+                   [&costs](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
+}
+
+bool Job::wait_for(std::chrono::milliseconds timeout) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return finished_.wait_for(lock, timeout, [this] { return next_ == order_.size() && running_ == 0; });
+}
+
+void Job::wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  finished_.wait(lock, [this] { return next_ == order_.size() && running_ == 0; });
+}
+
+void Job::cancel() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  next_ = order_.size();
+  finished_.notify_all();
+}
+
+bool Job::has_work() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return next_ < order_.size();
+}
+
+bool Job::take(std::size_t& item) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (next_ == order_.size() || running_ == max_threads_) {
+    return false;
+  }
+  item = order_[next_++];
+  ++running_;
+  return true;
+}
+
+void Job::finish_one() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  --running_;
+  if (next_ == order_.size() && running_ == 0) {
+    finished_.notify_all();
+  }
+}
+
+struct Pool::State {
+  std::mutex mutex;
+  std::condition_variable work;
+  std::deque<std::shared_ptr<Job>> jobs;
+  std::vector<std::thread> threads;
+  bool stopping = false;
+
+  // Takes an item of the first job that has one to give; jobs take turns.
+  std::shared_ptr<Job> take(std::size_t& item) {
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      std::shared_ptr<Job> job = std::move(jobs.front());
+      jobs.pop_front();
+      const bool taken = job->take(item);
+      if (job->has_work()) {
+        jobs.push_back(job);
+      }
+      if (taken) {
+        return job;
+      }
+    }
+    return nullptr;
+  }
+
+  void work_until_stopped() {
+    std::unique_lock<std::mutex> lock(mutex);
+    while (!stopping) {
+      std::size_t item = 0;
+      std::shared_ptr<Job> job = take(item);
+      if (!job) {
+        work.wait(lock);
+        continue;
+      }
+      lock.unlock();
+      job->run(item);
+      job->finish_one();
+      lock.lock();
+      work.notify_one();  // the job may have been held back by its own limit
+    }
+  }
+};
+
+Pool::Pool() : state_(std::make_shared<State>()) {}
+
+namespace {
+
+// Never destroyed: threads may outlive static destructors, and a forked child has to leave behind
+// threads that do not exist in it.
+Pool* g_pool = nullptr;
+std::mutex g_pool_mutex;
+
+void before_fork() { g_pool_mutex.lock(); }
+void after_fork_in_parent() { g_pool_mutex.unlock(); }
+void after_fork_in_child() {
+  g_pool = nullptr;
+  g_pool_mutex.unlock();
+}
+
+}  // namespace
+
+Pool& Pool::instance() {
+  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static_cast<void>(registered);
+  const std::lock_guard<std::mutex> lock(g_pool_mutex);
+  if (g_pool == nullptr) {
+    g_pool = new Pool;
+  }
+  return *g_pool;
+}
+
+std::shared_ptr<Pool::State> Pool::state() {
+  const std::lock_guard<std::mutex> lock(g_pool_mutex);
+  return state_;
+}
+
+void Pool::submit(const std::shared_ptr<Job>& job, int threads) {
+  for (;;) {
+    const std::shared_ptr<State> current = state();
+    const std::lock_guard<std::mutex> lock(current->mutex);
+    if (current->stopping) {
+      continue;  // shut_down has put a fresh state in its place
+    }
+    while (current->threads.size() < static_cast<std::size_t>(threads)) {
+      current->threads.emplace_back([current] { current->work_until_stopped(); });
+    }
+    current->jobs.push_back(job);
+    current->work.notify_all();
+    return;
+  }
+}
+
+void Pool::shut_down() {
+  const std::shared_ptr<State> old = state();
+  {
+    const std::lock_guard<std::mutex> lock(g_pool_mutex);
+    state_ = std::make_shared<State>();
+  }
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard<std::mutex> lock(old->mutex);
+    old->stopping = true;
+    for (const std::shared_ptr<Job>& job : old->jobs) {
+      job->cancel();
+    }
+    old->jobs.clear();
+    threads.swap(old->threads);
+    old->work.notify_all();
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+}  // namespace npp

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpg/container.hpp"
+#include "bpg/picture.hpp"
+
+namespace bpg {
+
+/// What a file says about itself; nothing is decoded to learn it.
+struct FileInfo {
+  FileHeader header;
+  /// How long each frame is shown, in frame periods. Its size is the number of frames: 1 for a still.
+  std::vector<std::uint32_t> ticks;
+};
+
+/// Reads header, extensions and frame count. Throws DecodeError.
+[[nodiscard]] FileInfo probe(ByteSpan file);
+
+struct DecodeLimits {
+  /// Largest number of pixels of one frame, and of all frames of an animation together.
+  std::uint64_t max_pixels = 0;
+};
+
+/// Decodes files, one after another. Not thread-safe; several decoders may work at once.
+class Decoder {
+ public:
+  Decoder();
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+  Decoder& operator=(Decoder&&) noexcept;
+
+  /// Called for every frame in order; the view lives until it returns.
+  using FrameCallback = std::function<void(const PictureView& picture, std::size_t index)>;
+
+  /// Decodes all frames of an animation, the first picture of a still. Throws DecodeError for a
+  /// damaged file or one above the limits, UnsupportedError for 11, 13 and 14 bits.
+  void decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Version of libavcodec.
+[[nodiscard]] std::string libavcodec_version();
+
+}  // namespace bpg

@@ -1,0 +1,120 @@
+#include "hevc_encoder.hpp"
+
+#include <mutex>
+#include <string>
+
+#include "bpg/error.hpp"
+#include "hevc_syntax.hpp"
+#include "x265_settings.hpp"
+
+namespace bpg {
+namespace {
+
+// Opening and closing touch tables that x265 shares between encoders without a lock of its own.
+std::mutex& open_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+ByteSpan without_start_code(const x265_nal& nal) {
+  std::size_t zeros = 0;
+  while (zeros < nal.sizeBytes && nal.payload[zeros] == 0) {
+    ++zeros;
+  }
+  const std::size_t begin = zeros + 1;
+  if (begin >= nal.sizeBytes) {
+    throw EncodeError("x265 wrote an empty NAL unit");
+  }
+  return {nal.payload + begin, nal.sizeBytes - begin};
+}
+
+}  // namespace
+
+const x265_api& x265_for(int bit_depth) {
+  const std::lock_guard<std::mutex> lock(open_mutex());
+  const x265_api* api = x265_api_get(bit_depth);
+  if (api == nullptr || api->bit_depth != bit_depth) {
+    throw UnsupportedError("bit_depth " + std::to_string(bit_depth) + ": this x265 was built without it");
+  }
+  return *api;
+}
+
+void HevcEncoder::EncoderDeleter::operator()(x265_encoder* e) const {
+  const std::lock_guard<std::mutex> lock(open_mutex());
+  api->encoder_close(e);
+}
+
+HevcEncoder::HevcEncoder(const HevcConfig& config)
+    : config_(config),
+      api_(&x265_for(config.bit_depth)),
+      param_(api_->param_alloc(), {api_}),
+      encoder_(nullptr, {api_}),
+      input_(api_->picture_alloc(), {api_}),
+      output_(api_->picture_alloc(), {api_}) {
+  if (!param_ || !input_ || !output_) {
+    throw EncodeError("x265 is out of memory");
+  }
+  apply_settings(*api_, config_, *param_);
+  {
+    const std::lock_guard<std::mutex> lock(open_mutex());
+    encoder_.reset(api_->encoder_open(param_.get()));
+  }
+  if (!encoder_) {
+    throw EncodeError("x265 refuses a picture of " + std::to_string(config.width) + "x" +
+                      std::to_string(config.height) + " with the options given");
+  }
+  api_->picture_init(param_.get(), input_.get());
+  api_->picture_init(param_.get(), output_.get());
+  read_header();
+}
+
+void HevcEncoder::read_header() {
+  x265_nal* nals = nullptr;
+  std::uint32_t count = 0;
+  if (api_->encoder_headers(encoder_.get(), &nals, &count) < 0) {
+    throw EncodeError("x265 wrote no headers");
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (static_cast<int>(nals[i].type) == kNalSps) {
+      header_ = header_from_sps(without_start_code(nals[i]), config_.chroma_format_idc, config_.width,
+                                config_.height, config_.bit_depth);
+      return;
+    }
+  }
+  throw EncodeError("x265 wrote no SPS");
+}
+
+HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int slice_qp) {
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    // x265's structure is not const-correct; it only reads the planes of an input picture.
+    input_->planes[i] = const_cast<std::byte*>(planes[i].data);
+    input_->stride[i] = static_cast<int>(planes[i].stride);
+  }
+  input_->bitDepth = config_.bit_depth;
+  input_->colorSpace = config_.chroma_format_idc;
+  input_->sliceType = config_.inter ? X265_TYPE_AUTO : X265_TYPE_IDR;
+  input_->forceqp = config_.lossless ? 0 : slice_qp + 1;  // x265 takes 0 for "not forced"
+
+  x265_nal* nals = nullptr;
+  std::uint32_t count = 0;
+  const int done = api_->encoder_encode(encoder_.get(), &nals, &count, input_.get(), output_.get());
+  if (done != 1) {
+    throw EncodeError("x265 failed to encode the picture");
+  }
+  HevcPicture picture;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const ByteSpan span{nals[i].payload, nals[i].sizeBytes};
+    const int type = static_cast<int>(nals[i].type);
+    if (type == kNalPps) {
+      picture.pps.push_back(span);
+    } else if (is_slice(type)) {
+      picture.slices.push_back(span);
+    }
+  }
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    picture.reconstruction[i] = {static_cast<const std::byte*>(output_->planes[i]), output_->stride[i]};
+  }
+  return picture;
+}
+
+}  // namespace bpg

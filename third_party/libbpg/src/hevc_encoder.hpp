@@ -1,0 +1,76 @@
+#pragma once
+
+#include <x265.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "bpg/container.hpp"
+#include "bpg/options.hpp"
+#include "bpg/picture.hpp"
+
+namespace bpg {
+
+/// What one x265 encoder is opened for.
+struct HevcConfig {
+  int width = 0;
+  int height = 0;
+  int chroma_format_idc = 1;
+  int bit_depth = 8;
+  bool lossless = false;
+  bool inter = false;  ///< P pictures after the first (animations)
+  int effort = 8;
+  Tune tune = Tune::ssim;
+  std::string x265;
+};
+
+/// One coded picture: parameter sets that BPG keeps (only before intra pictures) and slices. The
+/// spans live until the next call.
+struct HevcPicture {
+  std::vector<ByteSpan> pps;     ///< with start codes
+  std::vector<ByteSpan> slices;  ///< with start codes
+  std::array<ConstPlane, 3> reconstruction{};
+};
+
+/// RAII around one x265 encoder, which codes one picture a call on one thread.
+class HevcEncoder {
+ public:
+  explicit HevcEncoder(const HevcConfig& config);
+
+  [[nodiscard]] const HevcHeader& header() const { return header_; }
+  /// Planes must be readable up to the picture's size rounded up to this.
+  [[nodiscard]] int alignment() const { return header_.min_cb_size(); }
+
+  /// `planes` hold the colour planes that the chroma format has. `slice_qp` is HEVC's.
+  HevcPicture encode(const std::array<ConstPlane, 3>& planes, int slice_qp);
+
+ private:
+  struct ParamDeleter {
+    const x265_api* api;
+    void operator()(x265_param* p) const { api->param_free(p); }
+  };
+  struct EncoderDeleter {
+    const x265_api* api;
+    void operator()(x265_encoder* e) const;
+  };
+  struct PictureDeleter {
+    const x265_api* api;
+    void operator()(x265_picture* p) const { api->picture_free(p); }
+  };
+
+  void read_header();
+
+  HevcConfig config_;
+  const x265_api* api_;
+  std::unique_ptr<x265_param, ParamDeleter> param_;
+  std::unique_ptr<x265_encoder, EncoderDeleter> encoder_;
+  std::unique_ptr<x265_picture, PictureDeleter> input_;
+  std::unique_ptr<x265_picture, PictureDeleter> output_;
+  HevcHeader header_;
+};
+
+/// The x265 library for a bit depth. Throws UnsupportedError when it was built without.
+const x265_api& x265_for(int bit_depth);
+
+}  // namespace bpg

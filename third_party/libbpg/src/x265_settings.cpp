@@ -1,0 +1,139 @@
+#include "x265_settings.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "bpg/error.hpp"
+
+namespace bpg {
+namespace {
+
+// x265's own presets in order of cost.
+constexpr const char* kPresets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
+                                    "medium",    "slow",      "slower",   "veryslow", "placebo"};
+
+void set_option(const x265_api& api, x265_param& param, const std::string& name, const std::string& value) {
+  if (api.param_parse(&param, name.c_str(), value.c_str()) != 0) {
+    throw EncodeError("x265: option '" + name + "=" + value + "' is not known to x265 or its value is not allowed");
+  }
+}
+
+// "name=value:name=value", as x265's own command line takes parameters.
+void apply_list(const x265_api& api, x265_param& param, const std::string& list) {
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(':', begin), list.size());
+    const std::string item = list.substr(begin, end - begin);
+    const std::size_t equals = item.find('=');
+    set_option(api, param, item.substr(0, equals), equals == std::string::npos ? "1" : item.substr(equals + 1));
+    begin = end + 1;
+  }
+}
+
+void one_picture_one_thread(x265_param& p) {
+  p.numaPools = "none";
+  p.frameNumThreads = 1;
+  p.bEnableWavefront = 0;
+  p.bDistributeModeAnalysis = 0;
+  p.bDistributeMotionEstimation = 0;
+  p.lookaheadDepth = 0;
+  p.lookaheadSlices = 0;
+  p.lookaheadThreads = 0;
+  p.maxSlices = 1;
+  p.logLevel = X265_LOG_NONE;
+  p.bEnablePsnr = 0;
+  p.bEnableSsim = 0;
+}
+
+void constant_qp(x265_param& p) {
+  p.rc.rateControlMode = X265_RC_CQP;
+  p.rc.qp = 29;  // every picture brings its own
+  p.rc.aqMode = X265_AQ_NONE;
+  p.rc.cuTree = 0;
+  p.rc.bStatRead = 0;
+  p.rc.bStatWrite = 0;
+}
+
+void picture_types(x265_param& p, bool inter) {
+  p.bframes = 0;
+  p.bFrameAdaptive = 0;
+  p.bBPyramid = 0;
+  p.bOpenGOP = 0;
+  p.scenecutThreshold = 0;
+  p.maxNumReferences = 1;
+  p.bEnableWeightedPred = 0;
+  p.bEnableWeightedBiPred = 0;
+  p.keyframeMax = inter ? -1 : 1;
+  p.keyframeMin = inter ? 0 : 1;
+}
+
+// The fields of the SPS that BPG does not carry and every decoder assumes.
+void what_bpg_implies(x265_param& p) {
+  p.bEnableRectInter = 1;
+  p.bEnableAMP = 1;
+  p.bEnableTemporalMvp = 1;
+  p.tuQTMaxInterDepth = p.tuQTMaxIntraDepth;
+  p.scalingLists = nullptr;
+  p.log2MaxPocLsb = 8;
+  p.interlaceMode = 0;
+  p.bEnableTemporalSubLayers = 0;
+}
+
+void bare_stream(x265_param& p) {
+  p.bAnnexB = 1;
+  p.bRepeatHeaders = 1;
+  p.bEnableAccessUnitDelimiters = 0;
+  p.bEmitHRDSEI = 0;
+  p.bEmitInfoSEI = 0;
+  p.decodedPictureHashSEI = 0;
+  p.bEmitVUITimingInfo = 0;
+  p.bEmitVUIHRDInfo = 0;
+  p.bEmitIDRRecoverySEI = 0;
+  p.bAllowNonConformance = 1;  // stills may be larger than any video level
+}
+
+// x265 wants at least one CTU, and small pictures get smaller blocks rather than much padding.
+void fit_blocks(x265_param& p, int width, int height) {
+  const auto padded = [&p](int side) {
+    const int block = static_cast<int>(p.minCUSize);
+    return static_cast<std::uint32_t>((side + block - 1) / block * block);
+  };
+  if (std::min(padded(width), padded(height)) < 16) {
+    p.minCUSize = 16;
+  }
+  const std::uint32_t smallest = std::min(padded(width), padded(height));
+  while (p.maxCUSize > 16 && p.maxCUSize > smallest) {
+    p.maxCUSize /= 2;
+  }
+  p.minCUSize = std::min(p.minCUSize, p.maxCUSize);
+  p.maxTUSize = std::min(p.maxTUSize, p.maxCUSize);
+  std::uint32_t max_depth = 1;
+  while ((4U << max_depth) <= p.maxCUSize) {
+    ++max_depth;
+  }
+  p.tuQTMaxIntraDepth = std::min(p.tuQTMaxIntraDepth, max_depth);
+  p.sourceWidth = static_cast<int>(padded(width));
+  p.sourceHeight = static_cast<int>(padded(height));
+}
+
+}  // namespace
+
+void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& param) {
+  const char* preset = kPresets[config.effort];
+  if (api.param_default_preset(&param, preset, "ssim") != 0) {
+    throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
+  }
+  apply_list(api, param, config.x265);
+  one_picture_one_thread(param);
+  constant_qp(param);
+  picture_types(param, config.inter);
+  bare_stream(param);
+  param.internalBitDepth = config.bit_depth;
+  param.internalCsp = config.chroma_format_idc;
+  param.fpsNum = 25;
+  param.fpsDenom = 1;
+  param.bLossless = config.lossless ? 1 : 0;
+  fit_blocks(param, config.width, config.height);
+  what_bpg_implies(param);
+}
+
+}  // namespace bpg
