@@ -1,19 +1,28 @@
 #include "hevc_encoder.hpp"
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <mutex>
 #include <string>
 
 #include "bpg/error.hpp"
 #include "hevc_syntax.hpp"
+#include "slice_header.hpp"
 #include "x265_settings.hpp"
 
 namespace bpg {
 namespace {
 
 // Opening and closing touch tables that x265 shares between encoders without a lock of its own.
+std::mutex g_open_mutex;
+
+// A fork while another thread opens an encoder would leave the child with a lock held for ever.
 std::mutex& open_mutex() {
-  static std::mutex mutex;
-  return mutex;
+  static const int registered =
+      pthread_atfork([] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
+  static_cast<void>(registered);
+  return g_open_mutex;
 }
 
 ByteSpan without_start_code(const x265_nal& nal) {
@@ -84,6 +93,26 @@ void HevcEncoder::read_header() {
   throw EncodeError("x265 wrote no SPS");
 }
 
+// x265 lets slice_loop_filter_across_slices_enabled_flag depend on the number of pictures coded so
+// far. It means nothing in a picture of one slice; set, the bytes do not depend on the encoder's past.
+void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
+  const auto find = [nals, count](auto matches) {
+    return std::find_if(nals, nals + count, [&matches](const x265_nal& n) { return matches(static_cast<int>(n.type)); });
+  };
+  x265_nal* pps = find([](int type) { return type == kNalPps; });
+  x265_nal* slice = find([](int type) { return is_irap(type); });
+  if (pps == nals + count || slice == nals + count) {
+    throw EncodeError("x265 wrote no PPS or no intra slice");
+  }
+  const ByteSpan slice_bytes = without_start_code(*slice);
+  const auto position =
+      loop_filter_flag_position(without_start_code(*pps), slice_bytes, config_.chroma_format_idc, header_.sao);
+  if (position) {
+    const std::size_t offset = static_cast<std::size_t>(slice_bytes.data - slice->payload) + *position / 8;
+    slice->payload[offset] = static_cast<std::uint8_t>(slice->payload[offset] | 0x80U >> *position % 8);
+  }
+}
+
 HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int slice_qp) {
   for (std::size_t i = 0; i < planes.size(); ++i) {
     // x265's structure is not const-correct; it only reads the planes of an input picture.
@@ -110,6 +139,9 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
     } else if (is_slice(type)) {
       picture.slices.push_back(span);
     }
+  }
+  if (!config_.inter) {
+    set_loop_filter_flag(nals, count);
   }
   for (std::size_t i = 0; i < planes.size(); ++i) {
     picture.reconstruction[i] = {static_cast<const std::byte*>(output_->planes[i]), output_->stride[i]};

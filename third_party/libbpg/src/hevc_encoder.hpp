@@ -60,6 +60,7 @@ class HevcEncoder {
   };
 
   void read_header();
+  void set_loop_filter_flag(x265_nal* nals, std::uint32_t count);
 
   HevcConfig config_;
   const x265_api* api_;

@@ -1,0 +1,34 @@
+"""npp: the BPG codec inside a training loop, and the networks that prepare pictures for it."""
+
+from npp._build import __version__, build_config
+from npp.codec import decode, encode, encode_animation, probe
+from npp.compression import BPG, Compressed, compress, decompress
+from npp.encoder_cache import clear_encoder_cache, set_encoder_cache_limit
+from npp.errors import BPGError, DecodeError, EncodeError, UnsupportedError
+from npp.limits import get_max_pixels, set_max_pixels
+from npp.metadata import ImageInfo, Metadata
+from npp.options import CodecOptions
+
+__all__ = [
+    "BPG",
+    "BPGError",
+    "CodecOptions",
+    "Compressed",
+    "DecodeError",
+    "EncodeError",
+    "ImageInfo",
+    "Metadata",
+    "UnsupportedError",
+    "__version__",
+    "build_config",
+    "clear_encoder_cache",
+    "compress",
+    "decode",
+    "decompress",
+    "encode",
+    "encode_animation",
+    "get_max_pixels",
+    "probe",
+    "set_encoder_cache_limit",
+    "set_max_pixels",
+]

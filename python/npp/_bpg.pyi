@@ -1,0 +1,89 @@
+"""The BPG codec on tensor memory. Internal: use the functions of npp."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, final
+
+import numpy as np
+import numpy.typing as npt
+
+class BPGError(ValueError): ...
+class EncodeError(BPGError): ...
+class DecodeError(BPGError): ...
+class UnsupportedError(BPGError): ...
+
+@final
+class EncodeOptions:
+    def __init__(
+        self,
+        *,
+        chroma: int,
+        color_space: int,
+        bit_depth: int,
+        limited_range: bool,
+        lossless: bool,
+        premultiplied: bool,
+        effort: int,
+        machine: bool,
+        x265: str,
+    ) -> None: ...
+
+@final
+class EncodeHandle:
+    def result(self) -> list[tuple[bytes | None, BPGError | None, bool, bool, float]]: ...
+
+@final
+class DecodeHandle:
+    def result(self) -> list[tuple[npt.NDArray[Any] | None, BPGError | None]]: ...
+
+@final
+class AnimationHandle:
+    def result(self) -> tuple[bytes | None, BPGError | None, bool, bool, int]: ...
+
+class ProbeResult(TypedDict):
+    width: int
+    height: int
+    pixel_format: int
+    color_space: int
+    bit_depth: int
+    limited_range: bool
+    has_alpha: bool
+    premultiplied: bool
+    has_w: bool
+    animation: bool
+    loop_count: int
+    period: tuple[int, int]
+    ticks: list[int]
+    extensions: list[tuple[int, bytes]]
+
+def start_encode(
+    images: list[npt.NDArray[Any]],
+    qp: Sequence[int],
+    alpha_qp: Sequence[int],
+    options: Sequence[EncodeOptions],
+    extensions: Sequence[tuple[int, bytes]],
+    outputs: list[npt.NDArray[Any]] | None,
+    threads: int,
+) -> EncodeHandle: ...
+def start_decode(
+    files: Sequence[bytes],
+    dtype: np.dtype[Any],
+    outputs: list[npt.NDArray[Any]] | None,
+    max_pixels: int,
+    threads: int,
+) -> DecodeHandle: ...
+def start_animation(
+    images: list[npt.NDArray[Any]],
+    qp: Sequence[int],
+    alpha_qp: Sequence[int],
+    ticks: Sequence[int],
+    options: EncodeOptions,
+    loop_count: int,
+    period: tuple[int, int],
+    extensions: Sequence[tuple[int, bytes]],
+) -> AnimationHandle: ...
+def probe(file: bytes) -> ProbeResult: ...
+def intra_slice_qp(qp: int) -> int: ...
+def clear_encoders() -> None: ...
+def set_encoder_limit(pixels: int) -> None: ...
+def idle_encoders() -> tuple[int, int]: ...
+def build_config() -> dict[str, Any]: ...

@@ -1,0 +1,68 @@
+"""How large a picture may be and how many threads the codec may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch.utils.data
+
+_DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
+_UNLIMITED = 1e9
+_max_pixels = _DEFAULT_MAX_PIXELS
+
+
+def get_max_pixels() -> int:
+    """The largest number of pixels of a picture, or of all frames of an animation together."""
+    return _max_pixels
+
+
+def set_max_pixels(pixels: int | None) -> None:
+    """Sets the limit that protects against files which claim huge sizes, and against typing errors.
+
+    Args:
+        pixels: at least 1; ``None`` puts the default of 178,956,970 back.
+
+    Raises:
+        ValueError: ``pixels`` is not positive.
+    """
+    global _max_pixels
+    if pixels is not None and pixels < 1:
+        raise ValueError(f"pixels must be at least 1 or None, not {pixels!r}")
+    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else int(pixels)
+
+
+def _cgroup_quota() -> float:
+    """Cores that a container may use (cgroup v2), a very large number where nothing says."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return _UNLIMITED
+    return _UNLIMITED if quota == "max" else int(quota) / int(period)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: its CPU affinity and its container's quota, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, int(min(affinity, math.ceil(_cgroup_quota()))))
+
+
+def resolve_threads(threads: int | None) -> int:
+    """The number of codec threads for a call.
+
+    Args:
+        threads: at least 1, or ``None``: all usable cores, but 1 inside a DataLoader worker, where the
+            workers themselves are the parallelism.
+
+    Raises:
+        TypeError: not an integer.
+        ValueError: below 1.
+    """
+    if threads is None:
+        return 1 if torch.utils.data.get_worker_info() is not None else usable_cores()
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads must be an int or None, not {threads!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    return threads

@@ -1,0 +1,212 @@
+"""Bad input: the exception names the argument, the value and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import npp
+
+GOOD = torch.rand(3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (torch.full((3, 8, 8), float("nan")), ["image", "NaN", "[0, 1]"]),
+        (torch.full((3, 8, 8), 1.5), ["image", "1.5", "[0, 1]"]),
+        (torch.full((3, 8, 8), -0.25), ["image", "-0.25", "[0, 1]"]),
+        (torch.full((3, 8, 8), float("inf")), ["image", "inf", "[0, 1]"]),
+        (torch.rand(2, 8, 8), ["image", "2 channels", "1 (gray)"]),
+        (torch.rand(5, 8, 8), ["image", "5 channels"]),
+        (torch.rand(0, 3, 8, 8), ["image", "empty"]),
+        ([], ["image", "empty"]),
+        (torch.rand(3, 0, 8), ["image", "8x0", "at least 1"]),
+        (np.zeros((0, 4, 3), np.uint8), ["image", "4x0"]),
+        (torch.rand(8, 8), ["image", "(8, 8)", "(C, H, W)"]),
+        (np.zeros((1, 2, 3, 4), np.uint8), ["image", "(1, 2, 3, 4)"]),
+        ([GOOD, torch.rand(2, 8, 8)], ["image[1]", "2 channels"]),
+        ([GOOD, torch.full((3, 8, 8), 7.0)], ["image[1]", "7"]),
+    ],
+)
+def test_bad_pictures(image: Any, words: list[str]) -> None:
+    with pytest.raises(npp.EncodeError) as caught:
+        npp.encode(image)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image", [torch.zeros(3, 8, 8, dtype=torch.int32), np.zeros((8, 8), bool), np.zeros((8, 8), "c16"), "x.png", None, 3]
+)
+def test_wrong_types(image: Any) -> None:
+    with pytest.raises(TypeError, match="image"):
+        npp.encode(image)
+
+
+@pytest.mark.parametrize("qp", [-1, 52, 3.5, "29", None, [20], [20, 60], [20, 30, 40], True, torch.tensor([1.5, 2.0])])
+def test_bad_qp(qp: Any) -> None:
+    with pytest.raises(npp.EncodeError, match="qp"):
+        npp.encode([GOOD, GOOD], qp)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("effort", 10, "0 to 9"),
+        ("effort", -1, "0 to 9"),
+        ("effort", "fast", "0 to 9"),
+        ("chroma", "411", "'420'"),
+        ("chroma", 420, "'420'"),
+        ("color_space", "bt601", "'ycbcr'"),
+        ("bit_depth", 16, "8, 10, 12"),
+        ("tune", "psnr", "'machine'"),
+        ("alpha_qp", 52, "0 to 51"),
+        ("lossless", 1, "True or False"),
+        ("premultiplied", "yes", "True or False"),
+        ("limited_range", None, "True or False"),
+    ],
+)
+def test_bad_option_values(option: str, value: Any, allowed: str) -> None:
+    for call in (npp.encode, lambda x, **kw: npp.compress(x[None], 30, **kw)):
+        with pytest.raises(npp.EncodeError) as caught:
+            call(GOOD, **{option: value})
+        message = str(caught.value)
+        assert option in message and allowed in message and repr(value) in message
+
+
+@pytest.mark.parametrize("depth", [9, 11, 13, 14])
+def test_depths_that_x265_cannot_write(depth: Any) -> None:
+    with pytest.raises(npp.UnsupportedError, match=f"bit_depth.*{depth}"):
+        npp.encode(GOOD, bit_depth=depth)
+
+
+def test_unknown_options_are_named() -> None:
+    options: Any = {"efort": 3}
+    with pytest.raises(TypeError, match="efort.*effort"):
+        npp.encode(GOOD, **options)
+
+
+@pytest.mark.parametrize("threads", [0, -3])
+def test_bad_threads(threads: int) -> None:
+    with pytest.raises(ValueError, match=f"threads.*{threads}"):
+        npp.encode(GOOD, threads=threads)
+    with pytest.raises(TypeError, match="threads"):
+        npp.encode(GOOD, threads=1.5)  # type: ignore[call-overload]
+
+
+def test_oversize_is_refused_before_memory_is_taken() -> None:
+    huge = torch.zeros(1, 1, 1, dtype=torch.uint8).expand(3, 40_000, 40_000)
+    with pytest.raises(npp.EncodeError, match="40000x40000.*178956970"):
+        npp.encode(huge)
+
+
+def test_the_pixel_limit_can_be_moved() -> None:
+    data = npp.encode(GOOD)
+    try:
+        npp.set_max_pixels(255)
+        assert npp.get_max_pixels() == 255
+        with pytest.raises(npp.EncodeError, match="16x16.*255"):
+            npp.encode(GOOD)
+        with pytest.raises(npp.DecodeError, match="16x16.*255"):
+            npp.decode(data)
+    finally:
+        npp.set_max_pixels(None)
+    assert npp.decode(data).shape == (3, 16, 16)
+    with pytest.raises(ValueError, match="pixels.*0"):
+        npp.set_max_pixels(0)
+
+
+@pytest.mark.parametrize(
+    "x", [torch.rand(3, 8, 8), torch.rand(0, 3, 8, 8), torch.rand(1, 2, 8, 8), torch.rand(1, 3, 0, 8)]
+)
+def test_compress_refuses_bad_shapes(x: torch.Tensor) -> None:
+    with pytest.raises(npp.EncodeError, match="x "):
+        npp.compress(x, 30)
+
+
+def test_compress_names_the_image_that_holds_nan() -> None:
+    x = torch.rand(3, 3, 8, 8)
+    x[1, 0, 0, 0] = float("nan")
+    with pytest.raises(npp.EncodeError, match=r"x\[1\].*NaN"):
+        npp.compress(x, 30)
+
+
+def test_compress_refuses_other_things() -> None:
+    wrong: Any = np.zeros((1, 3, 8, 8), np.float32)
+    with pytest.raises(TypeError, match="x must be a torch tensor"):
+        npp.compress(wrong, 30)
+    with pytest.raises(TypeError, match="int64"):
+        npp.compress(torch.zeros(1, 3, 8, 8, dtype=torch.int64), 30)
+
+
+def test_decode_refuses_other_things() -> None:
+    wrong: Any
+    for wrong in ("file.bpg", 3, None):
+        with pytest.raises(TypeError, match="data must be bytes"):
+            npp.decode(wrong)
+    with pytest.raises(TypeError, match="dtype"):
+        npp.decode(npp.encode(GOOD), dtype=torch.int32)
+
+
+@pytest.mark.parametrize("data", [b"", b"BPG", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes(100)])
+def test_not_a_bpg_file(data: bytes) -> None:
+    for call in (npp.decode, npp.probe):
+        with pytest.raises(npp.DecodeError, match="not a BPG file"):
+            call(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"chroma": "444", "bit_depth": 10}, {"lossless": True}])
+def test_every_truncation_is_refused(options: Any) -> None:
+    x = torch.rand(4, 24, 40)
+    data = npp.encode(x, 40, metadata=npp.Metadata(exif=b"II*\0"), **options)
+    for size in range(len(data)):
+        with pytest.raises(npp.DecodeError):
+            npp.decode(data[:size])
+
+
+def test_errors_in_a_batch_name_the_index() -> None:
+    good = npp.encode(GOOD)
+    with pytest.raises(npp.DecodeError, match=r"data\[1\]"):
+        npp.decode([good, good[:-5], good])
+    with pytest.raises(npp.DecodeError, match=r"bitstreams\[2\]"):
+        npp.decompress([good, good, good[:-5]])
+    with pytest.raises(npp.DecodeError, match=r"bitstreams\[1\].*3x8x8.*3x16x16"):
+        npp.decompress([good, npp.encode(torch.rand(3, 8, 8))])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"durations": 0}, "durations"),
+        ({"durations": [0.1]}, "durations has 1"),
+        ({"durations": -1.0}, "durations"),
+        ({"durations": [1e-4, 9999.0]}, "too far apart"),
+        ({"loop_count": -1}, "loop_count"),
+    ],
+)
+def test_bad_animations(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(npp.EncodeError, match=words):
+        npp.encode_animation(torch.rand(2, 3, 16, 16), **arguments)
+
+
+def test_frames_must_fit_together() -> None:
+    with pytest.raises(npp.EncodeError, match=r"frames\[1\]"):
+        npp.encode_animation([torch.rand(3, 16, 16), torch.rand(3, 8, 8)])
+
+
+def test_all_errors_are_value_errors() -> None:
+    for error in (npp.EncodeError, npp.DecodeError, npp.UnsupportedError):
+        assert issubclass(error, npp.BPGError) and issubclass(error, ValueError)
+
+
+def test_bad_metadata() -> None:
+    wrong: Any = "text"
+    with pytest.raises(TypeError, match="exif"):
+        npp.Metadata(exif=wrong)
+    with pytest.raises(ValueError, match="tag"):
+        npp.Metadata(extensions=((5, b""),))
+    with pytest.raises(TypeError, match="metadata"):
+        npp.encode(GOOD, metadata={"exif": b""})  # type: ignore[call-overload]

@@ -1,0 +1,204 @@
+// Encoder and decoder: what the encoder says it reconstructed is what the decoder gets.
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "bpg/decoder.hpp"
+#include "bpg/encoder.hpp"
+#include "bpg/error.hpp"
+#include "check.hpp"
+
+namespace {
+
+constexpr bpg::DecodeLimits kLimits{1U << 24};
+
+struct TestImage {
+  std::vector<std::uint8_t> samples;
+  int width;
+  int height;
+  int channels;
+
+  TestImage(int w, int h, int c, unsigned seed) : width(w), height(h), channels(c) {
+    for (int i = 0; i < w * h * c; ++i) {
+      seed = seed * 1664525U + 1013904223U;
+      const int x = i / c % w;
+      const int y = i / c / w;
+      samples.push_back(static_cast<std::uint8_t>((x * 3 + y * 2 + i % c * 50 + static_cast<int>(seed >> 28)) & 255));
+    }
+  }
+  [[nodiscard]] bpg::ConstImageView view() const {
+    return {reinterpret_cast<const std::byte*>(samples.data()), bpg::SampleType::u8, width, height, channels, 1,
+            static_cast<std::ptrdiff_t>(width) * channels, channels};
+  }
+};
+
+std::vector<std::uint8_t> exported(const bpg::PictureView& picture, int channels) {
+  const auto w = static_cast<std::size_t>(picture.format.width);
+  const auto h = static_cast<std::size_t>(picture.format.height);
+  std::vector<std::uint8_t> out(w * h * static_cast<std::size_t>(channels));
+  bpg::export_image(picture, {reinterpret_cast<std::byte*>(out.data()), bpg::SampleType::u8, picture.format.width,
+                              picture.format.height, channels, 1, static_cast<std::ptrdiff_t>(w) * channels, channels});
+  return out;
+}
+
+bpg::ByteSpan span(const std::vector<std::uint8_t>& v) { return {v.data(), v.size()}; }
+
+std::vector<std::vector<std::uint8_t>> decoded(bpg::Decoder& decoder, const std::vector<std::uint8_t>& file,
+                                               int channels) {
+  std::vector<std::vector<std::uint8_t>> frames;
+  decoder.decode(span(file), kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
+    CHECK(index == frames.size());
+    frames.push_back(exported(picture, channels));
+  });
+  return frames;
+}
+
+void reconstruction_is_what_a_decoder_gets() {
+  bpg::Decoder decoder;
+  const int sizes[][2] = {{1, 1}, {2, 3}, {17, 33}, {61, 43}, {64, 64}, {5, 130}, {100, 72}};
+  for (const auto& size : sizes) {
+    for (int chroma = 0; chroma < 6; ++chroma) {
+      for (const int depth : {8, 10, 12}) {
+        for (const int channels : {3, 4}) {
+          bpg::EncodeOptions options;
+          options.chroma = static_cast<bpg::Chroma>(chroma);
+          options.bit_depth = depth;
+          options.effort = 1;
+          options.limited_range = depth == 10;
+          options.premultiplied = chroma == 3;
+          bpg::Encoder encoder(size[0], size[1], channels == 4, options);
+          const TestImage image(size[0], size[1], channels, static_cast<unsigned>(chroma));
+          const bpg::Encoded encoded = encoder.encode(image.view(), {30, 20}, {});
+          const auto frames = decoded(decoder, encoded.file, channels);
+          CHECK(frames.size() == 1 && frames[0] == exported(encoded.reconstruction, channels));
+        }
+      }
+    }
+  }
+}
+
+void lossless_rgb_is_exact() {
+  bpg::Decoder decoder;
+  bpg::EncodeOptions options;
+  options.chroma = bpg::Chroma::c444;
+  options.color_space = bpg::ColorSpace::rgb;
+  options.lossless = true;
+  for (const int channels : {3, 4}) {
+    const TestImage image(61, 43, channels, 5);
+    bpg::Encoder encoder(61, 43, channels == 4, options);
+    const auto frames = decoded(decoder, encoder.encode(image.view(), {}, {}).file, channels);
+    CHECK(frames.size() == 1 && frames[0] == image.samples);
+  }
+}
+
+void bytes_do_not_depend_on_the_past() {
+  bpg::EncodeOptions options;
+  options.effort = 3;
+  const TestImage a(96, 80, 3, 1);
+  const TestImage b(96, 80, 3, 99);
+  bpg::Encoder fresh(96, 80, false, options);
+  const std::vector<std::uint8_t> expected = fresh.encode(a.view(), {30, 30}, {}).file;
+  bpg::Encoder used(96, 80, false, options);
+  for (int i = 0; i < 40; ++i) {
+    used.encode(b.view(), {i, 30}, {});
+    CHECK(used.encode(a.view(), {30, 30}, {}).file == expected);
+  }
+}
+
+void animations_round_trip() {
+  for (const int channels : {3, 4}) {
+    bpg::EncodeOptions options;
+    options.effort = 2;
+    bpg::AnimationEncoder encoder(96, 64, channels == 4, options);
+    std::vector<std::vector<std::uint8_t>> expected;
+    for (unsigned i = 0; i < 5; ++i) {
+      const TestImage frame(96, 64, channels, i / 2);
+      const auto ticks = static_cast<std::uint16_t>(i + 1);
+      expected.push_back(exported(encoder.add(frame.view(), {30, 25}, ticks).reconstruction, channels));
+    }
+    const std::vector<std::uint8_t> file = encoder.finish({3, 1, 10}, {{2, {1, 2, 3}}});
+    const bpg::FileInfo info = bpg::probe(span(file));
+    CHECK((info.ticks == std::vector<std::uint32_t>{1, 2, 3, 4, 5}));
+    CHECK(info.header.animation_control.loop_count == 3);
+    CHECK(info.header.extensions.size() == 2);
+    bpg::Decoder decoder;
+    CHECK(decoded(decoder, file, channels) == expected);
+  }
+}
+
+void slice_qp_follows_bpgenc() {
+  CHECK(bpg::intra_slice_qp(34) == 31);
+  CHECK(bpg::intra_slice_qp(29) == 26);
+  CHECK(bpg::intra_slice_qp(0) == 0);
+  CHECK(bpg::intra_slice_qp(3) == 0);
+  CHECK(bpg::intra_slice_qp(51) == 48);
+}
+
+template <class Error, class Function>
+bool throws(const Function& function) {
+  try {
+    function();
+  } catch (const Error&) {
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+  return false;
+}
+
+void wrong_options_are_refused() {
+  const auto open = [](int width, const bpg::EncodeOptions& options) { bpg::Encoder(width, 8, false, options); };
+  bpg::EncodeOptions options;
+  CHECK(throws<bpg::EncodeError>([&] { open(0, options); }));
+  options.effort = 10;
+  CHECK(throws<bpg::EncodeError>([&] { open(8, options); }));
+  options.effort = 0;
+  options.bit_depth = 11;
+  CHECK(throws<bpg::UnsupportedError>([&] { open(8, options); }));
+  options.bit_depth = 8;
+  options.x265 = "no-such-option=3";
+  CHECK(throws<bpg::EncodeError>([&] { open(8, options); }));
+  bpg::Encoder encoder(8, 8, false, {});
+  const TestImage image(8, 8, 3, 0);
+  CHECK(throws<bpg::EncodeError>([&] { encoder.encode(image.view(), {52, 0}, {}); }));
+}
+
+void damaged_files_are_refused() {
+  const TestImage image(96, 80, 3, 1);
+  bpg::EncodeOptions options;
+  options.effort = 1;
+  bpg::Encoder encoder(96, 80, false, options);
+  const std::vector<std::uint8_t> file = encoder.encode(image.view(), {35, 35}, {}).file;
+  bpg::Decoder decoder;
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    CHECK(throws<bpg::DecodeError>([&] {
+      decoder.decode({file.data(), size}, kLimits, [](const bpg::PictureView&, std::size_t) {});
+    }));
+  }
+  CHECK(throws<bpg::DecodeError>([&] {
+    decoder.decode(span(file), {96 * 80 - 1}, [](const bpg::PictureView&, std::size_t) {});
+  }));
+  // A header that claims a picture which its few bytes cannot hold.
+  std::vector<std::uint8_t> liar = file;
+  liar.erase(liar.begin() + 6, liar.begin() + 8);
+  const std::uint8_t huge[] = {0x8F, 0xFF, 0x7F, 0x8F, 0xFF, 0x7F};
+  liar.insert(liar.begin() + 6, std::begin(huge), std::end(huge));
+  CHECK(throws<bpg::DecodeError>([&] {
+    decoder.decode(span(liar), {~std::uint64_t{0}}, [](const bpg::PictureView&, std::size_t) {});
+  }));
+  CHECK(decoded(decoder, file, 3).size() == 1);  // a decoder survives bad files
+}
+
+}  // namespace
+
+int main() {
+  reconstruction_is_what_a_decoder_gets();
+  lossless_rgb_is_exact();
+  bytes_do_not_depend_on_the_past();
+  animations_round_trip();
+  slice_qp_follows_bpgenc();
+  wrong_options_are_refused();
+  damaged_files_are_refused();
+  return check_summary("test_codec");
+}
