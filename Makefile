@@ -1,0 +1,92 @@
+# `make demo` and `make test` do all the set-up themselves; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+OUT ?= build/demo
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
+CPP_BUILD := build/cpp-tests
+CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
+BUILD_FILES := pyproject.toml $(shell find CMakeLists.txt cpp third_party -name CMakeLists.txt -o -name '*.cmake')
+PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pycache__/*')
+# Warnings stop the build where we test; a user's newer compiler may warn about more.
+WERROR := $(if $(CI),ON,OFF)
+
+.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
+
+demo: setup ## round trips photos and writes .bpg files and a contact sheet to OUT=build/demo
+	@$(BIN)/python examples/demo.py --out $(OUT)
+
+test: setup cpp-test lint pytest ## all checks: C++ tests, lint, Python tests
+
+pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
+	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+test-slow: setup ## the long Python tests, marked slow
+	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+
+cpp-test: $(VENV)/.created ## builds libbpg's own tests and runs them with ctest
+	@cmake -S . -B $(CPP_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DBPG_BUILD_TESTS=ON \
+	  -DNPP_BUILD_BINDINGS=OFF -DBPG_WERROR=ON >$(CPP_BUILD).log 2>&1 || { cat $(CPP_BUILD).log >&2; exit 1; }
+	@cmake --build $(CPP_BUILD)
+	@ctest --test-dir $(CPP_BUILD) --output-on-failure
+
+lint: setup typecheck ## ruff, mypy, clang-format; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES)
+
+typecheck: setup ## mypy --strict on python/npp
+	@$(BIN)/mypy
+
+format: setup ## rewrites sources the way lint wants them
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+bench: setup ## codec timings of this machine
+	@$(BIN)/python benchmarks/codec.py
+
+clean: ## removes what was built, keeps .venv
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f $(VENV)/.installed
+
+distclean: clean ## removes .venv too
+	rm -rf $(VENV)
+
+system:
+	@tools/install-system-packages
+
+$(VENV)/.created: | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	  "npp needs Python 3.10 or later, $(PYTHON) is " + sys.version.split()[0] + "; use make PYTHON=...")'
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p build
+	@touch $@
+
+# torch comes first and by itself: everything after it is content with the version that is there.
+$(VENV)/.torch: $(VENV)/.created
+	@echo "Installing $(TORCH)"
+	@$(PIP) '$(TORCH)'
+	@touch $@
+
+# No build isolation, so that the CMake cache stays valid and only changed C++ files are compiled.
+$(VENV)/.installed: $(VENV)/.torch $(BUILD_FILES) $(CPP_SOURCES) $(PACKAGE_FILES) README.md LICENSE | system
+	@echo "Building and installing npp"
+	@$(PIP) 'scikit-build-core>=0.10' 'pybind11>=2.13'
+	@$(PIP) --no-build-isolation --check-build-dependencies -C cmake.define.BPG_WERROR=$(WERROR) '.[test]'
+	@touch $@
