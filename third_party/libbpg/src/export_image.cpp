@@ -45,13 +45,10 @@ class Exporter {
 
  private:
   void convert_color(int y);
-  void apply_fourth_plane(int y);
-  void write_row(int y);
+  void apply_w(int y);
+  void convert_alpha(int y);
 
   [[nodiscard]] bool is_gray() const { return src_.format.chroma == Chroma::gray; }
-  [[nodiscard]] bool divides() const {
-    return src_.format.alpha == Alpha::premultiplied && dst_.channels == 4;
-  }
   [[nodiscard]] bool has_alpha() const {
     return src_.format.alpha == Alpha::straight || src_.format.alpha == Alpha::premultiplied;
   }
@@ -66,8 +63,8 @@ class Exporter {
   FromPlanes k_;
   RowWriter writer_;
   std::array<LevelRow, 3> color_;  ///< R, G, B, or gray alone
-  LevelRow luma_;
-  LevelRow fourth_;  ///< alpha levels, or W samples
+  LevelRow samples_;               ///< one row of a plane
+  LevelRow alpha_;                 ///< opaque where the picture has no alpha
   std::optional<ChromaReader> chroma1_;
   std::optional<ChromaReader> chroma2_;
 };
@@ -81,12 +78,12 @@ Exporter::Exporter(const PictureView& src, const ImageView& dst)
       level_max_(level_max(dst.type, src.format.bit_depth)),
       k_(from_planes(src.format, level_max_ == 255 ? 8 : 16)),
       writer_(dst, level_max_),
-      luma_(static_cast<std::size_t>(width_)) {
+      samples_(static_cast<std::size_t>(width_)) {
   for (int c = 0; c < color_channels_; ++c) {
     color_[static_cast<std::size_t>(c)].resize(static_cast<std::size_t>(width_));
   }
-  if (dst.channels == 4 || src.format.alpha == Alpha::w_plane) {
-    fourth_.assign(static_cast<std::size_t>(width_), static_cast<std::uint16_t>(level_max_));
+  if (dst.channels == 4) {
+    alpha_.assign(static_cast<std::size_t>(width_), static_cast<std::uint16_t>(level_max_));
   }
   if (!is_gray()) {
     chroma1_.emplace(src.format, src.planes[1]);
@@ -95,67 +92,54 @@ Exporter::Exporter(const PictureView& src, const ImageView& dst)
 }
 
 void Exporter::run() {
+  const bool gray = color_channels_ == 1;
+  const LevelRows rows{color(0), color(gray ? 0 : 1), color(gray ? 0 : 2), alpha_.data()};
   for (int y = 0; y < height_; ++y) {
     convert_color(y);
-    apply_fourth_plane(y);
-    write_row(y);
+    if (src_.format.alpha == Alpha::w_plane) {
+      apply_w(y);
+    } else if (src_.format.alpha != Alpha::none && dst_.channels == 4) {
+      convert_alpha(y);
+    }
+    writer_.write(y, rows);
   }
 }
 
 void Exporter::convert_color(int y) {
   const Scale unchanged{k_.one, k_.offset, k_.shift, k_.max};
-  load_plane_row(src_.planes[0], src_.format.bit_depth, y, width_, luma_.data());
+  load_plane_row(src_.planes[0], src_.format.bit_depth, y, width_, samples_.data());
   if (is_gray()) {
-    scale_row(luma_.data(), width_, unchanged, color(0));
+    scale_row(samples_.data(), width_, unchanged, color(0));
     return;
   }
   const std::int16_t* chroma1 = chroma1_->row(y);
   const std::int16_t* chroma2 = chroma2_->row(y);
   if (src_.format.color_space == ColorSpace::rgb) {
-    scale_row(luma_.data(), width_, unchanged, color(1));
-    uncenter_row(chroma1, width_, k_.mid, color(2));
-    scale_row(color(2), width_, unchanged, color(2));
-    uncenter_row(chroma2, width_, k_.mid, color(0));
-    scale_row(color(0), width_, unchanged, color(0));
-    return;
-  }
-  color_row(luma_.data(), chroma1, chroma2, width_, k_, k_.red, color(0));
-  color_row(luma_.data(), chroma1, chroma2, width_, k_, k_.green, color(1));
-  color_row(luma_.data(), chroma1, chroma2, width_, k_, k_.blue, color(2));
-}
-
-void Exporter::apply_fourth_plane(int y) {
-  const int bits = src_.format.bit_depth;
-  if (src_.format.alpha == Alpha::w_plane) {
-    load_plane_row(src_.planes[kAlphaPlane], bits, y, width_, fourth_.data());
-    for (int c = 0; c < color_channels_; ++c) {
-      apply_w_row(color(c), fourth_.data(), width_, bits);
-    }
-    return;
-  }
-  if (!has_alpha() || dst_.channels != 4) {
-    return;
-  }
-  load_plane_row(src_.planes[kAlphaPlane], bits, y, width_, fourth_.data());
-  scale_row(fourth_.data(), width_, {k_.alpha_one, k_.alpha_offset, k_.shift, k_.max},
-            fourth_.data());
-  if (divides()) {
-    for (int c = 0; c < color_channels_; ++c) {
-      divide_row(color(c), fourth_.data(), width_, level_max_);
-    }
+    scale_row(samples_.data(), width_, unchanged, color(1));
+    uncenter_row(chroma1, width_, k_.mid, samples_.data());
+    scale_row(samples_.data(), width_, unchanged, color(2));
+    uncenter_row(chroma2, width_, k_.mid, samples_.data());
+    scale_row(samples_.data(), width_, unchanged, color(0));
+  } else {
+    rgb_rows({samples_.data(), chroma1, chroma2}, width_, k_, {color(0), color(1), color(2)});
   }
 }
 
-void Exporter::write_row(int y) {
-  const int last_color = dst_.channels == 1 ? 1 : 3;
-  for (int c = 0; c < last_color; ++c) {
-    writer_.write(c, y, color(color_channels_ == 1 ? 0 : c));
+void Exporter::apply_w(int y) {
+  load_plane_row(src_.planes[kAlphaPlane], src_.format.bit_depth, y, width_, samples_.data());
+  for (int c = 0; c < color_channels_; ++c) {
+    apply_w_row(color(c), samples_.data(), width_, src_.format.bit_depth);
   }
-  if (dst_.channels == 4) {
-    if (!has_alpha()) {
-      std::fill(fourth_.begin(), fourth_.end(), static_cast<std::uint16_t>(level_max_));
+}
+
+void Exporter::convert_alpha(int y) {
+  load_plane_row(src_.planes[kAlphaPlane], src_.format.bit_depth, y, width_, samples_.data());
+  scale_row(samples_.data(), width_, {k_.alpha_one, k_.alpha_offset, k_.shift, k_.max},
+            alpha_.data());
+  if (src_.format.alpha == Alpha::premultiplied) {
+    for (int c = 0; c < color_channels_; ++c) {
+      divide_row(color(c), alpha_.data(), width_, level_max_);
     }
-    writer_.write(3, y, fourth_.data());
   }
 }
 

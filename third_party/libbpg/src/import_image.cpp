@@ -45,8 +45,7 @@ class Importer {
  private:
   void read_row(int y);
   void import_alpha(int y);
-  void write_luma(int y);
-  void write_chroma();
+  void convert_color(int y);
 
   [[nodiscard]] bool has_alpha() const { return dst_.format.alpha != Alpha::none; }
   [[nodiscard]] bool is_gray() const { return dst_.format.chroma == Chroma::gray; }
@@ -99,9 +98,10 @@ RangeReport Importer::run() {
     if (has_alpha()) {
       import_alpha(y);
     }
-    write_luma(y);
+    convert_color(y);
     if (!is_gray()) {
-      write_chroma();
+      chroma1_->push();
+      chroma2_->push();
     }
   }
   return reader_.range();
@@ -128,29 +128,23 @@ void Importer::import_alpha(int y) {
   }
 }
 
-void Importer::write_luma(int y) {
-  if (is_gray() && color_channels_ == 1) {
-    scale_row(rgb_.red, width_, unchanged(), plane_row_.data());
-  } else if (!is_gray() && dst_.format.color_space == ColorSpace::rgb) {
-    scale_row(rgb_.green, width_, unchanged(), plane_row_.data());
-  } else {
-    luma_row(rgb_, width_, k_, plane_row_.data());
-  }
-  store_plane_row(dst_.planes[0], dst_.format.bit_depth, y, width_, plane_row_.data());
-}
-
-void Importer::write_chroma() {
-  if (dst_.format.color_space == ColorSpace::rgb) {
+void Importer::convert_color(int y) {
+  if (is_gray()) {
+    if (color_channels_ == 1) {
+      scale_row(rgb_.red, width_, unchanged(), plane_row_.data());
+    } else {
+      luma_row(rgb_, width_, k_, plane_row_.data());
+    }
+  } else if (dst_.format.color_space == ColorSpace::rgb) {
     scale_row(rgb_.blue, width_, unchanged(), plane_row_.data());
     center_row(plane_row_.data(), width_, k_.mid, chroma1_->row());
     scale_row(rgb_.red, width_, unchanged(), plane_row_.data());
     center_row(plane_row_.data(), width_, k_.mid, chroma2_->row());
+    scale_row(rgb_.green, width_, unchanged(), plane_row_.data());
   } else {
-    chroma_row(rgb_, width_, k_, k_.chroma1, chroma1_->row());
-    chroma_row(rgb_, width_, k_, k_.chroma2, chroma2_->row());
+    ycc_rows(rgb_, width_, k_, {plane_row_.data(), chroma1_->row(), chroma2_->row()});
   }
-  chroma1_->push();
-  chroma2_->push();
+  store_plane_row(dst_.planes[0], dst_.format.bit_depth, y, width_, plane_row_.data());
 }
 
 }  // namespace

@@ -1,167 +1,344 @@
 #include "resample.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "color_rows.hpp"
 #include "sample_io.hpp"
 #include "simd.hpp"
 
+// The filters' taps sum to a power of two that no rounding shift exceeds by more than the mid-level
+// holds, so removing the mid-level beforehand changes no result. It keeps 8-bit sums in 16 bits.
+
 namespace bpg {
 namespace {
 
-// The filters' taps sum to a power of two, so removing the mid-level beforehand changes no
-// rounding; it keeps 8-bit sums within 16 bits.
+using i16 = std::int16_t;
+using u16 = std::uint16_t;
 
-/// Samples 2i-4 .. 2i+5, symmetric about the pair (2i, 2i+1).
-template <class Sum>
-BPG_ALWAYS_INLINE Sum halve_pair(const std::int16_t* p) {
-  const Sum a = static_cast<Sum>(p[-4] + p[5]);
-  const Sum b = static_cast<Sum>(p[-3] + p[4]);
-  const Sum c = static_cast<Sum>(p[-2] + p[3]);
-  const Sum d = static_cast<Sum>(p[-1] + p[2]);
-  const Sum e = static_cast<Sum>(p[0] + p[1]);
-  return static_cast<Sum>(2 * a - 4 * b - 8 * c + 17 * d + 57 * e);
+constexpr int kSplitBits = 7;
+constexpr i16 kLowMask = (1 << kSplitBits) - 1;
+
+/// A value that the compiler does not know. It would turn products with a literal into chains of
+/// shifts and additions, which take longer than one vector multiplication.
+BPG_ALWAYS_INLINE i16 opaque(i16 value) {
+  const volatile i16 hidden = value;
+  return hidden;
 }
 
-/// Samples 2i-7 .. 2i+7, symmetric about 2i.
+/// x * tap and other sums known to fit the type.
 template <class Sum>
-BPG_ALWAYS_INLINE Sum halve_cosited(const std::int16_t* p) {
-  const Sum a = static_cast<Sum>(p[-7] + p[7]);
-  const Sum b = static_cast<Sum>(p[-5] + p[5]);
-  const Sum c = static_cast<Sum>(p[-3] + p[3]);
-  const Sum d = static_cast<Sum>(p[-1] + p[1]);
-  return static_cast<Sum>(64 * p[0] + 40 * d - 11 * c + 4 * b - a);
+BPG_ALWAYS_INLINE Sum fit(int value) {
+  return static_cast<Sum>(value);
 }
 
-template <class Sum, bool cosited>
-BPG_ALWAYS_INLINE void halve(const std::int16_t* BPG_RESTRICT in, int count, int round, int shift,
-                             std::int16_t* BPG_RESTRICT out) {
-  for (int i = 0; i < count; ++i) {
-    const Sum sum = cosited ? halve_cosited<Sum>(in + 2 * i) : halve_pair<Sum>(in + 2 * i);
-    out[i] = static_cast<std::int16_t>(static_cast<Sum>(sum + static_cast<Sum>(round)) >> shift);
+/// (v + round) >> (kSplitBits + shift) of v = 128 * high + low, clamped to -mid .. mid-1. Rounding
+/// in two steps down is rounding once.
+struct Finish {
+  Finish(int total_shift, int mid_level)
+      : round(static_cast<i16>(1 << (total_shift - 1))),
+        shift(total_shift - kSplitBits),
+        lowest(static_cast<i16>(-mid_level)),
+        highest(static_cast<i16>(mid_level - 1)) {}
+
+  /// kShift: the shift where it is known when compiling, else -1.
+  template <int kShift>
+  [[nodiscard]] BPG_ALWAYS_INLINE i16 apply(i16 high, i16 low) const {
+    const i16 carry = fit<i16>(fit<i16>(low + round) >> kSplitBits);
+    const i16 sum = fit<i16>(high + carry);
+    const i16 value = fit<i16>(sum >> (kShift < 0 ? shift : kShift));
+    return std::clamp(value, lowest, highest);
+  }
+
+  i16 round;
+  int shift;
+  i16 lowest;
+  i16 highest;
+};
+
+/// What is left to shift after a 4:2:0 filter pair at 8 bits, the case worth a kernel of its own.
+constexpr int kByteShift = 6;
+
+// ---- Half width ---------------------------------------------------------------------------------
+
+BPG_SIMD_CLONES void take_apart(const i16* BPG_RESTRICT in, int pairs, i16* BPG_RESTRICT even,
+                                i16* BPG_RESTRICT odd) {
+  for (int i = 0; i < pairs; ++i) {
+    even[i] = in[2 * i];
+    odd[i] = in[2 * i + 1];
   }
 }
 
-// 8 bits: at most 176 * 128 + 64, which fits 16 bits.
-BPG_SIMD_CLONES void halve_pairs_8(const std::int16_t* in, int count, int round, int shift,
-                                   std::int16_t* out) {
-  halve<std::int16_t, false>(in, count, round, shift, out);
-}
-BPG_SIMD_CLONES void halve_pairs_16(const std::int16_t* in, int count, int round, int shift,
-                                    std::int16_t* out) {
-  halve<std::int32_t, false>(in, count, round, shift, out);
-}
-BPG_SIMD_CLONES void halve_cosited_8(const std::int16_t* in, int count, int round, int shift,
-                                     std::int16_t* out) {
-  halve<std::int16_t, true>(in, count, round, shift, out);
-}
-BPG_SIMD_CLONES void halve_cosited_16(const std::int16_t* in, int count, int round, int shift,
-                                      std::int16_t* out) {
-  halve<std::int32_t, true>(in, count, round, shift, out);
+/// (2, -4, -8, 17, 57, 57, 17, -8, -4, 2) over samples 2i-4 .. 2i+5.
+template <class Sum>
+BPG_ALWAYS_INLINE Sum pair_sum(const i16* even, const i16* odd, Sum tap17, Sum tap57) {
+  const Sum a = fit<Sum>(even[-2] + odd[2]);
+  const Sum b = fit<Sum>(odd[-2] + even[2]);
+  const Sum c = fit<Sum>(even[-1] + odd[1]);
+  const Sum d = fit<Sum>(odd[-1] + even[1]);
+  const Sum e = fit<Sum>(even[0] + odd[0]);
+  const Sum outer = fit<Sum>(2 * fit<Sum>(a - 2 * fit<Sum>(b + 2 * c)));
+  return fit<Sum>(outer + fit<Sum>(d * tap17) + fit<Sum>(e * tap57));
 }
 
-void halve_row(const Format& format, const std::int16_t* in, int count, int shift,
-               std::int16_t* out) {
+/// 64 on sample 2i, 40, -11, 4 and -1 on those 1, 3, 5 and 7 to either side.
+template <class Sum>
+BPG_ALWAYS_INLINE Sum cosited_sum(const i16* even, const i16* odd, Sum tap40, Sum tap11) {
+  const Sum a = fit<Sum>(odd[-1] + odd[0]);
+  const Sum b = fit<Sum>(odd[-2] + odd[1]);
+  const Sum c = fit<Sum>(odd[-3] + odd[2]);
+  const Sum d = fit<Sum>(odd[-4] + odd[3]);
+  const Sum inner = fit<Sum>(fit<Sum>(64 * even[0]) + fit<Sum>(a * tap40));
+  return fit<Sum>(inner - fit<Sum>(b * tap11) + fit<Sum>(4 * c) - d);
+}
+
+/// kShift as in Finish::apply; the result is split, not clamped.
+template <class Sum, bool kCosited, int kShift>
+BPG_ALWAYS_INLINE void halve_width(const i16* BPG_RESTRICT even, const i16* BPG_RESTRICT odd,
+                                   int count, int any_shift, i16* BPG_RESTRICT high,
+                                   i16* BPG_RESTRICT low) {
+  const Sum outer_tap = opaque(kCosited ? 11 : 17);
+  const Sum inner_tap = opaque(kCosited ? 40 : 57);
+  const int shift = kShift < 0 ? any_shift : kShift;
   const int round = 1 << (shift - 1);
-  const bool narrow = format.bit_depth == 8;
-  if (is_mpeg2_sited(format.chroma)) {
-    (narrow ? halve_cosited_8 : halve_cosited_16)(in, count, round, shift, out);
-  } else {
-    (narrow ? halve_pairs_8 : halve_pairs_16)(in, count, round, shift, out);
-  }
-}
-
-using TenRows = std::array<const std::int16_t*, 10>;
-
-BPG_SIMD_CLONES void halve_rows(const TenRows& rows, int count, int shift, int mid,
-                                std::uint16_t* BPG_RESTRICT out) {
-  const TenRows r = rows;
-  const std::int32_t round = 1 << (shift - 1);
-  const std::int32_t max = 2 * mid - 1;
   for (int i = 0; i < count; ++i) {
-    const std::int32_t sum = 2 * (r[0][i] + r[9][i]) - 4 * (r[1][i] + r[8][i]) -
-                             8 * (r[2][i] + r[7][i]) + 17 * (r[3][i] + r[6][i]) +
-                             57 * (r[4][i] + r[5][i]);
-    out[i] = static_cast<std::uint16_t>(std::clamp(((sum + round) >> shift) + mid, 0, max));
+    const Sum sum = kCosited ? cosited_sum<Sum>(even + i, odd + i, inner_tap, outer_tap)
+                             : pair_sum<Sum>(even + i, odd + i, outer_tap, inner_tap);
+    const i16 value = fit<i16>(fit<Sum>(sum + round) >> shift);
+    high[i] = fit<i16>(value >> kSplitBits);
+    low[i] = fit<i16>(value & kLowMask);
   }
 }
 
-BPG_SIMD_CLONES void add_and_clamp(const std::int16_t* BPG_RESTRICT in, int count, int mid,
-                                   std::uint16_t* BPG_RESTRICT out) {
+// 8 bits and 4:2:0: at most 176 * 128 + 1, which fits 16 bits.
+BPG_SIMD_CLONES void halve_pairs_8(const i16* even, const i16* odd, int count, int, i16* high,
+                                   i16* low) {
+  halve_width<i16, false, 1>(even, odd, count, 1, high, low);
+}
+BPG_SIMD_CLONES void halve_cosited_8(const i16* even, const i16* odd, int count, int, i16* high,
+                                     i16* low) {
+  halve_width<i16, true, 1>(even, odd, count, 1, high, low);
+}
+BPG_SIMD_CLONES void halve_pairs(const i16* even, const i16* odd, int count, int shift, i16* high,
+                                 i16* low) {
+  halve_width<std::int32_t, false, -1>(even, odd, count, shift, high, low);
+}
+BPG_SIMD_CLONES void halve_cosited(const i16* even, const i16* odd, int count, int shift, i16* high,
+                                   i16* low) {
+  halve_width<std::int32_t, true, -1>(even, odd, count, shift, high, low);
+}
+
+BPG_SIMD_CLONES void clamp_split(const i16* BPG_RESTRICT high, const i16* BPG_RESTRICT low,
+                                 int count, int mid, u16* BPG_RESTRICT out) {
+  const i16 lowest = fit<i16>(-mid);
+  const i16 highest = fit<i16>(mid - 1);
   for (int i = 0; i < count; ++i) {
-    out[i] = static_cast<std::uint16_t>(std::clamp(in[i] + mid, 0, 2 * mid - 1));
+    const i16 value = fit<i16>(fit<i16>(high[i] << kSplitBits) + low[i]);
+    out[i] = fit<u16>(std::clamp(value, lowest, highest) + mid);
   }
 }
 
-/// Seven rows (or samples) around a stored one, in the order that the taps of an odd output take
-/// them; an even output takes them backwards.
+// ---- Half height --------------------------------------------------------------------------------
+
+constexpr int kVerticalTaps = 10;
+using TenRows = std::array<const i16*, kVerticalTaps>;
+
+/// pair_sum's taps, down the rows.
+BPG_ALWAYS_INLINE i16 column_sum(const TenRows& r, int i, i16 tap17, i16 tap57) {
+  const i16 a = fit<i16>(r[0][i] + r[9][i]);
+  const i16 b = fit<i16>(r[1][i] + r[8][i]);
+  const i16 c = fit<i16>(r[2][i] + r[7][i]);
+  const i16 d = fit<i16>(r[3][i] + r[6][i]);
+  const i16 e = fit<i16>(r[4][i] + r[5][i]);
+  const i16 outer = fit<i16>(2 * fit<i16>(a - 2 * fit<i16>(b + 2 * c)));
+  return fit<i16>(outer + fit<i16>(d * tap17) + fit<i16>(e * tap57));
+}
+
+template <int kShift>
+BPG_ALWAYS_INLINE void halve_height(const TenRows& high_rows, const TenRows& low_rows, int count,
+                                    const Finish& any, u16* BPG_RESTRICT out) {
+  const TenRows high = high_rows;
+  const TenRows low = low_rows;
+  const Finish finish = any;
+  const i16 tap17 = opaque(17);
+  const i16 tap57 = opaque(57);
+  const i16 mid = fit<i16>(-finish.lowest);
+  for (int i = 0; i < count; ++i) {
+    const i16 h = column_sum(high, i, tap17, tap57);
+    const i16 l = column_sum(low, i, tap17, tap57);
+    out[i] = fit<u16>(finish.apply<kShift>(h, l) + mid);
+  }
+}
+
+BPG_SIMD_CLONES void halve_height_8(const TenRows& high, const TenRows& low, int count,
+                                    const Finish& finish, u16* out) {
+  halve_height<kByteShift>(high, low, count, finish, out);
+}
+BPG_SIMD_CLONES void halve_height_any(const TenRows& high, const TenRows& low, int count,
+                                      const Finish& finish, u16* out) {
+  halve_height<-1>(high, low, count, finish, out);
+}
+
+// ---- Double -------------------------------------------------------------------------------------
+//
+// Of samples s[-3] .. s[3] the odd output weighs (-1, 4, -10, 57, 18, -6, 2) and the even one the
+// same backwards. Their sum is even in the distance and their difference odd, so with
+//   common = 114 s[0] + 8 (s[-1] + s[1]) - 2 (s[-2] + s[2]) + (s[-3] + s[3])
+//   skew = 28 (s[-1] - s[1]) - 10 (s[-2] - s[2]) + 3 (s[-3] - s[3])
+// twice the outputs are common + skew (even) and common - skew (odd).
+
+struct DoubleTaps {
+  i16 tap114 = opaque(114);
+  i16 tap28 = opaque(28);
+  i16 tap10 = opaque(10);
+  i16 tap3 = opaque(3);
+};
+
+template <class Sum>
+struct Doubled {
+  Sum common;
+  Sum skew;
+};
+
+template <class Sum>
+BPG_ALWAYS_INLINE Doubled<Sum> doubled(const DoubleTaps& taps, i16 s0, i16 s1, i16 s2, i16 s3,
+                                       i16 s4, i16 s5, i16 s6) {
+  const Sum near_sum = fit<Sum>(8 * fit<Sum>(s2 + s4));
+  const Sum middle_sum = fit<Sum>(2 * fit<Sum>(s1 + s5));
+  const Sum far_sum = fit<Sum>(s0 + s6);
+  const Sum near_skew = fit<Sum>(fit<Sum>(s2 - s4) * taps.tap28);
+  const Sum middle_skew = fit<Sum>(fit<Sum>(s1 - s5) * taps.tap10);
+  const Sum far_skew = fit<Sum>(fit<Sum>(s0 - s6) * taps.tap3);
+  return {fit<Sum>(fit<Sum>(s3 * taps.tap114) + near_sum - middle_sum + far_sum),
+          fit<Sum>(near_skew - middle_skew + far_skew)};
+}
+
+/// Seven stored rows about one, as they lie in the plane.
 template <class Sample>
 using SevenRows = std::array<const Sample*, 7>;
 
-/// Sums of at most 98 * 255 fit 16 bits for bytes.
-template <class Sum, class Sample>
-BPG_ALWAYS_INLINE void double_rows(const SevenRows<Sample>& rows, int count, int bit_depth,
-                                   std::int16_t* BPG_RESTRICT out) {
+/// Two split rows: where the even and the odd output row go.
+struct RowPair {
+  i16* even_high;
+  i16* even_low;
+  i16* odd_high;
+  i16* odd_low;
+};
+
+/// Twice the sums are at most 196 * 128 at 8 bits, which fits 16 bits.
+template <class Sum, int kShift, class Sample>
+BPG_ALWAYS_INLINE void double_height(const SevenRows<Sample>& rows, int count, int bit_depth,
+                                     const RowPair& out) {
   const SevenRows<Sample> r = rows;
-  const int shift = bit_depth - 8;
-  const int bias = (shift > 0 ? 1 << (shift - 1) : 0) - (64 << (bit_depth - 1));
+  const DoubleTaps taps;
+  const i16 mid = fit<i16>(1 << (bit_depth - 1));
+  const int shift = kShift < 0 ? bit_depth - 7 : kShift;
+  const int round = 1 << (bit_depth - 8);
+  i16* BPG_RESTRICT even_high = out.even_high;
+  i16* BPG_RESTRICT even_low = out.even_low;
+  i16* BPG_RESTRICT odd_high = out.odd_high;
+  i16* BPG_RESTRICT odd_low = out.odd_low;
   for (int i = 0; i < count; ++i) {
-    const Sum sum = static_cast<Sum>(-r[0][i] + 4 * r[1][i] - 10 * r[2][i] + 57 * r[3][i] +
-                                     18 * r[4][i] - 6 * r[5][i] + 2 * r[6][i]);
-    out[i] = static_cast<std::int16_t>(static_cast<Sum>(sum + static_cast<Sum>(bias)) >> shift);
+    const Doubled<Sum> sums =
+        doubled<Sum>(taps, fit<i16>(r[0][i] - mid), fit<i16>(r[1][i] - mid),
+                     fit<i16>(r[2][i] - mid), fit<i16>(r[3][i] - mid), fit<i16>(r[4][i] - mid),
+                     fit<i16>(r[5][i] - mid), fit<i16>(r[6][i] - mid));
+    const i16 even = fit<i16>(fit<Sum>(sums.common + sums.skew + round) >> shift);
+    const i16 odd = fit<i16>(fit<Sum>(sums.common - sums.skew + round) >> shift);
+    even_high[i] = fit<i16>(even >> kSplitBits);
+    even_low[i] = fit<i16>(even & kLowMask);
+    odd_high[i] = fit<i16>(odd >> kSplitBits);
+    odd_low[i] = fit<i16>(odd & kLowMask);
   }
 }
 
-BPG_SIMD_CLONES void double_rows_8(const SevenRows<std::uint8_t>& rows, int count, int bit_depth,
-                                   std::int16_t* out) {
-  double_rows<std::int16_t>(rows, count, bit_depth, out);
+BPG_SIMD_CLONES void double_height_8(const SevenRows<std::uint8_t>& rows, int count,
+                                     const RowPair& out) {
+  double_height<i16, 1>(rows, count, 8, out);
 }
-BPG_SIMD_CLONES void double_rows_16(const SevenRows<std::uint16_t>& rows, int count, int bit_depth,
-                                    std::int16_t* out) {
-  double_rows<std::int32_t>(rows, count, bit_depth, out);
+BPG_SIMD_CLONES void double_height_16(const SevenRows<u16>& rows, int count, int bit_depth,
+                                      const RowPair& out) {
+  double_height<std::int32_t, -1>(rows, count, bit_depth, out);
 }
 
 template <class Sample>
-SevenRows<Sample> seven_rows(const ConstPlane& plane, int height, int y) {
-  SevenRows<Sample> rows;
-  const int step = (y & 1) != 0 ? 1 : -1;
-  for (int i = 0; i < 7; ++i) {
-    const int at = std::clamp(y / 2 + step * (i - 3), 0, height - 1);
-    rows[static_cast<std::size_t>(i)] =
-        reinterpret_cast<const Sample*>(plane.data + at * plane.stride);
+SevenRows<Sample> seven_rows(const ConstPlane& plane, int height, int middle) {
+  SevenRows<Sample> rows{};
+  int y = middle - 3;
+  for (const Sample*& row : rows) {
+    row = reinterpret_cast<const Sample*>(plane.data + std::clamp(y, 0, height - 1) * plane.stride);
+    ++y;
   }
   return rows;
 }
 
-/// `count` stored samples become 2 * count, clamped to -mid .. mid-1.
-BPG_SIMD_CLONES void double_pairs(const std::int16_t* BPG_RESTRICT in, int count, int shift,
-                                  int mid, std::int16_t* BPG_RESTRICT out) {
-  const std::int32_t round = 1 << (shift - 1);
+BPG_SIMD_CLONES void split(const i16* BPG_RESTRICT in, int count, i16* BPG_RESTRICT high,
+                           i16* BPG_RESTRICT low) {
   for (int i = 0; i < count; ++i) {
-    const std::int16_t* p = in + i;
-    const std::int32_t even =
-        2 * p[-3] - 6 * p[-2] + 18 * p[-1] + 57 * p[0] - 10 * p[1] + 4 * p[2] - p[3];
-    const std::int32_t odd =
-        -p[-3] + 4 * p[-2] - 10 * p[-1] + 57 * p[0] + 18 * p[1] - 6 * p[2] + 2 * p[3];
-    out[2 * i] = static_cast<std::int16_t>(std::clamp((even + round) >> shift, -mid, mid - 1));
-    out[2 * i + 1] = static_cast<std::int16_t>(std::clamp((odd + round) >> shift, -mid, mid - 1));
+    high[i] = fit<i16>(in[i] >> kSplitBits);
+    low[i] = fit<i16>(in[i] & kLowMask);
   }
 }
 
-/// The same where even outputs lie on stored samples, which are `shift - 6` bits too large.
-BPG_SIMD_CLONES void double_cosited(const std::int16_t* BPG_RESTRICT in, int count, int shift,
-                                    int mid, std::int16_t* BPG_RESTRICT out) {
-  const std::int32_t round = 1 << (shift - 1);
-  const int excess = shift - 6;
-  const std::int32_t excess_round = excess > 0 ? 1 << (excess - 1) : 0;
+template <int kShift>
+BPG_ALWAYS_INLINE void double_pairs(const i16* BPG_RESTRICT high, const i16* BPG_RESTRICT low,
+                                    int count, const Finish& any, i16* BPG_RESTRICT out) {
+  const DoubleTaps taps;
+  const Finish finish = any;
   for (int i = 0; i < count; ++i) {
-    const std::int16_t* p = in + i;
-    const std::int32_t odd =
-        40 * (p[0] + p[1]) - 11 * (p[-1] + p[2]) + 4 * (p[-2] + p[3]) - (p[-3] + p[4]);
-    out[2 * i] =
-        static_cast<std::int16_t>(std::clamp((p[0] + excess_round) >> excess, -mid, mid - 1));
-    out[2 * i + 1] = static_cast<std::int16_t>(std::clamp((odd + round) >> shift, -mid, mid - 1));
+    const i16* h = high + i;
+    const i16* l = low + i;
+    const Doubled<i16> upper = doubled<i16>(taps, h[-3], h[-2], h[-1], h[0], h[1], h[2], h[3]);
+    const Doubled<i16> lower = doubled<i16>(taps, l[-3], l[-2], l[-1], l[0], l[1], l[2], l[3]);
+    out[2 * i] = finish.apply<kShift>(fit<i16>(upper.common + upper.skew),
+                                      fit<i16>(lower.common + lower.skew));
+    out[2 * i + 1] = finish.apply<kShift>(fit<i16>(upper.common - upper.skew),
+                                          fit<i16>(lower.common - lower.skew));
   }
+}
+
+/// Twice (-1, 4, -11, 40, 40, -11, 4, -1) over s[-3] .. s[4].
+BPG_ALWAYS_INLINE i16 between_sum(const i16* s, i16 tap80, i16 tap22) {
+  const i16 a = fit<i16>(s[0] + s[1]);
+  const i16 b = fit<i16>(s[-1] + s[2]);
+  const i16 c = fit<i16>(s[-2] + s[3]);
+  const i16 d = fit<i16>(s[-3] + s[4]);
+  return fit<i16>(fit<i16>(a * tap80) - fit<i16>(b * tap22) + fit<i16>(8 * c) - fit<i16>(2 * d));
+}
+
+/// Even outputs lie on stored samples and only lose the `excess` bits of the vertical filter.
+template <int kShift>
+BPG_ALWAYS_INLINE void double_cosited(const i16* BPG_RESTRICT high, const i16* BPG_RESTRICT low,
+                                      int count, const Finish& any, i16* BPG_RESTRICT out) {
+  const i16 tap80 = opaque(80);
+  const i16 tap22 = opaque(22);
+  const Finish finish = any;
+  const int excess = kShift < 0 ? finish.shift : kShift;
+  const i16 round = fit<i16>((1 << excess) >> 1);
+  for (int i = 0; i < count; ++i) {
+    const i16 value = fit<i16>(fit<i16>(high[i] << kSplitBits) + low[i]);
+    const i16 copied = fit<i16>(fit<i16>(value + round) >> excess);
+    out[2 * i] = std::clamp(copied, finish.lowest, finish.highest);
+    out[2 * i + 1] = finish.apply<kShift>(between_sum(high + i, tap80, tap22),
+                                          between_sum(low + i, tap80, tap22));
+  }
+}
+
+BPG_SIMD_CLONES void double_pairs_8(const i16* high, const i16* low, int count,
+                                    const Finish& finish, i16* out) {
+  double_pairs<kByteShift>(high, low, count, finish, out);
+}
+BPG_SIMD_CLONES void double_pairs_any(const i16* high, const i16* low, int count,
+                                      const Finish& finish, i16* out) {
+  double_pairs<-1>(high, low, count, finish, out);
+}
+BPG_SIMD_CLONES void double_cosited_8(const i16* high, const i16* low, int count,
+                                      const Finish& finish, i16* out) {
+  double_cosited<kByteShift>(high, low, count, finish, out);
+}
+BPG_SIMD_CLONES void double_cosited_any(const i16* high, const i16* low, int count,
+                                        const Finish& finish, i16* out) {
+  double_cosited<-1>(high, low, count, finish, out);
 }
 
 int mid_level(const Format& format) { return 1 << (format.bit_depth - 1); }
@@ -169,10 +346,12 @@ int mid_level(const Format& format) { return 1 << (format.bit_depth - 1); }
 }  // namespace
 
 void PaddedRow::extend() {
-  std::int16_t* row = data();
+  i16* row = data();
   std::fill(row - kPad, row, row[0]);
   std::fill(row + width_, row + width_ + kPad, row[width_ - 1]);
 }
+
+// ---- ChromaWriter -------------------------------------------------------------------------------
 
 ChromaWriter::ChromaWriter(const Format& format, const Plane& plane)
     : format_(format),
@@ -180,10 +359,10 @@ ChromaWriter::ChromaWriter(const Format& format, const Plane& plane)
       width_(subsampled(format.width, chroma_shift_x(format.chroma))),
       row_(format.width),
       samples_(static_cast<std::size_t>(width_)) {
-  if (is_420(format.chroma)) {
-    for (auto& row : ring_) {
-      row.resize(static_cast<std::size_t>(width_));
-    }
+  if (chroma_shift_x(format.chroma) != 0) {
+    even_ = PaddedRow(width_);
+    odd_ = PaddedRow(width_);
+    ring_.assign(is_420(format.chroma) ? kVerticalTaps : 1, SplitRow(width_));
   }
 }
 
@@ -191,75 +370,106 @@ void ChromaWriter::push() {
   const int y = rows_in_++;
   if (chroma_shift_x(format_.chroma) == 0) {
     uncenter_row(row_.data(), width_, mid_level(format_), samples_.data());
-    store_plane_row(plane_, format_.bit_depth, y, width_, samples_.data());
+    store(y);
     return;
   }
-  row_.extend();
   if (is_422(format_.chroma)) {
-    std::vector<std::int16_t>& half = ring_[0];
-    half.resize(static_cast<std::size_t>(width_));
-    halve_row(format_, row_.data(), width_, 7, half.data());
-    add_and_clamp(half.data(), width_, mid_level(format_), samples_.data());
-    store_plane_row(plane_, format_.bit_depth, y, width_, samples_.data());
+    SplitRow& half = ring_[0];
+    halve_width(7, half);
+    clamp_split(half.high.data(), half.low.data(), width_, mid_level(format_), samples_.data());
+    store(y);
     return;
   }
-  halve_row(format_, row_.data(), width_, format_.bit_depth - 7,
-            ring_[static_cast<std::size_t>(y % kTaps)].data());
+  halve_width(format_.bit_depth - 7, ring_[static_cast<std::size_t>(y % kVerticalTaps)]);
   const bool last = rows_in_ == format_.height;
   while (2 * rows_out_ + 5 <= y || (last && 2 * rows_out_ < format_.height)) {
-    filter_and_store(rows_out_++);
+    halve_height(rows_out_);
+    store(rows_out_++);
   }
 }
 
-void ChromaWriter::filter_and_store(int plane_row) {
-  TenRows rows{};
-  for (int i = 0; i < kTaps; ++i) {
-    const int at = std::clamp(2 * plane_row - 4 + i, 0, format_.height - 1);
-    rows[static_cast<std::size_t>(i)] = ring_[static_cast<std::size_t>(at % kTaps)].data();
+void ChromaWriter::halve_width(int shift, SplitRow& out) {
+  constexpr int kReach = PaddedRow::kPad / 2;
+  row_.extend();
+  take_apart(row_.data() - PaddedRow::kPad, width_ + 2 * kReach - format_.width % 2,
+             even_.data() - kReach, odd_.data() - kReach);
+  const bool narrow = format_.bit_depth == 8 && shift == 1;
+  const bool cosited = is_mpeg2_sited(format_.chroma);
+  const auto kernel = narrow ? (cosited ? halve_cosited_8 : halve_pairs_8)
+                             : (cosited ? halve_cosited : halve_pairs);
+  kernel(even_.data(), odd_.data(), width_, shift, out.high.data(), out.low.data());
+}
+
+void ChromaWriter::halve_height(int plane_row) {
+  TenRows high{};
+  TenRows low{};
+  for (int i = 0; i < kVerticalTaps; ++i) {
+    const int y = std::clamp(2 * plane_row - 4 + i, 0, format_.height - 1);
+    SplitRow& row = ring_[static_cast<std::size_t>(y % kVerticalTaps)];
+    high[static_cast<std::size_t>(i)] = row.high.data();
+    low[static_cast<std::size_t>(i)] = row.low.data();
   }
-  halve_rows(rows, width_, 21 - format_.bit_depth, mid_level(format_), samples_.data());
+  const Finish finish(21 - format_.bit_depth, mid_level(format_));
+  (format_.bit_depth == 8 ? halve_height_8 : halve_height_any)(high, low, width_, finish,
+                                                               samples_.data());
+}
+
+void ChromaWriter::store(int plane_row) {
   store_plane_row(plane_, format_.bit_depth, plane_row, width_, samples_.data());
 }
+
+// ---- ChromaReader -------------------------------------------------------------------------------
 
 ChromaReader::ChromaReader(const Format& format, const ConstPlane& plane)
     : format_(format),
       plane_(plane),
       width_(subsampled(format.width, chroma_shift_x(format.chroma))),
       height_(subsampled(format.height, chroma_shift_y(format.chroma))),
-      row_(width_),
       samples_(static_cast<std::size_t>(width_)),
-      full_(static_cast<std::size_t>(width_) * 2) {}
-
-void ChromaReader::load(int y) {
-  load_plane_row(plane_, format_.bit_depth, y, width_, samples_.data());
-  center_row(samples_.data(), width_, mid_level(format_), row_.data());
-}
-
-void ChromaReader::interpolate_vertically(int y) {
-  if (format_.bit_depth == 8) {
-    double_rows_8(seven_rows<std::uint8_t>(plane_, height_, y), width_, 8, row_.data());
-  } else {
-    double_rows_16(seven_rows<std::uint16_t>(plane_, height_, y), width_, format_.bit_depth,
-                   row_.data());
+      full_(static_cast<std::size_t>(width_) * 2) {
+  if (chroma_shift_x(format.chroma) != 0) {
+    even_ = SplitRow(width_);
+    odd_ = SplitRow(width_);
   }
 }
 
-const std::int16_t* ChromaReader::row(int y) {
-  if (chroma_shift_x(format_.chroma) == 0) {
-    load(y);
-    return row_.data();
-  }
-  int shift = 6;
+const i16* ChromaReader::row(int y) {
   if (is_420(format_.chroma)) {
-    interpolate_vertically(y);
-    shift = 20 - format_.bit_depth;
+    if (doubled_row_ != y / 2) {
+      double_height(y / 2);
+    }
+    double_width((y & 1) != 0 ? odd_ : even_, 21 - format_.bit_depth);
   } else {
-    load(y);
+    load_plane_row(plane_, format_.bit_depth, y, width_, samples_.data());
+    center_row(samples_.data(), width_, mid_level(format_), full_.data());
+    if (is_422(format_.chroma)) {
+      split(full_.data(), width_, even_.high.data(), even_.low.data());
+      even_.extend();
+      double_width(even_, kSplitBits);
+    }
   }
-  row_.extend();
-  (is_mpeg2_sited(format_.chroma) ? double_cosited : double_pairs)(
-      row_.data(), width_, shift, mid_level(format_), full_.data());
   return full_.data();
+}
+
+void ChromaReader::double_height(int plane_row) {
+  const RowPair out{even_.high.data(), even_.low.data(), odd_.high.data(), odd_.low.data()};
+  if (format_.bit_depth == 8) {
+    double_height_8(seven_rows<std::uint8_t>(plane_, height_, plane_row), width_, out);
+  } else {
+    double_height_16(seven_rows<u16>(plane_, height_, plane_row), width_, format_.bit_depth, out);
+  }
+  even_.extend();
+  odd_.extend();
+  doubled_row_ = plane_row;
+}
+
+void ChromaReader::double_width(SplitRow& in, int shift) {
+  const Finish finish(shift, mid_level(format_));
+  const bool narrow = finish.shift == kByteShift;
+  const bool cosited = is_mpeg2_sited(format_.chroma);
+  const auto kernel = narrow ? (cosited ? double_cosited_8 : double_pairs_8)
+                             : (cosited ? double_cosited_any : double_pairs_any);
+  kernel(in.high.data(), in.low.data(), width_, finish, full_.data());
 }
 
 }  // namespace bpg

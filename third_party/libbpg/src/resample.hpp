@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,6 +13,7 @@ class PaddedRow {
  public:
   static constexpr int kPad = 8;
 
+  PaddedRow() = default;
   explicit PaddedRow(int width)
       : width_(width), samples_(static_cast<std::size_t>(width) + 2 * kPad) {}
 
@@ -22,8 +22,23 @@ class PaddedRow {
   void extend();
 
  private:
-  int width_;
+  int width_ = 0;
   std::vector<std::int16_t> samples_;
+};
+
+/// A row of intermediate values v = 128 * high + low with 0 <= low < 128. Weighted sums of either
+/// part fit 16 bits where those of v do not.
+struct SplitRow {
+  SplitRow() = default;
+  explicit SplitRow(int width) : high(width), low(width) {}
+
+  void extend() {
+    high.extend();
+    low.extend();
+  }
+
+  PaddedRow high;
+  PaddedRow low;
 };
 
 /// Takes the full-size rows of one chroma plane from top to bottom, minus mid-level, and writes the
@@ -38,9 +53,9 @@ class ChromaWriter {
   void push();
 
  private:
-  static constexpr int kTaps = 10;
-
-  void filter_and_store(int plane_row);
+  void halve_width(int shift, SplitRow& out);
+  void halve_height(int plane_row);
+  void store(int plane_row);
 
   Format format_;
   Plane plane_;
@@ -48,8 +63,11 @@ class ChromaWriter {
   int rows_in_ = 0;
   int rows_out_ = 0;
   PaddedRow row_;
-  std::vector<std::uint16_t> samples_;                 ///< one stored row
-  std::array<std::vector<std::int16_t>, kTaps> ring_;  ///< 4:2:0: the last rows, at half width
+  PaddedRow even_;  ///< row_, taken apart
+  PaddedRow odd_;
+  std::vector<SplitRow>
+      ring_;  ///< the last rows at half width: as many as the vertical filter has taps
+  std::vector<std::uint16_t> samples_;  ///< one stored row
 };
 
 /// Gives the rows of one stored chroma plane at full size, minus mid-level.
@@ -57,18 +75,21 @@ class ChromaReader {
  public:
   ChromaReader(const Format& format, const ConstPlane& plane);
 
-  /// Row `y` of the picture; lives until the next call.
+  /// Row `y` of the picture; lives until the next call. Rows 2i and 2i+1 share work when they are
+  /// asked for one after the other.
   const std::int16_t* row(int y);
 
  private:
-  void load(int y);
-  void interpolate_vertically(int y);
+  void double_height(int plane_row);
+  void double_width(SplitRow& in, int shift);
 
   Format format_;
   ConstPlane plane_;
   int width_;  ///< of the stored plane
   int height_;
-  PaddedRow row_;
+  int doubled_row_ = -1;  ///< the stored row that even_ and odd_ were made from
+  SplitRow even_;         ///< 4:2:0: picture rows 2i and 2i+1 at half width
+  SplitRow odd_;
   std::vector<std::uint16_t> samples_;
   std::vector<std::int16_t> full_;
 };

@@ -15,26 +15,56 @@ struct Half {
   std::uint16_t bits;
 };
 
+// ---- Floats to levels ---------------------------------------------------------------------------
+
+template <class Real>
+struct BitsOf;
+template <>
+struct BitsOf<float> {
+  using Unsigned = std::uint32_t;
+  using Signed = std::int32_t;
+  static constexpr Signed kOne = 0x3f800000;
+};
+template <>
+struct BitsOf<double> {
+  using Unsigned = std::uint64_t;
+  using Signed = std::int64_t;
+  static constexpr Signed kOne = 0x3ff0000000000000;
+};
+
 BPG_ALWAYS_INLINE float to_real(float x) { return x; }
 BPG_ALWAYS_INLINE double to_real(double x) { return x; }
 BPG_ALWAYS_INLINE float to_real(Half x) { return half_to_float(x.bits); }
 
-/// floor(x * levels + 0.5), in the type of `levels`, of x clamped to [0, 1]; NaN counts as 0.
-/// Tells whether anything was clamped.
+/// floor(x * levels + 0.5), in the type of `levels`, of x clamped to [0, 1]. Two roundings: the
+/// library is compiled without contraction into fused multiply-adds.
+template <class Real>
+BPG_ALWAYS_INLINE std::uint16_t to_level(Real inside, Real levels) {
+  const Real scaled = inside * levels;
+  return static_cast<std::uint16_t>(static_cast<std::int32_t>(scaled + Real(0.5)));
+}
+
+/// Clamps by comparing bit patterns as integers, which order floats of one sign and put negative
+/// ones below zero; compilers do not vectorise a clamp of floats that may be NaN. True when all
+/// samples lie in [0, 1] and none is -0; otherwise NaN may have become 1.
 template <class Real, class Sample>
 BPG_ALWAYS_INLINE bool quantise(const Sample* BPG_RESTRICT in, int count, Real levels,
                                 std::uint16_t* BPG_RESTRICT out) {
-  int clamped = 0;
+  using Unsigned = typename BitsOf<Real>::Unsigned;
+  using Signed = typename BitsOf<Real>::Signed;
+  constexpr Signed kOne = BitsOf<Real>::kOne;
+  Unsigned worst = 0;
   for (int i = 0; i < count; ++i) {
     const Real x = to_real(in[i]);
-    const Real above = x > Real(0) ? x : Real(0);
-    const Real inside = above < Real(1) ? above : Real(1);
-    clamped |= inside != x ? 1 : 0;
-    // Two roundings: this file is compiled without contraction into a fused multiply-add.
-    const Real scaled = inside * levels;
-    out[i] = static_cast<std::uint16_t>(static_cast<std::int32_t>(scaled + Real(0.5)));
+    Unsigned bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    worst = std::max(worst, bits);
+    const Signed clamped = std::clamp<Signed>(static_cast<Signed>(bits), 0, kOne);
+    Real inside;
+    std::memcpy(&inside, &clamped, sizeof inside);
+    out[i] = to_level(inside, levels);
   }
-  return clamped != 0;
+  return worst <= static_cast<Unsigned>(kOne);
 }
 
 BPG_SIMD_CLONES bool quantise_row(const Half* in, int count, int levels, std::uint16_t* out) {
@@ -47,18 +77,23 @@ BPG_SIMD_CLONES bool quantise_row(const double* in, int count, int levels, std::
   return quantise(in, count, static_cast<double>(levels), out);
 }
 
-/// Says what was wrong in a row that quantise_row had to clamp.
+/// Says what is wrong with a row, and makes its NaN 0.
 template <class Sample>
-void inspect(const Sample* in, int count, RangeReport& report) {
+void inspect(const Sample* in, int count, RangeReport& report, std::uint16_t* levels) {
   for (int i = 0; i < count; ++i) {
     const auto x = to_real(in[i]);
-    report.nan = report.nan || std::isnan(x);
+    if (std::isnan(x)) {
+      report.nan = true;
+      levels[i] = 0;
+    }
     report.outside = report.outside || x < 0 || x > 1;
   }
 }
 
+// ---- Levels to samples --------------------------------------------------------------------------
+
 /// level / levels, rounded once to a float. 1 / levels is split into a head, whose product with a
-/// level is exact, and a tail; test_color checks every level.
+/// level is exact, and a tail.
 struct ToFloat {
   float head;
   float tail;
@@ -87,22 +122,24 @@ ToFloat to_float_for_half(int levels) {
   return convert;
 }
 
-BPG_SIMD_CLONES void write_floats(const std::uint16_t* BPG_RESTRICT in, int count, ToFloat convert,
-                                  float* BPG_RESTRICT out) {
+BPG_SIMD_CLONES void to_floats(const std::uint16_t* BPG_RESTRICT in, int count, const ToFloat& any,
+                               float* BPG_RESTRICT out) {
+  const ToFloat convert = any;
   for (int i = 0; i < count; ++i) {
     out[i] = convert(in[i]);
   }
 }
 
-BPG_SIMD_CLONES void write_halves(const std::uint16_t* BPG_RESTRICT in, int count, ToFloat convert,
-                                  Half* BPG_RESTRICT out) {
+BPG_SIMD_CLONES void to_halves(const std::uint16_t* BPG_RESTRICT in, int count, const ToFloat& any,
+                               Half* BPG_RESTRICT out) {
+  const ToFloat convert = any;
   for (int i = 0; i < count; ++i) {
     out[i].bits = float_to_half(convert(in[i]));
   }
 }
 
-BPG_SIMD_CLONES void write_doubles(const std::uint16_t* BPG_RESTRICT in, int count, double levels,
-                                   double* BPG_RESTRICT out) {
+BPG_SIMD_CLONES void to_doubles(const std::uint16_t* BPG_RESTRICT in, int count, double levels,
+                                double* BPG_RESTRICT out) {
   for (int i = 0; i < count; ++i) {
     out[i] = in[i] / levels;
   }
@@ -122,6 +159,111 @@ BPG_SIMD_CLONES void narrow(const std::uint16_t* BPG_RESTRICT in, int count,
   }
 }
 
+void convert(const std::uint16_t* in, int count, int /*levels*/, std::uint8_t* out) {
+  narrow(in, count, out);
+}
+void convert(const std::uint16_t* in, int count, int /*levels*/, std::uint16_t* out) {
+  std::copy_n(in, count, out);
+}
+void convert(const std::uint16_t* in, int count, int levels, Half* out) {
+  to_halves(in, count, to_float_for_half(levels), out);
+}
+void convert(const std::uint16_t* in, int count, int levels, float* out) {
+  to_floats(in, count, to_float(levels), out);
+}
+void convert(const std::uint16_t* in, int count, int levels, double* out) {
+  to_doubles(in, count, levels, out);
+}
+
+// ---- Memory layouts -----------------------------------------------------------------------------
+
+/// Interleaved images have steps of 3 or 4 samples; a constant step lets the loop vectorise.
+template <class Sample>
+BPG_ALWAYS_INLINE void gather(const Sample* BPG_RESTRICT in, std::ptrdiff_t step, int count,
+                              Sample* BPG_RESTRICT out) {
+  if (step == 3) {
+    for (int i = 0; i < count; ++i) {
+      out[i] = in[3 * i];
+    }
+  } else if (step == 4) {
+    for (int i = 0; i < count; ++i) {
+      out[i] = in[4 * i];
+    }
+  } else {
+    for (int i = 0; i < count; ++i) {
+      out[i] = in[i * step];
+    }
+  }
+}
+
+BPG_SIMD_CLONES void gather_row(const std::uint8_t* in, std::ptrdiff_t step, int count,
+                                std::uint8_t* out) {
+  gather(in, step, count, out);
+}
+BPG_SIMD_CLONES void gather_row(const std::uint16_t* in, std::ptrdiff_t step, int count,
+                                std::uint16_t* out) {
+  gather(in, step, count, out);
+}
+BPG_SIMD_CLONES void gather_row(const Half* in, std::ptrdiff_t step, int count, Half* out) {
+  gather(in, step, count, out);
+}
+BPG_SIMD_CLONES void gather_row(const float* in, std::ptrdiff_t step, int count, float* out) {
+  gather(in, step, count, out);
+}
+BPG_SIMD_CLONES void gather_row(const double* in, std::ptrdiff_t step, int count, double* out) {
+  gather(in, step, count, out);
+}
+
+/// `in` holds `channels` rows of `count` samples, one after the other.
+template <class Sample>
+BPG_ALWAYS_INLINE void interleave(const Sample* BPG_RESTRICT in, int channels, int count,
+                                  Sample* BPG_RESTRICT out) {
+  const Sample* a = in;
+  const Sample* b = a + count;
+  const Sample* c = b + count;
+  if (channels == 3) {
+    for (int i = 0; i < count; ++i) {
+      out[3 * i] = a[i];
+      out[3 * i + 1] = b[i];
+      out[3 * i + 2] = c[i];
+    }
+    return;
+  }
+  const Sample* d = c + count;
+  for (int i = 0; i < count; ++i) {
+    out[4 * i] = a[i];
+    out[4 * i + 1] = b[i];
+    out[4 * i + 2] = c[i];
+    out[4 * i + 3] = d[i];
+  }
+}
+
+BPG_SIMD_CLONES void interleave_row(const std::uint8_t* in, int channels, int count,
+                                    std::uint8_t* out) {
+  interleave(in, channels, count, out);
+}
+BPG_SIMD_CLONES void interleave_row(const std::uint16_t* in, int channels, int count,
+                                    std::uint16_t* out) {
+  interleave(in, channels, count, out);
+}
+BPG_SIMD_CLONES void interleave_row(const Half* in, int channels, int count, Half* out) {
+  interleave(in, channels, count, out);
+}
+BPG_SIMD_CLONES void interleave_row(const float* in, int channels, int count, float* out) {
+  interleave(in, channels, count, out);
+}
+BPG_SIMD_CLONES void interleave_row(const double* in, int channels, int count, double* out) {
+  interleave(in, channels, count, out);
+}
+
+template <class Sample>
+void scatter(const Sample* in, int count, std::byte* out, std::ptrdiff_t stride) {
+  for (int i = 0; i < count; ++i) {
+    std::memcpy(out, in + i, sizeof(Sample));
+    out += stride;
+  }
+}
+
 std::size_t size_of(SampleType type) {
   switch (type) {
     case SampleType::u8:
@@ -137,10 +279,12 @@ std::size_t size_of(SampleType type) {
   return 8;
 }
 
-template <class Sample, class Pointer>
-bool is_packed(Pointer first, std::ptrdiff_t stride) {
-  return stride == static_cast<std::ptrdiff_t>(sizeof(Sample)) &&
-         reinterpret_cast<std::uintptr_t>(first) % alignof(Sample) == 0;
+template <class Sample>
+constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(Sample));
+
+template <class Sample, class Byte>
+bool is_aligned(Byte* address) {
+  return reinterpret_cast<std::uintptr_t>(address) % alignof(Sample) == 0;
 }
 
 }  // namespace
@@ -156,6 +300,8 @@ int level_max(SampleType type, int bit_depth) {
   }
 }
 
+// ---- RowReader ----------------------------------------------------------------------------------
+
 RowReader::RowReader(const ConstImageView& image, int level_max)
     : image_(image),
       level_max_(level_max),
@@ -164,12 +310,18 @@ RowReader::RowReader(const ConstImageView& image, int level_max)
 template <class Sample>
 const Sample* RowReader::samples(int channel, int y) {
   const std::byte* from = image_.data + channel * image_.stride_c + y * image_.stride_y;
-  if (is_packed<Sample>(from, image_.stride_x)) {
+  const std::ptrdiff_t stride = image_.stride_x;
+  const bool aligned = is_aligned<Sample>(from);
+  if (aligned && stride == kSize<Sample>) {
     return reinterpret_cast<const Sample*>(from);
   }
   auto* to = reinterpret_cast<Sample*>(gathered_.data());
+  if (aligned && stride % kSize<Sample> == 0) {
+    gather_row(reinterpret_cast<const Sample*>(from), stride / kSize<Sample>, image_.width, to);
+    return to;
+  }
   for (int x = 0; x < image_.width; ++x) {
-    std::memcpy(to + x, from + x * image_.stride_x, sizeof(Sample));
+    std::memcpy(to + x, from + x * stride, sizeof(Sample));
   }
   return to;
 }
@@ -177,8 +329,8 @@ const Sample* RowReader::samples(int channel, int y) {
 template <class Sample>
 void RowReader::read_floats(int channel, int y, std::uint16_t* levels) {
   const Sample* in = samples<Sample>(channel, y);
-  if (quantise_row(in, image_.width, level_max_, levels)) {
-    inspect(in, image_.width, range_);
+  if (!quantise_row(in, image_.width, level_max_, levels)) {
+    inspect(in, image_.width, range_, levels);
   }
 }
 
@@ -198,47 +350,56 @@ void RowReader::read(int channel, int y, std::uint16_t* levels) {
   }
 }
 
+// ---- RowWriter ----------------------------------------------------------------------------------
+
 RowWriter::RowWriter(const ImageView& image, int level_max)
     : image_(image),
       level_max_(level_max),
-      scattered_(static_cast<std::size_t>(image.width) * size_of(image.type)) {}
+      scattered_(static_cast<std::size_t>(image.width) * size_of(image.type) *
+                 static_cast<std::size_t>(image.channels)) {}
 
-template <class Sample, class Convert>
-void RowWriter::put(int channel, int y, const std::uint16_t* levels, Convert convert) {
-  std::byte* to = image_.data + channel * image_.stride_c + y * image_.stride_y;
-  if (is_packed<Sample>(to, image_.stride_x)) {
-    convert(levels, image_.width, reinterpret_cast<Sample*>(to));
-    return;
+template <class Sample>
+void RowWriter::put(int y, const LevelRows& levels) {
+  const int width = image_.width;
+  const int channels = image_.channels;
+  std::byte* const row = image_.data + y * image_.stride_y;
+  auto* const rows = reinterpret_cast<Sample*>(scattered_.data());
+  const bool interleaved = channels > 1 && image_.stride_c == kSize<Sample> &&
+                           image_.stride_x == kSize<Sample> * channels && is_aligned<Sample>(row);
+  for (int c = 0; c < channels; ++c) {
+    const std::uint16_t* const from = levels[static_cast<std::size_t>(c)];
+    std::byte* const to = row + c * image_.stride_c;
+    if (image_.stride_x == kSize<Sample> && is_aligned<Sample>(to)) {
+      convert(from, width, level_max_, reinterpret_cast<Sample*>(to));
+      continue;
+    }
+    Sample* const converted = rows + static_cast<std::ptrdiff_t>(c) * width;
+    convert(from, width, level_max_, converted);
+    if (!interleaved) {
+      scatter(converted, width, to, image_.stride_x);
+    }
   }
-  auto* from = reinterpret_cast<Sample*>(scattered_.data());
-  convert(levels, image_.width, from);
-  for (int x = 0; x < image_.width; ++x) {
-    std::memcpy(to + x * image_.stride_x, from + x, sizeof(Sample));
+  if (interleaved) {
+    interleave_row(rows, channels, width, reinterpret_cast<Sample*>(row));
   }
 }
 
-void RowWriter::write(int channel, int y, const std::uint16_t* levels) {
+void RowWriter::write(int y, const LevelRows& levels) {
   switch (image_.type) {
     case SampleType::u8:
-      return put<std::uint8_t>(channel, y, levels, narrow);
+      return put<std::uint8_t>(y, levels);
     case SampleType::u16:
-      return put<std::uint16_t>(channel, y, levels,
-                                std::copy_n<const std::uint16_t*, int, std::uint16_t*>);
+      return put<std::uint16_t>(y, levels);
     case SampleType::f16:
-      return put<Half>(channel, y, levels, [this](const std::uint16_t* in, int count, Half* out) {
-        write_halves(in, count, to_float_for_half(level_max_), out);
-      });
+      return put<Half>(y, levels);
     case SampleType::f32:
-      return put<float>(channel, y, levels, [this](const std::uint16_t* in, int count, float* out) {
-        write_floats(in, count, to_float(level_max_), out);
-      });
+      return put<float>(y, levels);
     case SampleType::f64:
-      return put<double>(channel, y, levels,
-                         [this](const std::uint16_t* in, int count, double* out) {
-                           write_doubles(in, count, level_max_, out);
-                         });
+      return put<double>(y, levels);
   }
 }
+
+// ---- Planes -------------------------------------------------------------------------------------
 
 void load_plane_row(const ConstPlane& plane, int bit_depth, int y, int count,
                     std::uint16_t* samples) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -35,20 +36,25 @@ class RowReader {
   RangeReport range_;
 };
 
+/// Rows of levels, one for each channel of an image.
+using LevelRows = std::array<const std::uint16_t*, 4>;
+
 /// Writes rows of integers 0..level_max to an image.
 class RowWriter {
  public:
   RowWriter(const ImageView& image, int level_max);
 
-  void write(int channel, int y, const std::uint16_t* levels);
+  /// Writes row `y` of all channels.
+  void write(int y, const LevelRows& levels);
 
  private:
-  template <class Sample, class Convert>
-  void put(int channel, int y, const std::uint16_t* levels, Convert convert);
+  template <class Sample>
+  void put(int y, const LevelRows& levels);
 
   ImageView image_;
   int level_max_;
-  std::vector<std::byte> scattered_;  ///< one row, for samples that do not lie side by side
+  std::vector<std::byte>
+      scattered_;  ///< a row of each channel, for samples that do not lie side by side
 };
 
 /// Reads `count` samples of a plane, which are bytes at bit depth 8 and 16-bit above.
