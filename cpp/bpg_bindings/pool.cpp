@@ -63,7 +63,7 @@ struct Pool::State {
 
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
+    for (std::size_t left = jobs.size(); left > 0; --left) {
       std::shared_ptr<Job> job = std::move(jobs.front());
       jobs.pop_front();
       const bool taken = job->take(item);

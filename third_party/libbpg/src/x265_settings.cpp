@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bpg/error.hpp"
+#include "cpu.hpp"
 
 namespace bpg {
 namespace {
@@ -121,6 +122,9 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   const char* preset = kPresets[config.effort];
   if (api.param_default_preset(&param, preset, "ssim") != 0) {
     throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
+  }
+  if (splits_256_bit()) {
+    param.cpuid &= ~X265_CPU_AVX2;
   }
   apply_list(api, param, config.x265);
   one_picture_one_thread(param);

@@ -1,0 +1,175 @@
+"""What the codec costs: milliseconds a megapixel per effort and thread count, and what is not x265's.
+
+    python benchmarks/codec.py [--quick] [--out docs/results/codec.json]
+
+Medians of several runs on one 768x512 photo (efforts), on eight of them (threads), and on crops
+(images a second). Everything that is compared runs in this process, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import load_photos, machine
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+import npp
+from npp.codec import start_round_trip
+from npp.options import CodecOptions
+
+_QP = 32
+
+
+def median_seconds(call: Callable[[], object], runs: int) -> float:
+    """Median wall time of a call after one warm-up."""
+    call()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def overheads(photo: Tensor, effort: int, runs: int) -> tuple[float, float]:
+    """Median milliseconds of a round trip and of x265 within it, measured on the same runs."""
+    x = photo[None].float() / 255
+    totals, inner = [], []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        trip = start_round_trip(x, _QP, {"effort": effort}, 1)
+        trip.result()
+        totals.append(time.perf_counter() - start)
+        inner.append(sum(trip.hevc_seconds))
+    pairs = sorted(zip(totals[1:], inner[1:], strict=True), key=lambda pair: pair[0] - pair[1])
+    total, hevc = pairs[len(pairs) // 2]
+    return total * 1e3, hevc * 1e3
+
+
+def effort_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
+    """Encode, round trip and decode per effort, one thread, one photo."""
+    megapixels = photo.shape[1] * photo.shape[2] / 1e6
+    rows = []
+    for effort in range(10):
+        options: CodecOptions = {"effort": effort}
+        data = npp.encode(photo, _QP, **options)
+        total, hevc = overheads(photo, effort, runs)
+        encode = median_seconds(lambda o=options: npp.encode(photo, _QP, threads=1, **o), runs)  # type: ignore[misc]
+        decode = median_seconds(lambda d=data: npp.decode(d, threads=1), 4 * runs)  # type: ignore[misc]
+        rows.append(
+            {
+                "effort": effort,
+                "bpp": 8 * len(data) / (megapixels * 1e6),
+                "encode_ms_per_mp": encode * 1e3 / megapixels,
+                "round_trip_ms_per_mp": total / megapixels,
+                "x265_ms_per_mp": hevc / megapixels,
+                "around_x265_percent": 100 * (total - hevc) / hevc,
+                "decode_ms_per_mp": decode * 1e3 / megapixels,
+            }
+        )
+    return rows
+
+
+def thread_rows(photos: list[Tensor], runs: int) -> list[dict[str, Any]]:
+    """A batch of eight photos on 1 and 2 threads, alternating so that both meet the same noise."""
+    x = torch.stack([photo if photo.shape[1] < photo.shape[2] else photo.transpose(1, 2) for photo in photos])
+    rows = []
+    for effort in (1, 8):
+        times: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(runs):
+            for threads, measured in times.items():
+                start = time.perf_counter()
+                npp.compress(x, _QP, threads=threads, effort=effort)
+                measured.append(time.perf_counter() - start)
+        one, two = statistics.median(times[1]), statistics.median(times[2])
+        megapixels = x.shape[0] * x.shape[2] * x.shape[3] / 1e6
+        rows.append(
+            {
+                "effort": effort,
+                "one_thread_ms_per_mp": one * 1e3 / megapixels,
+                "two_threads_ms_per_mp": two * 1e3 / megapixels,
+                "speed_up": one / two,
+            }
+        )
+    return rows
+
+
+def crop_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
+    """Images a second for training-sized crops, batch of 16, effort 1, all usable cores."""
+    rows = []
+    for side in (64, 128, 224, 256, 512):
+        x = photo[None, :, :side, :side].expand(16, -1, -1, -1).float() / 255
+        kept = median_seconds(lambda x=x: npp.compress(x, _QP, effort=1), runs)  # type: ignore[misc]
+
+        def reopened(x: Tensor = x) -> None:
+            npp.clear_encoder_cache()
+            npp.compress(x, _QP, effort=1)
+
+        fresh = median_seconds(reopened, runs)
+        rows.append({"side": side, "images_per_second": 16 / kept, "without_encoder_reuse": 16 / fresh})
+    return rows
+
+
+def memory_growth(trips: int) -> dict[str, Any]:
+    """Growth of the largest resident size over many round trips of 64x64."""
+    x = torch.rand(8, 3, 64, 64)
+    npp.compress(x, _QP, effort=0)
+    settle = trips // 10
+    for _ in range(settle // 8):
+        npp.compress(x, _QP, effort=0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(trips // 8):
+        npp.compress(x, _QP, effort=0)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"round_trips": trips // 8 * 8, "growth_kib": after - before}
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """Prints rows as a table."""
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=150).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer runs, fewer round trips")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    runs = 3 if arguments.quick else 7
+    torch.set_num_threads(1)
+    photos = load_photos("kodak")
+    landscape = next(photo for photo in photos if photo.shape[2] == 768)
+    report = {
+        "machine": machine(),
+        "qp": _QP,
+        "runs": runs,
+        "efforts": effort_rows(landscape, runs),
+        "threads": thread_rows(photos, max(2, runs // 2)),
+        "crops": crop_rows(landscape, runs),
+        "memory": memory_growth(1000 if arguments.quick else 10_000),
+    }
+    show("One 768x512 photo, one thread", report["efforts"])
+    show("Eight 768x512 photos", report["threads"])
+    show("Batch of 16 crops, effort 1, all usable cores", report["crops"])
+    show("Memory", [report["memory"]])
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Searches x265's settings for the rate-distortion-time frontier of single intra pictures.
+
+    python benchmarks/effort_search.py psnr    --minutes 40 --out build/search-psnr.jsonl
+    python benchmarks/effort_search.py machine --minutes 40 --out build/search-machine.jsonl
+
+Starts from x265's presets, then mutates settings that are on the frontier. Time is CPU time of the
+whole round trip on one thread, so that a busy machine disturbs it little; the objective is BD-rate
+against the default of effort 8 on the same pictures: PSNR-Y on Kodak and BSDS, or the divergence (KL)
+of EfficientNet-Lite0 from its prediction on the original, on ImageNet photos. One JSON line a setting;
+a line that is there is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bjontegaard import bd_rate
+from common import center_crop, kl_network, load_photos, psnr_y
+from torch import Tensor
+
+import npp
+from npp.codec import start_round_trip
+
+Setting = dict[str, Any]
+
+KNOBS: dict[str, tuple[Any, ...]] = {
+    "rd": (2, 3, 4, 5, 6),
+    "ctu": (16, 32, 64),
+    "min-cu-size": (8, 16),
+    "max-tu-size": (16, 32),
+    "tu-intra-depth": (1, 2, 3, 4),
+    "rdoq-level": (0, 1, 2),
+    "fast-intra": (0, 1),
+    "sao": (0, 1),
+    "limit-sao": (0, 1),
+    "signhide": (0, 1),
+    "tskip": (0, 1),
+    "tskip-fast": (0, 1),
+    "strong-intra-smoothing": (0, 1),
+    "rskip": (0, 1),
+    "rd-refine": (0, 1),
+    "deblock": ("0,0", "-2,-2", "-4,-4", "false"),
+}
+DEFAULT: Setting = {
+    "rd": 2, "ctu": 32, "min-cu-size": 8, "max-tu-size": 32, "tu-intra-depth": 1, "rdoq-level": 0, "fast-intra": 1,
+    "sao": 0, "limit-sao": 0, "signhide": 1, "tskip": 0, "tskip-fast": 0, "strong-intra-smoothing": 1, "rskip": 1,
+    "rd-refine": 0, "deblock": "0,0",
+}  # fmt: skip
+STARTS: list[Setting] = [
+    {"min-cu-size": 16, "signhide": 0},
+    {},
+    {"ctu": 64},
+    {"ctu": 64, "fast-intra": 0, "sao": 1},
+    {"rdoq-level": 2, "sao": 1},
+    {"rdoq-level": 1},
+    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 4, "fast-intra": 0},
+    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 3},
+    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 4, "tskip": 1},
+    {"deblock": "false"},
+    {"deblock": "false", "rd": 4},
+    {"deblock": "false", "min-cu-size": 16},
+    {"deblock": "false", "ctu": 64, "rd": 6, "tu-intra-depth": 3, "fast-intra": 0},
+]
+
+
+def x265_options(setting: Setting) -> str:
+    """The setting in x265's own words."""
+    return ":".join(f"{name}={value}" for name, value in {**DEFAULT, **setting}.items())
+
+
+Quality = Callable[[list[Tensor], Tensor], list[float]]
+
+
+class Objective:
+    """Rate and quality of a setting on fixed pictures; subclasses say what quality is."""
+
+    qps: tuple[int, ...]
+    groups: list[Tensor]  # pictures of one size each, uint8 (N, 3, H, W)
+
+    def quality(self, group: int, x_hat: Tensor) -> list[float]:
+        raise NotImplementedError
+
+    def bd(self, anchor: list[dict[str, list[float]]], tried: list[dict[str, list[float]]]) -> float:
+        raise NotImplementedError
+
+    def curves(self, options: dict[str, Any]) -> tuple[float, list[dict[str, list[float]]]]:
+        """CPU milliseconds a megapixel, and per qp the bpp and quality of every picture."""
+        curves = []
+        seconds, pixels = 0.0, 0
+        for qp in self.qps:
+            point: dict[str, list[float]] = {"bpp": [], "quality": []}
+            for index, group in enumerate(self.groups):
+                start = time.process_time()
+                x_hat, bpp, _ = start_round_trip(group, qp, options, 1).result()
+                seconds += time.process_time() - start
+                pixels += group.shape[0] * group.shape[2] * group.shape[3]
+                point["bpp"] += bpp.tolist()
+                point["quality"] += self.quality(index, x_hat)
+            curves.append(point)
+        npp.clear_encoder_cache()
+        return seconds / pixels * 1e9, curves
+
+
+class Psnr(Objective):
+    """Mean over the pictures of each one's BD-rate on PSNR-Y."""
+
+    qps = (22, 27, 32, 37, 42)
+
+    def __init__(self) -> None:
+        kodak = [center_crop(image, 384, 512) for image in load_photos("kodak")]
+        bsds = [center_crop(image, 320, 320) for image in load_photos("bsds500", 12)]
+        self.groups = [torch.stack(kodak), torch.stack(bsds)]
+
+    def quality(self, group: int, x_hat: Tensor) -> list[float]:
+        return [psnr_y(a, b) for a, b in zip(self.groups[group], x_hat, strict=True)]
+
+    def bd(self, anchor: list[dict[str, list[float]]], tried: list[dict[str, list[float]]]) -> float:
+        count = len(anchor[0]["bpp"])
+        rates = [
+            bd_rate(
+                [p["bpp"][i] for p in anchor], [p["quality"][i] for p in anchor],
+                [p["bpp"][i] for p in tried], [p["quality"][i] for p in tried], method="pchip",
+            )
+            for i in range(count)
+        ]  # fmt: skip
+        return float(np.mean(rates))
+
+
+class Machine(Objective):
+    """BD-rate of the mean bpp on -log of the mean KL."""
+
+    qps = (28, 33, 38, 43)
+
+    def __init__(self, count: int = 160) -> None:
+        crops = [center_crop(image, 224, 224) for image in load_photos("imagenet-sample", count)]
+        self.groups = [torch.stack(crops)]
+        self.network = kl_network("efficientnet-lite0")
+        self.clean = self.network.predict(self.groups[0])
+
+    def quality(self, group: int, x_hat: Tensor) -> list[float]:
+        return self.network.kl(x_hat, self.clean).tolist()
+
+    def bd(self, anchor: list[dict[str, list[float]]], tried: list[dict[str, list[float]]]) -> float:
+        def curve(points: list[dict[str, list[float]]]) -> tuple[list[float], list[float]]:
+            return [float(np.mean(p["bpp"])) for p in points], [-float(np.log(np.mean(p["quality"]))) for p in points]
+
+        return float(bd_rate(*curve(anchor), *curve(tried), method="pchip"))
+
+
+def frontier(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tried settings than which no other is both faster and better."""
+    front: list[dict[str, Any]] = []
+    for line in sorted(lines, key=lambda entry: entry["ms_per_mp"]):
+        if not front or line["bd_rate"] < front[-1]["bd_rate"]:
+            front.append(line)
+    return front
+
+
+def mutate(setting: Setting, rng: random.Random) -> Setting:
+    """Changes one or two settings at random."""
+    changed = {**DEFAULT, **setting}
+    for name in rng.sample(sorted(KNOBS), rng.choice((1, 1, 2))):
+        changed[name] = rng.choice([value for value in KNOBS[name] if value != changed[name]])
+    return changed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("objective", choices=("psnr", "machine"))
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    objective: Objective = Psnr() if arguments.objective == "psnr" else Machine()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.loads(text) for text in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    rng = random.Random(arguments.seed)
+    end = time.monotonic() + 60 * arguments.minutes
+    anchor_ms, anchor = objective.curves({"effort": 8})
+    print(f"anchor (effort 8): {anchor_ms:.0f} ms/MP CPU", flush=True)
+    seen = {line["x265"] for line in lines}
+    queue = list(STARTS)
+    while time.monotonic() < end:
+        setting = queue.pop(0) if queue else mutate(rng.choice(frontier(lines))["setting"], rng)
+        options = x265_options(setting)
+        if options in seen:
+            continue
+        seen.add(options)
+        ms, curves = objective.curves({"effort": 5, "_x265": options})
+        line = {"setting": setting, "x265": options, "ms_per_mp": ms, "bd_rate": objective.bd(anchor, curves)}
+        line["time_ratio"] = ms / anchor_ms
+        lines.append(line)
+        with arguments.out.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        mark = "*" if line in frontier(lines) else " "
+        print(f"{mark} {ms:6.0f} ms/MP  {line['bd_rate']:+6.2f} %  {setting}", flush=True)
+    for line in frontier(lines):
+        print(f"{line['ms_per_mp']:6.0f} ms/MP ({line['time_ratio']:.2f})  {line['bd_rate']:+6.2f} %  {line['x265']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Threads, forks, DataLoader workers, interrupts, shutdown, and memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import npp
+
+
+def _picture(seed: int, side: int = 48) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 6, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1)
+    return smooth[0]
+
+
+class _Encoded(Dataset[bytes]):
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> bytes:
+        return npp.encode(_picture(index), 30, effort=1)
+
+
+def _keep(batch: list[bytes]) -> list[bytes]:
+    return batch
+
+
+def _run(script: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def test_many_python_threads_encode_and_decode() -> None:
+    pictures = [_picture(i, 32 + 8 * (i % 5)) for i in range(16)]
+    files = [npp.encode(picture, 30, effort=1) for picture in pictures]
+    decoded = [npp.decode(file) for file in files]
+
+    def work(index: int) -> None:
+        which = index % len(pictures)
+        assert npp.encode(pictures[which], 30, effort=1) == files[which]
+        assert torch.equal(npp.decode(files[which]), decoded[which])
+        out = npp.compress(pictures[which][None], 30, effort=1)
+        assert out.bitstreams == [files[which]]
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(work, range(256)))
+
+
+def test_the_interpreter_runs_while_the_codec_works() -> None:
+    x = torch.rand(4, 3, 256, 256)
+    ticks = 0
+    done = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        npp.compress(x, 20, threads=1)
+    finally:
+        done.set()
+        thread.join()
+    assert ticks > 20
+
+
+def test_dataloader_workers_after_the_parent_has_encoded() -> None:
+    expected = [npp.encode(_picture(i), 30, effort=1) for i in range(12)]
+    for _ in range(2):
+        loader = DataLoader(_Encoded(), batch_size=3, num_workers=2, collate_fn=_keep)
+        assert [file for batch in loader for file in batch] == expected
+    assert npp.encode(_picture(0), 30, effort=1) == expected[0]
+
+
+def test_fork_in_the_middle_of_a_batch() -> None:
+    x = torch.stack([_picture(i, 96) for i in range(8)])
+    expected = npp.encode(x, 25, effort=2)
+    started = npp.codec.start_round_trip(x, 25, {"effort": 2}, 2)
+    child = os.fork()
+    if child == 0:
+        # The child has no pool threads of its own yet and must not wait for the parent's.
+        ok = npp.encode(x, 25, effort=2) == expected and torch.equal(npp.decode(expected[0]), npp.decode(expected)[0])
+        os._exit(0 if ok else 1)
+    assert started.result()[2] == expected
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_keyboard_interrupt_ends_a_long_batch() -> None:
+    script = """
+        import os, signal, threading, time, torch, npp
+        x = torch.rand(400, 3, 128, 128)
+        npp.encode(x[0])
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        try:
+            npp.encode(x, 10, threads=1)
+        except KeyboardInterrupt:
+            assert len(npp.encode(x[:2])) == 2   # the codec is still usable
+            print("interrupted")
+    """
+    result = _run(script)
+    assert result.returncode == 0 and "interrupted" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("daemon", [True, False])
+def test_interpreter_shutdown_with_work_in_flight(daemon: bool) -> None:
+    script = f"""
+        import threading, torch, npp
+        x = torch.rand(30, 3, 128, 128)
+        thread = threading.Thread(target=lambda: npp.encode(x, 20), daemon={daemon})
+        thread.start()
+        handle = npp.codec.start_round_trip(x, 30, {{}}, 2)
+        print("leaving", flush=True)
+    """
+    result = _run(script)
+    assert result.returncode == 0, (result.returncode, result.stderr[-2000:])
+
+
+def test_a_started_round_trip_may_be_forgotten() -> None:
+    x = torch.rand(6, 3, 64, 64)
+    for _ in range(20):
+        npp.codec.start_round_trip(x, 30, {"effort": 0}, 2)
+    assert npp.compress(x, 30, effort=0).bpp.shape == (6,)
+
+
+def test_results_do_not_depend_on_who_else_is_working() -> None:
+    batch = [torch.rand(3, 40 + 24 * i, 64) for i in range(5)]
+    alone = npp.encode(batch, 30, threads=1, effort=2)
+    with ThreadPoolExecutor(4) as pool:
+        for files in pool.map(lambda threads: npp.encode(batch, 30, threads=threads, effort=2), (1, 2, 3, 4) * 3):
+            assert files == alone
+
+
+def test_idle_encoders_are_bounded_and_can_be_freed() -> None:
+    from npp import _bpg
+
+    npp.clear_encoder_cache()
+    assert _bpg.idle_encoders() == (0, 0)
+    try:
+        npp.set_encoder_cache_limit(200_000)
+        for side in range(16, 16 + 8 * 12, 8):
+            npp.encode(_picture(0, side), effort=0)
+        count, pixels = _bpg.idle_encoders()
+        assert 0 < count <= 3 and pixels <= 200_000
+        npp.set_encoder_cache_limit(0)
+        assert _bpg.idle_encoders() == (0, 0)
+        npp.encode(_picture(0), effort=0)
+        assert _bpg.idle_encoders() == (0, 0)
+    finally:
+        npp.set_encoder_cache_limit(8 << 20)
+    with pytest.raises(ValueError, match="-1"):
+        npp.set_encoder_cache_limit(-1)
+
+
+def _rss_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_memory_does_not_grow_over_mixed_calls() -> None:
+    pictures = [_picture(i, 32 + 16 * (i % 3)) for i in range(6)]
+    good = npp.encode(pictures, 30, effort=0)
+
+    def mixed(rounds: int) -> None:
+        for index in range(rounds):
+            npp.encode(pictures[index % 6], 30, effort=0)
+            npp.decode(good)
+            npp.decode(good[0][: len(good[0])], dtype=torch.float32)
+            with pytest.raises(npp.DecodeError):
+                npp.decode(good[index % 6][: 10 + index % 40])
+            with pytest.raises(npp.EncodeError):
+                npp.encode(pictures[0] + 2)
+            npp.compress(pictures[0][None], 35, effort=0)
+
+    mixed(150)
+    before = _rss_kib()
+    mixed(450)
+    assert _rss_kib() - before < 8 * 1024
+
+
+def test_sigint_handler_is_left_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    npp.encode(_picture(0), effort=0)
+    assert signal.getsignal(signal.SIGINT) is before
