@@ -217,27 +217,16 @@ BPG_ALWAYS_INLINE Doubled<Sum> doubled(const DoubleTaps& taps, i16 s0, i16 s1, i
 template <class Sample>
 using SevenRows = std::array<const Sample*, 7>;
 
-/// Two split rows: where the even and the odd output row go.
-struct RowPair {
-  i16* even_high;
-  i16* even_low;
-  i16* odd_high;
-  i16* odd_low;
-};
-
 /// Twice the sums are at most 196 * 128 at 8 bits, which fits 16 bits.
 template <class Sum, int kShift, class Sample>
 BPG_ALWAYS_INLINE void double_height(const SevenRows<Sample>& rows, int count, int bit_depth,
-                                     const RowPair& out) {
+                                     i16* BPG_RESTRICT even_high, i16* BPG_RESTRICT even_low,
+                                     i16* BPG_RESTRICT odd_high, i16* BPG_RESTRICT odd_low) {
   const SevenRows<Sample> r = rows;
   const DoubleTaps taps;
   const i16 mid = fit<i16>(1 << (bit_depth - 1));
   const int shift = kShift < 0 ? bit_depth - 7 : kShift;
   const int round = 1 << (bit_depth - 8);
-  i16* BPG_RESTRICT even_high = out.even_high;
-  i16* BPG_RESTRICT even_low = out.even_low;
-  i16* BPG_RESTRICT odd_high = out.odd_high;
-  i16* BPG_RESTRICT odd_low = out.odd_low;
   for (int i = 0; i < count; ++i) {
     const Doubled<Sum> sums =
         doubled<Sum>(taps, fit<i16>(r[0][i] - mid), fit<i16>(r[1][i] - mid),
@@ -252,13 +241,13 @@ BPG_ALWAYS_INLINE void double_height(const SevenRows<Sample>& rows, int count, i
   }
 }
 
-BPG_SIMD_CLONES void double_height_8(const SevenRows<std::uint8_t>& rows, int count,
-                                     const RowPair& out) {
-  double_height<i16, 1>(rows, count, 8, out);
+BPG_SIMD_CLONES void double_height_8(const SevenRows<std::uint8_t>& rows, int count, int,
+                                     i16* even_high, i16* even_low, i16* odd_high, i16* odd_low) {
+  double_height<i16, 1>(rows, count, 8, even_high, even_low, odd_high, odd_low);
 }
 BPG_SIMD_CLONES void double_height_16(const SevenRows<u16>& rows, int count, int bit_depth,
-                                      const RowPair& out) {
-  double_height<std::int32_t, -1>(rows, count, bit_depth, out);
+                                      i16* even_high, i16* even_low, i16* odd_high, i16* odd_low) {
+  double_height<std::int32_t, -1>(rows, count, bit_depth, even_high, even_low, odd_high, odd_low);
 }
 
 template <class Sample>
@@ -452,11 +441,14 @@ const i16* ChromaReader::row(int y) {
 }
 
 void ChromaReader::double_height(int plane_row) {
-  const RowPair out{even_.high.data(), even_.low.data(), odd_.high.data(), odd_.low.data()};
+  const auto run = [&](auto kernel, const auto& rows) {
+    kernel(rows, width_, format_.bit_depth, even_.high.data(), even_.low.data(), odd_.high.data(),
+           odd_.low.data());
+  };
   if (format_.bit_depth == 8) {
-    double_height_8(seven_rows<std::uint8_t>(plane_, height_, plane_row), width_, out);
+    run(double_height_8, seven_rows<std::uint8_t>(plane_, height_, plane_row));
   } else {
-    double_height_16(seven_rows<u16>(plane_, height_, plane_row), width_, format_.bit_depth, out);
+    run(double_height_16, seven_rows<u16>(plane_, height_, plane_row));
   }
   even_.extend();
   odd_.extend();
