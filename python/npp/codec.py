@@ -204,6 +204,9 @@ def decode_batch(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads
     if not files:
         raise DecodeError("bitstreams is empty; at least one file is needed")
     infos = [_info(file, f"bitstreams[{i}]") for i, file in enumerate(files)]
+    for i, info in enumerate(infos):
+        if info.animation:
+            raise DecodeError(f"bitstreams[{i}] is an animation of {info.frames} frame(s); use npp.decode")
     first = infos[0]
     check_geometry("bitstreams[0]", first.channels, first.height, first.width)
     for i, info in enumerate(infos):

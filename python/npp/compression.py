@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from npp.codec import BytesLike, RoundTrip, decode, start_round_trip
-from npp.errors import DecodeError
+from npp.codec import BytesLike, RoundTrip, decode_batch, start_round_trip
 from npp.options import CodecOptions, resolve_options, resolve_qp
 from npp.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
 
@@ -128,18 +127,7 @@ def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.fl
         DecodeError: a damaged file, an animation, or pictures of different shapes; the message names the
             index.
     """
-    pictures = decode(list(bitstreams), dtype=dtype)
-    if not pictures:
-        raise DecodeError("bitstreams is empty; at least one file is needed")
-    for i, picture in enumerate(pictures):
-        if picture.ndim != 3:
-            raise DecodeError(f"bitstreams[{i}] is an animation; use npp.decode")
-        if picture.shape != pictures[0].shape:
-            raise DecodeError(
-                f"bitstreams[{i}] has shape {tuple(picture.shape)} and bitstreams[0] {tuple(pictures[0].shape)}; "
-                "all must be the same, or use npp.decode"
-            )
-    return torch.stack(pictures)
+    return decode_batch(bitstreams, dtype=dtype)
 
 
 class BPG(nn.Module):
