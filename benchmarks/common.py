@@ -21,7 +21,11 @@ SHARED = Path(os.environ.get("NPP_SHARED", ROOT.parent / "shared"))
 
 def load_photos(name: str, count: int | None = None, skip: int = 0) -> list[Tensor]:
     """Photos of a folder in ../shared/data as uint8 (3, H, W), evenly spread over the folder."""
-    paths = sorted(p for p in (SHARED / "data" / name).rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
+    paths = sorted(
+        p
+        for p in (SHARED / "data" / name).rglob("*")
+        if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
+    )
     if not paths:
         raise SystemExit(f"no photos in {SHARED / 'data' / name}; set NPP_SHARED")
     if count is not None:
@@ -86,7 +90,11 @@ def machine() -> dict[str, Any]:
     """Where and with what a benchmark ran."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.processor(),
     )
     return {

@@ -50,23 +50,42 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "deblock": ("0,0", "-2,-2", "-4,-4", "false"),
 }
 DEFAULT: Setting = {
-    "rd": 2, "ctu": 32, "min-cu-size": 8, "max-tu-size": 32, "tu-intra-depth": 1, "rdoq-level": 0, "fast-intra": 1,
-    "sao": 0, "limit-sao": 0, "signhide": 1, "tskip": 0, "tskip-fast": 0, "strong-intra-smoothing": 1, "rskip": 1,
+    "rd": 2, "ctu": 32, "min-cu-size": 8, "max-tu-size": 32, "tu-intra-depth": 1, "rdoq-level": 0,
+    "fast-intra": 1, "sao": 0, "limit-sao": 0, "signhide": 1, "tskip": 0, "tskip-fast": 0, "strong-intra-smoothing": 1,
+    "rskip": 1,
     "rd-refine": 0, "deblock": "0,0",
 }  # fmt: skip
+_QUANT = {"rdoq-level": 2, "sao": 1}
 STARTS: list[Setting] = [
     {"min-cu-size": 16, "signhide": 0},
     {},
-    {"ctu": 64},
     {"ctu": 64, "fast-intra": 0, "sao": 1},
-    {"rdoq-level": 2, "sao": 1},
-    {"rdoq-level": 1},
-    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 4, "fast-intra": 0},
-    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 3},
-    {"rdoq-level": 2, "sao": 1, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 4, "tskip": 1},
+    {**_QUANT},
+    {**_QUANT, "sao": 0},
+    {**_QUANT, "min-cu-size": 16},
+    {**_QUANT, "ctu": 16},
+    {**_QUANT, "fast-intra": 0},
+    {**_QUANT, "rskip": 0},
+    {**_QUANT, "max-tu-size": 16, "ctu": 16},
+    {**_QUANT, "rd": 3},
+    {**_QUANT, "tu-intra-depth": 2},
+    {**_QUANT, "strong-intra-smoothing": 0},
+    {**_QUANT, "deblock": "-2,-2"},
+    {**_QUANT, "limit-sao": 1},
+    {"min-cu-size": 16},
+    {"min-cu-size": 16, "ctu": 16, "signhide": 0},
+    {"min-cu-size": 16, "sao": 1},
+    {"min-cu-size": 16, "rd": 4},
+    {"ctu": 16},
+    {"rskip": 0},
+    {**_QUANT, "ctu": 64, "rd": 4, "fast-intra": 0},
+    {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 3},
+    {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 4, "tskip": 1},
     {"deblock": "false"},
     {"deblock": "false", "rd": 4},
     {"deblock": "false", "min-cu-size": 16},
+    {"deblock": "false", "min-cu-size": 16, "rdoq-level": 1},
+    {"deblock": "false", "ctu": 16},
     {"deblock": "false", "ctu": 64, "rd": 6, "tu-intra-depth": 3, "fast-intra": 0},
 ]
 
@@ -139,7 +158,7 @@ class Machine(Objective):
 
     qps = (28, 33, 38, 43)
 
-    def __init__(self, count: int = 160) -> None:
+    def __init__(self, count: int) -> None:
         crops = [center_crop(image, 224, 224) for image in load_photos("imagenet-sample", count)]
         self.groups = [torch.stack(crops)]
         self.network = kl_network("efficientnet-lite0")
@@ -150,7 +169,9 @@ class Machine(Objective):
 
     def bd(self, anchor: list[dict[str, list[float]]], tried: list[dict[str, list[float]]]) -> float:
         def curve(points: list[dict[str, list[float]]]) -> tuple[list[float], list[float]]:
-            return [float(np.mean(p["bpp"])) for p in points], [-float(np.log(np.mean(p["quality"]))) for p in points]
+            return [float(np.mean(p["bpp"])) for p in points], [
+                -float(np.log(np.mean(p["quality"]))) for p in points
+            ]
 
         return float(bd_rate(*curve(anchor), *curve(tried), method="pchip"))
 
@@ -173,16 +194,23 @@ def mutate(setting: Setting, rng: random.Random) -> Setting:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("objective", choices=("psnr", "machine"))
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--photos", type=int, default=160, help="pictures of the machine objective")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    objective: Objective = Psnr() if arguments.objective == "psnr" else Machine()
+    objective: Objective = Psnr() if arguments.objective == "psnr" else Machine(arguments.photos)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.loads(text) for text in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    lines = (
+        [json.loads(text) for text in arguments.out.read_text().splitlines()]
+        if arguments.out.exists()
+        else []
+    )
     rng = random.Random(arguments.seed)
     end = time.monotonic() + 60 * arguments.minutes
     anchor_ms, anchor = objective.curves({"effort": 8})
@@ -204,7 +232,8 @@ def main() -> None:
         mark = "*" if line in frontier(lines) else " "
         print(f"{mark} {ms:6.0f} ms/MP  {line['bd_rate']:+6.2f} %  {setting}", flush=True)
     for line in frontier(lines):
-        print(f"{line['ms_per_mp']:6.0f} ms/MP ({line['time_ratio']:.2f})  {line['bd_rate']:+6.2f} %  {line['x265']}")
+        cost = f"{line['ms_per_mp']:6.0f} ms/MP ({line['time_ratio']:.2f})"
+        print(f"{cost}  {line['bd_rate']:+6.2f} %  {line['x265']}")
 
 
 if __name__ == "__main__":

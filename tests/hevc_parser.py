@@ -89,7 +89,9 @@ def _header(data: bytes) -> HevcHeader:
     sao, pcm = bits.u(1), bits.u(1)
     assert pcm == 0
     strong, extension = bits.u(1), bits.u(1)
-    return HevcHeader(sizes[0] + 3, sizes[1], sizes[2] + 2, sizes[3], sizes[4], sao, pcm, strong, extension, bits.rest())
+    return HevcHeader(
+        sizes[0] + 3, sizes[1], sizes[2] + 2, sizes[3], sizes[4], sao, pcm, strong, extension, bits.rest()
+    )
 
 
 def _nal(data: bytes) -> Nal:

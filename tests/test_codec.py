@@ -52,7 +52,9 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
     height=st.integers(1, 90),
     width=st.integers(1, 90),
     qp=st.integers(0, 51),
-    dtype=st.sampled_from((torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64, torch.bfloat16)),
+    dtype=st.sampled_from(
+        (torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64, torch.bfloat16)
+    ),
     seed=st.integers(0, 1000),
 )
 def test_decode_equals_x_hat(
@@ -133,7 +135,9 @@ def test_floats_are_rounded_half_up() -> None:
 def test_pil_modes(mode: str) -> None:
     gradient = np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)
     if mode in ("I;16", "I"):
-        image = Image.fromarray(gradient * 40).convert(mode) if mode == "I" else Image.fromarray(gradient * 40)
+        image = (
+            Image.fromarray(gradient * 40).convert(mode) if mode == "I" else Image.fromarray(gradient * 40)
+        )
         decoded = npp.decode(npp.encode(image, lossless=True, bit_depth=12), dtype=torch.uint16)
         assert (decoded.int() - torch.from_numpy((gradient * 40).astype(np.int32))).abs().max() <= 8
         return
@@ -174,7 +178,10 @@ def test_qp_per_image_and_alpha_qp() -> None:
 
 def test_metadata_round_trips() -> None:
     metadata = npp.Metadata(
-        exif=b"II*\0\x08\0\0\0\0\0", icc_profile=bytes(300), xmp=b"<x/>", extensions=((99, b"hello"), (2**31, b""))
+        exif=b"II*\0\x08\0\0\0\0\0",
+        icc_profile=bytes(300),
+        xmp=b"<x/>",
+        extensions=((99, b"hello"), (2**31, b"")),
     )
     x = _picture(3, 16, 16, 0)
     data = npp.encode(x, metadata=metadata)
@@ -185,7 +192,9 @@ def test_metadata_round_trips() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("lossless", [False, True])
 def test_animations(channels: int, lossless: bool) -> None:
-    frames = (torch.stack([_picture(channels, 40, 56, i // 2) for i in range(5)]) * 255).round().to(torch.uint8)
+    frames = (
+        (torch.stack([_picture(channels, 40, 56, i // 2) for i in range(5)]) * 255).round().to(torch.uint8)
+    )
     durations = [Fraction(1, 10), 0.3, Fraction(2, 10), 0.1, 1]
     data = npp.encode_animation(frames, 20, durations=durations, loop_count=4, lossless=lossless, effort=2)
     info = npp.probe(data)
@@ -205,7 +214,9 @@ def test_decompress_is_the_inverse() -> None:
     x = torch.stack([_picture(3, 48, 40, i) for i in range(3)])
     out = npp.compress(x, [20, 30, 40])
     for dtype in (torch.float32, torch.float64, torch.uint8, torch.bfloat16):
-        wanted = npp.compress(x.to(dtype) if dtype != torch.uint8 else (x * 255 + 0.5).to(dtype), [20, 30, 40])
+        wanted = npp.compress(
+            x.to(dtype) if dtype != torch.uint8 else (x * 255 + 0.5).to(dtype), [20, 30, 40]
+        )
         assert torch.equal(npp.decompress(wanted.bitstreams, dtype=dtype), wanted.x_hat)
     assert torch.equal(npp.decompress(out.bitstreams), out.x_hat)
 

@@ -39,14 +39,24 @@ def test_bad_pictures(image: Any, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [torch.zeros(3, 8, 8, dtype=torch.int32), np.zeros((8, 8), bool), np.zeros((8, 8), "c16"), "x.png", None, 3]
+    "image",
+    [
+        torch.zeros(3, 8, 8, dtype=torch.int32),
+        np.zeros((8, 8), bool),
+        np.zeros((8, 8), "c16"),
+        "x.png",
+        None,
+        3,
+    ],
 )
 def test_wrong_types(image: Any) -> None:
     with pytest.raises(TypeError, match="image"):
         npp.encode(image)
 
 
-@pytest.mark.parametrize("qp", [-1, 52, 3.5, "29", None, [20], [20, 60], [20, 30, 40], True, torch.tensor([1.5, 2.0])])
+@pytest.mark.parametrize(
+    "qp", [-1, 52, 3.5, "29", None, [20], [20, 60], [20, 30, 40], True, torch.tensor([1.5, 2.0])]
+)
 def test_bad_qp(qp: Any) -> None:
     with pytest.raises(npp.EncodeError, match="qp"):
         npp.encode([GOOD, GOOD], qp)
@@ -79,19 +89,19 @@ def test_bad_option_values(option: str, value: Any, allowed: str) -> None:
 
 @pytest.mark.parametrize("depth", [9, 11, 13, 14])
 def test_depths_that_x265_cannot_write(depth: Any) -> None:
-    with pytest.raises(npp.UnsupportedError, match=f"bit_depth.*{depth}"):
+    with pytest.raises(npp.UnsupportedError, match=rf"bit_depth.*{depth}"):
         npp.encode(GOOD, bit_depth=depth)
 
 
 def test_unknown_options_are_named() -> None:
     options: Any = {"efort": 3}
-    with pytest.raises(TypeError, match="efort.*effort"):
+    with pytest.raises(TypeError, match=r"efort.*effort"):
         npp.encode(GOOD, **options)
 
 
 @pytest.mark.parametrize("threads", [0, -3])
 def test_bad_threads(threads: int) -> None:
-    with pytest.raises(ValueError, match=f"threads.*{threads}"):
+    with pytest.raises(ValueError, match=rf"threads.*{threads}"):
         npp.encode(GOOD, threads=threads)
     with pytest.raises(TypeError, match="threads"):
         npp.encode(GOOD, threads=1.5)  # type: ignore[call-overload]
@@ -99,7 +109,7 @@ def test_bad_threads(threads: int) -> None:
 
 def test_oversize_is_refused_before_memory_is_taken() -> None:
     huge = torch.zeros(1, 1, 1, dtype=torch.uint8).expand(3, 40_000, 40_000)
-    with pytest.raises(npp.EncodeError, match="40000x40000.*178956970"):
+    with pytest.raises(npp.EncodeError, match=r"40000x40000.*178956970"):
         npp.encode(huge)
 
 
@@ -108,14 +118,14 @@ def test_the_pixel_limit_can_be_moved() -> None:
     try:
         npp.set_max_pixels(255)
         assert npp.get_max_pixels() == 255
-        with pytest.raises(npp.EncodeError, match="16x16.*255"):
+        with pytest.raises(npp.EncodeError, match=r"16x16.*255"):
             npp.encode(GOOD)
-        with pytest.raises(npp.DecodeError, match="16x16.*255"):
+        with pytest.raises(npp.DecodeError, match=r"16x16.*255"):
             npp.decode(data)
     finally:
         npp.set_max_pixels(None)
     assert npp.decode(data).shape == (3, 16, 16)
-    with pytest.raises(ValueError, match="pixels.*0"):
+    with pytest.raises(ValueError, match=r"pixels.*0"):
         npp.set_max_pixels(0)
 
 

@@ -112,7 +112,9 @@ def test_parity_with_bpgenc_on_kodak(shared: Path) -> None:
             "psnr_y": (difference * weights).sum(1).square().mean((1, 2)),
             "psnr_rgb": difference.square().mean((1, 2, 3)),
         }
-        theirs = sorted((e for e in reference if e["image"] == name and e["level"] == 8), key=lambda e: e["qp"])
+        theirs = sorted(
+            (e for e in reference if e["image"] == name and e["level"] == 8), key=lambda e: e["qp"]
+        )
         assert [entry["qp"] for entry in theirs] == qps
         for metric, error in errors.items():
             rates[metric].append(

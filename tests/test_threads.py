@@ -41,7 +41,11 @@ def _keep(batch: list[bytes]) -> list[bytes]:
 
 def _run(script: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 
@@ -97,7 +101,9 @@ def test_fork_in_the_middle_of_a_batch() -> None:
     child = os.fork()
     if child == 0:
         # The child has no pool threads of its own yet and must not wait for the parent's.
-        ok = npp.encode(x, 25, effort=2) == expected and torch.equal(npp.decode(expected[0]), npp.decode(expected)[0])
+        ok = npp.encode(x, 25, effort=2) == expected and torch.equal(
+            npp.decode(expected[0]), npp.decode(expected)[0]
+        )
         os._exit(0 if ok else 1)
     assert started.result()[2] == expected
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -145,7 +151,9 @@ def test_results_do_not_depend_on_who_else_is_working() -> None:
     batch = [torch.rand(3, 40 + 24 * i, 64) for i in range(5)]
     alone = npp.encode(batch, 30, threads=1, effort=2)
     with ThreadPoolExecutor(4) as pool:
-        for files in pool.map(lambda threads: npp.encode(batch, 30, threads=threads, effort=2), (1, 2, 3, 4) * 3):
+        for files in pool.map(
+            lambda threads: npp.encode(batch, 30, threads=threads, effort=2), (1, 2, 3, 4) * 3
+        ):
             assert files == alone
 
 

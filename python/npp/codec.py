@@ -15,7 +15,16 @@ from typing_extensions import Unpack
 from npp import _bpg
 from npp.device import DeviceTransfer
 from npp.errors import DecodeError, EncodeError
-from npp.images import Array, CodecImage, ImageOrBatch, SingleImage, as_batch, check_dtype, check_geometry, describe_range
+from npp.images import (
+    Array,
+    CodecImage,
+    ImageOrBatch,
+    SingleImage,
+    as_batch,
+    check_dtype,
+    check_geometry,
+    describe_range,
+)
 from npp.limits import get_max_pixels, resolve_threads
 from npp.metadata import ImageInfo, Metadata, image_info
 from npp.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
@@ -24,7 +33,7 @@ BytesLike: TypeAlias = "bytes | bytearray | memoryview"
 
 _MAX_TICKS = 0xFFFF
 _MAX_PERIOD = 2**32 - 1
-_NUMPY_OF = {
+_NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
     torch.uint8: np.dtype(np.uint8),
     torch.uint16: np.dtype(np.uint16),
     torch.float16: np.dtype(np.float16),
@@ -151,7 +160,9 @@ def _check_decode_dtype(dtype: torch.dtype) -> None:
 @overload
 def decode(data: BytesLike, *, dtype: torch.dtype = ..., threads: int | None = ...) -> Tensor: ...
 @overload
-def decode(data: Sequence[BytesLike], *, dtype: torch.dtype = ..., threads: int | None = ...) -> list[Tensor]: ...
+def decode(
+    data: Sequence[BytesLike], *, dtype: torch.dtype = ..., threads: int | None = ...
+) -> list[Tensor]: ...
 def decode(
     data: BytesLike | Sequence[BytesLike], *, dtype: torch.dtype = torch.uint8, threads: int | None = None
 ) -> Tensor | list[Tensor]:
@@ -195,8 +206,10 @@ def _info(file: bytes, name: str) -> ImageInfo:
         raise DecodeError(f"{name}: {error}") from error
 
 
-def decode_batch(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads: int | None = None) -> Tensor:
-    """Decodes still pictures of one size straight into one tensor (N, C, H, W); see :func:`npp.decompress`."""
+def decode_batch(
+    bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads: int | None = None
+) -> Tensor:
+    """Decodes still pictures of one size into one tensor (N, C, H, W); see :func:`npp.decompress`."""
     _check_decode_dtype(dtype)
     if isinstance(bitstreams, (bytes, bytearray, memoryview)) or not isinstance(bitstreams, Sequence):
         raise TypeError(f"bitstreams must be a list of bytes, not {type(bitstreams).__name__}")
@@ -213,11 +226,13 @@ def decode_batch(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads
         if (info.channels, info.height, info.width) != (first.channels, first.height, first.width):
             raise DecodeError(
                 f"bitstreams[{i}] is {info.channels}x{info.height}x{info.width} (CxHxW), bitstreams[0] is "
-                f"{first.channels}x{first.height}x{first.width}; a batch needs one size (npp.decode takes any)"
+                f"{first.channels}x{first.height}x{first.width}; a batch needs one size (see npp.decode)"
             )
     numpy_dtype = _NUMPY_OF[dtype]
     out = torch.from_numpy(np.empty((len(files), first.channels, first.height, first.width), numpy_dtype))
-    handle = _bpg.start_decode(files, numpy_dtype, list(out.numpy()), get_max_pixels(), resolve_threads(threads))
+    handle = _bpg.start_decode(
+        files, numpy_dtype, list(out.numpy()), get_max_pixels(), resolve_threads(threads)
+    )
     for i, (_, error) in enumerate(handle.result()):
         if error is not None:
             _reraise(error, f"bitstreams[{i}]", True)
@@ -251,7 +266,7 @@ def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
     ticks = [int(value / period) for value in seconds]
     if max(ticks) > _MAX_TICKS or max(period.numerator, period.denominator) > _MAX_PERIOD:
         raise EncodeError(
-            f"durations from {float(min(seconds)):g} s to {float(max(seconds)):g} s are too far apart: a frame "
+            f"durations from {float(min(seconds)):g} s to {float(max(seconds)):g} s are too far apart; one "
             f"lasts at most {_MAX_TICKS} times their common divisor, {float(period):g} s"
         )
     return (period.numerator, period.denominator), ticks
@@ -290,8 +305,8 @@ def encode_animation(
     for i, image in enumerate(images):
         if image.samples.shape != images[0].samples.shape or image.gray != images[0].gray:
             raise EncodeError(
-                f"frames[{i}] has shape {image.samples.shape}, frames[0] {images[0].samples.shape} (C, H, W); "
-                "all frames need one size and kind"
+                f"frames[{i}] has shape {image.samples.shape}, frames[0] {images[0].samples.shape}; "
+                "all frames need one (C, H, W) and kind"
             )
     if isinstance(loop_count, bool) or not 0 <= loop_count < 2**32:
         raise EncodeError(f"loop_count must be from 0 (for ever) to 2**32 - 1, not {loop_count!r}")

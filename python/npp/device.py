@@ -31,7 +31,11 @@ class DeviceTransfer:
             wide = x.double() if x.dtype == torch.float64 else x.float()
             x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
             # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
-            x = x.to(torch.int32).to(torch.int16).view(torch.uint16) if self._peak > 255 else x.to(torch.uint8)
+            x = (
+                x.to(torch.int32).to(torch.int16).view(torch.uint16)
+                if self._peak > 255
+                else x.to(torch.uint8)
+            )
         return self._download(x)
 
     def _download(self, x: Tensor) -> Tensor:
@@ -39,7 +43,7 @@ class DeviceTransfer:
             return x.cpu()
         host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
         host.copy_(x, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(x.device))
         done.synchronize()
         return host
@@ -60,5 +64,7 @@ class DeviceTransfer:
             return remote
         wide = torch.float64 if self._x.dtype == torch.float64 else torch.float32
         if remote.dtype == torch.uint16:
-            return (remote.view(torch.int16).to(torch.int32) & 0xFFFF).to(wide).div(self._peak).to(self._x.dtype)
+            return (
+                (remote.view(torch.int16).to(torch.int32) & 0xFFFF).to(wide).div(self._peak).to(self._x.dtype)
+            )
         return remote.to(wide).div(self._peak).to(self._x.dtype)

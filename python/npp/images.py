@@ -56,7 +56,7 @@ def _from_pil(image: Image.Image) -> tuple[Array, bool]:
         samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > 65535:
             raise EncodeError(
-                f"image: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 is what fits into 16 bits"
+                f"image: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
             )
         return samples.astype(np.uint16), False
     if mode == "F":
@@ -67,20 +67,25 @@ def _from_pil(image: Image.Image) -> tuple[Array, bool]:
 
 def _from_numpy(array: Array, name: str) -> Array:
     if array.dtype not in _NUMPY_DTYPES:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed are uint8, uint16, float16, float32, float64")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; allowed are uint8, uint16, float16, float32, float64"
+        )
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
         raise EncodeError(f"{name} has shape {array.shape}; a numpy image is (H, W) or (H, W, C)")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return array.transpose(2, 0, 1)
+    view: Array = array.transpose(2, 0, 1)
+    return view
 
 
 def _from_torch(tensor: Tensor, name: str) -> Array:
     check_dtype(name, tensor.dtype)
     if tensor.ndim != 3:
-        raise EncodeError(f"{name} has shape {tuple(tensor.shape)}; a torch image is (C, H, W), a batch (N, C, H, W)")
+        raise EncodeError(
+            f"{name} has shape {tuple(tensor.shape)}; a torch image is (C, H, W), a batch (N, C, H, W)"
+        )
     tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
@@ -106,7 +111,9 @@ class CodecImage:
         elif isinstance(image, Tensor):
             self.samples = _from_torch(image, name)
         else:
-            raise TypeError(f"{name} must be a PIL image, numpy array or torch tensor, not {type(image).__name__}")
+            raise TypeError(
+                f"{name} must be a PIL image, numpy array or torch tensor, not {type(image).__name__}"
+            )
         channels, height, width = self.samples.shape
         check_geometry(name, channels, height, width)
         self.gray = gray_alpha or channels == 1

@@ -73,7 +73,9 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
 
 def _bit_depth(value: Any) -> int:
     if value in (9, 11, 13, 14) and not isinstance(value, bool):
-        raise UnsupportedError(f"bit_depth must be 8, 10 or 12, not {value}: BPG has it, x265 cannot write it")
+        raise UnsupportedError(
+            f"bit_depth must be 8, 10 or 12, not {value}: BPG has it, x265 cannot write it"
+        )
     _choice("bit_depth", value, (8, 10, 12))
     return int(value)
 
@@ -162,5 +164,7 @@ def resolve_qp(qp: Any, count: int) -> list[int]:
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         raise EncodeError(f"qp must be an integer from 0 to {_MAX_QP} or one per image, not {qp!r}")
     if len(values) != count:
-        raise EncodeError(f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int")
+        raise EncodeError(
+            f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int"
+        )
     return [_whole(f"qp[{i}]", value, 0, _MAX_QP) for i, value in enumerate(values)]
