@@ -56,9 +56,6 @@ struct Finish {
   i16 highest;
 };
 
-/// What is left to shift after a 4:2:0 filter pair at 8 bits, the case worth a kernel of its own.
-constexpr int kByteShift = 6;
-
 // ---- Half width ---------------------------------------------------------------------------------
 
 BPG_SIMD_CLONES void take_apart(const i16* BPG_RESTRICT in, int pairs, i16* BPG_RESTRICT even,
@@ -110,14 +107,22 @@ BPG_ALWAYS_INLINE void halve_width(const i16* BPG_RESTRICT even, const i16* BPG_
   }
 }
 
-// 8 bits and 4:2:0: at most 176 * 128 + 1, which fits 16 bits.
-BPG_SIMD_CLONES void halve_pairs_8(const i16* even, const i16* odd, int count, int, i16* high,
+// 8 bits: at most 176 * 128 + 64, which fits 16 bits. The shift is 1 for 4:2:0 and 7 for 4:2:2.
+BPG_SIMD_CLONES void halve_pairs_8(const i16* even, const i16* odd, int count, int shift, i16* high,
                                    i16* low) {
-  halve_width<i16, false, 1>(even, odd, count, 1, high, low);
+  if (shift == 1) {
+    halve_width<i16, false, 1>(even, odd, count, 1, high, low);
+  } else {
+    halve_width<i16, false, 7>(even, odd, count, 7, high, low);
+  }
 }
-BPG_SIMD_CLONES void halve_cosited_8(const i16* even, const i16* odd, int count, int, i16* high,
-                                     i16* low) {
-  halve_width<i16, true, 1>(even, odd, count, 1, high, low);
+BPG_SIMD_CLONES void halve_cosited_8(const i16* even, const i16* odd, int count, int shift,
+                                     i16* high, i16* low) {
+  if (shift == 1) {
+    halve_width<i16, true, 1>(even, odd, count, 1, high, low);
+  } else {
+    halve_width<i16, true, 7>(even, odd, count, 7, high, low);
+  }
 }
 BPG_SIMD_CLONES void halve_pairs(const i16* even, const i16* odd, int count, int shift, i16* high,
                                  i16* low) {
@@ -170,13 +175,18 @@ BPG_ALWAYS_INLINE void halve_height(const TenRows& high_rows, const TenRows& low
   }
 }
 
-BPG_SIMD_CLONES void halve_height_8(const TenRows& high, const TenRows& low, int count,
-                                    const Finish& finish, u16* out) {
-  halve_height<kByteShift>(high, low, count, finish, out);
-}
-BPG_SIMD_CLONES void halve_height_any(const TenRows& high, const TenRows& low, int count,
+BPG_SIMD_CLONES void halve_height_row(const TenRows& high, const TenRows& low, int count,
                                       const Finish& finish, u16* out) {
-  halve_height<-1>(high, low, count, finish, out);
+  switch (finish.shift) {
+    case 6:
+      return halve_height<6>(high, low, count, finish, out);
+    case 4:
+      return halve_height<4>(high, low, count, finish, out);
+    case 2:
+      return halve_height<2>(high, low, count, finish, out);
+    default:
+      return halve_height<-1>(high, low, count, finish, out);
+  }
 }
 
 // ---- Double -------------------------------------------------------------------------------------
@@ -313,21 +323,35 @@ BPG_ALWAYS_INLINE void double_cosited(const i16* BPG_RESTRICT high, const i16* B
   }
 }
 
-BPG_SIMD_CLONES void double_pairs_8(const i16* high, const i16* low, int count,
-                                    const Finish& finish, i16* out) {
-  double_pairs<kByteShift>(high, low, count, finish, out);
-}
-BPG_SIMD_CLONES void double_pairs_any(const i16* high, const i16* low, int count,
+BPG_SIMD_CLONES void double_pairs_row(const i16* high, const i16* low, int count,
                                       const Finish& finish, i16* out) {
-  double_pairs<-1>(high, low, count, finish, out);
+  switch (finish.shift) {
+    case 6:
+      return double_pairs<6>(high, low, count, finish, out);
+    case 4:
+      return double_pairs<4>(high, low, count, finish, out);
+    case 2:
+      return double_pairs<2>(high, low, count, finish, out);
+    case 0:
+      return double_pairs<0>(high, low, count, finish, out);
+    default:
+      return double_pairs<-1>(high, low, count, finish, out);
+  }
 }
-BPG_SIMD_CLONES void double_cosited_8(const i16* high, const i16* low, int count,
-                                      const Finish& finish, i16* out) {
-  double_cosited<kByteShift>(high, low, count, finish, out);
-}
-BPG_SIMD_CLONES void double_cosited_any(const i16* high, const i16* low, int count,
+BPG_SIMD_CLONES void double_cosited_row(const i16* high, const i16* low, int count,
                                         const Finish& finish, i16* out) {
-  double_cosited<-1>(high, low, count, finish, out);
+  switch (finish.shift) {
+    case 6:
+      return double_cosited<6>(high, low, count, finish, out);
+    case 4:
+      return double_cosited<4>(high, low, count, finish, out);
+    case 2:
+      return double_cosited<2>(high, low, count, finish, out);
+    case 0:
+      return double_cosited<0>(high, low, count, finish, out);
+    default:
+      return double_cosited<-1>(high, low, count, finish, out);
+  }
 }
 
 int mid_level(const Format& format) { return 1 << (format.bit_depth - 1); }
@@ -382,7 +406,7 @@ void ChromaWriter::halve_width(int shift, SplitRow& out) {
   row_.extend();
   take_apart(row_.data() - PaddedRow::kPad, width_ + 2 * kReach - format_.width % 2,
              even_.data() - kReach, odd_.data() - kReach);
-  const bool narrow = format_.bit_depth == 8 && shift == 1;
+  const bool narrow = format_.bit_depth == 8;
   const bool cosited = is_mpeg2_sited(format_.chroma);
   const auto kernel = narrow ? (cosited ? halve_cosited_8 : halve_pairs_8)
                              : (cosited ? halve_cosited : halve_pairs);
@@ -399,8 +423,7 @@ void ChromaWriter::halve_height(int plane_row) {
     low[static_cast<std::size_t>(i)] = row.low.data();
   }
   const Finish finish(21 - format_.bit_depth, mid_level(format_));
-  (format_.bit_depth == 8 ? halve_height_8 : halve_height_any)(high, low, width_, finish,
-                                                               samples_.data());
+  halve_height_row(high, low, width_, finish, samples_.data());
 }
 
 void ChromaWriter::store(int plane_row) {
@@ -457,10 +480,7 @@ void ChromaReader::double_height(int plane_row) {
 
 void ChromaReader::double_width(SplitRow& in, int shift) {
   const Finish finish(shift, mid_level(format_));
-  const bool narrow = finish.shift == kByteShift;
-  const bool cosited = is_mpeg2_sited(format_.chroma);
-  const auto kernel = narrow ? (cosited ? double_cosited_8 : double_pairs_8)
-                             : (cosited ? double_cosited_any : double_pairs_any);
+  const auto kernel = is_mpeg2_sited(format_.chroma) ? double_cosited_row : double_pairs_row;
   kernel(in.high.data(), in.low.data(), width_, finish, full_.data());
 }
 

@@ -1,15 +1,15 @@
-// Milliseconds per megapixel of import_image and export_image, on one thread, for the layouts that
-// matter: float32 planes (a tensor) and interleaved bytes (a decoded file). Not a test.
+// CPU milliseconds per megapixel of import_image and export_image, on one thread, for the layouts
+// that matter: float32 planes (a tensor) and interleaved bytes (a decoded file). Not a test.
 //
 // usage: bench_color [width height runs]
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <vector>
 
@@ -36,7 +36,8 @@ struct Layout {
   bool interleaved;
 };
 
-bpg::ImageView make_view(std::vector<std::byte>& memory, const Layout& layout, Size size, int channels) {
+bpg::ImageView make_view(std::vector<std::byte>& memory, const Layout& layout, Size size,
+                         int channels) {
   const std::ptrdiff_t bytes = layout.bytes;
   memory.resize(static_cast<std::size_t>(bytes) * static_cast<std::size_t>(channels) *
                 static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height));
@@ -74,12 +75,11 @@ void fill(const bpg::ImageView& view) {
 
 template <class Work>
 double median_ms_per_megapixel(Size size, Work work) {
-  using Clock = std::chrono::steady_clock;
   std::vector<double> times;
   for (int i = 0; i < size.runs; ++i) {
-    const auto start = Clock::now();
+    const std::clock_t start = std::clock();
     work();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+    times.push_back(1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
   }
   std::nth_element(times.begin(), times.begin() + size.runs / 2, times.end());
   const double megapixels = 1e-6 * size.width * size.height;
@@ -94,7 +94,8 @@ void measure(const char* name, const bpg::Format& format, const Layout& layout, 
   const bpg::ConstImageView source{view.data,     view.type,     view.width,    view.height,
                                    view.channels, view.stride_c, view.stride_y, view.stride_x};
   bpg::Picture picture(format, 8);
-  const double in = median_ms_per_megapixel(size, [&] { import_image(source, picture.mutable_view()); });
+  const double in =
+      median_ms_per_megapixel(size, [&] { import_image(source, picture.mutable_view()); });
   const double out = median_ms_per_megapixel(size, [&] { export_image(picture.view(), view); });
   std::printf("%-28s %-10s %8.2f %8.2f\n", name, layout.name, in, out);
 }
@@ -110,7 +111,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_color [width height runs]\n");
     return 2;
   }
-  const Layout layouts[] = {{"f32 CHW", SampleType::f32, 4, false}, {"u8 HWC", SampleType::u8, 1, true}};
+  const Layout layouts[] = {{"f32 CHW", SampleType::f32, 4, false},
+                            {"u8 HWC", SampleType::u8, 1, true}};
   const auto format = [&](Chroma chroma, ColorSpace space, int bits, Alpha alpha) {
     return bpg::Format{size.width, size.height, chroma, space, bits, false, alpha};
   };
@@ -119,14 +121,17 @@ int main(int argc, char** argv) {
     bpg::Format format;
   } cases[] = {
       {"4:2:0 BT.601 8 bit", format(Chroma::c420, ColorSpace::ycbcr_bt601, 8, Alpha::none)},
-      {"4:2:0 BT.601 8 bit, alpha", format(Chroma::c420, ColorSpace::ycbcr_bt601, 8, Alpha::straight)},
-      {"4:2:0 MPEG-2 BT.601 8 bit", format(Chroma::c420_mpeg2, ColorSpace::ycbcr_bt601, 8, Alpha::none)},
+      {"4:2:0 BT.601 8 bit, alpha",
+       format(Chroma::c420, ColorSpace::ycbcr_bt601, 8, Alpha::straight)},
+      {"4:2:0 MPEG-2 BT.601 8 bit",
+       format(Chroma::c420_mpeg2, ColorSpace::ycbcr_bt601, 8, Alpha::none)},
       {"4:2:2 BT.601 8 bit", format(Chroma::c422, ColorSpace::ycbcr_bt601, 8, Alpha::none)},
       {"4:4:4 BT.601 8 bit", format(Chroma::c444, ColorSpace::ycbcr_bt601, 8, Alpha::none)},
       {"4:4:4 RGB 8 bit", format(Chroma::c444, ColorSpace::rgb, 8, Alpha::none)},
       {"4:2:0 BT.709 10 bit", format(Chroma::c420, ColorSpace::ycbcr_bt709, 10, Alpha::none)},
   };
-  std::printf("%dx%d, median of %d, one thread: ms per megapixel\n", size.width, size.height, size.runs);
+  std::printf("%dx%d, median of %d, one thread: CPU ms per megapixel\n", size.width, size.height,
+              size.runs);
   std::printf("%-28s %-10s %8s %8s\n", "picture", "image", "import", "export");
   for (const auto& c : cases) {
     for (const Layout& layout : layouts) {
