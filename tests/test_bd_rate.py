@@ -1,0 +1,83 @@
+"""BD-rate against the bjontegaard package, and its properties."""
+
+from __future__ import annotations
+
+import bjontegaard
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npp.evaluation import bd_rate, bootstrap_bd_rate, monotone, overlap
+
+
+def _curve(draw: st.DrawFn, points: int) -> tuple[np.ndarray, np.ndarray]:
+    steps = st.lists(st.floats(0.05, 2.0), min_size=points, max_size=points)
+    return np.exp(np.cumsum(draw(steps))), 20 + np.cumsum(draw(steps))
+
+
+@st.composite
+def _curves(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
+    return (*_curve(draw, draw(st.integers(2, 8))), *_curve(draw, draw(st.integers(2, 8))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(_curves())
+def test_agrees_with_the_bjontegaard_package(curves: tuple[np.ndarray, ...]) -> None:
+    r0, q0, r1, q1 = curves
+    if min(q0[-1], q1[-1]) - max(q0[0], q1[0]) < 1e-3:
+        return
+    theirs = bjontegaard.bd_rate(r0, q0, r1, q1, method="pchip", require_matching_points=False, min_overlap=0)
+    assert bd_rate(r0, q0, r1, q1) == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+
+
+def test_a_curve_moved_in_rate_gives_that_factor() -> None:
+    rate, quality = np.array([0.1, 0.2, 0.5, 1.1]), np.array([30.0, 33.0, 36.5, 40.0])
+    assert bd_rate(rate, quality, 0.8 * rate, quality) == pytest.approx(-20)
+    assert bd_rate(rate, quality, rate, quality) == pytest.approx(0, abs=1e-9)
+    assert bd_rate(rate[::-1], quality[::-1], 1.1 * rate, quality) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (([1], [1], [1, 2], [1, 2]), "anchor.*at least 2"),
+        (([1, 2], [1, 2], [0, 2], [1, 2]), "compared.*positive"),
+        (([1, 2], [1, 1], [1, 2], [1, 2]), "anchor.*differ"),
+        (([1, 2], [1, 2], [1, 2], [3, 4]), "do not overlap"),
+        (([1, 2], [1, np.nan], [1, 2], [3, 4]), "anchor.*finite"),
+    ],
+)
+def test_bad_curves_are_refused(arguments: tuple[list[float], ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        bd_rate(*arguments)
+
+
+def test_monotone_drops_points_that_cost_more_for_nothing() -> None:
+    rate, quality = monotone([0.1, 0.2, 0.3, 0.4], [0.5, 0.7, 0.65, 0.8])
+    assert rate.tolist() == [0.1, 0.2, 0.4] and quality.tolist() == [0.5, 0.7, 0.8]
+
+
+def test_overlap_is_a_share_of_the_joint_range() -> None:
+    assert overlap([0, 10], [5, 15]) == pytest.approx(1 / 3)
+    assert overlap([0, 1], [2, 3]) == 0
+
+
+def test_bootstrap_interval_holds_the_truth_and_narrows() -> None:
+    generator = np.random.default_rng(0)
+    quality = np.linspace(30, 40, 5)[:, None]
+
+    def arm(pictures: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        bpp = factor * np.exp(quality / 10) * generator.lognormal(0, 0.1, (5, pictures))
+        return bpp, np.repeat(quality, pictures, axis=1)
+
+    few = bootstrap_bd_rate(*arm(20, 1.0), *arm(20, 0.9), samples=300)
+    many = bootstrap_bd_rate(*arm(500, 1.0), *arm(500, 0.9), samples=300)
+    assert few.low < -10 < few.high and many.low < -9 and many.high > -11
+    assert many.high - many.low < few.high - few.low
+    assert str(many).startswith(f"{many.value:+.1f} %")
+
+
+def test_bootstrap_needs_the_same_pictures() -> None:
+    with pytest.raises(ValueError, match="same pictures"):
+        bootstrap_bd_rate(np.ones((3, 4)), np.ones((3, 4)), np.ones((3, 5)), np.ones((3, 5)))
