@@ -1,0 +1,1 @@
+"""The parts of the command line; :mod:`npp.cli` is its entrance."""

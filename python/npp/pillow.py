@@ -1,0 +1,197 @@
+"""Pillow opens and saves ``.bpg`` files once this module has been imported.
+
+``Image.open("x.bpg")`` reads the headers only; pixels are decoded when they are first needed.
+
+Modes: L, LA, RGB and RGBA with 8 bits a sample; I;16 for gray files of more than 8 bits (deeper colour comes
+as 8 bits; :func:`npp.decode` gives all of it).
+
+``info`` has ``exif``, ``icc_profile`` and ``xmp`` where the file has them, for animations ``duration``, the
+milliseconds that the current frame is shown, and ``loop``, how often the animation is shown, 0 for ever.
+
+``image.save("x.bpg", ...)`` takes ``qp`` (default 29) and all of :class:`npp.CodecOptions`, and
+
+* ``exif`` (bytes or ``Image.Exif``), ``icc_profile`` (default: the picture's own), ``xmp``;
+* with ``save_all=True`` ``append_images``, ``duration`` (milliseconds, one or one per frame; default: what
+  the frames say, else 100) and ``loop`` (default: what the picture says, else 0, for ever).
+
+An option that it does not know is a TypeError. Pillow opens the file before the picture is encoded: where an
+existing file must survive a failure, save to ``io.BytesIO`` and use :func:`npp.files.write_file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import IO, Any
+
+import torch
+from PIL import Image, ImageFile
+from torch import Tensor
+
+from npp._pil import (
+    exif_to_tiff,
+    has_own_color,
+    iterate_frames,
+    plain,
+    same_mode,
+    seconds,
+    tiff_to_exif,
+    to_pil,
+)
+from npp.codec import decode, encode, encode_animation, probe
+from npp.errors import BPGError, DecodeError, EncodeError
+from npp.metadata import ImageInfo, Metadata
+
+_MAGIC = b"BPG\xfb"
+_DEFAULT_QP = 29
+_OWN_OPTIONS = ("qp", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(_MAGIC)
+
+
+def _milliseconds(duration: Fraction) -> int | float:
+    value = duration * 1000
+    return int(value) if value.denominator == 1 else float(value)
+
+
+class BpgImageFile(ImageFile.ImageFile):
+    """A BPG file opened by Pillow; see the module's documentation."""
+
+    format = "BPG"
+    format_description = "Better Portable Graphics"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._data = self.fp.read()
+        if not _accept(self._data):
+            raise SyntaxError("not a BPG file")
+        try:
+            self._bpg = probe(self._data)
+        except DecodeError as error:
+            raise OSError(f"damaged BPG file: {error}") from error
+        self._size = (self._bpg.width, self._bpg.height)
+        self._mode = _mode(self._bpg)
+        self.n_frames = self._bpg.frames
+        self.is_animated = self._bpg.frames > 1
+        self._frames: Tensor | None = None
+        self._frame = 0
+        self._loaded: int | None = None
+        self._fill_info()
+        self.tile = []
+
+    def _fill_info(self) -> None:
+        metadata = self._bpg.metadata
+        if metadata.exif is not None:
+            self.info["exif"] = tiff_to_exif(metadata.exif)
+        if metadata.icc_profile is not None:
+            self.info["icc_profile"] = metadata.icc_profile
+        if metadata.xmp is not None:
+            self.info["xmp"] = metadata.xmp
+        if self._bpg.animation:
+            self.info["loop"] = self._bpg.loop_count
+            self.info["duration"] = _milliseconds(self._bpg.durations[0])
+
+    def seek(self, frame: int) -> None:
+        """Goes to a frame; EOFError behind the last one."""
+        if not self._seek_check(frame):
+            return
+        self._frame = frame
+        self.info["duration"] = _milliseconds(self._bpg.durations[frame])
+
+    def tell(self) -> int:
+        """The current frame's number."""
+        return self._frame
+
+    def _decoded(self) -> Tensor:
+        """All frames (F, C, H, W): later ones are coded as differences to earlier ones."""
+        if self._frames is None:
+            dtype = torch.uint16 if self._mode == "I;16" else torch.uint8
+            try:
+                pixels = decode(self._data, dtype=dtype)
+            except BPGError as error:
+                raise OSError(f"BPG file cannot be decoded: {error}") from error
+            self._frames = pixels if pixels.ndim == 4 else pixels[None]
+            self._data = b""
+        return self._frames
+
+    def load(self) -> Any:
+        """Decodes at the first call, then shows the current frame's pixels."""
+        if self._loaded != self._frame:
+            self.im = to_pil(self._decoded()[self._frame], gray=self._mode == "LA").im
+            self.readonly = 1  # a change of the pixels makes a copy: the frames stay what the file says
+            self._loaded = self._frame
+            if self.n_frames == 1:
+                self._frames = None
+            if self.fp is not None and self._exclusive_fp:
+                self.fp.close()
+                self.fp = None
+        return super().load()
+
+
+def _mode(info: ImageInfo) -> str:
+    if info.chroma == "400" and not info.has_w:
+        if info.has_alpha:
+            return "LA"
+        return "I;16" if info.bit_depth > 8 else "L"
+    return "RGBA" if info.has_alpha else "RGB"
+
+
+def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
+    # As with Pillow's own formats the profile follows the picture, EXIF and XMP come when they are asked for.
+    inherited = None if has_own_color(image.mode) else image.info.get("icc_profile")
+    xmp = options.get("xmp")
+    return Metadata(
+        exif=exif_to_tiff(options.get("exif")),
+        icc_profile=options.get("icc_profile", inherited) or None,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+    )
+
+
+def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    options: dict[str, Any] = image.encoderinfo
+    qp = options.get("qp", _DEFAULT_QP)
+    fp.write(encode(plain(image), qp, metadata=_metadata(image, options), **_codec_options(options)))
+
+
+def _durations(given: Any, own: Sequence[float | None]) -> list[Fraction]:
+    if given is None:
+        return [seconds(value) for value in own]
+    values = list(given) if isinstance(given, (list, tuple)) else [given] * len(own)
+    if len(values) != len(own):
+        raise EncodeError(f"duration has {len(values)} values for {len(own)} frame(s)")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)) or not value > 0:
+            raise EncodeError(f"duration must be positive milliseconds, not {value!r}")
+    return [seconds(value) for value in values]
+
+
+def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    options: dict[str, Any] = image.encoderinfo
+    sources = [image, *options.get("append_images", [])]
+    frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
+    if len(frames) == 1:
+        _save(image, fp, filename)
+        return
+    fp.write(
+        encode_animation(
+            same_mode(frames),
+            options.get("qp", _DEFAULT_QP),
+            durations=_durations(options.get("duration"), own),
+            loop_count=options.get("loop", image.info.get("loop", 0)),
+            metadata=_metadata(image, options),
+            **_codec_options(options),
+        )
+    )
+
+
+Image.register_open(BpgImageFile.format, BpgImageFile, _accept)
+Image.register_save(BpgImageFile.format, _save)
+Image.register_save_all(BpgImageFile.format, _save_all)
+Image.register_extension(BpgImageFile.format, ".bpg")
+Image.register_mime(BpgImageFile.format, "image/bpg")
