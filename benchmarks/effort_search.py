@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 from bjontegaard import bd_rate
-from common import center_crop, kl_network, load_photos, psnr_y
+from common import center_crop, load_photos, psnr_y
+from networks import judge
 from torch import Tensor
 
 import npp
@@ -50,44 +51,72 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "deblock": ("0,0", "-2,-2", "-4,-4", "false"),
 }
 DEFAULT: Setting = {
-    "rd": 2, "ctu": 32, "min-cu-size": 8, "max-tu-size": 32, "tu-intra-depth": 1, "rdoq-level": 0,
-    "fast-intra": 1, "sao": 0, "limit-sao": 0, "signhide": 1, "tskip": 0, "tskip-fast": 0, "strong-intra-smoothing": 1,
+    "rd": 2,
+    "ctu": 32,
+    "min-cu-size": 8,
+    "max-tu-size": 32,
+    "tu-intra-depth": 1,
+    "rdoq-level": 0,
+    "fast-intra": 1,
+    "sao": 0,
+    "limit-sao": 0,
+    "signhide": 1,
+    "tskip": 0,
+    "tskip-fast": 0,
+    "strong-intra-smoothing": 1,
     "rskip": 1,
-    "rd-refine": 0, "deblock": "0,0",
-}  # fmt: skip
+    "rd-refine": 0,
+    "deblock": "0,0",
+}
 _QUANT = {"rdoq-level": 2, "sao": 1}
-STARTS: list[Setting] = [
-    {"min-cu-size": 16, "signhide": 0},
-    {},
-    {"ctu": 64, "fast-intra": 0, "sao": 1},
-    {**_QUANT},
-    {**_QUANT, "sao": 0},
-    {**_QUANT, "min-cu-size": 16},
-    {**_QUANT, "ctu": 16},
-    {**_QUANT, "fast-intra": 0},
-    {**_QUANT, "rskip": 0},
-    {**_QUANT, "max-tu-size": 16, "ctu": 16},
-    {**_QUANT, "rd": 3},
-    {**_QUANT, "tu-intra-depth": 2},
-    {**_QUANT, "strong-intra-smoothing": 0},
-    {**_QUANT, "deblock": "-2,-2"},
-    {**_QUANT, "limit-sao": 1},
-    {"min-cu-size": 16},
-    {"min-cu-size": 16, "ctu": 16, "signhide": 0},
-    {"min-cu-size": 16, "sao": 1},
-    {"min-cu-size": 16, "rd": 4},
-    {"ctu": 16},
-    {"rskip": 0},
-    {**_QUANT, "ctu": 64, "rd": 4, "fast-intra": 0},
-    {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 3},
-    {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 4, "tskip": 1},
-    {"deblock": "false"},
-    {"deblock": "false", "rd": 4},
-    {"deblock": "false", "min-cu-size": 16},
-    {"deblock": "false", "min-cu-size": 16, "rdoq-level": 1},
-    {"deblock": "false", "ctu": 16},
-    {"deblock": "false", "ctu": 64, "rd": 6, "tu-intra-depth": 3, "fast-intra": 0},
-]
+_PLAIN = {"deblock": "false"}
+STARTS: dict[str, list[Setting]] = {
+    "psnr": [
+        {"min-cu-size": 16, "signhide": 0},
+        {"min-cu-size": 16},
+        {"min-cu-size": 16, "ctu": 16},
+        {"min-cu-size": 16, "ctu": 16, "rdoq-level": 2},
+        {},
+        {"ctu": 16},
+        {"ctu": 16, "signhide": 0},
+        {"ctu": 64, "fast-intra": 0, "sao": 1},
+        {**_QUANT, "ctu": 16},
+        {**_QUANT, "ctu": 16, "sao": 0},
+        {**_QUANT, "ctu": 16, "signhide": 0},
+        {**_QUANT, "ctu": 16, "rd": 4},
+        {**_QUANT, "sao": 0},
+        {**_QUANT},
+        {**_QUANT, "ctu": 64},
+        {**_QUANT, "rd": 3},
+        {**_QUANT, "tu-intra-depth": 2},
+        {**_QUANT, "ctu": 64, "rd": 4, "fast-intra": 0},
+        {**_QUANT, "ctu": 64, "rd": 4, "tu-intra-depth": 2},
+        {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 3},
+        {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 1, "tu-intra-depth": 3},
+        {**_QUANT, "ctu": 64, "rd": 6, "fast-intra": 0, "tu-intra-depth": 4, "tskip": 1},
+        {**_QUANT, "ctu": 32, "rd": 6, "fast-intra": 1, "tu-intra-depth": 2},
+    ],
+    "machine": [
+        _PLAIN,
+        {**_PLAIN, "ctu": 16},
+        {**_PLAIN, "min-cu-size": 16},
+        {**_PLAIN, "rd": 4, "ctu": 64},
+        {**_PLAIN, "signhide": 0},
+        {**_PLAIN, "min-cu-size": 16, "rd": 4},
+        {**_PLAIN, "rd": 6, "ctu": 64, "tu-intra-depth": 3, "fast-intra": 0},
+        {**_PLAIN, "ctu": 16, "signhide": 0},
+        {**_PLAIN, "strong-intra-smoothing": 0},
+        {**_PLAIN, "tskip": 1},
+        {**_PLAIN, "min-cu-size": 16, "ctu": 16, "signhide": 0},
+        {**_PLAIN, "tu-intra-depth": 2},
+        {**_PLAIN, "rd": 3},
+        {"deblock": "-4,-4"},
+        {**_PLAIN, "sao": 1},
+        {**_PLAIN, "rdoq-level": 1},
+        {},
+        {"min-cu-size": 16, "signhide": 0},
+    ],
+}
 
 
 def x265_options(setting: Setting) -> str:
@@ -161,11 +190,11 @@ class Machine(Objective):
     def __init__(self, count: int) -> None:
         crops = [center_crop(image, 224, 224) for image in load_photos("imagenet-sample", count)]
         self.groups = [torch.stack(crops)]
-        self.network = kl_network("efficientnet-lite0")
+        self.network = judge("lite0")
         self.clean = self.network.predict(self.groups[0])
 
     def quality(self, group: int, x_hat: Tensor) -> list[float]:
-        return self.network.kl(x_hat, self.clean).tolist()
+        return self.network.divergence(x_hat, self.clean).tolist()
 
     def bd(self, anchor: list[dict[str, list[float]]], tried: list[dict[str, list[float]]]) -> float:
         def curve(points: list[dict[str, list[float]]]) -> tuple[list[float], list[float]]:
@@ -216,7 +245,7 @@ def main() -> None:
     anchor_ms, anchor = objective.curves({"effort": 8})
     print(f"anchor (effort 8): {anchor_ms:.0f} ms/MP CPU", flush=True)
     seen = {line["x265"] for line in lines}
-    queue = list(STARTS)
+    queue = list(STARTS[arguments.objective])
     while time.monotonic() < end:
         setting = queue.pop(0) if queue else mutate(rng.choice(frontier(lines))["setting"], rng)
         options = x265_options(setting)
