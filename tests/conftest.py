@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +18,23 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"{path} is absent (set NPP_SHARED)")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """The same random numbers in every test, whichever tests run."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 (for libraries that draw from it)
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A part of a real photo, uint8 (80, 112, 3): skimage's astronaut, public domain."""
+    return np.ascontiguousarray(skimage.data.astronaut()[40:120, 180:292])
+
+
+@pytest.fixture(scope="session")
+def deep_photo(photo: np.ndarray) -> np.ndarray:
+    """The same with all 16 bits in use, uint16."""
+    low = np.random.default_rng(0).integers(0, 256, photo.shape, dtype=np.uint16)
+    return photo.astype(np.uint16) << 8 | low

@@ -61,6 +61,9 @@ class BpgImageFile(ImageFile.ImageFile):
 
     format = "BPG"
     format_description = "Better Portable Graphics"
+    # An unpickled picture has its pixels and nothing to decode: its frame 0 is loaded.
+    _frame = 0
+    _loaded: int | None = 0
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -76,8 +79,7 @@ class BpgImageFile(ImageFile.ImageFile):
         self.n_frames = self._bpg.frames
         self.is_animated = self._bpg.frames > 1
         self._frames: Tensor | None = None
-        self._frame = 0
-        self._loaded: int | None = None
+        self._loaded = None
         self._fill_info()
         self.tile = []
 
@@ -145,7 +147,7 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
     return Metadata(
         exif=exif_to_tiff(options.get("exif")),
         icc_profile=options.get("icc_profile", inherited) or None,
-        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+        xmp=(xmp.encode() if isinstance(xmp, str) else xmp) or None,
     )
 
 

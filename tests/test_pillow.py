@@ -1,0 +1,334 @@
+"""The Pillow plugin: what Pillow users expect of a format."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence, UnidentifiedImageError
+
+import npp
+import npp.pillow
+from npp.pillow import BpgImageFile
+
+FAST: dict[str, Any] = {"effort": 1}
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
+
+
+def _saved(image: Image.Image, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "BPG", **{**FAST, **options})
+    return out.getvalue()
+
+
+def _opened(data: bytes) -> BpgImageFile:
+    image = Image.open(io.BytesIO(data))
+    assert isinstance(image, BpgImageFile)
+    return image
+
+
+def _moving(photo: np.ndarray, count: int = 4) -> list[Image.Image]:
+    return [Image.fromarray(np.ascontiguousarray(photo[:64, 4 * i : 4 * i + 64])) for i in range(count)]
+
+
+def test_registered(photo: np.ndarray, tmp_path: Path) -> None:
+    assert Image.registered_extensions()[".bpg"] == "BPG"
+    assert Image.MIME["BPG"] == "image/bpg"
+    path = tmp_path / "a.BPG"
+    Image.fromarray(photo).save(path, **FAST)
+    with Image.open(path) as image:
+        assert image.format == "BPG"
+        assert image.get_format_mimetype() == "image/bpg"
+        assert image.size == (112, 80)
+        assert "is_animated" in dir(image)
+
+
+def test_pixels_are_the_codecs(photo: np.ndarray) -> None:
+    data = _saved(Image.fromarray(photo), qp=30, chroma="444", bit_depth=10)
+    assert data == npp.encode(photo, 30, chroma="444", bit_depth=10, **FAST)
+    wanted = npp.decode(data).permute(1, 2, 0).numpy()
+    assert np.array_equal(np.asarray(_opened(data)), wanted)
+
+
+def test_open_does_not_decode(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _saved(Image.fromarray(photo))
+    calls: list[int] = []
+    real = npp.pillow.decode
+
+    def counting(file: bytes, **options: Any) -> torch.Tensor:
+        calls.append(len(file))
+        return real(file, **options)
+
+    monkeypatch.setattr(npp.pillow, "decode", counting)
+    image = _opened(data)
+    assert (image.size, image.mode, image.n_frames, image.is_animated) == ((112, 80), "RGB", 1, False)
+    assert calls == []
+    image.load()
+    image.load()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("1", "L"),
+        ("L", "L"),
+        ("LA", "LA"),
+        ("La", "LA"),
+        ("P", "RGB"),
+        ("PA", "RGBA"),
+        ("RGB", "RGB"),
+        ("RGBX", "RGB"),
+        ("RGBA", "RGBA"),
+        ("RGBa", "RGBA"),
+        ("CMYK", "RGB"),
+        ("YCbCr", "RGB"),
+        ("HSV", "RGB"),
+        ("LAB", "RGB"),
+    ],
+)
+def test_modes(photo: np.ndarray, mode: str, expected: str) -> None:
+    rgb = Image.fromarray(photo)
+    by_way_of = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}.get(mode)
+    image = (rgb.convert(by_way_of) if by_way_of else rgb).convert(mode)
+    again = _opened(_saved(image, qp=10, chroma="444"))
+    assert again.mode == expected
+    wanted = np.asarray((image.convert("LA") if mode == "La" else image).convert("RGB")).astype(int)
+    assert np.abs(np.asarray(again.convert("RGB")).astype(int) - wanted).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_gray_of_16_bits(deep_photo: np.ndarray, mode: str) -> None:
+    gray = deep_photo[..., 1]
+    image = Image.fromarray(gray).convert("I")
+    image = image if mode == "I" else image.convert(mode)
+    again = _opened(_saved(image, bit_depth=12, lossless=True))
+    assert again.mode == "I;16"
+    assert np.abs(np.asarray(again).astype(int) - gray).max() <= 16  # 12 of 16 bits are kept
+    assert _opened(_saved(image)).mode == "L"
+
+
+def test_lossless_is_exact(photo: np.ndarray) -> None:
+    alpha = np.linspace(0, 255, photo.shape[1]).astype(np.uint8)[None].repeat(photo.shape[0], 0)
+    for image in (Image.fromarray(photo), Image.fromarray(photo).convert("L"), Image.fromarray(photo)):
+        again = _opened(_saved(image, lossless=True))
+        assert np.array_equal(np.asarray(again), np.asarray(image))
+    image = Image.fromarray(np.dstack([photo, alpha]))
+    assert np.array_equal(np.asarray(_opened(_saved(image, lossless=True))), np.asarray(image))
+    image = image.convert("LA")
+    assert np.array_equal(np.asarray(_opened(_saved(image, lossless=True))), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_transparency_that_is_no_channel(photo: np.ndarray, mode: str) -> None:
+    image = Image.fromarray(photo).convert(mode)
+    image.putpixel((0, 0), {"P": 7, "L": 7, "RGB": (1, 2, 3)}[mode])
+    image.info["transparency"] = {"P": 7, "L": 7, "RGB": (1, 2, 3)}[mode]
+    again = _opened(_saved(image, lossless=True))
+    assert again.mode == ("LA" if mode == "L" else "RGBA")
+    assert again.getchannel("A").getpixel((0, 0)) == 0
+    assert np.array_equal(np.asarray(again), np.asarray(image.convert(again.mode)))
+
+
+def test_metadata_goes_through(photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    again = _opened(_saved(image, exif=b"Exif\0\0" + EXIF, icc_profile=b"profile" * 30, xmp=b"<x/>"))
+    assert again.info == {"exif": b"Exif\0\0" + EXIF, "icc_profile": b"profile" * 30, "xmp": b"<x/>"}
+    assert dict(again.getexif()) == {0x0112: 6}
+    stored = npp.probe(_saved(image, exif=again.getexif())).metadata.exif
+    assert stored is not None
+    assert stored[:2] in (b"II", b"MM")
+    assert dict(_opened(_saved(image, exif=again.getexif())).getexif()) == {0x0112: 6}
+    assert npp.probe(_saved(image, exif=b"", xmp="", icc_profile=None)).extensions == ()
+    assert npp.probe(_saved(image, xmp="<é/>")).metadata.xmp == "<é/>".encode()
+
+
+def test_profile_follows_the_picture_unless_it_is_of_other_colors(photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    image.info["icc_profile"] = b"rgb profile"
+    assert _opened(_saved(image)).info["icc_profile"] == b"rgb profile"
+    assert "icc_profile" not in _opened(_saved(image, icc_profile=None)).info
+    cmyk = image.convert("CMYK")
+    cmyk.info["icc_profile"] = b"cmyk profile"
+    assert "icc_profile" not in _opened(_saved(cmyk)).info
+
+
+def test_reference_encoders_exif_and_xmp(shared: Path) -> None:
+    with Image.open(shared / "conformance" / "meta_jpeg_exif_icc_xmp.bpg") as image:
+        assert image.getexif()[0x010E] == "conformance vector"
+        assert image.getexif()[0x0112] == 6
+        assert image.info["xmp"].startswith(b"<?xpacket")
+        assert image.info["icc_profile"][36:40] == b"acsp"
+
+
+def test_animation(photo: np.ndarray) -> None:
+    frames = _moving(photo)
+    data = _saved(
+        frames[0],
+        save_all=True,
+        append_images=frames[1:],
+        duration=[40, 80, 40, 1000],
+        loop=3,
+        qp=20,
+        xmp=b"<x/>",
+    )
+    info = npp.probe(data)
+    assert info.durations == (Fraction(1, 25), Fraction(2, 25), Fraction(1, 25), Fraction(1))
+    assert info.metadata.xmp == b"<x/>"
+    image = _opened(data)
+    assert (image.n_frames, image.is_animated, image.info["loop"], image.info["duration"]) == (4, True, 3, 40)
+    decoded = npp.decode(data).permute(0, 2, 3, 1).numpy()
+    for number in (0, 3, 1, 2, 0):
+        image.seek(number)
+        assert image.tell() == number
+        assert np.array_equal(np.asarray(image), decoded[number])
+        assert image.info["duration"] == [40, 80, 40, 1000][number]
+    for frame, wanted in zip(ImageSequence.Iterator(image), decoded, strict=True):
+        assert np.array_equal(np.asarray(frame), wanted)
+    with pytest.raises(EOFError):
+        image.seek(4)
+
+
+def test_animation_is_copied_with_its_timing(photo: np.ndarray) -> None:
+    frames = _moving(photo)
+    first = _saved(frames[0], save_all=True, append_images=frames[1:], duration=[33, 50, 33.5, 20], loop=2)
+    source = _opened(first)
+    source.seek(2)
+    copy = _opened(_saved(source, save_all=True, lossless=True))
+    assert source.tell() == 2
+    assert copy.info["loop"] == 2
+    assert [_duration(copy, number) for number in range(4)] == [33, 50, 33.5, 20]
+
+
+def _duration(image: Image.Image, number: int) -> Any:
+    image.seek(number)
+    return image.info["duration"]
+
+
+def test_gif_to_bpg(photo: np.ndarray) -> None:
+    frames = _moving(photo)
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=[50, 60, 70, 80], loop=0)
+    gif = Image.open(out)
+    image = _opened(_saved(gif, save_all=True, lossless=True))
+    assert [_duration(image, number) for number in range(4)] == [50, 60, 70, 80]
+    for number in range(4):
+        gif.seek(number)
+        image.seek(number)
+        assert np.array_equal(np.asarray(image.convert("RGBA")), np.asarray(gif.convert("RGBA")))
+
+
+def test_frames_without_duration_get_a_tenth_of_a_second(photo: np.ndarray) -> None:
+    frames = _moving(photo, 2)
+    image = _opened(_saved(frames[0], save_all=True, append_images=frames[1:]))
+    assert image.info["duration"] == 100
+    assert image.info["loop"] == 0
+
+
+def test_frames_of_different_modes(photo: np.ndarray) -> None:
+    first, second = _moving(photo, 2)
+    mixed = _saved(first.convert("L"), save_all=True, append_images=[second.convert("RGBA")])
+    assert _opened(mixed).mode == "RGBA"
+    assert (
+        _opened(_saved(first.convert("L"), save_all=True, append_images=[second.convert("LA")])).mode == "LA"
+    )
+    with pytest.raises(npp.EncodeError, match="mode I;16 cannot be in one animation with"):
+        _saved(first, save_all=True, append_images=[Image.new("I;16", first.size)])
+
+
+def test_save_all_of_one_picture_is_a_still(photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    assert _saved(image, save_all=True) == _saved(image)
+
+
+@pytest.mark.parametrize("duration", [[40], [40] * 3, 0, -1, "40", [40, None], True])
+def test_bad_durations(photo: np.ndarray, duration: Any) -> None:
+    first, second = _moving(photo, 2)
+    with pytest.raises(npp.EncodeError, match="duration"):
+        _saved(first, save_all=True, append_images=[second], duration=duration)
+
+
+def test_bad_options(photo: np.ndarray, tmp_path: Path) -> None:
+    image = Image.fromarray(photo)
+    with pytest.raises(TypeError, match="unknown option 'quality'"):
+        _saved(image, quality=80)
+    with pytest.raises(npp.EncodeError, match="qp must be an integer from 0 to 51"):
+        _saved(image, qp=52)
+    with pytest.raises(npp.EncodeError, match="frames"):
+        _saved(image, save_all=True, append_images=[image.resize((8, 8))])
+    with pytest.raises(npp.EncodeError, match="chroma"):
+        image.save(tmp_path / "a.bpg", chroma="411")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_truncated_and_damaged_files_raise(photo: np.ndarray) -> None:
+    data = _saved(Image.fromarray(photo))
+    for length in (0, 3, 4, 6, 10, 20, len(data) // 2, len(data) - 1):
+        with pytest.raises(OSError):  # noqa: PT011 (Pillow's own class for it; the texts differ)
+            _opened(data[:length]).load()
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(b"not a BPG file at all"))
+    with pytest.raises(OSError, match="damaged BPG file"):
+        Image.open(io.BytesIO(data[:4]))
+
+
+def test_unsupported_depth_opens_and_says_so_on_load(shared: Path) -> None:
+    with Image.open(shared / "conformance" / "jct_b11_420.bpg") as image:
+        assert image.mode == "RGB"
+        with pytest.raises(OSError, match="11"):
+            image.load()
+
+
+def test_every_vector_opens_in_the_right_mode(shared: Path) -> None:
+    for path in sorted((shared / "conformance").glob("*.bpg")):
+        info = npp.probe(path.read_bytes())
+        with Image.open(path) as image:
+            assert image.size == (info.width, info.height), path.name
+            assert image.n_frames == info.frames, path.name
+            if info.bit_depth in (11, 13, 14):
+                continue
+            pixels = np.asarray(image)
+            decoded = npp.decode(
+                path.read_bytes(), dtype=torch.uint16 if image.mode == "I;16" else torch.uint8
+            )
+            wanted = (decoded[0] if decoded.ndim == 4 else decoded).permute(1, 2, 0).numpy()
+            if image.mode == "LA":
+                wanted = wanted[..., [0, 3]]
+            assert np.array_equal(pixels, wanted.squeeze(-1) if wanted.shape[-1] == 1 else wanted), path.name
+
+
+def test_pixels_can_be_changed_without_changing_the_file(photo: np.ndarray) -> None:
+    frames = [frame.convert("L") for frame in _moving(photo)]
+    image = _opened(_saved(frames[0], save_all=True, append_images=frames[1:]))
+    before = image.getpixel((3, 3))
+    image.putpixel((3, 3), 255 - int(before))  # type: ignore[arg-type]
+    assert image.getpixel((3, 3)) == 255 - int(before)  # type: ignore[arg-type]
+    image.seek(1)
+    image.load()
+    image.seek(0)
+    assert image.getpixel((3, 3)) == before
+
+
+def test_closed_file_and_copies(photo: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.bpg"
+    Image.fromarray(photo).save(path, **FAST)
+    with Image.open(path) as image:
+        image.load()
+    pixels = np.asarray(image)
+    assert np.array_equal(np.asarray(image.copy()), pixels)
+    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(image))), pixels)
+    path.unlink()  # nothing holds the file any more
+
+
+def test_verify_and_thumbnail(photo: np.ndarray) -> None:
+    data = _saved(Image.fromarray(photo))
+    _opened(data).verify()
+    image = _opened(data)
+    image.thumbnail((20, 20))
+    assert max(image.size) == 20
