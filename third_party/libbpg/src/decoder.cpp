@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "bpg/error.hpp"
 #include "hevc_decoder.hpp"
 #include "hevc_syntax.hpp"
+#include "intra/intra_decoder.hpp"
 
 namespace bpg {
 namespace {
@@ -104,42 +106,59 @@ void check_plausible(const Format& f, const HevcHeader& header, const std::vecto
   }
 }
 
-ConstPlane plane_of(const AVFrame& frame, std::size_t index) {
+// A picture by libavcodec or by the intra decoder.
+using Decoded = std::variant<FramePtr, Picture>;
+
+ConstPlane plane_of(const Decoded& decoded, std::size_t index) {
+  if (const auto* picture = std::get_if<Picture>(&decoded)) {
+    return picture->view().planes[index];
+  }
+  const AVFrame& frame = *std::get<FramePtr>(decoded);
   return {reinterpret_cast<const std::byte*>(frame.data[index]), frame.linesize[index]};
 }
 
 // One HEVC stream of a file and the pictures that came out of it so far.
 class Stream {
  public:
-  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header) {
-    decoder_.begin({f.width, f.height, chroma_format_idc, f.bit_depth, header});
+  // `still` is the stream's only picture, or null for an animation.
+  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header, const std::vector<Nal>* still) {
+    format_ = {f.width, f.height, chroma_format_idc, f.bit_depth, header};
+    by_intra_decoder_ = still != nullptr && needs_intra_decoder(header, *still);
+    decoder_.begin(format_);
     ready_.clear();
   }
   void send(const std::vector<Nal>& nals) {
+    if (by_intra_decoder_) {
+      ready_.emplace_back(decode_intra_picture(format_, nals));
+      return;
+    }
     decoder_.send(nals);
     collect();
   }
   void send_end() {
-    decoder_.send_end();
-    collect();
+    if (!by_intra_decoder_) {
+      decoder_.send_end();
+      collect();
+    }
   }
   [[nodiscard]] bool has_picture() const { return !ready_.empty(); }
-  FramePtr take() {
-    FramePtr frame = std::move(ready_.front());
+  Decoded take() {
+    Decoded picture = std::move(ready_.front());
     ready_.pop_front();
-    return frame;
+    return picture;
   }
-  void clear() { ready_.clear(); }
 
  private:
   void collect() {
     while (FramePtr frame = decoder_.receive()) {
-      ready_.push_back(std::move(frame));
+      ready_.emplace_back(std::move(frame));
     }
   }
 
   HevcDecoder decoder_;
-  std::deque<FramePtr> ready_;
+  StreamFormat format_;
+  bool by_intra_decoder_ = false;
+  std::deque<Decoded> ready_;
 };
 
 }  // namespace
@@ -165,16 +184,16 @@ struct Decoder::State {
   std::size_t deliver(const Format& format, std::size_t index, const FrameCallback& on_frame) {
     const bool has_alpha = format.alpha != Alpha::none;
     while (color.has_picture() && (!has_alpha || alpha->has_picture())) {
-      const FramePtr picture = color.take();
-      const FramePtr opacity = has_alpha ? alpha->take() : nullptr;
+      const Decoded picture = color.take();
+      const Decoded opacity = has_alpha ? alpha->take() : Decoded();
       PictureView view;
       view.format = format;
       const std::size_t planes = format.chroma == Chroma::gray ? 1 : 3;
       for (std::size_t i = 0; i < planes; ++i) {
-        view.planes[i] = plane_of(*picture, i);
+        view.planes[i] = plane_of(picture, i);
       }
-      if (opacity) {
-        view.planes[kAlphaPlane] = plane_of(*opacity, 0);
+      if (has_alpha) {
+        view.planes[kAlphaPlane] = plane_of(opacity, 0);
       }
       on_frame(view, index++);
     }
@@ -204,12 +223,13 @@ void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallb
     check_plausible(format, parsed.alpha, units.front().alpha);
   }
 
-  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color);
+  const bool still = !parsed.header.animation;
+  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color, still ? &units.front().color : nullptr);
   if (has_alpha) {
     if (!state_->alpha) {
       state_->alpha.emplace();
     }
-    state_->alpha->begin(format, 0, parsed.alpha);
+    state_->alpha->begin(format, 0, parsed.alpha, still ? &units.front().alpha : nullptr);
   }
   std::size_t delivered = 0;
   for (const AccessUnit& unit : units) {
