@@ -12,6 +12,8 @@ import argparse
 import json
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +122,83 @@ def crop_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
     return rows
 
 
+def overhead_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
+    """npp.compress on one crop against the time inside x265 in the same calls."""
+    rows = []
+    for side in (64, 512):
+        crop = photo[:, :side, :side]
+        for effort in (1, 8):
+            total, hevc = overheads(crop, effort, runs * (10 if side == 64 else 1))
+            percent = 100 * (total - hevc) / hevc
+            rows.append(
+                {"side": side, "effort": effort, "compress_ms": total, "x265_ms": hevc, "percent": percent}
+            )
+    return rows
+
+
+_PEAK_SCRIPT = """
+import resource, torch, npp
+torch.set_num_threads(1)
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+x = torch.rand({count}, 3, 512, 512)
+npp.compress(x[:2, :, :64, :64], 32, effort=1, threads={threads})
+start = peak()
+out = npp.compress(x, 32, effort=1, threads={threads})
+print(peak() - start, x.numel() * 4, out.x_hat.numel() * 4)
+"""
+
+
+def peak_memory(threads: int) -> dict[str, Any]:
+    """Peak growth over a batch of 64 pictures of 512x512, against outputs plus live encoders.
+
+    A live encoder is what a batch of as many pictures as threads needs beside its outputs. Inputs are
+    there before the call; they are named so that the whole can be compared.
+    """
+
+    def run(count: int) -> tuple[int, int, int]:
+        script = _PEAK_SCRIPT.format(count=count, threads=threads)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        growth, inputs, outputs = (int(word) for word in done.stdout.split())
+        return growth, inputs, outputs
+
+    small_growth, _, small_outputs = run(threads)
+    encoders = max(0, small_growth - small_outputs)
+    growth, inputs, outputs = run(64)
+    mib = 1 / 2**20
+    return {
+        "threads": threads,
+        "inputs_mib": inputs * mib,
+        "outputs_mib": outputs * mib,
+        "encoders_mib": encoders * mib,
+        "peak_with_inputs_mib": (growth + inputs) * mib,
+        "ratio": (growth + inputs) / (inputs + outputs + encoders),
+    }
+
+
+def training_step_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
+    """A gradient step on a batch of eight 224x224 crops, by torch threads and codec threads."""
+    x = photo[None, :, :224, :224].expand(8, -1, -1, -1).float() / 255
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 32, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(32, 64, 3, 2, 1), torch.nn.ReLU()
+    )
+
+    def step() -> None:
+        leaf = x.clone().requires_grad_()
+        out = npp.compress(leaf, _QP, threads=codec_threads, effort=1)
+        (out.bpp.sum() + network(out.x_hat).square().mean()).backward()
+
+    rows = []
+    for torch_threads in (1, 2):
+        for codec_threads in (1, 2):
+            torch.set_num_threads(torch_threads)
+            seconds = median_seconds(step, runs)
+            rows.append(
+                {"torch_threads": torch_threads, "codec_threads": codec_threads, "ms_per_step": seconds * 1e3}
+            )
+    torch.set_num_threads(1)
+    return rows
+
+
 def memory_growth(trips: int) -> dict[str, Any]:
     """Growth of the largest resident size over many round trips of 64x64."""
     x = torch.rand(8, 3, 64, 64)
@@ -162,12 +241,18 @@ def main() -> None:
         "efforts": effort_rows(landscape, runs),
         "threads": thread_rows(photos, max(2, runs // 2)),
         "crops": crop_rows(landscape, runs),
+        "overhead": overhead_rows(landscape, runs),
+        "training_step": training_step_rows(landscape, runs),
+        "peak_memory": peak_memory(2),
         "memory": memory_growth(1000 if arguments.quick else 10_000),
     }
     show("One 768x512 photo, one thread", report["efforts"])
     show("Eight 768x512 photos", report["threads"])
     show("Batch of 16 crops, effort 1, all usable cores", report["crops"])
-    show("Memory", [report["memory"]])
+    show("npp.compress around x265, one thread", report["overhead"])
+    show("Gradient step, batch of 8 of 224x224, effort 1", report["training_step"])
+    show("Batch of 64 of 512x512", [report["peak_memory"]])
+    show("Memory over many round trips", [report["memory"]])
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")

@@ -208,7 +208,7 @@ class Machine(Objective):
 def frontier(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tried settings than which no other is both faster and better."""
     front: list[dict[str, Any]] = []
-    for line in sorted(lines, key=lambda entry: entry["ms_per_mp"]):
+    for line in sorted(lines, key=lambda entry: entry["time_ratio"]):
         if not front or line["bd_rate"] < front[-1]["bd_rate"]:
             front.append(line)
     return front

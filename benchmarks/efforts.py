@@ -1,0 +1,174 @@
+"""The effort ladder: rate-distortion and time of every rung, against bpgenc.
+
+    python benchmarks/efforts.py [--out docs/results/efforts.json] [--search build/search-psnr.jsonl]
+
+On the eight Kodak photos and six qps: BD-rate (PSNR-Y, and RGB) against bpgenc's level 8 as recorded in
+../shared/reference, wall milliseconds a megapixel on one thread and on two, and the speed-up over the
+usual loop through temporary files. Where bpgenc and bpgdec are on PATH that loop is timed here;
+otherwise the 1600 ms/MP on two cores that the project's issue states are used, and the report says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bjontegaard import bd_rate
+from common import SHARED, load_photos, machine, psnr_y
+from torch import Tensor
+
+import npp
+from npp.codec import start_round_trip
+from npp.options import CodecOptions
+
+_QPS = (22, 27, 32, 37, 42, 47)
+_TIMED_QPS = (27, 37)
+_STATED_LOOP_MS_PER_MP = 1600.0
+
+
+def reference_curves() -> list[dict[str, list[float]]]:
+    """bpgenc level 8 per photo, in the order of ``load_photos``."""
+    entries = json.loads((SHARED / "reference/bpgenc_kodak.json").read_text())
+    curves = []
+    for name in sorted({entry["image"] for entry in entries}):
+        points = sorted((e for e in entries if e["image"] == name and e["level"] == 8), key=lambda e: e["qp"])
+        curves.append({key: [p[key] for p in points] for key in ("bytes", "psnr_y", "psnr_rgb")})
+    return curves
+
+
+def psnr_rgb(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB over all three channels."""
+    return float(10 * torch.log10(255**2 / (a.double() - b.double()).square().mean()))
+
+
+def bd_rates(photos: list[Tensor], options: CodecOptions) -> tuple[float, float]:
+    """Mean BD-rate on PSNR-Y and PSNR-RGB against bpgenc's level 8."""
+    luma, rgb = [], []
+    for photo, reference in zip(photos, reference_curves(), strict=True):
+        x_hat, _, files = start_round_trip(
+            photo[None].expand(len(_QPS), -1, -1, -1), list(_QPS), options
+        ).result()
+        sizes = [len(file) for file in files]
+        for values, metric, key in ((luma, psnr_y, "psnr_y"), (rgb, psnr_rgb, "psnr_rgb")):
+            quality = [metric(photo, picture) for picture in x_hat]
+            values.append(bd_rate(reference["bytes"], reference[key], sizes, quality, method="pchip"))
+    return float(np.mean(luma)), float(np.mean(rgb))
+
+
+def timings(photos: list[Tensor], options: CodecOptions, runs: int) -> dict[int, float]:
+    """Median wall milliseconds a megapixel on one thread and on two, taken in turns."""
+    x = torch.stack([photo if photo.shape[1] < photo.shape[2] else photo.transpose(1, 2) for photo in photos])
+    x = x.repeat(len(_TIMED_QPS), 1, 1, 1)
+    qps = [qp for qp in _TIMED_QPS for _ in photos]
+    megapixels = x.shape[0] * x.shape[2] * x.shape[3] / 1e6
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(runs):
+        for threads, measured in times.items():
+            start = time.perf_counter()
+            npp.compress(x, qps, threads=threads, **options)
+            measured.append((time.perf_counter() - start) * 1e3 / megapixels)
+    return {threads: statistics.median(measured) for threads, measured in times.items()}
+
+
+def temp_file_loop(photos: list[Tensor]) -> float | None:
+    """Wall milliseconds a megapixel of PNG, bpgenc, bpgdec, PNG, or None where the tools are absent."""
+    if not (shutil.which("bpgenc") and shutil.which("bpgdec")):
+        return None
+    from PIL import Image
+
+    pixels, seconds = 0, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        source, coded, decoded = (str(Path(folder) / name) for name in ("x.png", "x.bpg", "y.png"))
+        for photo in photos:
+            for qp in _TIMED_QPS:
+                start = time.perf_counter()
+                Image.fromarray(photo.permute(1, 2, 0).numpy()).save(source)
+                subprocess.run(["bpgenc", "-m", "8", "-q", str(qp), "-o", coded, source], check=True)
+                subprocess.run(["bpgdec", "-o", decoded, coded], check=True)
+                np.asarray(Image.open(decoded))
+                seconds += time.perf_counter() - start
+                pixels += photo.shape[1] * photo.shape[2]
+    return seconds / pixels * 1e9
+
+
+def chart(rows: list[dict[str, Any]], search: list[dict[str, Any]], path: Path) -> None:
+    """BD-rate over time: every tried setting, and the rungs."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    top = rows[8]
+    if search:
+        axes.scatter(
+            [line["time_ratio"] for line in search], [line["bd_rate"] + top["bd_rate_y"] for line in search],
+            s=14, color="0.7", label="tried settings (search pictures)",
+        )  # fmt: skip
+    ratios = [row["one_thread_ms_per_mp"] / top["one_thread_ms_per_mp"] for row in rows]
+    axes.plot(ratios, [row["bd_rate_y"] for row in rows], "o-", label="effort 0 to 9 (Kodak)")
+    for row, ratio in zip(rows, ratios, strict=True):
+        axes.annotate(
+            str(row["effort"]), (ratio, row["bd_rate_y"]), xytext=(4, 4), textcoords="offset points"
+        )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="time, effort 8 = 1", ylabel="BD-rate (PSNR-Y) against bpgenc level 8, %")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--search", type=Path, help="lines of effort_search.py, for the chart")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    photos = load_photos("kodak")
+    measured = temp_file_loop(photos)
+    loop = measured or _STATED_LOOP_MS_PER_MP
+    rows = []
+    for effort in range(10):
+        options: CodecOptions = {"effort": effort}
+        luma, rgb = bd_rates(photos, options)
+        times = timings(photos, options, arguments.runs)
+        row = {
+            "effort": effort,
+            "bd_rate_y": luma,
+            "bd_rate_rgb": rgb,
+            "one_thread_ms_per_mp": times[1],
+            "two_threads_ms_per_mp": times[2],
+            "scaling": times[1] / times[2],
+            "speed_up_over_temp_files": loop / times[2],
+        }
+        rows.append(row)
+        print(
+            f"effort {effort}  BD-rate Y {luma:+6.2f} %  RGB {rgb:+6.2f} %  ms/MP on one thread {times[1]:6.0f}, "
+            f"on two {times[2]:6.0f}  {loop / times[2]:5.1f}x",
+            flush=True,
+        )
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        source = (
+            "measured here" if measured else "stated in the project's issue; bpgenc is not installed here"
+        )
+        report = {"machine": machine(), "loop_ms_per_mp": loop, "loop_source": source, "rungs": rows}
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+        lines = arguments.search.read_text().splitlines() if arguments.search else []
+        chart(rows, [json.loads(line) for line in lines], arguments.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
