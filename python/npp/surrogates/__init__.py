@@ -7,6 +7,7 @@ from collections.abc import Callable
 from npp.surrogates.dct import SoftDCT
 from npp.surrogates.gated import Gated
 from npp.surrogates.identity import Identity
+from npp.surrogates.learned import LearnedCodec, ShippedHyperprior
 from npp.surrogates.masked import Masked
 from npp.surrogates.protocol import Estimate, Real, Surrogate
 from npp.surrogates.scaled import Scaled
@@ -17,6 +18,7 @@ _FACTORIES: dict[str, Callable[[], Surrogate]] = {
     "scaled": Scaled,
     "gated": Gated,
     "masked": Masked,
+    "hyperprior": ShippedHyperprior,
 }
 
 #: Names that ``surrogate=`` takes.
@@ -50,10 +52,12 @@ __all__ = [
     "Estimate",
     "Gated",
     "Identity",
+    "LearnedCodec",
     "Masked",
     "NAMES",
     "Real",
     "Scaled",
+    "ShippedHyperprior",
     "SoftDCT",
     "Surrogate",
     "resolve_surrogate",

@@ -1,0 +1,347 @@
+"""Judges every surrogate by what its gradient does to the real codec's objective (docs/gradients.md).
+
+Four judgements, each a section of the JSON: ``descent`` (image-space Adam steps on bpp + λ KL),
+``direction`` (predicted against real change along random smooth directions), ``proxy`` (the learned
+proxy against BPG) and ``cost``. Each arm is written as soon as it is measured; an arm that is in the
+file already is not measured again, so a stopped run goes on.
+
+    python benchmarks/gradients.py --out docs/data/gradients.json --plot docs/images/gradients.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import SHARED, machine, read_photo
+from networks import EfficientNetLite
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+import npp
+from npp.refinement import default_weight, refine
+from npp.surrogates import NAMES, resolve_surrogate
+from npp.surrogates.learned import ShippedHyperprior
+
+QPS = (28, 34, 40, 46)
+STEPS, LR = 30, 3 / 255
+CODEC = {"effort": 0}
+HELD_OUT_EVERY, HELD_OUT_FIRST = 20, 10  # the shipped proxy was trained without these photos
+
+
+def held_out_photos(count: int, size: int) -> Tensor:
+    """(count, 3, size, size) in [0, 1]: photos that no training here has seen, scaled down."""
+    paths = sorted((SHARED / "data/imagenet-sample").glob("*.webp"))[HELD_OUT_FIRST::HELD_OUT_EVERY][:count]
+    if len(paths) < count:
+        raise SystemExit(f"{count} held-out photos are needed, {len(paths)} were found in {SHARED}")
+    photos = torch.stack([read_photo(path)[:, 16:240, 16:240] for path in paths]).float() / 255
+    small = nn.functional.interpolate(photos, (size, size), mode="bilinear", antialias=True)
+    return (small.clamp(0, 1) * 255).round() / 255
+
+
+def _fold_batch_norm(model: nn.Module) -> nn.Module:
+    """Batch norm folded into the convolution before it: the same function, faster."""
+    pairs = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0",
+             "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}  # fmt: skip
+    for module in list(model.modules()):
+        for conv, norm in pairs.items():
+            if hasattr(module, conv):
+                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
+    return model
+
+
+class Divergence:
+    """KL of EfficientNet-Lite's prediction from its own on the clean pictures, (N,) nats, differentiable."""
+
+    def __init__(self, clean: Tensor, number: int = 0) -> None:
+        network = _fold_batch_norm(EfficientNetLite(number).model).requires_grad_(False)
+        self._network = network.to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            self.clean = torch.cat([self._log_probabilities(part) for part in clean.split(16)])
+
+    def _log_probabilities(self, x: Tensor) -> Tensor:
+        pixels = ((x * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
+        return self._network(pixels).log_softmax(1)  # type: ignore[no-any-return]
+
+    def of(self, chosen: slice) -> Callable[[Tensor], Tensor]:
+        """The loss for a part of the clean pictures."""
+        clean = self.clean[chosen]
+        return lambda x_hat: (clean.exp() * (clean - self._log_probabilities(x_hat))).sum(1)
+
+    def predictions(self, x: Tensor) -> Tensor:
+        """Log-probabilities without a gradient."""
+        with torch.no_grad():
+            return torch.cat([self._log_probabilities(part) for part in x.split(16)])
+
+
+def descend(x: Tensor, task: Divergence, surrogate: str, qp: int, batch: int) -> dict[str, Any]:
+    """The real bpp and KL after every step, (steps + 1, pictures)."""
+    bpp, loss = [], []
+    for begin in range(0, len(x), batch):
+        part = slice(begin, begin + batch)
+        refined = refine(
+            x[part], qp, task.of(part), steps=STEPS, lr=LR, surrogate=surrogate, search_effort=None, **CODEC
+        )
+        bpp.append(torch.stack([step.bpp for step in refined.history]))
+        loss.append(torch.stack([step.loss for step in refined.history]))
+    return {"bpp": _rounded(torch.cat(bpp, 1)), "kl": _rounded(torch.cat(loss, 1))}
+
+
+def _rounded(values: Tensor) -> Any:
+    return np.round(values.double().numpy(), 6).tolist()
+
+
+def descend_spsa(x: Tensor, task: Divergence, qp: int, batch: int) -> dict[str, Any]:
+    """SPSA (Spall 1992) on the real codec: two evaluations give the slope along one random direction."""
+    generator = torch.Generator().manual_seed(0)
+    bpp, loss = [], []
+    weight = float(default_weight(torch.tensor(float(qp))))
+
+    def evaluate(pixels: Tensor, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.no_grad():
+            out = npp.compress(pixels, qp, **CODEC)
+            kl = task.of(part)(out.x_hat)
+        return out.bpp, kl, out.bpp + weight * kl
+
+    for begin in range(0, len(x), batch):
+        part = slice(begin, begin + batch)
+        pixels = x[part].clone().requires_grad_()
+        optimizer = torch.optim.Adam([pixels], lr=LR)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, LR / 10)
+        values = [evaluate(pixels, part)]
+        for _ in range(STEPS):
+            direction = torch.randint(0, 2, pixels.shape, generator=generator).float() * 2 - 1
+            shift = direction * 2 / 255
+            ahead = evaluate((pixels + shift).clamp(0, 1), part)[2]
+            behind = evaluate((pixels - shift).clamp(0, 1), part)[2]
+            pixels.grad = (ahead - behind)[:, None, None, None] / (4 / 255) * direction
+            optimizer.step()
+            schedule.step()
+            with torch.no_grad():
+                pixels.clamp_(0, 1)
+            values.append(evaluate(pixels, part))
+        bpp.append(torch.stack([value[0] for value in values]))
+        loss.append(torch.stack([value[1] for value in values]))
+    return {"bpp": _rounded(torch.cat(bpp, 1)), "kl": _rounded(torch.cat(loss, 1))}
+
+
+def smooth_directions(shape: torch.Size, count: int) -> Tensor:
+    """(count, *shape) random directions of RMS one grey level, with the energy of 8-pixel structure."""
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.randn(count * shape[0], shape[1], shape[2] // 4, shape[3] // 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, shape[2:], mode="bicubic", align_corners=False)
+    smooth = smooth / smooth.square().mean((1, 2, 3), keepdim=True).sqrt() / 255
+    return smooth.view(count, *shape)
+
+
+def direction_agreement(x: Tensor, task: Divergence, surrogates: list[str], qp: int, count: int) -> dict[str, Any]:
+    """Correlation, over directions and pictures, of predicted and real relative changes."""
+    whole = slice(0, len(x))
+    with torch.no_grad():
+        start = npp.compress(x, qp, **CODEC)
+        start_kl = task.of(whole)(start.x_hat)
+    directions = smooth_directions(x.shape, count)
+    real_bpp, real_kl = [], []
+    for direction in directions:
+        with torch.no_grad():
+            pair = [npp.compress((x + sign * direction).clamp(0, 1), qp, **CODEC) for sign in (1, -1)]
+            kl = [task.of(whole)(one.x_hat) for one in pair]
+        real_bpp.append((pair[0].bpp - pair[1].bpp) / start.bpp)
+        real_kl.append((kl[0] - kl[1]) / start_kl.clamp_min(1e-3))
+    result = {}
+    for name in surrogates:
+        pixels = x.clone().requires_grad_()
+        out = npp.compress(pixels, qp, surrogate=name, **CODEC)
+        (bits,) = torch.autograd.grad(out.bpp.sum(), pixels, retain_graph=True)
+        (kl_slope,) = torch.autograd.grad(task.of(whole)(out.x_hat).sum(), pixels)
+        predicted_bpp = [(2 * bits * d).sum((1, 2, 3)) / start.bpp for d in directions]
+        predicted_kl = [(2 * kl_slope * d).sum((1, 2, 3)) / start_kl.clamp_min(1e-3) for d in directions]
+        result[name] = {
+            "rate": _correlation(predicted_bpp, real_bpp),
+            "task": _correlation(predicted_kl, real_kl),
+        }
+    return result
+
+
+def _correlation(predicted: list[Tensor], real: list[Tensor]) -> float:
+    """Rank correlation (Spearman): a few steep pictures do not decide it."""
+    ranks = [torch.cat(values).argsort().argsort().double() for values in (predicted, real)]
+    return round(float(torch.corrcoef(torch.stack(ranks))[0, 1]), 4)
+
+
+def proxy_fidelity(x: Tensor, qps: tuple[int, ...]) -> dict[str, Any]:
+    """The shipped proxy against BPG: PSNR between reconstructions, correlation and ratio of bpp, per qp."""
+    surrogate, result = ShippedHyperprior(), {}
+    for qp in qps:
+        with torch.no_grad():
+            real = npp.compress(x, qp, **CODEC)
+            estimate = surrogate(x, torch.full((len(x),), float(qp)), None, npp.options.resolve_options(CODEC))
+        error = (estimate.x_hat.clamp(0, 1) - real.x_hat).square().mean((1, 2, 3))
+        own = (x - real.x_hat).square().mean((1, 2, 3))
+        result[str(qp)] = {
+            "psnr_proxy_to_bpg": round(float((-10 * error.log10()).mean()), 2),
+            "psnr_input_to_bpg": round(float((-10 * own.log10()).mean()), 2),
+            "bpp_correlation": round(float(torch.corrcoef(torch.stack([estimate.bpp, real.bpp]))[0, 1]), 4),
+            "bpp_ratio": round(float((estimate.bpp / real.bpp).mean()), 3),
+        }
+    return result
+
+
+def _median_ms(work: Callable[[], Any], repeats: int) -> float:
+    """CPU milliseconds of this process, for the machine may be shared."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        work()
+        times.append(time.process_time() - begin)
+    return 1000 * float(np.median(times))
+
+
+def cost(x: Tensor, surrogates: list[str], repeats: int = 5) -> dict[str, Any]:
+    """CPU milliseconds a megapixel, forward and backward, and as a part of the codec's at effort 8."""
+    megapixels = x.shape[0] * x.shape[2] * x.shape[3] / 1e6
+    qp = torch.full((len(x),), 34.0)
+    options = npp.options.resolve_options({})
+    with torch.no_grad():
+        real = npp.compress(x, 34)
+    given = npp.surrogates.Real(real.x_hat, real.bpp)
+    codec = {e: _median_ms(lambda e=e: npp.compress(x, 34, effort=e, threads=1), repeats) / megapixels for e in (0, 8)}
+    result: dict[str, Any] = {"codec": {str(effort): round(value, 1) for effort, value in codec.items()}}
+    for name in surrogates:
+        surrogate = resolve_surrogate(name)
+
+        def forward(surrogate: Any = surrogate) -> Any:
+            pixels = x.clone().requires_grad_()
+            return pixels, surrogate(pixels, qp, given if surrogate.needs_real else None, options)
+
+        def both(forward: Callable[[], Any] = forward) -> None:
+            pixels, estimate = forward()
+            torch.autograd.grad(estimate.x_hat.sum() + estimate.bpp.sum(), pixels)
+
+        ahead, whole = (_median_ms(work, repeats) / megapixels for work in (forward, both))
+        result[name] = {
+            "forward": round(ahead, 1),
+            "backward": round(whole - ahead, 1),
+            "part_of_effort_8": round(whole / codec[8], 4),
+        }
+    return result
+
+
+def summarise(descent: dict[str, Any]) -> dict[str, Any]:
+    """Per arm and qp: objective relative to the start at the end and best so far, with standard errors."""
+    summary: dict[str, Any] = {}
+    for name, by_qp in descent.items():
+        summary[name] = {}
+        for qp, found in by_qp.items():
+            weight = float(default_weight(torch.tensor(float(qp))))
+            bpp, kl = np.array(found["bpp"]), np.array(found["kl"])
+            objective = bpp + weight * kl
+            relative = objective / objective[0]
+            best = relative.min(0)
+            summary[name][qp] = {
+                "last": round(float(relative[-1].mean()), 4),
+                "best": round(float(best.mean()), 4),
+                "best_error": round(float(best.std(ddof=1) / np.sqrt(best.size)), 4),
+                "of_sums": round(float(objective[-1].sum() / objective[0].sum()), 4),
+                "bpp": round(float((bpp[-1] / bpp[0]).mean()), 4),
+                "kl": round(float(kl[-1].sum() / kl[0].sum()), 4),
+            }
+    return summary
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """The mean relative objective (best so far) over steps, one panel a qp."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(QPS), figsize=(4 * len(QPS), 3.6), sharey=True)
+    for axis, qp in zip(axes, QPS, strict=True):
+        for name, by_qp in results["descent"].items():
+            if str(qp) not in by_qp:
+                continue
+            found = by_qp[str(qp)]
+            weight = float(default_weight(torch.tensor(float(qp))))
+            objective = np.array(found["bpp"]) + weight * np.array(found["kl"])
+            best = np.minimum.accumulate(objective / objective[0], axis=0).mean(1)
+            axis.plot(best, label=name, linewidth=2.5 if name == results["default"] else 1.2)
+        axis.set_title(f"qp {qp}")
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("real objective / start, best so far")
+    axes[-1].legend(fontsize=8)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=32)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--arms", default=",".join((*NAMES, "spsa")))
+    parser.add_argument("--sections", default="descent,direction,proxy,cost")
+    parser.add_argument("--out", type=Path, default=Path("docs/data/gradients.json"))
+    parser.add_argument("--plot", type=Path, default=Path("docs/images/gradients.png"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {"descent": {}}
+    results.update(
+        machine=machine(), photos=args.photos, size=args.size, steps=STEPS, lr=LR, codec=CODEC,
+        default=npp.surrogates.DEFAULT_SURROGATE,
+    )  # fmt: skip
+
+    def save() -> None:
+        results["summary"] = summarise(results["descent"])
+        args.out.write_text(json.dumps(results, indent=1))
+
+    x = held_out_photos(args.photos, args.size)
+    task = Divergence(x)
+    arms, sections = args.arms.split(","), args.sections.split(",")
+    surrogates = [name for name in arms if name != "spsa"]
+    if "cost" in sections:
+        results["cost"] = cost(held_out_photos(4, 224), surrogates)
+        save()
+    if "proxy" in sections:
+        results["proxy"] = proxy_fidelity(x, (22, 28, 34, 40, 46))
+        save()
+    if "direction" in sections:
+        few = x[:16]
+        results["direction"] = {str(qp): direction_agreement(few, task_of(few), surrogates, qp, 8) for qp in QPS}
+        save()
+    if "descent" in sections:
+        for name in arms:
+            for qp in QPS:
+                done = results["descent"].setdefault(name, {})
+                if str(qp) in done:
+                    continue
+                begin = time.process_time()
+                found = (
+                    descend_spsa(x, task, qp, args.batch)
+                    if name == "spsa"
+                    else descend(x, task, name, qp, args.batch)
+                )
+                done[str(qp)] = {**found, "cpu_seconds": round(time.process_time() - begin, 1)}
+                save()
+                print(name, qp, results["summary"][name][str(qp)], flush=True)
+    plot(results, args.plot)
+
+
+def task_of(x: Tensor) -> Divergence:
+    """The task for other pictures."""
+    return Divergence(x)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The method's own proxy: a learned codec with hyperprior and context model, as published or tied to BPG.
+
+Minnen, Ballé and Toderici, arXiv 1809.02736; as a proxy for BPG: arXiv 2206.05650.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.surrogates.entropy import FactorizedDensity, gaussian_likelihood, quantise
+from npp.surrogates.gdn import GDN
+
+_MIDDLE_QP, _QP_RANGE = 34.0, 12.0
+_HYPER_STAGES = 2
+
+
+@dataclass(frozen=True)
+class HyperpriorConfig:
+    """Sizes of a :class:`Hyperprior`. The defaults are the published network.
+
+    Attributes:
+        width: channels N of the transforms.
+        latent: channels M of the latent.
+        stages: halvings of the picture's size before the latent, at least 1.
+        conditioned: the network is given the qp.
+        residual: synthesis gives x_hat - x, what the codec does to the picture, instead of x_hat.
+    """
+
+    width: int = 192
+    latent: int = 192
+    stages: int = 4
+    conditioned: bool = False
+    residual: bool = False
+
+
+class _QpGain(nn.Module):
+    """Scales channels by exp of a quadratic in the qp; the identity at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(3, channels))
+
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        place = (qp - _MIDDLE_QP) / _QP_RANGE
+        features = torch.stack([torch.ones_like(place), place, place.square()], dim=1)
+        return x * torch.exp(features @ self.weights)[:, :, None, None]
+
+
+class _Transform(nn.Module):
+    """A stack of strided (or transposed) 5x5 convolutions with GDN between and optional gains by qp."""
+
+    def __init__(self, channels: list[int], up: bool, conditioned: bool) -> None:
+        super().__init__()
+        layer = _up if up else _down
+        steps = list(zip(channels[:-1], channels[1:], strict=True))
+        self.convs = nn.ModuleList([layer(inputs, outputs) for inputs, outputs in steps])
+        self.norms = nn.ModuleList([GDN(outputs, inverse=up) for _, outputs in steps[:-1]])
+        gained = channels[:-1] if up else channels[1:]
+        self.gains = nn.ModuleList([_QpGain(count) for count in gained]) if conditioned else None
+        self.up = up
+
+    def forward(self, x: Tensor, qp: Tensor | None) -> Tensor:
+        for i, conv in enumerate(self.convs):
+            if self.up and self.gains is not None:
+                x = self.gains[i](x, qp)
+            x = conv(x)
+            if not self.up and self.gains is not None:
+                x = self.gains[i](x, qp)
+            if i < len(self.norms):
+                x = self.norms[i](x)
+        return x
+
+
+def _down(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+
+
+def _up(inputs: int, outputs: int) -> nn.Module:
+    return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+
+
+class _MaskedConv(nn.Conv2d):
+    """5x5 convolution that sees only what comes before in raster order."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 5, padding=2)
+        mask = torch.zeros(5, 5)
+        mask[:2] = 1
+        mask[2, :2] = 1
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)
+
+
+class Hyperprior(nn.Module):
+    """Analysis and synthesis with GDN, scale-and-mean hyperprior, autoregressive context.
+
+    In training mode latents get uniform noise; in evaluation they are rounded with a straight-through
+    gradient, so that the result is deterministic.
+    """
+
+    def __init__(self, config: HyperpriorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or HyperpriorConfig()
+        n, m, inner = config.width, config.latent, config.stages - 1
+        self.analysis = _Transform([3, *[n] * inner, m], up=False, conditioned=config.conditioned)
+        self.synthesis = _Transform([m, *[n] * inner, 3], up=True, conditioned=config.conditioned)
+        self.hyper_analysis = nn.Sequential(
+            nn.Conv2d(m, n, 3, padding=1), nn.LeakyReLU(), _down(n, n), nn.LeakyReLU(), _down(n, n)
+        )
+        self.hyper_synthesis = nn.Sequential(
+            _up(n, n), nn.LeakyReLU(), _up(n, n * 3 // 2), nn.LeakyReLU(), nn.Conv2d(n * 3 // 2, 2 * m, 3, padding=1)
+        )
+        self.context = _MaskedConv(m, 2 * m)
+        self.parameters_of = nn.Sequential(
+            nn.Conv2d(4 * m, 10 * m // 3, 1), nn.LeakyReLU(),
+            nn.Conv2d(10 * m // 3, 8 * m // 3, 1), nn.LeakyReLU(),
+            nn.Conv2d(8 * m // 3, 2 * m, 1),
+        )  # fmt: skip
+        self.density = FactorizedDensity(n)
+        if config.residual:  # starts as x_hat = x
+            last = self.synthesis.convs[-1]
+            assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return 2 ** (self.config.stages + _HYPER_STAGES)
+
+    def forward(self, x: Tensor, qp: Tensor | None = None) -> dict[str, Any]:
+        """Codes pictures.
+
+        Args:
+            x: (N, 3, H, W) in [0, 1], sizes multiples of :attr:`multiple`.
+            qp: (N,) BPG qp, needed if the network is conditioned on it.
+
+        Returns:
+            ``x_hat`` (N, 3, H, W) and ``likelihoods`` of the latents ``y`` and ``z``, CompressAI's names.
+        """
+        if self.config.conditioned and qp is None:
+            raise ValueError("qp is needed: this network is conditioned on it")
+        y = self.analysis(x, qp)
+        z_hat = quantise(self.hyper_analysis(y), self.training)
+        y_hat = quantise(y, self.training)
+        known = torch.cat([self.hyper_synthesis(z_hat), self.context(y_hat)], dim=1)
+        scale, mean = self.parameters_of(known).chunk(2, dim=1)
+        decoded = self.synthesis(y_hat, qp)
+        likelihoods = {"y": gaussian_likelihood(y_hat, mean, scale), "z": self.density(z_hat)}
+        return {"x_hat": x + decoded if self.config.residual else decoded, "likelihoods": likelihoods}
+
+
+def save_hyperprior(model: Hyperprior, path: Path | str) -> None:
+    """Writes configuration and half-precision weights."""
+    weights = {name: value.half() for name, value in model.state_dict().items()}
+    torch.save({"config": asdict(model.config), "weights": weights}, path)
+
+
+def load_hyperprior(path: Path | str) -> Hyperprior:
+    """Reads what :func:`save_hyperprior` wrote: frozen, in evaluation mode, float32."""
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    model = Hyperprior(HyperpriorConfig(**stored["config"]))
+    model.load_state_dict({name: value.float() for name, value in stored["weights"].items()})
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,184 @@
+"""Training the learned proxy: as published, or tied to BPG by distillation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from npp.compression import Compressed, compress
+from npp.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
+from npp.training.proxy_data import PhotoCrops
+
+Objective = Literal["distil", "published"]
+
+_PEAK_SQUARED = 255.0**2
+_LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
+
+
+def total_bpp(likelihoods: dict[str, Tensor], pixels: int) -> Tensor:
+    """Bits a pixel (N,) of latents with these likelihoods (N, C, H, W) each."""
+    bits = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
+    return torch.stack(bits).sum(0) / (math.log(2) * pixels)
+
+
+class ProxyModule(lightning.LightningModule):
+    """Trains a :class:`Hyperprior`.
+
+    ``"published"`` minimises bpp + distortion_weight · 255² MSE(x, x_hat), the learned codec's own
+    trade-off. ``"distil"`` draws a qp for each picture, codes it with BPG, and minimises the error of
+    x_hat as a part of BPG's own error, plus |log bpp - log real bpp|.
+
+    Args:
+        config: the network.
+        objective: see above.
+        learning_rate: of Adam, falling to nothing along a cosine over the run.
+        distortion_weight: of the published objective.
+        rate_weight: of the rate's term in the distilled one.
+        qps: lowest and highest qp of the distilled one.
+        effort: of the codec while distilling.
+    """
+
+    def __init__(
+        self,
+        config: HyperpriorConfig,
+        objective: Objective = "distil",
+        learning_rate: float = 1e-3,
+        distortion_weight: float = 0.01,
+        rate_weight: float = 1.0,
+        qps: tuple[int, int] = (22, 47),
+        effort: int = 0,
+    ) -> None:
+        super().__init__()
+        if objective not in ("distil", "published"):
+            raise ValueError(f"objective must be 'distil' or 'published', not {objective!r}")
+        if (objective == "distil") != config.conditioned:
+            raise ValueError("objective 'distil' needs a network conditioned on the qp, 'published' one that is not")
+        self.model = Hyperprior(config)
+        self.objective = objective
+        self.learning_rate = learning_rate
+        self.distortion_weight = distortion_weight
+        self.rate_weight = rate_weight
+        self.qps = qps
+        self.effort = effort
+
+    def _published(self, x: Tensor) -> dict[str, Tensor]:
+        out = self.model(x)
+        bpp = total_bpp(out["likelihoods"], x.shape[-2] * x.shape[-1]).mean()
+        error = (out["x_hat"] - x).square().mean()
+        loss = bpp + self.distortion_weight * _PEAK_SQUARED * error
+        return {"loss": loss, "bpp": bpp, "psnr": -10 * error.log10()}
+
+    def _distilled(self, x: Tensor, qp: Tensor) -> dict[str, Tensor]:
+        real = self._real(x, qp)
+        out = self.model(x, qp.to(x.dtype))
+        bpp = total_bpp(out["likelihoods"], x.shape[-2] * x.shape[-1])
+        error = (out["x_hat"] - real.x_hat).square().mean((1, 2, 3))
+        own = (real.x_hat - x).square().mean((1, 2, 3)).clamp_min(_LEAST_ERROR)
+        rate = (bpp.log() - real.bpp.log()).abs().mean()
+        part = (error / own).mean()
+        psnr = -10 * error.clamp_min(1e-12).log10().mean()
+        return {"loss": part + self.rate_weight * rate, "part": part, "rate": rate, "psnr": psnr}
+
+    def _real(self, x: Tensor, qp: Tensor) -> Compressed:
+        with torch.no_grad():
+            return compress(x, qp.to(torch.int64), effort=self.effort)
+
+    def _losses(self, x: Tensor, qp: Tensor) -> dict[str, Tensor]:
+        return self._distilled(x, qp) if self.objective == "distil" else self._published(x)
+
+    def training_step(self, x: Tensor, index: int) -> Tensor:
+        """One batch (N, 3, H, W)."""
+        low, high = self.qps
+        losses = self._losses(x, torch.randint(low, high + 1, (len(x),), device=x.device))
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
+        return losses["loss"]
+
+    def validation_step(self, x: Tensor, index: int) -> None:
+        """One batch, its pictures spread over the qps."""
+        low, high = self.qps
+        place = torch.arange(len(x), device=x.device) / max(1, len(x) - 1)
+        losses = self._losses(x, (low + place * (high - low)).round())
+        self.log_dict({f"val/{name}": value for name, value in losses.items()}, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Adam and a cosine over the run."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def train_proxy(
+    data: Path | str,
+    out: Path | str = "runs/proxy",
+    *,
+    objective: Objective = "distil",
+    config: HyperpriorConfig | None = None,
+    steps: int = 100_000,
+    batch: int = 8,
+    crop: int = 128,
+    learning_rate: float = 1e-3,
+    distortion_weight: float = 0.01,
+    effort: int = 0,
+    workers: int = 0,
+    devices: int | str = "auto",
+    accelerator: str = "auto",
+    precision: str = "32-true",
+    seed: int = 0,
+    resume: Path | str | None = None,
+    progress: bool = True,
+) -> Path:
+    """Trains a learned proxy on a folder of photos.
+
+    Args:
+        data: photos, found recursively; every 20th is for validation.
+        out: folder for checkpoints, TensorBoard logs and ``hyperprior.pt``.
+        objective: ``"distil"`` (tied to BPG) or ``"published"`` (rate + λ·MSE).
+        config: the network; by default the published sizes, conditioned on the qp when distilled.
+        steps: optimiser steps.
+        batch, crop: pictures of a step and their width and height, a multiple of the network's.
+        learning_rate, distortion_weight, effort: see :class:`ProxyModule`.
+        workers: processes that read photos.
+        devices, accelerator, precision: as Lightning's Trainer takes them.
+        seed: of everything random.
+        resume: a checkpoint to go on from.
+        progress: show a progress bar.
+
+    Returns:
+        Path of the weights, for :func:`npp.surrogates.hyperprior.load_hyperprior`.
+
+    Raises:
+        ValueError: no photos, or an argument out of range; the message says which.
+    """
+    lightning.seed_everything(seed, workers=True)
+    chosen = config or HyperpriorConfig(conditioned=objective == "distil")
+    module = ProxyModule(
+        chosen, objective, learning_rate=learning_rate, distortion_weight=distortion_weight, effort=effort
+    )
+    if crop < 1 or crop % module.model.multiple:
+        raise ValueError(f"crop must be a multiple of {module.model.multiple}, not {crop}")
+    folder = Path(out)
+    checkpoints = ModelCheckpoint(folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1)
+    trainer = lightning.Trainer(
+        max_steps=steps,
+        devices=devices,
+        accelerator=accelerator,
+        precision=precision,  # type: ignore[arg-type]
+        logger=TensorBoardLogger(folder, name="logs"),
+        callbacks=[checkpoints, LearningRateMonitor()],
+        gradient_clip_val=1.0,
+        enable_progress_bar=progress,
+        log_every_n_steps=10,
+    )
+    trainer.fit(module, PhotoCrops(Path(data), crop, batch, workers), ckpt_path=resume)
+    weights = folder / "hyperprior.pt"
+    if trainer.is_global_zero:
+        save_hyperprior(module.model, weights)
+    return weights

@@ -1,0 +1,90 @@
+"""Random crops of a folder's photos, for the learned proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+_VALIDATION_EVERY = 20
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Photos below a folder, sorted.
+
+    Raises:
+        ValueError: there are none.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ValueError(f"data: no photos ({', '.join(sorted(_SUFFIXES))}) in {folder}")
+    return paths
+
+
+class CropDataset(Dataset[Tensor]):
+    """Square crops (3, crop, crop) in [0, 1]; random and mirrored in training, central otherwise."""
+
+    def __init__(self, paths: list[Path], crop: int, train: bool) -> None:
+        self._paths = paths
+        self._crop = crop
+        self._train = train
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        with Image.open(self._paths[index]) as image:
+            picture = image.convert("RGB")
+        scale = self._crop / min(picture.size)
+        if scale > 1:
+            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+        spare_x, spare_y = picture.width - self._crop, picture.height - self._crop
+        if self._train:
+            left, top = (int(torch.randint(spare + 1, ())) for spare in (spare_x, spare_y))
+        else:
+            left, top = spare_x // 2, spare_y // 2
+        pixels = np.asarray(picture.crop((left, top, left + self._crop, top + self._crop)))
+        sample = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        return sample.flip(2) if self._train and torch.rand(()) < 0.5 else sample
+
+
+class PhotoCrops(lightning.LightningDataModule):
+    """Every 20th photo of a folder is for validation.
+
+    Args:
+        folder: photos, found recursively.
+        crop: width and height of the crops.
+        batch: pictures of a step.
+        workers: processes that read.
+    """
+
+    def __init__(self, folder: Path, crop: int = 128, batch: int = 8, workers: int = 0) -> None:
+        super().__init__()
+        paths = find_photos(folder)
+        validation = paths[::_VALIDATION_EVERY]
+        training = [path for i, path in enumerate(paths) if i % _VALIDATION_EVERY] or validation
+        self._training = CropDataset(training, crop, train=True)
+        self._validation = CropDataset(validation, crop, train=False)
+        self._batch = batch
+        self._workers = workers
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Shuffled, whole batches where there are enough photos."""
+        return DataLoader(
+            self._training,
+            batch_size=self._batch,
+            shuffle=True,
+            drop_last=len(self._training) >= self._batch,
+            num_workers=self._workers,
+            persistent_workers=self._workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """In order."""
+        return DataLoader(self._validation, batch_size=self._batch, num_workers=self._workers)
