@@ -155,8 +155,8 @@ def main() -> None:
         }
         rows.append(row)
         print(
-            f"effort {effort}  BD-rate Y {luma:+6.2f} %  RGB {rgb:+6.2f} %  ms/MP on one thread {times[1]:6.0f}, "
-            f"on two {times[2]:6.0f}  {loop / times[2]:5.1f}x",
+            f"effort {effort}  BD-rate Y {luma:+6.2f} %  RGB {rgb:+6.2f} %  1 thread {times[1]:6.0f} ms/MP, "
+            f"2 {times[2]:6.0f}  {loop / times[2]:5.1f}x",
             flush=True,
         )
     if arguments.out:

@@ -9,9 +9,43 @@
 namespace bpg {
 namespace {
 
-// x265's own presets in order of cost.
-constexpr const char* kPresets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
-                                    "medium",    "slow",      "slower",   "veryslow", "placebo"};
+// Tools of x265 for inter pictures only (motion search and the like), by effort: they matter to
+// animations and change nothing in a still.
+constexpr const char* kInterPresets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
+                                         "medium",    "slow",      "slower",   "veryslow", "placebo"};
+
+// Every setting that matters to an intra picture, so that a ladder is independent of x265's presets.
+constexpr const char* kIntraDefaults =
+    "rd=2:ctu=32:min-cu-size=8:max-tu-size=32:tu-intra-depth=1:rdoq-level=0:fast-intra=1:sao=0:limit-sao=0:signhide=1:"
+    "tskip=0:tskip-fast=0:strong-intra-smoothing=1:rskip=1:rd-refine=0:deblock=0,0";
+
+// The ladders: what benchmarks/effort_search.py found on the frontier of rate-distortion and time,
+// figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's veryslow does to a still,
+// bpgenc's default.
+constexpr const char* kSsimLadder[] = {
+    "min-cu-size=16:ctu=16",
+    "min-cu-size=16:ctu=16:rdoq-level=2",
+    "ctu=16:signhide=0",
+    "ctu=16",
+    "ctu=64:fast-intra=0:sao=1",
+    "ctu=16:rdoq-level=2",
+    "rdoq-level=2:sao=1:ctu=64",
+    "rdoq-level=2:sao=1:ctu=64:rd=4:fast-intra=0",
+    "rdoq-level=2:sao=1:ctu=64:rd=6:fast-intra=0:tu-intra-depth=3",
+    "rdoq-level=2:sao=1:ctu=64:rd=6:fast-intra=0:tu-intra-depth=4:tskip=1",
+};
+constexpr const char* kMachineLadder[] = {
+    "deblock=false:min-cu-size=16:ctu=16",
+    "deblock=false:ctu=16:signhide=0",
+    "deblock=false:ctu=16",
+    "deblock=false:ctu=16",
+    "deblock=false:ctu=16",
+    "deblock=false:ctu=16",
+    "deblock=false",
+    "deblock=false:rd=4",
+    "deblock=false:rd=6:ctu=64:fast-intra=0:tu-intra-depth=3",
+    "deblock=false:rd=6:ctu=64:fast-intra=0:tu-intra-depth=4:tskip=1",
+};
 
 void set_option(const x265_api& api, x265_param& param, const std::string& name, const std::string& value) {
   if (api.param_parse(&param, name.c_str(), value.c_str()) != 0) {
@@ -119,10 +153,12 @@ void fit_blocks(x265_param& p, int width, int height) {
 }  // namespace
 
 void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& param) {
-  const char* preset = kPresets[config.effort];
+  const char* preset = kInterPresets[config.effort];
   if (api.param_default_preset(&param, preset, "ssim") != 0) {
     throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
   }
+  apply_list(api, param, kIntraDefaults);
+  apply_list(api, param, (config.tune == Tune::machine ? kMachineLadder : kSsimLadder)[config.effort]);
   if (splits_256_bit()) {
     param.cpuid &= ~X265_CPU_AVX2;
   }
