@@ -141,7 +141,9 @@ def smooth_directions(shape: torch.Size, count: int) -> Tensor:
     return smooth.view(count, *shape)
 
 
-def direction_agreement(x: Tensor, task: Divergence, surrogates: list[str], qp: int, count: int) -> dict[str, Any]:
+def direction_agreement(
+    x: Tensor, task: Divergence, surrogates: list[str], qp: int, count: int
+) -> dict[str, Any]:
     """Correlation, over directions and pictures, of predicted and real relative changes."""
     whole = slice(0, len(x))
     with torch.no_grad():
@@ -182,7 +184,9 @@ def proxy_fidelity(x: Tensor, qps: tuple[int, ...]) -> dict[str, Any]:
     for qp in qps:
         with torch.no_grad():
             real = npp.compress(x, qp, **CODEC)
-            estimate = surrogate(x, torch.full((len(x),), float(qp)), None, npp.options.resolve_options(CODEC))
+            estimate = surrogate(
+                x, torch.full((len(x),), float(qp)), None, npp.options.resolve_options(CODEC)
+            )
         error = (estimate.x_hat.clamp(0, 1) - real.x_hat).square().mean((1, 2, 3))
         own = (x - real.x_hat).square().mean((1, 2, 3))
         result[str(qp)] = {
@@ -213,7 +217,10 @@ def cost(x: Tensor, surrogates: list[str], repeats: int = 5) -> dict[str, Any]:
     with torch.no_grad():
         real = npp.compress(x, 34)
     given = npp.surrogates.Real(real.x_hat, real.bpp)
-    codec = {e: _median_ms(lambda e=e: npp.compress(x, 34, effort=e, threads=1), repeats) / megapixels for e in (0, 8)}
+    codec = {
+        e: _median_ms(lambda e=e: npp.compress(x, 34, effort=e, threads=1), repeats) / megapixels
+        for e in (0, 8)
+    }
     result: dict[str, Any] = {"codec": {str(effort): round(value, 1) for effort, value in codec.items()}}
     for name in surrogates:
         surrogate = resolve_surrogate(name)
@@ -285,7 +292,9 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=int, default=32)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8)
@@ -318,7 +327,9 @@ def main() -> None:
         save()
     if "direction" in sections:
         few = x[:16]
-        results["direction"] = {str(qp): direction_agreement(few, task_of(few), surrogates, qp, 8) for qp in QPS}
+        results["direction"] = {
+            str(qp): direction_agreement(few, task_of(few), surrogates, qp, 8) for qp in QPS
+        }
         save()
     if "descent" in sections:
         for name in arms:

@@ -13,14 +13,19 @@ import npp
 from npp.options import resolve_options
 from npp.surrogates import NAMES, Estimate, Identity, Real, resolve_surrogate
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")),
+]
 
 
 def pictures(count: int = 2, size: int = 32, channels: int = 3) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, channels, size // 8, size // 8, generator=generator)
     fine = torch.rand(count, channels, size, size, generator=generator)
-    return (0.8 * nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") + 0.2 * fine).clamp(0, 1)
+    return (0.8 * nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") + 0.2 * fine).clamp(
+        0, 1
+    )
 
 
 class Recorded:
@@ -198,7 +203,11 @@ def test_autocast(device: str) -> None:
         out = npp.compress(before, 35, effort=0)
         loss = out.bpp.mean() + conv(out.x_hat).float().square().mean()
     loss.backward()
-    assert before.dtype == torch.bfloat16 and out.x_hat.dtype == torch.bfloat16 and out.bpp.dtype == torch.float32
+    assert (
+        before.dtype == torch.bfloat16
+        and out.x_hat.dtype == torch.bfloat16
+        and out.bpp.dtype == torch.float32
+    )
     assert conv.weight.grad is not None and torch.isfinite(conv.weight.grad).all()
 
 
@@ -249,7 +258,9 @@ def test_module_takes_a_qp_and_an_override() -> None:
 
 def _ddp_worker(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
     torch.manual_seed(0)
     net = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid()))
     out = npp.compress(net(pictures()[rank : rank + 1]), 35, effort=0, threads=1)

@@ -27,7 +27,9 @@ def smooth_pictures(count: int, size: int, channels: int = 3, seed: int = 0) -> 
     return (0.9 * big + 0.1 * fine).clamp(0, 1)
 
 
-def surrogate_inputs(size: int = 24, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, Real]:
+def surrogate_inputs(
+    size: int = 24, dtype: torch.dtype = torch.float64
+) -> tuple[torch.Tensor, torch.Tensor, Real]:
     x = 0.1 + 0.8 * smooth_pictures(2, size)
     x_hat, bpp, _ = start_round_trip(x, [20, 37], {"effort": 0}).result()
     return x.to(dtype), torch.tensor([20.0, 37.0], dtype=dtype), Real(x_hat.to(dtype), bpp.to(dtype))
@@ -65,7 +67,9 @@ def test_step_doubles_every_six() -> None:
 @pytest.mark.parametrize("chroma", ["444", "422", "420", "422_mpeg2", "420_mpeg2"])
 @pytest.mark.parametrize("color_space", ["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"])
 @pytest.mark.parametrize("limited", [False, True])
-def test_planes_join_to_what_the_codec_gives_at_its_best(chroma: str, color_space: str, limited: bool) -> None:
+def test_planes_join_to_what_the_codec_gives_at_its_best(
+    chroma: str, color_space: str, limited: bool
+) -> None:
     if color_space == "rgb" and chroma != "444":
         pytest.skip("RGB planes are not subsampled")
     options = {"chroma": chroma, "color_space": color_space, "limited_range": limited, "effort": 0}
@@ -87,7 +91,9 @@ def test_planes_of_gray_and_alpha(channels: int) -> None:
 
 def test_premultiplied_alpha_is_undone() -> None:
     x = smooth_pictures(1, 16, 4).clamp(0.1, 1)
-    layout = PictureLayout(resolve_options({"chroma": "444", "premultiplied": True}), x.shape, torch.full((1,), 30.0))
+    layout = PictureLayout(
+        resolve_options({"chroma": "444", "premultiplied": True}), x.shape, torch.full((1,), 30.0)
+    )
     torch.testing.assert_close(layout.join([plane.samples for plane in layout.split(x)]), x)
 
 
@@ -125,7 +131,9 @@ def test_gradcheck_of_the_bits(name: str) -> None:
     assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).bpp, x.requires_grad_())
 
 
-@pytest.mark.parametrize("surrogate", [Identity(), SoftDCT(sharpness=1.0), Masked()], ids=["identity", "dct", "masked"])
+@pytest.mark.parametrize(
+    "surrogate", [Identity(), SoftDCT(sharpness=1.0), Masked()], ids=["identity", "dct", "masked"]
+)
 def test_gradcheck_of_the_picture(surrogate: Surrogate) -> None:
     """Of those whose gates, if any, do not depend on x; the others hold theirs fixed on purpose."""
     x, qp, real = surrogate_inputs(8)
@@ -172,7 +180,7 @@ def test_gated_gradient_is_small_where_the_codec_drops_everything() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="'identity'.*not 'nonsense'"):
+    with pytest.raises(ValueError, match=r"'identity'.*not 'nonsense'"):
         resolve_surrogate("nonsense")
     with pytest.raises(TypeError, match="needs_real"):
         resolve_surrogate(3)  # type: ignore[arg-type]
@@ -187,7 +195,10 @@ class _TinyCodec(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> dict[str, object]:
         assert x.shape[-1] % 64 == 0 and x.shape[-2] % 64 == 0
-        return {"x_hat": x * self.gain, "likelihoods": {"y": torch.sigmoid(x[:, :1]), "z": torch.full((2, 4), 0.5)}}
+        return {
+            "x_hat": x * self.gain,
+            "likelihoods": {"y": torch.sigmoid(x[:, :1]), "z": torch.full((2, 4), 0.5)},
+        }
 
 
 def test_adapter_for_compressai_models() -> None:

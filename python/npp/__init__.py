@@ -8,6 +8,7 @@ from npp.errors import BPGError, DecodeError, EncodeError, UnsupportedError
 from npp.limits import get_max_pixels, set_max_pixels
 from npp.metadata import ImageInfo, Metadata
 from npp.options import CodecOptions
+from npp.refinement import Refined, RefineStep, refine
 
 __all__ = [
     "BPG",
@@ -18,6 +19,8 @@ __all__ = [
     "EncodeError",
     "ImageInfo",
     "Metadata",
+    "RefineStep",
+    "Refined",
     "UnsupportedError",
     "__version__",
     "build_config",
@@ -29,6 +32,7 @@ __all__ = [
     "encode_animation",
     "get_max_pixels",
     "probe",
+    "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,14 @@ class Compressed(NamedTuple):
     bitstreams: list[bytes]
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _uncompiled(function: _Function) -> _Function:
+    """Keeps torch.compile out: one graph break around the codec."""
+    return cast(_Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+
+
 class _PairOutputs(torch.autograd.Function):
     """Forward: the codec's x_hat and bpp. Backward: their gradients go to the surrogate's.
 
@@ -36,7 +44,9 @@ class _PairOutputs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x_hat: Tensor, bpp: Tensor, real_x_hat: Tensor, real_bpp: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x_hat: Tensor, bpp: Tensor, real_x_hat: Tensor, real_bpp: Tensor
+    ) -> tuple[Tensor, Tensor]:
         scale = real_bpp.to(bpp.dtype) / bpp.clamp_min(torch.finfo(bpp.dtype).tiny)
         # A picture without any modelled bits has no direction that would save some.
         ctx.save_for_backward(torch.where(bpp > 0, scale, torch.zeros_like(scale)))
@@ -71,11 +81,13 @@ def _pair(
     else:
         estimate = _estimate(surrogate, x, qps, None, options)
         x_hat, bpp, bitstreams = round_trip.result()
-    paired_x_hat, paired_bpp = _PairOutputs.apply(estimate.x_hat, estimate.bpp, x_hat, bpp)
+    paired_x_hat, paired_bpp = _PairOutputs.apply(  # type: ignore[no-untyped-call]
+        estimate.x_hat, estimate.bpp, x_hat, bpp
+    )
     return Compressed(paired_x_hat, paired_bpp, bitstreams)
 
 
-@torch.compiler.disable
+@_uncompiled
 def compress(
     x: Tensor,
     qp: int | Sequence[int] | Tensor = 29,

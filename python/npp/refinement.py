@@ -65,13 +65,22 @@ def default_weight(qp: Tensor) -> Tensor:
 class _Objective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
-    def __init__(self, task: Task | Sequence[Task], weight: float | Tensor | None, qps: list[int], x: Tensor) -> None:
-        self._tasks: list[Task] = [task] if callable(task) else list(task)
+    def __init__(
+        self, task: Task | Sequence[Task], weight: float | Tensor | None, qps: list[int], x: Tensor
+    ) -> None:
+        several = isinstance(task, Sequence) and not callable(task)
+        self._tasks: list[Task] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
         if not self._tasks or not all(callable(one) for one in self._tasks):
             raise TypeError(f"task must be a callable or several, not {task!r}")
         qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
-        self._weight = default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()
-        if self._weight.ndim > 1 or self._weight.numel() not in (1, len(x)) or not bool((self._weight >= 0).all()):
+        self._weight = (
+            default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()
+        )
+        if (
+            self._weight.ndim > 1
+            or self._weight.numel() not in (1, len(x))
+            or not bool((self._weight >= 0).all())
+        ):
             raise ValueError(f"weight must be one number of 0 or more, or one per picture, not {weight!r}")
 
     def __call__(self, step: int, compressed: Compressed) -> RefineStep:
@@ -105,7 +114,9 @@ class _Best:
 
 def _check(x: Tensor, steps: int, lr: float, patience: int | None) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}")
+        raise TypeError(
+            f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}"
+        )
     if steps < 0:
         raise ValueError(f"steps must be 0 or more, not {steps}")
     if not lr > 0:

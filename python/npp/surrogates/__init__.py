@@ -37,7 +37,9 @@ def resolve_surrogate(surrogate: str | Surrogate) -> Surrogate:
     """
     if isinstance(surrogate, str):
         if surrogate not in _FACTORIES:
-            raise ValueError(f"surrogate must be one of {', '.join(map(repr, NAMES))} or an object, not {surrogate!r}")
+            raise ValueError(
+                f"surrogate must be one of {', '.join(map(repr, NAMES))} or an object, not {surrogate!r}"
+            )
         return _FACTORIES[surrogate]()
     if not callable(surrogate) or not hasattr(surrogate, "needs_real"):
         raise TypeError(
@@ -49,12 +51,12 @@ def resolve_surrogate(surrogate: str | Surrogate) -> Surrogate:
 
 __all__ = [
     "DEFAULT_SURROGATE",
+    "NAMES",
     "Estimate",
     "Gated",
     "Identity",
     "LearnedCodec",
     "Masked",
-    "NAMES",
     "Real",
     "Scaled",
     "ShippedHyperprior",

@@ -25,7 +25,9 @@ class SoftDCT(TransformSurrogate):
             raise ValueError(f"sharpness must be above 0, not {sharpness!r}")
         self.sharpness = sharpness
 
-    def map_coefficients(self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
         """See :class:`TransformSurrogate`."""
         level = coefficients / step
         middle = level.floor() + 0.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +25,8 @@ def gaussian_likelihood(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     deviation = F.softplus(scale) + _LEAST_SCALE
     upper = torch.special.ndtr((0.5 - distance) / deviation)
     lower = torch.special.ndtr((-0.5 - distance) / deviation)
-    return (upper - lower).clamp_min(_LEAST_LIKELIHOOD)
+    likelihood: Tensor = (upper - lower).clamp_min(_LEAST_LIKELIHOOD)
+    return likelihood
 
 
 class FactorizedDensity(nn.Module):
@@ -40,7 +43,7 @@ class FactorizedDensity(nn.Module):
         sizes = [1, width, width, width, 1]
         growth = spread ** (1 / (len(sizes) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in pairwise(sizes):
             start = torch.expm1(torch.tensor(1 / growth / outputs)).log()
             self.matrices.append(nn.Parameter(start.repeat(channels, outputs, inputs)))
             self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))
@@ -48,7 +51,9 @@ class FactorizedDensity(nn.Module):
 
     def _cumulative_logit(self, value: Tensor) -> Tensor:
         last = len(self.matrices) - 1
-        for i, (matrix, bias, factor) in enumerate(zip(self.matrices, self.biases, self.factors, strict=True)):
+        for i, (matrix, bias, factor) in enumerate(
+            zip(self.matrices, self.biases, self.factors, strict=True)
+        ):
             value = F.softplus(matrix) @ value + bias
             if i < last:
                 value = value + torch.tanh(factor) * torch.tanh(value)

@@ -29,7 +29,9 @@ class Gated(TransformSurrogate):
         self.width = width
         self.floor = floor
 
-    def map_coefficients(self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
         """See :class:`TransformSurrogate`."""
         level = coefficients.detach().abs() / step
         gate = torch.sigmoid((level - self.threshold) / self.width)

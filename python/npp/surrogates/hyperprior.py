@@ -6,6 +6,7 @@ Minnen, Ballé and Toderici, arXiv 1809.02736; as a proxy for BPG: arXiv 2206.05
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class _Transform(nn.Module):
     def __init__(self, channels: list[int], up: bool, conditioned: bool) -> None:
         super().__init__()
         layer = _up if up else _down
-        steps = list(zip(channels[:-1], channels[1:], strict=True))
+        steps = list(pairwise(channels))
         self.convs = nn.ModuleList([layer(inputs, outputs) for inputs, outputs in steps])
         self.norms = nn.ModuleList([GDN(outputs, inverse=up) for _, outputs in steps[:-1]])
         gained = channels[:-1] if up else channels[1:]
@@ -90,6 +91,7 @@ class _MaskedConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 5, padding=2)
+        self.mask: Tensor
         mask = torch.zeros(5, 5)
         mask[:2] = 1
         mask[2, :2] = 1
@@ -116,7 +118,11 @@ class Hyperprior(nn.Module):
             nn.Conv2d(m, n, 3, padding=1), nn.LeakyReLU(), _down(n, n), nn.LeakyReLU(), _down(n, n)
         )
         self.hyper_synthesis = nn.Sequential(
-            _up(n, n), nn.LeakyReLU(), _up(n, n * 3 // 2), nn.LeakyReLU(), nn.Conv2d(n * 3 // 2, 2 * m, 3, padding=1)
+            _up(n, n),
+            nn.LeakyReLU(),
+            _up(n, n * 3 // 2),
+            nn.LeakyReLU(),
+            nn.Conv2d(n * 3 // 2, 2 * m, 3, padding=1),
         )
         self.context = _MaskedConv(m, 2 * m)
         self.parameters_of = nn.Sequential(
@@ -134,7 +140,7 @@ class Hyperprior(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return 2 ** (self.config.stages + _HYPER_STAGES)
+        return 1 << (self.config.stages + _HYPER_STAGES)
 
     def forward(self, x: Tensor, qp: Tensor | None = None) -> dict[str, Any]:
         """Codes pictures.

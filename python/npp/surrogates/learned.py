@@ -22,7 +22,7 @@ _COMPRESSAI_MULTIPLE = 64
 
 
 class LearnedCodec:
-    """A model whose forward gives ``{"x_hat", "likelihoods"}``, as CompressAI's and our :class:`Hyperprior` do.
+    """A model whose forward gives ``{"x_hat", "likelihoods"}``, as CompressAI's do and :class:`Hyperprior`.
 
     Gray pictures are shown to it as RGB; alpha passes straight through. The model runs as it is: freeze it
     and put it in evaluation mode yourself. Its parameters get gradients if they ask for them.
@@ -59,7 +59,9 @@ class LearnedCodec:
         conditioned = getattr(getattr(self.model, "config", None), "conditioned", False)
         out = self.model(color, qp) if conditioned else self.model(color)
         likelihoods = out["likelihoods"].values()
-        bits = torch.stack([-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods]).sum(0) / math.log(2)
+        bits = torch.stack([-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods]).sum(
+            0
+        ) / math.log(2)
         return out["x_hat"], bits
 
 

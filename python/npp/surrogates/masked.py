@@ -23,7 +23,9 @@ class Masked(TransformSurrogate):
             raise ValueError(f"threshold must be 0 or more, not {threshold!r}")
         self.threshold = threshold
 
-    def map_coefficients(self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
         """See :class:`TransformSurrogate`."""
         assert decoded is not None
         return coefficients * (decoded.abs() > self.threshold * step).to(coefficients.dtype)

@@ -74,7 +74,8 @@ def _color_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: t
 @lru_cache(maxsize=32)
 def _inverse_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     forward = _color_matrix(color_space, limited, torch.float64, torch.device("cpu"))
-    return torch.linalg.inv(forward).to(device=device, dtype=dtype)
+    inverse: Tensor = torch.linalg.inv(forward)
+    return inverse.to(device=device, dtype=dtype)
 
 
 @lru_cache(maxsize=32)

@@ -37,13 +37,15 @@ class Surrogate(Protocol):
     """A differentiable stand-in for the codec, used for the gradient only.
 
     Any callable of this form will do, an ``nn.Module`` too.
-
-    Attributes:
-        needs_real: whether it builds on the codec's own result. If not, ``real`` is None and it runs
-            while the codec works on its threads.
     """
 
-    needs_real: bool
+    @property
+    def needs_real(self) -> bool:
+        """Whether it builds on the codec's own result.
+
+        If not, ``real`` is None and it runs while the codec works on its threads.
+        """
+        ...
 
     def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
         """Estimates the codec's result.

@@ -55,5 +55,9 @@ def picture_bpp(planes: list[Plane], pixels: int) -> Tensor:
     The mean of the models over 8x8 and 16x16 blocks: an encoder chooses between sizes, and a gradient
     that both agree on carries less of either's block grid.
     """
-    bits = [coefficient_bits(block_dct(plane.samples, size), plane.step) for plane in planes for size in _BLOCK_SIZES]
+    bits = [
+        coefficient_bits(block_dct(plane.samples, size), plane.step)
+        for plane in planes
+        for size in _BLOCK_SIZES
+    ]
     return torch.stack(bits).sum(0) / (len(_BLOCK_SIZES) * pixels)

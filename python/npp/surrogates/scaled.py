@@ -26,7 +26,9 @@ class Scaled(TransformSurrogate):
             raise ValueError(f"softness must be above 0, not {softness!r}")
         self.softness = softness
 
-    def map_coefficients(self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
         """See :class:`TransformSurrogate`."""
         assert decoded is not None
         fixed = coefficients.detach()

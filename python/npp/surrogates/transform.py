@@ -30,7 +30,8 @@ class TransformSurrogate:
         planes = layout.split(x)
         decoded = None if real is None else [plane.samples for plane in layout.split(real.x_hat)]
         mapped = [
-            self._map_plane(plane, None if decoded is None else decoded[i], qp) for i, plane in enumerate(planes)
+            self._map_plane(plane, None if decoded is None else decoded[i], qp)
+            for i, plane in enumerate(planes)
         ]
         return Estimate(layout.join(mapped), picture_bpp(planes, x.shape[-2] * x.shape[-1]))
 
@@ -43,7 +44,9 @@ class TransformSurrogate:
         mapped = self.map_coefficients(coefficients, per_coefficient(plane.step), kept, per_coefficient(qp))
         return block_idct(mapped, *plane.samples.shape[-2:])
 
-    def map_coefficients(self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
         """Coefficients of the estimated reconstruction.
 
         Args:

@@ -59,7 +59,9 @@ class ProxyModule(lightning.LightningModule):
         if objective not in ("distil", "published"):
             raise ValueError(f"objective must be 'distil' or 'published', not {objective!r}")
         if (objective == "distil") != config.conditioned:
-            raise ValueError("objective 'distil' needs a network conditioned on the qp, 'published' one that is not")
+            raise ValueError(
+                "objective 'distil' needs a network conditioned on the qp, 'published' one that is not"
+            )
         self.model = Hyperprior(config)
         self.objective = objective
         self.learning_rate = learning_rate

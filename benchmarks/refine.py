@@ -1,0 +1,191 @@
+"""What npp.refine saves, judged by networks that took no part (docs/gradients.md).
+
+Refines photos with EfficientNet-Lite0 as the task, writes files at effort 8, tune "ssim", and compares
+them with plain files of the same settings: BD-rate over KL to each judge's clean prediction, PSNR, and
+predictions that change. Every finished batch is kept in --cache, so a stopped run goes on.
+
+    python benchmarks/refine.py --out docs/data/refine.json --plot docs/images/refine.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import SHARED, machine, read_photo
+from gradients import Divergence
+from networks import FastestDet
+from torch import Tensor, nn
+
+import npp
+from npp.evaluation import bootstrap_bd_rate
+from npp.evaluation.bd_rate import overlap
+
+QPS = (28, 34, 39, 44)
+STEPS = 12
+WRITTEN = {"effort": 8, "tune": "ssim"}
+
+
+def photos(count: int, size: int) -> Tensor:
+    """(count, 3, size, size) in [0, 1], 8-bit values."""
+    paths = sorted((SHARED / "data/imagenet-sample").glob("*.webp"))
+    paths = paths[:: max(1, len(paths) // count)][:count]
+    if len(paths) < count:
+        raise SystemExit(f"{count} photos are needed, {len(paths)} were found in {SHARED}")
+    full = torch.stack([read_photo(path)[:, 16:240, 16:240] for path in paths]).float() / 255
+    small = nn.functional.interpolate(full, (size, size), mode="bilinear", antialias=True)
+    return (small.clamp(0, 1) * 255).round() / 255
+
+
+def _psnr(a: Tensor, b: Tensor) -> Tensor:
+    return -10 * (a - b).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
+
+
+def code(x: Tensor, qp: int, task: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Both arms at one qp: decoded pictures and bpp."""
+    plain = npp.compress(x, qp, **WRITTEN)
+    refined = npp.refine(x, qp, task, steps=STEPS, **WRITTEN)
+    return {
+        "plain_x_hat": (plain.x_hat * 255).round().to(torch.uint8),
+        "plain_bpp": plain.bpp,
+        "refined_x_hat": (refined.x_hat * 255).round().to(torch.uint8),
+        "refined_bpp": refined.bpp,
+        "step": refined.best_step,
+    }
+
+
+def run(x: Tensor, batch: int, cache: Path) -> dict[int, dict[str, Tensor]]:
+    """All qps over all pictures, batch by batch."""
+    task = Divergence(x)
+    cache.mkdir(parents=True, exist_ok=True)
+    parts: dict[int, list[dict[str, Tensor]]] = {qp: [] for qp in QPS}
+    for begin in range(0, len(x), batch):
+        part = slice(begin, begin + batch)
+        for qp in QPS:
+            stored = cache / f"{len(x)}_{x.shape[-1]}_{batch}_{begin}_{qp}.pt"
+            if not stored.exists():
+                torch.save(code(x[part], qp, task.of(part)), stored)
+            parts[qp].append(torch.load(stored))
+        print(f"{min(begin + batch, len(x))} of {len(x)} photos", flush=True)
+    return {
+        qp: {name: torch.cat([one[name] for one in found]) for name in found[0]}
+        for qp, found in parts.items()
+    }
+
+
+def _judge(name: str, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None]:
+    """(divergence of uint8 pictures from the clean prediction, predicted classes or None)."""
+    if name == "fastestdet":
+        detector = FastestDet()
+        clean = detector.predict((x * 255).round().to(torch.uint8))
+        return lambda images: detector.divergence(images, clean), None
+    network = Divergence(x, {"lite0": 0, "lite2": 2}[name])
+
+    def divergence(images: Tensor) -> Tensor:
+        now = network.predictions(images.float() / 255)
+        return (network.clean.exp() * (network.clean - now)).sum(1)
+
+    return divergence, lambda images: network.predictions(images.float() / 255).argmax(1)
+
+
+def judge(name: str, x: Tensor, found: dict[int, dict[str, Tensor]]) -> dict[str, Any]:
+    """BD-rate over KL of one network, and what became of its predictions."""
+    divergence, classes = _judge(name, x)
+    curves: dict[str, Any] = {}
+    for arm in ("plain", "refined"):
+        curves[arm] = {
+            "bpp": np.stack([found[qp][f"{arm}_bpp"].numpy() for qp in QPS]),
+            "kl": np.stack([divergence(found[qp][f"{arm}_x_hat"]).numpy() for qp in QPS]),
+        }
+    interval = bootstrap_bd_rate(
+        curves["plain"]["bpp"], curves["plain"]["kl"], curves["refined"]["bpp"], curves["refined"]["kl"],
+        summarise=lambda kl: -np.log(kl),
+    )  # fmt: skip
+    ends = [-np.log(curves[arm]["kl"].mean(1)) for arm in ("plain", "refined")]
+    result: dict[str, Any] = {
+        "bd_rate_kl": [round(interval.value, 2), round(interval.low, 2), round(interval.high, 2)],
+        "overlap": round(overlap(*ends), 3),
+        **{f"{arm}_kl": np.round(curves[arm]["kl"].mean(1), 5).tolist() for arm in curves},
+    }
+    if classes is not None:
+        clean = classes((x * 255).round())
+        for arm in ("plain", "refined"):
+            same = [float((classes(found[qp][f"{arm}_x_hat"]) == clean).double().mean()) for qp in QPS]
+            result[f"{arm}_agreement"] = np.round(same, 4).tolist()
+        result["wrong_before_right_after"], result["right_before_wrong_after"] = _changes(
+            classes, clean, found
+        )
+    return result
+
+
+def _changes(
+    classes: Callable[[Tensor], Tensor], clean: Tensor, found: dict[int, dict[str, Tensor]]
+) -> tuple[list[int], list[int]]:
+    """Per qp: predictions that refining brought back to the clean one, and that it lost."""
+    back, lost = [], []
+    for qp in QPS:
+        before = classes(found[qp]["plain_x_hat"]) == clean
+        after = classes(found[qp]["refined_x_hat"]) == clean
+        back.append(int((~before & after).sum()))
+        lost.append(int((before & ~after).sum()))
+    return back, lost
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """KL over bpp, one panel a judge."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(result["judges"]), figsize=(4.4 * len(result["judges"]), 3.6))
+    for axis, (name, judged) in zip(np.atleast_1d(axes), result["judges"].items(), strict=True):
+        for arm in ("plain", "refined"):
+            axis.plot(result[f"{arm}_bpp"], judged[f"{arm}_kl"], marker="o", label=arm)
+        axis.set(title=f"{name}: {judged['bd_rate_kl'][0]:+.1f} %", xlabel="bpp", yscale="log")
+        axis.grid(alpha=0.3)
+    np.atleast_1d(axes)[0].set_ylabel("KL to the clean prediction")
+    np.atleast_1d(axes)[0].legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=int, default=200)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=20)
+    parser.add_argument("--judges", default="lite0,lite2,fastestdet")
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))
+    parser.add_argument("--out", type=Path, default=Path("docs/data/refine.json"))
+    parser.add_argument("--plot", type=Path, default=Path("docs/images/refine.png"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    x = photos(args.photos, args.size)
+    found = run(x, args.batch, args.cache)
+    result: dict[str, Any] = {
+        "machine": machine(), "photos": args.photos, "size": args.size, "steps": STEPS, "qps": QPS,
+        "written": WRITTEN, "surrogate": npp.surrogates.DEFAULT_SURROGATE, "task": "EfficientNet-Lite0",
+    }  # fmt: skip
+    for arm in ("plain", "refined"):
+        result[f"{arm}_bpp"] = [round(float(found[qp][f"{arm}_bpp"].mean()), 5) for qp in QPS]
+        decoded = [found[qp][f"{arm}_x_hat"].float() / 255 for qp in QPS]
+        result[f"{arm}_psnr"] = [round(float(_psnr(one, x).mean()), 3) for one in decoded]
+    result["kept_as_given"] = [float((found[qp]["step"] == 0).double().mean()) for qp in QPS]
+    result["judges"] = {name: judge(name, x, found) for name in args.judges.split(",")}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1))
+    print(json.dumps(result["judges"], indent=1))
+    plot(result, args.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""refine: the real objective falls, the files hold what is returned, and the edges behave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_gradient_pairing import pictures
+from torch import Tensor, nn
+
+import npp
+from npp.refinement import RefineStep, default_weight, refine
+
+
+def pooled_task(clean: Tensor) -> Any:
+    """Keeps the 8x8 means of the clean pictures and does not care about the rest; loss (N,)."""
+    target = nn.functional.avg_pool2d(clean, 8)
+
+    def loss(x_hat: Tensor) -> Tensor:
+        part = target[: len(x_hat)]
+        return 100 * (nn.functional.avg_pool2d(x_hat, 8) - part).square().mean((1, 2, 3))
+
+    return loss
+
+
+def test_objective_falls_and_the_files_hold_it() -> None:
+    x = pictures()
+    task = pooled_task(x)
+    weight = default_weight(torch.tensor([30.0, 38.0]))
+    plain = npp.compress(x, [30, 38], effort=0)
+    found = refine(x, [30, 38], task, steps=6, effort=0)
+    before = plain.bpp + weight * task(plain.x_hat)
+    after = found.bpp + weight * task(found.x_hat)
+    assert (after < 0.95 * before).all()
+    again = npp.compress(found.x, [30, 38], effort=0)
+    assert again.bitstreams == found.bitstreams
+    assert torch.equal(npp.decompress(found.bitstreams), found.x_hat)
+    assert found.bpp.tolist() == pytest.approx([8 * len(file) / 32**2 for file in found.bitstreams])
+
+
+def test_best_so_far_is_the_minimum_of_the_history() -> None:
+    x = pictures()
+    found = refine(x, 35, pooled_task(x), steps=5, effort=0)
+    objectives = torch.stack([step.objective for step in found.history])
+    assert len(found.history) == 6
+    assert torch.equal(found.best_step, objectives.argmin(0))
+
+
+def test_a_picture_does_not_depend_on_its_neighbours() -> None:
+    x = pictures()
+    both = refine(x, 35, pooled_task(x), steps=2, effort=0)
+    alone = refine(x[:1], 35, pooled_task(x[:1]), steps=2, effort=0)
+    assert both.bitstreams[0] == alone.bitstreams[0]
+
+
+def test_search_effort_differs_from_the_files() -> None:
+    x = pictures()
+    found = refine(x, 35, pooled_task(x), steps=2, search_effort=0, effort=3)
+    assert found.bitstreams == npp.compress(found.x, 35, effort=3).bitstreams
+
+
+def test_what_does_not_gain_is_written_as_given() -> None:
+    x = pictures()
+    found = refine(x, 35, lambda x_hat: x_hat.mean((1, 2, 3)) * 0, steps=0, effort=0)
+    assert torch.equal(found.x, x)
+    assert found.best_step.tolist() == [0, 0]
+    assert found.bitstreams == npp.compress(x, 35, effort=0).bitstreams
+
+
+def test_several_tasks_are_averaged() -> None:
+    x = pictures()
+
+    def constant(value: float) -> Any:
+        return lambda x_hat: x_hat.mean((1, 2, 3)) * 0 + value
+
+    found = refine(x, 35, [constant(1.0), constant(3.0)], steps=0, weight=2.0, effort=0)
+    assert found.history[0].loss.tolist() == [2.0, 2.0]
+    torch.testing.assert_close(found.history[0].objective, found.history[0].bpp + 4)
+
+
+def test_callback_and_patience_stop_early() -> None:
+    x = pictures()
+    seen: list[RefineStep] = []
+
+    def stop_at_two(step: RefineStep) -> bool:
+        seen.append(step)
+        return step.step == 2
+
+    refine(x, 35, pooled_task(x), steps=9, callback=stop_at_two, effort=0)
+    assert [step.step for step in seen] == [0, 1, 2]
+    # A huge step only makes things worse, so that patience ends it.
+    found = refine(x, 35, pooled_task(x), steps=9, lr=10.0, weight=1e6, patience=1, effort=0)
+    assert len(found.history) == 2
+
+
+def test_parameters_of_the_task_get_no_gradient() -> None:
+    x = pictures()
+    conv = nn.Conv2d(3, 1, 3)
+    refine(x, 35, lambda x_hat: conv(x_hat).square().mean((1, 2, 3)), steps=1, effort=0)
+    assert conv.weight.grad is None
+
+
+def test_dtype_is_kept() -> None:
+    x = pictures().half()
+    found = refine(x, 35, lambda x_hat: x_hat.float().var((1, 2, 3)), steps=1, effort=0)
+    assert found.x.dtype == found.x_hat.dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"steps": -1}, ValueError, "steps must be 0 or more, not -1"),
+        ({"lr": 0.0}, ValueError, "lr must be above 0"),
+        ({"patience": 0}, ValueError, "patience must be at least 1"),
+        ({"weight": -1.0}, ValueError, "weight"),
+        ({"weight": torch.ones(3)}, ValueError, "weight"),
+        ({"task": 3}, TypeError, "task"),
+        ({"task": []}, TypeError, "task"),
+        ({"task": lambda x_hat: x_hat.mean()}, ValueError, "one per picture"),
+        ({"x": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}, TypeError, "x must be a floating"),
+        ({"qp": 99}, npp.EncodeError, "qp"),
+    ],
+)
+def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception], text: str) -> None:
+    x = pictures()
+    arguments = {"x": x, "qp": 35, "task": pooled_task(x), "steps": 1, "effort": 0, **change}
+    with pytest.raises(error, match=text):
+        refine(**arguments)
