@@ -296,7 +296,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=int, default=32)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--arms", default=",".join((*NAMES, "spsa")))
     parser.add_argument("--sections", default="descent,direction,proxy,cost")

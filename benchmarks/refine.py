@@ -161,7 +161,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=int, default=200)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--batch", type=int, default=20)
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))

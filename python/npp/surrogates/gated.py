@@ -15,12 +15,13 @@ class Gated(TransformSurrogate):
     itself.
 
     Args:
-        threshold: in steps; a dead-zone quantiser codes what is above about 0.6.
+        threshold: in steps. A dead-zone quantiser codes what is above about 0.6; what an encoder keeps for
+            good is above 1.
         width: softness of the gate in steps, above 0.
         floor: least gate, 0 to 1. Networks need about 0.35: what is gated off entirely never comes back.
     """
 
-    def __init__(self, threshold: float = 0.6, width: float = 0.12, floor: float = 0.0) -> None:
+    def __init__(self, threshold: float = 1.0, width: float = 0.25, floor: float = 0.0) -> None:
         if not width > 0:
             raise ValueError(f"width must be above 0, not {width!r}")
         if not 0 <= floor <= 1:
