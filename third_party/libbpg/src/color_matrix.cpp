@@ -22,14 +22,8 @@ LumaWeights luma_weights(ColorSpace space) {
   }
 }
 
-/// Nearest integer, ties to even: what C's lrint gives in its default mode, whatever the caller
-/// set.
-std::int32_t round_even(double value) {
-  const double below = std::floor(value);
-  const double rest = value - below;
-  const bool up = rest > 0.5 || (rest == 0.5 && std::fmod(below, 2.0) != 0.0);
-  return static_cast<std::int32_t>(below + (up ? 1.0 : 0.0));
-}
+/// To nearest, ties to even.
+std::int32_t round_even(double value) { return static_cast<std::int32_t>(std::lrint(value)); }
 
 double power_of_two(int exponent) { return std::ldexp(1.0, exponent); }
 

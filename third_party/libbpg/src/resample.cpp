@@ -138,7 +138,7 @@ BPG_SIMD_CLONES void clamp_split(const i16* BPG_RESTRICT high, const i16* BPG_RE
   const i16 lowest = fit<i16>(-mid);
   const i16 highest = fit<i16>(mid - 1);
   for (int i = 0; i < count; ++i) {
-    const i16 value = fit<i16>(fit<i16>(high[i] << kSplitBits) + low[i]);
+    const i16 value = fit<i16>(fit<i16>(high[i] * (1 << kSplitBits)) + low[i]);
     out[i] = fit<u16>(std::clamp(value, lowest, highest) + mid);
   }
 }
@@ -315,7 +315,7 @@ BPG_ALWAYS_INLINE void double_cosited(const i16* BPG_RESTRICT high, const i16* B
   const int excess = kShift < 0 ? finish.shift : kShift;
   const i16 round = fit<i16>((1 << excess) >> 1);
   for (int i = 0; i < count; ++i) {
-    const i16 value = fit<i16>(fit<i16>(high[i] << kSplitBits) + low[i]);
+    const i16 value = fit<i16>(fit<i16>(high[i] * (1 << kSplitBits)) + low[i]);
     const i16 copied = fit<i16>(fit<i16>(value + round) >> excess);
     out[2 * i] = std::clamp(copied, finish.lowest, finish.highest);
     out[2 * i + 1] = finish.apply<kShift>(between_sum(high + i, tap80, tap22),

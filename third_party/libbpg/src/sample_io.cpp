@@ -36,8 +36,8 @@ BPG_ALWAYS_INLINE float to_real(float x) { return x; }
 BPG_ALWAYS_INLINE double to_real(double x) { return x; }
 BPG_ALWAYS_INLINE float to_real(Half x) { return half_to_float(x.bits); }
 
-/// floor(x * levels + 0.5), in the type of `levels`, of x clamped to [0, 1]. Two roundings: the
-/// library is compiled without contraction into fused multiply-adds.
+/// floor(x * levels + 0.5), in the type of `levels`, of x clamped to [0, 1]. A compiler that fuses
+/// the product and the sum into one rounding changes no level of any float.
 template <class Real>
 BPG_ALWAYS_INLINE std::uint16_t to_level(Real inside, Real levels) {
   const Real scaled = inside * levels;
