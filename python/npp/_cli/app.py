@@ -21,9 +21,11 @@ from npp._cli.encoding import EncodeSettings, encode_job
 from npp._cli.errors import OK, SOME_FAILED, USAGE, UsageError, describe
 from npp._cli.inputs import BPG_SUFFIXES, PICTURE_SUFFIXES, find_inputs
 from npp._cli.outputs import STDOUT, WritePolicy, plan
+from npp._cli.refining import load_network
 from npp._cli.reports import FileReport, print_json
 from npp._cli.running import run_jobs
 from npp._cli.showing import info_as_json, info_lines
+from npp._cli.train import app as train_app
 from npp._cli.writing import format_of
 from npp.limits import resolve_threads
 from npp.options import CHROMA_NAMES, COLOR_SPACE_NAMES, resolve_options, resolve_qp
@@ -59,6 +61,8 @@ _Metadata = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print a report as JSON on standard output.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+
+app.add_typer(train_app)
 
 
 @contextmanager
@@ -135,6 +139,10 @@ def encode(
         bool, typer.Option("--premultiplied", help="Store colour multiplied by alpha.")
     ] = False,
     tune: Annotated[str | None, typer.Option(help="ssim or machine.", show_default="ssim")] = None,
+    refine: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="TorchScript network whose prediction is to be kept; slow."),
+    ] = None,
     metadata: _Metadata = True,
     recursive: _Recursive = False,
     threads: _Threads = None,
@@ -164,9 +172,11 @@ def encode(
                 "tune": tune,
             }
         )
+        if refine is not None:
+            load_network(refine)
         workers = _checked(resolve_threads, threads)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-    settings = EncodeSettings(qp, target_bpp, options, metadata, measure=json_report)
+    settings = EncodeSettings(qp, target_bpp, options, metadata, measure=json_report, refine=refine)
     work = partial(encode_job, settings=settings, policy=policy)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     _finish(reports, code, json_report)

@@ -10,6 +10,7 @@ from typing import Any
 from npp._cli.outputs import Job, WritePolicy, write
 from npp._cli.quality import measure
 from npp._cli.reading import Source, read_source
+from npp._cli.refining import refine_frame
 from npp._cli.reports import WRITTEN, FileReport
 from npp.codec import encode, encode_animation, probe
 from npp.errors import EncodeError
@@ -29,6 +30,7 @@ class EncodeSettings:
         options: codec options.
         keep_metadata: take EXIF, ICC profile and XMP along.
         measure: decode the file and report PSNR.
+        refine: a network's file, see :mod:`npp._cli.refining`; the pixels of stills are refined for it.
     """
 
     qp: int | None
@@ -36,6 +38,7 @@ class EncodeSettings:
     options: dict[str, Any]
     keep_metadata: bool
     measure: bool
+    refine: str | None = None
 
 
 def bpp_of(file: bytes, info: ImageInfo) -> float:
@@ -46,7 +49,10 @@ def bpp_of(file: bytes, info: ImageInfo) -> float:
 def _encode(source: Source, qp: int, settings: EncodeSettings) -> bytes:
     options = {**settings.options, "chroma": "400"} if source.gray else settings.options
     if source.durations is None:
-        return encode(source.frames[0], qp, metadata=source.metadata, threads=1, **options)
+        frame = source.frames[0]
+        if settings.refine is not None:
+            frame = refine_frame(frame, qp, settings.refine, options)
+        return encode(frame, qp, metadata=source.metadata, threads=1, **options)
     return encode_animation(
         source.frames,
         qp,

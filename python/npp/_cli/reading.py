@@ -16,6 +16,7 @@ from npp.images import SingleImage
 from npp.metadata import Metadata
 
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
+_IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def loop_count_of(image: Image.Image) -> int:
 
 
 def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
-    """GIF frames without an alpha that is opaque everywhere: Pillow adds one to put frames together."""
+    """Frames without an alpha that is opaque everywhere: Pillow adds one to put frames together."""
     if frames[0].mode == "RGBA" and all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
         return [frame.convert("RGB") for frame in frames]
     return frames
@@ -88,7 +89,7 @@ def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Sour
     if untimed:
         notes = [*notes, f"{untimed} frame(s) without a duration are shown for 0.1 s"]
     frames = same_mode([picture for picture, _ in pairs])
-    if image.format == "GIF":
+    if image.format in _IDLE_ALPHA_FORMATS:
         frames = _without_idle_alpha(frames)
     durations = [seconds(value) for value in milliseconds]
     return Source([*frames], durations, loop_count, frames[0].mode in ("L", "LA"), metadata, tuple(notes))

@@ -35,8 +35,8 @@ _FORMATS = MappingProxyType(
     }
 )
 _ANIMATED = ("PNG", "GIF", "WEBP")
-_NO_ALPHA = ("JPEG", "PPM")
-_NO_GRAY_ALPHA = ("BMP", "GIF", "WEBP")
+_NO_ALPHA = ("BMP", "JPEG", "PPM")  # of BMP Pillow writes alpha, but no reader takes it for that
+_NO_GRAY_ALPHA = ("GIF", "WEBP")
 _METADATA = MappingProxyType(
     {
         "PNG": ("exif", "icc_profile", "xmp"),
