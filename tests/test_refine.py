@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from test_gradient_pairing import pictures
 from torch import Tensor, nn
 
 import npp
-from npp.refinement import RefineStep, default_weight, refine
+import npp.cli
+from npp.refinement import RefineStep, default_weight, keep_prediction, refine
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -101,6 +104,23 @@ def test_parameters_of_the_task_get_no_gradient() -> None:
     assert conv.weight.grad is None
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_keep_prediction_is_the_divergence(dense: bool) -> None:
+    x = pictures()
+    conv = nn.Conv2d(3, 5, 3, stride=2)
+
+    def network(pixels: Tensor) -> Tensor:
+        return conv(pixels) if dense else conv(pixels).mean((2, 3))
+
+    task = keep_prediction(network, x)
+    torch.testing.assert_close(task(x), torch.zeros(2))
+    other = x.flip(3)
+    expected = nn.functional.kl_div(
+        network(other).log_softmax(1), network(x).log_softmax(1), reduction="none", log_target=True
+    ).sum(1)
+    torch.testing.assert_close(task(other), expected.reshape(2, -1).mean(1))
+
+
 def test_dtype_is_kept() -> None:
     x = pictures().half()
     found = refine(x, 35, lambda x_hat: x_hat.float().var((1, 2, 3)), steps=1, effort=0)
@@ -127,3 +147,40 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
     arguments = {"x": x, "qp": 35, "task": pooled_task(x), "steps": 1, "effort": 0, **change}
     with pytest.raises(error, match=text):
         refine(**arguments)
+
+
+def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 16, 4))
+    torch.jit.script(network).save(str(tmp_path / "network.pt"))
+    x = pictures(1)
+    Image.fromarray((x[0] * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
+
+    def encoded(*more: str) -> bytes:
+        target = tmp_path / f"{len(more)}.bpg"
+        command = [
+            "encode",
+            str(tmp_path / "photo.png"),
+            "-o",
+            str(target),
+            "--qp",
+            "30",
+            "--effort",
+            "0",
+            *more,
+        ]
+        with pytest.raises(SystemExit) as stop:
+            npp.cli.main(command)
+        assert stop.value.code == 0
+        return target.read_bytes()
+
+    plain, refined = encoded(), encoded("--refine", str(tmp_path / "network.pt"))
+    assert len(refined) < len(plain)
+
+
+def test_command_line_names_a_wrong_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "network.pt").write_bytes(b"no network")
+    with pytest.raises(SystemExit) as stop:
+        npp.cli.main(["encode", str(tmp_path), "-o", str(tmp_path), "--refine", str(tmp_path / "network.pt")])
+    assert stop.value.code == 2
+    assert "not a TorchScript file" in capsys.readouterr().err

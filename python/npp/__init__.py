@@ -8,7 +8,7 @@ from npp.errors import BPGError, DecodeError, EncodeError, UnsupportedError
 from npp.limits import get_max_pixels, set_max_pixels
 from npp.metadata import ImageInfo, Metadata
 from npp.options import CodecOptions
-from npp.refinement import Refined, RefineStep, refine
+from npp.refinement import Refined, RefineStep, keep_prediction, refine
 
 __all__ = [
     "BPG",
@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "encode_animation",
     "get_max_pixels",
+    "keep_prediction",
     "probe",
     "refine",
     "set_encoder_cache_limit",

@@ -62,6 +62,27 @@ def default_weight(qp: Tensor) -> Tensor:
     return 2 * torch.exp2((34 - qp) / 3)
 
 
+def keep_prediction(network: Task, x: Tensor) -> Task:
+    """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
+
+    Args:
+        network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
+        x: the clean pictures.
+
+    Returns:
+        Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the places of dense logits.
+    """
+    with torch.no_grad():
+        clean = network(x).log_softmax(1)
+
+    def divergence(x_hat: Tensor) -> Tensor:
+        now = network(x_hat).log_softmax(1)
+        places = (clean.exp() * (clean - now)).sum(1)
+        return places.reshape(len(x_hat), -1).mean(1)
+
+    return divergence
+
+
 class _Objective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
