@@ -22,7 +22,7 @@ struct RangeReport {
 /// otherwise). With Alpha::none a fourth channel is ignored; with alpha and no fourth channel the
 /// plane is opaque. Alpha::premultiplied multiplies the colour by alpha before conversion.
 /// Only the width x height area of each plane is written (see Picture::extend_edges).
-/// Throws EncodeError when sizes differ or Alpha::w_plane is asked for.
+/// Throws EncodeError when sizes differ, channels are not 1, 3 or 4, or Alpha::w_plane is asked for.
 RangeReport import_image(const ConstImageView& src, const MutablePictureView& dst);
 
 /// Converts the planes of `src` to an image in one pass, bit exact to the output of the reference
@@ -30,9 +30,10 @@ RangeReport import_image(const ConstImageView& src, const MutablePictureView& ds
 ///
 /// Floats are v / 255 of the 8-bit output when the picture's bit depth is 8 and v / 65535 of the
 /// 16-bit output above, rounded to the sample type. Channels: 1 takes the luma plane (a gray
-/// picture; for a colour picture throws DecodeError), 3 drops alpha without compositing (and
-/// multiplies by W for Alpha::w_plane), 4 adds alpha, opaque where the picture has none; colour
-/// of a premultiplied picture is divided by alpha.
+/// picture; for a colour picture throws DecodeError), 3 drops alpha without compositing, 4 adds
+/// alpha, opaque where the picture has none; there, colour of a premultiplied picture is divided by
+/// alpha. Colour of Alpha::w_plane is multiplied by W, whatever the channels.
+/// Throws DecodeError when sizes differ or channels are not 1, 3 or 4.
 void export_image(const PictureView& src, const ImageView& dst);
 
 }  // namespace bpg
