@@ -1,0 +1,174 @@
+"""Puts the figures of docs/results/*.json into the tables of the documentation.
+
+    python benchmarks/report.py
+
+A table stands between ``<!-- results NAME -->`` and ``<!-- end -->`` in docs/performance.md and README.md and
+is written anew from the JSON files, so that no figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from common import ROOT
+
+_RESULTS = ROOT / "docs/results"
+_PAGES = (ROOT / "docs/performance.md", ROOT / "README.md")
+
+
+def _load(name: str) -> Any:
+    return json.loads((_RESULTS / f"{name}.json").read_text())
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def efforts() -> str:
+    rows = [
+        [
+            str(row["effort"]),
+            f"{row['bd_rate_y']:+.1f} %",
+            f"{row['bd_rate_rgb']:+.1f} %",
+            f"{row['one_thread_ms_per_mp']:.0f}",
+            f"{row['two_threads_ms_per_mp']:.0f}",
+            f"{row['speed_up_over_temp_files']:.1f}x",
+        ]
+        for row in _load("efforts")["rungs"]
+    ]
+    head = [
+        "effort",
+        "BD-rate, PSNR-Y",
+        "BD-rate, PSNR-RGB",
+        "ms/MP, 1 thread",
+        "ms/MP, 2 threads",
+        "speed-up",
+    ]
+    return _table(head, rows)
+
+
+def machine_tune() -> str:
+    rows = [
+        [
+            f"{row['network']}, {row['pictures']}",
+            row["arm"],
+            f"{row['bd_rate']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]",
+            f"{row['time_ratio']:.2f}",
+        ]
+        for row in _load("machine_tune")["results"]
+    ]
+    return _table(["judged by", "setting", "BD-rate (divergence)", "time, effort 8 = 1"], rows)
+
+
+def crops() -> str:
+    rows = [
+        [
+            f"{row['side']}x{row['side']}",
+            f"{row['images_per_second']:.0f}",
+            f"{row['without_encoder_reuse']:.0f}",
+        ]
+        for row in _load("codec")["crops"]
+    ]
+    return _table(["crop", "images a second", "opening an encoder for each"], rows)
+
+
+def codec() -> str:
+    rows = [
+        [
+            str(row["effort"]),
+            f"{row['encode_ms_per_mp']:.0f}",
+            f"{row['round_trip_ms_per_mp']:.0f}",
+            f"{row['x265_ms_per_mp']:.0f}",
+            f"{row['around_x265_percent']:.1f} %",
+            f"{row['decode_ms_per_mp']:.0f}",
+        ]
+        for row in _load("codec")["efforts"]
+    ]
+    head = [
+        "effort",
+        "encode, ms/MP",
+        "round trip, ms/MP",
+        "x265 in it, ms/MP",
+        "around x265",
+        "decode, ms/MP",
+    ]
+    return _table(head, rows)
+
+
+def threads() -> str:
+    rows = [
+        [
+            str(row["effort"]),
+            f"{row['one_thread_ms_per_mp']:.0f}",
+            f"{row['two_threads_ms_per_mp']:.0f}",
+            f"{row['speed_up']:.2f}x",
+        ]
+        for row in _load("codec")["threads"]
+    ]
+    return _table(["effort", "1 thread, ms/MP", "2 threads, ms/MP", "speed-up"], rows)
+
+
+def overhead() -> str:
+    rows = [
+        [
+            f"{row['side']}x{row['side']}, batch of {row['batch']}",
+            str(row["effort"]),
+            f"{row['compress_ms']:.2f}",
+            f"{row['x265_ms']:.2f}",
+            f"{row['percent']:.1f} %",
+        ]
+        for row in _load("codec")["overhead"]
+    ]
+    return _table(["picture", "effort", "compress, ms", "x265 in it, ms", "overhead"], rows)
+
+
+def step() -> str:
+    rows = [
+        [str(row["torch_threads"]), str(row["codec_threads"]), f"{row['ms_per_step']:.0f}"]
+        for row in _load("codec")["training_step"]
+    ]
+    return _table(["torch threads", "codec threads", "ms a step"], rows)
+
+
+def memory() -> str:
+    report = _load("codec")
+    peak, growth = report["peak_memory"], report["memory"]
+    return (
+        f"A batch of 64 pictures of 512x512 on {peak['threads']} threads: inputs {peak['inputs_mib']:.0f} MiB, outputs "
+        f"{peak['outputs_mib']:.0f} MiB, live encoders {peak['encoders_mib']:.0f} MiB, peak "
+        f"{peak['peak_with_inputs_mib']:.0f} MiB, {peak['ratio']:.2f} times their sum. Over {growth['round_trips']} "
+        f"round trips of 64x64 the peak grew by {growth['growth_kib']} KiB."
+    )
+
+
+def conditions() -> str:
+    report = _load("efforts")
+    about = report["machine"]
+    return (
+        f"{about['cpu']}, {about['cores']} cores, x265 {about['x265_version']}, libavcodec "
+        f"{about['libavcodec_version']}, commit {about['commit']}. The temporary-file loop takes "
+        f"{report['loop_ms_per_mp']:.0f} ms/MP: {report['loop_source']}."
+    )
+
+
+_SECTIONS: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (efforts, machine_tune, crops, codec, threads, overhead, step, memory, conditions)
+}
+
+
+def main() -> None:
+    for page in _PAGES:
+        text = page.read_text()
+
+        def fill(match: re.Match[str]) -> str:
+            return f"{match[1]}\n\n{_SECTIONS[match[2]]()}\n\n<!-- end -->"
+
+        page.write_text(re.sub(r"(<!-- results (\w+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
