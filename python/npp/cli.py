@@ -21,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         from npp._cli.app import run
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("typer", "rich"):
+        missing = (error.name or "").split(".")[0]
+        if missing not in ("typer", "rich"):
             raise
-        print(f"npp: the command line needs {error.name}: pip install 'npp[cli]'", file=sys.stderr)
+        print(f"npp: the command line needs {missing}: pip install 'npp[cli]'", file=sys.stderr)
         sys.exit(_USAGE)
     run(arguments)
 
