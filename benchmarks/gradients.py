@@ -264,6 +264,43 @@ def summarise(descent: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
+def relative_to(default: str, descent: dict[str, Any]) -> dict[str, Any]:
+    """Per arm and qp: its best relative objective less the default's, on the photos that both have."""
+    differences: dict[str, Any] = {}
+    for name, by_qp in descent.items():
+        differences[name] = {}
+        for qp in by_qp.keys() & descent.get(default, {}).keys():
+            ours, theirs = (_best_relative(descent[arm][qp], int(qp)) for arm in (name, default))
+            count = min(len(ours), len(theirs))
+            paired = ours[:count] - theirs[:count]
+            error = paired.std(ddof=1) / np.sqrt(count)
+            differences[name][qp] = [round(float(paired.mean()), 4), round(float(error), 4), count]
+    return differences
+
+
+def _best_relative(found: dict[str, Any], qp: int) -> Any:
+    weight = float(default_weight(torch.tensor(float(qp))))
+    objective = np.array(found["bpp"]) + weight * np.array(found["kl"])
+    return (objective / objective[0]).min(0)
+
+
+def table(results: dict[str, Any]) -> str:
+    """The descent as Markdown: best-so-far objective relative to the start, and the paired difference."""
+    lines = ["| surrogate | photos | " + " | ".join(f"qp {qp}" for qp in QPS) + " | mean |"]
+    lines.append("|---" * (len(QPS) + 3) + "|")
+    for name, by_qp in results["summary"].items():
+        if set(by_qp) != {str(qp) for qp in QPS}:
+            continue
+        differences = results["against_default"][name]
+        cells = [f"{by_qp[str(qp)]['best']:.3f}" for qp in QPS]
+        if name != results["default"]:
+            pairs = [differences[str(qp)] for qp in QPS]
+            cells = [f"{c} ({d:+.3f} ± {e:.3f})" for c, (d, e, _) in zip(cells, pairs, strict=True)]
+        mean = np.mean([by_qp[str(qp)]["best"] for qp in QPS])
+        lines.append(f"| `{name}` | {differences['28'][2]} | " + " | ".join(cells) + f" | {mean:.3f} |")
+    return "\n".join(lines)
+
+
 def plot(results: dict[str, Any], path: Path) -> None:
     """The mean relative objective (best so far) over steps, one panel a qp."""
     import matplotlib
@@ -313,6 +350,7 @@ def main() -> None:
 
     def save() -> None:
         results["summary"] = summarise(results["descent"])
+        results["against_default"] = relative_to(results["default"], results["descent"])
         args.out.write_text(json.dumps(results, indent=1))
 
     x = held_out_photos(args.photos, args.size)
@@ -346,6 +384,7 @@ def main() -> None:
                 done[str(qp)] = {**found, "cpu_seconds": round(time.process_time() - begin, 1)}
                 save()
                 print(name, qp, results["summary"][name][str(qp)], flush=True)
+    print(table(results))
     plot(results, args.plot)
 
 

@@ -1,0 +1,98 @@
+"""Rate models for the surrogates: correlation with real bits, and real bits saved by a step along the gradient.
+
+python benchmarks/rate_models.py --out docs/data/rate_models.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from common import center_crop, load_photos, machine
+from torch import Tensor
+
+import npp
+from npp.options import resolve_options
+from npp.surrogates.blocks import block_dct
+from npp.surrogates.planes import PictureLayout, Plane
+from npp.surrogates.rate import _dc_differences
+
+QPS = (28, 34, 40, 46)
+CODEC = {"effort": 0}
+
+Form = Callable[[Tensor], Tensor]
+
+
+def squared(sharpness: float) -> Form:
+    """0.5 log2(1 + (s c)^2)."""
+    return lambda ratio: 0.5 * torch.log2(1 + (sharpness * ratio).square())
+
+
+def fourth(sharpness: float) -> Form:
+    """0.25 log2(1 + (s c)^4)."""
+    return lambda ratio: 0.25 * torch.log2(1 + (sharpness * ratio).pow(4))
+
+
+MODELS: dict[str, tuple[Form, tuple[int, ...]]] = {
+    "0.5 log2(1+(2c)^2), 4": (squared(2), (4,)),
+    "0.5 log2(1+(2c)^2), 8": (squared(2), (8,)),
+    "0.5 log2(1+(2c)^2), 16": (squared(2), (16,)),
+    "0.5 log2(1+(2c)^2), 8 16": (squared(2), (8, 16)),
+    "0.5 log2(1+(2c)^2), 8 16 32": (squared(2), (8, 16, 32)),
+    "0.5 log2(1+(1.5c)^2), 8 16": (squared(1.5), (8, 16)),
+    "0.25 log2(1+(2c)^4), 8": (fourth(2), (8,)),
+    "0.25 log2(1+(2c)^4), 8 16": (fourth(2), (8, 16)),
+    "0.25 log2(1+(1.5c)^4), 8 16": (fourth(1.5), (8, 16)),
+}
+
+
+def bits(planes: list[Plane], form: Form, sizes: tuple[int, ...]) -> Tensor:
+    """Modelled bits (N,)."""
+    total = torch.zeros(len(planes[0].samples))
+    for plane in planes:
+        step = plane.step[:, None]
+        for size in sizes:
+            coefficients = block_dct(plane.samples, size)
+            dc = coefficients[:, :, 0, :, 0]
+            total = total + form(coefficients.flatten(1) / step).sum(1) - form(dc.flatten(1) / step).sum(1)
+            total = total + form(_dc_differences(dc).flatten(1) / step).sum(1)
+    return total
+
+
+def measure(x: Tensor, qp: int, form: Form, sizes: tuple[int, ...]) -> tuple[float, float]:
+    """(correlation of log bits, percent of real bits saved by a step of RMS one grey level)."""
+    layout = PictureLayout(resolve_options(CODEC), x.shape, torch.full((len(x),), float(qp)))
+    pixels = x.clone().requires_grad_()
+    modelled = bits(layout.split(pixels), form, sizes)
+    (gradient,) = torch.autograd.grad(modelled.sum(), pixels)
+    step = gradient / gradient.square().mean((1, 2, 3), keepdim=True).sqrt() / 255
+    before = npp.compress(x, qp, **CODEC).bpp
+    after = npp.compress(x - step, qp, **CODEC).bpp
+    correlation = torch.corrcoef(torch.stack([modelled.detach().log(), before.log()]))[0, 1]
+    return round(float(correlation), 4), round(float(100 * (1 - after / before).mean()), 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=Path("docs/data/rate_models.json"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    photos = load_photos("imagenet-sample", args.photos)
+    x = torch.stack([center_crop(photo, 224, 224) for photo in photos]).float() / 255
+    results = {name: {str(qp): measure(x, qp, *model) for qp in QPS} for name, model in MODELS.items()}
+    for name, by_qp in results.items():
+        cells = "  ".join(f"{correlation:.3f} {saved:5.2f}%" for correlation, saved in by_qp.values())
+        print(f"{name:30s} {cells}  mean {sum(saved for _, saved in by_qp.values()) / len(QPS):.2f}%")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "photos": len(x), "size": 224, "codec": CODEC, "results": results}
+    args.out.write_text(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()
