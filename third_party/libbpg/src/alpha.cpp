@@ -8,8 +8,8 @@ namespace {
 /// Bits of a level; a division by 2^bits - 1 needs no division.
 constexpr int bits_of(int max) { return max == 255 ? 8 : 16; }
 
-/// One division a pixel serves its three colours only in theory: alpha rarely changes from one
-/// pixel to the next, so the last reciprocal is kept instead.
+/// Divides by alpha. Alpha is often the same from one pixel to the next, so the last reciprocal is
+/// kept.
 class Reciprocal {
  public:
   explicit Reciprocal(std::uint32_t max)

@@ -49,9 +49,6 @@ class Exporter {
   void convert_alpha(int y);
 
   [[nodiscard]] bool is_gray() const { return src_.format.chroma == Chroma::gray; }
-  [[nodiscard]] bool has_alpha() const {
-    return src_.format.alpha == Alpha::straight || src_.format.alpha == Alpha::premultiplied;
-  }
   std::uint16_t* color(int c) { return color_[static_cast<std::size_t>(c)].data(); }
 
   PictureView src_;
