@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import npp
+from npp.limits import resolve_threads, usable_cores
 
 
 def _picture(seed: int, side: int = 48) -> Tensor:
@@ -92,6 +93,20 @@ def test_dataloader_workers_after_the_parent_has_encoded() -> None:
         loader = DataLoader(_Encoded(), batch_size=3, num_workers=2, collate_fn=_keep)
         assert [file for batch in loader for file in batch] == expected
     assert npp.encode(_picture(0), 30, effort=1) == expected[0]
+
+
+class _DefaultThreads(Dataset[int]):
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> int:
+        return resolve_threads(None)
+
+
+def test_dataloader_workers_use_one_thread_each_by_default() -> None:
+    loader = DataLoader(_DefaultThreads(), num_workers=1, batch_size=None)
+    assert list(loader) == [1, 1]
+    assert resolve_threads(None) == usable_cores() and resolve_threads(7) == 7
 
 
 def test_fork_in_the_middle_of_a_batch() -> None:
