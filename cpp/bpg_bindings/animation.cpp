@@ -26,8 +26,8 @@ struct AnimationFrame {
 // One item: the frames of an animation depend on each other.
 class AnimationJob final : public Job {
  public:
-  AnimationJob(std::vector<AnimationFrame> frames, bpg::EncodeOptions options, bpg::AnimationControl control,
-               std::vector<bpg::Extension> extensions)
+  AnimationJob(std::vector<AnimationFrame> frames, bpg::EncodeOptions options,
+               bpg::AnimationControl control, std::vector<bpg::Extension> extensions)
       : Job({1.0}, 1),
         frames_(std::move(frames)),
         options_(std::move(options)),
@@ -90,7 +90,8 @@ class AnimationHandle : public JobHandle {
 std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const std::vector<int>& qp,
                                                  const std::vector<int>& alpha_qp,
                                                  const std::vector<std::uint16_t>& ticks,
-                                                 const bpg::EncodeOptions& options, std::uint32_t loop_count,
+                                                 const bpg::EncodeOptions& options,
+                                                 std::uint32_t loop_count,
                                                  std::pair<std::uint32_t, std::uint32_t> period,
                                                  const py::sequence& extensions) {
   const std::size_t count = images.size();
@@ -101,9 +102,9 @@ std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const s
   for (std::size_t i = 0; i < count; ++i) {
     frames[i] = {image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, ticks[i]};
   }
-  auto job = std::make_shared<AnimationJob>(std::move(frames), options,
-                                            bpg::AnimationControl{loop_count, period.first, period.second},
-                                            to_extensions(extensions));
+  auto job = std::make_shared<AnimationJob>(
+      std::move(frames), options, bpg::AnimationControl{loop_count, period.first, period.second},
+      to_extensions(extensions));
   return std::make_unique<AnimationHandle>(std::move(job), images);
 }
 
@@ -111,8 +112,9 @@ std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const s
 
 void bind_animation(py::module_& module) {
   py::class_<AnimationHandle>(module, "AnimationHandle").def("result", &AnimationHandle::result);
-  module.def("start_animation", &start_animation, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
-             py::arg("ticks"), py::arg("options"), py::arg("loop_count"), py::arg("period"), py::arg("extensions"));
+  module.def("start_animation", &start_animation, py::arg("images"), py::arg("qp"),
+             py::arg("alpha_qp"), py::arg("ticks"), py::arg("options"), py::arg("loop_count"),
+             py::arg("period"), py::arg("extensions"));
 }
 
 }  // namespace npp

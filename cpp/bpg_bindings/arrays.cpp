@@ -13,7 +13,8 @@ namespace {
 int checked_side(py::ssize_t side, const char* name) {
   // Sides are rounded up to a coding block of at most 64 later on.
   if (side < 1 || side > std::numeric_limits<int>::max() - 64) {
-    throw bpg::EncodeError(std::string("image: ") + name + " must be at least 1, not " + std::to_string(side));
+    throw bpg::EncodeError(std::string("image: ") + name + " must be at least 1, not " +
+                           std::to_string(side));
   }
   return static_cast<int>(side);
 }
@@ -21,7 +22,8 @@ int checked_side(py::ssize_t side, const char* name) {
 template <class View>
 View fill_view(const py::array& array) {
   if (array.ndim() != 3) {
-    throw bpg::EncodeError("image: three dimensions (C, H, W) are needed, not " + std::to_string(array.ndim()));
+    throw bpg::EncodeError("image: three dimensions (C, H, W) are needed, not " +
+                           std::to_string(array.ndim()));
   }
   const py::ssize_t channels = array.shape(0);
   if (channels != 1 && channels != 3 && channels != 4) {

@@ -60,7 +60,8 @@ std::vector<double> costs(const std::vector<DecodeItem>& items) {
   return out;
 }
 
-bpg::ImageView view_of(std::byte* data, bpg::SampleType type, const bpg::Format& format, int channels) {
+bpg::ImageView view_of(std::byte* data, bpg::SampleType type, const bpg::Format& format,
+                       int channels) {
   bpg::ImageView view;
   const auto size = static_cast<std::ptrdiff_t>(sample_size(type));
   view.data = data;
@@ -76,7 +77,8 @@ bpg::ImageView view_of(std::byte* data, bpg::SampleType type, const bpg::Format&
 
 class DecodeJob final : public Job {
  public:
-  DecodeJob(std::vector<DecodeItem> items, bpg::SampleType type, bpg::DecodeLimits limits, int threads)
+  DecodeJob(std::vector<DecodeItem> items, bpg::SampleType type, bpg::DecodeLimits limits,
+            int threads)
       : Job(costs(items), threads), items_(std::move(items)), type_(type), limits_(limits) {}
 
   [[nodiscard]] std::vector<DecodeItem>& items() { return items_; }
@@ -94,17 +96,20 @@ class DecodeJob final : public Job {
 
  private:
   void decode_into(DecodeItem& item) const {
-    thread_decoder().decode(item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
-      if (frame > 0) {
-        throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
-      }
-      if (picture.format.width != item.output->width || picture.format.height != item.output->height) {
-        throw bpg::DecodeError("the picture is " + std::to_string(picture.format.width) + "x" +
-                               std::to_string(picture.format.height) + " pixels, the place for it " +
-                               std::to_string(item.output->width) + "x" + std::to_string(item.output->height));
-      }
-      bpg::export_image(picture, *item.output);
-    });
+    thread_decoder().decode(
+        item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
+          if (frame > 0) {
+            throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
+          }
+          if (picture.format.width != item.output->width ||
+              picture.format.height != item.output->height) {
+            throw bpg::DecodeError(
+                "the picture is " + std::to_string(picture.format.width) + "x" +
+                std::to_string(picture.format.height) + " pixels, the place for it " +
+                std::to_string(item.output->width) + "x" + std::to_string(item.output->height));
+          }
+          bpg::export_image(picture, *item.output);
+        });
   }
 
   void decode_to_memory(DecodeItem& item) const {
@@ -113,17 +118,21 @@ class DecodeJob final : public Job {
     const int channels = channels_of(format);
     std::size_t frame_bytes = 0;
     // The first frame has been decoded when memory is asked for, so the header alone sizes nothing.
-    thread_decoder().decode(item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
-      if (!item.memory) {
-        frame_bytes = static_cast<std::size_t>(format.width) * static_cast<std::size_t>(format.height) *
-                      static_cast<std::size_t>(channels) * sample_size(type_);
-        item.memory.reset(static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
-        if (!item.memory) {
-          throw std::bad_alloc();
-        }
-      }
-      bpg::export_image(picture, view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
-    });
+    thread_decoder().decode(
+        item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
+          if (!item.memory) {
+            frame_bytes = static_cast<std::size_t>(format.width) *
+                          static_cast<std::size_t>(format.height) *
+                          static_cast<std::size_t>(channels) * sample_size(type_);
+            item.memory.reset(
+                static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
+            if (!item.memory) {
+              throw std::bad_alloc();
+            }
+          }
+          bpg::export_image(
+              picture, view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
+        });
     item.shape = {channels, format.height, format.width};
     if (info.header.animation) {
       item.shape.insert(item.shape.begin(), static_cast<py::ssize_t>(info.ticks.size()));
@@ -164,10 +173,10 @@ class DecodeHandle : public JobHandle {
   std::shared_ptr<DecodeJob> job_;
 };
 
-
-std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files, const py::dtype& dtype,
-                                           const std::optional<py::list>& outputs, std::uint64_t max_pixels,
-                                           int threads) {
+std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
+                                           const py::dtype& dtype,
+                                           const std::optional<py::list>& outputs,
+                                           std::uint64_t max_pixels, int threads) {
   std::vector<DecodeItem> items(files.size());
   if (outputs && outputs->size() != files.size()) {
     throw bpg::DecodeError("start_decode: the lists differ in length");
@@ -187,13 +196,15 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files, 
   if (outputs) {
     kept.append(*outputs);
   }
-  auto job = std::make_shared<DecodeJob>(std::move(items), sample_type(dtype), bpg::DecodeLimits{max_pixels}, threads);
+  auto job = std::make_shared<DecodeJob>(std::move(items), sample_type(dtype),
+                                         bpg::DecodeLimits{max_pixels}, threads);
   return std::make_unique<DecodeHandle>(std::move(job), std::move(kept), threads);
 }
 
 py::dict probe(const py::bytes& file) {
   const std::string_view bytes = file;
-  const bpg::FileInfo info = bpg::probe({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  const bpg::FileInfo info =
+      bpg::probe({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
   const bpg::Format& f = info.header.format;
   py::dict out;
   out["width"] = f.width;
@@ -207,7 +218,8 @@ py::dict probe(const py::bytes& file) {
   out["has_w"] = f.alpha == bpg::Alpha::w_plane;
   out["animation"] = info.header.animation;
   out["loop_count"] = info.header.animation ? info.header.animation_control.loop_count : 0;
-  out["period"] = py::make_tuple(info.header.animation_control.period_num, info.header.animation_control.period_den);
+  out["period"] = py::make_tuple(info.header.animation_control.period_num,
+                                 info.header.animation_control.period_den);
   out["ticks"] = info.ticks;
   out["extensions"] = from_extensions(info.header.extensions);
   return out;

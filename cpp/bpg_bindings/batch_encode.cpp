@@ -88,7 +88,8 @@ class EncodeHandle : public JobHandle {
       } else {
         file = py::bytes(reinterpret_cast<const char*>(item.file.data()), item.file.size());
       }
-      out.append(py::make_tuple(file, failure, item.range.outside, item.range.nan, item.hevc_seconds));
+      out.append(
+          py::make_tuple(file, failure, item.range.outside, item.range.nan, item.hevc_seconds));
     }
     return out;
   }
@@ -100,8 +101,8 @@ class EncodeHandle : public JobHandle {
 std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
                                            const std::vector<int>& alpha_qp,
                                            const std::vector<bpg::EncodeOptions>& options,
-                                           const py::sequence& extensions, const std::optional<py::list>& outputs,
-                                           int threads) {
+                                           const py::sequence& extensions,
+                                           const std::optional<py::list>& outputs, int threads) {
   const std::size_t count = images.size();
   if (qp.size() != count || alpha_qp.size() != count || options.size() != count ||
       (outputs && outputs->size() != count)) {
@@ -127,16 +128,19 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
 
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
-  module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"), py::arg("options"),
-             py::arg("extensions"), py::arg("outputs"), py::arg("threads"));
+  module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
+             py::arg("options"), py::arg("extensions"), py::arg("outputs"), py::arg("threads"));
   module.def("clear_encoders", [] {
     const py::gil_scoped_release release;
     EncoderCache::instance().clear();
   });
-  module.def("set_encoder_limit", [](std::size_t pixels) {
-    const py::gil_scoped_release release;
-    EncoderCache::instance().set_limit(pixels);
-  }, py::arg("pixels"));
+  module.def(
+      "set_encoder_limit",
+      [](std::size_t pixels) {
+        const py::gil_scoped_release release;
+        EncoderCache::instance().set_limit(pixels);
+      },
+      py::arg("pixels"));
   module.def("idle_encoders", [] {
     EncoderCache& cache = EncoderCache::instance();
     return std::make_pair(cache.idle_count(), cache.idle_pixels());

@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kSmallestCost = 64 * 1024;
 
 std::size_t cost(const EncoderKey& key) {
-  return std::max(kSmallestCost, static_cast<std::size_t>(key.width) * static_cast<std::size_t>(key.height));
+  return std::max(kSmallestCost,
+                  static_cast<std::size_t>(key.width) * static_cast<std::size_t>(key.height));
 }
 
 // Left behind on purpose in a forked child: the threads of its encoders do not exist there.
@@ -29,7 +30,8 @@ void after_fork_in_child() {
 }  // namespace
 
 EncoderCache& EncoderCache::instance() {
-  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static const int registered =
+      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   static_cast<void>(registered);
   const std::lock_guard<std::mutex> lock(g_cache_mutex);
   if (g_cache == nullptr) {
@@ -41,7 +43,8 @@ EncoderCache& EncoderCache::instance() {
 std::unique_ptr<bpg::Encoder> EncoderCache::acquire(const EncoderKey& key) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = std::find_if(idle_.begin(), idle_.end(), [&key](const Idle& i) { return i.key == key; });
+    const auto found =
+        std::find_if(idle_.begin(), idle_.end(), [&key](const Idle& i) { return i.key == key; });
     if (found != idle_.end()) {
       std::unique_ptr<bpg::Encoder> encoder = std::move(found->encoder);
       pixels_ -= cost(key);

@@ -18,7 +18,8 @@ struct EncoderKey {
   bpg::EncodeOptions options;
 
   bool operator==(const EncoderKey& o) const {
-    return width == o.width && height == o.height && has_alpha == o.has_alpha && options == o.options;
+    return width == o.width && height == o.height && has_alpha == o.has_alpha &&
+           options == o.options;
   }
 };
 

@@ -74,12 +74,15 @@ py::object Failure::to_python() const {
 }
 
 void bind_errors(py::module_& module) {
-  g_types.base = make_type(module, "BPGError", "Base of all errors of the codec; also a ValueError.", PyExc_ValueError);
-  g_types.encode = make_type(module, "EncodeError", "The image or the options cannot be encoded.", g_types.base);
-  g_types.decode = make_type(module, "DecodeError", "The bytes are not a BPG file, or a damaged or oversized one.",
-                             g_types.base);
-  g_types.unsupported =
-      make_type(module, "UnsupportedError", "Legal BPG that this build cannot handle.", g_types.base);
+  g_types.base = make_type(module, "BPGError",
+                           "Base of all errors of the codec; also a ValueError.", PyExc_ValueError);
+  g_types.encode =
+      make_type(module, "EncodeError", "The image or the options cannot be encoded.", g_types.base);
+  g_types.decode =
+      make_type(module, "DecodeError",
+                "The bytes are not a BPG file, or a damaged or oversized one.", g_types.base);
+  g_types.unsupported = make_type(module, "UnsupportedError",
+                                  "Legal BPG that this build cannot handle.", g_types.base);
   py::register_local_exception_translator(translate);
 }
 

@@ -18,8 +18,8 @@ class JobHandle {
   JobHandle& operator=(const JobHandle&) = delete;
 
  protected:
-  /// Waits without the GIL; a signal handler's exception (KeyboardInterrupt) ends the wait after the
-  /// pictures that are being worked on.
+  /// Waits without the GIL; a signal handler's exception (KeyboardInterrupt) ends the wait after
+  /// the pictures that are being worked on.
   void wait();
 
  private:

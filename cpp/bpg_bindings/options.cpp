@@ -8,22 +8,24 @@ namespace npp {
 
 void bind_options(py::module_& module) {
   py::class_<bpg::EncodeOptions>(module, "EncodeOptions")
-      .def(py::init([](int chroma, int color_space, int bit_depth, bool limited_range, bool lossless,
-                       bool premultiplied, int effort, bool machine, std::string x265) {
-             bpg::EncodeOptions options;
-             options.chroma = static_cast<bpg::Chroma>(chroma);
-             options.color_space = static_cast<bpg::ColorSpace>(color_space);
-             options.bit_depth = bit_depth;
-             options.limited_range = limited_range;
-             options.lossless = lossless;
-             options.premultiplied = premultiplied;
-             options.effort = effort;
-             options.tune = machine ? bpg::Tune::machine : bpg::Tune::ssim;
-             options.x265 = std::move(x265);
-             return options;
-           }),
-           py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"), py::arg("limited_range"),
-           py::arg("lossless"), py::arg("premultiplied"), py::arg("effort"), py::arg("machine"), py::arg("x265"));
+      .def(
+          py::init([](int chroma, int color_space, int bit_depth, bool limited_range, bool lossless,
+                      bool premultiplied, int effort, bool machine, std::string x265) {
+            bpg::EncodeOptions options;
+            options.chroma = static_cast<bpg::Chroma>(chroma);
+            options.color_space = static_cast<bpg::ColorSpace>(color_space);
+            options.bit_depth = bit_depth;
+            options.limited_range = limited_range;
+            options.lossless = lossless;
+            options.premultiplied = premultiplied;
+            options.effort = effort;
+            options.tune = machine ? bpg::Tune::machine : bpg::Tune::ssim;
+            options.x265 = std::move(x265);
+            return options;
+          }),
+          py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"),
+          py::arg("limited_range"), py::arg("lossless"), py::arg("premultiplied"),
+          py::arg("effort"), py::arg("machine"), py::arg("x265"));
   module.def("intra_slice_qp", &bpg::intra_slice_qp, py::arg("qp"));
 }
 
@@ -44,7 +46,8 @@ py::list from_extensions(const std::vector<bpg::Extension>& extensions) {
   py::list pairs;
   for (const bpg::Extension& extension : extensions) {
     pairs.append(py::make_tuple(
-        extension.tag, py::bytes(reinterpret_cast<const char*>(extension.data.data()), extension.data.size())));
+        extension.tag,
+        py::bytes(reinterpret_cast<const char*>(extension.data.data()), extension.data.size())));
   }
   return pairs;
 }

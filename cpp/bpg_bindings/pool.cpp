@@ -9,7 +9,8 @@
 
 namespace npp {
 
-Job::Job(const std::vector<double>& costs, int max_threads) : order_(costs.size()), max_threads_(max_threads) {
+Job::Job(const std::vector<double>& costs, int max_threads)
+    : order_(costs.size()), max_threads_(max_threads) {
   std::iota(order_.begin(), order_.end(), std::size_t{0});
   std::stable_sort(order_.begin(), order_.end(),
                    [&costs](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
@@ -17,7 +18,8 @@ Job::Job(const std::vector<double>& costs, int max_threads) : order_(costs.size(
 
 bool Job::wait_for(std::chrono::milliseconds timeout) {
   std::unique_lock<std::mutex> lock(mutex_);
-  return finished_.wait_for(lock, timeout, [this] { return next_ == order_.size() && running_ == 0; });
+  return finished_.wait_for(lock, timeout,
+                            [this] { return next_ == order_.size() && running_ == 0; });
 }
 
 void Job::wait() {
@@ -114,7 +116,8 @@ void after_fork_in_child() {
 }  // namespace
 
 Pool& Pool::instance() {
-  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static const int registered =
+      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   static_cast<void>(registered);
   const std::lock_guard<std::mutex> lock(g_pool_mutex);
   if (g_pool == nullptr) {

@@ -133,8 +133,8 @@ class ByteReader {
   }
   ByteSpan take(std::size_t size) {
     if (size > left()) {
-      throw DecodeError("truncated file: a length of " + std::to_string(size) + " bytes is given where " +
-                        std::to_string(left()) + " are left");
+      throw DecodeError("truncated file: a length of " + std::to_string(size) +
+                        " bytes is given where " + std::to_string(left()) + " are left");
     }
     const ByteSpan out{bytes_.data + position_, size};
     position_ += size;

@@ -83,7 +83,8 @@ HevcHeader parse_hevc_header(ByteSpan bytes) {
   }
   const int log2_ctb = h.log2_min_cb + h.log2_diff_max_min_cb;
   const int log2_max_tb = h.log2_min_tb + h.log2_diff_max_min_tb;
-  if (log2_ctb < 4 || log2_ctb > 6 || h.log2_min_tb >= h.log2_min_cb || log2_max_tb > std::min(log2_ctb, 5)) {
+  if (log2_ctb < 4 || log2_ctb > 6 || h.log2_min_tb >= h.log2_min_cb ||
+      log2_max_tb > std::min(log2_ctb, 5)) {
     throw DecodeError("damaged file: HEVC block sizes contradict each other");
   }
   return h;
@@ -144,7 +145,8 @@ Flags parse_flags(ByteReader& reader, FileHeader& header) {
   header.format.limited_range = (second & 0x02) != 0;
   header.animation = (second & 0x01) != 0;
   if (header.format.chroma == Chroma::gray && color_space != 0) {
-    throw DecodeError("damaged file: a gray picture has color_space " + std::to_string(color_space));
+    throw DecodeError("damaged file: a gray picture has color_space " +
+                      std::to_string(color_space));
   }
   return {(second & 0x08) != 0, static_cast<std::uint8_t>(first >> 5)};
 }
@@ -165,7 +167,8 @@ void require(bool ok, const std::string& message) {
 }
 
 std::uint32_t checked_u32(std::size_t size, const char* name) {
-  require(size <= std::numeric_limits<std::uint32_t>::max(), std::string(name) + " is larger than 4 GiB");
+  require(size <= std::numeric_limits<std::uint32_t>::max(),
+          std::string(name) + " is larger than 4 GiB");
   return static_cast<std::uint32_t>(size);
 }
 
@@ -206,7 +209,8 @@ ParsedFile parse_file(ByteSpan file) {
   if (parsed.header.animation && !has_control) {
     throw DecodeError("damaged file: an animation without its control extension");
   }
-  ByteReader data(picture_data_length == 0 ? reader.take(reader.left()) : reader.take(picture_data_length));
+  ByteReader data(picture_data_length == 0 ? reader.take(reader.left())
+                                           : reader.take(picture_data_length));
   if (parsed.header.format.alpha != Alpha::none) {
     parsed.alpha = parse_hevc_header(data.take(data.ue7()));
   }
@@ -218,12 +222,13 @@ ParsedFile parse_file(ByteSpan file) {
   return parsed;
 }
 
-std::vector<std::uint8_t> write_file(const FileHeader& header, const HevcHeader* alpha, const HevcHeader& color,
-                                     ByteSpan hevc_data) {
+std::vector<std::uint8_t> write_file(const FileHeader& header, const HevcHeader* alpha,
+                                     const HevcHeader& color, ByteSpan hevc_data) {
   const Format& f = header.format;
   const bool alpha1 = f.alpha == Alpha::straight || f.alpha == Alpha::premultiplied;
   const bool alpha2 = f.alpha == Alpha::premultiplied || f.alpha == Alpha::w_plane;
-  require((alpha != nullptr) == (f.alpha != Alpha::none), "an alpha header is needed for an alpha plane, and only then");
+  require((alpha != nullptr) == (f.alpha != Alpha::none),
+          "an alpha header is needed for an alpha plane, and only then");
   require(f.width > 0 && f.height > 0, "width and height must be positive");
 
   std::vector<std::uint8_t> body;

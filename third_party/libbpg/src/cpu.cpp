@@ -16,7 +16,8 @@ bool splits_256_bit() {
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
-  if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0 || ebx != kAmd || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) {
+  if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0 || ebx != kAmd ||
+      __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) {
     return false;
   }
   const unsigned family = (eax >> 8 & 0xF) + (eax >> 20 & 0xFF);

@@ -24,7 +24,8 @@ struct AccessUnit {
 };
 
 // Groups NAL units by picture. A parameter set belongs to the picture that follows it.
-std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_alpha, std::size_t max_pictures) {
+std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_alpha,
+                                       std::size_t max_pictures) {
   std::array<std::vector<std::vector<Nal>>, 2> streams;
   std::array<std::vector<Nal>, 2> pending;
   for (const Nal& nal : nals) {
@@ -34,11 +35,13 @@ std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_al
     const auto layer = static_cast<std::size_t>(nal.layer);
     std::vector<std::vector<Nal>>& pictures = streams[layer];
     if (nal.type == kNalVps || nal.type == kNalSps) {
-      throw DecodeError("damaged file: a parameter set stands in the HEVC data that BPG leaves out");
+      throw DecodeError(
+          "damaged file: a parameter set stands in the HEVC data that BPG leaves out");
     }
     if (!is_slice(nal.type)) {
       // A picture hash stands behind its picture, everything else before it.
-      std::vector<Nal>& target = nal.type == kNalPrefixSei + 1 && !pictures.empty() ? pictures.back() : pending[layer];
+      std::vector<Nal>& target =
+          nal.type == kNalPrefixSei + 1 && !pictures.empty() ? pictures.back() : pending[layer];
       target.push_back(nal);
       continue;
     }
@@ -69,8 +72,9 @@ void check_limits(const Format& f, std::size_t frames, const DecodeLimits& limit
   const auto pixels = static_cast<std::uint64_t>(f.width) * static_cast<std::uint64_t>(f.height);
   // Sides fit in 31 bits, so that the product is exact; the second comparison cannot overflow.
   if (pixels > limits.max_pixels || frames > limits.max_pixels / pixels) {
-    throw DecodeError("the file claims " + std::to_string(frames) + " frame(s) of " + std::to_string(f.width) + "x" +
-                      std::to_string(f.height) + " pixels; the limit is " + std::to_string(limits.max_pixels) +
+    throw DecodeError("the file claims " + std::to_string(frames) + " frame(s) of " +
+                      std::to_string(f.width) + "x" + std::to_string(f.height) +
+                      " pixels; the limit is " + std::to_string(limits.max_pixels) +
                       " pixels in all");
   }
 }
@@ -101,8 +105,9 @@ void check_plausible(const Format& f, const HevcHeader& header, const std::vecto
   const std::uint64_t blocks = ((static_cast<std::uint64_t>(f.width) + ctb - 1) / ctb) *
                                ((static_cast<std::uint64_t>(f.height) + ctb - 1) / ctb);
   if (blocks > bytes * 8) {
-    throw DecodeError("damaged file: " + std::to_string(bytes) + " bytes cannot hold a picture of " +
-                      std::to_string(f.width) + "x" + std::to_string(f.height) + " pixels");
+    throw DecodeError("damaged file: " + std::to_string(bytes) +
+                      " bytes cannot hold a picture of " + std::to_string(f.width) + "x" +
+                      std::to_string(f.height) + " pixels");
   }
 }
 
@@ -121,7 +126,8 @@ ConstPlane plane_of(const Decoded& decoded, std::size_t index) {
 class Stream {
  public:
   // `still` is the stream's only picture, or null for an animation.
-  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header, const std::vector<Nal>* still) {
+  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header,
+             const std::vector<Nal>* still) {
     format_ = {f.width, f.height, chroma_format_idc, f.bit_depth, header};
     by_intra_decoder_ = still != nullptr && needs_intra_decoder(header, *still);
     decoder_.begin(format_);
@@ -224,7 +230,8 @@ void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallb
   }
 
   const bool still = !parsed.header.animation;
-  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color, still ? &units.front().color : nullptr);
+  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color,
+                      still ? &units.front().color : nullptr);
   if (has_alpha) {
     if (!state_->alpha) {
       state_->alpha.emplace();
@@ -245,8 +252,8 @@ void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallb
   }
   delivered = state_->deliver(format, delivered, on_frame);
   if (delivered != units.size()) {
-    throw DecodeError("damaged file: " + std::to_string(delivered) + " of " + std::to_string(units.size()) +
-                      " frames could be decoded");
+    throw DecodeError("damaged file: " + std::to_string(delivered) + " of " +
+                      std::to_string(units.size()) + " frames could be decoded");
   }
 }
 

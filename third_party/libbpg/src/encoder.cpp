@@ -21,8 +21,8 @@ void require(bool ok, const std::string& message) {
 }
 
 void check_options(int width, int height, const EncodeOptions& o) {
-  require(width > 0 && height > 0, "width and height must be positive, not " + std::to_string(width) + "x" +
-                                       std::to_string(height));
+  require(width > 0 && height > 0, "width and height must be positive, not " +
+                                       std::to_string(width) + "x" + std::to_string(height));
   require(o.effort >= kMinEffort && o.effort <= kMaxEffort,
           "effort must be 0..9, not " + std::to_string(o.effort));
   if (o.bit_depth != 8 && o.bit_depth != 10 && o.bit_depth != 12) {
@@ -37,7 +37,8 @@ void check_options(int width, int height, const EncodeOptions& o) {
 }
 
 void check_qp(const char* name, int qp) {
-  require(qp >= kMinQp && qp <= kMaxQp, std::string(name) + " must be 0..51, not " + std::to_string(qp));
+  require(qp >= kMinQp && qp <= kMaxQp,
+          std::string(name) + " must be 0..51, not " + std::to_string(qp));
 }
 
 Format make_format(int width, int height, bool has_alpha, const EncodeOptions& options) {
@@ -54,7 +55,8 @@ Format make_format(int width, int height, bool has_alpha, const EncodeOptions& o
   return format;
 }
 
-HevcConfig make_config(int width, int height, int chroma_format_idc, const EncodeOptions& options, bool inter) {
+HevcConfig make_config(int width, int height, int chroma_format_idc, const EncodeOptions& options,
+                       bool inter) {
   HevcConfig config;
   config.width = width;
   config.height = height;
@@ -68,7 +70,9 @@ HevcConfig make_config(int width, int height, int chroma_format_idc, const Encod
   return config;
 }
 
-void append(std::vector<std::uint8_t>& out, ByteSpan span) { out.insert(out.end(), span.data, span.data + span.size); }
+void append(std::vector<std::uint8_t>& out, ByteSpan span) {
+  out.insert(out.end(), span.data, span.data + span.size);
+}
 
 void append_start_code(std::vector<std::uint8_t>& out) { out.insert(out.end(), {0, 0, 0, 1}); }
 
@@ -88,7 +92,8 @@ void append_as_alpha(std::vector<std::uint8_t>& out, ByteSpan span) {
 class PictureCoder {
  public:
   PictureCoder(int width, int height, bool has_alpha, const EncodeOptions& options, bool inter)
-      : color_(make_config(width, height, hevc_chroma_idc(options.chroma), options, inter)), inter_(inter) {
+      : color_(make_config(width, height, hevc_chroma_idc(options.chroma), options, inter)),
+        inter_(inter) {
     int alignment = color_.alignment();
     if (has_alpha) {
       alpha_.emplace(make_config(width, height, 0, options, inter));
@@ -99,7 +104,9 @@ class PictureCoder {
 
   [[nodiscard]] const Format& format() const { return input_.format(); }
   [[nodiscard]] const HevcHeader& color_header() const { return color_.header(); }
-  [[nodiscard]] const HevcHeader* alpha_header() const { return alpha_ ? &alpha_->header() : nullptr; }
+  [[nodiscard]] const HevcHeader* alpha_header() const {
+    return alpha_ ? &alpha_->header() : nullptr;
+  }
 
   // Appends the picture's NAL units, each after a start code, in the order that bpgenc uses.
   Encoded code(const ConstImageView& image, PictureQp qp, std::optional<std::uint16_t> ticks,
@@ -119,13 +126,15 @@ class PictureCoder {
     }
     const HevcPicture color =
         color_.encode({view.planes[0], view.planes[1], view.planes[2]}, frame_qp(qp.color, intra));
-    encoded.hevc_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    encoded.hevc_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     first_ = false;
 
     append_nals(alpha, color, ticks, out);
     encoded.reconstruction.format = view.format;
     for (std::size_t i = 0; i < 3; ++i) {
-      encoded.reconstruction.planes[i] = view.planes[i].data != nullptr ? color.reconstruction[i] : ConstPlane{};
+      encoded.reconstruction.planes[i] =
+          view.planes[i].data != nullptr ? color.reconstruction[i] : ConstPlane{};
     }
     encoded.reconstruction.planes[kAlphaPlane] = alpha_ ? alpha.reconstruction[0] : ConstPlane{};
     return encoded;
@@ -134,8 +143,8 @@ class PictureCoder {
  private:
   static int frame_qp(int qp, bool intra) { return intra ? intra_slice_qp(qp) : qp; }
 
-  static void append_nals(const HevcPicture& alpha, const HevcPicture& color, std::optional<std::uint16_t> ticks,
-                          std::vector<std::uint8_t>& out) {
+  static void append_nals(const HevcPicture& alpha, const HevcPicture& color,
+                          std::optional<std::uint16_t> ticks, std::vector<std::uint8_t>& out) {
     for (const ByteSpan span : alpha.pps) {
       append_as_alpha(out, span);
     }
@@ -192,14 +201,15 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
 const Format& Encoder::format() const { return state_->coder.format(); }
 
-Encoded Encoder::encode(const ConstImageView& image, PictureQp qp, const std::vector<Extension>& extensions) {
+Encoded Encoder::encode(const ConstImageView& image, PictureQp qp,
+                        const std::vector<Extension>& extensions) {
   std::vector<std::uint8_t> nals;
   Encoded encoded = state_->coder.code(image, qp, std::nullopt, nals);
   FileHeader header;
   header.format = state_->coder.format();
   header.extensions = extensions;
-  encoded.file =
-      write_file(header, state_->coder.alpha_header(), state_->coder.color_header(), without_first_start_code(nals));
+  encoded.file = write_file(header, state_->coder.alpha_header(), state_->coder.color_header(),
+                            without_first_start_code(nals));
   return encoded;
 }
 
@@ -208,9 +218,11 @@ struct AnimationEncoder::State {
   std::vector<std::uint8_t> nals;
 };
 
-AnimationEncoder::AnimationEncoder(int width, int height, bool has_alpha, const EncodeOptions& options) {
+AnimationEncoder::AnimationEncoder(int width, int height, bool has_alpha,
+                                   const EncodeOptions& options) {
   check_options(width, height, options);
-  state_ = std::make_unique<State>(State{PictureCoder(width, height, has_alpha, options, true), {}});
+  state_ =
+      std::make_unique<State>(State{PictureCoder(width, height, has_alpha, options, true), {}});
 }
 AnimationEncoder::~AnimationEncoder() = default;
 AnimationEncoder::AnimationEncoder(AnimationEncoder&&) noexcept = default;

@@ -63,7 +63,8 @@ int get_buffer(AVCodecContext* context, AVFrame* frame, int /*flags*/) {
   }
   std::array<std::ptrdiff_t, 4> strides{};
   for (std::size_t i = 0; i < strides.size(); ++i) {
-    frame->linesize[i] = (frame->linesize[i] + kPlaneAlignment - 1) / kPlaneAlignment * kPlaneAlignment;
+    frame->linesize[i] =
+        (frame->linesize[i] + kPlaneAlignment - 1) / kPlaneAlignment * kPlaneAlignment;
     strides[i] = frame->linesize[i];
   }
   std::array<std::size_t, 4> sizes{};
@@ -93,8 +94,9 @@ int get_buffer(AVCodecContext* context, AVFrame* frame, int /*flags*/) {
 bool is_untouched(const AVFrame& frame, int x, int y, int bytes_per_sample) {
   const Pattern& pattern = untouched_pattern();
   for (int row = y; row < y + kProbeSize; ++row) {
-    const std::size_t begin = static_cast<std::size_t>(row) * static_cast<std::size_t>(frame.linesize[0]) +
-                              static_cast<std::size_t>(x) * static_cast<std::size_t>(bytes_per_sample);
+    const std::size_t begin =
+        static_cast<std::size_t>(row) * static_cast<std::size_t>(frame.linesize[0]) +
+        static_cast<std::size_t>(x) * static_cast<std::size_t>(bytes_per_sample);
     for (std::size_t i = 0; i < static_cast<std::size_t>(kProbeSize * bytes_per_sample); ++i) {
       if (frame.data[0][begin + i] != pattern[(begin + i) % kPatternSize]) {
         return false;
@@ -150,14 +152,15 @@ void HevcDecoder::begin(const StreamFormat& format) {
 void HevcDecoder::send(const std::vector<Nal>& nals) {
   buffer_.clear();
   if (first_) {
-    buffer_ = implied_parameter_sets(format_.header, format_.chroma_format_idc, format_.width, format_.height,
-                                     format_.bit_depth);
+    buffer_ = implied_parameter_sets(format_.header, format_.chroma_format_idc, format_.width,
+                                     format_.height, format_.bit_depth);
     first_ = false;
   }
   for (const Nal& nal : nals) {
     append_nal(buffer_, nal);
   }
-  if (buffer_.size() > static_cast<std::size_t>(std::numeric_limits<int>::max() - AV_INPUT_BUFFER_PADDING_SIZE)) {
+  if (buffer_.size() >
+      static_cast<std::size_t>(std::numeric_limits<int>::max() - AV_INPUT_BUFFER_PADDING_SIZE)) {
     damaged("a picture of more than 2 GiB");
   }
   const std::size_t size = buffer_.size();
@@ -223,7 +226,8 @@ void HevcDecoder::check_frame(const AVFrame& frame) const {
 
 std::string libavcodec_version() {
   const unsigned version = avcodec_version();
-  return std::to_string(AV_VERSION_MAJOR(version)) + "." + std::to_string(AV_VERSION_MINOR(version)) + "." +
+  return std::to_string(AV_VERSION_MAJOR(version)) + "." +
+         std::to_string(AV_VERSION_MINOR(version)) + "." +
          std::to_string(AV_VERSION_MICRO(version));
 }
 

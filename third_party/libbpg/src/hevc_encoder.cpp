@@ -19,8 +19,8 @@ std::mutex g_open_mutex;
 
 // A fork while another thread opens an encoder would leave the child with a lock held for ever.
 std::mutex& open_mutex() {
-  static const int registered =
-      pthread_atfork([] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
+  static const int registered = pthread_atfork(
+      [] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
   static_cast<void>(registered);
   return g_open_mutex;
 }
@@ -43,7 +43,8 @@ const x265_api& x265_for(int bit_depth) {
   const std::lock_guard<std::mutex> lock(open_mutex());
   const x265_api* api = x265_api_get(bit_depth);
   if (api == nullptr || api->bit_depth != bit_depth) {
-    throw UnsupportedError("bit_depth " + std::to_string(bit_depth) + ": this x265 was built without it");
+    throw UnsupportedError("bit_depth " + std::to_string(bit_depth) +
+                           ": this x265 was built without it");
   }
   return *api;
 }
@@ -85,8 +86,8 @@ void HevcEncoder::read_header() {
   }
   for (std::uint32_t i = 0; i < count; ++i) {
     if (static_cast<int>(nals[i].type) == kNalSps) {
-      header_ = header_from_sps(without_start_code(nals[i]), config_.chroma_format_idc, config_.width,
-                                config_.height, config_.bit_depth);
+      header_ = header_from_sps(without_start_code(nals[i]), config_.chroma_format_idc,
+                                config_.width, config_.height, config_.bit_depth);
       return;
     }
   }
@@ -94,10 +95,13 @@ void HevcEncoder::read_header() {
 }
 
 // x265 lets slice_loop_filter_across_slices_enabled_flag depend on the number of pictures coded so
-// far. It means nothing in a picture of one slice; set, the bytes do not depend on the encoder's past.
+// far. It means nothing in a picture of one slice; set, the bytes do not depend on the encoder's
+// past.
 void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
   const auto find = [nals, count](auto matches) {
-    return std::find_if(nals, nals + count, [&matches](const x265_nal& n) { return matches(static_cast<int>(n.type)); });
+    return std::find_if(nals, nals + count, [&matches](const x265_nal& n) {
+      return matches(static_cast<int>(n.type));
+    });
   };
   x265_nal* pps = find([](int type) { return type == kNalPps; });
   x265_nal* slice = find([](int type) { return is_irap(type); });
@@ -105,11 +109,13 @@ void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
     throw EncodeError("x265 wrote no PPS or no intra slice");
   }
   const ByteSpan slice_bytes = without_start_code(*slice);
-  const auto position =
-      loop_filter_flag_position(without_start_code(*pps), slice_bytes, config_.chroma_format_idc, header_.sao);
+  const auto position = loop_filter_flag_position(without_start_code(*pps), slice_bytes,
+                                                  config_.chroma_format_idc, header_.sao);
   if (position) {
-    const std::size_t offset = static_cast<std::size_t>(slice_bytes.data - slice->payload) + *position / 8;
-    slice->payload[offset] = static_cast<std::uint8_t>(slice->payload[offset] | 0x80U >> *position % 8);
+    const std::size_t offset =
+        static_cast<std::size_t>(slice_bytes.data - slice->payload) + *position / 8;
+    slice->payload[offset] =
+        static_cast<std::uint8_t>(slice->payload[offset] | 0x80U >> *position % 8);
   }
 }
 
@@ -144,7 +150,8 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
     set_loop_filter_flag(nals, count);
   }
   for (std::size_t i = 0; i < planes.size(); ++i) {
-    picture.reconstruction[i] = {static_cast<const std::byte*>(output_->planes[i]), output_->stride[i]};
+    picture.reconstruction[i] = {static_cast<const std::byte*>(output_->planes[i]),
+                                 output_->stride[i]};
   }
   return picture;
 }

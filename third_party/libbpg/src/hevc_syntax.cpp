@@ -95,10 +95,11 @@ void put_sps_extension(BitWriter& w, const HevcHeader& h) {
   }
 }
 
-void put_sps(std::vector<std::uint8_t>& out, const HevcHeader& h, int chroma_format_idc, int width, int height,
-             int bit_depth) {
+void put_sps(std::vector<std::uint8_t>& out, const HevcHeader& h, int chroma_format_idc, int width,
+             int height, int bit_depth) {
   const auto round_up = [&h](int side) {
-    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() * h.min_cb_size());
+    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() *
+                                      h.min_cb_size());
   };
   BitWriter w;
   put_nal_header(w, kNalSps);
@@ -186,7 +187,8 @@ bool starts_picture(const Nal& nal) {
   return nal.bytes.size > kNalHeaderSize && (nal.bytes.data[kNalHeaderSize] & 0x80U) != 0;
 }
 
-HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height, int bit_depth) {
+HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height,
+                           int bit_depth) {
   const std::vector<std::uint8_t> payload = unescape_nal(sps_nal, kMaxSpsBytes);
   BitReader r({payload.data(), payload.size()});
   HevcHeader h;
@@ -234,17 +236,18 @@ HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, i
   }
   must_be(!r.flag(), "an SPS extension");
   const auto coded = [&h](int side) {
-    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() * h.min_cb_size());
+    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() *
+                                      h.min_cb_size());
   };
   must_be(coded_width == coded(width) && coded_height == coded(height),
           "the coded size is not the picture's rounded up to the smallest coding block");
   return h;
 }
 
-std::vector<std::uint8_t> implied_parameter_sets(const HevcHeader& header, int chroma_format_idc, int width,
-                                                 int height, int bit_depth) {
-  constexpr unsigned kForbidden =
-      1U << kCabacBypassAlignment | 1U << kHighPrecisionOffsets | 1U << kExtendedPrecision | 1U << kExplicitRdpcm;
+std::vector<std::uint8_t> implied_parameter_sets(const HevcHeader& header, int chroma_format_idc,
+                                                 int width, int height, int bit_depth) {
+  constexpr unsigned kForbidden = 1U << kCabacBypassAlignment | 1U << kHighPrecisionOffsets |
+                                  1U << kExtendedPrecision | 1U << kExplicitRdpcm;
   if ((header.range_flags & kForbidden) != 0) {
     throw DecodeError("damaged file: a range extension is switched on that BPG does not allow");
   }

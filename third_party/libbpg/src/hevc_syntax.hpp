@@ -16,21 +16,26 @@ inline constexpr int kNalPps = 34;
 inline constexpr int kNalPrefixSei = 39;
 inline constexpr std::size_t kNalHeaderSize = 2;
 
-[[nodiscard]] constexpr bool is_irap(int type) { return type >= kNalFirstIrap && type <= kNalLastIrap; }
+[[nodiscard]] constexpr bool is_irap(int type) {
+  return type >= kNalFirstIrap && type <= kNalLastIrap;
+}
 /// Slice segments: types 0..9 and 16..21; what lies between is reserved.
-[[nodiscard]] constexpr bool is_slice(int type) { return (type >= 0 && type <= 9) || is_irap(type); }
+[[nodiscard]] constexpr bool is_slice(int type) {
+  return (type >= 0 && type <= 9) || is_irap(type);
+}
 /// Whether a slice NAL unit begins a new picture.
 [[nodiscard]] bool starts_picture(const Nal& nal);
 
 /// The header fields of an SPS that an encoder wrote. Throws EncodeError when the SPS breaks one of
 /// the restrictions under which BPG can drop it (see README.md), since no decoder could rebuild it.
-[[nodiscard]] HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height,
-                                         int bit_depth);
+[[nodiscard]] HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width,
+                                         int height, int bit_depth);
 
 /// VPS and SPS as BPG implies them, each after a four-byte start code. `width` and `height` are the
 /// picture's; they are rounded up to the smallest coding block here.
-[[nodiscard]] std::vector<std::uint8_t> implied_parameter_sets(const HevcHeader& header, int chroma_format_idc,
-                                                               int width, int height, int bit_depth);
+[[nodiscard]] std::vector<std::uint8_t> implied_parameter_sets(const HevcHeader& header,
+                                                               int chroma_format_idc, int width,
+                                                               int height, int bit_depth);
 
 /// A prefix SEI NAL unit (layer 0) that says a frame is shown for `ticks` frame periods.
 [[nodiscard]] std::vector<std::uint8_t> duration_sei(std::uint16_t ticks);

@@ -28,7 +28,8 @@ std::size_t find_start_code(ByteSpan data, std::size_t from) {
 
 Nal make_nal(ByteSpan bytes) {
   if (bytes.size < kNalHeaderSize || (bytes.data[0] & 0x80U) != 0) {
-    throw DecodeError("damaged file: a NAL unit of " + std::to_string(bytes.size) + " bytes without a legal header");
+    throw DecodeError("damaged file: a NAL unit of " + std::to_string(bytes.size) +
+                      " bytes without a legal header");
   }
   Nal nal;
   nal.bytes = bytes;

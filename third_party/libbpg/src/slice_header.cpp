@@ -60,8 +60,8 @@ PpsLayout parse_pps(ByteSpan nal) {
 
 }  // namespace
 
-std::optional<std::size_t> loop_filter_flag_position(ByteSpan pps_nal, ByteSpan idr_slice_nal, int chroma_format_idc,
-                                                     bool sao) {
+std::optional<std::size_t> loop_filter_flag_position(ByteSpan pps_nal, ByteSpan idr_slice_nal,
+                                                     int chroma_format_idc, bool sao) {
   const PpsLayout pps = parse_pps(pps_nal);
   if (!pps.loop_filter_across_slices) {
     return std::nullopt;

@@ -11,12 +11,15 @@ namespace {
 
 // Tools of x265 for inter pictures only (motion search and the like), by effort: they matter to
 // animations and change nothing in a still.
-constexpr const char* kInterPresets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
-                                         "medium",    "slow",      "slower",   "veryslow", "placebo"};
+constexpr const char* kInterPresets[] = {"ultrafast", "superfast", "veryfast", "faster",
+                                         "fast",      "medium",    "slow",     "slower",
+                                         "veryslow",  "placebo"};
 
-// Every setting that matters to an intra picture, so that a ladder is independent of x265's presets.
+// Every setting that matters to an intra picture, so that a ladder is independent of x265's
+// presets.
 constexpr const char* kIntraDefaults =
-    "rd=2:ctu=32:min-cu-size=8:max-tu-size=32:tu-intra-depth=1:rdoq-level=0:fast-intra=1:sao=0:limit-sao=0:signhide=1:"
+    "rd=2:ctu=32:min-cu-size=8:max-tu-size=32:tu-intra-depth=1:rdoq-level=0:fast-intra=1:sao=0:"
+    "limit-sao=0:signhide=1:"
     "tskip=0:tskip-fast=0:strong-intra-smoothing=1:rskip=1:rd-refine=0:deblock=0,0";
 
 // The ladders: what benchmarks/effort_search.py found on the frontier of rate-distortion and time,
@@ -47,9 +50,11 @@ constexpr const char* kMachineLadder[] = {
     "deblock=false:rd=6:ctu=64:fast-intra=0:tu-intra-depth=4:tskip=1",
 };
 
-void set_option(const x265_api& api, x265_param& param, const std::string& name, const std::string& value) {
+void set_option(const x265_api& api, x265_param& param, const std::string& name,
+                const std::string& value) {
   if (api.param_parse(&param, name.c_str(), value.c_str()) != 0) {
-    throw EncodeError("x265: option '" + name + "=" + value + "' is not known to x265 or its value is not allowed");
+    throw EncodeError("x265: option '" + name + "=" + value +
+                      "' is not known to x265 or its value is not allowed");
   }
 }
 
@@ -59,7 +64,8 @@ void apply_list(const x265_api& api, x265_param& param, const std::string& list)
     const std::size_t end = std::min(list.find(':', begin), list.size());
     const std::string item = list.substr(begin, end - begin);
     const std::size_t equals = item.find('=');
-    set_option(api, param, item.substr(0, equals), equals == std::string::npos ? "1" : item.substr(equals + 1));
+    set_option(api, param, item.substr(0, equals),
+               equals == std::string::npos ? "1" : item.substr(equals + 1));
     begin = end + 1;
   }
 }
@@ -158,7 +164,8 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
     throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
   }
   apply_list(api, param, kIntraDefaults);
-  apply_list(api, param, (config.tune == Tune::machine ? kMachineLadder : kSsimLadder)[config.effort]);
+  apply_list(api, param,
+             (config.tune == Tune::machine ? kMachineLadder : kSsimLadder)[config.effort]);
   if (splits_256_bit()) {
     param.cpuid &= ~X265_CPU_AVX2;
   }

@@ -24,12 +24,19 @@ struct TestImage {
       seed = seed * 1664525U + 1013904223U;
       const int x = i / c % w;
       const int y = i / c / w;
-      samples.push_back(static_cast<std::uint8_t>((x * 3 + y * 2 + i % c * 50 + static_cast<int>(seed >> 28)) & 255));
+      samples.push_back(static_cast<std::uint8_t>(
+          (x * 3 + y * 2 + i % c * 50 + static_cast<int>(seed >> 28)) & 255));
     }
   }
   [[nodiscard]] bpg::ConstImageView view() const {
-    return {reinterpret_cast<const std::byte*>(samples.data()), bpg::SampleType::u8, width, height, channels, 1,
-            static_cast<std::ptrdiff_t>(width) * channels, channels};
+    return {reinterpret_cast<const std::byte*>(samples.data()),
+            bpg::SampleType::u8,
+            width,
+            height,
+            channels,
+            1,
+            static_cast<std::ptrdiff_t>(width) * channels,
+            channels};
   }
 };
 
@@ -37,14 +44,16 @@ std::vector<std::uint8_t> exported(const bpg::PictureView& picture, int channels
   const auto w = static_cast<std::size_t>(picture.format.width);
   const auto h = static_cast<std::size_t>(picture.format.height);
   std::vector<std::uint8_t> out(w * h * static_cast<std::size_t>(channels));
-  bpg::export_image(picture, {reinterpret_cast<std::byte*>(out.data()), bpg::SampleType::u8, picture.format.width,
-                              picture.format.height, channels, 1, static_cast<std::ptrdiff_t>(w) * channels, channels});
+  bpg::export_image(picture, {reinterpret_cast<std::byte*>(out.data()), bpg::SampleType::u8,
+                              picture.format.width, picture.format.height, channels, 1,
+                              static_cast<std::ptrdiff_t>(w) * channels, channels});
   return out;
 }
 
 bpg::ByteSpan span(const std::vector<std::uint8_t>& v) { return {v.data(), v.size()}; }
 
-std::vector<std::vector<std::uint8_t>> decoded(bpg::Decoder& decoder, const std::vector<std::uint8_t>& file,
+std::vector<std::vector<std::uint8_t>> decoded(bpg::Decoder& decoder,
+                                               const std::vector<std::uint8_t>& file,
                                                int channels) {
   std::vector<std::vector<std::uint8_t>> frames;
   decoder.decode(span(file), kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
@@ -115,7 +124,8 @@ void animations_round_trip() {
     for (unsigned i = 0; i < 5; ++i) {
       const TestImage frame(96, 64, channels, i / 2);
       const auto ticks = static_cast<std::uint16_t>(i + 1);
-      expected.push_back(exported(encoder.add(frame.view(), {30, 25}, ticks).reconstruction, channels));
+      expected.push_back(
+          exported(encoder.add(frame.view(), {30, 25}, ticks).reconstruction, channels));
     }
     const std::vector<std::uint8_t> file = encoder.finish({3, 1, 10}, {{2, {1, 2, 3}}});
     const bpg::FileInfo info = bpg::probe(span(file));
@@ -148,7 +158,9 @@ bool throws(const Function& function) {
 }
 
 void wrong_options_are_refused() {
-  const auto open = [](int width, const bpg::EncodeOptions& options) { bpg::Encoder(width, 8, false, options); };
+  const auto open = [](int width, const bpg::EncodeOptions& options) {
+    bpg::Encoder(width, 8, false, options);
+  };
   bpg::EncodeOptions options;
   CHECK(throws<bpg::EncodeError>([&] { open(0, options); }));
   options.effort = 10;

@@ -41,17 +41,19 @@ HevcHeader some_hevc_header(int seed) {
   h.strong_intra_smoothing = (seed & 4) != 0;
   h.sps_extension = (seed & 8) != 0;
   h.range_extension = h.sps_extension && (seed & 16) != 0;
-  h.range_flags = h.range_extension ? static_cast<std::uint16_t>(0x100 | (seed & 8)) : std::uint16_t{0};
+  h.range_flags =
+      h.range_extension ? static_cast<std::uint16_t>(0x100 | (seed & 8)) : std::uint16_t{0};
   return h;
 }
 
 bool same(const HevcHeader& a, const HevcHeader& b) {
   return a.log2_min_cb == b.log2_min_cb && a.log2_diff_max_min_cb == b.log2_diff_max_min_cb &&
          a.log2_min_tb == b.log2_min_tb && a.log2_diff_max_min_tb == b.log2_diff_max_min_tb &&
-         a.max_transform_hierarchy_depth_intra == b.max_transform_hierarchy_depth_intra && a.sao == b.sao &&
-         a.pcm == b.pcm && (!a.pcm || a.log2_min_pcm_cb == b.log2_min_pcm_cb) &&
-         a.strong_intra_smoothing == b.strong_intra_smoothing && a.sps_extension == b.sps_extension &&
-         a.range_extension == b.range_extension && a.range_flags == b.range_flags;
+         a.max_transform_hierarchy_depth_intra == b.max_transform_hierarchy_depth_intra &&
+         a.sao == b.sao && a.pcm == b.pcm && (!a.pcm || a.log2_min_pcm_cb == b.log2_min_pcm_cb) &&
+         a.strong_intra_smoothing == b.strong_intra_smoothing &&
+         a.sps_extension == b.sps_extension && a.range_extension == b.range_extension &&
+         a.range_flags == b.range_flags;
 }
 
 std::vector<std::uint8_t> some_file(int seed, FileHeader& header) {
@@ -59,8 +61,9 @@ std::vector<std::uint8_t> some_file(int seed, FileHeader& header) {
   header.format.height = 1 + seed * 91 % 300;
   header.format.chroma = static_cast<bpg::Chroma>(seed % 6);
   header.format.bit_depth = 8 + seed % 7;
-  header.format.color_space =
-      header.format.chroma == bpg::Chroma::gray ? bpg::ColorSpace::ycbcr_bt601 : static_cast<bpg::ColorSpace>(seed % 5);
+  header.format.color_space = header.format.chroma == bpg::Chroma::gray
+                                  ? bpg::ColorSpace::ycbcr_bt601
+                                  : static_cast<bpg::ColorSpace>(seed % 5);
   header.format.limited_range = seed % 3 == 0;
   header.format.alpha = static_cast<Alpha>(seed % 4);
   header.animation = seed % 5 == 0;
@@ -69,13 +72,15 @@ std::vector<std::uint8_t> some_file(int seed, FileHeader& header) {
     header.extensions.push_back(bpg::animation_extension({7, 1, 300000}));
   }
   if (seed % 2 == 0) {
-    header.extensions.push_back({1, std::vector<std::uint8_t>(static_cast<std::size_t>(seed) * 3, 9)});
+    header.extensions.push_back(
+        {1, std::vector<std::uint8_t>(static_cast<std::size_t>(seed) * 3, 9)});
     header.extensions.push_back({77777, {}});
   }
   const HevcHeader color = some_hevc_header(seed);
   const HevcHeader alpha = some_hevc_header(seed + 1);
   const std::vector<std::uint8_t> data = {0x44, 1, 2, 0, 0, 1, 0x28, 1, 0xAC};
-  return bpg::write_file(header, header.format.alpha == Alpha::none ? nullptr : &alpha, color, span(data));
+  return bpg::write_file(header, header.format.alpha == Alpha::none ? nullptr : &alpha, color,
+                         span(data));
 }
 
 void what_is_written_is_read() {
@@ -113,15 +118,16 @@ void every_truncation_is_noticed() {
 void damaged_fields_are_refused() {
   const std::vector<std::vector<std::uint8_t>> damaged = {
       {},
-      {0x42, 0x50, 0x47, 0xFA, 0x20, 0x00, 1, 1, 0},                       // magic
-      {0x42, 0x50, 0x47, 0xFB, 0xC0, 0x00, 1, 1, 0, 1, 0x92, 1},           // reserved pixel format
-      {0x42, 0x50, 0x47, 0xFB, 0x27, 0x00, 1, 1, 0, 1, 0x92, 1},           // bit depth 15
-      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x50, 1, 1, 0, 1, 0x92, 1},           // reserved colour space
-      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x00, 0, 1, 0, 1, 0x92, 1},           // width 0
-      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x00, 0x80, 1, 1, 0, 1, 0x92, 1},     // long form
-      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x01, 1, 1, 0, 1, 0x92, 1},           // animation without control
+      {0x42, 0x50, 0x47, 0xFA, 0x20, 0x00, 1, 1, 0},                    // magic
+      {0x42, 0x50, 0x47, 0xFB, 0xC0, 0x00, 1, 1, 0, 1, 0x92, 1},        // reserved pixel format
+      {0x42, 0x50, 0x47, 0xFB, 0x27, 0x00, 1, 1, 0, 1, 0x92, 1},        // bit depth 15
+      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x50, 1, 1, 0, 1, 0x92, 1},        // reserved colour space
+      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x00, 0, 1, 0, 1, 0x92, 1},        // width 0
+      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x00, 0x80, 1, 1, 0, 1, 0x92, 1},  // long form
+      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x01, 1, 1, 0, 1, 0x92, 1},        // animation without control
       {0x42, 0x50, 0x47, 0xFB, 0x20, 0x09, 1, 1, 0, 5, 5, 3, 0, 0, 1, 1},  // period 0
-      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x08, 1, 1, 0, 3, 1, 0x7F, 0, 1, 1},  // extension longer than its list
+      {0x42, 0x50, 0x47, 0xFB, 0x20, 0x08, 1, 1, 0, 3, 1, 0x7F, 0, 1,
+       1},  // extension longer than its list
   };
   for (const auto& file : damaged) {
     CHECK(throws_decode_error([&] { (void)bpg::parse_file(span(file)); }));
@@ -129,7 +135,8 @@ void damaged_fields_are_refused() {
 }
 
 void ue7_is_exact_at_its_edges() {
-  for (const std::uint32_t value : {0U, 127U, 128U, 16383U, 16384U, 0x0FFFFFFFU, 0x10000000U, 0xFFFFFFFFU}) {
+  for (const std::uint32_t value :
+       {0U, 127U, 128U, 16383U, 16384U, 0x0FFFFFFFU, 0x10000000U, 0xFFFFFFFFU}) {
     std::vector<std::uint8_t> bytes;
     bpg::put_ue7(bytes, value);
     bpg::ByteReader reader(span(bytes));

@@ -22,7 +22,8 @@ struct RangeReport {
 /// otherwise). With Alpha::none a fourth channel is ignored; with alpha and no fourth channel the
 /// plane is opaque. Alpha::premultiplied multiplies the colour by alpha before conversion.
 /// Only the width x height area of each plane is written (see Picture::extend_edges).
-/// Throws EncodeError when sizes differ, channels are not 1, 3 or 4, or Alpha::w_plane is asked for.
+/// Throws EncodeError when sizes differ, channels are not 1, 3 or 4, or Alpha::w_plane is asked
+/// for.
 RangeReport import_image(const ConstImageView& src, const MutablePictureView& dst);
 
 /// Converts the planes of `src` to an image in one pass, bit exact to the output of the reference

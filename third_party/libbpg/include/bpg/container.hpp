@@ -86,7 +86,8 @@ struct ParsedFile {
 /// Parses container and HEVC headers. Throws DecodeError.
 [[nodiscard]] ParsedFile parse_file(ByteSpan file);
 
-/// Splits HEVC data at its start codes; the first one is absent, as BPG drops it. Throws DecodeError.
+/// Splits HEVC data at its start codes; the first one is absent, as BPG drops it. Throws
+/// DecodeError.
 [[nodiscard]] std::vector<Nal> split_nals(ByteSpan hevc_data);
 
 /// How long each colour frame is shown, in frame periods, from the NAL units alone: its size is
@@ -98,7 +99,8 @@ struct ParsedFile {
 
 /// Writes a whole file. `alpha` is null without an alpha plane; `hevc_data` starts without a start
 /// code. Throws EncodeError when a field does not fit the format.
-[[nodiscard]] std::vector<std::uint8_t> write_file(const FileHeader& header, const HevcHeader* alpha,
-                                                   const HevcHeader& color, ByteSpan hevc_data);
+[[nodiscard]] std::vector<std::uint8_t> write_file(const FileHeader& header,
+                                                   const HevcHeader* alpha, const HevcHeader& color,
+                                                   ByteSpan hevc_data);
 
 }  // namespace bpg

@@ -14,7 +14,8 @@ namespace bpg {
 /// What a file says about itself; nothing is decoded to learn it.
 struct FileInfo {
   FileHeader header;
-  /// How long each frame is shown, in frame periods. Its size is the number of frames: 1 for a still.
+  /// How long each frame is shown, in frame periods. Its size is the number of frames: 1 for a
+  /// still.
   std::vector<std::uint32_t> ticks;
 };
 

@@ -41,7 +41,8 @@ class Encoder {
   [[nodiscard]] const Format& format() const;
 
   /// Encodes one still picture. Throws EncodeError when x265 fails or a QP is outside 0..51.
-  Encoded encode(const ConstImageView& image, PictureQp qp, const std::vector<Extension>& extensions);
+  Encoded encode(const ConstImageView& image, PictureQp qp,
+                 const std::vector<Extension>& extensions);
 
  private:
   struct State;

@@ -31,8 +31,9 @@ struct EncodeOptions {
 
   bool operator==(const EncodeOptions& o) const {
     return chroma == o.chroma && color_space == o.color_space && bit_depth == o.bit_depth &&
-           limited_range == o.limited_range && lossless == o.lossless && premultiplied == o.premultiplied &&
-           effort == o.effort && tune == o.tune && x265 == o.x265;
+           limited_range == o.limited_range && lossless == o.lossless &&
+           premultiplied == o.premultiplied && effort == o.effort && tune == o.tune &&
+           x265 == o.x265;
   }
 };
 

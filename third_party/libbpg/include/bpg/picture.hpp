@@ -51,8 +51,12 @@ struct Format {
   }
 };
 
-[[nodiscard]] constexpr bool is_420(Chroma c) { return c == Chroma::c420 || c == Chroma::c420_mpeg2; }
-[[nodiscard]] constexpr bool is_422(Chroma c) { return c == Chroma::c422 || c == Chroma::c422_mpeg2; }
+[[nodiscard]] constexpr bool is_420(Chroma c) {
+  return c == Chroma::c420 || c == Chroma::c420_mpeg2;
+}
+[[nodiscard]] constexpr bool is_422(Chroma c) {
+  return c == Chroma::c422 || c == Chroma::c422_mpeg2;
+}
 [[nodiscard]] constexpr bool is_mpeg2_sited(Chroma c) {
   return c == Chroma::c420_mpeg2 || c == Chroma::c422_mpeg2;
 }
@@ -63,7 +67,9 @@ struct Format {
   return c == Chroma::gray ? 0 : is_420(c) ? 1 : is_422(c) ? 2 : 3;
 }
 /// Samples across a plane of a picture `luma` samples across, subsampled by 2^shift.
-[[nodiscard]] constexpr int subsampled(int luma, int shift) { return (luma + (1 << shift) - 1) >> shift; }
+[[nodiscard]] constexpr int subsampled(int luma, int shift) {
+  return (luma + (1 << shift) - 1) >> shift;
+}
 
 /// One plane of samples: uint8_t when the bit depth is 8, uint16_t (native endian) above.
 /// The stride counts bytes. Memory belongs to somebody else.
