@@ -29,12 +29,12 @@ class CabacReader {
   std::uint32_t bypass_bits(int count);
 
   // The three syntax elements that terminate arithmetic decoding when they are 1.
-  bool end_of_slice_segment() { return terminate(); }
-  bool end_of_substream() { return terminate(); }
-  bool pcm_flag() { return terminate(); }
+  bool end_of_slice_segment();
+  bool end_of_substream();
+  bool pcm_flag();
 
   /// Bits that follow a terminating bin from the next byte on.
-  std::uint32_t raw_bits(int count) { return raw_.bits(count); }
+  std::uint32_t raw_bits(int count);
 
  private:
   void begin_at(std::size_t byte);

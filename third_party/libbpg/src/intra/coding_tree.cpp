@@ -12,9 +12,9 @@ constexpr int kSameAsLuma = 4;      // intra_chroma_pred_mode
 constexpr int kModes = 32;
 
 // Table 8-3: modes of 4:2:2 chroma, whose samples are twice as wide as high.
-constexpr std::uint8_t kMode422[kLastMode + 1] = {
-    0,  1,  2,  2,  2,  2,  3,  5,  7,  8,  10, 12, 13, 15, 17, 18, 19, 20,
-    21, 22, 23, 23, 24, 24, 25, 25, 26, 27, 27, 28, 28, 29, 29, 30, 31};
+constexpr std::uint8_t kMode422[kLastMode + 1] = {0,  1,  2,  2,  2,  2,  3,  5,  7,  8,  10, 12,
+                                                  13, 15, 17, 18, 19, 20, 21, 22, 23, 23, 24, 24,
+                                                  25, 25, 26, 27, 27, 28, 28, 29, 29, 30, 31};
 
 }  // namespace
 
@@ -26,7 +26,8 @@ CodingTree::CodingTree(CodedPicture& picture)
       contexts_(0) {}
 
 void CodingTree::decode_segment(const Slice& slice, ByteSpan data) {
-  if (complete() || picture_.tiling.order[static_cast<std::size_t>(slice.segment_address)] != next_) {
+  if (complete() ||
+      picture_.tiling.order[static_cast<std::size_t>(slice.segment_address)] != next_) {
     damaged("a slice is missing or stands where it should not");
   }
   slice_ = slice;
@@ -39,7 +40,8 @@ void CodingTree::decode_segment(const Slice& slice, ByteSpan data) {
     if (complete()) {
       damaged("slice data goes on after the last block of the picture");
     }
-    const auto address = static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_)]);
+    const auto address =
+        static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_)]);
     begin_block(address, first);
     const int x = static_cast<int>(address) % s_.ctbs_across() << s_.ctb;
     const int y = static_cast<int>(address) / s_.ctbs_across() << s_.ctb;
@@ -63,7 +65,8 @@ bool CodingTree::starts_tile(std::size_t address) const {
   if (next_ == 0) {
     return true;
   }
-  const auto before = static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_ - 1)]);
+  const auto before =
+      static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_ - 1)]);
   return picture_.tiling.tile[address] != picture_.tiling.tile[before];
 }
 
@@ -98,7 +101,8 @@ void CodingTree::begin_contexts(std::size_t address, bool first_in_segment) {
 
 void CodingTree::end_block(std::size_t address) {
   // The second block of a row in its tile.
-  if (pps_.wavefront && !picture_.tiling.row_start[address] && picture_.tiling.row_start[address - 1]) {
+  if (pps_.wavefront && !picture_.tiling.row_start[address] &&
+      picture_.tiling.row_start[address - 1]) {
     wavefront_ = contexts_;
   }
   ++next_;
@@ -108,7 +112,8 @@ bool CodingTree::ends_substream() const {
   if (complete()) {
     return false;
   }
-  const auto address = static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_)]);
+  const auto address =
+      static_cast<std::size_t>(picture_.tiling.raster[static_cast<std::size_t>(next_)]);
   return (pps_.tiles && starts_tile(address)) ||
          (pps_.wavefront && picture_.tiling.row_start[address]);
 }
@@ -323,7 +328,8 @@ void CodingTree::read_modes(CodingUnit& cu) {
   }
   const int size = 1 << (cu.log2 - (cu.split ? 1 : 0));
   for (std::size_t i = 0; i < parts; ++i) {
-    const int code = is_candidate[i] ? read_candidate_index() : static_cast<int>(cabac_.bypass_bits(5));
+    const int code =
+        is_candidate[i] ? read_candidate_index() : static_cast<int>(cabac_.bypass_bits(5));
     const int x = cu.x + (i % 2 != 0 ? size : 0);
     const int y = cu.y + (i / 2 != 0 ? size : 0);
     const int mode = derive_luma_mode(cu, x, y, code, is_candidate[i]);
@@ -350,8 +356,8 @@ void CodingTree::read_chroma_mode(CodingUnit& cu, std::size_t part) {
                        ? static_cast<int>(cabac_.bypass_bits(2))
                        : kSameAsLuma;
   const int half = cu.split ? 1 << (cu.log2 - 1) : 0;
-  const int luma = frame_.unit(cu.x + (part % 2 != 0 ? half : 0), cu.y + (part / 2 != 0 ? half : 0))
-                       .intra_mode;
+  const int luma =
+      frame_.unit(cu.x + (part % 2 != 0 ? half : 0), cu.y + (part / 2 != 0 ? half : 0)).intra_mode;
   int mode = luma;
   if (code != kSameAsLuma) {
     mode = kFixedModes[code] == luma ? kLastMode : kFixedModes[code];

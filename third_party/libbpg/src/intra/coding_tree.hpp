@@ -39,7 +39,7 @@ class CodingTree {
     int y;
     int log2;
     int depth;
-    int part;      // which quarter of its parent it is
+    int part;  // which quarter of its parent it is
     int parent_x;
     int parent_y;
     // By plane: bit 0 the block has coefficients, bit 1 the lower one of two 4:2:2 blocks has.

@@ -9,7 +9,7 @@
 namespace bpg::intra {
 namespace {
 
-constexpr int kEdgeGrid = 8;      // samples of a plane between edges that may be filtered
+constexpr int kEdgeGrid = 8;        // samples of a plane between edges that may be filtered
 constexpr int kStrengthOffset = 2;  // 2 * (bS - 1); bS is 2 wherever one side is intra coded
 
 // Table 8-12.
@@ -44,7 +44,8 @@ struct Segment {
 };
 
 int tc_of(const CodedPicture& picture, const Segment& segment, int qp) {
-  const int index = std::clamp(qp + kStrengthOffset + 2 * segment.slice.deblocking.tc_offset, 0, 53);
+  const int index =
+      std::clamp(qp + kStrengthOffset + 2 * segment.slice.deblocking.tc_offset, 0, 53);
   return kTc[index] << (picture.sequence.bit_depth - 8);
 }
 
@@ -62,7 +63,9 @@ bool is_smooth(const Line& line, int curvature, int beta, int tc) {
 void filter_strong(Line line, int tc, bool change_p, bool change_q) {
   const int p0 = line.p(0), p1 = line.p(1), p2 = line.p(2), p3 = line.p(3);
   const int q0 = line.q(0), q1 = line.q(1), q2 = line.q(2), q3 = line.q(3);
-  const auto near = [tc](int value, int old) { return std::clamp(value, old - 2 * tc, old + 2 * tc); };
+  const auto near = [tc](int value, int old) {
+    return std::clamp(value, old - 2 * tc, old + 2 * tc);
+  };
   if (change_p) {
     line.set_p(0, near((p2 + 2 * p1 + 2 * p0 + 2 * q0 + q1 + 4) >> 3, p0));
     line.set_p(1, near((p2 + p1 + p0 + q0 + 2) >> 2, p1));
@@ -123,7 +126,8 @@ void filter_luma(const CodedPicture& picture, const Segment& segment, std::uint1
   }
   const bool change_p = !segment.before.unfiltered;
   const bool change_q = !segment.behind.unfiltered;
-  const bool strong = is_smooth(first, first_bend, beta, tc) && is_smooth(last, last_bend, beta, tc);
+  const bool strong =
+      is_smooth(first, first_bend, beta, tc) && is_smooth(last, last_bend, beta, tc);
   const int side = (beta + (beta >> 1)) >> 3;
   const WeakFilter weak{tc, (1 << picture.sequence.bit_depth) - 1,
                         bend_p(first) + bend_p(last) < side, bend_q(first) + bend_q(last) < side};

@@ -55,8 +55,8 @@ class PictureDecoder {
         unit.slice.first_in_picture != picture_->slices.empty()) {
       damaged("its slices belong to different pictures");
     }
-    tree_->decode_segment(unit.slice, {unit.payload.data() + unit.data_begin,
-                                       unit.payload.size() - unit.data_begin});
+    tree_->decode_segment(
+        unit.slice, {unit.payload.data() + unit.data_begin, unit.payload.size() - unit.data_begin});
   }
 
   void begin_picture(std::uint32_t pps_id) {
@@ -87,7 +87,8 @@ Format picture_format(const StreamFormat& format) {
 
 void copy_row(const std::uint16_t* from, int count, int bit_depth, std::byte* to) {
   if (bit_depth == 8) {
-    std::transform(from, from + count, to, [](std::uint16_t v) { return static_cast<std::byte>(v); });
+    std::transform(from, from + count, to,
+                   [](std::uint16_t v) { return static_cast<std::byte>(v); });
   } else {
     std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(std::uint16_t));
   }

@@ -16,6 +16,7 @@ namespace bpg {
 /// Decodes one picture of I slices; slower than libavcodec, but exact for all that a BPG still can
 /// hold. The picture has its one or three planes and the format's size. Memory is in proportion to
 /// the format's size, which the caller bounds. Throws DecodeError.
-[[nodiscard]] Picture decode_intra_picture(const StreamFormat& format, const std::vector<Nal>& nals);
+[[nodiscard]] Picture decode_intra_picture(const StreamFormat& format,
+                                           const std::vector<Nal>& nals);
 
 }  // namespace bpg

@@ -81,8 +81,7 @@ void parse_deblocking_control(BitReader& r, PictureParameters& pps) {
 
 void parse_range_extension(BitReader& r, PictureParameters& pps) {
   if (pps.transform_skip) {
-    pps.max_transform_skip =
-        2 + bounded(r.ue(), 0, 3, "log2_max_transform_skip_block_size_minus2");
+    pps.max_transform_skip = 2 + bounded(r.ue(), 0, 3, "log2_max_transform_skip_block_size_minus2");
   }
   pps.cross_component = r.flag();
   pps.chroma_qp_lists = r.flag();

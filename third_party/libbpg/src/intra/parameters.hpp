@@ -77,7 +77,8 @@ struct PictureParameters {
   bool tiles = false;
   bool wavefront = false;
   bool uniform_tiles = true;
-  std::vector<std::uint32_t> tile_widths{0};  ///< in CTBs, all but the last; sizes count when uniform
+  std::vector<std::uint32_t> tile_widths{
+      0};  ///< in CTBs, all but the last; sizes count when uniform
   std::vector<std::uint32_t> tile_heights{0};
   bool filter_across_tiles = true;
   bool filter_across_slices = false;
@@ -104,10 +105,10 @@ struct Tiling {
   /// Throws DecodeError when the tiles do not fit the picture.
   Tiling(const PictureParameters& pps, const Sequence& sequence);
 
-  std::vector<int> raster;         ///< coding order to raster address
-  std::vector<int> order;          ///< raster address to coding order
-  std::vector<int> tile;           ///< raster address to tile
-  std::vector<bool> row_start;     ///< raster address: first block of a row within its tile
+  std::vector<int> raster;      ///< coding order to raster address
+  std::vector<int> order;       ///< raster address to coding order
+  std::vector<int> tile;        ///< raster address to tile
+  std::vector<bool> row_start;  ///< raster address: first block of a row within its tile
 };
 
 }  // namespace bpg::intra

@@ -10,10 +10,10 @@ namespace {
 constexpr int kMaxSize = 32;
 
 // Tables 8-5 and 8-6, by mode.
-constexpr int kAngle[kLastMode + 1] = {0,   0,   32,  26,  21,  17,  13,  9,   5,  2,  0,  -2,
-                                       -5,  -9,  -13, -17, -21, -26, -32, -26, -21, -17, -13, -9,
-                                       -5,  -2,  0,   2,   5,   9,   13,  17,  21, 26, 32};
-constexpr int kInverseAngle[15] = {-4096, -1638, -910, -630, -482, -390, -315, -256,
+constexpr int kAngle[kLastMode + 1] = {0,  0,  32,  26,  21,  17,  13,  9,   5,   2,   0,   -2,
+                                       -5, -9, -13, -17, -21, -26, -32, -26, -21, -17, -13, -9,
+                                       -5, -2, 0,   2,   5,   9,   13,  17,  21,  26,  32};
+constexpr int kInverseAngle[15] = {-4096, -1638, -910, -630, -482, -390,  -315, -256,
                                    -315,  -390,  -482, -630, -910, -1638, -4096};
 constexpr int kFirstNegative = 11;
 

@@ -22,7 +22,8 @@ struct Block {
 };
 
 /// Predicts a block from its decoded neighbours in `region`, ITU-T H.265 8.4.4.2.
-/// `boundary_filter` is false for blocks of which the standard's disableIntraBoundaryFilter is true.
+/// `boundary_filter` is false for blocks of which the standard's disableIntraBoundaryFilter is
+/// true.
 void predict_intra(const Sequence& sequence, Frame& frame, std::uint32_t region, const Block& block,
                    int mode, bool boundary_filter);
 

@@ -220,8 +220,7 @@ class ResidualReader {
   void read_levels(bool first_block, Found& found) {
     const int escape_at = read_greater_flags(first_block, found);
     const auto count = static_cast<std::size_t>(found.count);
-    const bool hidden =
-        hides_signs_ && found.scan_position[0] - found.scan_position[count - 1] > 3;
+    const bool hidden = hides_signs_ && found.scan_position[0] - found.scan_position[count - 1] > 3;
     const int sign_count = found.count - (hidden ? 1 : 0);
     const std::uint32_t signs = cabac_.bypass_bits(sign_count) << (found.count - sign_count);
     read_remaining(escape_at, found);

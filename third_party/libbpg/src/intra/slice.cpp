@@ -69,8 +69,7 @@ void parse_filters(BitReader& r, const PictureParameters& pps, Slice& slice) {
     }
   }
   slice.filter_across = pps.filter_across_slices;
-  if (pps.filter_across_slices &&
-      (slice.sao[0] || slice.sao[1] || !slice.deblocking.disabled)) {
+  if (pps.filter_across_slices && (slice.sao[0] || slice.sao[1] || !slice.deblocking.disabled)) {
     slice.filter_across = r.flag();
   }
 }

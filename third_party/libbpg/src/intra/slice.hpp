@@ -14,8 +14,8 @@ struct Slice {
   std::uint32_t pps_id = 0;
   bool first_in_picture = false;
   bool dependent = false;
-  int segment_address = 0;  ///< raster address of the segment's first coding tree block
-  int address = 0;          ///< the same of the slice that the segment belongs to
+  int segment_address = 0;    ///< raster address of the segment's first coding tree block
+  int address = 0;            ///< the same of the slice that the segment belongs to
   std::array<bool, 3> sao{};  ///< by plane
   int qp = 26;
   std::array<int, 3> qp_offset{};  ///< by plane, PPS offsets included

@@ -39,9 +39,8 @@ constexpr std::int8_t kSineMatrix[4][4] = {
     {29, 55, 74, 84}, {74, 74, 0, -74}, {84, -29, -74, 55}, {55, -84, 74, -29}};
 
 std::int32_t clip16(std::int64_t value) {
-  return static_cast<std::int32_t>(
-      std::clamp<std::int64_t>(value, std::numeric_limits<std::int16_t>::min(),
-                               std::numeric_limits<std::int16_t>::max()));
+  return static_cast<std::int32_t>(std::clamp<std::int64_t>(
+      value, std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()));
 }
 
 std::size_t at(int x, int y, int log2) { return static_cast<std::size_t>(y << log2 | x); }
