@@ -28,9 +28,10 @@ import npp
 from npp.refinement import default_weight, refine
 from npp.surrogates import NAMES, resolve_surrogate
 from npp.surrogates.learned import ShippedHyperprior
+from npp.surrogates.quantiser import slice_qp, step_size
 
 QPS = (28, 34, 40, 46)
-STEPS, LR = 30, 3 / 255
+STEPS, LR = 30, 3 / 255  # LR on pixels in [0, 1]
 CODEC = {"effort": 0}
 HELD_OUT_EVERY, HELD_OUT_FIRST = 20, 10  # the shipped proxy was trained without these photos
 
@@ -81,14 +82,20 @@ class Divergence:
             return torch.cat([self._log_probabilities(part) for part in x.split(16)])
 
 
+def _step(qp: int) -> float:
+    """BPG's quantiser step at a qp, on the scale of 0..255."""
+    return float(step_size(slice_qp(torch.tensor(float(qp)))))
+
+
 def descend(x: Tensor, task: Divergence, surrogate: str, qp: int, batch: int) -> dict[str, Any]:
     """The real bpp and KL after every step, (steps + 1, pictures)."""
     bpp, loss = [], []
     for begin in range(0, len(x), batch):
         part = slice(begin, begin + batch)
         refined = refine(
-            x[part], qp, task.of(part), steps=STEPS, lr=LR, surrogate=surrogate, search_effort=None, **CODEC
-        )
+            x[part], qp, task.of(part), steps=STEPS, lr=LR * 255 / _step(qp), surrogate=surrogate,
+            search_effort=None, **CODEC,
+        )  # fmt: skip
         bpp.append(torch.stack([step.bpp for step in refined.history]))
         loss.append(torch.stack([step.loss for step in refined.history]))
     return {"bpp": _rounded(torch.cat(bpp, 1)), "kl": _rounded(torch.cat(loss, 1))}

@@ -1,4 +1,4 @@
-"""Rate models for the surrogates: correlation with real bits, and real bits saved by a step along the gradient.
+"""Rate models for the surrogates: how they follow real bits, and the real bits that a step along them saves.
 
 python benchmarks/rate_models.py --out docs/data/rate_models.json
 """

@@ -38,6 +38,8 @@ def photos(count: int, size: int) -> Tensor:
     if len(paths) < count:
         raise SystemExit(f"{count} photos are needed, {len(paths)} were found in {SHARED}")
     full = torch.stack([read_photo(path)[:, 16:240, 16:240] for path in paths]).float() / 255
+    if size == full.shape[-1]:
+        return full
     small = nn.functional.interpolate(full, (size, size), mode="bilinear", antialias=True)
     return (small.clamp(0, 1) * 255).round() / 255
 
@@ -67,7 +69,7 @@ def run(x: Tensor, batch: int, cache: Path) -> dict[int, dict[str, Tensor]]:
     for begin in range(0, len(x), batch):
         part = slice(begin, begin + batch)
         for qp in QPS:
-            stored = cache / f"{len(x)}_{x.shape[-1]}_{batch}_{begin}_{qp}.pt"
+            stored = cache / f"{x.shape[-1]}_{batch}_{begin}_{qp}.pt"
             if not stored.exists():
                 torch.save(code(x[part], qp, task.of(part)), stored)
             parts[qp].append(torch.load(stored))
@@ -161,18 +163,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=int, default=200)
-    parser.add_argument("--size", type=int, default=112)
-    parser.add_argument("--batch", type=int, default=20)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
+    parser.add_argument("--limit", type=int, help="stop after so many of the photos and judge those")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))
     parser.add_argument("--out", type=Path, default=Path("docs/data/refine.json"))
     parser.add_argument("--plot", type=Path, default=Path("docs/images/refine.png"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    x = photos(args.photos, args.size)
+    x = photos(args.photos, args.size)[: args.limit]
     found = run(x, args.batch, args.cache)
     result: dict[str, Any] = {
-        "machine": machine(), "photos": args.photos, "size": args.size, "steps": STEPS, "qps": QPS,
+        "machine": machine(), "photos": len(x), "size": args.size, "steps": STEPS, "qps": QPS,
         "written": WRITTEN, "surrogate": npp.surrogates.DEFAULT_SURROGATE, "task": "EfficientNet-Lite0",
     }  # fmt: skip
     for arm in ("plain", "refined"):

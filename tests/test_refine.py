@@ -93,7 +93,7 @@ def test_callback_and_patience_stop_early() -> None:
     refine(x, 35, pooled_task(x), steps=9, callback=stop_at_two, effort=0)
     assert [step.step for step in seen] == [0, 1, 2]
     # A huge step only makes things worse, so that patience ends it.
-    found = refine(x, 35, pooled_task(x), steps=9, lr=10.0, weight=1e6, patience=1, effort=0)
+    found = refine(x, 35, pooled_task(x), steps=9, lr=30.0, weight=1e6, patience=1, effort=0)
     assert len(found.history) == 2
 
 

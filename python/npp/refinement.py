@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from npp.compression import Compressed, compress
 from npp.options import CodecOptions, resolve_qp
 from npp.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
+from npp.surrogates.quantiser import slice_qp, step_size
 
 Task: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -158,7 +159,7 @@ def refine(
     *,
     steps: int = 12,
     weight: float | Tensor | None = None,
-    lr: float = 3 / 255,
+    lr: float = 0.06,
     search_effort: int | None = 0,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
     patience: int | None = None,
@@ -182,7 +183,8 @@ def refine(
         steps: of Adam.
         weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
             :func:`default_weight` of the qp.
-        lr: first step size, on pixels in [0, 1]; falls along a cosine to a tenth.
+        lr: first step size as a part of BPG's quantiser step at the picture's qp; falls along a cosine to
+            a tenth. What is large against the codec's own error serves one network and harms others.
         search_effort: the codec's effort during the steps, ``None`` for that of ``options``. The file is
             always written with ``options``.
         surrogate, threads: as in :func:`npp.compress`.
@@ -205,18 +207,21 @@ def refine(
         return compress(pixels, qps, surrogate=chosen, threads=threads, **codec)
 
     start = x.detach().clamp(0, 1)
-    pixels = start.float().clone() if x.dtype != torch.float64 else start.clone()
-    pixels.requires_grad_()
-    optimizer = torch.optim.Adam([pixels], lr=lr)
+    wide = start if x.dtype == torch.float64 else start.float()
+    quantiser = slice_qp(torch.tensor(qps, dtype=wide.dtype, device=wide.device))
+    unit = (step_size(quantiser) / 255)[:, None, None, None]
+    change = torch.zeros_like(wide, requires_grad=True)
+    optimizer = torch.optim.Adam([change], lr=lr)
     history: list[RefineStep] = []
     best: _Best | None = None
     stale = 0
     for step in range(steps + 1):
         with torch.set_grad_enabled(step < steps):
+            pixels = wide + unit * change
             now = objective(step, run(pixels, search))
         history.append(RefineStep(step, *(value.detach() for value in now[1:])))
         if best is None:
-            best = _Best(pixels.detach(), history[-1])
+            best = _Best(wide, history[-1])
         else:
             stale = 0 if best.update(pixels.detach(), history[-1]) else stale + 1
         stopped = callback is not None and callback(history[-1]) is True
@@ -224,10 +229,10 @@ def refine(
             break
         optimizer.param_groups[0]["lr"] = lr * _decay(step, steps)
         optimizer.zero_grad()
-        torch.autograd.backward(now.objective.sum(), inputs=[pixels])
+        torch.autograd.backward(now.objective.sum(), inputs=[change])
         optimizer.step()
         with torch.no_grad():
-            pixels.clamp_(0, 1)
+            change.copy_(((wide + unit * change).clamp(0, 1) - wide) / unit)
     assert best is not None
     return _write(start, best, history, lambda pixels: run(pixels, options), objective)
 

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from npp.surrogates.entropy import FactorizedDensity, gaussian_likelihood, quantise
 from npp.surrogates.gdn import GDN
+from npp.surrogates.quantiser import slice_qp, step_size
 
 _MIDDLE_QP, _QP_RANGE = 34.0, 12.0
 _HYPER_STAGES = 2
+_PEAK, _MIDDLE = 255.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class HyperpriorConfig:
         width: channels N of the transforms.
         latent: channels M of the latent.
         stages: halvings of the picture's size before the latent, at least 1.
-        conditioned: the network is given the qp.
+        conditioned: the network is given the qp: it sees and gives pixels in units of BPG's quantiser step,
+            which makes the task nearly the same at every qp, and its channels have gains by qp.
         residual: synthesis gives x_hat - x, what the codec does to the picture, instead of x_hat.
     """
 
@@ -154,12 +157,16 @@ class Hyperprior(nn.Module):
         """
         if self.config.conditioned and qp is None:
             raise ValueError("qp is needed: this network is conditioned on it")
-        y = self.analysis(x, qp)
+        qp = qp if self.config.conditioned else None
+        step = None if qp is None else (step_size(slice_qp(qp)) / _PEAK)[:, None, None, None]
+        y = self.analysis(x if step is None else (x - _MIDDLE) / step, qp)
         z_hat = quantise(self.hyper_analysis(y), self.training)
         y_hat = quantise(y, self.training)
         known = torch.cat([self.hyper_synthesis(z_hat), self.context(y_hat)], dim=1)
         scale, mean = self.parameters_of(known).chunk(2, dim=1)
         decoded = self.synthesis(y_hat, qp)
+        if step is not None:
+            decoded = decoded * step + (0 if self.config.residual else _MIDDLE)
         likelihoods = {"y": gaussian_likelihood(y_hat, mean, scale), "z": self.density(z_hat)}
         return {"x_hat": x + decoded if self.config.residual else decoded, "likelihoods": likelihoods}
 
