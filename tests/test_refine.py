@@ -149,11 +149,12 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
         refine(**arguments)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 16, 4))
-    torch.jit.script(network).save(str(tmp_path / "network.pt"))
     x = pictures(1)
+    torch.export.save(torch.export.export(network, (x,)), tmp_path / "network.pt2")
     Image.fromarray((x[0] * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
 
     def encoded(*more: str) -> bytes:
@@ -174,13 +175,16 @@ def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
         assert stop.value.code == 0
         return target.read_bytes()
 
-    plain, refined = encoded(), encoded("--refine", str(tmp_path / "network.pt"))
+    plain, refined = encoded(), encoded("--refine", str(tmp_path / "network.pt2"))
     assert len(refined) < len(plain)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_command_line_names_a_wrong_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "network.pt").write_bytes(b"no network")
+    (tmp_path / "network.pt2").write_bytes(b"no network")
     with pytest.raises(SystemExit) as stop:
-        npp.cli.main(["encode", str(tmp_path), "-o", str(tmp_path), "--refine", str(tmp_path / "network.pt")])
+        npp.cli.main(
+            ["encode", str(tmp_path), "-o", str(tmp_path), "--refine", str(tmp_path / "network.pt2")]
+        )
     assert stop.value.code == 2
-    assert "not a TorchScript file" in capsys.readouterr().err
+    assert "not a file of torch.export.save" in capsys.readouterr().err

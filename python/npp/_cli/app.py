@@ -141,7 +141,7 @@ def encode(
     tune: Annotated[str | None, typer.Option(help="ssim or machine.", show_default="ssim")] = None,
     refine: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="TorchScript network whose prediction is to be kept; slow."),
+        typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
     ] = None,
     metadata: _Metadata = True,
     recursive: _Recursive = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,18 +16,20 @@ from npp.refinement import keep_prediction, refine
 
 
 @lru_cache(maxsize=2)
-def load_network(path: str) -> torch.jit.ScriptModule:
-    """A TorchScript file: RGB pictures (1, 3, H, W) in [0, 1] to logits (1, classes) or (1, classes, ...).
+def load_network(path: str) -> Callable[[Tensor], Tensor]:
+    """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
+
+    It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
+    (1, classes, ...).
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        network: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")
-    except (RuntimeError, ValueError, OSError) as error:
+        return torch.export.load(path).module()
+    except Exception as error:  # whatever the bytes make of the unpacking
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"--refine: {path} is not a TorchScript file: {reason}") from None
-    return network.eval()
+        raise UsageError(f"--refine: {path} is not a file of torch.export.save: {reason}") from None
 
 
 def refine_frame(frame: SingleImage, qp: int, path: str, options: dict[str, Any]) -> Tensor:
@@ -40,7 +43,6 @@ def refine_frame(frame: SingleImage, qp: int, path: str, options: dict[str, Any]
 
     def see(pictures: Tensor) -> Tensor:
         color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
-        logits: Tensor = network(color)
-        return logits
+        return network(color)
 
     return refine(x, qp, keep_prediction(see, x), threads=1, **options).x[0]
