@@ -138,7 +138,7 @@ def memory() -> str:
     report = _load("codec")
     peak, growth = report["peak_memory"], report["memory"]
     return (
-        f"A batch of 64 pictures of 512x512 on {peak['threads']} threads: inputs {peak['inputs_mib']:.0f} MiB, "
+        f"A batch of 64 pictures of 512x512, {peak['threads']} threads: inputs {peak['inputs_mib']:.0f} MiB, "
         f"outputs {peak['outputs_mib']:.0f} MiB, live encoders {peak['encoders_mib']:.0f} MiB, peak "
         f"{peak['peak_with_inputs_mib']:.0f} MiB, {peak['ratio']:.2f} times their sum. "
         f"Over {growth['round_trips']} round trips of 64x64 the peak grew by {growth['growth_kib']} KiB."

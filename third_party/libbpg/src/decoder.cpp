@@ -125,12 +125,13 @@ ConstPlane plane_of(const Decoded& decoded, std::size_t index) {
 // One HEVC stream of a file and the pictures that came out of it so far.
 class Stream {
  public:
-  // `still` is the stream's only picture, or null for an animation.
-  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header,
-             const std::vector<Nal>* still) {
+  // The intra decoder knows stills only.
+  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header, bool still) {
     format_ = {f.width, f.height, chroma_format_idc, f.bit_depth, header};
-    by_intra_decoder_ = still != nullptr && needs_intra_decoder(header, *still);
-    decoder_.begin(format_);
+    by_intra_decoder_ = still && needs_intra_decoder(format_);
+    if (!by_intra_decoder_) {
+      decoder_.begin(format_);
+    }
     ready_.clear();
   }
   void send(const std::vector<Nal>& nals) {
@@ -230,13 +231,12 @@ void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallb
   }
 
   const bool still = !parsed.header.animation;
-  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color,
-                      still ? &units.front().color : nullptr);
+  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color, still);
   if (has_alpha) {
     if (!state_->alpha) {
       state_->alpha.emplace();
     }
-    state_->alpha->begin(format, 0, parsed.alpha, still ? &units.front().alpha : nullptr);
+    state_->alpha->begin(format, 0, parsed.alpha, still);
   }
   std::size_t delivered = 0;
   for (const AccessUnit& unit : units) {

@@ -127,12 +127,20 @@ void append_nal(std::vector<std::uint8_t>& out, const Nal& nal) {
 
 HevcDecoder::HevcDecoder() : packet_(av_packet_alloc()) {
   av_log_set_level(AV_LOG_QUIET);
+  if (!packet_) {
+    throw std::bad_alloc();
+  }
+}
+
+// A context of its own for every stream: one that is flushed and used again keeps some state of the
+// stream before and then decodes rare pictures wrongly (found by tests/test_intra.cpp).
+void HevcDecoder::begin(const StreamFormat& format) {
   const AVCodec* codec = avcodec_find_decoder(AV_CODEC_ID_HEVC);
   if (codec == nullptr) {
     throw UnsupportedError("this libavcodec was built without its HEVC decoder");
   }
   context_.reset(avcodec_alloc_context3(codec));
-  if (!context_ || !packet_) {
+  if (!context_) {
     throw std::bad_alloc();
   }
   context_->thread_count = 1;
@@ -141,10 +149,6 @@ HevcDecoder::HevcDecoder() : packet_(av_packet_alloc()) {
   if (avcodec_open2(context_.get(), codec, nullptr) < 0) {
     throw DecodeError("libavcodec cannot open its HEVC decoder");
   }
-}
-
-void HevcDecoder::begin(const StreamFormat& format) {
-  avcodec_flush_buffers(context_.get());
   format_ = format;
   first_ = true;
 }

@@ -26,28 +26,28 @@ constexpr const char* kIntraDefaults =
 // figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's veryslow does to a still,
 // bpgenc's default.
 constexpr const char* kSsimLadder[] = {
-    "min-cu-size=16:ctu=16",
-    "min-cu-size=16:ctu=16:rdoq-level=2",
-    "ctu=16:signhide=0",
+    "min-cu-size=16:ctu=16:signhide=0",
+    "min-cu-size=16:ctu=16:tu-intra-depth=2",
+    "min-cu-size=16:ctu=16:tu-intra-depth=3",
+    "min-cu-size=16:ctu=16:tu-intra-depth=3:rdoq-level=2",
     "ctu=16",
-    "ctu=64:fast-intra=0:sao=1",
+    "ctu=64:sao=1",
     "ctu=16:rdoq-level=2",
-    "rdoq-level=2:sao=1:ctu=64",
-    "rdoq-level=2:sao=1:ctu=64:rd=4:fast-intra=0",
-    "rdoq-level=2:sao=1:ctu=64:rd=6:fast-intra=0:tu-intra-depth=3",
-    "rdoq-level=2:sao=1:ctu=64:rd=6:fast-intra=0:tu-intra-depth=4:tskip=1",
+    "ctu=64:rdoq-level=2:sao=1",
+    "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
+    "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
 };
 constexpr const char* kMachineLadder[] = {
-    "deblock=false:min-cu-size=16:ctu=16",
+    "deblock=false:min-cu-size=16:ctu=16:signhide=0",
+    "deblock=false:min-cu-size=16:ctu=16:tu-intra-depth=2",
+    "deblock=false:min-cu-size=16:ctu=16:tu-intra-depth=3",
     "deblock=false:ctu=16:signhide=0",
-    "deblock=false:ctu=16",
-    "deblock=false:ctu=16",
-    "deblock=false:ctu=16",
-    "deblock=false:ctu=16",
-    "deblock=false",
-    "deblock=false:rd=4",
-    "deblock=false:rd=6:ctu=64:fast-intra=0:tu-intra-depth=3",
-    "deblock=false:rd=6:ctu=64:fast-intra=0:tu-intra-depth=4:tskip=1",
+    "deblock=false:sao=1",
+    "deblock=false:sao=1",
+    "deblock=false:sao=1",
+    "deblock=false:sao=1",
+    "deblock=false:sao=1",
+    "deblock=false:sao=1",
 };
 
 void set_option(const x265_api& api, x265_param& param, const std::string& name,
@@ -144,6 +144,11 @@ void fit_blocks(x265_param& p, int width, int height) {
   const std::uint32_t smallest = std::min(padded(width), padded(height));
   while (p.maxCUSize > 16 && p.maxCUSize > smallest) {
     p.maxCUSize /= 2;
+  }
+  if (p.maxCUSize == 16) {
+    // libavcodec, which most readers of HEVC are built on, gets the chroma of subsampled pictures
+    // wrong when 16x16 blocks meet SAO.
+    p.bEnableSAO = 0;
   }
   p.minCUSize = std::min(p.minCUSize, p.maxCUSize);
   p.maxTUSize = std::min(p.maxTUSize, p.maxCUSize);

@@ -212,5 +212,5 @@ int main() {
   slice_qp_follows_bpgenc();
   wrong_options_are_refused();
   damaged_files_are_refused();
-  return check_summary("test_codec");
+  return bpg_test::report();
 }

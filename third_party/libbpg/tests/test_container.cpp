@@ -222,5 +222,5 @@ int main() {
   durations_are_found();
   implied_sps_satisfies_our_own_check();
   forbidden_range_extensions_are_refused();
-  return check_summary("test_container");
+  return bpg_test::report();
 }

@@ -136,7 +136,7 @@ void conformance_files_decode_alike() {
     for (const Stream& stream : streams_of(file)) {
       const int depth = stream.format.bit_depth;
       const bool by_libavcodec = depth != 11 && depth < 13;
-      if (!by_libavcodec || bpg::needs_intra_decoder(stream.format.header, stream.nals)) {
+      if (!by_libavcodec || bpg::needs_intra_decoder(stream.format)) {
         CHECK(bpg::decode_intra_picture(stream.format, stream.nals).format().bit_depth == depth);
         continue;
       }

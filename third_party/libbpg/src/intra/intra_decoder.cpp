@@ -18,8 +18,6 @@ namespace {
 
 using namespace intra;
 
-constexpr unsigned kImplicitRdpcmFlag = 1U << 6;
-
 // Parameter sets and slices of one picture, in the order in which they come.
 class PictureDecoder {
  public:
@@ -110,14 +108,14 @@ Picture cropped(const CodedPicture& coded, const StreamFormat& format) {
 
 }  // namespace
 
-bool needs_intra_decoder(const HevcHeader& header, const std::vector<Nal>& nals) {
-  if (!header.sps_extension || !header.range_extension ||
-      (header.range_flags & kImplicitRdpcmFlag) == 0) {
-    return false;
-  }
-  return std::any_of(nals.begin(), nals.end(), [](const Nal& nal) {
-    return nal.type == kNalPps && parse_picture_parameters(nal.bytes).transquant_bypass;
-  });
+bool needs_intra_decoder(const StreamFormat& format) {
+  constexpr int kLog2SmallestCtb = 4;
+  const HevcHeader& header = format.header;
+  const bool subsampled = format.chroma_format_idc == 1 || format.chroma_format_idc == 2;
+  const bool small_blocks = header.log2_min_cb + header.log2_diff_max_min_cb == kLog2SmallestCtb;
+  const bool range_tools =
+      header.sps_extension && header.range_extension && header.range_flags != 0;
+  return range_tools || header.pcm || (small_blocks && header.sao && subsampled);
 }
 
 Picture decode_intra_picture(const StreamFormat& format, const std::vector<Nal>& nals) {

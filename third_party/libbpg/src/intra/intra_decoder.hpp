@@ -8,10 +8,11 @@
 
 namespace bpg {
 
-/// Whether libavcodec would decode these NAL units of a picture wrongly: implicit RDPCM together
-/// with lossless blocks, for which it leaves ITU-T H.265's disableIntraBoundaryFilter out.
-/// Throws DecodeError for a damaged PPS.
-[[nodiscard]] bool needs_intra_decoder(const HevcHeader& header, const std::vector<Nal>& nals);
+/// Whether libavcodec (59 at least) may decode a still of this format wrongly. Found by comparing
+/// the two decoders (tests/test_intra.cpp): range extension tools in lossless blocks (intra
+/// boundary filters with implicit RDPCM, residual rotation), PCM in gray pictures and beside SAO,
+/// and chroma SAO where a 16x16 coding tree block is subsampled.
+[[nodiscard]] bool needs_intra_decoder(const StreamFormat& format);
 
 /// Decodes one picture of I slices; slower than libavcodec, but exact for all that a BPG still can
 /// hold. The picture has its one or three planes and the format's size. Memory is in proportion to
