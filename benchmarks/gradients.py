@@ -351,7 +351,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {"descent": {}}
     results.update(
-        machine=machine(), photos=args.photos, size=args.size, steps=STEPS, lr=LR, codec=CODEC,
+        machine=machine(), size=args.size, steps=STEPS, lr=LR, codec=CODEC,
         default=npp.surrogates.DEFAULT_SURROGATE,
     )  # fmt: skip
 
@@ -368,13 +368,14 @@ def main() -> None:
         results["cost"] = cost(held_out_photos(4, 224), surrogates)
         save()
     if "proxy" in sections:
-        results["proxy"] = proxy_fidelity(x, (22, 28, 34, 40, 46))
+        whole = held_out_photos(32, 224)
+        results["proxy"] = {"photos": 32, "size": 224, "by_qp": proxy_fidelity(whole, (22, 28, 34, 40, 46))}
         save()
     if "direction" in sections:
-        few = x[:16]
-        results["direction"] = {
-            str(qp): direction_agreement(few, task_of(few), surrogates, qp, 8) for qp in QPS
-        }
+        few = x[:8]
+        task_of_few = Divergence(few)
+        by_qp = {str(qp): direction_agreement(few, task_of_few, surrogates, qp, 8) for qp in QPS}
+        results["direction"] = {"photos": len(few), "directions": 8, "by_qp": by_qp}
         save()
     if "descent" in sections:
         for name in arms:
@@ -393,11 +394,6 @@ def main() -> None:
                 print(name, qp, results["summary"][name][str(qp)], flush=True)
     print(table(results))
     plot(results, args.plot)
-
-
-def task_of(x: Tensor) -> Divergence:
-    """The task for other pictures."""
-    return Divergence(x)
 
 
 if __name__ == "__main__":

@@ -80,62 +80,46 @@ def run(x: Tensor, batch: int, cache: Path) -> dict[int, dict[str, Tensor]]:
     }
 
 
-def _judge(name: str, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None]:
-    """(divergence of uint8 pictures from the clean prediction, predicted classes or None)."""
+View = Callable[[Tensor], "tuple[Tensor, Tensor | None]"]
+
+
+def _judge(name: str, x: Tensor) -> tuple[View, Tensor | None]:
+    """(uint8 pictures to their divergence from the clean prediction and predicted classes, clean classes)."""
     if name == "fastestdet":
         detector = FastestDet()
         clean = detector.predict((x * 255).round().to(torch.uint8))
-        return lambda images: detector.divergence(images, clean), None
+        return lambda images: (detector.divergence(images, clean), None), None
     network = Divergence(x, {"lite0": 0, "lite2": 2}[name])
 
-    def divergence(images: Tensor) -> Tensor:
+    def view(images: Tensor) -> tuple[Tensor, Tensor]:
         now = network.predictions(images.float() / 255)
-        return (network.clean.exp() * (network.clean - now)).sum(1)
+        return (network.clean.exp() * (network.clean - now)).sum(1), now.argmax(1)
 
-    return divergence, lambda images: network.predictions(images.float() / 255).argmax(1)
+    return view, network.clean.argmax(1)
 
 
 def judge(name: str, x: Tensor, found: dict[int, dict[str, Tensor]]) -> dict[str, Any]:
     """BD-rate over KL of one network, and what became of its predictions."""
-    divergence, classes = _judge(name, x)
-    curves: dict[str, Any] = {}
-    for arm in ("plain", "refined"):
-        curves[arm] = {
-            "bpp": np.stack([found[qp][f"{arm}_bpp"].numpy() for qp in QPS]),
-            "kl": np.stack([divergence(found[qp][f"{arm}_x_hat"]).numpy() for qp in QPS]),
-        }
+    view, clean = _judge(name, x)
+    arms = ("plain", "refined")
+    seen = {arm: [view(found[qp][f"{arm}_x_hat"]) for qp in QPS] for arm in arms}
+    bpp = {arm: np.stack([found[qp][f"{arm}_bpp"].numpy() for qp in QPS]) for arm in arms}
+    kl = {arm: np.stack([divergence.numpy() for divergence, _ in seen[arm]]) for arm in arms}
     interval = bootstrap_bd_rate(
-        curves["plain"]["bpp"], curves["plain"]["kl"], curves["refined"]["bpp"], curves["refined"]["kl"],
-        summarise=lambda kl: -np.log(kl),
-    )  # fmt: skip
-    ends = [-np.log(curves[arm]["kl"].mean(1)) for arm in ("plain", "refined")]
+        bpp["plain"], kl["plain"], bpp["refined"], kl["refined"], summarise=lambda mean: -np.log(mean)
+    )
     result: dict[str, Any] = {
         "bd_rate_kl": [round(interval.value, 2), round(interval.low, 2), round(interval.high, 2)],
-        "overlap": round(overlap(*ends), 3),
-        **{f"{arm}_kl": np.round(curves[arm]["kl"].mean(1), 5).tolist() for arm in curves},
+        "overlap": round(overlap(*(-np.log(kl[arm].mean(1)) for arm in arms)), 3),
+        **{f"{arm}_kl": np.round(kl[arm].mean(1), 5).tolist() for arm in arms},
     }
-    if classes is not None:
-        clean = classes((x * 255).round())
-        for arm in ("plain", "refined"):
-            same = [float((classes(found[qp][f"{arm}_x_hat"]) == clean).double().mean()) for qp in QPS]
-            result[f"{arm}_agreement"] = np.round(same, 4).tolist()
-        result["wrong_before_right_after"], result["right_before_wrong_after"] = _changes(
-            classes, clean, found
-        )
+    if clean is not None:
+        same = {arm: torch.stack([classes == clean for _, classes in seen[arm]]) for arm in arms}  # type: ignore[misc]
+        for arm in arms:
+            result[f"{arm}_agreement"] = np.round(same[arm].double().mean(1).numpy(), 4).tolist()
+        result["wrong_before_right_after"] = (~same["plain"] & same["refined"]).sum(1).tolist()
+        result["right_before_wrong_after"] = (same["plain"] & ~same["refined"]).sum(1).tolist()
     return result
-
-
-def _changes(
-    classes: Callable[[Tensor], Tensor], clean: Tensor, found: dict[int, dict[str, Tensor]]
-) -> tuple[list[int], list[int]]:
-    """Per qp: predictions that refining brought back to the clean one, and that it lost."""
-    back, lost = [], []
-    for qp in QPS:
-        before = classes(found[qp]["plain_x_hat"]) == clean
-        after = classes(found[qp]["refined_x_hat"]) == clean
-        back.append(int((~before & after).sum()))
-        lost.append(int((before & ~after).sum()))
-    return back, lost
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
