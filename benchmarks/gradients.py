@@ -309,13 +309,14 @@ def table(results: dict[str, Any]) -> str:
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """The mean relative objective (best so far) over steps, one panel a qp."""
+    """The mean relative objective (best so far) over steps, one panel a qp; the photos that all arms have."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, len(QPS), figsize=(4 * len(QPS), 3.6), sharey=True)
+    common = min(len(found["bpp"][0]) for by_qp in results["descent"].values() for found in by_qp.values())
     for axis, qp in zip(axes, QPS, strict=True):
         for name, by_qp in results["descent"].items():
             if str(qp) not in by_qp:
@@ -323,12 +324,12 @@ def plot(results: dict[str, Any], path: Path) -> None:
             found = by_qp[str(qp)]
             weight = float(default_weight(torch.tensor(float(qp))))
             objective = np.array(found["bpp"]) + weight * np.array(found["kl"])
-            best = np.minimum.accumulate(objective / objective[0], axis=0).mean(1)
+            best = np.minimum.accumulate((objective / objective[0])[:, :common], axis=0).mean(1)
             axis.plot(best, label=name, linewidth=2.5 if name == results["default"] else 1.2)
         axis.set_title(f"qp {qp}")
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("real objective / start, best so far")
+    axes[0].set_ylabel(f"real objective / start, {common} photos")
     axes[-1].legend(fontsize=8)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
