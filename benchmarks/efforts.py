@@ -133,16 +133,21 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--timings", action="store_true", help="keep the BD-rates of --out, only time again")
     parser.add_argument("--search", type=Path, help="lines of effort_search.py, for the chart")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     photos = load_photos("kodak")
     measured = temp_file_loop(photos)
     loop = measured or _STATED_LOOP_MS_PER_MP
+    known = json.loads(arguments.out.read_text())["rungs"] if arguments.timings else None
     rows = []
     for effort in range(10):
         options: CodecOptions = {"effort": effort}
-        luma, rgb = bd_rates(photos, options)
+        if known:
+            luma, rgb = known[effort]["bd_rate_y"], known[effort]["bd_rate_rgb"]
+        else:
+            luma, rgb = bd_rates(photos, options)
         times = timings(photos, options, arguments.runs)
         row = {
             "effort": effort,

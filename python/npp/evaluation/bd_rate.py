@@ -125,7 +125,7 @@ def bootstrap_bd_rate(
 
     def resampled() -> float:
         try:
-            return rate(generator.integers(0, count, count, dtype=np.int64))
+            return rate(generator.choice(count, count))
         except ValueError:
             return float("nan")
 
