@@ -125,7 +125,7 @@ def bootstrap_bd_rate(
 
     def resampled() -> float:
         try:
-            return rate(generator.choice(count, count))
+            return rate(generator.choice(np.arange(count), count))
         except ValueError:
             return float("nan")
 
