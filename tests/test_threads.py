@@ -172,6 +172,20 @@ def test_results_do_not_depend_on_who_else_is_working() -> None:
             assert files == alone
 
 
+def test_any_mix_of_sizes_and_detail_comes_back_in_order() -> None:
+    flat, noisy = torch.full((3, 64, 64), 0.5), torch.rand(3, 64, 64)
+    batch = [
+        flat,
+        noisy,
+        _picture(1, 16),
+        noisy.double(),
+        flat[:1],
+        (noisy * 255).to(torch.uint8),
+        flat[:, :1, :1],
+    ]
+    assert npp.encode(batch, 30, threads=2, effort=1) == [npp.encode(one, 30, effort=1) for one in batch]
+
+
 def test_idle_encoders_are_bounded_and_can_be_freed() -> None:
     from npp import _bpg
 

@@ -35,7 +35,7 @@ std::vector<double> costs(const std::vector<EncodeItem>& items) {
   std::vector<double> out;
   out.reserve(items.size());
   for (const EncodeItem& item : items) {
-    out.push_back(static_cast<double>(item.image.width) * item.image.height);
+    out.push_back(items.size() > 1 ? bpg::encoding_cost(item.image) : 0.0);
   }
   return out;
 }

@@ -9,7 +9,7 @@
 
 namespace npp {
 
-/// A batch of independent items that the pool's threads work through, largest first.
+/// A batch of independent items that the pool's threads work through, costliest first.
 class Job {
  public:
   /// `costs` orders the items; at most `max_threads` of them run at once.

@@ -1,4 +1,5 @@
 // Encoder and decoder: what the encoder says it reconstructed is what the decoder gets.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -145,6 +146,17 @@ void slice_qp_follows_bpgenc() {
   CHECK(bpg::intra_slice_qp(51) == 48);
 }
 
+void cost_grows_with_size_and_detail() {
+  TestImage flat(64, 64, 3, 1);
+  std::fill(flat.samples.begin(), flat.samples.end(), std::uint8_t{90});
+  const TestImage detailed(64, 64, 3, 1);
+  const TestImage larger(128, 64, 3, 1);
+  CHECK(bpg::encoding_cost(flat.view()) > 0);
+  CHECK(bpg::encoding_cost(flat.view()) < bpg::encoding_cost(detailed.view()));
+  CHECK(bpg::encoding_cost(detailed.view()) < bpg::encoding_cost(larger.view()));
+  CHECK(bpg::encoding_cost(TestImage(1, 1, 1, 1).view()) > 0);
+}
+
 template <class Error, class Function>
 bool throws(const Function& function) {
   try {
@@ -210,6 +222,7 @@ int main() {
   bytes_do_not_depend_on_the_past();
   animations_round_trip();
   slice_qp_follows_bpgenc();
+  cost_grows_with_size_and_detail();
   wrong_options_are_refused();
   damaged_files_are_refused();
   return bpg_test::report();

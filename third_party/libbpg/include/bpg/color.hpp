@@ -37,4 +37,8 @@ RangeReport import_image(const ConstImageView& src, const MutablePictureView& ds
 /// Throws DecodeError when sizes differ or channels are not 1, 3 or 4.
 void export_image(const PictureView& src, const ImageView& dst);
 
+/// How long encoding a picture takes compared with others at the same options: its pixels, weighted
+/// by how much neighbours differ. Reads one channel of every 16th row.
+[[nodiscard]] double encoding_cost(const ConstImageView& image);
+
 }  // namespace bpg
