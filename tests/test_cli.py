@@ -386,7 +386,10 @@ def test_a_stopped_run_leaves_whole_files_only(folder: Path, number: signal.Sign
     picture.save("many/0.png", compress_level=1)
     for i in range(1, 40):
         os.link("many/0.png", f"many/{i}.png")
-    command = [sys.executable, "-m", "npp.cli", "encode", "many", "-o", "out", "--qp", "5", "--threads", "2"]
+    # A shell that starts the tests in the background leaves SIGINT ignored, and children inherit that.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from npp.cli import main; main()"
+    command = [sys.executable, "-c", script, "encode", "many", "-o", "out", "--qp", "5", "--threads", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "->" in process.stderr.readline()
