@@ -32,8 +32,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _uncompiled(function: _Function) -> _Function:
-    """Keeps torch.compile out: one graph break around the codec."""
-    return cast(_Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+    """Keeps torch.compile out: one graph break around the codec.
+
+    Not ``torch.compiler.disable``: that imports the compiler at once, seconds that ``import npp`` would pay.
+    """
+    return cast(_Function, torch._disable_dynamo(function))  # type: ignore[attr-defined]
 
 
 class _PairOutputs(torch.autograd.Function):
