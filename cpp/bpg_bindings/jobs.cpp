@@ -1,10 +1,27 @@
 #include "jobs.hpp"
 
+#include <atomic>
+#include <thread>
 #include <utility>
 
 namespace py = pybind11;
 
 namespace npp {
+
+namespace {
+
+std::atomic<bool> g_interpreter_ends{false};
+
+// Without the GIL; returns only while the interpreter lives.
+void stay_if_interpreter_ends() {
+  while (g_interpreter_ends) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+}
+
+}  // namespace
+
+void park_waiting_threads() { g_interpreter_ends = true; }
 
 JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int threads)
     : job_(std::move(job)), kept_alive_(std::move(kept_alive)) {
@@ -26,6 +43,7 @@ void JobHandle::wait() {
     {
       const py::gil_scoped_release release;
       done = job_->wait_for(kSignalInterval);
+      stay_if_interpreter_ends();
     }
     if (done) {
       return;

@@ -29,6 +29,10 @@ class JobHandle {
   pybind11::object kept_alive_;
 };
 
+/// To be called before the interpreter goes away. A daemon thread that waits for a job from then on
+/// stays where it is: taking the GIL of a dying interpreter would end the process with an abort.
+void park_waiting_threads();
+
 void bind_batch_encode(pybind11::module_& module);
 void bind_batch_decode(pybind11::module_& module);
 void bind_animation(pybind11::module_& module);

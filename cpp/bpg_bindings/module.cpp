@@ -36,6 +36,7 @@ PYBIND11_MODULE(_bpg, module) {
   module.def("build_config", &build_config);
   // Threads that still run while the interpreter goes away would touch memory that is gone.
   py::module_::import("atexit").attr("register")(py::cpp_function([] {
+    npp::park_waiting_threads();
     const py::gil_scoped_release release;
     npp::Pool::instance().shut_down();
   }));
