@@ -158,8 +158,9 @@ def test_only_one_of_many_writers_wins(tmp_path: Path) -> None:
 
 def test_interrupt_of_a_process_leaves_nothing(tmp_path: Path) -> None:
     script = f"""
-        import time
+        import signal, time
         from npp.files import atomic_write
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background shells
         with atomic_write({str(tmp_path / "a.bpg")!r}) as file:
             file.write(b"half")
             file.flush()
