@@ -92,5 +92,6 @@ $(VENV)/.torch: $(VENV)/.created
 $(VENV)/.installed: $(VENV)/.torch $(BUILD_FILES) $(CPP_SOURCES) $(PACKAGE_FILES) README.md LICENSE | system
 	@echo "Building and installing npp"
 	@$(PIP) 'scikit-build-core>=0.10' 'pybind11>=2.13'
-	@$(PIP) --no-build-isolation --check-build-dependencies -C cmake.define.BPG_WERROR=$(WERROR) '.[test]'
+	@$(PIP) --no-build-isolation --check-build-dependencies \
+	  --config-settings=cmake.define.BPG_WERROR=$(WERROR) '.[test]'
 	@touch $@
