@@ -11,20 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+from npp.data import find_photos
+
 _VALIDATION_EVERY = 20
-
-
-def find_photos(folder: Path) -> list[Path]:
-    """Photos below a folder, sorted.
-
-    Raises:
-        ValueError: there are none.
-    """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if not paths:
-        raise ValueError(f"data: no photos ({', '.join(sorted(_SUFFIXES))}) in {folder}")
-    return paths
 
 
 class CropDataset(Dataset[Tensor]):
