@@ -44,7 +44,7 @@ class AnimationJob final : public Job {
     try {
       const bpg::ConstImageView& first = frames_.front().image;
       bpg::AnimationEncoder encoder(first.width, first.height, first.channels == 4, options_);
-      for (std::size_t i = 0; i < frames_.size(); ++i) {
+      for (std::size_t i = 0; i < frames_.size() && !cancelled(); ++i) {
         const bpg::Encoded encoded = encoder.add(frames_[i].image, frames_[i].qp, frames_[i].ticks);
         if (encoded.range.outside || encoded.range.nan) {
           range = encoded.range;
@@ -52,7 +52,9 @@ class AnimationJob final : public Job {
           return;
         }
       }
-      file = encoder.finish(control_, extensions_);
+      if (!cancelled()) {
+        file = encoder.finish(control_, extensions_);
+      }
     } catch (...) {
       failure = Failure::current();
     }

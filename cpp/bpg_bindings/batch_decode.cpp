@@ -120,6 +120,9 @@ class DecodeJob final : public Job {
     // The first frame has been decoded when memory is asked for, so the header alone sizes nothing.
     thread_decoder().decode(
         item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
+          if (cancelled()) {
+            throw bpg::DecodeError("decoding was cancelled");
+          }
           if (!item.memory) {
             frame_bytes = static_cast<std::size_t>(format.width) *
                           static_cast<std::size_t>(format.height) *

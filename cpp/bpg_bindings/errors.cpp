@@ -16,9 +16,10 @@ struct ExceptionTypes {
 };
 ExceptionTypes g_types;
 
-PyObject* make_type(py::module_& module, const char* name, const char* doc, PyObject* base) {
+PyObject* make_type(py::module_& module, const char* name, const char* doc, PyObject* base,
+                    const py::dict& attributes = {}) {
   const std::string qualified = std::string("npp.") + name;
-  PyObject* type = PyErr_NewExceptionWithDoc(qualified.c_str(), doc, base, nullptr);
+  PyObject* type = PyErr_NewExceptionWithDoc(qualified.c_str(), doc, base, attributes.ptr());
   if (type == nullptr) {
     throw py::error_already_set();
   }
@@ -74,8 +75,15 @@ py::object Failure::to_python() const {
 }
 
 void bind_errors(py::module_& module) {
+  py::dict attributes;  // what an error has that does not come out of a batch
+  attributes["index"] = py::none();
+  attributes["results"] = py::none();
   g_types.base = make_type(module, "BPGError",
-                           "Base of all errors of the codec; also a ValueError.", PyExc_ValueError);
+                           "Base of all errors of the codec; also a ValueError.\n\n"
+                           "index: which picture of a batch it was, else None.\n"
+                           "results: where a batch was worked on, one entry a picture: its result, "
+                           "or its error; else None.",
+                           PyExc_ValueError, attributes);
   g_types.encode =
       make_type(module, "EncodeError", "The image or the options cannot be encoded.", g_types.base);
   g_types.decode =

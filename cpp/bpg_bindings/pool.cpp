@@ -29,6 +29,7 @@ void Job::wait() {
 
 void Job::cancel() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
   next_ = order_.size();
   finished_.notify_all();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -21,12 +22,14 @@ class Job {
   /// Waits until no item is left to run, or for `timeout`. True when all is done.
   bool wait_for(std::chrono::milliseconds timeout);
   void wait();
-  /// Items that have not begun never will. Those that run still finish: wait for them.
+  /// Items that have not begun never will. Those that run finish, or stop early: wait for them.
   void cancel();
 
  protected:
   /// Works on one item, on any thread, without the GIL. Keeps its own errors.
   virtual void run(std::size_t item) noexcept = 0;
+  /// Nobody waits for the results any more: a long item may stop early.
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
 
  private:
   friend class Pool;
@@ -40,6 +43,7 @@ class Job {
   std::size_t next_ = 0;
   int running_ = 0;
   int max_threads_;
+  std::atomic<bool> cancelled_{false};
 };
 
 /// The threads of this process that encode and decode. One for all, so that many callers at once do

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from npp import _bpg
 from npp.device import DeviceTransfer
-from npp.errors import DecodeError, EncodeError
+from npp.errors import BPGError, DecodeError, EncodeError
 from npp.images import (
     Array,
     CodecImage,
@@ -24,10 +24,12 @@ from npp.images import (
     check_dtype,
     check_geometry,
     describe_range,
+    pictures_or_errors,
 )
 from npp.limits import get_max_pixels, resolve_threads
 from npp.metadata import ImageInfo, Metadata, image_info
 from npp.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
+from npp.outcomes import OnError, check_on_error, indexed, named, picture_name, raise_first
 
 BytesLike: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -55,15 +57,6 @@ def _alpha_qps(options: ResolvedOptions, qps: list[int]) -> list[int]:
     return qps if options.alpha_qp is None else [options.alpha_qp] * len(qps)
 
 
-def _name(base: str, index: int, is_batch: bool) -> str:
-    return f"{base}[{index}]" if is_batch else base
-
-
-def _reraise(error: Exception, name: str, is_batch: bool) -> None:
-    """Raises a picture's error; in a batch its message says which picture it was."""
-    raise type(error)(f"{name}: {error}") if is_batch else error
-
-
 @overload
 def encode(
     image: SingleImage,
@@ -71,6 +64,7 @@ def encode(
     *,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
+    errors: Literal["raise"] = ...,
     **options: Unpack[CodecOptions],
 ) -> bytes: ...
 @overload
@@ -80,16 +74,38 @@ def encode(
     *,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
+    errors: Literal["raise"] = ...,
     **options: Unpack[CodecOptions],
 ) -> list[bytes]: ...
+@overload
+def encode(
+    image: SingleImage,
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+    **options: Unpack[CodecOptions],
+) -> bytes | BPGError: ...
+@overload
+def encode(
+    image: Sequence[SingleImage],
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+    **options: Unpack[CodecOptions],
+) -> list[bytes | BPGError]: ...
 def encode(
     image: ImageOrBatch,
     qp: Any = 29,
     *,
     metadata: Metadata | None = None,
     threads: int | None = None,
+    errors: OnError = "raise",
     **options: Unpack[CodecOptions],
-) -> bytes | list[bytes]:
+) -> Any:
     """Encodes pictures as BPG files.
 
     Args:
@@ -100,6 +116,8 @@ def encode(
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per image.
         metadata: written into every file.
         threads: codec threads, ``None`` for all usable cores. The bytes do not depend on it.
+        errors: ``"raise"``, or ``"return"``: the error of a picture stands in its place, and the others are
+            encoded. Errors of the whole call (types, options, qp) are raised all the same.
         **options: see :class:`npp.CodecOptions`.
 
     Returns:
@@ -108,21 +126,43 @@ def encode(
     Raises:
         TypeError: wrong types, dtypes or option names.
         EncodeError: wrong shapes, sizes or values; the message names argument, value and what is allowed.
+            From a batch, ``index`` says which picture it was. A wrong shape or size is raised before any
+            work; of what comes later, ``results`` has a file or an error for each picture.
         UnsupportedError: a bit depth that x265 cannot write.
     """
+    check_on_error(errors)
     resolved = resolve_options(options)
-    images, is_batch = as_batch(image)
-    qps = resolve_qp(qp, len(images))
-    handle = _start(images, qps, resolved, _extensions(metadata), None, resolve_threads(threads))
-    files: list[bytes] = []
-    for i, (file, error, outside, nan, _) in enumerate(handle.result()):
-        if error is not None:
-            _reraise(error, _name("image", i, is_batch), is_batch)
-        if outside or nan:
-            raise EncodeError(describe_range(_name("image", i, is_batch), images[i].samples))
-        assert file is not None
-        files.append(file)
-    return files if is_batch else files[0]
+    pictures, is_batch = pictures_or_errors(image)
+    if errors == "raise":
+        raise_first(pictures, None)
+    qps = resolve_qp(qp, len(pictures))
+    good = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, CodecImage)}
+    handle = _start(
+        list(good.values()),
+        [qps[i] for i in good],
+        resolved,
+        _extensions(metadata),
+        None,
+        resolve_threads(threads),
+    )
+    outcomes: list[Any] = list(pictures)
+    for (i, picture), (file, error, outside, nan, _) in zip(good.items(), handle.result(), strict=True):
+        outcomes[i] = _encoded(picture, i, is_batch, file, error, outside or nan)
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]
+
+
+def _encoded(
+    picture: CodecImage, index: int, is_batch: bool, file: bytes | None, error: BPGError | None, refused: bool
+) -> bytes | BPGError:
+    if error is not None:
+        return named(error, "image", index, is_batch)
+    if refused:
+        message = describe_range(picture_name("image", index, is_batch), picture.samples)
+        return indexed(EncodeError, message, index if is_batch else None)
+    assert file is not None
+    return file
 
 
 def _start(
@@ -158,14 +198,40 @@ def _check_decode_dtype(dtype: torch.dtype) -> None:
 
 
 @overload
-def decode(data: BytesLike, *, dtype: torch.dtype = ..., threads: int | None = ...) -> Tensor: ...
+def decode(
+    data: BytesLike,
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
+) -> Tensor: ...
 @overload
 def decode(
-    data: Sequence[BytesLike], *, dtype: torch.dtype = ..., threads: int | None = ...
+    data: Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
 ) -> list[Tensor]: ...
+@overload
 def decode(
-    data: BytesLike | Sequence[BytesLike], *, dtype: torch.dtype = torch.uint8, threads: int | None = None
-) -> Tensor | list[Tensor]:
+    data: BytesLike, *, dtype: torch.dtype = ..., threads: int | None = ..., errors: Literal["return"]
+) -> Tensor | BPGError: ...
+@overload
+def decode(
+    data: Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+) -> list[Tensor | BPGError]: ...
+def decode(
+    data: BytesLike | Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = torch.uint8,
+    threads: int | None = None,
+    errors: OnError = "raise",
+) -> Any:
     """Decodes BPG files, to the bit as the reference decoder does.
 
     Args:
@@ -173,6 +239,7 @@ def decode(
         dtype: uint8 or uint16 (whole range), or a floating type: [0, 1], values of 8 bits for files of
             8 bits and of 16 bits for deeper ones.
         threads: codec threads, ``None`` for all usable cores.
+        errors: ``"raise"``, or ``"return"``: the error of a file stands in its place.
 
     Returns:
         Tensor (C, H, W), for an animation (F, C, H, W); C is 1 for gray, 3 for colour, 4 with alpha
@@ -181,29 +248,38 @@ def decode(
 
     Raises:
         DecodeError: not a BPG file, a damaged one, or one above the limit on pixels
-            (:func:`npp.set_max_pixels`).
+            (:func:`npp.set_max_pixels`). From a list, ``index`` says which file it was and ``results`` has a
+            tensor or an error for each file.
         UnsupportedError: 11, 13 or 14 bits.
     """
     _check_decode_dtype(dtype)
+    check_on_error(errors)
     is_batch = isinstance(data, (list, tuple))
-    files = [_as_bytes(d, _name("data", i, is_batch)) for i, d in enumerate(data if is_batch else [data])]
+    files = [
+        _as_bytes(d, picture_name("data", i, is_batch)) for i, d in enumerate(data if is_batch else [data])
+    ]
     if not files:
         return []
     handle = _bpg.start_decode(files, _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads))
-    tensors: list[Tensor] = []
-    for i, (array, error) in enumerate(handle.result()):
-        if error is not None:
-            _reraise(error, _name("data", i, is_batch), is_batch)
-        assert array is not None
-        tensors.append(torch.from_numpy(array).to(dtype))
-    return tensors if is_batch else tensors[0]
+    outcomes = [
+        _decoded(array, dtype) if error is None else named(error, "data", i, is_batch)
+        for i, (array, error) in enumerate(handle.result())
+    ]
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]
 
 
-def _info(file: bytes, name: str) -> ImageInfo:
+def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:
+    assert array is not None
+    return torch.from_numpy(array).to(dtype)
+
+
+def _info(file: bytes, index: int) -> ImageInfo:
     try:
         return image_info(file)
     except DecodeError as error:
-        raise DecodeError(f"{name}: {error}") from error
+        raise indexed(DecodeError, f"bitstreams[{index}]: {error}", index) from error
 
 
 def decode_batch(
@@ -216,27 +292,32 @@ def decode_batch(
     files = [_as_bytes(b, f"bitstreams[{i}]") for i, b in enumerate(bitstreams)]
     if not files:
         raise DecodeError("bitstreams is empty; at least one file is needed")
-    infos = [_info(file, f"bitstreams[{i}]") for i, file in enumerate(files)]
+    infos = [_info(file, i) for i, file in enumerate(files)]
     for i, info in enumerate(infos):
         if info.animation:
-            raise DecodeError(f"bitstreams[{i}] is an animation of {info.frames} frame(s); use npp.decode")
+            message = f"bitstreams[{i}] is an animation of {info.frames} frame(s); use npp.decode"
+            raise indexed(DecodeError, message, i)
     first = infos[0]
     check_geometry("bitstreams[0]", first.channels, first.height, first.width)
     for i, info in enumerate(infos):
         if (info.channels, info.height, info.width) != (first.channels, first.height, first.width):
-            raise DecodeError(
+            message = (
                 f"bitstreams[{i}] is {info.channels}x{info.height}x{info.width} (CxHxW), bitstreams[0] is "
                 f"{first.channels}x{first.height}x{first.width}; a batch needs one size (see npp.decode)"
             )
+            raise indexed(DecodeError, message, i)
     numpy_dtype = _NUMPY_OF[dtype]
     out = torch.from_numpy(np.empty((len(files), first.channels, first.height, first.width), numpy_dtype))
     handle = _bpg.start_decode(
         files, numpy_dtype, list(out.numpy()), get_max_pixels(), resolve_threads(threads)
     )
-    for i, (_, error) in enumerate(handle.result()):
-        if error is not None:
-            _reraise(error, f"bitstreams[{i}]", True)
-    return out.to(dtype)
+    found = [error for _, error in handle.result()]
+    tensors = out.to(dtype)
+    outcomes = [
+        tensors[i] if error is None else named(error, "bitstreams", i, True) for i, error in enumerate(found)
+    ]
+    raise_first(outcomes, outcomes)
+    return tensors
 
 
 def probe(data: BytesLike) -> ImageInfo:
@@ -299,15 +380,16 @@ def encode_animation(
         TypeError, EncodeError, UnsupportedError: as :func:`encode`.
     """
     resolved = resolve_options(options)
-    images, _ = as_batch(frames if isinstance(frames, Tensor) else list(frames), "frames")
+    images = as_batch(frames if isinstance(frames, Tensor) else list(frames), "frames")
     if isinstance(frames, Tensor) and frames.ndim != 4:
         raise EncodeError(f"frames has shape {tuple(frames.shape)}; a tensor of frames is (F, C, H, W)")
     for i, image in enumerate(images):
         if image.samples.shape != images[0].samples.shape or image.gray != images[0].gray:
-            raise EncodeError(
+            message = (
                 f"frames[{i}] has shape {image.samples.shape}, frames[0] {images[0].samples.shape}; "
                 "all frames need one (C, H, W) and kind"
             )
+            raise indexed(EncodeError, message, i)
     if isinstance(loop_count, bool) or not 0 <= loop_count < 2**32:
         raise EncodeError(f"loop_count must be from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
     qps = resolve_qp(qp, len(images))
@@ -325,7 +407,7 @@ def encode_animation(
     if error is not None:
         raise error
     if outside or nan:
-        raise EncodeError(describe_range(f"frames[{frame}]", images[frame].samples))
+        raise indexed(EncodeError, describe_range(f"frames[{frame}]", images[frame].samples), frame)
     assert file is not None
     return file
 
@@ -353,22 +435,29 @@ class RoundTrip:
             x_hat like x, contiguous, values of the decoder; bpp (N,) float32 on x's device; the files.
 
         Raises:
-            EncodeError: NaN in x, or an image that could not be encoded; the message names its index.
+            EncodeError: NaN in x, or an image that could not be encoded; the message and ``index`` say which,
+                ``results`` has a file or an error for each picture.
         """
-        bitstreams: list[bytes] = []
-        self.hevc_seconds = []
-        for i, (file, error, _, nan, seconds) in enumerate(self._handle.result()):
-            if error is not None:
-                _reraise(error, f"x[{i}]", True)
-            if nan:
-                raise EncodeError(describe_range(f"x[{i}]", self._images[i].samples))
-            assert file is not None
-            bitstreams.append(file)
-            self.hevc_seconds.append(seconds)
-        self._transfer.check()
+        found = self._handle.result()
+        outcomes: list[Any] = [
+            self._file(i, file, error, nan) for i, (file, error, _, nan, _) in enumerate(found)
+        ]
+        for i, wrong in self._transfer.errors().items():
+            outcomes[i] = wrong
+        raise_first(outcomes, outcomes)
+        bitstreams: list[bytes] = outcomes
+        self.hevc_seconds = [seconds for *_, seconds in found]
         height, width = self._x.shape[-2:]
         bpp = torch.tensor([8 * len(file) / (height * width) for file in bitstreams], device=self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams
+
+    def _file(self, index: int, file: bytes | None, error: BPGError | None, nan: bool) -> bytes | BPGError:
+        if error is not None:
+            return named(error, "x", index, True)
+        if nan:
+            return indexed(EncodeError, describe_range(f"x[{index}]", self._images[index].samples), index)
+        assert file is not None
+        return file
 
 
 def start_round_trip(

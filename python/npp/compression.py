@@ -118,7 +118,8 @@ def compress(
 
     Raises:
         TypeError: x is no tensor or of another dtype; an unknown option.
-        EncodeError: NaN in x, or a wrong shape, size or value; the message names it.
+        EncodeError: NaN in x, or a wrong shape, size or value; the message names it. Where one picture
+            failed, ``index`` says which and ``results`` has a file or an error for each picture.
         ValueError: an unknown surrogate.
     """
     chosen = resolve_surrogate(surrogate)
@@ -139,8 +140,9 @@ def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.fl
         (N, C, H, W), floats in [0, 1].
 
     Raises:
-        DecodeError: a damaged file, an animation, or pictures of different shapes; the message names the
-            index.
+        DecodeError: a damaged file, an animation, or pictures of different shapes; the message and ``index``
+            say which. Where decoding failed, ``results`` has a tensor or an error for each file; the headers
+            of all are looked at before.
     """
     return decode_batch(bitstreams, dtype=dtype)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from npp.errors import EncodeError
+from npp.outcomes import indexed
 
 
 class DeviceTransfer:
@@ -27,7 +28,7 @@ class DeviceTransfer:
         if not self._remote:
             return x.float() if x.dtype == torch.bfloat16 else x.resolve_neg()
         if x.is_floating_point():
-            self._nan = x.isnan().any()
+            self._nan = x.isnan().flatten(1).any(1)
             wide = x.double() if x.dtype == torch.float64 else x.float()
             x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
             # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
@@ -48,10 +49,10 @@ class DeviceTransfer:
         done.synchronize()
         return host
 
-    def check(self) -> None:
-        """Raises EncodeError when x, on another device, held NaN."""
-        if self._nan is not None and bool(self._nan):
-            raise EncodeError("x holds NaN; floats must lie in [0, 1]")
+    def errors(self) -> dict[int, EncodeError]:
+        """The pictures of x, on another device, that hold NaN. (Those of the CPU the codec itself finds.)"""
+        found = [] if self._nan is None else self._nan.nonzero().flatten().tolist()
+        return {i: indexed(EncodeError, f"x[{i}] holds NaN; floats must lie in [0, 1]", i) for i in found}
 
     def from_codec(self, x_hat: Tensor) -> Tensor:
         """The codec's output with x's dtype, on x's device."""

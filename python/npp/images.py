@@ -13,6 +13,7 @@ from torch import Tensor
 
 from npp.errors import EncodeError
 from npp.limits import get_max_pixels
+from npp.outcomes import indexed, raise_first
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -43,7 +44,7 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
         )
 
 
-def _from_pil(image: Image.Image) -> tuple[Array, bool]:
+def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
     """(H, W, C) samples and whether the picture is gray with alpha."""
     mode = image.mode
     if mode in ("L", "RGB", "RGBA"):
@@ -56,11 +57,11 @@ def _from_pil(image: Image.Image) -> tuple[Array, bool]:
         samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > 65535:
             raise EncodeError(
-                f"image: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
+                f"{name}: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
             )
         return samples.astype(np.uint16), False
     if mode == "F":
-        raise EncodeError("image: PIL mode F has no range; pass a numpy array of floats in [0, 1]")
+        raise EncodeError(f"{name}: PIL mode F has no range; pass a numpy array of floats in [0, 1]")
     has_alpha = mode in ("PA", "RGBa") or "transparency" in image.info
     return np.asarray(image.convert("RGBA" if has_alpha else "RGB")), False
 
@@ -104,7 +105,7 @@ class CodecImage:
     def __init__(self, image: SingleImage, name: str) -> None:
         gray_alpha = False
         if isinstance(image, Image.Image):
-            pixels, gray_alpha = _from_pil(image)
+            pixels, gray_alpha = _from_pil(image, name)
             self.samples = _from_numpy(pixels, name)
         elif isinstance(image, np.ndarray):
             self.samples = _from_numpy(image, name)
@@ -119,12 +120,23 @@ class CodecImage:
         self.gray = gray_alpha or channels == 1
 
 
-def as_batch(image: ImageOrBatch, name: str = "image") -> tuple[list[CodecImage], bool]:
+def _picture_or_error(image: SingleImage, name: str, index: int | None) -> CodecImage | EncodeError:
+    try:
+        return CodecImage(image, name)
+    except EncodeError as error:
+        return indexed(EncodeError, str(error), index)  # without a traceback, which keeps the picture alive
+
+
+def pictures_or_errors(
+    image: ImageOrBatch, name: str = "image"
+) -> tuple[list[CodecImage | EncodeError], bool]:
     """All pictures of an argument, and whether it is a batch (list, tuple, or (N, C, H, W) tensor).
+
+    A picture of a shape or size that cannot be coded is an error in its place.
 
     Raises:
         TypeError: not a picture, or a wrong dtype.
-        EncodeError: an empty batch, or a shape or size that cannot be coded.
+        EncodeError: an empty batch.
     """
     batch: Sequence[SingleImage]
     if isinstance(image, Tensor) and image.ndim == 4:
@@ -133,10 +145,22 @@ def as_batch(image: ImageOrBatch, name: str = "image") -> tuple[list[CodecImage]
     elif isinstance(image, (list, tuple)):
         batch = image
     else:
-        return [CodecImage(image, name)], False  # type: ignore[arg-type]
+        return [_picture_or_error(image, name, None)], False  # type: ignore[arg-type]
     if not batch:
         raise EncodeError(f"{name} is an empty batch; at least one picture is needed")
-    return [CodecImage(one, f"{name}[{i}]") for i, one in enumerate(batch)], True
+    return [_picture_or_error(one, f"{name}[{i}]", i) for i, one in enumerate(batch)], True
+
+
+def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
+    """All pictures of an argument, a single one as a batch of one.
+
+    Raises:
+        TypeError: not a picture, or a wrong dtype.
+        EncodeError: an empty batch, or a shape or size that cannot be coded.
+    """
+    pictures, _ = pictures_or_errors(image, name)
+    raise_first(pictures, None)
+    return [picture for picture in pictures if isinstance(picture, CodecImage)]
 
 
 def describe_range(name: str, samples: Array) -> str:

@@ -111,8 +111,10 @@ class ImageInfo:
 def image_info(data: bytes) -> ImageInfo:
     """Reads header, extensions and frame durations of a file. Raises DecodeError."""
     found = _bpg.probe(data)
-    period = Fraction(*found["period"])
     animation = found["animation"]
+    period = Fraction(*found["period"]) if animation else Fraction(0)
+    # Frames share their few different durations: a file of many tiny frames stays cheap to look at.
+    durations = {ticks: ticks * period for ticks in set(found["ticks"])}
     return ImageInfo(
         width=found["width"],
         height=found["height"],
@@ -126,6 +128,6 @@ def image_info(data: bytes) -> ImageInfo:
         animation=animation,
         frames=len(found["ticks"]),
         loop_count=found["loop_count"],
-        durations=tuple(ticks * period if animation else Fraction(0) for ticks in found["ticks"]),
+        durations=tuple(durations[ticks] for ticks in found["ticks"]),
         extensions=tuple(found["extensions"]),
     )

@@ -52,7 +52,7 @@ def _encode(source: Source, qp: int, settings: EncodeSettings) -> bytes:
         frame = source.frames[0]
         if settings.refine is not None:
             frame = refine_frame(frame, qp, settings.refine, options)
-        return encode(frame, qp, metadata=source.metadata, threads=1, **options)
+        return encode(frame, qp, metadata=source.metadata, threads=1, errors="raise", **options)
     return encode_animation(
         source.frames,
         qp,

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint8_t kMagic[4] = {0x42, 0x50, 0x47, 0xFB};
 constexpr int kMaxBitDepth = 14;
+// An extension without data costs two bytes in a file and far more in memory.
+constexpr std::size_t kMaxExtensions = 4096;
 
 Alpha alpha_from_flags(bool alpha1, bool alpha2) {
   if (alpha1) {
@@ -42,6 +44,9 @@ std::vector<Extension> parse_extensions(ByteSpan data) {
     extension.tag = reader.ue7();
     const ByteSpan body = reader.take(reader.ue7());
     extension.data.assign(body.data, body.data + body.size);
+    if (extensions.size() == kMaxExtensions) {
+      throw DecodeError("the file has more than " + std::to_string(kMaxExtensions) + " extensions");
+    }
     extensions.push_back(std::move(extension));
   }
   return extensions;
@@ -173,6 +178,9 @@ std::uint32_t checked_u32(std::size_t size, const char* name) {
 }
 
 std::vector<std::uint8_t> extension_bytes(const std::vector<Extension>& extensions) {
+  require(extensions.size() <= kMaxExtensions, "there are " + std::to_string(extensions.size()) +
+                                                   " extensions; at most " +
+                                                   std::to_string(kMaxExtensions) + " are allowed");
   std::vector<std::uint8_t> out;
   for (const Extension& extension : extensions) {
     put_ue7(out, extension.tag);

@@ -99,7 +99,7 @@ void check_bit_depth(int depth) {
 void check_plausible(const Format& f, const HevcHeader& header, const std::vector<Nal>& nals) {
   std::uint64_t bytes = 0;
   for (const Nal& nal : nals) {
-    bytes += nal.bytes.size;
+    bytes += is_slice(nal.type) ? nal.bytes.size : 0;
   }
   const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
   const std::uint64_t blocks = ((static_cast<std::uint64_t>(f.width) + ctb - 1) / ctb) *
@@ -188,9 +188,15 @@ struct Decoder::State {
   Stream color;
   std::optional<Stream> alpha;
 
-  std::size_t deliver(const Format& format, std::size_t index, const FrameCallback& on_frame) {
+  // Hands over what is decoded, frame `index` first; gives the next frame's index. The caller of
+  // decode() has memory for `count` frames and no more.
+  std::size_t deliver(const Format& format, std::size_t index, std::size_t count,
+                      const FrameCallback& on_frame) {
     const bool has_alpha = format.alpha != Alpha::none;
     while (color.has_picture() && (!has_alpha || alpha->has_picture())) {
+      if (index == count) {
+        throw DecodeError("damaged file: more pictures come out of it than it has frames");
+      }
       const Decoded picture = color.take();
       const Decoded opacity = has_alpha ? alpha->take() : Decoded();
       PictureView view;
@@ -244,13 +250,13 @@ void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallb
     if (has_alpha) {
       state_->alpha->send(unit.alpha);
     }
-    delivered = state_->deliver(format, delivered, on_frame);
+    delivered = state_->deliver(format, delivered, units.size(), on_frame);
   }
   state_->color.send_end();
   if (has_alpha) {
     state_->alpha->send_end();
   }
-  delivered = state_->deliver(format, delivered, on_frame);
+  delivered = state_->deliver(format, delivered, units.size(), on_frame);
   if (delivered != units.size()) {
     throw DecodeError("damaged file: " + std::to_string(delivered) + " of " +
                       std::to_string(units.size()) + " frames could be decoded");
