@@ -1,0 +1,19 @@
+"""Networks that use pictures, behind one interface: their loss for training, their scores for evaluation.
+
+Needs torch; metrics need torchmetrics, and some networks the extra ``npp[tasks]``.
+"""
+
+from npp.tasks.builder import available_tasks, build_task
+from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.networks import load_network
+from npp.tasks.protocol import Metric, Task
+
+__all__ = [
+    "InputFormat",
+    "Metric",
+    "Prepared",
+    "Task",
+    "available_tasks",
+    "build_task",
+    "load_network",
+]

@@ -1,0 +1,69 @@
+"""Tasks by name, as a configuration file has them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from npp.tasks.networks import imported
+from npp.tasks.protocol import Task
+
+_TASKS = {
+    "classification": ("npp.tasks.classification", "Classification"),
+}
+
+
+def available_tasks() -> list[str]:
+    """Names that :func:`build_task` knows."""
+    return sorted(_TASKS)
+
+
+def _maker(name: str) -> Callable[..., Any]:
+    if name.startswith("python:"):
+        found: Callable[..., Any] = imported(name.removeprefix("python:"))
+        return found
+    if name not in _TASKS:
+        known = ", ".join(available_tasks())
+        raise ValueError(f"task must be one of {known}, or python:package.module:name, not {name!r}")
+    module, kind = _TASKS[name]
+    maker: Callable[..., Any] = getattr(importlib.import_module(module), kind)
+    return maker
+
+
+def _check_settings(name: str, maker: Callable[..., Any], settings: dict[str, Any]) -> None:
+    parameters = inspect.signature(maker).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    unknown = sorted(set(settings) - set(parameters))
+    if unknown:
+        allowed = ", ".join(parameters)
+        raise ValueError(f"task {name!r} has no setting {unknown[0]!r}; allowed are {allowed}")
+    missing = [
+        key
+        for key, one in parameters.items()
+        if one.default is one.empty and key not in settings and one.kind is not one.VAR_POSITIONAL
+    ]
+    if missing:
+        raise ValueError(f"task {name!r} needs the setting {missing[0]!r}")
+
+
+def build_task(name: str, **settings: Any) -> Task:
+    """A task by its name.
+
+    Args:
+        name: one of :func:`available_tasks`, or ``python:package.module:name`` for a class or function
+            of one's own that gives a :class:`Task`.
+        **settings: of that task, for example ``model="efficientnet-lite0"``.
+
+    Raises:
+        ValueError: an unknown name or setting, or a missing one; the message names what is allowed.
+        TypeError: what was made is not a :class:`Task`.
+    """
+    maker = _maker(name)
+    _check_settings(name, maker, settings)
+    task = maker(**settings)
+    if not isinstance(task, Task):
+        raise TypeError(f"task {name!r} must be an npp.tasks.Task, not {type(task).__name__}")
+    return task

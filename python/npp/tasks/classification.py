@@ -1,0 +1,143 @@
+"""One label a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
+from npp.tasks.networks import resolve_network
+from npp.tasks.optional import require
+from npp.tasks.protocol import Metric, Task, check_images, check_targets
+
+
+def is_label(target: Any) -> bool:
+    """Whether a target is a class index rather than a distribution."""
+    whole = isinstance(target, Tensor) and target.ndim == 0 and not target.is_floating_point()
+    return whole or (isinstance(target, int) and not isinstance(target, bool)) or _numpy_integer(target)
+
+
+def _numpy_integer(target: Any) -> bool:
+    return not isinstance(target, Tensor) and hasattr(target, "__index__") and not isinstance(target, bool)
+
+
+def all_labels(targets: Sequence[Any]) -> bool:
+    """Whether these are labels; False if they are distributions.
+
+    Raises:
+        ValueError: some are and some are not.
+    """
+    labels = [is_label(target) for target in targets]
+    if any(labels) and not all(labels):
+        raise ValueError("targets must be all class indices or all predictions, not both")
+    return all(labels)
+
+
+def _labels(targets: Sequence[Any], classes: int, device: torch.device) -> Tensor:
+    values = [int(target) for target in targets]
+    for value in values:
+        if not 0 <= value < classes:
+            raise ValueError(f"targets must be class indices from 0 to {classes - 1}, not {value}")
+    return torch.tensor(values, device=device)
+
+
+def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
+    """Log-probabilities (N, C) of labels or of predictions."""
+    classes = now.shape[1]
+    if all_labels(targets):
+        return one_hot_log(_labels(targets, classes, now.device), classes)
+    vectors = [torch.as_tensor(target, device=now.device) for target in targets]
+    for vector in vectors:
+        if vector.shape != (classes,):
+            shape = tuple(vector.shape)
+            raise ValueError(f"targets must be class indices or have shape ({classes},), not {shape}")
+    return torch.stack([log_distribution(vector) for vector in vectors])
+
+
+class ClassificationMetric:
+    """Top-1 and top-5 accuracy for labels, agreement of the first class for clean predictions."""
+
+    def __init__(self) -> None:
+        self._accuracy = require("torchmetrics.classification", "a metric").MulticlassAccuracy
+        self._metrics: dict[str, Any] = {}
+
+    def _update(self, name: str, top_k: int, now: Tensor, labels: Tensor) -> None:
+        if name not in self._metrics:
+            metric = self._accuracy(now.shape[1], top_k=top_k, average="micro", validate_args=False)
+            self._metrics[name] = metric.to(now.device)
+        self._metrics[name].update(now, labels)
+
+    def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+        """Adds log-probabilities (C,) each, with labels or clean predictions."""
+        now = torch.stack(list(predictions))
+        clean = _distributions(targets, now).argmax(1)
+        if not all_labels(targets):
+            self._update("agreement", 1, now, clean)
+            return
+        self._update("top1", 1, now, clean)
+        if now.shape[1] > 5:
+            self._update("top5", 5, now, clean)
+
+    def compute(self) -> dict[str, float]:
+        """``{"top1", "top5"}`` or ``{"agreement"}``, parts of 1; empty before the first picture."""
+        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+
+
+class Classification(Task):
+    """A classifier with logits (N, C).
+
+    Targets are class indices, or logits or probabilities (C,): the loss is the cross-entropy to the former,
+    KL(target || now) to the latter, in nats. :meth:`targets` and :meth:`predict` give log-probabilities (C,).
+
+    Args:
+        model: see :func:`npp.tasks.load_network`, or a network.
+        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+    """
+
+    name = "classification"
+    higher_is_better = MappingProxyType(
+        {"kl": False, "cross_entropy": False, "agreement": True, "top1": True, "top5": True}
+    )
+
+    def __init__(self, model: str | nn.Module, *, input: Mapping[str, Any] | None = None) -> None:  # noqa: A002
+        super().__init__(resolve_network(model, input))
+
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        check_images(images)
+        logits: Tensor = self.network(images)
+        if logits.ndim != 2:
+            raise ValueError(f"the network must give logits (N, C), not {tuple(logits.shape)}")
+        return logits.float().log_softmax(1)
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> list[Any]:
+        """Log-probabilities (C,) for each picture."""
+        return list(self._log_probabilities(images))
+
+    def predict(self, images: Tensor) -> list[Any]:
+        """Log-probabilities (C,) for each picture."""
+        return self.targets(images)
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """Cross-entropy or KL (N,) in nats."""
+        check_targets(images, targets)
+        now = self._log_probabilities(images)
+        return kl_divergence(_distributions(targets, now), now)
+
+    @torch.no_grad()
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        """``{"cross_entropy", "top1"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
+        check_targets(images, targets)
+        now = self._log_probabilities(images)
+        clean = _distributions(targets, now)
+        same = (clean.argmax(1) == now.argmax(1)).float()
+        names = ("cross_entropy", "top1") if all_labels(targets) else ("kl", "agreement")
+        return dict(zip(names, (kl_divergence(clean, now), same), strict=True))
+
+    def metric(self) -> Metric:
+        """Accuracy or agreement, see :class:`ClassificationMetric`."""
+        return ClassificationMetric()

@@ -1,0 +1,44 @@
+"""How far a distribution moved from the one on the clean picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_SUM_TOLERANCE = 1e-3
+_LEAST = 1e-6
+
+
+def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
+    """KL(clean || now) in nats of log-probabilities, summed over ``dim``; zeros of the clean one are free.
+
+    With a clean distribution that has a single 1 this is the cross-entropy.
+    """
+    possible = clean > -torch.inf
+    difference = torch.where(possible, clean, torch.zeros_like(clean)) - now
+    return torch.where(possible, clean.exp() * difference, torch.zeros_like(now)).sum(dim)
+
+
+def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
+    """KL(clean || now) in nats between coins with these probabilities, elementwise."""
+    clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)
+    return clean * (clean / now).log() + (1 - clean) * ((1 - clean) / (1 - now)).log()
+
+
+def log_distribution(values: Tensor, dim: int = 0) -> Tensor:
+    """Log-probabilities of what is either probabilities or logits along ``dim``.
+
+    Values of 0 or more that sum to 1 are probabilities; everything else, log-probabilities included, is
+    logits.
+    """
+    values = values.float()
+    sums = values.sum(dim)
+    if bool((values >= 0).all()) and bool(((sums - 1).abs() < _SUM_TOLERANCE).all()):
+        return values.log()
+    return values.log_softmax(dim)
+
+
+def one_hot_log(labels: Tensor, classes: int) -> Tensor:
+    """Log-probabilities (N, classes): 0 at the label, -inf elsewhere."""
+    hot = torch.full((len(labels), classes), -torch.inf, device=labels.device)
+    return hot.scatter_(1, labels[:, None], 0.0)

