@@ -8,6 +8,7 @@ from npp.errors import BPGError, DecodeError, EncodeError, UnsupportedError
 from npp.limits import get_max_pixels, set_max_pixels
 from npp.metadata import ImageInfo, Metadata
 from npp.options import CodecOptions
+from npp.preprocessing import Preprocessor
 from npp.refinement import Refined, RefineStep, keep_prediction, refine
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "EncodeError",
     "ImageInfo",
     "Metadata",
+    "Preprocessor",
     "RefineStep",
     "Refined",
     "UnsupportedError",

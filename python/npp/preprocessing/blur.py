@@ -1,0 +1,80 @@
+"""The trivial prefilter that a learned one must beat: a Gaussian whose width depends on the qp."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from npp.preprocessing import checks
+from npp.preprocessing.network import Network
+
+_MAX_SIGMA = 8.0
+_RADIUS_SIGMAS = 4
+_TINY_SIGMA = 1e-6
+_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class BlurSettings:
+    """What a :class:`Blur` does.
+
+    Attributes:
+        sigmas: standard deviation in pixels, 0 (the picture as it is) to 8, by qp. Between the entries it is
+            interpolated linearly; beyond them the nearest holds.
+    """
+
+    sigmas: dict[float, float] = field(default_factory=lambda: {34.0: 0.5})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigmas", checks.table("sigmas", self.sigmas, 0, _MAX_SIGMA))
+
+
+class Blur(Network):
+    """A separable Gaussian filter; the edge repeats. It has no parameters."""
+
+    def __init__(self, settings: BlurSettings) -> None:
+        super().__init__()
+        self._sigmas = settings.sigmas
+        self._radius = math.ceil(_RADIUS_SIGMAS * max(self._sigmas.values()))
+        self.untraced_macs = float(2 * _CHANNELS * (2 * self._radius + 1))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Network`."""
+        return {"sigmas": dict(self._sigmas)}
+
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        """See :class:`Network`."""
+        taps = self._taps(qp)
+        return self._filter(self._filter(x, taps, dim=-1), taps, dim=-2)
+
+    def _taps(self, qp: Tensor) -> Tensor:
+        """(2 * radius + 1, N, 1, 1, 1), summing to 1."""
+        sigma = interpolate(self._sigmas, qp).clamp_min(_TINY_SIGMA)
+        offset = torch.arange(-self._radius, self._radius + 1, dtype=qp.dtype, device=qp.device)
+        taps = torch.exp(-0.5 * (offset[:, None] / sigma).square())
+        return (taps / taps.sum(0))[..., None, None, None]
+
+    def _filter(self, x: Tensor, taps: Tensor, dim: int) -> Tensor:
+        size, radius = x.shape[dim], self._radius
+        padding = (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius)
+        padded = F.pad(x, padding, mode="replicate")
+        filtered = torch.zeros_like(x)
+        for i, weight in enumerate(taps):
+            filtered = filtered + weight * padded.narrow(dim, i, size)
+        return filtered
+
+
+def interpolate(table: dict[float, float], qp: Tensor) -> Tensor:
+    """A table's values at (N,) qp, linear between its sorted entries, constant beyond them."""
+    places, values = list(table), list(table.values())
+    result = torch.full_like(qp, values[0])
+    for i in range(len(places) - 1):
+        part = ((qp - places[i]) / (places[i + 1] - places[i])).clamp(0, 1)
+        result = result + part * (values[i + 1] - values[i])
+    return result

@@ -1,0 +1,37 @@
+"""What every network of the preprocessor is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module, ABC):
+    """Maps pictures to pictures of the same size. It has no wishes beyond its multiple.
+
+    Attributes:
+        multiple: heights and widths must be multiples of this.
+        untraced_macs: multiply-accumulates a pixel that are no convolutions or matrix products.
+    """
+
+    multiple: int = 1
+    untraced_macs: float = 0.0
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """All settings, defaults filled in; enough to build it again."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        """Filters pictures.
+
+        Args:
+            x: (N, 3, H, W), float32 or float64, sizes multiples of :attr:`multiple`.
+            qp: (N,) BPG qp, of x's dtype and device.
+
+        Returns:
+            The shape and dtype of x; values may leave [0, 1].
+        """

@@ -1,0 +1,193 @@
+"""The learned filter in front of the codec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.preprocessing.adaptive import AdaptiveUNet
+from npp.preprocessing.blur import Blur, BlurSettings
+from npp.preprocessing.complexity import count_macs_per_pixel
+from npp.preprocessing.gains import Gains, GainsSettings
+from npp.preprocessing.network import Network
+from npp.preprocessing.qps import resolve_qps
+from npp.preprocessing.unet import UNet, UNetSettings
+from npp.preprocessing.weights import find_weights, read_weights, shipped_weights, write_weights
+
+
+class _Kind(NamedTuple):
+    settings: Callable[..., Any]
+    build: Callable[..., Network]
+
+
+_NETWORKS: Mapping[str, _Kind] = {
+    "gains": _Kind(GainsSettings, Gains),
+    "unet": _Kind(UNetSettings, UNet),
+    "unet-adaptive": _Kind(UNetSettings, AdaptiveUNet),
+    "blur": _Kind(BlurSettings, Blur),
+}
+
+
+def _build(network: object, settings: Mapping[str, Any]) -> Network:
+    if not isinstance(network, str) or network not in _NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(map(repr, _NETWORKS))}, not {network!r}")
+    kind = _NETWORKS[network]
+    known = [field.name for field in fields(kind.settings)]  # type: ignore[arg-type]
+    for name in settings:
+        if name not in known:
+            raise TypeError(
+                f"unknown setting {name!r} of network {network!r}; allowed are {', '.join(known)}"
+            )
+    return kind.build(kind.settings(**settings))
+
+
+class Preprocessor(nn.Module):
+    """Filters pictures so that the codec spends its bits on what a task needs.
+
+    ======================  =====================================================================
+    ``"gains"``             ours: gains on block DCT coefficients; the identity until it is trained
+    ``"unet"``              the published network, for one qp
+    ``"unet-adaptive"``     the published network for every qp
+    ``"blur"``              a Gaussian by qp, without parameters: what the others must beat
+    ======================  =====================================================================
+
+    Args:
+        network: one of these names.
+        **settings: of the network: :class:`~npp.preprocessing.gains.GainsSettings`,
+            :class:`~npp.preprocessing.unet.UNetSettings`, :class:`~npp.preprocessing.blur.BlurSettings`.
+
+    Attributes:
+        network: its name.
+        settings: its settings, with the defaults.
+
+    Raises:
+        ValueError: an unknown network, or a value that a setting does not take; the message says which are.
+        TypeError: an unknown setting.
+    """
+
+    def __init__(self, network: str = "gains", **settings: Any) -> None:
+        super().__init__()
+        self.filter = _build(network, settings)
+        self.network = network
+        self.settings = self.filter.settings
+
+    def forward(self, x: Tensor, qp: int | Sequence[int | float] | Tensor) -> Tensor:
+        """Filters pictures for the codec at a qp.
+
+        A picture's result does not depend on its neighbours in the batch, except that batch norm of the
+        published networks mixes them while training.
+
+        Args:
+            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
+            qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
+
+        Returns:
+            Shape, dtype and device of x, clamped to [0, 1]. Computed in at least float32; under autocast the
+            convolutions are in its precision.
+
+        Raises:
+            TypeError: x is no floating tensor; qp is of another type.
+            ValueError: a wrong shape or qp.
+        """
+        _check_pictures(x)
+        parameter = next(self.filter.parameters(), None)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        if parameter is not None and parameter.dtype == torch.float64:
+            wide = torch.float64
+        qps = resolve_qps(qp, x.shape[0], wide, x.device)
+        height, width = x.shape[-2:]
+        padded = _pad(x.to(wide), self.filter.multiple)
+        filtered: Tensor = self.filter(padded, qps)
+        return filtered[..., :height, :width].clamp(0, 1).to(x.dtype)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a safetensors file with the weights, the network's name and its settings.
+
+        An existing file is replaced, once the new one is complete.
+
+        Raises:
+            ImportError: safetensors is missing.
+            OSError: it cannot be written.
+        """
+        write_weights(path, self.network, self.settings, self.filter.state_dict())
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None
+    ) -> Preprocessor:
+        """Reads what :meth:`save` wrote, or weights that come with the package.
+
+        Args:
+            name_or_path: one of :meth:`available`, or a file.
+            device: where to put it, default the CPU.
+
+        Returns:
+            It in evaluation mode.
+
+        Raises:
+            ImportError: safetensors is missing.
+            FileNotFoundError: neither a name nor a file.
+            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        """
+        path = find_weights(name_or_path)
+        stored = read_weights(path)
+        try:
+            preprocessor = cls(stored.network, **stored.settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        stored.copy_into(preprocessor.filter, path)
+        return preprocessor.to(device).eval()
+
+    @staticmethod
+    def available() -> list[str]:
+        """Names of the weights that come with the package."""
+        return sorted(shipped_weights())
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates a pixel of one picture of 1024x1024; of convolutions and matrix products."""
+        return count_macs_per_pixel(self.filter)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes an ONNX model with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,) and the output ``x_pre``.
+
+        All three are float32; N, H and W are free; it does the padding and the clamping too. It is exported
+        in evaluation mode. An existing file is replaced, once the new one is complete.
+
+        Raises:
+            ImportError: a package of the extra ``onnx`` is missing.
+            OSError: it cannot be written.
+        """
+        from npp.preprocessing.onnx import export
+
+        export(self.filter, path)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return ", ".join([repr(self.network), *(f"{k}={v!r}" for k, v in self.settings.items())])
+
+
+def _check_pictures(x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, not {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}")
+    if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
+        raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
+
+
+def _pad(x: Tensor, multiple: int) -> Tensor:
+    """Repeats the last row and column, as the codec does, up to a multiple."""
+    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    if not bottom and not right:
+        return x
+    return F.pad(x, (0, right, 0, bottom), mode="replicate")
