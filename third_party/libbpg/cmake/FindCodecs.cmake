@@ -14,14 +14,33 @@ if(NOT PkgConfig_FOUND)
   message(FATAL_ERROR "pkg-config is missing; it finds x265 and libavcodec.${_codecs_help}")
 endif()
 
-pkg_check_modules(X265 QUIET x265>=3.4)
-pkg_check_modules(AVCODEC QUIET libavcodec>=59 libavutil>=57)
-foreach(_codec X265 AVCODEC)
-  if(NOT ${_codec}_FOUND)
-    message(FATAL_ERROR "The development files of ${_codec} are missing or too old "
-      "(x265 >= 3.4, libavcodec >= 59, libavutil >= 57).${_codecs_help}")
+# What src/x265_api.hpp and src/libavcodec_api.hpp are written for. docs/reliability.md says which of
+# these releases were built and run, by tools/test-codec-versions.
+option(BPG_ANY_CODEC_VERSION "Try releases of x265 and libavcodec that are newer than the tested ones" OFF)
+set(_codecs_x265 3.4 4.2)
+set(_codecs_libavcodec 59 63)
+
+function(_codecs_check name version oldest newest)
+  if(NOT version)
+    message(FATAL_ERROR "The development files of ${name} are missing.${_codecs_help}")
   endif()
-endforeach()
+  string(REGEX MATCH "^[0-9]+(\\.[0-9]+)*" number "${version}")
+  set(range "${name} ${oldest} to ${newest} is supported, ${version} was found.")
+  if(number VERSION_LESS oldest)
+    message(FATAL_ERROR "${range} It is too old.${_codecs_help}")
+  endif()
+  # The newest release counts with all of its own minor versions: 4.2.1 is a 4.2, 63.5 is a 63.
+  if(number VERSION_GREATER newest AND NOT number MATCHES "^${newest}(\\.|$)"
+     AND NOT BPG_ANY_CODEC_VERSION)
+    message(FATAL_ERROR "${range} It is newer than what was tested; "
+      "-DBPG_ANY_CODEC_VERSION=ON tries it all the same.")
+  endif()
+endfunction()
+
+pkg_check_modules(X265 QUIET x265)
+pkg_check_modules(AVCODEC QUIET libavcodec libavutil)
+_codecs_check(x265 "${X265_VERSION}" ${_codecs_x265})
+_codecs_check(libavcodec "${AVCODEC_libavcodec_VERSION}" ${_codecs_libavcodec})
 
 add_library(codecs_x265 INTERFACE)
 add_library(codecs::x265 ALIAS codecs_x265)

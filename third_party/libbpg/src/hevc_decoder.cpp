@@ -1,10 +1,5 @@
 #include "hevc_decoder.hpp"
 
-extern "C" {
-#include <libavutil/imgutils.h>
-#include <libavutil/pixdesc.h>
-}
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

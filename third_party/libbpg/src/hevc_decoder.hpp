@@ -1,9 +1,5 @@
 #pragma once
 
-extern "C" {
-#include <libavcodec/avcodec.h>
-}
-
 #include <array>
 #include <functional>
 #include <memory>
@@ -11,6 +7,7 @@ extern "C" {
 
 #include "bpg/container.hpp"
 #include "bpg/picture.hpp"
+#include "libavcodec_api.hpp"
 
 namespace bpg {
 

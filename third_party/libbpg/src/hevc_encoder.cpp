@@ -132,7 +132,8 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
 
   x265_nal* nals = nullptr;
   std::uint32_t count = 0;
-  const int done = api_->encoder_encode(encoder_.get(), &nals, &count, input_.get(), output_.get());
+  const int done = x265_api_differences::encode(api_->encoder_encode, encoder_.get(), &nals, &count,
+                                                input_.get(), output_.get());
   if (done != 1) {
     throw EncodeError("x265 failed to encode the picture");
   }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <x265.h>
-
 #include <array>
 #include <memory>
 #include <vector>
@@ -9,6 +7,7 @@
 #include "bpg/container.hpp"
 #include "bpg/options.hpp"
 #include "bpg/picture.hpp"
+#include "x265_api.hpp"
 
 namespace bpg {
 

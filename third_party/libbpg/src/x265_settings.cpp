@@ -71,7 +71,7 @@ void apply_list(const x265_api& api, x265_param& param, const std::string& list)
 }
 
 void one_picture_one_thread(x265_param& p) {
-  p.numaPools = "none";
+  x265_api_differences::set_text(p.numaPools, "none");
   p.frameNumThreads = 1;
   p.bEnableWavefront = 0;
   p.bDistributeModeAnalysis = 0;
@@ -113,7 +113,7 @@ void what_bpg_implies(x265_param& p) {
   p.bEnableAMP = 1;
   p.bEnableTemporalMvp = 1;
   p.tuQTMaxInterDepth = p.tuQTMaxIntraDepth;
-  p.scalingLists = nullptr;
+  x265_api_differences::set_text(p.scalingLists, nullptr);
   p.log2MaxPocLsb = 8;
   p.interlaceMode = 0;
   p.bEnableTemporalSubLayers = 0;

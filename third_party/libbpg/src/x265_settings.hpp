@@ -1,8 +1,7 @@
 #pragma once
 
-#include <x265.h>
-
 #include "hevc_encoder.hpp"
+#include "x265_api.hpp"
 
 namespace bpg {
 
