@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from npp._cli.errors import USAGE
+from npp._cli.errors import USAGE, describe
 
-app = typer.Typer(name="train", help="Trains the networks of npp (needs npp[train]).", no_args_is_help=True)
+_DEFAULT = "preprocessor"
+
+
+class _DefaultCommand(TyperGroup):
+    """What is not the name of a command is the default command's: ``npp train CONFIG.yaml``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [_DEFAULT, *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    name="train",
+    cls=_DefaultCommand,
+    help="Trains the networks of npp (needs npp[train]). npp train CONFIG.yaml [--out DIR] "
+    "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains a "
+    "preprocessor.",
+    no_args_is_help=True,
+)
 
 _PUBLISHED_SIZE = 192
 
@@ -20,9 +43,49 @@ class _Objective(str, Enum):
     published = "published"
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``proxy`` a command of its own while it is the only one."""
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A missing package or a wrong setting ends with one line and exit code 2."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"npp: training needs {error.name}: pip install 'npp[train]'", err=True)
+        raise typer.Exit(USAGE) from None
+    except (OSError, ValueError) as error:
+        typer.echo(f"npp: {describe(error)}", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
+    """The options that were given as ``--set`` has them, after those of ``--set``."""
+    return given + [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+
+
+@app.command(_DEFAULT)
+def preprocessor(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings; see docs/training.md.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
+    devices: Annotated[str | None, typer.Option(help="How many, or auto.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as optimiser.steps=100; repeat."),
+    ] = None,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="One step and one validation, to see that all is there.")
+    ] = False,
+) -> None:
+    """Trains a preprocessor through the real codec; the default: npp train CONFIG.yaml."""
+    with _explained():
+        from npp.training.config import load_config
+        from npp.training.run import train_preprocessor
+
+        count = int(devices) if devices is not None and devices.isdigit() else devices
+        options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
+        settings = load_config(config, _assignments(changes or [], options))
+        weights = train_preprocessor(settings, resume=resume, fast_dev_run=fast_dev_run)
+    typer.echo(str(weights))
 
 
 @app.command()
@@ -51,14 +114,11 @@ def proxy(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
-    try:
+    with _explained():
         from npp.surrogates.hyperprior import HyperpriorConfig
         from npp.training.proxy import train_proxy
-    except ModuleNotFoundError as error:
-        typer.echo(f"npp: training needs {error.name}: pip install 'npp[train]'", err=True)
-        raise typer.Exit(USAGE) from None
-    config = HyperpriorConfig(width, latent, stages, objective is _Objective.distil, residual)
-    try:
+
+        config = HyperpriorConfig(width, latent, stages, objective is _Objective.distil, residual)
         weights = train_proxy(
             data,
             out,
@@ -78,7 +138,4 @@ def proxy(
             resume=resume,
             progress=not quiet,
         )
-    except ValueError as error:
-        typer.echo(f"npp: {error}", err=True)
-        raise typer.Exit(USAGE) from None
     typer.echo(str(weights))

@@ -1,0 +1,203 @@
+"""BPG's own curve of rate and task loss over the qp: what a bit is worth to a task, and what to beat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from npp.compression import compress
+from npp.config_files import ConfigError
+from npp.files import write_file
+from npp.tasks import Task
+
+Floats = npt.NDArray[np.float64]
+Prepare = Callable[[Tensor, Tensor], Tensor]
+
+# Below it there is nothing left to lose, and no logarithm.
+LEAST_LOSS = 1e-9
+# A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
+_FLATTEST = 0.25
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means over photos, qp by qp.
+
+    Attributes:
+        qps: rising.
+        bpp: bits a pixel.
+        losses: of each task by its label.
+    """
+
+    qps: list[int]
+    bpp: list[float]
+    losses: dict[str, list[float]]
+
+
+class Sums:
+    """Adds up bits and losses of pictures, for each qp.
+
+    Args:
+        qps: the points of the curve.
+        labels: of the tasks.
+        device: where the sums are.
+    """
+
+    def __init__(self, qps: Sequence[int], labels: Sequence[str], device: torch.device | str = "cpu") -> None:
+        self._qps = sorted(qps)
+        self._labels = list(labels)
+        # Columns: pictures, bpp, one loss for each task.
+        self.values = torch.zeros(len(self._qps), 2 + len(self._labels), dtype=torch.float64, device=device)
+
+    def add(self, qp: int, bpp: Tensor, losses: Tensor) -> None:
+        """Pictures (N,) and their losses (N, tasks) at a qp."""
+        row = self.values[self._qps.index(qp)]
+        row += torch.cat([bpp.new_ones(len(bpp), 1), bpp[:, None], losses], 1).sum(0).to(row)
+
+    def curve(self) -> Curve:
+        """The means."""
+        means = (self.values[:, 1:] / self.values[:, :1]).cpu()
+        losses = {label: means[:, 1 + i].tolist() for i, label in enumerate(self._labels)}
+        return Curve(self._qps, means[:, 0].tolist(), losses)
+
+
+def task_losses(tasks: Mapping[str, Task], images: Tensor, targets: Mapping[str, Sequence[Any]]) -> Tensor:
+    """Losses (N, tasks) of pictures (N, 3, H, W)."""
+    return torch.stack([task.loss(images, targets[label]).float() for label, task in tasks.items()], 1)
+
+
+@torch.no_grad()
+def add_points(
+    sums: Sums,
+    images: Tensor,
+    targets: Mapping[str, Sequence[Any]],
+    tasks: Mapping[str, Task],
+    qps: Iterable[int],
+    codec: Mapping[str, Any],
+    prepare: Prepare | None = None,
+) -> None:
+    """Codes pictures (N, 3, H, W) at every qp and adds what came of it.
+
+    Args:
+        sums: changed in place.
+        targets: the tasks' targets by label.
+        codec: arguments of :func:`npp.compress`.
+        prepare: (pictures, qp of each) to what is coded; nothing for BPG alone.
+    """
+    for qp in qps:
+        at = torch.full((len(images),), qp, device=images.device)
+        coded = compress(images if prepare is None else prepare(images, at), qp, **codec)
+        sums.add(qp, coded.bpp, task_losses(tasks, coded.x_hat, targets))
+
+
+def measure(
+    batches: Iterable[Tensor],
+    tasks: Mapping[str, Task],
+    qps: Sequence[int],
+    codec: Mapping[str, Any],
+    device: torch.device | str = "cpu",
+) -> Curve:
+    """BPG's curve on batches (N, 3, H, W) in [0, 1], without preprocessing."""
+    sums = Sums(qps, list(tasks), device)
+    for batch in batches:
+        images = batch.to(device)
+        targets = {label: task.targets(images) for label, task in tasks.items()}
+        add_points(sums, images, targets, tasks, qps, codec)
+    return sums.curve()
+
+
+class Trend:
+    """A smooth, monotone line through the logarithms of a curve's values.
+
+    A parabola by least squares, or a straight line where the parabola would turn or nearly so.
+
+    Args:
+        name: of what is fitted, for messages.
+        qps: at least three.
+        values: positive.
+        rising: whether values rise with the qp.
+
+    Raises:
+        ValueError: they do not, not even on the whole.
+    """
+
+    def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
+        x = np.asarray(qps, np.float64)
+        y = np.log(np.maximum(np.asarray(values, np.float64), LEAST_LOSS))
+        straight = np.polynomial.Polynomial.fit(x, y, 1)
+        slope = float(straight.deriv()(x[0]))
+        if not slope * (1 if rising else -1) > 0:
+            direction = "rise" if rising else "fall"
+            raise ValueError(f"{name} does not {direction} from qp {qps[0]} to {qps[-1]}: {list(values)}")
+        curved = np.polynomial.Polynomial.fit(x, y, 2)
+        ends = curved.deriv()(x[[0, -1]]) / slope
+        self._log = curved if ends.min() >= _FLATTEST else straight
+        self._slope = self._log.deriv()
+
+    def value(self, qps: npt.ArrayLike) -> Floats:
+        """Fitted values."""
+        return np.exp(np.asarray(self._log(np.asarray(qps, np.float64)), np.float64))
+
+    def log_slope(self, qps: npt.ArrayLike) -> Floats:
+        """d log(value) / d qp."""
+        return np.asarray(self._slope(np.asarray(qps, np.float64)), np.float64)
+
+
+class Baseline:
+    """The fitted curve.
+
+    Raises:
+        ValueError: bits do not fall or a loss does not rise with the qp.
+    """
+
+    def __init__(self, curve: Curve) -> None:
+        self._bpp = Trend("bpp", curve.qps, curve.bpp, rising=False)
+        self._losses = {
+            label: Trend(f"the loss of {label}", curve.qps, losses, rising=True)
+            for label, losses in curve.losses.items()
+        }
+
+    def bpp(self, qps: npt.ArrayLike) -> Floats:
+        """Bits a pixel."""
+        return self._bpp.value(qps)
+
+    def loss(self, label: str, qps: npt.ArrayLike) -> Floats:
+        """A task's loss."""
+        return self._losses[label].value(qps)
+
+    def slope(self, label: str, qps: npt.ArrayLike) -> Floats:
+        """λ = -d bpp / d loss: the bits a pixel that a unit of loss costs on BPG's own curve."""
+        loss = self._losses[label]
+        return -self.bpp(qps) * self._bpp.log_slope(qps) / (loss.value(qps) * loss.log_slope(qps))
+
+
+def save_curves(path: Path, curves: Mapping[str, Curve], conditions: Mapping[str, Any]) -> None:
+    """Writes curves as JSON, with what they were measured under; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"conditions": conditions, "curves": {name: asdict(curve) for name, curve in curves.items()}}
+    write_file(path, (json.dumps(content, indent=1) + "\n").encode(), force=True)
+
+
+def load_curves(path: Path, conditions: Mapping[str, Any]) -> dict[str, Curve] | None:
+    """Curves from JSON; None where there is no such file or it was measured under other conditions.
+
+    Raises:
+        ConfigError: the file is not one of these.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["conditions"] != json.loads(json.dumps(conditions)):
+            return None
+        return {name: Curve(**curve) for name, curve in content["curves"].items()}
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} holds no curves ({error}); remove it") from None
