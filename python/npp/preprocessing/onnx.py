@@ -40,13 +40,13 @@ def export(network: Network, path: str | os.PathLike[str]) -> None:
         if find_spec(name) is None:
             raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
     whole = _Whole(copy.deepcopy(network).cpu().float()).eval()
-    sizes = {0: "N", 2: "H", 3: "W"}
+    batch, height, width = (torch.export.Dim(name) for name in ("N", "H", "W"))
     program = torch.onnx.export(
         whole,
         (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
         input_names=["x", "qp"],
         output_names=["x_pre"],
-        dynamic_shapes={"x": sizes, "qp": {0: "N"}},
+        dynamic_shapes={"x": {0: batch, 2: height, 3: width}, "qp": {0: batch}},
         dynamo=True,
         verbose=False,
     )
