@@ -17,6 +17,10 @@
 namespace bpg {
 namespace {
 
+// HEVC's highest level allows 600 slice segments in a picture. libavcodec takes 5 kilobytes for
+// each NAL unit, however short it is.
+constexpr std::size_t kMaxNalsPerPicture = 4096;
+
 // NAL units of one picture, by stream.
 struct AccessUnit {
   std::vector<Nal> color;
@@ -63,6 +67,12 @@ std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_al
     units[i].color = std::move(streams[0][i]);
     if (has_alpha) {
       units[i].alpha = std::move(streams[1][i]);
+    }
+    const std::size_t most = std::max(units[i].color.size(), units[i].alpha.size());
+    if (most > kMaxNalsPerPicture) {
+      throw DecodeError("damaged file: a picture of " + std::to_string(most) +
+                        " NAL units; at most " + std::to_string(kMaxNalsPerPicture) +
+                        " are allowed");
     }
   }
   return units;
