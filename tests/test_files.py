@@ -60,7 +60,7 @@ def test_file_that_appears_meanwhile_is_kept(
     assert _names(tmp_path) == ["a.bpg"]
 
 
-def _no_links(*_: object) -> None:
+def _no_links(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "no hard links here")
 
 
@@ -176,7 +176,7 @@ def test_interrupt_of_a_process_leaves_nothing(tmp_path: Path) -> None:
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
-        assert len(_names(tmp_path)) == 1
+        assert "a.bpg" not in _names(tmp_path)
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert _names(tmp_path) == []

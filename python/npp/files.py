@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+_OPEN_FILES = Path("/proc/self/fd")
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -38,11 +41,39 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> Path:
     return target
 
 
-def _create(folder: Path) -> tuple[BinaryIO, Path]:
-    """A new, empty file in a folder with the permissions that the process gives to new files."""
+def _open_unnamed(folder: Path) -> BinaryIO | None:
+    """An open file without a name, which is gone with the process however that ends.
+
+    ``None`` where the system or the file system has no such files.
+    """
+    if not hasattr(os, "O_TMPFILE") or not _OPEN_FILES.is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), "w+b")
+    except OSError:
+        return None
+
+
+def _open_named(path: Path) -> BinaryIO:
+    """A new, empty file with the permissions that the process gives to new files."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    path = folder / f".npp-{secrets.token_hex(8)}.tmp"
-    return os.fdopen(os.open(path, flags, 0o666), "wb"), path
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def _give_name(file: BinaryIO, path: Path) -> None:
+    """Gives an open file its temporary name if it has none yet."""
+    if os.fstat(file.fileno()).st_nlink > 0:
+        return
+    source = _OPEN_FILES / str(file.fileno())
+    try:
+        # src_dir_fd means nothing beside a full path, but without it Python would not follow the link.
+        os.link(source, path, src_dir_fd=file.fileno(), follow_symlinks=True)
+    except OSError:  # unnamed files but no hard links
+        file.seek(0)
+        with _open_named(path) as named:
+            shutil.copyfileobj(file, named)
+            named.flush()
+            os.fsync(named.fileno())
 
 
 def _publish_new(temporary: Path, target: Path) -> None:
@@ -64,6 +95,13 @@ def _publish_new(temporary: Path, target: Path) -> None:
             raise
 
 
+def _publish_only_new(temporary: Path, target: Path, path: str | os.PathLike[str]) -> None:
+    try:
+        _publish_new(temporary, target)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists") from None
+
+
 def _sync_folder(folder: Path) -> None:
     """Makes a new name survive a power cut, where the system can open folders."""
     with suppress(OSError):
@@ -75,11 +113,24 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def _errors_name(path: str | os.PathLike[str], temporary: Path) -> Iterator[None]:
+    """Errors of the system speak of the file that the caller knows, not of the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename) == str(temporary)):
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextmanager
 def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[BinaryIO]:
     """A file to write to that gets its name when the block ends without an exception.
 
-    Until then the data lies in a temporary file in the same folder, which goes away when anything fails.
-    The data is on the disk before the name is.
+    Until then the data lies in a file without a name or, where the file system has none, in a temporary
+    file ``.npp-*.tmp`` in the same folder, which goes away when anything fails. The data is on the disk
+    before the name is. A process that is killed or a power cut leaves the old file or the new one; on file
+    systems without unnamed files a temporary file may stay behind.
 
     Args:
         path: the file to write. Its folder must exist.
@@ -93,21 +144,21 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
         FileExistsError, IsADirectoryError, OSError: as :func:`check_target`, or writing failed.
     """
     target = check_target(path, force=force)
-    file, temporary = _create(target.parent)
+    temporary = target.parent / f".npp-{secrets.token_hex(8)}.tmp"
     try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            temporary.replace(target)
-        else:
-            try:
-                _publish_new(temporary, target)
-            except FileExistsError:
-                raise FileExistsError(f"{path} exists") from None
+        with _errors_name(path, temporary):
+            with _open_unnamed(target.parent) or _open_named(temporary) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                _give_name(file, temporary)
+            if force:
+                temporary.replace(target)
+            else:
+                _publish_only_new(temporary, target, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses even where there is nothing to remove
+            temporary.unlink()
     _sync_folder(target.parent)
 
 

@@ -102,6 +102,10 @@ def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
     return jobs
 
 
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} exists; --force replaces it, --skip-existing leaves it")
+
+
 def must_skip(target: Path | None, policy: WritePolicy) -> bool:
     """Whether a target is there already and is to be left alone.
 
@@ -115,7 +119,7 @@ def must_skip(target: Path | None, policy: WritePolicy) -> bool:
     try:
         check_target(target, force=policy.force)
     except FileExistsError:
-        raise FileExistsError(f"{target} exists; --force replaces it, --skip-existing leaves it") from None
+        raise _exists(target) from None
     return False
 
 
@@ -126,4 +130,7 @@ def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
         sys.stdout.buffer.flush()
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, data, force=policy.force)
+    try:
+        write_file(target, data, force=policy.force)
+    except FileExistsError:  # another process was faster
+        raise _exists(target) from None

@@ -21,7 +21,13 @@ def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -
             return FileReport(str(job.source), job.target_name, SKIPPED)
         return work(job)
     except Exception as error:  # whatever a strange file brings out in a decoder, the others go on
-        return FileReport(str(job.source), job.target_name, FAILED, describe(error))
+        status = SKIPPED if isinstance(error, FileExistsError) and _is_there(job, policy) else FAILED
+        return FileReport(str(job.source), job.target_name, status, describe(error))
+
+
+def _is_there(job: Job, policy: WritePolicy) -> bool:
+    """Whether another process has written the result while this one worked on it, and may have."""
+    return policy.skip_existing and job.target is not None and job.target.is_file()
 
 
 @contextmanager

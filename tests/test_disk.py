@@ -1,0 +1,183 @@
+"""Full disks, read-only folders, kill -9, two runs at once: nothing half, nothing of the user's lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from isolated import run_mounted
+from PIL import Image
+
+import npp
+from npp.files import write_file
+
+_PICTURES = 12
+_ENCODE = [sys.executable, "-m", "npp.cli", "encode", "photos", "-o", "out", "--effort", "0", "--qp", "20"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo: np.ndarray) -> Path:
+    """A folder with ``photos/``, all different."""
+    (tmp_path / "photos").mkdir()
+    for i in range(_PICTURES):
+        Image.fromarray(np.roll(photo, 5 * i, 1)).save(tmp_path / "photos" / f"{i}.png")
+    return tmp_path
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Names, hidden ones too, and contents."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+@pytest.fixture(scope="module")
+def wanted(photo: np.ndarray) -> dict[str, bytes]:
+    """What a whole run writes."""
+    pictures = [torch.from_numpy(np.roll(photo, 5 * i, 1)).permute(2, 0, 1) for i in range(_PICTURES)]
+    return {f"{i}.bpg": file for i, file in enumerate(npp.encode(pictures, 20, effort=0))}
+
+
+def test_folder_is_synced_after_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def recorded_sync(descriptor: int) -> None:
+        is_folder = Path(f"/proc/self/fd/{descriptor}").readlink() == tmp_path
+        events.append("sync folder" if is_folder else "sync file")
+        sync(descriptor)
+
+    def recorded_replace(path: Path, target: Path) -> Path:
+        events.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_sync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    write_file(tmp_path / "a.bpg", b"hello", force=True)
+    assert events == ["sync file", "name", "sync folder"]
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_full_disk_keeps_the_old_file(tmp_path: Path, unnamed: bool) -> None:
+    (tmp_path / "small").mkdir()
+    script = f"""
+        import os
+        if not {unnamed}:
+            del os.O_TMPFILE
+        from npp.files import write_file
+        write_file("small/a.bpg", b"old" * 1000)
+        try:
+            write_file("small/a.bpg", bytes(1 << 20), force=True)
+        except OSError as error:
+            print(error)
+        assert open("small/a.bpg", "rb").read() == b"old" * 1000
+        print(os.listdir("small"))
+    """
+    done = run_mounted("mount -t tmpfs -o size=64k none small", script, tmp_path)
+    assert done.stdout == "[Errno 28] No space left on device: 'small/a.bpg'\n['a.bpg']\n", done.stderr
+
+
+def test_limit_on_file_sizes_keeps_the_old_file(tmp_path: Path) -> None:
+    script = """
+        import os, resource
+        from npp.files import write_file
+        write_file("a.bpg", b"old")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_file("a.bpg", bytes(5000), force=True)
+        except OSError as error:
+            print(error)
+        print(os.listdir("."), open("a.bpg").read())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[Errno 27] File too large: 'a.bpg'\n['a.bpg'] old\n"
+
+
+def test_encode_onto_a_full_disk_then_onto_one_with_room(photos: Path, wanted: dict[str, bytes]) -> None:
+    (photos / "out").mkdir()
+    (photos / "kept").mkdir()
+    script = f"""
+        import shutil, subprocess
+        done = subprocess.run({[*_ENCODE, "--threads", "1"]!r}, capture_output=True, text=True)
+        print(done.returncode)
+        print(done.stderr)
+        shutil.copytree("out", "kept", dirs_exist_ok=True)
+    """
+    size = sum(map(len, wanted.values())) // 2 // 4096 * 4096 + 4096 * 6
+    done = run_mounted(f"mount -t tmpfs -o size={size} none out", script, photos)
+    assert done.stdout.startswith("1\n"), done.stderr
+    assert "No space left on device: out/" in done.stdout
+    written = _files(photos / "kept")
+    assert 1 <= len(written) < _PICTURES
+    assert written.items() <= wanted.items()
+    # The mount is gone with the process; what was written goes back and the run goes on.
+    for name, data in written.items():
+        (photos / "out" / name).write_bytes(data)
+    subprocess.run([*_ENCODE, "--skip-existing"], cwd=photos, check=True, capture_output=True)
+    assert _files(photos / "out") == wanted
+
+
+def test_read_only_folder(photos: Path, wanted: dict[str, bytes]) -> None:
+    (photos / "out").mkdir()
+    (photos / "out" / "3.bpg").write_bytes(b"precious")
+    before = _files(photos / "photos")
+    script = f"""
+        import subprocess, sys
+        done = subprocess.run({[*_ENCODE, "--force"]!r}, capture_output=True, text=True)
+        print(done.returncode)
+        print(done.stderr)
+    """
+    done = run_mounted("mount --bind out out && mount -o remount,bind,ro out", script, photos)
+    assert done.stdout.startswith("1\n"), done.stderr
+    for name in wanted:
+        assert f"Read-only file system: out/{name}" in done.stdout
+    assert ".npp-" not in done.stdout and "Traceback" not in done.stdout
+    assert _files(photos / "out") == {"3.bpg": b"precious"}
+    assert _files(photos / "photos") == before
+
+
+def test_killed_runs_go_on_to_the_same_files(photos: Path, wanted: dict[str, bytes]) -> None:
+    random_wait = random.Random(0)
+    for _ in range(3):
+        with subprocess.Popen(
+            [*_ENCODE, "--skip-existing", "--threads", "2"],
+            cwd=photos,
+            stderr=subprocess.PIPE,
+        ) as process:
+            # From the first line on it writes; before, a kill would find it importing.
+            assert process.stderr is not None
+            process.stderr.readline()
+            time.sleep(random_wait.uniform(0, 0.01))
+            process.kill()
+        assert _files(photos / "out").items() <= wanted.items()
+    subprocess.run([*_ENCODE, "--skip-existing"], cwd=photos, check=True, capture_output=True)
+    assert _files(photos / "out") == wanted
+
+
+@pytest.mark.parametrize("policy", ["--skip-existing", "--force", None])
+def test_two_runs_at_once(photos: Path, wanted: dict[str, bytes], policy: str | None) -> None:
+    command = [*_ENCODE, policy] if policy else _ENCODE
+    pair = [
+        subprocess.Popen(command, cwd=photos, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[1] for process in pair]
+    assert _files(photos / "out") == wanted
+    assert "Traceback" not in "".join(said)
+    if policy:
+        assert [process.returncode for process in pair] == [0, 0], said
+        return
+    failed = [line for text in said for line in text.splitlines() if line.startswith("npp: ")]
+    written = [line for text in said for line in text.splitlines() if " -> out/" in line]
+    assert len(written) == _PICTURES  # each by one of the two
+    assert len(failed) == _PICTURES
+    assert all("exists; --force replaces it, --skip-existing leaves it" in line for line in failed)
