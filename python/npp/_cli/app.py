@@ -19,6 +19,7 @@ from npp._build import __version__
 from npp._cli.decoding import DecodeSettings, decode_job
 from npp._cli.encoding import EncodeSettings, encode_job
 from npp._cli.errors import OK, SOME_FAILED, USAGE, UsageError, describe
+from npp._cli.evaluate import evaluate
 from npp._cli.inputs import BPG_SUFFIXES, PICTURE_SUFFIXES, find_inputs
 from npp._cli.outputs import STDOUT, WritePolicy, plan
 from npp._cli.refining import load_network
@@ -63,6 +64,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print a report as JSON on s
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 
 app.add_typer(train_app)
+app.command(epilog=_EXIT_CODES)(evaluate)
 
 
 @contextmanager

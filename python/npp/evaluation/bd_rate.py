@@ -79,14 +79,109 @@ def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Float
 
 @dataclass(frozen=True)
 class BDInterval:
-    """A BD-rate in percent with its bootstrap interval over pictures."""
+    """A BD-rate in percent, or a difference of two in points, with its bootstrap interval over pictures.
+
+    Attributes:
+        value: of all pictures.
+        low, high: of the interval.
+        comparable: the share of resamplings in which the curves overlapped; the interval is from those.
+    """
 
     value: float
     low: float
     high: float
+    comparable: float = 1.0
 
     def __str__(self) -> str:
         return f"{self.value:+.1f} % [{self.low:+.1f}, {self.high:+.1f}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether all of the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class ResampledBDRate:
+    """A BD-rate and what it is in every resampling of the pictures.
+
+    Attributes:
+        value: percent, of all pictures.
+        rates: percent for each resampling; NaN where the curves did not overlap.
+    """
+
+    value: float
+    rates: Floats
+
+    def interval(self, confidence: float = 0.95) -> BDInterval:
+        """The quantiles of the resamplings.
+
+        Raises:
+            ValueError: the curves overlap in no resampling.
+        """
+        found = self.rates[np.isfinite(self.rates)]
+        if len(found) == 0:
+            raise ValueError("the curves overlap in no resampling")
+        low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return BDInterval(self.value, float(low), float(high), len(found) / len(self.rates))
+
+    def minus(self, other: ResampledBDRate) -> ResampledBDRate:
+        """The paired difference in percentage points; both must come from the same pictures and seed.
+
+        Raises:
+            ValueError: another number of resamplings.
+        """
+        if len(self.rates) != len(other.rates):
+            raise ValueError(
+                f"both need the same resamplings, not {len(self.rates)} and {len(other.rates)} of them"
+            )
+        return ResampledBDRate(self.value - other.value, self.rates - other.rates)
+
+
+def _resampling(pictures: int, samples: int, seed: int) -> Floats:
+    """(pictures, 1 + samples) weights: all pictures once, then how often each resampling drew each."""
+    generator = np.random.default_rng(seed)
+    drawn = [generator.choice(np.arange(pictures), pictures) for _ in range(samples)]
+    counts = [np.ones(pictures), *(np.bincount(one, minlength=pictures) for one in drawn)]
+    return np.stack(counts, axis=1) / pictures
+
+
+def resample_bd_rate(
+    anchor_bpp: npt.ArrayLike,
+    anchor_quality: npt.ArrayLike,
+    bpp: npt.ArrayLike,
+    quality: npt.ArrayLike,
+    *,
+    summarise: Callable[[Floats], Floats] = lambda mean: mean,
+    samples: int = 1000,
+    seed: int = 0,
+) -> ResampledBDRate:
+    """BD-rate of the mean curves, of all pictures and of resamplings of them.
+
+    The same seed and number of pictures draw the same resamplings, so that two results can be compared
+    pairwise (:meth:`ResampledBDRate.minus`). Arguments and exceptions as for :func:`bootstrap_bd_rate`.
+    """
+    arms = [np.asarray(a, np.float64) for a in (anchor_bpp, anchor_quality, bpp, quality)]
+    if arms[0].ndim != 2 or arms[0].shape != arms[1].shape or arms[2].shape != arms[3].shape:
+        raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")
+    if arms[0].shape[1] != arms[2].shape[1]:
+        raise ValueError(f"both arms need the same pictures, not {arms[0].shape[1]} and {arms[2].shape[1]}")
+    weights = _resampling(arms[0].shape[1], samples, seed)
+    r0, q0, r1, q1 = (arm @ weights for arm in arms)
+
+    def rate(i: int) -> float:
+        return bd_rate(
+            *monotone(r0[:, i], summarise(q0[:, i])),
+            *monotone(r1[:, i], summarise(q1[:, i])),
+        )
+
+    def resampled(i: int) -> float:
+        try:
+            return rate(i)
+        except ValueError:
+            return float("nan")
+
+    return ResampledBDRate(rate(0), np.array([resampled(i) for i in range(1, samples + 1)]))
 
 
 def bootstrap_bd_rate(
@@ -113,27 +208,7 @@ def bootstrap_bd_rate(
     Raises:
         ValueError: the arrays' shapes do not match, or the curves do not overlap.
     """
-    arms = [np.asarray(a, np.float64) for a in (anchor_bpp, anchor_quality, bpp, quality)]
-    if arms[0].ndim != 2 or arms[0].shape != arms[1].shape or arms[2].shape != arms[3].shape:
-        raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")
-    if arms[0].shape[1] != arms[2].shape[1]:
-        raise ValueError(f"both arms need the same pictures, not {arms[0].shape[1]} and {arms[2].shape[1]}")
-
-    def rate(chosen: npt.NDArray[np.int64]) -> float:
-        r0, q0, r1, q1 = (a[:, chosen].mean(axis=1) for a in arms)
-        return bd_rate(*monotone(r0, summarise(q0)), *monotone(r1, summarise(q1)))
-
-    def resampled() -> float:
-        try:
-            return rate(generator.choice(np.arange(count), count))
-        except ValueError:
-            return float("nan")
-
-    count = arms[0].shape[1]
-    generator = np.random.default_rng(seed)
-    rates = np.array([resampled() for _ in range(samples)])
-    values = rates[np.isfinite(rates)]
-    if len(values) == 0:
-        raise ValueError("the curves overlap in no resampling")
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return BDInterval(rate(np.arange(count)), float(low), float(high))
+    found = resample_bd_rate(
+        anchor_bpp, anchor_quality, bpp, quality, summarise=summarise, samples=samples, seed=seed
+    )
+    return found.interval(confidence)

@@ -36,15 +36,30 @@ def pchip_slopes(x: Floats, y: Floats) -> Floats:
 
 def pchip_integral(x: Floats, y: Floats, low: float, high: float) -> float:
     """Integral of the interpolant from low to high, both within [x[0], x[-1]]."""
-    slopes = pchip_slopes(x, y)
-    total = 0.0
-    for i, h in enumerate(np.diff(x)):
-        begin, end = max(low, x[i]), min(high, x[i + 1])
-        if begin < end:
-            # Power basis of the cubic Hermite segment in t = x - x[i].
-            chord = (y[i + 1] - y[i]) / h
-            c2 = (3 * chord - 2 * slopes[i] - slopes[i + 1]) / h
-            c3 = (slopes[i] + slopes[i + 1] - 2 * chord) / h**2
-            polynomial = np.polynomial.Polynomial([y[i], slopes[i], c2, c3]).integ()
-            total += float(polynomial(end - x[i]) - polynomial(begin - x[i]))
-    return total
+    c1, c2, c3 = _power_basis(x, y)
+
+    def antiderivative(t: Floats) -> Floats:
+        return t * (y[:-1] + t * (c1 / 2 + t * (c2 / 3 + t * c3 / 4)))
+
+    # A segment outside of the limits begins and ends at the same place.
+    begin, end = (np.clip(limit, x[:-1], x[1:]) - x[:-1] for limit in (low, high))
+    return float((antiderivative(end) - antiderivative(begin)).sum())
+
+
+def pchip(x: Floats, y: Floats, at: float) -> float:
+    """The interpolant at a place within [x[0], x[-1]]."""
+    c1, c2, c3 = _power_basis(x, y)
+    i = min(max(int(np.searchsorted(x, at, side="right")) - 1, 0), len(x) - 2)
+    t = at - x[i]
+    return float(y[i] + t * (c1[i] + t * (c2[i] + t * c3[i])))
+
+
+def _power_basis(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    """Factors of t, t², t³ of every segment's cubic in t = x - x[i]."""
+    slopes, h = pchip_slopes(x, y), np.diff(x)
+    chord = np.diff(y) / h
+    return (
+        slopes[:-1],
+        (3 * chord - 2 * slopes[:-1] - slopes[1:]) / h,
+        (slopes[:-1] + slopes[1:] - 2 * chord) / h**2,
+    )
