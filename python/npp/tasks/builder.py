@@ -12,6 +12,10 @@ from npp.tasks.protocol import Task
 
 _TASKS = {
     "classification": ("npp.tasks.classification", "Classification"),
+    "detection": ("npp.tasks.detection", "Detection"),
+    "segmentation": ("npp.tasks.segmentation", "Segmentation"),
+    "recognition": ("npp.tasks.recognition", "Recognition"),
+    "match": ("npp.tasks.match", "Match"),
 }
 
 

@@ -57,6 +57,7 @@ class Task(nn.Module, ABC):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = frozen(network)
+        self.training = False
 
     @abstractmethod
     def targets(self, images: Tensor) -> list[Any]:

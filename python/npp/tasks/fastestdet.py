@@ -1,0 +1,132 @@
+"""FastestDet, a small detector of the 80 classes of COCO, with torchvision's interface.
+
+Decoding and input as in the author's repository (github.com/dog-qiuqiu/FastestDet, BSD-3): BGR in [0, 1]
+at 352 pixels; 22x22 cells, each with an objectness, a box and class probabilities.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from npp.tasks.boxes import paired_iou
+from npp.tasks.divergence import binary_kl, kl_divergence
+from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.networks import convert_onnx
+from npp.tasks.optional import require
+
+_INPUT = (352, 352)
+_CHANNELS = 85  # objectness, box, 80 classes
+_LEAST = 1e-6
+_SCORE_POWERS = (0.6, 0.4)  # of objectness and class
+_NMS_IOU = 0.45
+_LEAST_SCORE = 0.01
+
+Dense = dict[str, Tensor]
+
+
+def _boxes(cells: Tensor) -> Tensor:
+    """Boxes (N, h, w, 4) in parts of the picture, from cells (N, 85, h, w)."""
+    height, width = cells.shape[-2:]
+    rows = torch.arange(height, device=cells.device)[:, None]
+    columns = torch.arange(width, device=cells.device)[None]
+    x = (columns + cells[:, 1].tanh()) / width
+    y = (rows + cells[:, 2].tanh()) / height
+    half_width, half_height = cells[:, 3].sigmoid() / 2, cells[:, 4].sigmoid() / 2
+    return torch.stack([x - half_width, y - half_height, x + half_width, y + half_height], -1)
+
+
+def _log_classes(cells: Tensor) -> Tensor:
+    """Log-probabilities (N, h, w, 80)."""
+    return cells[:, 5:].clamp_min(_LEAST).log().movedim(1, -1)
+
+
+def _scale(image: Tensor) -> Tensor:
+    """Width, height, width, height of a picture (3, H, W)."""
+    height, width = image.shape[-2:]
+    return torch.tensor([width, height, width, height], dtype=torch.float32, device=image.device)
+
+
+class FastestDet(nn.Module):
+    """The detector behind torchvision's interface: losses in training mode with targets, else detections.
+
+    Labels are COCO's 80 classes in order, from 0. Pictures may have any size; they are stretched.
+
+    Args:
+        path: of FastestDet.onnx.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the network in it is another one.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        network, shape = convert_onnx(path)
+        if shape != (1, 3, *_INPUT):
+            raise ValueError(f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(shape)}")
+        self.prepared = Prepared(network, InputFormat(size=_INPUT, channels="bgr"))
+
+    def dense(self, images: Tensor) -> Dense:
+        """``{"cells": (N, 85, 22, 22)}`` of pictures (N, 3, H, W): probabilities, the box before decoding."""
+        inputs = self.prepared.prepare(images)
+        # The file's graph is fixed to one picture; vmap makes it a batch.
+        cells: Tensor = torch.func.vmap(lambda image: self.prepared.network(image[None])[0])(inputs)
+        if cells.shape[1] != _CHANNELS:
+            raise ValueError(f"the network must give {_CHANNELS} channels, not {cells.shape[1]}")
+        return {"cells": cells}
+
+    def divergence(self, clean: Dense, now: Dense) -> Tensor:
+        """Change of the cells (N,): of objectness, and as far as there was an object, of its class and box.
+
+        A box counts with 1 - IoU; KL is in nats; summed over cells.
+        """
+        before, after = clean["cells"], now["cells"]
+        objects = binary_kl(before[:, 0], after[:, 0])
+        classes = kl_divergence(_log_classes(before), _log_classes(after), dim=-1)
+        boxes = 1 - paired_iou(_boxes(before), _boxes(after))
+        return (objects + before[:, 0] * (classes + boxes)).sum((1, 2))
+
+    def _detections(self, cells: Tensor, image: Tensor) -> dict[str, Tensor]:
+        """One picture's boxes after suppression, most certain first, from cells (85, h, w)."""
+        best, labels = cells[5:].max(0)
+        scores = (cells[0] ** _SCORE_POWERS[0] * best ** _SCORE_POWERS[1]).flatten()
+        boxes = _boxes(cells[None])[0].flatten(0, 1).clamp(0, 1) * _scale(image)
+        kept = (scores > _LEAST_SCORE).nonzero()[:, 0]
+        suppress = require("torchvision.ops", "FastestDet").batched_nms
+        kept = kept[suppress(boxes[kept], scores[kept], labels.flatten()[kept], _NMS_IOU)]
+        return {"boxes": boxes[kept], "labels": labels.flatten()[kept], "scores": scores[kept]}
+
+    def _losses(self, cells: Tensor, image: Tensor, target: Mapping[str, Tensor]) -> Dense:
+        """Losses of one picture's cells (85, h, w): a box belongs to the cell that holds its centre."""
+        height, width = cells.shape[-2:]
+        boxes = target["boxes"].to(cells) / _scale(image)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        column = (centres[:, 0] * width).long().clamp(0, width - 1)
+        row = (centres[:, 1] * height).long().clamp(0, height - 1)
+        objects = torch.zeros_like(cells[0])
+        objects[row, column] = 1
+        probability = cells[0].clamp(_LEAST, 1 - _LEAST)
+        count = max(1, len(boxes))
+        found = _boxes(cells[None])[0, row, column]
+        classes = _log_classes(cells[None])[0, row, column]
+        return {
+            "objectness": F.binary_cross_entropy(probability, objects, reduction="sum") / count,
+            "boxes": (1 - paired_iou(found, boxes)).sum() / count,
+            "classes": -classes.gather(1, target["labels"].to(cells.device)[:, None]).sum() / count,
+        }
+
+    def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
+        """Pictures (3, H, W) each to losses by name (training mode) or to a dict of detections each."""
+        dense = torch.cat([self.dense(image[None])["cells"] for image in images])
+        if not self.training:
+            return [self._detections(cells, image) for cells, image in zip(dense, images, strict=True)]
+        if targets is None:
+            raise ValueError("targets must be given in training mode")
+        losses = [self._losses(*each) for each in zip(dense, images, targets, strict=True)]
+        return {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}

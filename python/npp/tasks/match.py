@@ -1,0 +1,150 @@
+"""Any network without labels: it must go on giving what it gave on the clean picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from npp.tasks.averages import AverageMetric
+from npp.tasks.divergence import kl_divergence
+from npp.tasks.features import check_layers, recorded, tensors_of
+from npp.tasks.networks import resolve_network
+from npp.tasks.protocol import Metric, Task, check_images, check_targets
+
+DISTANCES = ("auto", "kl", "mse")
+
+_LEAST_ENERGY = 1e-12
+
+
+def _kl(clean: Tensor, now: Tensor) -> Tensor:
+    """KL in nats between softmaxes over dimension 1, the mean over the other places, (N,)."""
+    places = kl_divergence(clean.log_softmax(1), now.log_softmax(1))
+    return places.reshape(len(now), -1).mean(1)
+
+
+def _relative_error(clean: Tensor, now: Tensor) -> Tensor:
+    """Squared error as a part of the clean energy, (N,)."""
+    error = (now - clean).square().reshape(len(now), -1).sum(1)
+    return error / clean.square().reshape(len(now), -1).sum(1).clamp_min(_LEAST_ENERGY)
+
+
+class Match(Task):
+    """Keeps a network's output, and if wanted what some of its layers put out.
+
+    The loss is the mean of the outputs' distances plus the mean of the layers' relative errors. Targets are
+    those of :meth:`targets`: dicts of tensors, ``output`` and the layers' names.
+
+    Args:
+        model: see :func:`npp.tasks.load_network`, or a network; its output is a tensor with the batch first,
+            or sequences and dicts of such.
+        distance: ``"kl"`` between softmaxes over dimension 1, the mean over the places of dense logits;
+            ``"mse"``, squared error as a part of the clean output's energy; ``"auto"``: ``"kl"`` for (N, C),
+            else ``"mse"``.
+        layers: names of inner layers, as in ``named_modules()``.
+        output: whether the output counts.
+        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+    """
+
+    name = "match"
+    higher_is_better = MappingProxyType({"distance": False, "features": False, "agreement": True})
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        *,
+        distance: Literal["auto", "kl", "mse"] = "auto",
+        layers: Sequence[str] = (),
+        output: bool = True,
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(resolve_network(model, input))
+        if distance not in DISTANCES:
+            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
+        if not output and not layers:
+            raise ValueError("layers must name at least one when output is False")
+        self.distance = distance
+        self.layers = [self._full_name(layer) for layer in layers]
+        self.output = output
+        check_layers(self.network, self.layers)
+
+    def _full_name(self, layer: str) -> str:
+        """The layer's name behind the preparation that :func:`load_network` puts around a network."""
+        names = {name for name, _ in self.network.named_modules()}
+        return layer if layer in names or f"network.{layer}" not in names else f"network.{layer}"
+
+    def _tensors(self, images: Tensor) -> dict[str, Tensor]:
+        """Everything that is compared, by name."""
+        check_images(images)
+        with recorded(self.network, self.layers) as inner:
+            output = self.network(images)
+        found = tensors_of(output) if self.output else {}
+        for layer in self.layers:
+            found |= tensors_of(inner[layer], f"layer.{layer}")
+        for name, values in found.items():
+            if len(values) != len(images):
+                raise ValueError(f"{name} must have the batch first, not shape {tuple(values.shape)}")
+        return {name: values.float() for name, values in found.items()}
+
+    def _uses_kl(self, values: Tensor) -> bool:
+        return self.distance == "kl" or (self.distance == "auto" and values.ndim == 2)
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> list[Any]:
+        """A dict of tensors without the batch dimension for each picture."""
+        found = self._tensors(images)
+        return [{name: values[i] for name, values in found.items()} for i in range(len(images))]
+
+    def predict(self, images: Tensor) -> list[Any]:
+        """As :meth:`targets`."""
+        return self.targets(images)
+
+    def _clean(self, now: Mapping[str, Tensor], targets: Sequence[Any]) -> dict[str, Tensor]:
+        for target in targets:
+            if not isinstance(target, Mapping) or set(target) != set(now):
+                raise ValueError(f"targets must be those of Match.targets, with {', '.join(now)}")
+        return {
+            name: torch.stack([target[name] for target in targets]).to(values) for name, values in now.items()
+        }
+
+    def _parts(self, now: Mapping[str, Tensor], clean: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean distance of outputs and of layers, and agreement for logits, (N,) each."""
+        distances, features, agreements = [], [], []
+        for name, values in now.items():
+            if name.startswith("layer."):
+                features.append(_relative_error(clean[name], values))
+            elif self._uses_kl(values):
+                distances.append(_kl(clean[name], values))
+                same = (clean[name].argmax(1) == values.argmax(1)).float()
+                agreements.append(same.reshape(len(values), -1).mean(1))
+            else:
+                distances.append(_relative_error(clean[name], values))
+        named = {"distance": distances, "features": features, "agreement": agreements}
+        return {name: torch.stack(values).mean(0) for name, values in named.items() if values}
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """Distance from the clean output and features, (N,)."""
+        check_targets(images, targets)
+        now = self._tensors(images)
+        parts = self._parts(now, self._clean(now, targets))
+        return torch.stack([parts[name] for name in ("distance", "features") if name in parts]).sum(0)
+
+    @torch.no_grad()
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        """``"distance"`` of the output, its ``"agreement"`` with KL, ``"features"`` with layers."""
+        check_targets(images, targets)
+        now = self._tensors(images)
+        return self._parts(now, self._clean(now, targets))
+
+    def metric(self) -> Metric:
+        """Means over pictures of :meth:`scores`."""
+
+        def measure(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, float]:
+            now = {name: values[None] for name, values in prediction.items()}
+            clean = {name: target[name][None].to(values) for name, values in now.items()}
+            return {name: float(values) for name, values in self._parts(now, clean).items()}
+
+        return AverageMetric(measure)

@@ -1,0 +1,130 @@
+"""The text in a picture of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from npp.tasks.averages import AverageMetric
+from npp.tasks.ctc import Alphabet, ctc_loss
+from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.networks import resolve_network
+from npp.tasks.optional import require
+from npp.tasks.protocol import Metric, Task, check_images, check_targets
+
+LAYOUTS = ("NTC", "TNC")
+
+
+class Recognition(Task):
+    """A text recogniser with logits at steps along the line, trained with CTC.
+
+    Targets are strings, or logits or probabilities (T, C): the loss is CTC's -log P(text) for the former,
+    KL(target || now) summed over the steps for the latter, in nats. :meth:`targets` gives
+    log-probabilities, :meth:`predict` strings, decoded greedily.
+
+    Args:
+        model: see :func:`npp.tasks.load_network`, or a network.
+        alphabet: the characters in the order of the network's classes, without the blank.
+        blank: class of CTC's blank.
+        layout: ``"NTC"`` or ``"TNC"``, the order of the logits' dimensions.
+        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+    """
+
+    name = "recognition"
+    higher_is_better = MappingProxyType(
+        {"kl": False, "ctc": False, "word_accuracy": True, "character_error_rate": False}
+    )
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        *,
+        alphabet: str,
+        blank: int = 0,
+        layout: Literal["NTC", "TNC"] = "NTC",
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(resolve_network(model, input))
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
+        self.alphabet = Alphabet(alphabet, blank)
+        self.layout = layout
+
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        """(N, T, C)."""
+        check_images(images)
+        logits: Tensor = self.network(images)
+        classes = len(self.alphabet.classes)
+        if logits.ndim != 3 or logits.shape[-1] != classes:
+            raise ValueError(
+                f"the network must give logits {self.layout} with C = {classes} (alphabet and blank), "
+                f"not {tuple(logits.shape)}"
+            )
+        steps = logits.transpose(0, 1) if self.layout == "TNC" else logits
+        if len(steps) != len(images):
+            raise ValueError(
+                f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
+            )
+        return steps.float().log_softmax(-1)
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> list[Any]:
+        """Log-probabilities (T, C) for each picture."""
+        return list(self._log_probabilities(images))
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> list[Any]:
+        """A string for each picture."""
+        return [self.alphabet.decode(steps) for steps in self._log_probabilities(images)]
+
+    def _loss(self, now: Tensor, targets: Sequence[Any]) -> Tensor:
+        if _all_texts(targets):
+            return ctc_loss(now, [self.alphabet.encode(text) for text in targets], self.alphabet.blank)
+        clean = [torch.as_tensor(target, device=now.device) for target in targets]
+        for steps in clean:
+            if steps.shape != now.shape[1:]:
+                wanted, given = tuple(now.shape[1:]), tuple(steps.shape)
+                raise ValueError(f"targets must be strings or have shape {wanted}, not {given}")
+        before = torch.stack([log_distribution(steps, dim=-1) for steps in clean])
+        return kl_divergence(before, now, dim=-1).sum(1)
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """CTC or KL of the whole line, (N,) in nats."""
+        check_targets(images, targets)
+        return self._loss(self._log_probabilities(images), targets)
+
+    @torch.no_grad()
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        """:meth:`loss` as ``"ctc"`` or ``"kl"``, ``"word_accuracy"``, ``"character_error_rate"``."""
+        check_targets(images, targets)
+        now = self._log_probabilities(images)
+        measured = [
+            self._compare(self.alphabet.decode(steps), target)
+            for steps, target in zip(now, targets, strict=True)
+        ]
+        scores = {"ctc" if _all_texts(targets) else "kl": self._loss(now, targets)}
+        for name in ("word_accuracy", "character_error_rate"):
+            scores[name] = torch.tensor([one[name] for one in measured], device=now.device)
+        return scores
+
+    def _compare(self, prediction: str, target: Any) -> dict[str, float]:
+        """Of one line; edits are counted against the target's length, at least 1."""
+        text = target if isinstance(target, str) else self.alphabet.decode(torch.as_tensor(target))
+        distance = require("torchmetrics.functional.text", "recognition's scores").edit_distance
+        edits = float(distance([prediction], [text], reduction="sum"))
+        return {"word_accuracy": float(prediction == text), "character_error_rate": edits / max(1, len(text))}
+
+    def metric(self) -> Metric:
+        """Part of lines that are right, and the mean over lines of the character error rate."""
+        return AverageMetric(self._compare)
+
+
+def _all_texts(targets: Sequence[Any]) -> bool:
+    texts = [isinstance(target, str) for target in targets]
+    if any(texts) and not all(texts):
+        raise ValueError("targets must be all strings or all predictions, not both")
+    return all(texts)

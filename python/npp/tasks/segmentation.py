@@ -1,0 +1,172 @@
+"""A class for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.networks import resolve_network
+from npp.tasks.optional import require
+from npp.tasks.protocol import Metric, Task, check_images, check_targets
+
+IGNORE = 255
+
+
+def _is_map(target: Tensor) -> bool:
+    """Whether this is a map of labels (H, W) rather than a distribution (K, H, W)."""
+    return target.ndim == 2 and not target.is_floating_point()
+
+
+class MeanIoU:
+    """torchmetrics' Jaccard index, averaged over the classes that occur, and the part of right pixels.
+
+    Predictions: labels (H, W) each. Targets: labels (H, W), or distributions (K, H, W), whose most probable
+    class counts.
+
+    Args:
+        classes: tells how many classes there are, asked at the first picture.
+        ignore_index: label that does not count, or ``None``.
+    """
+
+    def __init__(self, classes: Callable[[], int], ignore_index: int | None) -> None:
+        self._library = require("torchmetrics.classification", "a metric")
+        self._classes = classes
+        self._ignore = ignore_index
+        self._metrics: dict[str, Any] = {}
+
+    def _make(self) -> dict[str, Any]:
+        count = self._classes()
+        settings: dict[str, Any] = {"ignore_index": self._ignore, "validate_args": False}
+        return {
+            "miou": self._library.MulticlassJaccardIndex(count, average="macro", **settings),
+            "pixel_accuracy": self._library.MulticlassAccuracy(count, average="micro", **settings),
+        }
+
+    def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
+        """Adds pictures; they may differ in size."""
+        self._metrics = self._metrics or self._make()
+        for prediction, target in zip(predictions, map(torch.as_tensor, targets), strict=True):
+            labels = target if _is_map(target) else target.argmax(0)
+            for metric in self._metrics.values():
+                metric.update(prediction[None].cpu(), labels[None].long().cpu())
+
+    def compute(self) -> dict[str, float]:
+        """``{"miou", "pixel_accuracy"}``, parts of 1; empty before the first picture."""
+        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+
+
+class Segmentation(Task):
+    """A network with logits (N, K, h, w), or a dict with them as ``"out"`` as torchvision's give.
+
+    Logits are resized bilinearly to the picture. Targets are labels (H, W), or logits or probabilities
+    (K, H, W): the loss is the mean over pixels of the cross-entropy to the former, of KL(target || now) to
+    the latter, in nats. :meth:`targets` gives log-probabilities, :meth:`predict` labels.
+
+    Args:
+        model: see :func:`npp.tasks.load_network`, or a network.
+        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        ignore_index: label of pixels that do not count, or ``None``.
+    """
+
+    name = "segmentation"
+    higher_is_better = MappingProxyType(
+        {"kl": False, "cross_entropy": False, "agreement": True, "pixel_accuracy": True, "miou": True}
+    )
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        *,
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+        ignore_index: int | None = IGNORE,
+    ) -> None:
+        super().__init__(resolve_network(model, input))
+        self.ignore_index = ignore_index
+        self._class_count = 0
+
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        check_images(images)
+        output = self.network(images)
+        logits: Tensor = output["out"] if isinstance(output, Mapping) else output
+        if logits.ndim != 4:
+            raise ValueError(f"the network must give logits (N, K, h, w), not {tuple(logits.shape)}")
+        self._class_count = logits.shape[1]
+        logits = logits.float()
+        if logits.shape[-2:] != images.shape[-2:]:
+            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
+        return logits.log_softmax(1)
+
+    def _classes(self) -> int:
+        if not self._class_count:
+            raise ValueError("predictions must come from this task's predict")
+        return self._class_count
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> list[Any]:
+        """Log-probabilities (K, H, W) for each picture."""
+        return list(self._log_probabilities(images))
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> list[Any]:
+        """Labels (H, W) int64 for each picture."""
+        return list(self._log_probabilities(images).argmax(1))
+
+    def _places(self, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Of one picture (K, H, W): divergence (H, W), whether the class is right, which pixels count."""
+        clean = torch.as_tensor(target, device=now.device)
+        wanted = now.shape[1:] if _is_map(clean) else now.shape
+        if clean.shape != wanted:
+            raise ValueError(
+                f"targets must be labels {tuple(now.shape[1:])} or of shape {tuple(now.shape)}, "
+                f"not {tuple(clean.shape)} of {clean.dtype}"
+            )
+        if not _is_map(clean):
+            clean = log_distribution(clean)
+            right = clean.argmax(0) == now.argmax(0)
+            return kl_divergence(clean, now, dim=0), right, torch.ones_like(right)
+        counts = torch.ones_like(clean, dtype=torch.bool)
+        if self.ignore_index is not None:
+            counts = clean != self.ignore_index
+        labels = clean.long().where(counts, 0)
+        if bool(((labels < 0) | (labels >= len(now))).any()):
+            ends = f"{int(labels.min())} to {int(labels.max())}"
+            raise ValueError(
+                f"targets must be labels from 0 to {len(now) - 1} or {self.ignore_index}, not {ends}"
+            )
+        loss = -now.gather(0, labels[None])[0]
+        return loss.where(counts, 0.0), labels == now.argmax(0), counts
+
+    def _measured(self, images: Tensor, targets: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Mean divergence and part of right pixels, (N,) each."""
+        check_targets(images, targets)
+        now = self._log_probabilities(images)
+        losses, parts = [], []
+        for each, target in zip(now, targets, strict=True):
+            loss, right, counts = self._places(each, target)
+            pixels = counts.sum().clamp_min(1)
+            losses.append(loss.sum() / pixels)
+            parts.append((right & counts).sum() / pixels)
+        return torch.stack(losses), torch.stack(parts)
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """Mean over pixels of cross-entropy or KL, (N,) in nats; 0 where no pixel counts."""
+        return self._measured(images, targets)[0]
+
+    @torch.no_grad()
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        """``{"cross_entropy", "pixel_accuracy"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
+        maps = [_is_map(torch.as_tensor(target)) for target in targets]
+        if any(maps) and not all(maps):
+            raise ValueError("targets must be all maps of labels or all predictions, not both")
+        names = ("cross_entropy", "pixel_accuracy") if all(maps) else ("kl", "agreement")
+        return dict(zip(names, self._measured(images, targets), strict=True))
+
+    def metric(self) -> Metric:
+        """Mean intersection over union, see :class:`MeanIoU`."""
+        return MeanIoU(self._classes, self.ignore_index)
