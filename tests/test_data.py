@@ -31,6 +31,7 @@ def test_finds_photos_below_a_folder_in_order(tmp_path: Path) -> None:
         return [path.relative_to(tmp_path).as_posix() for path in find_photos(tmp_path, include)]
 
     assert names() == ["a/c.png", "a/d.bmp", "b.png"]
+    assert names("a/*") == ["a/c.png", "a/d.bmp"]
     assert names("*.png") == ["a/c.png", "b.png"]
     assert names(["a/*.png", "*.bmp"]) == ["a/c.png", "a/d.bmp"]
     with pytest.raises(ValueError, match=r"no photos \(\*\.webp\)"):
@@ -79,6 +80,9 @@ def test_crop_is_the_centre_and_resize_the_whole(tmp_path: Path) -> None:
     assert small[1, 0, 0] < 3 and small[1, -1, 0] > 36
     assert load_photo(path, mode="full").shape == (3, 40, 60)
     assert load_photo(path, 50).shape == (3, 50, 50)
+    wide = (load_photo(path, (10, 30)) * 255).round()
+    assert wide[0, 0].tolist() == list(range(15, 45)) and wide[1, :, 0].tolist() == list(range(15, 25))
+    assert load_photo(path, (10, 30), "resize").shape == (3, 10, 30)
 
 
 def test_photo_is_turned_as_exif_says(tmp_path: Path) -> None:
@@ -94,8 +98,10 @@ def test_load_names_wrong_arguments(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 8, 8)
     with pytest.raises(ValueError, match="mode must be one of crop, resize, full, not 'fit'"):
         load_photo(path, 8, "fit")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="size must be 1 or more"):
+    with pytest.raises(ValueError, match="size must be given with mode 'crop'"):
         load_photo(path)
+    with pytest.raises(ValueError, match="size must be a number or"):
+        load_photo(path, (8, 8, 8))
     with pytest.raises(ValueError, match="size must be None"):
         load_photo(path, 8, "full")
     (tmp_path / "broken.png").write_bytes(b"nothing")

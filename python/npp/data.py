@@ -48,7 +48,8 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
         include: one pattern or several, as ``*.jpg``; one with a slash is for the path below ``folder``,
-            one without for the file's name. By default all of :data:`PHOTO_SUFFIXES`.
+            one without for the file's name. Files that Pillow does not know are left out. By default all of
+            :data:`PHOTO_SUFFIXES`.
 
     Raises:
         ValueError: no such folder, or no photo in it.
@@ -57,10 +58,13 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     if not root.is_dir():
         raise ValueError(f"data folder: {root} is not a folder")
     patterns = [include] if isinstance(include, str) else include
+    suffixes = PHOTO_SUFFIXES if patterns is None else Image.registered_extensions()
 
     def wanted(path: Path) -> bool:
+        if path.suffix.lower() not in suffixes:
+            return False
         if patterns is None:
-            return path.suffix.lower() in PHOTO_SUFFIXES
+            return True
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
 
@@ -130,26 +134,40 @@ def open_photo(path: Path | str) -> Image.Image:
         raise OSError(f"{path}: {error}") from error
 
 
-def fit_short_side(image: Image.Image, size: int, *, shrink: bool) -> Image.Image:
-    """Scales the shorter side to ``size``; a larger picture only with ``shrink``."""
-    short = min(image.size)
-    if short == size or (short > size and not shrink):
+def cover(image: Image.Image, size: tuple[int, int], *, shrink: bool) -> Image.Image:
+    """Scales a picture so that it just covers (height, width); a larger one only with ``shrink``."""
+    height, width = size
+    scale = max(height / image.height, width / image.width)
+    if scale == 1 or (scale < 1 and not shrink):
         return image
-    width, height = (max(size, round(side * size / short)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+    new = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    return image.resize(new, Image.Resampling.BICUBIC)
 
 
-def load_photo(path: Path | str, size: int | None = None, mode: Mode = "crop") -> Tensor:
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width from one number or the two.
+
+    Raises:
+        ValueError: neither, or below 1.
+    """
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"size must be a number or (height, width), 1 or more, not {size}")
+    return pair[0], pair[1]
+
+
+def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode = "crop") -> Tensor:
     """One photo.
 
     Args:
         path: a file that Pillow reads.
-        size: width and height of the result; not for ``"full"``.
+        size: height and width of the result, or one number for both; not for ``"full"``.
         mode: ``"crop"`` cuts the centre out of the pixels as they are (a smaller photo is enlarged first),
-            ``"resize"`` scales the shorter side to ``size`` and then cuts, ``"full"`` takes all pixels.
+            ``"resize"`` scales the photo until it just covers ``size`` and then cuts, ``"full"`` takes all
+            pixels.
 
     Returns:
-        (3, size, size), or (3, H, W) for ``"full"``; float32 RGB in [0, 1].
+        (3, H, W) float32 RGB in [0, 1].
 
     Raises:
         ValueError: a wrong size or mode.
@@ -161,8 +179,9 @@ def load_photo(path: Path | str, size: int | None = None, mode: Mode = "crop") -
         if size is not None:
             raise ValueError(f"size must be None with mode 'full', not {size}")
         return to_tensor(open_photo(path))
-    if size is None or size < 1:
-        raise ValueError(f"size must be 1 or more with mode {mode!r}, not {size}")
-    image = fit_short_side(open_photo(path), size, shrink=mode == "resize")
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return to_tensor(image.crop((left, top, left + size, top + size)))
+    if size is None:
+        raise ValueError(f"size must be given with mode {mode!r}")
+    height, width = height_and_width(size)
+    image = cover(open_photo(path), (height, width), shrink=mode == "resize")
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return to_tensor(image.crop((left, top, left + width, top + height)))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from npp.config_files import read_config
-from npp.data import Mode
+from npp.data import Mode, height_and_width
 from npp.options import resolve_options
-from npp.surrogates import DEFAULT_SURROGATE, resolve_surrogate
+from npp.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 from npp.training.typed import REST, at_least, fill, plain
 
 _LAST_QP = 51
@@ -32,8 +32,9 @@ class DataConfig:
     Attributes:
         folder: searched recursively.
         include: patterns of file names, see :func:`npp.data.find_photos`.
-        size: width and height of the pictures.
-        mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the shorter side first.
+        size: height and width of the pictures, or one number for both.
+        mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the photo first until it
+            just covers them.
         augment: random place and mirroring in training; the centre without.
         fractions: of train, val and test (:func:`npp.data.split`).
         split_seed: of the split.
@@ -44,7 +45,7 @@ class DataConfig:
 
     folder: str
     include: str | list[str] | None = None
-    size: int = 224
+    size: int | tuple[int, int] = 224
     mode: Mode = "crop"
     augment: bool = True
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
@@ -54,7 +55,8 @@ class DataConfig:
     cache_targets: bool = False
 
     def __post_init__(self) -> None:
-        at_least(self, 8, "size")
+        if min(height_and_width(self.size)) < 8:
+            raise ValueError(f"size must be at least 8, not {self.size}")
         at_least(self, 1, "limit")
         at_least(self, 0, "workers")
         if self.mode == "full":
@@ -104,6 +106,8 @@ class CodecConfig:
     Attributes:
         effort, tune: as everywhere.
         surrogate: name of where the gradient comes from.
+        floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
+            comes back.
         threads: of the codec in each process; null for all cores.
         options: all other keys are codec options too.
     """
@@ -111,13 +115,14 @@ class CodecConfig:
     effort: int = 0
     tune: Literal["ssim", "machine"] = "ssim"
     surrogate: str = DEFAULT_SURROGATE
+    floor: float = 0.35
     threads: int | None = None
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads")
         try:
-            resolve_surrogate(self.surrogate)
+            self.build_surrogate()
             resolve_options(self.all_options)
         except TypeError as error:
             raise ValueError(str(error)) from None
@@ -126,6 +131,10 @@ class CodecConfig:
     def all_options(self) -> dict[str, Any]:
         """What goes to :func:`npp.compress`."""
         return {"effort": self.effort, "tune": self.tune, **self.options}
+
+    def build_surrogate(self) -> Surrogate:
+        """The surrogate."""
+        return Gated(floor=self.floor) if self.surrogate == "gated" else resolve_surrogate(self.surrogate)
 
 
 @dataclass(frozen=True)
@@ -321,8 +330,8 @@ class TrainConfig:
 
     @property
     def labels(self) -> list[str]:
-        """A name for each task that no other has."""
-        names = [task.name for task in self.tasks]
+        """A name for each task that no other has, without what leads to one's own."""
+        names = [task.name.rpartition(":")[2] for task in self.tasks]
         return [
             name if names.count(name) == 1 else f"{name}{names[: i + 1].count(name)}"
             for i, name in enumerate(names)

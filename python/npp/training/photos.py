@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from npp.config_files import ConfigError
-from npp.data import find_photos, fit_short_side, load_photo, open_photo, split, to_tensor
+from npp.data import cover, find_photos, height_and_width, load_photo, open_photo, split, to_tensor
 from npp.training.config import DataConfig, TrainConfig
 
 # Parts of the seed, so that orders and draws do not share random numbers.
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     """A batch, or one picture of it without N.
 
     Attributes:
-        x: (N, 3, size, size) in [0, 1].
+        x: (N, 3, H, W) in [0, 1].
         qp: (N,) whole numbers.
         photo: (N,) which of the photos.
     """
@@ -44,12 +44,13 @@ def _order(seed: int, epoch: int, count: int) -> Any:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
-def _cut(path: Path, size: int, resize: bool, random: np.random.Generator) -> Tensor:
-    """A random square (3, size, size), mirrored half of the times."""
-    image = fit_short_side(open_photo(path), size, shrink=resize)
-    left = int(random.integers(image.width - size + 1))
-    top = int(random.integers(image.height - size + 1))
-    x = to_tensor(image.crop((left, top, left + size, top + size)))
+def _cut(path: Path, size: tuple[int, int], resize: bool, random: np.random.Generator) -> Tensor:
+    """A random part (3, height, width), mirrored half of the times."""
+    height, width = size
+    image = cover(open_photo(path), size, shrink=resize)
+    left = int(random.integers(image.width - width + 1))
+    top = int(random.integers(image.height - height + 1))
+    x = to_tensor(image.crop((left, top, left + width, top + height)))
     return x.flip(2) if random.random() < 0.5 else x
 
 
@@ -76,7 +77,7 @@ class Draws(Dataset[Sample]):
         qp = self._qps[int(random.integers(len(self._qps)))]
         data, path = self._data, self._paths[photo]
         x = (
-            _cut(path, data.size, data.mode == "resize", random)
+            _cut(path, height_and_width(data.size), data.mode == "resize", random)
             if data.augment
             else load_photo(path, data.size, data.mode)
         )
@@ -150,7 +151,7 @@ class Photos(lightning.LightningDataModule):
         self.validation = parts[1][: config.validation.photos]
 
     def centres(self, paths: Sequence[Path]) -> Iterator[Tensor]:
-        """Batches (N, 3, size, size) of the photos' centres."""
+        """Batches (N, 3, H, W) of the photos' centres."""
         loader = DataLoader(Centres(paths, self._config.data), batch_size=self._config.validation.batch)
         return (batch.x for batch in loader)
 

@@ -15,7 +15,6 @@ from npp.compression import compress
 from npp.config_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.preprocessing import Preprocessor
-from npp.surrogates import resolve_surrogate
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
     LEAST_LOSS,
@@ -69,7 +68,7 @@ def build_tasks(config: TrainConfig) -> dict[str, Task]:
     for i, (label, task) in enumerate(zip(config.labels, config.tasks, strict=True)):
         try:
             tasks[label] = build_task(task.name, **task.settings)
-        except (OSError, TypeError, ValueError) as error:
+        except (ImportError, OSError, TypeError, ValueError) as error:
             raise ConfigError(f"tasks[{i}]: {error}") from None
     return tasks
 
@@ -112,7 +111,7 @@ class PreprocessorModule(lightning.LightningModule):
         keep = config.data.cache_targets
         self._targets = {part: Targets(self._by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
         self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
-        self._surrogate = resolve_surrogate(config.codec.surrogate)
+        self._surrogate = config.codec.build_surrogate()
         self._sums: Sums | None = None
         self._anchor: Curve | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def build_trainer(config: TrainConfig, *, fast_dev_run: bool = False) -> lightni
         gradient_clip_val=config.optimiser.clip or None,
         val_check_interval=_even_interval(config.optimiser.steps, config.validation.every),
         num_sanity_val_steps=0,
-        log_every_n_steps=given.log_every,
+        log_every_n_steps=min(given.log_every, config.optimiser.steps),
         logger=False if fast_dev_run else TensorBoardLogger(out, name="logs", version=""),
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
@@ -109,7 +110,10 @@ def train_preprocessor(
     out = Path(config.out)
     if trainer.is_global_zero:
         _save_config(config, out / "config.yaml")
-    trainer.fit(module, photos, ckpt_path=resume)
+    with warnings.catch_warnings():
+        # That the tasks' networks stay in eval mode is the point of them.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
+        trainer.fit(module, photos, ckpt_path=resume)
     if not fast_dev_run:
         trainer.save_checkpoint(out / "checkpoints" / "last.ckpt")
     weights = out / _WEIGHTS
