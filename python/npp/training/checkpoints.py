@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from npp.files import atomic_write
 
@@ -33,8 +34,34 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
-def checkpoint_callbacks(folder: Path, every: int) -> list[ModelCheckpoint]:
-    """``best.ckpt`` by :data:`MONITOR` and ``last.ckpt`` every so many steps."""
+class LastCheckpoint(Checkpoint):
+    """Writes ``last.ckpt`` every so many steps and after each validation.
+
+    Where a step is followed by a validation it waits for that one: what goes on from the file must know
+    which weights were best so far.
+
+    Args:
+        folder: where it is.
+        every: steps.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self._path = folder / "last.ckpt"
+        self._every = every
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
+        """See Lightning."""
+        step = trainer.global_step
+        if step % self._every == 0 and step % int(trainer.val_check_batch or 1):
+            trainer.save_checkpoint(self._path)
+
+    def on_validation_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
+        """See Lightning."""
+        trainer.save_checkpoint(self._path)
+
+
+def checkpoint_callbacks(folder: Path, every: int) -> list[Checkpoint]:
+    """``best.ckpt`` by :data:`MONITOR`, and then :class:`LastCheckpoint`."""
     best = ModelCheckpoint(
         folder,
         filename="best",
@@ -43,5 +70,4 @@ def checkpoint_callbacks(folder: Path, every: int) -> list[ModelCheckpoint]:
         auto_insert_metric_name=False,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(folder, filename="last", every_n_train_steps=every, enable_version_counter=False)
-    return [best, last]
+    return [best, LastCheckpoint(folder, every)]
