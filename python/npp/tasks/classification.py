@@ -118,10 +118,6 @@ class Classification(Task):
         """Log-probabilities (C,) for each picture."""
         return list(self._log_probabilities(images))
 
-    def predict(self, images: Tensor) -> list[Any]:
-        """Log-probabilities (C,) for each picture."""
-        return self.targets(images)
-
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Cross-entropy or KL (N,) in nats."""
         check_targets(images, targets)

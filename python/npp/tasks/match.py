@@ -98,10 +98,6 @@ class Match(Task):
         found = self._tensors(images)
         return [{name: values[i] for name, values in found.items()} for i in range(len(images))]
 
-    def predict(self, images: Tensor) -> list[Any]:
-        """As :meth:`targets`."""
-        return self.targets(images)
-
     def _clean(self, now: Mapping[str, Tensor], targets: Sequence[Any]) -> dict[str, Tensor]:
         for target in targets:
             if not isinstance(target, Mapping) or set(target) != set(now):

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -74,13 +75,17 @@ class Task(nn.Module, ABC):
             targets: real ground truth or that of :meth:`targets`, an entry each.
         """
 
-    @abstractmethod
     def predict(self, images: Tensor) -> list[Any]:
-        """What the network says, an entry for each picture. No grad."""
+        """What the network says, an entry for each picture; :meth:`targets` unless overridden. No grad."""
+        return self.targets(images)
 
-    @abstractmethod
+    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
-        """Measures of each picture (N,) by name, less noisy than :meth:`metric`. No grad."""
+        """Measures of each picture (N,) by name, less noisy than :meth:`metric`. No grad.
+
+        ``"loss"`` unless overridden.
+        """
+        return {"loss": self.loss(images, targets)}
 
     @abstractmethod
     def metric(self) -> Metric:
