@@ -134,6 +134,33 @@ void damaged_fields_are_refused() {
   }
 }
 
+void the_number_of_extensions_is_bounded() {
+  constexpr std::size_t kMost = 4096;
+  FileHeader header;
+  header.format.width = header.format.height = 8;
+  header.extensions.assign(kMost, {9, {}});
+  const HevcHeader color = some_hevc_header(0);
+  const std::vector<std::uint8_t> data = {0x44, 1, 2};
+  const auto file = bpg::write_file(header, nullptr, color, span(data));
+  CHECK(bpg::parse_file(span(file)).header.extensions.size() == kMost);
+  header.extensions.push_back({9, {}});
+  CHECK_THROWS((void)bpg::write_file(header, nullptr, color, span(data)), bpg::EncodeError);
+
+  // The same file with one more, which write_file refuses to write.
+  std::vector<std::uint8_t> bomb = {0x42, 0x50, 0x47, 0xFB, 0x20, 0x08, 8, 8, 0};
+  bpg::put_ue7(bomb, 2 * (kMost + 1));
+  for (std::size_t i = 0; i <= kMost; ++i) {
+    bomb.insert(bomb.end(), {9, 0});
+  }
+  std::string message;
+  try {
+    (void)bpg::parse_file(span(bomb));
+  } catch (const bpg::DecodeError& error) {
+    message = error.what();
+  }
+  CHECK(message.find("more than 4096 extensions") != std::string::npos);
+}
+
 void ue7_is_exact_at_its_edges() {
   for (const std::uint32_t value :
        {0U, 127U, 128U, 16383U, 16384U, 0x0FFFFFFFU, 0x10000000U, 0xFFFFFFFFU}) {
@@ -216,6 +243,7 @@ int main() {
   what_is_written_is_read();
   every_truncation_is_noticed();
   damaged_fields_are_refused();
+  the_number_of_extensions_is_bounded();
   ue7_is_exact_at_its_edges();
   exp_golomb_round_trips();
   emulation_prevention_round_trips();
