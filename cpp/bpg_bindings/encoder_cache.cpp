@@ -1,9 +1,9 @@
 #include "encoder_cache.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "per_process.hpp"
 
 namespace npp {
 namespace {
@@ -16,29 +16,9 @@ std::size_t cost(const EncoderKey& key) {
                   static_cast<std::size_t>(key.width) * static_cast<std::size_t>(key.height));
 }
 
-// Left behind on purpose in a forked child: the threads of its encoders do not exist there.
-EncoderCache* g_cache = nullptr;
-std::mutex g_cache_mutex;
-
-void before_fork() { g_cache_mutex.lock(); }
-void after_fork_in_parent() { g_cache_mutex.unlock(); }
-void after_fork_in_child() {
-  g_cache = nullptr;
-  g_cache_mutex.unlock();
-}
-
 }  // namespace
 
-EncoderCache& EncoderCache::instance() {
-  static const int registered =
-      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-  static_cast<void>(registered);
-  const std::lock_guard<std::mutex> lock(g_cache_mutex);
-  if (g_cache == nullptr) {
-    g_cache = new EncoderCache;
-  }
-  return *g_cache;
-}
+EncoderCache& EncoderCache::instance() { return PerProcess<EncoderCache>::get(); }
 
 std::unique_ptr<bpg::Encoder> EncoderCache::acquire(const EncoderKey& key) {
   {

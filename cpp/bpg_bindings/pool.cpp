@@ -1,11 +1,11 @@
 #include "pool.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <deque>
 #include <numeric>
 #include <thread>
+
+#include "per_process.hpp"
 
 namespace npp {
 
@@ -100,35 +100,10 @@ struct Pool::State {
 
 Pool::Pool() : state_(std::make_shared<State>()) {}
 
-namespace {
-
-// Never destroyed: threads may outlive static destructors, and a forked child has to leave behind
-// threads that do not exist in it.
-Pool* g_pool = nullptr;
-std::mutex g_pool_mutex;
-
-void before_fork() { g_pool_mutex.lock(); }
-void after_fork_in_parent() { g_pool_mutex.unlock(); }
-void after_fork_in_child() {
-  g_pool = nullptr;
-  g_pool_mutex.unlock();
-}
-
-}  // namespace
-
-Pool& Pool::instance() {
-  static const int registered =
-      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-  static_cast<void>(registered);
-  const std::lock_guard<std::mutex> lock(g_pool_mutex);
-  if (g_pool == nullptr) {
-    g_pool = new Pool;
-  }
-  return *g_pool;
-}
+Pool& Pool::instance() { return PerProcess<Pool>::get(); }
 
 std::shared_ptr<Pool::State> Pool::state() {
-  const std::lock_guard<std::mutex> lock(g_pool_mutex);
+  const std::lock_guard<std::mutex> lock(PerProcess<Pool>::mutex());
   return state_;
 }
 
@@ -151,7 +126,7 @@ void Pool::submit(const std::shared_ptr<Job>& job, int threads) {
 void Pool::shut_down() {
   const std::shared_ptr<State> old = state();
   {
-    const std::lock_guard<std::mutex> lock(g_pool_mutex);
+    const std::lock_guard<std::mutex> lock(PerProcess<Pool>::mutex());
     state_ = std::make_shared<State>();
   }
   std::vector<std::thread> threads;

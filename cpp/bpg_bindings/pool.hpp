@@ -10,6 +10,9 @@
 
 namespace npp {
 
+template <typename>
+class PerProcess;
+
 /// A batch of independent items that the pool's threads work through, costliest first.
 class Job {
  public:
@@ -59,6 +62,8 @@ class Pool {
   void shut_down();
 
  private:
+  template <typename>
+  friend class PerProcess;
   struct State;
   Pool();
   std::shared_ptr<State> state();
