@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import npp
+from npp.device import DeviceTransfer
 
 GOOD = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1))
 NAN = torch.full((3, 16, 16), float("nan"))
@@ -115,6 +117,26 @@ def test_compress_raises_with_the_others_files() -> None:
     assert isinstance(error, npp.EncodeError) and error.index == 1 and "x[1]" in str(error)
     assert error.results is not None and error.results[1].index == 1
     assert error.results[0] == error.results[2] == npp.encode(GOOD, 30, effort=0)
+
+
+class _Remote(DeviceTransfer):
+    """Takes a CPU tensor the way that tensors of other devices take."""
+
+    def __init__(self, x: Tensor, *, deep: bool) -> None:
+        super().__init__(x, deep=deep)
+        self._remote = True
+
+
+def test_compress_finds_the_bad_picture_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.stack([GOOD, GOOD, GOOD])
+    here = npp.compress(x, 30, effort=0)
+    monkeypatch.setattr(npp.codec, "DeviceTransfer", _Remote)
+    there = npp.compress(x, 30, effort=0)
+    assert there.bitstreams == here.bitstreams and torch.equal(there.x_hat, here.x_hat)
+    x[2, 0, 0, 0] = float("nan")
+    error = _caught(lambda: npp.compress(x, 30, effort=0))
+    assert error.index == 2 and "x[2] holds NaN" in str(error)
+    assert error.results is not None and error.results[:2] == here.bitstreams[:2]
 
 
 def test_a_bad_frame_has_an_index() -> None:
