@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.preprocessing import checks
+from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.conditioning import QP_FEATURES, qp_features
 from npp.preprocessing.dct import forward_dct, frequencies, inverse_dct
 from npp.preprocessing.network import Network
@@ -39,6 +40,8 @@ class GainsSettings:
         table: gains by qp, frequency and the coefficient's own level, before the body's.
         luma_only: leave chroma as it is.
         floor: least gain, 0 to below 1; the greatest is 2 - floor.
+        sigmas: a Gaussian blur before the gains, see :class:`~npp.preprocessing.blur.BlurSettings`. Training
+            then starts at the blur instead of the identity, and learns what to do better.
     """
 
     width: int = 64
@@ -46,6 +49,7 @@ class GainsSettings:
     table: bool = True
     luma_only: bool = False
     floor: float = 0.0
+    sigmas: dict[float, float] | None = None
 
     def __post_init__(self) -> None:
         checks.whole("width", self.width, 8, 512)
@@ -53,6 +57,8 @@ class GainsSettings:
         checks.flag("table", self.table)
         checks.flag("luma_only", self.luma_only)
         checks.number("floor", self.floor, 0, 0.99)
+        if self.sigmas is not None:
+            object.__setattr__(self, "sigmas", BlurSettings(self.sigmas).sigmas)
         if not self.depth and not self.table:
             raise ValueError("depth must be at least 1 without a table: nothing is left that could learn")
 
@@ -121,8 +127,11 @@ class _Table(nn.Module):
 
     def forward(self, level: Tensor, qp: Tensor) -> Tensor:
         """Logits for the levels (N, C, h, w), 0 to 1, and the qp's features."""
-        curve = qp @ (_TABLE_RATE * self.by_coefficient)
-        constant = curve[0] + qp @ (_TABLE_RATE * self.by_profile) @ self.profiles
+        by_coefficient, by_profile = (
+            _TABLE_RATE * w.to(qp.dtype) for w in (self.by_coefficient, self.by_profile)
+        )
+        curve = qp @ by_coefficient
+        constant = curve[0] + qp @ by_profile @ self.profiles.to(qp.dtype)
         constant, linear, square = (c[:, :, None, None] for c in (constant, curve[1], curve[2]))
         return constant + level * (linear + level * square)
 
@@ -145,6 +154,8 @@ class Gains(Network):
         self._settings = settings
         self._planes = 1 if settings.luma_only else len(_SIZES)
         outputs = sum(_COUNTS[: self._planes])
+        self.blur = Blur(BlurSettings(settings.sigmas)) if settings.sigmas else None
+        self.untraced_macs = self.blur.untraced_macs if self.blur else 0.0
         self.table = _Table(self._planes) if settings.table else None
         self.body = _Body(settings.width, settings.depth, outputs) if settings.depth else None
 
@@ -156,6 +167,8 @@ class Gains(Network):
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
         """See :class:`Network`. Under autocast only the body runs in low precision."""
         with _full_precision(x):
+            if self.blur is not None:
+                x = self.blur(x, qp)
             pairs = [forward_dct(p, size) for p, size in zip(split_planes(x), _SIZES, strict=True)]
             y_dc, cb_dc, cr_dc = (dc / size for (dc, _), size in zip(pairs, _SIZES, strict=True))
             ac = torch.cat([ac for _, ac in pairs], dim=1)

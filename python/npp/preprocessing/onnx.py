@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from importlib.util import find_spec
 
 import torch
@@ -39,16 +40,24 @@ def export(network: Network, path: str | os.PathLike[str]) -> None:
     for name in _NEEDED:
         if find_spec(name) is None:
             raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
-    whole = _Whole(copy.deepcopy(network).cpu().float()).eval()
-    batch, height, width = (torch.export.Dim(name) for name in ("N", "H", "W"))
-    program = torch.onnx.export(
-        whole,
-        (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
-        input_names=["x", "qp"],
-        output_names=["x_pre"],
-        dynamic_shapes={"x": {0: batch, 2: height, 3: width}, "qp": {0: batch}},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
+    program = _export(_Whole(copy.deepcopy(network).cpu().float()).eval())
     write_file(path, program.model_proto.SerializeToString(), force=True)
+
+
+def _export(whole: _Whole) -> torch.onnx.ONNXProgram:
+    sizes = {0: "N", 2: "H", 3: "W"}
+    with warnings.catch_warnings():
+        # torch's exporter about its own parts, and about the N that both inputs share as they should.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+        warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
+        program = torch.onnx.export(
+            whole,
+            (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
+            input_names=["x", "qp"],
+            output_names=["x_pre"],
+            dynamic_shapes={"x": sizes, "qp": {0: "N"}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program

@@ -21,9 +21,9 @@ _FORMAT = 1
 
 
 class Stored(NamedTuple):
-    """What a file holds; the tensors are not yet known to fit."""
+    """What a file says, not yet known to be right."""
 
-    network: str
+    network: Any
     settings: dict[str, Any]
     tensors: dict[str, Tensor]
 
@@ -101,7 +101,7 @@ def read_weights(path: Path) -> Stored:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
-    return Stored(description["network"], description["settings"], tensors)
+    return Stored(description.get("network"), description["settings"], tensors)
 
 
 def _description(path: Path, text: str | None) -> dict[str, Any]:
