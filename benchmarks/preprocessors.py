@@ -3,7 +3,8 @@
     python benchmarks/preprocessors.py [--out docs/results/preprocessors.json] [--repeats 5]
 
 One thread, one picture of 512x512, no gradient. Times are the least CPU time of the repeats: it says what the
-network needs also where other processes share the machine. Prints the table of docs/preprocessing.md.
+network needs also where other processes share the machine. benchmarks/report.py makes the
+table of docs/preprocessing.md.
 """
 
 from __future__ import annotations
@@ -54,11 +55,7 @@ def measure(repeats: int) -> dict[str, dict[str, float]]:
             "macs_per_pixel": round(preprocessor.macs_per_pixel(), 1),
             "cpu_ms_per_megapixel": round(cpu_ms_per_megapixel(preprocessor, repeats), 1),
         }
-        print(
-            f"| {name} | {results[name]['parameters']:,} | {results[name]['macs_per_pixel']:,.0f} "
-            f"| {results[name]['cpu_ms_per_megapixel']:,.0f} |",
-            flush=True,
-        )
+        print(name, results[name], flush=True)
     return results
 
 

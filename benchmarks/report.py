@@ -2,7 +2,7 @@
 
     python benchmarks/report.py
 
-A table stands between ``<!-- results NAME -->`` and ``<!-- end -->`` in docs/performance.md and README.md and
+A table stands between ``<!-- results NAME -->`` and ``<!-- end -->`` in the pages below and
 is written anew from the JSON files, so that no figure is typed by hand.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from common import ROOT
 
 _RESULTS = ROOT / "docs/results"
-_PAGES = (ROOT / "docs/performance.md", ROOT / "README.md")
+_PAGES = (ROOT / "docs/performance.md", ROOT / "docs/preprocessing.md", ROOT / "README.md")
 
 
 def _load(name: str) -> Any:
@@ -145,6 +145,19 @@ def memory() -> str:
     )
 
 
+def preprocessors() -> str:
+    rows = [
+        [
+            name,
+            f"{row['parameters']:,}",
+            f"{row['macs_per_pixel']:,.0f}",
+            f"{row['cpu_ms_per_megapixel']:,.0f}",
+        ]
+        for name, row in _load("preprocessors")["results"].items()
+    ]
+    return _table(["network", "parameters", "MACs a pixel", "ms/MP, 1 thread"], rows)
+
+
 def conditions() -> str:
     report = _load("efforts")
     about = report["machine"]
@@ -156,7 +169,19 @@ def conditions() -> str:
 
 
 _SECTIONS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (efforts, machine_tune, crops, codec, threads, overhead, step, memory, conditions)
+    f.__name__: f
+    for f in (
+        efforts,
+        machine_tune,
+        crops,
+        codec,
+        threads,
+        overhead,
+        step,
+        memory,
+        preprocessors,
+        conditions,
+    )
 }
 
 

@@ -143,7 +143,7 @@ class Gains(Network):
     and the 4x4 of Cb and Cr that lie under them. DC is left alone, so the mean of each 8x8 block of pixels
     stays. gain = 1 + (1 - floor) * tanh(z / 2), where z is the table's logit plus the body's.
 
-    The body runs at an eighth of the size. It is shown log2(1 + |c| / step) of each AC coefficient, with the
+    The body runs at an eighth of the size. It is shown log(1 + |c| / step) of each AC coefficient, with the
     quantiser step of the qp, and the DCs; its blocks are scaled and shifted by functions of the qp.
     """
 
