@@ -232,7 +232,8 @@ def test_classification_values(images: Tensor) -> None:
     expected = F.kl_div(logits.log_softmax(1), other, reduction="none").sum(1)
     torch.testing.assert_close(task.loss(images, list(other)), expected)
     torch.testing.assert_close(task.loss(images, list(other.log() + 3)), expected)
-    scores = task.scores(images, [int(one) for one in logits.argmax(1)])
+    torch.testing.assert_close(task.loss(images, list(other.numpy())), expected)
+    scores = task.scores(images, list(logits.argmax(1).numpy()))
     assert scores["top1"].tolist() == [1, 1, 1] and set(scores) == {"cross_entropy", "top1"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +18,9 @@ from npp.tasks.protocol import Metric, Task, check_images, check_targets
 
 def is_label(target: Any) -> bool:
     """Whether a target is a class index rather than a distribution."""
-    whole = isinstance(target, Tensor) and target.ndim == 0 and not target.is_floating_point()
-    return whole or (isinstance(target, int) and not isinstance(target, bool)) or _numpy_integer(target)
-
-
-def _numpy_integer(target: Any) -> bool:
-    return not isinstance(target, Tensor) and hasattr(target, "__index__") and not isinstance(target, bool)
+    if isinstance(target, Tensor):
+        return target.ndim == 0 and not target.is_floating_point()
+    return isinstance(target, Integral) and not isinstance(target, bool)
 
 
 def all_labels(targets: Sequence[Any]) -> bool:
