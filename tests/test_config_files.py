@@ -62,6 +62,7 @@ def test_messages_name_the_key() -> None:
         (lambda: section.integer("steps"), r"train\.steps must be a whole number of at least 0, not -1"),
         (lambda: section.number("lr"), r"train\.lr must be a number"),
         (lambda: section.integer("qp"), r"train\.qp .* not True"),
+        (lambda: section.flag("steps"), r"train\.steps must be true or false, not -1"),
         (lambda: section.text("name"), r"train\.name must be text, not 3"),
         (lambda: section.sequence("parts"), r"train\.parts must be a list"),
         (lambda: section.section("lr"), r"train\.lr must hold keys"),

@@ -166,6 +166,13 @@ class Section:
             raise self.error(key, f"must be a number of at least {low:g}, not {value!r}")
         return float(value)
 
+    def flag(self, key: str, default: Any = _REQUIRED) -> bool:
+        """True or false."""
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"must be true or false, not {value!r}")
+        return value
+
     def sequence(self, key: str, default: Any = _REQUIRED) -> Sequence[Any]:
         """A list."""
         value = self.take(key, default)

@@ -73,7 +73,8 @@ def evaluate(
         with _stages(quiet) as stage:
             found = run(checked, folder, stage)
     except ModuleNotFoundError as error:
-        typer.echo(f"npp: evaluation needs {error.name}: pip install 'npp[eval]'", err=True)
+        hint = "" if "install" in str(error) else f"; evaluation needs {error.name}: pip install 'npp[eval]'"
+        typer.echo(f"npp: {error}{hint}", err=True)
         raise typer.Exit(USAGE) from None
     except (OSError, ValueError) as error:
         typer.echo(f"npp: {config}: {describe(error)}", err=True)

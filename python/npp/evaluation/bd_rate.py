@@ -11,7 +11,7 @@ import numpy.typing as npt
 from npp.evaluation.pchip import Floats, pchip_integral
 
 
-def _curve(name: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:
+def _curve(name: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[list[float], list[float]]:
     """Log-rate and quality, by rising quality."""
     r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
     if r.ndim != 1 or r.shape != q.shape or len(r) < 2:
@@ -26,7 +26,7 @@ def _curve(name: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floa
     order = np.argsort(q)
     if (np.diff(q[order]) <= 0).any():
         raise ValueError(f"{name}: quality values must differ, not {q.tolist()}; see npp.evaluation.monotone")
-    return np.log10(r[order]), q[order]
+    return np.log10(r[order]).tolist(), q[order].tolist()
 
 
 def bd_rate(
@@ -69,12 +69,12 @@ def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Float
     Returns:
         Rates and qualities, both strictly rising.
     """
-    r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
+    r, q = (np.asarray(values, np.float64).tolist() for values in (rate, quality))
     kept: list[int] = []
-    for i in np.argsort(r, kind="stable"):
+    for i in sorted(range(len(r)), key=r.__getitem__):
         if not kept or (q[i] > q[kept[-1]] and r[i] > r[kept[-1]]):
-            kept.append(int(i))
-    return r[kept], q[kept]
+            kept.append(i)
+    return np.array([r[i] for i in kept]), np.array([q[i] for i in kept])
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: fl
     rates, heights = monotone(curve_bpp, curve_heights)
     if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
         return float("inf")
-    return float(np.log10(bpp)) - pchip(heights, np.log10(rates), height)
+    return float(np.log10(bpp)) - pchip(heights.tolist(), np.log10(rates).tolist(), height)
 
 
 def best_sigmas(

@@ -33,6 +33,7 @@ class Batch:
     def __init__(self, photos: PhotoSet, paths: Sequence[Path], device: str) -> None:
         self._photos, self._paths, self._device = photos, list(paths), device
         self._targets: dict[str, list[Any]] = {}
+        self._in_memory: dict[str, list[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -48,9 +49,16 @@ class Batch:
             self._targets[network.label] = network.task.targets(self.images)
         return self._targets[network.label]
 
+    def targets_in_memory(self, network: Network) -> list[Any]:
+        """The same beside predictions from the store."""
+        if network.label not in self._in_memory:
+            self._in_memory[network.label] = _to_cpu(self.targets(network))
+        return self._in_memory[network.label]
+
     def release(self) -> None:
         """Forgets what can be made again."""
         self._targets.clear()
+        self._in_memory.clear()
         self.__dict__.pop("images", None)
 
     @cached_property
@@ -92,9 +100,9 @@ def _psnr(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def _to_cpu(value: Any) -> Any:
-    """Nested lists and dicts with their tensors in main memory."""
+    """Nested lists and dicts with copies of their tensors in main memory, free of what they are views of."""
     if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
+        return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
         return {name: _to_cpu(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -158,14 +166,20 @@ class Measurer:
         key = ["names", network.spec.describe()]
         stored = self._store.load(key)
         if stored is None:
-            batch, metric = self._open(self._batches[0][:_PROBED]), network.task.metric()
-            targets = batch.targets(network)
-            scores = list(network.task.scores(batch.images, targets))
-            metric.update(network.task.predict(batch.images), targets)
-            # A metric that is the mean of a score says nothing new, and costs a forward pass.
-            stored = {"scores": scores, "metrics": [name for name in metric.compute() if name not in scores]}
+            batch = self._open(self._batches[0][:_PROBED])
+            scores = list(network.task.scores(batch.images, batch.targets(network)))
+            stored = {"scores": scores, "metrics": self._metric_names(network, batch, scores)}
             self._store.save(key, stored)
         return stored["scores"], stored["metrics"]
+
+    @staticmethod
+    def _metric_names(network: Network, batch: Batch, scores: list[str]) -> list[str]:
+        if not network.spec.metrics:
+            return []
+        metric = network.task.metric()
+        metric.update(network.task.predict(batch.images), batch.targets(network))
+        # A metric that is the mean of a score says nothing new, and costs a forward pass.
+        return [name for name in metric.compute() if name not in scores]
 
     def measure(self, arms: Sequence[Arm], qps: Sequence[int], progress: Progress) -> Measurements:
         """All arms at all qps on all photos."""
@@ -243,7 +257,7 @@ class _DatasetMetrics:
     def add(self, batch: Batch, predictions: dict[str, list[Any]]) -> None:
         """Adds a batch."""
         for network, _, metric, _ in self._open:
-            metric.update(predictions[network.label], _to_cpu(batch.targets(network)))
+            metric.update(predictions[network.label], batch.targets_in_memory(network))
 
     def compute(self) -> dict[tuple[str, str], float]:
         """Values by network's label and metric's name, of all batches."""

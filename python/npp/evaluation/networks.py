@@ -26,6 +26,7 @@ class NetworkSpec:
         task, settings: as :func:`npp.tasks.build_task`.
         seen: whether it took part in training what is measured.
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
+        metrics: whether the task's metrics of all pictures together are computed too.
     """
 
     label: str
@@ -33,10 +34,17 @@ class NetworkSpec:
     settings: Mapping[str, Any]
     seen: bool
     quality: str | None
+    metrics: bool
 
     def describe(self) -> dict[str, Any]:
         """What decides its scores and where they stand, for keys of stored results."""
-        return {"label": self.label, "task": self.task, "seen": self.seen, **self.settings}
+        return {
+            "label": self.label,
+            "task": self.task,
+            "seen": self.seen,
+            "metrics": self.metrics,
+            **self.settings,
+        }
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,17 @@ class Axis:
 
 
 def read_networks(sections: list[Section], *, seen: bool) -> list[NetworkSpec]:
-    """``seen:`` or ``unseen:``: the task's ``name`` and settings, ``label``, ``quality``."""
+    """``seen:`` or ``unseen:``: the task's ``name`` and settings, ``label``, ``quality``, ``metrics``."""
     specs = []
     for section in sections:
         task = section.text("name")
         label = section.take("label", None)
         quality = section.take("quality", None)
+        metrics = section.flag("metrics", True)
         settings = section.rest()
         default = str(settings.get("model", task))
-        specs.append(NetworkSpec(default if label is None else str(label), task, settings, seen, quality))
+        name = default if label is None else str(label)
+        specs.append(NetworkSpec(name, task, settings, seen, quality, metrics))
     return specs
 
 

@@ -1,11 +1,21 @@
-"""Monotone piecewise cubic interpolation (Fritsch and Butland 1984), integrated exactly."""
+"""Monotone piecewise cubic interpolation (Fritsch and Butland 1984), integrated exactly.
+
+Plain numbers instead of arrays: curves have a handful of points, and the bootstrap has thousands of curves.
+"""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+#: y, then the factors of t, t² and t³, of a segment's cubic in t = x - x[i].
+_Cubic = tuple[float, float, float, float]
 
 
 def _end_slope(h0: float, h1: float, d0: float, d1: float) -> float:
@@ -18,48 +28,47 @@ def _end_slope(h0: float, h1: float, d0: float, d1: float) -> float:
     return slope
 
 
-def pchip_slopes(x: Floats, y: Floats) -> Floats:
-    """Slopes at the knots; x strictly increasing, at least two points."""
-    h, d = np.diff(x), np.diff(y) / np.diff(x)
-    if len(x) == 2:
-        return np.array([d[0], d[0]])
-    slopes = np.zeros_like(x)
-    same_sign = d[:-1] * d[1:] > 0
-    w0, w1 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    # Where neighbours disagree in sign the knot is an extremum and its slope zero.
-    safe0, safe1 = np.where(same_sign, d[:-1], 1.0), np.where(same_sign, d[1:], 1.0)
-    slopes[1:-1] = np.where(same_sign, (w0 + w1) / (w0 / safe0 + w1 / safe1), 0.0)
-    slopes[0] = _end_slope(h[0], h[1], d[0], d[1])
-    slopes[-1] = _end_slope(h[-1], h[-2], d[-1], d[-2])
-    return slopes
+def _inner_slope(h0: float, h1: float, d0: float, d1: float) -> float:
+    """Weighted harmonic mean of the neighbouring slopes."""
+    if d0 * d1 <= 0:
+        # Where neighbours disagree in sign the knot is an extremum and its slope zero.
+        return 0.0
+    w0, w1 = 2 * h1 + h0, h1 + 2 * h0
+    return (w0 + w1) / (w0 / d0 + w1 / d1)
 
 
-def pchip_integral(x: Floats, y: Floats, low: float, high: float) -> float:
+def _cubics(x: Sequence[float], y: Sequence[float]) -> list[_Cubic]:
+    """All segments; x strictly increasing, at least two points."""
+    h = [b - a for a, b in pairwise(x)]
+    d = [(b - a) / step for (a, b), step in zip(pairwise(y), h, strict=True)]
+    if len(d) == 1:
+        return [(y[0], d[0], 0.0, 0.0)]
+    inner = [_inner_slope(*steps, *chords) for steps, chords in zip(pairwise(h), pairwise(d), strict=True)]
+    slopes = [_end_slope(h[0], h[1], d[0], d[1]), *inner, _end_slope(h[-1], h[-2], d[-1], d[-2])]
+    return [
+        (y[i], s0, (3 * chord - 2 * s0 - s1) / step, (s0 + s1 - 2 * chord) / step**2)
+        for i, (step, chord, (s0, s1)) in enumerate(zip(h, d, pairwise(slopes), strict=True))
+    ]
+
+
+def _antiderivative(cubic: _Cubic, t: float) -> float:
+    c0, c1, c2, c3 = cubic
+    return t * (c0 + t * (c1 / 2 + t * (c2 / 3 + t * c3 / 4)))
+
+
+def pchip_integral(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
     """Integral of the interpolant from low to high, both within [x[0], x[-1]]."""
-    c1, c2, c3 = _power_basis(x, y)
-
-    def antiderivative(t: Floats) -> Floats:
-        return t * (y[:-1] + t * (c1 / 2 + t * (c2 / 3 + t * c3 / 4)))
-
-    # A segment outside of the limits begins and ends at the same place.
-    begin, end = (np.clip(limit, x[:-1], x[1:]) - x[:-1] for limit in (low, high))
-    return float((antiderivative(end) - antiderivative(begin)).sum())
+    total = 0.0
+    for i, cubic in enumerate(_cubics(x, y)):
+        begin, end = max(low, x[i]), min(high, x[i + 1])
+        if begin < end:
+            total += _antiderivative(cubic, end - x[i]) - _antiderivative(cubic, begin - x[i])
+    return total
 
 
-def pchip(x: Floats, y: Floats, at: float) -> float:
+def pchip(x: Sequence[float], y: Sequence[float], at: float) -> float:
     """The interpolant at a place within [x[0], x[-1]]."""
-    c1, c2, c3 = _power_basis(x, y)
-    i = min(max(int(np.searchsorted(x, at, side="right")) - 1, 0), len(x) - 2)
+    i = min(max(bisect_right(x, at) - 1, 0), len(x) - 2)
+    c0, c1, c2, c3 = _cubics(x, y)[i]
     t = at - x[i]
-    return float(y[i] + t * (c1[i] + t * (c2[i] + t * c3[i])))
-
-
-def _power_basis(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Factors of t, t², t³ of every segment's cubic in t = x - x[i]."""
-    slopes, h = pchip_slopes(x, y), np.diff(x)
-    chord = np.diff(y) / h
-    return (
-        slopes[:-1],
-        (3 * chord - 2 * slopes[:-1] - slopes[1:]) / h,
-        (slopes[:-1] + slopes[1:] - 2 * chord) / h**2,
-    )
+    return c0 + t * (c1 + t * (c2 + t * c3))

@@ -17,7 +17,7 @@ from npp.data import Mode, Part, find_photos, load_photo, split
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
-_SIZE = 224
+_SIZE, _LEAST = 224, 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PhotoSet:
 
     folder: str
     include: str | tuple[str, ...] | None
-    size: int | None
+    size: int | tuple[int, int] | None
     mode: Mode
     part: Part | None
     seed: int
@@ -97,6 +97,14 @@ def _fractions(value: Any) -> tuple[float, ...]:
     return tuple(float(one) for one in value)
 
 
+def _size(value: Any) -> int | tuple[int, int]:
+    sides = value if isinstance(value, list) else [value]
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+    if len(sides) > 2 or not whole or min(sides, default=0) < _LEAST:
+        raise ValueError(f"a whole number of at least {_LEAST} or [height, width] is needed")
+    return (sides[0], sides[1]) if len(sides) == 2 else sides[0]
+
+
 def _choice(section: Section, key: str, default: str, allowed: tuple[str, ...]) -> str:
     chosen = section.text(key, default)
     if chosen not in allowed:
@@ -107,8 +115,8 @@ def _choice(section: Section, key: str, default: str, allowed: tuple[str, ...]) 
 def read_photo_set(section: Section, *, part: Part) -> PhotoSet:
     """``data:`` of a configuration.
 
-    Keys: ``folder``, ``include``, ``size`` (224), ``mode`` (``crop``, ``resize`` or ``full``), ``part``
-    (``train``, ``val``, ``test`` or ``all``), ``split_seed``, ``fractions``, ``limit``.
+    Keys: ``folder``, ``include``, ``size`` (224; or height and width), ``mode`` (``crop``, ``resize`` or
+    ``full``), ``part`` (``train``, ``val``, ``test`` or ``all``), ``split_seed``, ``fractions``, ``limit``.
 
     Args:
         section: the keys.
@@ -121,7 +129,7 @@ def read_photo_set(section: Section, *, part: Part) -> PhotoSet:
     photos = PhotoSet(
         folder=section.text("folder"),
         include=section.convert("include", _include, None),
-        size=None if mode == "full" else section.integer("size", _SIZE, low=16),
+        size=None if mode == "full" else section.convert("size", _size, _SIZE),
         mode=mode,
         part=None if chosen == "all" else cast(Part, chosen),
         seed=section.integer("split_seed", 0),

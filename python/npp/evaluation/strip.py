@@ -17,6 +17,7 @@ _GAIN = 8
 _GAP = 6
 _LABEL = 20
 _FONT_SIZE = 13
+_LEAST_WIDTH = 200  # of a column, for its labels
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,18 @@ def _picture(image: Tensor) -> Image.Image:
 def _cells(row: StripRow) -> list[tuple[str, Image.Image]]:
     difference = 0.5 + _GAIN * (row.filtered - row.original)
     return [
-        (f"original ({row.anchor_bpp:.3f} bpp in the anchor)", _picture(row.original)),
+        (f"original (anchor {row.anchor_bpp:.3f} bpp)", _picture(row.original)),
         ("preprocessed", _picture(row.filtered)),
         (f"decoded ({row.bpp:.3f} bpp)", _picture(row.decoded)),
-        (f"preprocessed - original, x{_GAIN}", _picture(difference)),
+        (f"what was changed, x{_GAIN}", _picture(difference)),
     ]
 
 
 def draw_strip(rows: Sequence[StripRow], path: Path, title: str) -> None:
     """Writes a PNG: a row a photo; original, preprocessed, decoded, and what was changed, times 8."""
     grid = [_cells(row) for row in rows]
-    width = max(sum(picture.width + _GAP for _, picture in cells) for cells in grid) + _GAP
+    columns = [max(_LEAST_WIDTH, *(cells[i][1].width for cells in grid)) + _GAP for i in range(len(grid[0]))]
+    width = sum(columns) + _GAP
     heights = [max(picture.height for _, picture in cells) + _LABEL + _GAP for cells in grid]
     canvas = Image.new("RGB", (width, sum(heights) + _LABEL + _GAP), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_FONT_SIZE)
@@ -62,10 +64,10 @@ def draw_strip(rows: Sequence[StripRow], path: Path, title: str) -> None:
     top = _LABEL + _GAP
     for cells, height in zip(grid, heights, strict=True):
         left = _GAP
-        for label, picture in cells:
+        for column, (label, picture) in zip(columns, cells, strict=True):
             draw.text((left, top), label, "black", font)
             canvas.paste(picture, (left, top + _LABEL))
-            left += picture.width + _GAP
+            left += column
         top += height
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG")
