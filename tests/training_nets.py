@@ -1,0 +1,23 @@
+"""Small networks for the tests of training; in YAML python:training_nets:classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def classifier(classes: int = 10) -> nn.Module:
+    """Logits (N, classes) that depend on the details of a picture; the same weights every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return nn.Sequential(
+            nn.Conv2d(3, 12, 5, stride=3), nn.Tanh(), nn.Conv2d(12, 24, 3, stride=2), nn.Tanh(),
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(24 * 16, classes), _Loud(),
+        )  # fmt: skip
+
+
+class _Loud(nn.Module):
+    """Makes untrained logits as sure as trained ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 30 * x
