@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -89,6 +90,22 @@ def test_weights_survive_a_file(tmp_path: Path) -> None:
     assert torch.equal(loaded(x, QP)["x_hat"], model(x, QP)["x_hat"])
 
 
+def test_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "proxy.pt"
+    save_hyperprior(Hyperprior(SMALL), path)
+    before = path.read_bytes()
+
+    def stops_half_way(_: object, file: BinaryIO) -> None:
+        file.write(before[:1000])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", stops_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        save_hyperprior(Hyperprior(SMALL), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_shipped_proxy_is_small_and_knows_the_qp() -> None:
     assert _SHIPPED.stat().st_size <= 3 * 2**20
     model = load_hyperprior(_SHIPPED)
@@ -116,7 +133,7 @@ def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> 
     assert first.config == config
     resume = out / "checkpoints" / "last.ckpt"
     train_proxy(tmp_path, out, objective=objective, config=config, steps=3, resume=resume, **quiet)  # type: ignore[arg-type]
-    assert torch.load(resume, weights_only=False)["global_step"] == 3
+    assert torch.load(resume, weights_only=True)["global_step"] == 3
     assert list(out.rglob("events.out.tfevents*"))
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from npp.files import atomic_write
 from npp.surrogates.entropy import FactorizedDensity, gaussian_likelihood, quantise
 from npp.surrogates.gdn import GDN
 from npp.surrogates.quantiser import slice_qp, step_size
@@ -172,9 +173,10 @@ class Hyperprior(nn.Module):
 
 
 def save_hyperprior(model: Hyperprior, path: Path | str) -> None:
-    """Writes configuration and half-precision weights."""
+    """Writes configuration and half-precision weights; an existing file is replaced whole or not at all."""
     weights = {name: value.half() for name, value in model.state_dict().items()}
-    torch.save({"config": asdict(model.config), "weights": weights}, path)
+    with atomic_write(path, force=True) as file:
+        torch.save({"config": asdict(model.config), "weights": weights}, file)
 
 
 def load_hyperprior(path: Path | str) -> Hyperprior:

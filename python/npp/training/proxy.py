@@ -14,6 +14,7 @@ from torch import Tensor
 
 from npp.compression import Compressed, compress
 from npp.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
+from npp.training.checkpoints import AtomicCheckpointIO
 from npp.training.proxy_data import PhotoCrops
 
 Objective = Literal["distil", "published"]
@@ -175,6 +176,7 @@ def train_proxy(
         precision=precision,  # type: ignore[arg-type]
         logger=TensorBoardLogger(folder, name="logs"),
         callbacks=[checkpoints, LearningRateMonitor()],
+        plugins=[AtomicCheckpointIO()],
         gradient_clip_val=1.0,
         enable_progress_bar=progress,
         log_every_n_steps=10,
