@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import npp.cli
-from npp.config_files import ConfigError
+from npp.config_files import ConfigError, read_config
 from npp.evaluation import resample_bd_rate
 from npp.evaluation.analysis import Analyst
 from npp.evaluation.arms import Arm
@@ -31,6 +31,7 @@ from npp.evaluation.run import evaluate
 from npp.evaluation.store import PartStore
 from npp.tasks import Task
 
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 QPS = (28, 31, 34, 38, 42)
 KL = Axis("net", "kl", higher_is_better=False, primary=True)
 
@@ -409,6 +410,16 @@ def test_defaults_are_the_method_s() -> None:
 
 def _first_arm(**changes: Any) -> dict[str, Any]:
     return {"arms": [{"name": "a", **changes}, {"name": "b"}]}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("evaluate-*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPP_DATA", "/photos")
+    config = parse_config(read_config(path), name=path.stem)
+    trained = read_config(path.with_name(path.name.replace("evaluate", "preprocessor")))
+    assert list(config.data.fractions) == trained["data"]["fractions"]
+    assert config.selection is not None and config.selection.part == "val" and config.data.part == "test"
+    assert {network.seen for network in config.networks} == {True, False}
 
 
 @pytest.mark.parametrize(
