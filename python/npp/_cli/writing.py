@@ -35,6 +35,8 @@ _FORMATS = MappingProxyType(
     }
 )
 _ANIMATED = ("PNG", "GIF", "WEBP")
+# What their fields hold: 16 bits of seconds, 16 of hundredths, 24 of milliseconds.
+_LONGEST_SECONDS = {"PNG": Fraction(65535), "GIF": Fraction(65535, 100), "WEBP": Fraction(2**24 - 1, 1000)}
 _NO_ALPHA = ("BMP", "JPEG", "PPM")  # of BMP Pillow writes alpha, but no reader takes it for that
 _NO_GRAY_ALPHA = ("GIF", "WEBP")
 _METADATA = MappingProxyType(
@@ -152,6 +154,13 @@ def _whole_units(durations: Sequence[Fraction], unit: Fraction) -> list[int]:
 
 
 def _timing_arguments(format_name: str, info: ImageInfo) -> dict[str, Any]:
+    longest = max(info.durations)
+    if longest > _LONGEST_SECONDS[format_name]:
+        raise ValueError(
+            f"a frame is shown for {float(longest):g} s; {format_name} allows "
+            f"{float(_LONGEST_SECONDS[format_name]):g} s at most: write one file a frame with a name like "
+            "frame-%03d.png"
+        )
     if format_name == "GIF":
         hundredths = _whole_units(info.durations, Fraction(1, 100))
         # A GIF says how often it is repeated, and nothing when it is shown once.
@@ -164,7 +173,7 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
     """An animation as a file; arguments as in :func:`write_still`, frames (F, C, H, W).
 
     Raises:
-        ValueError: the format has no animations.
+        ValueError: the format has no animations, or none whose frames are shown for so long.
     """
     if settings.format not in _ANIMATED:
         raise ValueError(
