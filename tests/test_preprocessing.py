@@ -179,6 +179,18 @@ def test_gains_are_bounded(floor: float, sign: int) -> None:
     torch.testing.assert_close(y, mean + gain * (x - mean))
 
 
+def test_gains_can_start_as_a_blur(tmp_path: Path) -> None:
+    sigmas = {25: 0.5, 45: 1.0}
+    x = torch.rand(2, 3, 37, 51)
+    gains = npp.Preprocessor("gains", sigmas=sigmas)
+    assert torch.equal(gains(x, [30, 44]), npp.Preprocessor("blur", sigmas=sigmas)(x, [30, 44]))
+    assert gains.macs_per_pixel() > npp.Preprocessor("gains").macs_per_pixel()
+    gains.save(tmp_path / "gains.safetensors")
+    loaded = npp.Preprocessor.load(tmp_path / "gains.safetensors")
+    assert loaded.settings["sigmas"] == sigmas
+    assert torch.equal(loaded(x, 33), gains(x, 33))
+
+
 def test_gains_of_luma_only_leave_chroma() -> None:
     x, network = torch.rand(1, 3, 16, 24), make("gains", luma_only=True).filter
     before, after = split_planes(x), split_planes(network(x, torch.tensor([34.0])))
