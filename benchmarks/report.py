@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import reliability
 from common import ROOT
 
 _RESULTS = ROOT / "docs/results"
-_PAGES = (ROOT / "docs/performance.md", ROOT / "docs/preprocessing.md", ROOT / "README.md")
+_PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
 
 
 def _load(name: str) -> Any:
@@ -181,7 +182,12 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         preprocessors,
         conditions,
+        reliability.codec_version_table,
     )
+}
+_FIGURES: dict[str, Callable[[], str]] = {
+    f.__name__: f
+    for f in (reliability.fuzz, reliability.hostile, reliability.leaks, reliability.codec_versions)
 }
 
 
@@ -192,7 +198,11 @@ def main() -> None:
         def fill(match: re.Match[str]) -> str:
             return f"{match[1]}\n\n{_SECTIONS[match[2]]()}\n\n<!-- end -->"
 
-        page.write_text(re.sub(r"(<!-- results (\w+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL))
+        def fill_cell(match: re.Match[str]) -> str:
+            return f"{match[1]}{_FIGURES[match[2]]()}<!-- end -->"
+
+        text = re.sub(r"(<!-- results (\w+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL)
+        page.write_text(re.sub(r"(<!-- figure (\w+) -->).*?<!-- end -->", fill_cell, text))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if(NOT PkgConfig_FOUND)
 endif()
 
 # What src/x265_api.hpp and src/libavcodec_api.hpp are written for. docs/reliability.md says which of
-# these releases were built and run, by tools/test-codec-versions.
+# these releases were built and run, by tools/codec_versions.py.
 option(BPG_ANY_CODEC_VERSION "Try releases of x265 and libavcodec that are newer than the tested ones" OFF)
 set(_codecs_x265 3.4 4.2)
 set(_codecs_libavcodec 59 63)
