@@ -43,7 +43,7 @@ def hostile() -> str:
     seconds = max(family["worst_cpu_seconds"] for family in families)
     mebibytes = max(family["worst_rss_kib"] for family in families) / 1024
     return (
-        f"{refused + decoded:,} files: {refused:,} refused, {decoded:,} decoded, {problems} that crashed, hung "
+        f"{refused + decoded:,} files: {refused:,} refused, {decoded:,} decoded, {problems} crashed, hung "
         f"or took too much; at most {seconds:.2f} s of CPU time and {mebibytes:.1f} MiB more memory"
     )
 

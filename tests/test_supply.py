@@ -72,6 +72,7 @@ def _offline() -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_sdist_installs_without_a_network(sdist: Path, tmp_path: Path) -> None:
     pytest.importorskip("pybind11")
     venv.create(tmp_path / "venv", with_pip=True)
