@@ -109,7 +109,7 @@ $(VENV)/.torch: $(VENV)/.created
 	@touch $@
 
 # No build isolation, so that the CMake cache stays valid and only changed C++ files are compiled.
-$(VENV)/.installed: $(VENV)/.torch $(BUILD_FILES) $(CPP_SOURCES) $(PACKAGE_FILES) README.md LICENSE | system
+$(VENV)/.installed: $(VENV)/.torch $(BUILD_FILES) $(CPP_SOURCES) $(PACKAGE_FILES) README.md LICENSE THIRD_PARTY.md | system
 	@echo "Building and installing npp"
 	@$(PIP) 'scikit-build-core>=0.10' 'pybind11>=2.13'
 	@$(PIP) --no-build-isolation --check-build-dependencies \
