@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from importlib.util import find_spec
@@ -92,7 +93,8 @@ def train_preprocessor(
         config: see :class:`npp.training.config.TrainConfig`.
         resume: a checkpoint to go on from; on the same number of devices the run then ends with the
             weights of one that was never interrupted.
-        fast_dev_run: one step and one validation batch, without logs and checkpoints.
+        fast_dev_run: one step and one validation batch, without logs and checkpoints, in a folder of its
+            own below ``out``.
 
     Returns:
         Path of the averaged weights, for :meth:`npp.Preprocessor.load`.
@@ -103,6 +105,9 @@ def train_preprocessor(
     """
     if resume is not None and not Path(resume).is_file():
         raise FileNotFoundError(f"resume: there is no checkpoint {resume}")
+    if fast_dev_run:
+        # What an earlier run left in the folder stays.
+        config = dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
     lightning.seed_everything(config.seed, workers=True)
     photos = Photos(config)
     module = PreprocessorModule(config, photos)
