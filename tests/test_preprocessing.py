@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -348,6 +349,9 @@ def test_unknown_setting_lists_the_known() -> None:
         (torch.zeros(1, 3, 8, 8), 52, ValueError, "qp must be from 0 to 51, not 52"),
         (torch.zeros(1, 3, 8, 8), -0.1, ValueError, "qp must be from 0 to 51"),
         (torch.zeros(1, 3, 8, 8), math.nan, ValueError, "qp must be from 0 to 51, not nan"),
+        (torch.zeros(1, 3, 8, 8), [52], ValueError, "qp must be from 0 to 51, not 52"),
+        (torch.zeros(1, 3, 8, 8), torch.tensor(-1), ValueError, r"qp must be from 0 to 51, not tensor\(-1\)"),
+        (torch.zeros(1, 3, 8, 8), ["30"], TypeError, "qp must be a number, or one per picture, not '30'"),
         (torch.zeros(1, 3, 8, 8), "30", TypeError, "qp must be a number, or one per picture, not '30'"),
         (torch.zeros(1, 3, 8, 8), True, TypeError, "not True"),
         (torch.zeros(1, 3, 8, 8), torch.tensor(True), TypeError, r"torch\.bool"),
@@ -361,6 +365,13 @@ def test_bad_arguments(x: Any, qp: Any, error: type[Exception], message: str) ->
 
 def test_text_form_shows_the_settings() -> None:
     assert "'gains', width=8, depth=4, table=True" in repr(make("gains"))
+
+
+def test_importing_npp_imports_no_extra() -> None:
+    names = {"safetensors", "onnx", "onnxscript"}
+    script = f"import sys, npp; npp.Preprocessor(); print({names} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 # Files

@@ -28,19 +28,28 @@ def resolve_qps(
         raise ValueError(
             f"qp has the shape {tuple(values.shape)} for {count} picture(s); one each is needed, or a number"
         )
-    if not bool(((values >= 0) & (values <= _MAX_QP)).all()):
-        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
     return values
 
 
 def _values(qp: Any) -> Tensor:
     if isinstance(qp, Tensor):
-        if qp.dtype == torch.bool or qp.is_complex():
-            raise TypeError(f"qp must hold numbers, not {qp.dtype}")
-        return qp.detach()
-    entries = list(qp) if isinstance(qp, Sequence) and not isinstance(qp, (str, bytes)) else [qp]
-    for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, Real):
-            raise TypeError(f"qp must be a number, or one per picture, not {qp!r}")
-    values = torch.tensor([float(entry) for entry in entries], dtype=torch.float64)
-    return values if isinstance(qp, Sequence) else values[0]
+        return _checked(qp.detach())
+    if isinstance(qp, Sequence) and not isinstance(qp, (str, bytes)):
+        return torch.tensor([_number(entry) for entry in qp], dtype=torch.float64)
+    return torch.tensor(_number(qp), dtype=torch.float64)
+
+
+def _number(qp: Any) -> float:
+    if isinstance(qp, bool) or not isinstance(qp, Real):
+        raise TypeError(f"qp must be a number, or one per picture, not {qp!r}")
+    if not 0 <= float(qp) <= _MAX_QP:
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+    return float(qp)
+
+
+def _checked(qp: Tensor) -> Tensor:
+    if qp.dtype == torch.bool or qp.is_complex():
+        raise TypeError(f"qp must hold numbers, not {qp.dtype}")
+    if not bool(((qp >= 0) & (qp <= _MAX_QP)).all()):
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+    return qp
