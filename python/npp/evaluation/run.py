@@ -49,12 +49,12 @@ class _Measuring:
         self.config, self._store = config, PartStore(out / "parts")
         self.networks: list[Network] = [build_network(spec, config.device) for spec in config.networks]
 
-    def of(self, photos: PhotoSet) -> Measurer:
+    def of(self, photos: PhotoSet, networks: Sequence[Network]) -> Measurer:
         """A measurer of some photos."""
         config = self.config
         return Measurer(
             photos,
-            self.networks,
+            networks,
             self._store,
             batch=config.batch,
             device=config.device,
@@ -66,7 +66,8 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
     photos = measuring.config.selection
     if photos is None:
         return None
-    measurer = measuring.of(photos)
+    # Only the first seen network chooses.
+    measurer = measuring.of(photos, measuring.networks[:1])
     if set(measurer.pictures) & set(test.pictures):
         raise ValueError("selection and data share photos: choose another part or folder for one of them")
     return Selector(measuring.config, measurer, stage)
@@ -109,7 +110,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
         if not (arm.kind == "blur" and arm.value == BEST)
     }
     measuring = _Measuring(config, out)
-    measurer = measuring.of(config.data)
+    measurer = measuring.of(config.data, measuring.networks)
     arms = resolve_arms(config, prefilters, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
     measured = measurer.measure(arms, config.qps, stage("measuring", total))
