@@ -19,7 +19,7 @@ TSAN_BUILD := build/tsan
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
-BUILD_FILES := pyproject.toml $(shell find CMakeLists.txt cpp third_party -name CMakeLists.txt -o -name '*.cmake')
+BUILD_FILES := pyproject.toml $(shell find CMakeLists.txt cpp third_party -name CMakeLists.txt -o -name '*.cmake' -o -name '*.map')
 PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pycache__/*')
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
@@ -31,8 +31,9 @@ help: ## this list
 
 setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
 
-demo: setup ## round trips photos and writes .bpg files and a contact sheet to OUT=build/demo
+demo: setup ## round trips of photos and what the preprocessor saves, to OUT=build/demo; PHOTOS=your own folder
 	@$(BIN)/python examples/demo.py --out $(OUT)
+	@$(BIN)/python examples/saving.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 test: setup cpp-test lint pytest ## all checks: C++ tests, lint, Python tests
 
