@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import reliability
+import saving
 from common import ROOT
 
 _RESULTS = ROOT / "docs/results"
@@ -185,6 +186,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         reliability.codec_version_table,
     )
 }
+_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "unseen", "detection")}
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (reliability.fuzz, reliability.hostile, reliability.leaks, reliability.codec_versions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,18 +16,22 @@ from PIL import Image
 
 import npp
 
-_SOURCE = Path(__file__).resolve().parents[1] / "examples" / "demo.py"
+_EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, _EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo", _SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["demo"] = module
-    spec.loader.exec_module(module)
-    return module
+    return _load("demo")
 
 
 @pytest.fixture
@@ -74,3 +79,23 @@ def test_photos_are_inside_the_package(demo: ModuleType) -> None:
     folder = Path(skimage.__file__).parent / "data"
     for name in demo.PHOTOS:
         assert list(folder.glob(f"{name}.*")), name
+
+
+def test_saving_compares_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    saving = _load("saving")
+    monkeypatch.setattr(saving, "PHOTOS", ("chelsea",))
+    monkeypatch.setattr(saving, "QPS", [30, 33, 36, 40, 44])
+    monkeypatch.setattr(sys, "argv", ["saving.py", "--out", str(tmp_path)])
+    saving.main()
+    assert len(list((tmp_path / "tiles").glob("chelsea_*.png"))) == 2
+    summary = json.loads((tmp_path / "saving" / "summary.json").read_text())
+    assert {one["arm"] for one in summary["comparisons"]} == {"machine", "preprocessor"}
+    results = {arm: _bpp(tmp_path, arm) for arm in ("bpg", "machine", "preprocessor")}
+    assert all(now < before for now, before in zip(results["preprocessor"], results["machine"], strict=True))
+    assert (tmp_path / "saving" / "curves.png").stat().st_size > 1000
+
+
+def _bpp(out: Path, arm: str) -> list[float]:
+    bpp: list[float] = json.loads((out / "saving" / "results" / f"{arm}.json").read_text())["results"]["bpp"]
+    return bpp
