@@ -333,9 +333,8 @@ void CodingTree::read_modes(CodingUnit& cu) {
     const int x = cu.x + (i % 2 != 0 ? size : 0);
     const int y = cu.y + (i / 2 != 0 ? size : 0);
     const int mode = derive_luma_mode(cu, x, y, code, is_candidate[i]);
-    frame_.change_units(x, y, size, [mode](Unit& unit) {
-      unit.intra_mode = static_cast<std::uint8_t>(mode);
-    });
+    frame_.change_units(x, y, size,
+                        [mode](Unit& unit) { unit.intra_mode = static_cast<std::uint8_t>(mode); });
   }
   if (s_.chroma_idc == 0) {
     return;
