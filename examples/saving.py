@@ -75,7 +75,8 @@ def main() -> None:
     found = evaluate(parse_config(comparison(photos)), out)
     for table in found.tables:
         Console().print(table.rich())
-    print(f"\nThe curves are in {out / 'curves.png'}, pictures in {out / 'strip.png'}")
+    print("\nFew pictures give wide intervals; docs/results.md has those of 300 photos.")
+    print(f"The curves are in {out / 'curves.png'}, pictures in {out / 'strip.png'}")
 
 
 if __name__ == "__main__":
