@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from common import ROOT
+from tables import RESULTS, load, table
 
-_RESULTS = ROOT / "docs/results"
 _ABSENT = "not measured yet"
 
 
 def _load(name: str) -> Any:
-    path = _RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return load(name) if (RESULTS / f"{name}.json").exists() else None
 
 
 def _hours(seconds: float) -> str:
@@ -71,13 +68,13 @@ def codec_version_table() -> str:
     pairs = _load("codec_versions")
     if pairs is None:
         return _ABSENT
-    lines = [
-        "| from | x265 | linked | libavcodec | gcc | test programs passed |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {name} | {pair['x265']} | {pair['x265_linkage']} | {pair['libavcodec']} | {pair['gcc']} | "
-        f"{pair['programs'] - pair['failed']} of {pair['programs']} |"
+    head = ["from", "x265", "linked", "libavcodec", "gcc", "test programs passed"]
+    rows = [
+        [
+            name,
+            *(str(pair[key]) for key in ("x265", "x265_linkage", "libavcodec", "gcc")),
+            f"{pair['programs'] - pair['failed']} of {pair['programs']}",
+        ]
         for name, pair in pairs.items()
     ]
-    return "\n".join(lines)
+    return table(head, rows, text_columns=len(head))

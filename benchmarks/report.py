@@ -8,26 +8,15 @@ is written anew from the JSON files, so that no figure is typed by hand.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 import reliability
 import saving
 from common import ROOT
+from tables import load, table
 
-_RESULTS = ROOT / "docs/results"
 _PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
-
-
-def _load(name: str) -> Any:
-    return json.loads((_RESULTS / f"{name}.json").read_text())
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def efforts() -> str:
@@ -40,7 +29,7 @@ def efforts() -> str:
             f"{row['two_threads_ms_per_mp']:.0f}",
             f"{row['speed_up_over_temp_files']:.1f}x",
         ]
-        for row in _load("efforts")["rungs"]
+        for row in load("efforts")["rungs"]
     ]
     head = [
         "effort",
@@ -50,7 +39,7 @@ def efforts() -> str:
         "ms/MP, 2 threads",
         "speed-up",
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def machine_tune() -> str:
@@ -61,9 +50,9 @@ def machine_tune() -> str:
             f"{row['bd_rate']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]",
             f"{row['time_ratio']:.2f}",
         ]
-        for row in _load("machine_tune")["results"]
+        for row in load("machine_tune")["results"]
     ]
-    return _table(["judged by", "setting", "BD-rate (divergence)", "time, effort 8 = 1"], rows)
+    return table(["judged by", "setting", "BD-rate (divergence)", "time, effort 8 = 1"], rows)
 
 
 def crops() -> str:
@@ -73,9 +62,9 @@ def crops() -> str:
             f"{row['images_per_second']:.0f}",
             f"{row['without_encoder_reuse']:.0f}",
         ]
-        for row in _load("codec")["crops"]
+        for row in load("codec")["crops"]
     ]
-    return _table(["crop", "images a second", "opening an encoder for each"], rows)
+    return table(["crop", "images a second", "opening an encoder for each"], rows)
 
 
 def codec() -> str:
@@ -88,7 +77,7 @@ def codec() -> str:
             f"{row['around_x265_percent']:.1f} %",
             f"{row['decode_ms_per_mp']:.0f}",
         ]
-        for row in _load("codec")["efforts"]
+        for row in load("codec")["efforts"]
     ]
     head = [
         "effort",
@@ -98,7 +87,7 @@ def codec() -> str:
         "around x265",
         "decode, ms/MP",
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def threads() -> str:
@@ -109,9 +98,9 @@ def threads() -> str:
             f"{row['two_threads_ms_per_mp']:.0f}",
             f"{row['speed_up']:.2f}x",
         ]
-        for row in _load("codec")["threads"]
+        for row in load("codec")["threads"]
     ]
-    return _table(["effort", "1 thread, ms/MP", "2 threads, ms/MP", "speed-up"], rows)
+    return table(["effort", "1 thread, ms/MP", "2 threads, ms/MP", "speed-up"], rows)
 
 
 def overhead() -> str:
@@ -123,21 +112,21 @@ def overhead() -> str:
             f"{row['x265_ms']:.2f}",
             f"{row['percent']:.1f} %",
         ]
-        for row in _load("codec")["overhead"]
+        for row in load("codec")["overhead"]
     ]
-    return _table(["picture", "effort", "compress, ms", "x265 in it, ms", "overhead"], rows)
+    return table(["picture", "effort", "compress, ms", "x265 in it, ms", "overhead"], rows)
 
 
 def step() -> str:
     rows = [
         [str(row["torch_threads"]), str(row["codec_threads"]), f"{row['ms_per_step']:.0f}"]
-        for row in _load("codec")["training_step"]
+        for row in load("codec")["training_step"]
     ]
-    return _table(["torch threads", "codec threads", "ms a step"], rows)
+    return table(["torch threads", "codec threads", "ms a step"], rows)
 
 
 def memory() -> str:
-    report = _load("codec")
+    report = load("codec")
     peak, growth = report["peak_memory"], report["memory"]
     return (
         f"A batch of 64 pictures of 512x512, {peak['threads']} threads: inputs {peak['inputs_mib']:.0f} MiB, "
@@ -155,13 +144,13 @@ def preprocessors() -> str:
             f"{row['macs_per_pixel']:,.0f}",
             f"{row['cpu_ms_per_megapixel']:,.0f}",
         ]
-        for name, row in _load("preprocessors")["results"].items()
+        for name, row in load("preprocessors")["results"].items()
     ]
-    return _table(["network", "parameters", "MACs a pixel", "ms/MP, 1 thread"], rows)
+    return table(["network", "parameters", "MACs a pixel", "ms/MP, 1 thread"], rows)
 
 
 def conditions() -> str:
-    report = _load("efforts")
+    report = load("efforts")
     about = report["machine"]
     return (
         f"{about['cpu']}, {about['cores']} cores, x265 {about['x265_version']}, libavcodec "

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from common import ROOT
-
-
-def _summary(name: str) -> Any:
-    return json.loads((ROOT / "docs/results" / name / "summary.json").read_text())
+from tables import RESULTS, load, table
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -22,26 +17,26 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _table(name: str) -> str:
     """A row for each arm, a column for each of the network's qualities; then the paired differences."""
-    found = _summary(name)
+    found = load(f"{name}/summary")
     rows = [row for row in found["comparisons"] if row["network"] != "picture"]
     qualities = list(dict.fromkeys(row["quality"] for row in rows))
     arms = dict.fromkeys((row["arm"], row["against"]) for row in rows)
-    lines = [
-        "| arm | against | " + " | ".join(f"BD-rate, {quality}" for quality in qualities) + " |",
-        "| --- | --- |" + " ---: |" * len(qualities),
-    ]
+    lines = []
     for arm, against in arms:
         cells = {row["quality"]: row for row in rows if (row["arm"], row["against"]) == (arm, against)}
-        lines.append(f"| {arm} | {against} | " + " | ".join(_interval(cells[q]) for q in qualities) + " |")
+        lines.append([arm, against, *(_interval(cells[quality]) for quality in qualities)])
+    head = ["arm", "against", *(f"BD-rate, {quality}" for quality in qualities)]
     notes = [
         f"{row['first']} minus {row['second']}, {row['quality']}: {_interval(row).replace(' %', ' points')}."
         for row in found["differences"]
         if row["network"] != "picture" and row["bd_rate"] is not None
     ]
     qps = ", ".join(map(str, found["qps"]))
-    return "\n".join([*lines, "", f"{found['photos']} photos, qp {qps}. " + " ".join(notes)])
+    return "\n".join(
+        [table(head, lines, text_columns=2), "", f"{found['photos']} photos, qp {qps}. " + " ".join(notes)]
+    )
 
 
 def section(name: str) -> Callable[[], str]:
     """What the report calls for one evaluation."""
-    return lambda: _table(name) if (ROOT / "docs/results" / name).exists() else "not measured yet"
+    return lambda: _table(name) if (RESULTS / name).exists() else "not measured yet"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from npp.data import find_photos
+from npp.data import find_photos, to_tensor
 
 _VALIDATION_EVERY = 20
 
@@ -38,8 +37,7 @@ class CropDataset(Dataset[Tensor]):
             left, top = (int(torch.randint(spare + 1, ())) for spare in (spare_x, spare_y))
         else:
             left, top = spare_x // 2, spare_y // 2
-        pixels = np.asarray(picture.crop((left, top, left + self._crop, top + self._crop)))
-        sample = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        sample = to_tensor(picture.crop((left, top, left + self._crop, top + self._crop)))
         return sample.flip(2) if self._train and torch.rand(()) < 0.5 else sample
 
 
