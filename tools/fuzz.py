@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ("container", "decode", "intra", "encode", "roundtrip")
 FILE_TARGETS = ("container", "decode", "intra")  # their inputs are BPG files
-SLICE_SECONDS = 300
+SLICE_SECONDS = 1800
 LONGEST_INPUT = {"container": 8192, "decode": 8192, "intra": 8192, "encode": 2048, "roundtrip": 1024}
 
 
@@ -62,7 +62,7 @@ def last(pattern: str, text: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def run_slice(build: Path, target: str, seconds: int) -> dict[str, Any]:
+def run_slice(build: Path, target: str, seconds: int, timeout: int) -> dict[str, Any]:
     """One run of a target; CPU seconds are the process's own."""
     corpus = fill_corpus(build, target)
     findings = build / "findings" / target
@@ -73,7 +73,7 @@ def run_slice(build: Path, target: str, seconds: int) -> dict[str, Any]:
         f"-artifact_prefix={findings}/",
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST_INPUT[target]}",
-        "-timeout=60",
+        f"-timeout={timeout}",
         "-rss_limit_mb=2500",
         "-print_final_stats=1",
     ]
@@ -108,6 +108,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "fuzz")
     parser.add_argument("--seconds", type=float, default=60, help="CPU seconds for each target")
+    parser.add_argument(
+        "--timeout", type=int, default=60, help="seconds of wall time for an input; more on a busy machine"
+    )
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--out", type=Path, help="JSON to which the figures are added")
     options = parser.parse_args()
@@ -120,7 +123,8 @@ def main() -> int:
         spent = 0.0
         while spent < options.seconds and not failed:
             started = time.monotonic()
-            part = run_slice(options.build, target, int(min(SLICE_SECONDS, options.seconds - spent) + 1))
+            seconds = int(min(SLICE_SECONDS, options.seconds - spent) + 1)
+            part = run_slice(options.build, target, seconds, options.timeout)
             spent += part["cpu_seconds"]
             failed = part["failed"]
             figures[target] = add(figures.get(target, {}), part)
