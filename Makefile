@@ -83,6 +83,7 @@ bench: setup ## timings, the effort ladder, tune "machine"; writes docs/results 
 	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl
 	@$(BIN)/python benchmarks/machine_tune.py --out docs/results/machine_tune.json
 	@$(BIN)/python benchmarks/preprocessors.py
+	@$(BIN)/python benchmarks/training_step.py
 	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv

@@ -149,6 +149,20 @@ def preprocessors() -> str:
     return table(["network", "parameters", "MACs a pixel", "ms/MP, 1 thread"], rows)
 
 
+def training_step() -> str:
+    report = load("training_step")
+    rows = [
+        [name, f"{part['forward']:.0f}", f"{part['backward']:.0f}" if "backward" in part else "–"]
+        for name, part in report["parts"].items()
+    ]
+    about = report["machine"]
+    note = (
+        f"The whole step takes {report['step_ms']:.0f} ms; {report['waited_for_codec_ms']:.1f} ms of it is "
+        f"waiting for the codec. {about['cpu']}, {report['torch_threads']} threads, commit {about['commit']}."
+    )
+    return "\n".join([table(["part", "forward, ms", "backward, ms"], rows), "", note])
+
+
 def conditions() -> str:
     report = load("efforts")
     about = report["machine"]
@@ -171,6 +185,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         step,
         memory,
         preprocessors,
+        training_step,
         conditions,
         reliability.codec_version_table,
     )

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,8 +19,9 @@ class DrawnImage {
     type_ = static_cast<bpg::SampleType>(bytes.between(0, 4));
     layout_ = bytes.between(0, 2);
     const std::vector<std::uint8_t> pattern = bytes.take(bytes.between(1, 400));
+    // Without channels there is still memory, for view() counts rows from its start.
     memory_.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
-                   static_cast<std::size_t>(channels * sample_size()));
+                   static_cast<std::size_t>(std::max(channels, 1) * sample_size()));
     for (std::size_t i = 0; i < memory_.size(); ++i) {
       const std::size_t turn = pattern.empty() ? 0 : i / pattern.size();
       const unsigned value = pattern.empty() ? 0 : pattern[i % pattern.size()];
