@@ -163,6 +163,20 @@ def training_step() -> str:
     return "\n".join([table(["part", "forward, ms", "backward, ms"], rows), "", note])
 
 
+def adaptive() -> str:
+    report = load("adaptive")
+    rows = [
+        [str(qp), *(f"{value:+.1f} %" for value in pair)]
+        for qp, *pair in zip(report["qps"], report["adaptive"], report["single"], strict=True)
+    ]
+    value, low, high = report["adaptive_minus_single"]
+    note = (
+        f"{report['photos']} photos. One for all minus one for each, mean of the qps: "
+        f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]."
+    )
+    return "\n".join([table(["qp", "one for all", "one for each"], rows), "", note])
+
+
 def conditions() -> str:
     report = load("efforts")
     about = report["machine"]
@@ -186,6 +200,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         preprocessors,
         training_step,
+        adaptive,
         conditions,
         reliability.codec_version_table,
     )
