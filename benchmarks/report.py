@@ -205,7 +205,8 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         reliability.codec_version_table,
     )
 }
-_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "unseen", "detection")}
+_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection")}
+_SECTIONS |= {"saving": saving.headline}
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (reliability.fuzz, reliability.hostile, reliability.leaks, reliability.codec_versions)
