@@ -163,6 +163,20 @@ def training_step() -> str:
     return "\n".join([table(["part", "forward, ms", "backward, ms"], rows), "", note])
 
 
+def trainings() -> str:
+    columns = ("task", "network", "surrogate", "slope_factor", "learning_rate", "steps", "seed", "photos")
+    rows = [
+        [
+            *(str(run[name]) for name in columns),
+            f"{run['bd_rate']:+.1f} %",
+            f"{run['bpp_to_baseline']:.2f}",
+        ]
+        for run in load("trainings")["runs"]
+    ]
+    head = [*(name.replace("_", " ") for name in columns), "BD-rate", "bits, BPG's = 1"]
+    return table(head, rows, text_columns=3)
+
+
 def adaptive() -> str:
     report = load("adaptive")
     rows = [
@@ -200,6 +214,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         preprocessors,
         training_step,
+        trainings,
         adaptive,
         conditions,
         reliability.codec_version_table,
