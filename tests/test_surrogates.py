@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,10 +12,13 @@ from npp.codec import start_round_trip
 from npp.options import resolve_options
 from npp.surrogates import NAMES, Identity, Masked, Real, SoftDCT, Surrogate, resolve_surrogate
 from npp.surrogates.blocks import block_dct, block_idct
+from npp.surrogates.filters import double, halve
+from npp.surrogates.hyperprior import Hyperprior, HyperpriorConfig
 from npp.surrogates.learned import LearnedCodec
 from npp.surrogates.planes import PictureLayout
 from npp.surrogates.quantiser import chroma_qp, slice_qp, step_size
 from npp.surrogates.rate import picture_bpp
+from npp.surrogates.transform import TransformSurrogate
 
 TRANSFORM_NAMES = [name for name in NAMES if name != "hyperprior"]
 DEFAULTS = resolve_options({})
@@ -49,6 +55,49 @@ def test_block_dct_of_a_flat_block_is_its_dc() -> None:
     coefficients = block_dct(torch.full((1, 8, 8), 3.0), 8)
     assert coefficients[0, 0, 0, 0, 0] == pytest.approx(24)
     assert coefficients.abs().sum() == pytest.approx(24, abs=1e-4)
+
+
+@pytest.mark.parametrize("mpeg2", [False, True])
+@pytest.mark.parametrize("dim", [-1, -2])
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 13])
+def test_chroma_filters_are_convolutions(size: int, dim: int, mpeg2: bool) -> None:
+    """By conv1d with the taps of the BPG specification."""
+    if mpeg2:
+        down, before = [-1, 0, 4, 0, -11, 0, 40, 64, 40, 0, -11, 0, 4, 0, -1], 7
+        up = [[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -11, 40, 40, -11, 4, -1]]
+    else:
+        down, before = [2, -4, -8, 17, 57, 57, 17, -8, -4, 2], 4
+        up = [[2, -6, 18, 57, -10, 4, -1, 0], [-1, 4, -10, 57, 18, -6, 2, 0]]
+    lines = torch.randn(3, 2, 4, size, dtype=torch.float64)
+    count = (size + 1) // 2
+
+    def filtered(x: torch.Tensor, taps: list[int], left: int, stride: int, outputs: int) -> torch.Tensor:
+        padded = torch.nn.functional.pad(x.reshape(-1, 1, x.shape[-1]), (left, 16), mode="replicate")
+        kernel = torch.tensor(taps, dtype=x.dtype)[None, None]
+        out = torch.nn.functional.conv1d(padded, kernel, stride=stride)
+        return out[..., :outputs].reshape(*x.shape[:-1], outputs)
+
+    half = filtered(lines, down, before, 2, count) / 128
+    pairs = [filtered(half, taps, 3, 1, count) / 64 for taps in up]
+    whole = torch.stack(pairs, -1).flatten(-2)[..., :size]
+    turned = lines if dim == -1 else lines.mT
+    got_half = halve(turned, dim, mpeg2)
+    got_whole = double(got_half, dim, size, mpeg2)
+    torch.testing.assert_close(got_half if dim == -1 else got_half.mT, half)
+    torch.testing.assert_close(got_whole if dim == -1 else got_whole.mT, whole)
+
+
+@pytest.mark.parametrize("mpeg2", [False, True])
+@pytest.mark.parametrize(("dim", "size"), [(-1, 6), (-1, 7), (-2, 5), (-2, 1)])
+def test_gradcheck_of_the_chroma_filters(dim: int, size: int, mpeg2: bool) -> None:
+    shape = (2, 3, size) if dim == -1 else (2, size, 3)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def there_and_back(x: torch.Tensor) -> torch.Tensor:
+        return double(halve(x, dim, mpeg2), dim, size, mpeg2)
+
+    assert torch.autograd.gradcheck(there_and_back, x)
+    assert torch.autograd.gradgradcheck(there_and_back, x)
 
 
 def test_slice_qp_matches_bpgenc() -> None:
@@ -139,6 +188,46 @@ def test_gradcheck_of_the_picture(surrogate: Surrogate) -> None:
     x, qp, real = surrogate_inputs(8)
     given = real if surrogate.needs_real else None
     assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).x_hat, x.requires_grad_())
+
+
+@pytest.mark.parametrize("name", ["gated", "scaled"])
+def test_gradcheck_of_the_picture_with_its_gates_fixed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is that of the map whose gains are those found at x."""
+    x, qp, real = surrogate_inputs(8)
+    x.requires_grad_()
+    surrogate = resolve_surrogate(name)
+    assert isinstance(surrogate, TransformSurrogate)
+    given = real if surrogate.needs_real else None
+    weights = torch.randn_like(x)
+    gains: list[torch.Tensor] = []
+    original = surrogate.map_coefficients
+
+    def recording(coefficients: torch.Tensor, *more: Any) -> torch.Tensor:
+        mapped = original(coefficients, *more)
+        gains.append((mapped / coefficients).detach())
+        return mapped
+
+    def gradient() -> torch.Tensor:
+        return torch.autograd.grad((surrogate(x, qp, given, DEFAULTS).x_hat * weights).sum(), x)[0]
+
+    monkeypatch.setattr(surrogate, "map_coefficients", recording)
+    got = gradient()
+    found = cycle(gains)
+    monkeypatch.setattr(surrogate, "map_coefficients", lambda coefficients, *_: coefficients * next(found))
+    torch.testing.assert_close(got, gradient())
+    assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).x_hat, x)
+
+
+def test_gradcheck_of_the_learned_proxy_without_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("npp.surrogates.hyperprior.quantise", lambda latent, noisy: latent)
+    model = Hyperprior(HyperpriorConfig(4, 6, 1, conditioned=True)).double().eval().requires_grad_(False)
+    surrogate = LearnedCodec(model, model.multiple)
+    x, qp, _ = surrogate_inputs(8)
+
+    def both(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return tuple(surrogate(x, qp, None, DEFAULTS))  # type: ignore[return-value]
+
+    assert torch.autograd.gradcheck(both, x[:, :, :8, :8].requires_grad_(), fast_mode=True)
 
 
 @pytest.mark.parametrize("name", ["gated", "scaled"])

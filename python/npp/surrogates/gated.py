@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from npp.surrogates.transform import TransformSurrogate
@@ -34,6 +33,8 @@ class Gated(TransformSurrogate):
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
         """See :class:`TransformSurrogate`."""
-        level = coefficients.detach().abs() / step
-        gate = torch.sigmoid((level - self.threshold) / self.width)
-        return coefficients * (self.floor + (1 - self.floor) * gate)
+        level = coefficients.detach().abs().div_(step * self.width)
+        gate = level.sub_(self.threshold / self.width).sigmoid_()
+        if self.floor:
+            gate.mul_(1 - self.floor).add_(self.floor)
+        return coefficients * gate

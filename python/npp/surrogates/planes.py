@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from npp.options import ResolvedOptions
+from npp.surrogates.filters import double, halve
 from npp.surrogates.quantiser import chroma_qp, slice_qp, step_size
 
 _PEAK = 255.0
@@ -25,13 +25,6 @@ _LUMA_WEIGHTS = {  # K_r, K_b
     "ycbcr_bt709": (0.2126, 0.0722),
     "ycbcr_bt2020": (0.2627, 0.0593),
 }
-
-# Down-sampling taps over 128. JPEG siting: around the pair; MPEG-2 siting: around the even sample.
-_DOWN_JPEG = (2, -4, -8, 17, 57, 57, 17, -8, -4, 2)
-_DOWN_MPEG2 = (-1, 0, 4, 0, -11, 0, 40, 64, 40, 0, -11, 0, 4, 0, -1)
-# Up-sampling taps over 64 as (even output, odd output), both over samples i-3 .. i+4.
-_UP_JPEG = ((2, -6, 18, 57, -10, 4, -1, 0), (-1, 4, -10, 57, 18, -6, 2, 0))
-_UP_MPEG2 = ((0, 0, 0, 64, 0, 0, 0, 0), (-1, 4, -11, 40, 40, -11, 4, -1))
 
 
 @dataclass(frozen=True)
@@ -78,29 +71,6 @@ def _inverse_matrix(color_space: str, limited: bool, dtype: torch.dtype, device:
     return inverse.to(device=device, dtype=dtype)
 
 
-@lru_cache(maxsize=32)
-def _taps(taps: tuple[tuple[int, ...], ...], scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return (torch.tensor(taps, dtype=torch.float64) / scale).to(device=device, dtype=dtype)[:, None]
-
-
-def _halve(plane: Tensor, mpeg2: bool) -> Tensor:
-    """Every second sample of the last dimension, filtered; the edge repeats."""
-    taps = _DOWN_MPEG2 if mpeg2 else _DOWN_JPEG
-    kernel = _taps((taps,), 128, plane.dtype, plane.device)
-    before = 7 if mpeg2 else 4
-    after = len(taps) - 1 - before + plane.shape[-1] % 2
-    lines = F.pad(plane.reshape(-1, 1, plane.shape[-1]), (before, after), mode="replicate")
-    return F.conv1d(lines, kernel, stride=2).view(*plane.shape[:-1], -1)
-
-
-def _double(plane: Tensor, size: int, mpeg2: bool) -> Tensor:
-    """Twice the samples of the last dimension, interpolated and cropped to ``size``."""
-    kernel = _taps(_UP_MPEG2 if mpeg2 else _UP_JPEG, 64, plane.dtype, plane.device)
-    lines = F.pad(plane.reshape(-1, 1, plane.shape[-1]), (3, 4), mode="replicate")
-    both = F.conv1d(lines, kernel).transpose(1, 2)
-    return both.reshape(*plane.shape[:-1], -1)[..., :size]
-
-
 class PictureLayout:
     """Splits pictures into planes and joins them again, for one set of codec options.
 
@@ -145,25 +115,27 @@ class PictureLayout:
         return [Plane(gray, self._luma_step)]
 
     def _split_color(self, color: Tensor) -> list[Plane]:
-        luma, first, second = self._convert(color)
+        planes = self._convert(color)
+        first, second = self._subsample(planes[1:])
         return [
-            Plane(luma, self._luma_step),
-            Plane(self._subsample(first), self._chroma_step),
-            Plane(self._subsample(second), self._chroma_step),
+            Plane(planes[0], self._luma_step),
+            Plane(first, self._chroma_step),
+            Plane(second, self._chroma_step),
         ]
 
-    def _convert(self, color: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _convert(self, color: Tensor) -> Tensor:
+        """(3, N, H, W)."""
         space = "ycbcr" if self._gray else self._color_space
         matrix = _color_matrix(space, self._limited, color.dtype, color.device)
-        luma, first, second = torch.einsum("pc,nchw->pnhw", matrix, color)
-        return luma, first, second
+        return torch.einsum("pc,nchw->pnhw", matrix, color)
 
-    def _subsample(self, plane: Tensor) -> Tensor:
+    def _subsample(self, planes: Tensor) -> Tensor:
+        """(..., H, W) to the size of the chroma planes."""
         if self._halve_width:
-            plane = _halve(plane, self._mpeg2)
+            planes = halve(planes, -1, self._mpeg2)
         if self._halve_height:
-            plane = _halve(plane.transpose(1, 2), mpeg2=False).transpose(1, 2)
-        return plane
+            planes = halve(planes, -2, mpeg2=False)
+        return planes
 
     def join(self, planes: list[Tensor]) -> Tensor:
         """Pictures (N, C, H, W) from the samples of the planes, in the order of :meth:`split`.
@@ -183,13 +155,14 @@ class PictureLayout:
         return gray[:, None].expand(-1, 1 if self._channels == 1 else 3, -1, -1)
 
     def _join_color(self, planes: list[Tensor]) -> Tensor:
-        full = torch.stack([planes[0], self._upsample(planes[1]), self._upsample(planes[2])])
+        full = torch.cat([planes[0][None], self._upsample(torch.stack(planes[1:]))])
         matrix = _inverse_matrix(self._color_space, self._limited, full.dtype, full.device)
         return torch.einsum("cp,pnhw->nchw", matrix, full)
 
-    def _upsample(self, plane: Tensor) -> Tensor:
+    def _upsample(self, planes: Tensor) -> Tensor:
+        """Inverse of :meth:`_subsample`, as far as there is one."""
         if self._halve_height:
-            plane = _double(plane.transpose(1, 2), self._height, mpeg2=False).transpose(1, 2)
+            planes = double(planes, -2, self._height, mpeg2=False)
         if self._halve_width:
-            plane = _double(plane, self._width, self._mpeg2)
-        return plane
+            planes = double(planes, -1, self._width, self._mpeg2)
+        return planes

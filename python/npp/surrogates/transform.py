@@ -10,9 +10,7 @@ from npp.options import ResolvedOptions
 from npp.surrogates.blocks import block_dct, block_idct
 from npp.surrogates.planes import PictureLayout, Plane
 from npp.surrogates.protocol import Estimate, Real
-from npp.surrogates.rate import picture_bpp
-
-BLOCK_SIZE = 8
+from npp.surrogates.rate import SMALL_BLOCK, picture_bpp
 
 
 class TransformSurrogate:
@@ -28,20 +26,22 @@ class TransformSurrogate:
         """See :class:`npp.surrogates.Surrogate`."""
         layout = PictureLayout(options, x.shape, qp)
         planes = layout.split(x)
-        decoded = None if real is None else [plane.samples for plane in layout.split(real.x_hat)]
-        mapped = [
-            self._map_plane(plane, None if decoded is None else decoded[i], qp)
-            for i, plane in enumerate(planes)
-        ]
-        return Estimate(layout.join(mapped), picture_bpp(planes, x.shape[-2] * x.shape[-1]))
+        coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
+        decoded: list[Tensor | None] = [None] * len(planes)
+        if real is not None:
+            decoded = [block_dct(plane.samples, SMALL_BLOCK) for plane in layout.split(real.x_hat)]
+        mapped = [self._map_plane(*given, qp) for given in zip(planes, coefficients, decoded, strict=True)]
+        pixels = x.shape[-2] * x.shape[-1]
+        return Estimate(layout.join(mapped), picture_bpp(planes, pixels, coefficients))
 
-    def _map_plane(self, plane: Plane, decoded: Tensor | None, qp: Tensor) -> Tensor:
+    def _map_plane(self, plane: Plane, coefficients: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+        """Samples (N, h, w) of the estimated plane."""
+
         def per_coefficient(values: Tensor) -> Tensor:
             return values.view(-1, 1, 1, 1, 1)
 
-        kept = None if decoded is None else block_dct(decoded, BLOCK_SIZE)
-        coefficients = block_dct(plane.samples, BLOCK_SIZE)
-        mapped = self.map_coefficients(coefficients, per_coefficient(plane.step), kept, per_coefficient(qp))
+        step = per_coefficient(plane.step)
+        mapped = self.map_coefficients(coefficients, step, decoded, per_coefficient(qp))
         return block_idct(mapped, *plane.samples.shape[-2:])
 
     def map_coefficients(
