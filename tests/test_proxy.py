@@ -137,6 +137,35 @@ def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> 
     assert list(out.rglob("events.out.tfevents*"))
 
 
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
+def test_training_rounds_after_its_first_part_and_follows_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightning")
+    from PIL import Image
+
+    from npp.training.proxy import train_proxy
+
+    for i, picture in enumerate(pictures(4, 40)):
+        Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    noisy: list[bool] = []
+
+    def recording(latent: torch.Tensor, noise: bool) -> torch.Tensor:
+        if latent.requires_grad:
+            noisy.append(noise)
+        return quantise(latent, noise)
+
+    monkeypatch.setattr("npp.surrogates.hyperprior.quantise", recording)
+    quiet = {"batch": 2, "crop": 32, "accelerator": "cpu", "devices": 1, "progress": False}
+    runs = []
+    for seed in (3, 3, 4):
+        noisy.clear()
+        weights = train_proxy(tmp_path, tmp_path / str(len(runs)), config=SMALL, steps=6, seed=seed, **quiet)  # type: ignore[arg-type]
+        runs.append(torch.cat([value.flatten() for value in load_hyperprior(weights).state_dict().values()]))
+        assert noisy == 4 * [True] + 8 * [False]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
 def test_training_names_wrong_arguments(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     from npp.training.proxy import ProxyModule, train_proxy

@@ -34,7 +34,10 @@ class ProxyModule(lightning.LightningModule):
 
     ``"published"`` minimises bpp + distortion_weight · 255² MSE(x, x_hat), the learned codec's own
     trade-off. ``"distil"`` draws a qp for each picture, codes it with BPG, and minimises the error of
-    x_hat as a part of BPG's own error, plus |log bpp - log real bpp|.
+    x_hat as a part of BPG's own error, plus |log bpp - log real bpp|. What a flat picture's file takes is
+    not for the network to explain, so that the size of the crops matters less. After the first part of
+    the run rounding takes the place of noise, as when the network is used: at a high qp, where most
+    latents round to nothing, noisy ones have far more bits.
 
     Args:
         config: the network.
@@ -44,6 +47,7 @@ class ProxyModule(lightning.LightningModule):
         rate_weight: of the rate's term in the distilled one.
         qps: lowest and highest qp of the distilled one.
         effort: of the codec while distilling.
+        noisy_part: first part of a distilled run, 0 to 1, that has noise.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class ProxyModule(lightning.LightningModule):
         rate_weight: float = 1.0,
         qps: tuple[int, int] = (22, 47),
         effort: int = 0,
+        noisy_part: float = 0.3,
     ) -> None:
         super().__init__()
         if objective not in ("distil", "published"):
@@ -70,6 +75,8 @@ class ProxyModule(lightning.LightningModule):
         self.rate_weight = rate_weight
         self.qps = qps
         self.effort = effort
+        self.noisy_part = noisy_part
+        self._least: dict[tuple[int, ...], float] = {}
 
     def _published(self, x: Tensor) -> dict[str, Tensor]:
         out = self.model(x)
@@ -84,7 +91,7 @@ class ProxyModule(lightning.LightningModule):
         bpp = total_bpp(out["likelihoods"], x.shape[-2] * x.shape[-1])
         error = (out["x_hat"] - real.x_hat).square().mean((1, 2, 3))
         own = (real.x_hat - x).square().mean((1, 2, 3)).clamp_min(_LEAST_ERROR)
-        rate = (bpp.log() - real.bpp.log()).abs().mean()
+        rate = ((bpp + self._least_bpp(x.shape)).log() - real.bpp.log()).abs().mean()
         part = (error / own).mean()
         psnr = -10 * error.clamp_min(1e-12).log10().mean()
         return {"loss": part + self.rate_weight * rate, "part": part, "rate": rate, "psnr": psnr}
@@ -93,11 +100,25 @@ class ProxyModule(lightning.LightningModule):
         with torch.no_grad():
             return compress(x, qp.to(torch.int64), effort=self.effort)
 
+    def _least_bpp(self, shape: torch.Size) -> float:
+        """Bits a pixel of the file of a flat picture."""
+        size = tuple(shape[1:])
+        if size not in self._least:
+            flat = torch.full((1, *size), 0.5)
+            self._least[size] = float(compress(flat, self.qps[1], effort=self.effort).bpp)
+        return self._least[size]
+
     def _losses(self, x: Tensor, qp: Tensor) -> dict[str, Tensor]:
         return self._distilled(x, qp) if self.objective == "distil" else self._published(x)
 
+    def _rounds(self) -> bool:
+        """Whether the latents are rounded at this step of training."""
+        begin = self.noisy_part * int(self.trainer.estimated_stepping_batches)
+        return self.objective == "distil" and self.global_step >= begin
+
     def training_step(self, x: Tensor, index: int) -> Tensor:
         """One batch (N, 3, H, W)."""
+        self.model.train(not self._rounds())
         low, high = self.qps
         losses = self._losses(x, torch.randint(low, high + 1, (len(x),), device=x.device))
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
