@@ -10,6 +10,7 @@ PSNR and predictions that change. Every finished batch is kept in --cache, so a 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +33,24 @@ STEPS = 12
 WRITTEN = {"effort": 8, "tune": "ssim"}
 
 
-def photos(count: int, size: int) -> Tensor:
-    """(count, 3, size, size) in [0, 1], 8-bit values."""
+def photo_paths(count: int) -> list[Path]:
+    """So many photos, spread over the classes."""
     paths = sorted((SHARED / "data/imagenet-sample").glob("*.webp"))
     paths = paths[:: max(1, len(paths) // count)][:count]
     if len(paths) < count:
         raise SystemExit(f"{count} photos are needed, {len(paths)} were found in {SHARED}")
+    return paths
+
+
+def read_labels(paths: list[Path]) -> Tensor:
+    """(N,) ImageNet classes."""
+    with (SHARED / "data/imagenet-sample/labels.csv").open() as file:
+        classes = {row["file"]: int(row["label"]) for row in csv.DictReader(file)}
+    return torch.tensor([classes[path.name] for path in paths])
+
+
+def photos(paths: list[Path], size: int) -> Tensor:
+    """(N, 3, size, size) in [0, 1], 8-bit values."""
     full = torch.stack([read_photo(path)[:, 16:240, 16:240] for path in paths]).float() / 255
     if size == full.shape[-1]:
         return full
@@ -100,21 +113,21 @@ View = Callable[[Tensor], "tuple[Tensor, Tensor | None]"]
 
 
 def _judge(name: str, x: Tensor) -> tuple[View, Tensor | None]:
-    """(uint8 pictures to their divergence from the clean prediction and predicted classes, clean classes)."""
+    """(uint8 pictures to their divergence from the clean prediction and log-probabilities, clean ones)."""
     if name == "fastestdet":
         detector = FastestDet()
-        clean = detector.predict((x * 255).round().to(torch.uint8))
+        clean = detector.predict(_bytes(x))
         return lambda images: (detector.divergence(images, clean), None), None
     network = Divergence(x, {"lite0": 0, "lite2": 2}[name])
 
     def view(images: Tensor) -> tuple[Tensor, Tensor]:
         now = network.predictions(images.float() / 255)
-        return (network.clean.exp() * (network.clean - now)).sum(1), now.argmax(1)
+        return (network.clean.exp() * (network.clean - now)).sum(1), now
 
-    return view, network.clean.argmax(1)
+    return view, network.clean
 
 
-def judge(name: str, x: Tensor, found: dict[str, Arm]) -> dict[str, Any]:
+def judge(name: str, x: Tensor, labels: Tensor, found: dict[str, Arm]) -> dict[str, Any]:
     """BD-rate over KL of one network, and what became of its predictions at equal qp."""
     view, clean = _judge(name, x)
     seen = {arm: {qp: view(one["x_hat"]) for qp, one in by_qp.items()} for arm, by_qp in found.items()}
@@ -129,11 +142,35 @@ def judge(name: str, x: Tensor, found: dict[str, Arm]) -> dict[str, Any]:
         **{f"{arm}_kl": np.round(kl[arm].mean(1), 5).tolist() for arm in ARMS},
     }
     if clean is not None:
-        same = {arm: torch.stack([seen[arm][qp][1] == clean for qp in QPS]) for arm in ARMS}
-        for arm in ARMS:
-            result[f"{arm}_agreement"] = np.round(same[arm].double().mean(1).numpy(), 4).tolist()
-        result["wrong_before_right_after"] = (~same["plain"] & same["refined"]).sum(1).tolist()
-        result["right_before_wrong_after"] = (same["plain"] & ~same["refined"]).sum(1).tolist()
+        predicted = {arm: torch.stack([seen[arm][qp][1] for qp in QPS]) for arm in ARMS}  # type: ignore[misc]
+        result |= predictions(clean, predicted, labels)
+    return result
+
+
+def predictions(clean: Tensor, predicted: dict[str, Tensor], labels: Tensor) -> dict[str, Any]:
+    """What the files do to predictions, right and wrong ones, at each of QPS.
+
+    Args:
+        clean: (N, classes) log-probabilities of the clean pictures.
+        predicted: of each arm's files, (qps, N, classes).
+        labels: (N,) true classes.
+    """
+    classes = clean.argmax(1)
+    same = {arm: now.argmax(2) == classes for arm, now in predicted.items()}
+    right = {arm: (now.argmax(2) == labels).double() for arm, now in predicted.items()}
+    wrong = classes != labels
+    chosen = classes[wrong, None]
+    result: dict[str, Any] = {
+        "brought_back": (~same["plain"] & same["refined"]).sum(1).tolist(),
+        "lost": (same["plain"] & ~same["refined"]).sum(1).tolist(),
+        "clean_wrong": int(wrong.sum()),
+        "clean_wrong_confidence": round(float(clean[wrong].gather(1, chosen).exp().mean()), 4),
+    }
+    for arm, now in predicted.items():
+        confidence = now[:, wrong].gather(2, chosen.expand(len(now), -1, -1)).exp().mean((1, 2))
+        result[f"{arm}_agreement"] = np.round(same[arm].double().mean(1).numpy(), 4).tolist()
+        result[f"{arm}_wrong_made_right"] = right[arm][:, wrong].sum(1).int().tolist()
+        result[f"{arm}_wrong_confidence"] = np.round(confidence.numpy(), 4).tolist()
     return result
 
 
@@ -177,7 +214,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=Path("docs/images/refine.png"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    x = photos(args.photos, args.size)[: args.limit]
+    paths = photo_paths(args.photos)[: args.limit]
+    x, labels = photos(paths, args.size), read_labels(paths)
     found = run(x, args.batch, args.cache)
     result: dict[str, Any] = {
         "machine": machine(), "photos": len(x), "size": args.size, "steps": STEPS,
@@ -189,7 +227,7 @@ def main() -> None:
         decoded = [one["x_hat"].float() / 255 for one in by_qp.values()]
         result[f"{arm}_psnr"] = [round(float(_psnr(one, x).mean()), 3) for one in decoded]
     result["kept_as_given"] = [float((one["step"] == 0).double().mean()) for one in found["refined"].values()]
-    result["judges"] = {name: judge(name, x, found) for name in args.judges.split(",")}
+    result["judges"] = {name: judge(name, x, labels, found) for name in args.judges.split(",")}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1))
     print(json.dumps(result["judges"], indent=1))
