@@ -69,22 +69,22 @@ def _bytes(x_hat: Tensor) -> Tensor:
     return (x_hat * 255).round().to(torch.uint8)
 
 
-def write_plain(x: Tensor, qp: int, task: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+def write_plain(x: Tensor, qp: int, task: Callable[[Tensor], Tensor], lr: float) -> dict[str, Tensor]:
     """Files of the pictures as they are."""
     plain = npp.compress(x, qp, **WRITTEN)
     return {"x_hat": _bytes(plain.x_hat), "bpp": plain.bpp}
 
 
-def write_refined(x: Tensor, qp: int, task: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+def write_refined(x: Tensor, qp: int, task: Callable[[Tensor], Tensor], lr: float) -> dict[str, Tensor]:
     """Files of refined pictures."""
-    refined = npp.refine(x, qp, task, steps=STEPS, **WRITTEN)
+    refined = npp.refine(x, qp, task, steps=STEPS, lr=lr, **WRITTEN)
     return {"x_hat": _bytes(refined.x_hat), "bpp": refined.bpp, "step": refined.best_step}
 
 
 ARMS = {"plain": (PLAIN_QPS, write_plain), "refined": (QPS, write_refined)}
 
 
-def run(x: Tensor, batch: int, cache: Path) -> dict[str, Arm]:
+def run(x: Tensor, batch: int, cache: Path, lr: float) -> dict[str, Arm]:
     """Both arms at all their qps over all pictures, batch by batch."""
     task = Divergence(x)
     cache.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,10 @@ def run(x: Tensor, batch: int, cache: Path) -> dict[str, Arm]:
         part = slice(begin, begin + batch)
         for arm, (qps, write) in ARMS.items():
             for qp in qps:
-                stored = cache / f"{arm}_{x.shape[-1]}_{batch}_{begin}_{qp}.pt"
+                name = f"{arm}_{lr}" if arm == "refined" else arm
+                stored = cache / f"{name}_{x.shape[-1]}_{batch}_{begin}_{qp}.pt"
                 if not stored.exists():
-                    torch.save(write(x[part], qp, task.of(part)), stored)
+                    torch.save(write(x[part], qp, task.of(part), lr), stored)
                 parts[arm][qp].append(torch.load(stored))
         print(f"{min(begin + batch, len(x))} of {len(x)} photos", flush=True)
     return {
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=0.06, help="npp.refine's")
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
     parser.add_argument("--limit", type=int, help="stop after so many of the photos and judge those")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))
@@ -216,9 +218,9 @@ def main() -> None:
     torch.set_num_threads(1)
     paths = photo_paths(args.photos)[: args.limit]
     x, labels = photos(paths, args.size), read_labels(paths)
-    found = run(x, args.batch, args.cache)
+    found = run(x, args.batch, args.cache, args.lr)
     result: dict[str, Any] = {
-        "machine": machine(), "photos": len(x), "size": args.size, "steps": STEPS,
+        "machine": machine(), "photos": len(x), "size": args.size, "steps": STEPS, "lr": args.lr,
         "written": WRITTEN, "surrogate": npp.surrogates.DEFAULT_SURROGATE, "task": "EfficientNet-Lite0",
     }  # fmt: skip
     for arm, by_qp in found.items():
