@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=0.06, help="npp.refine's")
+    parser.add_argument("--lr", type=float, default=0.03, help="npp.refine's")
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
     parser.add_argument("--limit", type=int, help="stop after so many of the photos and judge those")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))

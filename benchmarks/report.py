@@ -152,7 +152,11 @@ def preprocessors() -> str:
 def training_step() -> str:
     report = load("training_step")
     rows = [
-        [name, f"{part['forward']:.0f}", f"{part['backward']:.0f}" if "backward" in part else "–"]
+        [
+            name,
+            f"{part['forward']:.0f}",
+            f"{part['with_backward']:.0f}" if "with_backward" in part else "–",
+        ]
         for name, part in report["parts"].items()
     ]
     about = report["machine"]
@@ -160,7 +164,7 @@ def training_step() -> str:
         f"The whole step takes {report['step_ms']:.0f} ms; {report['waited_for_codec_ms']:.1f} ms of it is "
         f"waiting for the codec. {about['cpu']}, {report['torch_threads']} threads, commit {about['commit']}."
     )
-    return "\n".join([table(["part", "forward, ms", "backward, ms"], rows), "", note])
+    return "\n".join([table(["part", "forward, ms", "with backward, ms"], rows), "", note])
 
 
 def trainings() -> str:

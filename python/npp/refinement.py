@@ -159,7 +159,7 @@ def refine(
     *,
     steps: int = 12,
     weight: float | Tensor | None = None,
-    lr: float = 0.06,
+    lr: float = 0.03,
     search_effort: int | None = 0,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
     patience: int | None = None,
