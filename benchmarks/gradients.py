@@ -22,13 +22,13 @@ import torch
 from common import SHARED, machine, read_photo
 from networks import EfficientNetLite
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import npp
 from npp.refinement import default_weight, refine
 from npp.surrogates import NAMES, resolve_surrogate
 from npp.surrogates.learned import ShippedHyperprior
 from npp.surrogates.quantiser import slice_qp, step_size
+from npp.tasks.folding import fold_batch_norm
 
 QPS = (28, 34, 40, 46)
 STEPS, LR = 30, 3 / 255  # LR on pixels in [0, 1]
@@ -46,23 +46,11 @@ def held_out_photos(count: int, size: int) -> Tensor:
     return (small.clamp(0, 1) * 255).round() / 255
 
 
-def _fold_batch_norm(model: nn.Module) -> nn.Module:
-    """Batch norm folded into the convolution before it: the same function, faster."""
-    pairs = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0",
-             "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}  # fmt: skip
-    for module in list(model.modules()):
-        for conv, norm in pairs.items():
-            if hasattr(module, conv):
-                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
-                setattr(module, norm, nn.Identity())
-    return model
-
-
 class Divergence:
     """KL of EfficientNet-Lite's prediction from its own on the clean pictures, (N,) nats, differentiable."""
 
     def __init__(self, clean: Tensor, number: int = 0) -> None:
-        network = _fold_batch_norm(EfficientNetLite(number).model).requires_grad_(False)
+        network = fold_batch_norm(EfficientNetLite(number).model).requires_grad_(False)
         self._network = network.to(memory_format=torch.channels_last)
         with torch.no_grad():
             self.clean = torch.cat([self._log_probabilities(part) for part in clean.split(16)])
