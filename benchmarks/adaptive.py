@@ -20,8 +20,8 @@ import torch
 from common import ROOT, SHARED, machine
 
 import npp
-from npp.data import find_photos, load_photo, split
 from npp.evaluation.blur_search import rate_offset
+from npp.evaluation.photos import PhotoSet
 from npp.tasks import build_task
 
 _CODEC: Any = {"effort": 4, "tune": "machine"}
@@ -32,17 +32,16 @@ _BATCH, _SAMPLES = 16, 1000
 Points = tuple[Any, Any]  # bpp and KL of each photo
 
 
-def photos(count: int) -> list[Path]:
-    """Photos that took no part in training."""
-    found = find_photos(SHARED / "data", "imagenet-sample/*")
-    return split(found, "test", 0, _FRACTIONS)[:count]
+def photos(count: int) -> PhotoSet:
+    """Those of configs/evaluate-classification.yaml, which took no part in training."""
+    return PhotoSet(str(SHARED / "data"), "imagenet-sample/*", 224, "crop", "test", 0, _FRACTIONS, count)
 
 
 class Judge:
     """Codes photos and compares what the network says with what it says of the originals."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
+    def __init__(self, photos: PhotoSet) -> None:
+        self._photos, self._paths = photos, photos.paths()
         self._task = build_task("classification", model="efficientnet-lite0")
 
     @torch.no_grad()
@@ -50,7 +49,7 @@ class Judge:
         """Bits a pixel and KL of every photo."""
         bpp, kl = [], []
         for begin in range(0, len(self._paths), _BATCH):
-            x = torch.stack([load_photo(path, 224, "crop") for path in self._paths[begin : begin + _BATCH]])
+            x = self._photos.load(self._paths[begin : begin + _BATCH])
             coded = npp.compress(x if preprocessor is None else preprocessor(x, qp), qp, **_CODEC)
             bpp.append(coded.bpp)
             kl.append(self._task.loss(coded.x_hat, self._task.targets(x)))
@@ -83,7 +82,7 @@ def compare(curve: list[Points], adaptive: list[Points], single: list[Points]) -
     differences = [
         float(np.mean(np.subtract(all_savings(adaptive, w), all_savings(single, w)))) for w in weights
     ]
-    low, high = np.nanquantile([value for value in differences[1:] if np.isfinite(value)], [0.025, 0.975])
+    low, high = np.quantile([value for value in differences[1:] if np.isfinite(value)], [0.025, 0.975])
     return {
         "adaptive": [round(value, 2) for value in ours],
         "single": [round(value, 2) for value in theirs],
