@@ -24,7 +24,7 @@ from networks import EfficientNetLite
 from torch import Tensor, nn
 
 import npp
-from npp.refinement import default_weight, refine
+from npp.refinement import refine
 from npp.surrogates import NAMES, resolve_surrogate
 from npp.surrogates.learned import ShippedHyperprior
 from npp.surrogates.quantiser import slice_qp, step_size
@@ -34,6 +34,11 @@ QPS = (28, 34, 40, 46)
 STEPS, LR = 30, 3 / 255  # LR on pixels in [0, 1]
 CODEC = {"effort": 0}
 HELD_OUT_EVERY, HELD_OUT_FIRST = 20, 10  # the shipped proxy was trained without these photos
+
+
+def published_weight(qp: int) -> float:
+    """Bits a pixel that a nat is worth in the published schedule (arXiv 2206.05650)."""
+    return float(2 * 2 ** ((34 - qp) / 3))
 
 
 def held_out_photos(count: int, size: int) -> Tensor:
@@ -53,21 +58,22 @@ class Divergence:
         network = fold_batch_norm(EfficientNetLite(number).model).requires_grad_(False)
         self._network = network.to(memory_format=torch.channels_last)
         with torch.no_grad():
-            self.clean = torch.cat([self._log_probabilities(part) for part in clean.split(16)])
+            self.clean = torch.cat([self.log_probabilities(part) for part in clean.split(16)])
 
-    def _log_probabilities(self, x: Tensor) -> Tensor:
+    def log_probabilities(self, x: Tensor) -> Tensor:
+        """(N, classes) of pictures in [0, 1]."""
         pixels = ((x * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
         return self._network(pixels).log_softmax(1)  # type: ignore[no-any-return]
 
     def of(self, chosen: slice) -> Callable[[Tensor], Tensor]:
         """The loss for a part of the clean pictures."""
         clean = self.clean[chosen]
-        return lambda x_hat: (clean.exp() * (clean - self._log_probabilities(x_hat))).sum(1)
+        return lambda x_hat: (clean.exp() * (clean - self.log_probabilities(x_hat))).sum(1)
 
     def predictions(self, x: Tensor) -> Tensor:
         """Log-probabilities without a gradient."""
         with torch.no_grad():
-            return torch.cat([self._log_probabilities(part) for part in x.split(16)])
+            return torch.cat([self.log_probabilities(part) for part in x.split(16)])
 
 
 def _step(qp: int) -> float:
@@ -97,7 +103,7 @@ def descend_spsa(x: Tensor, task: Divergence, qp: int, batch: int) -> dict[str, 
     """SPSA (Spall 1992) on the real codec: two evaluations give the slope along one random direction."""
     generator = torch.Generator().manual_seed(0)
     bpp, loss = [], []
-    weight = float(default_weight(torch.tensor(float(qp))))
+    weight = published_weight(qp)
 
     def evaluate(pixels: Tensor, part: slice) -> tuple[Tensor, Tensor, Tensor]:
         with torch.no_grad():
@@ -243,7 +249,7 @@ def summarise(descent: dict[str, Any]) -> dict[str, Any]:
     for name, by_qp in descent.items():
         summary[name] = {}
         for qp, found in by_qp.items():
-            weight = float(default_weight(torch.tensor(float(qp))))
+            weight = published_weight(int(qp))
             bpp, kl = np.array(found["bpp"]), np.array(found["kl"])
             objective = bpp + weight * kl
             relative = objective / objective[0]
@@ -274,7 +280,7 @@ def relative_to(default: str, descent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _best_relative(found: dict[str, Any], qp: int) -> Any:
-    weight = float(default_weight(torch.tensor(float(qp))))
+    weight = published_weight(qp)
     objective = np.array(found["bpp"]) + weight * np.array(found["kl"])
     return (objective / objective[0]).min(0)
 
@@ -310,7 +316,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
             if str(qp) not in by_qp:
                 continue
             found = by_qp[str(qp)]
-            weight = float(default_weight(torch.tensor(float(qp))))
+            weight = published_weight(qp)
             objective = np.array(found["bpp"]) + weight * np.array(found["kl"])
             best = np.minimum.accumulate((objective / objective[0])[:, :common], axis=0).mean(1)
             axis.plot(best, label=name, linewidth=2.5 if name == results["default"] else 1.2)

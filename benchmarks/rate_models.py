@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from common import center_crop, load_photos, machine
@@ -36,21 +37,33 @@ def fourth(sharpness: float) -> Form:
     return lambda ratio: 0.25 * torch.log2(1 + (sharpness * ratio).pow(4))
 
 
-MODELS: dict[str, tuple[Form, tuple[int, ...]]] = {
-    "0.5 log2(1+(2c)^2), 4": (squared(2), (4,)),
-    "0.5 log2(1+(2c)^2), 8": (squared(2), (8,)),
-    "0.5 log2(1+(2c)^2), 16": (squared(2), (16,)),
-    "0.5 log2(1+(2c)^2), 8 16": (squared(2), (8, 16)),
-    "0.5 log2(1+(2c)^2), 8 16 32": (squared(2), (8, 16, 32)),
-    "0.5 log2(1+(1.5c)^2), 8 16": (squared(1.5), (8, 16)),
-    "0.25 log2(1+(2c)^4), 8": (fourth(2), (8,)),
-    "0.25 log2(1+(2c)^4), 8 16": (fourth(2), (8, 16)),
-    "0.25 log2(1+(1.5c)^4), 8 16": (fourth(1.5), (8, 16)),
+class Model(NamedTuple):
+    """Mean over block sizes of a form of coefficients, in bits a pixel, and what is not coefficients."""
+
+    form: Form
+    sizes: tuple[int, ...]
+    overhead: float = 0
+
+
+MODELS = {
+    "0.5 log2(1+(2c)^2), 4": Model(squared(2), (4,)),
+    "0.5 log2(1+(2c)^2), 8": Model(squared(2), (8,)),
+    "0.5 log2(1+(2c)^2), 16": Model(squared(2), (16,)),
+    "0.5 log2(1+(2c)^2), 8 16": Model(squared(2), (8, 16)),
+    "0.5 log2(1+(2c)^2), 8 16 32": Model(squared(2), (8, 16, 32)),
+    "0.5 log2(1+(1.5c)^2), 8 16": Model(squared(1.5), (8, 16)),
+    "0.25 log2(1+(2c)^4), 8": Model(fourth(2), (8,)),
+    "0.25 log2(1+(2c)^4), 8 16": Model(fourth(2), (8, 16)),
+    "0.25 log2(1+(2c)^4), 8 16, 0.005": Model(fourth(2), (8, 16), 0.005),
+    "0.25 log2(1+(2c)^4), 8 16, 0.01": Model(fourth(2), (8, 16), 0.01),
+    "0.25 log2(1+(2c)^4), 8 16, 0.02": Model(fourth(2), (8, 16), 0.02),
+    "0.25 log2(1+(1.5c)^4), 8 16": Model(fourth(1.5), (8, 16)),
 }
 
 
-def bits(planes: list[Plane], form: Form, sizes: tuple[int, ...]) -> Tensor:
-    """Modelled bits (N,)."""
+def modelled_bpp(planes: list[Plane], model: Model, pixels: int) -> Tensor:
+    """Modelled bits a pixel (N,)."""
+    form, sizes, overhead = model
     total = torch.zeros(len(planes[0].samples))
     for plane in planes:
         step = plane.step[:, None]
@@ -59,14 +72,14 @@ def bits(planes: list[Plane], form: Form, sizes: tuple[int, ...]) -> Tensor:
             dc = coefficients[:, :, 0, :, 0]
             total = total + form(coefficients.flatten(1) / step).sum(1) - form(dc.flatten(1) / step).sum(1)
             total = total + form(_dc_differences(dc).flatten(1) / step).sum(1)
-    return total
+    return total / (len(sizes) * pixels) + overhead
 
 
-def measure(x: Tensor, qp: int, form: Form, sizes: tuple[int, ...]) -> tuple[float, float]:
+def measure(x: Tensor, qp: int, model: Model) -> tuple[float, float]:
     """(correlation of log bits, percent of real bits saved by a step of RMS one grey level)."""
     layout = PictureLayout(resolve_options(CODEC), x.shape, torch.full((len(x),), float(qp)))
     pixels = x.clone().requires_grad_()
-    modelled = bits(layout.split(pixels), form, sizes)
+    modelled = modelled_bpp(layout.split(pixels), model, x.shape[-2] * x.shape[-1])
     (gradient,) = torch.autograd.grad(modelled.sum(), pixels)
     step = gradient / gradient.square().mean((1, 2, 3), keepdim=True).sqrt() / 255
     before = npp.compress(x, qp, **CODEC).bpp
@@ -85,10 +98,10 @@ def main() -> None:
     torch.set_num_threads(1)
     photos = load_photos("imagenet-sample", args.photos)
     x = torch.stack([center_crop(photo, 224, 224) for photo in photos]).float() / 255
-    results = {name: {str(qp): measure(x, qp, *model) for qp in QPS} for name, model in MODELS.items()}
+    results = {name: {str(qp): measure(x, qp, model) for qp in QPS} for name, model in MODELS.items()}
     for name, by_qp in results.items():
         cells = "  ".join(f"{correlation:.3f} {saved:5.2f}%" for correlation, saved in by_qp.values())
-        print(f"{name:30s} {cells}  mean {sum(saved for _, saved in by_qp.values()) / len(QPS):.2f}%")
+        print(f"{name:34s} {cells}  mean {sum(saved for _, saved in by_qp.values()) / len(QPS):.2f}%")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine(), "photos": len(x), "size": 224, "codec": CODEC, "results": results}
     args.out.write_text(json.dumps(document, indent=1))

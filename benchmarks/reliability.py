@@ -26,7 +26,23 @@ def fuzz() -> str:
     seconds = sum(target["cpu_seconds"] for target in targets.values())
     findings = sum(target["findings"] for target in targets.values())
     spent = f"{len(targets)} targets in {_hours(seconds)} of CPU time"
-    return f"{executions:,} inputs to {spent}, {findings} findings"
+    return f"{executions:,} inputs to {spent}, {findings} finding{'s' * (findings != 1)}"
+
+
+def fuzz_table() -> str:
+    """Each target: CPU time, executions, coverage, findings."""
+    rows = [
+        [
+            name,
+            _hours(target["cpu_seconds"]),
+            f"{target['executions']:,}",
+            f"{target['coverage']:,}",
+            f"{target['corpus']:,}",
+            str(target["findings"]),
+        ]
+        for name, target in load("fuzz").items()
+    ]
+    return table(["target", "CPU time", "inputs", "edges covered", "inputs kept", "findings"], rows)
 
 
 def hostile() -> str:

@@ -222,6 +222,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         adaptive,
         conditions,
         reliability.codec_version_table,
+        reliability.fuzz_table,
     )
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection")}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import npp
 import npp.cli
-from npp.refinement import RefineStep, default_weight, keep_prediction, refine
+from npp.refinement import RefineStep, default_weight, keep_prediction, mirrored, refine
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -119,6 +119,23 @@ def test_keep_prediction_is_the_divergence(dense: bool) -> None:
         network(other).log_softmax(1), network(x).log_softmax(1), reduction="none", log_target=True
     ).sum(1)
     torch.testing.assert_close(task(other), expected.reshape(2, -1).mean(1))
+
+
+def test_keep_prediction_looks_at_every_view() -> None:
+    x = pictures()
+    other = (x + 0.1 * torch.rand_like(x)).clamp(0, 1)
+    conv = nn.Conv2d(
+        3, 5, 3, stride=2
+    )  # what it sees in a mirror image is not the mirror image of what it sees
+
+    def network(pixels: Tensor) -> Tensor:
+        return 10 * conv(pixels).amax((2, 3))
+
+    alone = keep_prediction(network, x)(other)
+    mirror = keep_prediction(network, mirrored(x))(mirrored(other))
+    both = keep_prediction(network, x, [mirrored])(other)
+    assert (alone - mirror).abs().max() > 1e-4
+    torch.testing.assert_close(both, (alone + mirror) / 2)
 
 
 def test_dtype_is_kept() -> None:

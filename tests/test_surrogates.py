@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from npp.codec import start_round_trip
+from npp.data import open_photo, to_tensor
 from npp.options import resolve_options
 from npp.surrogates import NAMES, Identity, Masked, Real, SoftDCT, Surrogate, resolve_surrogate
 from npp.surrogates.blocks import block_dct, block_idct
@@ -153,6 +155,16 @@ def test_rate_follows_the_real_bits() -> None:
         modelled = picture_bpp(layout.split(x), 96 * 96)
         _, real, _ = start_round_trip(x, qp, {"effort": 0}).result()
         assert torch.corrcoef(torch.stack([modelled.log(), real.log()]))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("qp", [28, 34, 40, 46])
+def test_rate_follows_the_real_bits_of_photos(shared: Path, qp: int) -> None:
+    paths = sorted((shared / "data" / "imagenet-sample").glob("*.webp"))[::60]
+    x = torch.stack([to_tensor(open_photo(path))[:, 16:240, 16:240] for path in paths])
+    layout = PictureLayout(DEFAULTS, x.shape, torch.full((len(x),), float(qp)))
+    modelled = picture_bpp(layout.split(x), 224 * 224)
+    _, real, _ = start_round_trip(x, qp, {"effort": 0}).result()
+    assert torch.corrcoef(torch.stack([modelled.log(), real.log()]))[0, 1] > 0.985
 
 
 def test_rate_gradient_saves_real_bits() -> None:

@@ -9,7 +9,7 @@ from npp.limits import get_max_pixels, set_max_pixels
 from npp.metadata import ImageInfo, Metadata
 from npp.options import CodecOptions
 from npp.preprocessing import Preprocessor
-from npp.refinement import Refined, RefineStep, keep_prediction, refine
+from npp.refinement import Refined, RefineStep, keep_prediction, mirrored, refine
 
 __all__ = [
     "BPG",
@@ -34,6 +34,7 @@ __all__ = [
     "encode_animation",
     "get_max_pixels",
     "keep_prediction",
+    "mirrored",
     "probe",
     "refine",
     "set_encoder_cache_limit",

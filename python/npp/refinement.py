@@ -55,33 +55,52 @@ class Refined(NamedTuple):
 
 
 def default_weight(qp: Tensor) -> Tensor:
-    """Bits a pixel that a unit of task loss is worth at a qp: 2 * 2^((34 - qp) / 3).
+    """Bits a pixel that a unit of task loss is worth at a qp: 2^((34 - qp) / 3).
 
-    The published schedule (arXiv 2206.05650: 16 at qp 25, 8 at 28, 4 at 31, 2 at 34, 1 at 37) in one
-    formula; on photos it is about twice the slope of BPG's own curve of bpp over KL.
+    Half of the published schedule (arXiv 2206.05650: 16 at qp 25, 8 at 28, 4 at 31, 2 at 34, 1 at 37), which
+    on photos is about the slope of BPG's own curve of bpp over KL. With the whole of it less is saved for
+    networks that took no part.
     """
-    return 2 * torch.exp2((34 - qp) / 3)
+    return torch.exp2((34 - qp) / 3)
 
 
-def keep_prediction(network: Task, x: Tensor) -> Task:
+def mirrored(x: Tensor) -> Tensor:
+    """Pictures (..., W) with left and right exchanged: a view for :func:`keep_prediction`."""
+    return x.flip(-1)
+
+
+def keep_prediction(network: Task, x: Tensor, views: Sequence[Task] = ()) -> Task:
     """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
 
     Args:
         network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
         x: the clean pictures.
+        views: differentiable changes of the picture, such as :func:`mirrored`, after which the network must
+            agree with itself too. Each costs another pass through the network. What is found then serves
+            other networks more: it cannot rest on what one network does at one place.
 
     Returns:
-        Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the places of dense logits.
+        Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the picture and its views, and over
+        the places of dense logits.
     """
+    looks = (_as_it_is, *views)
     with torch.no_grad():
-        clean = network(x).log_softmax(1)
+        clean = [network(look(x)).log_softmax(1) for look in looks]
 
     def divergence(x_hat: Tensor) -> Tensor:
-        now = network(x_hat).log_softmax(1)
-        places = (clean.exp() * (clean - now)).sum(1)
-        return places.reshape(len(x_hat), -1).mean(1)
+        seen = (network(look(x_hat)).log_softmax(1) for look in looks)
+        return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
 
     return divergence
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def _divergence(clean: Tensor, now: Tensor) -> Tensor:
+    """KL (N,) of log-probabilities (N, classes, ...), the mean over places."""
+    return (clean.exp() * (clean - now)).sum(1).reshape(len(now), -1).mean(1)
 
 
 class _Objective:

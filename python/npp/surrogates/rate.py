@@ -18,6 +18,10 @@ SMALL_BLOCK = 8
 _LARGE_BLOCK = 16
 _SHARPNESS = 2.0
 
+#: Bits a pixel of headers, modes and flags, in the model's units: without it a picture of few bits
+#: would get too much of the real rate's gradient, for all of its bits would count as coefficients'.
+_OVERHEAD = 0.01
+
 
 class _Bits(torch.autograd.Function):
     """0.25 log2(1 + ratio^4), summed over dimension 1.
@@ -78,7 +82,7 @@ def picture_bpp(planes: list[Plane], pixels: int, small: list[Tensor] | None = N
     """Bits a pixel (N,) of pictures given as planes, each of ``pixels`` pixels.
 
     The mean of the models over 8x8 and 16x16 blocks: an encoder chooses between sizes, and a gradient
-    that both agree on carries less of either's block grid.
+    that both agree on carries less of either's block grid. Plus a constant for what is not coefficients.
 
     Args:
         small: coefficients of the planes' blocks of :data:`SMALL_BLOCK` where they are known already.
@@ -88,4 +92,4 @@ def picture_bpp(planes: list[Plane], pixels: int, small: list[Tensor] | None = N
     large = [block_dct(plane.samples, _LARGE_BLOCK) for plane in planes]
     steps = [plane.step for plane in planes]
     bits = [coefficient_bits(c, step) for c, step in zip(small + large, steps + steps, strict=True)]
-    return torch.stack(bits).sum(0) / (2 * pixels)
+    return torch.stack(bits).sum(0) / (2 * pixels) + _OVERHEAD
