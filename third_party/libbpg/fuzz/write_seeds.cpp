@@ -53,7 +53,7 @@ void write_stills(const std::string& folder) {
             seed % 7 == 0 ? std::vector<bpg::Extension>{{1, {1, 2, 3}}, {99, {4}}}
                           : std::vector<bpg::Extension>{};
         const int qp = static_cast<int>(seed * 5 % 40) + 12;
-        save(folder + "/still" + std::to_string(seed),
+        save(folder + "/still" + std::to_string(seed) + ".bpg",
              encoder.encode(image.view(), {qp, qp}, extensions).file);
       }
     }
@@ -69,7 +69,7 @@ void write_animations(const std::string& folder) {
       encoder.add(DrawnImage(bytes, 24, 17, 4).view(), {35, 35},
                   static_cast<std::uint16_t>(frame + 1));
     }
-    save(folder + (has_alpha ? "/animation_alpha" : "/animation"), encoder.finish({}, {}));
+    save(folder + (has_alpha ? "/animation_alpha.bpg" : "/animation.bpg"), encoder.finish({}, {}));
   }
 }
 
