@@ -82,6 +82,13 @@ def test_found_files() -> None:
         assert _stored()[path.stem]["problems"] == [], path
 
 
+def test_extreme_edges_at_12_bits() -> None:
+    """The encoder's own reconstruction; libavcodec's vector code for deblocking gives 0, 0, 4095."""
+    file = (FOLDER / "found" / "twelve_bit_deblocking_overflow.bpg").read_bytes()
+    alpha = npp.decode(file, dtype=torch.float64)[3] * 4095
+    assert alpha[6, 38:41].round().tolist() == [133, 245, 3676]
+
+
 def test_a_header_alone_takes_no_memory() -> None:
     for name in ("forty_bytes_claim_16384x10000", "claims_16384x10000", "line_of_178_million", "sides_65535"):
         report = _stored()[name]

@@ -11,8 +11,8 @@ namespace bpg {
 /// Whether libavcodec (59 at least) may decode a still of this format wrongly. Found by comparing
 /// the two decoders (tests/test_intra.cpp): range extension tools in lossless blocks (intra
 /// boundary filters with implicit RDPCM, residual rotation), PCM in gray pictures and beside SAO,
-/// chroma SAO where a 16x16 coding tree block is subsampled, and edges near black to white at 12 bits
-/// (deblocking overflows 16 bits in its vector code).
+/// chroma SAO where a 16x16 coding tree block is subsampled, and edges near black to white at 12
+/// bits (deblocking overflows 16 bits in its vector code).
 [[nodiscard]] bool needs_intra_decoder(const StreamFormat& format);
 
 /// Decodes one picture of I slices; slower than libavcodec, but exact for all that a BPG still can
