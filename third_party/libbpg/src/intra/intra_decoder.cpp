@@ -110,8 +110,7 @@ Picture cropped(const CodedPicture& coded, const StreamFormat& format) {
 
 bool needs_intra_decoder(const StreamFormat& format) {
   constexpr int kLog2SmallestCtb = 4;
-  constexpr int kDeepest =
-      10;  // libavcodec's vector code for deblocking overflows 16 bits above it
+  constexpr int kDeepest = 10;  // above it deblocking overflows in libavcodec's vector code
   const HevcHeader& header = format.header;
   const bool subsampled = format.chroma_format_idc == 1 || format.chroma_format_idc == 2;
   const bool small_blocks = header.log2_min_cb + header.log2_diff_max_min_cb == kLog2SmallestCtb;
