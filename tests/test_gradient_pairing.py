@@ -268,7 +268,7 @@ def _ddp_worker(rank: int, folder: str) -> None:
     (out.bpp.mean() + out.x_hat.square().mean()).backward()
     torch.save([p.grad for p in net.parameters()], f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
-    # Gloo's threads may still drop tensors when the interpreter is gone, which aborts (pytorch pull request 179291).
+    # Gloo's threads may drop tensors after the interpreter is gone, and abort (pytorch pull request 179291).
     os._exit(0)
 
 
