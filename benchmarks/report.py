@@ -225,7 +225,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         reliability.fuzz_table,
     )
 }
-_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection")}
+_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= {"saving": saving.headline}
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
