@@ -43,8 +43,13 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         torch.set_num_threads(threads)
 
 
+def _joined(code: str) -> list[str]:
+    """Lines, those that go on after a backslash as one."""
+    return code.replace("\\\n", "").splitlines()
+
+
 def _commands() -> list[list[str]]:
-    lines = [line for page in PAGES for code in _blocks(page, "sh") for line in code.splitlines()]
+    lines = [line for page in PAGES for code in _blocks(page, "sh") for line in _joined(code)]
     words = [shlex.split(line, comments=True) for line in lines]
     return [line for line in words if line and line[0] == "npp"]
 
