@@ -19,36 +19,62 @@ int checked_side(py::ssize_t side, const char* name) {
   return static_cast<int>(side);
 }
 
+void check_rank(const py::array& array, py::ssize_t rank, const char* axes) {
+  if (array.ndim() != rank) {
+    throw bpg::EncodeError("image: the dimensions " + std::string(axes) + " are needed, not " +
+                           std::to_string(array.ndim()) + " of them");
+  }
+}
+
+// From the last three dimensions.
 template <class View>
 View fill_view(const py::array& array) {
-  if (array.ndim() != 3) {
-    throw bpg::EncodeError("image: three dimensions (C, H, W) are needed, not " +
-                           std::to_string(array.ndim()));
-  }
-  const py::ssize_t channels = array.shape(0);
+  const py::ssize_t first = array.ndim() - 3;
+  const py::ssize_t channels = array.shape(first);
   if (channels != 1 && channels != 3 && channels != 4) {
     throw bpg::EncodeError("image: 1, 3 or 4 channels are needed, not " + std::to_string(channels));
   }
   View view;
   view.type = sample_type(array.dtype());
   view.channels = static_cast<int>(channels);
-  view.height = checked_side(array.shape(1), "height");
-  view.width = checked_side(array.shape(2), "width");
-  view.stride_c = array.strides(0);
-  view.stride_y = array.strides(1);
-  view.stride_x = array.strides(2);
+  view.height = checked_side(array.shape(first + 1), "height");
+  view.width = checked_side(array.shape(first + 2), "width");
+  view.stride_c = array.strides(first);
+  view.stride_y = array.strides(first + 1);
+  view.stride_x = array.strides(first + 2);
   return view;
+}
+
+template <class View, class Byte>
+std::vector<View> fill_views(const py::array& array, Byte* data) {
+  check_rank(array, 4, "(N, C, H, W)");
+  std::vector<View> views(static_cast<std::size_t>(array.shape(0)), fill_view<View>(array));
+  for (View& view : views) {
+    view.data = data;
+    data += array.strides(0);
+  }
+  return views;
 }
 
 }  // namespace
 
+std::vector<bpg::ConstImageView> image_views(const py::array& array) {
+  return fill_views<bpg::ConstImageView>(array, static_cast<const std::byte*>(array.data()));
+}
+
+std::vector<bpg::ImageView> mutable_image_views(py::array& array) {
+  return fill_views<bpg::ImageView>(array, static_cast<std::byte*>(array.mutable_data()));
+}
+
 bpg::ConstImageView image_view(const py::array& array) {
+  check_rank(array, 3, "(C, H, W)");
   auto view = fill_view<bpg::ConstImageView>(array);
   view.data = static_cast<const std::byte*>(array.data());
   return view;
 }
 
 bpg::ImageView mutable_image_view(py::array& array) {
+  check_rank(array, 3, "(C, H, W)");
   auto view = fill_view<bpg::ImageView>(array);
   view.data = static_cast<std::byte*>(array.mutable_data());
   return view;

@@ -2,6 +2,8 @@
 
 #include <pybind11/numpy.h>
 
+#include <vector>
+
 #include "bpg/picture.hpp"
 
 namespace npp {
@@ -11,6 +13,10 @@ namespace npp {
 bpg::ConstImageView image_view(const pybind11::array& array);
 /// The same for an array that is written to.
 bpg::ImageView mutable_image_view(pybind11::array& array);
+
+/// The pictures of an (N, C, H, W) array.
+std::vector<bpg::ConstImageView> image_views(const pybind11::array& array);
+std::vector<bpg::ImageView> mutable_image_views(pybind11::array& array);
 
 /// The numpy dtype of a sample type.
 pybind11::dtype numpy_dtype(bpg::SampleType type);

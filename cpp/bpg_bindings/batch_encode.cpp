@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -38,6 +40,12 @@ std::vector<double> costs(const std::vector<EncodeItem>& items) {
     out.push_back(items.size() > 1 ? bpg::encoding_cost(item.image) : 0.0);
   }
   return out;
+}
+
+// A picture that x265 is through with in some hundredths of a second, whatever the effort.
+bool is_small(const EncodeItem& item) {
+  constexpr std::int64_t kPixels = 256 * 256;
+  return std::int64_t{item.image.width} * item.image.height <= kPixels;
 }
 
 class EncodeJob final : public Job {
@@ -78,9 +86,10 @@ class EncodeHandle : public JobHandle {
 
   // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265).
   py::list result() {
-    wait();
+    const std::vector<EncodeItem>& items = job_->items();
+    wait(std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy);
     py::list out;
-    for (const EncodeItem& item : job_->items()) {
+    for (const EncodeItem& item : items) {
       py::object file = py::none();
       py::object failure = py::none();
       if (item.failure) {
@@ -98,30 +107,52 @@ class EncodeHandle : public JobHandle {
   std::shared_ptr<EncodeJob> job_;
 };
 
+void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
+            const bpg::EncodeOptions& options) {
+  item.image = image;
+  item.key = {image.width, image.height, image.channels == 4, options};
+  item.qp = qp;
+}
+
+std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
+                                    std::vector<bpg::Extension> extensions, py::object kept_alive,
+                                    int threads) {
+  auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads);
+  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads);
+}
+
 std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
                                            const std::vector<int>& alpha_qp,
                                            const std::vector<bpg::EncodeOptions>& options,
-                                           const py::sequence& extensions,
-                                           const std::optional<py::list>& outputs, int threads) {
+                                           const py::sequence& extensions, int threads) {
   const std::size_t count = images.size();
-  if (qp.size() != count || alpha_qp.size() != count || options.size() != count ||
-      (outputs && outputs->size() != count)) {
+  if (qp.size() != count || alpha_qp.size() != count || options.size() != count) {
     throw bpg::EncodeError("start_encode: the lists differ in length");
   }
   std::vector<EncodeItem> items(count);
   for (std::size_t i = 0; i < count; ++i) {
-    EncodeItem& item = items[i];
-    item.image = image_view(images[i].cast<py::array>());
-    item.key = {item.image.width, item.image.height, item.image.channels == 4, options[i]};
-    item.qp = {qp[i], alpha_qp[i]};
-    if (outputs) {
-      auto output = (*outputs)[i].cast<py::array>();
-      item.reconstruction = mutable_image_view(output);
-    }
+    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i]);
   }
-  auto job = std::make_shared<EncodeJob>(std::move(items), to_extensions(extensions), threads);
-  py::object kept = py::make_tuple(images, outputs ? py::object(*outputs) : py::object(py::none()));
-  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept), threads);
+  return start(std::move(items), to_extensions(extensions), images, threads);
+}
+
+std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
+                                               const std::vector<int>& qp,
+                                               const std::vector<int>& alpha_qp,
+                                               const bpg::EncodeOptions& options,
+                                               py::array& outputs, int threads) {
+  const std::vector<bpg::ConstImageView> views = image_views(pictures);
+  const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
+  if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
+      targets.size() != views.size()) {
+    throw bpg::EncodeError("start_round_trip: the arguments differ in length");
+  }
+  std::vector<EncodeItem> items(views.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options);
+    items[i].reconstruction = targets[i];
+  }
+  return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads);
 }
 
 }  // namespace
@@ -129,7 +160,9 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
-             py::arg("options"), py::arg("extensions"), py::arg("outputs"), py::arg("threads"));
+             py::arg("options"), py::arg("extensions"), py::arg("threads"));
+  module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
+             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"));
   module.def("clear_encoders", [] {
     const py::gil_scoped_release release;
     EncoderCache::instance().clear();

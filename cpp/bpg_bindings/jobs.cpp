@@ -36,12 +36,15 @@ void JobHandle::stop() noexcept {
   job_->wait();
 }
 
-void JobHandle::wait() {
+void JobHandle::wait(Items items) {
   constexpr std::chrono::milliseconds kSignalInterval{50};
   for (;;) {
     bool done = false;
     {
       const py::gil_scoped_release release;
+      if (items == Items::brief) {
+        Pool::instance().help(job_, kSignalInterval);
+      }
       done = job_->wait_for(kSignalInterval);
       stay_if_interpreter_ends();
     }

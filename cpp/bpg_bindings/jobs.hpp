@@ -18,9 +18,12 @@ class JobHandle {
   JobHandle& operator=(const JobHandle&) = delete;
 
  protected:
-  /// Waits without the GIL; a signal handler's exception (KeyboardInterrupt) ends the wait after
-  /// the pictures that are being worked on.
-  void wait();
+  /// How long one item takes: brief ones no longer than a user waits for Ctrl-C to act.
+  enum class Items { brief, lengthy };
+
+  /// Waits without the GIL, and lends a hand with brief items; a signal handler's exception
+  /// (KeyboardInterrupt) ends the wait after the pictures that are being worked on.
+  void wait(Items items = Items::lengthy);
 
  private:
   void stop() noexcept;

@@ -62,7 +62,10 @@ struct Pool::State {
   std::condition_variable work;
   std::deque<std::shared_ptr<Job>> jobs;
   std::vector<std::thread> threads;
+  std::size_t at_work = 0;  // threads that run an item, helping callers among them
   bool stopping = false;
+
+  [[nodiscard]] bool has_a_thread_to_spare() const { return at_work < threads.size(); }
 
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
@@ -80,20 +83,40 @@ struct Pool::State {
     return nullptr;
   }
 
+  void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
+    ++at_work;
+    lock.unlock();
+    job.run(item);
+    job.finish_one();
+    lock.lock();
+    --at_work;
+  }
+
   void work_until_stopped() {
     std::unique_lock<std::mutex> lock(mutex);
     while (!stopping) {
       std::size_t item = 0;
-      std::shared_ptr<Job> job = take(item);
+      std::shared_ptr<Job> job = has_a_thread_to_spare() ? take(item) : nullptr;
       if (!job) {
         work.wait(lock);
         continue;
       }
-      lock.unlock();
-      job->run(item);
-      job->finish_one();
-      lock.lock();
+      run(*job, item, lock);
       work.notify_one();  // the job may have been held back by its own limit
+    }
+  }
+
+  void help(Job& job, std::chrono::steady_clock::time_point end) {
+    std::unique_lock<std::mutex> lock(mutex);
+    bool helped = false;
+    std::size_t item = 0;
+    while (!stopping && has_a_thread_to_spare() && std::chrono::steady_clock::now() < end &&
+           job.take(item)) {
+      run(job, item, lock);
+      helped = true;
+    }
+    if (helped) {
+      work.notify_all();  // workers were held back, or shut_down waits
     }
   }
 };
@@ -123,6 +146,10 @@ void Pool::submit(const std::shared_ptr<Job>& job, int threads) {
   }
 }
 
+void Pool::help(const std::shared_ptr<Job>& job, std::chrono::milliseconds time) {
+  state()->help(*job, std::chrono::steady_clock::now() + time);
+}
+
 void Pool::shut_down() {
   const std::shared_ptr<State> old = state();
   {
@@ -143,6 +170,8 @@ void Pool::shut_down() {
   for (std::thread& thread : threads) {
     thread.join();
   }
+  std::unique_lock<std::mutex> lock(old->mutex);
+  old->work.wait(lock, [&old] { return old->at_work == 0; });  // helping callers
 }
 
 }  // namespace npp

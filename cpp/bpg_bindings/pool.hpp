@@ -58,6 +58,10 @@ class Pool {
 
   /// Starts a job; `threads` workers exist from now on.
   void submit(const std::shared_ptr<Job>& job, int threads);
+  /// Works on a job's items on the calling thread, which would otherwise wait for them, for about
+  /// `time`: what waking a worker costs is much of a small picture's time. Does nothing where as
+  /// many threads are at work as the pool has.
+  void help(const std::shared_ptr<Job>& job, std::chrono::milliseconds time);
   /// Lets running items finish and ends all threads. Later jobs start new ones.
   void shut_down();
 

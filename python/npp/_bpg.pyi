@@ -64,7 +64,14 @@ def start_encode(
     alpha_qp: Sequence[int],
     options: Sequence[EncodeOptions],
     extensions: Sequence[tuple[int, bytes]],
-    outputs: list[npt.NDArray[Any]] | None,
+    threads: int,
+) -> EncodeHandle: ...
+def start_round_trip(
+    pictures: npt.NDArray[Any],
+    qp: Sequence[int],
+    alpha_qp: Sequence[int],
+    options: EncodeOptions,
+    outputs: npt.NDArray[Any],
     threads: int,
 ) -> EncodeHandle: ...
 def start_decode(

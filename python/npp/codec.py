@@ -137,12 +137,13 @@ def encode(
         raise_first(pictures, None)
     qps = resolve_qp(qp, len(pictures))
     good = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, CodecImage)}
-    handle = _start(
-        list(good.values()),
-        [qps[i] for i in good],
-        resolved,
+    good_qps = [qps[i] for i in good]
+    handle = _bpg.start_encode(
+        [picture.samples for picture in good.values()],
+        good_qps,
+        _alpha_qps(resolved, good_qps),
+        [resolved.native(gray=picture.gray) for picture in good.values()],
         _extensions(metadata),
-        None,
         resolve_threads(threads),
     )
     outcomes: list[Any] = list(pictures)
@@ -163,25 +164,6 @@ def _encoded(
         return indexed(EncodeError, message, index if is_batch else None)
     assert file is not None
     return file
-
-
-def _start(
-    images: list[CodecImage],
-    qps: list[int],
-    options: ResolvedOptions,
-    extensions: list[tuple[int, bytes]],
-    outputs: list[Array] | None,
-    threads: int,
-) -> _bpg.EncodeHandle:
-    return _bpg.start_encode(
-        [image.samples for image in images],
-        qps,
-        _alpha_qps(options, qps),
-        [options.native(gray=image.gray) for image in images],
-        extensions,
-        outputs,
-        threads,
-    )
 
 
 def _as_bytes(data: object, name: str) -> bytes:
@@ -423,9 +405,11 @@ class RoundTrip:
         self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
         samples = self._transfer.to_codec()
         self._x_hat = torch.empty_like(samples, memory_format=torch.contiguous_format)
-        images = [CodecImage(one, f"x[{i}]") for i, one in enumerate(samples)]
-        self._images = images
-        self._handle = _start(images, qps, options, [], list(self._x_hat.numpy()), threads)
+        self._samples: Array = samples.numpy()
+        native = options.native(gray=x.shape[1] == 1)
+        self._handle = _bpg.start_round_trip(
+            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads
+        )
         self.hevc_seconds: list[float] = []
 
     def result(self) -> tuple[Tensor, Tensor, list[bytes]]:
@@ -455,7 +439,7 @@ class RoundTrip:
         if error is not None:
             return named(error, "x", index, True)
         if nan:
-            return indexed(EncodeError, describe_range(f"x[{index}]", self._images[index].samples), index)
+            return indexed(EncodeError, describe_range(f"x[{index}]", self._samples[index]), index)
         assert file is not None
         return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from pathlib import Path
@@ -33,8 +34,12 @@ def set_max_pixels(pixels: int | None) -> None:
     _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else int(pixels)
 
 
+@functools.cache
 def _cgroup_quota() -> float:
-    """Cores that a container may use (cgroup v2), a very large number where nothing says."""
+    """Cores that a container may use (cgroup v2), a very large number where nothing says.
+
+    Read once: the file costs as much as all else that a call does in Python.
+    """
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -101,6 +101,50 @@ void jobs_of_many_callers_do_not_mix() {
   CHECK(same == 8);
 }
 
+// Callers that help are part of the pool's number of threads, and take what no worker has.
+void helping_callers_and_workers_share_the_work() {
+  static constexpr std::size_t kItems = 12;
+  static constexpr int kThreads = 2;
+  class Counted final : public RoundTrips {
+   public:
+    Counted(std::atomic<int>& at_once, std::atomic<int>& most)
+        : RoundTrips(kItems, kThreads), at_once_(&at_once), most_(&most) {}
+
+   protected:
+    void run(std::size_t item) noexcept override {
+      const int now = ++*at_once_;
+      for (int most = *most_; now > most && !most_->compare_exchange_weak(most, now);) {
+      }
+      RoundTrips::run(item);
+      --*at_once_;
+    }
+
+   private:
+    std::atomic<int>* at_once_;
+    std::atomic<int>* most_;
+  };
+  npp::Pool::instance().shut_down();  // without the threads of other tests
+  const std::vector<Bytes> expected = expected_files(kItems);
+  std::atomic<int> at_once{0};
+  std::atomic<int> most{0};
+  std::atomic<int> same{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 6; ++caller) {
+    callers.emplace_back([&, caller] {
+      const auto job = std::make_shared<Counted>(at_once, most);
+      npp::Pool::instance().submit(job, kThreads);
+      npp::Pool::instance().help(job, std::chrono::milliseconds(caller % 2 == 0 ? 1 : 10000));
+      job->wait();
+      same += job->files == expected ? 1 : 0;
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
+  CHECK(same == 6);
+  CHECK(most <= kThreads);
+}
+
 void a_cancelled_job_ends_early_and_the_others_go_on() {
   constexpr std::size_t kMany = 400;
   const auto long_job = std::make_shared<RoundTrips>(kMany, 2);
@@ -147,6 +191,7 @@ void a_pool_that_was_shut_down_starts_again() {
 
 int main() {
   jobs_of_many_callers_do_not_mix();
+  helping_callers_and_workers_share_the_work();
   a_cancelled_job_ends_early_and_the_others_go_on();
   the_cache_is_emptied_and_bounded_while_in_use();
   a_pool_that_was_shut_down_starts_again();
