@@ -1,7 +1,7 @@
 """What npp.refine saves, judged by networks that took no part (docs/gradients.md).
 
-Refines photos with EfficientNet-Lite0 as the task, looking at each and at its mirror image, writes files
-at effort 8, tune "ssim", and compares them with plain files of the same settings: BD-rate over KL to each
+Refines photos with EfficientNet-Lite0 as the task, looking at each and at npp.VIEWS of it, writes files at
+effort 8, tune "ssim", and compares them with plain files of the same settings: BD-rate over KL to each
 judge's clean prediction, and at equal qp PSNR and predictions that change. Every finished batch is kept in
 --cache, so a stopped run goes on.
 
@@ -31,7 +31,7 @@ QPS = (28, 34, 39, 44)
 # Plain files are cheap: finer and further, so that their curve covers all of the refined one.
 PLAIN_QPS = (22, 25, 28, 31, 34, 37, 39, 42, 44)
 STEPS = 12
-TASK = "EfficientNet-Lite0 on the picture and its mirror image"
+TASK = "EfficientNet-Lite0 on the picture and npp.VIEWS of it"
 WRITTEN = {"effort": 8, "tune": "ssim"}
 
 
@@ -95,7 +95,7 @@ def run(x: Tensor, batch: int, cache: Path, lr: float) -> dict[str, Arm]:
     }
     for begin in range(0, len(x), batch):
         part = slice(begin, begin + batch)
-        task = npp.keep_prediction(network.log_probabilities, x[part], [npp.mirrored])
+        task = npp.keep_prediction(network.log_probabilities, x[part], npp.VIEWS)
         for arm, (qps, write) in ARMS.items():
             for qp in qps:
                 name = f"{arm}_{lr}" if arm == "refined" else arm

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import npp
 import npp.cli
-from npp.refinement import RefineStep, default_weight, keep_prediction, mirrored, refine
+from npp.refinement import RefineStep, default_weight, keep_prediction, refine
+from npp.views import VIEWS, mirrored, zoomed
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -136,6 +137,23 @@ def test_keep_prediction_looks_at_every_view() -> None:
     both = keep_prediction(network, x, [mirrored])(other)
     assert (alone - mirror).abs().max() > 1e-4
     torch.testing.assert_close(both, (alone + mirror) / 2)
+
+
+def test_zoomed_is_a_part_at_the_picture_s_size() -> None:
+    ramp = torch.linspace(0, 1, 28).expand(1, 3, 42, 28)
+    for horizontal, first, last in ((0, 0, 23), (0.5, 2, 25), (1, 4, 27)):
+        part = zoomed(ramp, horizontal=horizontal)
+        assert part.shape == ramp.shape
+        assert part[0, 0, 0, 0] == ramp[0, 0, 0, first] and part[0, 0, 0, -1] == ramp[0, 0, 0, last]
+    small = torch.rand(2, 3, 6, 5)
+    torch.testing.assert_close(zoomed(small), small)
+
+
+def test_the_views_differ_and_keep_the_shape() -> None:
+    x = torch.rand(2, 3, 70, 56)
+    seen = [x, *(view(x) for view in VIEWS)]
+    assert all(one.shape == x.shape for one in seen)
+    assert all((a - b).abs().mean() > 0.1 for i, a in enumerate(seen) for b in seen[:i])
 
 
 def test_dtype_is_kept() -> None:

@@ -9,10 +9,12 @@ from npp.limits import get_max_pixels, set_max_pixels
 from npp.metadata import ImageInfo, Metadata
 from npp.options import CodecOptions
 from npp.preprocessing import Preprocessor
-from npp.refinement import Refined, RefineStep, keep_prediction, mirrored, refine
+from npp.refinement import Refined, RefineStep, keep_prediction, refine
+from npp.views import VIEWS, mirrored, zoomed
 
 __all__ = [
     "BPG",
+    "VIEWS",
     "BPGError",
     "CodecOptions",
     "Compressed",
@@ -39,4 +41,5 @@ __all__ = [
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "zoomed",
 ]

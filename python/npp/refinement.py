@@ -64,18 +64,13 @@ def default_weight(qp: Tensor) -> Tensor:
     return torch.exp2((34 - qp) / 3)
 
 
-def mirrored(x: Tensor) -> Tensor:
-    """Pictures (..., W) with left and right exchanged: a view for :func:`keep_prediction`."""
-    return x.flip(-1)
-
-
 def keep_prediction(network: Task, x: Tensor, views: Sequence[Task] = ()) -> Task:
     """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
 
     Args:
         network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
         x: the clean pictures.
-        views: differentiable changes of the picture, such as :func:`mirrored`, after which the network must
+        views: differentiable changes of the picture, such as :data:`npp.VIEWS`, after which the network must
             agree with itself too. Each costs another pass through the network. What is found then serves
             other networks more: it cannot rest on what one network does at one place.
 
