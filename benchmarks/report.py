@@ -90,6 +90,15 @@ def codec() -> str:
     return table(head, rows)
 
 
+def conversions() -> str:
+    rows = [
+        [row["picture"], row["image"], f"{row['import_ms_per_mp']:.2f}", f"{row['export_ms_per_mp']:.2f}"]
+        for row in load("conversions")["conversions"]
+        if row["image"] == "f32 CHW"
+    ]
+    return table(["in the file", "tensor", "to the codec, ms/MP", "back, ms/MP"], rows, text_columns=2)
+
+
 def threads() -> str:
     rows = [
         [
@@ -109,12 +118,14 @@ def overhead() -> str:
             f"{row['side']}x{row['side']}, batch of {row['batch']}",
             str(row["effort"]),
             f"{row['compress_ms']:.2f}",
-            f"{row['x265_ms']:.2f}",
+            f"{row['cpp_ms']:.2f}",
             f"{row['percent']:.1f} %",
+            f"{row['percent_over_x265']:.1f} %",
         ]
         for row in load("codec")["overhead"]
     ]
-    return table(["picture", "effort", "compress, ms", "x265 in it, ms", "overhead"], rows)
+    head = ["picture", "effort", "compress, ms", "C++ in it, ms", "more than C++", "more than x265"]
+    return table(head, rows)
 
 
 def step() -> str:
@@ -212,6 +223,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         machine_tune,
         crops,
         codec,
+        conversions,
         threads,
         overhead,
         step,

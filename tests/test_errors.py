@@ -93,6 +93,19 @@ def test_depths_that_x265_cannot_write(depth: Any) -> None:
         npp.encode(GOOD, bit_depth=depth)
 
 
+def test_options_seen_before_excuse_no_others() -> None:
+    npp.encode(GOOD, 30, effort=1, lossless=False)
+    same: list[dict[str, Any]] = [
+        {"effort": True},
+        {"effort": 1.0},
+        {"effort": 1, "lossless": 0},
+        {"effort": [1]},
+    ]
+    for options in same:
+        with pytest.raises(npp.EncodeError, match=r"effort|lossless"):
+            npp.encode(GOOD, 30, **options)
+
+
 def test_unknown_options_are_named() -> None:
     options: Any = {"efort": 3}
     with pytest.raises(TypeError, match=r"efort.*effort"):

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,7 +30,8 @@ struct EncodeItem {
   // Results.
   std::vector<std::uint8_t> file;
   bpg::RangeReport range;
-  double hevc_seconds = 0;
+  double hevc_seconds = 0;  // within x265
+  double seconds = 0;       // of all that C++ does for the picture
   Failure failure;
 };
 
@@ -58,6 +60,7 @@ class EncodeJob final : public Job {
  protected:
   void run(std::size_t index) noexcept override {
     EncodeItem& item = items_[index];
+    const auto start = std::chrono::steady_clock::now();
     try {
       EncoderCache& cache = EncoderCache::instance();
       std::unique_ptr<bpg::Encoder> encoder = cache.acquire(item.key);
@@ -69,6 +72,8 @@ class EncodeJob final : public Job {
       item.range = encoded.range;
       item.hevc_seconds = encoded.hevc_seconds;
       cache.release(item.key, std::move(encoder));
+      item.seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     } catch (...) {
       item.failure = Failure::current();
     }
@@ -84,7 +89,8 @@ class EncodeHandle : public JobHandle {
   EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads)
       : JobHandle(job, std::move(kept_alive), threads), job_(std::move(job)) {}
 
-  // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265).
+  // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265, seconds
+  // in all).
   py::list result() {
     const std::vector<EncodeItem>& items = job_->items();
     wait(std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy);
@@ -97,8 +103,8 @@ class EncodeHandle : public JobHandle {
       } else {
         file = py::bytes(reinterpret_cast<const char*>(item.file.data()), item.file.size());
       }
-      out.append(
-          py::make_tuple(file, failure, item.range.outside, item.range.nan, item.hevc_seconds));
+      out.append(py::make_tuple(file, failure, item.range.outside, item.range.nan,
+                                item.hevc_seconds, item.seconds));
     }
     return out;
   }

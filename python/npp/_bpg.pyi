@@ -32,7 +32,7 @@ class EncodeOptions:
 
 @final
 class EncodeHandle:
-    def result(self) -> list[tuple[bytes | None, BPGError | None, bool, bool, float]]: ...
+    def result(self) -> list[tuple[bytes | None, BPGError | None, bool, bool, float, float]]: ...
 
 @final
 class DecodeHandle:

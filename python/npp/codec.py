@@ -147,7 +147,7 @@ def encode(
         resolve_threads(threads),
     )
     outcomes: list[Any] = list(pictures)
-    for (i, picture), (file, error, outside, nan, _) in zip(good.items(), handle.result(), strict=True):
+    for (i, picture), (file, error, outside, nan, *_) in zip(good.items(), handle.result(), strict=True):
         outcomes[i] = _encoded(picture, i, is_batch, file, error, outside or nan)
     if errors == "raise":
         raise_first(outcomes, outcomes if is_batch else None)
@@ -398,6 +398,10 @@ class RoundTrip:
     """A batch on its way through the codec; the codec's threads work while the caller does other things.
 
     Made by :func:`start_round_trip`.
+
+    Attributes:
+        hevc_seconds, seconds: wall time of each picture within x265, and of all that C++ does for it; known
+            after ``result``.
     """
 
     def __init__(self, x: Tensor, qps: list[int], options: ResolvedOptions, threads: int) -> None:
@@ -411,6 +415,7 @@ class RoundTrip:
             self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads
         )
         self.hevc_seconds: list[float] = []
+        self.seconds: list[float] = []
 
     def result(self) -> tuple[Tensor, Tensor, list[bytes]]:
         """Joins the codec.
@@ -424,13 +429,14 @@ class RoundTrip:
         """
         found = self._handle.result()
         outcomes: list[Any] = [
-            self._file(i, file, error, nan) for i, (file, error, _, nan, _) in enumerate(found)
+            self._file(i, file, error, nan) for i, (file, error, _, nan, *_) in enumerate(found)
         ]
         for i, wrong in self._transfer.errors().items():
             outcomes[i] = wrong
         raise_first(outcomes, outcomes)
         bitstreams: list[bytes] = outcomes
-        self.hevc_seconds = [seconds for *_, seconds in found]
+        self.hevc_seconds = [hevc for *_, hevc, _ in found]
+        self.seconds = [seconds for *_, seconds in found]
         height, width = self._x.shape[-2:]
         bpp = torch.tensor([8 * len(file) / (height * width) for file in bitstreams], device=self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 from typing import Any, Literal, TypedDict, get_args
 
@@ -97,18 +98,22 @@ class ResolvedOptions:
 
     def native(self, *, gray: bool) -> _bpg.EncodeOptions:
         """The extension's form of these options, for a gray or a colour picture."""
-        gray = gray or self.chroma == "400"
-        return _bpg.EncodeOptions(
-            chroma=0 if gray else CHROMA_NAMES.index(self.chroma),
-            color_space=0 if gray else COLOR_SPACE_NAMES.index(self.color_space),
-            bit_depth=self.bit_depth,
-            limited_range=self.limited_range,
-            lossless=self.lossless,
-            premultiplied=self.premultiplied,
-            effort=self.effort,
-            machine=self.tune == "machine",
-            x265=self.x265,
-        )
+        return _native(self, gray or self.chroma == "400")
+
+
+@lru_cache(maxsize=128)
+def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
+    return _bpg.EncodeOptions(
+        chroma=0 if gray else CHROMA_NAMES.index(options.chroma),
+        color_space=0 if gray else COLOR_SPACE_NAMES.index(options.color_space),
+        bit_depth=options.bit_depth,
+        limited_range=options.limited_range,
+        lossless=options.lossless,
+        premultiplied=options.premultiplied,
+        effort=options.effort,
+        machine=options.tune == "machine",
+        x265=options.x265,
+    )
 
 
 _NAMES = (*CodecOptions.__annotations__, "_x265")
@@ -125,6 +130,19 @@ def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
         EncodeError: a value that is not allowed; the message says which are.
         UnsupportedError: a bit depth of 9, 11, 13 or 14.
     """
+    try:
+        # True is equal to 1 and as good a key, but no effort: hence the types.
+        return _resolve_once(tuple((name, type(value), value) for name, value in options.items()))
+    except TypeError:
+        return _resolve(options)  # a value that cannot be a key: raises what it deserves
+
+
+@lru_cache(maxsize=128)
+def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
+    return _resolve({name: value for name, _, value in items})
+
+
+def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     for name in options:
         if name not in _NAMES:
             raise TypeError(f"unknown option {name!r}; allowed are {', '.join(CodecOptions.__annotations__)}")

@@ -1,0 +1,55 @@
+"""What the colour conversions cost: tensor memory to the codec's planes, and back.
+
+    python benchmarks/conversions.py [--program build/cpp-tests/third_party/libbpg/tests/bench_color]
+        [--out docs/results/conversions.json]
+
+Runs the C++ program that ``make cpp-test`` builds: one 768x512 picture, one thread, median of 101 runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from common import ROOT, machine
+
+_PROGRAM = ROOT / "build/cpp-tests/third_party/libbpg/tests/bench_color"
+_LINE = re.compile(r"(?P<picture>.+?) +(?P<image>f32 CHW|u8 HWC) +(?P<in>[\d.]+) +(?P<out>[\d.]+)")
+
+
+def measure(program: Path) -> list[dict[str, str | float]]:
+    """CPU milliseconds a megapixel of each kind of picture and of image."""
+    found = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    lines = [match for match in map(_LINE.fullmatch, found.splitlines()) if match]
+    if not lines:
+        raise SystemExit(f"{program} printed no figures:\n{found}")
+    return [
+        {
+            "picture": line["picture"],
+            "image": line["image"],
+            "import_ms_per_mp": float(line["in"]),
+            "export_ms_per_mp": float(line["out"]),
+        }
+        for line in lines
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--program", type=Path, default=_PROGRAM)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    rows = measure(arguments.program)
+    for row in rows:
+        print("  ".join(str(value) for value in row.values()))
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"machine": machine(), "conversions": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
