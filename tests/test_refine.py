@@ -187,7 +187,9 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 16, 4))
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 49, 4))
+    with torch.no_grad():
+        network[0].weight.mul_(20)  # so sure of itself that what it sees matters beside the bits
     x = pictures(1)
     torch.export.save(torch.export.export(network, (x,)), tmp_path / "network.pt2")
     Image.fromarray((x[0] * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
@@ -210,8 +212,14 @@ def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
         assert stop.value.code == 0
         return target.read_bytes()
 
-    plain, refined = encoded(), encoded("--refine", str(tmp_path / "network.pt2"))
+    model = str(tmp_path / "network.pt2")
+    plain, refined, alone = (
+        encoded(),
+        encoded("--refine", model),
+        encoded("--refine", model, "--no-refine-views"),
+    )
     assert len(refined) < len(plain)
+    assert len(alone) < len(plain) and alone != refined
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -145,6 +145,9 @@ def encode(
         str | None,
         typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
     ] = None,
+    refine_views: Annotated[
+        bool, typer.Option(help="Let it look at the mirror image and at parts too; not for text.")
+    ] = True,
     metadata: _Metadata = True,
     recursive: _Recursive = False,
     threads: _Threads = None,
@@ -178,7 +181,9 @@ def encode(
             load_network(refine)
         workers = _checked(resolve_threads, threads)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-    settings = EncodeSettings(qp, target_bpp, options, metadata, measure=json_report, refine=refine)
+    settings = EncodeSettings(
+        qp, target_bpp, options, metadata, measure=json_report, refine=refine, views=refine_views
+    )
     work = partial(encode_job, settings=settings, policy=policy)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     _finish(reports, code, json_report)

@@ -15,6 +15,7 @@ from npp._cli.reports import WRITTEN, FileReport
 from npp.codec import encode, encode_animation, probe
 from npp.errors import EncodeError
 from npp.metadata import ImageInfo
+from npp.views import VIEWS
 
 DEFAULT_QP = 29
 _WORST_QP = 51
@@ -31,6 +32,7 @@ class EncodeSettings:
         keep_metadata: take EXIF, ICC profile and XMP along.
         measure: decode the file and report PSNR.
         refine: a network's file, see :mod:`npp._cli.refining`; the pixels of stills are refined for it.
+        views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
     """
 
     qp: int | None
@@ -39,6 +41,7 @@ class EncodeSettings:
     keep_metadata: bool
     measure: bool
     refine: str | None = None
+    views: bool = True
 
 
 def bpp_of(file: bytes, info: ImageInfo) -> float:
@@ -51,7 +54,7 @@ def _encode(source: Source, qp: int, settings: EncodeSettings) -> bytes:
     if source.durations is None:
         frame = source.frames[0]
         if settings.refine is not None:
-            frame = refine_frame(frame, qp, settings.refine, options)
+            frame = refine_frame(frame, qp, settings.refine, options, VIEWS if settings.views else ())
         return encode(frame, qp, metadata=source.metadata, threads=1, errors="raise", **options)
     return encode_animation(
         source.frames,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from npp._cli.errors import UsageError
 from npp.images import CodecImage, SingleImage
 from npp.refinement import keep_prediction, refine
+from npp.views import View
 
 
 @lru_cache(maxsize=2)
@@ -32,7 +33,9 @@ def load_network(path: str) -> Callable[[Tensor], Tensor]:
         raise UsageError(f"--refine: {path} is not a file of torch.export.save: {reason}") from None
 
 
-def refine_frame(frame: SingleImage, qp: int, path: str, options: dict[str, Any]) -> Tensor:
+def refine_frame(
+    frame: SingleImage, qp: int, path: str, options: dict[str, Any], views: Sequence[View]
+) -> Tensor:
     """A picture refined for a network: floats (C, H, W) in [0, 1].
 
     Alpha is left alone by the network; gray is shown to it as RGB.
@@ -45,4 +48,4 @@ def refine_frame(frame: SingleImage, qp: int, path: str, options: dict[str, Any]
         color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
         return network(color)
 
-    return refine(x, qp, keep_prediction(see, x), threads=1, **options).x[0]
+    return refine(x, qp, keep_prediction(see, x, views), threads=1, **options).x[0]
