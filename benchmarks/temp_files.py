@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -12,8 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from torch import Tensor
-
-import npp
 
 _QPS = (27, 37)
 Step = Callable[[int, Path], None]
@@ -38,29 +37,37 @@ def _as_y4m(picture: Image.Image) -> bytes:
     return header + ycbcr[..., 0].tobytes() + chroma[..., 0].tobytes() + chroma[..., 1].tobytes()
 
 
-def _x265(qp: int, folder: Path) -> None:
-    """x.png to y.png as the BPG tools do it, by x265's own program with bpgenc's settings.
+def _from_yuv(samples: bytes, size: tuple[int, int]) -> Image.Image:
+    half = size[0] // 2, size[1] // 2
+    luma, quarter = size[0] * size[1], half[0] * half[1]
+    planes = [Image.frombytes("L", size, samples[:luma])]
+    for begin in (luma, luma + quarter):
+        chroma = Image.frombytes("L", half, samples[begin : begin + quarter])
+        planes.append(chroma.resize(size, Image.Resampling.BILINEAR))
+    return Image.merge("YCbCr", planes).convert("RGB")
 
-    The decoder is npp's, in this process: what starting bpgdec costs is left out, to npp's disadvantage.
-    """
-    raw, coded = str(folder / "x.y4m"), str(folder / "x.hevc")
+
+def _hevc(qp: int, folder: Path) -> None:
+    """x.png to y.png as the BPG tools do it, by x265's own program with bpgenc's settings, and dec265."""
+    raw, coded, decoded = (str(folder / name) for name in ("x.y4m", "x.hevc", "y.yuv"))
     picture = Image.open(folder / "x.png")
     Path(raw).write_bytes(_as_y4m(picture))
     settings = ["--preset", "veryslow", "--tune", "ssim", "--qp", str(qp), "--aq-mode", "0", "--keyint", "1"]
-    subprocess.run(
-        ["x265", *settings, "--bframes", "0", "--frames", "1", "-o", coded, raw],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    decoded = npp.decode((folder / "x.bpg").read_bytes(), threads=1)
-    Image.fromarray(decoded.permute(1, 2, 0).numpy()).save(folder / "y.png")
+    encode = ["x265", *settings, "--bframes", "0", "--frames", "1", "-o", coded, raw]
+    decode = ["libde265-dec265", "-q", "-o", decoded, coded]
+    for command in (encode, decode):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _from_yuv(Path(decoded).read_bytes(), picture.size).save(folder / "y.png")
 
 
 def _programs() -> tuple[Step, str] | None:
     if _on_path("bpgenc", "bpgdec"):
-        return _bpg, "bpgenc and bpgdec, measured here"
-    if _on_path("x265"):
-        return _x265, "x265's own program with bpgenc's settings in bpgenc's place, measured here"
+        return _bpg, "measured here with bpgenc and bpgdec"
+    if _on_path("x265", "libde265-dec265"):
+        return (
+            _hevc,
+            "measured here with x265's own program (bpgenc's settings) and dec265 in the BPG tools' place",
+        )
     return None
 
 
@@ -69,7 +76,6 @@ def _rounds(photos: list[Tensor], step: Step, folder: Path) -> Iterator[tuple[fl
     for photo in photos:
         picture = Image.fromarray(photo.permute(1, 2, 0).numpy())
         for qp in _QPS:
-            (folder / "x.bpg").write_bytes(npp.encode(photo, qp, effort=1))  # what the stand-in decodes
             start = time.perf_counter()
             picture.save(folder / "x.png")
             step(qp, folder)
@@ -77,15 +83,18 @@ def _rounds(photos: list[Tensor], step: Step, folder: Path) -> Iterator[tuple[fl
             yield time.perf_counter() - start, photo.shape[1] * photo.shape[2]
 
 
-def usual_loop(photos: list[Tensor]) -> tuple[float, str] | None:
-    """Wall milliseconds a megapixel of the loop at bpgenc's level 8, and what was measured.
+def usual_loop(photos: list[Tensor], runs: int) -> tuple[float, str] | None:
+    """Median wall milliseconds a megapixel of the loop at bpgenc's level 8, and what was measured.
 
-    None where neither the BPG tools nor x265's program are on PATH.
+    None where neither the BPG tools nor x265's and libde265's programs are on PATH.
     """
     found = _programs()
     if found is None:
         return None
     step, source = found
+    times = []
     with tempfile.TemporaryDirectory() as folder:
-        measured = list(_rounds(photos, step, Path(folder)))
-    return sum(s for s, _ in measured) / sum(p for _, p in measured) * 1e9, source
+        for _ in range(runs):
+            measured = list(_rounds(photos, step, Path(folder)))
+            times.append(sum(s for s, _ in measured) / sum(p for _, p in measured) * 1e9)
+    return statistics.median(times), source

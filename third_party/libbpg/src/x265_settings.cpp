@@ -33,7 +33,7 @@ constexpr const char* kSsimLadder[] = {
     "ctu=16",
     "ctu=64:sao=1",
     "ctu=16:rdoq-level=2",
-    "ctu=64:rdoq-level=2:sao=1:tu-intra-depth=2",
+    "ctu=64:rdoq-level=2:sao=1:rd=3:strong-intra-smoothing=0:deblock=-1,-1",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
 };
