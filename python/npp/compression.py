@@ -34,7 +34,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def _uncompiled(function: _Function) -> _Function:
     """Keeps torch.compile out: one graph break around the codec.
 
-    Not ``torch.compiler.disable``: that imports the compiler at once, seconds that ``import npp`` would pay.
+    Not ``torch.compiler.disable``: that imports the compiler at once, a second that ``import npp`` would pay.
+    This one imports it in the first call, which is why only compiled callers call it.
     """
     return cast(_Function, torch._disable_dynamo(function))  # type: ignore[attr-defined]
 
@@ -90,7 +91,23 @@ def _pair(
     return Compressed(paired_x_hat, paired_bpp, bitstreams)
 
 
-@_uncompiled
+def _compress(
+    x: Tensor,
+    qp: int | Sequence[int] | Tensor,
+    surrogate: str | Surrogate,
+    threads: int | None,
+    options: CodecOptions,
+) -> Compressed:
+    chosen = resolve_surrogate(surrogate)
+    round_trip = start_round_trip(x, qp, options, threads)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return Compressed(*round_trip.result())
+    return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
+
+
+_compress_outside_the_graph = _uncompiled(_compress)
+
+
 def compress(
     x: Tensor,
     qp: int | Sequence[int] | Tensor = 29,
@@ -122,11 +139,8 @@ def compress(
             failed, ``index`` says which and ``results`` has a file or an error for each picture.
         ValueError: an unknown surrogate.
     """
-    chosen = resolve_surrogate(surrogate)
-    round_trip = start_round_trip(x, qp, options, threads)
-    if not (torch.is_grad_enabled() and x.requires_grad):
-        return Compressed(*round_trip.result())
-    return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
+    run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
+    return run(x, qp, surrogate, threads, options)
 
 
 def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.float32) -> Tensor:
