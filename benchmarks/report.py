@@ -179,7 +179,17 @@ def training_step() -> str:
 
 
 def trainings() -> str:
-    columns = ("task", "network", "surrogate", "slope_factor", "learning_rate", "steps", "seed", "photos")
+    columns = (
+        "task",
+        "network",
+        "surrogate",
+        "effort",
+        "slope_factor",
+        "learning_rate",
+        "steps",
+        "seed",
+        "photos",
+    )
     rows = [
         [
             *(str(run[name]) for name in columns),

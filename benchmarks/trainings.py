@@ -30,6 +30,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         "task": config["tasks"][0]["name"],
         "network": config["preprocessor"]["network"],
         "surrogate": config["codec"]["surrogate"],
+        "effort": config["codec"]["effort"],
         "slope_factor": config["trade_off"]["slope_factor"],
         "learning_rate": config["optimiser"]["learning_rate"],
         "steps": config["optimiser"]["steps"],
