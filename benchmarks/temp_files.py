@@ -7,14 +7,13 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-_QPS = (27, 37)
 Step = Callable[[int, Path], None]
 
 
@@ -71,11 +70,13 @@ def _programs() -> tuple[Step, str] | None:
     return None
 
 
-def _rounds(photos: list[Tensor], step: Step, folder: Path) -> Iterator[tuple[float, int]]:
+def _rounds(
+    photos: list[Tensor], qps: Sequence[int], step: Step, folder: Path
+) -> Iterator[tuple[float, int]]:
     """Seconds and pixels of every photo at every qp."""
     for photo in photos:
         picture = Image.fromarray(photo.permute(1, 2, 0).numpy())
-        for qp in _QPS:
+        for qp in qps:
             start = time.perf_counter()
             picture.save(folder / "x.png")
             step(qp, folder)
@@ -83,7 +84,7 @@ def _rounds(photos: list[Tensor], step: Step, folder: Path) -> Iterator[tuple[fl
             yield time.perf_counter() - start, photo.shape[1] * photo.shape[2]
 
 
-def usual_loop(photos: list[Tensor], runs: int) -> tuple[float, str] | None:
+def usual_loop(photos: list[Tensor], qps: Sequence[int], runs: int) -> tuple[float, str] | None:
     """Median wall milliseconds a megapixel of the loop at bpgenc's level 8, and what was measured.
 
     None where neither the BPG tools nor x265's and libde265's programs are on PATH.
@@ -95,6 +96,6 @@ def usual_loop(photos: list[Tensor], runs: int) -> tuple[float, str] | None:
     times = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs):
-            measured = list(_rounds(photos, step, Path(folder)))
+            measured = list(_rounds(photos, qps, step, Path(folder)))
             times.append(sum(s for s, _ in measured) / sum(p for _, p in measured) * 1e9)
     return statistics.median(times), source

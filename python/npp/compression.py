@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,18 +26,6 @@ class Compressed(NamedTuple):
     x_hat: Tensor
     bpp: Tensor
     bitstreams: list[bytes]
-
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _uncompiled(function: _Function) -> _Function:
-    """Keeps torch.compile out: one graph break around the codec.
-
-    Not ``torch.compiler.disable``: that imports the compiler at once, a second that ``import npp`` would pay.
-    This one imports it in the first call, which is why only compiled callers call it.
-    """
-    return cast(_Function, torch._disable_dynamo(function))  # type: ignore[attr-defined]
 
 
 class _PairOutputs(torch.autograd.Function):
@@ -105,7 +93,9 @@ def _compress(
     return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
 
 
-_compress_outside_the_graph = _uncompiled(_compress)
+# One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second
+# that `import npp` would pay. This one imports it in its first call: only compiled callers call it.
+_compress_outside_the_graph = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
 
 
 def compress(
@@ -140,7 +130,8 @@ def compress(
         ValueError: an unknown surrogate.
     """
     run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
-    return run(x, qp, surrogate, threads, options)
+    compressed: Compressed = run(x, qp, surrogate, threads, options)
+    return compressed
 
 
 def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.float32) -> Tensor:

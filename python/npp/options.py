@@ -130,11 +130,17 @@ def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
         EncodeError: a value that is not allowed; the message says which are.
         UnsupportedError: a bit depth of 9, 11, 13 or 14.
     """
+    # True is equal to 1 and as good a key, but no effort: hence the types.
+    items = tuple((name, type(value), value) for name, value in options.items())
+    return _resolve_once(items) if _is_hashable(items) else _resolve(options)
+
+
+def _is_hashable(value: object) -> bool:
     try:
-        # True is equal to 1 and as good a key, but no effort: hence the types.
-        return _resolve_once(tuple((name, type(value), value) for name, value in options.items()))
+        hash(value)
     except TypeError:
-        return _resolve(options)  # a value that cannot be a key: raises what it deserves
+        return False
+    return True
 
 
 @lru_cache(maxsize=128)

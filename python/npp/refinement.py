@@ -14,6 +14,7 @@ from npp.compression import Compressed, compress
 from npp.options import CodecOptions, resolve_qp
 from npp.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 from npp.surrogates.quantiser import slice_qp, step_size
+from npp.views import View
 
 Task: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -64,7 +65,7 @@ def default_weight(qp: Tensor) -> Tensor:
     return torch.exp2((34 - qp) / 3)
 
 
-def keep_prediction(network: Task, x: Tensor, views: Sequence[Task] = ()) -> Task:
+def keep_prediction(network: Task, x: Tensor, views: Sequence[View] = ()) -> Task:
     """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
 
     Args:
