@@ -20,8 +20,8 @@ import torch
 from common import ROOT, SHARED, machine
 
 import npp
-from npp.evaluation.blur_search import rate_offset
-from npp.evaluation.photos import PhotoSet
+from npp.evaluation.choosing import rate_offset
+from npp.evaluation.photo_sets import PhotoSet
 from npp.tasks import build_task
 
 _CODEC: Any = {"effort": 4, "tune": "machine"}

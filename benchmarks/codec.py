@@ -27,8 +27,8 @@ from rich.table import Table
 from torch import Tensor
 
 import npp
-from npp.codec import RoundTrip, start_round_trip
-from npp.options import CodecOptions
+from npp.codec.options import CodecOptions
+from npp.codec.round_trip import RoundTrip, start_round_trip
 
 _QP = 32
 
@@ -61,7 +61,7 @@ def compress_times(x: Tensor, effort: int, runs: int) -> Times:
         return trips[-1]
 
     times = []
-    with mock.patch.object(npp.compression, "start_round_trip", start):
+    with mock.patch.object(npp.gradient.pairing, "start_round_trip", start):
         for _ in range(runs + 1):
             begin = time.perf_counter()
             npp.compress(x, _QP, threads=1, effort=effort)

@@ -28,7 +28,7 @@ from networks import judge
 from torch import Tensor
 
 import npp
-from npp.codec import start_round_trip
+from npp.codec.round_trip import start_round_trip
 
 Setting = dict[str, Any]
 

@@ -27,8 +27,8 @@ from temp_files import usual_loop
 from torch import Tensor
 
 import npp
-from npp.codec import start_round_trip
-from npp.options import CodecOptions
+from npp.codec.options import CodecOptions
+from npp.codec.round_trip import start_round_trip
 
 _QPS = (22, 27, 32, 37, 42, 47)
 _TIMED_QPS = (27, 37)

@@ -24,10 +24,10 @@ from networks import EfficientNetLite
 from torch import Tensor, nn
 
 import npp
-from npp.refinement import refine
-from npp.surrogates import NAMES, resolve_surrogate
-from npp.surrogates.learned import ShippedHyperprior
-from npp.surrogates.quantiser import slice_qp, step_size
+from npp.gradient.refinement import refine
+from npp.gradient.surrogates import NAMES, resolve_surrogate
+from npp.gradient.surrogates.learned import ShippedHyperprior
+from npp.hevc.quantiser import slice_qp, step_size
 from npp.tasks.folding import fold_batch_norm
 
 QPS = (28, 34, 40, 46)
@@ -186,7 +186,7 @@ def proxy_fidelity(x: Tensor, qps: tuple[int, ...]) -> dict[str, Any]:
         with torch.no_grad():
             real = npp.compress(x, qp, **CODEC)
             estimate = surrogate(
-                x, torch.full((len(x),), float(qp)), None, npp.options.resolve_options(CODEC)
+                x, torch.full((len(x),), float(qp)), None, npp.codec.options.resolve_options(CODEC)
             )
         error = (estimate.x_hat.clamp(0, 1) - real.x_hat).square().mean((1, 2, 3))
         own = (x - real.x_hat).square().mean((1, 2, 3))
@@ -214,10 +214,10 @@ def cost(x: Tensor, surrogates: list[str], repeats: int = 5) -> dict[str, Any]:
     """CPU milliseconds a megapixel, forward and backward, and as a part of the codec's at effort 8."""
     megapixels = x.shape[0] * x.shape[2] * x.shape[3] / 1e6
     qp = torch.full((len(x),), 34.0)
-    options = npp.options.resolve_options({})
+    options = npp.codec.options.resolve_options({})
     with torch.no_grad():
         real = npp.compress(x, 34)
-    given = npp.surrogates.Real(real.x_hat, real.bpp)
+    given = npp.gradient.surrogates.Real(real.x_hat, real.bpp)
     codec = {
         e: _median_ms(lambda e=e: npp.compress(x, 34, effort=e, threads=1), repeats) / megapixels
         for e in (0, 8)
@@ -347,7 +347,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {"descent": {}}
     results.update(
         machine=machine(), size=args.size, steps=STEPS, lr=LR, codec=CODEC,
-        default=npp.surrogates.DEFAULT_SURROGATE,
+        default=npp.gradient.surrogates.DEFAULT_SURROGATE,
     )  # fmt: skip
 
     def save() -> None:

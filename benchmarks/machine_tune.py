@@ -21,9 +21,9 @@ from common import center_crop, load_photos, machine
 from networks import judge
 from torch import Tensor
 
-from npp.codec import start_round_trip
+from npp.codec.options import CodecOptions
+from npp.codec.round_trip import start_round_trip
 from npp.evaluation import bootstrap_bd_rate, overlap
-from npp.options import CodecOptions
 
 _QPS = (28, 32, 36, 40, 44)
 _HED_CROPS = 10  # a VGG16 at full resolution: a second a picture

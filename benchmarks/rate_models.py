@@ -16,10 +16,10 @@ from common import center_crop, load_photos, machine
 from torch import Tensor
 
 import npp
-from npp.options import resolve_options
-from npp.surrogates.blocks import block_dct
-from npp.surrogates.planes import PictureLayout, Plane
-from npp.surrogates.rate import _dc_differences
+from npp.codec.options import resolve_options
+from npp.gradient.surrogates.rate_model import _dc_differences
+from npp.hevc.dct import block_dct
+from npp.hevc.planes import PictureLayout, Plane
 
 QPS = (28, 34, 40, 46)
 CODEC = {"effort": 0}

@@ -224,7 +224,7 @@ def main() -> None:
     found = run(x, args.batch, args.cache, args.lr)
     result: dict[str, Any] = {
         "machine": machine(), "photos": len(x), "size": args.size, "steps": STEPS, "lr": args.lr,
-        "written": WRITTEN, "surrogate": npp.surrogates.DEFAULT_SURROGATE, "task": TASK,
+        "written": WRITTEN, "surrogate": npp.gradient.surrogates.DEFAULT_SURROGATE, "task": TASK,
     }  # fmt: skip
     for arm, by_qp in found.items():
         result[f"{arm}_qps"] = list(by_qp)

@@ -25,9 +25,9 @@ from common import ROOT, load_photos, machine
 from torch import Tensor
 
 import npp
-from npp.codec import RoundTrip
-from npp.options import resolve_options
-from npp.surrogates import Gated
+from npp.codec.options import resolve_options
+from npp.codec.round_trip import RoundTrip
+from npp.gradient.surrogates import Gated
 from npp.tasks import build_task
 
 _SIDE, _BATCH = 224, 8

@@ -19,9 +19,9 @@ import skimage.data
 from PIL import Image
 from rich.console import Console
 
-from npp.data import find_photos
-from npp.evaluation.config import parse_config
-from npp.evaluation.run import evaluate
+from npp.evaluation.evaluate_config import parse_config
+from npp.evaluation.evaluation_run import evaluate
+from npp.photos.finding import find_photos
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
 TILE = 224

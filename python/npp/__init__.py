@@ -1,16 +1,52 @@
 """npp: the BPG codec inside a training loop, and the networks that prepare pictures for it."""
 
-from npp._build import __version__, build_config
-from npp.codec import decode, encode, encode_animation, probe
-from npp.compression import BPG, Compressed, compress, decompress
-from npp.encoder_cache import clear_encoder_cache, set_encoder_cache_limit
-from npp.errors import BPGError, DecodeError, EncodeError, UnsupportedError
-from npp.limits import get_max_pixels, set_max_pixels
-from npp.metadata import ImageInfo, Metadata
-from npp.options import CodecOptions
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from npp.codec import (
+    BPGError,
+    CodecOptions,
+    DecodeError,
+    EncodeError,
+    ImageInfo,
+    Metadata,
+    UnsupportedError,
+    __version__,
+    build_config,
+    clear_encoder_cache,
+    decode,
+    encode,
+    encode_animation,
+    get_max_pixels,
+    probe,
+    set_encoder_cache_limit,
+    set_max_pixels,
+)
+from npp.gradient import (
+    BPG,
+    VIEWS,
+    Compressed,
+    Refined,
+    RefineStep,
+    compress,
+    decompress,
+    keep_prediction,
+    mirrored,
+    refine,
+    zoomed,
+)
 from npp.preprocessing import Preprocessor
-from npp.refinement import Refined, RefineStep, keep_prediction, refine
-from npp.views import VIEWS, mirrored, zoomed
+
+if TYPE_CHECKING:
+    import npp.config as config
+    import npp.evaluation as evaluation
+    import npp.files as files
+    import npp.photos as photos
+    import npp.pillow as pillow
+    import npp.tasks as tasks
+    import npp.training as training
 
 __all__ = [
     "BPG",
@@ -30,16 +66,36 @@ __all__ = [
     "build_config",
     "clear_encoder_cache",
     "compress",
+    "config",
     "decode",
     "decompress",
     "encode",
     "encode_animation",
+    "evaluation",
+    "files",
     "get_max_pixels",
     "keep_prediction",
     "mirrored",
+    "photos",
+    "pillow",
     "probe",
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "tasks",
+    "training",
     "zoomed",
 ]
+
+# Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
+_WHEN_TOUCHED = frozenset({"config", "evaluation", "files", "photos", "pillow", "tasks", "training"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHEN_TOUCHED:
+        return importlib.import_module(f"npp.{name}")
+    raise AttributeError(f"module 'npp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -28,7 +28,12 @@ import torch
 from PIL import Image, ImageFile
 from torch import Tensor
 
-from npp._pil import (
+from npp._bpg import BPGError, DecodeError, EncodeError
+from npp.codec.animation import encode_animation
+from npp.codec.decoding import decode, probe
+from npp.codec.encoding import encode
+from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.pil_pictures import (
     exif_to_tiff,
     has_own_color,
     iterate_frames,
@@ -38,9 +43,6 @@ from npp._pil import (
     tiff_to_exif,
     to_pil,
 )
-from npp.codec import decode, encode, encode_animation, probe
-from npp.errors import BPGError, DecodeError, EncodeError
-from npp.metadata import ImageInfo, Metadata
 
 _MAGIC = b"BPG\xfb"
 _DEFAULT_QP = 29

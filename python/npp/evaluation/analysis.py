@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from npp.evaluation.bd_rate import BDInterval, ResampledBDRate, bd_rate, monotone, overlap, resample_bd_rate
-from npp.evaluation.config import Analysis
-from npp.evaluation.measurements import Measurements
-from npp.evaluation.networks import Axis
-from npp.evaluation.progress import Stage
+from npp.evaluation.evaluate_config import Analysis
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import Measurements
+from npp.evaluation.measuring import Stage
 
 
 @dataclass(frozen=True)

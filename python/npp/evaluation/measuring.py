@@ -1,4 +1,4 @@
-"""Pictures through every arm: bytes, PSNR and what the networks make of the decoded pictures."""
+"""How a run tells about its progress."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from npp.codec import start_round_trip
+from npp.codec.round_trip import start_round_trip
 from npp.evaluation.arms import Arm
-from npp.evaluation.measurements import PICTURE, ArmMeasurements, Measurements
-from npp.evaluation.networks import Axis, Network
-from npp.evaluation.photos import PhotoSet
-from npp.evaluation.progress import Progress
-from npp.evaluation.store import PartStore, digest
+from npp.evaluation.judges import Axis, Judge
+from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore, digest
+from npp.evaluation.photo_sets import PhotoSet
 
 if TYPE_CHECKING:
     from npp.tasks import Metric
+
+
+#: Called with the amount of work done since the last call.
+Progress: TypeAlias = Callable[[int], None]
+
+#: Called with the name of a stage and its amount of work; gives the stage's progress.
+Stage: TypeAlias = Callable[[str, int], Progress]
+
+
+def silent(_name: str, _total: int) -> Progress:
+    """Nobody is told."""
+    return lambda _done: None
+
 
 _EXACT_MSE = 1e-10
 _PROBED = 2
@@ -43,13 +54,13 @@ class Batch:
         """(N, 3, H, W) floats in [0, 1]."""
         return self._photos.load(self._paths).to(self._device)
 
-    def targets(self, network: Network) -> list[Any]:
+    def targets(self, network: Judge) -> list[Any]:
         """A network's own output on the clean photos."""
         if network.label not in self._targets:
             self._targets[network.label] = network.task.targets(self.images)
         return self._targets[network.label]
 
-    def targets_in_memory(self, network: Network) -> list[Any]:
+    def targets_in_memory(self, network: Judge) -> list[Any]:
         """The same beside predictions from the store."""
         if network.label not in self._in_memory:
             self._in_memory[network.label] = _to_cpu(self.targets(network))
@@ -83,7 +94,7 @@ class Coded:
     sizes: Tensor
 
 
-def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Network], threads: int | None) -> Coded:
+def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> Coded:
     """Filters, encodes and decodes a batch; the seen networks are there for refine."""
 
     def losses() -> list[Callable[[Tensor], Tensor]]:
@@ -125,7 +136,7 @@ class Measurer:
     def __init__(
         self,
         photos: PhotoSet,
-        networks: Sequence[Network],
+        networks: Sequence[Judge],
         store: PartStore,
         *,
         batch: int,
@@ -161,7 +172,7 @@ class Measurer:
             found += [Axis(network.label, name, higher[name], name == primary, True) for name in metrics]
         return tuple(found)
 
-    def _probe(self, network: Network) -> tuple[list[str], list[str]]:
+    def _probe(self, network: Judge) -> tuple[list[str], list[str]]:
         """Names of a network's scores, and of those metrics that are not among them."""
         key = ["names", network.spec.describe()]
         stored = self._store.load(key)
@@ -173,7 +184,7 @@ class Measurer:
         return stored["scores"], stored["metrics"]
 
     @staticmethod
-    def _metric_names(network: Network, batch: Batch, scores: list[str]) -> list[str]:
+    def _metric_names(network: Judge, batch: Batch, scores: list[str]) -> list[str]:
         if not network.spec.metrics:
             return []
         metric = network.task.metric()
@@ -236,14 +247,14 @@ class _DatasetMetrics:
 
     def __init__(
         self,
-        networks: Sequence[Network],
+        networks: Sequence[Judge],
         names: Sequence[tuple[list[str], list[str]]],
         store: PartStore,
         key: Any,
     ) -> None:
         self._store = store
         self._known: dict[tuple[str, str], float] = {}
-        self._open: list[tuple[Network, list[str], Metric, Any]] = []
+        self._open: list[tuple[Judge, list[str], Metric, Any]] = []
         for network, (_, wanted) in zip(networks, names, strict=True):
             if not wanted:
                 continue

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from npp.preprocessing import checks
-from npp.preprocessing.network import Network
+import npp.checks as checks
+from npp.preprocessing.filter_network import FilterNetwork
 
 _MAX_SIGMA = 8.0
 _RADIUS_SIGMAS = 4
@@ -34,7 +34,7 @@ class BlurSettings:
         object.__setattr__(self, "sigmas", checks.table("sigmas", self.sigmas, 0, _MAX_SIGMA))
 
 
-class Blur(Network):
+class Blur(FilterNetwork):
     """A separable Gaussian filter; the edge repeats. It has no parameters."""
 
     def __init__(self, settings: BlurSettings) -> None:
@@ -45,11 +45,11 @@ class Blur(Network):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`Network`."""
+        """See :class:`FilterNetwork`."""
         return {"sigmas": dict(self._sigmas)}
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`Network`."""
+        """See :class:`FilterNetwork`."""
         taps = self._taps(qp)
         return self._filter(self._filter(x, taps, dim=-1), taps, dim=-2)
 

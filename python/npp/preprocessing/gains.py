@@ -11,13 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.preprocessing import checks
+import npp.checks as checks
+from npp.hevc.dct import forward_dct, frequencies, inverse_dct
+from npp.hevc.planes import Planes, add_to_planes, split_planes
+from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.preprocessing.blur import Blur, BlurSettings
-from npp.preprocessing.conditioning import QP_FEATURES, qp_features
-from npp.preprocessing.dct import forward_dct, frequencies, inverse_dct
-from npp.preprocessing.network import Network
-from npp.preprocessing.planes import Planes, add_to_planes, split_planes
-from npp.surrogates.quantiser import slice_qp, step_size
+from npp.preprocessing.filter_network import FilterNetwork
 
 _SIZES = (8, 4, 4)  # of the blocks of Y, Cb, Cr: one of each for 8x8 pixels
 _COUNTS = tuple(size * size - 1 for size in _SIZES)
@@ -136,10 +135,10 @@ class _Table(nn.Module):
         return constant + level * (linear + level * square)
 
 
-class Gains(Network):
+class Gains(FilterNetwork):
     """x + IDCT((gain - 1) * DCT): x itself, bit for bit, as long as every gain is 1, and so at the start.
 
-    Works on the planes of :mod:`npp.preprocessing.planes` in blocks aligned with the codec's grid: 8x8 of Y
+    Works on the planes of :mod:`npp.hevc.planes` in blocks aligned with the codec's grid: 8x8 of Y
     and the 4x4 of Cb and Cr that lie under them. DC is left alone, so the mean of each 8x8 block of pixels
     stays. gain = 1 + (1 - floor) * tanh(z / 2), where z is the table's logit plus the body's.
 
@@ -161,11 +160,11 @@ class Gains(Network):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`Network`."""
+        """See :class:`FilterNetwork`."""
         return asdict(self._settings)
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`Network`. Under autocast only the body runs in low precision."""
+        """See :class:`FilterNetwork`. Under autocast only the body runs in low precision."""
         with _full_precision(x):
             if self.blur is not None:
                 x = self.blur(x, qp)

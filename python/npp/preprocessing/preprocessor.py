@@ -11,19 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.preprocessing.adaptive import AdaptiveUNet
 from npp.preprocessing.blur import Blur, BlurSettings
-from npp.preprocessing.complexity import count_macs_per_pixel
+from npp.preprocessing.filter_network import FilterNetwork, count_macs_per_pixel, resolve_qps
 from npp.preprocessing.gains import Gains, GainsSettings
-from npp.preprocessing.network import Network
-from npp.preprocessing.qps import resolve_qps
-from npp.preprocessing.unet import UNet, UNetSettings
-from npp.preprocessing.weights import find_weights, read_weights, shipped_weights, write_weights
+from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
+from npp.preprocessing.weight_files import find_weights, read_weights, shipped_weights, write_weights
 
 
 class _Kind(NamedTuple):
     settings: Callable[..., Any]
-    build: Callable[..., Network]
+    build: Callable[..., FilterNetwork]
 
 
 _NETWORKS: Mapping[str, _Kind] = {
@@ -34,7 +31,7 @@ _NETWORKS: Mapping[str, _Kind] = {
 }
 
 
-def _build(network: object, settings: Mapping[str, Any]) -> Network:
+def _build(network: object, settings: Mapping[str, Any]) -> FilterNetwork:
     if not isinstance(network, str) or network not in _NETWORKS:
         raise ValueError(f"network must be one of {', '.join(map(repr, _NETWORKS))}, not {network!r}")
     kind = _NETWORKS[network]
@@ -167,7 +164,7 @@ class Preprocessor(nn.Module):
             ImportError: a package of the extra ``onnx`` is missing.
             OSError: it cannot be written.
         """
-        from npp.preprocessing.onnx import export
+        from npp.preprocessing.onnx_export import export
 
         export(self.filter, path)
 

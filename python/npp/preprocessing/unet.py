@@ -1,7 +1,8 @@
-"""The published preprocessor: a pixel branch and a U-Net (Lu et al., TCSVT 2024, arXiv 2206.05650)."""
+"""The published U-Net, and its form that adapts to the qp."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from npp.preprocessing import checks
-from npp.preprocessing.network import Network
+import npp.checks as checks
+from npp.preprocessing.filter_network import FilterNetwork
 
 _HALVINGS = 4
 
@@ -37,7 +38,7 @@ def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class UNet(Network):
+class UNet(FilterNetwork):
     """Two 1x1 convolutions for the pixels' values plus a U-Net for what they mean. It ignores the qp.
 
     Where the paper leaves a choice, the count of its parameters decides: 9.42 M are two 3x3 convolutions at
@@ -65,11 +66,11 @@ class UNet(Network):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`Network`."""
+        """See :class:`FilterNetwork`."""
         return asdict(self._settings)
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`Network`."""
+        """See :class:`FilterNetwork`."""
         return self._filter(x, None)
 
     def _filter(self, x: Tensor, scales: Sequence[Tensor] | None) -> Tensor:
@@ -92,3 +93,46 @@ class UNet(Network):
         for convolutions, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             x = scaled(convolutions(torch.cat([up(x), kept.pop()], dim=1)))
         return x
+
+
+_HIDDEN = 25
+_LAMBDA_SCALE = 8.0
+
+#: The method's weight of the task loss by qp.
+LAMBDAS = {25: 16.0, 28: 8.0, 29: 6.0, 31: 4.0, 34: 2.0, 37: 1.0, 40: 0.65, 44: 0.25}
+
+
+def lambda_of(qp: Tensor) -> Tensor:
+    """The method's λ at (N,) qp: log λ is linear between the entries of its table and goes on beyond."""
+    places = list(LAMBDAS)
+    logs = [math.log(value) for value in LAMBDAS.values()]
+    slopes = [(logs[i + 1] - logs[i]) / (places[i + 1] - places[i]) for i in range(len(places) - 1)]
+    result: Tensor = logs[0] + slopes[0] * (qp - places[0])
+    for i in range(1, len(slopes)):
+        result = result + (slopes[i] - slopes[i - 1]) * (qp - places[i]).clamp_min(0)
+    return result.exp()
+
+
+class AdaptiveUNet(UNet):
+    """The U-Net with its features scaled per channel by functions of λ / 8, and so of the qp.
+
+    After each of the nine pairs of convolutions: two linear layers with 25 hidden values, which come closest
+    to the 39 k parameters that the method adds.
+    """
+
+    def __init__(self, settings: UNetSettings) -> None:
+        super().__init__(settings)
+        *sides, bottom = self.widths
+        self.scalings = nn.ModuleList(_scaling(w) for w in [*sides, bottom, *reversed(sides)])
+
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        """See :class:`npp.preprocessing.filter_network.FilterNetwork`."""
+        strength = (lambda_of(qp) / _LAMBDA_SCALE)[:, None].to(self.leave.weight.dtype)
+        return self._filter(x, [scaling(strength) for scaling in self.scalings])
+
+
+def _scaling(channels: int) -> nn.Sequential:
+    last = nn.Linear(_HIDDEN, channels)
+    with torch.no_grad():
+        last.bias.add_(1)  # features start near their own scale
+    return nn.Sequential(nn.Linear(1, _HIDDEN), nn.ReLU(), last)

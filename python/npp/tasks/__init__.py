@@ -3,11 +3,10 @@
 Needs torch; metrics need torchmetrics, and some networks the extra ``npp[tasks]``.
 """
 
-from npp.tasks.averages import AverageMetric
 from npp.tasks.builder import available_tasks, build_task
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.networks import load_network
-from npp.tasks.protocol import Metric, Task
+from npp.tasks.task import AverageMetric, Metric, Task
 
 __all__ = [
     "AverageMetric",

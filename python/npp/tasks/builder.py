@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from npp.tasks.networks import imported
-from npp.tasks.protocol import Task
+from npp.tasks.task import Task
 
 _TASKS = {
     "classification": ("npp.tasks.classification", "Classification"),

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional import require
-from npp.tasks.protocol import Metric, Task, check_images, check_targets
+from npp.tasks.task import Metric, Task, check_images, check_targets, require
 
 
 def is_label(target: Any) -> bool:

@@ -9,14 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.average_precision import AveragePrecision
-from npp.tasks.boxes import area, f1
-from npp.tasks.detectors import resolve_detector
-from npp.tasks.protocol import Metric, Task, check_images, check_targets
-from npp.tasks.training_losses import training_loss
+from npp.tasks.boxes import AveragePrecision, area, f1
+from npp.tasks.detectors import resolve_detector, training_loss
+from npp.tasks.task import Metric, Task, check_images, check_targets
 
 LOSSES = ("auto", "dense", "training")
-
 Detections = dict[str, Any]
 
 

@@ -18,7 +18,7 @@ from npp.tasks.boxes import paired_iou
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.networks import convert_onnx
-from npp.tasks.optional import require
+from npp.tasks.task import require
 
 _INPUT = (352, 352)
 _CHANNELS = 85  # objectness, box, 80 classes
@@ -26,7 +26,6 @@ _LEAST = 1e-6
 _SCORE_POWERS = (0.6, 0.4)  # of objectness and class
 _NMS_IOU = 0.45
 _LEAST_SCORE = 0.01
-
 Dense = dict[str, Tensor]
 
 

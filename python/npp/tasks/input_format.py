@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 RESIZE_MODES = ("stretch", "crop")
 CHANNEL_ORDERS = ("rgb", "bgr", "gray")
-
 _GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 

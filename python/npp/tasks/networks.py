@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from npp.tasks.folding import fold_batch_norm
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.optional import require
+from npp.tasks.task import require
 
 _LITE_SIZES = {0: 224, 1: 240, 2: 260}
 _LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
 _LITE_SCALE = 128 / 255
-
 Loaded = tuple[nn.Module, InputFormat]
 
 

@@ -1,20 +1,75 @@
-"""The text in a picture of one line."""
+"""Texts read from pictures of lines, with CTC."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from npp.tasks.averages import AverageMetric
-from npp.tasks.ctc import Alphabet, ctc_loss
 from npp.tasks.divergence import kl_divergence, log_distribution
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional import require
-from npp.tasks.protocol import Metric, Task, check_images, check_targets
+from npp.tasks.task import AverageMetric, Metric, Task, check_images, check_targets, require
+
+
+class Alphabet:
+    """Characters and the blank among the classes of a network.
+
+    Args:
+        characters: in the order of the classes, without the blank.
+        blank: its class.
+
+    Raises:
+        ValueError: no characters, one twice, or a blank that is no class.
+    """
+
+    def __init__(self, characters: str, blank: int = 0) -> None:
+        if not characters:
+            raise ValueError("alphabet must have characters")
+        twice = {one for one in characters if characters.count(one) > 1}
+        if twice:
+            raise ValueError(f"alphabet must have every character once, not {sorted(twice)[0]!r} again")
+        if not 0 <= blank <= len(characters):
+            raise ValueError(f"blank must be a class from 0 to {len(characters)}, not {blank}")
+        self.blank = blank
+        self.classes: list[str] = [*characters[:blank], "", *characters[blank:]]
+        self._index = {one: place for place, one in enumerate(self.classes) if place != blank}
+
+    def encode(self, text: str) -> list[int]:
+        """Classes of a text.
+
+        Raises:
+            ValueError: a character that is not in the alphabet.
+        """
+        for one in text:
+            if one not in self._index:
+                raise ValueError(f"{text!r} has the character {one!r}, which the alphabet lacks")
+        return [self._index[one] for one in text]
+
+    def decode(self, steps: Tensor) -> str:
+        """Text of the most probable class at each step of (T, C): repeats are one, blanks nothing."""
+        return "".join(self.classes[place] for place, _ in groupby(steps.argmax(1).tolist()))
+
+
+def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: int) -> Tensor:
+    """-log P(text) in nats (N,) from log-probabilities (N, T, C); 0 if a text does not fit into T steps."""
+    count, steps, _ = log_probabilities.shape
+    lengths = torch.tensor([len(text) for text in texts])
+    flat = torch.tensor([one for text in texts for one in text], dtype=torch.int64)
+    return F.ctc_loss(
+        log_probabilities.transpose(0, 1),
+        flat.to(log_probabilities.device),
+        torch.full((count,), steps),
+        lengths,
+        blank=blank,
+        reduction="none",
+        zero_infinity=True,
+    )
+
 
 LAYOUTS = ("NTC", "TNC")
 

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distribution
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional import require
-from npp.tasks.protocol import Metric, Task, check_images, check_targets
+from npp.tasks.task import Metric, Task, check_images, check_targets, require
 
 IGNORE = 255
 

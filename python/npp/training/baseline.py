@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.compression import compress
-from npp.config_files import ConfigError
+from npp.config.yaml_files import ConfigError
 from npp.files import write_file
+from npp.gradient.pairing import compress
 from npp.tasks import Task
 
 Floats = npt.NDArray[np.float64]
@@ -23,6 +23,7 @@ Prepare = Callable[[Tensor, Tensor], Tensor]
 
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
+
 # A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
 _FLATTEST = 0.25
 

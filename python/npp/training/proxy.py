@@ -12,13 +12,12 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from npp.compression import Compressed, compress
-from npp.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
-from npp.training.checkpoints import AtomicCheckpointIO
+from npp.gradient.pairing import Compressed, compress
+from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
 from npp.training.proxy_data import PhotoCrops
+from npp.training.schedule import AtomicCheckpointIO
 
 Objective = Literal["distil", "published"]
-
 _PEAK_SQUARED = 255.0**2
 _LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
 
@@ -176,7 +175,7 @@ def train_proxy(
         progress: show a progress bar.
 
     Returns:
-        Path of the weights, for :func:`npp.surrogates.hyperprior.load_hyperprior`.
+        Path of the weights, for :func:`npp.gradient.surrogates.hyperprior.load_hyperprior`.
 
     Raises:
         ValueError: no photos, or an argument out of range; the message says which.

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from npp.data import find_photos, to_tensor
+from npp.photos.finding import find_photos
+from npp.photos.loading import to_tensor
 
 _VALIDATION_EVERY = 20
 

@@ -1,1 +1,0 @@
-"""The parts of the command line; :mod:`npp.cli` is its entrance."""

@@ -1,0 +1,76 @@
+"""Exit codes, errors of usage, and what became of every file, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+OK, SOME_FAILED, USAGE = 0, 1, 2
+WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
+
+
+class UsageError(Exception):
+    """The arguments do not make sense together; nothing has been done yet."""
+
+
+def describe(error: Exception) -> str:
+    """One line about an exception; its type only where the text alone would say too little."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, (OSError, ValueError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """The outcome for one file.
+
+    Attributes:
+        file: what was read.
+        output: what was written or would have been; ``None`` where nothing is written.
+        status: ``"written"``, ``"skipped"``, ``"failed"``.
+        error: why it failed.
+        notes: what could not be kept.
+        values: further fields of the JSON report.
+        summary: the line for people.
+    """
+
+    file: str
+    output: str | None
+    status: str
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    values: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The report's fields for JSON."""
+        head = {"file": self.file, "output": self.output, "status": self.status, "error": self.error}
+        return {**head, "notes": list(self.notes), **self.values}
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        if self.status == FAILED:
+            return [f"npp: {self.file}: {self.error}"]
+        if self.status == SKIPPED:
+            return [f"{self.file}: skipped, {self.output} exists"]
+        return [self.summary, *(f"  note: {note}" for note in self.notes)]
+
+
+def print_json(value: object) -> None:
+    """A JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def counts(reports: Sequence[FileReport]) -> str:
+    """The last line for people, as ``12 written, 1 failed``."""
+    numbers = [
+        (sum(report.status == status for report in reports), status) for status in (WRITTEN, SKIPPED, FAILED)
+    ]
+    return ", ".join(f"{number} {status}" for number, status in numbers if number)

@@ -1,0 +1,82 @@
+"""Works through many files in parallel; one bad file does not stop the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts, describe
+from npp.cli.output_files import Job, WritePolicy, must_skip
+
+
+def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -> FileReport:
+    try:
+        if must_skip(job.target, policy):
+            return FileReport(str(job.source), job.target_name, SKIPPED)
+        return work(job)
+    except Exception as error:  # whatever a strange file brings out in a decoder, the others go on
+        status = SKIPPED if isinstance(error, FileExistsError) and _is_there(job, policy) else FAILED
+        return FileReport(str(job.source), job.target_name, status, describe(error))
+
+
+def _is_there(job: Job, policy: WritePolicy) -> bool:
+    """Whether another process has written the result while this one worked on it, and may have."""
+    return policy.skip_existing and job.target is not None and job.target.is_file()
+
+
+@contextmanager
+def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """On Ctrl-C: no new files, and those that are being worked on are finished."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+
+
+def _progress(title: str) -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    work: Callable[[Job], FileReport],
+    *,
+    title: str,
+    policy: WritePolicy,
+    threads: int,
+    quiet: bool,
+) -> tuple[list[FileReport], int]:
+    """Does the work for every job.
+
+    Args:
+        jobs: what to do.
+        work: does one job, in any thread.
+        title: stands before the progress bar, which is drawn on terminals only.
+        policy: about existing files.
+        threads: jobs at the same time.
+        quiet: say only what failed.
+
+    Returns:
+        Reports in the order of the jobs, and the exit code.
+    """
+    with ThreadPoolExecutor(min(threads, len(jobs))) as pool, _cancelling(pool), _progress(title) as progress:
+        task = progress.add_task(title, total=len(jobs))
+        futures = [pool.submit(_attempt, job, work, policy) for job in jobs]
+        for future in as_completed(futures):
+            report = future.result()
+            if report.status == FAILED or not quiet:
+                for line in report.lines():
+                    progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            progress.advance(task)
+    reports = [future.result() for future in futures]
+    if len(jobs) > 1 and not quiet:
+        print(counts(reports), file=sys.stderr)
+    return reports, SOME_FAILED if any(report.status == FAILED for report in reports) else OK

@@ -1,0 +1,136 @@
+"""Where the results of a command go."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from npp.cli.file_reports import UsageError
+from npp.cli.input_files import Input, Inputs
+from npp.files import check_target, write_file
+
+STDOUT = "-"
+_NUMBER = re.compile(r"%0?\d*d")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to read and what to make of it.
+
+    Attributes:
+        source: the file to read.
+        target: the file to write; ``None`` is standard output.
+        is_sequence: the target's name has a place for a frame's number, as in ``frame-%04d.png``.
+    """
+
+    source: Input
+    target: Path | None
+    is_sequence: bool = False
+
+    @property
+    def target_name(self) -> str:
+        """The target for people."""
+        return "standard output" if self.target is None else str(self.target)
+
+
+@dataclass(frozen=True)
+class WritePolicy:
+    """What to do where a file exists already: fail, unless one of these is set."""
+
+    force: bool = False
+    skip_existing: bool = False
+
+
+def numbered(path: Path, number: int) -> Path:
+    """A sequence's file for a frame."""
+    return path.with_name(_NUMBER.sub(lambda match: match.group() % number, path.name, count=1))
+
+
+def _is_folder(out: str, inputs: Inputs) -> bool:
+    if inputs.several or out.endswith(("/", os.sep)):
+        return True
+    return Path(out).is_dir()
+
+
+def _check_collisions(jobs: list[Job]) -> None:
+    """No two results in one file, and none in place of a file that is read."""
+    sources = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
+    first: dict[str, Job] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        real = os.path.realpath(job.target)
+        if real in sources:
+            raise UsageError(f"{job.target} would be written and is read too; choose another --output")
+        other = first.setdefault(real, job)
+        if other is not job:
+            raise UsageError(f"{other.source} and {job.source} would both become {job.target}")
+
+
+def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
+    """Every input with its output.
+
+    Args:
+        inputs: the files to read.
+        out: ``-``, a file, or a folder (one that exists, ends with ``/``, or is needed by several inputs).
+        suffix: of files in a folder.
+
+    Raises:
+        UsageError: several results would get one name, or a file that is read would be replaced.
+    """
+    files = inputs.files
+    if out == STDOUT:
+        if len(files) != 1:
+            raise UsageError(f"standard output takes one file, not {len(files)}")
+        return [Job(files[0], None)]
+    if not _is_folder(out, inputs):
+        jobs = [Job(files[0], Path(out), _NUMBER.search(Path(out).name) is not None)]
+    else:
+        if Path(out).exists() and not Path(out).is_dir():
+            raise UsageError(f"{out} is a file; several inputs need a folder")
+        if not Path(out).is_dir() and not out.endswith(("/", os.sep)) and Path(out).suffix:
+            raise UsageError(
+                f"{out} looks like a file; several inputs need a folder (write {out}/ if it is one)"
+            )
+        if any(file.path is None for file in files):
+            raise UsageError("standard input has no name for a file in a folder; give a file as --output")
+        jobs = [Job(file, Path(out) / file.relative.with_suffix(suffix)) for file in files]
+    _check_collisions(jobs)
+    return jobs
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} exists; --force replaces it, --skip-existing leaves it")
+
+
+def must_skip(target: Path | None, policy: WritePolicy) -> bool:
+    """Whether a target is there already and is to be left alone.
+
+    Raises:
+        OSError: it must not be written.
+    """
+    if target is None:
+        return False
+    if policy.skip_existing and target.is_file():
+        return True
+    try:
+        check_target(target, force=policy.force)
+    except FileExistsError:
+        raise _exists(target) from None
+    return False
+
+
+def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
+    """Writes a result, whole or not at all, and the folders it needs."""
+    if target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_file(target, data, force=policy.force)
+    except FileExistsError:  # another process was faster
+        raise _exists(target) from None

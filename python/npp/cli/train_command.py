@@ -1,0 +1,140 @@
+"""``npp train``: the trainings that the extra npp[train] brings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from npp.cli.file_reports import USAGE, describe
+
+_DEFAULT = "preprocessor"
+
+
+class _DefaultCommand(TyperGroup):
+    """What is not the name of a command is the default command's: ``npp train CONFIG.yaml``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [_DEFAULT, *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    name="train",
+    cls=_DefaultCommand,
+    help="Trains the networks of npp (needs npp[train]). npp train CONFIG.yaml [--out DIR] "
+    "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains a "
+    "preprocessor.",
+    no_args_is_help=True,
+)
+_PUBLISHED_SIZE = 192
+
+
+class _Objective(str, Enum):
+    distil = "distil"
+    published = "published"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A missing package or a wrong setting ends with one line and exit code 2."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"npp: training needs {error.name}: pip install 'npp[train]'", err=True)
+        raise typer.Exit(USAGE) from None
+    except (OSError, ValueError) as error:
+        typer.echo(f"npp: {describe(error)}", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
+    """The options that were given as ``--set`` has them, after those of ``--set``."""
+    return given + [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+
+
+@app.command(_DEFAULT)
+def preprocessor(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings; see docs/training.md.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
+    devices: Annotated[str | None, typer.Option(help="How many, or auto.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as optimiser.steps=100; repeat."),
+    ] = None,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="One step and one validation, to see that all is there.")
+    ] = False,
+) -> None:
+    """Trains a preprocessor through the real codec; the default: npp train CONFIG.yaml."""
+    with _explained():
+        from npp.training.train_config import load_config
+        from npp.training.training_run import train_preprocessor
+
+        count = int(devices) if devices is not None and devices.isdigit() else devices
+        options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
+        settings = load_config(config, _assignments(changes or [], options))
+        weights = train_preprocessor(settings, resume=resume, fast_dev_run=fast_dev_run)
+    typer.echo(str(weights))
+
+
+@app.command()
+def proxy(
+    data: Annotated[Path, typer.Option(help="Folder of photos, searched recursively.")],
+    out: Annotated[Path, typer.Option(help="Checkpoints, TensorBoard logs and hyperprior.pt.")] = Path(
+        "runs/proxy"
+    ),
+    objective: Annotated[_Objective, typer.Option(help="Tied to BPG, or rate + λ·MSE.")] = _Objective.distil,
+    width: Annotated[int, typer.Option(help="Channels N of the transforms.")] = _PUBLISHED_SIZE,
+    latent: Annotated[int, typer.Option(help="Channels M of the latent.")] = _PUBLISHED_SIZE,
+    stages: Annotated[int, typer.Option(help="Halvings of the size before the latent.")] = 4,
+    residual: Annotated[bool, typer.Option(help="Predict x_hat - x instead of x_hat.")] = False,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 100_000,
+    batch: Annotated[int, typer.Option(help="Pictures of a step.")] = 8,
+    crop: Annotated[int, typer.Option(help="Their width and height.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 1e-3,
+    distortion_weight: Annotated[float, typer.Option(help="λ of the published objective.")] = 0.01,
+    effort: Annotated[int, typer.Option(help="The codec's, while distilling.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that read photos.")] = 0,
+    devices: Annotated[str, typer.Option(help="How many, or auto.")] = "auto",
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, auto, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="As Lightning names it.")] = "32-true",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
+    with _explained():
+        from npp.gradient.surrogates.hyperprior import HyperpriorConfig
+        from npp.training.proxy import train_proxy
+
+        config = HyperpriorConfig(width, latent, stages, objective is _Objective.distil, residual)
+        weights = train_proxy(
+            data,
+            out,
+            objective=objective.value,
+            config=config,
+            steps=steps,
+            batch=batch,
+            crop=crop,
+            learning_rate=learning_rate,
+            distortion_weight=distortion_weight,
+            effort=effort,
+            workers=workers,
+            devices=int(devices) if devices.isdigit() else devices,
+            accelerator=accelerator,
+            precision=precision,
+            seed=seed,
+            resume=resume,
+            progress=not quiet,
+        )
+    typer.echo(str(weights))

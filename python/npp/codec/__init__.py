@@ -1,0 +1,35 @@
+"""Files and tensors: encoding, decoding and probing of BPG, its options, metadata and errors."""
+
+from npp.codec.animation import encode_animation
+from npp.codec.build import __version__, build_config
+from npp.codec.decoding import decode, probe
+from npp.codec.encoding import encode
+from npp.codec.errors import BPGError, DecodeError, EncodeError, UnsupportedError
+from npp.codec.limits import (
+    clear_encoder_cache,
+    get_max_pixels,
+    set_encoder_cache_limit,
+    set_max_pixels,
+)
+from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.options import CodecOptions
+
+__all__ = [
+    "BPGError",
+    "CodecOptions",
+    "DecodeError",
+    "EncodeError",
+    "ImageInfo",
+    "Metadata",
+    "UnsupportedError",
+    "__version__",
+    "build_config",
+    "clear_encoder_cache",
+    "decode",
+    "encode",
+    "encode_animation",
+    "get_max_pixels",
+    "probe",
+    "set_encoder_cache_limit",
+    "set_max_pixels",
+]

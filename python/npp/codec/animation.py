@@ -1,0 +1,106 @@
+"""Encoding of animations: frames and how long each is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor
+from typing_extensions import Unpack
+
+import npp._bpg as _bpg
+from npp._bpg import EncodeError
+from npp.codec.encoding import _alpha_qps, _extensions
+from npp.codec.errors import indexed
+from npp.codec.image_inputs import (
+    SingleImage,
+    as_batch,
+    describe_range,
+)
+from npp.codec.metadata import Metadata
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+
+_MAX_TICKS = 0xFFFF
+_MAX_PERIOD = 2**32 - 1
+
+
+def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
+    """The frame period (numerator, denominator) and each frame's number of periods."""
+    single = isinstance(durations, (int, float, Fraction)) and not isinstance(durations, bool)
+    values = [durations] * count if single else list(durations)
+    if len(values) != count:
+        raise EncodeError(f"durations has {len(values)} values for {count} frame(s)")
+    seconds = [Fraction(value).limit_denominator(10_000) for value in values]
+    for i, value in enumerate(seconds):
+        if value <= 0:
+            raise EncodeError(f"durations[{i}] must be positive seconds, not {values[i]!r}")
+    denominator = math.lcm(*(value.denominator for value in seconds))
+    period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
+    ticks = [int(value / period) for value in seconds]
+    if max(ticks) > _MAX_TICKS or max(period.numerator, period.denominator) > _MAX_PERIOD:
+        raise EncodeError(
+            f"durations from {float(min(seconds)):g} s to {float(max(seconds)):g} s are too far apart; one "
+            f"lasts at most {_MAX_TICKS} times their common divisor, {float(period):g} s"
+        )
+    return (period.numerator, period.denominator), ticks
+
+
+def encode_animation(
+    frames: Tensor | Sequence[SingleImage],
+    qp: Any = 29,
+    *,
+    durations: Any = Fraction(1, 25),
+    loop_count: int = 0,
+    metadata: Metadata | None = None,
+    **options: Unpack[CodecOptions],
+) -> bytes:
+    """Encodes an animation: the first frame by itself, each later one from the one before.
+
+    Args:
+        frames: tensor (F, C, H, W), or a list of pictures of one size and number of channels.
+        qp: as in :func:`encode`, one for all or one per frame.
+        durations: seconds a frame (float or ``Fraction``), one for all or one per frame. Rounded to
+            fractions with denominators up to 10,000.
+        loop_count: how often it is shown, 0 for ever.
+        metadata: written into the file.
+        **options: see :class:`npp.CodecOptions`.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        TypeError, EncodeError, UnsupportedError: as :func:`encode`.
+    """
+    resolved = resolve_options(options)
+    images = as_batch(frames if isinstance(frames, Tensor) else list(frames), "frames")
+    if isinstance(frames, Tensor) and frames.ndim != 4:
+        raise EncodeError(f"frames has shape {tuple(frames.shape)}; a tensor of frames is (F, C, H, W)")
+    for i, image in enumerate(images):
+        if image.samples.shape != images[0].samples.shape or image.gray != images[0].gray:
+            message = (
+                f"frames[{i}] has shape {image.samples.shape}, frames[0] {images[0].samples.shape}; "
+                "all frames need one (C, H, W) and kind"
+            )
+            raise indexed(EncodeError, message, i)
+    if isinstance(loop_count, bool) or not 0 <= loop_count < 2**32:
+        raise EncodeError(f"loop_count must be from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
+    qps = resolve_qp(qp, len(images))
+    period, ticks = _timing(durations, len(images))
+    file, error, outside, nan, frame = _bpg.start_animation(
+        [image.samples for image in images],
+        qps,
+        _alpha_qps(resolved, qps),
+        ticks,
+        resolved.native(gray=images[0].gray),
+        loop_count,
+        period,
+        _extensions(metadata),
+    ).result()
+    if error is not None:
+        raise error
+    if outside or nan:
+        raise indexed(EncodeError, describe_range(f"frames[{frame}]", images[frame].samples), frame)
+    assert file is not None
+    return file

@@ -1,0 +1,186 @@
+"""Decoding and probing: the bytes of BPG files to tensors and to what the files say about themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import npp._bpg as _bpg
+from npp._bpg import BPGError, DecodeError
+from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
+from npp.codec.image_inputs import (
+    Array,
+    check_geometry,
+)
+from npp.codec.limits import get_max_pixels, resolve_threads
+from npp.codec.metadata import ImageInfo, image_info
+
+BytesLike: TypeAlias = "bytes | bytearray | memoryview"
+_NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
+    torch.uint8: np.dtype(np.uint8),
+    torch.uint16: np.dtype(np.uint16),
+    torch.float16: np.dtype(np.float16),
+    torch.bfloat16: np.dtype(np.float32),
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
+
+
+def _as_bytes(data: object, name: str) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"{name} must be bytes, not {type(data).__name__}")
+
+
+def _check_decode_dtype(dtype: torch.dtype) -> None:
+    if dtype not in _NUMPY_OF:
+        raise TypeError(f"dtype must be one of {', '.join(str(d) for d in _NUMPY_OF)}, not {dtype!r}")
+
+
+@overload
+def decode(
+    data: BytesLike,
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
+) -> Tensor: ...
+
+
+@overload
+def decode(
+    data: Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
+) -> list[Tensor]: ...
+
+
+@overload
+def decode(
+    data: BytesLike, *, dtype: torch.dtype = ..., threads: int | None = ..., errors: Literal["return"]
+) -> Tensor | BPGError: ...
+
+
+@overload
+def decode(
+    data: Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+) -> list[Tensor | BPGError]: ...
+
+
+def decode(
+    data: BytesLike | Sequence[BytesLike],
+    *,
+    dtype: torch.dtype = torch.uint8,
+    threads: int | None = None,
+    errors: OnError = "raise",
+) -> Any:
+    """Decodes BPG files, to the bit as the reference decoder does.
+
+    Args:
+        data: a file's bytes, or a list of them.
+        dtype: uint8 or uint16 (whole range), or a floating type: [0, 1], values of 8 bits for files of
+            8 bits and of 16 bits for deeper ones.
+        threads: codec threads, ``None`` for all usable cores.
+        errors: ``"raise"``, or ``"return"``: the error of a file stands in its place.
+
+    Returns:
+        Tensor (C, H, W), for an animation (F, C, H, W); C is 1 for gray, 3 for colour, 4 with alpha
+        (straight, even where the file holds premultiplied colour; gray with alpha included). A list of
+        tensors for a list.
+
+    Raises:
+        DecodeError: not a BPG file, a damaged one, or one above the limit on pixels
+            (:func:`npp.set_max_pixels`). From a list, ``index`` says which file it was and ``results`` has a
+            tensor or an error for each file.
+        UnsupportedError: 11, 13 or 14 bits.
+    """
+    _check_decode_dtype(dtype)
+    check_on_error(errors)
+    is_batch = isinstance(data, (list, tuple))
+    files = [
+        _as_bytes(d, picture_name("data", i, is_batch)) for i, d in enumerate(data if is_batch else [data])
+    ]
+    if not files:
+        return []
+    handle = _bpg.start_decode(files, _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads))
+    outcomes = [
+        _decoded(array, dtype) if error is None else named(error, "data", i, is_batch)
+        for i, (array, error) in enumerate(handle.result())
+    ]
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]
+
+
+def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:
+    assert array is not None
+    return torch.from_numpy(array).to(dtype)
+
+
+def _info(file: bytes, index: int) -> ImageInfo:
+    try:
+        return image_info(file)
+    except DecodeError as error:
+        raise indexed(DecodeError, f"bitstreams[{index}]: {error}", index) from error
+
+
+def decode_batch(
+    bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads: int | None = None
+) -> Tensor:
+    """Decodes still pictures of one size into one tensor (N, C, H, W); see :func:`npp.decompress`."""
+    _check_decode_dtype(dtype)
+    if isinstance(bitstreams, (bytes, bytearray, memoryview)) or not isinstance(bitstreams, Sequence):
+        raise TypeError(f"bitstreams must be a list of bytes, not {type(bitstreams).__name__}")
+    files = [_as_bytes(b, f"bitstreams[{i}]") for i, b in enumerate(bitstreams)]
+    if not files:
+        raise DecodeError("bitstreams is empty; at least one file is needed")
+    infos = [_info(file, i) for i, file in enumerate(files)]
+    for i, info in enumerate(infos):
+        if info.animation:
+            message = f"bitstreams[{i}] is an animation of {info.frames} frame(s); use npp.decode"
+            raise indexed(DecodeError, message, i)
+    first = infos[0]
+    check_geometry("bitstreams[0]", first.channels, first.height, first.width)
+    for i, info in enumerate(infos):
+        if (info.channels, info.height, info.width) != (first.channels, first.height, first.width):
+            message = (
+                f"bitstreams[{i}] is {info.channels}x{info.height}x{info.width} (CxHxW), bitstreams[0] is "
+                f"{first.channels}x{first.height}x{first.width}; a batch needs one size (see npp.decode)"
+            )
+            raise indexed(DecodeError, message, i)
+    numpy_dtype = _NUMPY_OF[dtype]
+    out = torch.from_numpy(np.empty((len(files), first.channels, first.height, first.width), numpy_dtype))
+    handle = _bpg.start_decode(
+        files, numpy_dtype, list(out.numpy()), get_max_pixels(), resolve_threads(threads)
+    )
+    found = [error for _, error in handle.result()]
+    tensors = out.to(dtype)
+    outcomes = [
+        tensors[i] if error is None else named(error, "bitstreams", i, True) for i, error in enumerate(found)
+    ]
+    raise_first(outcomes, outcomes)
+    return tensors
+
+
+def probe(data: BytesLike) -> ImageInfo:
+    """Reads what a BPG file says about itself, without decoding it.
+
+    Args:
+        data: the file's bytes.
+
+    Raises:
+        DecodeError: not a BPG file, or its headers are damaged.
+    """
+    return image_info(_as_bytes(data, "data"))

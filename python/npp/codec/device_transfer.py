@@ -1,0 +1,71 @@
+"""Pixels on their way from a tensor's device to the codec and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from npp._bpg import EncodeError
+from npp.codec.errors import indexed
+
+
+class DeviceTransfer:
+    """Brings a batch to the codec and the decoded batch back to where x lives.
+
+    CPU tensors are read and written in place. Tensors of another device are quantised there, so that
+    one byte a sample (two when ``deep``) crosses the bus each way, through pinned memory on CUDA.
+    """
+
+    def __init__(self, x: Tensor, *, deep: bool) -> None:
+        self._x = x
+        self._peak = 65535 if deep else 255
+        self._remote = x.device.type != "cpu"
+        self._nan: Tensor | None = None
+
+    def to_codec(self) -> Tensor:
+        """x as a CPU tensor that the codec reads. Waits for x's own stream only."""
+        x = self._x
+        if not self._remote:
+            return x.float() if x.dtype == torch.bfloat16 else x.resolve_neg()
+        if x.is_floating_point():
+            self._nan = x.isnan().flatten(1).any(1)
+            wide = x.double() if x.dtype == torch.float64 else x.float()
+            x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
+            # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
+            x = (
+                x.to(torch.int32).to(torch.int16).view(torch.uint16)
+                if self._peak > 255
+                else x.to(torch.uint8)
+            )
+        return self._download(x)
+
+    def _download(self, x: Tensor) -> Tensor:
+        if x.device.type != "cuda":
+            return x.cpu()
+        host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+        host.copy_(x, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(x.device))
+        done.synchronize()
+        return host
+
+    def errors(self) -> dict[int, EncodeError]:
+        """The pictures of x, on another device, that hold NaN. (Those of the CPU the codec itself finds.)"""
+        found = [] if self._nan is None else self._nan.nonzero().flatten().tolist()
+        return {i: indexed(EncodeError, f"x[{i}] holds NaN; floats must lie in [0, 1]", i) for i in found}
+
+    def from_codec(self, x_hat: Tensor) -> Tensor:
+        """The codec's output with x's dtype, on x's device."""
+        if not self._remote:
+            return x_hat.to(self._x.dtype)
+        if self._x.device.type == "cuda":
+            x_hat = x_hat.pin_memory()
+        remote = x_hat.to(self._x.device, non_blocking=True)
+        if not self._x.is_floating_point():
+            return remote
+        wide = torch.float64 if self._x.dtype == torch.float64 else torch.float32
+        if remote.dtype == torch.uint16:
+            return (
+                (remote.view(torch.int16).to(torch.int32) & 0xFFFF).to(wide).div(self._peak).to(self._x.dtype)
+            )
+        return remote.to(wide).div(self._peak).to(self._x.dtype)

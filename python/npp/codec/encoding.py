@@ -1,0 +1,151 @@
+"""Encoding: tensors, arrays and PIL images to the bytes of BPG files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+from typing_extensions import Unpack
+
+import npp._bpg as _bpg
+from npp._bpg import BPGError, EncodeError
+from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
+from npp.codec.image_inputs import (
+    CodecImage,
+    ImageOrBatch,
+    SingleImage,
+    describe_range,
+    pictures_or_errors,
+)
+from npp.codec.limits import resolve_threads
+from npp.codec.metadata import Metadata
+from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
+
+
+def _extensions(metadata: Metadata | None) -> list[tuple[int, bytes]]:
+    if metadata is None:
+        return []
+    if not isinstance(metadata, Metadata):
+        raise TypeError(f"metadata must be npp.Metadata or None, not {type(metadata).__name__}")
+    return metadata.to_extensions()
+
+
+def _alpha_qps(options: ResolvedOptions, qps: list[int]) -> list[int]:
+    return qps if options.alpha_qp is None else [options.alpha_qp] * len(qps)
+
+
+@overload
+def encode(
+    image: SingleImage,
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
+    **options: Unpack[CodecOptions],
+) -> bytes: ...
+
+
+@overload
+def encode(
+    image: Sequence[SingleImage],
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["raise"] = ...,
+    **options: Unpack[CodecOptions],
+) -> list[bytes]: ...
+
+
+@overload
+def encode(
+    image: SingleImage,
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+    **options: Unpack[CodecOptions],
+) -> bytes | BPGError: ...
+
+
+@overload
+def encode(
+    image: Sequence[SingleImage],
+    qp: Any = ...,
+    *,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: Literal["return"],
+    **options: Unpack[CodecOptions],
+) -> list[bytes | BPGError]: ...
+
+
+def encode(
+    image: ImageOrBatch,
+    qp: Any = 29,
+    *,
+    metadata: Metadata | None = None,
+    threads: int | None = None,
+    errors: OnError = "raise",
+    **options: Unpack[CodecOptions],
+) -> Any:
+    """Encodes pictures as BPG files.
+
+    Args:
+        image: a PIL image, a numpy array (H, W) or (H, W, C), a tensor (C, H, W); or a batch of them, a
+            tensor (N, C, H, W) or a list whose sizes may differ. 1 (gray), 3 (RGB) or 4 (RGBA) channels
+            of uint8, uint16 or floats in [0, 1]. Floats are rounded to 8 bits, to 16 when ``bit_depth``
+            is above 8. Any strides and devices.
+        qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per image.
+        metadata: written into every file.
+        threads: codec threads, ``None`` for all usable cores. The bytes do not depend on it.
+        errors: ``"raise"``, or ``"return"``: the error of a picture stands in its place, and the others are
+            encoded. Errors of the whole call (types, options, qp) are raised all the same.
+        **options: see :class:`npp.CodecOptions`.
+
+    Returns:
+        The file's bytes; for a batch a list of them.
+
+    Raises:
+        TypeError: wrong types, dtypes or option names.
+        EncodeError: wrong shapes, sizes or values; the message names argument, value and what is allowed.
+            From a batch, ``index`` says which picture it was. A wrong shape or size is raised before any
+            work; of what comes later, ``results`` has a file or an error for each picture.
+        UnsupportedError: a bit depth that x265 cannot write.
+    """
+    check_on_error(errors)
+    resolved = resolve_options(options)
+    pictures, is_batch = pictures_or_errors(image)
+    if errors == "raise":
+        raise_first(pictures, None)
+    qps = resolve_qp(qp, len(pictures))
+    good = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, CodecImage)}
+    good_qps = [qps[i] for i in good]
+    handle = _bpg.start_encode(
+        [picture.samples for picture in good.values()],
+        good_qps,
+        _alpha_qps(resolved, good_qps),
+        [resolved.native(gray=picture.gray) for picture in good.values()],
+        _extensions(metadata),
+        resolve_threads(threads),
+    )
+    outcomes: list[Any] = list(pictures)
+    for (i, picture), (file, error, outside, nan, *_) in zip(good.items(), handle.result(), strict=True):
+        outcomes[i] = _encoded(picture, i, is_batch, file, error, outside or nan)
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]
+
+
+def _encoded(
+    picture: CodecImage, index: int, is_batch: bool, file: bytes | None, error: BPGError | None, refused: bool
+) -> bytes | BPGError:
+    if error is not None:
+        return named(error, "image", index, is_batch)
+    if refused:
+        message = describe_range(picture_name("image", index, is_batch), picture.samples)
+        return indexed(EncodeError, message, index if is_batch else None)
+    assert file is not None
+    return file

@@ -1,0 +1,59 @@
+"""Exceptions of the codec, and what came of each picture of a batch: its result, or the error that it met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from npp._bpg import BPGError, DecodeError, EncodeError, UnsupportedError
+
+__all__ = ["BPGError", "DecodeError", "EncodeError", "UnsupportedError"]
+OnError: TypeAlias = Literal["raise", "return"]
+_Error = TypeVar("_Error", bound=BPGError)
+
+
+def check_on_error(errors: object) -> None:
+    """Raises ValueError for anything but "raise" and "return"."""
+    if errors not in ("raise", "return"):
+        raise ValueError(f"errors must be 'raise' or 'return', not {errors!r}")
+
+
+def picture_name(base: str, index: int, is_batch: bool) -> str:
+    """What messages call a picture: ``image``, in a batch ``image[3]``."""
+    return f"{base}[{index}]" if is_batch else base
+
+
+def indexed(kind: type[_Error], message: str, index: int | None) -> _Error:
+    """An error that says which picture of a batch it was."""
+    error = kind(message)
+    error.index = index
+    return error
+
+
+def named(error: BPGError, base: str, index: int, is_batch: bool) -> BPGError:
+    """An error of the codec; in a batch its message and ``index`` say which picture it was."""
+    if not is_batch:
+        return error
+    return indexed(type(error), f"{picture_name(base, index, is_batch)}: {error}", index)
+
+
+def _copy(error: BPGError, results: Sequence[Any] | None) -> BPGError:
+    copy = indexed(type(error), str(error), error.index)
+    copy.results = None if results is None else list(results)
+    return copy
+
+
+def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> None:
+    """Raises the first error among the outcomes, if there is one.
+
+    What is raised is a copy without a name here: an error that its own results or its own traceback refer to
+    would keep all pictures until the garbage collector runs.
+
+    Args:
+        outcomes: a result or an error for each picture.
+        results: what the error offers as ``results``: one entry a picture. None outside batches, and where
+            nothing had been worked on.
+    """
+    for outcome in outcomes:
+        if isinstance(outcome, BPGError):
+            raise _copy(outcome, results)

@@ -1,0 +1,170 @@
+"""Pictures in the forms that callers have them, as (C, H, W) numpy views for the codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from npp._bpg import EncodeError
+from npp.codec.errors import indexed, raise_first
+from npp.codec.limits import get_max_pixels
+
+Array: TypeAlias = npt.NDArray[Any]
+SingleImage: TypeAlias = "Image.Image | Array | Tensor"
+ImageOrBatch: TypeAlias = "SingleImage | Sequence[SingleImage]"
+CHANNELS = (1, 3, 4)
+_DTYPES = "uint8, uint16, float16, bfloat16, float32, float64"
+_NUMPY_DTYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
+_TORCH_DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def check_dtype(name: str, dtype: torch.dtype) -> None:
+    """Raises TypeError for a tensor dtype that images cannot have."""
+    if dtype not in _TORCH_DTYPES:
+        raise TypeError(f"{name} has dtype {dtype}; allowed are {_DTYPES}")
+
+
+def check_geometry(name: str, channels: int, height: int, width: int) -> None:
+    """Raises EncodeError for channels other than 1, 3, 4, an empty picture or one above the limit."""
+    if channels not in CHANNELS:
+        raise EncodeError(f"{name} has {channels} channels; allowed are 1 (gray), 3 (RGB) and 4 (RGBA)")
+    if height < 1 or width < 1:
+        raise EncodeError(f"{name} is {width}x{height} pixels; both sides must be at least 1")
+    if height * width > get_max_pixels():
+        raise EncodeError(
+            f"{name} is {width}x{height} = {width * height} pixels; at most {get_max_pixels()} are allowed "
+            "(npp.set_max_pixels)"
+        )
+
+
+def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
+    """(H, W, C) samples and whether the picture is gray with alpha."""
+    mode = image.mode
+    if mode in ("L", "RGB", "RGBA"):
+        return np.asarray(image), False
+    if mode == "1":
+        return np.asarray(image.convert("L")), False
+    if mode in ("LA", "La"):
+        return np.asarray(image.convert("LA").convert("RGBA")), True
+    if mode.startswith("I"):
+        samples = np.asarray(image)
+        if samples.min() < 0 or samples.max() > 65535:
+            raise EncodeError(
+                f"{name}: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
+            )
+        return samples.astype(np.uint16), False
+    if mode == "F":
+        raise EncodeError(f"{name}: PIL mode F has no range; pass a numpy array of floats in [0, 1]")
+    has_alpha = mode in ("PA", "RGBa") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if has_alpha else "RGB")), False
+
+
+def _from_numpy(array: Array, name: str) -> Array:
+    if array.dtype not in _NUMPY_DTYPES:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; allowed are uint8, uint16, float16, float32, float64"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3:
+        raise EncodeError(f"{name} has shape {array.shape}; a numpy image is (H, W) or (H, W, C)")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    view: Array = array.transpose(2, 0, 1)
+    return view
+
+
+def _from_torch(tensor: Tensor, name: str) -> Array:
+    check_dtype(name, tensor.dtype)
+    if tensor.ndim != 3:
+        raise EncodeError(
+            f"{name} has shape {tuple(tensor.shape)}; a torch image is (C, H, W), a batch (N, C, H, W)"
+        )
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    samples: Array = tensor.cpu().resolve_neg().numpy()
+    return samples
+
+
+class CodecImage:
+    """One picture as the codec reads it.
+
+    Attributes:
+        samples: (C, H, W) view, any strides.
+        gray: no colour: a gray picture, or gray with alpha spread over RGBA.
+    """
+
+    def __init__(self, image: SingleImage, name: str) -> None:
+        gray_alpha = False
+        if isinstance(image, Image.Image):
+            pixels, gray_alpha = _from_pil(image, name)
+            self.samples = _from_numpy(pixels, name)
+        elif isinstance(image, np.ndarray):
+            self.samples = _from_numpy(image, name)
+        elif isinstance(image, Tensor):
+            self.samples = _from_torch(image, name)
+        else:
+            raise TypeError(
+                f"{name} must be a PIL image, numpy array or torch tensor, not {type(image).__name__}"
+            )
+        channels, height, width = self.samples.shape
+        check_geometry(name, channels, height, width)
+        self.gray = gray_alpha or channels == 1
+
+
+def _picture_or_error(image: SingleImage, name: str, index: int | None) -> CodecImage | EncodeError:
+    try:
+        return CodecImage(image, name)
+    except EncodeError as error:
+        return indexed(EncodeError, str(error), index)  # without a traceback, which keeps the picture alive
+
+
+def pictures_or_errors(
+    image: ImageOrBatch, name: str = "image"
+) -> tuple[list[CodecImage | EncodeError], bool]:
+    """All pictures of an argument, and whether it is a batch (list, tuple, or (N, C, H, W) tensor).
+
+    A picture of a shape or size that cannot be coded is an error in its place.
+
+    Raises:
+        TypeError: not a picture, or a wrong dtype.
+        EncodeError: an empty batch.
+    """
+    batch: Sequence[SingleImage]
+    if isinstance(image, Tensor) and image.ndim == 4:
+        check_dtype(name, image.dtype)
+        batch = list(image.detach().cpu())
+    elif isinstance(image, (list, tuple)):
+        batch = image
+    else:
+        return [_picture_or_error(image, name, None)], False  # type: ignore[arg-type]
+    if not batch:
+        raise EncodeError(f"{name} is an empty batch; at least one picture is needed")
+    return [_picture_or_error(one, f"{name}[{i}]", i) for i, one in enumerate(batch)], True
+
+
+def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
+    """All pictures of an argument, a single one as a batch of one.
+
+    Raises:
+        TypeError: not a picture, or a wrong dtype.
+        EncodeError: an empty batch, or a shape or size that cannot be coded.
+    """
+    pictures, _ = pictures_or_errors(image, name)
+    raise_first(pictures, None)
+    return [picture for picture in pictures if isinstance(picture, CodecImage)]
+
+
+def describe_range(name: str, samples: Array) -> str:
+    """Why a picture's floating-point samples were refused."""
+    nans = int(np.isnan(samples).sum())
+    if nans:
+        return f"{name} holds {nans} NaN value(s); floats must lie in [0, 1]"
+    return f"{name} holds values from {samples.min():.6g} to {samples.max():.6g}; floats must lie in [0, 1]"

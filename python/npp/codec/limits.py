@@ -1,0 +1,95 @@
+"""How large a picture may be, how many threads the codec may use, and how many idle encoders it keeps."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from pathlib import Path
+
+import torch.utils.data
+
+import npp._bpg as _bpg
+
+_DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
+_UNLIMITED = 1e9
+_max_pixels = _DEFAULT_MAX_PIXELS
+
+
+def get_max_pixels() -> int:
+    """The largest number of pixels of a picture, or of all frames of an animation together."""
+    return _max_pixels
+
+
+def set_max_pixels(pixels: int | None) -> None:
+    """Sets the limit that protects against files which claim huge sizes, and against typing errors.
+
+    Args:
+        pixels: at least 1; ``None`` puts the default of 178,956,970 back.
+
+    Raises:
+        ValueError: ``pixels`` is not positive.
+    """
+    global _max_pixels
+    if pixels is not None and pixels < 1:
+        raise ValueError(f"pixels must be at least 1 or None, not {pixels!r}")
+    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else int(pixels)
+
+
+@functools.cache
+def _cgroup_quota() -> float:
+    """Cores that a container may use (cgroup v2), a very large number where nothing says.
+
+    Read once: the file costs as much as all else that a call does in Python.
+    """
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return _UNLIMITED
+    return _UNLIMITED if quota == "max" else int(quota) / int(period)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: its CPU affinity and its container's quota, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, int(min(affinity, math.ceil(_cgroup_quota()))))
+
+
+def resolve_threads(threads: int | None) -> int:
+    """The number of codec threads for a call.
+
+    Args:
+        threads: at least 1, or ``None``: all usable cores, but 1 inside a DataLoader worker, where the
+            workers themselves are the parallelism.
+
+    Raises:
+        TypeError: not an integer.
+        ValueError: below 1.
+    """
+    if threads is None:
+        return 1 if torch.utils.data.get_worker_info() is not None else usable_cores()
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads must be an int or None, not {threads!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    return threads
+
+
+def clear_encoder_cache() -> None:
+    """Closes all idle encoders and gives their memory back."""
+    _bpg.clear_encoders()
+
+
+def set_encoder_cache_limit(pixels: int) -> None:
+    """Bounds the encoders that stay open between calls.
+
+    Args:
+        pixels: pictures that idle encoders are kept for, together; a picture counts as at least 65,536.
+            0 keeps none. The default is 8,388,608 (a hundred encoders of 256x256 or smaller).
+
+    Raises:
+        ValueError: negative.
+    """
+    if pixels < 0:
+        raise ValueError(f"pixels must be 0 or more, not {pixels}")
+    _bpg.set_encoder_limit(pixels)

@@ -1,0 +1,133 @@
+"""What a BPG file says about its picture, beside the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+
+import npp._bpg as _bpg
+from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, Chroma, ColorSpace
+
+_TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
+_ANIMATION_CONTROL = 5
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Metadata to write into a file, or found in one. All of it is kept byte for byte.
+
+    Attributes:
+        exif: EXIF, as a TIFF structure (no ``Exif\\0\\0`` before it).
+        icc_profile: ICC colour profile.
+        xmp: XMP packet.
+        thumbnail: a small picture, itself a BPG file.
+        extensions: other extensions as (tag, data); tag 6 or above, below 2**32.
+    """
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+    xmp: bytes | None = None
+    thumbnail: bytes | None = None
+    extensions: tuple[tuple[int, bytes], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name in _TAGS:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, bytes):
+                raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
+        for tag, data in self.extensions:
+            if not _ANIMATION_CONTROL < tag < 2**32:
+                raise ValueError(f"extensions: tag must be from 6 to 2**32 - 1, not {tag}")
+            if not isinstance(data, bytes):
+                raise TypeError(f"extensions: data of tag {tag} must be bytes, not {type(data).__name__}")
+
+    def to_extensions(self) -> list[tuple[int, bytes]]:
+        """As (tag, data) pairs in the order in which they are written."""
+        named = [(tag, getattr(self, name)) for name, tag in _TAGS.items()]
+        return [(tag, data) for tag, data in named if data is not None] + list(self.extensions)
+
+    @classmethod
+    def from_extensions(cls, extensions: tuple[tuple[int, bytes], ...]) -> Metadata:
+        """From (tag, data) pairs; the animation's control extension is not metadata."""
+        by_tag = dict(reversed(extensions))
+        named = {name: by_tag.get(tag) for name, tag in _TAGS.items()}
+        others = tuple((tag, data) for tag, data in extensions if tag > _ANIMATION_CONTROL)
+        return cls(**named, extensions=others)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What :func:`npp.probe` reads from a file without decoding it.
+
+    Attributes:
+        width, height: in pixels.
+        chroma: ``"400"``, ``"420"``, ``"422"``, ``"444"``, ``"420_mpeg2"`` or ``"422_mpeg2"``.
+        color_space: ``"ycbcr"`` (BT.601), ``"rgb"``, ``"ycgco"``, ``"ycbcr_bt709"`` or ``"ycbcr_bt2020"``.
+        bit_depth: bits a sample, 8 to 14.
+        limited_range: video range instead of full range.
+        has_alpha, premultiplied: an alpha plane, and whether colour is multiplied by it.
+        has_w: the fourth plane is W = 1 - K of a CMYK picture.
+        animation: several frames are shown one after another.
+        frames: their number, 1 for a still.
+        loop_count: how often an animation is shown, 0 for ever (and for a still).
+        durations: seconds that each frame is shown; one zero for a still.
+        extensions: (tag, data) of every extension, in file order.
+    """
+
+    width: int
+    height: int
+    chroma: Chroma
+    color_space: ColorSpace
+    bit_depth: int
+    limited_range: bool
+    has_alpha: bool
+    premultiplied: bool
+    has_w: bool
+    animation: bool
+    frames: int
+    loop_count: int
+    durations: tuple[Fraction, ...]
+    extensions: tuple[tuple[int, bytes], ...]
+
+    @property
+    def pixel_format(self) -> int:
+        """The chroma format as the number that stands in the file."""
+        return CHROMA_NAMES.index(self.chroma)
+
+    @property
+    def channels(self) -> int:
+        """Channels that decoding gives: 1 gray, 3 colour, 4 with alpha (gray with alpha included)."""
+        if self.has_alpha:
+            return 4
+        return 1 if self.chroma == "400" and not self.has_w else 3
+
+    @property
+    def metadata(self) -> Metadata:
+        """EXIF, ICC profile, XMP, thumbnail and unknown extensions."""
+        return Metadata.from_extensions(self.extensions)
+
+
+def image_info(data: bytes) -> ImageInfo:
+    """Reads header, extensions and frame durations of a file. Raises DecodeError."""
+    found = _bpg.probe(data)
+    animation = found["animation"]
+    period = Fraction(*found["period"]) if animation else Fraction(0)
+    # Frames share their few different durations: a file of many tiny frames stays cheap to look at.
+    durations = {ticks: ticks * period for ticks in set(found["ticks"])}
+    return ImageInfo(
+        width=found["width"],
+        height=found["height"],
+        chroma=CHROMA_NAMES[found["pixel_format"]],
+        color_space=COLOR_SPACE_NAMES[found["color_space"]],
+        bit_depth=found["bit_depth"],
+        limited_range=found["limited_range"],
+        has_alpha=found["has_alpha"],
+        premultiplied=found["premultiplied"],
+        has_w=found["has_w"],
+        animation=animation,
+        frames=len(found["ticks"]),
+        loop_count=found["loop_count"],
+        durations=tuple(durations[ticks] for ticks in found["ticks"]),
+        extensions=tuple(found["extensions"]),
+    )

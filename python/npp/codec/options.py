@@ -1,0 +1,188 @@
+"""Options of the encoder: their names, their values and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypedDict, get_args
+
+import npp._bpg as _bpg
+from npp._bpg import EncodeError, UnsupportedError
+from npp.checks import is_int
+
+Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
+ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
+Tune = Literal["ssim", "machine"]
+
+#: Names in the order of BPG's pixel_format and color_space fields.
+CHROMA_NAMES: tuple[Chroma, ...] = get_args(Chroma)
+COLOR_SPACE_NAMES: tuple[ColorSpace, ...] = get_args(ColorSpace)
+_MAX_EFFORT = 9
+_MAX_QP = 51
+
+
+class CodecOptions(TypedDict, total=False):
+    """Options that every encoding function takes as keyword arguments.
+
+    Attributes:
+        effort: 0 (fastest) to 9; 8, the default, is the setting that matches bpgenc's default level.
+        chroma: sampling of the colour planes, default ``"420"``. Gray pictures are always ``"400"``.
+        bit_depth: 8 (default), 10 or 12 bits a sample in the file.
+        color_space: default ``"ycbcr"`` (BT.601).
+        limited_range: video range instead of full range, default ``False``.
+        lossless: default ``False``. Uses ``color_space="rgb"`` and ``chroma="444"`` unless told
+            otherwise; exact for 8-bit RGB then.
+        alpha_qp: qp of the alpha plane, default the picture's own.
+        premultiplied: store colour multiplied by alpha, default ``False``.
+        tune: ``"ssim"`` (default) is bpgenc's; ``"machine"`` chooses the encoder's tools for networks.
+    """
+
+    effort: int
+    chroma: Chroma
+    bit_depth: int
+    color_space: ColorSpace
+    limited_range: bool
+    lossless: bool
+    alpha_qp: int | None
+    premultiplied: bool
+    tune: Tune
+
+
+def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise EncodeError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, not {value!r}")
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise EncodeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    if not is_int(value) or not low <= int(value) <= high:
+        raise EncodeError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def _bit_depth(value: Any) -> int:
+    if value in (9, 11, 13, 14) and not isinstance(value, bool):
+        raise UnsupportedError(
+            f"bit_depth must be 8, 10 or 12, not {value}: BPG has it, x265 cannot write it"
+        )
+    _choice("bit_depth", value, (8, 10, 12))
+    return int(value)
+
+
+@dataclass(frozen=True)
+class ResolvedOptions:
+    """Checked options with every default filled in."""
+
+    effort: int
+    chroma: Chroma
+    bit_depth: int
+    color_space: ColorSpace
+    limited_range: bool
+    lossless: bool
+    alpha_qp: int | None
+    premultiplied: bool
+    tune: Tune
+    x265: str
+
+    def native(self, *, gray: bool) -> _bpg.EncodeOptions:
+        """The extension's form of these options, for a gray or a colour picture."""
+        return _native(self, gray or self.chroma == "400")
+
+
+@lru_cache(maxsize=128)
+def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
+    return _bpg.EncodeOptions(
+        chroma=0 if gray else CHROMA_NAMES.index(options.chroma),
+        color_space=0 if gray else COLOR_SPACE_NAMES.index(options.color_space),
+        bit_depth=options.bit_depth,
+        limited_range=options.limited_range,
+        lossless=options.lossless,
+        premultiplied=options.premultiplied,
+        effort=options.effort,
+        machine=options.tune == "machine",
+        x265=options.x265,
+    )
+
+
+_NAMES = (*CodecOptions.__annotations__, "_x265")
+
+
+def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
+    """Checks codec options and fills in the defaults.
+
+    ``_x265`` (``"name=value:name=value"``) reaches x265 directly; it is for the search scripts in
+    benchmarks/ and may change.
+
+    Raises:
+        TypeError: an unknown option.
+        EncodeError: a value that is not allowed; the message says which are.
+        UnsupportedError: a bit depth of 9, 11, 13 or 14.
+    """
+    # True is equal to 1 and as good a key, but no effort: hence the types.
+    items = tuple((name, type(value), value) for name, value in options.items())
+    return _resolve_once(items) if _is_hashable(items) else _resolve(options)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=128)
+def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
+    return _resolve({name: value for name, _, value in items})
+
+
+def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
+    for name in options:
+        if name not in _NAMES:
+            raise TypeError(f"unknown option {name!r}; allowed are {', '.join(CodecOptions.__annotations__)}")
+    lossless = _flag("lossless", options.get("lossless", False))
+    chroma = options.get("chroma", "444" if lossless else "420")
+    _choice("chroma", chroma, CHROMA_NAMES)
+    color_space = options.get("color_space", "rgb" if lossless and chroma == "444" else "ycbcr")
+    _choice("color_space", color_space, COLOR_SPACE_NAMES)
+    tune = options.get("tune", "ssim")
+    _choice("tune", tune, get_args(Tune))
+    alpha_qp = options.get("alpha_qp")
+    return ResolvedOptions(
+        effort=_whole("effort", options.get("effort", 8), 0, _MAX_EFFORT),
+        chroma=chroma,
+        bit_depth=_bit_depth(options.get("bit_depth", 8)),
+        color_space=color_space,
+        limited_range=_flag("limited_range", options.get("limited_range", False)),
+        lossless=lossless,
+        alpha_qp=None if alpha_qp is None else _whole("alpha_qp", alpha_qp, 0, _MAX_QP),
+        premultiplied=_flag("premultiplied", options.get("premultiplied", False)),
+        tune=tune,
+        x265=str(options.get("_x265", "")),
+    )
+
+
+def resolve_qp(qp: Any, count: int) -> list[int]:
+    """One qp per image from an int, a sequence or a tensor.
+
+    Raises:
+        EncodeError: not whole numbers from 0 to 51, or another number of them than images.
+    """
+    if is_int(qp):
+        return [_whole("qp", qp, 0, _MAX_QP)] * count
+    values = qp.tolist() if hasattr(qp, "tolist") else qp
+    if is_int(values):
+        return [_whole("qp", values, 0, _MAX_QP)] * count
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise EncodeError(f"qp must be an integer from 0 to {_MAX_QP} or one per image, not {qp!r}")
+    if len(values) != count:
+        raise EncodeError(
+            f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int"
+        )
+    return [_whole(f"qp[{i}]", value, 0, _MAX_QP) for i, value in enumerate(values)]

@@ -1,0 +1,107 @@
+"""Between PIL pictures and the codec: alpha in all its spellings, frames and their timing, EXIF's prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from npp._bpg import EncodeError
+
+_EXIF_PREFIX = b"Exif\0\0"
+_GRAY_MODES = ("1", "L", "LA", "La")
+
+#: What browsers show a frame for that names no time of its own.
+DEFAULT_MILLISECONDS = 100
+
+
+def exif_to_tiff(exif: bytes | Image.Exif | None) -> bytes | None:
+    """EXIF as BPG files hold it, a bare TIFF structure, from any of Pillow's forms; ``None`` where empty."""
+    data = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+    return data.removeprefix(_EXIF_PREFIX) or None if data else None
+
+
+def tiff_to_exif(tiff: bytes) -> bytes:
+    """EXIF as Pillow hands it around, from the TIFF structure in a BPG file."""
+    return _EXIF_PREFIX + tiff
+
+
+def has_own_color(mode: str) -> bool:
+    """Whether a mode's colours are neither gray nor RGB, so that its ICC profile does not fit the file."""
+    return mode in ("CMYK", "YCbCr", "LAB", "HSV")
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """The picture with its transparency, however it was spelled, in an alpha channel; others as they are."""
+    if image.has_transparency_data and image.mode not in ("LA", "RGBA", "La", "RGBa"):
+        return image.convert("LA" if image.mode in _GRAY_MODES else "RGBA")
+    return image
+
+
+def _common_mode(frames: Sequence[Image.Image]) -> str:
+    modes = {frame.mode for frame in frames}
+    if len(modes) == 1 and modes <= {"L", "LA", "RGB", "RGBA", "I;16"}:
+        return modes.pop()
+    wide = sorted(mode for mode in modes if mode[0] in "IF")
+    if wide:
+        raise EncodeError(
+            f"frames: mode {wide[0]} cannot be in one animation with {', '.join(sorted(modes))}"
+        )
+    gray = modes <= set(_GRAY_MODES)
+    if any(frame.has_transparency_data for frame in frames):
+        return "LA" if gray else "RGBA"
+    return "L" if gray else "RGB"
+
+
+def same_mode(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Frames of any modes in the smallest mode that holds them all.
+
+    Raises:
+        EncodeError: pictures of more than 8 bits among others.
+    """
+    frames = [plain(frame) for frame in frames]
+    mode = _common_mode(frames)
+    return [frame if frame.mode == mode else frame.convert(mode) for frame in frames]
+
+
+def iterate_frames(image: Image.Image) -> Iterator[tuple[Image.Image, float | None]]:
+    """Copies of a file's frames, each with the milliseconds it is shown (``None``: the file does not say).
+
+    An APNG's default image that is no part of its animation is left out. The position is put back.
+    """
+    position = image.tell()
+    first = 1 if image.info.get("default_image") else 0
+    try:
+        for index in range(first, getattr(image, "n_frames", 1)):
+            image.seek(index)
+            image.load()  # WebP knows a frame's duration only then
+            yield image.copy(), image.info.get("duration")
+    finally:
+        image.seek(position)
+
+
+def seconds(milliseconds: float | None) -> Fraction:
+    """A frame's duration for the codec, from Pillow's milliseconds."""
+    return Fraction(milliseconds or DEFAULT_MILLISECONDS).limit_denominator(1000) / 1000
+
+
+def to_pil(samples: Tensor, *, gray: bool) -> Image.Image:
+    """A decoded picture as a PIL image.
+
+    Args:
+        samples: (C, H, W) as from :func:`npp.decode`, uint8, or uint16 with one channel.
+        gray: of four channels the first three are the same: make it LA.
+
+    Returns:
+        L, LA, RGB or RGBA; I;16 for uint16.
+    """
+    pixels: np.ndarray[Any, Any] = samples.numpy()
+    if pixels.shape[0] == 1:
+        return Image.fromarray(np.ascontiguousarray(pixels[0]))
+    if pixels.shape[0] == 4 and gray:
+        pixels = pixels[[0, 3]]
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))

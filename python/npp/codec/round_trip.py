@@ -1,0 +1,105 @@
+"""A batch through encoder and decoder at once, while the caller does other things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import npp._bpg as _bpg
+from npp._bpg import BPGError, EncodeError
+from npp.codec.device_transfer import DeviceTransfer
+from npp.codec.encoding import _alpha_qps
+from npp.codec.errors import indexed, named, raise_first
+from npp.codec.image_inputs import (
+    Array,
+    check_dtype,
+    check_geometry,
+    describe_range,
+)
+from npp.codec.limits import resolve_threads
+from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
+
+
+class RoundTrip:
+    """A batch on its way through the codec; the codec's threads work while the caller does other things.
+
+    Made by :func:`start_round_trip`.
+
+    Attributes:
+        hevc_seconds, seconds: wall time of each picture within x265, and of all that C++ does for it; known
+            after ``result``.
+    """
+
+    def __init__(self, x: Tensor, qps: list[int], options: ResolvedOptions, threads: int) -> None:
+        self._x = x
+        self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
+        samples = self._transfer.to_codec()
+        self._x_hat = torch.empty_like(samples, memory_format=torch.contiguous_format)
+        self._samples: Array = samples.numpy()
+        native = options.native(gray=x.shape[1] == 1)
+        self._handle = _bpg.start_round_trip(
+            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads
+        )
+        self.hevc_seconds: list[float] = []
+        self.seconds: list[float] = []
+
+    def result(self) -> tuple[Tensor, Tensor, list[bytes]]:
+        """Joins the codec.
+
+        Returns:
+            x_hat like x, contiguous, values of the decoder; bpp (N,) float32 on x's device; the files.
+
+        Raises:
+            EncodeError: NaN in x, or an image that could not be encoded; the message and ``index`` say which,
+                ``results`` has a file or an error for each picture.
+        """
+        found = self._handle.result()
+        outcomes: list[Any] = [
+            self._file(i, file, error, nan) for i, (file, error, _, nan, *_) in enumerate(found)
+        ]
+        for i, wrong in self._transfer.errors().items():
+            outcomes[i] = wrong
+        raise_first(outcomes, outcomes)
+        bitstreams: list[bytes] = outcomes
+        self.hevc_seconds = [hevc for *_, hevc, _ in found]
+        self.seconds = [seconds for *_, seconds in found]
+        height, width = self._x.shape[-2:]
+        bpp = torch.tensor([8 * len(file) / (height * width) for file in bitstreams], device=self._x.device)
+        return self._transfer.from_codec(self._x_hat), bpp, bitstreams
+
+    def _file(self, index: int, file: bytes | None, error: BPGError | None, nan: bool) -> bytes | BPGError:
+        if error is not None:
+            return named(error, "x", index, True)
+        if nan:
+            return indexed(EncodeError, describe_range(f"x[{index}]", self._samples[index]), index)
+        assert file is not None
+        return file
+
+
+def start_round_trip(
+    x: Tensor, qp: Any, options: Mapping[str, Any] | None = None, threads: int | None = None
+) -> RoundTrip:
+    """Starts encoding a batch and returns at once; ``.result()`` joins.
+
+    Args:
+        x: tensor (N, C, H, W), uint8, uint16 or floating. Values outside [0, 1] are clamped.
+        qp: an int, or one per image.
+        options: see :class:`npp.CodecOptions`.
+        threads: codec threads, ``None`` for all usable cores.
+
+    Raises:
+        TypeError, EncodeError, UnsupportedError: as :func:`encode`.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
+    check_dtype("x", x.dtype)
+    if x.ndim != 4:
+        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed")
+    if x.shape[0] == 0:
+        raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
+    check_geometry("x", x.shape[1], x.shape[2], x.shape[3])
+    resolved = resolve_options(options or {})
+    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads))

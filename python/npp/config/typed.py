@@ -1,0 +1,131 @@
+"""From mappings, as YAML gives them, to dataclasses; errors name the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from npp.config.yaml_files import ConfigError
+
+_T = TypeVar("_T")
+
+#: Metadata of the field that takes the keys which no other field has.
+REST = {"rest": True}
+_PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def at_least(config: object, low: float, *names: str) -> None:
+    """Checks numbers of a dataclass.
+
+    Raises:
+        ValueError: one is below ``low``; the message begins with its name.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value >= low:
+            raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
+
+
+def _plain(value: Any, kind: type, key: str) -> Any:
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{key} must be {_PLAIN[kind]}, not {value!r}")
+    return float(value) if kind is float else value
+
+
+def _sequence(value: Any, kind: Any, key: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{key} must be a list, not {value!r}")
+    kinds = get_args(kind)
+    if get_origin(kind) is list or kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise ConfigError(f"{key} must have {len(kinds)} entries, not {value!r}")
+    return get_origin(kind)(convert(one, kinds[i], f"{key}[{i}]") for i, one in enumerate(value))
+
+
+def _union(value: Any, kind: Any, key: str) -> Any:
+    problems = []
+    for one in get_args(kind):
+        try:
+            return convert(value, one, key)
+        except ConfigError as error:
+            problems.append(str(error).removeprefix(f"{key} must be ").removesuffix(f", not {value!r}"))
+    raise ConfigError(f"{key} must be {' or '.join(problems)}, not {value!r}")
+
+
+def convert(value: Any, kind: Any, key: str) -> Any:
+    """A value as a type says: plain ones, None, Literal, unions, lists, tuples, dicts and dataclasses.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
+    origin = get_origin(kind)
+    if kind is Any:
+        return value
+    if kind is types.NoneType:
+        if value is not None:
+            raise ConfigError(f"{key} must be null, not {value!r}")
+        return None
+    if origin in (Union, types.UnionType):
+        return _union(value, kind, key)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ConfigError(f"{key} must be {' or '.join(map(str, get_args(kind)))}, not {value!r}")
+        return value
+    if dataclasses.is_dataclass(kind):
+        return value if isinstance(value, kind) else fill(kind, value, key)  # type: ignore[arg-type]
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key} must be keys and values, not {value!r}")
+        return dict(value)
+    return _sequence(value, kind, key) if origin in (list, tuple) else _plain(value, kind, key)
+
+
+def fill(kind: type[_T], values: Any, key: str = "") -> _T:
+    """A dataclass from a mapping.
+
+    Args:
+        kind: the dataclass. A field with the metadata :data:`REST` takes all keys that are left over.
+        values: its fields by name.
+        key: where the mapping is, for messages; empty for a whole file.
+
+    Raises:
+        ConfigError: unknown or missing keys, wrong types, or what the dataclass itself refuses.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{key or 'the configuration'} must be keys and values, not {values!r}")
+    prefix = f"{key}." if key else ""
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    rest = next((name for name, field in fields.items() if field.metadata.get("rest")), None)
+    known = [name for name in fields if name != rest]
+    left = {str(name): value for name, value in values.items() if name not in known}
+    if left and rest is None:
+        raise ConfigError(f"{prefix}{next(iter(left))} is not known; allowed are {', '.join(sorted(known))}")
+    given = {name: convert(values[name], hints[name], f"{prefix}{name}") for name in known if name in values}
+    for name in known:
+        default = fields[name].default is dataclasses.MISSING
+        if name not in given and default and fields[name].default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{prefix}{name} is missing")
+    try:
+        return kind(**given, **({rest: left} if rest else {}))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{prefix}{error}") from None
+
+
+def plain(config: Any) -> Any:
+    """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples."""
+    if dataclasses.is_dataclass(config):
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(config):
+            value = plain(getattr(config, field.name))
+            values.update(value if field.metadata.get("rest") else {field.name: value})
+        return values
+    if isinstance(config, dict):
+        return {name: plain(value) for name, value in config.items()}
+    return [plain(one) for one in config] if isinstance(config, (list, tuple)) else config

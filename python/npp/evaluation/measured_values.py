@@ -1,0 +1,122 @@
+"""Values of every picture, and the parts of a measurement that survive an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from npp.codec.build import __version__, build_config
+from npp.evaluation.bd_rate import Floats
+from npp.evaluation.judges import Axis
+from npp.files import write_file
+
+#: In place of a network's label: qualities of the decoded picture itself.
+PICTURE = "picture"
+
+
+@dataclass(frozen=True)
+class ArmMeasurements:
+    """One arm.
+
+    Attributes:
+        sizes: (qps, pictures) bytes of the whole files.
+        bpp: (qps, pictures).
+        scores: (qps, pictures) by network's label and score's name.
+        metrics: (qps,) of all pictures together, by network's label and metric's name.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    bpp: Floats
+    scores: Mapping[tuple[str, str], Floats]
+    metrics: Mapping[tuple[str, str], Floats]
+
+    def points(self, axis: Axis) -> Floats:
+        """(qps,) values of a quality, as they are."""
+        key = axis.network, axis.name
+        return self.metrics[key] if axis.dataset else self.scores[key].mean(axis=1)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All arms on the same pictures.
+
+    Attributes:
+        qps: rising.
+        pictures: the files' names, in the order of the arrays.
+        axes: the qualities that were measured.
+        arms: by name.
+    """
+
+    qps: tuple[int, ...]
+    pictures: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    arms: Mapping[str, ArmMeasurements]
+
+    def primary(self, network: str) -> Axis:
+        """The quality on which a network's comparisons are quoted."""
+        return next(axis for axis in self.axes if axis.network == network and axis.primary)
+
+    def save(self, path: Path) -> None:
+        """Writes everything as a compressed .npz; names are ``arm/bpp``, ``arm/network/score``."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "qps": np.array(self.qps),
+            "pictures": np.array(self.pictures),
+        }
+        for name, arm in self.arms.items():
+            arrays[f"{name}/bytes"], arrays[f"{name}/bpp"] = arm.sizes, arm.bpp
+            for (network, score), values in (*arm.scores.items(), *arm.metrics.items()):
+                arrays[f"{name}/{network}/{score}"] = values
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_file(path, buffer.getvalue(), force=True)
+
+
+def digest(value: Any) -> str:
+    """A short hash of a JSON value, the same for the same value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+class PartStore:
+    """One file for each finished part; a file is there whole or not at all.
+
+    Args:
+        folder: made when the first part is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # Another npp or x265 may measure something else.
+        self._versions = {"npp": __version__, "x265": build_config()["x265_version"]}
+
+    def _path(self, key: Any) -> Path:
+        return self._folder / f"{digest([self._versions, key])}.part"
+
+    def load(self, key: Any) -> Any:
+        """The part saved under a key, or ``None``.
+
+        Args:
+            key: a JSON value that says all that the part depends on.
+        """
+        try:
+            packed = self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        return torch.load(io.BytesIO(zlib.decompress(packed)), weights_only=True)
+
+    def save(self, key: Any, part: Any) -> None:
+        """Keeps a part: dicts and lists of tensors, numbers and strings."""
+        buffer = io.BytesIO()
+        torch.save(part, buffer)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_file(self._path(key), zlib.compress(buffer.getvalue(), 1), force=True)

@@ -1,0 +1,273 @@
+"""What a run found as JSON and as tables, and the computer that it ran on."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from npp.codec.build import build_config
+from npp.evaluation.analysis import Comparison, Difference, Findings, Spread
+from npp.evaluation.bd_rate import BDInterval
+from npp.evaluation.evaluate_config import EvaluateConfig
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import PICTURE, Measurements
+
+if TYPE_CHECKING:
+    import rich.table
+import json
+from collections.abc import Mapping
+
+from npp.codec.options import CodecOptions
+from npp.evaluation.arms import ArmConfig
+from npp.files import write_file
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.processor()
+    )
+
+
+def _commit() -> str | None:
+    """Of the checkout that npp runs from, if it is one."""
+    folder = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def describe_computer() -> dict[str, Any]:
+    """Processor, cores, versions, and the commit where npp runs from a checkout."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        **build_config(),
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words in rows and columns; the first column names the row."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """As Markdown, with the title above."""
+        lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
+        return "\n".join([f"**{self.title}**", "", *("| " + " | ".join(line) + " |" for line in lines)])
+
+    def rich(self) -> rich.table.Table:
+        """For a terminal."""
+        from rich.table import Table as RichTable
+
+        table = RichTable(title=self.title, title_justify="left")
+        for i, name in enumerate(self.head):
+            table.add_column(name, justify="right" if i else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def _interval(interval: BDInterval | None, problem: str | None = None) -> str:
+    if interval is None:
+        return f"none: {problem}"
+    if math.isnan(interval.low):
+        return f"{interval.value:+.1f} %"
+    return str(interval)
+
+
+def _cell(one: Comparison) -> str:
+    """A BD-rate with its interval, and the overlap where the curves share less than nine tenths."""
+    text = _interval(one.interval, one.problem)
+    return text if one.overlap >= 0.9 or one.interval is None else f"{text}, overlap {one.overlap:.2f}"
+
+
+def _axis_name(axis: Axis) -> str:
+    return f"{axis.name} (all pictures)" if axis.dataset else axis.name
+
+
+def _bd_table(
+    config: EvaluateConfig, measured: Measurements, findings: Findings, network: str, role: str, against: str
+) -> Table:
+    axes = [axis for axis in measured.axes if axis.network == network]
+    arms = [arm for arm in measured.arms if arm != against]
+    rows = [(arm, *(_cell(findings.find(arm, against, axis)) for axis in axes)) for arm in arms]
+    percent = f"{100 * config.analysis.confidence:g} %"
+    title = f"BD-rate against {against}, judged by {network} ({role}); {percent} intervals over photos"
+    return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows))
+
+
+def _difference_table(differences: Sequence[Difference]) -> Table:
+    rows = [
+        (
+            f"{one.first} minus {one.second}",
+            one.axis.network,
+            one.axis.name,
+            _interval(one.interval, one.problem).replace(" %", ""),
+            "" if one.interval is None else "yes" if one.interval.excludes_zero else "no",
+        )
+        for one in differences
+    ]
+    head = ("difference of BD-rates", "judge", "quality", "points", "excludes zero")
+    return Table("Differences, paired over photos", head, tuple(rows))
+
+
+def _spread_table(spreads: Sequence[Spread]) -> Table:
+    rows = [
+        (
+            one.group,
+            one.axis.network,
+            one.axis.name,
+            f"{one.mean:+.1f} % ± {one.deviation:.1f}",
+            ", ".join(f"{value:+.1f}" for value in one.values),
+        )
+        for one in spreads
+    ]
+    head = ("group", "judge", "quality", "mean ± deviation", "BD-rates")
+    return Table("Seeds", head, tuple(rows))
+
+
+def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
+    """All tables of a run."""
+    roles = {one.label: "seen" if one.seen else "unseen" for one in config.networks}
+    against = dict.fromkeys((config.anchor, *config.analysis.against))
+    found = [
+        _bd_table(config, measured, findings, network, role, other)
+        for other in against
+        for network, role in {**roles, PICTURE: "PSNR"}.items()
+    ]
+    if findings.differences:
+        found.append(_difference_table(findings.differences))
+    if findings.spreads:
+        found.append(_spread_table(findings.spreads))
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    write_file(path, (json.dumps(value, indent=1) + "\n").encode(), force=True)
+
+
+def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
+    if arm.kind == "none":
+        return "none"
+    return {arm.kind: arm.value if sigmas is None else {str(qp): sigma for qp, sigma in sigmas.items()}}
+
+
+def arm_summary(arm: ArmConfig, options: CodecOptions, sigmas: Mapping[int, float] | None) -> dict[str, Any]:
+    """An arm with what was chosen for it."""
+    return {"name": arm.name, "codec": dict(options), "prefilter": _prefilter(arm, sigmas)}
+
+
+def describe_arm(arm: ArmConfig, options: CodecOptions, sigmas: Mapping[int, float] | None) -> str:
+    """One line about an arm."""
+    codec = ", ".join(f"{name} {value}" for name, value in options.items())
+    return f"BPG ({codec or 'default options'}), prefilter {_prefilter(arm, sigmas)}"
+
+
+def arm_results(measured: Measurements, name: str, description: str) -> dict[str, Any]:
+    """``{"name", "description", "results"}`` with a list over qps for each quality, as CompressAI writes.
+
+    Names are ``psnr``, and ``network/score`` for the judges.
+    """
+    arm = measured.arms[name]
+    results: dict[str, list[float]] = {
+        "q": [float(qp) for qp in measured.qps],
+        "bpp": arm.bpp.mean(axis=1).tolist(),
+    }
+    for axis in measured.axes:
+        label = axis.name if axis.network == PICTURE else f"{axis.network}/{axis.name}"
+        results[label] = arm.points(axis).tolist()
+    return {"name": name, "description": description, "results": results}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str, Any]:
+    if interval is None:
+        return {"bd_rate": None, "problem": problem}
+    return {
+        "bd_rate": interval.value,
+        "low": _finite(interval.low),
+        "high": _finite(interval.high),
+        "comparable": interval.comparable,
+    }
+
+
+def _axis_json(axis: Axis) -> dict[str, Any]:
+    return {"network": axis.network, "quality": axis.name, "primary": axis.primary}
+
+
+def summary(
+    config: EvaluateConfig,
+    measured: Measurements,
+    findings: Findings,
+    machine: Mapping[str, Any],
+    arms: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Everything that a reader needs to judge the run, as a JSON value."""
+    return {
+        "name": config.name,
+        "machine": dict(machine),
+        "photos": len(measured.pictures),
+        "qps": list(measured.qps),
+        "anchor": config.anchor,
+        "networks": [one.describe() for one in config.networks],
+        "arms": arms,
+        "comparisons": [
+            {
+                "arm": one.arm,
+                "against": one.against,
+                **_axis_json(one.axis),
+                **_interval_json(one.interval, one.problem),
+                "overlap": one.overlap,
+            }
+            for one in findings.comparisons
+        ],
+        "differences": [
+            {
+                "first": one.first,
+                "second": one.second,
+                **_axis_json(one.axis),
+                **_interval_json(one.interval, one.problem),
+                "excludes_zero": one.interval is not None and one.interval.excludes_zero,
+            }
+            for one in findings.differences
+        ],
+        "groups": [
+            {
+                "group": one.group,
+                "arms": list(one.arms),
+                **_axis_json(one.axis),
+                "values": list(one.values),
+                "mean": one.mean,
+                "deviation": one.deviation,
+            }
+            for one in findings.spreads
+        ],
+        "config": config.source,
+    }

@@ -1,0 +1,62 @@
+"""Differentiable stand-ins for the codec: where the gradient of :func:`npp.compress` comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from npp.gradient.surrogates.coefficientwise import Gated, Identity, Masked, Scaled, SoftDCT
+from npp.gradient.surrogates.learned import LearnedCodec, ShippedHyperprior
+from npp.gradient.surrogates.surrogate import Estimate, Real, Surrogate
+
+_FACTORIES: dict[str, Callable[[], Surrogate]] = {
+    "identity": Identity,
+    "dct": SoftDCT,
+    "scaled": Scaled,
+    "gated": Gated,
+    "masked": Masked,
+    "hyperprior": ShippedHyperprior,
+}
+
+#: Names that ``surrogate=`` takes.
+NAMES = tuple(_FACTORIES)
+
+#: The one whose gradient lowers the real objective most at every qp (docs/gradients.md).
+DEFAULT_SURROGATE = "gated"
+
+
+def resolve_surrogate(surrogate: str | Surrogate) -> Surrogate:
+    """A surrogate from its name, or the object itself.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: neither a name nor a surrogate.
+    """
+    if isinstance(surrogate, str):
+        if surrogate not in _FACTORIES:
+            raise ValueError(
+                f"surrogate must be one of {', '.join(map(repr, NAMES))} or an object, not {surrogate!r}"
+            )
+        return _FACTORIES[surrogate]()
+    if not callable(surrogate) or not hasattr(surrogate, "needs_real"):
+        raise TypeError(
+            "surrogate must be a name or a callable (x, qp, real, options) -> Estimate with an attribute "
+            f"needs_real, not {type(surrogate).__name__}"
+        )
+    return surrogate
+
+
+__all__ = [
+    "DEFAULT_SURROGATE",
+    "NAMES",
+    "Estimate",
+    "Gated",
+    "Identity",
+    "LearnedCodec",
+    "Masked",
+    "Real",
+    "Scaled",
+    "ShippedHyperprior",
+    "SoftDCT",
+    "Surrogate",
+    "resolve_surrogate",
+]

@@ -1,0 +1,178 @@
+"""Surrogates without weights, most of them coefficient by coefficient of a block transform."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from npp.codec.options import ResolvedOptions
+from npp.gradient.surrogates.rate_model import SMALL_BLOCK, picture_bpp
+from npp.gradient.surrogates.surrogate import Estimate, Real
+from npp.hevc.dct import block_dct, block_idct
+from npp.hevc.planes import PictureLayout, Plane
+
+
+class TransformSurrogate:
+    """Maps the DCT coefficients of the codec's planes; a subclass says how.
+
+    The picture goes through the codec's colour space and chroma sampling, into 8x8 DCT blocks, through
+    :meth:`map_coefficients`, and back.
+    """
+
+    needs_real: ClassVar[bool] = False
+
+    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        layout = PictureLayout(options, x.shape, qp)
+        planes = layout.split(x)
+        coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
+        decoded: list[Tensor | None] = [None] * len(planes)
+        if real is not None:
+            decoded = [block_dct(plane.samples, SMALL_BLOCK) for plane in layout.split(real.x_hat)]
+        mapped = [self._map_plane(*given, qp) for given in zip(planes, coefficients, decoded, strict=True)]
+        pixels = x.shape[-2] * x.shape[-1]
+        return Estimate(layout.join(mapped), picture_bpp(planes, pixels, coefficients))
+
+    def _map_plane(self, plane: Plane, coefficients: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
+        """Samples (N, h, w) of the estimated plane."""
+
+        def per_coefficient(values: Tensor) -> Tensor:
+            return values.view(-1, 1, 1, 1, 1)
+
+        step = per_coefficient(plane.step)
+        mapped = self.map_coefficients(coefficients, step, decoded, per_coefficient(qp))
+        return block_idct(mapped, *plane.samples.shape[-2:])
+
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
+        """Coefficients of the estimated reconstruction.
+
+        Args:
+            coefficients: of :func:`npp.hevc.dct.block_dct`.
+            step: quantiser step, broadcasting over them.
+            decoded: the real reconstruction's coefficients if the class needs them.
+            qp: BPG qp, broadcasting over them.
+        """
+        raise NotImplementedError
+
+
+class Identity:
+    """x_hat = x, with the rate model's bits. The folklore baseline (Bengio et al., arXiv 1308.3432)."""
+
+    needs_real: ClassVar[bool] = False
+
+    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        planes = PictureLayout(options, x.shape, qp).split(x)
+        return Estimate(x, picture_bpp(planes, x.shape[-2] * x.shape[-1]))
+
+
+class SoftDCT(TransformSurrogate):
+    """Coefficients go through a soft rounding to multiples of the codec's step.
+
+    Within a step the rounding is a tanh (Agustsson and Theis, arXiv 2006.09952); the codec in the
+    middle of a trained pair stands in the sandwich papers (arXiv 2402.05887).
+
+    Args:
+        sharpness: above 0; near 0 is the identity, large is hard rounding with nearly no gradient.
+    """
+
+    def __init__(self, sharpness: float = 3.0) -> None:
+        if not sharpness > 0:
+            raise ValueError(f"sharpness must be above 0, not {sharpness!r}")
+        self.sharpness = sharpness
+
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
+        """See :class:`TransformSurrogate`."""
+        level = coefficients / step
+        middle = level.floor() + 0.5
+        within = torch.tanh(self.sharpness * (level - middle)) / (2 * math.tanh(self.sharpness / 2))
+        return (middle + within) * step
+
+
+class Gated(TransformSurrogate):
+    """A coefficient's gradient passes as far as the coefficient is large enough to be coded.
+
+    The gate is sigmoid((|c| / step - threshold) / width), held fixed: it scales the gradient and has none
+    itself.
+
+    Args:
+        threshold: in steps. A dead-zone quantiser codes what is above about 0.6; what an encoder keeps for
+            good is above 1.
+        width: softness of the gate in steps, above 0.
+        floor: least gate, 0 to 1. Networks need about 0.35: what is gated off entirely never comes back.
+    """
+
+    def __init__(self, threshold: float = 1.0, width: float = 0.25, floor: float = 0.0) -> None:
+        if not width > 0:
+            raise ValueError(f"width must be above 0, not {width!r}")
+        if not 0 <= floor <= 1:
+            raise ValueError(f"floor must be from 0 to 1, not {floor!r}")
+        self.threshold = threshold
+        self.width = width
+        self.floor = floor
+
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
+        """See :class:`TransformSurrogate`."""
+        level = coefficients.detach().abs().div_(step * self.width)
+        gate = level.sub_(self.threshold / self.width).sigmoid_()
+        if self.floor:
+            gate.mul_(1 - self.floor).add_(self.floor)
+        return coefficients * gate
+
+
+class Masked(TransformSurrogate):
+    """Passes the gradient of the coefficients that are there in the codec's own reconstruction.
+
+    Args:
+        threshold: least size of a decoded coefficient, in steps, to count as kept; not negative.
+    """
+
+    needs_real: ClassVar[bool] = True
+
+    def __init__(self, threshold: float = 0.25) -> None:
+        if not threshold >= 0:
+            raise ValueError(f"threshold must be 0 or more, not {threshold!r}")
+        self.threshold = threshold
+
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
+        """See :class:`TransformSurrogate`."""
+        assert decoded is not None
+        return coefficients * (decoded.abs() > self.threshold * step).to(coefficients.dtype)
+
+
+class Scaled(TransformSurrogate):
+    """A coefficient's gradient is scaled by how much of it the codec kept.
+
+    The factor is c ĉ / (c² + (softness · step)²), c of the input and ĉ of the real reconstruction: the
+    codec's own error, read as a gain and held fixed. After SCALED (arXiv 2602.00198), in our reading.
+
+    Args:
+        softness: above 0, in steps; keeps the factor small where c itself is small.
+    """
+
+    needs_real: ClassVar[bool] = True
+
+    def __init__(self, softness: float = 0.3) -> None:
+        if not softness > 0:
+            raise ValueError(f"softness must be above 0, not {softness!r}")
+        self.softness = softness
+
+    def map_coefficients(
+        self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
+    ) -> Tensor:
+        """See :class:`TransformSurrogate`."""
+        assert decoded is not None
+        fixed = coefficients.detach()
+        gain = fixed * decoded / (fixed.square() + (self.softness * step).square())
+        return coefficients * gain

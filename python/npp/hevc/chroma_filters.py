@@ -1,0 +1,149 @@
+"""The codec's chroma filters along one dimension: half the samples, or twice as many.
+
+Linear maps whose gradient is their adjoint, written as sums of shifted slices: a convolution of one
+channel is several times slower, backward above all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_Taps = tuple[int, ...]
+_Filtered = Sequence[tuple[Tensor, _Taps]]
+_DOWN_SCALE, _UP_SCALE = 128, 64
+
+# JPEG siting: around the pair; MPEG-2 siting: around the even sample.
+_DOWN_JPEG, _DOWN_JPEG_BEFORE = (2, -4, -8, 17, 57, 57, 17, -8, -4, 2), 4
+_DOWN_MPEG2, _DOWN_MPEG2_BEFORE = (-1, 0, 4, 0, -11, 0, 40, 64, 40, 0, -11, 0, 4, 0, -1), 7
+
+# (even output, odd output), both over samples i-3 .. i+4.
+_UP_JPEG = ((2, -6, 18, 57, -10, 4, -1, 0), (-1, 4, -10, 57, 18, -6, 2, 0))
+_UP_MPEG2 = ((0, 0, 0, 64, 0, 0, 0, 0), (-1, 4, -11, 40, 40, -11, 4, -1))
+_UP_BEFORE, _UP_AFTER = 3, 4
+
+
+class _LinearMap(torch.autograd.Function):
+    """``apply(x, map, adjoint)`` is map(x), its gradient adjoint(g); differentiable twice and more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, direct: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.maps = direct, adjoint
+        return direct(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        direct, adjoint = ctx.maps
+        return _LinearMap.apply(gradients[0], adjoint, direct), None, None  # type: ignore[no-untyped-call]
+
+
+def _repeat_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """Repeats the first and the last sample along a dimension."""
+    sizes = [-1] * x.ndim
+    first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
+    sizes[dim] = before
+    head = first.expand(sizes)
+    sizes[dim] = after
+    return torch.cat([head, x, last.expand(sizes)], dim)
+
+
+def _fold_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """Adjoint of :func:`_repeat_edges`, changing x."""
+    size = x.shape[dim] - before - after
+    inner = x.narrow(dim, before, size)
+    inner.narrow(dim, 0, 1).add_(x.narrow(dim, 0, before).sum(dim, keepdim=True))
+    inner.narrow(dim, size - 1, 1).add_(x.narrow(dim, before + size, after).sum(dim, keepdim=True))
+    return inner
+
+
+def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Even and odd samples along a dimension of even size."""
+    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim)  # type: ignore[no-untyped-call]
+    return even.contiguous(), odd.contiguous()
+
+
+def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
+    """Inverse of :func:`_apart`."""
+    return torch.stack([even, odd], dim).flatten(dim - 1, dim)
+
+
+def _gather(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:
+    """Sum over parts and their taps k of tap / scale * part[k : k + size]."""
+    total = parts[0][0].new_zeros(_resized(parts[0][0], dim, size))
+    for part, taps in parts:
+        for k, tap in enumerate(taps):
+            if tap:
+                total.add_(part.narrow(dim, k, size), alpha=tap / scale)
+    return total
+
+
+def _scatter(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:
+    """Sum over parts and their taps k of tap / scale * part, moved by k, with ``size`` samples."""
+    total = parts[0][0].new_zeros(_resized(parts[0][0], dim, size))
+    for part, taps in parts:
+        for k, tap in enumerate(taps):
+            if tap:
+                total.narrow(dim, k, part.shape[dim]).add_(part, alpha=tap / scale)
+    return total
+
+
+def _resized(x: Tensor, dim: int, size: int) -> list[int]:
+    """x's shape with another size along a dimension."""
+    shape = list(x.shape)
+    shape[dim] = size
+    return shape
+
+
+def halve(x: Tensor, dim: int, mpeg2: bool) -> Tensor:
+    """Every second sample of a dimension (negative), low-pass filtered; the edge samples repeat.
+
+    Returns:
+        x's shape with ceil(size / 2) along ``dim``.
+    """
+    taps = _DOWN_MPEG2 if mpeg2 else _DOWN_JPEG
+    before = _DOWN_MPEG2_BEFORE if mpeg2 else _DOWN_JPEG_BEFORE
+    size = (x.shape[dim] + 1) // 2
+    # The last output reaches this far; one more where that makes the padded size even.
+    after = 2 * (size - 1) + len(taps) - before - x.shape[dim]
+    after += (before + x.shape[dim] + after) % 2
+    half = (before + x.shape[dim] + after) // 2
+
+    def direct(x: Tensor) -> Tensor:
+        even, odd = _apart(_repeat_edges(x, dim, before, after), dim)
+        return _gather([(even, taps[::2]), (odd, taps[1::2])], dim, size, _DOWN_SCALE)
+
+    def adjoint(g: Tensor) -> Tensor:
+        even, odd = (_scatter([(g, each)], dim, half, _DOWN_SCALE) for each in (taps[::2], taps[1::2]))
+        return _fold_edges(_together(even, odd, dim), dim, before, after)
+
+    return _LinearMap.apply(x, direct, adjoint)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def double(x: Tensor, dim: int, size: int, mpeg2: bool) -> Tensor:
+    """Interpolates between the samples of a dimension (negative); the edge samples repeat.
+
+    Args:
+        x: any shape, ceil(size / 2) along ``dim``.
+        size: how many samples there are after it.
+    """
+    taps_even, taps_odd = _UP_MPEG2 if mpeg2 else _UP_JPEG
+    count = x.shape[dim]
+
+    def direct(x: Tensor) -> Tensor:
+        padded = _repeat_edges(x, dim, _UP_BEFORE, _UP_AFTER)
+        even, odd = (_gather([(padded, taps)], dim, count, _UP_SCALE) for taps in (taps_even, taps_odd))
+        return _together(even, odd, dim).narrow(dim, 0, size)
+
+    def adjoint(g: Tensor) -> Tensor:
+        whole = torch.cat([g, torch.zeros_like(g.narrow(dim, 0, 1))], dim) if size % 2 else g
+        even, odd = _apart(whole, dim)
+        parts = [(even, taps_even), (odd, taps_odd)]
+        padded = _scatter(parts, dim, count + _UP_BEFORE + _UP_AFTER, _UP_SCALE)
+        return _fold_edges(padded, dim, _UP_BEFORE, _UP_AFTER)
+
+    return _LinearMap.apply(x, direct, adjoint)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,87 @@
+"""The orthonormal block DCT: of the planes of a batch, and as convolutions that exporters understand."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@lru_cache(maxsize=32)
+def _basis(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """DCT-II basis (frequency, sample), orthonormal."""
+    sample = torch.arange(size, dtype=torch.float64)
+    basis = torch.cos(math.pi * sample[:, None] * (2 * sample + 1) / (2 * size)) * math.sqrt(2 / size)
+    basis[0] /= math.sqrt(2)
+    return basis.to(device=device, dtype=dtype)
+
+
+def block_dct(plane: Tensor, size: int) -> Tensor:
+    """Coefficients of the square blocks of a plane.
+
+    Args:
+        plane: (N, H, W); the last row and column are repeated up to a multiple of ``size``.
+        size: width and height of a block.
+
+    Returns:
+        (N, ceil(H/size), size, ceil(W/size), size): block row, vertical frequency, block column,
+        horizontal frequency.
+    """
+    height, width = plane.shape[-2:]
+    bottom, right = -height % size, -width % size
+    if bottom or right:
+        plane = F.pad(plane[:, None], (0, right, 0, bottom), mode="replicate")[:, 0]
+    count, height, width = plane.shape
+    basis = _basis(size, plane.dtype, plane.device)
+    rows = basis @ plane.reshape(count, height // size, size, width)
+    return rows.view(count, height // size, size, width // size, size) @ basis.T
+
+
+def block_idct(coefficients: Tensor, height: int, width: int) -> Tensor:
+    """Inverse of :func:`block_dct`, cropped to (N, height, width)."""
+    count, block_rows, size, block_columns, _ = coefficients.shape
+    basis = _basis(size, coefficients.dtype, coefficients.device)
+    rows = (coefficients @ basis).view(count, block_rows, size, block_columns * size)
+    plane = (basis.T @ rows).view(count, block_rows * size, block_columns * size)
+    return plane[:, :height, :width]
+
+
+def _line(frequency: int, size: int) -> list[float]:
+    norm = math.sqrt((1 if frequency == 0 else 2) / size)
+    return [norm * math.cos(math.pi * frequency * (2 * i + 1) / (2 * size)) for i in range(size)]
+
+
+def _kernels(size: int, like: Tensor) -> Tensor:
+    """(size², 1, size, size), vertical frequency first.
+
+    Made anew each time: a buffer would lose its precision with ``module.half()``.
+    """
+    lines = torch.tensor([_line(frequency, size) for frequency in range(size)], dtype=like.dtype)
+    return torch.einsum("vy,hx->vhyx", lines, lines).reshape(-1, 1, size, size).to(like.device)
+
+
+def forward_dct(plane: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Coefficients of the blocks of a plane (N, 1, H, W), sizes multiples of ``size``.
+
+    Returns:
+        DC (N, 1, H/size, W/size) and AC (N, size² - 1, H/size, W/size), ordered by vertical, then
+        horizontal frequency.
+    """
+    coefficients = F.conv2d(plane, _kernels(size, plane), stride=size)
+    return coefficients[:, :1], coefficients[:, 1:]
+
+
+def inverse_dct(ac: Tensor, size: int) -> Tensor:
+    """The plane (N, 1, H, W) with those AC coefficients and a DC of 0."""
+    # A pointwise convolution whose outputs are the block's pixels: 9 times as fast as a transposed one.
+    pixels = F.conv2d(ac, _kernels(size, ac)[1:].reshape(-1, size * size, 1, 1).transpose(0, 1))
+    return F.pixel_shuffle(pixels, size)
+
+
+def frequencies(size: int) -> Tensor:
+    """(size² - 1, 2): vertical and horizontal frequency of the AC coefficients, 0 to 1."""
+    axis = torch.arange(size) / (size - 1)
+    return torch.cartesian_prod(axis, axis)[1:]

@@ -1,0 +1,49 @@
+"""The quantiser of an HEVC intra picture, and how networks are told the qp.
+
+Steps at a BPG qp are those of ITU-T H.265, 8.6.1 and 8.6.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# bpgenc keeps x265's I-frame factor of 1.4: a picture asked for at qp is coded 6 * log2(1.4) below it.
+_INTRA_OFFSET = 6 * math.log2(1.4)
+_STEP_ONE_QP = 4.0
+
+# QpC of 4:2:0 for qPi = 30 .. 42; below it is qPi itself, above qPi - 6.
+_CHROMA_TABLE_START = 30
+_CHROMA_TABLE = (29, 30, 31, 32, 33, 33, 34, 34, 35, 35, 36, 36, 37)
+
+
+def slice_qp(qp: Tensor) -> Tensor:
+    """Slice QP of a BPG qp: floor(qp - 6 log2(1.4) + 0.5), at least 0. Any shape, floating."""
+    return (qp - _INTRA_OFFSET + 0.5).floor().clamp_min(0)
+
+
+def chroma_qp(luma_qp: Tensor) -> Tensor:
+    """QP of the chroma planes of a 4:2:0 picture (table 8-10). Any shape, whole numbers as floats."""
+    table = torch.tensor(_CHROMA_TABLE, dtype=luma_qp.dtype, device=luma_qp.device)
+    index = (luma_qp - _CHROMA_TABLE_START).clamp(0, len(_CHROMA_TABLE) - 1).long()
+    above = torch.where(luma_qp > _CHROMA_TABLE_START + len(_CHROMA_TABLE) - 1, luma_qp - 6, table[index])
+    return torch.where(luma_qp < _CHROMA_TABLE_START, luma_qp, above)
+
+
+def step_size(quantiser: Tensor) -> Tensor:
+    """Quantiser step on the scale of 0..255 samples for an orthonormal transform: 2^((QP - 4) / 6)."""
+    return torch.exp2((quantiser - _STEP_ONE_QP) / 6)
+
+
+_MIDDLE_QP, _QP_RANGE = 34.0, 12.0
+
+#: Number of :func:`qp_features`.
+QP_FEATURES = 3
+
+
+def qp_features(qp: Tensor) -> Tensor:
+    """(N, 3): 1, place and place², where the place of qp 22 to 46 is -1 to 1."""
+    place = (qp - _MIDDLE_QP) / _QP_RANGE
+    return torch.stack([torch.ones_like(place), place, place.square()], dim=1)

@@ -1,0 +1,189 @@
+"""Photos for the preprocessor's training, drawn so that a run can be continued exactly.
+
+Everything random about the k-th picture of a run follows from the seed and k alone: which photo, which part
+of it, its qp. A run that goes on from a checkpoint only has to know k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from npp.config.yaml_files import ConfigError
+from npp.photos.finding import find_photos, split
+from npp.photos.loading import cover, height_and_width, load_photo, open_photo, to_tensor
+from npp.training.train_config import DataConfig, TrainConfig
+
+# Parts of the seed, so that orders and draws do not share random numbers.
+_ORDER, _DRAW = 0, 1
+
+
+class Sample(NamedTuple):
+    """A batch, or one picture of it without N.
+
+    Attributes:
+        x: (N, 3, H, W) in [0, 1].
+        qp: (N,) whole numbers.
+        photo: (N,) which of the photos.
+    """
+
+    x: Tensor
+    qp: Tensor
+    photo: Tensor
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> Any:
+    return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
+
+
+def _cut(path: Path, size: tuple[int, int], resize: bool, random: np.random.Generator) -> Tensor:
+    """A random part (3, height, width), mirrored half of the times."""
+    height, width = size
+    image = cover(open_photo(path), size, shrink=resize)
+    left = int(random.integers(image.width - width + 1))
+    top = int(random.integers(image.height - height + 1))
+    x = to_tensor(image.crop((left, top, left + width, top + height)))
+    return x.flip(2) if random.random() < 0.5 else x
+
+
+class Draws(Dataset[Sample]):
+    """The k-th picture of a run.
+
+    Args:
+        paths: photos; each comes once before one comes again.
+        data: their size and augmentation.
+        qps: drawn with equal probability.
+        seed: of the run.
+    """
+
+    def __init__(self, paths: Sequence[Path], data: DataConfig, qps: Sequence[int], seed: int) -> None:
+        self._paths = list(paths)
+        self._data = data
+        self._qps = list(qps)
+        self._seed = seed
+
+    def __getitem__(self, k: int) -> Sample:
+        epoch, place = divmod(k, len(self._paths))
+        photo = int(_order(self._seed, epoch, len(self._paths))[place])
+        random = np.random.default_rng([self._seed, _DRAW, k])
+        qp = self._qps[int(random.integers(len(self._qps)))]
+        data, path = self._data, self._paths[photo]
+        x = (
+            _cut(path, height_and_width(data.size), data.mode == "resize", random)
+            if data.augment
+            else load_photo(path, data.size, data.mode)
+        )
+        return Sample(x, torch.tensor(qp), torch.tensor(photo))
+
+
+class Centres(Dataset[Sample]):
+    """The centres of photos, in order; their qp is 0, for whoever takes them to choose."""
+
+    def __init__(self, paths: Sequence[Path], data: DataConfig) -> None:
+        self._paths = list(paths)
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, photo: int) -> Sample:
+        x = load_photo(self._paths[photo], self._data.size, self._data.mode)
+        return Sample(x, torch.tensor(0), torch.tensor(photo))
+
+
+class _Places(Sampler[int]):
+    """first, first + stride, ...: ``count`` of them, less the ``done`` first ones.
+
+    Its length counts the done ones too: that is what Lightning expects of a run that goes on.
+    """
+
+    def __init__(self, first: int, stride: int, count: int, done: int = 0) -> None:
+        self._range = range(first, first + stride * count, stride)
+        self._done = done
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._range[self._done :])
+
+
+class _Loader(DataLoader[Sample]):
+    """Tells Lightning that it can be continued; its place follows from the trainer's step."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Photos(lightning.LightningDataModule):
+    """The photos of a configuration.
+
+    Raises:
+        ConfigError: no photos, or none of them in a part.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self._config = config
+        data = config.data
+        try:
+            paths = find_photos(data.folder, data.include)
+            parts = [split(paths, part, data.split_seed, data.fractions) for part in ("train", "val")]
+        except ValueError as error:
+            raise ConfigError(f"data: {error}") from None
+        for name, part in zip(("train", "val"), parts, strict=True):
+            if not part:
+                raise ConfigError(
+                    f"data.fractions {list(data.fractions)} leave none of {len(paths)} photos for {name}"
+                )
+        self.training = parts[0][: data.limit]
+        self.validation = parts[1][: config.validation.photos]
+
+    def centres(self, paths: Sequence[Path]) -> Iterator[Tensor]:
+        """Batches (N, 3, H, W) of the photos' centres."""
+        loader = DataLoader(Centres(paths, self._config.data), batch_size=self._config.validation.batch)
+        return (batch.x for batch in loader)
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """The whole run, or what a checkpoint has left of it; devices take turns at the pictures."""
+        config = self._config
+        done = self.trainer.global_step if self.trainer else 0
+        batch, steps = config.optimiser.batch, config.optimiser.steps
+        return _Loader(
+            Draws(self.training, config.data, config.trade_off.choices, config.seed),
+            sampler=_Places(self._rank, self._world, steps * batch, done * batch),
+            batch_size=batch,
+            num_workers=config.data.workers,
+            persistent_workers=config.data.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Each photo on one device."""
+        count = len(range(self._rank, len(self.validation), self._world))
+        return DataLoader(
+            Centres(self.validation, self._config.data),
+            sampler=_Places(self._rank, self._world, count),
+            batch_size=self._config.validation.batch,
+            num_workers=self._config.data.workers,
+            persistent_workers=self._config.data.workers > 0,
+        )

@@ -1,0 +1,304 @@
+"""One network trained through the real codec: Lightning's module of it, and what it shows on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from npp.config.yaml_files import ConfigError
+from npp.evaluation import bd_rate, monotone
+from npp.gradient.pairing import compress
+from npp.preprocessing import Preprocessor
+from npp.tasks import Task, build_task
+from npp.training.baseline import (
+    LEAST_LOSS,
+    Baseline,
+    Curve,
+    Sums,
+    add_points,
+    load_curves,
+    measure,
+    save_curves,
+    task_losses,
+)
+from npp.training.draws import Photos, Sample
+from npp.training.objective import LossWeights, Targets, Terms, total_loss
+from npp.training.schedule import averaged, build_optimiser, rate_factor
+from npp.training.train_config import TrainConfig
+
+_GAP = 4
+_GAIN = 8
+
+
+def change_strip(x: Tensor, x_pre: Tensor, x_hat: Tensor) -> Tensor:
+    """Original, preprocessed, decoded, and the preprocessor's change eight times on gray; a row a picture.
+
+    Args:
+        x, x_pre, x_hat: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (3, N (H + 4), 4 (W + 4)) in [0, 1].
+    """
+    change = 0.5 + _GAIN * (x_pre - x)
+    columns = [
+        torch.nn.functional.pad(one, (0, _GAP, 0, _GAP), value=1.0) for one in (x, x_pre, x_hat, change)
+    ]
+    return torch.cat(list(torch.cat(columns, 3)), 1).clamp(0, 1)
+
+
+_TRAINING, _VALIDATION = "training", "validation"
+_TASKS = "tasks."
+_QUICK_PHOTOS = 2
+
+
+def build_preprocessor(config: TrainConfig) -> Preprocessor:
+    """The network of a configuration, or the weights that it starts with.
+
+    Raises:
+        ConfigError: an unknown network or setting, or no such weights.
+    """
+    chosen = config.preprocessor
+    try:
+        if chosen.start is not None:
+            if chosen.settings:
+                raise ValueError(
+                    f"settings {', '.join(chosen.settings)} are those of start, and cannot be given"
+                )
+            return Preprocessor.load(chosen.start).train()
+        return Preprocessor(chosen.network, **chosen.settings)
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"preprocessor: {error}") from None
+
+
+def build_tasks(config: TrainConfig) -> dict[str, Task]:
+    """The tasks of a configuration by label.
+
+    Raises:
+        ConfigError: an unknown task, network or setting.
+    """
+    tasks = {}
+    for i, (label, task) in enumerate(zip(config.labels, config.tasks, strict=True)):
+        try:
+            tasks[label] = build_task(task.name, **task.settings)
+        except (ImportError, OSError, TypeError, ValueError) as error:
+            raise ConfigError(f"tasks[{i}]: {error}") from None
+    return tasks
+
+
+def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
+    """BD-rate in percent at equal log-loss of a task; NaN where the curves do not overlap."""
+
+    def points(one: Curve) -> Any:
+        return monotone(one.bpp, [-math.log(max(loss, LEAST_LOSS)) for loss in one.losses[label]])
+
+    try:
+        return bd_rate(*points(anchor), *points(curve))
+    except ValueError:
+        return math.nan
+
+
+class PreprocessorModule(lightning.LightningModule):
+    """Trains a :class:`npp.Preprocessor` on the total of :func:`npp.training.objective.total_loss`.
+
+    Each picture has its own qp. Bits and decoded pictures are the real codec's; their gradients are the
+    surrogate's. An exponential average of the weights is validated and kept.
+
+    Args:
+        config: all settings.
+        photos: where BPG's own curves are measured.
+    """
+
+    def __init__(self, config: TrainConfig, photos: Photos) -> None:
+        super().__init__()
+        self.config = config
+        self._photos = photos
+        self.model = build_preprocessor(config)
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise ConfigError(f"preprocessor.network {self.model.network!r} has nothing to train")
+        self.ema = averaged(self.model, config.optimiser.ema)
+        self.tasks = nn.ModuleDict(build_tasks(config))
+        self.weights = LossWeights(len(self.tasks))
+        self._base: Tensor
+        self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
+        keep = config.data.cache_targets
+        self._targets = {part: Targets(self._by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
+        self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
+        self._surrogate = config.codec.build_surrogate()
+        self._sums: Sums | None = None
+        self._anchor: Curve | None = None
+
+    @property
+    def _by_label(self) -> dict[str, Task]:
+        return cast("dict[str, Task]", dict(self.tasks.items()))
+
+    @property
+    def averaged(self) -> Preprocessor:
+        """The averaged weights."""
+        return cast(Preprocessor, self.ema.module)
+
+    # BPG's own curves
+
+    @property
+    def _curves_path(self) -> Path:
+        return Path(self.config.out) / "baseline.json"
+
+    def _baseline_photos(self) -> list[Path]:
+        return self._photos.training[: self.config.baseline.photos]
+
+    def _quick(self) -> bool:
+        return bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+    def _conditions(self) -> dict[str, Any]:
+        """What the curves depend on."""
+        all_settings = self.config.as_mapping()
+        return {name: all_settings[name] for name in ("data", "tasks", "codec", "baseline")} | {
+            "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
+            "photos": {_TRAINING: len(self._baseline_photos()), _VALIDATION: len(self._photos.validation)},
+            "quick": self._quick(),
+        }
+
+    def _trained_qps(self) -> list[int]:
+        choices = self.config.trade_off.choices
+        steps = max(1, self.config.baseline.points - 1)
+        return sorted({round(choices[0] + (choices[-1] - choices[0]) * i / steps) for i in range(steps + 1)})
+
+    def prepare_data(self) -> None:
+        """Measures BPG's own curves unless the run's folder has them; one process of a machine does it."""
+        if load_curves(self._curves_path, self._conditions()) is None:
+            save_curves(self._curves_path, self._measured(), self._conditions())
+
+    def _measured(self) -> dict[str, Curve]:
+        device = self.trainer.strategy.root_device
+        self.tasks.to(device)
+        qps = self._conditions()["qps"]
+        few = _QUICK_PHOTOS if self._quick() else None
+        parts = {_TRAINING: self._baseline_photos()[:few], _VALIDATION: self._photos.validation[:few]}
+        return {
+            part: measure(self._photos.centres(paths), self._by_label, qps[part], self._codec, device)
+            for part, paths in parts.items()
+        }
+
+    def setup(self, stage: str) -> None:
+        """Takes the coefficients from the measured curves."""
+        curves = load_curves(self._curves_path, self._conditions())
+        if curves is None:
+            raise ConfigError(f"{self._curves_path} is not there: is out on a disk that all machines share?")
+        try:
+            baseline = Baseline(curves[_TRAINING])
+        except ValueError as error:
+            raise ConfigError(f"baseline: {error}; more baseline.photos may help") from None
+        shares = dict(zip(self.config.labels, (task.weight for task in self.config.tasks), strict=True))
+        self.weights.set(baseline, shares, self.config.trade_off, self.config.loss)
+        qps = self.config.trade_off.choices
+        self._base[qps] = torch.as_tensor(baseline.bpp(qps)).to(self._base)
+        self._anchor = curves[_VALIDATION]
+
+    # Training
+
+    def terms(self, batch: Sample) -> Terms:
+        """What each picture of a batch costs, with gradients."""
+        targets = self._targets[_TRAINING].of(batch.x, batch.photo)
+        x_pre = self.model(batch.x, batch.qp)
+        coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        losses = task_losses(self._by_label, coded.x_hat, targets)
+        table = self.weights
+        return total_loss(
+            batch.x,
+            x_pre,
+            coded.bpp,
+            losses,
+            table.coefficients[batch.qp],
+            table.norm[batch.qp],
+            self.config.loss,
+        )
+
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
+        """What is random in a network or a surrogate follows from the step, also after a restart."""
+        place = self.global_step * self.trainer.world_size + self.global_rank
+        torch.manual_seed((self.config.seed << 32) + place)
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """The mean total of one batch."""
+        terms = self.terms(batch)
+        values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
+        values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
+        values["train/bpp_to_baseline"] = (terms.bpp / self._base[batch.qp]).mean()
+        self.log_dict({name: value.detach() for name, value in values.items()})
+        total = terms.total.mean()
+        self.log("train/total", total.detach(), prog_bar=True)
+        return total
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Steps, then moves the average."""
+        super().optimizer_step(*arguments, **named)
+        self.ema.update_parameters(self.model)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, a warm-up and a cosine."""
+        optimiser = build_optimiser(self.model.parameters(), self.config.optimiser)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: rate_factor(step, self.config.optimiser)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # Validation
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the sums."""
+        self.ema.eval()
+        self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:
+        """Codes one batch at every qp behind the averaged weights."""
+        assert self._sums is not None
+        targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
+        qps = sorted(set(self.config.validation.qps))
+        add_points(self._sums, batch.x, targets, self._by_label, qps, self._codec, self.averaged)
+        if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
+            self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
+
+    def _show(self, x: Tensor, qp: int) -> None:
+        if len(x):
+            x_pre = self.averaged(x, qp)
+            picture = change_strip(x, x_pre, compress(x_pre, qp, **self._codec).x_hat).float().cpu()
+            writer: Any = cast(Any, self.logger).experiment
+            writer.add_image(f"pictures/qp{qp}", picture, self.global_step)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the curve and its BD-rate against BPG without preprocessor."""
+        assert self._sums is not None
+        assert self._anchor is not None
+        if self.trainer.world_size > 1:
+            self._sums.values = cast(Tensor, self.trainer.strategy.reduce(self._sums.values, reduce_op="sum"))
+        curve = self._sums.curve()
+        rates = {label: curve_bd_rate(self._anchor, curve, label) for label in self.tasks}
+        values = {f"val/bd_rate_{label}": rate for label, rate in rates.items()} if len(rates) > 1 else {}
+        values |= {f"val/{label}": _mean(losses) for label, losses in curve.losses.items()}
+        values["val/bpp"] = _mean(curve.bpp)
+        values["val/bpp_to_baseline"] = _mean(
+            [now / before for now, before in zip(curve.bpp, self._anchor.bpp, strict=True)]
+        )
+        self.log_dict(values)
+        self.log("val/bd_rate", _mean(list(rates.values())), prog_bar=True)
+
+    # Checkpoints: the tasks' networks are frozen, and come from elsewhere
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves the tasks' networks out."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(_TASKS)}
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Puts the tasks' networks in as they are."""
+        own = {k: v for k, v in self.state_dict().items() if k.startswith(_TASKS)}
+        checkpoint["state_dict"].update(own)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

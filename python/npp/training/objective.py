@@ -1,0 +1,135 @@
+"""The total that is minimised, and the clean predictions that it compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from npp.tasks import Task
+from npp.training.baseline import Baseline
+from npp.training.train_config import LossConfig, TradeOffConfig
+
+_QPS = 52
+
+
+class Terms(NamedTuple):
+    """What one picture each costs.
+
+    Attributes:
+        bpp: (N,) bits a pixel of the real file.
+        mse: (N,) of the preprocessed picture against the original, pixels in [0, 1].
+        losses: (N, tasks).
+        total: (N,) what is minimised.
+    """
+
+    bpp: Tensor
+    mse: Tensor
+    losses: Tensor
+    total: Tensor
+
+
+class LossWeights(nn.Module):
+    """Coefficients by qp: of each task's loss, and what the total is divided by.
+
+    With slopes, a task's coefficient is its own λ(qp) = -d bpp / d loss on BPG's curve times
+    ``slope_factor`` and its share of the weights. Since λ goes with 1 / loss, tasks of any scale count
+    alike. With given pairs, λ goes with the first task's loss, and the others' are first brought to its
+    scale by the ratio of BPG's losses at that qp.
+    """
+
+    coefficients: Tensor
+    norm: Tensor
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__()
+        # NaN where no qp is trained: a mistake would show at once.
+        nothing = float("nan")
+        self.register_buffer("coefficients", torch.full((_QPS, tasks), nothing), persistent=False)
+        self.register_buffer("norm", torch.full((_QPS,), nothing), persistent=False)
+
+    def set(
+        self, baseline: Baseline, shares: Mapping[str, float], trade_off: TradeOffConfig, loss: LossConfig
+    ) -> None:
+        """Fills the tables.
+
+        Args:
+            baseline: BPG's fitted curve.
+            shares: weight of each task by label, in the tasks' order.
+            trade_off, loss: of the configuration.
+        """
+        qps = trade_off.choices
+        first = next(iter(shares))
+        for i, (label, share) in enumerate(shares.items()):
+            part = share / sum(shares.values())
+            if trade_off.table is None:
+                values = part * trade_off.slope_factor * baseline.slope(label, qps)
+            else:
+                scale = baseline.loss(first, qps) / baseline.loss(label, qps)
+                values = part * torch.tensor([trade_off.table[qp] for qp in qps]).numpy() * scale
+            self.coefficients[qps, i] = torch.as_tensor(values).to(self.coefficients)
+        norm = baseline.bpp(qps) if loss.normalise == "baseline" else torch.ones(len(qps)).numpy()
+        self.norm[qps] = torch.as_tensor(norm).to(self.norm)
+
+
+def total_loss(
+    x: Tensor,
+    x_pre: Tensor,
+    bpp: Tensor,
+    losses: Tensor,
+    coefficients: Tensor,
+    norm: Tensor | Sequence[float],
+    config: LossConfig,
+) -> Terms:
+    """total = (bpp + w_pre · mse_scale · MSE(x_pre, x) + Σ coefficient · loss) / norm, picture by picture.
+
+    Args:
+        x, x_pre: (N, 3, H, W) in [0, 1].
+        bpp: (N,).
+        losses, coefficients: (N, tasks).
+        norm: (N,).
+        config: the other weights.
+
+    Returns:
+        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective.
+    """
+    mse = (x_pre.float() - x.float()).square().mean((1, 2, 3))
+    task = (coefficients * losses).sum(1)
+    total = (bpp + config.w_pre * config.mse_scale * mse + task) / torch.as_tensor(norm)
+    return Terms(bpp, mse, losses, total)
+
+
+class Targets:
+    """What the tasks see in clean pictures.
+
+    Args:
+        tasks: by label.
+        keep: remember them by photo; only where a photo always gives the same picture.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], *, keep: bool) -> None:
+        self._tasks = tasks
+        self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
+
+    def of(self, x: Tensor, photo: Tensor) -> dict[str, list[Any]]:
+        """Targets by label, an entry for each picture.
+
+        Args:
+            x: (N, 3, H, W) clean pictures.
+            photo: (N,) which photos they are.
+        """
+        if self._kept is None:
+            return self._predict(x)
+        keys = [int(one) for one in photo]
+        new = [i for i, key in enumerate(keys) if key not in self._kept]
+        if new:
+            found = self._predict(x[new])
+            for place, i in enumerate(new):
+                self._kept[keys[i]] = {label: values[place] for label, values in found.items()}
+        return {label: [self._kept[key][label] for key in keys] for label in self._tasks}
+
+    def _predict(self, x: Tensor) -> dict[str, list[Any]]:
+        with torch.no_grad():
+            return {label: task.targets(x) for label, task in self._tasks.items()}

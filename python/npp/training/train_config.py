@@ -1,0 +1,359 @@
+"""What a training of the preprocessor needs to know, as YAML says it (docs/training.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from npp.codec.options import resolve_options
+from npp.config.typed import REST, at_least, fill, plain
+from npp.config.yaml_files import read_config
+from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
+from npp.photos.loading import Mode, height_and_width
+
+_LAST_QP = 51
+
+#: qp and λ as published (arXiv 2206.05650). Of the range .5 to .8 given for qp 40 it takes .5.
+PUBLISHED_PAIRS = ((25, 16.0), (28, 8.0), (29, 6.0), (31, 4.0), (34, 2.0), (37, 1.0), (40, 0.5), (44, 0.25))
+
+
+def _check_qps(name: str, qps: Iterable[int]) -> None:
+    for qp in qps:
+        if not 0 <= qp <= _LAST_QP:
+            raise ValueError(f"{name} must be from 0 to {_LAST_QP}, not {qp}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The photos.
+
+    Attributes:
+        folder: searched recursively.
+        include: patterns of file names, see :func:`npp.photos.finding.find_photos`.
+        size: height and width of the pictures, or one number for both.
+        mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the photo first until it
+            just covers them.
+        augment: random place and mirroring in training; the centre without.
+        fractions: of train, val and test (:func:`npp.photos.finding.split`).
+        split_seed: of the split.
+        limit: at most so many photos for training.
+        workers: processes that read.
+        cache_targets: keep the clean predictions in memory; needs ``augment: false``.
+    """
+
+    folder: str
+    include: str | list[str] | None = None
+    size: int | tuple[int, int] = 224
+    mode: Mode = "crop"
+    augment: bool = True
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    split_seed: int = 0
+    limit: int | None = None
+    workers: int = 0
+    cache_targets: bool = False
+
+    def __post_init__(self) -> None:
+        if min(height_and_width(self.size)) < 8:
+            raise ValueError(f"size must be at least 8, not {self.size}")
+        at_least(self, 1, "limit")
+        at_least(self, 0, "workers")
+        if self.mode == "full":
+            raise ValueError("mode must be crop or resize, not 'full': the pictures of a batch have one size")
+        if self.cache_targets and self.augment:
+            raise ValueError("cache_targets must be false where augment is true: no picture comes twice")
+
+
+@dataclass(frozen=True)
+class PreprocessorConfig:
+    """The network that is trained.
+
+    Attributes:
+        network: as :class:`npp.Preprocessor` names it.
+        start: weights to begin with, a name or a path; its network and settings are taken.
+        settings: all other keys go to the network.
+    """
+
+    network: str = "gains"
+    start: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A task that the decoded picture must still serve.
+
+    Attributes:
+        name: as :func:`npp.tasks.build_task` knows it.
+        weight: against the other tasks; only the ratio counts.
+        settings: all other keys go to the task.
+    """
+
+    name: str
+    weight: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise ValueError(f"weight must be above 0, not {self.weight!r}")
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The codec in the loop.
+
+    Attributes:
+        effort, tune: as everywhere.
+        surrogate: name of where the gradient comes from.
+        floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
+            comes back.
+        threads: of the codec in each process; null for all cores.
+        options: all other keys are codec options too.
+    """
+
+    effort: int = 0
+    tune: Literal["ssim", "machine"] = "ssim"
+    surrogate: str = DEFAULT_SURROGATE
+    floor: float = 0.35
+    threads: int | None = None
+    options: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "threads")
+        try:
+            self.build_surrogate()
+            resolve_options(self.all_options)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """What goes to :func:`npp.compress`."""
+        return {"effort": self.effort, "tune": self.tune, **self.options}
+
+    def build_surrogate(self) -> Surrogate:
+        """The surrogate."""
+        return Gated(floor=self.floor) if self.surrogate == "gated" else resolve_surrogate(self.surrogate)
+
+
+@dataclass(frozen=True)
+class TradeOffConfig:
+    """Which qps are trained, and what the task is worth at each.
+
+    Attributes:
+        qps: lowest and highest; every qp between is drawn equally often, and λ is the slope of BPG's own
+            curve there times ``slope_factor``.
+        slope_factor: see ``qps``. The slope itself lets the network slide along the curve for nothing.
+        pairs: (qp, λ) instead: ``published``, or a list.
+    """
+
+    qps: tuple[int, int] | None = None
+    slope_factor: float = 3.0
+    pairs: Literal["published"] | list[tuple[int, float]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.qps is not None and self.pairs is not None:
+            raise ValueError("qps and pairs exclude each other")
+        if self.qps is not None and self.qps[0] >= self.qps[1]:
+            raise ValueError(f"qps must be the lowest and the highest, not {list(self.qps)}")
+        if not self.slope_factor > 0:
+            raise ValueError(f"slope_factor must be above 0, not {self.slope_factor!r}")
+        if self.pairs is not None and not self.pairs:
+            raise ValueError("pairs must be published or a list of (qp, λ), not empty")
+        _check_qps("pairs" if self.pairs else "qps", self.choices)
+
+    @property
+    def table(self) -> dict[int, float] | None:
+        """λ by qp where pairs are given."""
+        if self.pairs is None:
+            return None
+        return dict(PUBLISHED_PAIRS if self.pairs == "published" else self.pairs)
+
+    @property
+    def choices(self) -> list[int]:
+        """The qps that are drawn."""
+        low, high = self.qps or (25, 44)
+        return sorted(self.table or range(low, high + 1))
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The other terms of the total.
+
+    Attributes:
+        w_pre: weight of the squared error between the preprocessed and the original picture.
+        mse_scale: what the mean squared error of pixels in [0, 1] is multiplied with before that; 65025
+            for pixels in [0, 255].
+        normalise: ``"baseline"`` divides a picture's total by BPG's mean bpp at its qp, so that high qps
+            count as much as low ones.
+    """
+
+    w_pre: float = 0.5
+    mse_scale: float = 1.0
+    normalise: Literal["none", "baseline"] = "baseline"
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "w_pre", "mse_scale")
+
+
+@dataclass(frozen=True)
+class BaselineConfig:
+    """BPG's own curve, measured before training.
+
+    Attributes:
+        photos: of the training part.
+        points: qps between the lowest and the highest that is trained.
+    """
+
+    photos: int = 64
+    points: int = 8
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "photos")
+        at_least(self, 3, "points")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW and its schedule.
+
+    Attributes:
+        steps: of the optimiser.
+        batch: pictures of a step on each device.
+        learning_rate: at its highest.
+        warmup: steps in which it rises from nothing.
+        final: part of it that is left at the end of the cosine.
+        weight_decay: of matrices and filters, not of single numbers.
+        clip: largest norm of the gradient; 0 for none.
+        ema: how much of the averaged weights stays in a step.
+    """
+
+    steps: int = 5000
+    batch: int = 8
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    final: float = 0.01
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "steps", "batch")
+        at_least(self, 0, "warmup", "final", "weight_decay", "clip", "ema")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+        if not self.ema < 1:
+            raise ValueError(f"ema must be below 1, not {self.ema!r}")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How the averaged weights are judged, on the real codec.
+
+    Attributes:
+        every: steps between two.
+        photos: at most so many of the val part.
+        qps: at least two.
+        batch: pictures at a time.
+        pictures: rows of the picture strip in TensorBoard.
+    """
+
+    every: int = 500
+    photos: int = 64
+    qps: tuple[int, ...] = (28, 31, 34, 37, 40, 44)
+    batch: int = 16
+    pictures: int = 4
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "every", "photos", "batch")
+        at_least(self, 0, "pictures")
+        _check_qps("qps", self.qps)
+        if len(set(self.qps)) < 2:
+            raise ValueError(f"qps must be at least two, not {list(self.qps)}")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What goes to Lightning's Trainer, and when things are written.
+
+    Attributes:
+        accelerator, devices, nodes, strategy, precision: as Lightning names them.
+        deterministic: refuse operations that are not.
+        log_every: steps between two rows of scalars.
+        checkpoint_every: steps between two writings of ``last.ckpt``.
+        keep: which averaged weights are the result: ``"best"`` by validation or ``"last"``.
+        progress: show a progress bar.
+    """
+
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
+    deterministic: bool = False
+    log_every: int = 10
+    checkpoint_every: int = 250
+    keep: Literal["best", "last"] = "best"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "nodes", "log_every", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The whole of it; each section is explained with its class.
+
+    Attributes:
+        out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.
+        seed: of everything random.
+    """
+
+    data: DataConfig
+    tasks: list[TaskConfig]
+    out: str = "runs/preprocessor"
+    seed: int = 0
+    preprocessor: PreprocessorConfig = PreprocessorConfig()
+    codec: CodecConfig = CodecConfig()
+    trade_off: TradeOffConfig = TradeOffConfig()
+    loss: LossConfig = LossConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    validation: ValidationConfig = ValidationConfig()
+    trainer: TrainerConfig = TrainerConfig()
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "seed")
+        if not self.tasks:
+            raise ValueError("tasks must name at least one task")
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each task that no other has, without what leads to one's own."""
+        names = [task.name.rpartition(":")[2] for task in self.tasks]
+        return [
+            name if names.count(name) == 1 else f"{name}{names[: i + 1].count(name)}"
+            for i, name in enumerate(names)
+        ]
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All keys, defaults included, as YAML takes them."""
+        mapping: dict[str, Any] = plain(self)
+        return mapping
+
+
+def load_config(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfig:
+    """A configuration from YAML.
+
+    Args:
+        path: the file. ``~``, ``${NAME}`` and ``${NAME:-default}`` are filled in; relative paths are
+            below the working folder.
+        overrides: ``key=value`` with dots between sections, as ``optimiser.steps=100``.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value; the message names the key, the value and what is
+            allowed. It is a ValueError.
+        OSError: the file cannot be read.
+    """
+    return fill(TrainConfig, read_config(path, overrides))

@@ -1,0 +1,127 @@
+"""A whole training run: ``npp train CONFIG.yaml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from npp.files import write_file
+from npp.preprocessing import Preprocessor
+from npp.training.draws import Photos
+from npp.training.lightning_module import PreprocessorModule
+from npp.training.schedule import AtomicCheckpointIO, checkpoint_callbacks
+from npp.training.train_config import TrainConfig
+
+_WEIGHTS = "preprocessor.safetensors"
+
+
+def _even_interval(steps: int, every: int) -> int:
+    """The longest interval of at most ``every`` steps that divides the run evenly, but for a remainder."""
+    return max(1, steps // math.ceil(steps / every))
+
+
+def _save_config(config: TrainConfig, path: Path) -> None:
+    import yaml
+
+    text = yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, text.encode(), force=True)
+
+
+def build_trainer(config: TrainConfig, *, fast_dev_run: bool = False) -> lightning.Trainer:
+    """Lightning's trainer as a configuration says."""
+    out, given = Path(config.out), config.trainer
+    callbacks: list[Callback] = []
+    if not fast_dev_run:
+        callbacks += [
+            *checkpoint_callbacks(out / "checkpoints", given.checkpoint_every),
+            LearningRateMonitor(),
+        ]
+    if given.progress and find_spec("rich"):
+        callbacks.append(RichProgressBar())
+    return lightning.Trainer(
+        accelerator=given.accelerator,
+        devices=given.devices,
+        num_nodes=given.nodes,
+        strategy=given.strategy,
+        precision=given.precision,
+        deterministic=given.deterministic,
+        # The data module goes over the photos as often as the steps need: one epoch is the run.
+        max_epochs=1,
+        max_steps=config.optimiser.steps,
+        gradient_clip_val=config.optimiser.clip or None,
+        val_check_interval=_even_interval(config.optimiser.steps, config.validation.every),
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(given.log_every, config.optimiser.steps),
+        logger=False if fast_dev_run else TensorBoardLogger(out, name="logs", version=""),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        use_distributed_sampler=False,
+        enable_progress_bar=given.progress,
+        enable_model_summary=False,
+        enable_checkpointing=not fast_dev_run,
+        fast_dev_run=fast_dev_run,
+    )
+
+
+def _kept(module: PreprocessorModule, trainer: lightning.Trainer, keep: str) -> Preprocessor:
+    """The averaged weights: the best by validation where there was one, or the last."""
+    best: Any = trainer.checkpoint_callback
+    path = best.best_model_path if best is not None and keep == "best" else ""
+    if path:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        own = "ema."
+        module.ema.load_state_dict({k.removeprefix(own): v for k, v in state.items() if k.startswith(own)})
+    return module.averaged.eval()
+
+
+def train_preprocessor(
+    config: TrainConfig, *, resume: Path | str | None = None, fast_dev_run: bool = False
+) -> Path:
+    """Trains a preprocessor.
+
+    Args:
+        config: see :class:`npp.training.train_config.TrainConfig`.
+        resume: a checkpoint to go on from; on the same number of devices the run then ends with the
+            weights of one that was never interrupted.
+        fast_dev_run: one step and one validation batch, without logs and checkpoints, in a folder of its
+            own below ``out``.
+
+    Returns:
+        Path of the averaged weights, for :meth:`npp.Preprocessor.load`.
+
+    Raises:
+        ConfigError: the configuration does not fit the data, a task or the network; a ValueError.
+        FileNotFoundError: no such checkpoint.
+    """
+    if resume is not None and not Path(resume).is_file():
+        raise FileNotFoundError(f"resume: there is no checkpoint {resume}")
+    if fast_dev_run:
+        # What an earlier run left in the folder stays.
+        config = dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
+    lightning.seed_everything(config.seed, workers=True)
+    photos = Photos(config)
+    module = PreprocessorModule(config, photos)
+    trainer = build_trainer(config, fast_dev_run=fast_dev_run)
+    out = Path(config.out)
+    if trainer.is_global_zero:
+        _save_config(config, out / "config.yaml")
+    with warnings.catch_warnings():
+        # That the tasks' networks stay in eval mode is the point of them.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
+        trainer.fit(module, photos, ckpt_path=resume)
+    if not fast_dev_run:
+        trainer.save_checkpoint(out / "checkpoints" / "last.ckpt")
+    weights = out / _WEIGHTS
+    if trainer.is_global_zero:
+        _kept(module, trainer, config.trainer.keep).cpu().save(weights)
+    return weights

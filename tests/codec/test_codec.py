@@ -1,0 +1,234 @@
+"""Encoding and decoding: what compress says is what the file holds, for every option."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+import npp
+from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
+
+
+def _picture(channels: int, height: int, width: int, seed: int) -> Tensor:
+    """A smooth picture with an edge and some noise, floats in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.linspace(0, 1, height)[None, :, None]
+    x = torch.linspace(0, 1, width)[None, None, :]
+    phase = torch.rand(channels, 1, 1, generator=generator)
+    image = 0.5 + 0.4 * torch.sin(6 * (x + phase)) * torch.cos(5 * y + phase)
+    image = image + 0.03 * torch.randn(channels, height, width, generator=generator) + 0.2 * (x > y)
+    return image.clamp(0, 1)
+
+
+@st.composite
+def _options(draw: st.DrawFn) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "chroma": draw(st.sampled_from(CHROMA_NAMES)),
+        "color_space": draw(st.sampled_from(COLOR_SPACE_NAMES)),
+        "bit_depth": draw(st.sampled_from((8, 10, 12))),
+        "effort": draw(st.integers(0, 9)),
+        "limited_range": draw(st.booleans()),
+        "premultiplied": draw(st.booleans()),
+        "tune": draw(st.sampled_from(("ssim", "machine"))),
+        "alpha_qp": draw(st.one_of(st.none(), st.integers(0, 51))),
+    }
+    return options
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    options=_options(),
+    lossless=st.booleans(),
+    channels=st.sampled_from((1, 3, 4)),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    qp=st.integers(0, 51),
+    dtype=st.sampled_from(
+        (torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64, torch.bfloat16)
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_decode_equals_x_hat(
+    options: dict[str, Any],
+    lossless: bool,
+    channels: int,
+    height: int,
+    width: int,
+    qp: int,
+    dtype: torch.dtype,
+    seed: int,
+) -> None:
+    x = _picture(channels, height, width, seed)
+    if dtype in (torch.uint8, torch.uint16):
+        x = (x * (255 if dtype == torch.uint8 else 65535)).to(torch.int32)
+    out = npp.compress(x.to(dtype)[None], qp, lossless=lossless, **options)
+    assert out.x_hat.dtype == dtype and out.x_hat.shape == (1, channels, height, width)
+    decoded = npp.decode(out.bitstreams[0], dtype=dtype)
+    wanted = out.x_hat[0]
+    if decoded.shape[0] == 1 and channels == 3:  # colour written as gray
+        assert all(torch.equal(wanted[c : c + 1], decoded) for c in range(3))
+    else:
+        assert torch.equal(wanted, decoded)
+    assert out.bpp.item() == pytest.approx(8 * len(out.bitstreams[0]) / (height * width), rel=1e-6)
+    info = npp.probe(out.bitstreams[0])
+    assert (info.width, info.height, info.has_alpha) == (width, height, channels == 4)
+    assert info.bit_depth == options["bit_depth"]
+    assert info.chroma == ("400" if channels == 1 else options["chroma"])
+
+
+@pytest.mark.parametrize("chroma", CHROMA_NAMES)
+@pytest.mark.parametrize("bit_depth", [8, 10, 12])
+def test_quality_follows_qp(chroma: Any, bit_depth: Any) -> None:
+    x = _picture(3, 80, 96, 3)[None]
+    errors, rates = [], []
+    for qp in (10, 28, 46):
+        out = npp.compress(x, qp, chroma=chroma, bit_depth=bit_depth, effort=2)
+        errors.append((out.x_hat.mean(1) - x.mean(1)).square().mean().item())
+        rates.append(out.bpp.item())
+    assert errors == sorted(errors) and rates == sorted(rates, reverse=True)
+    assert errors[0] < (1e-2 if chroma == "400" else 1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (17, 9), (64, 64), (43, 61)])
+def test_lossless_is_exact(channels: int, size: tuple[int, int]) -> None:
+    x = (_picture(channels, *size, 1) * 255).to(torch.uint8)
+    assert torch.equal(npp.decode(npp.encode(x, lossless=True)), x)
+
+
+def test_every_way_to_pass_a_picture_gives_the_same_bytes() -> None:
+    chw = (_picture(3, 50, 70, 5) * 255).round().to(torch.uint8)
+    hwc = chw.permute(1, 2, 0).contiguous().numpy()
+    expected = npp.encode(chw, 30, effort=2)
+    assert npp.encode(hwc, 30, effort=2) == expected
+    assert npp.encode(Image.fromarray(hwc), 30, effort=2) == expected
+    assert npp.encode(chw.float() / 255, 30, effort=2) == expected
+    assert npp.encode(chw.double() / 255, 30, effort=2) == expected
+    assert npp.encode(chw.half() / 255, 30, effort=2) == expected
+    assert npp.encode(hwc[::-1].copy()[::-1], 30, effort=2) == expected
+    assert npp.encode(np.asfortranarray(hwc), 30, effort=2) == expected
+    assert npp.encode(chw[None].to(memory_format=torch.channels_last), 30, effort=2) == [expected]
+    assert npp.encode([chw, hwc], 30, effort=2) == [expected, expected]
+    padded = torch.zeros(3, 60, 90, dtype=torch.uint8)
+    padded[:, 5:55, 10:80] = chw
+    assert npp.encode(padded[:, 5:55, 10:80], 30, effort=2) == expected
+
+
+def test_floats_are_rounded_half_up() -> None:
+    values = torch.tensor([0.0, 0.49, 0.5, 0.51, 1.5, 126.5, 254.5, 255.0]) / 255
+    x = values.double().reshape(1, 1, 8).expand(1, 8, 8)
+    decoded = npp.decode(npp.encode(x, lossless=True))
+    wanted = torch.floor(x * 255 + 0.5).to(torch.uint8)
+    assert torch.equal(decoded, wanted)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I"])
+def test_pil_modes(mode: str) -> None:
+    gradient = np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)
+    if mode in ("I;16", "I"):
+        image = (
+            Image.fromarray(gradient * 40).convert(mode) if mode == "I" else Image.fromarray(gradient * 40)
+        )
+        decoded = npp.decode(npp.encode(image, lossless=True, bit_depth=12), dtype=torch.uint16)
+        assert (decoded.int() - torch.from_numpy((gradient * 40).astype(np.int32))).abs().max() <= 8
+        return
+    image = Image.fromarray((gradient % 256).astype(np.uint8)).convert("RGB").convert(mode)
+    decoded = npp.decode(npp.encode(image, lossless=True))
+    if mode in ("1", "L"):
+        wanted = np.asarray(image.convert("L"))[None]
+    else:
+        wanted = np.asarray(image.convert("RGBA" if "A" in mode else "RGB")).transpose(2, 0, 1)
+    assert np.array_equal(decoded.numpy(), wanted)
+
+
+def test_gray_with_alpha_is_written_without_colour() -> None:
+    image = Image.fromarray(np.full((20, 20), 90, np.uint8)).convert("LA")
+    data = npp.encode(image)
+    assert npp.probe(data).chroma == "400" and npp.probe(data).has_alpha
+
+
+def test_bytes_do_not_depend_on_threads_neighbours_or_reuse() -> None:
+    batch = [_picture(3, 40 + 13 * i, 90 - 9 * i, i) for i in range(6)]
+    alone = [npp.encode(image, 25 + i, effort=3) for i, image in enumerate(batch)]
+    for threads in (1, 2, 7):
+        for _ in range(2):
+            assert npp.encode(batch, [25 + i for i in range(6)], threads=threads, effort=3) == alone
+    npp.clear_encoder_cache()
+    assert npp.encode(batch, list(range(25, 31)), effort=3) == alone
+
+
+def test_qp_per_image_and_alpha_qp() -> None:
+    x = _picture(4, 64, 64, 2)
+    coarse, fine = npp.encode(x, 30, alpha_qp=45), npp.encode(x, 30, alpha_qp=10)
+    assert len(coarse) < len(fine)
+    assert torch.equal(npp.decode(coarse)[:3], npp.decode(fine)[:3])
+    batch = torch.stack([x, x])
+    assert npp.encode(batch, torch.tensor([20, 40])) == [npp.encode(x, 20), npp.encode(x, 40)]
+    assert npp.encode(batch, np.array([20, 40])) == npp.encode(batch, (20, 40))
+
+
+def test_metadata_round_trips() -> None:
+    metadata = npp.Metadata(
+        exif=b"II*\0\x08\0\0\0\0\0",
+        icc_profile=bytes(300),
+        xmp=b"<x/>",
+        extensions=((99, b"hello"), (2**31, b"")),
+    )
+    x = _picture(3, 16, 16, 0)
+    data = npp.encode(x, metadata=metadata)
+    assert npp.probe(data).metadata == metadata
+    assert torch.equal(npp.decode(data), npp.decode(npp.encode(x)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_animations(channels: int, lossless: bool) -> None:
+    frames = (
+        (torch.stack([_picture(channels, 40, 56, i // 2) for i in range(5)]) * 255).round().to(torch.uint8)
+    )
+    durations = [Fraction(1, 10), 0.3, Fraction(2, 10), 0.1, 1]
+    data = npp.encode_animation(frames, 20, durations=durations, loop_count=4, lossless=lossless, effort=2)
+    info = npp.probe(data)
+    assert info.animation and info.frames == 5 and info.loop_count == 4
+    assert info.durations == tuple(Fraction(n, 10) for n in (1, 3, 2, 1, 10))
+    decoded = npp.decode(data)
+    assert decoded.shape == frames.shape
+    if lossless:
+        assert torch.equal(decoded, frames)
+    else:
+        assert (decoded.float() - frames.float()).square().mean() < 60
+    still_bytes = sum(len(file) for file in npp.encode(frames, 20, lossless=lossless, effort=2))
+    assert len(data) < still_bytes
+
+
+def test_decompress_is_the_inverse() -> None:
+    x = torch.stack([_picture(3, 48, 40, i) for i in range(3)])
+    out = npp.compress(x, [20, 30, 40])
+    for dtype in (torch.float32, torch.float64, torch.uint8, torch.bfloat16):
+        wanted = npp.compress(
+            x.to(dtype) if dtype != torch.uint8 else (x * 255 + 0.5).to(dtype), [20, 30, 40]
+        )
+        assert torch.equal(npp.decompress(wanted.bitstreams, dtype=dtype), wanted.x_hat)
+    assert torch.equal(npp.decompress(out.bitstreams), out.x_hat)
+
+
+def test_bytes_like_input_is_read() -> None:
+    data = npp.encode(_picture(3, 16, 16, 0))
+    for form in (bytearray(data), memoryview(data), io.BytesIO(data).getbuffer()):
+        assert torch.equal(npp.decode(form), npp.decode(data))
+
+
+def test_build_config_says_what_runs() -> None:
+    config = npp.build_config()
+    assert config["npp_version"] == npp.__version__
+    assert 8 in config["x265_bit_depths"] and config["x265_linkage"] in ("static", "shared")
+    assert config["threads"] >= 1

@@ -1,0 +1,76 @@
+"""YAML configurations: numbers, variables, overrides, and messages that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from npp.config.yaml_files import ConfigError, Section, read_config
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_numbers_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPP_TEST_DATA", "/photos")
+    text = "lr: 1e-4\nsteps: 10\nname: e5x\nlist: [{folder: '${NPP_TEST_DATA}/a'}]\nblur: {25: 0.5}\n"
+    config = read_config(_file(tmp_path, text))
+    assert config == {
+        "lr": 1e-4,
+        "steps": 10,
+        "name": "e5x",
+        "list": [{"folder": "/photos/a"}],
+        "blur": {25: 0.5},
+    }
+
+
+def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> None:
+    path = _file(tmp_path, "data: {crop: 224}\narms: [{name: a}, {name: b}]\nblur: {25: 0.5}\nempty:\n")
+    sets = ["data.crop=64", "arms.1.name=c", "blur.25=1", "new.deep=[1, 2e-1]", "empty.key=x"]
+    assert read_config(path, sets) == {
+        "data": {"crop": 64},
+        "arms": [{"name": "a"}, {"name": "c"}],
+        "blur": {25: 1},
+        "empty": {"key": "x"},
+        "new": {"deep": [1, 0.2]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sets", "words"),
+    [
+        ("a: [", [], "is not YAML"),
+        ("- a", [], "must hold keys and values"),
+        ("a: {b: '${NPP_NOT_SET}'}", [], r"^a\.b: .*NPP_NOT_SET is not set"),
+        ("a: 1", ["a"], "needs key=value"),
+        ("a: 1", ["a.b=2"], "nothing below"),
+        ("a: [1]", ["a.3=2"], "place in a list of 1"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, text: str, sets: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_config(_file(tmp_path, text), sets)
+
+
+def test_messages_name_the_key() -> None:
+    section = Section({"steps": -1, "lr": "x", "qp": True, "name": 3, "parts": {"a": 1}, "extra": 0}, "train")
+    for call, words in [
+        (lambda: section.integer("steps"), r"train\.steps must be a whole number of at least 0, not -1"),
+        (lambda: section.number("lr"), r"train\.lr must be a number"),
+        (lambda: section.integer("qp"), r"train\.qp .* not True"),
+        (lambda: section.flag("steps"), r"train\.steps must be true or false, not -1"),
+        (lambda: section.text("name"), r"train\.name must be text, not 3"),
+        (lambda: section.sequence("parts"), r"train\.parts must be a list"),
+        (lambda: section.section("lr"), r"train\.lr must hold keys"),
+        (lambda: section.take("gone"), r"train\.gone is missing"),
+        (lambda: section.convert("name", Path), r"train\.name is 3: "),
+        (section.finish, r"train\.extra is not known; allowed are gone, lr, name, parts, qp, steps"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            call()
+    assert section.section("parts").integer("a") == 1 and section.rest() == {"extra": 0}
+    section.finish()

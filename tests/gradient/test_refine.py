@@ -1,0 +1,240 @@
+"""refine: the real objective falls, the files hold what is returned, and the edges behave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from test_gradient_pairing import pictures
+from torch import Tensor, nn
+
+import npp
+import npp.cli
+from npp.gradient.refinement import (
+    VIEWS,
+    RefineStep,
+    default_weight,
+    keep_prediction,
+    mirrored,
+    refine,
+    zoomed,
+)
+
+
+def pooled_task(clean: Tensor) -> Any:
+    """Keeps the 8x8 means of the clean pictures and does not care about the rest; loss (N,)."""
+    target = nn.functional.avg_pool2d(clean, 8)
+
+    def loss(x_hat: Tensor) -> Tensor:
+        part = target[: len(x_hat)]
+        return 100 * (nn.functional.avg_pool2d(x_hat, 8) - part).square().mean((1, 2, 3))
+
+    return loss
+
+
+def test_objective_falls_and_the_files_hold_it() -> None:
+    x = pictures()
+    task = pooled_task(x)
+    weight = default_weight(torch.tensor([30.0, 38.0]))
+    plain = npp.compress(x, [30, 38], effort=0)
+    found = refine(x, [30, 38], task, steps=6, effort=0)
+    before = plain.bpp + weight * task(plain.x_hat)
+    after = found.bpp + weight * task(found.x_hat)
+    assert (after < 0.95 * before).all()
+    again = npp.compress(found.x, [30, 38], effort=0)
+    assert again.bitstreams == found.bitstreams
+    assert torch.equal(npp.decompress(found.bitstreams), found.x_hat)
+    assert found.bpp.tolist() == pytest.approx([8 * len(file) / 32**2 for file in found.bitstreams])
+
+
+def test_best_so_far_is_the_minimum_of_the_history() -> None:
+    x = pictures()
+    found = refine(x, 35, pooled_task(x), steps=5, effort=0)
+    objectives = torch.stack([step.objective for step in found.history])
+    assert len(found.history) == 6
+    assert torch.equal(found.best_step, objectives.argmin(0))
+
+
+def test_a_picture_does_not_depend_on_its_neighbours() -> None:
+    x = pictures()
+    both = refine(x, 35, pooled_task(x), steps=2, effort=0)
+    alone = refine(x[:1], 35, pooled_task(x[:1]), steps=2, effort=0)
+    assert both.bitstreams[0] == alone.bitstreams[0]
+
+
+def test_search_effort_differs_from_the_files() -> None:
+    x = pictures()
+    found = refine(x, 35, pooled_task(x), steps=2, search_effort=0, effort=3)
+    assert found.bitstreams == npp.compress(found.x, 35, effort=3).bitstreams
+
+
+def test_what_does_not_gain_is_written_as_given() -> None:
+    x = pictures()
+    found = refine(x, 35, lambda x_hat: x_hat.mean((1, 2, 3)) * 0, steps=0, effort=0)
+    assert torch.equal(found.x, x)
+    assert found.best_step.tolist() == [0, 0]
+    assert found.bitstreams == npp.compress(x, 35, effort=0).bitstreams
+
+
+def test_several_tasks_are_averaged() -> None:
+    x = pictures()
+
+    def constant(value: float) -> Any:
+        return lambda x_hat: x_hat.mean((1, 2, 3)) * 0 + value
+
+    found = refine(x, 35, [constant(1.0), constant(3.0)], steps=0, weight=2.0, effort=0)
+    assert found.history[0].loss.tolist() == [2.0, 2.0]
+    torch.testing.assert_close(found.history[0].objective, found.history[0].bpp + 4)
+
+
+def test_callback_and_patience_stop_early() -> None:
+    x = pictures()
+    seen: list[RefineStep] = []
+
+    def stop_at_two(step: RefineStep) -> bool:
+        seen.append(step)
+        return step.step == 2
+
+    refine(x, 35, pooled_task(x), steps=9, callback=stop_at_two, effort=0)
+    assert [step.step for step in seen] == [0, 1, 2]
+    # A huge step only makes things worse, so that patience ends it.
+    found = refine(x, 35, pooled_task(x), steps=9, lr=30.0, weight=1e6, patience=1, effort=0)
+    assert len(found.history) == 2
+
+
+def test_parameters_of_the_task_get_no_gradient() -> None:
+    x = pictures()
+    conv = nn.Conv2d(3, 1, 3)
+    refine(x, 35, lambda x_hat: conv(x_hat).square().mean((1, 2, 3)), steps=1, effort=0)
+    assert conv.weight.grad is None
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_keep_prediction_is_the_divergence(dense: bool) -> None:
+    x = pictures()
+    conv = nn.Conv2d(3, 5, 3, stride=2)
+
+    def network(pixels: Tensor) -> Tensor:
+        return conv(pixels) if dense else conv(pixels).mean((2, 3))
+
+    task = keep_prediction(network, x)
+    torch.testing.assert_close(task(x), torch.zeros(2))
+    other = x.flip(3)
+    expected = nn.functional.kl_div(
+        network(other).log_softmax(1), network(x).log_softmax(1), reduction="none", log_target=True
+    ).sum(1)
+    torch.testing.assert_close(task(other), expected.reshape(2, -1).mean(1))
+
+
+def test_keep_prediction_looks_at_every_view() -> None:
+    x = pictures()
+    other = (x + 0.1 * torch.rand_like(x)).clamp(0, 1)
+    conv = nn.Conv2d(
+        3, 5, 3, stride=2
+    )  # what it sees in a mirror image is not the mirror image of what it sees
+
+    def network(pixels: Tensor) -> Tensor:
+        return 10 * conv(pixels).amax((2, 3))
+
+    alone = keep_prediction(network, x)(other)
+    mirror = keep_prediction(network, mirrored(x))(mirrored(other))
+    both = keep_prediction(network, x, [mirrored])(other)
+    assert (alone - mirror).abs().max() > 1e-4
+    torch.testing.assert_close(both, (alone + mirror) / 2)
+
+
+def test_zoomed_is_a_part_at_the_picture_s_size() -> None:
+    ramp = torch.linspace(0, 1, 28).expand(1, 3, 42, 28)
+    for horizontal, first, last in ((0, 0, 23), (0.5, 2, 25), (1, 4, 27)):
+        part = zoomed(ramp, horizontal=horizontal)
+        assert part.shape == ramp.shape
+        assert part[0, 0, 0, 0] == ramp[0, 0, 0, first] and part[0, 0, 0, -1] == ramp[0, 0, 0, last]
+    small = torch.rand(2, 3, 6, 5)
+    torch.testing.assert_close(zoomed(small), small)
+
+
+def test_the_views_differ_and_keep_the_shape() -> None:
+    x = torch.rand(2, 3, 70, 56)
+    seen = [x, *(view(x) for view in VIEWS)]
+    assert all(one.shape == x.shape for one in seen)
+    assert all((a - b).abs().mean() > 0.1 for i, a in enumerate(seen) for b in seen[:i])
+
+
+def test_dtype_is_kept() -> None:
+    x = pictures().half()
+    found = refine(x, 35, lambda x_hat: x_hat.float().var((1, 2, 3)), steps=1, effort=0)
+    assert found.x.dtype == found.x_hat.dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"steps": -1}, ValueError, "steps must be 0 or more, not -1"),
+        ({"lr": 0.0}, ValueError, "lr must be above 0"),
+        ({"patience": 0}, ValueError, "patience must be at least 1"),
+        ({"weight": -1.0}, ValueError, "weight"),
+        ({"weight": torch.ones(3)}, ValueError, "weight"),
+        ({"task": 3}, TypeError, "task"),
+        ({"task": []}, TypeError, "task"),
+        ({"task": lambda x_hat: x_hat.mean()}, ValueError, "one per picture"),
+        ({"x": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}, TypeError, "x must be a floating"),
+        ({"qp": 99}, npp.EncodeError, "qp"),
+    ],
+)
+def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception], text: str) -> None:
+    x = pictures()
+    arguments = {"x": x, "qp": 35, "task": pooled_task(x), "steps": 1, "effort": 0, **change}
+    with pytest.raises(error, match=text):
+        refine(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_command_line_refines_for_a_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 49, 4))
+    with torch.no_grad():
+        network[0].weight.mul_(20)  # so sure of itself that what it sees matters beside the bits
+    x = pictures(1)
+    torch.export.save(torch.export.export(network, (x,)), tmp_path / "network.pt2")
+    Image.fromarray((x[0] * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
+
+    def encoded(*more: str) -> bytes:
+        target = tmp_path / f"{len(more)}.bpg"
+        command = [
+            "encode",
+            str(tmp_path / "photo.png"),
+            "-o",
+            str(target),
+            "--qp",
+            "30",
+            "--effort",
+            "0",
+            *more,
+        ]
+        with pytest.raises(SystemExit) as stop:
+            npp.cli.main(command)
+        assert stop.value.code == 0
+        return target.read_bytes()
+
+    model = str(tmp_path / "network.pt2")
+    plain, refined, alone = (
+        encoded(),
+        encoded("--refine", model),
+        encoded("--refine", model, "--no-refine-views"),
+    )
+    assert len(refined) < len(plain)
+    assert len(alone) < len(plain) and alone != refined
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_command_line_names_a_wrong_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "network.pt2").write_bytes(b"no network")
+    with pytest.raises(SystemExit) as stop:
+        npp.cli.main(
+            ["encode", str(tmp_path), "-o", str(tmp_path), "--refine", str(tmp_path / "network.pt2")]
+        )
+    assert stop.value.code == 2
+    assert "not a file of torch.export.save" in capsys.readouterr().err

@@ -1,0 +1,311 @@
+"""The surrogates' parts: transforms, steps, the rate model, and every surrogate's own gradient."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from npp.codec.options import resolve_options
+from npp.codec.round_trip import start_round_trip
+from npp.gradient.surrogates import NAMES, Identity, Masked, Real, SoftDCT, Surrogate, resolve_surrogate
+from npp.gradient.surrogates.coefficientwise import TransformSurrogate
+from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig
+from npp.gradient.surrogates.learned import LearnedCodec
+from npp.gradient.surrogates.rate_model import picture_bpp
+from npp.hevc.chroma_filters import double, halve
+from npp.hevc.dct import block_dct, block_idct
+from npp.hevc.planes import PictureLayout
+from npp.hevc.quantiser import chroma_qp, slice_qp, step_size
+from npp.photos.loading import open_photo, to_tensor
+
+TRANSFORM_NAMES = [name for name in NAMES if name != "hyperprior"]
+DEFAULTS = resolve_options({})
+
+
+def smooth_pictures(count: int, size: int, channels: int = 3, seed: int = 0) -> torch.Tensor:
+    """Low-frequency noise in [0, 1] with some texture: compresses like a photo."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, channels, size // 8, size // 8, generator=generator)
+    fine = torch.rand(count, channels, size, size, generator=generator)
+    big = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
+    return (0.9 * big + 0.1 * fine).clamp(0, 1)
+
+
+def surrogate_inputs(
+    size: int = 24, dtype: torch.dtype = torch.float64
+) -> tuple[torch.Tensor, torch.Tensor, Real]:
+    x = 0.1 + 0.8 * smooth_pictures(2, size)
+    x_hat, bpp, _ = start_round_trip(x, [20, 37], {"effort": 0}).result()
+    return x.to(dtype), torch.tensor([20.0, 37.0], dtype=dtype), Real(x_hat.to(dtype), bpp.to(dtype))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (13, 9), (8, 8), (1, 1)])
+@pytest.mark.parametrize("size", [8, 16])
+def test_block_dct_inverts_and_keeps_energy(height: int, width: int, size: int) -> None:
+    plane = torch.randn(2, height, width, dtype=torch.float64)
+    coefficients = block_dct(plane, size)
+    torch.testing.assert_close(block_idct(coefficients, height, width), plane)
+    if height % size == 0 and width % size == 0:
+        torch.testing.assert_close(coefficients.square().sum(), plane.square().sum())
+
+
+def test_block_dct_of_a_flat_block_is_its_dc() -> None:
+    coefficients = block_dct(torch.full((1, 8, 8), 3.0), 8)
+    assert coefficients[0, 0, 0, 0, 0] == pytest.approx(24)
+    assert coefficients.abs().sum() == pytest.approx(24, abs=1e-4)
+
+
+@pytest.mark.parametrize("mpeg2", [False, True])
+@pytest.mark.parametrize("dim", [-1, -2])
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 13])
+def test_chroma_filters_are_convolutions(size: int, dim: int, mpeg2: bool) -> None:
+    """By conv1d with the taps of the BPG specification."""
+    if mpeg2:
+        down, before = [-1, 0, 4, 0, -11, 0, 40, 64, 40, 0, -11, 0, 4, 0, -1], 7
+        up = [[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -11, 40, 40, -11, 4, -1]]
+    else:
+        down, before = [2, -4, -8, 17, 57, 57, 17, -8, -4, 2], 4
+        up = [[2, -6, 18, 57, -10, 4, -1, 0], [-1, 4, -10, 57, 18, -6, 2, 0]]
+    lines = torch.randn(3, 2, 4, size, dtype=torch.float64)
+    count = (size + 1) // 2
+
+    def filtered(x: torch.Tensor, taps: list[int], left: int, stride: int, outputs: int) -> torch.Tensor:
+        padded = torch.nn.functional.pad(x.reshape(-1, 1, x.shape[-1]), (left, 16), mode="replicate")
+        kernel = torch.tensor(taps, dtype=x.dtype)[None, None]
+        out = torch.nn.functional.conv1d(padded, kernel, stride=stride)
+        return out[..., :outputs].reshape(*x.shape[:-1], outputs)
+
+    half = filtered(lines, down, before, 2, count) / 128
+    pairs = [filtered(half, taps, 3, 1, count) / 64 for taps in up]
+    whole = torch.stack(pairs, -1).flatten(-2)[..., :size]
+    turned = lines if dim == -1 else lines.mT
+    got_half = halve(turned, dim, mpeg2)
+    got_whole = double(got_half, dim, size, mpeg2)
+    torch.testing.assert_close(got_half if dim == -1 else got_half.mT, half)
+    torch.testing.assert_close(got_whole if dim == -1 else got_whole.mT, whole)
+
+
+@pytest.mark.parametrize("mpeg2", [False, True])
+@pytest.mark.parametrize(("dim", "size"), [(-1, 6), (-1, 7), (-2, 5), (-2, 1)])
+def test_gradcheck_of_the_chroma_filters(dim: int, size: int, mpeg2: bool) -> None:
+    shape = (2, 3, size) if dim == -1 else (2, size, 3)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def there_and_back(x: torch.Tensor) -> torch.Tensor:
+        return double(halve(x, dim, mpeg2), dim, size, mpeg2)
+
+    assert torch.autograd.gradcheck(there_and_back, x)
+    assert torch.autograd.gradgradcheck(there_and_back, x)
+
+
+def test_slice_qp_matches_bpgenc() -> None:
+    assert slice_qp(torch.tensor([0.0, 2, 29, 34, 51])).tolist() == [0, 0, 26, 31, 48]
+
+
+def test_chroma_qp_is_the_standards_table() -> None:
+    given = torch.tensor([0.0, 29, 30, 34, 35, 42, 43, 44, 51])
+    assert chroma_qp(given).tolist() == [0, 29, 29, 33, 33, 37, 37, 38, 45]
+
+
+def test_step_doubles_every_six() -> None:
+    torch.testing.assert_close(step_size(torch.tensor([4.0, 10, 34])), torch.tensor([1.0, 2, 32]))
+
+
+@pytest.mark.parametrize("chroma", ["444", "422", "420", "422_mpeg2", "420_mpeg2"])
+@pytest.mark.parametrize("color_space", ["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"])
+@pytest.mark.parametrize("limited", [False, True])
+def test_planes_join_to_what_the_codec_gives_at_its_best(
+    chroma: str, color_space: str, limited: bool
+) -> None:
+    if color_space == "rgb" and chroma != "444":
+        pytest.skip("RGB planes are not subsampled")
+    options = {"chroma": chroma, "color_space": color_space, "limited_range": limited, "effort": 0}
+    x = smooth_pictures(1, 40)[..., :37, :39]
+    layout = PictureLayout(resolve_options(options), x.shape, torch.zeros(1))
+    ours = layout.join([plane.samples for plane in layout.split(x)]).clamp(0, 1)
+    real, _, _ = start_round_trip(x, 0, options).result()
+    assert (ours - real).abs().mean() < 1.0 / 255
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_planes_of_gray_and_alpha(channels: int) -> None:
+    x = smooth_pictures(2, 24, channels)
+    layout = PictureLayout(resolve_options({"chroma": "444"}), x.shape, torch.full((2,), 30.0))
+    planes = layout.split(x)
+    assert len(planes) == channels
+    torch.testing.assert_close(layout.join([plane.samples for plane in planes]), x)
+
+
+def test_premultiplied_alpha_is_undone() -> None:
+    x = smooth_pictures(1, 16, 4).clamp(0.1, 1)
+    layout = PictureLayout(
+        resolve_options({"chroma": "444", "premultiplied": True}), x.shape, torch.full((1,), 30.0)
+    )
+    torch.testing.assert_close(layout.join([plane.samples for plane in layout.split(x)]), x)
+
+
+def test_rate_follows_the_real_bits() -> None:
+    x = torch.cat([smooth_pictures(4, 96, seed=seed) * (0.2 + 0.2 * seed) for seed in range(4)])
+    for qp in (28, 40):
+        layout = PictureLayout(DEFAULTS, x.shape, torch.full((len(x),), float(qp)))
+        modelled = picture_bpp(layout.split(x), 96 * 96)
+        _, real, _ = start_round_trip(x, qp, {"effort": 0}).result()
+        assert torch.corrcoef(torch.stack([modelled.log(), real.log()]))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("qp", [28, 34, 40, 46])
+def test_rate_follows_the_real_bits_of_photos(shared: Path, qp: int) -> None:
+    paths = sorted((shared / "data" / "imagenet-sample").glob("*.webp"))[::60]
+    x = torch.stack([to_tensor(open_photo(path))[:, 16:240, 16:240] for path in paths])
+    layout = PictureLayout(DEFAULTS, x.shape, torch.full((len(x),), float(qp)))
+    modelled = picture_bpp(layout.split(x), 224 * 224)
+    _, real, _ = start_round_trip(x, qp, {"effort": 0}).result()
+    assert torch.corrcoef(torch.stack([modelled.log(), real.log()]))[0, 1] > 0.985
+
+
+def test_rate_gradient_saves_real_bits() -> None:
+    x = smooth_pictures(2, 96).requires_grad_()
+    layout = PictureLayout(DEFAULTS, x.shape, torch.full((2,), 34.0))
+    (gradient,) = torch.autograd.grad(picture_bpp(layout.split(x), 96 * 96).sum(), x)
+    step = gradient / gradient.square().mean((1, 2, 3), keepdim=True).sqrt() / 255
+    _, before, _ = start_round_trip(x, 34, {"effort": 0}).result()
+    _, after, _ = start_round_trip((x - step).clamp(0, 1), 34, {"effort": 0}).result()
+    assert (after < before).all()
+
+
+def test_rate_of_a_flat_picture_has_a_finite_gradient() -> None:
+    x = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    layout = PictureLayout(DEFAULTS, x.shape, torch.full((1,), 34.0))
+    (gradient,) = torch.autograd.grad(picture_bpp(layout.split(x), 256).sum(), x)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", TRANSFORM_NAMES)
+def test_gradcheck_of_the_bits(name: str) -> None:
+    x, qp, real = surrogate_inputs(8)
+    surrogate = resolve_surrogate(name)
+    given = real if surrogate.needs_real else None
+    assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).bpp, x.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "surrogate", [Identity(), SoftDCT(sharpness=1.0), Masked()], ids=["identity", "dct", "masked"]
+)
+def test_gradcheck_of_the_picture(surrogate: Surrogate) -> None:
+    """Of those whose gates, if any, do not depend on x; the others hold theirs fixed on purpose."""
+    x, qp, real = surrogate_inputs(8)
+    given = real if surrogate.needs_real else None
+    assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).x_hat, x.requires_grad_())
+
+
+@pytest.mark.parametrize("name", ["gated", "scaled"])
+def test_gradcheck_of_the_picture_with_its_gates_fixed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is that of the map whose gains are those found at x."""
+    x, qp, real = surrogate_inputs(8)
+    x.requires_grad_()
+    surrogate = resolve_surrogate(name)
+    assert isinstance(surrogate, TransformSurrogate)
+    given = real if surrogate.needs_real else None
+    weights = torch.randn_like(x)
+    gains: list[torch.Tensor] = []
+    original = surrogate.map_coefficients
+
+    def recording(coefficients: torch.Tensor, *more: Any) -> torch.Tensor:
+        mapped = original(coefficients, *more)
+        gains.append((mapped / coefficients).detach())
+        return mapped
+
+    def gradient() -> torch.Tensor:
+        return torch.autograd.grad((surrogate(x, qp, given, DEFAULTS).x_hat * weights).sum(), x)[0]
+
+    monkeypatch.setattr(surrogate, "map_coefficients", recording)
+    got = gradient()
+    found = cycle(gains)
+    monkeypatch.setattr(surrogate, "map_coefficients", lambda coefficients, *_: coefficients * next(found))
+    torch.testing.assert_close(got, gradient())
+    assert torch.autograd.gradcheck(lambda x: surrogate(x, qp, given, DEFAULTS).x_hat, x)
+
+
+def test_gradcheck_of_the_learned_proxy_without_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("npp.gradient.surrogates.hyperprior.quantise", lambda latent, noisy: latent)
+    model = Hyperprior(HyperpriorConfig(4, 6, 1, conditioned=True)).double().eval().requires_grad_(False)
+    surrogate = LearnedCodec(model, model.multiple)
+    x, qp, _ = surrogate_inputs(8)
+
+    def both(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return tuple(surrogate(x, qp, None, DEFAULTS))  # type: ignore[return-value]
+
+    assert torch.autograd.gradcheck(both, x[:, :, :8, :8].requires_grad_(), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["gated", "scaled"])
+def test_fixed_gates_make_a_symmetric_map(name: str) -> None:
+    """With gates held fixed, a gray picture's map is a gain per coefficient: symmetric, gains as stated."""
+    x, qp, real = surrogate_inputs(16)
+    x = x[:, :1].clone().requires_grad_()
+    surrogate = resolve_surrogate(name)
+    estimate = surrogate(x, qp, Real(real.x_hat[:, :1], real.bpp) if surrogate.needs_real else None, DEFAULTS)
+    first, second = torch.randn_like(x), torch.randn_like(x)
+    (map_first,) = torch.autograd.grad((estimate.x_hat * first).sum(), x, retain_graph=True)
+    (map_second,) = torch.autograd.grad((estimate.x_hat * second).sum(), x)
+    torch.testing.assert_close((map_first * second).sum(), (map_second * first).sum())
+    torch.testing.assert_close(map_first.square().sum() <= 1.7 * first.square().sum(), torch.tensor(True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(1, 1, 17, 23), (2, 3, 16, 16), (1, 4, 9, 33), (1, 3, 1, 1)])
+def test_every_surrogate_takes_every_shape(name: str, shape: tuple[int, ...]) -> None:
+    surrogate = resolve_surrogate(name)
+    x = torch.rand(shape, requires_grad=True)
+    real = Real(x.detach().clone(), torch.ones(shape[0])) if surrogate.needs_real else None
+    estimate = surrogate(x, torch.full((shape[0],), 33.0), real, DEFAULTS)
+    assert estimate.x_hat.shape == x.shape
+    assert estimate.bpp.shape == (shape[0],)
+    (gradient,) = torch.autograd.grad(estimate.x_hat.sum() + estimate.bpp.sum(), x)
+    assert torch.isfinite(gradient).all()
+
+
+def test_gated_gradient_is_small_where_the_codec_drops_everything() -> None:
+    x = (0.5 + 0.002 * torch.randn(1, 3, 32, 32)).requires_grad_()
+    weights = torch.randn(1, 3, 32, 32)
+    through: dict[str, float] = {}
+    for name in ("identity", "gated"):
+        estimate = resolve_surrogate(name)(x, torch.full((1,), 45.0), None, DEFAULTS)
+        (gradient,) = torch.autograd.grad((estimate.x_hat * weights).sum(), x)
+        through[name] = float(gradient.square().mean())
+    assert through["gated"] < 0.1 * through["identity"]
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(ValueError, match=r"'identity'.*not 'nonsense'"):
+        resolve_surrogate("nonsense")
+    with pytest.raises(TypeError, match="needs_real"):
+        resolve_surrogate(3)  # type: ignore[arg-type]
+
+
+class _TinyCodec(torch.nn.Module):
+    """A CompressAI-style model: x_hat and likelihoods."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor) -> dict[str, object]:
+        assert x.shape[-1] % 64 == 0 and x.shape[-2] % 64 == 0
+        return {
+            "x_hat": x * self.gain,
+            "likelihoods": {"y": torch.sigmoid(x[:, :1]), "z": torch.full((2, 4), 0.5)},
+        }
+
+
+def test_adapter_for_compressai_models() -> None:
+    x = torch.rand(2, 3, 40, 70)
+    estimate = LearnedCodec(_TinyCodec())(x, torch.full((2,), 30.0), None, DEFAULTS)
+    torch.testing.assert_close(estimate.x_hat, x * 0.5)
+    padded = torch.nn.functional.pad(x, (0, 58, 0, 24), mode="replicate")
+    bits = -torch.sigmoid(padded[:, :1]).log2().sum((1, 2, 3)) + 4
+    torch.testing.assert_close(estimate.bpp, bits / (40 * 70))

@@ -1,0 +1,129 @@
+"""The house keeps its shape: imports go one way, nothing imports the package's own front door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "python" / "npp"
+
+# Each room with those that it may import from, itself and the tools at the top of the package apart.
+BELOW = {
+    "codec": set(),
+    "hevc": {"codec"},
+    "gradient": {"codec", "hevc"},
+    "preprocessing": {"codec", "hevc"},
+    "tasks": {"codec"},
+    "photos": {"codec", "config"},
+    "config": set(),
+    "evaluation": {"codec", "gradient", "preprocessing", "tasks", "photos", "config"},
+    "training": {"codec", "hevc", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation"},
+    "cli": {"codec", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation", "training"},
+}
+# Modules beside the rooms: ``checks`` and ``files`` know nothing of npp, Pillow's plugin uses the codec.
+TOOLS = {"checks", "files", "_bpg"}
+DOORS = {"__init__", "__main__", "pillow"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def _as_module(name: str, package: str) -> str:
+    """What ``from package import name`` imports: a module of that name, or something of the package's."""
+    place = PACKAGE.parent.joinpath(*name.split("."))
+    return name if place.is_dir() or place.with_suffix(".py").is_file() else package
+
+
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines and modules of npp that a file imports, those within functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            names = [_as_module(f"{node.module}.{alias.name}", node.module or "") for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name == "npp" or name.startswith("npp."))
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_room_is_known() -> None:
+    found = {_room(path) for path in FILES}
+    assert found == set(BELOW) | DOORS | (TOOLS - {"_bpg"})
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_imports_go_one_way(path: Path) -> None:
+    room = _room(path)
+    if room in DOORS:
+        return
+    allowed = TOOLS | ({room} | BELOW[room] if room in BELOW else set())
+    if room == "cli":
+        allowed = allowed | {"pillow"}
+    for line, module in _imported(path):
+        assert module != "npp", f"{_name(path)}:{line} imports the package's own front door"
+        assert module.split(".")[1] in allowed, f"{_name(path)}:{line} imports {module}"
+
+
+def _cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a ring; empty where there is none."""
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        for other in sorted(graph.get(module, ())):
+            if ring := visit(other, [*path, module]):
+                return ring
+        done.add(module)
+        return []
+
+    for module in sorted(graph):
+        if ring := visit(module, []):
+            return ring
+    return []
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(["npp", *(part for part in parts if part != "__init__")])
+
+
+def test_no_module_waits_for_itself() -> None:
+    modules = {_module(path): path for path in FILES}
+    graph = {
+        name: {module for _, module in _imported(path) if module in modules and module != name}
+        for name, path in modules.items()
+        if name != "npp"
+    }
+    assert _cycle(graph) == []
+
+
+def test_no_name_stands_for_two_modules() -> None:
+    names = [path.stem for path in FILES if path.stem not in ("__init__", "__main__")]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_no_name_stands_for_two_public_classes() -> None:
+    found: dict[str, str] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                assert node.name not in found, f"{node.name}: {found[node.name]} and {_name(path)}"
+                found[node.name] = _name(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

@@ -1,0 +1,185 @@
+"""The learned proxy: its densities, its causality, its files, its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+import torch
+from test_gradient_pairing import pictures
+
+from npp.gradient.surrogates.hyperprior import (
+    GDN,
+    FactorizedDensity,
+    Hyperprior,
+    HyperpriorConfig,
+    gaussian_likelihood,
+    load_hyperprior,
+    quantise,
+    save_hyperprior,
+)
+from npp.gradient.surrogates.learned import _SHIPPED, LearnedCodec
+
+SMALL = HyperpriorConfig(width=8, latent=12, stages=3, conditioned=True, residual=True)
+QP = torch.tensor([24.0, 44.0])
+
+
+def test_densities_sum_to_one() -> None:
+    values = torch.arange(-400.0, 401)
+    mean, scale = torch.tensor(0.3), torch.tensor(2.0)
+    assert gaussian_likelihood(values, mean, scale).sum().item() == pytest.approx(1, abs=1e-4)
+    density = FactorizedDensity(2)
+    total = density(values.view(1, 1, -1, 1).expand(1, 2, -1, -1)).sum((0, 2, 3))
+    torch.testing.assert_close(total, torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_gdn_divides_and_its_inverse_multiplies() -> None:
+    x = torch.randn(2, 4, 5, 5)
+    direct, inverse = GDN(4), GDN(4, inverse=True)
+    gamma, beta = direct.gamma_root.square(), direct.beta_root.square()
+    root = (beta[None, :, None, None] + torch.einsum("ij,njhw->nihw", gamma, x.square())).sqrt()
+    torch.testing.assert_close(direct(x), x / root, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(inverse(x), x * root, rtol=1e-4, atol=1e-4)
+
+
+def test_quantise_rounds_or_adds_noise_of_one_step() -> None:
+    latent = torch.randn(1000, requires_grad=True)
+    rounded = quantise(latent, noisy=False)
+    torch.testing.assert_close(rounded, latent.detach().round())
+    (gradient,) = torch.autograd.grad(rounded.sum(), latent)
+    assert torch.equal(gradient, torch.ones_like(latent))
+    noise = quantise(latent, noisy=True) - latent
+    assert 0.45 < noise.abs().max() <= 0.5
+
+
+def test_context_sees_only_the_past() -> None:
+    model = Hyperprior(SMALL)
+    latent = torch.randn(1, 12, 9, 9, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model.context(latent)[0, :, 4, 4].sum(), latent)
+    seen = gradient.abs().sum((0, 1)) > 0
+    assert seen[:4].any() and seen[4, :4].any()
+    assert not seen[4, 4:].any() and not seen[5:].any()
+
+
+@pytest.mark.parametrize("config", [SMALL, HyperpriorConfig(width=8, latent=12)])
+def test_forward_gives_compressais_names(config: HyperpriorConfig) -> None:
+    model = Hyperprior(config).eval()
+    x = torch.rand(2, 3, model.multiple, 2 * model.multiple)
+    out = model(x, QP) if config.conditioned else model(x)
+    assert out["x_hat"].shape == x.shape
+    assert set(out["likelihoods"]) == {"y", "z"}
+    assert all(((p > 0) & (p <= 1)).all() for p in out["likelihoods"].values())
+    again = model(x, QP) if config.conditioned else model(x)
+    assert torch.equal(again["x_hat"], out["x_hat"])
+
+
+def test_published_sizes_are_the_default() -> None:
+    config = HyperpriorConfig()
+    assert (config.width, config.latent, config.stages, config.conditioned) == (192, 192, 4, False)
+
+
+def test_conditioned_network_needs_a_qp() -> None:
+    with pytest.raises(ValueError, match="qp is needed"):
+        Hyperprior(SMALL)(torch.rand(1, 3, 32, 32))
+
+
+def test_weights_survive_a_file(tmp_path: Path) -> None:
+    model = Hyperprior(SMALL).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_((parameter + 0.01 * torch.randn_like(parameter)).half().float())
+    save_hyperprior(model, tmp_path / "proxy.pt")
+    loaded = load_hyperprior(tmp_path / "proxy.pt")
+    x = torch.rand(2, 3, 32, 32)
+    assert loaded.config == SMALL and not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert torch.equal(loaded(x, QP)["x_hat"], model(x, QP)["x_hat"])
+
+
+def test_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "proxy.pt"
+    save_hyperprior(Hyperprior(SMALL), path)
+    before = path.read_bytes()
+
+    def stops_half_way(_: object, file: BinaryIO) -> None:
+        file.write(before[:1000])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", stops_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        save_hyperprior(Hyperprior(SMALL), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_shipped_proxy_is_small_and_knows_the_qp() -> None:
+    assert _SHIPPED.stat().st_size <= 3 * 2**20
+    model = load_hyperprior(_SHIPPED)
+    surrogate = LearnedCodec(model, model.multiple)
+    x = pictures(1, 64).expand(2, -1, -1, -1)
+    estimate = surrogate(x, QP, None, None)  # type: ignore[arg-type]
+    assert estimate.bpp[0] > 2 * estimate.bpp[1]
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
+@pytest.mark.parametrize("objective", ["distil", "published"])
+def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> None:
+    pytest.importorskip("lightning")
+    from PIL import Image
+
+    from npp.training.proxy import train_proxy
+
+    for i, picture in enumerate(pictures(4, 40)):
+        Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    config = HyperpriorConfig(8, 12, 3, conditioned=objective == "distil", residual=objective == "distil")
+    quiet = {"batch": 2, "crop": 32, "accelerator": "cpu", "devices": 1, "progress": False}
+    out = tmp_path / "run"
+    weights = train_proxy(tmp_path, out, objective=objective, config=config, steps=2, **quiet)  # type: ignore[arg-type]
+    first = load_hyperprior(weights)
+    assert first.config == config
+    resume = out / "checkpoints" / "last.ckpt"
+    train_proxy(tmp_path, out, objective=objective, config=config, steps=3, resume=resume, **quiet)  # type: ignore[arg-type]
+    assert torch.load(resume, weights_only=True)["global_step"] == 3
+    assert list(out.rglob("events.out.tfevents*"))
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
+def test_training_rounds_after_its_first_part_and_follows_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightning")
+    from PIL import Image
+
+    from npp.training.proxy import train_proxy
+
+    for i, picture in enumerate(pictures(4, 40)):
+        Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    noisy: list[bool] = []
+
+    def recording(latent: torch.Tensor, noise: bool) -> torch.Tensor:
+        if latent.requires_grad:
+            noisy.append(noise)
+        return quantise(latent, noise)
+
+    monkeypatch.setattr("npp.gradient.surrogates.hyperprior.quantise", recording)
+    quiet = {"batch": 2, "crop": 32, "accelerator": "cpu", "devices": 1, "progress": False}
+    runs = []
+    for seed in (3, 3, 4):
+        noisy.clear()
+        weights = train_proxy(tmp_path, tmp_path / str(len(runs)), config=SMALL, steps=6, seed=seed, **quiet)  # type: ignore[arg-type]
+        runs.append(torch.cat([value.flatten() for value in load_hyperprior(weights).state_dict().values()]))
+        assert noisy == 4 * [True] + 8 * [False]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+def test_training_names_wrong_arguments(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    from npp.training.proxy import ProxyModule, train_proxy
+
+    with pytest.raises(ValueError, match="no photos"):
+        train_proxy(tmp_path, tmp_path, config=SMALL, crop=32)
+    with pytest.raises(ValueError, match="crop must be a multiple of 32, not 40"):
+        train_proxy(tmp_path, tmp_path, config=SMALL, crop=40)
+    with pytest.raises(ValueError, match="conditioned"):
+        ProxyModule(SMALL, "published")
