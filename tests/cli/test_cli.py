@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import npp
 import npp.cli
-from npp.cli import png16
+from npp.photos import png16
 from npp.cli.encode_job import smallest_qp
 from npp.cli.file_reports import FileReport
 from npp.cli.output_files import numbered

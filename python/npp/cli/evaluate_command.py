@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from npp.cli.file_reports import USAGE, describe
+from npp.cli.streams import console, is_terminal, say
 
 _STOPPED = 130
 _Stage = Callable[[str, int], Callable[[int], None]]
@@ -27,7 +28,7 @@ _Stage = Callable[[str, int], Callable[[int], None]]
 @contextmanager
 def _stages(quiet: bool) -> Iterator[_Stage]:
     """Progress bars on terminals, a line a stage elsewhere."""
-    console = Console(stderr=True)
+    terminal = is_terminal(sys.stderr)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,11 +36,11 @@ def _stages(quiet: bool) -> Iterator[_Stage]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+    with Progress(*columns, console=console(stderr=True), disable=quiet or not terminal) as bars:
 
         def stage(name: str, total: int) -> Callable[[int], None]:
-            if not quiet and not console.is_terminal:
-                typer.echo(f"npp: {name}", err=True)
+            if not quiet and not terminal:
+                say(f"npp: {name}")
             bar = bars.add_task(name, total=total)
             return lambda done: bars.advance(bar, done)
 
@@ -82,7 +83,7 @@ def evaluate(
         typer.echo("npp: stopped; the same command goes on from here", err=True)
         raise typer.Exit(_STOPPED) from None
     if not quiet:
-        console = Console()
+        shown = console(stderr=False)
         for table in found.tables:
-            console.print(table.rich())
+            shown.print(table.rich())
         typer.echo(str(folder))

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from npp.config.yaml_files import Section
 from npp.photos.finding import Part, find_photos, split
-from npp.photos.loading import Mode, load_photo
+from npp.photos.loading import Mode, load_photo, photo_size
 
-_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
 _SIZE, _LEAST = 224, 16
 
 
@@ -50,7 +47,7 @@ class PhotoSet:
         """
         found = find_photos(self.folder, self.include)
         if self.part is not None:
-            found = split(found, self.part, self.seed, self.fractions)
+            found = split(found, self.part, self.seed, self.fractions, root=self.folder)
         if not found:
             raise ValueError(f"data: the part {self.part!r} of {self.folder} has no photos")
         found.sort(key=lambda path: hashlib.sha256(path.name.encode()).digest())
@@ -64,7 +61,7 @@ class PhotoSet:
         """Places in ``paths``, at most ``size`` together and all of a batch with pictures of one size."""
         groups: dict[tuple[int, int], list[int]] = {}
         for i, path in enumerate(paths):
-            groups.setdefault(_shape(path) if self.mode == "full" else (0, 0), []).append(i)
+            groups.setdefault(photo_size(path) if self.mode == "full" else (0, 0), []).append(i)
         return [part for group in groups.values() for part in _parts(group, size)]
 
     def describe(self) -> dict[str, Any]:
@@ -75,13 +72,6 @@ class PhotoSet:
 def _parts(places: list[int], size: int) -> Iterator[list[int]]:
     for begin in range(0, len(places), size):
         yield places[begin : begin + size]
-
-
-def _shape(path: Path) -> tuple[int, int]:
-    """Width and height as shown, from the file's header."""
-    with Image.open(path) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(_ORIENTATION) in _TURNED else (width, height)
 
 
 def _include(value: Any) -> str | tuple[str, ...] | None:

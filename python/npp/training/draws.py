@@ -140,7 +140,10 @@ class Photos(lightning.LightningDataModule):
         data = config.data
         try:
             paths = find_photos(data.folder, data.include)
-            parts = [split(paths, part, data.split_seed, data.fractions) for part in ("train", "val")]
+            parts = [
+                split(paths, part, data.split_seed, data.fractions, root=data.folder)
+                for part in ("train", "val")
+            ]
         except ValueError as error:
             raise ConfigError(f"data: {error}") from None
         for name, part in zip(("train", "val"), parts, strict=True):

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import lightning
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from npp.photos.finding import find_photos
-from npp.photos.loading import to_tensor
+from npp.photos.loading import open_photo, to_tensor
 
 _VALIDATION_EVERY = 20
 
@@ -28,8 +27,7 @@ class CropDataset(Dataset[Tensor]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        with Image.open(self._paths[index]) as image:
-            picture = image.convert("RGB")
+        picture = open_photo(self._paths[index])
         scale = self._crop / min(picture.size)
         if scale > 1:
             picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
