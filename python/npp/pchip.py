@@ -1,4 +1,4 @@
-"""Piecewise cubic interpolation without overshoot (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)."""
+"""Piecewise cubic interpolation without overshoot (Fritsch and Butland, SIAM J. Sci. Comput. 5, 1984)."""
 
 from __future__ import annotations
 
