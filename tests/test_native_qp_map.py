@@ -115,7 +115,7 @@ def test_the_array_may_change_while_threads_work(photo: Image) -> None:
 
 def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
     frames = [picture(photo)] * 4
-    arguments = (frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [])
+    arguments: tuple[Any, ...] = (frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [])
     maps = [None, drawn_map(frames[0], 1), drawn_map(frames[0], 2, 60), None]
     mapped, error, *_ = _bpg.start_animation(*arguments, maps).result()
     plain, _, *_ = _bpg.start_animation(*arguments).result()
