@@ -117,7 +117,7 @@ def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
     frames = [picture(photo)] * 4
     arguments: tuple[Any, ...] = (frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [])
     maps = [None, drawn_map(frames[0], 1), drawn_map(frames[0], 2, 60), None]
-    mapped, error, *_ = _bpg.start_animation(*arguments, maps).result()
+    mapped, error, *_ = _bpg.start_animation(*arguments, qp_maps=maps).result()
     plain, _, *_ = _bpg.start_animation(*arguments).result()
     assert error is None and mapped is not None and plain is not None
     assert mapped != plain
