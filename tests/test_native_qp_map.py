@@ -115,12 +115,17 @@ def test_the_array_may_change_while_threads_work(photo: Image) -> None:
 
 def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
     frames = [picture(photo)] * 4
-    arguments: tuple[Any, ...] = (frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [])
     maps = [None, drawn_map(frames[0], 1), drawn_map(frames[0], 2, 60), None]
-    mapped, error, *_ = _bpg.start_animation(*arguments, qp_maps=maps).result()
-    plain, _, *_ = _bpg.start_animation(*arguments).result()
-    assert error is None and mapped is not None and plain is not None
-    assert mapped != plain
+
+    def animation(qp_maps: list[Map | None] | None) -> bytes:
+        file, error, *_ = _bpg.start_animation(
+            frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [], qp_maps
+        ).result()
+        assert error is None and file is not None
+        return file
+
+    mapped, plain = animation(maps), animation(None)
+    assert animation([None] * 4) == plain != mapped
     assert decode(mapped).shape == (4, *frames[0].shape)
     assert _bpg.probe(mapped)["block_qps"] and not _bpg.probe(plain)["block_qps"]
     with pytest.raises(_bpg.UnsupportedError, match="animation"):
