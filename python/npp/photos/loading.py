@@ -46,7 +46,7 @@ def _as_rgb(picture: SingleImage) -> Image.Image:
             raise EncodeError(describe_range("the picture", samples))
         samples = np.floor(samples * 255 + 0.5)
     elif samples.dtype == np.uint16:
-        samples = (samples.astype(np.uint32) * 255 + 32767) // 65535
+        samples = (samples.astype(np.uint32) * 255 + 32768) >> 16  # as the codec rounds them
     color = np.broadcast_to(samples.astype(np.uint8), (3, *samples.shape[1:]))
     return Image.fromarray(np.ascontiguousarray(color.transpose(1, 2, 0)))
 
