@@ -68,7 +68,7 @@ def test_without_the_extra(
 
 
 def test_the_library_does_not_import_the_command_line() -> None:
-    names = {"typer", "rich", "npp", "npp.pillow"}
+    names = {"typer", "rich", "npp.cli", "npp.pillow"}
     script = f"import sys, npp; print({names} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
