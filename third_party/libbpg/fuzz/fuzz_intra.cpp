@@ -1,4 +1,4 @@
-// Our own intra decoder on every file, also on those that Decoder would give to libavcodec.
+// Our own intra decoder on every file, also on those that bpg::decode would give to libavcodec.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

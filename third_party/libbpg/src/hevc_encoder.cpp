@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bpg/error.hpp"
+#include "bpg/signals.hpp"
 #include "hevc_syntax.hpp"
 #include "slice_header.hpp"
 #include "x265_settings.hpp"
@@ -67,6 +68,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   apply_settings(*api_, config_, *param_);
   {
     const std::lock_guard<std::mutex> lock(open_mutex());
+    const SignalsBlocked for_its_threads;
     encoder_.reset(api_->encoder_open(param_.get()));
   }
   if (!encoder_) {

@@ -114,6 +114,7 @@ class Picture {
 
  private:
   struct FreeDeleter {
+    std::size_t size = 0;
     void operator()(std::byte* p) const;
   };
 
