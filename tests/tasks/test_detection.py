@@ -16,7 +16,7 @@ from npp.tasks.boxes import iou_matrix
 
 def test_training_losses_of_a_picture(images: Tensor) -> None:
     torch.manual_seed(2)
-    network = Finder()
+    network = Finder().eval()
     task = build_task("detection", model=network)
     truth = [boxes([4, 4, 10, 10], labels=[0]), boxes(labels=[]), boxes([2, 2, 2, 9], labels=[1])]
     leaf = images.clone().requires_grad_()

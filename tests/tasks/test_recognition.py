@@ -41,7 +41,12 @@ def test_ctc_sums_over_alignments(images: Tensor) -> None:
         assert float(task.loss(images[:1], [text])) == pytest.approx(
             -float(torch.as_tensor(probability).log())
         )
-    assert task.loss(images[:1], ["aa"]).tolist() == [0.0]  # needs three steps
+    with pytest.raises(
+        ValueError, match=r"targets\[1\] is too long: its 2 characters need 3 steps.* gives 2"
+    ):
+        task.loss(images[:2], ["ab", "aa"])
+    with pytest.raises(ValueError, match=r"targets\[0\] is too long: its 3 characters need 3 steps"):
+        task.scores(images[:1], ["aba"])
 
 
 def test_recognition_measures(images: Tensor) -> None:

@@ -41,10 +41,12 @@ def test_segmentation_values() -> None:
 
 def test_segmentation_without_a_pixel_that_counts() -> None:
     task = build_task("segmentation", model=Painter())
-    image = torch.rand(1, 3, 4, 4, requires_grad=True)
-    loss = task.loss(image, [torch.full((4, 4), 255)])
-    loss.sum().backward()
-    assert loss.tolist() == [0.0]
+    images, whole, nothing = torch.rand(2, 3, 4, 4), torch.zeros(4, 4).long(), torch.full((4, 4), 255)
+    for measure in (task.loss, task.scores):
+        with pytest.raises(ValueError, match=r"targets\[1\] must have a pixel that counts, not 255"):
+            measure(images, [whole, nothing])
+    with pytest.raises(ValueError, match=r"targets\[0\] must have a pixel that counts"):
+        task.metric().update(task.predict(images)[:1], [nothing])
 
 
 @pytest.mark.parametrize(
