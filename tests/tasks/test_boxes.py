@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from task_nets import Finder, boxes
 
 from npp.tasks import build_task
-from npp.tasks.boxes import f1, iou_matrix
+from npp.tasks.boxes import _suppressed, f1, iou_matrix, suppressed
 
 
 def test_f1_by_hand() -> None:
@@ -34,3 +36,30 @@ def test_mean_average_precision_by_hand() -> None:
     values = metric.compute()
     assert values["map_50"] == pytest.approx(51 / 101)  # half of the recalls of COCO's 101 are reached
     assert values["map"] == pytest.approx(51 / 101)
+
+
+def test_suppression_by_hand() -> None:
+    found = boxes([0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [0, 0, 10, 5], labels=[1, 1, 2, 1])
+    scores = torch.tensor([0.5, 0.9, 0.8, 0.7])
+    for suppress in (suppressed, _suppressed):
+        # The first overlaps the second by 0.9; the fourth overlaps the second by 5/9.
+        assert suppress(found["boxes"], scores, found["labels"], 0.6).tolist() == [1, 2, 3]
+        assert suppress(found["boxes"], scores, found["labels"], 0.5).tolist() == [1, 2]
+        nothing = boxes(labels=[])
+        assert suppress(nothing["boxes"], torch.zeros(0), nothing["labels"], 0.5).tolist() == []
+
+
+def test_suppression_is_torchvisions() -> None:
+    operators = pytest.importorskip("torchvision.ops", reason="compared with torchvision")
+    corner = 50 * torch.rand(300, 2)
+    found = torch.cat([corner, corner + 5 + 20 * torch.rand(300, 2)], 1)
+    scores, labels = torch.rand(300), torch.randint(0, 3, (300,))
+    for iou in (0.3, 0.65):
+        wanted = operators.batched_nms(found, scores, labels, iou)
+        assert torch.equal(_suppressed(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
+
+
+def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.ops", None)
+    found = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
+    assert suppressed(found, torch.tensor([0.1, 0.2]), torch.tensor([0, 0]), 0.5).tolist() == [1]

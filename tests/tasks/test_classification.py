@@ -53,10 +53,27 @@ def test_zero_probability_has_a_finite_gradient() -> None:
     [
         ([7, 0, 0], "from 0 to 6, not 7"),
         ([-1, 0, 0], "from 0 to 6, not -1"),
+        ([0, 8, 0], r"as in targets\[1\]"),
         ([0, 0, torch.ones(7)], "not both"),
+        ([torch.tensor(True)] * 3, "shape"),
+        ([torch.zeros(7).long()] * 3, r"targets\[0\] is torch.int64 and does not choose one class"),
+        ([torch.tensor([0, 1, 1, 0, 0, 0, 0])] * 3, "does not choose one class"),
+        ([torch.full((7,), torch.nan)] * 3, "without NaN"),
         ([torch.ones(3)] * 3, r"shape \(7,\)"),
     ],
 )
 def test_wrong_labels_are_named(images: Tensor, targets: list[Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         build_task("classification", model=classifier()).loss(images, targets)
+
+
+def test_one_hot_targets_are_labels(images: Tensor) -> None:
+    task = build_task("classification", model=classifier())
+    hot = list(F.one_hot(torch.tensor([1, 0, 6]), 7))
+    torch.testing.assert_close(task.loss(images, hot), task.loss(images, [1, 0, 6]))
+
+
+def test_a_single_class_is_named(images: Tensor) -> None:
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=r"at least 2 classes, not \(3, 1\)"):
+        build_task("classification", model=network).targets(images)

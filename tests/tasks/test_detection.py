@@ -62,7 +62,15 @@ def test_wrong_detectors_are_named(settings: dict[str, Any], text: str) -> None:
     ("target", "text"),
     [
         ({"boxes": torch.zeros(1, 4)}, "'boxes' and 'labels'"),
-        ({"boxes": torch.zeros(2, 4), "labels": torch.zeros(1)}, "2 boxes but labels"),
+        ({"boxes": torch.zeros(2, 4), "labels": torch.zeros(1)}, r"targets\[0\] has 2 boxes but labels"),
+        ({"boxes": torch.zeros(4, 2), "labels": torch.zeros(4).long()}, r"shape \(K, 4\), not \(4, 2\)"),
+        ({"boxes": torch.zeros(8), "labels": torch.zeros(2).long()}, r"shape \(K, 4\), not \(8,\)"),
+        ({"boxes": [[20, 20, 8, 9]], "labels": [1]}, r"x1 <= x2 and y1 <= y2, not \[\[20"),  # x, y, w, h
+        ({"boxes": [[0, 0, float("nan"), 9]], "labels": [1]}, "x1 <= x2"),
+        ({"boxes": [[0, 0, float("inf"), 9]], "labels": [1]}, "x1 <= x2"),
+        ({"boxes": [[0, 0, 8, 9]], "labels": [1.0]}, "whole numbers, not torch.float32"),
+        ({"boxes": [[0, 0, 8, 9]], "labels": [-1]}, r"labels of 0 or more, not \[-1\]"),
+        ([[0, 0, 8, 9]], "'boxes' and 'labels'"),
     ],
 )
 def test_wrong_boxes_are_named(images: Tensor, target: Any, text: str) -> None:
@@ -95,6 +103,94 @@ def _torchvision_detector(kind: str) -> nn.Module:
     return detection.FasterRCNN(  # type: ignore[no-any-return]
         TinyBackbone(), 4, rpn_anchor_generator=anchors, box_roi_pool=pooler, **sizes
     )
+
+
+@pytest.mark.parametrize("kind", ["fcos", "retinanet", "faster-rcnn"])
+def test_labels_beyond_a_detectors_classes_are_named(kind: str) -> None:
+    task = build_task("detection", model=_torchvision_detector(kind))
+    with pytest.raises(ValueError, match=r"targets\[1\] must have labels from 0 to 3, not \[4\]"):
+        task.loss(torch.rand(2, 3, 40, 56), [boxes(labels=[]), boxes([4, 4, 30, 36], labels=[4])])
+
+
+class Head(nn.Module):
+    """A head as in torchvision, with functions that do something else in training mode."""
+
+    def __init__(self, inner: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.inner, self.kind = inner, kind
+
+    def _changed(self, x: Tensor) -> Tensor:
+        training = self.training
+        if self.kind == "dropout":
+            return F.dropout(x, 0.5, training)
+        if self.kind == "torch":
+            return torch.dropout(x, 0.5, training)
+        if self.kind == "channels":
+            return F.dropout2d(x, p=0.5, training=training)
+        if self.kind == "batch norm":
+            count = x.shape[1]
+            return F.batch_norm(x, torch.zeros(count), torch.ones(count), training=training)
+        if self.kind == "rrelu":
+            return F.rrelu(x, training=training)
+        flat = x.flatten(2)
+        share = 0.5 if training else 0.0
+        return F.scaled_dot_product_attention(flat, flat, flat, None, share).view_as(x)
+
+    def forward(self, features: list[Tensor], *others: Any) -> Any:
+        return self.inner([self._changed(x) for x in features], *others)
+
+    def compute_loss(self, *arguments: Any) -> Any:
+        return self.inner.compute_loss(*arguments)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", ["dropout", "torch", "channels", "batch norm", "rrelu", "attention"])
+def test_functions_stay_in_eval_mode_in_losses(kind: str) -> None:
+    detector = _torchvision_detector("retinanet")
+    detector.head = Head(detector.head, kind)
+    for parameter in detector.head.parameters():  # an untrained head hardly looks at its input
+        nn.init.normal_(parameter, std=0.1)
+    detector.eval()
+    images = torch.rand(1, 3, 40, 56)
+    truth = boxes([4, 4, 30, 36], labels=[1])
+    batch, targets = detector.transform(list(images), [dict(truth)])
+
+    def loss() -> Tensor:
+        losses = detector.compute_loss(targets, detector.head(features), anchors)
+        return torch.stack(list(losses.values())).sum()[None]
+
+    with torch.no_grad():
+        features = list(detector.backbone(batch.tensors)[None])
+        anchors = detector.anchor_generator(batch, features)
+        wanted = loss()
+        task = build_task("detection", model=detector)
+        torch.testing.assert_close(task.loss(images, [truth]), wanted)
+        detector.head.training = True
+        assert abs(float(loss() - wanted)) > 1e-4 * float(wanted)
+    assert not any(part.training for part in task.modules())
+
+
+def test_a_detector_may_offer_its_losses(images: Tensor) -> None:
+    class Offers(Finder):
+        def losses(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+            assert not self.training and len(images) == 1
+            return {"mean": images[0].mean(), "boxes": targets[0]["boxes"].sum()}
+
+    task = build_task("detection", model=Offers())
+    truth = [boxes([4.0, 4, 10, 10], labels=[0]), boxes(labels=[]), boxes([0.0, 0, 1, 1], labels=[2])]
+    torch.testing.assert_close(task.loss(images, truth), images.mean((1, 2, 3)) + torch.tensor([28.0, 0, 2]))
+
+    class Wrong(Finder):
+        def losses(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> Any:
+            return {}
+
+    with pytest.raises(TypeError, match=r"losses must be tensors by name, not {}"):
+        build_task("detection", model=Wrong()).loss(images, truth)
+
+
+def test_dense_targets_of_other_pictures_are_named(images: Tensor) -> None:
+    task = build_task("detection", model=DenseFinder())
+    with pytest.raises(ValueError, match=r"targets\[0\] must hold dense\['logits'\] of shape \(2, 11, 17\)"):
+        task.loss(images, task.targets(images[..., :1]))
 
 
 @pytest.mark.parametrize("kind", ["fcos", "retinanet", "faster-rcnn"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from task_nets import Body
-from torch import Tensor
+from torch import Tensor, nn
 
 import npp
 from npp.tasks import build_task
@@ -49,3 +49,19 @@ def test_match_of_layers_alone(images: Tensor) -> None:
 def test_wrong_matches_are_named(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         build_task("match", model=Body(4), **settings)
+
+
+def test_outputs_of_one_number_are_matched_by_their_error(images: Tensor) -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
+    task = build_task("match", model=network)
+    assert (task.loss(images + 0.1, task.targets(images)) > 0).all()
+    with pytest.raises(ValueError, match="'kl' needs an output with at least 2 classes"):
+        build_task("match", model=network, distance="kl").loss(images, task.targets(images))
+
+
+def test_targets_of_pictures_of_another_size_are_named(images: Tensor) -> None:
+    task = build_task("match", model=Body(4))
+    with pytest.raises(
+        ValueError, match=r"targets\[0\] must hold output of shape \(4, 11, 17\), not \(4, 1, 17\)"
+    ):
+        task.loss(images, task.targets(images[:, :, :1]))

@@ -78,6 +78,7 @@ def test_layouts_are_the_same(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
+        ({}, "alphabet must be given"),
         ({"alphabet": ""}, "alphabet must have"),
         ({"alphabet": "aba"}, "'a' again"),
         ({"alphabet": "ab", "blank": 3}, "from 0 to 2"),

@@ -60,3 +60,32 @@ def test_segmentation_without_a_pixel_that_counts() -> None:
 def test_wrong_maps_are_named(target: Tensor, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         build_task("segmentation", model=Painter()).loss(torch.rand(1, 3, 4, 4), [target])
+
+
+def test_wrong_maps_are_named_by_the_metric() -> None:
+    task = build_task("segmentation", model=Painter())
+    predictions = task.predict(torch.rand(1, 3, 4, 4))
+    for target, text in (
+        (torch.zeros(2, 8).long(), r"labels \(4, 4\)"),
+        (torch.full((4, 4), 7), "from 0 to 1 or 255"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            task.metric().update(predictions, [target])
+
+
+def test_a_letterboxed_picture_has_its_own_pixels_only() -> None:
+    image = torch.zeros(1, 3, 16, 32)
+    image[..., 16:] = 1
+    for place in ("corner", "centre"):
+        settings = {"size": 32, "resize": "letterbox", "fill": 1.0, "place": place}
+        task = build_task("segmentation", model=Painter(), input=settings)
+        assert torch.equal(task.predict(image)[0], (image[0, 0] > 0.5).long())
+        large = image.repeat_interleave(3, 2).repeat_interleave(3, 3)
+        assert (task.predict(large)[0] == (large[0, 0] > 0.5)).float().mean() > 0.95
+    with pytest.raises(ValueError, match="'crop' leaves pixels without a class"):
+        build_task("segmentation", model=Painter(), input={"size": 8, "resize": "crop"})
+
+
+def test_a_single_class_is_named() -> None:
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        build_task("segmentation", model=nn.Conv2d(3, 1, 1)).targets(torch.rand(1, 3, 4, 4))
