@@ -126,6 +126,11 @@ def test_true_boxes_have_losses_that_are_less_where_they_are_right(picture: Tens
     assert leaf.grad is not None and leaf.grad.abs().sum() > 0
 
 
+def test_labels_beyond_the_classes_are_named(picture: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"labels from 0 to 2, not \[3\]"):
+        task_of().loss(picture, [boxes([6.0, 12, 14, 28], labels=[3])])
+
+
 def test_peaks_are_the_highest_of_their_neighbours() -> None:
     picture = torch.zeros(1, 3, SIZE, SIZE)
     picture[0, 0, 8:12, 8:12], picture[0, 0, 8:12, 12:16] = 1, 0.9

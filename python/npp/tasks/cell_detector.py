@@ -223,6 +223,9 @@ class CellDetector(nn.Module):
             target["boxes"].to(boxes), size[0], size[1]
         )
         labels = target["labels"].to(boxes.device)
+        if bool((labels >= scores.shape[1]).any()):
+            allowed = f"from 0 to {scores.shape[1] - 1}"
+            raise ValueError(f"targets must have labels {allowed}, not {labels.tolist()}")
         overlaps = iou_matrix(boxes.detach(), truth)
         wanted, counts = torch.zeros_like(scores), torch.ones_like(scores)
         for place, label in enumerate(labels.tolist()):
