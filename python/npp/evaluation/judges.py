@@ -16,7 +16,7 @@ import torch
 
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
-from npp.evaluation.bd_rate import Floats
+from npp.pchip import Floats
 
 if TYPE_CHECKING:
     from npp.tasks import Task
