@@ -11,6 +11,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.gradient.pairing import compress
@@ -209,7 +210,11 @@ class PreprocessorModule(lightning.LightningModule):
         """What each picture of a batch costs, with gradients."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
         x_pre = self.model(batch.x, batch.qp)
-        coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        try:
+            coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        except EncodeError:
+            check_finite(self.model, f"the weights after step {self.global_step}")
+            raise
         losses = task_losses(self._by_label, coded.x_hat, targets)
         table = self.weights
         return total_loss(
@@ -256,6 +261,7 @@ class PreprocessorModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Empties the sums."""
+        check_finite(self.averaged, f"the averaged weights after step {self.global_step}")
         self.ema.eval()
         self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
 
@@ -279,7 +285,6 @@ class PreprocessorModule(lightning.LightningModule):
         """Logs the curve and its BD-rate against BPG without preprocessor."""
         assert self._sums is not None
         assert self._anchor is not None
-        check_finite(self.averaged, f"the averaged weights after step {self.global_step}")
         if self.trainer.world_size > 1:
             self._sums.values = cast(Tensor, self.trainer.strategy.reduce(self._sums.values, reduce_op="sum"))
         curve = self._sums.curve()
@@ -301,9 +306,10 @@ class PreprocessorModule(lightning.LightningModule):
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Puts the tasks' networks in as they are."""
+        """Puts the tasks' networks in as they are, and lets a finished run go on."""
         own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
 
 def _mean(values: list[float]) -> float:
