@@ -59,7 +59,7 @@ class Whole:
         ({"name": "a", "sides": [1, 2, 3]}, r"^parts\[0\]\.sides must have 2 entries"),
         (
             {"name": "a", "filter": 5},
-            r"^parts\[0\]\.filter must be none or null or one of soft, learned with its",
+            r"^parts\[0\]\.filter must be none or one of soft, learned with its",
         ),
         ({"name": "a", "filter": {"sharp": 1}}, r"filter must be none or .* not \{'sharp': 1\}"),
         ({"name": "a", "filter": {"learned": 1}}, r"^parts\[0\]\.filter\.learned must be text, not 1"),

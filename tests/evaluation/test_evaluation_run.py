@@ -160,7 +160,7 @@ def test_what_is_missing_is_said_before_the_work(
         evaluate(parse_config(values(photos, seen=seen)), out)
     with pytest.raises(ConfigError, match=r"^data\.folder: .*gone is not a folder"):
         evaluate(parse_config(values(photos, data={"folder": str(photos / "gone")})), out)
-    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    monkeypatch.setitem(sys.modules, "torchmetrics.classification", None)
     with pytest.raises(ConfigError, match="network tiny: a metric needs the package torchmetrics"):
         evaluate(parse_config(values(photos)), out)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

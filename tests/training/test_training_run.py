@@ -19,7 +19,7 @@ from npp.training import lightning_module as module_file
 from npp.training.baseline import Baseline, Curve
 from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import PreprocessorModule
-from npp.training.schedule import TrainingFailedError, build_optimiser, rate_factor, set_rates
+from npp.training.schedule import TrainingFailedError, build_optimiser, build_schedule, rate_factor, set_rates
 from npp.training.train_config import (
     OptimiserConfig,
     load_config,
@@ -35,7 +35,7 @@ def test_training_lowers_the_total(photos: Path, tmp_path: Path) -> None:
     baseline = Baseline(exponential())
     curve = Curve(exponential().qps, exponential().bpp, {"classification": exponential().losses["a"]})
     module.weights.set(Baseline(curve), {"classification": 1.0}, config.trade_off, config.loss)
-    batch = Sample(pictures(2, 64), torch.tensor([32, 38]), torch.tensor([0, 1]))
+    batch = Sample(pictures(2, 64), torch.tensor([32, 38]), torch.tensor([0, 1]), torch.tensor([-1, -1]))
     optimiser = torch.optim.Adam(module.model.parameters(), lr=0.01)
     totals = []
     for _ in range(8):
@@ -151,7 +151,9 @@ def test_a_finished_run_goes_on_with_more_steps(finished: Path, photos: Path, tm
 def test_rates_are_the_configurations_from_the_first_step_on() -> None:
     layer, short, long = torch.nn.Linear(3, 2), OptimiserConfig(steps=4), OptimiserConfig(steps=100, warmup=2)
     optimiser = build_optimiser(layer.parameters(), short)
-    set_rates(optimiser, long, 4)
+    schedule = build_schedule(optimiser, short)
+    set_rates(schedule, long, 4)
+    assert schedule.base_lrs == 2 * [long.learning_rate]
     fresh = build_optimiser(layer.parameters(), long)
     for group, new in zip(optimiser.param_groups, fresh.param_groups, strict=True):
         assert (
@@ -199,7 +201,7 @@ def test_without_any_validation_that_tells_the_last_weights_are_kept(
 
 
 def test_weights_that_are_not_finite_are_not_kept(photos: Path, tmp_path: Path) -> None:
-    config = smoke(photos, tmp_path, "optimiser.learning_rate=1e38", "optimiser.clip=0")
+    config = smoke(photos, tmp_path, "optimiser.learning_rate=1e30", "optimiser.clip=0")
     with pytest.raises(TrainingFailedError, match=r"are not finite: a lower optimiser.learning_rate"):
         train_preprocessor(config)
     assert not (tmp_path / "preprocessor.safetensors").exists()

@@ -48,7 +48,7 @@ def _union(value: Any, kind: Any, key: str) -> Any:
         return fill(chosen[0], value, key)
     problems = []
     for one in get_args(kind):
-        if one in classes:
+        if one in classes or (classes and one is types.NoneType and value is not None):
             continue
         try:
             return convert(value, one, key)

@@ -204,7 +204,8 @@ class PreprocessorModule(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Takes rates from the configuration, which a checkpoint of other settings has overwritten."""
-        set_rates(self.trainer.optimizers[0], self.config.optimiser, self.global_step)
+        schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
+        set_rates(schedule, self.config.optimiser, self.global_step)
 
     def terms(self, batch: Sample) -> Terms:
         """What each picture of a batch costs, with gradients."""

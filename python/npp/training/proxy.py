@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import torch
@@ -145,7 +145,8 @@ class ProxyModule(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Takes the rate from the settings, which a checkpoint of a shorter run has overwritten."""
-        set_rates(self.trainer.optimizers[0], self._schedule(), self.global_step)
+        schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
+        set_rates(schedule, self._schedule(), self.global_step)
 
 
 @float32_by_default()

@@ -69,7 +69,7 @@ def lightning_errors() -> Iterator[None]:
     """What Lightning refuses is an error of the configuration."""
     try:
         yield
-    except (MisconfigurationException, ModuleNotFoundError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name:
             raise
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None

@@ -43,12 +43,14 @@ def build_schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, config))
 
 
-def set_rates(optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int) -> None:
-    """Gives an optimiser the learning rate and the decay that a configuration has at a step.
+def set_rates(schedule: torch.optim.lr_scheduler.LambdaLR, config: OptimiserConfig, step: int) -> None:
+    """Gives a schedule and its optimiser the learning rate and the decay that a configuration has at a step.
 
     A run that goes on with more steps is then on the longer run's cosine from its first step on.
     """
-    for group in optimiser.param_groups:
+    groups = schedule.optimizer.param_groups
+    schedule.base_lrs = [config.learning_rate for _ in groups]
+    for group in groups:
         group["initial_lr"] = config.learning_rate
         group["lr"] = config.learning_rate * rate_factor(step, config)
         if group["weight_decay"]:
