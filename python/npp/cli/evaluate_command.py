@@ -18,10 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from npp.cli.file_reports import USAGE, describe
+from npp.cli.run_errors import explained
 from npp.cli.streams import console, is_terminal, say
 
-_STOPPED = 130
 _Stage = Callable[[str, int], Callable[[int], None]]
 
 
@@ -62,26 +61,14 @@ def evaluate(
 
     A stopped run goes on where it was when it is started again. Needs npp[eval].
     """
-    try:
-        from npp.config.yaml_files import read_config
-        from npp.evaluation.evaluate_config import parse_config
+    with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
+        from npp.evaluation.evaluate_config import load_evaluation
         from npp.evaluation.evaluation_run import evaluate as run
 
-        values = read_config(config, changes or [])
-        checked = parse_config(values, name=config.stem, limit=limit)
-        folder = out or Path(values.get("out") or Path("runs") / config.stem)
+        settings = load_evaluation(config, changes or [], limit=limit)
+        folder = out or Path(settings.out)
         with _stages(quiet) as stage:
-            found = run(checked, folder, stage)
-    except ModuleNotFoundError as error:
-        hint = "" if "install" in str(error) else f"; evaluation needs {error.name}: pip install 'npp[eval]'"
-        typer.echo(f"npp: {error}{hint}", err=True)
-        raise typer.Exit(USAGE) from None
-    except (OSError, ValueError) as error:
-        typer.echo(f"npp: {config}: {describe(error)}", err=True)
-        raise typer.Exit(USAGE) from None
-    except KeyboardInterrupt:
-        typer.echo("npp: stopped; the same command goes on from here", err=True)
-        raise typer.Exit(_STOPPED) from None
+            found = run(settings, folder, stage)
     if not quiet:
         shown = console(stderr=False)
         for table in found.tables:
