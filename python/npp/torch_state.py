@@ -55,22 +55,24 @@ def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
             return make(*key)
         return kept(*key)
 
+    get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
     return get
 
 
 def in_transform() -> bool:
     """Whether a transform of torch.func (grad, vmap, jvp and so on) is at work."""
-    return bool(torch._C._are_functorch_transforms_active())  # type: ignore[attr-defined]
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 def why_without_values(x: Tensor) -> str | None:
     """Why no values can be had of a tensor now: it is traced, or has no memory. None where they can."""
-    if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if torch._C._get_tracing_state() is not None:
         return "traced by torch.jit.trace"
     if _is_instance(x, "torch._subclasses.fake_tensor", "FakeTensor"):
         return "a FakeTensor, as in torch.export"
-    if _is_instance(x, "torch._subclasses.functional_tensor", "FunctionalTensor"):
-        return "a FunctionalTensor, as in torch.export"
+    functional = _is_instance(x, "torch._subclasses.functional_tensor", "FunctionalTensor")
+    if functional or torch._is_functional_tensor(x):
+        return "a functional tensor, as in torch.export and torch.func.functionalize"
     proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
     if proxies is not None and proxies.get_proxy_mode() is not None:
         return "traced by make_fx"

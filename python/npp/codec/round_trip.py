@@ -85,8 +85,11 @@ class RoundTrip:
         return file if wrong is None else wrong
 
 
-def _check_memory(x: Tensor) -> None:
-    """Raises UnsupportedError for a tensor without pixels that the codec could read."""
+def check_batch(x: object) -> None:
+    """Raises what :func:`start_round_trip` does for what is no batch of pictures with pixels in memory."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
+    check_dtype("x", x.dtype)
     why = why_without_values(x)
     if why is None and x.layout != torch.strided:
         why = f"of layout {x.layout}"
@@ -95,6 +98,11 @@ def _check_memory(x: Tensor) -> None:
             f"x is {why}, and the codec needs pixels in memory: trace, export or compile what is in front of "
             "npp.compress and behind it, and call npp.compress between them"
         )
+    if x.ndim != 4:
+        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed")
+    if x.shape[0] == 0:
+        raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
+    check_geometry("x", x.shape[1], x.shape[2], x.shape[3])
 
 
 def start_round_trip(
@@ -110,16 +118,9 @@ def start_round_trip(
         threads: codec threads, ``None`` for all usable cores.
 
     Raises:
-        TypeError, EncodeError, UnsupportedError: as :func:`encode`.
+        TypeError, EncodeError, UnsupportedError: as :func:`encode`; x is traced, sparse or on the device
+            meta.
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
-    check_dtype("x", x.dtype)
-    _check_memory(x)
-    if x.ndim != 4:
-        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed")
-    if x.shape[0] == 0:
-        raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
-    check_geometry("x", x.shape[1], x.shape[2], x.shape[3])
+    check_batch(x)
     resolved = resolve_options(options or {})
     return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads))

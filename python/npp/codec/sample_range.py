@@ -11,7 +11,7 @@ from npp.codec.errors import indexed
 # [-1, 1] and normalised ones are warned about; and what no network near [0, 1] gives is refused.
 _LOW, _HIGH = -0.5, 1.5
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
-_ALLOWED = "floats must lie in [0, 1]: divide samples of 0 to 255 by 255 (or pass them as uint8)"
+_ALLOWED = "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
 
 
 def refuse_other_scale(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from npp.codec.options import CodecOptions, resolve_qp
-from npp.codec.round_trip import start_round_trip
+from npp.codec.round_trip import check_batch, start_round_trip
 
 
 class CodecCall:
@@ -25,9 +25,9 @@ class CodecCall:
 
     def __call__(self, x: Tensor, qp: Any) -> tuple[Tensor, Tensor, Tensor]:
         """x_hat and bpp of pictures (N, C, H, W), constants to autograd, and their qps (N,)."""
+        check_batch(x)
         if not isinstance(qp, Tensor):
-            count = x.shape[0] if isinstance(x, Tensor) and x.ndim == 4 else 1
-            qp = torch.tensor(resolve_qp(qp, count), device="cpu")
+            qp = torch.tensor(resolve_qp(qp, x.shape[0]), device="cpu")
         elif qp.ndim == 0:
             qp = qp.expand(x.shape[0])
         x_hat, bpp = _Codec.apply(x.detach(), qp.detach(), self)  # type: ignore[no-untyped-call]

@@ -74,21 +74,38 @@ def _paired(estimate: Estimate, x_hat: Tensor, bpp: Tensor, bitstreams: list[byt
     scale = bpp.to(modelled.dtype) / modelled.clamp_min(torch.finfo(modelled.dtype).tiny)
     # A picture without any modelled bits has no direction that would save some.
     scale = torch.where(modelled > 0, scale, torch.zeros_like(scale))
-    values = _PairOutputs.apply(estimate.x_hat, estimate.bpp, x_hat, bpp, scale)  # type: ignore[no-untyped-call]
-    return Compressed(*values, bitstreams)
+    x_hat, bpp = _PairOutputs.apply(  # type: ignore[no-untyped-call]
+        estimate.x_hat, estimate.bpp, x_hat, bpp, scale
+    )
+    return Compressed(x_hat, bpp, bitstreams)
 
 
 def _estimate(
-    surrogate: Surrogate, x: Tensor, qp: Tensor, real: Real | None, options: CodecOptions
+    surrogate: Surrogate,
+    x: Tensor,
+    qp: Tensor,
+    real: Real | None,
+    options: CodecOptions,
+    qp_map: Tensor | None = None,
 ) -> Estimate:
-    """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits."""
+    """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits.
+
+    Raises:
+        ValueError: there is a quantiser map, and the surrogate takes none.
+    """
+    if qp_map is not None and not getattr(surrogate, "takes_qp_map", False):
+        raise ValueError(
+            f"the surrogate {type(surrogate).__name__} takes no qp_map; those by coefficient do: 'identity', "
+            "'dct', 'scaled', 'gated', 'masked'"
+        )
     wide = x if x.dtype == torch.float64 else x.float()
     if real is not None:
         real = Real(real.x_hat.to(wide.dtype), real.bpp.to(wide.dtype))
     with torch.autocast(device_type=x.device.type, enabled=False):
-        return surrogate(
-            wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
-        )
+        given = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
+        if qp_map is None:
+            return surrogate(*given)
+        return surrogate(*given, qp_map=qp_map.to(wide.device, wide.dtype))  # type: ignore[call-arg]
 
 
 def _pair(
@@ -102,6 +119,11 @@ def _pair(
         estimate = _estimate(surrogate, x, qp, None, options)
         x_hat, bpp, bitstreams = round_trip.result()
     return _paired(estimate, x_hat, bpp, bitstreams)
+
+
+def _has_tangent(x: Tensor) -> bool:
+    """Whether forward-mode AD is at work on a tensor."""
+    return forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _compress(
@@ -118,18 +140,18 @@ def _compress(
         estimate = _estimate(chosen, x, qps, Real(x_hat, bpp) if chosen.needs_real else None, options)
         return _paired(estimate, x_hat, bpp, call.bitstreams)
     round_trip = start_round_trip(x, qp, options, threads)
-    if not (torch.is_grad_enabled() and x.requires_grad) and forward_ad.unpack_dual(x).tangent is None:
+    if not (torch.is_grad_enabled() and x.requires_grad) and not _has_tangent(x):
         return Compressed(*round_trip.result())
     return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
 
 
 # One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second
 # that `import npp` would pay. This one imports it in its first call: only compiled callers call it.
-_compress_outside_the_graph = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
+_compress_outside_the_graph: Any = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
 _compress_outside_the_graph._torchdynamo_disable = True
 _compress_outside_the_graph._torchdynamo_disable_msg = (
-    "npp.compress runs the codec, which no graph can hold: compile without fullgraph=True, or compile or export "
-    "what is in front of npp.compress and behind it (npp.Preprocessor can be) and call it between them"
+    "npp.compress runs the codec, which no graph can hold: compile without fullgraph=True, or compile or "
+    "export what is in front of npp.compress and behind it (npp.Preprocessor can be); call it between them"
 )
 
 
@@ -239,8 +261,8 @@ class BPG(nn.Module):
             return tensor.to(result.device) if narrow else result
 
         if recurse and isinstance(self.surrogate, nn.Module):
-            self.surrogate._apply(moved)
-        super()._apply(fn, recurse)
+            self.surrogate._apply(moved)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def extra_repr(self) -> str:

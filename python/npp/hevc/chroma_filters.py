@@ -76,7 +76,8 @@ def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
     """Inverse of :func:`_apart`."""
-    return torch.stack([even, odd], dim).flatten(dim - 1, dim)
+    # Not flatten: vmap as it is in autograd.grad(is_grads_batched=True) does not know it.
+    return torch.stack([even, odd], dim).reshape(_resized(even, dim, 2 * even.shape[dim]))
 
 
 def _gather(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:

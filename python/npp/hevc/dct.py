@@ -13,17 +13,21 @@ from npp.torch_state import made_once
 
 def _rows(size: int) -> list[list[float]]:
     """DCT-II basis (frequency, sample), orthonormal."""
-    scale = math.sqrt(2 / size)
-    rows = [
-        [math.cos(math.pi * frequency * (2 * i + 1) / (2 * size)) * scale for i in range(size)]
+    return [
+        [
+            math.sqrt((1 if frequency == 0 else 2) / size)
+            * math.cos(math.pi * frequency * (2 * i + 1) / (2 * size))
+            for i in range(size)
+        ]
         for frequency in range(size)
     ]
-    return [[value / math.sqrt(2) for value in rows[0]], *rows[1:]]
 
 
 @made_once
 def _basis(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(_rows(size), dtype=dtype, device="cpu").to(device)
+    basis = torch.tensor(_rows(size), dtype=torch.float64, device="cpu")
+    basis[0] = math.sqrt(2 / size) / math.sqrt(2)  # to the last bit of float64 as it always was
+    return basis.to(device=device, dtype=dtype)
 
 
 def block_dct(plane: Tensor, size: int) -> Tensor:

@@ -167,7 +167,8 @@ class Scaled(TransformSurrogate):
     """A coefficient's gradient is scaled by how much of it the codec kept.
 
     The factor is c ĉ / (c² + (softness · step)²), c of the input and ĉ of the real reconstruction: the
-    codec's own error, read as a gain and held fixed but for the step of a quantiser map. After SCALED (arXiv 2602.00198), in our reading.
+    codec's own error, read as a gain and held fixed but for the step of a quantiser map.
+    After SCALED (arXiv 2602.00198), in our reading.
 
     Args:
         softness: above 0, in steps; keeps the factor small where c itself is small.

@@ -32,7 +32,8 @@ class _Bits(torch.autograd.Function):
 
     @staticmethod
     def forward(ratio: Tensor) -> Tensor:
-        bits: Tensor = ratio.square().square_().log1p_().sum(1)
+        square = ratio.square()
+        bits: Tensor = square.mul_(square).log1p_().sum(1)
         return bits * (0.25 / math.log(2))
 
     @staticmethod
