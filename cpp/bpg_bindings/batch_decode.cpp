@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -14,7 +16,9 @@
 #include "bpg/color.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
+#include "bpg/qp_map.hpp"
 #include "errors.hpp"
+#include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
 
@@ -27,12 +31,6 @@ struct FreeDeleter {
   void operator()(std::byte* p) const { std::free(p); }
 };
 using Memory = std::unique_ptr<std::byte, FreeDeleter>;
-
-// One decoder a pool thread, opened at its first file.
-bpg::Decoder& thread_decoder() {
-  thread_local bpg::Decoder decoder;
-  return decoder;
-}
 
 int channels_of(const bpg::Format& format) {
   if (format.alpha == bpg::Alpha::straight || format.alpha == bpg::Alpha::premultiplied) {
@@ -49,6 +47,17 @@ struct DecodeItem {
   std::vector<py::ssize_t> shape;
   Failure failure;
 };
+
+// A picture that is decoded in some hundredths of a second, or a file that is refused at once.
+bool is_small(const DecodeItem& item) {
+  constexpr std::int64_t kPixels = 256 * 256;
+  try {
+    const bpg::FileHeader header = bpg::parse_file(item.file).header;
+    return !header.animation && std::int64_t{header.format.width} * header.format.height <= kPixels;
+  } catch (const bpg::Error&) {
+    return true;
+  }
+}
 
 // The largest file first: its size is what decoding costs, more or less.
 std::vector<double> costs(const std::vector<DecodeItem>& items) {
@@ -96,20 +105,19 @@ class DecodeJob final : public Job {
 
  private:
   void decode_into(DecodeItem& item) const {
-    thread_decoder().decode(
-        item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
-          if (frame > 0) {
-            throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
-          }
-          if (picture.format.width != item.output->width ||
-              picture.format.height != item.output->height) {
-            throw bpg::DecodeError(
-                "the picture is " + std::to_string(picture.format.width) + "x" +
-                std::to_string(picture.format.height) + " pixels, the place for it " +
-                std::to_string(item.output->width) + "x" + std::to_string(item.output->height));
-          }
-          bpg::export_image(picture, *item.output);
-        });
+    bpg::decode(item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
+      if (frame > 0) {
+        throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
+      }
+      if (picture.format.width != item.output->width ||
+          picture.format.height != item.output->height) {
+        throw bpg::DecodeError("the picture is " + std::to_string(picture.format.width) + "x" +
+                               std::to_string(picture.format.height) +
+                               " pixels, the place for it " + std::to_string(item.output->width) +
+                               "x" + std::to_string(item.output->height));
+      }
+      bpg::export_image(picture, *item.output);
+    });
   }
 
   void decode_to_memory(DecodeItem& item) const {
@@ -118,24 +126,22 @@ class DecodeJob final : public Job {
     const int channels = channels_of(format);
     std::size_t frame_bytes = 0;
     // The first frame has been decoded when memory is asked for, so the header alone sizes nothing.
-    thread_decoder().decode(
-        item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
-          if (cancelled()) {
-            throw bpg::DecodeError("decoding was cancelled");
-          }
-          if (!item.memory) {
-            frame_bytes = static_cast<std::size_t>(format.width) *
-                          static_cast<std::size_t>(format.height) *
-                          static_cast<std::size_t>(channels) * sample_size(type_);
-            item.memory.reset(
-                static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
-            if (!item.memory) {
-              throw std::bad_alloc();
-            }
-          }
-          bpg::export_image(
-              picture, view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
-        });
+    bpg::decode(item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
+      if (cancelled()) {
+        throw bpg::DecodeError("decoding was cancelled");
+      }
+      if (!item.memory) {
+        frame_bytes = static_cast<std::size_t>(format.width) *
+                      static_cast<std::size_t>(format.height) * static_cast<std::size_t>(channels) *
+                      sample_size(type_);
+        item.memory.reset(static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
+        if (!item.memory) {
+          throw std::bad_alloc();
+        }
+      }
+      bpg::export_image(picture,
+                        view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
+    });
     item.shape = {channels, format.height, format.width};
     if (info.header.animation) {
       item.shape.insert(item.shape.begin(), static_cast<py::ssize_t>(info.ticks.size()));
@@ -150,7 +156,8 @@ class DecodeJob final : public Job {
 class DecodeHandle : public JobHandle {
  public:
   DecodeHandle(std::shared_ptr<DecodeJob> job, py::object kept_alive, int threads)
-      : JobHandle(job, std::move(kept_alive), threads), job_(std::move(job)) {}
+      : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), Caller::waits),
+        job_(std::move(job)) {}
 
   // One tuple a file: (array or None, exception or None). The arrays own their memory.
   py::list result() {
@@ -173,8 +180,17 @@ class DecodeHandle : public JobHandle {
   }
 
  private:
+  static Items kind_of(const std::vector<DecodeItem>& items) {
+    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
+  }
+
   std::shared_ptr<DecodeJob> job_;
 };
+
+bpg::ByteSpan span_of(const py::bytes& file) {
+  const std::string_view bytes = file;
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
 
 std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
                                            const py::dtype& dtype,
@@ -185,8 +201,7 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
     throw bpg::DecodeError("start_decode: the lists differ in length");
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string_view bytes = files[i];
-    items[i].file = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+    items[i].file = span_of(files[i]);
     if (outputs) {
       auto output = (*outputs)[i].cast<py::array>();
       items[i].output = mutable_image_view(output);
@@ -204,10 +219,21 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
   return std::make_unique<DecodeHandle>(std::move(job), std::move(kept), threads);
 }
 
+py::array_t<std::int32_t> decode_qp_map(const py::bytes& file, std::uint64_t max_pixels,
+                                        int block_size) {
+  bpg::QpMap map;
+  {
+    const bpg::ByteSpan bytes = span_of(file);
+    const WithoutGil free;
+    map = bpg::decode_qp_map(bytes, {max_pixels}, block_size);
+  }
+  py::array_t<std::int32_t> out({map.height, map.width});
+  std::copy(map.qps.begin(), map.qps.end(), out.mutable_data());
+  return out;
+}
+
 py::dict probe(const py::bytes& file) {
-  const std::string_view bytes = file;
-  const bpg::FileInfo info =
-      bpg::probe({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  const bpg::FileInfo info = bpg::probe(span_of(file));
   const bpg::Format& f = info.header.format;
   py::dict out;
   out["width"] = f.width;
@@ -224,6 +250,7 @@ py::dict probe(const py::bytes& file) {
   out["period"] = py::make_tuple(info.header.animation_control.period_num,
                                  info.header.animation_control.period_den);
   out["ticks"] = info.ticks;
+  out["block_qps"] = info.block_qps;
   out["extensions"] = from_extensions(info.header.extensions);
   return out;
 }
@@ -235,6 +262,8 @@ void bind_batch_decode(py::module_& module) {
   module.def("start_decode", &start_decode, py::arg("files"), py::arg("dtype"), py::arg("outputs"),
              py::arg("max_pixels"), py::arg("threads"));
   module.def("probe", &probe, py::arg("file"));
+  module.def("decode_qp_map", &decode_qp_map, py::arg("file"), py::arg("max_pixels"),
+             py::arg("block_size") = bpg::kQpMapBlock);
 }
 
 }  // namespace npp

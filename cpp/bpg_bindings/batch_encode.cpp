@@ -1,6 +1,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -14,8 +18,10 @@
 #include "bpg/error.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
+#include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "qp_maps.hpp"
 
 namespace py = pybind11;
 
@@ -27,6 +33,7 @@ struct EncodeItem {
   bpg::ConstImageView image;
   std::optional<bpg::ImageView> reconstruction;
   bpg::PictureQp qp;
+  std::optional<OwnedQpMap> qp_map;
   // Results.
   std::vector<std::uint8_t> file;
   bpg::RangeReport range;
@@ -64,7 +71,8 @@ class EncodeJob final : public Job {
     try {
       EncoderCache& cache = EncoderCache::instance();
       std::unique_ptr<bpg::Encoder> encoder = cache.acquire(item.key);
-      bpg::Encoded encoded = encoder->encode(item.image, item.qp, extensions_);
+      bpg::Encoded encoded =
+          encoder->encode(item.image, item.qp, extensions_, view_of(item.qp_map));
       if (item.reconstruction) {
         bpg::export_image(encoded.reconstruction, *item.reconstruction);
       }
@@ -86,16 +94,16 @@ class EncodeJob final : public Job {
 
 class EncodeHandle : public JobHandle {
  public:
-  EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads)
-      : JobHandle(job, std::move(kept_alive), threads), job_(std::move(job)) {}
+  EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads, Caller caller)
+      : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), caller),
+        job_(std::move(job)) {}
 
   // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265, seconds
   // in all).
   py::list result() {
-    const std::vector<EncodeItem>& items = job_->items();
-    wait(std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy);
+    wait();
     py::list out;
-    for (const EncodeItem& item : items) {
+    for (const EncodeItem& item : job_->items()) {
       py::object file = py::none();
       py::object failure = py::none();
       if (item.failure) {
@@ -110,55 +118,76 @@ class EncodeHandle : public JobHandle {
   }
 
  private:
+  static Items kind_of(const std::vector<EncodeItem>& items) {
+    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
+  }
+
   std::shared_ptr<EncodeJob> job_;
 };
 
+// What pictures and streams took is free, but the C library keeps it for later, for each of the
+// pool's threads by itself: with pictures of many megapixels that is a lot.
+void give_back_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
-            const bpg::EncodeOptions& options) {
+            const bpg::EncodeOptions& options, std::optional<OwnedQpMap> qp_map) {
   item.image = image;
   item.key = {image.width, image.height, image.channels == 4, options};
+  item.key.options.qp_maps = qp_map.has_value();
   item.qp = qp;
+  item.qp_map = std::move(qp_map);
 }
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
                                     std::vector<bpg::Extension> extensions, py::object kept_alive,
-                                    int threads) {
+                                    int threads, JobHandle::Caller caller) {
   auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads);
-  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads);
+  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads, caller);
 }
 
 std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
                                            const std::vector<int>& alpha_qp,
                                            const std::vector<bpg::EncodeOptions>& options,
-                                           const py::sequence& extensions, int threads) {
+                                           const py::sequence& extensions, int threads,
+                                           const std::optional<py::list>& qp_maps) {
   const std::size_t count = images.size();
   if (qp.size() != count || alpha_qp.size() != count || options.size() != count) {
     throw bpg::EncodeError("start_encode: the lists differ in length");
   }
+  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, count);
   std::vector<EncodeItem> items(count);
   for (std::size_t i = 0; i < count; ++i) {
-    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i]);
+    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i],
+           std::move(maps[i]));
   }
-  return start(std::move(items), to_extensions(extensions), images, threads);
+  return start(std::move(items), to_extensions(extensions), images, threads,
+               JobHandle::Caller::waits);
 }
 
 std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
                                                const std::vector<int>& qp,
                                                const std::vector<int>& alpha_qp,
                                                const bpg::EncodeOptions& options,
-                                               py::array& outputs, int threads) {
+                                               py::array& outputs, int threads,
+                                               const std::optional<py::list>& qp_maps) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
       targets.size() != views.size()) {
     throw bpg::EncodeError("start_round_trip: the arguments differ in length");
   }
+  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, views.size());
   std::vector<EncodeItem> items(views.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options);
+    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options, std::move(maps[i]));
     items[i].reconstruction = targets[i];
   }
-  return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads);
+  return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
+               JobHandle::Caller::goes_on);
 }
 
 }  // namespace
@@ -166,17 +195,20 @@ std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
-             py::arg("options"), py::arg("extensions"), py::arg("threads"));
+             py::arg("options"), py::arg("extensions"), py::arg("threads"),
+             py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
-             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"));
+             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
+             py::arg("qp_maps") = py::none());
   module.def("clear_encoders", [] {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     EncoderCache::instance().clear();
+    give_back_free_memory();
   });
   module.def(
       "set_encoder_limit",
       [](std::size_t pixels) {
-        const py::gil_scoped_release release;
+        const WithoutGil release;
         EncoderCache::instance().set_limit(pixels);
       },
       py::arg("pixels"));

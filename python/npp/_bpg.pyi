@@ -57,6 +57,7 @@ class ProbeResult(TypedDict):
     period: tuple[int, int]
     ticks: list[int]
     extensions: list[tuple[int, bytes]]
+    block_qps: bool
 
 def start_encode(
     images: list[npt.NDArray[Any]],
@@ -65,6 +66,7 @@ def start_encode(
     options: Sequence[EncodeOptions],
     extensions: Sequence[tuple[int, bytes]],
     threads: int,
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
 def start_round_trip(
     pictures: npt.NDArray[Any],
@@ -73,6 +75,7 @@ def start_round_trip(
     options: EncodeOptions,
     outputs: npt.NDArray[Any],
     threads: int,
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
 def start_decode(
     files: Sequence[bytes],
@@ -90,10 +93,15 @@ def start_animation(
     loop_count: int,
     period: tuple[int, int],
     extensions: Sequence[tuple[int, bytes]],
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> AnimationHandle: ...
 def probe(file: bytes) -> ProbeResult: ...
+def decode_qp_map(file: bytes, max_pixels: int, block_size: int = 16) -> npt.NDArray[np.int32]: ...
 def intra_slice_qp(qp: int) -> int: ...
-def clear_encoders() -> None: ...
+def clear_encoders() -> None:
+    """Closes the idle encoders and gives free memory back to the system, also what decoding left behind."""
+
 def set_encoder_limit(pixels: int) -> None: ...
 def idle_encoders() -> tuple[int, int]: ...
-def build_config() -> dict[str, Any]: ...
+def build_config() -> dict[str, Any]:
+    """npp_commit is empty where the sources were not a git repository of their own when they were built."""

@@ -8,11 +8,12 @@ import numpy as np
 
 from npp.codec.options import CodecOptions
 from npp.evaluation.arms import BEST, Arm, ArmConfig, BlurByQp, Prefilter, Unfiltered
-from npp.evaluation.bd_rate import Floats, bd_rate, monotone, pchip
+from npp.evaluation.bd_rate import bd_rate, monotone
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer, Progress, Stage
+from npp.pchip import Floats, pchip
 
 # The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.
 _MARGIN = 4
@@ -122,7 +123,7 @@ class Selector:
     def best_codec(self) -> CodecOptions:
         """Options of the unfiltered arm with the lowest BD-rate against the first of them."""
         plain = [
-            Arm(arm.name, arm.options, Unfiltered())
+            Arm(arm.name, arm.codec_options, Unfiltered())
             for arm in self._config.arms
             if arm.kind == "none" and arm.codec_of is None
         ]
@@ -158,7 +159,7 @@ def resolve_arms(
         prefilters: of all arms but blurs that are to be found, by the arm's name.
         selector: needed where something is to be found.
     """
-    options: dict[str, CodecOptions] = {arm.name: arm.options for arm in config.arms}
+    options: dict[str, CodecOptions] = {arm.name: arm.codec_options for arm in config.arms}
 
     def codec(arm: ArmConfig) -> CodecOptions:
         source = arm.codec_of or arm.name

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
-from npp.codec.decoding import BytesLike, decode_batch
+from npp.codec.decoding import decode_batch
+from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.round_trip import RoundTrip, start_round_trip
 from npp.gradient.functional import CodecCall
@@ -196,7 +197,7 @@ def compress(
     return compressed
 
 
-def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.float32) -> Tensor:
+def decompress(bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Decodes BPG files of one size to a batch.
 
     Args:

@@ -1,71 +1,24 @@
 // Encoder and decoder: what the encoder says it reconstructed is what the decoder gets.
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include "bpg/decoder.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
 #include "check.hpp"
+#include "coded.hpp"
 
 namespace {
 
-constexpr bpg::DecodeLimits kLimits{1U << 24};
-
-struct TestImage {
-  std::vector<std::uint8_t> samples;
-  int width;
-  int height;
-  int channels;
-
-  TestImage(int w, int h, int c, unsigned seed) : width(w), height(h), channels(c) {
-    for (int i = 0; i < w * h * c; ++i) {
-      seed = seed * 1664525U + 1013904223U;
-      const int x = i / c % w;
-      const int y = i / c / w;
-      samples.push_back(static_cast<std::uint8_t>(
-          (x * 3 + y * 2 + i % c * 50 + static_cast<int>(seed >> 28)) & 255));
-    }
-  }
-  [[nodiscard]] bpg::ConstImageView view() const {
-    return {reinterpret_cast<const std::byte*>(samples.data()),
-            bpg::SampleType::u8,
-            width,
-            height,
-            channels,
-            1,
-            static_cast<std::ptrdiff_t>(width) * channels,
-            channels};
-  }
-};
-
-std::vector<std::uint8_t> exported(const bpg::PictureView& picture, int channels) {
-  const auto w = static_cast<std::size_t>(picture.format.width);
-  const auto h = static_cast<std::size_t>(picture.format.height);
-  std::vector<std::uint8_t> out(w * h * static_cast<std::size_t>(channels));
-  bpg::export_image(picture, {reinterpret_cast<std::byte*>(out.data()), bpg::SampleType::u8,
-                              picture.format.width, picture.format.height, channels, 1,
-                              static_cast<std::ptrdiff_t>(w) * channels, channels});
-  return out;
-}
-
-bpg::ByteSpan span(const std::vector<std::uint8_t>& v) { return {v.data(), v.size()}; }
-
-std::vector<std::vector<std::uint8_t>> decoded(bpg::Decoder& decoder,
-                                               const std::vector<std::uint8_t>& file,
-                                               int channels) {
-  std::vector<std::vector<std::uint8_t>> frames;
-  decoder.decode(span(file), kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
-    CHECK(index == frames.size());
-    frames.push_back(exported(picture, channels));
-  });
-  return frames;
-}
+using bpg_test::decoded;
+using bpg_test::exported;
+using bpg_test::kLimits;
+using bpg_test::span;
+using bpg_test::TestImage;
+using bpg_test::throws;
 
 void reconstruction_is_what_a_decoder_gets() {
-  bpg::Decoder decoder;
   const int sizes[][2] = {{1, 1}, {2, 3}, {17, 33}, {61, 43}, {64, 64}, {5, 130}, {100, 72}};
   for (const auto& size : sizes) {
     for (int chroma = 0; chroma < 6; ++chroma) {
@@ -80,7 +33,7 @@ void reconstruction_is_what_a_decoder_gets() {
           bpg::Encoder encoder(size[0], size[1], channels == 4, options);
           const TestImage image(size[0], size[1], channels, static_cast<unsigned>(chroma));
           const bpg::Encoded encoded = encoder.encode(image.view(), {30, 20}, {});
-          const auto frames = decoded(decoder, encoded.file, channels);
+          const auto frames = decoded(encoded.file, channels);
           CHECK(frames.size() == 1 && frames[0] == exported(encoded.reconstruction, channels));
         }
       }
@@ -89,7 +42,6 @@ void reconstruction_is_what_a_decoder_gets() {
 }
 
 void lossless_rgb_is_exact() {
-  bpg::Decoder decoder;
   bpg::EncodeOptions options;
   options.chroma = bpg::Chroma::c444;
   options.color_space = bpg::ColorSpace::rgb;
@@ -97,7 +49,7 @@ void lossless_rgb_is_exact() {
   for (const int channels : {3, 4}) {
     const TestImage image(61, 43, channels, 5);
     bpg::Encoder encoder(61, 43, channels == 4, options);
-    const auto frames = decoded(decoder, encoder.encode(image.view(), {}, {}).file, channels);
+    const auto frames = decoded(encoder.encode(image.view(), {}, {}).file, channels);
     CHECK(frames.size() == 1 && frames[0] == image.samples);
   }
 }
@@ -133,8 +85,7 @@ void animations_round_trip() {
     CHECK((info.ticks == std::vector<std::uint32_t>{1, 2, 3, 4, 5}));
     CHECK(info.header.animation_control.loop_count == 3);
     CHECK(info.header.extensions.size() == 2);
-    bpg::Decoder decoder;
-    CHECK(decoded(decoder, file, channels) == expected);
+    CHECK(decoded(file, channels) == expected);
   }
 }
 
@@ -155,18 +106,6 @@ void cost_grows_with_size_and_detail() {
   CHECK(bpg::encoding_cost(flat.view()) < bpg::encoding_cost(detailed.view()));
   CHECK(bpg::encoding_cost(detailed.view()) < bpg::encoding_cost(larger.view()));
   CHECK(bpg::encoding_cost(TestImage(1, 1, 1, 1).view()) > 0);
-}
-
-template <class Error, class Function>
-bool throws(const Function& function) {
-  try {
-    function();
-  } catch (const Error&) {
-    return true;
-  } catch (const std::exception&) {
-    return false;
-  }
-  return false;
 }
 
 void wrong_options_are_refused() {
@@ -194,14 +133,13 @@ void damaged_files_are_refused() {
   options.effort = 1;
   bpg::Encoder encoder(96, 80, false, options);
   const std::vector<std::uint8_t> file = encoder.encode(image.view(), {35, 35}, {}).file;
-  bpg::Decoder decoder;
   for (std::size_t size = 0; size < file.size(); ++size) {
     CHECK(throws<bpg::DecodeError>([&] {
-      decoder.decode({file.data(), size}, kLimits, [](const bpg::PictureView&, std::size_t) {});
+      bpg::decode({file.data(), size}, kLimits, [](const bpg::PictureView&, std::size_t) {});
     }));
   }
   CHECK(throws<bpg::DecodeError>([&] {
-    decoder.decode(span(file), {96 * 80 - 1}, [](const bpg::PictureView&, std::size_t) {});
+    bpg::decode(span(file), {96 * 80 - 1}, [](const bpg::PictureView&, std::size_t) {});
   }));
   // A header that claims a picture which its few bytes cannot hold.
   std::vector<std::uint8_t> liar = file;
@@ -209,9 +147,9 @@ void damaged_files_are_refused() {
   const std::uint8_t huge[] = {0x8F, 0xFF, 0x7F, 0x8F, 0xFF, 0x7F};
   liar.insert(liar.begin() + 6, std::begin(huge), std::end(huge));
   CHECK(throws<bpg::DecodeError>([&] {
-    decoder.decode(span(liar), {~std::uint64_t{0}}, [](const bpg::PictureView&, std::size_t) {});
+    bpg::decode(span(liar), {~std::uint64_t{0}}, [](const bpg::PictureView&, std::size_t) {});
   }));
-  CHECK(decoded(decoder, file, 3).size() == 1);  // a decoder survives bad files
+  CHECK(decoded(file, 3).size() == 1);  // a decoder survives bad files
 }
 
 }  // namespace
