@@ -23,7 +23,8 @@ from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import ImageInfo
-from npp.gradient.refinement import VIEWS, View, keep_prediction, refine
+from npp.gradient.prediction import VIEWS, View, keep_prediction
+from npp.gradient.refinement import refine
 
 Floats = npt.NDArray[np.float64]
 
