@@ -1,4 +1,4 @@
-"""What is trained, evaluated, shipped and used under one name: scale, filter, map and options of the codec."""
+"""What is trained, evaluated, shipped and used under one name: scale, filter, map and codec options."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Recipe(nn.Module):
             **options: of the codec, instead of the recipe's.
 
         Returns:
-            As :func:`npp.compress`: x_hat has x's shape; bpp counts the pixels of x, not those that are coded.
+            As :func:`npp.compress`: x_hat has x's shape; bpp counts the pixels of x, not the coded ones.
         """
         qps = torch.tensor(resolve_qp(self.qp if qp is None else qp, x.shape[0]))
         chosen: Any = {**self.options, **options}
@@ -232,7 +232,7 @@ class Recipe(nn.Module):
     def _by_size_before(
         self, pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], parts: Parts
     ) -> dict[tuple[int, int] | None, list[int]]:
-        """Places of the pictures that are coded smaller by their own size, and of the others under ``None``."""
+        """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
         groups: dict[tuple[int, int] | None, list[int]] = {}
         for row, picture in enumerate(pictures):
             if isinstance(picture, CodecImage):
@@ -248,7 +248,7 @@ class Recipe(nn.Module):
         # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
         same = ready.x is x
         return _Ready(
-            picture if same else picture.replaced(ready.x[0].cpu().numpy()),
+            picture if same else picture.with_samples(ready.x[0].cpu().numpy()),
             None if ready.qp_map is None else ready.qp_map[0].float().cpu().numpy(),
         )
 
@@ -285,7 +285,8 @@ class Recipe(nn.Module):
         """
         several = is_several(data)
         files = [
-            file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(data if several else [data])
+            file_bytes(one, picture_name("data", i, several))
+            for i, one in enumerate(data if several else [data])
         ]
         decoded = decode(files, dtype=dtype, threads=threads)
         restored = [_restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
@@ -388,7 +389,9 @@ def _restored(decoded: Tensor, file: bytes) -> Tensor:
     wide = torch.promote_types(decoded.dtype, torch.float32) if decoded.is_floating_point() else torch.float32
     large = enlarge(frames.to(wide) / peak, size) * peak
     large = large if decoded.is_floating_point() else (large + 0.5).floor()
-    large = large.to(torch.int32).to(decoded.dtype) if decoded.dtype == torch.uint16 else large.to(decoded.dtype)
+    large = (
+        large.to(torch.int32).to(decoded.dtype) if decoded.dtype == torch.uint16 else large.to(decoded.dtype)
+    )
     return large if decoded.ndim == 4 else large[0]
 
 
