@@ -136,10 +136,14 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        x = F.relu6(self.first((x - _MEAN) / _SCALE))
+        y = self.enter(x)
         for bottle in self.bottles:
-            x = bottle(x)
-        return x
+            y = bottle(y)
+        return y
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the first bottleneck is given."""
+        return F.relu6(self.first((x - _MEAN) / _SCALE))
 
 
 class _ResidualBlock(nn.Module):
