@@ -22,8 +22,8 @@ import npp
 from npp import Preprocessor
 from npp.hevc.dct import block_dct, forward_dct, inverse_dct
 from npp.hevc.planes import Planes, add_to_planes, split_planes
-from npp.preprocessing import weight_files
 from npp.preprocessing.unet import LAMBDAS, lambda_of
+from npp.weight_files import WeightFiles
 
 SMALL: dict[str, dict[str, Any]] = {
     "gains": {"width": 8, "depth": 4},
@@ -399,7 +399,7 @@ def test_half_precision_weights_load(tmp_path: Path) -> None:
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    monkeypatch.setattr("npp.preprocessing.preprocessor._FILES", WeightFiles("preprocessor", tmp_path))
     assert Preprocessor.available() == []
     make("gains").save(tmp_path / "small.safetensors")
     make("blur").save(tmp_path / "blur.safetensors")
@@ -459,7 +459,7 @@ def test_files_that_do_not_fit_are_refused(
     path = tmp_path / "a.safetensors"
     make("gains").save(path)
     tensors = safetensors.load_file(path)
-    with weight_files._safetensors().safe_open(path, framework="pt") as file:
+    with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     tamper(tensors, metadata)
     safetensors.save_file(tensors, path, metadata=metadata)
