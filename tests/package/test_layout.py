@@ -17,6 +17,7 @@ BELOW = {
     "gradient": {"codec", "hevc"},
     "preprocessing": {"codec", "hevc"},
     "allocation": {"codec", "hevc", "gradient", "tasks"},
+    "recipes": {"codec", "hevc", "gradient", "preprocessing", "allocation"},
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from npp.allocation.allocator import Allocator
-from npp.codec.decoding import decode, probe
+from npp.codec.decoding import decode
 from npp.codec.encoding import encode_pictures
 from npp.codec.errors import (
     BPGError,
-    DecodeError,
     OnError,
     check_on_error,
     named,
@@ -27,20 +25,19 @@ from npp.codec.errors import (
 )
 from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import CodecImage, ImageOrBatch, pictures_or_errors
-from npp.codec.limits import get_max_pixels
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.picture_floats import as_floats, filtered, restored
 from npp.recipes.scale import ScaleRule, enlarge, shrink
-from npp.recipes.size_extension import size_before, with_size
+from npp.recipes.size_extension import with_size
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
 _KIND = "recipe"
 _DEFAULT_QP = 37
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Parts:
     qp_map: bool = True
 
 
-class Prepared(NamedTuple):
+class CodecInput(NamedTuple):
     """Pictures as the codec gets them.
 
     Attributes:
@@ -112,11 +109,11 @@ class Recipe(nn.Module):
         self.scale = scale
         self.preprocessor = preprocessor
         self.allocator = allocator
-        self.options: CodecOptions = {**(options or {})}  # type: ignore[typeddict-item]
+        self.options: CodecOptions = {**(options or {})}
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
-    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = Parts()) -> Prepared:
+    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = Parts()) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
 
         Args:
@@ -128,9 +125,9 @@ class Recipe(nn.Module):
         if parts.scale and self.scale is not None:
             x = shrink(x, self.scale.size(one, x.shape[-2], x.shape[-1]))
         if parts.filter and self.preprocessor is not None:
-            x = _filtered(self.preprocessor, x, one)
+            x = filtered(self.preprocessor, x, one)
         use_map = parts.qp_map and self.allocator is not None
-        return Prepared(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
+        return CodecInput(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """:meth:`compress`."""
@@ -158,21 +155,21 @@ class Recipe(nn.Module):
         Returns:
             As :func:`npp.compress`: x_hat has x's shape; bpp counts the pixels of x, not the coded ones.
         """
-        qps = torch.tensor(resolve_qp(self.qp if qp is None else qp, x.shape[0]))
+        qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
         x_hat: list[Tensor | None] = [None] * len(x)
         bpp: list[Tensor | None] = [None] * len(x)
         files: list[bytes] = [b""] * len(x)
-        for value in qps.unique().tolist():
-            rows = (qps == value).nonzero().flatten().tolist()
+        for value in sorted(set(qps)):
+            rows = [row for row, one in enumerate(qps) if one == value]
             ready = self.prepare(x[rows], value, parts)
             found = compress(
                 ready.x, value, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **chosen
             )
             pixels = ready.x.shape[-2] * ready.x.shape[-1] / (x.shape[-2] * x.shape[-1])
-            restored = enlarge(found.x_hat, (x.shape[-2], x.shape[-1]))
+            large = enlarge(found.x_hat, (x.shape[-2], x.shape[-1]))
             for place, row in enumerate(rows):
-                x_hat[row], bpp[row] = restored[place], found.bpp[place] * pixels
+                x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
                 files[row] = found.bitstreams[place]
         return Compressed(_stacked(x_hat), _stacked(bpp), files)
 
@@ -243,7 +240,7 @@ class Recipe(nn.Module):
 
     def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> _Ready:
         assert isinstance(picture, CodecImage)
-        x = _as_floats(picture).to(self._device)
+        x = as_floats(picture).to(self._device)
         ready = self.prepare(x, qp, parts)
         # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
         same = ready.x is x
@@ -258,7 +255,9 @@ class Recipe(nn.Module):
         return torch.device("cpu") if parameter is None else parameter.device
 
     @overload
-    def decode(self, data: File, *, dtype: torch.dtype = ..., threads: int | None = ...) -> Tensor: ...
+    def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
+        self, data: File, *, dtype: torch.dtype = ..., threads: int | None = ...
+    ) -> Tensor: ...
 
     @overload
     def decode(
@@ -284,13 +283,11 @@ class Recipe(nn.Module):
             As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
         """
         several = is_several(data)
-        files = [
-            file_bytes(one, picture_name("data", i, several))
-            for i, one in enumerate(data if several else [data])
-        ]
+        given = cast(Any, data) if several else [data]
+        files = [file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(given)]
         decoded = decode(files, dtype=dtype, threads=threads)
-        restored = [_restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
-        return restored if several else restored[0]
+        at_size = [restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
+        return at_size if several else at_size[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a safetensors file with all parts.
@@ -354,45 +351,6 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
         if found.get(key) is not None:
             found[key] = kind(**found[key])
     return found
-
-
-def _filtered(preprocessor: Preprocessor, x: Tensor, qp: int) -> Tensor:
-    """Colour through the filter; gray as gray, alpha as it is."""
-    if x.shape[1] == 1:
-        colour = preprocessor(x.expand(-1, 3, -1, -1), qp)
-        return (colour * colour.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
-    colour = preprocessor(x[:, :3], qp)
-    return colour if x.shape[1] == 3 else torch.cat([colour, x[:, 3:]], dim=1)
-
-
-def _as_floats(picture: CodecImage) -> Tensor:
-    """(1, C, H, W) in [0, 1]; gray with alpha as RGBA."""
-    samples = np.ascontiguousarray(picture.samples)
-    if samples.dtype.kind == "f":
-        return torch.from_numpy(samples.astype(np.float32, copy=False))[None]
-    peak = np.iinfo(samples.dtype).max
-    return torch.from_numpy(samples.astype(np.float32) / np.float32(peak))[None]
-
-
-def _restored(decoded: Tensor, file: bytes) -> Tensor:
-    """A decoded picture or its frames at the size that it had."""
-    size = size_before(probe(file))
-    if size is None or tuple(decoded.shape[-2:]) == size:
-        return decoded
-    if size[0] * size[1] > get_max_pixels():
-        raise DecodeError(
-            f"the picture was {size[1]}x{size[0]} pixels; at most {get_max_pixels()} are allowed "
-            "(npp.set_max_pixels)"
-        )
-    frames = decoded if decoded.ndim == 4 else decoded[None]
-    peak = 1.0 if decoded.is_floating_point() else float(torch.iinfo(decoded.dtype).max)
-    wide = torch.promote_types(decoded.dtype, torch.float32) if decoded.is_floating_point() else torch.float32
-    large = enlarge(frames.to(wide) / peak, size) * peak
-    large = large if decoded.is_floating_point() else (large + 0.5).floor()
-    large = (
-        large.to(torch.int32).to(decoded.dtype) if decoded.dtype == torch.uint16 else large.to(decoded.dtype)
-    )
-    return large if decoded.ndim == 4 else large[0]
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor:
