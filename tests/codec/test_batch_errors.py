@@ -130,7 +130,7 @@ class _Remote(DeviceTransfer):
 def test_compress_finds_the_bad_picture_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.stack([GOOD, GOOD, GOOD])
     here = npp.compress(x, 30, effort=0)
-    monkeypatch.setattr(npp.codec, "DeviceTransfer", _Remote)
+    monkeypatch.setattr(npp.codec.round_trip, "DeviceTransfer", _Remote)
     there = npp.compress(x, 30, effort=0)
     assert there.bitstreams == here.bitstreams and torch.equal(there.x_hat, here.x_hat)
     x[2, 0, 0, 0] = float("nan")
