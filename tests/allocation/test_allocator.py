@@ -236,7 +236,7 @@ def test_a_head_learns_what_is_linear_in_the_features() -> None:
 
 
 def test_features_at_any_size_and_grid() -> None:
-    head = FeatureAllocator.fit(
+    head = Allocator.fit(
         LayerFeatures(backbone(), ["1", "2"], longest=96),
         [(pictures(2, 64, 64), torch.rand(2, 4, 4) + 0.1)],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, overload
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
+from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import BLOCK, centred, offsets_of
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
@@ -168,6 +169,13 @@ class Allocator(nn.Module):
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(allocator.network, path)
         return allocator.to(device).eval()
+
+    @staticmethod
+    def fit(
+        features: nn.Module, labelled: Iterable[tuple[Tensor, Tensor]], **settings: Any
+    ) -> FeatureAllocator:
+        """A head on the features of a network that the encoder has anyway: :meth:`FeatureAllocator.fit`."""
+        return FeatureAllocator.fit(features, labelled, **settings)
 
     @staticmethod
     def available() -> list[str]:
