@@ -87,9 +87,9 @@ void check_file(const std::vector<std::uint8_t>& file, const bpg::Format& format
 void encode_stills(const Request& r, Bytes& bytes) {
   bpg::Encoder encoder(r.width, r.height, r.has_alpha, r.options);
   for (int i = bytes.between(1, 3); i > 0; --i) {
+    const std::optional<DrawnMap> map = draw_map(bytes, r);  // before the image takes many bytes
     const DrawnImage image(bytes, r.width, r.height, r.channels);
     const bpg::PictureQp qp = draw_qp(bytes);
-    const std::optional<DrawnMap> map = draw_map(bytes, r);
     const std::vector<bpg::Extension> extensions = draw_extensions(bytes);
     try {
       const std::vector<std::uint8_t> file =
@@ -106,10 +106,10 @@ void encode_animation(const Request& r, Bytes& bytes) {
   bpg::AnimationEncoder encoder(r.width, r.height, r.has_alpha, r.options);
   const int frames = bytes.between(0, 4);
   for (int i = 0; i < frames; ++i) {
+    const std::optional<DrawnMap> map = draw_map(bytes, r);
     const DrawnImage image(bytes, r.width, r.height, r.channels);
     const bpg::PictureQp qp = draw_qp(bytes);
     const auto ticks = static_cast<std::uint16_t>(bytes.between(0, 3));
-    const std::optional<DrawnMap> map = draw_map(bytes, r);
     encoder.add(image.view(), qp, ticks, view_of(map));
   }
   const bpg::AnimationControl control{bytes.byte(), bytes.byte(), bytes.byte()};

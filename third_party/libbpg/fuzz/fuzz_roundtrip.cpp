@@ -104,12 +104,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes bytes(data, size);
   const Request r = draw_request(bytes);
   bpg::Encoder encoder(r.width, r.height, r.has_alpha, r.options);
-  const DrawnImage image(bytes, r.width, r.height, bytes.flag() ? 4 : 3);
-  const bpg::PictureQp qp{bytes.between(bpg::kMinQp, bpg::kMaxQp), bytes.between(0, bpg::kMaxQp)};
+  // Before the image, which takes many bytes.
   std::optional<bpg_fuzz::DrawnMap> map;
   if (r.options.qp_maps) {
     map.emplace(bytes, bpg::qp_map_size(r.width), bpg::qp_map_size(r.height), false);
   }
+  const DrawnImage image(bytes, r.width, r.height, bytes.flag() ? 4 : 3);
+  const bpg::PictureQp qp{bytes.between(bpg::kMinQp, bpg::kMaxQp), bytes.between(0, bpg::kMaxQp)};
   const bpg::Encoded encoded = encoder.encode(
       image.view(), qp, {}, map ? std::optional<bpg::QpMapView>(map->view()) : std::nullopt);
   const bpg::ByteSpan file{encoded.file.data(), encoded.file.size()};

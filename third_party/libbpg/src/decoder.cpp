@@ -1,7 +1,5 @@
 #include "bpg/decoder.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <deque>
 #include <optional>

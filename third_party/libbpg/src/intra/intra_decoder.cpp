@@ -141,8 +141,8 @@ QpMap decode_intra_qps(const StreamFormat& format, const std::vector<Nal>& nals,
   for (int y = 0; y < map.height; ++y) {
     for (int x = 0; x < map.width; ++x) {
       // Coding order runs through a square block to the lower right.
-      const int last_x = std::min((x + 1) * block, format.width) - 1;
-      const int last_y = std::min((y + 1) * block, format.height) - 1;
+      const int last_x = x * block + std::min(block, format.width - x * block) - 1;
+      const int last_y = y * block + std::min(block, format.height - y * block) - 1;
       map.qps.push_back(frame.unit(last_x, last_y).qp);
     }
   }
