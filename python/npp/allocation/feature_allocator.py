@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from npp.allocation.maps import block_shape, centred, log_importance, offsets_of, smoothed
 from npp.checks import number, whole
+from npp.tasks.frozen import frozen
 from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
 from npp.tasks.networks import load_raw
-from npp.tasks.task import check_images, frozen
+from npp.tasks.task import check_images
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
