@@ -221,7 +221,8 @@ def test_a_head_learns_what_is_linear_in_the_features() -> None:
     def labelled(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         x = torch.rand(count, 3, 8, 12).repeat_interleave(8, 2).repeat_interleave(8, 3)
         seen = torch.nn.functional.adaptive_avg_pool2d(features(x)[0], (4, 6))
-        return x, torch.exp2(3 * seen[:, 2] - 2 * seen[:, 5])
+        level = 40 * features(x)[0][:, 3].mean((1, 2))
+        return x, torch.exp2(3 * seen[:, 2] - 2 * seen[:, 5] + level[:, None, None])
 
     head = FeatureAllocator.fit(features, [labelled(8) for _ in range(8)], ridge=1e-3, limit=51)
     x, importance = labelled(4)
@@ -235,7 +236,7 @@ def test_a_head_learns_what_is_linear_in_the_features() -> None:
 
 
 def test_features_at_any_size_and_grid() -> None:
-    head = FeatureAllocator.fit(
+    head = Allocator.fit(
         LayerFeatures(backbone(), ["1", "2"], longest=96),
         [(pictures(2, 64, 64), torch.rand(2, 4, 4) + 0.1)],
     )

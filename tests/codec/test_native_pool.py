@@ -18,7 +18,7 @@ import torch
 import npp
 import npp._bpg as _bpg
 
-_COMMIT_SCRIPT = Path(__file__).parent.parent / "cpp" / "bpg_bindings" / "cmake" / "commit.cmake"
+_COMMIT_SCRIPT = Path(__file__).parents[2] / "cpp" / "bpg_bindings" / "cmake" / "commit.cmake"
 _needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 
 

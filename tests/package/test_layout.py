@@ -46,7 +46,7 @@ BELOW = {
     },
 }
 # Modules beside the rooms: the tools know none of them, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "macs", "pchip", "weight_files", "_bpg"}
+TOOLS = {"checks", "files", "macs", "pchip", "torch_state", "weight_files", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

