@@ -17,6 +17,7 @@ from npp.codec import (
     build_config,
     clear_encoder_cache,
     decode,
+    decode_qp_map,
     encode,
     encode_animation,
     get_max_pixels,
@@ -40,6 +41,7 @@ from npp.gradient import (
 from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
+    import npp.allocation as allocation
     import npp.config as config
     import npp.evaluation as evaluation
     import npp.files as files
@@ -47,10 +49,12 @@ if TYPE_CHECKING:
     import npp.pillow as pillow
     import npp.tasks as tasks
     import npp.training as training
+    from npp.allocation import Allocator, importance, qp_map
 
 __all__ = [
     "BPG",
     "VIEWS",
+    "Allocator",
     "BPGError",
     "CodecOptions",
     "Compressed",
@@ -63,22 +67,26 @@ __all__ = [
     "Refined",
     "UnsupportedError",
     "__version__",
+    "allocation",
     "build_config",
     "clear_encoder_cache",
     "compress",
     "config",
     "decode",
+    "decode_qp_map",
     "decompress",
     "encode",
     "encode_animation",
     "evaluation",
     "files",
     "get_max_pixels",
+    "importance",
     "keep_prediction",
     "mirrored",
     "photos",
     "pillow",
     "probe",
+    "qp_map",
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
@@ -88,12 +96,19 @@ __all__ = [
 ]
 
 # Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
-_WHEN_TOUCHED = frozenset({"config", "evaluation", "files", "photos", "pillow", "tasks", "training"})
+_WHEN_TOUCHED = frozenset(
+    {"allocation", "config", "evaluation", "files", "photos", "pillow", "tasks", "training"}
+)
+
+# Names of a room that brings the tasks along.
+_ALLOCATION = frozenset({"Allocator", "importance", "qp_map"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHEN_TOUCHED:
         return importlib.import_module(f"npp.{name}")
+    if name in _ALLOCATION:
+        return getattr(importlib.import_module("npp.allocation"), name)
     raise AttributeError(f"module 'npp' has no attribute {name!r}")
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from preprocessors import SMALL, make, pictures
 
 from npp import Preprocessor
-from npp.preprocessing import weight_files
+from npp.weight_files import WeightFiles
 
 
 @pytest.mark.parametrize("network", SMALL)
@@ -43,7 +43,7 @@ def test_half_precision_weights_load(tmp_path: Path) -> None:
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    monkeypatch.setattr("npp.preprocessing.preprocessor._FILES", WeightFiles("preprocessor", tmp_path))
     assert Preprocessor.available() == []
     make("gains").save(tmp_path / "small.safetensors")
     make("blur").save(tmp_path / "blur.safetensors")
@@ -103,7 +103,7 @@ def test_files_that_do_not_fit_are_refused(
     path = tmp_path / "a.safetensors"
     make("gains").save(path)
     tensors = safetensors.load_file(path)
-    with weight_files._safetensors().safe_open(path, framework="pt") as file:
+    with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     tamper(tensors, metadata)
     safetensors.save_file(tensors, path, metadata=metadata)
