@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     import npp.files as files
     import npp.photos as photos
     import npp.pillow as pillow
+    import npp.recipes as recipes
     import npp.tasks as tasks
     import npp.training as training
-    from npp.allocation import Allocator, importance, qp_map
+    from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
+    from npp.recipes import Recipe
 
 __all__ = [
     "BPG",
@@ -63,6 +65,7 @@ __all__ = [
     "ImageInfo",
     "Metadata",
     "Preprocessor",
+    "Recipe",
     "RefineStep",
     "Refined",
     "UnsupportedError",
@@ -87,9 +90,12 @@ __all__ = [
     "pillow",
     "probe",
     "qp_map",
+    "rate_curves",
+    "recipes",
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "share_bits",
     "tasks",
     "training",
     "zoomed",
@@ -97,18 +103,25 @@ __all__ = [
 
 # Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
 _WHEN_TOUCHED = frozenset(
-    {"allocation", "config", "evaluation", "files", "photos", "pillow", "tasks", "training"}
+    {"allocation", "config", "evaluation", "files", "photos", "pillow", "recipes", "tasks", "training"}
 )
 
-# Names of a room that brings the tasks along.
-_ALLOCATION = frozenset({"Allocator", "importance", "qp_map"})
+# Names of rooms that bring more along, with the room.
+_NAMES_WHEN_TOUCHED = {
+    "Allocator": "allocation",
+    "Recipe": "recipes",
+    "importance": "allocation",
+    "qp_map": "allocation",
+    "rate_curves": "allocation",
+    "share_bits": "allocation",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHEN_TOUCHED:
         return importlib.import_module(f"npp.{name}")
-    if name in _ALLOCATION:
-        return getattr(importlib.import_module("npp.allocation"), name)
+    if name in _NAMES_WHEN_TOUCHED:
+        return getattr(importlib.import_module(f"npp.{_NAMES_WHEN_TOUCHED[name]}"), name)
     raise AttributeError(f"module 'npp' has no attribute {name!r}")
 
 
