@@ -1,9 +1,19 @@
-"""npp: the BPG codec inside a training loop, and the networks that prepare pictures for it."""
+"""npp: the BPG codec inside a training loop, and the networks that prepare pictures for it.
+
+Two pairs of functions, by what stands on their sides:
+
+- :func:`encode` and :func:`decode` are the file format: pictures of any kind (Pillow, numpy, torch; lists of
+  different sizes) to files and back, with metadata and animations, without gradients.
+- :func:`compress` is the codec as a step of a network: a batch (N, C, H, W) in, the decoded batch and its bits a
+  pixel out, both with gradients, and the files beside them. :func:`decompress` turns such files of one size back
+  into a batch.
+
+Both write the same bytes for the same pixels and options, and read each other's files.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from npp.codec import (
     BPGError,
@@ -37,6 +47,7 @@ from npp.gradient import (
     refine,
     zoomed,
 )
+from npp.lazy import exported_when_touched
 from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -47,6 +58,10 @@ if TYPE_CHECKING:
     import npp.pillow as pillow
     import npp.tasks as tasks
     import npp.training as training
+else:
+    # Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
+    _ROOMS = ("config", "evaluation", "files", "photos", "pillow", "tasks", "training")
+    __getattr__, __dir__ = exported_when_touched(__name__, dict.fromkeys(_ROOMS))
 
 __all__ = [
     "BPG",
@@ -86,16 +101,3 @@ __all__ = [
     "training",
     "zoomed",
 ]
-
-# Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
-_WHEN_TOUCHED = frozenset({"config", "evaluation", "files", "photos", "pillow", "tasks", "training"})
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHEN_TOUCHED:
-        return importlib.import_module(f"npp.{name}")
-    raise AttributeError(f"module 'npp' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

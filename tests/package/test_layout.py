@@ -23,8 +23,8 @@ BELOW = {
     "training": {"codec", "hevc", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation"},
     "cli": {"codec", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation", "training"},
 }
-# Modules beside the rooms: ``checks`` and ``files`` know nothing of npp, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "_bpg"}
+# Modules beside the rooms: the first three know nothing of npp, Pillow's plugin uses the codec.
+TOOLS = {"checks", "files", "lazy", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
