@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -48,16 +50,6 @@ class Stored(NamedTuple):
         module.load_state_dict(self.tensors)
 
 
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "weights are stored with safetensors, which is missing: pip install 'npp[preprocess]'"
-        ) from error
-    return safetensors
-
-
 def shipped_weights() -> dict[str, Path]:
     """Files that come with the package by name."""
     return {path.name.removesuffix(_SUFFIX): path for path in _SHIPPED.glob(f"*{_SUFFIX}")}
@@ -83,7 +75,7 @@ def write_weights(
     """Writes a file whole or not at all; replaces an existing one."""
     description = {"format": _FORMAT, "npp": __version__, "network": network, "settings": settings}
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data: bytes = _safetensors().torch.save(ready, metadata={_KEY: json.dumps(description)})
+    data: bytes = safetensors.torch.save(ready, metadata={_KEY: json.dumps(description)})
     write_file(path, data, force=True)
 
 
@@ -93,7 +85,6 @@ def read_weights(path: Path) -> Stored:
     Raises:
         ValueError: not a file of :func:`write_weights`, damaged, or of a newer version; names the file.
     """
-    safetensors = _safetensors()
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
