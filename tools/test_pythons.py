@@ -3,9 +3,9 @@
     python tools/test_pythons.py                                # all that are found
     python tools/test_pythons.py --only 3.13 --torch torch==2.13.0
 
-PyTorch is installed where `--torch` says which, or where pip has it without a download of gigabytes (the Python that
-the project's .venv has). Then the quick tests run. Elsewhere the extension is built, loaded by itself and used: a round
-trip of a picture, and the same bytes from every Python. The end is a table, and an exit status of 1 if one failed.
+The extension is built, loaded by itself and used: a round trip of a picture, and the same bytes from every Python.
+The Python that runs this script gets PyTorch too, and the quick tests run there; so do all others with `--torch`,
+which downloads gigabytes for each. The end is a table, and an exit status of 1 if one failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEST = (
     "typer>=0.12",
 )
 
-# Run by each Python with nothing but numpy: the extension from its file, without npp's __init__ and so without torch.
+# Run with nothing but numpy: the extension from its file, without npp's __init__ and so without torch.
 ALONE = """
 import hashlib, importlib.util, sys, numpy
 spec = importlib.util.spec_from_file_location("npp._bpg", sys.argv[1])

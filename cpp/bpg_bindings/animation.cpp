@@ -1,7 +1,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "qp_maps.hpp"
 
 namespace py = pybind11;
 
@@ -21,6 +24,7 @@ struct AnimationFrame {
   bpg::ConstImageView image;
   bpg::PictureQp qp;
   std::uint16_t ticks = 1;
+  std::optional<OwnedQpMap> qp_map;
 };
 
 // One item: the frames of an animation depend on each other.
@@ -45,7 +49,9 @@ class AnimationJob final : public Job {
       const bpg::ConstImageView& first = frames_.front().image;
       bpg::AnimationEncoder encoder(first.width, first.height, first.channels == 4, options_);
       for (std::size_t i = 0; i < frames_.size() && !cancelled(); ++i) {
-        const bpg::Encoded encoded = encoder.add(frames_[i].image, frames_[i].qp, frames_[i].ticks);
+        const AnimationFrame& frame = frames_[i];
+        const bpg::Encoded encoded =
+            encoder.add(frame.image, frame.qp, frame.ticks, view_of(frame.qp_map));
         if (encoded.range.outside || encoded.range.nan) {
           range = encoded.range;
           bad_frame = i;
@@ -89,24 +95,29 @@ class AnimationHandle : public JobHandle {
   std::shared_ptr<AnimationJob> job_;
 };
 
-std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const std::vector<int>& qp,
-                                                 const std::vector<int>& alpha_qp,
-                                                 const std::vector<std::uint16_t>& ticks,
-                                                 const bpg::EncodeOptions& options,
-                                                 std::uint32_t loop_count,
-                                                 std::pair<std::uint32_t, std::uint32_t> period,
-                                                 const py::sequence& extensions) {
+std::unique_ptr<AnimationHandle> start_animation(
+    const py::list& images, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
+    const std::vector<std::uint16_t>& ticks, bpg::EncodeOptions options, std::uint32_t loop_count,
+    std::pair<std::uint32_t, std::uint32_t> period, const py::sequence& extensions,
+    const std::optional<py::list>& qp_maps) {
   const std::size_t count = images.size();
   if (count == 0 || qp.size() != count || alpha_qp.size() != count || ticks.size() != count) {
     throw bpg::EncodeError("start_animation: the lists are empty or differ in length");
   }
+  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, count);
+  // One map is enough: a frame without one gets a map of zeros.
+  options.qp_maps =
+      std::any_of(maps.begin(), maps.end(), [](const auto& map) { return map.has_value(); });
   std::vector<AnimationFrame> frames(count);
   for (std::size_t i = 0; i < count; ++i) {
-    frames[i] = {image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, ticks[i]};
+    frames[i] = {image_view(images[i].cast<py::array>()),
+                 {qp[i], alpha_qp[i]},
+                 ticks[i],
+                 std::move(maps[i])};
   }
   auto job = std::make_shared<AnimationJob>(
-      std::move(frames), options, bpg::AnimationControl{loop_count, period.first, period.second},
-      to_extensions(extensions));
+      std::move(frames), std::move(options),
+      bpg::AnimationControl{loop_count, period.first, period.second}, to_extensions(extensions));
   return std::make_unique<AnimationHandle>(std::move(job), images);
 }
 
@@ -116,7 +127,7 @@ void bind_animation(py::module_& module) {
   py::class_<AnimationHandle>(module, "AnimationHandle").def("result", &AnimationHandle::result);
   module.def("start_animation", &start_animation, py::arg("images"), py::arg("qp"),
              py::arg("alpha_qp"), py::arg("ticks"), py::arg("options"), py::arg("loop_count"),
-             py::arg("period"), py::arg("extensions"));
+             py::arg("period"), py::arg("extensions"), py::arg("qp_maps") = py::none());
 }
 
 }  // namespace npp

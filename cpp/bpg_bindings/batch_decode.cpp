@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "bpg/color.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
+#include "bpg/qp_map.hpp"
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -176,6 +178,11 @@ class DecodeHandle : public JobHandle {
   std::shared_ptr<DecodeJob> job_;
 };
 
+bpg::ByteSpan span_of(const py::bytes& file) {
+  const std::string_view bytes = file;
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
 std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
                                            const py::dtype& dtype,
                                            const std::optional<py::list>& outputs,
@@ -185,8 +192,7 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
     throw bpg::DecodeError("start_decode: the lists differ in length");
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string_view bytes = files[i];
-    items[i].file = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+    items[i].file = span_of(files[i]);
     if (outputs) {
       auto output = (*outputs)[i].cast<py::array>();
       items[i].output = mutable_image_view(output);
@@ -204,10 +210,21 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
   return std::make_unique<DecodeHandle>(std::move(job), std::move(kept), threads);
 }
 
+py::array_t<std::int32_t> decode_qp_map(const py::bytes& file, std::uint64_t max_pixels,
+                                        int block_size) {
+  bpg::QpMap map;
+  {
+    const bpg::ByteSpan bytes = span_of(file);
+    const py::gil_scoped_release release;
+    map = bpg::decode_qp_map(bytes, {max_pixels}, block_size);
+  }
+  py::array_t<std::int32_t> out({map.height, map.width});
+  std::copy(map.qps.begin(), map.qps.end(), out.mutable_data());
+  return out;
+}
+
 py::dict probe(const py::bytes& file) {
-  const std::string_view bytes = file;
-  const bpg::FileInfo info =
-      bpg::probe({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  const bpg::FileInfo info = bpg::probe(span_of(file));
   const bpg::Format& f = info.header.format;
   py::dict out;
   out["width"] = f.width;
@@ -224,6 +241,7 @@ py::dict probe(const py::bytes& file) {
   out["period"] = py::make_tuple(info.header.animation_control.period_num,
                                  info.header.animation_control.period_den);
   out["ticks"] = info.ticks;
+  out["block_qps"] = info.block_qps;
   out["extensions"] = from_extensions(info.header.extensions);
   return out;
 }
@@ -235,6 +253,8 @@ void bind_batch_decode(py::module_& module) {
   module.def("start_decode", &start_decode, py::arg("files"), py::arg("dtype"), py::arg("outputs"),
              py::arg("max_pixels"), py::arg("threads"));
   module.def("probe", &probe, py::arg("file"));
+  module.def("decode_qp_map", &decode_qp_map, py::arg("file"), py::arg("max_pixels"),
+             py::arg("block_size") = bpg::kQpMapBlock);
 }
 
 }  // namespace npp

@@ -16,6 +16,7 @@
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "qp_maps.hpp"
 
 namespace py = pybind11;
 
@@ -27,6 +28,7 @@ struct EncodeItem {
   bpg::ConstImageView image;
   std::optional<bpg::ImageView> reconstruction;
   bpg::PictureQp qp;
+  std::optional<OwnedQpMap> qp_map;
   // Results.
   std::vector<std::uint8_t> file;
   bpg::RangeReport range;
@@ -64,7 +66,8 @@ class EncodeJob final : public Job {
     try {
       EncoderCache& cache = EncoderCache::instance();
       std::unique_ptr<bpg::Encoder> encoder = cache.acquire(item.key);
-      bpg::Encoded encoded = encoder->encode(item.image, item.qp, extensions_);
+      bpg::Encoded encoded =
+          encoder->encode(item.image, item.qp, extensions_, view_of(item.qp_map));
       if (item.reconstruction) {
         bpg::export_image(encoded.reconstruction, *item.reconstruction);
       }
@@ -114,10 +117,12 @@ class EncodeHandle : public JobHandle {
 };
 
 void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
-            const bpg::EncodeOptions& options) {
+            const bpg::EncodeOptions& options, std::optional<OwnedQpMap> qp_map) {
   item.image = image;
   item.key = {image.width, image.height, image.channels == 4, options};
+  item.key.options.qp_maps = qp_map.has_value();
   item.qp = qp;
+  item.qp_map = std::move(qp_map);
 }
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
@@ -130,14 +135,17 @@ std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
 std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
                                            const std::vector<int>& alpha_qp,
                                            const std::vector<bpg::EncodeOptions>& options,
-                                           const py::sequence& extensions, int threads) {
+                                           const py::sequence& extensions, int threads,
+                                           const std::optional<py::list>& qp_maps) {
   const std::size_t count = images.size();
   if (qp.size() != count || alpha_qp.size() != count || options.size() != count) {
     throw bpg::EncodeError("start_encode: the lists differ in length");
   }
+  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, count);
   std::vector<EncodeItem> items(count);
   for (std::size_t i = 0; i < count; ++i) {
-    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i]);
+    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i],
+           std::move(maps[i]));
   }
   return start(std::move(items), to_extensions(extensions), images, threads);
 }
@@ -146,16 +154,18 @@ std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
                                                const std::vector<int>& qp,
                                                const std::vector<int>& alpha_qp,
                                                const bpg::EncodeOptions& options,
-                                               py::array& outputs, int threads) {
+                                               py::array& outputs, int threads,
+                                               const std::optional<py::list>& qp_maps) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
       targets.size() != views.size()) {
     throw bpg::EncodeError("start_round_trip: the arguments differ in length");
   }
+  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, views.size());
   std::vector<EncodeItem> items(views.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options);
+    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options, std::move(maps[i]));
     items[i].reconstruction = targets[i];
   }
   return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads);
@@ -166,9 +176,11 @@ std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
-             py::arg("options"), py::arg("extensions"), py::arg("threads"));
+             py::arg("options"), py::arg("extensions"), py::arg("threads"),
+             py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
-             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"));
+             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
+             py::arg("qp_maps") = py::none());
   module.def("clear_encoders", [] {
     const py::gil_scoped_release release;
     EncoderCache::instance().clear();

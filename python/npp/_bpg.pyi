@@ -57,6 +57,7 @@ class ProbeResult(TypedDict):
     period: tuple[int, int]
     ticks: list[int]
     extensions: list[tuple[int, bytes]]
+    block_qps: bool
 
 def start_encode(
     images: list[npt.NDArray[Any]],
@@ -65,6 +66,7 @@ def start_encode(
     options: Sequence[EncodeOptions],
     extensions: Sequence[tuple[int, bytes]],
     threads: int,
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
 def start_round_trip(
     pictures: npt.NDArray[Any],
@@ -73,6 +75,7 @@ def start_round_trip(
     options: EncodeOptions,
     outputs: npt.NDArray[Any],
     threads: int,
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
 def start_decode(
     files: Sequence[bytes],
@@ -90,8 +93,10 @@ def start_animation(
     loop_count: int,
     period: tuple[int, int],
     extensions: Sequence[tuple[int, bytes]],
+    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> AnimationHandle: ...
 def probe(file: bytes) -> ProbeResult: ...
+def decode_qp_map(file: bytes, max_pixels: int, block_size: int = 16) -> npt.NDArray[np.int32]: ...
 def intra_slice_qp(qp: int) -> int: ...
 def clear_encoders() -> None: ...
 def set_encoder_limit(pixels: int) -> None: ...

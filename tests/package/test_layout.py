@@ -16,6 +16,7 @@ BELOW = {
     "hevc": {"codec"},
     "gradient": {"codec", "hevc"},
     "preprocessing": {"codec", "hevc"},
+    "allocation": {"codec", "hevc", "gradient", "preprocessing", "tasks"},
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),
@@ -23,8 +24,8 @@ BELOW = {
     "training": {"codec", "hevc", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation"},
     "cli": {"codec", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation", "training"},
 }
-# Modules beside the rooms: the first three know nothing of npp, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "lazy", "_bpg"}
+# Modules beside the rooms: the tools know nothing of npp, Pillow's plugin uses the codec.
+TOOLS = {"checks", "files", "lazy", "pchip", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

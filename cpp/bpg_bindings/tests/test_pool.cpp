@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -35,6 +36,7 @@ npp::EncoderKey key_of(std::size_t item) {
   key.height = 16 + static_cast<int>(item % 2) * 17;
   key.options.effort = static_cast<int>(item % 2) * 4;
   key.options.bit_depth = item % 5 == 0 ? 10 : 8;
+  key.options.qp_maps = item % 4 == 1;  // beside pictures without a map, else alike
   return key;
 }
 
@@ -52,7 +54,17 @@ Bytes round_trip(std::size_t item) {
                                  1,
                                  static_cast<std::ptrdiff_t>(key.width) * 3,
                                  3};
-  Bytes file = encoder->encode(view, {30, 30}, {}).file;
+  const int across = bpg::qp_map_size(key.width);
+  const int down = bpg::qp_map_size(key.height);
+  std::vector<float> offsets(static_cast<std::size_t>(across * down));
+  for (std::size_t i = 0; i < offsets.size(); ++i) {
+    offsets[i] = static_cast<float>((i + item) % 7) - 3;
+  }
+  std::optional<bpg::QpMapView> qp_map;
+  if (key.options.qp_maps) {
+    qp_map = {offsets.data(), across, down};
+  }
+  Bytes file = encoder->encode(view, {30, 30}, {}, qp_map).file;
   cache.release(key, std::move(encoder));
   bpg::Decoder decoder;
   decoder.decode({file.data(), file.size()}, kLimits, [](const bpg::PictureView&, std::size_t) {});
@@ -145,6 +157,40 @@ void helping_callers_and_workers_share_the_work() {
   CHECK(most <= kThreads);
 }
 
+// The encoder of a picture with a map is not given to one without, nor the other way round.
+void maps_do_not_leak_through_the_cache() {
+  npp::EncoderCache& cache = npp::EncoderCache::instance();
+  npp::EncoderKey plain = key_of(0);
+  npp::EncoderKey mapped = plain;
+  mapped.options.qp_maps = true;
+  const Bytes picture = samples(plain.width, plain.height, 5);
+  const bpg::ConstImageView view{reinterpret_cast<const std::byte*>(picture.data()),
+                                 bpg::SampleType::u8,
+                                 plain.width,
+                                 plain.height,
+                                 3,
+                                 1,
+                                 static_cast<std::ptrdiff_t>(plain.width) * 3,
+                                 3};
+  const float offset = 9;
+  CHECK(plain.width == 16 && plain.height == 16);
+  const auto encode = [&](const npp::EncoderKey& key, std::optional<bpg::QpMapView> qp_map) {
+    std::unique_ptr<bpg::Encoder> encoder = cache.acquire(key);
+    Bytes file = encoder->encode(view, {30, 30}, {}, qp_map).file;
+    cache.release(key, std::move(encoder));
+    return file;
+  };
+  cache.clear();
+  const Bytes fresh = encode(plain, std::nullopt);
+  cache.clear();
+  const Bytes with_map = encode(mapped, bpg::QpMapView{&offset, 1, 1});
+  CHECK(encode(plain, std::nullopt) == fresh);
+  CHECK(cache.idle_count() == 2);
+  CHECK(encode(mapped, bpg::QpMapView{&offset, 1, 1}) == with_map);
+  CHECK(with_map != fresh);
+  CHECK(cache.idle_count() == 2);
+}
+
 void a_cancelled_job_ends_early_and_the_others_go_on() {
   constexpr std::size_t kMany = 400;
   const auto long_job = std::make_shared<RoundTrips>(kMany, 2);
@@ -192,6 +238,7 @@ void a_pool_that_was_shut_down_starts_again() {
 int main() {
   jobs_of_many_callers_do_not_mix();
   helping_callers_and_workers_share_the_work();
+  maps_do_not_leak_through_the_cache();
   a_cancelled_job_ends_early_and_the_others_go_on();
   the_cache_is_emptied_and_bounded_while_in_use();
   a_pool_that_was_shut_down_starts_again();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 import npp._bpg as _bpg
 from npp._bpg import BPGError, DecodeError
 from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
+from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import (
     Array,
     check_geometry,
@@ -19,7 +20,6 @@ from npp.codec.image_inputs import (
 from npp.codec.limits import get_max_pixels, resolve_threads
 from npp.codec.metadata import ImageInfo, image_info
 
-BytesLike: TypeAlias = "bytes | bytearray | memoryview"
 _NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
     torch.uint8: np.dtype(np.uint8),
     torch.uint16: np.dtype(np.uint16),
@@ -30,22 +30,14 @@ _NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
 }
 
 
-def _as_bytes(data: object, name: str) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, (bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError(f"{name} must be bytes, not {type(data).__name__}")
-
-
 def _check_decode_dtype(dtype: torch.dtype) -> None:
     if dtype not in _NUMPY_OF:
         raise TypeError(f"dtype must be one of {', '.join(str(d) for d in _NUMPY_OF)}, not {dtype!r}")
 
 
 @overload
-def decode(
-    data: BytesLike,
+def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
+    data: File,
     *,
     dtype: torch.dtype = ...,
     threads: int | None = ...,
@@ -55,7 +47,7 @@ def decode(
 
 @overload
 def decode(
-    data: Sequence[BytesLike],
+    data: Sequence[File],
     *,
     dtype: torch.dtype = ...,
     threads: int | None = ...,
@@ -64,23 +56,23 @@ def decode(
 
 
 @overload
-def decode(
-    data: BytesLike, *, dtype: torch.dtype = ..., threads: int | None = ..., errors: Literal["return"]
-) -> Tensor | BPGError: ...
+def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
+    data: File, *, dtype: torch.dtype = ..., threads: int | None = ..., errors: Literal["return"]
+) -> Tensor | BPGError | OSError: ...
 
 
 @overload
 def decode(
-    data: Sequence[BytesLike],
+    data: Sequence[File],
     *,
     dtype: torch.dtype = ...,
     threads: int | None = ...,
     errors: Literal["return"],
-) -> list[Tensor | BPGError]: ...
+) -> list[Tensor | BPGError | OSError]: ...
 
 
 def decode(
-    data: BytesLike | Sequence[BytesLike],
+    data: File | Sequence[File],
     *,
     dtype: torch.dtype = torch.uint8,
     threads: int | None = None,
@@ -89,7 +81,8 @@ def decode(
     """Decodes BPG files, to the bit as the reference decoder does.
 
     Args:
-        data: a file's bytes, or a list of them.
+        data: a file: its bytes (``bytes``, a buffer, a uint8 array or tensor of one dimension), its path, or
+            an open binary file; or a list of files.
         dtype: uint8 or uint16 (whole range), or a floating type: [0, 1], values of 8 bits for files of
             8 bits and of 16 bits for deeper ones.
         threads: codec threads, ``None`` for all usable cores.
@@ -105,23 +98,36 @@ def decode(
             (:func:`npp.set_max_pixels`). From a list, ``index`` says which file it was and ``results`` has a
             tensor or an error for each file.
         UnsupportedError: 11, 13 or 14 bits.
+        OSError: a path that cannot be read.
+        TypeError: data is nothing of the kind.
     """
     _check_decode_dtype(dtype)
     check_on_error(errors)
-    is_batch = isinstance(data, (list, tuple))
-    files = [
-        _as_bytes(d, picture_name("data", i, is_batch)) for i, d in enumerate(data if is_batch else [data])
-    ]
-    if not files:
-        return []
-    handle = _bpg.start_decode(files, _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads))
-    outcomes = [
-        _decoded(array, dtype) if error is None else named(error, "data", i, is_batch)
-        for i, (array, error) in enumerate(handle.result())
-    ]
+    is_batch = is_several(data)
+    outcomes = _files_or_errors(data if is_batch else [data], is_batch, errors)
+    good = {i: file for i, file in enumerate(outcomes) if isinstance(file, bytes)}
+    if good:
+        handle = _bpg.start_decode(
+            list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
+        )
+        for i, (array, error) in zip(good, handle.result(), strict=True):
+            outcomes[i] = _decoded(array, dtype) if error is None else named(error, "data", i, is_batch)
     if errors == "raise":
         raise_first(outcomes, outcomes if is_batch else None)
     return outcomes if is_batch else outcomes[0]
+
+
+def _files_or_errors(data: Any, is_batch: bool, errors: OnError) -> list[Any]:
+    """The bytes of every file, or, with ``errors="return"``, why it cannot be read."""
+    found: list[Any] = []
+    for i, one in enumerate(data):
+        try:
+            found.append(file_bytes(one, picture_name("data", i, is_batch)))
+        except OSError as error:
+            if errors == "raise":
+                raise
+            found.append(error.with_traceback(None))
+    return found
 
 
 def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:
@@ -136,14 +142,12 @@ def _info(file: bytes, index: int) -> ImageInfo:
         raise indexed(DecodeError, f"bitstreams[{index}]: {error}", index) from error
 
 
-def decode_batch(
-    bitstreams: Sequence[BytesLike], *, dtype: torch.dtype, threads: int | None = None
-) -> Tensor:
+def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int | None = None) -> Tensor:
     """Decodes still pictures of one size into one tensor (N, C, H, W); see :func:`npp.decompress`."""
     _check_decode_dtype(dtype)
-    if isinstance(bitstreams, (bytes, bytearray, memoryview)) or not isinstance(bitstreams, Sequence):
-        raise TypeError(f"bitstreams must be a list of bytes, not {type(bitstreams).__name__}")
-    files = [_as_bytes(b, f"bitstreams[{i}]") for i, b in enumerate(bitstreams)]
+    if not is_several(bitstreams):
+        raise TypeError(f"bitstreams must be a list of files, not {type(bitstreams).__name__}")
+    files = [file_bytes(b, f"bitstreams[{i}]") for i, b in enumerate(bitstreams)]
     if not files:
         raise DecodeError("bitstreams is empty; at least one file is needed")
     infos = [_info(file, i) for i, file in enumerate(files)]
@@ -174,13 +178,15 @@ def decode_batch(
     return tensors
 
 
-def probe(data: BytesLike) -> ImageInfo:
+def probe(data: File) -> ImageInfo:
     """Reads what a BPG file says about itself, without decoding it.
 
     Args:
-        data: the file's bytes.
+        data: a file, as in :func:`decode`.
 
     Raises:
         DecodeError: not a BPG file, or its headers are damaged.
+        OSError: a path that cannot be read.
+        TypeError: data is nothing of the kind.
     """
-    return image_info(_as_bytes(data, "data"))
+    return image_info(file_bytes(data, "data"))

@@ -8,11 +8,12 @@ import numpy as np
 
 from npp.codec.options import CodecOptions
 from npp.evaluation.arms import BEST, Arm, ArmConfig, BlurByQp, Prefilter, Unfiltered
-from npp.evaluation.bd_rate import Floats, bd_rate, monotone, pchip
+from npp.evaluation.bd_rate import bd_rate, monotone
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer, Progress, Stage
+from npp.pchip import Floats, pchip
 
 # The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.
 _MARGIN = 4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npp.config.yaml_files import ConfigError, Section
-from npp.evaluation.bd_rate import Floats
+from npp.pchip import Floats
 
 if TYPE_CHECKING:
     from npp.tasks import Task

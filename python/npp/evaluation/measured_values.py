@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 
 from npp.codec.build import __version__, build_config
-from npp.evaluation.bd_rate import Floats
 from npp.evaluation.judges import Axis
 from npp.files import write_file
+from npp.pchip import Floats
 
 #: In place of a network's label: qualities of the decoded picture itself.
 PICTURE = "picture"

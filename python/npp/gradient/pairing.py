@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from npp.codec.decoding import BytesLike, decode_batch
+from npp.codec.decoding import decode_batch
+from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.round_trip import RoundTrip, start_round_trip
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
@@ -135,7 +136,7 @@ def compress(
     return compressed
 
 
-def decompress(bitstreams: Sequence[BytesLike], *, dtype: torch.dtype = torch.float32) -> Tensor:
+def decompress(bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Decodes BPG files of one size to a batch.
 
     Args:

@@ -2,6 +2,7 @@
 // that parses to what was asked for. Stills and animations, one encoder for several pictures.
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "bpg/decoder.hpp"
@@ -9,12 +10,14 @@
 #include "bpg/error.hpp"
 #include "bytes.hpp"
 #include "drawn_image.hpp"
+#include "drawn_map.hpp"
 #include "require.hpp"
 
 namespace {
 
 using bpg_fuzz::Bytes;
 using bpg_fuzz::DrawnImage;
+using bpg_fuzz::DrawnMap;
 
 struct Request {
   int width = 0;
@@ -39,10 +42,25 @@ Request draw_request(Bytes& bytes) {
   r.options.premultiplied = bytes.flag();
   r.options.effort = bytes.between(-1, 10);
   r.options.tune = bytes.flag() ? bpg::Tune::machine : bpg::Tune::ssim;
+  r.options.qp_maps = bytes.flag();
   return r;
 }
 
 bpg::PictureQp draw_qp(Bytes& bytes) { return {bytes.between(-1, 52), bytes.between(-1, 52)}; }
+
+// Mostly one where one is expected and as large as it should be.
+std::optional<DrawnMap> draw_map(Bytes& bytes, const Request& r) {
+  if (bytes.between(0, 9) == 0 ? r.options.qp_maps : !r.options.qp_maps) {
+    return std::nullopt;
+  }
+  const int width = bpg::qp_map_size(r.width) + (bytes.between(0, 9) == 0 ? 1 : 0);
+  const int height = bpg::qp_map_size(r.height) + (bytes.between(0, 9) == 0 ? 1 : 0);
+  return DrawnMap(bytes, width, height, bytes.between(0, 3) == 0);
+}
+
+std::optional<bpg::QpMapView> view_of(const std::optional<DrawnMap>& map) {
+  return map ? std::optional<bpg::QpMapView>(map->view()) : std::nullopt;
+}
 
 std::vector<bpg::Extension> draw_extensions(Bytes& bytes) {
   std::vector<bpg::Extension> extensions(static_cast<std::size_t>(bytes.between(0, 2)));
@@ -69,13 +87,15 @@ void check_file(const std::vector<std::uint8_t>& file, const bpg::Format& format
 void encode_stills(const Request& r, Bytes& bytes) {
   bpg::Encoder encoder(r.width, r.height, r.has_alpha, r.options);
   for (int i = bytes.between(1, 3); i > 0; --i) {
+    const std::optional<DrawnMap> map = draw_map(bytes, r);  // before the image takes many bytes
     const DrawnImage image(bytes, r.width, r.height, r.channels);
     const bpg::PictureQp qp = draw_qp(bytes);
     const std::vector<bpg::Extension> extensions = draw_extensions(bytes);
     try {
-      const std::vector<std::uint8_t> file = encoder.encode(image.view(), qp, extensions).file;
+      const std::vector<std::uint8_t> file =
+          encoder.encode(image.view(), qp, extensions, view_of(map)).file;
       check_file(file, encoder.format(), 1, extensions);
-      FUZZ_REQUIRE(encoder.encode(image.view(), qp, extensions).file == file);
+      FUZZ_REQUIRE(encoder.encode(image.view(), qp, extensions, view_of(map)).file == file);
     } catch (const bpg::EncodeError&) {
       continue;
     }
@@ -86,8 +106,11 @@ void encode_animation(const Request& r, Bytes& bytes) {
   bpg::AnimationEncoder encoder(r.width, r.height, r.has_alpha, r.options);
   const int frames = bytes.between(0, 4);
   for (int i = 0; i < frames; ++i) {
+    const std::optional<DrawnMap> map = draw_map(bytes, r);
     const DrawnImage image(bytes, r.width, r.height, r.channels);
-    encoder.add(image.view(), draw_qp(bytes), static_cast<std::uint16_t>(bytes.between(0, 3)));
+    const bpg::PictureQp qp = draw_qp(bytes);
+    const auto ticks = static_cast<std::uint16_t>(bytes.between(0, 3));
+    encoder.add(image.view(), qp, ticks, view_of(map));
   }
   const bpg::AnimationControl control{bytes.byte(), bytes.byte(), bytes.byte()};
   const std::vector<bpg::Extension> extensions = draw_extensions(bytes);

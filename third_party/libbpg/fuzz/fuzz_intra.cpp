@@ -1,10 +1,13 @@
-// Our own intra decoder on every file, also on those that Decoder would give to libavcodec.
+// Our own intra decoder on every file, also on those that Decoder would give to libavcodec, and the
+// QPs that are read by it.
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "bpg/container.hpp"
 #include "bpg/error.hpp"
+#include "bpg/options.hpp"
+#include "bpg/qp_map.hpp"
 #include "hevc_syntax.hpp"
 #include "intra/intra_decoder.hpp"
 #include "require.hpp"
@@ -41,6 +44,25 @@ void decode_layer(const bpg::ParsedFile& file, int layer) {
   FUZZ_REQUIRE(picture.format().width == f.width && picture.format().height == f.height);
 }
 
+// Refuses a little more than the decoder above: animations, and headers that claim too much.
+void read_qps(bpg::ByteSpan bytes, const bpg::Format& f) {
+  const int block = 8 << bytes.size % 4;
+  bpg::QpMap map;
+  try {
+    map = bpg::decode_qp_map(bytes, {kMaxPixels}, block);
+  } catch (const bpg::DecodeError&) {
+    return;
+  } catch (const bpg::UnsupportedError&) {
+    return;
+  }
+  FUZZ_REQUIRE(map.width == bpg::qp_map_size(f.width, block));
+  FUZZ_REQUIRE(map.height == bpg::qp_map_size(f.height, block));
+  const int lowest = -6 * (f.bit_depth - 8);
+  for (const std::int8_t qp : map.qps) {
+    FUZZ_REQUIRE(qp >= lowest && qp <= bpg::kMaxQp);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -50,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (f.width > kMaxPixels / f.height) {
       return 0;
     }
+    read_qps({data, size}, f);
     decode_layer(file, 0);
     if (f.alpha != bpg::Alpha::none) {
       decode_layer(file, 1);

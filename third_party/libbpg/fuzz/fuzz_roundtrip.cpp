@@ -2,12 +2,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "bpg/decoder.hpp"
 #include "bpg/encoder.hpp"
 #include "bytes.hpp"
 #include "drawn_image.hpp"
+#include "drawn_map.hpp"
 #include "hevc_syntax.hpp"
 #include "intra/intra_decoder.hpp"
 #include "require.hpp"
@@ -41,6 +43,7 @@ Request draw_request(Bytes& bytes) {
   r.options.premultiplied = bytes.flag();
   r.options.effort = bytes.between(bpg::kMinEffort, bpg::kMaxEffort);
   r.options.tune = bytes.flag() ? bpg::Tune::machine : bpg::Tune::ssim;
+  r.options.qp_maps = !r.options.lossless && bytes.flag();
   return r;
 }
 
@@ -101,9 +104,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes bytes(data, size);
   const Request r = draw_request(bytes);
   bpg::Encoder encoder(r.width, r.height, r.has_alpha, r.options);
+  // Before the image, which takes many bytes.
+  std::optional<bpg_fuzz::DrawnMap> map;
+  if (r.options.qp_maps) {
+    map.emplace(bytes, bpg::qp_map_size(r.width), bpg::qp_map_size(r.height), false);
+  }
   const DrawnImage image(bytes, r.width, r.height, bytes.flag() ? 4 : 3);
+  const bpg::PictureQp qp{bytes.between(bpg::kMinQp, bpg::kMaxQp), bytes.between(0, bpg::kMaxQp)};
   const bpg::Encoded encoded = encoder.encode(
-      image.view(), {bytes.between(bpg::kMinQp, bpg::kMaxQp), bytes.between(0, bpg::kMaxQp)}, {});
+      image.view(), qp, {}, map ? std::optional<bpg::QpMapView>(map->view()) : std::nullopt);
   const bpg::ByteSpan file{encoded.file.data(), encoded.file.size()};
   const Planes expected = all_planes(encoded.reconstruction);
   FUZZ_REQUIRE(decoded(file) == expected);
@@ -111,5 +120,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 0; i < again.size(); ++i) {
     FUZZ_REQUIRE(again[i] == expected[i]);
   }
+  const bpg::QpMap read = bpg::decode_qp_map(file, kLimits);
+  FUZZ_REQUIRE(read.width == bpg::qp_map_size(r.width));
+  FUZZ_REQUIRE(read.height == bpg::qp_map_size(r.height));
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "bpg/encoder.hpp"
 #include "bytes.hpp"
 #include "drawn_image.hpp"
+#include "drawn_map.hpp"
 
 namespace {
 
@@ -60,6 +61,21 @@ void write_stills(const std::string& folder) {
   }
 }
 
+void write_stills_with_maps(const std::string& folder) {
+  for (const int effort : {1, 4, 8}) {
+    bpg::EncodeOptions o = options(effort == 4 ? 3 : 1, effort == 8 ? 10 : 8, effort, false);
+    o.qp_maps = true;
+    bpg::Encoder encoder(70, 50, effort == 8, o);
+    const std::vector<std::uint8_t> drawn = pattern(static_cast<unsigned>(effort));
+    Bytes bytes(drawn.data(), drawn.size());
+    const DrawnImage image(bytes, 70, 50, 4);
+    Bytes more(drawn.data(), drawn.size());
+    const bpg_fuzz::DrawnMap map(more, bpg::qp_map_size(70), bpg::qp_map_size(50), false);
+    save(folder + "/map" + std::to_string(effort) + ".bpg",
+         encoder.encode(image.view(), {30, 30}, {}, map.view()).file);
+  }
+}
+
 void write_animations(const std::string& folder) {
   for (const bool has_alpha : {false, true}) {
     bpg::AnimationEncoder encoder(24, 17, has_alpha, options(1, 8, 4, false));
@@ -81,6 +97,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   write_stills(argv[1]);
+  write_stills_with_maps(argv[1]);
   write_animations(argv[1]);
   return 0;
 }

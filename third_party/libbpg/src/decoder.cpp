@@ -1,7 +1,5 @@
 #include "bpg/decoder.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -10,116 +8,14 @@
 #include <variant>
 
 #include "bpg/error.hpp"
+#include "coded_file.hpp"
 #include "hevc_decoder.hpp"
 #include "hevc_syntax.hpp"
 #include "intra/intra_decoder.hpp"
+#include "intra/parameters.hpp"
 
 namespace bpg {
 namespace {
-
-// HEVC's highest level allows 600 slice segments in a picture. libavcodec takes 5 kilobytes for
-// each NAL unit, however short it is.
-constexpr std::size_t kMaxNalsPerPicture = 4096;
-
-// NAL units of one picture, by stream.
-struct AccessUnit {
-  std::vector<Nal> color;
-  std::vector<Nal> alpha;
-};
-
-// Groups NAL units by picture. A parameter set belongs to the picture that follows it.
-std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_alpha,
-                                       std::size_t max_pictures) {
-  std::array<std::vector<std::vector<Nal>>, 2> streams;
-  std::array<std::vector<Nal>, 2> pending;
-  for (const Nal& nal : nals) {
-    if (nal.layer > (has_alpha ? 1 : 0)) {
-      continue;
-    }
-    const auto layer = static_cast<std::size_t>(nal.layer);
-    std::vector<std::vector<Nal>>& pictures = streams[layer];
-    if (nal.type == kNalVps || nal.type == kNalSps) {
-      throw DecodeError(
-          "damaged file: a parameter set stands in the HEVC data that BPG leaves out");
-    }
-    if (!is_slice(nal.type)) {
-      // A picture hash stands behind its picture, everything else before it.
-      std::vector<Nal>& target =
-          nal.type == kNalPrefixSei + 1 && !pictures.empty() ? pictures.back() : pending[layer];
-      target.push_back(nal);
-      continue;
-    }
-    if (starts_picture(nal)) {
-      if (layer == 0 && pictures.size() == max_pictures) {
-        break;
-      }
-      pictures.push_back(std::exchange(pending[layer], {}));
-    } else if (pictures.empty()) {
-      throw DecodeError("damaged file: a picture lacks its first slice");
-    }
-    pictures.back().push_back(nal);
-  }
-  if (streams[0].empty() || (has_alpha && streams[1].size() < streams[0].size())) {
-    throw DecodeError("damaged file: a picture or its alpha plane is missing");
-  }
-  std::vector<AccessUnit> units(streams[0].size());
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    units[i].color = std::move(streams[0][i]);
-    if (has_alpha) {
-      units[i].alpha = std::move(streams[1][i]);
-    }
-    const std::size_t most = std::max(units[i].color.size(), units[i].alpha.size());
-    if (most > kMaxNalsPerPicture) {
-      throw DecodeError("damaged file: a picture of " + std::to_string(most) +
-                        " NAL units; at most " + std::to_string(kMaxNalsPerPicture) +
-                        " are allowed");
-    }
-  }
-  return units;
-}
-
-void check_limits(const Format& f, std::size_t frames, const DecodeLimits& limits) {
-  const auto pixels = static_cast<std::uint64_t>(f.width) * static_cast<std::uint64_t>(f.height);
-  // Sides fit in 31 bits, so that the product is exact; the second comparison cannot overflow.
-  if (pixels > limits.max_pixels || frames > limits.max_pixels / pixels) {
-    throw DecodeError("the file claims " + std::to_string(frames) + " frame(s) of " +
-                      std::to_string(f.width) + "x" + std::to_string(f.height) +
-                      " pixels; the limit is " + std::to_string(limits.max_pixels) +
-                      " pixels in all");
-  }
-}
-
-void check_first_picture(const std::vector<Nal>& nals) {
-  for (const Nal& nal : nals) {
-    if (is_slice(nal.type) && !is_irap(nal.type)) {
-      throw DecodeError("damaged file: its first picture refers to pictures before it");
-    }
-  }
-}
-
-void check_bit_depth(int depth) {
-  if (depth == 11 || depth > 12) {
-    throw UnsupportedError("bit depth " + std::to_string(depth) +
-                           ": libavcodec decodes 8, 9, 10 and 12 bits, not 11, 13 and 14");
-  }
-}
-
-// An intra coding block costs at least one bypass-coded bit (mpm_idx), so a picture of few bytes
-// cannot have many blocks: a header that lies about the size is found out before it costs memory.
-void check_plausible(const Format& f, const HevcHeader& header, const std::vector<Nal>& nals) {
-  std::uint64_t bytes = 0;
-  for (const Nal& nal : nals) {
-    bytes += is_slice(nal.type) ? nal.bytes.size : 0;
-  }
-  const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
-  const std::uint64_t blocks = ((static_cast<std::uint64_t>(f.width) + ctb - 1) / ctb) *
-                               ((static_cast<std::uint64_t>(f.height) + ctb - 1) / ctb);
-  if (blocks > bytes * 8) {
-    throw DecodeError("damaged file: " + std::to_string(bytes) +
-                      " bytes cannot hold a picture of " + std::to_string(f.width) + "x" +
-                      std::to_string(f.height) + " pixels");
-  }
-}
 
 // A picture by libavcodec or by the intra decoder.
 using Decoded = std::variant<FramePtr, Picture>;
@@ -178,19 +74,42 @@ class Stream {
   std::deque<Decoded> ready_;
 };
 
+// Whether a parameter set before the first slice lets blocks have QPs of their own. One that cannot
+// be read is the decoder's to refuse.
+bool allows_block_qps(const std::vector<Nal>& nals) {
+  for (const Nal& nal : nals) {
+    if (nal.layer != 0) {
+      continue;
+    }
+    if (is_slice(nal.type)) {
+      return false;
+    }
+    try {
+      if (nal.type == kNalPps && intra::parse_picture_parameters(nal.bytes).qp_delta) {
+        return true;
+      }
+    } catch (const DecodeError&) {
+      continue;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 FileInfo probe(ByteSpan file) {
   const ParsedFile parsed = parse_file(file);
   FileInfo info;
   info.header = parsed.header;
-  info.ticks = frame_ticks(split_nals(parsed.hevc_data));
+  const std::vector<Nal> nals = split_nals(parsed.hevc_data);
+  info.ticks = frame_ticks(nals);
   if (info.ticks.empty()) {
     throw DecodeError("damaged file: it holds no picture");
   }
   if (!info.header.animation) {
     info.ticks.resize(1);
   }
+  info.block_qps = allows_block_qps(nals);
   return info;
 }
 
@@ -230,22 +149,11 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
 void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame) {
-  const ParsedFile parsed = parse_file(file);
+  const CodedFile coded = open_file(file, limits);
+  const ParsedFile& parsed = coded.parsed;
+  const std::vector<AccessUnit>& units = coded.units;
   const Format& format = parsed.header.format;
   const bool has_alpha = format.alpha != Alpha::none;
-  check_bit_depth(format.bit_depth);
-  check_limits(format, 1, limits);
-  const std::vector<Nal> nals = split_nals(parsed.hevc_data);
-  const std::vector<AccessUnit> units =
-      group_pictures(nals, has_alpha, parsed.header.animation ? nals.size() : std::size_t{1});
-  check_limits(format, units.size(), limits);
-  check_first_picture(units.front().color);
-  check_plausible(format, parsed.color, units.front().color);
-  if (has_alpha) {
-    check_first_picture(units.front().alpha);
-    check_plausible(format, parsed.alpha, units.front().alpha);
-  }
-
   const bool still = !parsed.header.animation;
   state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color, still);
   if (has_alpha) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "block_qps.hpp"
 #include "bpg/error.hpp"
 #include "hevc_encoder.hpp"
 #include "hevc_syntax.hpp"
@@ -34,6 +35,8 @@ void check_options(int width, int height, const EncodeOptions& o) {
   }
   require(o.chroma != Chroma::gray || o.color_space == ColorSpace::ycbcr_bt601,
           "color_space must be ycbcr for a gray picture");
+  require(!(o.lossless && o.qp_maps),
+          "qp_map must not be given with lossless: a lossless picture is not quantised");
 }
 
 void check_qp(const char* name, int qp) {
@@ -64,6 +67,7 @@ HevcConfig make_config(int width, int height, int chroma_format_idc, const Encod
   config.bit_depth = options.bit_depth;
   config.lossless = options.lossless;
   config.inter = inter;
+  config.qp_maps = options.qp_maps;
   config.effort = options.effort;
   config.tune = options.tune;
   config.x265 = options.x265;
@@ -93,10 +97,13 @@ class PictureCoder {
  public:
   PictureCoder(int width, int height, bool has_alpha, const EncodeOptions& options, bool inter)
       : color_(make_config(width, height, hevc_chroma_idc(options.chroma), options, inter)),
-        inter_(inter) {
+        inter_(inter),
+        qp_maps_(options.qp_maps) {
     int alignment = color_.alignment();
     if (has_alpha) {
-      alpha_.emplace(make_config(width, height, 0, options, inter));
+      HevcConfig config = make_config(width, height, 0, options, inter);
+      config.qp_maps = false;  // a map is for the colours
+      alpha_.emplace(config);
       alignment = std::max(alignment, alpha_->alignment());
     }
     input_ = Picture(make_format(width, height, has_alpha, options), alignment);
@@ -109,10 +116,14 @@ class PictureCoder {
   }
 
   // Appends the picture's NAL units, each after a start code, in the order that bpgenc uses.
-  Encoded code(const ConstImageView& image, PictureQp qp, std::optional<std::uint16_t> ticks,
-               std::vector<std::uint8_t>& out) {
+  Encoded code(const ConstImageView& image, PictureQp qp, const std::optional<QpMapView>& qp_map,
+               std::optional<std::uint16_t> ticks, std::vector<std::uint8_t>& out) {
     check_qp("qp", qp.color);
     check_qp("alpha_qp", qp.alpha);
+    if (qp_map) {
+      require(qp_maps_, "qp_map was not announced when the encoder was opened");
+      check_qp_map(*qp_map, format().width, format().height);
+    }
     Encoded encoded;
     encoded.range = import_image(image, input_.mutable_view());
     input_.extend_edges();
@@ -125,7 +136,8 @@ class PictureCoder {
       alpha = alpha_->encode({view.planes[kAlphaPlane], {}, {}}, frame_qp(qp.alpha, intra));
     }
     const HevcPicture color =
-        color_.encode({view.planes[0], view.planes[1], view.planes[2]}, frame_qp(qp.color, intra));
+        color_.encode({view.planes[0], view.planes[1], view.planes[2]}, frame_qp(qp.color, intra),
+                      qp_map.value_or(QpMapView{}));
     encoded.hevc_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     first_ = false;
@@ -168,6 +180,7 @@ class PictureCoder {
   std::optional<HevcEncoder> alpha_;
   Picture input_;
   bool inter_;
+  bool qp_maps_;
   bool first_ = true;
 };
 
@@ -202,9 +215,10 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 const Format& Encoder::format() const { return state_->coder.format(); }
 
 Encoded Encoder::encode(const ConstImageView& image, PictureQp qp,
-                        const std::vector<Extension>& extensions) {
+                        const std::vector<Extension>& extensions,
+                        const std::optional<QpMapView>& qp_map) {
   std::vector<std::uint8_t> nals;
-  Encoded encoded = state_->coder.code(image, qp, std::nullopt, nals);
+  Encoded encoded = state_->coder.code(image, qp, qp_map, std::nullopt, nals);
   FileHeader header;
   header.format = state_->coder.format();
   header.extensions = extensions;
@@ -228,9 +242,10 @@ AnimationEncoder::~AnimationEncoder() = default;
 AnimationEncoder::AnimationEncoder(AnimationEncoder&&) noexcept = default;
 AnimationEncoder& AnimationEncoder::operator=(AnimationEncoder&&) noexcept = default;
 
-Encoded AnimationEncoder::add(const ConstImageView& image, PictureQp qp, std::uint16_t ticks) {
+Encoded AnimationEncoder::add(const ConstImageView& image, PictureQp qp, std::uint16_t ticks,
+                              const std::optional<QpMapView>& qp_map) {
   require(ticks > 0, "a frame must be shown for at least one frame period");
-  return state_->coder.code(image, qp, ticks, state_->nals);
+  return state_->coder.code(image, qp, qp_map, ticks, state_->nals);
 }
 
 std::vector<std::uint8_t> AnimationEncoder::finish(const AnimationControl& control,

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 
+#include "block_qps.hpp"
 #include "bpg/error.hpp"
 #include "hevc_syntax.hpp"
 #include "slice_header.hpp"
@@ -119,7 +120,8 @@ void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
   }
 }
 
-HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int slice_qp) {
+HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int slice_qp,
+                                const QpMapView& qp_map) {
   for (std::size_t i = 0; i < planes.size(); ++i) {
     // x265's structure is not const-correct; it only reads the planes of an input picture.
     input_->planes[i] = const_cast<std::byte*>(planes[i].data);
@@ -129,6 +131,11 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
   input_->colorSpace = config_.chroma_format_idc;
   input_->sliceType = config_.inter ? X265_TYPE_AUTO : X265_TYPE_IDR;
   input_->forceqp = config_.lossless ? 0 : slice_qp + 1;  // x265 takes 0 for "not forced"
+  if (config_.qp_maps) {
+    // x265 has place for offsets only if its first picture brings some, so that all pictures do.
+    block_offsets_ = block_offsets(qp_map, slice_qp, param_->sourceWidth, param_->sourceHeight);
+    input_->quantOffsets = block_offsets_.data();
+  }
 
   x265_nal* nals = nullptr;
   std::uint32_t count = 0;

@@ -7,6 +7,7 @@
 #include "bpg/container.hpp"
 #include "bpg/options.hpp"
 #include "bpg/picture.hpp"
+#include "bpg/qp_map.hpp"
 #include "x265_api.hpp"
 
 namespace bpg {
@@ -18,7 +19,8 @@ struct HevcConfig {
   int chroma_format_idc = 1;
   int bit_depth = 8;
   bool lossless = false;
-  bool inter = false;  ///< P pictures after the first (animations)
+  bool inter = false;    ///< P pictures after the first (animations)
+  bool qp_maps = false;  ///< blocks have QPs of their own
   int effort = 8;
   Tune tune = Tune::ssim;
   std::string x265;
@@ -41,8 +43,10 @@ class HevcEncoder {
   /// Planes must be readable up to the picture's size rounded up to this.
   [[nodiscard]] int alignment() const { return header_.min_cb_size(); }
 
-  /// `planes` hold the colour planes that the chroma format has. `slice_qp` is HEVC's.
-  HevcPicture encode(const std::array<ConstPlane, 3>& planes, int slice_qp);
+  /// `planes` hold the colour planes that the chroma format has. `slice_qp` is HEVC's. `qp_map`
+  /// was checked and counts only with HevcConfig::qp_maps; without offsets it is all zeros.
+  HevcPicture encode(const std::array<ConstPlane, 3>& planes, int slice_qp,
+                     const QpMapView& qp_map = {});
 
  private:
   struct ParamDeleter {
@@ -68,6 +72,7 @@ class HevcEncoder {
   std::unique_ptr<x265_picture, PictureDeleter> input_;
   std::unique_ptr<x265_picture, PictureDeleter> output_;
   HevcHeader header_;
+  std::vector<float> block_offsets_;  // x265 reads them during encode()
 };
 
 /// The x265 library for a bit depth. Throws UnsupportedError when it was built without.

@@ -94,6 +94,20 @@ void constant_qp(x265_param& p) {
   p.rc.bStatWrite = 0;
 }
 
+// x265 adds offsets to what its adaptive quantisation finds, but only where that is on, and never
+// under constant QP. So it is on and finds next to nothing; every picture still brings its own QP.
+void block_qps(x265_param& p) {
+  p.rc.rateControlMode = X265_RC_CRF;
+  p.rc.rfConstant = 29;
+  p.rc.aqMode = X265_AQ_VARIANCE;
+  p.rc.aqStrength = 1e-9;
+  p.rc.hevcAq = 0;
+  p.rc.vbvMaxBitrate = 0;
+  p.rc.vbvBufferSize = 0;
+  p.bAQMotion = 0;
+  p.rc.qgSize = std::max(static_cast<std::uint32_t>(kQpMapBlock), p.minCUSize);
+}
+
 void picture_types(x265_param& p, bool inter) {
   p.bframes = 0;
   p.bFrameAdaptive = 0;
@@ -186,6 +200,9 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   param.bLossless = config.lossless ? 1 : 0;
   fit_blocks(param, config.width, config.height);
   what_bpg_implies(param);
+  if (config.qp_maps) {
+    block_qps(param);
+  }
 }
 
 }  // namespace bpg

@@ -17,6 +17,9 @@ struct FileInfo {
   /// How long each frame is shown, in frame periods. Its size is the number of frames: 1 for a
   /// still.
   std::vector<std::uint32_t> ticks;
+  /// Whether the blocks of the colour planes may have QPs of their own (qp_map.hpp); they need not
+  /// make use of it.
+  bool block_qps = false;
 };
 
 /// Reads header, extensions and frame count. Throws DecodeError.

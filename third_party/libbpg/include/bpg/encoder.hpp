@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bpg/color.hpp"
 #include "bpg/container.hpp"
 #include "bpg/options.hpp"
 #include "bpg/picture.hpp"
+#include "bpg/qp_map.hpp"
 
 namespace bpg {
 
@@ -31,8 +33,8 @@ struct PictureQp {
 /// encoders may work at once. Bytes do not depend on what was encoded before.
 class Encoder {
  public:
-  /// Throws EncodeError for options or sizes out of range, UnsupportedError for a bit depth that
-  /// x265 was built without.
+  /// Throws EncodeError for options or sizes out of range and for maps with lossless coding,
+  /// UnsupportedError for a bit depth that x265 was built without.
   Encoder(int width, int height, bool has_alpha, const EncodeOptions& options);
   ~Encoder();
   Encoder(Encoder&&) noexcept;
@@ -40,9 +42,12 @@ class Encoder {
 
   [[nodiscard]] const Format& format() const;
 
-  /// Encodes one still picture. Throws EncodeError when x265 fails or a QP is outside 0..51.
+  /// Encodes one still picture. With EncodeOptions::qp_maps it may bring a map; without one its
+  /// offsets are 0. Throws EncodeError when x265 fails, a QP is outside 0..51, or a map does not
+  /// fit the picture, is not finite or is not expected.
   Encoded encode(const ConstImageView& image, PictureQp qp,
-                 const std::vector<Extension>& extensions);
+                 const std::vector<Extension>& extensions,
+                 const std::optional<QpMapView>& qp_map = std::nullopt);
 
  private:
   struct State;
@@ -57,9 +62,10 @@ class AnimationEncoder {
   AnimationEncoder(AnimationEncoder&&) noexcept;
   AnimationEncoder& operator=(AnimationEncoder&&) noexcept;
 
-  /// Appends a frame that is shown for `ticks` frame periods. The reconstruction lives until the
-  /// next call; `file` stays empty.
-  Encoded add(const ConstImageView& image, PictureQp qp, std::uint16_t ticks);
+  /// Appends a frame that is shown for `ticks` frame periods, `qp_map` as for a still. The
+  /// reconstruction lives until the next call; `file` stays empty.
+  Encoded add(const ConstImageView& image, PictureQp qp, std::uint16_t ticks,
+              const std::optional<QpMapView>& qp_map = std::nullopt);
 
   /// The whole file. Throws EncodeError when no frame was added or the control is illegal.
   [[nodiscard]] std::vector<std::uint8_t> finish(const AnimationControl& control,

@@ -25,6 +25,9 @@ struct EncodeOptions {
   bool premultiplied = false;  ///< only matters with alpha
   int effort = 8;
   Tune tune = Tune::ssim;
+  /// Pictures bring a map of QP offsets (qp_map.hpp). Without it the QP of a picture is constant,
+  /// which is not the same bytes as a map of zeros.
+  bool qp_maps = false;
   /// Further x265 options as "name=value:name=value", applied last. For experiments: what cannot be
   /// expressed in BPG is refused when the encoder opens.
   std::string x265;
@@ -33,7 +36,7 @@ struct EncodeOptions {
     return chroma == o.chroma && color_space == o.color_space && bit_depth == o.bit_depth &&
            limited_range == o.limited_range && lossless == o.lossless &&
            premultiplied == o.premultiplied && effort == o.effort && tune == o.tune &&
-           x265 == o.x265;
+           qp_maps == o.qp_maps && x265 == o.x265;
   }
 };
 

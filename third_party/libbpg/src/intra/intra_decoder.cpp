@@ -21,8 +21,21 @@ using namespace intra;
 // Parameter sets and slices of one picture, in the order in which they come.
 class PictureDecoder {
  public:
-  explicit PictureDecoder(const Sequence& sequence) : sequence_(sequence) {}
+  PictureDecoder(const StreamFormat& format, const std::vector<Nal>& nals) : sequence_(format) {
+    for (const Nal& nal : nals) {
+      add(nal);
+    }
+  }
 
+  // The whole picture as it is before the in-loop filters.
+  CodedPicture& unfiltered() {
+    if (!tree_ || !tree_->complete()) {
+      damaged("its HEVC data lacks some blocks of the picture");
+    }
+    return *picture_;
+  }
+
+ private:
   void add(const Nal& nal) {
     if (nal.type == kNalPps) {
       PictureParameters pps = parse_picture_parameters(nal.bytes);
@@ -33,16 +46,6 @@ class PictureDecoder {
     }
   }
 
-  CodedPicture& finish() {
-    if (!tree_ || !tree_->complete()) {
-      damaged("its HEVC data lacks some blocks of the picture");
-    }
-    deblock(*picture_);
-    apply_sample_offsets(*picture_);
-    return *picture_;
-  }
-
- private:
   void add_slice(const Nal& nal) {
     if (!picture_) {
       begin_picture(parse_slice_pps_id(nal));
@@ -121,11 +124,29 @@ bool needs_intra_decoder(const StreamFormat& format) {
 }
 
 Picture decode_intra_picture(const StreamFormat& format, const std::vector<Nal>& nals) {
-  PictureDecoder decoder{Sequence(format)};
-  for (const Nal& nal : nals) {
-    decoder.add(nal);
+  PictureDecoder decoder(format, nals);
+  CodedPicture& coded = decoder.unfiltered();
+  deblock(coded);
+  apply_sample_offsets(coded);
+  return cropped(coded, format);
+}
+
+QpMap decode_intra_qps(const StreamFormat& format, const std::vector<Nal>& nals, int block) {
+  PictureDecoder decoder(format, nals);
+  const Frame& frame = decoder.unfiltered().frame;
+  QpMap map;
+  map.width = qp_map_size(format.width, block);
+  map.height = qp_map_size(format.height, block);
+  map.qps.reserve(static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height));
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      // Coding order runs through a square block to the lower right.
+      const int last_x = x * block + std::min(block, format.width - x * block) - 1;
+      const int last_y = y * block + std::min(block, format.height - y * block) - 1;
+      map.qps.push_back(frame.unit(last_x, last_y).qp);
+    }
   }
-  return cropped(decoder.finish(), format);
+  return map;
 }
 
 }  // namespace bpg

@@ -4,6 +4,7 @@
 
 #include "bpg/container.hpp"
 #include "bpg/picture.hpp"
+#include "bpg/qp_map.hpp"
 #include "hevc_decoder.hpp"
 
 namespace bpg {
@@ -20,5 +21,10 @@ namespace bpg {
 /// the format's size, which the caller bounds. Throws DecodeError.
 [[nodiscard]] Picture decode_intra_picture(const StreamFormat& format,
                                            const std::vector<Nal>& nals);
+
+/// The QPs of such a picture by blocks of `block` samples, a power of 2 from 8 to 64. Memory as
+/// above. Throws DecodeError.
+[[nodiscard]] QpMap decode_intra_qps(const StreamFormat& format, const std::vector<Nal>& nals,
+                                     int block);
 
 }  // namespace bpg

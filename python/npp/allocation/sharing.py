@@ -1,0 +1,231 @@
+"""Bits shared over a set of pictures: each one's qp, so that the set loses least at its total bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from npp.checks import number
+from npp.codec.encoding import encode
+from npp.codec.image_inputs import SingleImage
+from npp.codec.options import CodecOptions
+from npp.pchip import Floats, pchip
+
+_LAST_QP = 51
+#: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
+GROWTH = 1 / 3
+_BISECTIONS = 60
+
+#: What :func:`rate_curves` encodes: three points describe a picture's curve to a few percent.
+PROBED_QPS = (24, 34, 44)
+PROBE_EFFORT = 1
+
+
+@dataclass(frozen=True)
+class SharedBits:
+    """What :func:`share_bits` chose.
+
+    Attributes:
+        qps: (N,) int64, the qp of each picture.
+        bits: (N,) float64, what the rate curves say that it takes.
+        slope: divergence that a bit is worth at the margin, the same for every picture.
+    """
+
+    qps: Tensor
+    bits: Tensor
+    slope: float
+
+    @property
+    def total_bits(self) -> float:
+        """Of all pictures."""
+        return float(self.bits.sum())
+
+
+def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floats:
+    found: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
+    if shape is not None and found.shape != shape:
+        raise ValueError(f"{name} has shape {found.shape}; {shape} is needed")
+    if not np.isfinite(found).all() or (found <= 0).any():
+        raise ValueError(f"{name} must hold finite numbers above 0")
+    return found
+
+
+def _qp_range(qps: tuple[int, int]) -> tuple[int, int]:
+    low, high = qps
+    if not 0 <= low <= high <= _LAST_QP:
+        raise ValueError(f"qps must be the lowest and the highest, from 0 to {_LAST_QP}, not {qps}")
+    return low, high
+
+
+def _losses(count: int, low: int, high: int, sensitivity: Any, divergence: Any, growth: float) -> Floats:
+    """(N, Q): what each picture loses at each qp."""
+    if sensitivity is not None and divergence is not None:
+        raise ValueError("sensitivity and divergence exclude each other")
+    if divergence is not None:
+        return _table("divergence", divergence, (count, _LAST_QP + 1))[:, low : high + 1]
+    curve = np.exp2(number("growth", growth, 0.01, 4) * np.arange(low, high + 1))
+    factor = np.ones(count) if sensitivity is None else _table("sensitivity", sensitivity, (count,))
+    found: Floats = factor[:, None] * curve
+    return found
+
+
+def _choice(losses: Floats, bits: Floats, slope: float) -> npt.NDArray[np.int64]:
+    """The place of each picture where loss + slope * bits is least; of equals the one of fewest bits."""
+    cost = losses + slope * bits
+    # Bits fall with the qp, so the last of equal costs is the cheapest.
+    found: npt.NDArray[np.int64] = losses.shape[1] - 1 - np.argmin(cost[:, ::-1], axis=1)
+    return found
+
+
+def _spend_rest(
+    places: npt.NDArray[np.int64], losses: Floats, bits: Floats, budget: float
+) -> npt.NDArray[np.int64]:
+    """Single steps to lower qps, best value first, as long as they fit into what is left."""
+    places = places.copy()
+    rows = np.arange(len(places))
+    left = budget - bits[rows, places].sum()
+    while True:
+        lower = np.maximum(places - 1, 0)
+        price = bits[rows, lower] - bits[rows, places]
+        gain = losses[rows, places] - losses[rows, lower]
+        possible = (places > 0) & (price <= left) & (gain > 0)
+        if not possible.any():
+            return places
+        value = np.where(possible, gain / np.maximum(price, 1e-9), -math.inf)
+        best = int(value.argmax())
+        places[best] -= 1
+        left -= price[best]
+
+
+def share_bits(
+    bits: Tensor | npt.ArrayLike,
+    total_bits: float,
+    *,
+    sensitivity: Tensor | npt.ArrayLike | None = None,
+    divergence: Tensor | npt.ArrayLike | None = None,
+    growth: float = GROWTH,
+    qps: tuple[int, int] = (0, _LAST_QP),
+) -> SharedBits:
+    """Chooses the qp of each picture of a set, so that their mean divergence is least at their bits.
+
+    Every picture is taken to where one bit more saves the same divergence. What a picture loses at a qp is,
+    in this order of worth, measured (``divergence``), modelled as ``sensitivity * 2^(growth * qp)``, or
+    modelled so with all pictures alike, when only the rate curves decide.
+
+    Args:
+        bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`rate_curves`.
+        total_bits: the most that all files may take together.
+        sensitivity: (N,) how much more than others a picture loses, on any scale, from
+            :meth:`npp.Allocator.sensitivity` or measured at one qp. Measured values are best taken to the
+            power of a half: the extreme ones are extreme by chance.
+        divergence: (N, 52) measured loss at each qp instead.
+        growth: doublings of the divergence a qp.
+        qps: lowest and highest that may be chosen.
+
+    Returns:
+        :class:`SharedBits`; its total is at most ``total_bits``.
+
+    Raises:
+        ValueError: wrong shapes or values, or not even the highest qp fits; the message says what is needed.
+    """
+    low, high = _qp_range(qps)
+    rates = _table("bits", bits)
+    if rates.ndim != 2 or rates.shape[1] != _LAST_QP + 1 or not len(rates):
+        raise ValueError(f"bits has shape {rates.shape}; (N, {_LAST_QP + 1}), one at each qp, is needed")
+    rates = np.minimum.accumulate(rates[:, low : high + 1], axis=1)
+    losses = np.maximum.accumulate(_losses(len(rates), low, high, sensitivity, divergence, growth), axis=1)
+    least = float(rates[:, -1].sum())
+    if not total_bits >= least:
+        raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total_bits:g}")
+    slope = _slope(losses, rates, total_bits)
+    rows = np.arange(len(rates))
+    places = _spend_rest(_choice(losses, rates, slope), losses, rates, total_bits)
+    return SharedBits(torch.from_numpy(places + low), torch.from_numpy(rates[rows, places].copy()), slope)
+
+
+def _slope(losses: Floats, bits: Floats, budget: float) -> float:
+    """The least slope whose choice fits into the budget, by bisection over its logarithm."""
+    rows = np.arange(len(bits))
+
+    def fits(log_slope: float) -> bool:
+        return bool(bits[rows, _choice(losses, bits, math.exp(log_slope))].sum() <= budget)
+
+    spread = np.log(losses.max()) - np.log(bits.min())
+    low, high = float(np.log(losses.min()) - np.log(bits.max())) - 20, float(spread) + 20
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return math.exp(high)
+
+
+class RateCurve:
+    """Bits of one picture at every qp, from a few encodes.
+
+    log2 bits is a piecewise cubic of the qp and goes on straight outside the encodes.
+
+    Args:
+        qps: at least two, rising.
+        bits: of the files at these.
+
+    Raises:
+        ValueError: other qps, or bits that are not above 0.
+    """
+
+    def __init__(self, qps: Sequence[int], bits: Sequence[float]) -> None:
+        if len(qps) < 2 or len(qps) != len(bits) or list(qps) != sorted(set(qps)):
+            raise ValueError(f"qps must be at least two rising ones with bits for each, not {list(qps)}")
+        self._qps = [float(qp) for qp in qps]
+        self._log_bits: list[float] = np.minimum.accumulate(np.log2(_table("bits", bits))).tolist()
+
+    def at(self, qp: float) -> float:
+        """Bits at one qp."""
+        return float(2 ** self._log_at(qp))
+
+    def _log_at(self, qp: float) -> float:
+        x, y = self._qps, self._log_bits
+        if x[0] <= qp <= x[-1]:
+            return pchip(x, y, qp)
+        near, next_ = (0, 1) if qp < x[0] else (-1, -2)
+        return y[near] + (y[near] - y[next_]) / (x[near] - x[next_]) * (qp - x[near])
+
+    def table(self) -> Floats:
+        """(52,) bits at qp 0 to 51."""
+        return np.array([self.at(qp) for qp in range(_LAST_QP + 1)])
+
+
+def rate_curves(
+    images: Sequence[SingleImage],
+    *,
+    qps: Sequence[int] = PROBED_QPS,
+    threads: int | None = None,
+    **options: Unpack[CodecOptions],
+) -> Tensor:
+    """Bits of each picture at every qp, from a few quick encodes.
+
+    Efforts differ by a factor that is nearly the same for all pictures and qps of a kind: where the total has
+    to be met exactly, multiply by the ratio that the files themselves show.
+
+    Args:
+        images: pictures, as for :func:`npp.encode`; sizes may differ.
+        qps: those that are encoded.
+        threads: codec threads, ``None`` for all usable cores.
+        **options: see :class:`npp.CodecOptions`; ``effort`` is 1 unless given.
+
+    Returns:
+        (N, 52) float64, as :func:`share_bits` takes them.
+
+    Raises:
+        As :func:`npp.encode`.
+    """
+    options.setdefault("effort", PROBE_EFFORT)
+    probed = [encode(images, qp, threads=threads, **options) for qp in qps]
+    curves = [RateCurve(qps, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
+    return torch.from_numpy(np.stack([curve.table() for curve in curves]))

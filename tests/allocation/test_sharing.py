@@ -1,0 +1,126 @@
+"""Bits shared over a set: the choice is the best there is and fits the budget; rate curves tell the truth."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+import npp
+from npp.allocation import RateCurve, rate_curves, share_bits
+
+
+def _curves(count: int, seed: int = 0) -> torch.Tensor:
+    """Bits of pictures that differ in size and in how fast they fall with the qp."""
+    random = np.random.default_rng(seed)
+    start = random.uniform(14, 20, count)[:, None]
+    fall = random.uniform(0.08, 0.2, count)[:, None]
+    return torch.from_numpy(np.exp2(start - fall * np.arange(52)))
+
+
+def _losses(sensitivity: torch.Tensor) -> torch.Tensor:
+    return sensitivity[:, None] * torch.exp2(torch.arange(52, dtype=torch.float64) / 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_choice_is_close_to_the_best_of_all(seed: int) -> None:
+    """Against every combination of qps that fits: a convex hull misses its best by less than one step."""
+    bits, sensitivity = _curves(4, seed), torch.rand(4, dtype=torch.float64) + 0.1
+    losses, low, high = _losses(sensitivity), 30, 37
+    budget = float(bits[:, 34].sum())
+    best = min(
+        float(losses[range(4), list(qps)].sum())
+        for qps in itertools.product(range(low, high + 1), repeat=4)
+        if float(bits[range(4), list(qps)].sum()) <= budget
+    )
+    found = share_bits(bits, budget, sensitivity=sensitivity, qps=(low, high))
+    assert found.total_bits <= budget
+    assert torch.allclose(bits[range(4), found.qps], found.bits)
+    loss = float(losses[range(4), found.qps].sum())
+    one_step = float((losses[:, 35] - losses[:, 34]).max())
+    assert best <= loss <= best + one_step
+    assert loss < float(losses[:, 34].sum()), "no better than one qp for all"
+
+
+def test_more_sensitive_pictures_get_more_bits() -> None:
+    bits = _curves(1).repeat(3, 1)
+    found = share_bits(bits, float(bits[:, 35].sum()), sensitivity=[1.0, 4.0, 16.0])
+    assert found.qps[0] > found.qps[1] > found.qps[2]
+
+
+def test_measured_divergence_decides() -> None:
+    """A picture that loses nothing until a cliff is taken to the cliff, not beyond."""
+    bits = _curves(1).repeat(2, 1)
+    divergence = torch.ones(2, 52, dtype=torch.float64) * torch.exp2(torch.arange(52) / 3.0)
+    divergence[0, :40] = 1e-3
+    divergence[0, 40:] = 1e9
+    found = share_bits(bits, float(bits[:, 35].sum()), divergence=divergence)
+    assert found.qps[0] == 39
+    assert found.qps[1] < 35
+
+
+def test_equal_pictures_share_equally() -> None:
+    bits = _curves(1).repeat(10, 1)
+    found = share_bits(bits, float(bits[:, 33].sum()))
+    assert found.qps.tolist() == [33] * 10
+
+
+def test_budgets_at_the_ends() -> None:
+    bits = _curves(3)
+    assert share_bits(bits, float(bits[:, 51].sum())).qps.tolist() == [51] * 3
+    assert share_bits(bits, 1e12).qps.tolist() == [0] * 3
+    assert share_bits(bits, 1e12, qps=(20, 40)).qps.tolist() == [20] * 3
+    with pytest.raises(ValueError, match="total_bits must be at least"):
+        share_bits(bits, float(bits[:, 51].sum()) * 0.9)
+
+
+def test_a_budget_is_spent() -> None:
+    """What is left is less than the cheapest step of any picture."""
+    bits = _curves(50, 3)
+    budget = float(bits[:, 34].sum()) * 1.01
+    found = share_bits(bits, budget)
+    steps = bits[range(50), (found.qps - 1).clamp_min(0)] - found.bits
+    assert 0 <= budget - found.total_bits < float(steps[found.qps > 0].min())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"bits": torch.ones(3, 51)}, r"\(3, 51\)"),
+        ({"bits": torch.zeros(3, 52)}, "above 0"),
+        ({"sensitivity": torch.ones(2)}, "sensitivity has shape"),
+        ({"sensitivity": torch.tensor([1.0, float("nan"), 1.0])}, "sensitivity must hold finite"),
+        ({"divergence": torch.ones(3, 10)}, "divergence has shape"),
+        ({"sensitivity": torch.ones(3), "divergence": torch.ones(3, 52)}, "exclude each other"),
+        ({"qps": (40, 30)}, "qps must be"),
+        ({"qps": (0, 52)}, "qps must be"),
+        ({"growth": 0}, "growth"),
+        ({"total_bits": float("nan")}, "total_bits"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    given: dict[str, object] = {"bits": _curves(3), "total_bits": 1e6, **arguments}
+    with pytest.raises(ValueError, match=message):
+        share_bits(given.pop("bits"), given.pop("total_bits"), **given)  # type: ignore[arg-type]
+
+
+def test_curves_tell_what_files_take(photo: np.ndarray) -> None:
+    """Between the qps that were encoded within 6 %, and nowhere rising."""
+    images = [photo, skimage.data.coffee()[:96, :96], skimage.data.chelsea()[100:164, 100:228]]
+    bits = rate_curves(images)
+    assert bits.shape == (3, 52)
+    assert bool((bits.diff(dim=1) <= 0).all())
+    for qp in (27, 30, 38):
+        real = torch.tensor([8.0 * len(file) for file in npp.encode(images, qp, effort=1)])
+        assert torch.allclose(bits[:, qp].float(), real, rtol=0.06), qp
+
+
+def test_curve_goes_through_its_points_and_straight_on() -> None:
+    curve = RateCurve([20, 30, 40], [4000, 1500, 400])
+    assert [round(curve.at(qp)) for qp in (20, 30, 40)] == [4000, 1500, 400]
+    assert curve.at(50) == pytest.approx(400 * 400 / 1500)
+    with pytest.raises(ValueError, match="rising"):
+        RateCurve([30, 20], [1, 2])
