@@ -3,9 +3,9 @@
     python tools/test_pythons.py                                # all that are found
     python tools/test_pythons.py --only 3.13 --torch torch==2.13.0
 
-The extension is built, loaded by itself and used: a round trip of a picture, and the same bytes from every Python.
-The Python that runs this script gets PyTorch too, and the quick tests run there; so do all others with `--torch`,
-which downloads gigabytes for each. The end is a table, and an exit status of 1 if one failed.
+The extension is built, loaded by itself and used: a round trip of a picture, equal bytes from every Python.
+The Python that runs this script gets PyTorch too, and the quick tests run there; so do all others with
+`--torch`, which downloads gigabytes for each. The end is a table, and an exit status of 1 if one failed.
 """
 
 from __future__ import annotations

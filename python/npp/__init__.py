@@ -5,8 +5,8 @@ Two pairs of functions, by what stands on their sides:
 - :func:`encode` and :func:`decode` are the file format: pictures of any kind (Pillow, numpy, torch; lists of
   different sizes) to files and back, with metadata and animations, without gradients.
 - :func:`compress` is the codec as a step of a network: a batch (N, C, H, W) in, the decoded batch and its
-  bits per pixel out, both with gradients, and the files beside them. :func:`decompress` turns files of one size
-  back into a batch.
+  bits per pixel out, both with gradients, and the files beside them. :func:`decompress` turns files of one
+  size back into a batch.
 
 Both write the same bytes for the same pixels and options, and read each other's files.
 """

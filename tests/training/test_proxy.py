@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 import torch
-from test_gradient_pairing import pictures
+from pictures import pictures
 
 from npp.gradient.surrogates.hyperprior import (
     GDN,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pictures import pictures
 from PIL import Image
-from test_gradient_pairing import pictures
 
 import npp
 from npp.config.yaml_files import ConfigError
