@@ -57,7 +57,7 @@ test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that 
 	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-image>=0.22' \
 	  'pyyaml>=6' 'typer>=0.12' 'rich>=13'
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
-	  --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
+	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
 	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest -q $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
 
 test-pythons: | system ## builds and tests with every Python here; TORCHES='torch==2.13.0' downloads torch for all

@@ -21,7 +21,7 @@ from common import ROOT, SHARED, machine
 
 import npp
 from npp.evaluation.choosing import rate_offset
-from npp.evaluation.photo_sets import PhotoSet
+from npp.photos.photo_set import PhotoSet
 from npp.tasks import build_task
 
 _CODEC: Any = {"effort": 4, "tune": "machine"}
@@ -34,7 +34,8 @@ Points = tuple[Any, Any]  # bpp and KL of each photo
 
 def photos(count: int) -> PhotoSet:
     """Those of configs/evaluate-classification.yaml, which took no part in training."""
-    return PhotoSet(str(SHARED / "data"), "imagenet-sample/*", 224, "crop", "test", 0, _FRACTIONS, count)
+    folder, include = str(SHARED / "data"), "imagenet-sample/*"
+    return PhotoSet(folder, include, part="test", fractions=_FRACTIONS, limit=count)
 
 
 class Judge:

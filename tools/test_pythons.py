@@ -89,13 +89,14 @@ def test_one(python: Path, folder: Path, torch: str | None) -> Iterator[str]:
     subprocess.run([python, "-m", "venv", folder], check=True)
     own = folder / "bin" / "python"
     _pip(own, *BUILD)
-    _pip(own, "--no-deps", "--no-build-isolation", "--config-settings=cmake.define.BPG_WERROR=ON", ".")
+    build = ("--no-build-isolation", f"--config-settings=build-dir={folder}-cmake")
+    _pip(own, "--no-deps", *build, "--config-settings=cmake.define.BPG_WERROR=ON", ".")
     yield "built"
     command = [own, "-c", ALONE, _extension(own)]
     yield subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     if torch:
         _pip(own, torch, *TEST)
-        _pip(own, "--no-build-isolation", ".")
+        _pip(own, *build, ".")
         subprocess.run([own, "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUICK], cwd=ROOT, check=True)
         yield "quick tests passed"
     else:

@@ -76,7 +76,8 @@ class AnimationJob final : public Job {
 class AnimationHandle : public JobHandle {
  public:
   AnimationHandle(std::shared_ptr<AnimationJob> job, py::object kept_alive)
-      : JobHandle(job, std::move(kept_alive), 1), job_(std::move(job)) {}
+      : JobHandle(job, std::move(kept_alive), 1, Items::lengthy, Caller::waits),
+        job_(std::move(job)) {}
 
   // (file or None, exception or None, outside, nan, index of the frame that is outside)
   py::tuple result() {

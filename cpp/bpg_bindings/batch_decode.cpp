@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "bpg/error.hpp"
 #include "bpg/qp_map.hpp"
 #include "errors.hpp"
+#include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
 
@@ -29,12 +31,6 @@ struct FreeDeleter {
   void operator()(std::byte* p) const { std::free(p); }
 };
 using Memory = std::unique_ptr<std::byte, FreeDeleter>;
-
-// One decoder a pool thread, opened at its first file.
-bpg::Decoder& thread_decoder() {
-  thread_local bpg::Decoder decoder;
-  return decoder;
-}
 
 int channels_of(const bpg::Format& format) {
   if (format.alpha == bpg::Alpha::straight || format.alpha == bpg::Alpha::premultiplied) {
@@ -51,6 +47,17 @@ struct DecodeItem {
   std::vector<py::ssize_t> shape;
   Failure failure;
 };
+
+// A picture that is decoded in some hundredths of a second, or a file that is refused at once.
+bool is_small(const DecodeItem& item) {
+  constexpr std::int64_t kPixels = 256 * 256;
+  try {
+    const bpg::FileHeader header = bpg::parse_file(item.file).header;
+    return !header.animation && std::int64_t{header.format.width} * header.format.height <= kPixels;
+  } catch (const bpg::Error&) {
+    return true;
+  }
+}
 
 // The largest file first: its size is what decoding costs, more or less.
 std::vector<double> costs(const std::vector<DecodeItem>& items) {
@@ -98,20 +105,19 @@ class DecodeJob final : public Job {
 
  private:
   void decode_into(DecodeItem& item) const {
-    thread_decoder().decode(
-        item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
-          if (frame > 0) {
-            throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
-          }
-          if (picture.format.width != item.output->width ||
-              picture.format.height != item.output->height) {
-            throw bpg::DecodeError(
-                "the picture is " + std::to_string(picture.format.width) + "x" +
-                std::to_string(picture.format.height) + " pixels, the place for it " +
-                std::to_string(item.output->width) + "x" + std::to_string(item.output->height));
-          }
-          bpg::export_image(picture, *item.output);
-        });
+    bpg::decode(item.file, limits_, [&item](const bpg::PictureView& picture, std::size_t frame) {
+      if (frame > 0) {
+        throw bpg::DecodeError("the file is an animation; a still picture is wanted here");
+      }
+      if (picture.format.width != item.output->width ||
+          picture.format.height != item.output->height) {
+        throw bpg::DecodeError("the picture is " + std::to_string(picture.format.width) + "x" +
+                               std::to_string(picture.format.height) +
+                               " pixels, the place for it " + std::to_string(item.output->width) +
+                               "x" + std::to_string(item.output->height));
+      }
+      bpg::export_image(picture, *item.output);
+    });
   }
 
   void decode_to_memory(DecodeItem& item) const {
@@ -120,24 +126,22 @@ class DecodeJob final : public Job {
     const int channels = channels_of(format);
     std::size_t frame_bytes = 0;
     // The first frame has been decoded when memory is asked for, so the header alone sizes nothing.
-    thread_decoder().decode(
-        item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
-          if (cancelled()) {
-            throw bpg::DecodeError("decoding was cancelled");
-          }
-          if (!item.memory) {
-            frame_bytes = static_cast<std::size_t>(format.width) *
-                          static_cast<std::size_t>(format.height) *
-                          static_cast<std::size_t>(channels) * sample_size(type_);
-            item.memory.reset(
-                static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
-            if (!item.memory) {
-              throw std::bad_alloc();
-            }
-          }
-          bpg::export_image(
-              picture, view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
-        });
+    bpg::decode(item.file, limits_, [&](const bpg::PictureView& picture, std::size_t frame) {
+      if (cancelled()) {
+        throw bpg::DecodeError("decoding was cancelled");
+      }
+      if (!item.memory) {
+        frame_bytes = static_cast<std::size_t>(format.width) *
+                      static_cast<std::size_t>(format.height) * static_cast<std::size_t>(channels) *
+                      sample_size(type_);
+        item.memory.reset(static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
+        if (!item.memory) {
+          throw std::bad_alloc();
+        }
+      }
+      bpg::export_image(picture,
+                        view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
+    });
     item.shape = {channels, format.height, format.width};
     if (info.header.animation) {
       item.shape.insert(item.shape.begin(), static_cast<py::ssize_t>(info.ticks.size()));
@@ -152,7 +156,8 @@ class DecodeJob final : public Job {
 class DecodeHandle : public JobHandle {
  public:
   DecodeHandle(std::shared_ptr<DecodeJob> job, py::object kept_alive, int threads)
-      : JobHandle(job, std::move(kept_alive), threads), job_(std::move(job)) {}
+      : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), Caller::waits),
+        job_(std::move(job)) {}
 
   // One tuple a file: (array or None, exception or None). The arrays own their memory.
   py::list result() {
@@ -175,6 +180,10 @@ class DecodeHandle : public JobHandle {
   }
 
  private:
+  static Items kind_of(const std::vector<DecodeItem>& items) {
+    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
+  }
+
   std::shared_ptr<DecodeJob> job_;
 };
 
@@ -215,7 +224,7 @@ py::array_t<std::int32_t> decode_qp_map(const py::bytes& file, std::uint64_t max
   bpg::QpMap map;
   {
     const bpg::ByteSpan bytes = span_of(file);
-    const py::gil_scoped_release release;
+    const WithoutGil free;
     map = bpg::decode_qp_map(bytes, {max_pixels}, block_size);
   }
   py::array_t<std::int32_t> out({map.height, map.width});

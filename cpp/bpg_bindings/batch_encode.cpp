@@ -1,6 +1,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -14,6 +18,7 @@
 #include "bpg/error.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
+#include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
 #include "qp_maps.hpp"
@@ -89,16 +94,16 @@ class EncodeJob final : public Job {
 
 class EncodeHandle : public JobHandle {
  public:
-  EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads)
-      : JobHandle(job, std::move(kept_alive), threads), job_(std::move(job)) {}
+  EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads, Caller caller)
+      : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), caller),
+        job_(std::move(job)) {}
 
   // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265, seconds
   // in all).
   py::list result() {
-    const std::vector<EncodeItem>& items = job_->items();
-    wait(std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy);
+    wait();
     py::list out;
-    for (const EncodeItem& item : items) {
+    for (const EncodeItem& item : job_->items()) {
       py::object file = py::none();
       py::object failure = py::none();
       if (item.failure) {
@@ -113,8 +118,20 @@ class EncodeHandle : public JobHandle {
   }
 
  private:
+  static Items kind_of(const std::vector<EncodeItem>& items) {
+    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
+  }
+
   std::shared_ptr<EncodeJob> job_;
 };
+
+// What pictures and streams took is free, but the C library keeps it for later, for each of the
+// pool's threads by itself: with pictures of many megapixels that is a lot.
+void give_back_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
             const bpg::EncodeOptions& options, std::optional<OwnedQpMap> qp_map) {
@@ -127,9 +144,9 @@ void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp q
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
                                     std::vector<bpg::Extension> extensions, py::object kept_alive,
-                                    int threads) {
+                                    int threads, JobHandle::Caller caller) {
   auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads);
-  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads);
+  return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads, caller);
 }
 
 std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
@@ -147,7 +164,8 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
     set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i],
            std::move(maps[i]));
   }
-  return start(std::move(items), to_extensions(extensions), images, threads);
+  return start(std::move(items), to_extensions(extensions), images, threads,
+               JobHandle::Caller::waits);
 }
 
 std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
@@ -168,7 +186,8 @@ std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
     set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options, std::move(maps[i]));
     items[i].reconstruction = targets[i];
   }
-  return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads);
+  return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
+               JobHandle::Caller::goes_on);
 }
 
 }  // namespace
@@ -182,13 +201,14 @@ void bind_batch_encode(py::module_& module) {
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
              py::arg("qp_maps") = py::none());
   module.def("clear_encoders", [] {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     EncoderCache::instance().clear();
+    give_back_free_memory();
   });
   module.def(
       "set_encoder_limit",
       [](std::size_t pixels) {
-        const py::gil_scoped_release release;
+        const WithoutGil release;
         EncoderCache::instance().set_limit(pixels);
       },
       py::arg("pixels"));

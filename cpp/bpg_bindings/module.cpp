@@ -4,7 +4,9 @@
 #include "bpg/decoder.hpp"
 #include "bpg/encoder.hpp"
 #include "errors.hpp"
+#include "interpreter.hpp"
 #include "jobs.hpp"
+#include "npp_commit.hpp"
 #include "options.hpp"
 #include "pool.hpp"
 
@@ -15,6 +17,7 @@ namespace {
 py::dict build_config() {
   const bpg::X265Info x265 = bpg::x265_info();
   py::dict config;
+  config["npp_commit"] = NPP_COMMIT;
   config["x265_version"] = x265.version;
   config["x265_build"] = x265.build;
   config["x265_bit_depths"] = x265.bit_depths;
@@ -26,7 +29,9 @@ py::dict build_config() {
 
 }  // namespace
 
-PYBIND11_MODULE(_bpg, module) {
+// What threads share has locks of its own, so that free-threaded Python keeps the GIL off. One
+// interpreter a process: exception types and pool are the process's.
+PYBIND11_MODULE(_bpg, module, py::mod_gil_not_used()) {
   module.doc() = "The BPG codec on tensor memory. Internal: use the functions of npp.";
   npp::bind_errors(module);
   npp::bind_options(module);
@@ -35,9 +40,10 @@ PYBIND11_MODULE(_bpg, module) {
   npp::bind_animation(module);
   module.def("build_config", &build_config);
   // Threads that still run while the interpreter goes away would touch memory that is gone.
+  // Handlers that were registered before this one run after it; what they do starts the pool again.
   py::module_::import("atexit").attr("register")(py::cpp_function([] {
-    npp::park_waiting_threads();
-    const py::gil_scoped_release release;
+    npp::interpreter_begins_to_end();
+    const npp::WithoutGil release;
     npp::Pool::instance().shut_down();
   }));
 }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <deque>
 #include <numeric>
+#include <system_error>
 #include <thread>
 
+#include "bpg/signals.hpp"
 #include "per_process.hpp"
 
 namespace npp {
@@ -39,6 +41,15 @@ bool Job::has_work() {
   return next_ < order_.size();
 }
 
+bool Job::has_work_for_a_thread() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return next_ < order_.size() && running_ < max_threads_;
+}
+
+std::size_t Job::most_threads() const {
+  return std::min(order_.size(), static_cast<std::size_t>(max_threads_));
+}
+
 bool Job::take(std::size_t& item) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (next_ == order_.size() || running_ == max_threads_) {
@@ -57,15 +68,41 @@ void Job::finish_one() {
   }
 }
 
-struct Pool::State {
+struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::mutex mutex;
   std::condition_variable work;
+  std::condition_variable nobody_at_work;
   std::deque<std::shared_ptr<Job>> jobs;
   std::vector<std::thread> threads;
+  std::size_t limit = 0;    // threads that may be at work at once
   std::size_t at_work = 0;  // threads that run an item, helping callers among them
+  std::size_t woken = 0;    // workers that were told to look for work and have not begun to
+  std::size_t asleep = 0;   // workers that were not told to
   bool stopping = false;
 
-  [[nodiscard]] bool has_a_thread_to_spare() const { return at_work < threads.size(); }
+  // Wakes up to `count` workers, or starts them, as far as more may be at work.
+  void rouse(std::size_t count) {
+    for (; count > 0 && at_work + woken < limit; --count) {
+      if (asleep > 0) {
+        --asleep;
+      } else if (threads.size() == limit || !start_worker()) {
+        return;
+      }
+      ++woken;
+      work.notify_one();
+    }
+  }
+
+  // False where the system has no more threads to give: those that are there do the work.
+  bool start_worker() {
+    const bpg::SignalsBlocked for_its_threads;
+    try {
+      threads.emplace_back([self = shared_from_this()] { self->work_until_stopped(); });
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
+  }
 
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
@@ -83,6 +120,14 @@ struct Pool::State {
     return nullptr;
   }
 
+  std::shared_ptr<Job> take_if_allowed(std::size_t& item) {
+    return !stopping && at_work < limit ? take(item) : nullptr;
+  }
+
+  void remove(const std::shared_ptr<Job>& job) {
+    jobs.erase(std::remove(jobs.begin(), jobs.end(), job), jobs.end());
+  }
+
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
     lock.unlock();
@@ -94,29 +139,45 @@ struct Pool::State {
 
   void work_until_stopped() {
     std::unique_lock<std::mutex> lock(mutex);
-    while (!stopping) {
-      std::size_t item = 0;
-      std::shared_ptr<Job> job = has_a_thread_to_spare() ? take(item) : nullptr;
-      if (!job) {
-        work.wait(lock);
-        continue;
+    for (;;) {
+      work.wait(lock, [this] { return woken > 0 || stopping; });
+      if (stopping) {
+        return;
       }
-      run(*job, item, lock);
-      work.notify_one();  // the job may have been held back by its own limit
+      --woken;
+      work_through(lock);
+      ++asleep;
     }
   }
 
-  void help(Job& job, std::chrono::steady_clock::time_point end) {
-    std::unique_lock<std::mutex> lock(mutex);
-    bool helped = false;
+  void work_through(std::unique_lock<std::mutex>& lock) {
     std::size_t item = 0;
-    while (!stopping && has_a_thread_to_spare() && std::chrono::steady_clock::now() < end &&
-           job.take(item)) {
-      run(job, item, lock);
-      helped = true;
+    std::shared_ptr<Job> job = take_if_allowed(item);
+    while (job) {
+      run(*job, item, lock);
+      std::shared_ptr<Job> next = take_if_allowed(item);
+      if (next != job && job->has_work_for_a_thread()) {
+        rouse(1);  // its own limit held it back, and this thread goes elsewhere
+      }
+      job = std::move(next);
     }
-    if (helped) {
-      work.notify_all();  // workers were held back, or shut_down waits
+  }
+
+  void help(const std::shared_ptr<Job>& job, std::chrono::steady_clock::time_point end) {
+    std::unique_lock<std::mutex> lock(mutex);
+    std::size_t item = 0;
+    while (!stopping && at_work < limit && std::chrono::steady_clock::now() < end &&
+           job->take(item)) {
+      if (!job->has_work()) {
+        remove(job);
+      }
+      run(*job, item, lock);
+    }
+    if (stopping && at_work == 0) {
+      nobody_at_work.notify_all();
+    } else if (std::any_of(jobs.begin(), jobs.end(),
+                           [](const auto& other) { return other->has_work_for_a_thread(); })) {
+      rouse(1);  // this thread was one of those that may be at work
     }
   }
 };
@@ -130,24 +191,38 @@ std::shared_ptr<Pool::State> Pool::state() {
   return state_;
 }
 
-void Pool::submit(const std::shared_ptr<Job>& job, int threads) {
+void Pool::submit(const std::shared_ptr<Job>& job, int threads, bool caller_helps) {
   for (;;) {
     const std::shared_ptr<State> current = state();
     const std::lock_guard<std::mutex> lock(current->mutex);
     if (current->stopping) {
       continue;  // shut_down has put a fresh state in its place
     }
-    while (current->threads.size() < static_cast<std::size_t>(threads)) {
-      current->threads.emplace_back([current] { current->work_until_stopped(); });
-    }
+    current->limit = std::max(current->limit, static_cast<std::size_t>(threads));
     current->jobs.push_back(job);
-    current->work.notify_all();
+    const std::size_t most = job->most_threads();
+    current->rouse(caller_helps && most > 0 ? most - 1 : most);
     return;
   }
 }
 
 void Pool::help(const std::shared_ptr<Job>& job, std::chrono::milliseconds time) {
-  state()->help(*job, std::chrono::steady_clock::now() + time);
+  state()->help(job, std::chrono::steady_clock::now() + time);
+}
+
+bool Pool::needs_help() { return thread_count() == 0; }
+
+void Pool::cancel(const std::shared_ptr<Job>& job) {
+  job->cancel();
+  const std::shared_ptr<State> current = state();
+  const std::lock_guard<std::mutex> lock(current->mutex);
+  current->remove(job);
+}
+
+std::size_t Pool::thread_count() {
+  const std::shared_ptr<State> current = state();
+  const std::lock_guard<std::mutex> lock(current->mutex);
+  return current->threads.size();
 }
 
 void Pool::shut_down() {
@@ -171,7 +246,7 @@ void Pool::shut_down() {
     thread.join();
   }
   std::unique_lock<std::mutex> lock(old->mutex);
-  old->work.wait(lock, [&old] { return old->at_work == 0; });  // helping callers
+  old->nobody_at_work.wait(lock, [&old] { return old->at_work == 0; });  // helping callers
 }
 
 }  // namespace npp

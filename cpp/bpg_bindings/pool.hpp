@@ -27,18 +27,20 @@ class Job {
   void wait();
   /// Items that have not begun never will. Those that run finish, or stop early: wait for them.
   void cancel();
+  /// Nobody waits for the results any more: a long item may stop early.
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
 
  protected:
   /// Works on one item, on any thread, without the GIL. Keeps its own errors.
   virtual void run(std::size_t item) noexcept = 0;
-  /// Nobody waits for the results any more: a long item may stop early.
-  [[nodiscard]] bool cancelled() const { return cancelled_; }
 
  private:
   friend class Pool;
   bool take(std::size_t& item);
   void finish_one();
   [[nodiscard]] bool has_work();
+  [[nodiscard]] bool has_work_for_a_thread();
+  [[nodiscard]] std::size_t most_threads() const;
 
   std::mutex mutex_;
   std::condition_variable finished_;
@@ -50,20 +52,29 @@ class Job {
 };
 
 /// The threads of this process that encode and decode. One for all, so that many callers at once do
-/// not start more threads than the largest number that one of them asked for.
+/// not start more threads than the largest number that one of them asked for. They are started when
+/// there is work that no idle thread can take, and no more of them are woken than there is work
+/// for.
 class Pool {
  public:
   /// The pool of this process; a forked child gets a fresh one.
   static Pool& instance();
 
-  /// Starts a job; `threads` workers exist from now on.
-  void submit(const std::shared_ptr<Job>& job, int threads);
+  /// Queues a job; from now on up to `threads` threads may be at work. `caller_helps`: the caller
+  /// takes one of the items itself, by help() soon after.
+  void submit(const std::shared_ptr<Job>& job, int threads, bool caller_helps = false);
   /// Works on a job's items on the calling thread, which would otherwise wait for them, for about
   /// `time`: what waking a worker costs is much of a small picture's time. Does nothing where as
-  /// many threads are at work as the pool has.
+  /// many threads are at work as are allowed.
   void help(const std::shared_ptr<Job>& job, std::chrono::milliseconds time);
+  /// Whether items can only be worked on by help(): not one thread could be started.
+  [[nodiscard]] bool needs_help();
+  /// Cancels a job and lets go of it.
+  void cancel(const std::shared_ptr<Job>& job);
   /// Lets running items finish and ends all threads. Later jobs start new ones.
   void shut_down();
+  /// Threads that were started and have not ended.
+  [[nodiscard]] std::size_t thread_count();
 
  private:
   template <typename>

@@ -51,6 +51,7 @@ from npp.lazy import exported_when_touched
 from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
+    import npp.allocation as allocation
     import npp.config as config
     import npp.evaluation as evaluation
     import npp.files as files
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     import npp.training as training
 else:
     # Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
-    _ROOMS = ("config", "evaluation", "files", "photos", "pillow", "tasks", "training")
+    _ROOMS = ("allocation", "config", "evaluation", "files", "photos", "pillow", "tasks", "training")
     __getattr__, __dir__ = exported_when_touched(__name__, dict.fromkeys(_ROOMS))
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "Refined",
     "UnsupportedError",
     "__version__",
+    "allocation",
     "build_config",
     "clear_encoder_cache",
     "compress",

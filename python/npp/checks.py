@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -47,3 +48,30 @@ def table(name: str, value: object, low: float, high: float) -> dict[float, floa
 def is_int(value: object) -> bool:
     """Whether a value is an integer in earnest: not a bool, numpy's integers included."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def at_least(owner: object, low: float, *names: str) -> None:
+    """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None and not low <= value < math.inf:
+            raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
+
+
+def above(owner: object, low: float, *names: str) -> None:
+    """Attributes of an object that must be finite numbers above low."""
+    for name in names:
+        value = getattr(owner, name)
+        if not low < value < math.inf:
+            raise ValueError(f"{name} must be above {low:g}, not {value!r}")
+
+
+def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
+    """The different ones of some qps, rising; at least so many from 0 to 51."""
+    found = tuple(sorted(set(values)))
+    for qp in found:
+        if not 0 <= qp <= 51:
+            raise ValueError(f"{name} must be from 0 to 51, not {qp}")
+    if len(found) < fewest:
+        raise ValueError(f"{name} must be at least {fewest} different ones, not {list(values)}")
+    return found

@@ -1,6 +1,8 @@
 """Pillow opens and saves ``.bpg`` files once this module has been imported.
 
-``Image.open("x.bpg")`` reads the headers only; pixels are decoded when they are first needed.
+``Image.open("x.bpg")`` reads the headers only; pixels are decoded when they are first needed. The first frame
+of an animation is decoded alone, a later one with all others: above the limit of :func:`npp.set_max_pixels`
+only the first can be had.
 
 Modes: L, LA, RGB and RGBA with 8 bits a sample; I;16 for gray files of more than 8 bits (deeper colour comes
 as 8 bits; :func:`npp.decode` gives all of it).
@@ -12,7 +14,8 @@ milliseconds that the current frame is shown, and ``loop``, how often the animat
 
 * ``exif`` (bytes or ``Image.Exif``), ``icc_profile`` (default: the picture's own), ``xmp``;
 * with ``save_all=True`` ``append_images``, ``duration`` (milliseconds, one or one per frame; default: what
-  the frames say, else 100) and ``loop`` (default: what the picture says, else 0, for ever).
+  the frames say, else 100) and ``loop`` (how often it is shown; 0 for ever, ``None`` once as with Pillow's
+  GIF; default: what the picture says, else 0).
 
 An option that it does not know is a TypeError. Pillow opens the file before the picture is encoded: where an
 existing file must survive a failure, save to ``io.BytesIO`` and use :func:`npp.files.write_file`.
@@ -29,10 +32,11 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.codec.animation import encode_animation
+from npp.checks import is_int
+from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
-from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
 from npp.codec.pil_pictures import (
     exif_to_tiff,
     has_own_color,
@@ -40,6 +44,7 @@ from npp.codec.pil_pictures import (
     plain,
     same_mode,
     seconds,
+    seconds_or_default,
     tiff_to_exif,
     to_pil,
 )
@@ -109,25 +114,32 @@ class BpgImageFile(ImageFile.ImageFile):
         return self._frame
 
     def _decoded(self) -> Tensor:
-        """All frames (F, C, H, W): later ones are coded as differences to earlier ones."""
-        if self._frames is None:
-            dtype = torch.uint16 if self._mode == "I;16" else torch.uint8
-            try:
-                pixels = decode(self._data, dtype=dtype)
-            except BPGError as error:
-                raise OSError(f"BPG file cannot be decoded: {error}") from error
-            self._frames = pixels if pixels.ndim == 4 else pixels[None]
-            self._data = b""
-        return self._frames
+        """The current frame (C, H, W).
+
+        The first one is decoded alone: it can be had even where all together are above the limit on pixels.
+        A later one is coded as differences to those before it, so that all are decoded and kept.
+        """
+        if self._frames is not None:
+            return self._frames[self._frame]
+        dtype = torch.uint16 if self._mode == "I;16" else torch.uint8
+        try:
+            if self._frame == 0:
+                return decode(first_frame(self._data), dtype=dtype)
+            check_pixels(self._bpg)
+            self._frames = decode(self._data, dtype=dtype)
+        except BPGError as error:
+            raise OSError(f"BPG file cannot be decoded: {error}") from error
+        self._data = b""
+        return self._frames[self._frame]
 
     def load(self) -> Any:
         """Decodes at the first call, then shows the current frame's pixels."""
         if self._loaded != self._frame:
-            self.im = to_pil(self._decoded()[self._frame], gray=self._mode == "LA").im
+            self.im = to_pil(self._decoded(), gray=self._mode == "LA").im
             self.readonly = 1  # a change of the pixels makes a copy: the frames stay what the file says
             self._loaded = self._frame
             if self.n_frames == 1:
-                self._frames = None
+                self._data = b""
             if self.fp is not None and self._exclusive_fp:
                 self.fp.close()
                 self.fp = None
@@ -163,21 +175,24 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     fp.write(encode(plain(image), qp, metadata=_metadata(image, options), **_codec_options(options)))
 
 
-def _durations(given: Any, own: Sequence[float | None]) -> list[Fraction]:
+def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
     if given is None:
-        return [seconds(value) for value in own]
-    values = list(given) if isinstance(given, (list, tuple)) else [given] * len(own)
-    if len(values) != len(own):
-        raise EncodeError(f"duration has {len(values)} values for {len(own)} frame(s)")
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)) or not value > 0:
-            raise EncodeError(f"duration must be positive milliseconds, not {value!r}")
-    return [seconds(value) for value in values]
+        return [seconds_or_default(value) for value in own]
+    return [seconds(value) for value in one_or_each("duration", given, len(own))]
+
+
+def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
+    loop = options.get("loop", image.info.get("loop", 0))
+    if loop is None:
+        return 1
+    if not is_int(loop) or not 0 <= loop < 2**32:
+        raise EncodeError(f"loop must be an integer from 0 (for ever) to 2**32 - 1 or None, not {loop!r}")
+    return int(loop)
 
 
 def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
-    sources = [image, *options.get("append_images", [])]
+    sources = [image, *(options.get("append_images") or [])]
     frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
     if len(frames) == 1:
         _save(image, fp, filename)
@@ -187,7 +202,7 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             same_mode(frames),
             options.get("qp", _DEFAULT_QP),
             durations=_durations(options.get("duration"), own),
-            loop_count=options.get("loop", image.info.get("loop", 0)),
+            loop_count=_loop_count(options, image),
             metadata=_metadata(image, options),
             **_codec_options(options),
         )

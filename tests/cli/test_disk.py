@@ -20,7 +20,7 @@ import npp
 from npp.files import write_file
 
 _PICTURES = 12
-_ENCODE = [sys.executable, "-m", "npp.cli", "encode", "photos", "-o", "out", "--effort", "0", "--qp", "20"]
+_ENCODE = [sys.executable, "-m", "npp", "encode", "photos", "-o", "out", "--effort", "0", "--qp", "20"]
 
 
 @pytest.fixture

@@ -31,10 +31,10 @@ def _caught(call: Callable[[], object]) -> npp.BPGError:
 
 def test_encode_returns_errors_in_place() -> None:
     file = npp.encode(GOOD, 30, effort=0)
-    batch = [GOOD, NAN, GOOD, TWO_CHANNELS, OUTSIDE, Image.new("F", (8, 8)), GOOD]
+    batch = [GOOD, NAN, GOOD, TWO_CHANNELS, OUTSIDE, Image.new("I", (8, 8), 70000), GOOD]
     outcomes = npp.encode(batch, [30] * 7, effort=0, errors="return")
     assert [outcomes[i] for i in (0, 2, 6)] == [file] * 3
-    for index, words in ((1, "NaN"), (3, "2 channels"), (4, "from 2 to 2"), (5, "mode F")):
+    for index, words in ((1, "NaN"), (3, "2 channels"), (4, "from 2 to 2"), (5, "mode I holds")):
         error = outcomes[index]
         assert isinstance(error, npp.EncodeError) and error.index == index and error.results is None
         assert f"image[{index}]" in str(error) and words in str(error)
@@ -130,7 +130,7 @@ class _Remote(DeviceTransfer):
 def test_compress_finds_the_bad_picture_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.stack([GOOD, GOOD, GOOD])
     here = npp.compress(x, 30, effort=0)
-    monkeypatch.setattr(npp.codec, "DeviceTransfer", _Remote)
+    monkeypatch.setattr(npp.codec.round_trip, "DeviceTransfer", _Remote)
     there = npp.compress(x, 30, effort=0)
     assert there.bitstreams == here.bitstreams and torch.equal(there.x_hat, here.x_hat)
     x[2, 0, 0, 0] = float("nan")

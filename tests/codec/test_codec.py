@@ -232,3 +232,114 @@ def test_build_config_says_what_runs() -> None:
     assert config["npp_version"] == npp.__version__
     assert 8 in config["x265_bit_depths"] and config["x265_linkage"] in ("static", "shared")
     assert config["threads"] >= 1
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4", "f8", "f2"])
+def test_byte_order_does_not_matter(dtype: str) -> None:
+    samples = _picture(3, 20, 24, 0).permute(1, 2, 0).numpy()
+    native = (samples * 65535).astype(dtype) if dtype == "u2" else samples.astype(dtype)
+    wanted = npp.encode(native, 20, effort=0, bit_depth=10)
+    for order in "<>":
+        assert npp.encode(native.astype(order + dtype), 20, effort=0, bit_depth=10) == wanted
+    with pytest.raises(TypeError, match="allowed are uint8, uint16"):
+        npp.encode(native.astype(">i4"), 20)
+
+
+def _reopened(image: Image.Image, **options: Any) -> Image.Image:
+    """The picture as a reader of PNG gives it."""
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return Image.open(out)
+
+
+@pytest.mark.parametrize(
+    ("mode", "transparent", "channels"),
+    [("1", 0, 4), ("L", 7, 4), ("P", 7, 4), ("RGB", (7, 7, 7), 4), ("I;16", 7, 4), ("RGB", None, 3)],
+)
+def test_a_transparent_colour_is_kept(mode: str, transparent: Any, channels: int) -> None:
+    samples = np.ones((16, 16), np.uint16 if mode == "I;16" else np.uint8)
+    samples[:, :8] = 7
+    image = Image.fromarray(samples)
+    if mode == "P":
+        image.putpalette(bytes(range(256)) * 3)
+    elif mode == "1":
+        image = Image.fromarray(samples == 1)
+    elif mode == "RGB":
+        image = image.convert(mode)
+    assert image.mode == mode
+    options = {} if transparent is None else {"transparency": transparent}
+    decoded = npp.decode(npp.encode(_reopened(image, **options), lossless=True, effort=0))
+    assert decoded.shape[0] == channels
+    if channels == 4:
+        assert decoded[3, :, :8].unique().tolist() == [0]
+        assert decoded[3, :, 8:].unique().tolist() == [255]
+
+
+def test_pil_floats_have_the_range_of_all_floats() -> None:
+    samples = np.linspace(0, 1, 16 * 16, dtype=np.float32).reshape(16, 16)
+    assert npp.encode(Image.fromarray(samples), 20, effort=0) == npp.encode(samples, 20, effort=0)
+    with pytest.raises(npp.EncodeError, match="image holds values from 0 to 255; floats must lie in"):
+        npp.encode(Image.fromarray(samples * 255), 20)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 0, -1, "1", None, True, 1e-9, np.float32("nan")]
+)
+def test_durations_that_are_none_are_refused_by_name(value: Any) -> None:
+    frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    with pytest.raises(npp.EncodeError, match=r"durations\[0\] must be positive, finite seconds"):
+        npp.encode_animation(frames, durations=value)
+    with pytest.raises(npp.EncodeError, match=r"durations\[1\] must be positive, finite seconds"):
+        npp.encode_animation(frames, durations=[1, value])
+
+
+@pytest.mark.parametrize("loop", [None, "3", 1.5, float("nan"), -1, 2**32, True])
+def test_loop_counts_that_are_none_are_refused_by_name(loop: Any) -> None:
+    frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    with pytest.raises(npp.EncodeError, match="loop_count must be an integer from 0"):
+        npp.encode_animation(frames, loop_count=loop)
+
+
+def test_durations_of_numpy_and_torch() -> None:
+    frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    wanted = npp.encode_animation(frames, durations=[0.5, 2], loop_count=3, effort=0)
+    for durations in (np.array([0.5, 2]), torch.tensor([0.5, 2]), [np.float32(0.5), np.int64(2)], (0.5, 2.0)):
+        assert npp.encode_animation(frames, durations=durations, loop_count=np.int64(3), effort=0) == wanted
+    one = npp.encode_animation(frames, durations=0.5, effort=0)
+    for duration in (np.float64(0.5), np.array(0.5), torch.tensor(0.5), Fraction(1, 2)):
+        assert npp.encode_animation(frames, durations=duration, effort=0) == one
+
+
+def test_metadata_of_any_buffer() -> None:
+    for form in (
+        bytearray(b"abc"),
+        memoryview(b"abc"),
+        memoryview(b"aXbXcX")[::2],
+        np.frombuffer(b"abc", np.uint8),
+    ):
+        assert npp.Metadata(xmp=form) == npp.Metadata(xmp=b"abc")  # type: ignore[arg-type]
+    for wrong in ("abc", 3, np.zeros(3), [97]):
+        with pytest.raises(TypeError, match="icc_profile must be bytes or None"):
+            npp.Metadata(icc_profile=wrong)  # type: ignore[arg-type]
+
+
+TIFF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("before", [b"", b"\0", b"Exif\0\0", b"Exif\0\0\0", b"\xff"])
+def test_exif_begins_with_its_tiff_header(before: bytes) -> None:
+    tag, length = 77, len(before + TIFF)
+    old = npp.encode(_picture(1, 8, 8, 0), metadata=npp.Metadata(extensions=((tag, before + TIFF),)))
+    old = old.replace(bytes([tag, length]) + before, bytes([1, length]) + before, 1)  # as old bpgenc wrote it
+    info = npp.probe(old)
+    assert info.extensions == ((1, before + TIFF),)
+    assert info.metadata.exif == TIFF
+    copy = npp.encode(_picture(1, 8, 8, 0), metadata=info.metadata)
+    assert npp.probe(copy).extensions == ((1, TIFF),)
+    again = npp.encode(_picture(1, 8, 8, 0), metadata=npp.Metadata(exif=before + TIFF))
+    assert npp.probe(again).extensions == ((1, TIFF),)
+
+
+def test_exif_that_is_none_is_kept_as_it_is() -> None:
+    for exif in (b"garbage", b"", b"0123456789" + TIFF):
+        assert npp.Metadata(exif=exif).exif == exif

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npp.config.yaml_files import ConfigError, Section, read_config
+from npp.config.yaml_files import ConfigError, read_config
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -54,23 +54,3 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
 def test_bad_files_are_refused(tmp_path: Path, text: str, sets: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_config(_file(tmp_path, text), sets)
-
-
-def test_messages_name_the_key() -> None:
-    section = Section({"steps": -1, "lr": "x", "qp": True, "name": 3, "parts": {"a": 1}, "extra": 0}, "train")
-    for call, words in [
-        (lambda: section.integer("steps"), r"train\.steps must be a whole number of at least 0, not -1"),
-        (lambda: section.number("lr"), r"train\.lr must be a number"),
-        (lambda: section.integer("qp"), r"train\.qp .* not True"),
-        (lambda: section.flag("steps"), r"train\.steps must be true or false, not -1"),
-        (lambda: section.text("name"), r"train\.name must be text, not 3"),
-        (lambda: section.sequence("parts"), r"train\.parts must be a list"),
-        (lambda: section.section("lr"), r"train\.lr must hold keys"),
-        (lambda: section.take("gone"), r"train\.gone is missing"),
-        (lambda: section.convert("name", Path), r"train\.name is 3: "),
-        (section.finish, r"train\.extra is not known; allowed are gone, lr, name, parts, qp, steps"),
-    ]:
-        with pytest.raises(ConfigError, match=words):
-            call()
-    assert section.section("parts").integer("a") == 1 and section.rest() == {"extra": 0}
-    section.finish()

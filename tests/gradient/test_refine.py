@@ -13,15 +13,8 @@ from torch import Tensor, nn
 
 import npp
 import npp.cli
-from npp.gradient.refinement import (
-    VIEWS,
-    RefineStep,
-    default_weight,
-    keep_prediction,
-    mirrored,
-    refine,
-    zoomed,
-)
+from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
+from npp.gradient.refinement import RefineStep, TaskError, default_weight, refine
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -180,6 +173,9 @@ def test_dtype_is_kept() -> None:
         ({"task": 3}, TypeError, "task"),
         ({"task": []}, TypeError, "task"),
         ({"task": lambda x_hat: x_hat.mean()}, ValueError, "one per picture"),
+        ({"task": lambda x_hat: 1.0}, TypeError, "task 0 gave a loss of float"),
+        ({"task": lambda x_hat: torch.ones(2, dtype=torch.int64)}, TypeError, "loss of torch.int64"),
+        ({"task": lambda x_hat: torch.ones(2, device="meta")}, ValueError, "a loss on meta.* on cpu"),
         ({"x": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}, TypeError, "x must be a floating"),
         ({"qp": 99}, npp.EncodeError, "qp"),
     ],
@@ -189,6 +185,48 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
     arguments = {"x": x, "qp": 35, "task": pooled_task(x), "steps": 1, "effort": 0, **change}
     with pytest.raises(error, match=text):
         refine(**arguments)
+
+
+@pytest.mark.parametrize(("value", "name"), [(float("nan"), "NaN"), (float("inf"), "infinity")])
+def test_a_loss_that_is_not_finite_is_the_task_s(value: float, name: str) -> None:
+    x, good, calls = pictures(), pooled_task(pictures()), []
+
+    def fails_at_step_two(x_hat: Tensor) -> Tensor:
+        calls.append(1)
+        return good(x_hat) + torch.tensor([0, value if len(calls) == 3 else 0.0])
+
+    with pytest.raises(TaskError, match=rf"task 1 gave a loss of {name} for picture 1") as caught:
+        refine(x, 35, [good, fails_at_step_two], steps=5, effort=0)
+    assert (caught.value.task, caught.value.picture) == (1, 1)
+    assert [step.step for step in caught.value.history] == [0, 1]
+
+
+def test_a_gradient_that_is_not_finite_is_the_task_s() -> None:
+    x, good = pictures(), pooled_task(pictures())
+
+    def root_of_nothing(x_hat: Tensor) -> Tensor:
+        nothing = (0 * x_hat[:, 0]).square().sum((1, 2))
+        return nothing.sqrt() * torch.tensor([1.0, 1.0])
+
+    with pytest.raises(TaskError, match="task 1 gave a gradient of NaN for picture 0") as caught:
+        refine(x, 35, [good, root_of_nothing], steps=5, effort=0)
+    assert [step.step for step in caught.value.history] == [0]
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad], ids=["inference_mode", "no_grad"])
+def test_refine_works_whatever_the_mode(mode: Any) -> None:
+    x = pictures()
+    conv = nn.Conv2d(3, 5, 3, stride=2)
+
+    def network(pixels: Tensor) -> Tensor:
+        return 10 * conv(pixels).amax((2, 3))
+
+    expected = refine(x, 35, keep_prediction(network, x, VIEWS[:1]), steps=2, effort=0)
+    with mode():
+        task = keep_prediction(network, x, VIEWS[:1])
+        found = refine(x.clone(), 35, task, steps=2, effort=0)
+    assert found.bitstreams == expected.bitstreams
+    assert refine(x, 35, task, steps=2, effort=0).bitstreams == expected.bitstreams
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -88,6 +88,7 @@ def _open_with_pillow(data: bytes, info: npp.ImageInfo | None, decodes: bool, re
         report.problems.append("Pillow opens what probe refuses")
         return
     try:
+        image.seek(image.n_frames - 1)  # the first frame can be had where later ones are damaged
         image.load()
     except OSError as error:
         if decodes:

@@ -17,6 +17,7 @@ from typing import Any, is_typeddict
 
 PUBLIC = (
     "npp",
+    "npp.allocation",
     "npp.codec",
     "npp.config",
     "npp.evaluation",

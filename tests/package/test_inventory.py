@@ -94,7 +94,9 @@ def _run(script: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("first", ["npp", "npp.training, npp; npp.training.TrainConfig", "npp.evaluation"])
+@pytest.mark.parametrize(
+    "first", ["npp", "npp.training, npp; npp.training.TrainConfig", "npp.evaluation, npp.photos"]
+)
 def test_import_brings_nothing_heavy(first: str) -> None:
     script = f"import {first}; import sys; print(sorted({HEAVY} & set(sys.modules)))"
     assert _run(script) == "[]"

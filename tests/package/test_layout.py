@@ -26,7 +26,7 @@ BELOW = {
     "cli": {"codec", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation", "training"},
 }
 # Modules beside the rooms: the tools know nothing of npp, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "lazy", "pchip", "_bpg"}
+TOOLS = {"checks", "files", "lazy", "pchip", "torch_state", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

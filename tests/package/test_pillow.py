@@ -247,7 +247,27 @@ def test_save_all_of_one_picture_is_a_still(photo: np.ndarray) -> None:
     assert _saved(image, save_all=True) == _saved(image)
 
 
-@pytest.mark.parametrize("duration", [[40], [40] * 3, 0, -1, "40", [40, None], True])
+@pytest.mark.parametrize(
+    "duration",
+    [
+        [40],
+        [40] * 3,
+        0,
+        -1,
+        "40",
+        [40, None],
+        True,
+        float("nan"),
+        float("inf"),
+        [40, float("nan")],
+        1e-5,
+        1e-300,
+        np.array([40]),
+        np.float32("inf"),
+        {},
+        [[40], [40]],
+    ],
+)
 def test_bad_durations(photo: np.ndarray, duration: Any) -> None:
     first, second = _moving(photo, 2)
     with pytest.raises(npp.EncodeError, match="duration"):
@@ -332,3 +352,84 @@ def test_verify_and_thumbnail(photo: np.ndarray) -> None:
     image = _opened(data)
     image.thumbnail((20, 20))
     assert max(image.size) == 20
+
+
+def test_durations_of_numpy(photo: np.ndarray) -> None:
+    first, second = _moving(photo, 2)
+    wanted = _saved(first, save_all=True, append_images=[second], duration=[40, 80])
+    for duration in (np.array([40, 80]), [np.int64(40), np.float32(80)], torch.tensor([40, 80]), (40, 80.0)):
+        assert _saved(first, save_all=True, append_images=[second], duration=duration) == wanted
+    one = _saved(first, save_all=True, append_images=[second], duration=40)
+    for value in (np.int16(40), np.float64(40), np.array(40), Fraction(40)):
+        assert _saved(first, save_all=True, append_images=[second], duration=value) == one
+
+
+def test_a_pictures_own_duration_is_checked_too(photo: np.ndarray) -> None:
+    first, second = _moving(photo, 2)
+    first.info["duration"] = float("nan")
+    with pytest.raises(npp.EncodeError, match="duration must be positive, finite milliseconds, not nan"):
+        _saved(first, save_all=True, append_images=[second])
+
+
+@pytest.mark.parametrize(("loop", "shown"), [(None, 1), (0, 0), (3, 3), (np.int64(3), 3)])
+def test_loop(photo: np.ndarray, loop: Any, shown: int) -> None:
+    first, second = _moving(photo, 2)
+    data = _saved(first, save_all=True, append_images=[second], loop=loop)
+    assert npp.probe(data).loop_count == shown
+
+
+@pytest.mark.parametrize("loop", ["3", 2.5, float("nan"), -1, 2**32, True])
+def test_bad_loops(photo: np.ndarray, loop: Any) -> None:
+    first, second = _moving(photo, 2)
+    with pytest.raises(
+        npp.EncodeError, match=r"loop must be an integer from 0 \(for ever\) to 2\*\*32 - 1 or None"
+    ):
+        _saved(first, save_all=True, append_images=[second], loop=loop)
+
+
+@pytest.mark.parametrize("exif", ["text", 3, {0x0112: 6}, [1], np.zeros(3), True])
+def test_exif_of_a_wrong_type(photo: np.ndarray, exif: Any) -> None:
+    with pytest.raises(TypeError, match=r"exif must be bytes, PIL\.Image\.Exif or None, not"):
+        _saved(Image.fromarray(photo), exif=exif)
+
+
+@pytest.mark.parametrize("before", [b"", b"\0", b"Exif\0\0", b"Exif\0\0\0"])
+def test_exif_with_surplus_bytes_is_read_and_written_whole(photo: np.ndarray, before: bytes) -> None:
+    raw = npp.Metadata(extensions=((77, before + EXIF),))
+    old = npp.encode(photo, effort=0, metadata=raw).replace(bytes([77]), bytes([1]), 1)
+    image = _opened(old)
+    assert dict(image.getexif()) == {0x0112: 6}
+    for format_name in ("JPEG", "PNG", "WEBP", "BPG"):
+        out = io.BytesIO()
+        image.save(out, format_name, exif=image.info["exif"])
+        with Image.open(out) as copy:
+            assert dict(copy.getexif()) == {0x0112: 6}
+    assert npp.probe(_saved(image, exif=bytearray(before + EXIF))).metadata.exif == EXIF
+
+
+def test_first_frame_above_the_limit(photo: np.ndarray) -> None:
+    frames = _moving(photo)
+    for mode in ("RGB", "RGBA", "L"):
+        moving = [frame.convert(mode) for frame in frames]
+        data = _saved(moving[0], save_all=True, append_images=moving[1:], duration=40)
+        wanted = npp.decode(data)[0].permute(1, 2, 0).numpy().squeeze()
+        image = _opened(data)
+        npp.set_max_pixels(64 * 64 * 4 - 1)
+        try:
+            assert np.array_equal(np.asarray(image), wanted)
+            image.seek(1)
+            with pytest.raises(
+                OSError, match=r"4 frame\(s\) of 64x64 are 16384 pixels; .*npp.set_max_pixels"
+            ):
+                image.load()
+            image.seek(0)
+            assert np.array_equal(np.asarray(image), wanted)
+        finally:
+            npp.set_max_pixels(None)
+        image.seek(3)
+        assert np.array_equal(np.asarray(image), npp.decode(data)[3].permute(1, 2, 0).numpy().squeeze())
+
+
+def test_append_images_may_be_none(photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    assert _saved(image, save_all=True, append_images=None) == _saved(image)

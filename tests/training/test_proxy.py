@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 import torch
-from pictures import pictures
+from small_runs import pictures
 
 from npp.gradient.surrogates.hyperprior import (
     GDN,
@@ -142,6 +142,11 @@ def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> 
     train_proxy(tmp_path, out, objective=objective, config=config, steps=3, resume=resume, **quiet)  # type: ignore[arg-type]
     assert torch.load(resume, weights_only=True)["global_step"] == 3
     assert list(out.rglob("events.out.tfevents*"))
+    other = HyperpriorConfig(12, 12, 3, conditioned=objective == "distil", residual=objective == "distil")
+    with pytest.raises(ValueError, match=r"^resume: .*last\.ckpt is of another size of network"):
+        train_proxy(tmp_path, out, objective=objective, config=other, steps=4, resume=resume, **quiet)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^resume: .*hyperprior\.pt is no checkpoint of a training"):
+        train_proxy(tmp_path, out, objective=objective, config=config, steps=4, resume=weights, **quiet)  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own

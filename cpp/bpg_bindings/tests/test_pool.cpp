@@ -1,5 +1,7 @@
 // Pool, encoder cache and codec under many threads at once. `make tsan` runs it under
 // ThreadSanitizer.
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -66,8 +68,7 @@ Bytes round_trip(std::size_t item) {
   }
   Bytes file = encoder->encode(view, {30, 30}, {}, qp_map).file;
   cache.release(key, std::move(encoder));
-  bpg::Decoder decoder;
-  decoder.decode({file.data(), file.size()}, kLimits, [](const bpg::PictureView&, std::size_t) {});
+  bpg::decode({file.data(), file.size()}, kLimits, [](const bpg::PictureView&, std::size_t) {});
   return file;
 }
 
@@ -233,6 +234,84 @@ void a_pool_that_was_shut_down_starts_again() {
   }
 }
 
+// The number of threads that a job may have is not the number that it needs.
+void threads_are_started_by_need() {
+  npp::Pool& pool = npp::Pool::instance();
+  pool.shut_down();
+  const auto helped = std::make_shared<RoundTrips>(1, 64);
+  pool.submit(helped, 64, true);
+  pool.help(helped, std::chrono::seconds(10));
+  CHECK(helped->done == 1);
+  CHECK(pool.thread_count() == 0);
+  CHECK(helped.use_count() == 1);  // the pool has let go of it
+  for (int i = 0; i < 20; ++i) {
+    const auto job = std::make_shared<RoundTrips>(1, 64);
+    pool.submit(job, 64);
+    job->wait();
+    CHECK(job->done == 1);
+  }
+  // One, and another where the first has not gone to sleep again when the next job comes.
+  CHECK(pool.thread_count() >= 1 && pool.thread_count() < 8);
+  const auto three = std::make_shared<RoundTrips>(12, 3);
+  pool.shut_down();
+  pool.submit(three, 64);
+  three->wait();
+  CHECK(pool.thread_count() == 3);
+}
+
+// A job that takes few threads leaves the others to the job behind it.
+void what_a_job_held_back_is_taken_up_by_others() {
+  npp::Pool& pool = npp::Pool::instance();
+  for (int round = 0; round < 5; ++round) {
+    pool.shut_down();
+    const auto narrow = std::make_shared<RoundTrips>(10, 1);
+    const auto wide = std::make_shared<RoundTrips>(20, 4);
+    const auto helped = std::make_shared<RoundTrips>(3, 2);
+    pool.submit(narrow, 1);
+    pool.submit(wide, 4);
+    pool.submit(helped, 2, true);
+    pool.help(helped, std::chrono::milliseconds(round));
+    wide->wait();
+    helped->wait();
+    narrow->wait();
+    CHECK(narrow->done == 10 && wide->done == 20 && helped->done == 3);
+  }
+}
+
+void a_cancelled_job_is_let_go_of() {
+  npp::Pool& pool = npp::Pool::instance();
+  const auto job = std::make_shared<RoundTrips>(1, 1);
+  pool.submit(job, 1, true);  // and nobody helps
+  pool.cancel(job);
+  job->wait();
+  CHECK(job->done == 0);
+  CHECK(job.use_count() == 1);
+}
+
+#ifdef __GLIBC__
+// Where the system gives no threads the caller does the work.
+void a_pool_without_threads_needs_help() {
+  npp::Pool& pool = npp::Pool::instance();
+  pool.shut_down();
+  npp::EncoderCache::instance().clear();
+  round_trip(0);  // leaves an idle encoder: x265 has a thread of its own
+  pthread_attr_t usual;
+  pthread_attr_t impossible;
+  pthread_getattr_default_np(&usual);
+  pthread_attr_init(&impossible);
+  pthread_attr_setstacksize(&impossible, std::size_t{1} << 47);
+  CHECK(pthread_setattr_default_np(&impossible) == 0);
+  const auto job = std::make_shared<RoundTrips>(1, 2);
+  pool.submit(job, 2);
+  CHECK(pool.needs_help());
+  pool.help(job, std::chrono::seconds(10));
+  CHECK(job->done == 1);
+  pthread_setattr_default_np(&usual);
+  pthread_attr_destroy(&impossible);
+  pthread_attr_destroy(&usual);
+}
+#endif
+
 }  // namespace
 
 int main() {
@@ -242,6 +321,12 @@ int main() {
   a_cancelled_job_ends_early_and_the_others_go_on();
   the_cache_is_emptied_and_bounded_while_in_use();
   a_pool_that_was_shut_down_starts_again();
+  threads_are_started_by_need();
+  what_a_job_held_back_is_taken_up_by_others();
+  a_cancelled_job_is_let_go_of();
+#ifdef __GLIBC__
+  a_pool_without_threads_needs_help();
+#endif
   npp::EncoderCache::instance().clear();
   npp::Pool::instance().shut_down();
   return bpg_test::report();

@@ -15,7 +15,7 @@ from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport
 from npp.cli.output_files import Job, WritePolicy, must_skip, numbered, write
 from npp.cli.picture_writing import Rendered, WriteSettings, format_of, write_animation, write_still
 from npp.codec.decoding import decode, probe
-from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.metadata import ImageInfo, Metadata, check_pixels
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def decode_job(job: Job, settings: DecodeSettings, policy: WritePolicy) -> FileR
     targets = _targets(job, info)
     if targets and _existing(targets, policy):
         return FileReport(str(job.source), job.target_name, SKIPPED)
+    check_pixels(info)
     start = time.perf_counter()
     frames = _decode(file, settings)
     values: dict[str, Any] = {

@@ -23,14 +23,20 @@ from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import ImageInfo
-from npp.gradient.refinement import VIEWS, View, keep_prediction, refine
+from npp.gradient.prediction import VIEWS, View, keep_prediction
+from npp.gradient.refinement import refine
 
 Floats = npt.NDArray[np.float64]
 
 
+def _largest(samples: npt.NDArray[Any]) -> int:
+    """What stands for 1."""
+    return 1 if np.issubdtype(samples.dtype, np.floating) else np.iinfo(samples.dtype).max
+
+
 def _unit(samples: npt.NDArray[Any]) -> Floats:
-    """Integer samples on the scale from 0 to 1."""
-    return samples.astype(np.float64) / np.iinfo(samples.dtype).max
+    """Samples on the scale from 0 to 1."""
+    return samples.astype(np.float64) / _largest(samples)
 
 
 def _squared_errors(source: Floats, decoded: Floats) -> tuple[Floats, Floats | None]:
@@ -93,7 +99,7 @@ def refine_frame(
     """
     network = load_network(path)
     samples = CodecImage(frame, "image").samples
-    x = torch.from_numpy(samples.astype(np.float32))[None] / np.iinfo(samples.dtype).max
+    x = torch.from_numpy(samples.astype(np.float32))[None] / _largest(samples)
 
     def see(pictures: Tensor) -> Tensor:
         color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]

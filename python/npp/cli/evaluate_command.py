@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,16 +18,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from npp.cli.file_reports import USAGE, describe
+from npp.cli.run_errors import explained
+from npp.cli.streams import console, is_terminal, say
 
-_STOPPED = 130
 _Stage = Callable[[str, int], Callable[[int], None]]
 
 
 @contextmanager
 def _stages(quiet: bool) -> Iterator[_Stage]:
     """Progress bars on terminals, a line a stage elsewhere."""
-    console = Console(stderr=True)
+    terminal = is_terminal(sys.stderr)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,11 +35,11 @@ def _stages(quiet: bool) -> Iterator[_Stage]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+    with Progress(*columns, console=console(stderr=True), disable=quiet or not terminal) as bars:
 
         def stage(name: str, total: int) -> Callable[[int], None]:
-            if not quiet and not console.is_terminal:
-                typer.echo(f"npp: {name}", err=True)
+            if not quiet and not terminal:
+                say(f"npp: {name}")
             bar = bars.add_task(name, total=total)
             return lambda done: bars.advance(bar, done)
 
@@ -61,28 +61,16 @@ def evaluate(
 
     A stopped run goes on where it was when it is started again. Needs npp[eval].
     """
-    try:
-        from npp.config.yaml_files import read_config
-        from npp.evaluation.evaluate_config import parse_config
+    with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
+        from npp.evaluation.evaluate_config import load_evaluation
         from npp.evaluation.evaluation_run import evaluate as run
 
-        values = read_config(config, changes or [])
-        checked = parse_config(values, name=config.stem, limit=limit)
-        folder = out or Path(values.get("out") or Path("runs") / config.stem)
+        settings = load_evaluation(config, changes or [], limit=limit)
+        folder = out or Path(settings.out)
         with _stages(quiet) as stage:
-            found = run(checked, folder, stage)
-    except ModuleNotFoundError as error:
-        hint = "" if "install" in str(error) else f"; evaluation needs {error.name}: pip install 'npp[eval]'"
-        typer.echo(f"npp: {error}{hint}", err=True)
-        raise typer.Exit(USAGE) from None
-    except (OSError, ValueError) as error:
-        typer.echo(f"npp: {config}: {describe(error)}", err=True)
-        raise typer.Exit(USAGE) from None
-    except KeyboardInterrupt:
-        typer.echo("npp: stopped; the same command goes on from here", err=True)
-        raise typer.Exit(_STOPPED) from None
+            found = run(settings, folder, stage)
     if not quiet:
-        console = Console()
+        shown = console(stderr=False)
         for table in found.tables:
-            console.print(table.rich())
+            shown.print(table.rich())
         typer.echo(str(folder))

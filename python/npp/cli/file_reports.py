@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from npp.cli.streams import write_output
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
 WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
@@ -63,9 +64,8 @@ class FileReport:
 
 
 def print_json(value: object) -> None:
-    """A JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-    sys.stdout.flush()
+    """A JSON document on standard output. Raises OSError where it does not arrive whole."""
+    write_output(json.dumps(value, indent=2) + "\n")
 
 
 def counts(reports: Sequence[FileReport]) -> str:

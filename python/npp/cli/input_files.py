@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from npp.cli.file_reports import UsageError
+from npp.cli.streams import read_input
+from npp.photos.finding import visible_files
 
 STDIN = "-"
 
@@ -41,7 +43,7 @@ class Input:
 
     def read(self) -> bytes:
         """The file's bytes."""
-        return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
+        return read_input() if self.path is None else self.path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Inputs:
     """All files to work on.
 
     Attributes:
-        files: each once, in the order of the arguments, a folder's by name.
+        files: each once, in the order of the arguments, a folder's by name. Links to one file are several.
         several: whether the arguments can mean several files, even if they happen to mean one.
     """
 
@@ -58,26 +60,32 @@ class Inputs:
 
 
 def _in_folder(folder: Path, suffixes: Collection[str], recursive: bool) -> list[Input]:
-    found = folder.rglob("*") if recursive else folder.iterdir()
     files = sorted(
-        path
-        for path in found
-        if path.suffix.lower() in suffixes
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        path for path in visible_files(folder, recursive=recursive) if path.suffix.lower() in suffixes
     )
     return [Input(path, path.relative_to(folder)) for path in files]
 
 
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path's parts are what a pattern's parts ask for; ``**`` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
 def _matching(pattern: str) -> list[Input]:
-    fixed = Path()
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        fixed /= part
-    # pathlib's own glob would also find hidden files.
-    paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-    return [Input(path, path.relative_to(fixed)) for path in paths if path.is_file()]
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    fixed = Path(*parts[:first])
+    if "**" in parts:  # glob's own would walk in circles where a link leads back
+        below = visible_files(fixed) if fixed.is_dir() else iter(())
+        paths = [path for path in below if _fits(path.relative_to(fixed).parts, parts[first:])]
+    else:
+        found = map(Path, glob.glob(pattern))  # noqa: PTH207 (pathlib's own would also find hidden files)
+        paths = [path for path in found if path.is_file() or not path.exists()]
+    return [Input(path, path.relative_to(fixed)) for path in sorted(paths)]
 
 
 def _expand(argument: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Input], bool]:
@@ -110,11 +118,22 @@ def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, recursiv
     Raises:
         UsageError: a folder or a pattern gives nothing.
     """
-    found: dict[str, Input] = {}
+    found: list[Input] = []
+    seen: set[object] = set()
     several = len(arguments) > 1
     for argument in arguments:
         files, many = _expand(argument, suffixes, recursive)
         several = several or many
         for file in files:
-            found.setdefault(STDIN if file.path is None else os.path.realpath(file.path), file)
-    return Inputs(tuple(found.values()), several)
+            names = _names(file)
+            if seen.isdisjoint(names):
+                found.append(file)
+            seen.update(names)
+    return Inputs(tuple(found), several)
+
+
+def _names(file: Input) -> list[object]:
+    """What tells that a file has been met before: its path, or itself with its place in the output."""
+    if file.path is None:
+        return [STDIN]
+    return [os.path.abspath(file.path), (os.path.realpath(file.path), file.relative)]  # noqa: PTH100

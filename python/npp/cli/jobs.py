@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts, describe
 from npp.cli.output_files import Job, WritePolicy, must_skip
+from npp.cli.streams import console, is_terminal, say
 
 
 def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -> FileReport:
@@ -21,7 +21,8 @@ def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -
         return work(job)
     except Exception as error:  # whatever a strange file brings out in a decoder, the others go on
         status = SKIPPED if isinstance(error, FileExistsError) and _is_there(job, policy) else FAILED
-        return FileReport(str(job.source), job.target_name, status, describe(error))
+        reason = describe(error).replace("npp.set_max_pixels", "--max-pixels")
+        return FileReport(str(job.source), job.target_name, status, reason)
 
 
 def _is_there(job: Job, policy: WritePolicy) -> bool:
@@ -40,9 +41,17 @@ def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
 
 
 def _progress(title: str) -> Progress:
-    console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    terminal = is_terminal(sys.stderr)
+    return Progress(*columns, console=console(stderr=True), transient=True, disable=not terminal)
+
+
+def _say(report: FileReport, progress: Progress) -> None:
+    for line in report.lines():
+        if progress.disable:
+            say(line)
+        else:  # above the bar
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_jobs(
@@ -73,10 +82,9 @@ def run_jobs(
         for future in as_completed(futures):
             report = future.result()
             if report.status == FAILED or not quiet:
-                for line in report.lines():
-                    progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                _say(report, progress)
             progress.advance(task)
     reports = [future.result() for future in futures]
     if len(jobs) > 1 and not quiet:
-        print(counts(reports), file=sys.stderr)
+        say(counts(reports))
     return reports, SOME_FAILED if any(report.status == FAILED for report in reports) else OK

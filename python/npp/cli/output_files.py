@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input, Inputs
+from npp.cli.streams import write_output
 from npp.files import check_target, write_file
 
 STDOUT = "-"
@@ -126,8 +126,7 @@ def must_skip(target: Path | None, policy: WritePolicy) -> bool:
 def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
     """Writes a result, whole or not at all, and the folders it needs."""
     if target is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_output(data)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

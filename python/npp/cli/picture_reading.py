@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from io import BytesIO
 from typing import Any
 
 from PIL import Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
-from npp.cli import png16
 from npp.codec.image_inputs import SingleImage
 from npp.codec.metadata import Metadata
-from npp.codec.pil_pictures import exif_to_tiff, has_own_color, iterate_frames, plain, same_mode, seconds
+from npp.codec.pil_pictures import (
+    exif_to_tiff,
+    has_own_color,
+    iterate_frames,
+    same_mode,
+    seconds_or_default,
+)
+from npp.photos.picture_files import open_picture, read_still
 
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
@@ -91,17 +96,16 @@ def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Sour
     frames = same_mode([picture for picture, _ in pairs])
     if image.format in _IDLE_ALPHA_FORMATS:
         frames = _without_idle_alpha(frames)
-    durations = [seconds(value) for value in milliseconds]
+    durations = [seconds_or_default(value) for value in milliseconds]
     return Source([*frames], durations, loop_count, frames[0].mode in ("L", "LA"), metadata, tuple(notes))
 
 
-def _still(image: Image.Image, metadata: Metadata, notes: list[str]) -> Source:
+def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
     count = getattr(image, "n_frames", 1)
     if count > 1:
         notes = [*notes, f"only the first of {count} pictures"]
-    image.load()
-    picture = plain(image)
-    return Source([picture], None, 0, picture.mode in ("1", "L", "LA", "La", "I;16"), metadata, tuple(notes))
+    picture, gray = read_still(image, data)
+    return Source([picture], None, 0, gray, metadata, tuple(notes))
 
 
 def _is_animation(image: Image.Image) -> bool:
@@ -120,13 +124,10 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
     Raises:
         OSError and others that Pillow raises: not a picture, or a damaged one.
     """
-    with Image.open(BytesIO(data)) as image:
+    with open_picture(data) as image:
         metadata, notes = _metadata(image)
         if _is_animation(image):
             source = _animation(image, metadata, notes)
-        elif png16.has_deep_color(image):
-            samples, gray = png16.read(data)
-            source = Source([samples], None, 0, gray, metadata, tuple(notes))
         else:
-            source = _still(image, metadata, notes)
+            source = _still(image, data, metadata, notes)
     return source if keep_metadata else replace(source, metadata=Metadata())

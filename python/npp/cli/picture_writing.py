@@ -13,10 +13,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from npp.cli import png16
 from npp.cli.file_reports import UsageError
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.pil_pictures import tiff_to_exif, to_pil
+from npp.photos import png16
 
 _FORMATS = MappingProxyType(
     {

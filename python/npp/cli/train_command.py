@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from npp.cli.file_reports import USAGE, describe
+from npp.cli.run_errors import explained
 
 _DEFAULT = "preprocessor"
 
@@ -42,17 +41,10 @@ class _Objective(str, Enum):
     published = "published"
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """A missing package or a wrong setting ends with one line and exit code 2."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        typer.echo(f"npp: training needs {error.name}: pip install 'npp[train]'", err=True)
-        raise typer.Exit(USAGE) from None
-    except (OSError, ValueError) as error:
-        typer.echo(f"npp: {describe(error)}", err=True)
-        raise typer.Exit(USAGE) from None
+def _how_to_go_on(out: Path | None) -> str:
+    if out is None or not (last := out / "checkpoints" / "last.ckpt").is_file():
+        return "there is no checkpoint yet"
+    return f"--resume {last} goes on from there"
 
 
 def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
@@ -76,13 +68,15 @@ def preprocessor(
     ] = False,
 ) -> None:
     """Trains a preprocessor through the real codec; the default: npp train CONFIG.yaml."""
-    with _explained():
+    folder = out
+    with explained("train", lambda: _how_to_go_on(folder)):
         from npp.training.train_config import load_config
         from npp.training.training_run import train_preprocessor
 
         count = int(devices) if devices is not None and devices.isdigit() else devices
         options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
         settings = load_config(config, _assignments(changes or [], options))
+        folder = Path(settings.out)
         weights = train_preprocessor(settings, resume=resume, fast_dev_run=fast_dev_run)
     typer.echo(str(weights))
 
@@ -113,7 +107,7 @@ def proxy(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
-    with _explained():
+    with explained("train", lambda: _how_to_go_on(out)):
         from npp.gradient.surrogates.hyperprior import HyperpriorConfig
         from npp.training.proxy import train_proxy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,30 +12,45 @@ from typing_extensions import Unpack
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError
+from npp.checks import is_int
 from npp.codec.encoding import _alpha_qps, _extensions
 from npp.codec.errors import indexed
-from npp.codec.image_inputs import (
-    SingleImage,
-    as_batch,
-    describe_range,
-)
+from npp.codec.image_inputs import SingleImage, as_batch, describe_range
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.pil_pictures import finite_positive
 
 _MAX_TICKS = 0xFFFF
 _MAX_PERIOD = 2**32 - 1
 
 
+def one_or_each(name: str, given: Any, count: int) -> list[Any]:
+    """A value for every frame, from one for all or one each; arrays and tensors count as lists.
+
+    Raises:
+        EncodeError: another number of them.
+    """
+    values = given.tolist() if hasattr(given, "tolist") else given
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
+        return [values] * count
+    listed = list(values)
+    if len(listed) != count:
+        raise EncodeError(f"{name} has {len(listed)} values for {count} frame(s)")
+    return listed
+
+
+def _seconds(name: str, value: Any) -> Fraction:
+    number = finite_positive(value)
+    rounded = Fraction(0) if number is None else number.limit_denominator(10_000)
+    if not rounded:
+        raise EncodeError(f"{name} must be positive, finite seconds, not {value!r}")
+    return rounded
+
+
 def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
     """The frame period (numerator, denominator) and each frame's number of periods."""
-    single = isinstance(durations, (int, float, Fraction)) and not isinstance(durations, bool)
-    values = [durations] * count if single else list(durations)
-    if len(values) != count:
-        raise EncodeError(f"durations has {len(values)} values for {count} frame(s)")
-    seconds = [Fraction(value).limit_denominator(10_000) for value in values]
-    for i, value in enumerate(seconds):
-        if value <= 0:
-            raise EncodeError(f"durations[{i}] must be positive seconds, not {values[i]!r}")
+    values = one_or_each("durations", durations, count)
+    seconds = [_seconds(f"durations[{i}]", value) for i, value in enumerate(values)]
     denominator = math.lcm(*(value.denominator for value in seconds))
     period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
     ticks = [int(value / period) for value in seconds]
@@ -84,8 +99,8 @@ def encode_animation(
                 "all frames need one (C, H, W) and kind"
             )
             raise indexed(EncodeError, message, i)
-    if isinstance(loop_count, bool) or not 0 <= loop_count < 2**32:
-        raise EncodeError(f"loop_count must be from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
+    if not is_int(loop_count) or not 0 <= loop_count < 2**32:
+        raise EncodeError(f"loop_count must be an integer from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
     qps = resolve_qp(qp, len(images))
     period, ticks = _timing(durations, len(images))
     file, error, outside, nan, frame = _bpg.start_animation(
@@ -94,7 +109,7 @@ def encode_animation(
         _alpha_qps(resolved, qps),
         ticks,
         resolved.native(gray=images[0].gray),
-        loop_count,
+        int(loop_count),
         period,
         _extensions(metadata),
     ).result()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
+from npp.codec.sample_range import refuse_other_scale
 
 
 class DeviceTransfer:
@@ -20,7 +23,7 @@ class DeviceTransfer:
         self._x = x
         self._peak = 65535 if deep else 255
         self._remote = x.device.type != "cpu"
-        self._nan: Tensor | None = None
+        self._range: Tensor | None = None
 
     def to_codec(self) -> Tensor:
         """x as a CPU tensor that the codec reads. Waits for x's own stream only."""
@@ -28,7 +31,7 @@ class DeviceTransfer:
         if not self._remote:
             return x.float() if x.dtype == torch.bfloat16 else x.resolve_neg()
         if x.is_floating_point():
-            self._nan = x.isnan().flatten(1).any(1)
+            self._range = torch.stack(x.flatten(1).aminmax(dim=1))  # NaN where there is one
             wide = x.double() if x.dtype == torch.float64 else x.float()
             x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
             # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
@@ -42,7 +45,7 @@ class DeviceTransfer:
     def _download(self, x: Tensor) -> Tensor:
         if x.device.type != "cuda":
             return x.cpu()
-        host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+        host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=True)
         host.copy_(x, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(x.device))
@@ -50,9 +53,21 @@ class DeviceTransfer:
         return host
 
     def errors(self) -> dict[int, EncodeError]:
-        """The pictures of x, on another device, that hold NaN. (Those of the CPU the codec itself finds.)"""
-        found = [] if self._nan is None else self._nan.nonzero().flatten().tolist()
-        return {i: indexed(EncodeError, f"x[{i}] holds NaN; floats must lie in [0, 1]", i) for i in found}
+        """The pictures of x, on another device, that hold NaN or are of another scale than [0, 1].
+
+        Those of the CPU the codec itself finds.
+        """
+        found: dict[int, EncodeError] = {}
+        ranges = [] if self._range is None else self._range.double().T.tolist()
+        for i, (low, high) in enumerate(ranges):
+            wrong = (
+                indexed(EncodeError, f"x[{i}] holds NaN; floats must lie in [0, 1]", i)
+                if math.isnan(low)
+                else refuse_other_scale(f"x[{i}]", low, high, i)
+            )
+            if wrong is not None:
+                found[i] = wrong
+        return found
 
     def from_codec(self, x_hat: Tensor) -> Tensor:
         """The codec's output with x's dtype, on x's device."""

@@ -12,8 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from npp._bpg import EncodeError
+from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
+from npp.codec.pil_pictures import plain
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -44,7 +46,11 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
 
 
 def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
-    """(H, W, C) samples and whether the picture is gray with alpha."""
+    """(H, W, C) samples and whether the picture is gray with alpha.
+
+    I;16 and I hold 0 to 65535, F holds 0 to 1: no mode of theirs says what is white.
+    """
+    image = plain(image)
     mode = image.mode
     if mode in ("L", "RGB", "RGBA"):
         return np.asarray(image), False
@@ -58,15 +64,22 @@ def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
             raise EncodeError(
                 f"{name}: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
             )
-        return samples.astype(np.uint16), False
+        return _with_transparent_gray(samples.astype(np.uint16), image.info.get("transparency"))
     if mode == "F":
-        raise EncodeError(f"{name}: PIL mode F has no range; pass a numpy array of floats in [0, 1]")
-    has_alpha = mode in ("PA", "RGBa") or "transparency" in image.info
-    return np.asarray(image.convert("RGBA" if has_alpha else "RGB")), False
+        return np.asarray(image), False
+    return np.asarray(image.convert("RGBA" if mode == "RGBa" else "RGB")), False
+
+
+def _with_transparent_gray(gray: Array, transparent: object) -> tuple[Array, bool]:
+    """16-bit gray; RGBA and True where one value of it is transparent."""
+    if not is_int(transparent):
+        return gray, False
+    alpha = np.where(gray == transparent, 0, 65535).astype(np.uint16)
+    return np.dstack([gray, gray, gray, alpha]), True
 
 
 def _from_numpy(array: Array, name: str) -> Array:
-    if array.dtype not in _NUMPY_DTYPES:
+    if array.dtype.newbyteorder("=") not in _NUMPY_DTYPES:
         raise TypeError(
             f"{name} has dtype {array.dtype}; allowed are uint8, uint16, float16, float32, float64"
         )

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Any
 
 import npp._bpg as _bpg
+from npp._bpg import DecodeError
+from npp.codec.limits import get_max_pixels
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, Chroma, ColorSpace
 
 _TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
 _ANIMATION_CONTROL = 5
+_TIFF_HEADERS = (b"II*\0", b"MM\0*")
+# Before the TIFF header stands Exif\0\0 in JPEG files, one byte too many in files of bpgenc 0.9.1 to 0.9.7.
+_MOST_BEFORE_TIFF = 8
+
+
+def tiff_structure(exif: bytes) -> bytes:
+    """EXIF from its TIFF header on; as it is where there is none near its beginning."""
+    found = [exif.find(header, 0, _MOST_BEFORE_TIFF + len(header)) for header in _TIFF_HEADERS]
+    return exif[min((place for place in found if place >= 0), default=0) :]
+
+
+def _as_bytes(name: str, value: Any) -> bytes:
+    """The bytes of anything that holds bytes: bytearray, memoryview, mmap, array of uint8."""
+    if isinstance(value, bytes):
+        return value
+    with suppress(TypeError):  # no buffer at all
+        view = memoryview(value)
+        if view.format == "B":
+            return view.tobytes()
+    raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata to write into a file, or found in one. All of it is kept byte for byte.
+    """Metadata to write into a file, or found in one. All of it is kept byte for byte, but for EXIF's prefix.
 
     Attributes:
-        exif: EXIF, as a TIFF structure (no ``Exif\\0\\0`` before it).
+        exif: EXIF, as a TIFF structure. What stands before that, ``Exif\\0\\0`` or the surplus byte of old
+            bpgenc, is left out.
         icc_profile: ICC colour profile.
         xmp: XMP packet.
         thumbnail: a small picture, itself a BPG file.
@@ -34,8 +59,9 @@ class Metadata:
     def __post_init__(self) -> None:
         for name in _TAGS:
             value = getattr(self, name)
-            if value is not None and not isinstance(value, bytes):
-                raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
+            if value is not None:
+                data = _as_bytes(name, value)
+                object.__setattr__(self, name, tiff_structure(data) if name == "exif" else data)
         for tag, data in self.extensions:
             if not _ANIMATION_CONTROL < tag < 2**32:
                 raise ValueError(f"extensions: tag must be from 6 to 2**32 - 1, not {tag}")
@@ -131,3 +157,22 @@ def image_info(data: bytes) -> ImageInfo:
         durations=tuple(durations[ticks] for ticks in found["ticks"]),
         extensions=tuple(found["extensions"]),
     )
+
+
+def check_pixels(info: ImageInfo) -> None:
+    """Raises DecodeError where all frames together are above the limit on pixels."""
+    pixels = info.frames * info.width * info.height
+    if pixels > get_max_pixels():
+        raise DecodeError(
+            f"{info.frames} frame(s) of {info.width}x{info.height} are {pixels} pixels; at most "
+            f"{get_max_pixels()} are allowed (npp.set_max_pixels)"
+        )
+
+
+def first_frame(data: bytes) -> bytes:
+    """An animation's file as the file of a still, its first frame; a still's as it is.
+
+    The flag that makes an animation is the lowest bit of the sixth byte. Decoders take the first picture of a
+    file without it and leave the others alone.
+    """
+    return data[:5] + bytes([data[5] & 0xFE]) + data[6:]

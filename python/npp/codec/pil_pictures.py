@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,23 +12,33 @@ from PIL import Image
 from torch import Tensor
 
 from npp._bpg import EncodeError
+from npp.codec.metadata import tiff_structure
 
 _EXIF_PREFIX = b"Exif\0\0"
 _GRAY_MODES = ("1", "L", "LA", "La")
+_ALPHA_MODES = ("LA", "RGBA", "La", "RGBa")
 
 #: What browsers show a frame for that names no time of its own.
 DEFAULT_MILLISECONDS = 100
 
 
 def exif_to_tiff(exif: bytes | Image.Exif | None) -> bytes | None:
-    """EXIF as BPG files hold it, a bare TIFF structure, from any of Pillow's forms; ``None`` where empty."""
+    """EXIF as BPG files hold it, a bare TIFF structure, from any of Pillow's forms; ``None`` where empty.
+
+    Raises:
+        TypeError: neither bytes nor ``Image.Exif``.
+    """
+    if exif is None:
+        return None
     data = exif.tobytes() if isinstance(exif, Image.Exif) else exif
-    return data.removeprefix(_EXIF_PREFIX) or None if data else None
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"exif must be bytes, PIL.Image.Exif or None, not {type(data).__name__}")
+    return tiff_structure(bytes(data)).removeprefix(_EXIF_PREFIX) or None
 
 
 def tiff_to_exif(tiff: bytes) -> bytes:
     """EXIF as Pillow hands it around, from the TIFF structure in a BPG file."""
-    return _EXIF_PREFIX + tiff
+    return _EXIF_PREFIX + tiff_structure(tiff)
 
 
 def has_own_color(mode: str) -> bool:
@@ -36,10 +47,13 @@ def has_own_color(mode: str) -> bool:
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """The picture with its transparency, however it was spelled, in an alpha channel; others as they are."""
-    if image.has_transparency_data and image.mode not in ("LA", "RGBA", "La", "RGBa"):
-        return image.convert("LA" if image.mode in _GRAY_MODES else "RGBA")
-    return image
+    """The picture with its transparency, however it was spelled, in an alpha channel; others as they are.
+
+    Gray of more than 8 bits stays as it is, too: no mode of Pillow's holds it with alpha.
+    """
+    if image.mode[0] in "IF" or not image.has_transparency_data or image.mode in _ALPHA_MODES:
+        return image
+    return image.convert("LA" if image.mode in _GRAY_MODES else "RGBA")
 
 
 def _common_mode(frames: Sequence[Image.Image]) -> str:
@@ -84,9 +98,30 @@ def iterate_frames(image: Image.Image) -> Iterator[tuple[Image.Image, float | No
         image.seek(position)
 
 
-def seconds(milliseconds: float | None) -> Fraction:
-    """A frame's duration for the codec, from Pillow's milliseconds."""
-    return Fraction(milliseconds or DEFAULT_MILLISECONDS).limit_denominator(1000) / 1000
+def finite_positive(value: Any) -> Fraction | None:
+    """A number above 0, numpy's and torch's included; ``None`` for nan, infinity and all else."""
+    number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    if isinstance(number, bool) or not isinstance(number, (int, float, Fraction)):
+        return None
+    return Fraction(number) if math.isfinite(number) and number > 0 else None
+
+
+def seconds(milliseconds: Any) -> Fraction:
+    """A frame's duration for the codec, from Pillow's milliseconds, rounded to thousandths of those.
+
+    Raises:
+        EncodeError: not a positive, finite number that is at least 0.001 when rounded.
+    """
+    value = finite_positive(milliseconds)
+    rounded = Fraction(0) if value is None else value.limit_denominator(1000)
+    if not rounded:
+        raise EncodeError(f"duration must be positive, finite milliseconds, not {milliseconds!r}")
+    return rounded / 1000
+
+
+def seconds_or_default(milliseconds: Any) -> Fraction:
+    """The same; what browsers show where a file says ``None`` or 0."""
+    return seconds(milliseconds if milliseconds else DEFAULT_MILLISECONDS)
 
 
 def to_pil(samples: Tensor, *, gray: bool) -> Image.Image:

@@ -9,18 +9,15 @@ import torch
 from torch import Tensor
 
 import npp._bpg as _bpg
-from npp._bpg import BPGError, EncodeError
+from npp._bpg import BPGError, EncodeError, UnsupportedError
 from npp.codec.device_transfer import DeviceTransfer
 from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
-from npp.codec.image_inputs import (
-    Array,
-    check_dtype,
-    check_geometry,
-    describe_range,
-)
+from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
 from npp.codec.limits import resolve_threads
 from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.sample_range import refuse_other_scale
+from npp.torch_state import why_without_values
 
 
 class RoundTrip:
@@ -53,12 +50,14 @@ class RoundTrip:
             x_hat like x, contiguous, values of the decoder; bpp (N,) float32 on x's device; the files.
 
         Raises:
-            EncodeError: NaN in x, or an image that could not be encoded; the message and ``index`` say which,
-                ``results`` has a file or an error for each picture.
+            EncodeError: NaN or samples of another scale than [0, 1] in x, or an image that could not be
+                encoded; the message and ``index`` say which, ``results`` has a file or an error for each
+                picture.
         """
         found = self._handle.result()
         outcomes: list[Any] = [
-            self._file(i, file, error, nan) for i, (file, error, _, nan, *_) in enumerate(found)
+            self._file(i, file, error, outside, nan)
+            for i, (file, error, outside, nan, *_) in enumerate(found)
         ]
         for i, wrong in self._transfer.errors().items():
             outcomes[i] = wrong
@@ -67,16 +66,43 @@ class RoundTrip:
         self.hevc_seconds = [hevc for *_, hevc, _ in found]
         self.seconds = [seconds for *_, seconds in found]
         height, width = self._x.shape[-2:]
-        bpp = torch.tensor([8 * len(file) / (height * width) for file in bitstreams], device=self._x.device)
+        bits = [8 * len(file) / (height * width) for file in bitstreams]
+        bpp = torch.tensor(bits, dtype=torch.float32, device=self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams
 
-    def _file(self, index: int, file: bytes | None, error: BPGError | None, nan: bool) -> bytes | BPGError:
+    def _file(
+        self, index: int, file: bytes | None, error: BPGError | None, outside: bool, nan: bool
+    ) -> bytes | BPGError:
         if error is not None:
             return named(error, "x", index, True)
+        samples = self._samples[index]
         if nan:
-            return indexed(EncodeError, describe_range(f"x[{index}]", self._samples[index]), index)
+            return indexed(EncodeError, describe_range(f"x[{index}]", samples), index)
         assert file is not None
-        return file
+        wrong = None
+        if outside:
+            wrong = refuse_other_scale(f"x[{index}]", float(samples.min()), float(samples.max()), index)
+        return file if wrong is None else wrong
+
+
+def check_batch(x: object) -> None:
+    """Raises what :func:`start_round_trip` does for what is no batch of pictures with pixels in memory."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
+    check_dtype("x", x.dtype)
+    why = why_without_values(x)
+    if why is None and x.layout != torch.strided:
+        why = f"of layout {x.layout}"
+    if why is not None:
+        raise UnsupportedError(
+            f"x is {why}, and the codec needs pixels in memory: trace, export or compile what is in front of "
+            "npp.compress and behind it, and call npp.compress between them"
+        )
+    if x.ndim != 4:
+        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed")
+    if x.shape[0] == 0:
+        raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
+    check_geometry("x", x.shape[1], x.shape[2], x.shape[3])
 
 
 def start_round_trip(
@@ -85,21 +111,16 @@ def start_round_trip(
     """Starts encoding a batch and returns at once; ``.result()`` joins.
 
     Args:
-        x: tensor (N, C, H, W), uint8, uint16 or floating. Values outside [0, 1] are clamped.
+        x: tensor (N, C, H, W), uint8, uint16 or floating. Values outside [0, 1] are clamped as far as they
+            are not plainly of another scale.
         qp: an int, or one per image.
         options: see :class:`npp.CodecOptions`.
         threads: codec threads, ``None`` for all usable cores.
 
     Raises:
-        TypeError, EncodeError, UnsupportedError: as :func:`encode`.
+        TypeError, EncodeError, UnsupportedError: as :func:`encode`; x is traced, sparse or on the device
+            meta.
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
-    check_dtype("x", x.dtype)
-    if x.ndim != 4:
-        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed")
-    if x.shape[0] == 0:
-        raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
-    check_geometry("x", x.shape[1], x.shape[2], x.shape[3])
+    check_batch(x)
     resolved = resolve_options(options or {})
     return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads))

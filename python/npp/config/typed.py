@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from npp.config.yaml_files import ConfigError
@@ -14,18 +14,6 @@ _T = TypeVar("_T")
 #: Metadata of the field that takes the keys which no other field has.
 REST = {"rest": True}
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-
-
-def at_least(config: object, low: float, *names: str) -> None:
-    """Checks numbers of a dataclass.
-
-    Raises:
-        ValueError: one is below ``low``; the message begins with its name.
-    """
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not value >= low:
-            raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
 
 
 def _plain(value: Any, kind: type, key: str) -> Any:
@@ -46,13 +34,31 @@ def _sequence(value: Any, kind: Any, key: str) -> Any:
     return get_origin(kind)(convert(one, kinds[i], f"{key}[{i}]") for i, one in enumerate(value))
 
 
+def _keyed(value: Any, kinds: Sequence[Any]) -> list[Any]:
+    """Those dataclasses of a union whose required keys a mapping has."""
+    return [kind for kind in kinds if isinstance(value, Mapping) and _required(kind) <= set(value)]
+
+
 def _union(value: Any, kind: Any, key: str) -> Any:
+    """One of several types. Where several are dataclasses, their required keys tell them apart."""
+    classes = [one for one in get_args(kind) if dataclasses.is_dataclass(one)]
+    if type(value) in classes:
+        return value
+    if chosen := _keyed(value, classes):
+        return fill(chosen[0], value, key)
     problems = []
     for one in get_args(kind):
+        if one in classes or (classes and one is types.NoneType and value is not None):
+            continue
         try:
             return convert(value, one, key)
         except ConfigError as error:
+            if not str(error).startswith(f"{key} "):
+                raise  # right as a whole, wrong within
             problems.append(str(error).removeprefix(f"{key} must be ").removesuffix(f", not {value!r}"))
+    if classes:
+        names = ", ".join(name for one in classes for name in sorted(_required(one)))
+        problems.append(f"one of {names} with its value")
     raise ConfigError(f"{key} must be {' or '.join(problems)}, not {value!r}")
 
 
@@ -80,8 +86,19 @@ def convert(value: Any, kind: Any, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key} must be keys and values, not {value!r}")
-        return dict(value)
+        of_key, of_value = get_args(kind)
+        return {
+            convert(name, of_key, f"a key of {key}"): convert(one, of_value, f"{key}.{name}")
+            for name, one in value.items()
+        }
     return _sequence(value, kind, key) if origin in (list, tuple) else _plain(value, kind, key)
+
+
+def _required(kind: Any) -> set[str]:
+    """Fields of a dataclass that have no default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(kind)
+    return {one.name for one in fields if one.default is missing and one.default_factory is missing}
 
 
 def fill(kind: type[_T], values: Any, key: str = "") -> _T:
@@ -107,8 +124,7 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
         raise ConfigError(f"{prefix}{next(iter(left))} is not known; allowed are {', '.join(sorted(known))}")
     given = {name: convert(values[name], hints[name], f"{prefix}{name}") for name in known if name in values}
     for name in known:
-        default = fields[name].default is dataclasses.MISSING
-        if name not in given and default and fields[name].default_factory is dataclasses.MISSING:
+        if name not in given and name in _required(kind):
             raise ConfigError(f"{prefix}{name} is missing")
     try:
         return kind(**given, **({rest: left} if rest else {}))

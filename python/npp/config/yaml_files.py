@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-_T = TypeVar("_T")
-_REQUIRED: Any = object()
+from typing import Any
 
 # PyYAML follows YAML 1.1, where 1e-4 is a string.
 _FLOAT = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
@@ -95,115 +92,6 @@ def read_config(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, An
         override(config, assignment)
     filled: dict[str, Any] = _expanded(config, "")
     return filled
-
-
-class Section:
-    """A part of a configuration that is read key by key.
-
-    Args:
-        values: the part as YAML gave it.
-        key: where it is, for messages; empty for the whole file.
-    """
-
-    def __init__(self, values: Any, key: str = "") -> None:
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{key or 'the configuration'} must hold keys and values, not {values!r}")
-        self._values = dict(values)
-        self._known: list[str] = []
-        self._key = key
-
-    def name(self, key: str) -> str:
-        """The whole name of one of its keys."""
-        return f"{self._key}.{key}" if self._key else key
-
-    def error(self, key: str, problem: str) -> ConfigError:
-        """An exception about one of its keys."""
-        return ConfigError(f"{self.name(key)} {problem}")
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
-
-    def take(self, key: str, default: Any = _REQUIRED) -> Any:
-        """A key's value as it is.
-
-        Raises:
-            ConfigError: it is not there and has no default.
-        """
-        self._known.append(key)
-        if key not in self._values and default is _REQUIRED:
-            raise self.error(key, "is missing")
-        return self._values.get(key, default)
-
-    def convert(self, key: str, convert: Callable[[Any], _T], default: Any = _REQUIRED) -> _T:
-        """A key's value through a function; its TypeError and ValueError get the key's name."""
-        value = self.take(key, default)
-        try:
-            return convert(value)
-        except ConfigError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise self.error(key, f"is {value!r}: {error}") from None
-
-    def text(self, key: str, default: Any = _REQUIRED) -> str:
-        """A string."""
-        value = self.take(key, default)
-        if not isinstance(value, str):
-            raise self.error(key, f"must be text, not {value!r}")
-        return value
-
-    def integer(self, key: str, default: Any = _REQUIRED, *, low: int = 0) -> int:
-        """A whole number of at least ``low``."""
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise self.error(key, f"must be a whole number of at least {low}, not {value!r}")
-        return value
-
-    def number(self, key: str, default: Any = _REQUIRED, *, low: float = 0.0) -> float:
-        """A number of at least ``low``."""
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= low:
-            raise self.error(key, f"must be a number of at least {low:g}, not {value!r}")
-        return float(value)
-
-    def flag(self, key: str, default: Any = _REQUIRED) -> bool:
-        """True or false."""
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            raise self.error(key, f"must be true or false, not {value!r}")
-        return value
-
-    def sequence(self, key: str, default: Any = _REQUIRED) -> Sequence[Any]:
-        """A list."""
-        value = self.take(key, default)
-        if not isinstance(value, list):
-            raise self.error(key, f"must be a list, not {value!r}")
-        return value
-
-    def section(self, key: str, default: Any = _REQUIRED) -> Section:
-        """A part of its own."""
-        return Section(self.take(key, default), self.name(key))
-
-    def sections(self, key: str, default: Any = _REQUIRED) -> list[Section]:
-        """A list of parts."""
-        values = self.sequence(key, default)
-        return [Section(value, f"{self.name(key)}[{i}]") for i, value in enumerate(values)]
-
-    def rest(self) -> dict[str, Any]:
-        """The keys that nobody took, taken now."""
-        rest = {key: value for key, value in self._values.items() if key not in self._known}
-        self._known += rest
-        return rest
-
-    def finish(self) -> None:
-        """Says that everything was taken.
-
-        Raises:
-            ConfigError: a key is left over.
-        """
-        known = ", ".join(sorted(set(self._known)))
-        for key in self._values:
-            if key not in self._known:
-                raise self.error(str(key), f"is not known; allowed are {known}")
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})")

@@ -19,7 +19,7 @@ from npp.evaluation.bd_rate import (
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
+    from npp.evaluation.evaluate_config import EvaluateConfig, load_evaluation, parse_config
     from npp.evaluation.evaluation_run import Evaluation, evaluate
 else:
     __getattr__, __dir__ = exported_when_touched(
@@ -28,6 +28,7 @@ else:
             "EvaluateConfig": "evaluate_config",
             "Evaluation": "evaluation_run",
             "evaluate": "evaluation_run",
+            "load_evaluation": "evaluate_config",
             "parse_config": "evaluate_config",
         },
     )
@@ -40,6 +41,7 @@ __all__ = [
     "bd_rate",
     "bootstrap_bd_rate",
     "evaluate",
+    "load_evaluation",
     "monotone",
     "overlap",
     "parse_config",

@@ -95,7 +95,7 @@ class Analyst:
         arms, axes = list(self._measured.arms), self._measured.axes
         pairs = [
             (arm, against)
-            for against in dict.fromkeys((self._anchor, *self._analysis.against))
+            for against in dict.fromkeys((self._anchor, *self._analysis.others))
             for arm in arms
             if arm != against
         ]

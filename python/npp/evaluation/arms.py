@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from npp.codec.options import CodecOptions
+from npp.codec.options import CodecOptions, resolve_options
+from npp.config.typed import REST
+from npp.config.yaml_files import ConfigError
 from npp.gradient.refinement import refine
 
 if TYPE_CHECKING:
     from npp.preprocessing import Preprocessor
-import re
-from dataclasses import dataclass
-from typing import Literal, cast
-
-from npp.codec.options import resolve_options
-from npp.config.yaml_files import ConfigError, Section
 
 #: Gives the losses of the seen networks: decoded pictures to (N,).
 Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
@@ -132,32 +131,106 @@ class Refine(Prefilter):
 
 
 #: In place of an arm's name or a blur's sigmas: found on the selection photos.
-BEST = "best"
-Kind = Literal["none", "blur", "preprocessor", "refine"]
-_KINDS = ("none", "blur", "preprocessor", "refine")
+BEST: Literal["best"] = "best"
 
 # Names become names of files and of arrays.
 _NAME = re.compile(r"[\w.+-]+( [\w.+-]+)*")
-_REFINE = ("steps", "weight", "lr", "search_effort", "surrogate", "patience")
+
+
+@dataclass(frozen=True)
+class BlurConfig:
+    """``{blur: ...}``: a sigma from 0 on, sigmas by qp, or :data:`BEST`."""
+
+    blur: Literal["best"] | float | dict[int, float]
+
+    def check(self, key: str, qps: Sequence[int]) -> None:
+        """Raises ValueError where a qp has no sigma, or a wrong one."""
+        if self.blur == BEST:
+            return
+        given = self.blur if isinstance(self.blur, dict) else dict.fromkeys(qps, self.blur)
+        for qp in qps:
+            if qp not in given:
+                raise ValueError(f"{key}.{qp} is missing")
+        for qp, sigma in given.items():
+            where = f"{key}.{qp}" if isinstance(self.blur, dict) else key
+            if not 0 <= sigma < math.inf:
+                raise ValueError(f"{where} must be at least 0, not {sigma!r}")
+
+    def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
+        """By qp."""
+        assert self.blur != BEST
+        if isinstance(self.blur, dict):
+            return {qp: self.blur[qp] for qp in qps}
+        return dict.fromkeys(qps, self.blur)
+
+
+@dataclass(frozen=True)
+class LearnedConfig:
+    """``{preprocessor: ...}``: a name or a path, as :meth:`npp.Preprocessor.load` takes it."""
+
+    preprocessor: str
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """Arguments of :func:`npp.refine`; what is not given has its default."""
+
+    steps: int | None = None
+    weight: float | None = None
+    lr: float | None = None
+    search_effort: int | None = None
+    surrogate: str | None = None
+    patience: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """``{refine: ...}``: :func:`npp.refine` for the seen networks."""
+
+    refine: RefineSettings
 
 
 @dataclass(frozen=True)
 class ArmConfig:
-    """An arm as the configuration describes it.
+    """An arm.
 
     Attributes:
-        name: in results.
-        options: of the codec.
+        name: in results; letters, digits, spaces and . _ + -.
         codec_of: take the codec's options of this arm, or of the :data:`BEST` unfiltered one.
-        kind: of the prefilter.
-        value: the blur's sigmas by qp or :data:`BEST`, the preprocessor's name or path, refine's settings.
+        prefilter: what happens to a picture before the codec.
+        options: of the codec; all other keys.
     """
 
     name: str
-    options: CodecOptions
-    codec_of: str | None
-    kind: Kind
-    value: Any
+    codec_of: str | None = None
+    prefilter: Literal["none"] | BlurConfig | LearnedConfig | RefineConfig | None = None
+    options: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name must be of letters, digits, spaces and . _ + -, not {self.name!r}")
+        if self.codec_of is not None and self.options:
+            raise ValueError(f"{next(iter(self.options))} and codec_of ({self.codec_of}) exclude each other")
+        try:
+            resolve_options(self.options)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def kind(self) -> str:
+        """Of the prefilter: none, blur, preprocessor or refine."""
+        if self.prefilter is None or isinstance(self.prefilter, str):
+            return "none"
+        return next(iter(vars(self.prefilter)))
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        """The options as encoding functions take them."""
+        return cast(CodecOptions, self.options)
 
 
 @dataclass(frozen=True)
@@ -174,69 +247,24 @@ class Arm:
         return {"codec": options, "prefilter": self.prefilter.identity(qp), "qp": qp}
 
 
-def _sigmas(section: Section, qps: tuple[int, ...]) -> Any:
-    value = section.take("blur")
-    if value == BEST:
-        return BEST
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return {qp: float(value) for qp in qps}
-    if not isinstance(value, Mapping):
-        raise section.error("blur", f"must be a sigma, sigmas by qp, or {BEST}, not {value!r}")
-    by_qp = section.section("blur")
-    return {qp: by_qp.number(cast(Any, qp)) for qp in qps}
-
-
-def _prefilter(section: Section, qps: tuple[int, ...]) -> tuple[Kind, Any]:
-    value = section.take("prefilter", "none")
-    if value is None or value == "none":
-        return "none", None
-    if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in _KINDS[1:]:
-        raise section.error(
-            "prefilter", f"must be none or one of {', '.join(_KINDS[1:])} with its value, not {value!r}"
-        )
-    inner = section.section("prefilter")
-    if "blur" in inner:
-        return "blur", _sigmas(inner, qps)
-    if "preprocessor" in inner:
-        return "preprocessor", inner.text("preprocessor")
-    settings = inner.section("refine", {})
-    chosen = {name: settings.take(name) for name in _REFINE if name in settings}
-    settings.finish()
-    return "refine", chosen
-
-
-def read_arm(section: Section, qps: tuple[int, ...]) -> ArmConfig:
-    """One of ``arms:``: ``name``, ``prefilter``, ``codec_of``, options of the codec."""
-    name = section.text("name")
-    if not _NAME.fullmatch(name):
-        raise section.error("name", f"must be of letters, digits, spaces and . _ + -, not {name!r}")
-    kind, value = _prefilter(section, qps)
-    codec_of = section.text("codec_of") if "codec_of" in section else None
-    options = section.rest()
-    if codec_of is not None and options:
-        raise section.error(next(iter(options)), f"and codec_of ({codec_of}) exclude each other")
-    try:
-        resolve_options(options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{section.name(name)}: {error}") from None
-    return ArmConfig(name, cast(CodecOptions, options), codec_of, kind, value)
-
-
-def build_prefilter(config: ArmConfig, device: str, threads: int | None) -> Prefilter:
+def build_prefilter(
+    config: ArmConfig, qps: Sequence[int], device: torch.device, threads: int | None
+) -> Prefilter:
     """An arm's prefilter; a blur's sigmas must be known.
 
     Raises:
         ConfigError: the preprocessor cannot be loaded; it names the arm.
     """
-    if config.kind == "blur":
-        return BlurByQp(config.value)
-    if config.kind == "preprocessor":
+    chosen = config.prefilter
+    if isinstance(chosen, BlurConfig):
+        return BlurByQp(chosen.sigmas(qps))
+    if isinstance(chosen, LearnedConfig):
         from npp.preprocessing import Preprocessor
 
         try:
-            return Learned(Preprocessor.load(config.value, device=device))
+            return Learned(Preprocessor.load(chosen.preprocessor, device=device))
         except (OSError, ValueError) as error:
             raise ConfigError(f"arm {config.name}: {error}") from error
-    if config.kind == "refine":
-        return Refine(config.value, threads)
+    if isinstance(chosen, RefineConfig):
+        return Refine(chosen.refine.given(), threads)
     return Unfiltered()

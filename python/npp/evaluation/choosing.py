@@ -123,7 +123,7 @@ class Selector:
     def best_codec(self) -> CodecOptions:
         """Options of the unfiltered arm with the lowest BD-rate against the first of them."""
         plain = [
-            Arm(arm.name, arm.options, Unfiltered())
+            Arm(arm.name, arm.codec_options, Unfiltered())
             for arm in self._config.arms
             if arm.kind == "none" and arm.codec_of is None
         ]
@@ -159,7 +159,7 @@ def resolve_arms(
         prefilters: of all arms but blurs that are to be found, by the arm's name.
         selector: needed where something is to be found.
     """
-    options: dict[str, CodecOptions] = {arm.name: arm.options for arm in config.arms}
+    options: dict[str, CodecOptions] = {arm.name: arm.codec_options for arm in config.arms}
 
     def codec(arm: ArmConfig) -> CodecOptions:
         source = arm.codec_of or arm.name

@@ -1,17 +1,19 @@
-"""What ``npp evaluate`` reads: photos, qps, networks, arms and comparisons."""
+"""What ``npp evaluate`` needs to know, as YAML says it (docs/evaluation.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from npp.checks import is_int
-from npp.codec.options import resolve_qp
-from npp.config.yaml_files import ConfigError, Section
-from npp.evaluation.arms import BEST, ArmConfig, read_arm
-from npp.evaluation.judges import JudgeConfig, read_judges
-from npp.evaluation.photo_sets import PhotoSet, read_photo_set
+import npp.checks as checks
+from npp.config.surroundings import folder_of
+from npp.config.typed import fill, plain
+from npp.config.yaml_files import read_config
+from npp.evaluation.arms import BEST, ArmConfig, BlurConfig
+from npp.evaluation.judges import JudgeConfig
+from npp.photos.photo_set import PhotoSet
 
 #: Of the method (arXiv 2206.05650).
 DEFAULT_QPS = (25, 28, 29, 31, 34, 37, 40, 44)
@@ -19,10 +21,10 @@ DEFAULT_SIGMAS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)
 _FEWEST_QPS = 5
 
 #: The arms that are always compared; a configuration may name others.
-DEFAULT_ARMS: tuple[dict[str, Any], ...] = (
-    {"name": "bpg", "effort": 8, "tune": "ssim"},
-    {"name": "machine", "effort": 8, "tune": "machine"},
-    {"name": "blur", "codec_of": BEST, "prefilter": {"blur": BEST}},
+DEFAULT_ARMS = (
+    ArmConfig("bpg", options={"effort": 8, "tune": "ssim"}),
+    ArmConfig("machine", options={"effort": 8, "tune": "machine"}),
+    ArmConfig("blur", codec_of=BEST, prefilter=BlurConfig(BEST)),
 )
 
 
@@ -31,202 +33,226 @@ class Analysis:
     """Which comparisons are made.
 
     Attributes:
-        against: arms that, beside the anchor, all others are compared with.
+        against: arms that, beside the anchor, all others are compared with; one or several.
         differences: pairs of arms whose BD-rates against the anchor are subtracted.
         groups: arms that differ by their seed only, by the group's name.
         samples, confidence, seed: of the bootstrap.
     """
 
-    against: tuple[str, ...]
-    differences: tuple[tuple[str, str], ...]
-    groups: dict[str, tuple[str, ...]]
-    samples: int
-    confidence: float
-    seed: int
+    against: str | tuple[str, ...] = ()
+    differences: tuple[tuple[str, str], ...] = ()
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    samples: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 10, "samples")
+        checks.at_least(self, 0, "seed")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence must be between 0 and 1, not {self.confidence:g}")
+        for name, members in self.groups.items():
+            if len(members) < 2:
+                raise ValueError(f"groups.{name} must be a list of at least two arms, not {list(members)}")
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """``against`` as several."""
+        return (self.against,) if isinstance(self.against, str) else self.against
+
+    def check(self, names: Sequence[str], anchor: str) -> None:
+        """Raises ValueError where it names an arm that there is not, or groups the anchor."""
+        for name in self.others:
+            _check_arm("analysis.against", name, names)
+        for i, pair in enumerate(self.differences):
+            for name in pair:
+                _check_arm(f"analysis.differences[{i}]", name, names)
+        for group, members in self.groups.items():
+            for name in members:
+                _check_arm(f"analysis.groups.{group}", name, names)
+            if anchor in members:
+                raise ValueError(f"analysis.groups.{group} must not have the anchor, {anchor}")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """The picture strip: which arm at which qp, and how many photos."""
+    """The picture strip.
 
-    arm: str
-    qp: int
-    photos: int
+    Attributes:
+        arm: that is shown; by default the first learned, refined or blurred one.
+        qp: one of those that are measured, by default the middle one.
+        photos: how many.
+    """
+
+    arm: str | None = None
+    qp: int | None = None
+    photos: int = 3
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 1, "photos")
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """A checked configuration. See docs/evaluation.md for the keys."""
+    """The whole of it; each section is explained with its class.
 
-    name: str
+    Attributes:
+        data: the photos that are reported.
+        seen: networks that took part in training or choosing something.
+        unseen: networks that did not.
+        selection: photos on which sigmas and options are chosen.
+        qps: at least five.
+        arms: what is compared.
+        anchor: the arm that everything is quoted against; the first one where it is not given.
+        blur_sigmas: that are tried where a blur is to be found.
+        batch: most pictures at a time.
+        device: of networks and filters: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is a GPU where
+            there is one.
+        threads: of the codec; null for all cores.
+        name: in results.
+        out: folder of the results.
+        modules: folder in which ``python:module:name`` is looked for too.
+    """
+
     data: PhotoSet
-    selection: PhotoSet | None
-    qps: tuple[int, ...]
-    networks: tuple[JudgeConfig, ...]
-    arms: tuple[ArmConfig, ...]
-    anchor: str
-    blur_sigmas: tuple[float, ...]
-    analysis: Analysis
-    strip: Strip
-    batch: int
-    device: str
-    threads: int | None
-    source: dict[str, Any]
+    seen: tuple[JudgeConfig, ...]
+    unseen: tuple[JudgeConfig, ...] = ()
+    selection: PhotoSet | None = None
+    qps: tuple[int, ...] = DEFAULT_QPS
+    arms: tuple[ArmConfig, ...] = DEFAULT_ARMS
+    anchor: str = ""
+    blur_sigmas: tuple[float, ...] = DEFAULT_SIGMAS
+    analysis: Analysis = Analysis()
+    strip: Strip = Strip()
+    batch: int = 16
+    device: str = "auto"
+    threads: int | None = None
+    name: str = "evaluation"
+    out: str = "runs/evaluation"
+    modules: str | None = None
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 1, "batch", "threads")
+        self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
+        if not self.blur_sigmas or not min(self.blur_sigmas) >= 0:
+            raise ValueError(f"blur_sigmas must be a list of numbers from 0, not {list(self.blur_sigmas)}")
+        self._set("blur_sigmas", tuple(sorted({0.0, *self.blur_sigmas})))
+        self._check_arms()
+        self._check_networks()
+        names = [arm.name for arm in self.arms]
+        self._set("anchor", self.anchor or names[0])
+        _check_arm("anchor", self.anchor, names)
+        self.analysis.check(names, self.anchor)
+        order = ("preprocessor", "refine", "blur", "none")
+        shown = min(self.arms, key=lambda arm: order.index(arm.kind)).name
+        middle = self.qps[len(self.qps) // 2]
+        strip = Strip(
+            self.strip.arm or shown, middle if self.strip.qp is None else self.strip.qp, self.strip.photos
+        )
+        _check_arm("strip.arm", strip.arm, names)
+        if strip.qp not in self.qps:
+            raise ValueError(f"strip.qp must be one of {', '.join(map(str, self.qps))}, not {strip.qp}")
+        self._set("strip", strip)
+
+    def _set(self, name: str, value: Any) -> None:
+        """Puts what a value stands for in its place."""
+        object.__setattr__(self, name, value)
+
+    def _check_arms(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len(names) < 2:
+            raise ValueError(f"arms must be at least two, not {names}")
+        plain_arms = [arm.name for arm in self.arms if arm.codec_of is None]
+        for i, arm in enumerate(self.arms):
+            if arm.name in names[:i]:
+                raise ValueError(f"arms[{i}].name {arm.name!r} is used twice")
+            if arm.codec_of not in (None, BEST, *plain_arms):
+                allowed = f"{BEST} or one of {', '.join(plain_arms)}"
+                raise ValueError(f"arms[{i}].codec_of must be {allowed}, not {arm.codec_of!r}")
+            if isinstance(arm.prefilter, BlurConfig):
+                arm.prefilter.check(f"arms[{i}].prefilter.blur", self.qps)
+        if not any(arm.kind == "none" and arm.codec_of is None for arm in self.arms):
+            raise ValueError("arms must have one without prefilter")
+
+    def _check_networks(self) -> None:
+        if not self.seen:
+            raise ValueError("seen must have at least one network")
+        labels = [network.label for network in self.networks]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"networks: the label {label!r} is used twice; give label: to one")
+
+    @property
+    def networks(self) -> tuple[JudgeConfig, ...]:
+        """All of them, the seen ones first."""
+        return (*self.seen, *self.unseen)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether something is left to the selection photos."""
+        return any(
+            arm.codec_of == BEST or (isinstance(arm.prefilter, BlurConfig) and arm.prefilter.blur == BEST)
+            for arm in self.arms
+        )
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All keys, defaults included, as YAML takes them."""
+        mapping: dict[str, Any] = plain(self)
+        return mapping
 
 
-def _qps(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, (list, tuple)) or not all(is_int(value) for value in values):
-        raise ValueError("a list of whole numbers is needed")
-    if len(set(values)) < _FEWEST_QPS:
-        raise ValueError(f"at least {_FEWEST_QPS} different qps are needed for a curve")
-    return tuple(sorted(set(resolve_qp(values, len(values)))))
-
-
-def _sigmas(values: Any) -> tuple[float, ...]:
-    if not isinstance(values, (list, tuple)) or not values or min(values) < 0:
-        raise ValueError("a list of numbers from 0 is needed")
-    return tuple(sorted({0.0, *map(float, values)}))
-
-
-def _known(section: Section, key: str, name: Any, names: Sequence[str]) -> str:
+def _check_arm(key: str, name: str | None, names: Sequence[str]) -> None:
     if name not in names:
-        raise section.error(key, f"names the arm {name!r}; there are {', '.join(names)}")
-    return str(name)
+        raise ValueError(f"{key} names the arm {name!r}; there are {', '.join(names)}")
 
 
-def _names(section: Section, key: str, value: Any, names: Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) < 2:
-        raise section.error(key, f"must be a list of at least two arms, not {value!r}")
-    return tuple(_known(section, key, name, names) for name in value)
-
-
-def _groups(section: Section, names: Sequence[str], anchor: str) -> dict[str, tuple[str, ...]]:
-    groups = {name: _names(section, name, value, names) for name, value in section.rest().items()}
-    for name, members in groups.items():
-        if anchor in members:
-            raise section.error(name, f"must not have the anchor, {anchor}")
-    return groups
-
-
-def _analysis(section: Section, names: Sequence[str], anchor: str) -> Analysis:
-    against = section.take("against", [])
-    against = [against] if isinstance(against, str) else section.sequence("against", [])
-    differences = [
-        _names(section, f"differences[{i}]", pair, names)
-        for i, pair in enumerate(section.sequence("differences", []))
-    ]
-    for i, pair in enumerate(differences):
-        if len(pair) != 2:
-            raise section.error(f"differences[{i}]", f"must be two arms, not {list(pair)}")
-    analysis = Analysis(
-        against=tuple(_known(section, "against", name, names) for name in against),
-        differences=tuple((pair[0], pair[1]) for pair in differences),
-        groups=_groups(section.section("groups", {}), names, anchor),
-        samples=section.integer("samples", 1000, low=10),
-        confidence=section.number("confidence", 0.95),
-        seed=section.integer("seed", 0),
-    )
-    if not 0 < analysis.confidence < 1:
-        raise section.error("confidence", f"must be between 0 and 1, not {analysis.confidence:g}")
-    section.finish()
-    return analysis
-
-
-def _strip(section: Section, arms: Sequence[ArmConfig], qps: tuple[int, ...]) -> Strip:
-    order = ("preprocessor", "refine", "blur", "none")
-    default = min(arms, key=lambda arm: order.index(arm.kind)).name
-    names = [arm.name for arm in arms]
-    strip = Strip(
-        arm=_known(section, "arm", section.text("arm", default), names),
-        qp=section.integer("qp", qps[len(qps) // 2]),
-        photos=section.integer("photos", 3, low=1),
-    )
-    if strip.qp not in qps:
-        raise section.error("qp", f"must be one of {', '.join(map(str, qps))}, not {strip.qp}")
-    section.finish()
-    return strip
-
-
-def _arms(sections: list[Section], qps: tuple[int, ...]) -> tuple[ArmConfig, ...]:
-    arms = [read_arm(section, qps) for section in sections]
-    names = [arm.name for arm in arms]
-    plain = [arm.name for arm in arms if arm.codec_of is None]
-    for i, (section, arm) in enumerate(zip(sections, arms, strict=True)):
-        if arm.name in names[:i]:
-            raise section.error("name", f"{arm.name!r} is used twice")
-        if arm.codec_of not in (None, BEST, *plain):
-            raise section.error(
-                "codec_of", f"must be {BEST} or one of {', '.join(plain)}, not {arm.codec_of!r}"
-            )
-    if len(arms) < 2:
-        raise ConfigError(f"arms must be at least two, not {names}")
-    if not any(arm.kind == "none" and arm.codec_of is None for arm in arms):
-        raise ConfigError("arms must have one without prefilter")
-    return tuple(arms)
-
-
-def _networks(top: Section) -> tuple[JudgeConfig, ...]:
-    networks = read_judges(top.sections("seen"), seen=True)
-    networks += read_judges(top.sections("unseen", []), seen=False)
-    labels = [network.label for network in networks]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ConfigError(f"networks: the label {label!r} is used twice; give label: to one")
-    if not any(network.seen for network in networks):
-        raise top.error("seen", "must have at least one network")
-    return tuple(networks)
-
-
-def _selection(top: Section, needed: bool) -> PhotoSet | None:
-    """Photos on which sigmas and options are chosen: ``selection:`` over the keys of ``data:``."""
-    if not needed:
-        top.take("selection", None)
-        return None
-    data = {key: value for key, value in top.take("data").items() if key not in ("part", "limit")}
-    chosen = {**data, **top.section("selection", {}).rest()}
-    return read_photo_set(Section(chosen, "selection"), part="val")
+def _part(values: Any, part: str) -> Any:
+    return {"part": part, **values} if isinstance(values, Mapping) else values
 
 
 def parse_config(
-    values: dict[str, Any], *, name: str = "evaluation", limit: int | None = None
+    values: Mapping[str, Any], *, name: str = "evaluation", limit: int | None = None
 ) -> EvaluateConfig:
     """Checks a configuration.
 
     Args:
-        values: as :func:`npp.config.yaml_files.read_config` gives it.
+        values: as :func:`npp.config.yaml_files.read_config` gives it. What ``selection`` does not say it has
+            from ``data``.
         name: of the run, where the configuration has none.
         limit: the most photos to take, over the configuration's; of the selection photos too.
 
     Raises:
         ConfigError: the message names the key, the value and what is allowed.
     """
-    top = Section(values)
-    qps = top.convert("qps", _qps, list(DEFAULT_QPS))
-    arms = _arms(top.sections("arms", [dict(arm) for arm in DEFAULT_ARMS]), qps)
-    names = [arm.name for arm in arms]
-    needed = any(arm.codec_of == BEST or (arm.kind == "blur" and arm.value == BEST) for arm in arms)
-    data = read_photo_set(top.section("data"), part="test")
-    selection = _selection(top, needed)
+    given: dict[str, Any] = {"name": name, "out": str(Path("runs") / name), **values}
+    data, chosen = given.get("data"), given.get("selection")
+    if isinstance(data, Mapping) and isinstance(chosen or {}, Mapping):
+        shared = {key: value for key, value in data.items() if key not in ("part", "limit")}
+        given["selection"] = _part({**shared, **(chosen or {})}, "val")
+    if "data" in given:
+        given["data"] = _part(data, "test")
+    config = fill(EvaluateConfig, given)
+    selection = config.selection if config.chooses else None
     if limit is not None:
-        data = replace(data, limit=limit)
+        config = replace(config, data=replace(config.data, limit=limit))
         selection = None if selection is None else replace(selection, limit=limit)
-    anchor = _known(top, "anchor", top.text("anchor", names[0]), names)
-    config = EvaluateConfig(
-        name=top.text("name", name),
-        data=data,
-        selection=selection,
-        qps=qps,
-        networks=_networks(top),
-        arms=arms,
-        anchor=anchor,
-        blur_sigmas=top.convert("blur_sigmas", _sigmas, list(DEFAULT_SIGMAS)),
-        analysis=_analysis(top.section("analysis", {}), names, anchor),
-        strip=_strip(top.section("strip", {}), arms, qps),
-        batch=top.integer("batch", 16, low=1),
-        device=top.text("device", "cpu"),
-        threads=top.integer("threads", low=1) if top.take("threads", None) is not None else None,
-        source=values,
-    )
-    top.take("out", None)
-    top.finish()
-    return config
+    return replace(config, selection=selection)
+
+
+def load_evaluation(
+    path: Path | str, overrides: Iterable[str] = (), *, limit: int | None = None
+) -> EvaluateConfig:
+    """A configuration from YAML.
+
+    Args:
+        path: the file; its name is the run's name, and its folder is where ``modules`` are, unless it says
+            otherwise.
+        overrides: ``key=value`` with dots between sections, as ``data.limit=50``.
+        limit: see :func:`parse_config`.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value; it is a ValueError.
+        OSError: the file cannot be read.
+    """
+    values = {"modules": folder_of(path), **read_config(path, overrides)}
+    return parse_config(values, name=Path(path).stem, limit=limit)

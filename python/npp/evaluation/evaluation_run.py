@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from npp.config.surroundings import float32_by_default, modules_below, need, resolve_device
+from npp.config.yaml_files import ConfigError
 from npp.evaluation.analysis import Analyst, Findings
-from npp.evaluation.arms import BEST, Arm, BlurByQp, build_prefilter
+from npp.evaluation.arms import BEST, Arm, BlurByQp, BlurConfig, build_prefilter
 from npp.evaluation.choosing import Selector, resolve_arms
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
 from npp.evaluation.measuring import Measurer, Stage, code, silent
-from npp.evaluation.photo_sets import PhotoSet
 from npp.evaluation.report_files import (
     Table,
     arm_results,
@@ -26,6 +29,7 @@ from npp.evaluation.report_files import (
 )
 from npp.evaluation.report_pictures import StripRow, draw_strip, plot_curves
 from npp.files import write_file
+from npp.photos.photo_set import PhotoSet
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,20 @@ class Evaluation:
 class _Measuring:
     """Networks, store and photos of one configuration."""
 
-    def __init__(self, config: EvaluateConfig, out: Path) -> None:
-        self.config, self._store = config, PartStore(out / "parts")
-        self.networks: list[Judge] = [build_judge(spec, config.device) for spec in config.networks]
+    def __init__(self, config: EvaluateConfig, device: torch.device, out: Path) -> None:
+        self.config, self._device, self._store = config, device, PartStore(out / "parts")
+        self.networks: list[Judge] = [
+            *(build_judge(spec, device, seen=True) for spec in config.seen),
+            *(build_judge(spec, device, seen=False) for spec in config.unseen),
+        ]
 
-    def of(self, photos: PhotoSet, networks: Sequence[Judge]) -> Measurer:
-        """A measurer of some photos."""
-        config = self.config
-        return Measurer(
-            photos,
-            networks,
-            self._store,
-            batch=config.batch,
-            device=config.device,
-            threads=config.threads,
-        )
+    def of(self, key: str, photos: PhotoSet, networks: Sequence[Judge]) -> Measurer:
+        """A measurer of the photos that a key of the configuration describes."""
+        size, threads = self.config.batch, self.config.threads
+        try:
+            return Measurer(photos, networks, self._store, batch=size, device=self._device, threads=threads)
+        except ValueError as error:
+            raise ConfigError(f"{key}.{error}") from None
 
 
 def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector | None:
@@ -70,15 +73,16 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
     if photos is None:
         return None
     # Only the first seen network chooses.
-    measurer = measuring.of(photos, measuring.networks[:1])
+    measurer = measuring.of("selection", photos, measuring.networks[:1])
     if set(measurer.pictures) & set(test.pictures):
-        raise ValueError("selection and data share photos: choose another part or folder for one of them")
+        raise ConfigError("selection and data share photos: choose another part or folder for one of them")
     return Selector(measuring.config, measurer, stage)
 
 
 def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: Path) -> None:
     config = measuring.config
     strip = config.strip
+    assert strip.qp is not None
     shown, anchor = (next(one for one in arms if one.name == name) for name in (strip.arm, config.anchor))
     rows = []
     for batch in measurer.first(strip.photos):
@@ -102,18 +106,26 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
         stage: told about every stage of the work; gives the stage's progress.
 
     Raises:
-        ConfigError: a network or weights cannot be loaded.
-        ValueError: photos are missing, or selection and data share some.
+        ConfigError: a network or weights cannot be loaded, there is no such device, photos are missing, or
+            selection and data share some.
+        ModuleNotFoundError: a package is missing.
     """
+    # What is not there is better found before hours of work than after.
+    need("a plot of the curves", "matplotlib")
+    device = resolve_device(config.device)
     out.mkdir(parents=True, exist_ok=True)
-    # Weights that are not there are better found before hours of work than after.
+    with modules_below(config.modules), float32_by_default():
+        return _run(config, device, out, stage)
+
+
+def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) -> Evaluation:
     prefilters = {
-        arm.name: build_prefilter(arm, config.device, config.threads)
+        arm.name: build_prefilter(arm, config.qps, device, config.threads)
         for arm in config.arms
-        if not (arm.kind == "blur" and arm.value == BEST)
+        if not (isinstance(arm.prefilter, BlurConfig) and arm.prefilter.blur == BEST)
     }
-    measuring = _Measuring(config, out)
-    measurer = measuring.of(config.data, measuring.networks)
+    measuring = _Measuring(config, device, out)
+    measurer = measuring.of("data", config.data, measuring.networks)
     arms = resolve_arms(config, prefilters, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
     measured = measurer.measure(arms, config.qps, stage("measuring", total))
@@ -133,8 +145,8 @@ def _write(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> No
         text = describe_arm(given, arm.options, sigmas)
         write_json(out / "results" / f"{arm.name}.json", arm_results(measured, arm.name, text))
         described.append(arm_summary(given, arm.options, sigmas))
-    machine = describe_computer()
-    write_json(out / "summary.json", summary(config, measured, found.findings, machine, described))
+    computer = describe_computer()
+    write_json(out / "summary.json", summary(config, measured, found.findings, computer, described))
     measured.save(out / "measurements.npz")
     text = "\n\n".join(table.markdown() for table in found.tables)
     head = f"# {config.name}\n\n{len(measured.pictures)} photos, qp {', '.join(map(str, measured.qps))}."

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from npp.config.yaml_files import ConfigError, Section
+from npp.config.typed import REST
+from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
 if TYPE_CHECKING:
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _TINY = 1e-12
+_PART = 1 << 20  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -23,42 +31,89 @@ class JudgeConfig:
     """A network as the configuration describes it.
 
     Attributes:
-        label: its name in results.
-        task, settings: as :func:`npp.tasks.build_task`.
-        seen: whether it took part in training what is measured.
+        name: of the task, as :func:`npp.tasks.build_task` knows it.
+        label: of the network in results; its ``model``, or the task's name, where it is not given.
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
         metrics: whether the task's metrics of all pictures together are computed too.
+        settings: all other keys go to the task.
     """
 
-    label: str
-    task: str
-    settings: Mapping[str, Any]
-    seen: bool
-    quality: str | None
-    metrics: bool
+    name: str
+    label: str = ""
+    quality: str | None = None
+    metrics: bool = True
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
-    def describe(self) -> dict[str, Any]:
-        """What decides its scores and where they stand, for keys of stored results."""
-        return {
-            "label": self.label,
-            "task": self.task,
-            "seen": self.seen,
-            "metrics": self.metrics,
-            **self.settings,
-        }
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
+
+    def describe(self, *, seen: bool) -> dict[str, Any]:
+        """For results.
+
+        Args:
+            seen: whether it took part in training or choosing what is measured.
+        """
+        head = {"label": self.label, "task": self.name, "seen": seen, "metrics": self.metrics}
+        return {**head, **self.settings}
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A network that is ready to judge."""
+    """A network that is ready to judge.
+
+    Attributes:
+        spec: the configuration's.
+        task: the network with what it measures.
+        seen: whether it took part in training or choosing what is measured.
+    """
 
     spec: JudgeConfig
     task: Task
+    seen: bool
 
     @property
     def label(self) -> str:
         """Its name in results."""
         return self.spec.label
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """What decides its scores and where they stand, for keys of stored results."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.task.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        files = sorted({hash_file(path) for path in _files([self.spec.name, self.spec.settings])})
+        return {**self.spec.describe(seen=self.seen), "weights": digest.hexdigest(), "files": files}
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of what is in a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _files(settings: Any) -> Iterator[Path]:
+    """Files that settings name: weights and graphs, and the modules of ``python:module:name``."""
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for one in settings:
+            yield from _files(one)
+    elif isinstance(settings, str):
+        parts = settings.split(":")
+        if parts[0] == "python" and len(parts) > 1:
+            source = getattr(sys.modules.get(parts[1]), "__file__", None)
+            parts = [source] if source else []
+        for i in range(len(parts)):
+            path = Path(os.path.expandvars(":".join(parts[i:]))).expanduser()
+            if path.is_file():
+                yield path
+                return
 
 
 @dataclass(frozen=True)
@@ -87,36 +142,24 @@ class Axis:
         return means if self.higher_is_better else -np.log(np.maximum(means, _TINY))
 
 
-def read_judges(sections: list[Section], *, seen: bool) -> list[JudgeConfig]:
-    """``seen:`` or ``unseen:``: the task's ``name`` and settings, ``label``, ``quality``, ``metrics``."""
-    specs = []
-    for section in sections:
-        task = section.text("name")
-        label = section.take("label", None)
-        quality = section.take("quality", None)
-        metrics = section.flag("metrics", True)
-        settings = section.rest()
-        default = str(settings.get("model", task))
-        name = default if label is None else str(label)
-        specs.append(JudgeConfig(name, task, settings, seen, quality, metrics))
-    return specs
-
-
-def build_judge(spec: JudgeConfig, device: str) -> Judge:
+def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge:
     """Loads a network.
 
     Raises:
-        ConfigError: the task does not take these settings, or has no such score; it names the network.
+        ConfigError: the task does not take these settings, has no such score or needs something that is
+            missing; it names the network.
     """
     from npp.tasks import build_task
 
     try:
-        task = build_task(spec.task, **spec.settings).to(device).eval()
-    except (TypeError, ValueError, OSError) as error:
+        task = build_task(spec.name, **spec.settings).to(device).eval()
+        if spec.metrics:
+            task.metric()
+    except (ImportError, TypeError, ValueError, OSError) as error:
         raise ConfigError(f"network {spec.label}: {error}") from error
     if spec.quality is not None and spec.quality not in task.higher_is_better:
         raise ConfigError(
             f"network {spec.label}: quality must be one of {', '.join(task.higher_is_better)}, "
             f"not {spec.quality!r}"
         )
-    return Judge(spec, task)
+    return Judge(spec, task, seen)

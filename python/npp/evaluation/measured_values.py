@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from npp.codec.build import __version__, build_config
+from npp.codec.build import build_config
 from npp.evaluation.judges import Axis
 from npp.files import write_file
 from npp.pchip import Floats
@@ -87,8 +88,26 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+_BUILD = ("npp_version", "npp_commit", "x265_version", "x265_build", "libavcodec_version")
+_PACKAGES = ("torch", "torchvision", "timm", "onnx2torch", "torchmetrics", "numpy", "pillow")
+
+
+def versions() -> dict[str, str | None]:
+    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks."""
+    build = build_config()
+    found: dict[str, str | None] = {name: build.get(name) for name in _BUILD}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
 class PartStore:
     """One file for each finished part; a file is there whole or not at all.
+
+    Parts of other :func:`versions` are not found.
 
     Args:
         folder: made when the first part is saved.
@@ -96,8 +115,7 @@ class PartStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Another npp or x265 may measure something else.
-        self._versions = {"npp": __version__, "x265": build_config()["x265_version"]}
+        self._versions = versions()
 
     def _path(self, key: Any) -> Path:
         return self._folder / f"{digest([self._versions, key])}.part"

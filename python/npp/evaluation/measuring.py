@@ -1,4 +1,4 @@
-"""How a run tells about its progress."""
+"""Measuring arms: photos are filtered, coded, decoded and judged, batch by batch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from npp.codec.round_trip import start_round_trip
 from npp.evaluation.arms import Arm
-from npp.evaluation.judges import Axis, Judge
+from npp.evaluation.judges import Axis, Judge, hash_file
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore, digest
-from npp.evaluation.photo_sets import PhotoSet
+from npp.photos.photo_set import PhotoSet
 
 if TYPE_CHECKING:
     from npp.tasks import Metric
@@ -41,7 +41,7 @@ _PROBED = 2
 class Batch:
     """Photos of one size; they and the networks' clean outputs are made when first used."""
 
-    def __init__(self, photos: PhotoSet, paths: Sequence[Path], device: str) -> None:
+    def __init__(self, photos: PhotoSet, paths: Sequence[Path], device: torch.device) -> None:
         self._photos, self._paths, self._device = photos, list(paths), device
         self._targets: dict[str, list[Any]] = {}
         self._in_memory: dict[str, list[Any]] = {}
@@ -74,9 +74,9 @@ class Batch:
 
     @cached_property
     def key(self) -> str:
-        """A hash of what decides its pixels."""
-        files = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in self._paths]
-        return digest([files, self._photos.describe()])
+        """A hash of what decides its pixels and where they are computed with."""
+        files = [hash_file(path) for path in self._paths]
+        return digest([files, self._photos.shape, self._photos.mode, self._device.type])
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     """Filters, encodes and decodes a batch; the seen networks are there for refine."""
 
     def losses() -> list[Callable[[Tensor], Tensor]]:
-        return [one.task.bind(batch.targets(one)) for one in networks if one.spec.seen]
+        return [one.task.bind(batch.targets(one)) for one in networks if one.seen]
 
     filtered = arm.prefilter(batch.images, qp, losses, arm.options)
     x_hat, _, files = start_round_trip(filtered, qp, arm.options, threads).result()
@@ -140,15 +140,13 @@ class Measurer:
         store: PartStore,
         *,
         batch: int,
-        device: str,
+        device: torch.device,
         threads: int | None,
     ) -> None:
         self._networks, self._store, self._threads = list(networks), store, threads
         self._photos, self._device = photos, device
-        self._judges = [network.spec.describe() for network in self._networks]
-        paths = photos.paths()
-        places = photos.batches(paths, batch)
-        self._batches = [[paths[i] for i in part] for part in places]
+        self._judges = [network.key for network in self._networks]
+        self._batches = photos.batches(photos.readable_paths(), batch)
         self._names = [self._probe(network) for network in self._networks]
 
     def _open(self, paths: Sequence[Path]) -> Batch:
@@ -174,7 +172,7 @@ class Measurer:
 
     def _probe(self, network: Judge) -> tuple[list[str], list[str]]:
         """Names of a network's scores, and of those metrics that are not among them."""
-        key = ["names", network.spec.describe()]
+        key = ["names", network.key]
         stored = self._store.load(key)
         if stored is None:
             batch = self._open(self._batches[0][:_PROBED])
@@ -258,7 +256,7 @@ class _DatasetMetrics:
         for network, (_, wanted) in zip(networks, names, strict=True):
             if not wanted:
                 continue
-            own_key = ["metric", network.spec.describe(), key]
+            own_key = ["metric", network.key, key]
             stored = store.load(own_key)
             if stored is None:
                 self._open.append((network, wanted, network.task.metric(), own_key))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from npp.codec.build import build_config
+from npp.codec.options import CodecOptions
+from npp.config.typed import plain
 from npp.evaluation.analysis import Comparison, Difference, Findings, Spread
+from npp.evaluation.arms import ArmConfig, RefineConfig
 from npp.evaluation.bd_rate import BDInterval
 from npp.evaluation.evaluate_config import EvaluateConfig
-from npp.evaluation.judges import Axis
-from npp.evaluation.measured_values import PICTURE, Measurements
+from npp.evaluation.judges import Axis, JudgeConfig
+from npp.evaluation.measured_values import PICTURE, Measurements, versions
+from npp.files import write_file
 
 if TYPE_CHECKING:
     import rich.table
-import json
-from collections.abc import Mapping
-
-from npp.codec.options import CodecOptions
-from npp.evaluation.arms import ArmConfig
-from npp.files import write_file
 
 
 def _cpu() -> str:
@@ -40,28 +38,15 @@ def _cpu() -> str:
     )
 
 
-def _commit() -> str | None:
-    """Of the checkout that npp runs from, if it is one."""
-    folder = Path(__file__).resolve().parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
 def describe_computer() -> dict[str, Any]:
-    """Processor, cores, versions, and the commit where npp runs from a checkout."""
+    """Processor, cores, GPU and versions."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "commit": _commit(),
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
         **build_config(),
+        **versions(),
     }
 
 
@@ -149,10 +134,14 @@ def _spread_table(spreads: Sequence[Spread]) -> Table:
     return Table("Seeds", head, tuple(rows))
 
 
+def _roles(networks: Sequence[JudgeConfig], role: str) -> dict[str, str]:
+    return {one.label: role for one in networks}
+
+
 def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
     """All tables of a run."""
-    roles = {one.label: "seen" if one.seen else "unseen" for one in config.networks}
-    against = dict.fromkeys((config.anchor, *config.analysis.against))
+    roles = {**_roles(config.seen, "seen"), **_roles(config.unseen, "unseen")}
+    against = dict.fromkeys((config.anchor, *config.analysis.others))
     found = [
         _bd_table(config, measured, findings, network, role, other)
         for other in against
@@ -173,7 +162,11 @@ def write_json(path: Path, value: Any) -> None:
 def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
     if arm.kind == "none":
         return "none"
-    return {arm.kind: arm.value if sigmas is None else {str(qp): sigma for qp, sigma in sigmas.items()}}
+    if sigmas is not None:
+        return {arm.kind: {str(qp): sigma for qp, sigma in sigmas.items()}}
+    if isinstance(arm.prefilter, RefineConfig):
+        return {arm.kind: arm.prefilter.refine.given()}
+    return plain(arm.prefilter)
 
 
 def arm_summary(arm: ArmConfig, options: CodecOptions, sigmas: Mapping[int, float] | None) -> dict[str, Any]:
@@ -226,17 +219,17 @@ def summary(
     config: EvaluateConfig,
     measured: Measurements,
     findings: Findings,
-    machine: Mapping[str, Any],
+    computer: Mapping[str, Any],
     arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything that a reader needs to judge the run, as a JSON value."""
     return {
         "name": config.name,
-        "machine": dict(machine),
+        "computer": dict(computer),
         "photos": len(measured.pictures),
         "qps": list(measured.qps),
         "anchor": config.anchor,
-        "networks": [one.describe() for one in config.networks],
+        "networks": [one.describe(seen=one in config.seen) for one in config.networks],
         "arms": arms,
         "comparisons": [
             {
@@ -269,5 +262,5 @@ def summary(
             }
             for one in findings.spreads
         ],
-        "config": config.source,
+        "config": config.as_mapping(),
     }

@@ -1,15 +1,8 @@
 """The real codec's values with a surrogate's gradient, and what is built on the pair."""
 
 from npp.gradient.pairing import BPG, Compressed, compress, decompress
-from npp.gradient.refinement import (
-    VIEWS,
-    Refined,
-    RefineStep,
-    keep_prediction,
-    mirrored,
-    refine,
-    zoomed,
-)
+from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
+from npp.gradient.refinement import Refined, RefineStep, TaskError, refine
 
 __all__ = [
     "BPG",
@@ -17,6 +10,7 @@ __all__ = [
     "Compressed",
     "RefineStep",
     "Refined",
+    "TaskError",
     "compress",
     "decompress",
     "keep_prediction",

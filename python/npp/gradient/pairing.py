@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
 from npp.codec.decoding import decode_batch
 from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.round_trip import RoundTrip, start_round_trip
+from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
+from npp.torch_state import in_transform
 
 
 class Compressed(NamedTuple):
@@ -37,48 +40,91 @@ class _PairOutputs(torch.autograd.Function):
     by real / surrogate.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any, x_hat: Tensor, bpp: Tensor, real_x_hat: Tensor, real_bpp: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        scale = real_bpp.to(bpp.dtype) / bpp.clamp_min(torch.finfo(bpp.dtype).tiny)
-        # A picture without any modelled bits has no direction that would save some.
-        ctx.save_for_backward(torch.where(bpp > 0, scale, torch.zeros_like(scale)))
-        ctx.dtypes = x_hat.dtype, bpp.dtype
-        return real_x_hat.view_as(real_x_hat), real_bpp.view_as(real_bpp)
+    generate_vmap_rule = True
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def forward(
+        x_hat: Tensor, bpp: Tensor, real_x_hat: Tensor, real_bpp: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        # Copies: what is returned belongs to the caller, who may change it in place.
+        return real_x_hat.clone(), real_bpp.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        x_hat, bpp, real_x_hat, real_bpp, scale = inputs
+        ctx.save_for_backward(scale)
+        ctx.save_for_forward(scale)
+        ctx.dtypes = x_hat.dtype, bpp.dtype
+        ctx.real_dtypes = real_x_hat.dtype, real_bpp.dtype
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (scale,) = ctx.saved_tensors
         x_hat_dtype, bpp_dtype = ctx.dtypes
-        return gradients[0].to(x_hat_dtype), gradients[1].to(bpp_dtype) * scale, None, None
+        return gradients[0].to(x_hat_dtype), gradients[1].to(bpp_dtype) * scale, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> tuple[Tensor, Tensor]:
+        (scale,) = ctx.saved_tensors
+        x_hat_dtype, bpp_dtype = ctx.real_dtypes
+        return tangents[0].to(x_hat_dtype), (tangents[1] * scale).to(bpp_dtype)
+
+
+def _paired(estimate: Estimate, x_hat: Tensor, bpp: Tensor, bitstreams: list[bytes]) -> Compressed:
+    modelled = estimate.bpp.detach()
+    scale = bpp.to(modelled.dtype) / modelled.clamp_min(torch.finfo(modelled.dtype).tiny)
+    # A picture without any modelled bits has no direction that would save some.
+    scale = torch.where(modelled > 0, scale, torch.zeros_like(scale))
+    x_hat, bpp = _PairOutputs.apply(  # type: ignore[no-untyped-call]
+        estimate.x_hat, estimate.bpp, x_hat, bpp, scale
+    )
+    return Compressed(x_hat, bpp, bitstreams)
 
 
 def _estimate(
-    surrogate: Surrogate, x: Tensor, qps: list[int], real: Real | None, options: CodecOptions
+    surrogate: Surrogate,
+    x: Tensor,
+    qp: Tensor,
+    real: Real | None,
+    options: CodecOptions,
+    qp_map: Tensor | None = None,
 ) -> Estimate:
-    """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits."""
+    """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits.
+
+    Raises:
+        ValueError: there is a quantiser map, and the surrogate takes none.
+    """
+    if qp_map is not None and not getattr(surrogate, "takes_qp_map", False):
+        raise ValueError(
+            f"the surrogate {type(surrogate).__name__} takes no qp_map; those by coefficient do: 'identity', "
+            "'dct', 'scaled', 'gated', 'masked'"
+        )
     wide = x if x.dtype == torch.float64 else x.float()
-    qp = torch.tensor(qps, dtype=wide.dtype, device=wide.device)
     if real is not None:
         real = Real(real.x_hat.to(wide.dtype), real.bpp.to(wide.dtype))
     with torch.autocast(device_type=x.device.type, enabled=False):
-        return surrogate(wide.clamp(0, 1), qp, real, resolve_options(options))
+        given = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
+        if qp_map is None:
+            return surrogate(*given)
+        return surrogate(*given, qp_map=qp_map.to(wide.device, wide.dtype))  # type: ignore[call-arg]
 
 
 def _pair(
     surrogate: Surrogate, x: Tensor, qps: list[int], round_trip: RoundTrip, options: CodecOptions
 ) -> Compressed:
+    qp = torch.tensor(qps, device=x.device)
     if surrogate.needs_real:
         x_hat, bpp, bitstreams = round_trip.result()
-        estimate = _estimate(surrogate, x, qps, Real(x_hat, bpp), options)
+        estimate = _estimate(surrogate, x, qp, Real(x_hat, bpp), options)
     else:
-        estimate = _estimate(surrogate, x, qps, None, options)
+        estimate = _estimate(surrogate, x, qp, None, options)
         x_hat, bpp, bitstreams = round_trip.result()
-    paired_x_hat, paired_bpp = _PairOutputs.apply(  # type: ignore[no-untyped-call]
-        estimate.x_hat, estimate.bpp, x_hat, bpp
-    )
-    return Compressed(paired_x_hat, paired_bpp, bitstreams)
+    return _paired(estimate, x_hat, bpp, bitstreams)
+
+
+def _has_tangent(x: Tensor) -> bool:
+    """Whether forward-mode AD is at work on a tensor."""
+    return forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _compress(
@@ -89,15 +135,25 @@ def _compress(
     options: CodecOptions,
 ) -> Compressed:
     chosen = resolve_surrogate(surrogate)
+    if in_transform():
+        call = CodecCall(options, threads)
+        x_hat, bpp, qps = call(x, qp)
+        estimate = _estimate(chosen, x, qps, Real(x_hat, bpp) if chosen.needs_real else None, options)
+        return _paired(estimate, x_hat, bpp, call.bitstreams)
     round_trip = start_round_trip(x, qp, options, threads)
-    if not (torch.is_grad_enabled() and x.requires_grad):
+    if not (torch.is_grad_enabled() and x.requires_grad) and not _has_tangent(x):
         return Compressed(*round_trip.result())
     return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
 
 
 # One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second
 # that `import npp` would pay. This one imports it in its first call: only compiled callers call it.
-_compress_outside_the_graph = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
+_compress_outside_the_graph: Any = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
+_compress_outside_the_graph._torchdynamo_disable = True
+_compress_outside_the_graph._torchdynamo_disable_msg = (
+    "npp.compress runs the codec, which no graph can hold: compile without fullgraph=True, or compile or "
+    "export what is in front of npp.compress and behind it (npp.Preprocessor can be); call it between them"
+)
 
 
 def compress(
@@ -110,12 +166,15 @@ def compress(
 ) -> Compressed:
     """Encodes and decodes a batch with the real codec; gradients flow through a surrogate.
 
-    Works under autocast, gradient checkpointing (the codec is deterministic), DDP and around
-    ``torch.compile`` (one graph break). The surrogate runs only if x needs a gradient.
+    Works under autocast, gradient checkpointing (the codec is deterministic), DDP, forward-mode AD, the
+    transforms of ``torch.func`` (under ``vmap`` the list of files holds those of all calls, in order) and
+    around ``torch.compile`` (one graph break; ``fullgraph=True`` and ``torch.export`` are refused). The
+    surrogate runs only if x needs a gradient.
 
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
-            strides and device. Values outside are clamped, with clamp's gradient.
+            strides and device. Values outside are clamped, with clamp's gradient; those far outside are
+            warned about (below -0.5 or above 1.5) or refused (beyond 16).
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per picture.
         surrogate: where the gradient comes from; a name of :data:`npp.gradient.surrogates.NAMES` or an
             object like :class:`npp.gradient.surrogates.Surrogate`.
@@ -127,8 +186,10 @@ def compress(
 
     Raises:
         TypeError: x is no tensor or of another dtype; an unknown option.
-        EncodeError: NaN in x, or a wrong shape, size or value; the message names it. Where one picture
-            failed, ``index`` says which and ``results`` has a file or an error for each picture.
+        EncodeError: NaN or samples of another scale (0 to 255) in x, or a wrong shape, size or value; the
+            message names it. Where one picture failed, ``index`` says which and ``results`` has a file or
+            an error for each picture.
+        UnsupportedError: x has no pixels in memory: traced, on the device meta, sparse.
         ValueError: an unknown surrogate.
     """
     run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
@@ -157,6 +218,10 @@ def decompress(bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32
 class BPG(nn.Module):
     """:func:`compress` as a module, for a training loop.
 
+    A surrogate that is a module itself moves with ``.to()`` (and stays in float32 at least, which it needs),
+    but its parameters and buffers are not this module's: an optimiser of ``bpg.parameters()`` does not train
+    it, and ``state_dict`` does not hold it. Register it elsewhere if that is wanted.
+
     Args:
         qp: default quantiser, used where the call gives none.
         surrogate, threads, **options: as in :func:`compress`.
@@ -174,14 +239,32 @@ class BPG(nn.Module):
         resolve_qp(qp, 1)
         resolve_options(options)
         self.qp = qp
-        self.surrogate = resolve_surrogate(surrogate)
+        self._unregistered = (resolve_surrogate(surrogate),)
         self.threads = threads
         self.options = options
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Where the gradient comes from."""
+        return self._unregistered[0]
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """(N, C, H, W) to :class:`Compressed`; ``qp`` overrides the module's."""
         chosen = self.qp if qp is None else qp
         return compress(x, chosen, surrogate=self.surrogate, threads=self.threads, **self.options)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BPG:
+        """What ``.to()`` and its like call."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            result = fn(tensor)
+            narrow = result.is_floating_point() and result.itemsize < torch.float32.itemsize
+            return tensor.to(result.device) if narrow else result
+
+        if recurse and isinstance(self.surrogate, nn.Module):
+            self.surrogate._apply(moved)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def extra_repr(self) -> str:
         """The arguments."""

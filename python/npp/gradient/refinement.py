@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Unpack
 
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.gradient.pairing import Compressed, compress
+from npp.gradient.prediction import PictureLoss
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 from npp.hevc.quantiser import slice_qp, step_size
 
-View: TypeAlias = Callable[[Tensor], Tensor]
-_MARGIN = 7  # this part of each side is cut off
-
-
-def mirrored(x: Tensor) -> Tensor:
-    """Pictures (..., W) with left and right exchanged. Not for text."""
-    return x.flip(-1)
-
-
-def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
-    """Six sevenths of each side of pictures (N, C, H, W), enlarged to their size.
-
-    Args:
-        x: the pictures.
-        vertical, horizontal: where the part lies, 0 at the top or left to 1 at the bottom or right.
-    """
-    height, width = x.shape[-2:]
-    cut = height // _MARGIN, width // _MARGIN
-    top, left = round(vertical * cut[0]), round(horizontal * cut[1])
-    part = x[..., top : top + height - cut[0], left : left + width - cut[1]]
-    return nn.functional.interpolate(part, (height, width), mode="bilinear")
-
-
-def _mirrored_corner(x: Tensor) -> Tensor:
-    return zoomed(mirrored(x), 0, 0)
-
-
-#: The mirror image, the middle, and two corners, one of them of the mirror image: four more looks.
-VIEWS: tuple[View, ...] = (mirrored, zoomed, _mirrored_corner, partial(zoomed, vertical=1, horizontal=1))
-PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
 _FINAL_RATE = 0.1
 
 
@@ -61,6 +31,22 @@ class RefineStep(NamedTuple):
     bpp: Tensor
     loss: Tensor
     objective: Tensor
+
+
+class TaskError(ValueError):
+    """A task of :func:`refine` gave a loss or a gradient that is NaN or infinite.
+
+    Attributes:
+        task: index of the task.
+        picture: index of the first picture that met it.
+        history: every evaluation before.
+    """
+
+    def __init__(self, message: str, task: int, picture: int) -> None:
+        super().__init__(message)
+        self.task = task
+        self.picture = picture
+        self.history: list[RefineStep] = []
 
 
 class Refined(NamedTuple):
@@ -93,40 +79,6 @@ def default_weight(qp: Tensor) -> Tensor:
     return torch.exp2((34 - qp) / 3)
 
 
-def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ()) -> PictureLoss:
-    """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
-
-    Args:
-        network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
-        x: the clean pictures.
-        views: differentiable changes of the picture, such as :data:`npp.VIEWS`, after which the network must
-            agree with itself too. Each costs another pass through the network. What is found then serves
-            other networks more: it cannot rest on what one network does at one place.
-
-    Returns:
-        Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the picture and its views, and over
-        the places of dense logits.
-    """
-    looks = (_as_it_is, *views)
-    with torch.no_grad():
-        clean = [network(look(x)).log_softmax(1) for look in looks]
-
-    def divergence(x_hat: Tensor) -> Tensor:
-        seen = (network(look(x_hat)).log_softmax(1) for look in looks)
-        return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
-
-    return divergence
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
-
-
-def _divergence(clean: Tensor, now: Tensor) -> Tensor:
-    """KL (N,) of log-probabilities (N, classes, ...), the mean over places."""
-    return (clean.exp() * (clean - now)).sum(1).reshape(len(now), -1).mean(1)
-
-
 class _Objective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
@@ -153,15 +105,52 @@ class _Objective:
             raise ValueError(f"weight must be one number of 0 or more, or one per picture, not {weight!r}")
 
     def __call__(self, step: int, compressed: Compressed) -> RefineStep:
-        losses = [task(compressed.x_hat) for task in self._tasks]
-        for i, loss in enumerate(losses):
-            if loss.shape != compressed.bpp.shape:
-                raise ValueError(
-                    f"task {i} gave a loss of shape {tuple(loss.shape)}; one per picture, "
-                    f"{tuple(compressed.bpp.shape)}, is needed"
-                )
+        losses = [self._loss(i, compressed) for i in range(len(self._tasks))]
         mean = torch.stack([loss.float() for loss in losses]).mean(0)
         return RefineStep(step, compressed.bpp, mean, compressed.bpp + self._weight * mean)
+
+    def _loss(self, index: int, compressed: Compressed) -> Tensor:
+        loss, bpp = self._tasks[index](compressed.x_hat), compressed.bpp
+        if not isinstance(loss, Tensor) or not loss.is_floating_point():
+            kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
+        if loss.shape != bpp.shape:
+            raise ValueError(
+                f"task {index} gave a loss of shape {tuple(loss.shape)}; one per picture, "
+                f"{tuple(bpp.shape)}, is needed"
+            )
+        if loss.device != bpp.device:
+            raise ValueError(f"task {index} gave a loss on {loss.device}; the pictures are on {bpp.device}")
+        self._check_finite(index, loss.detach(), "a loss")
+        return loss
+
+    def _check_finite(self, index: int, values: Tensor, what: str) -> None:
+        """Raises TaskError for values (N, ...) of a task that are not finite."""
+        wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
+        pictures = (wrong.any(1) if values.dim() > 1 else wrong).nonzero().flatten().tolist()
+        if pictures:
+            value = "NaN" if bool(values[pictures[0]].isnan().any()) else "infinity"
+            raise TaskError(
+                f"task {index} gave {what} of {value} for picture {pictures[0]}", index, pictures[0]
+            )
+
+    def check_gradients(self, gradient: Tensor, x_hat: Tensor) -> None:
+        """Finds the task whose gradient is not finite, if the whole one is not.
+
+        Args:
+            gradient: (N, C, H, W) of the objective, with respect to the pixels.
+            x_hat: the decoded pictures where it was found.
+        """
+        if bool(gradient.isfinite().all()):
+            return
+        for index, task in enumerate(self._tasks):
+            seen = x_hat.detach().clone().requires_grad_()
+            loss = task(seen)
+            if loss.requires_grad:
+                (own,) = torch.autograd.grad(loss.sum(), seen, allow_unused=True)
+                if own is not None:
+                    self._check_finite(index, own, "a gradient")
+        raise ValueError("the surrogate gave a gradient that is not finite")
 
 
 class _Best:
@@ -199,6 +188,8 @@ def _decay(step: int, steps: int) -> float:
     return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def refine(
     x: Tensor,
     qp: int | Sequence[int] | Tensor,
@@ -219,7 +210,8 @@ def refine(
     Adam on the pixels; every step's value is the real codec's, its direction the surrogate's. The pixels
     with the lowest real objective are kept for each picture, and pictures that did not gain at the final
     options are written as they were given. A picture's result does not depend on its neighbours unless
-    the task mixes them.
+    the task mixes them. It works under ``no_grad`` and ``inference_mode`` too, as long as the task's own
+    tensors were not made in inference_mode.
 
     Args:
         x: (N, C, H, W) floats in [0, 1].
@@ -241,8 +233,11 @@ def refine(
 
     Raises:
         TypeError, ValueError, EncodeError: a wrong argument; the message names it.
+        TaskError: a task's loss or gradient is NaN or infinite; says of which task and picture, and has the
+            history so far.
     """
     _check(x, steps, lr, patience)
+    loop = _Loop(steps, lr, patience, callback)
     chosen = resolve_surrogate(surrogate)
     qps = resolve_qp(qp, len(x))
     objective = _Objective(task, weight, qps, x)
@@ -254,34 +249,63 @@ def refine(
         return compress(pixels, qps, surrogate=chosen, threads=threads, **codec)
 
     start = x.detach().clamp(0, 1)
-    wide = start if x.dtype == torch.float64 else start.float()
+    history: list[RefineStep] = []
+    try:
+        best = _search(start, qps, objective, lambda pixels: run(pixels, search), loop, history)
+        return _write(start, best, history, lambda pixels: run(pixels, options), objective)
+    except TaskError as error:
+        error.history = history
+        raise
+
+
+class _Loop(NamedTuple):
+    """How the search goes on and when it ends; see :func:`refine`."""
+
+    steps: int
+    lr: float
+    patience: int | None
+    callback: Callable[[RefineStep], bool | None] | None
+
+
+def _search(
+    start: Tensor,
+    qps: list[int],
+    objective: _Objective,
+    encode: Callable[[Tensor], Compressed],
+    loop: _Loop,
+    history: list[RefineStep],
+) -> _Best:
+    """Adam on the pixels; adds every evaluation to the history."""
+    wide = start if start.dtype == torch.float64 else start.float()
     quantiser = slice_qp(torch.tensor(qps, dtype=wide.dtype, device=wide.device))
     unit = (step_size(quantiser) / 255)[:, None, None, None]
     change = torch.zeros_like(wide, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=lr)
-    history: list[RefineStep] = []
+    optimizer = torch.optim.Adam([change], lr=loop.lr)
     best: _Best | None = None
     stale = 0
-    for step in range(steps + 1):
-        with torch.set_grad_enabled(step < steps):
+    for step in range(loop.steps + 1):
+        with torch.set_grad_enabled(step < loop.steps):
             pixels = wide + unit * change
-            now = objective(step, run(pixels, search))
+            compressed = encode(pixels)
+            now = objective(step, compressed)
         history.append(RefineStep(step, *(value.detach() for value in now[1:])))
         if best is None:
             best = _Best(wide, history[-1])
         else:
             stale = 0 if best.update(pixels.detach(), history[-1]) else stale + 1
-        stopped = callback is not None and callback(history[-1]) is True
-        if stopped or step == steps or (patience is not None and stale >= patience):
+        stopped = loop.callback is not None and loop.callback(history[-1]) is True
+        if stopped or step == loop.steps or (loop.patience is not None and stale >= loop.patience):
             break
-        optimizer.param_groups[0]["lr"] = lr * _decay(step, steps)
+        optimizer.param_groups[0]["lr"] = loop.lr * _decay(step, loop.steps)
         optimizer.zero_grad()
         torch.autograd.backward(now.objective.sum(), inputs=[change])
+        assert change.grad is not None
+        objective.check_gradients(change.grad, compressed.x_hat)
         optimizer.step()
         with torch.no_grad():
             change.copy_(((wide + unit * change).clamp(0, 1) - wide) / unit)
     assert best is not None
-    return _write(start, best, history, lambda pixels: run(pixels, options), objective)
+    return best
 
 
 @torch.no_grad()

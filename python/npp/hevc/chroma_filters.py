@@ -29,17 +29,24 @@ _UP_BEFORE, _UP_AFTER = 3, 4
 class _LinearMap(torch.autograd.Function):
     """``apply(x, map, adjoint)`` is map(x), its gradient adjoint(g); differentiable twice and more."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, direct: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        ctx.maps = direct, adjoint
+    def forward(x: Tensor, direct: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]) -> Tensor:
         return direct(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, *ctx.maps = inputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         direct, adjoint = ctx.maps
         return _LinearMap.apply(gradients[0], adjoint, direct), None, None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return _LinearMap.apply(tangents[0], *ctx.maps)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _repeat_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
@@ -69,7 +76,8 @@ def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
     """Inverse of :func:`_apart`."""
-    return torch.stack([even, odd], dim).flatten(dim - 1, dim)
+    # Not flatten: vmap as it is in autograd.grad(is_grads_batched=True) does not know it.
+    return torch.stack([even, odd], dim).reshape(_resized(even, dim, 2 * even.shape[dim]))
 
 
 def _gather(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from npp.torch_state import made_once
 
-@lru_cache(maxsize=32)
-def _basis(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+
+def _rows(size: int) -> list[list[float]]:
     """DCT-II basis (frequency, sample), orthonormal."""
-    sample = torch.arange(size, dtype=torch.float64)
-    basis = torch.cos(math.pi * sample[:, None] * (2 * sample + 1) / (2 * size)) * math.sqrt(2 / size)
-    basis[0] /= math.sqrt(2)
+    return [
+        [
+            math.sqrt((1 if frequency == 0 else 2) / size)
+            * math.cos(math.pi * frequency * (2 * i + 1) / (2 * size))
+            for i in range(size)
+        ]
+        for frequency in range(size)
+    ]
+
+
+@made_once
+def _basis(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    basis = torch.tensor(_rows(size), dtype=torch.float64, device="cpu")
+    basis[0] = math.sqrt(2 / size) / math.sqrt(2)  # to the last bit of float64 as it always was
     return basis.to(device=device, dtype=dtype)
 
 
@@ -49,17 +60,12 @@ def block_idct(coefficients: Tensor, height: int, width: int) -> Tensor:
     return plane[:, :height, :width]
 
 
-def _line(frequency: int, size: int) -> list[float]:
-    norm = math.sqrt((1 if frequency == 0 else 2) / size)
-    return [norm * math.cos(math.pi * frequency * (2 * i + 1) / (2 * size)) for i in range(size)]
-
-
 def _kernels(size: int, like: Tensor) -> Tensor:
     """(size², 1, size, size), vertical frequency first.
 
     Made anew each time: a buffer would lose its precision with ``module.half()``.
     """
-    lines = torch.tensor([_line(frequency, size) for frequency in range(size)], dtype=like.dtype)
+    lines = torch.tensor(_rows(size), dtype=like.dtype, device="cpu")
     return torch.einsum("vy,hx->vhyx", lines, lines).reshape(-1, 1, size, size).to(like.device)
 
 
@@ -83,5 +89,5 @@ def inverse_dct(ac: Tensor, size: int) -> Tensor:
 
 def frequencies(size: int) -> Tensor:
     """(size² - 1, 2): vertical and horizontal frequency of the AC coefficients, 0 to 1."""
-    axis = torch.arange(size) / (size - 1)
+    axis = torch.arange(size, dtype=torch.float32) / (size - 1)
     return torch.cartesian_prod(axis, axis)[1:]

@@ -7,7 +7,6 @@ specification 0.9.5 and bpgenc. Networks that prepare pictures see simpler plane
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -16,11 +15,14 @@ from torch import Tensor
 
 from npp.codec.options import ResolvedOptions
 from npp.hevc.chroma_filters import double, halve
-from npp.hevc.quantiser import chroma_qp, slice_qp, step_size
+from npp.hevc.quantiser import block_qp, chroma_qp, slice_qp, step_size
+from npp.torch_state import made_once
 
 _PEAK = 255.0
 _LIMITED_LUMA, _LIMITED_CHROMA = 219 / 255, 224 / 255
 _LOSSLESS_STEP = 1.0
+#: Width and height in luma samples of the blocks that a quantiser map gives an offset each.
+MAP_BLOCK = 16
 _LUMA_WEIGHTS = {  # K_r, K_b
     "ycbcr": (0.299, 0.114),
     "ycbcr_bt709": (0.2126, 0.0722),
@@ -34,14 +36,39 @@ class Plane:
 
     Attributes:
         samples: (N, h, w) on the scale of 8-bit samples, 0..255; chroma around 0.
-        step: (N,) quantiser step on the same scale.
+        step: quantiser step on the same scale: (N,), or (N, rows, columns) by block.
+        cell: height and width in samples of the blocks that have steps of their own.
     """
 
     samples: Tensor
     step: Tensor
+    cell: tuple[int, int] = (MAP_BLOCK, MAP_BLOCK)
+
+    def steps_of(self, size: int) -> Tensor:
+        """The step of each transform block, broadcasting over :func:`npp.hevc.dct.block_dct`'s coefficients.
+
+        A transform block over several cells has the geometric mean of their steps.
+        """
+        if self.step.dim() == 1:
+            return self.step.view(-1, 1, 1, 1, 1)
+        steps = self.step
+        for dim, cell in zip((1, 2), self.cell, strict=True):
+            steps = _resample(steps, dim, cell, size, -(-self.samples.shape[dim] // size))
+        return steps[:, :, None, :, None]
 
 
-@lru_cache(maxsize=32)
+def _resample(steps: Tensor, dim: int, cell: int, size: int, count: int) -> Tensor:
+    """Steps of ``count`` transform blocks of ``size`` samples from those of cells; one divides the other."""
+    if cell >= size:
+        return steps.repeat_interleave(cell // size, dim).narrow(dim, 0, count)
+    several = size // cell
+    missing = count * several - steps.shape[dim]
+    last = steps.narrow(dim, steps.shape[dim] - 1, 1)
+    whole = torch.cat([steps, *[last] * missing], dim)
+    return whole.log2().unflatten(dim, (count, several)).mean(dim + 1).exp2()  # type: ignore[no-untyped-call, no-any-return]
+
+
+@made_once
 def _color_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(3, 3): planes from R, G, B."""
     if color_space == "rgb":
@@ -59,13 +86,13 @@ def _color_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: t
             [0.5, -k_g / (2 * (1 - k_r)), -k_b / (2 * (1 - k_r))],
         ]
         scales = [_LIMITED_LUMA, _LIMITED_CHROMA, _LIMITED_CHROMA]
-    matrix = torch.tensor(rows, dtype=torch.float64)
+    matrix = torch.tensor(rows, dtype=torch.float64, device="cpu")
     if limited:
-        matrix = matrix * torch.tensor(scales, dtype=torch.float64)[:, None]
+        matrix = matrix * torch.tensor(scales, dtype=torch.float64, device="cpu")[:, None]
     return matrix.to(device=device, dtype=dtype)
 
 
-@lru_cache(maxsize=32)
+@made_once
 def _inverse_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     forward = _color_matrix(color_space, limited, torch.float64, torch.device("cpu"))
     inverse: Tensor = torch.linalg.inv(forward)
@@ -79,9 +106,13 @@ class PictureLayout:
         options: colour space, chroma sampling and range.
         shape: (N, C, H, W) with 1, 3 or 4 channels.
         qp: (N,) BPG qp of each picture.
+        qp_map: (N, ceil(H / 16), ceil(W / 16)) offsets for blocks of 16x16 pixels, in units of the qp. They
+            are rounded, with a straight-through gradient. Alpha is left alone.
     """
 
-    def __init__(self, options: ResolvedOptions, shape: torch.Size, qp: Tensor) -> None:
+    def __init__(
+        self, options: ResolvedOptions, shape: torch.Size, qp: Tensor, qp_map: Tensor | None = None
+    ) -> None:
         self._channels, self._height, self._width = shape[1:]
         self._gray = self._channels == 1 or options.chroma == "400"
         self._color_space = options.color_space
@@ -90,8 +121,10 @@ class PictureLayout:
         self._halve_width = options.chroma.startswith(("420", "422"))
         self._halve_height = options.chroma.startswith("420")
         self._premultiplied = options.premultiplied
-        luma_qp = slice_qp(qp)
-        alpha_qp = luma_qp if options.alpha_qp is None else slice_qp(torch.full_like(qp, options.alpha_qp))
+        self._chroma_cell = (MAP_BLOCK >> self._halve_height, MAP_BLOCK >> self._halve_width)
+        picture_qp = slice_qp(qp)
+        alpha_qp = picture_qp if options.alpha_qp is None else slice_qp(torch.full_like(qp, options.alpha_qp))
+        luma_qp = picture_qp if qp_map is None else block_qp(picture_qp[:, None, None], qp_map)
         color_qp = chroma_qp(luma_qp) if self._halve_height else luma_qp
         steps = [step_size(q) for q in (luma_qp, color_qp, alpha_qp)]
         self._luma_step, self._chroma_step, self._alpha_step = (
@@ -120,8 +153,8 @@ class PictureLayout:
         first, second = self._subsample(planes[1:])
         return [
             Plane(planes[0], self._luma_step),
-            Plane(first, self._chroma_step),
-            Plane(second, self._chroma_step),
+            Plane(first, self._chroma_step, self._chroma_cell),
+            Plane(second, self._chroma_step, self._chroma_cell),
         ]
 
     def _convert(self, color: Tensor) -> Tensor:
@@ -169,7 +202,8 @@ class PictureLayout:
         return planes
 
 
-_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+_RED, _BLUE = _LUMA_WEIGHTS["ycbcr"]
+_GREEN = round(1 - _RED - _BLUE, 3)
 _CR_TO_RED = 2 * (1 - _RED)
 _CB_TO_BLUE = 2 * (1 - _BLUE)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 # bpgenc keeps x265's I-frame factor of 1.4: a picture asked for at qp is coded 6 * log2(1.4) below it.
 _INTRA_OFFSET = 6 * math.log2(1.4)
 _STEP_ONE_QP = 4.0
+_MAX_QP = 51
 
 # QpC of 4:2:0 for qPi = 30 .. 42; below it is qPi itself, above qPi - 6.
 _CHROMA_TABLE_START = 30
@@ -24,8 +25,25 @@ def slice_qp(qp: Tensor) -> Tensor:
     return (qp - _INTRA_OFFSET + 0.5).floor().clamp_min(0)
 
 
+def block_qp(picture_qp: Tensor, offset: Tensor) -> Tensor:
+    """QP of blocks whose picture's slice QP is given: with the rounded offset, from 0 to 51.
+
+    Rounding has a straight-through gradient, what is cut off has none. Shapes broadcast.
+    """
+    rounded = offset.detach().round() + (offset - offset.detach())
+    return (picture_qp + rounded).clamp(0, _MAX_QP)
+
+
 def chroma_qp(luma_qp: Tensor) -> Tensor:
-    """QP of the chroma planes of a 4:2:0 picture (table 8-10). Any shape, whole numbers as floats."""
+    """QP of the chroma planes of a 4:2:0 picture (table 8-10). Any shape, whole numbers as floats.
+
+    Its gradient is 1, as if it ran parallel to luma's.
+    """
+    fixed = luma_qp.detach()
+    return luma_qp + (_chroma_table(fixed) - fixed)
+
+
+def _chroma_table(luma_qp: Tensor) -> Tensor:
     table = torch.tensor(_CHROMA_TABLE, dtype=luma_qp.dtype, device=luma_qp.device)
     index = (luma_qp - _CHROMA_TABLE_START).clamp(0, len(_CHROMA_TABLE) - 1).long()
     above = torch.where(luma_qp > _CHROMA_TABLE_START + len(_CHROMA_TABLE) - 1, luma_qp - 6, table[index])

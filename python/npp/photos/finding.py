@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,8 +19,74 @@ Part = Literal["train", "val", "test"]
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds by name, hidden entries left out; nothing where it may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
+    except PermissionError:
+        return []
+
+
+def visible_files(folder: Path, *, recursive: bool = True) -> Iterator[Path]:
+    """Files of a folder, a folder's own before those of the folders in it.
+
+    Files and folders whose name begins with a dot are passed over: half-copied files, thumbnails, checkpoints
+    of notebooks. Linked folders are followed, unless they lead back to a folder that they are in. A link that
+    leads nowhere counts as a file: whoever opens it says so.
+
+    Args:
+        folder: it may be hidden or a link itself.
+        recursive: search the folders in it, too.
+    """
+
+    def below(inner: Path, above: frozenset[str]) -> Iterator[Path]:
+        real = os.path.realpath(inner)
+        if real in above:
+            return
+        entries = _entries(inner)
+        yield from (inner / one.name for one in entries if one.is_file() or _leads_nowhere(one))
+        if recursive:
+            for one in entries:
+                if one.is_dir():
+                    yield from below(inner / one.name, above | {real})
+
+    return below(folder, frozenset())
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not Path(entry.path).exists()
+
+
+def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
+    """One name for every file, its own where that is among them; none for a link to nowhere."""
+    real_root = Path(os.path.realpath(root))
+    reached_by_a_link: dict[Path, bool] = {}
+    found: list[tuple[bool, Path, tuple[int, int]]] = []
+    for path in paths:
+        folder = path.parent
+        if folder not in reached_by_a_link:
+            own = real_root / folder.relative_to(root)
+            reached_by_a_link[folder] = os.path.realpath(folder) != str(own)
+        status = path.lstat()
+        is_link = stat.S_ISLNK(status.st_mode)
+        if is_link:
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+        found.append((is_link or reached_by_a_link[folder], path, (status.st_dev, status.st_ino)))
+    chosen: dict[tuple[int, int], Path] = {}
+    for _, path, identity in sorted(found):
+        chosen.setdefault(identity, path)
+    return sorted(chosen.values())
+
+
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:
     """Photos below a folder, sorted by path.
+
+    Hidden files and folders (``.thumbs/``, ``._a.jpg``, ``.ipynb_checkpoints/``) hold no photos. Linked
+    folders are searched, too. A file that several names lead to is found once.
 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
@@ -43,10 +111,15 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
 
-    paths = sorted(path for path in root.rglob("*") if wanted(path) and path.is_file())
+    paths = _each_file_once(filter(wanted, visible_files(root)), root)
     if not paths:
         raise ValueError(f"data folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
     return paths
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    folders = {path.parent for path in paths}
+    return Path(os.path.commonpath(folders)) if len(folders) > 1 else next(iter(folders), Path())
 
 
 def _place(name: str, seed: int) -> float:
@@ -60,20 +133,25 @@ def split(
     part: Part = "train",
     seed: int = 0,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    *,
+    root: Path | str | None = None,
 ) -> list[Path]:
     """The photos of one part, in their order.
 
-    A hash of the file's name says where a photo belongs, so that a photo stays in its part when others are
-    added or the folder moves. Parts are therefore only about as large as their fractions.
+    A hash of the path below ``root`` says where a photo belongs, so that a photo stays in its part when
+    others are added or the folder moves, and equal names in different folders go different ways. Parts are
+    therefore only about as large as their fractions.
 
     Args:
         paths: photos.
         part: ``"train"``, ``"val"`` or ``"test"``.
         seed: another seed is another split.
         fractions: of train, val and test; their sum is 1.
+        root: the folder that was searched; by default the deepest one that holds all of ``paths``. With that
+            a photo may change its part when the first one outside of it is added.
 
     Raises:
-        ValueError: an unknown part or wrong fractions.
+        ValueError: an unknown part, wrong fractions or a photo that is not below ``root``.
     """
     names = get_args(Part)
     if part not in names:
@@ -87,4 +165,5 @@ def split(
     index = names.index(part)
     low, high = sum(fractions[:index]), sum(fractions[: index + 1])
     end = math.inf if index == len(names) - 1 else high
-    return [path for path in paths if low <= _place(path.name, seed) < end]
+    folder = _common_folder(paths) if root is None else Path(expand(str(root)))
+    return [path for path in paths if low <= _place(path.relative_to(folder).as_posix(), seed) < end]

@@ -2,35 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
+
+from npp._bpg import EncodeError
+from npp.codec.image_inputs import CodecImage, SingleImage, describe_range
+from npp.photos.picture_files import open_picture, read_still
 
 Mode = Literal["crop", "resize", "full"]
 
 
+# What EXIF's orientation asks for; 1 is as it is.
+_ORIENTATION = 0x0112
+_TURNS = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
+_LYING = (5, 6, 7, 8)
+
+
+def _as_rgb(picture: SingleImage) -> Image.Image:
+    """RGB of 8 bits from a picture in any of the forms that the codec takes."""
+    if isinstance(picture, Image.Image) and picture.mode == "RGB":
+        return picture
+    samples = CodecImage(picture, "the picture").samples[:3]
+    if np.issubdtype(samples.dtype, np.floating):
+        if not (samples.min() >= 0 and samples.max() <= 1):  # NaN is neither
+            raise EncodeError(describe_range("the picture", samples))
+        samples = np.floor(samples * 255 + 0.5)
+    elif samples.dtype == np.uint16:
+        samples = (samples.astype(np.uint32) * 255 + 32768) >> 16  # as the codec rounds them
+    color = np.broadcast_to(samples.astype(np.uint8), (3, *samples.shape[1:]))
+    return Image.fromarray(np.ascontiguousarray(color.transpose(1, 2, 0)))
+
+
 def to_tensor(image: Image.Image) -> Tensor:
-    """A Pillow picture as RGB (3, H, W) float32 in [0, 1]."""
-    pixels = np.array(image.convert("RGB"))
+    """A Pillow picture as RGB (3, H, W) float32 in [0, 1], of 8 bits; see :func:`open_photo`."""
+    pixels = np.array(_as_rgb(image))
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
+@contextmanager
+def _errors_name(path: Path | str) -> Iterator[None]:
+    """Whatever a damaged file brings out in a decoder becomes an OSError that names the file."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(f"{path}: {text}") from error
+
+
 def open_photo(path: Path | str) -> Image.Image:
-    """An RGB picture, turned as its EXIF orientation says.
+    """An RGB picture of 8 bits, turned as its EXIF orientation says.
+
+    It has the samples that ``npp encode`` takes from the same file: gray of 16 bits has the range 0 to 65535,
+    floats have the range 0 to 1, and more than 8 bits are rounded to 8. Of transparent pixels the colour is
+    taken as it stands in the file, and alpha is left out. Of an animation it is the first frame. CMYK is
+    converted without its profile.
 
     Raises:
-        OSError: the file cannot be read; the message names it.
+        OSError: the file cannot be read, is damaged, is above the limit of :func:`npp.set_max_pixels` or has
+            samples outside its range; the message names it.
     """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise OSError(f"{path}: {error}") from error
+    with _errors_name(path):
+        data = Path(path).read_bytes()
+        with open_picture(data) as image:
+            picture = _as_rgb(read_still(image, data)[0])
+            # Asked when all is read: Pillow itself turns a TIFF while it loads it.
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+            return picture.copy() if turn is None else picture.transpose(turn)
+
+
+def photo_size(path: Path | str) -> tuple[int, int]:
+    """Height and width of a photo as :func:`open_photo` gives it; of most files only the header is looked at.
+
+    Raises:
+        OSError: as there.
+    """
+    with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
+        if image.format == "TIFF":
+            image.load()  # Pillow turns it then
+        lying = image.getexif().get(_ORIENTATION, 1) in _LYING
+        return (image.width, image.height) if lying else (image.height, image.width)
 
 
 def cover(image: Image.Image, size: tuple[int, int], *, shrink: bool) -> Image.Image:
@@ -70,7 +140,7 @@ def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: 
 
     Raises:
         ValueError: a wrong size or mode.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read; see :func:`open_photo`.
     """
     if mode not in get_args(Mode):
         raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")

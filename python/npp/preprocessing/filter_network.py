@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from npp.torch_state import has_readable_values
+
 _MAX_QP = 51
 
 
@@ -19,6 +21,8 @@ def resolve_qps(
     qp: int | Sequence[int | float] | Tensor, count: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """(count,) from a number, a sequence or a tensor. Fractions are allowed.
+
+    A tensor's values are checked where they can be seen: not while torch compiles or exports, nor under vmap.
 
     Raises:
         TypeError: of another type.
@@ -38,8 +42,8 @@ def _values(qp: Any) -> Tensor:
     if isinstance(qp, Tensor):
         return _checked(qp.detach())
     if isinstance(qp, Sequence) and not isinstance(qp, (str, bytes)):
-        return torch.tensor([_number(entry) for entry in qp], dtype=torch.float64)
-    return torch.tensor(_number(qp), dtype=torch.float64)
+        return torch.tensor([_number(entry) for entry in qp], dtype=torch.float64, device="cpu")
+    return torch.tensor(_number(qp), dtype=torch.float64, device="cpu")
 
 
 def _number(qp: Any) -> float:
@@ -53,7 +57,7 @@ def _number(qp: Any) -> float:
 def _checked(qp: Tensor) -> Tensor:
     if qp.dtype == torch.bool or qp.is_complex():
         raise TypeError(f"qp must hold numbers, not {qp.dtype}")
-    if not bool(((qp >= 0) & (qp <= _MAX_QP)).all()):
+    if has_readable_values(qp) and not bool(((qp >= 0) & (qp <= _MAX_QP)).all()):
         raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
     return qp
 

@@ -17,6 +17,7 @@ from npp.hevc.planes import Planes, add_to_planes, split_planes
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
+from npp.torch_state import in_transform
 
 _SIZES = (8, 4, 4)  # of the blocks of Y, Cb, Cr: one of each for 8x8 pixels
 _COUNTS = tuple(size * size - 1 for size in _SIZES)
@@ -99,7 +100,10 @@ class _Body(nn.Module):
     def forward(self, features: Tensor, qp: Tensor) -> Tensor:
         embedding = F.silu(self.embed(qp))
         # Most of the work is pointwise layers, which are faster with the channels of a place together.
-        x = self.enter(features.contiguous(memory_format=torch.channels_last))
+        # (vmap cannot ask for that.)
+        if not in_transform():
+            features = features.contiguous(memory_format=torch.channels_last)
+        x = self.enter(features)
         for block in self.blocks:
             x = block(x, embedding)
         logits: Tensor = self.leave(F.relu(x))

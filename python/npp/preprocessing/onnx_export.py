@@ -52,7 +52,7 @@ def _export(whole: _Whole) -> torch.onnx.ONNXProgram:
         warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
         program = torch.onnx.export(
             whole,
-            (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
+            (torch.rand(2, 3, 40, 56, dtype=torch.float32), torch.tensor([30, 40], dtype=torch.float32)),
             input_names=["x", "qp"],
             output_names=["x_pre"],
             dynamic_shapes={"x": sizes, "qp": {0: "N"}},

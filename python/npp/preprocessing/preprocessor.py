@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from npp.codec.sample_range import refuse_other_scale
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork, count_macs_per_pixel, resolve_qps
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
 from npp.preprocessing.weight_files import find_weights, read_weights, shipped_weights, write_weights
+from npp.torch_state import has_readable_values, in_plain_torch
 
 
 class _Kind(NamedTuple):
@@ -81,7 +84,8 @@ class Preprocessor(nn.Module):
         published networks mixes them while training.
 
         Args:
-            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
+            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size. Values below -0.5 or above 1.5 are warned
+                about and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 
         Returns:
@@ -90,7 +94,7 @@ class Preprocessor(nn.Module):
 
         Raises:
             TypeError: x is no floating tensor; qp is of another type.
-            ValueError: a wrong shape or qp.
+            ValueError: a wrong shape or qp; samples of another scale, such as 0 to 255.
         """
         _check_pictures(x)
         parameter = next(self.filter.parameters(), None)
@@ -125,7 +129,7 @@ class Preprocessor(nn.Module):
             device: where to put it, default the CPU.
 
         Returns:
-            It in evaluation mode.
+            It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
 
         Raises:
             ImportError: safetensors is missing.
@@ -133,13 +137,17 @@ class Preprocessor(nn.Module):
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
         path = find_weights(name_or_path)
+        return in_plain_torch(lambda: cls._read(path)).to(device).eval()
+
+    @classmethod
+    def _read(cls, path: Path) -> Preprocessor:
         stored = read_weights(path)
         try:
-            preprocessor = cls(stored.network, **stored.settings)
+            preprocessor = cls(stored.network, **stored.settings).float()
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(preprocessor.filter, path)
-        return preprocessor.to(device).eval()
+        return preprocessor
 
     @staticmethod
     def available() -> list[str]:
@@ -180,6 +188,11 @@ def _check_pictures(x: object) -> None:
         raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}")
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
+    if has_readable_values(x):
+        low, high = torch.stack(x.detach().aminmax()).tolist()
+        wrong = refuse_other_scale("x", low, high)
+        if wrong is not None:
+            raise wrong
 
 
 def _pad(x: Tensor, multiple: int) -> Tensor:

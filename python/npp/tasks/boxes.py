@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.tasks.task import require
+from npp.tasks.optional_packages import how_to_install, require
 
 _LEAST_AREA = 1e-9
 MATCH_IOU = 0.5
@@ -58,6 +59,38 @@ def f1(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> float:
     return 2 * matches(prediction, target) / together if together else 1.0
 
 
+def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """Which boxes are left when those that overlap a surer one of their class are dropped.
+
+    With torchvision's operators where they can be had, else with its own, which takes K * K memory.
+
+    Args:
+        boxes, scores, labels: (K, 4) x1, y1, x2, y2, (K,), (K,).
+        iou: two boxes of one class that overlap by more are the same.
+
+    Returns:
+        Places among the K, the surest first.
+    """
+    try:
+        batched_nms = importlib.import_module("torchvision.ops").batched_nms
+    except (ImportError, RuntimeError):  # the latter where its build does not fit torch's
+        return _suppressed(boxes, scores, labels, iou)
+    left: Tensor = batched_nms(boxes, scores, labels, iou)
+    return left
+
+
+def _suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """:func:`suppressed` without torchvision."""
+    order = scores.argsort(descending=True, stable=True)
+    same = labels[order][:, None] == labels[order][None]
+    rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()
+    left = torch.ones(len(order), dtype=torch.bool)
+    for place in range(len(order)):
+        if left[place]:
+            left &= ~rivals[place]
+    return order[left.to(order.device)]
+
+
 _BACKENDS = ("pycocotools", "faster_coco_eval")
 _NAMES = ("map", "map_50", "map_75")
 
@@ -67,8 +100,9 @@ def _backend() -> str:
     for name in _BACKENDS:
         if importlib.util.find_spec(name) is not None:
             return name
+    name = _BACKENDS[0]
     raise ModuleNotFoundError(
-        "mean average precision needs the package pycocotools: pip install 'npp[tasks]'", name="pycocotools"
+        f"mean average precision needs the package {name}: {how_to_install(name)}", name=name
     )
 
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
 from npp.tasks.networks import resolve_network
-from npp.tasks.task import Metric, Task, check_images, check_targets, require
+from npp.tasks.optional_packages import require
+from npp.tasks.task import Metric, Task, check_targets
 
 
 def is_label(target: Any) -> bool:
     """Whether a target is a class index rather than a distribution."""
     if isinstance(target, Tensor):
-        return target.ndim == 0 and not target.is_floating_point()
+        return target.ndim == 0 and not target.is_floating_point() and target.dtype != torch.bool
     return isinstance(target, Integral) and not isinstance(target, bool)
 
 
@@ -36,10 +37,12 @@ def all_labels(targets: Sequence[Any]) -> bool:
 
 def _labels(targets: Sequence[Any], classes: int, device: torch.device) -> Tensor:
     values = [int(target) for target in targets]
-    for value in values:
+    for index, value in enumerate(values):
         if not 0 <= value < classes:
-            raise ValueError(f"targets must be class indices from 0 to {classes - 1}, not {value}")
-    return torch.tensor(values, device=device)
+            raise ValueError(
+                f"targets must be class indices from 0 to {classes - 1}, not {value} as in targets[{index}]"
+            )
+    return torch.tensor(values, dtype=torch.int64, device=device)
 
 
 def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
@@ -48,10 +51,15 @@ def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
     if all_labels(targets):
         return one_hot_log(_labels(targets, classes, now.device), classes)
     vectors = [torch.as_tensor(target, device=now.device) for target in targets]
-    for vector in vectors:
+    for index, vector in enumerate(vectors):
         if vector.shape != (classes,):
             shape = tuple(vector.shape)
             raise ValueError(f"targets must be class indices or have shape ({classes},), not {shape}")
+        if not vector.is_floating_point() and sorted(vector.tolist()) != [0] * (classes - 1) + [1]:
+            raise ValueError(
+                "targets must be class indices, or logits or probabilities as floats; "
+                f"targets[{index}] is {vector.dtype} and does not choose one class"
+            )
     return torch.stack([log_distribution(vector) for vector in vectors])
 
 
@@ -101,16 +109,15 @@ class Classification(Task):
     )
 
     def __init__(self, model: str | nn.Module, *, input: Mapping[str, Any] | None = None) -> None:  # noqa: A002
-        super().__init__(resolve_network(model, input))
+        super().__init__(resolve_network(model, input), copy=False)
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        check_images(images)
-        logits: Tensor = self.network(images)
-        if logits.ndim != 2:
-            raise ValueError(f"the network must give logits (N, C), not {tuple(logits.shape)}")
+        logits: Tensor = self.run_network(images)
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(f"the network must give logits (N, C) of at least 2 classes, not {given}")
         return logits.float().log_softmax(1)
 
-    @torch.no_grad()
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (C,) for each picture."""
         return list(self._log_probabilities(images))
@@ -121,7 +128,6 @@ class Classification(Task):
         now = self._log_probabilities(images)
         return kl_divergence(_distributions(targets, now), now)
 
-    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``{"cross_entropy", "top1"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
         check_targets(images, targets)

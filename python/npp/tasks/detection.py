@@ -10,43 +10,70 @@ import torch
 from torch import Tensor, nn
 
 from npp.tasks.boxes import AveragePrecision, area, f1
-from npp.tasks.detectors import resolve_detector, training_loss
-from npp.tasks.task import Metric, Task, check_images, check_targets
+from npp.tasks.detectors import offers_dense, resolve_detector
+from npp.tasks.frozen import dtype_of
+from npp.tasks.task import Metric, Task, check_images, check_targets, stacked
+from npp.tasks.training_losses import training_loss
 
 LOSSES = ("auto", "dense", "training")
 Detections = dict[str, Any]
 
 
-def _checked(target: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """Boxes (K, 4) and labels (K,) of a target, on the device; boxes without area are left out."""
+def _checked(index: int, target: Any, device: torch.device, classes: int | None) -> dict[str, Tensor]:
+    """Boxes (K, 4) and labels (K,) of a target, on the device; boxes without area are left out.
+
+    Raises:
+        ValueError: they are something else; it names the target.
+    """
     if not isinstance(target, Mapping) or not {"boxes", "labels"} <= set(target):
         raise ValueError(f"targets must be dicts with 'boxes' and 'labels', not {target!r}")
-    boxes = torch.as_tensor(target["boxes"], device=device).float().reshape(-1, 4)
-    labels = torch.as_tensor(target["labels"], device=device).long()
+    boxes = torch.as_tensor(target["boxes"], dtype=torch.float32, device=device)
+    labels = torch.as_tensor(target["labels"], device=device)
+    if boxes.numel() == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"targets[{index}] must have boxes of shape (K, 4), not {tuple(boxes.shape)}")
     if labels.shape != (len(boxes),):
-        raise ValueError(f"a target has {len(boxes)} boxes but labels of shape {tuple(labels.shape)}")
+        raise ValueError(f"targets[{index}] has {len(boxes)} boxes but labels of shape {tuple(labels.shape)}")
+    if len(labels) and (labels.is_floating_point() or labels.dtype == torch.bool):
+        raise ValueError(f"targets[{index}] must have labels that are whole numbers, not {labels.dtype}")
+    # NaN is no number that is less or equal.
+    if not bool((boxes[:, :2] <= boxes[:, 2:]).all()) or not bool(boxes.isfinite().all()):
+        raise ValueError(
+            f"targets[{index}] must have boxes x1, y1, x2, y2 in pixels with x1 <= x2 and y1 <= y2, "
+            f"not {boxes.tolist()}"
+        )
+    labels = labels.long()
+    if bool((labels < 0).any()) or (classes is not None and bool((labels >= classes).any())):
+        allowed = "of 0 or more" if classes is None else f"from 0 to {classes - 1}"
+        raise ValueError(f"targets[{index}] must have labels {allowed}, not {labels.tolist()}")
     solid = area(boxes) > 0
     return {"boxes": boxes[solid], "labels": labels[solid]}
 
 
 class Detection(Task):
-    """A detector of torchvision's interface: FCOS, RetinaNet, SSD, Faster R-CNN, FastestDet, one's own.
+    """A detector: of torchvision's interface (FCOS, RetinaNet, SSD, Faster R-CNN), an ONNX file of cells
+    (NanoDet-Plus, YOLOX, CenterNet), FastestDet, one's own.
 
-    That interface is: a list of pictures (3, H, W) in [0, 1] to a dict ``boxes`` (K, 4) x1, y1, x2, y2 in
-    pixels, ``labels``, ``scores`` each; with targets and in training mode to a dict of losses.
+    The interface is :class:`npp.tasks.Detector`. A network without ``losses`` must be of torchvision's: a
+    list of pictures (3, H, W) in [0, 1] to a dict ``boxes`` (K, 4) x1, y1, x2, y2 in pixels, ``labels``,
+    ``scores`` each; with targets and in training mode to a dict of losses.
 
     Targets are dicts with ``boxes`` and ``labels``. Those of :meth:`targets` hold the network's own
     detections above ``threshold`` and, if the network has ``dense(images)`` and ``divergence(clean, now)``,
     also what it says at every place; the loss is then the divergence from that, 0 on the clean picture.
-    Other targets take the sum of the network's training losses on that picture, in which batch norm,
-    dropout and the scale stay as in eval mode and the sampling of two-stage detectors is the same in every
-    call; it is not least on the clean picture.
+    Other targets take the sum of the network's losses on that picture, in which batch norm, dropout and the
+    scale stay as in eval mode and the sampling of two-stage detectors is the same in every call; it is not
+    least on the clean picture.
 
     Args:
-        model: a network, ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or
+        model: a network, ``onnx:PATH``, ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or
             ``python:package.module:function``.
         threshold: least score of pseudo ground truth, and of predictions that count for F1.
         loss: ``"dense"``, ``"training"``, or ``"auto"`` for dense where the targets have it.
+        input: with cells, replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        cells: how a file, or a network, that gives boxes and scores of many cells is read, see
+            :class:`npp.tasks.CellFormat`; files are read by its defaults.
     """
 
     name = "detection"
@@ -60,42 +87,56 @@ class Detection(Task):
         *,
         threshold: float = 0.5,
         loss: Literal["auto", "dense", "training"] = "auto",
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+        cells: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(resolve_detector(model))
+        super().__init__(resolve_detector(model, input, cells), copy=False)
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be from 0 to 1, not {threshold}")
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-        self._offers_dense = hasattr(self.network, "dense") and hasattr(self.network, "divergence")
+        self._offers_dense = offers_dense(self.network)
         if loss == "dense" and not self._offers_dense:
             raise ValueError("loss 'dense' needs a network with dense(images) and divergence(clean, now)")
         self.threshold = threshold
         self.loss_kind = loss
 
+    def _fed(self, images: Tensor) -> Tensor:
+        check_images(images)
+        return images.to(dtype_of(self.network))
+
     def _dense(self, images: Tensor) -> dict[str, Tensor]:
         network: Any = self.network
-        dense: dict[str, Tensor] = network.dense(images.float())
+        dense: dict[str, Tensor] = network.dense(self._fed(images))
+        self.check_output(images, dense)
         return dense
+
+    def _found(self, images: Tensor, dense: Mapping[str, Tensor] | None = None) -> list[Any]:
+        """Detections, from the dense output where the network makes them of it."""
+        network: Any = self.network
+        pictures = list(self._fed(images).unbind())
+        if dense is not None and hasattr(network, "detections"):
+            return list(network.detections(dense, pictures))
+        found = list(network(pictures))
+        self.check_output(images, found)
+        return found
 
     def _above(self, found: Mapping[str, Tensor]) -> Detections:
         sure = found["scores"] >= self.threshold
         return {name: found[name][sure] for name in ("boxes", "labels", "scores")}
 
-    @torch.no_grad()
     def predict(self, images: Tensor) -> list[Any]:
         """A dict ``boxes``, ``labels``, ``scores`` for each picture, uncertain ones included."""
-        check_images(images)
-        found: list[Any] = self.network(list(images.float().unbind()))
-        return found
+        return self._found(images)
 
-    @torch.no_grad()
     def targets(self, images: Tensor) -> list[Any]:
         """Detections above the threshold, with ``dense`` where the loss may use it."""
-        targets = [self._above(found) for found in self.predict(images)]
-        if self._offers_dense and self.loss_kind != "training":
-            dense = self._dense(images)
-            for index, target in enumerate(targets):
-                target["dense"] = {name: values[index] for name, values in dense.items()}
+        if not self._offers_dense or self.loss_kind == "training":
+            return [self._above(found) for found in self._found(images)]
+        dense = self._dense(images)
+        targets = [self._above(found) for found in self._found(images, dense)]
+        for index, target in enumerate(targets):
+            target["dense"] = {name: values[index] for name, values in dense.items()}
         return targets
 
     def _uses_dense(self, targets: Sequence[Mapping[str, Any]]) -> bool:
@@ -104,35 +145,40 @@ class Detection(Task):
             raise ValueError("loss 'dense' needs the targets that Detection.targets gave")
         return available and self.loss_kind != "training"
 
-    def _divergence(self, images: Tensor, targets: Sequence[Mapping[str, Any]]) -> Tensor:
-        now = self._dense(images)
+    def _divergence(self, now: Mapping[str, Tensor], targets: Sequence[Mapping[str, Any]]) -> Tensor:
         clean = {
-            name: torch.stack([target["dense"][name].to(values) for target in targets])
+            name: stacked(f"dense[{name!r}]", [target["dense"][name] for target in targets], values)
             for name, values in now.items()
         }
         network: Any = self.network
         divergence: Tensor = network.divergence(clean, now)
         return divergence
 
-    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
-        """Divergence from what the network said everywhere, or its training losses, (N,)."""
+    def _all_checked(self, images: Tensor, targets: Sequence[Any]) -> list[dict[str, Tensor]]:
         check_images(images)
         check_targets(images, targets)
-        if self._uses_dense(targets):
-            return self._divergence(images, targets)
-        checked = [_checked(target, images.device) for target in targets]
-        each = [training_loss(self.network, *pair) for pair in zip(images.float(), checked, strict=True)]
-        return torch.stack(each) if each else images.sum((1, 2, 3))
+        classes = getattr(self.network, "class_count", None)
+        return [_checked(index, target, images.device, classes) for index, target in enumerate(targets)]
 
-    @torch.no_grad()
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """Divergence from what the network said everywhere, or its losses, (N,)."""
+        checked = self._all_checked(images, targets)
+        if self._uses_dense(targets):
+            return self._divergence(self._dense(images), targets)
+        each = [training_loss(self.network, *pair) for pair in zip(self._fed(images), checked, strict=True)]
+        loss = torch.stack(each) if each else images.sum((1, 2, 3))
+        self.check_output(images, {"losses": loss})
+        return loss
+
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """:meth:`loss` as ``"kl"`` if dense, else as ``"loss"``; ``"f1"`` of boxes at IoU 0.5."""
-        name = "kl" if self._uses_dense(targets) else "loss"
-        loss = self.loss(images, targets)
-        checked = [_checked(target, images.device) for target in targets]
-        found = [self._above(one) for one in self.predict(images)]
+        checked = self._all_checked(images, targets)
+        dense = self._dense(images) if self._uses_dense(targets) else None
+        loss = self.loss(images, targets) if dense is None else self._divergence(dense, targets)
+        found = [self._above(one) for one in self._found(images, dense)]
         matched = [f1(*pair) for pair in zip(found, checked, strict=True)]
-        return {name: loss, "f1": torch.tensor(matched, device=images.device)}
+        f1_scores = torch.tensor(matched, dtype=torch.float32, device=images.device)
+        return {"loss" if dense is None else "kl": loss, "f1": f1_scores}
 
     def metric(self) -> Metric:
         """Mean average precision, see :class:`AveragePrecision`."""

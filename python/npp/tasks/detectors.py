@@ -1,24 +1,42 @@
-"""Detectors by name, their dense outputs and their training losses."""
+"""What the detection task wants of a detector, and detectors by name."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.fastestdet import FastestDet
-from npp.tasks.input_format import InputFormat
-from npp.tasks.networks import load_raw
-from npp.tasks.task import evaluation_mode
+from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.networks import own_network
+from npp.tasks.onnx_files import load_onnx
+from npp.tasks.training_losses import TorchvisionDetector
 
 Dense = dict[str, Tensor]
+
+
+class Detector(Protocol):
+    """The interface of detectors; boxes are x1, y1, x2, y2 in pixels of the picture.
+
+    ``dense(images)``, from (N, 3, H, W) to tensors (N, ...) by name, and ``divergence(clean, now)`` of two
+    such dicts, (N,), may be offered besides: the change of what the detector says everywhere. So may
+    ``class_count``, the number of classes, whose labels are from 0 to ``class_count - 1``.
+    """
+
+    def __call__(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        """``boxes`` (K, 4), ``labels`` (K,), ``scores`` (K,) of each picture (3, H, W) in [0, 1]."""
+
+    def losses(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> Mapping[str, Tensor]:
+        """Losses of pictures with ``boxes`` (K, 4) and ``labels`` (K,) each, scalars by name.
+
+        The network is in eval mode. One picture is given at a time; a target may have no boxes.
+        """
 
 
 def has_dense_head(model: nn.Module) -> bool:
@@ -30,7 +48,21 @@ def _logit_kl(clean: Tensor, now: Tensor) -> Tensor:
     return binary_kl(clean.sigmoid(), now.sigmoid())
 
 
-class OneStage(nn.Module):
+class _OwnDense(TorchvisionDetector):
+    """A detector of torchvision's interface that offers ``dense`` and ``divergence`` itself."""
+
+    def dense(self, images: Tensor) -> Any:
+        """As the detector's."""
+        detector: Any = self.detector
+        return detector.dense(images)
+
+    def divergence(self, clean: Dense, now: Dense) -> Any:
+        """As the detector's."""
+        detector: Any = self.detector
+        return detector.divergence(clean, now)
+
+
+class OneStage(TorchvisionDetector):
     """A detector of torchvision's interface that also offers :meth:`dense`.
 
     Args:
@@ -38,14 +70,9 @@ class OneStage(nn.Module):
     """
 
     def __init__(self, detector: nn.Module) -> None:
-        super().__init__()
-        self.detector = detector
+        super().__init__(detector)
         # Mining negatives goes with a softmax over the classes and the background, as in SSD.
         self._softmax = hasattr(detector, "neg_to_pos_ratio")
-
-    def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
-        """As the detector's."""
-        return self.detector(images, targets)
 
     def dense(self, images: Tensor) -> Dense:
         """Logits (N, A, K), box regression (N, A, 4) and, with FCOS, centre-ness (N, A, 1) of all anchors."""
@@ -76,70 +103,60 @@ class OneStage(nn.Module):
         return places.sum(1)
 
 
-_SEED = 0
+def _with_losses(detector: nn.Module) -> nn.Module:
+    """The detector behind the whole interface."""
+    if hasattr(detector, "losses"):
+        return detector
+    if offers_dense(detector):
+        return _OwnDense(detector)
+    return OneStage(detector) if has_dense_head(detector) else TorchvisionDetector(detector)
 
 
-def _branching(model: nn.Module) -> Iterator[nn.Module]:
-    """Parts that choose between losses and detections: those made of others, outside the backbone.
-
-    Layers (batch norm, dropout) and the transform that picks a random scale have no parts of their own.
-    """
-    for name, part in model.named_modules():
-        if "backbone" not in name.split(".") and (part is model or next(part.children(), None) is not None):
-            yield part
+def offers_dense(detector: nn.Module) -> bool:
+    """Whether it says what it sees everywhere."""
+    return hasattr(detector, "dense") and hasattr(detector, "divergence")
 
 
-@contextmanager
-def loss_branch(model: nn.Module) -> Iterator[None]:
-    """The detector returns losses inside; its layers stay in eval mode."""
-    for part in _branching(model):
-        part.training = True
-    try:
-        yield
-    finally:
-        evaluation_mode(model)
+def _of_cells(model: str | nn.Module, cells: CellFormat, settings: Mapping[str, Any] | None) -> nn.Module:
+    names = None
+    if isinstance(model, str) and model.startswith("onnx:"):
+        network, own, names = load_onnx(model.removeprefix("onnx:"))
+    else:
+        network, own = own_network(model)
+    return CellDetector(Prepared(network, own.changed(settings)), cells, names)
 
 
-@contextmanager
-def _fixed_draws(device: torch.device) -> Iterator[None]:
-    """Samplers of boxes draw the same ones every time; the caller's random state is untouched."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(_SEED)
-        yield
-
-
-def training_loss(model: nn.Module, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-    """Sum of the model's losses for one picture (3, H, W) and its boxes.
-
-    Two-stage detectors sample proposals at random; the draw is the same for every picture and call.
-    """
-    with loss_branch(model), _fixed_draws(image.device):
-        losses: dict[str, Tensor] = model([image], [dict(target)])
-    return torch.stack([loss.float() for loss in losses.values()]).sum()
-
-
-def resolve_detector(model: str | nn.Module) -> nn.Module:
-    """A network with torchvision's interface of detectors, with ``dense`` where its parts allow that.
+def resolve_detector(
+    model: str | nn.Module,
+    settings: Mapping[str, Any] | None = None,
+    cells: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A network with the interface of :class:`Detector` that nobody else uses.
 
     Args:
-        model: a network, ``fastestdet:PATH`` (of FastestDet.onnx), ``torchvision:NAME[:WEIGHTS]`` or
-            ``python:package.module:function``.
+        model: a network, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
+            ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
+        settings: attributes of :class:`npp.tasks.InputFormat` that replace the network's own.
+        cells: attributes of :class:`npp.tasks.CellFormat`; a file or a network that says boxes and scores of
+            many cells is meant.
 
     Raises:
-        ValueError: a network that wants a normalised batch, which no detector of this interface does.
+        ValueError: settings for a network that fits pictures itself, or one that wants a normalised batch.
         TypeError: neither a name nor a network.
     """
-    if isinstance(model, str):
-        if model.startswith("fastestdet:"):
-            path = os.path.expandvars(model.removeprefix("fastestdet:"))
-            return FastestDet(Path(path).expanduser())
-        model, wants = load_raw(model)
-        if wants != InputFormat():
-            raise ValueError(
-                "model must be a detector of torchvision's interface, or fastestdet:PATH; this one wants "
-                f"{wants}"
-            )
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
-    return OneStage(model) if has_dense_head(model) else model
+    if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
+        return _of_cells(model, CellFormat.of(cells or {}), settings)
+    if settings:
+        raise ValueError(
+            "input goes with onnx:PATH, or with cells; other detectors fit pictures by themselves"
+        )
+    if isinstance(model, str) and model.startswith("fastestdet:"):
+        path = os.path.expandvars(model.removeprefix("fastestdet:"))
+        return FastestDet(Path(path).expanduser())
+    network, wants = own_network(model)
+    if wants != InputFormat():
+        raise ValueError(
+            "model must be a detector of torchvision's interface, onnx:PATH or fastestdet:PATH; this one "
+            f"wants {wants}"
+        )
+    return _with_losses(network)

@@ -30,8 +30,13 @@ def log_distribution(values: Tensor, dim: int = 0) -> Tensor:
 
     Values of 0 or more that sum to 1 are probabilities; everything else, log-probabilities included, is
     logits.
+
+    Raises:
+        ValueError: one is NaN.
     """
     values = values.float()
+    if bool(values.isnan().any()):
+        raise ValueError("targets must be probabilities or logits without NaN")
     sums = values.sum(dim)
     if bool((values >= 0).all()) and bool(((sums - 1).abs() < _SUM_TOLERANCE).all()):
         return values.log()
@@ -40,5 +45,5 @@ def log_distribution(values: Tensor, dim: int = 0) -> Tensor:
 
 def one_hot_log(labels: Tensor, classes: int) -> Tensor:
     """Log-probabilities (N, classes): 0 at the label, -inf elsewhere."""
-    hot = torch.full((len(labels), classes), -torch.inf, device=labels.device)
+    hot = torch.full((len(labels), classes), -torch.inf, dtype=torch.float32, device=labels.device)
     return hot.scatter_(1, labels[:, None], 0.0)

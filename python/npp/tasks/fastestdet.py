@@ -1,4 +1,4 @@
-"""FastestDet, a small detector of the 80 classes of COCO, with torchvision's interface.
+"""FastestDet, a small detector of the 80 classes of COCO.
 
 Decoding and input as in the author's repository (github.com/dog-qiuqiu/FastestDet, BSD-3): BGR in [0, 1]
 at 352 pixels; 22x22 cells, each with an objectness, a box and class probabilities.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.boxes import paired_iou
+from npp.tasks.boxes import paired_iou, suppressed
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.networks import convert_onnx
-from npp.tasks.task import require
+from npp.tasks.onnx_files import convert_onnx
 
 _INPUT = (352, 352)
 _CHANNELS = 85  # objectness, box, 80 classes
@@ -52,7 +50,7 @@ def _scale(image: Tensor) -> Tensor:
 
 
 class FastestDet(nn.Module):
-    """The detector behind torchvision's interface: losses in training mode with targets, else detections.
+    """The detector behind the interface of :class:`npp.tasks.Detector`.
 
     Labels are COCO's 80 classes in order, from 0. Pictures may have any size; they are stretched.
 
@@ -66,9 +64,10 @@ class FastestDet(nn.Module):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        network, shape = convert_onnx(path)
+        network, shape, _ = convert_onnx(path)
         if shape != (1, 3, *_INPUT):
             raise ValueError(f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(shape)}")
+        self.class_count = _CHANNELS - 5
         self.prepared = Prepared(network, InputFormat(size=_INPUT, channels="bgr"))
 
     def dense(self, images: Tensor) -> Dense:
@@ -97,8 +96,7 @@ class FastestDet(nn.Module):
         scores = (cells[0] ** _SCORE_POWERS[0] * best ** _SCORE_POWERS[1]).flatten()
         boxes = _boxes(cells[None])[0].flatten(0, 1).clamp(0, 1) * _scale(image)
         kept = (scores > _LEAST_SCORE).nonzero()[:, 0]
-        suppress = require("torchvision.ops", "FastestDet").batched_nms
-        kept = kept[suppress(boxes[kept], scores[kept], labels.flatten()[kept], _NMS_IOU)]
+        kept = kept[suppressed(boxes[kept], scores[kept], labels.flatten()[kept], _NMS_IOU)]
         return {"boxes": boxes[kept], "labels": labels.flatten()[kept], "scores": scores[kept]}
 
     def _losses(self, cells: Tensor, image: Tensor, target: Mapping[str, Tensor]) -> Dense:
@@ -120,12 +118,15 @@ class FastestDet(nn.Module):
             "classes": -classes.gather(1, target["labels"].to(cells.device)[:, None]).sum() / count,
         }
 
-    def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
-        """Pictures (3, H, W) each to losses by name (training mode) or to a dict of detections each."""
-        dense = torch.cat([self.dense(image[None])["cells"] for image in images])
-        if not self.training:
-            return [self._detections(cells, image) for cells, image in zip(dense, images, strict=True)]
-        if targets is None:
-            raise ValueError("targets must be given in training mode")
-        losses = [self._losses(*each) for each in zip(dense, images, targets, strict=True)]
-        return {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}
+    def _cells(self, images: Sequence[Tensor]) -> Tensor:
+        return torch.cat([self.dense(image[None])["cells"] for image in images])
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
+        """Means over pictures (3, H, W) of the losses for their boxes, by name."""
+        each = [self._losses(*one) for one in zip(self._cells(images), images, targets, strict=True)]
+        return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+
+    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """A dict of detections for each picture (3, H, W)."""
+        pairs = zip(self._cells(images), images, strict=True)
+        return [self._detections(cells, image) for cells, image in pairs]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-RESIZE_MODES = ("stretch", "crop")
+from npp.checks import number, whole
+from npp.tasks.frozen import dtype_of
+
+RESIZE_MODES = ("stretch", "crop", "letterbox")
+PLACES = ("corner", "centre")
 CHANNEL_ORDERS = ("rgb", "bgr", "gray")
 _GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -42,9 +46,14 @@ class InputFormat:
         size: a number, or (height, width) with ``None`` for a side that follows the picture's shape;
             ``None`` leaves the picture's own size.
         resize: ``"stretch"`` scales the whole picture to ``size``, so that every coded pixel counts;
-            ``"crop"`` scales the shorter side and takes the centre, as most classifiers are tested.
+            ``"crop"`` scales the shorter side and takes the centre, as most classifiers are tested;
+            ``"letterbox"`` scales the longer side, so that the picture keeps its shape, and fills the rest.
             Bilinear with anti-aliasing; a picture of the right size is not touched.
         channels: ``"rgb"``, ``"bgr"`` or ``"gray"`` (one channel, BT.601 luma).
+        crop_from: with ``"crop"``: the length that the shorter side is scaled to first, at least that of
+            ``size``, such as 256 for a centre of 224; ``None`` loses as little of the picture as may be.
+        fill: with ``"letterbox"``: value of the rest, in [0, 1] before normalising.
+        place: with ``"letterbox"``: the picture stands in the top left ``"corner"`` or in the ``"centre"``.
 
     Raises:
         ValueError: a value outside of these.
@@ -55,6 +64,9 @@ class InputFormat:
     size: Any = None
     resize: str = "stretch"
     channels: str = "rgb"
+    crop_from: int | None = None
+    fill: float = 0.0
+    place: str = "corner"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", _triple("mean", self.mean))
@@ -66,6 +78,20 @@ class InputFormat:
             raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {self.resize!r}")
         if self.channels not in CHANNEL_ORDERS:
             raise ValueError(f"channels must be one of {', '.join(CHANNEL_ORDERS)}, not {self.channels!r}")
+        if self.place not in PLACES:
+            raise ValueError(f"place must be one of {', '.join(PLACES)}, not {self.place!r}")
+        number("fill", self.fill, 0, 1)
+        self._check_crop()
+
+    def _check_crop(self) -> None:
+        """A crop that is scaled first needs a size to cut out, and more than it to cut it from."""
+        if self.crop_from is None:
+            return
+        if self.resize != "crop" or self.size is None or None in self.size:
+            raise ValueError(
+                f"crop_from goes with resize 'crop' and a whole size, not {self.resize!r} and {self.size}"
+            )
+        whole("crop_from", self.crop_from, max(self.size), 65536)
 
     def changed(self, settings: Mapping[str, Any] | None) -> InputFormat:
         """The same with some attributes replaced.
@@ -91,19 +117,63 @@ def _resolved(size: tuple[int | None, int | None], height: int, width: int) -> t
     return rows, columns
 
 
-def _scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if images.shape[-2:] == size:
+class Fit(NamedTuple):
+    """Where a picture lies in a network's input: scaled to ``scaled``, its corner at ``corner``.
+
+    Attributes:
+        size: (height, width) of the input.
+        scaled: (height, width) of the whole picture in there.
+        corner: (top, left) of the picture in the input; below 0 where it is cut.
+    """
+
+    size: tuple[int, int]
+    scaled: tuple[int, int]
+    corner: tuple[int, int]
+
+    def boxes_on_picture(self, boxes: Tensor, height: int, width: int) -> Tensor:
+        """Boxes (..., 4) x1, y1, x2, y2 in pixels of the input to those of the picture, cut at its edge."""
+        top, left = self.corner
+        ends = boxes.new_tensor([width, height, width, height])
+        scale = ends / boxes.new_tensor([self.scaled[1], self.scaled[0]] * 2)
+        return ((boxes - boxes.new_tensor([left, top, left, top])) * scale).clamp_min(0).minimum(ends)
+
+    def boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
+        """The reverse of :meth:`boxes_on_picture`."""
+        top, left = self.corner
+        scale = boxes.new_tensor([self.scaled[1], self.scaled[0]] * 2) / boxes.new_tensor([width, height] * 2)
+        return boxes * scale + boxes.new_tensor([left, top, left, top])
+
+
+def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
+    """How a picture of this size is fitted to the format."""
+    if format.size is None:
+        return Fit((height, width), (height, width), (0, 0))
+    rows, columns = _resolved(format.size, height, width)
+    if format.resize == "stretch":
+        return Fit((rows, columns), (rows, columns), (0, 0))
+    if format.resize == "letterbox":
+        factor = min(rows / height, columns / width)
+        scaled = min(rows, max(1, round(height * factor))), min(columns, max(1, round(width * factor)))
+        gap = ((rows - scaled[0]) // 2, (columns - scaled[1]) // 2)
+        return Fit((rows, columns), scaled, gap if format.place == "centre" else (0, 0))
+    factor = max(rows / height, columns / width)
+    if format.crop_from is not None:
+        factor = format.crop_from / min(height, width)
+    scaled = max(rows, round(height * factor)), max(columns, round(width * factor))
+    return Fit((rows, columns), scaled, (-((scaled[0] - rows) // 2), -((scaled[1] - columns) // 2)))
+
+
+def _fitted(images: Tensor, fit: Fit, fill: float) -> Tensor:
+    """Pictures scaled, then cut or framed."""
+    if images.shape[-2:] != fit.scaled:
+        images = F.interpolate(images, fit.scaled, mode="bilinear", antialias=True, align_corners=False)
+    (rows, columns), (top, left) = fit.size, fit.corner
+    if fit.scaled == fit.size:
         return images
-    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def _cropped(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Covers ``size`` with the picture, then cuts its centre out."""
-    height, width = images.shape[-2:]
-    factor = max(size[0] / height, size[1] / width)
-    cover = (max(size[0], round(height * factor)), max(size[1], round(width * factor)))
-    top, left = (cover[0] - size[0]) // 2, (cover[1] - size[1]) // 2
-    return _scaled(images, cover)[..., top : top + size[0], left : left + size[1]]
+    if fit.scaled[0] >= rows and fit.scaled[1] >= columns:
+        return images[..., -top : rows - top, -left : columns - left]
+    right, bottom = columns - left - fit.scaled[1], rows - top - fit.scaled[0]
+    return F.pad(images, (left, right, top, bottom), value=fill)
 
 
 class Prepared(nn.Module):
@@ -118,16 +188,31 @@ class Prepared(nn.Module):
         super().__init__()
         self.network = network
         self.format = format or InputFormat()
-        self.register_buffer("_mean", torch.tensor(self.format.mean)[:, None, None], persistent=False)
-        self.register_buffer("_std", torch.tensor(self.format.std)[:, None, None], persistent=False)
+        dtype = dtype_of(network)
+        with torch.inference_mode(False):
+            for name, values in (("_mean", self.format.mean), ("_std", self.format.std)):
+                table = torch.tensor(values, dtype=dtype)[:, None, None]
+                self.register_buffer(name, table, persistent=False)
+
+    def fit(self, height: int, width: int) -> Fit:
+        """Where a picture of this size lies in the input."""
+        return fit_of(self.format, height, width)
+
+    def on_the_picture(self, maps: Tensor, size: Sequence[int]) -> Tensor:
+        """The part of maps (N, K, h, w) of the whole input that shows a letterboxed picture of ``size``."""
+        fit = self.fit(size[0], size[1])
+        if fit.scaled == fit.size:
+            return maps
+        if maps.shape[-2:] != fit.size:
+            maps = F.interpolate(maps, fit.size, mode="bilinear", align_corners=False)
+        top, left = fit.corner
+        return maps[..., top : top + fit.scaled[0], left : left + fit.scaled[1]]
 
     def prepare(self, images: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1] to the network's input (N, 3 or 1, h, w)."""
         mean, std = self.get_buffer("_mean"), self.get_buffer("_std")
         images = images.to(mean.dtype)
-        if self.format.size is not None:
-            size = _resolved(self.format.size, *images.shape[-2:])
-            images = _scaled(images, size) if self.format.resize == "stretch" else _cropped(images, size)
+        images = _fitted(images, self.fit(*images.shape[-2:]), self.format.fill)
         if self.format.channels == "bgr":
             images = images.flip(1)
         if self.format.channels == "gray":

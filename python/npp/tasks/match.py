@@ -13,31 +13,7 @@ from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence
 from npp.tasks.networks import resolve_network
-from npp.tasks.task import AverageMetric, Metric, Task, check_images, check_targets
-
-
-def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
-    """Floating tensors of a network's output by name: one tensor, or sequences and dicts of them.
-
-    Raises:
-        TypeError: there is none.
-    """
-    found = dict(_walk(output, name))
-    if not found:
-        raise TypeError(f"{name} must hold floating tensors, not {type(output).__name__}")
-    return found
-
-
-def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(output, Tensor):
-        if output.is_floating_point():
-            yield name, output
-    elif isinstance(output, Mapping):
-        for key, part in output.items():
-            yield from _walk(part, f"{name}.{key}")
-    elif isinstance(output, Sequence) and not isinstance(output, str):
-        for index, part in enumerate(output):
-            yield from _walk(part, f"{name}.{index}")
+from npp.tasks.task import AverageMetric, Metric, Task, check_targets, stacked, tensors_of
 
 
 def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
@@ -93,8 +69,8 @@ class Match(Task):
         model: see :func:`npp.tasks.load_network`, or a network; its output is a tensor with the batch first,
             or sequences and dicts of such.
         distance: ``"kl"`` between softmaxes over dimension 1, the mean over the places of dense logits;
-            ``"mse"``, squared error as a part of the clean output's energy; ``"auto"``: ``"kl"`` for (N, C),
-            else ``"mse"``.
+            ``"mse"``, squared error as a part of the clean output's energy; ``"auto"``: ``"kl"`` for (N, C)
+            of at least two classes, else ``"mse"``.
         layers: names of inner layers, as in ``named_modules()``.
         output: whether the output counts.
         input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
@@ -112,7 +88,7 @@ class Match(Task):
         output: bool = True,
         input: Mapping[str, Any] | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(resolve_network(model, input))
+        super().__init__(resolve_network(model, input), copy=False)
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
         if not output and not layers:
@@ -129,9 +105,9 @@ class Match(Task):
 
     def _tensors(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that is compared, by name."""
-        check_images(images)
         with recorded(self.network, self.layers) as inner:
-            output = self.network(images)
+            output = self.run_network(images)
+        self.check_output(images, inner)
         found = tensors_of(output) if self.output else {}
         for layer in self.layers:
             found |= tensors_of(inner[layer], f"layer.{layer}")
@@ -141,9 +117,13 @@ class Match(Task):
         return {name: values.float() for name, values in found.items()}
 
     def _uses_kl(self, values: Tensor) -> bool:
-        return self.distance == "kl" or (self.distance == "auto" and values.ndim == 2)
+        if self.distance == "kl" and (values.ndim < 2 or values.shape[1] < 2):
+            shape = tuple(values.shape)
+            raise ValueError(
+                f"distance 'kl' needs an output with at least 2 classes in dimension 1, not {shape}"
+            )
+        return self.distance == "kl" or (self.distance == "auto" and values.ndim == 2 and values.shape[1] > 1)
 
-    @torch.no_grad()
     def targets(self, images: Tensor) -> list[Any]:
         """A dict of tensors without the batch dimension for each picture."""
         found = self._tensors(images)
@@ -154,7 +134,7 @@ class Match(Task):
             if not isinstance(target, Mapping) or set(target) != set(now):
                 raise ValueError(f"targets must be those of Match.targets, with {', '.join(now)}")
         return {
-            name: torch.stack([target[name] for target in targets]).to(values) for name, values in now.items()
+            name: stacked(name, [target[name] for target in targets], values) for name, values in now.items()
         }
 
     def _parts(self, now: Mapping[str, Tensor], clean: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -179,7 +159,6 @@ class Match(Task):
         parts = self._parts(now, self._clean(now, targets))
         return torch.stack([parts[name] for name in ("distance", "features") if name in parts]).sum(0)
 
-    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``"distance"`` of the output, its ``"agreement"`` with KL, ``"features"`` with layers."""
         check_targets(images, targets)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.folding import fold_batch_norm
+from npp.tasks.folding import for_judging
+from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.task import require
+from npp.tasks.onnx_files import load_onnx
+from npp.tasks.optional_packages import require
 
 _LITE_SIZES = {0: 224, 1: 240, 2: 260}
 _LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
@@ -35,10 +36,7 @@ def _efficientnet_lite(number: int) -> Loaded:
 def _state(path: str) -> dict[str, Tensor]:
     """Weights of a file, torch's or safetensors."""
     if path.endswith(".safetensors"):
-        loaded: dict[str, Tensor] = require(
-            "safetensors.torch", "a .safetensors file", "safetensors"
-        ).load_file(path)
-        return loaded
+        return safetensors.torch.load_file(path)
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
@@ -94,44 +92,6 @@ def _timm(name: str, weights: str) -> Loaded:
     return network, InputFormat(tuple(config["mean"]), tuple(config["std"]), (height, width))
 
 
-class OneByOne(nn.Module):
-    """Runs a network whose graph is fixed to batches of one on any batch."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Any:
-        """Outputs of the pictures (N, ...), joined along the batch."""
-        outputs = [self.network(image[None]) for image in images]
-        if isinstance(outputs[0], Tensor):
-            return torch.cat(outputs)
-        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
-
-
-def convert_onnx(path: str | os.PathLike[str]) -> tuple[nn.Module, tuple[int | None, ...]]:
-    """A network from an ONNX file and the shape of its first input, ``None`` where it is free.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no ONNX file {str(path)!r}")
-    model = require("onnx", "an ONNX file").load(str(path))
-    network: nn.Module = require("onnx2torch", "an ONNX file").convert(model)
-    stored = {tensor.name for tensor in model.graph.initializer}
-    first = next(value for value in model.graph.input if value.name not in stored)
-    return network, tuple(side.dim_value or None for side in first.type.tensor_type.shape.dim)
-
-
-def _onnx(path: str) -> Loaded:
-    network, shape = convert_onnx(path)
-    size = shape[-2:] if len(shape) == 4 and None not in shape[-2:] else None
-    channels = "gray" if len(shape) == 4 and shape[1] == 1 else "rgb"
-    wrapped = OneByOne(network) if shape and shape[0] == 1 else network
-    return wrapped, InputFormat(size=size, channels=channels)
-
-
 def imported(path: str) -> Any:
     """What ``package.module:name`` names.
 
@@ -168,22 +128,19 @@ def _loaded(spec: str) -> Loaded:
         name, _, weights = rest.partition(":")
         return _torchvision(name, weights) if kind == "torchvision" else _timm(name, weights)
     if kind == "onnx" and rest:
-        return _onnx(str(Path(os.path.expandvars(rest)).expanduser()))
+        return load_onnx(rest)[:2]
     if kind == "python" and rest:
         return _python(rest)
     raise ValueError(f"model must be one of {_FORMS}, not {spec!r}")
 
 
 def load_raw(spec: str) -> Loaded:
-    """The network without its preparation, and the input that it wants; see :func:`load_network`.
-
-    It is made to judge, not to be trained: batch norm is folded into convolutions, and filters are laid out
-    with the channels of a place together, which is 1.6 times as fast on a CPU.
-    """
-    network, own = _loaded(spec)
+    """The network without its preparation, and the input that it wants; see :func:`load_network`."""
     if spec.startswith("python:"):
-        return network, own  # a module of somebody else's, who may go on using it
-    return fold_batch_norm(network).to(memory_format=torch.channels_last), own  # type: ignore[call-overload]
+        return _loaded(spec)  # a module of somebody else's, who may go on using it
+    with plain_torch():
+        network, own = _loaded(spec)
+        return (network if spec.startswith("onnx:") else for_judging(network)), own
 
 
 def load_network(spec: str) -> nn.Module:
@@ -206,20 +163,35 @@ def load_network(spec: str) -> nn.Module:
     return Prepared(*load_raw(spec))
 
 
+def own_network(model: str | nn.Module) -> Loaded:
+    """A network that nobody else uses, without its preparation, and the input that it wants.
+
+    Args:
+        model: as for :func:`load_network`, or a network, which is copied.
+
+    Raises:
+        TypeError: neither of these, or a network that cannot be copied.
+    """
+    if isinstance(model, str):
+        network, own = load_raw(model)
+        return (private_copy(network) if model.startswith("python:") else network), own
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
+    return private_copy(model), InputFormat()
+
+
 def resolve_network(
     model: str | nn.Module,
     settings: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """A task's ``model`` and ``input`` settings as one network on pictures in [0, 1].
+    """A task's ``model`` and ``input`` settings as one network on pictures in [0, 1] that nobody else uses.
 
     Args:
         model: as for :func:`load_network`, or a network; that one is fed with [0, 1] unless ``settings``
             says otherwise.
         settings: attributes of :class:`InputFormat` that replace the network's own.
     """
-    if isinstance(model, str):
-        network, own = load_raw(model)
+    network, own = own_network(model)
+    if isinstance(model, str) or settings:
         return Prepared(network, own.changed(settings))
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
-    return Prepared(model, InputFormat().changed(settings)) if settings else model
+    return network

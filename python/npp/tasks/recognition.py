@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
-from npp.tasks.task import AverageMetric, Metric, Task, check_images, check_targets, require
+from npp.tasks.optional_packages import require
+from npp.tasks.task import AverageMetric, Metric, Task, check_targets
+from npp.tasks.text_reader import load_text_reader
 
 
 class Alphabet:
@@ -30,9 +34,9 @@ class Alphabet:
     def __init__(self, characters: str, blank: int = 0) -> None:
         if not characters:
             raise ValueError("alphabet must have characters")
-        twice = {one for one in characters if characters.count(one) > 1}
+        twice = [one for one, count in Counter(characters).items() if count > 1]
         if twice:
-            raise ValueError(f"alphabet must have every character once, not {sorted(twice)[0]!r} again")
+            raise ValueError(f"alphabet must have every character once, not {min(twice)!r} again")
         if not 0 <= blank <= len(characters):
             raise ValueError(f"blank must be a class from 0 to {len(characters)}, not {blank}")
         self.blank = blank
@@ -55,10 +59,25 @@ class Alphabet:
         return "".join(self.classes[place] for place, _ in groupby(steps.argmax(1).tolist()))
 
 
+def _steps_of(text: Sequence[int]) -> int:
+    """How many steps a text takes at least: one a character, and a blank between two equal ones."""
+    return len(text) + sum(first == second for first, second in pairwise(text))
+
+
 def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: int) -> Tensor:
-    """-log P(text) in nats (N,) from log-probabilities (N, T, C); 0 if a text does not fit into T steps."""
+    """-log P(text) in nats (N,) from log-probabilities (N, T, C).
+
+    Raises:
+        ValueError: a text that does not fit into T steps, whose probability is 0.
+    """
     count, steps, _ = log_probabilities.shape
-    lengths = torch.tensor([len(text) for text in texts])
+    for index, text in enumerate(texts):
+        if _steps_of(text) > steps:
+            raise ValueError(
+                f"targets[{index}] is too long: its {len(text)} characters need {_steps_of(text)} steps, "
+                f"counting one between equal neighbours, and the network gives {steps} for this picture"
+            )
+    lengths = torch.tensor([len(text) for text in texts], dtype=torch.int64)
     flat = torch.tensor([one for text in texts for one in text], dtype=torch.int64)
     return F.ctc_loss(
         log_probabilities.transpose(0, 1),
@@ -67,7 +86,6 @@ def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: i
         lengths,
         blank=blank,
         reduction="none",
-        zero_infinity=True,
     )
 
 
@@ -82,7 +100,8 @@ class Recognition(Task):
     log-probabilities, :meth:`predict` strings, decoded greedily.
 
     Args:
-        model: see :func:`npp.tasks.load_network`, or a network.
+        model: see :func:`npp.tasks.load_network`, or a network; or ``"rapidocr"``, the recogniser of that
+            package, which has its own alphabet, blank and layout.
         alphabet: the characters in the order of the network's classes, without the blank.
         blank: class of CTC's blank.
         layout: ``"NTC"`` or ``"TNC"``, the order of the logits' dimensions.
@@ -98,12 +117,24 @@ class Recognition(Task):
         self,
         model: str | nn.Module,
         *,
-        alphabet: str,
+        alphabet: str | None = None,
         blank: int = 0,
         layout: Literal["NTC", "TNC"] = "NTC",
         input: Mapping[str, Any] | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(resolve_network(model, input))
+        if model == "rapidocr":
+            if alphabet is not None or blank != 0 or layout != "NTC":
+                raise ValueError(
+                    "alphabet, blank and layout cannot be set for model 'rapidocr', which has its own"
+                )
+            reader = load_text_reader()
+            network: nn.Module = Prepared(reader.network, reader.format.changed(input))
+            alphabet = reader.characters
+        else:
+            network = resolve_network(model, input)
+        if alphabet is None:
+            raise ValueError("alphabet must be given, the characters in the order of the network's classes")
+        super().__init__(network, copy=False)
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
         self.alphabet = Alphabet(alphabet, blank)
@@ -111,8 +142,7 @@ class Recognition(Task):
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         """(N, T, C)."""
-        check_images(images)
-        logits: Tensor = self.network(images)
+        logits: Tensor = self.run_network(images)
         classes = len(self.alphabet.classes)
         if logits.ndim != 3 or logits.shape[-1] != classes:
             raise ValueError(
@@ -126,12 +156,10 @@ class Recognition(Task):
             )
         return steps.float().log_softmax(-1)
 
-    @torch.no_grad()
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (T, C) for each picture."""
         return list(self._log_probabilities(images))
 
-    @torch.no_grad()
     def predict(self, images: Tensor) -> list[Any]:
         """A string for each picture."""
         return [self.alphabet.decode(steps) for steps in self._log_probabilities(images)]
@@ -152,7 +180,6 @@ class Recognition(Task):
         check_targets(images, targets)
         return self._loss(self._log_probabilities(images), targets)
 
-    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """:meth:`loss` as ``"ctc"`` or ``"kl"``, ``"word_accuracy"``, ``"character_error_rate"``."""
         check_targets(images, targets)
@@ -163,7 +190,8 @@ class Recognition(Task):
         ]
         scores = {"ctc" if _all_texts(targets) else "kl": self._loss(now, targets)}
         for name in ("word_accuracy", "character_error_rate"):
-            scores[name] = torch.tensor([one[name] for one in measured], device=now.device)
+            values = [one[name] for one in measured]
+            scores[name] = torch.tensor(values, dtype=torch.float32, device=now.device)
         return scores
 
     def _compare(self, prediction: str, target: Any) -> dict[str, float]:

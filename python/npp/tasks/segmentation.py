@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
-from npp.tasks.task import Metric, Task, check_images, check_targets, require
+from npp.tasks.optional_packages import require
+from npp.tasks.task import Metric, Task, check_targets
 
 IGNORE = 255
 
@@ -20,6 +22,29 @@ IGNORE = 255
 def _is_map(target: Tensor) -> bool:
     """Whether this is a map of labels (H, W) rather than a distribution (K, H, W)."""
     return target.ndim == 2 and not target.is_floating_point()
+
+
+def _counted(
+    index: int, labels: Tensor, size: Sequence[int], classes: int, ignore_index: int | None
+) -> Tensor:
+    """Which pixels of ``targets[index]``, a map of labels, count, (H, W).
+
+    Raises:
+        ValueError: another size, a label that is no class, or no pixel that counts.
+    """
+    also = "" if ignore_index is None else f" or {ignore_index}"
+    if labels.shape != size:
+        raise ValueError(f"targets[{index}] must be labels {tuple(size)}, not {tuple(labels.shape)}")
+    counts = torch.ones_like(labels, dtype=torch.bool)
+    if ignore_index is not None:
+        counts = labels != ignore_index
+    if not bool(counts.any()):
+        raise ValueError(f"targets[{index}] must have a pixel that counts, not {ignore_index} everywhere")
+    inside = labels[counts].long()
+    if bool(((inside < 0) | (inside >= classes)).any()):
+        ends = f"{int(inside.min())} to {int(inside.max())}"
+        raise ValueError(f"targets[{index}] must be labels from 0 to {classes - 1}{also}, not {ends}")
+    return counts
 
 
 class MeanIoU:
@@ -50,8 +75,10 @@ class MeanIoU:
     def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
         """Adds pictures; they may differ in size."""
         self._metrics = self._metrics or self._make()
-        for prediction, target in zip(predictions, map(torch.as_tensor, targets), strict=True):
+        pairs = zip(predictions, map(torch.as_tensor, targets), strict=True)
+        for index, (prediction, target) in enumerate(pairs):
             labels = target if _is_map(target) else target.argmax(0)
+            _counted(index, labels, prediction.shape, self._classes(), self._ignore)
             for metric in self._metrics.values():
                 metric.update(prediction[None].cpu(), labels[None].long().cpu())
 
@@ -85,18 +112,25 @@ class Segmentation(Task):
         input: Mapping[str, Any] | None = None,  # noqa: A002
         ignore_index: int | None = IGNORE,
     ) -> None:
-        super().__init__(resolve_network(model, input))
+        network = resolve_network(model, input)
+        if isinstance(network, Prepared) and network.format.size and network.format.resize == "crop":
+            raise ValueError(
+                "input must have resize 'stretch' or 'letterbox', for 'crop' leaves pixels without a class"
+            )
+        super().__init__(network, copy=False)
         self.ignore_index = ignore_index
         self._class_count = 0
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        check_images(images)
-        output = self.network(images)
+        output = self.run_network(images)
         logits: Tensor = output["out"] if isinstance(output, Mapping) else output
-        if logits.ndim != 4:
-            raise ValueError(f"the network must give logits (N, K, h, w), not {tuple(logits.shape)}")
+        if logits.ndim != 4 or logits.shape[1] < 2:
+            shape = tuple(logits.shape)
+            raise ValueError(f"the network must give logits (N, K, h, w) of at least 2 classes, not {shape}")
         self._class_count = logits.shape[1]
         logits = logits.float()
+        if isinstance(self.network, Prepared):
+            logits = self.network.on_the_picture(logits, images.shape[-2:])
         if logits.shape[-2:] != images.shape[-2:]:
             logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
         return logits.log_softmax(1)
@@ -106,38 +140,29 @@ class Segmentation(Task):
             raise ValueError("predictions must come from this task's predict")
         return self._class_count
 
-    @torch.no_grad()
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (K, H, W) for each picture."""
         return list(self._log_probabilities(images))
 
-    @torch.no_grad()
     def predict(self, images: Tensor) -> list[Any]:
         """Labels (H, W) int64 for each picture."""
         return list(self._log_probabilities(images).argmax(1))
 
-    def _places(self, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def _places(self, index: int, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of one picture (K, H, W): divergence (H, W), whether the class is right, which pixels count."""
         clean = torch.as_tensor(target, device=now.device)
         wanted = now.shape[1:] if _is_map(clean) else now.shape
         if clean.shape != wanted:
             raise ValueError(
-                f"targets must be labels {tuple(now.shape[1:])} or of shape {tuple(now.shape)}, "
+                f"targets[{index}] must be labels {tuple(now.shape[1:])} or of shape {tuple(now.shape)}, "
                 f"not {tuple(clean.shape)} of {clean.dtype}"
             )
         if not _is_map(clean):
             clean = log_distribution(clean)
             right = clean.argmax(0) == now.argmax(0)
             return kl_divergence(clean, now, dim=0), right, torch.ones_like(right)
-        counts = torch.ones_like(clean, dtype=torch.bool)
-        if self.ignore_index is not None:
-            counts = clean != self.ignore_index
+        counts = _counted(index, clean, now.shape[1:], len(now), self.ignore_index)
         labels = clean.long().where(counts, 0)
-        if bool(((labels < 0) | (labels >= len(now))).any()):
-            ends = f"{int(labels.min())} to {int(labels.max())}"
-            raise ValueError(
-                f"targets must be labels from 0 to {len(now) - 1} or {self.ignore_index}, not {ends}"
-            )
         loss = -now.gather(0, labels[None])[0]
         return loss.where(counts, 0.0), labels == now.argmax(0), counts
 
@@ -146,18 +171,17 @@ class Segmentation(Task):
         check_targets(images, targets)
         now = self._log_probabilities(images)
         losses, parts = [], []
-        for each, target in zip(now, targets, strict=True):
-            loss, right, counts = self._places(each, target)
-            pixels = counts.sum().clamp_min(1)
+        for index, (each, target) in enumerate(zip(now, targets, strict=True)):
+            loss, right, counts = self._places(index, each, target)
+            pixels = counts.sum().float()
             losses.append(loss.sum() / pixels)
             parts.append((right & counts).sum() / pixels)
         return torch.stack(losses), torch.stack(parts)
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
-        """Mean over pixels of cross-entropy or KL, (N,) in nats; 0 where no pixel counts."""
+        """Mean over the pixels that count of cross-entropy or KL, (N,) in nats."""
         return self._measured(images, targets)[0]
 
-    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``{"cross_entropy", "pixel_accuracy"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
         maps = [_is_map(torch.as_tensor(target)) for target in targets]

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def evaluation_mode(module: Module) -> Module:
-    """Puts a network into eval mode so that gradients can still reach its input on every device.
-
-    cuDNN's backward pass through recurrent layers wants them in training mode. The only other thing that
-    mode does to them is dropout, which is set to 0.
-    """
-    module.eval()
-    for part in module.modules():
-        if isinstance(part, nn.RNNBase):
-            part.dropout = 0.0
-            part.training = True
-    return module
-
-
-def frozen(module: Module) -> Module:
-    """The same network in eval mode, its parameters without gradients."""
-    return evaluation_mode(module).requires_grad_(False)
-
-
-def require(module: str, purpose: str, install: str = "'npp[tasks]'") -> Any:
-    """The imported module.
-
-    Raises:
-        ModuleNotFoundError: it or something that it needs is missing; the message tells what to install.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        message = f"{purpose} needs the package {error.name}: pip install {install}"
-        raise ModuleNotFoundError(message, name=error.name) from error
+from npp.tasks.frozen import dtype_of, evaluation_mode, frozen, plain_torch, private_copy, without_gradients
+from npp.tasks.optional_packages import require
 
 
 class Metric(Protocol):
@@ -71,12 +39,54 @@ def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
         raise ValueError(f"targets must hold one entry per image, {len(images)}, not {len(targets)}")
 
 
+def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
+    """Floating tensors of a network's output by name: one tensor, or sequences and dicts of them.
+
+    Raises:
+        TypeError: there is none.
+    """
+    found = dict(_walk(output, name))
+    if not found:
+        raise TypeError(f"{name} must hold floating tensors, not {type(output).__name__}")
+    return found
+
+
+def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(output, Tensor):
+        if output.is_floating_point():
+            yield name, output
+    elif isinstance(output, Mapping):
+        for key, part in output.items():
+            yield from _walk(part, f"{name}.{key}")
+    elif isinstance(output, Sequence) and not isinstance(output, str):
+        for index, part in enumerate(output):
+            yield from _walk(part, f"{name}.{index}")
+
+
+def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
+    """What was said about each clean picture, as one tensor like what is said now.
+
+    Raises:
+        ValueError: the shapes differ, as those of pictures of other sizes do.
+    """
+    for index, target in enumerate(targets):
+        if target.shape != now.shape[1:]:
+            wanted, given = tuple(now.shape[1:]), tuple(target.shape)
+            raise ValueError(f"targets[{index}] must hold {name} of shape {wanted}, not {given}")
+    return torch.stack(list(targets)).to(now)
+
+
 class Task(nn.Module, ABC):
     """A frozen network with its loss and its measures.
 
     Pictures are always floats in [0, 1], RGB, (N, 3, H, W); resizing and normalising are the task's own.
     Weights get no gradients and batch norm keeps its statistics, also after ``train()``; gradients reach
     the pictures.
+
+    Args:
+        network: stays as it is: the task freezes and uses a copy. Later changes of its weights do not reach
+            the task.
+        copy: False hands the network over instead, which is then frozen itself.
 
     Attributes:
         network: the frozen network.
@@ -88,14 +98,44 @@ class Task(nn.Module, ABC):
     higher_is_better: Mapping[str, bool]
     network: nn.Module
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Sees to it that what every task says of pictures has no history and serves in a later training."""
+        super().__init_subclass__(**settings)
+        for name in ("targets", "predict", "scores"):
+            if name in vars(cls):
+                setattr(cls, name, without_gradients(vars(cls)[name]))
+
+    def __init__(self, network: nn.Module, *, copy: bool = True) -> None:
         super().__init__()
-        self.network = frozen(network)
+        self.network = frozen(private_copy(network) if copy else network)
         self.training = False
+
+    def run_network(self, images: Tensor) -> Any:
+        """The network's output for pictures (N, 3, H, W), which are first brought to its dtype.
+
+        Raises:
+            TypeError, ValueError: these are no pictures, or the output has NaN.
+        """
+        check_images(images)
+        output = self.network(images.to(dtype_of(self.network)))
+        self.check_output(images, output)
+        return output
+
+    def check_output(self, images: Tensor, output: Any) -> None:
+        """Raises ValueError where an output has NaN; it names the task, or the pictures if they have it."""
+        for name, values in _walk(output, "output"):
+            if not bool(values.isnan().any()):
+                continue
+            whose = "its pictures have NaN" if bool(images.isnan().any()) else "its pictures have none"
+            raise ValueError(f"the network of the task {self.name!r} gave NaN as {name}; {whose}")
 
     @abstractmethod
     def targets(self, images: Tensor) -> list[Any]:
-        """Pseudo ground truth: the network's own output on these clean pictures, an entry each. No grad."""
+        """Pseudo ground truth: the network's own output on these clean pictures, an entry each.
+
+        Like ``predict`` and ``scores`` of every task it runs without gradients, and outside of
+        ``torch.inference_mode``, whose tensors could not be used in training.
+        """
 
     @abstractmethod
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
@@ -112,7 +152,6 @@ class Task(nn.Module, ABC):
         """What the network says, an entry for each picture; :meth:`targets` unless overridden. No grad."""
         return self.targets(images)
 
-    @torch.no_grad()
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """Measures of each picture (N,) by name, less noisy than :meth:`metric`. No grad.
 
@@ -131,9 +170,16 @@ class Task(nn.Module, ABC):
     def bind(self, targets: Sequence[Any]) -> Callable[[Tensor], Tensor]:
         """The loss as a function of the pictures alone, as :func:`npp.refine` wants it.
 
-        ``npp.refine(x, qp, task.bind(task.targets(x)))`` keeps what the network sees in ``x``.
+        ``npp.refine(x, qp, task.bind(task.targets(x)))`` keeps what the network sees in ``x``. The function
+        raises ValueError for a loss that is NaN.
         """
-        return lambda images: self.loss(images, targets)
+
+        def bound(images: Tensor) -> Tensor:
+            loss = self.loss(images, targets)
+            self.check_output(images, {"loss": loss})
+            return loss
+
+        return bound
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""
@@ -157,11 +203,18 @@ class AverageMetric:
         self._mean = require("torchmetrics", "a metric").MeanMetric
         self._means: dict[str, Any] = {}
 
+    def _new_mean(self) -> Any:
+        """Sums in float32 whatever torch's default dtype is."""
+        with plain_torch():
+            return self._mean().set_dtype(torch.float32)
+
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
         """Adds pictures."""
         for prediction, target in zip(predictions, targets, strict=True):
             for name, value in self._measure(prediction, target).items():
-                self._means.setdefault(name, self._mean()).update(value)
+                if name not in self._means:
+                    self._means[name] = self._new_mean()
+                self._means[name].update(value)
 
     def compute(self) -> dict[str, float]:
         """Means by name; empty before the first picture."""

@@ -7,6 +7,7 @@ of it, its qp. A run that goes on from a checkpoint only has to know k.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from npp.config.yaml_files import ConfigError
-from npp.photos.finding import find_photos, split
-from npp.photos.loading import cover, height_and_width, load_photo, open_photo, to_tensor
+from npp.photos.loading import cover, open_photo, to_tensor
+from npp.photos.photo_set import PhotoSet, load_or_next, readable
 from npp.training.train_config import DataConfig, TrainConfig
 
 # Parts of the seed, so that orders and draws do not share random numbers.
@@ -33,11 +34,13 @@ class Sample(NamedTuple):
         x: (N, 3, H, W) in [0, 1].
         qp: (N,) whole numbers.
         photo: (N,) which of the photos.
+        damaged: (N,) which photo cannot be read, so that this one took its place; -1 where all is well.
     """
 
     x: Tensor
     qp: Tensor
     photo: Tensor
+    damaged: Tensor
 
 
 @lru_cache(maxsize=2)
@@ -45,10 +48,11 @@ def _order(seed: int, epoch: int, count: int) -> Any:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
-def _cut(path: Path, size: tuple[int, int], resize: bool, random: np.random.Generator) -> Tensor:
+def _cut(path: Path, data: DataConfig, random: np.random.Generator) -> Tensor:
     """A random part (3, height, width), mirrored half of the times."""
-    height, width = size
-    image = cover(open_photo(path), size, shrink=resize)
+    assert data.shape is not None
+    height, width = data.shape
+    image = cover(open_photo(path), data.shape, shrink=data.mode == "resize")
     left = int(random.integers(image.width - width + 1))
     top = int(random.integers(image.height - height + 1))
     x = to_tensor(image.crop((left, top, left + width, top + height)))
@@ -59,7 +63,8 @@ class Draws(Dataset[Sample]):
     """The k-th picture of a run.
 
     Args:
-        paths: photos; each comes once before one comes again.
+        paths: photos; each comes once before one comes again. One that cannot be read is replaced by the
+            next one that can.
         data: their size and augmentation.
         qps: drawn with equal probability.
         seed: of the run.
@@ -76,13 +81,13 @@ class Draws(Dataset[Sample]):
         photo = int(_order(self._seed, epoch, len(self._paths))[place])
         random = np.random.default_rng([self._seed, _DRAW, k])
         qp = self._qps[int(random.integers(len(self._qps)))]
-        data, path = self._data, self._paths[photo]
-        x = (
-            _cut(path, height_and_width(data.size), data.mode == "resize", random)
-            if data.augment
-            else load_photo(path, data.size, data.mode)
-        )
-        return Sample(x, torch.tensor(qp), torch.tensor(photo))
+
+        def load(path: Path) -> Tensor:
+            return _cut(path, self._data, random) if self._data.augment else self._data.load_one(path)
+
+        x, shown = load_or_next(self._paths, photo, load)
+        damaged = photo if shown != photo else -1
+        return Sample(x, torch.tensor(qp), torch.tensor(shown), torch.tensor(damaged))
 
 
 class Centres(Dataset[Sample]):
@@ -96,8 +101,8 @@ class Centres(Dataset[Sample]):
         return len(self._paths)
 
     def __getitem__(self, photo: int) -> Sample:
-        x = load_photo(self._paths[photo], self._data.size, self._data.mode)
-        return Sample(x, torch.tensor(0), torch.tensor(photo))
+        x = self._data.load_one(self._paths[photo])
+        return Sample(x, torch.tensor(0), torch.tensor(photo), torch.tensor(-1))
 
 
 class _Places(Sampler[int]):
@@ -127,29 +132,35 @@ class _Loader(DataLoader[Sample]):
         pass
 
 
+def _held_out(config: TrainConfig) -> PhotoSet:
+    """The photos for validation: as those of the training, of the part val."""
+    shared = {field.name: getattr(config.data, field.name) for field in fields(PhotoSet)}
+    return PhotoSet(**{**shared, "part": "val", "limit": config.validation.photos})
+
+
 class Photos(lightning.LightningDataModule):
     """The photos of a configuration.
 
     Raises:
-        ConfigError: no photos, or none of them in a part.
+        ConfigError: no photos, or none of them in a part, or none that can be read.
+
+    Attributes:
+        training: photos to train on; one that cannot be read is replaced when it is drawn.
+        validation: the held-out ones.
+        baseline: those of the training part that BPG's own curve is measured on.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self._config = config
-        data = config.data
+        held_out = _held_out(config)
         try:
-            paths = find_photos(data.folder, data.include)
-            parts = [split(paths, part, data.split_seed, data.fractions) for part in ("train", "val")]
+            # By their paths, so that what a seed draws does not depend on how the limit is applied.
+            self.training = sorted(config.data.paths())
+            self.validation = sorted(held_out.readable_paths())
+            self.baseline = readable(self.training, config.baseline.photos)
         except ValueError as error:
-            raise ConfigError(f"data: {error}") from None
-        for name, part in zip(("train", "val"), parts, strict=True):
-            if not part:
-                raise ConfigError(
-                    f"data.fractions {list(data.fractions)} leave none of {len(paths)} photos for {name}"
-                )
-        self.training = parts[0][: data.limit]
-        self.validation = parts[1][: config.validation.photos]
+            raise ConfigError(f"data.{error}") from None
 
     def centres(self, paths: Sequence[Path]) -> Iterator[Tensor]:
         """Batches (N, 3, H, W) of the photos' centres."""

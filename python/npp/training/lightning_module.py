@@ -11,9 +11,11 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.gradient.pairing import compress
+from npp.photos.photo_set import warn_unreadable
 from npp.preprocessing import Preprocessor
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
@@ -29,7 +31,7 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
-from npp.training.schedule import averaged, build_optimiser, rate_factor
+from npp.training.schedule import averaged, build_optimiser, build_schedule, check_finite, set_rates
 from npp.training.train_config import TrainConfig
 
 _GAP = 4
@@ -53,7 +55,8 @@ def change_strip(x: Tensor, x_pre: Tensor, x_hat: Tensor) -> Tensor:
 
 
 _TRAINING, _VALIDATION = "training", "validation"
-_TASKS = "tasks."
+#: Beginning of the names that checkpoints leave out.
+TASKS = "tasks."
 _QUICK_PHOTOS = 2
 
 
@@ -130,6 +133,7 @@ class PreprocessorModule(lightning.LightningModule):
         self._targets = {part: Targets(self._by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
         self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
         self._surrogate = config.codec.build_surrogate()
+        self._damaged: set[int] = set()
         self._sums: Sums | None = None
         self._anchor: Curve | None = None
 
@@ -148,9 +152,6 @@ class PreprocessorModule(lightning.LightningModule):
     def _curves_path(self) -> Path:
         return Path(self.config.out) / "baseline.json"
 
-    def _baseline_photos(self) -> list[Path]:
-        return self._photos.training[: self.config.baseline.photos]
-
     def _quick(self) -> bool:
         return bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
@@ -159,7 +160,7 @@ class PreprocessorModule(lightning.LightningModule):
         all_settings = self.config.as_mapping()
         return {name: all_settings[name] for name in ("data", "tasks", "codec", "baseline")} | {
             "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
-            "photos": {_TRAINING: len(self._baseline_photos()), _VALIDATION: len(self._photos.validation)},
+            "photos": {_TRAINING: len(self._photos.baseline), _VALIDATION: len(self._photos.validation)},
             "quick": self._quick(),
         }
 
@@ -178,7 +179,7 @@ class PreprocessorModule(lightning.LightningModule):
         self.tasks.to(device)
         qps = self._conditions()["qps"]
         few = _QUICK_PHOTOS if self._quick() else None
-        parts = {_TRAINING: self._baseline_photos()[:few], _VALIDATION: self._photos.validation[:few]}
+        parts = {_TRAINING: self._photos.baseline[:few], _VALIDATION: self._photos.validation[:few]}
         return {
             part: measure(self._photos.centres(paths), self._by_label, qps[part], self._codec, device)
             for part, paths in parts.items()
@@ -201,11 +202,20 @@ class PreprocessorModule(lightning.LightningModule):
 
     # Training
 
+    def on_train_start(self) -> None:
+        """Takes rates from the configuration, which a checkpoint of other settings has overwritten."""
+        schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
+        set_rates(schedule, self.config.optimiser, self.global_step)
+
     def terms(self, batch: Sample) -> Terms:
         """What each picture of a batch costs, with gradients."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
         x_pre = self.model(batch.x, batch.qp)
-        coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        try:
+            coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        except EncodeError:
+            check_finite(self.model, f"the weights after step {self.global_step}")
+            raise
         losses = task_losses(self._by_label, coded.x_hat, targets)
         table = self.weights
         return total_loss(
@@ -222,6 +232,9 @@ class PreprocessorModule(lightning.LightningModule):
         """What is random in a network or a surrogate follows from the step, also after a restart."""
         place = self.global_step * self.trainer.world_size + self.global_rank
         torch.manual_seed((self.config.seed << 32) + place)
+        for photo in set(batch.damaged.tolist()) - self._damaged - {-1}:
+            self._damaged.add(photo)
+            warn_unreadable(self._photos.training[photo])
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """The mean total of one batch."""
@@ -242,15 +255,14 @@ class PreprocessorModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, a warm-up and a cosine."""
         optimiser = build_optimiser(self.model.parameters(), self.config.optimiser)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: rate_factor(step, self.config.optimiser)
-        )
+        schedule = build_schedule(optimiser, self.config.optimiser)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # Validation
 
     def on_validation_epoch_start(self) -> None:
         """Empties the sums."""
+        check_finite(self.averaged, f"the averaged weights after step {self.global_step}")
         self.ema.eval()
         self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
 
@@ -292,12 +304,13 @@ class PreprocessorModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves the tasks' networks out."""
         state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(_TASKS)}
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Puts the tasks' networks in as they are."""
-        own = {k: v for k, v in self.state_dict().items() if k.startswith(_TASKS)}
+        """Puts the tasks' networks in as they are, and lets a finished run go on."""
+        own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
 
 def _mean(values: list[float]) -> float:

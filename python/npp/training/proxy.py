@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import torch
@@ -12,10 +12,13 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from npp.config.surroundings import float32_by_default, need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
 from npp.training.proxy_data import PhotoCrops
-from npp.training.schedule import AtomicCheckpointIO
+from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
+from npp.training.schedule import AtomicCheckpointIO, build_schedule, check_finite, set_rates
+from npp.training.train_config import OptimiserConfig
 
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
@@ -130,14 +133,23 @@ class ProxyModule(lightning.LightningModule):
         losses = self._losses(x, (low + place * (high - low)).round())
         self.log_dict({f"val/{name}": value for name, value in losses.items()}, prog_bar=True, sync_dist=True)
 
+    def _schedule(self) -> OptimiserConfig:
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        return OptimiserConfig(steps=steps, learning_rate=self.learning_rate, warmup=0, final=0)
+
     def configure_optimizers(self) -> Any:
         """Adam and a cosine over the run."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        schedule = build_schedule(optimizer, self._schedule())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """Takes the rate from the settings, which a checkpoint of a shorter run has overwritten."""
+        schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
+        set_rates(schedule, self._schedule(), self.global_step)
 
+
+@float32_by_default()
 def train_proxy(
     data: Path | str,
     out: Path | str = "runs/proxy",
@@ -178,8 +190,14 @@ def train_proxy(
         Path of the weights, for :func:`npp.gradient.surrogates.hyperprior.load_hyperprior`.
 
     Raises:
-        ValueError: no photos, or an argument out of range; the message says which.
+        ValueError: no photos, an argument out of range, or a checkpoint that does not fit; the message says
+            which.
+        ModuleNotFoundError: a package is missing.
+        TrainingFailedError: the weights are not finite.
+        KeyboardInterrupt: Ctrl-C; ``out/checkpoints/last.ckpt`` is what to go on from.
     """
+    need("a training's log", "tensorboard")
+    accelerator = resolve_accelerator(accelerator, devices)
     lightning.seed_everything(seed, workers=True)
     chosen = config or HyperpriorConfig(conditioned=objective == "distil")
     module = ProxyModule(
@@ -187,21 +205,27 @@ def train_proxy(
     )
     if crop < 1 or crop % module.model.multiple:
         raise ValueError(f"crop must be a multiple of {module.model.multiple}, not {crop}")
+    photos = PhotoCrops(Path(data), crop, batch, workers)
+    if resume is not None:
+        check_checkpoint(resume, module, steps)
     folder = Path(out)
     checkpoints = ModelCheckpoint(folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1)
-    trainer = lightning.Trainer(
-        max_steps=steps,
-        devices=devices,
-        accelerator=accelerator,
-        precision=precision,  # type: ignore[arg-type]
-        logger=TensorBoardLogger(folder, name="logs"),
-        callbacks=[checkpoints, LearningRateMonitor()],
-        plugins=[AtomicCheckpointIO()],
-        gradient_clip_val=1.0,
-        enable_progress_bar=progress,
-        log_every_n_steps=10,
-    )
-    trainer.fit(module, PhotoCrops(Path(data), crop, batch, workers), ckpt_path=resume)
+    with lightning_errors():
+        trainer = lightning.Trainer(
+            max_steps=steps,
+            devices=devices,
+            accelerator=accelerator,
+            precision=precision,  # type: ignore[arg-type]
+            logger=TensorBoardLogger(folder, name="logs"),
+            callbacks=[checkpoints, LearningRateMonitor()],
+            plugins=[AtomicCheckpointIO()],
+            gradient_clip_val=1.0,
+            enable_progress_bar=progress,
+            log_every_n_steps=10,
+        )
+    with interruptible(trainer):
+        trainer.fit(module, photos, ckpt_path=resume)
+    check_finite(module.model, "the weights")
     weights = folder / "hyperprior.pt"
     if trainer.is_global_zero:
         save_hyperprior(module.model, weights)

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import lightning
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from npp.photos.finding import find_photos
-from npp.photos.loading import to_tensor
+from npp.photos.loading import open_photo, to_tensor
+from npp.photos.photo_set import load_or_next, warn_unreadable
 
 _VALIDATION_EVERY = 20
 
 
 class CropDataset(Dataset[Tensor]):
-    """Square crops (3, crop, crop) in [0, 1]; random and mirrored in training, central otherwise."""
+    """Square crops (3, crop, crop) in [0, 1]; random and mirrored in training, central otherwise.
+
+    A photo that cannot be read is replaced by the next one that can.
+    """
 
     def __init__(self, paths: list[Path], crop: int, train: bool) -> None:
         self._paths = paths
@@ -28,8 +31,9 @@ class CropDataset(Dataset[Tensor]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        with Image.open(self._paths[index]) as image:
-            picture = image.convert("RGB")
+        picture, shown = load_or_next(self._paths, index, open_photo)
+        if shown != index:
+            warn_unreadable(self._paths[index])
         scale = self._crop / min(picture.size)
         if scale > 1:
             picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))

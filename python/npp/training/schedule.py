@@ -36,6 +36,44 @@ def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig)
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
 
 
+def build_schedule(
+    optimiser: torch.optim.Optimizer, config: OptimiserConfig
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """A warm-up and a cosine over all steps of the configuration."""
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, config))
+
+
+def set_rates(schedule: torch.optim.lr_scheduler.LambdaLR, config: OptimiserConfig, step: int) -> None:
+    """Gives a schedule and its optimiser the learning rate and the decay that a configuration has at a step.
+
+    A run that goes on with more steps is then on the longer run's cosine from its first step on.
+    """
+    groups = schedule.optimizer.param_groups
+    schedule.base_lrs = [config.learning_rate for _ in groups]
+    for group in groups:
+        group["initial_lr"] = config.learning_rate
+        group["lr"] = config.learning_rate * rate_factor(step, config)
+        if group["weight_decay"]:
+            group["weight_decay"] = config.weight_decay
+
+
+class TrainingFailedError(ArithmeticError):
+    """A training has led nowhere: there are no weights to keep."""
+
+
+def check_finite(module: nn.Module, name: str) -> None:
+    """Looks for infinite or missing values among weights.
+
+    Raises:
+        TrainingFailedError: there are some.
+    """
+    for parameter in module.parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise TrainingFailedError(
+                f"{name} are not finite: a lower optimiser.learning_rate or optimiser.clip may help"
+            )
+
+
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """An exponential average of a model's weights; buffers are the model's own.
 
@@ -90,7 +128,9 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
         """See Lightning."""
         step = trainer.global_step
-        if step % self._every == 0 and step % int(trainer.val_check_batch or 1):
+        # The last step too: what Lightning would write after the run says that its only epoch is over.
+        due = step % self._every == 0 or step == trainer.max_steps
+        if due and step % int(trainer.val_check_batch or 1):
             trainer.save_checkpoint(self._path)
 
     def on_validation_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:

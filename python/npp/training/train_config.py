@@ -7,58 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import npp.checks as checks
 from npp.codec.options import resolve_options
-from npp.config.typed import REST, at_least, fill, plain
+from npp.config.surroundings import folder_of
+from npp.config.typed import REST, fill, plain
 from npp.config.yaml_files import read_config
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
-from npp.photos.loading import Mode, height_and_width
-
-_LAST_QP = 51
-
-#: qp and λ as published (arXiv 2206.05650). Of the range .5 to .8 given for qp 40 it takes .5.
-PUBLISHED_PAIRS = ((25, 16.0), (28, 8.0), (29, 6.0), (31, 4.0), (34, 2.0), (37, 1.0), (40, 0.5), (44, 0.25))
-
-
-def _check_qps(name: str, qps: Iterable[int]) -> None:
-    for qp in qps:
-        if not 0 <= qp <= _LAST_QP:
-            raise ValueError(f"{name} must be from 0 to {_LAST_QP}, not {qp}")
+from npp.photos.photo_set import PhotoSet
+from npp.preprocessing.unet import LAMBDAS
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """The photos.
+class DataConfig(PhotoSet):
+    """The photos: those of part ``"train"`` are trained on, those of ``"val"`` validate.
 
     Attributes:
-        folder: searched recursively.
-        include: patterns of file names, see :func:`npp.photos.finding.find_photos`.
-        size: height and width of the pictures, or one number for both.
-        mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the photo first until it
-            just covers them.
         augment: random place and mirroring in training; the centre without.
-        fractions: of train, val and test (:func:`npp.photos.finding.split`).
-        split_seed: of the split.
-        limit: at most so many photos for training.
         workers: processes that read.
         cache_targets: keep the clean predictions in memory; needs ``augment: false``.
     """
 
-    folder: str
-    include: str | list[str] | None = None
-    size: int | tuple[int, int] = 224
-    mode: Mode = "crop"
     augment: bool = True
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    split_seed: int = 0
-    limit: int | None = None
     workers: int = 0
     cache_targets: bool = False
 
     def __post_init__(self) -> None:
-        if min(height_and_width(self.size)) < 8:
-            raise ValueError(f"size must be at least 8, not {self.size}")
-        at_least(self, 1, "limit")
-        at_least(self, 0, "workers")
+        super().__post_init__()
+        checks.at_least(self, 0, "workers")
+        if self.part != "train":
+            raise ValueError(f"part must be train, not {self.part!r}: the part val validates")
         if self.mode == "full":
             raise ValueError("mode must be crop or resize, not 'full': the pictures of a batch have one size")
         if self.cache_targets and self.augment:
@@ -95,8 +72,7 @@ class TaskConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ValueError(f"weight must be above 0, not {self.weight!r}")
+        checks.above(self, 0, "weight")
 
 
 @dataclass(frozen=True)
@@ -120,7 +96,7 @@ class CodecConfig:
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "threads")
+        checks.at_least(self, 1, "threads")
         try:
             self.build_surrogate()
             resolve_options(self.all_options)
@@ -157,18 +133,17 @@ class TradeOffConfig:
             raise ValueError("qps and pairs exclude each other")
         if self.qps is not None and self.qps[0] >= self.qps[1]:
             raise ValueError(f"qps must be the lowest and the highest, not {list(self.qps)}")
-        if not self.slope_factor > 0:
-            raise ValueError(f"slope_factor must be above 0, not {self.slope_factor!r}")
+        checks.above(self, 0, "slope_factor")
         if self.pairs is not None and not self.pairs:
             raise ValueError("pairs must be published or a list of (qp, λ), not empty")
-        _check_qps("pairs" if self.pairs else "qps", self.choices)
+        checks.qps("pairs" if self.pairs else "qps", self.choices)
 
     @property
     def table(self) -> dict[int, float] | None:
         """λ by qp where pairs are given."""
         if self.pairs is None:
             return None
-        return dict(PUBLISHED_PAIRS if self.pairs == "published" else self.pairs)
+        return dict(LAMBDAS if self.pairs == "published" else self.pairs)
 
     @property
     def choices(self) -> list[int]:
@@ -194,7 +169,7 @@ class LossConfig:
     normalise: Literal["none", "baseline"] = "baseline"
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "w_pre", "mse_scale")
+        checks.at_least(self, 0, "w_pre", "mse_scale")
 
 
 @dataclass(frozen=True)
@@ -210,8 +185,8 @@ class BaselineConfig:
     points: int = 8
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "photos")
-        at_least(self, 3, "points")
+        checks.at_least(self, 1, "photos")
+        checks.at_least(self, 3, "points")
 
 
 @dataclass(frozen=True)
@@ -239,10 +214,9 @@ class OptimiserConfig:
     ema: float = 0.999
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "batch")
-        at_least(self, 0, "warmup", "final", "weight_decay", "clip", "ema")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+        checks.at_least(self, 1, "steps", "batch")
+        checks.at_least(self, 0, "warmup", "final", "weight_decay", "clip", "ema")
+        checks.above(self, 0, "learning_rate")
         if not self.ema < 1:
             raise ValueError(f"ema must be below 1, not {self.ema!r}")
 
@@ -266,11 +240,9 @@ class ValidationConfig:
     pictures: int = 4
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "every", "photos", "batch")
-        at_least(self, 0, "pictures")
-        _check_qps("qps", self.qps)
-        if len(set(self.qps)) < 2:
-            raise ValueError(f"qps must be at least two, not {list(self.qps)}")
+        checks.at_least(self, 1, "every", "photos", "batch")
+        checks.at_least(self, 0, "pictures")
+        checks.qps("qps", self.qps, fewest=2)
 
 
 @dataclass(frozen=True)
@@ -298,7 +270,7 @@ class TrainerConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "nodes", "log_every", "checkpoint_every")
+        checks.at_least(self, 1, "nodes", "log_every", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -308,12 +280,14 @@ class TrainConfig:
     Attributes:
         out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.
         seed: of everything random.
+        modules: folder in which ``python:module:name`` is looked for too.
     """
 
     data: DataConfig
     tasks: list[TaskConfig]
     out: str = "runs/preprocessor"
     seed: int = 0
+    modules: str | None = None
     preprocessor: PreprocessorConfig = PreprocessorConfig()
     codec: CodecConfig = CodecConfig()
     trade_off: TradeOffConfig = TradeOffConfig()
@@ -324,7 +298,7 @@ class TrainConfig:
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "seed")
+        checks.at_least(self, 0, "seed")
         if not self.tasks:
             raise ValueError("tasks must name at least one task")
 
@@ -348,7 +322,7 @@ def load_config(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfig:
 
     Args:
         path: the file. ``~``, ``${NAME}`` and ``${NAME:-default}`` are filled in; relative paths are
-            below the working folder.
+            below the working folder. Its folder is where ``modules`` are, unless it says otherwise.
         overrides: ``key=value`` with dots between sections, as ``optimiser.steps=100``.
 
     Raises:
@@ -356,4 +330,4 @@ def load_config(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfig:
             allowed. It is a ValueError.
         OSError: the file cannot be read.
     """
-    return fill(TrainConfig, read_config(path, overrides))
+    return fill(TrainConfig, {"modules": folder_of(path), **read_config(path, overrides)})

@@ -29,12 +29,11 @@ void export_picture(const bpg::PictureView& picture, unsigned choice) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static bpg::Decoder decoder;  // reused, as the pool reuses it
   const bpg::ByteSpan file{data, size};
   const unsigned choice = size > 0 ? data[size - 1] : 0;
   std::size_t frames = 0;
   try {
-    decoder.decode(file, kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
+    bpg::decode(file, kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
       FUZZ_REQUIRE(index == frames++);
       export_picture(picture, choice);
     });

@@ -1,5 +1,5 @@
-// Our own intra decoder on every file, also on those that Decoder would give to libavcodec, and the
-// QPs that are read by it.
+// Our own intra decoder on every file, also on those that bpg::decode would give to libavcodec, and
+// the QPs that are read by it.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

@@ -75,9 +75,8 @@ Planes all_planes(const bpg::PictureView& picture) {
 }
 
 Planes decoded(bpg::ByteSpan file) {
-  static bpg::Decoder decoder;
   Planes planes;
-  decoder.decode(file, kLimits, [&planes](const bpg::PictureView& picture, std::size_t) {
+  bpg::decode(file, kLimits, [&planes](const bpg::PictureView& picture, std::size_t) {
     planes = all_planes(picture);
   });
   return planes;

@@ -32,25 +32,23 @@ ConstPlane plane_of(const Decoded& decoded, std::size_t index) {
 class Stream {
  public:
   // The intra decoder knows stills only.
-  void begin(const Format& f, int chroma_format_idc, const HevcHeader& header, bool still) {
-    format_ = {f.width, f.height, chroma_format_idc, f.bit_depth, header};
-    by_intra_decoder_ = still && needs_intra_decoder(format_);
-    if (!by_intra_decoder_) {
-      decoder_.begin(format_);
+  Stream(const Format& f, int chroma_format_idc, const HevcHeader& header, bool still)
+      : format_{f.width, f.height, chroma_format_idc, f.bit_depth, header} {
+    if (!still || !needs_intra_decoder(format_)) {
+      decoder_.emplace(format_);
     }
-    ready_.clear();
   }
   void send(const std::vector<Nal>& nals) {
-    if (by_intra_decoder_) {
+    if (!decoder_) {
       ready_.emplace_back(decode_intra_picture(format_, nals));
       return;
     }
-    decoder_.send(nals);
+    decoder_->send(nals);
     collect();
   }
   void send_end() {
-    if (!by_intra_decoder_) {
-      decoder_.send_end();
+    if (decoder_) {
+      decoder_->send_end();
       collect();
     }
   }
@@ -63,14 +61,13 @@ class Stream {
 
  private:
   void collect() {
-    while (FramePtr frame = decoder_.receive()) {
+    while (FramePtr frame = decoder_->receive()) {
       ready_.emplace_back(std::move(frame));
     }
   }
 
-  HevcDecoder decoder_;
   StreamFormat format_;
-  bool by_intra_decoder_ = false;
+  std::optional<HevcDecoder> decoder_;  // else the intra decoder
   std::deque<Decoded> ready_;
 };
 
@@ -95,6 +92,36 @@ bool allows_block_qps(const std::vector<Nal>& nals) {
   return false;
 }
 
+// The streams of one file.
+struct Streams {
+  Stream color;
+  std::optional<Stream> alpha;
+
+  // Hands over what is decoded, frame `index` first; gives the next frame's index. The caller of
+  // decode() has memory for `count` frames and no more.
+  std::size_t deliver(const Format& format, std::size_t index, std::size_t count,
+                      const FrameCallback& on_frame) {
+    while (color.has_picture() && (!alpha || alpha->has_picture())) {
+      if (index == count) {
+        throw DecodeError("damaged file: more pictures come out of it than it has frames");
+      }
+      const Decoded picture = color.take();
+      const Decoded opacity = alpha ? alpha->take() : Decoded();
+      PictureView view;
+      view.format = format;
+      const std::size_t planes = format.chroma == Chroma::gray ? 1 : 3;
+      for (std::size_t i = 0; i < planes; ++i) {
+        view.planes[i] = plane_of(picture, i);
+      }
+      if (alpha) {
+        view.planes[kAlphaPlane] = plane_of(opacity, 0);
+      }
+      on_frame(view, index++);
+    }
+    return index;
+  }
+};
+
 }  // namespace
 
 FileInfo probe(ByteSpan file) {
@@ -113,68 +140,30 @@ FileInfo probe(ByteSpan file) {
   return info;
 }
 
-struct Decoder::State {
-  Stream color;
-  std::optional<Stream> alpha;
-
-  // Hands over what is decoded, frame `index` first; gives the next frame's index. The caller of
-  // decode() has memory for `count` frames and no more.
-  std::size_t deliver(const Format& format, std::size_t index, std::size_t count,
-                      const FrameCallback& on_frame) {
-    const bool has_alpha = format.alpha != Alpha::none;
-    while (color.has_picture() && (!has_alpha || alpha->has_picture())) {
-      if (index == count) {
-        throw DecodeError("damaged file: more pictures come out of it than it has frames");
-      }
-      const Decoded picture = color.take();
-      const Decoded opacity = has_alpha ? alpha->take() : Decoded();
-      PictureView view;
-      view.format = format;
-      const std::size_t planes = format.chroma == Chroma::gray ? 1 : 3;
-      for (std::size_t i = 0; i < planes; ++i) {
-        view.planes[i] = plane_of(picture, i);
-      }
-      if (has_alpha) {
-        view.planes[kAlphaPlane] = plane_of(opacity, 0);
-      }
-      on_frame(view, index++);
-    }
-    return index;
-  }
-};
-
-Decoder::Decoder() : state_(std::make_unique<State>()) {}
-Decoder::~Decoder() = default;
-Decoder::Decoder(Decoder&&) noexcept = default;
-Decoder& Decoder::operator=(Decoder&&) noexcept = default;
-
-void Decoder::decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame) {
+void decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame) {
   const CodedFile coded = open_file(file, limits);
   const ParsedFile& parsed = coded.parsed;
   const std::vector<AccessUnit>& units = coded.units;
   const Format& format = parsed.header.format;
   const bool has_alpha = format.alpha != Alpha::none;
   const bool still = !parsed.header.animation;
-  state_->color.begin(format, hevc_chroma_idc(format.chroma), parsed.color, still);
+  Streams streams{{format, hevc_chroma_idc(format.chroma), parsed.color, still}, std::nullopt};
   if (has_alpha) {
-    if (!state_->alpha) {
-      state_->alpha.emplace();
-    }
-    state_->alpha->begin(format, 0, parsed.alpha, still);
+    streams.alpha.emplace(format, 0, parsed.alpha, still);
   }
   std::size_t delivered = 0;
   for (const AccessUnit& unit : units) {
-    state_->color.send(unit.color);
+    streams.color.send(unit.color);
     if (has_alpha) {
-      state_->alpha->send(unit.alpha);
+      streams.alpha->send(unit.alpha);
     }
-    delivered = state_->deliver(format, delivered, units.size(), on_frame);
+    delivered = streams.deliver(format, delivered, units.size(), on_frame);
   }
-  state_->color.send_end();
+  streams.color.send_end();
   if (has_alpha) {
-    state_->alpha->send_end();
+    streams.alpha->send_end();
   }
-  delivered = state_->deliver(format, delivered, units.size(), on_frame);
+  delivered = streams.deliver(format, delivered, units.size(), on_frame);
   if (delivered != units.size()) {
     throw DecodeError("damaged file: " + std::to_string(delivered) + " of " +
                       std::to_string(units.size()) + " frames could be decoded");

@@ -1,7 +1,7 @@
 #include "hevc_decoder.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -10,11 +10,15 @@
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
 #include "hevc_syntax.hpp"
+#include "plane_memory.hpp"
 
 namespace bpg {
 namespace {
 
-constexpr int kPlaneAlignment = 64;
+constexpr int kPlanePadding = static_cast<int>(kPlaneAlignment);
+// Puts all that a context says beyond every level that a process may have set with
+// av_log_set_level, which belongs to the process: errors reach the caller as exceptions.
+constexpr int kSilent = 255 - AV_LOG_TRACE;
 // A block of samples in the middle of each coding tree block that a missing block leaves as it was.
 constexpr int kProbeSize = 4;
 
@@ -43,7 +47,9 @@ void fill_with_pattern(std::uint8_t* data, std::size_t size) {
   }
 }
 
-void free_buffer(void* /*opaque*/, std::uint8_t* data) { std::free(data); }
+void free_buffer(void* size, std::uint8_t* data) {
+  free_planes(reinterpret_cast<std::byte*>(data), reinterpret_cast<std::uintptr_t>(size));
+}
 
 // libavcodec's own pool hands out memory that still holds other pictures; here every picture starts
 // from the pattern, so nothing leaks from one file into another.
@@ -53,13 +59,12 @@ int get_buffer(AVCodecContext* context, AVFrame* frame, int /*flags*/) {
   int height = frame->height;
   std::array<int, AV_NUM_DATA_POINTERS> line_alignment{};
   avcodec_align_dimensions2(context, &width, &height, line_alignment.data());
-  if (av_image_fill_linesizes(frame->linesize, format, width + kPlaneAlignment) < 0) {
+  if (av_image_fill_linesizes(frame->linesize, format, width + kPlanePadding) < 0) {
     return AVERROR(EINVAL);
   }
   std::array<std::ptrdiff_t, 4> strides{};
   for (std::size_t i = 0; i < strides.size(); ++i) {
-    frame->linesize[i] =
-        (frame->linesize[i] + kPlaneAlignment - 1) / kPlaneAlignment * kPlaneAlignment;
+    frame->linesize[i] = (frame->linesize[i] + kPlanePadding - 1) / kPlanePadding * kPlanePadding;
     strides[i] = frame->linesize[i];
   }
   std::array<std::size_t, 4> sizes{};
@@ -67,16 +72,17 @@ int get_buffer(AVCodecContext* context, AVFrame* frame, int /*flags*/) {
     return AVERROR(EINVAL);
   }
   for (std::size_t i = 0; i < sizes.size() && sizes[i] > 0; ++i) {
-    const std::size_t size = sizes[i] + kPlaneAlignment;
-    void* memory = nullptr;
-    if (posix_memalign(&memory, kPlaneAlignment, size) != 0) {
+    const std::size_t size = sizes[i] + kPlanePadding;
+    std::byte* memory = allocate_planes(size);
+    if (memory == nullptr) {
       return AVERROR(ENOMEM);
     }
-    auto* data = static_cast<std::uint8_t*>(memory);
+    auto* data = reinterpret_cast<std::uint8_t*>(memory);
     fill_with_pattern(data, size);
-    frame->buf[i] = av_buffer_create(data, size, free_buffer, nullptr, 0);
+    frame->buf[i] = av_buffer_create(data, size, free_buffer,
+                                     reinterpret_cast<void*>(static_cast<std::uintptr_t>(size)), 0);
     if (frame->buf[i] == nullptr) {
-      std::free(memory);
+      free_planes(memory, size);
       return AVERROR(ENOMEM);
     }
     frame->data[i] = data;
@@ -120,32 +126,23 @@ void append_nal(std::vector<std::uint8_t>& out, const Nal& nal) {
 
 }  // namespace
 
-HevcDecoder::HevcDecoder() : packet_(av_packet_alloc()) {
-  av_log_set_level(AV_LOG_QUIET);
-  if (!packet_) {
-    throw std::bad_alloc();
-  }
-}
-
-// A context of its own for every stream: one that is flushed and used again keeps some state of the
-// stream before and then decodes rare pictures wrongly (found by tests/test_intra.cpp).
-void HevcDecoder::begin(const StreamFormat& format) {
+HevcDecoder::HevcDecoder(const StreamFormat& format) : packet_(av_packet_alloc()), format_(format) {
   const AVCodec* codec = avcodec_find_decoder(AV_CODEC_ID_HEVC);
   if (codec == nullptr) {
     throw UnsupportedError("this libavcodec was built without its HEVC decoder");
   }
   context_.reset(avcodec_alloc_context3(codec));
-  if (!context_) {
+  if (!context_ || !packet_) {
     throw std::bad_alloc();
   }
   context_->thread_count = 1;
+  context_->thread_type = 0;  // libavcodec warns of our buffers where it could use threads
+  context_->log_level_offset = kSilent;
   context_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
   context_->get_buffer2 = get_buffer;
   if (avcodec_open2(context_.get(), codec, nullptr) < 0) {
     throw DecodeError("libavcodec cannot open its HEVC decoder");
   }
-  format_ = format;
-  first_ = true;
 }
 
 void HevcDecoder::send(const std::vector<Nal>& nals) {

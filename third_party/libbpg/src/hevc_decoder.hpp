@@ -31,13 +31,14 @@ struct StreamFormat {
   HevcHeader header;
 };
 
-/// RAII around libavcodec's HEVC decoder on one thread; one picture a packet. Reusable.
+/// RAII around libavcodec's HEVC decoder on one thread, for one stream; one picture a packet.
+/// A context that is flushed and used for another stream keeps some state of the one before and
+/// then decodes rare pictures wrongly (found by tests/test_intra.cpp), so that there is none to
+/// keep.
 class HevcDecoder {
  public:
-  HevcDecoder();
+  explicit HevcDecoder(const StreamFormat& format);
 
-  /// Forgets the stream before and begins one.
-  void begin(const StreamFormat& format);
   /// Sends the NAL units of one picture. Throws DecodeError when they are damaged.
   void send(const std::vector<Nal>& nals);
   /// Says that nothing follows.

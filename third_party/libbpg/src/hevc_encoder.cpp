@@ -8,6 +8,7 @@
 
 #include "block_qps.hpp"
 #include "bpg/error.hpp"
+#include "bpg/signals.hpp"
 #include "hevc_syntax.hpp"
 #include "slice_header.hpp"
 #include "x265_settings.hpp"
@@ -68,6 +69,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   apply_settings(*api_, config_, *param_);
   {
     const std::lock_guard<std::mutex> lock(open_mutex());
+    const SignalsBlocked for_its_threads;
     encoder_.reset(api_->encoder_open(param_.get()));
   }
   if (!encoder_) {

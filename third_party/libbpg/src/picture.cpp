@@ -7,12 +7,10 @@
 #include <string>
 
 #include "bpg/error.hpp"
+#include "plane_memory.hpp"
 
 namespace bpg {
 namespace {
-
-/// Planes and their rows start on cache lines.
-constexpr std::size_t kMemoryAlignment = 64;
 
 struct PlaneSize {
   int width = 0;
@@ -61,7 +59,7 @@ int round_up(int length, int alignment) {
 
 std::size_t row_bytes(int width, std::size_t bytes_per_sample) {
   const std::size_t bytes = static_cast<std::size_t>(width) * bytes_per_sample;
-  return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+  return (bytes + kPlaneAlignment - 1) / kPlaneAlignment * kPlaneAlignment;
 }
 
 /// Repeats the last sample of every row and then the last row.
@@ -83,9 +81,7 @@ void extend_plane(const Plane& plane, std::size_t bytes_per_sample, PlaneSize us
 
 }  // namespace
 
-void Picture::FreeDeleter::operator()(std::byte* p) const {
-  ::operator delete (p, std::align_val_t{kMemoryAlignment});
-}
+void Picture::FreeDeleter::operator()(std::byte* p) const { free_planes(p, size); }
 
 Picture::Picture(const Format& format, int alignment) : format_(format) {
   check(format, alignment);
@@ -108,8 +104,10 @@ Picture::Picture(const Format& format, int alignment) : format_(format) {
     total += bytes[i];
   }
 
-  memory_.reset(
-      static_cast<std::byte*>(::operator new (total, std::align_val_t{kMemoryAlignment})));
+  memory_ = {allocate_planes(total), FreeDeleter{total}};
+  if (!memory_) {
+    throw std::bad_alloc();
+  }
   std::byte* next = memory_.get();
   for (std::size_t i = 0; i < planes_.size(); ++i) {
     planes_[i].data = bytes[i] == 0 ? nullptr : next;

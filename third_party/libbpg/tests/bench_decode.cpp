@@ -94,7 +94,6 @@ void bench(const char* path) {
                             static_cast<std::ptrdiff_t>(f.width) * f.height,
                             f.width,
                             1};
-  bpg::Decoder decoder;
   PlainDecoder plain;
   std::vector<double> ours;
   std::vector<double> libavcodec;
@@ -102,7 +101,7 @@ void bench(const char* path) {
   for (int i = 0; i < kRuns; ++i) {
     double start = now_ms();
     double export_ms = 0;
-    decoder.decode(file, kLimits, [&](const bpg::PictureView& picture, std::size_t) {
+    bpg::decode(file, kLimits, [&](const bpg::PictureView& picture, std::size_t) {
       const double begin = now_ms();
       bpg::export_image(picture, view);
       export_ms = now_ms() - begin;

@@ -55,11 +55,10 @@ inline std::vector<std::uint8_t> exported(const bpg::PictureView& picture, int c
 
 inline bpg::ByteSpan span(const std::vector<std::uint8_t>& v) { return {v.data(), v.size()}; }
 
-inline std::vector<std::vector<std::uint8_t>> decoded(bpg::Decoder& decoder,
-                                                      const std::vector<std::uint8_t>& file,
+inline std::vector<std::vector<std::uint8_t>> decoded(const std::vector<std::uint8_t>& file,
                                                       int channels) {
   std::vector<std::vector<std::uint8_t>> frames;
-  decoder.decode(span(file), kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
+  bpg::decode(span(file), kLimits, [&](const bpg::PictureView& picture, std::size_t index) {
     CHECK(index == frames.size());
     frames.push_back(exported(picture, channels));
   });

@@ -19,7 +19,6 @@ using bpg_test::TestImage;
 using bpg_test::throws;
 
 void reconstruction_is_what_a_decoder_gets() {
-  bpg::Decoder decoder;
   const int sizes[][2] = {{1, 1}, {2, 3}, {17, 33}, {61, 43}, {64, 64}, {5, 130}, {100, 72}};
   for (const auto& size : sizes) {
     for (int chroma = 0; chroma < 6; ++chroma) {
@@ -34,7 +33,7 @@ void reconstruction_is_what_a_decoder_gets() {
           bpg::Encoder encoder(size[0], size[1], channels == 4, options);
           const TestImage image(size[0], size[1], channels, static_cast<unsigned>(chroma));
           const bpg::Encoded encoded = encoder.encode(image.view(), {30, 20}, {});
-          const auto frames = decoded(decoder, encoded.file, channels);
+          const auto frames = decoded(encoded.file, channels);
           CHECK(frames.size() == 1 && frames[0] == exported(encoded.reconstruction, channels));
         }
       }
@@ -43,7 +42,6 @@ void reconstruction_is_what_a_decoder_gets() {
 }
 
 void lossless_rgb_is_exact() {
-  bpg::Decoder decoder;
   bpg::EncodeOptions options;
   options.chroma = bpg::Chroma::c444;
   options.color_space = bpg::ColorSpace::rgb;
@@ -51,7 +49,7 @@ void lossless_rgb_is_exact() {
   for (const int channels : {3, 4}) {
     const TestImage image(61, 43, channels, 5);
     bpg::Encoder encoder(61, 43, channels == 4, options);
-    const auto frames = decoded(decoder, encoder.encode(image.view(), {}, {}).file, channels);
+    const auto frames = decoded(encoder.encode(image.view(), {}, {}).file, channels);
     CHECK(frames.size() == 1 && frames[0] == image.samples);
   }
 }
@@ -87,8 +85,7 @@ void animations_round_trip() {
     CHECK((info.ticks == std::vector<std::uint32_t>{1, 2, 3, 4, 5}));
     CHECK(info.header.animation_control.loop_count == 3);
     CHECK(info.header.extensions.size() == 2);
-    bpg::Decoder decoder;
-    CHECK(decoded(decoder, file, channels) == expected);
+    CHECK(decoded(file, channels) == expected);
   }
 }
 
@@ -136,14 +133,13 @@ void damaged_files_are_refused() {
   options.effort = 1;
   bpg::Encoder encoder(96, 80, false, options);
   const std::vector<std::uint8_t> file = encoder.encode(image.view(), {35, 35}, {}).file;
-  bpg::Decoder decoder;
   for (std::size_t size = 0; size < file.size(); ++size) {
     CHECK(throws<bpg::DecodeError>([&] {
-      decoder.decode({file.data(), size}, kLimits, [](const bpg::PictureView&, std::size_t) {});
+      bpg::decode({file.data(), size}, kLimits, [](const bpg::PictureView&, std::size_t) {});
     }));
   }
   CHECK(throws<bpg::DecodeError>([&] {
-    decoder.decode(span(file), {96 * 80 - 1}, [](const bpg::PictureView&, std::size_t) {});
+    bpg::decode(span(file), {96 * 80 - 1}, [](const bpg::PictureView&, std::size_t) {});
   }));
   // A header that claims a picture which its few bytes cannot hold.
   std::vector<std::uint8_t> liar = file;
@@ -151,9 +147,9 @@ void damaged_files_are_refused() {
   const std::uint8_t huge[] = {0x8F, 0xFF, 0x7F, 0x8F, 0xFF, 0x7F};
   liar.insert(liar.begin() + 6, std::begin(huge), std::end(huge));
   CHECK(throws<bpg::DecodeError>([&] {
-    decoder.decode(span(liar), {~std::uint64_t{0}}, [](const bpg::PictureView&, std::size_t) {});
+    bpg::decode(span(liar), {~std::uint64_t{0}}, [](const bpg::PictureView&, std::size_t) {});
   }));
-  CHECK(decoded(decoder, file, 3).size() == 1);  // a decoder survives bad files
+  CHECK(decoded(file, 3).size() == 1);  // a decoder survives bad files
 }
 
 }  // namespace

@@ -65,9 +65,7 @@ std::vector<Stream> streams_of(const Bytes& file) {
 }
 
 bpg::FramePtr decode_by_libavcodec(const Stream& stream) {
-  // A new one each time: libavcodec lets fields of a slice header leak into the next stream.
-  bpg::HevcDecoder decoder;
-  decoder.begin(stream.format);
+  bpg::HevcDecoder decoder(stream.format);
   decoder.send(stream.nals);
   bpg::FramePtr frame = decoder.receive();
   if (!frame) {

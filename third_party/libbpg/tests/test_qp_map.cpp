@@ -123,13 +123,12 @@ std::vector<Bytes> by_intra_decoder(const Bytes& bytes) {
 // Encodes with a map and checks that both decoders get the encoder's reconstruction.
 void check_decoders(const TestImage& image, const bpg::EncodeOptions& options, int qp,
                     const TestMap& map) {
-  static bpg::Decoder decoder;
   bpg::Encoder encoder(image.width, image.height, image.channels == 4, options);
   const bpg::Encoded encoded = encoder.encode(image.view(), {qp, 20}, {}, map.view());
   const std::vector<Bytes> expected = all_planes(encoded.reconstruction);
   std::vector<Bytes> planes;
-  decoder.decode(span(encoded.file), kLimits,
-                 [&](const bpg::PictureView& p, std::size_t) { planes = all_planes(p); });
+  bpg::decode(span(encoded.file), kLimits,
+              [&](const bpg::PictureView& p, std::size_t) { planes = all_planes(p); });
   const std::vector<Bytes> again = by_intra_decoder(encoded.file);
   const bool same = planes == expected && std::equal(again.begin(), again.end(), expected.begin());
   if (!same) {
@@ -336,7 +335,6 @@ void alpha_keeps_its_qp() {
 }
 
 void animations_round_trip() {
-  bpg::Decoder decoder;
   for (int effort = bpg::kMinEffort; effort <= bpg::kMaxEffort; ++effort) {
     for (const int channels : {3, 4}) {
       bpg::EncodeOptions options =
@@ -354,7 +352,7 @@ void animations_round_trip() {
             exported(encoder.add(frame.view(), {30, 25}, 1, view).reconstruction, channels));
       }
       const Bytes file = encoder.finish({}, {});
-      CHECK(decoded(decoder, file, channels) == expected);
+      CHECK(decoded(file, channels) == expected);
       CHECK(bpg::probe(span(file)).block_qps);
       CHECK(throws<bpg::UnsupportedError>([&] { read_map(file); }));
     }

@@ -23,10 +23,18 @@ class TransformSurrogate:
     """
 
     needs_real: ClassVar[bool] = False
+    takes_qp_map: ClassVar[bool] = True
 
-    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+    def __call__(
+        self,
+        x: Tensor,
+        qp: Tensor,
+        real: Real | None,
+        options: ResolvedOptions,
+        qp_map: Tensor | None = None,
+    ) -> Estimate:
         """See :class:`npp.gradient.surrogates.Surrogate`."""
-        layout = PictureLayout(options, x.shape, qp)
+        layout = PictureLayout(options, x.shape, qp, qp_map)
         planes = layout.split(x)
         coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
         decoded: list[Tensor | None] = [None] * len(planes)
@@ -38,12 +46,8 @@ class TransformSurrogate:
 
     def _map_plane(self, plane: Plane, coefficients: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
         """Samples (N, h, w) of the estimated plane."""
-
-        def per_coefficient(values: Tensor) -> Tensor:
-            return values.view(-1, 1, 1, 1, 1)
-
-        step = per_coefficient(plane.step)
-        mapped = self.map_coefficients(coefficients, step, decoded, per_coefficient(qp))
+        step = plane.steps_of(SMALL_BLOCK)
+        mapped = self.map_coefficients(coefficients, step, decoded, qp.view(-1, 1, 1, 1, 1))
         return block_idct(mapped, *plane.samples.shape[-2:])
 
     def map_coefficients(
@@ -53,7 +57,7 @@ class TransformSurrogate:
 
         Args:
             coefficients: of :func:`npp.hevc.dct.block_dct`.
-            step: quantiser step, broadcasting over them.
+            step: quantiser step, broadcasting over them; with a quantiser map it may need a gradient.
             decoded: the real reconstruction's coefficients if the class needs them.
             qp: BPG qp, broadcasting over them.
         """
@@ -64,10 +68,18 @@ class Identity:
     """x_hat = x, with the rate model's bits. The folklore baseline (Bengio et al., arXiv 1308.3432)."""
 
     needs_real: ClassVar[bool] = False
+    takes_qp_map: ClassVar[bool] = True
 
-    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+    def __call__(
+        self,
+        x: Tensor,
+        qp: Tensor,
+        real: Real | None,
+        options: ResolvedOptions,
+        qp_map: Tensor | None = None,
+    ) -> Estimate:
         """See :class:`npp.gradient.surrogates.Surrogate`."""
-        planes = PictureLayout(options, x.shape, qp).split(x)
+        planes = PictureLayout(options, x.shape, qp, qp_map).split(x)
         return Estimate(x, picture_bpp(planes, x.shape[-2] * x.shape[-1]))
 
 
@@ -99,8 +111,8 @@ class SoftDCT(TransformSurrogate):
 class Gated(TransformSurrogate):
     """A coefficient's gradient passes as far as the coefficient is large enough to be coded.
 
-    The gate is sigmoid((|c| / step - threshold) / width), held fixed: it scales the gradient and has none
-    itself.
+    The gate is sigmoid((|c| / step - threshold) / width), held fixed: it scales the coefficient's gradient
+    and gives it none. The step of a quantiser map gets one.
 
     Args:
         threshold: in steps. A dead-zone quantiser codes what is above about 0.6; what an encoder keeps for
@@ -122,10 +134,10 @@ class Gated(TransformSurrogate):
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
         """See :class:`TransformSurrogate`."""
-        level = coefficients.detach().abs().div_(step * self.width)
+        level = (coefficients.detach() / (step * self.width)).abs_()
         gate = level.sub_(self.threshold / self.width).sigmoid_()
         if self.floor:
-            gate.mul_(1 - self.floor).add_(self.floor)
+            gate = (gate * (1 - self.floor)).add_(self.floor)
         return coefficients * gate
 
 
@@ -155,7 +167,8 @@ class Scaled(TransformSurrogate):
     """A coefficient's gradient is scaled by how much of it the codec kept.
 
     The factor is c ĉ / (c² + (softness · step)²), c of the input and ĉ of the real reconstruction: the
-    codec's own error, read as a gain and held fixed. After SCALED (arXiv 2602.00198), in our reading.
+    codec's own error, read as a gain and held fixed but for the step of a quantiser map.
+    After SCALED (arXiv 2602.00198), in our reading.
 
     Args:
         softness: above 0, in steps; keeps the factor small where c itself is small.

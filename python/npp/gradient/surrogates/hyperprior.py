@@ -1,4 +1,4 @@
-"""Generalised divisive normalisation."""
+"""The hyperprior network: transforms, normalisation, densities, and its files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.files import atomic_write
-from npp.hevc.quantiser import slice_qp, step_size
+from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 
 _FLOOR = 1e-6
 
@@ -102,7 +102,6 @@ class FactorizedDensity(nn.Module):
         return likelihood.clamp_min(_LEAST_LIKELIHOOD).view(channels, count, height, width).transpose(0, 1)
 
 
-_MIDDLE_QP, _QP_RANGE = 34.0, 12.0
 _HYPER_STAGES = 2
 _PEAK, _MIDDLE = 255.0, 0.5
 
@@ -132,12 +131,10 @@ class _QpGain(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.zeros(3, channels))
+        self.weights = nn.Parameter(torch.zeros(QP_FEATURES, channels))
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        place = (qp - _MIDDLE_QP) / _QP_RANGE
-        features = torch.stack([torch.ones_like(place), place, place.square()], dim=1)
-        return x * torch.exp(features @ self.weights)[:, :, None, None]
+        return x * torch.exp(qp_features(qp) @ self.weights)[:, :, None, None]
 
 
 class _Transform(nn.Module):
@@ -265,6 +262,7 @@ def save_hyperprior(model: Hyperprior, path: Path | str) -> None:
 def load_hyperprior(path: Path | str) -> Hyperprior:
     """Reads what :func:`save_hyperprior` wrote: frozen, in evaluation mode, float32."""
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    model = Hyperprior(HyperpriorConfig(**stored["config"]))
+    with torch.device("cpu"):
+        model = Hyperprior(HyperpriorConfig(**stored["config"])).float()
     model.load_state_dict({name: value.float() for name, value in stored["weights"].items()})
     return model.eval().requires_grad_(False)

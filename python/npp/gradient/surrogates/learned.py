@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,16 +14,18 @@ from torch import Tensor, nn
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior
 from npp.gradient.surrogates.surrogate import Estimate, Real
+from npp.torch_state import made_once
 
 _SHIPPED = Path(__file__).parent / "weights" / "hyperprior.pt"
 _COMPRESSAI_MULTIPLE = 64
 
 
-class LearnedCodec:
+class LearnedCodec(nn.Module):
     """A model whose forward gives ``{"x_hat", "likelihoods"}``, as CompressAI's do and :class:`Hyperprior`.
 
-    Gray pictures are shown to it as RGB; alpha passes straight through. The model runs as it is: freeze it
-    and put it in evaluation mode yourself. Its parameters get gradients if they ask for them.
+    Gray pictures are shown to it as RGB; alpha passes straight through. The model runs as it is, in its own
+    dtype: freeze it, put it in evaluation mode and on x's device yourself. Its parameters, which are this
+    module's, get gradients if they ask for them.
 
     Args:
         model: callable on (N, 3, H, W) in [0, 1]; called with (x, qp) if ``model.config.conditioned``.
@@ -35,6 +35,7 @@ class LearnedCodec:
     needs_real: ClassVar[bool] = False
 
     def __init__(self, model: Callable[..., Any], multiple: int = _COMPRESSAI_MULTIPLE) -> None:
+        super().__init__()
         if not callable(model):
             raise TypeError(f"model must be callable, not {type(model).__name__}")
         if multiple < 1:
@@ -42,44 +43,55 @@ class LearnedCodec:
         self.model = model
         self.multiple = multiple
 
-    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
-        """See :class:`npp.gradient.surrogates.Surrogate`."""
-        height, width = x.shape[-2:]
-        color = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
-        padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        decoded, bits = self._code(F.pad(color, padding, mode="replicate"), qp)
-        decoded = decoded[..., :height, :width]
-        if x.shape[1] == 1:
-            decoded = decoded.mean(1, keepdim=True)
-        if x.shape[1] == 4:
-            decoded = torch.cat([decoded, x[:, 3:]], dim=1)
-        return Estimate(decoded, bits / (height * width))
+    def forward(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+        """See :class:`npp.gradient.surrogates.Surrogate`.
 
-    def _code(self, color: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        conditioned = getattr(getattr(self.model, "config", None), "conditioned", False)
-        out = self.model(color, qp) if conditioned else self.model(color)
-        likelihoods = out["likelihoods"].values()
-        bits = torch.stack([-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods]).sum(
-            0
-        ) / math.log(2)
-        return out["x_hat"], bits
+        Raises:
+            ValueError: the model is on another device than x.
+        """
+        weight = next(self.parameters(), None)
+        if weight is None or not weight.is_floating_point():
+            return _run(self.model, self.multiple, x, qp)
+        if weight.device != x.device:
+            raise ValueError(
+                f"the surrogate's model is on {weight.device} and x on {x.device}: move one with .to()"
+            )
+        estimate = _run(self.model, self.multiple, x.to(weight.dtype), qp.to(weight.dtype))
+        return Estimate(estimate.x_hat.to(x.dtype), estimate.bpp.to(x.dtype))
 
 
-class ShippedHyperprior(LearnedCodec):
+class ShippedHyperprior:
     """The small QP-conditioned hyperprior that comes with the package, on whatever device x is."""
 
-    def __init__(self) -> None:
-        model = _shipped(torch.float32, torch.device("cpu"))
-        super().__init__(model, model.multiple)
+    needs_real: ClassVar[bool] = False
 
-    def _code(self, color: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        self.model = _shipped(color.dtype, color.device)
-        return super()._code(color, qp)
+    def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
+        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        model = _shipped(x.dtype, x.device)
+        return _run(model, model.multiple, x, qp)
 
 
-@lru_cache(maxsize=8)
+@made_once
 def _shipped(dtype: torch.dtype, device: torch.device) -> Hyperprior:
-    if dtype == torch.float32 and device.type == "cpu":
-        return load_hyperprior(_SHIPPED)
-    model: nn.Module = copy.deepcopy(_shipped(torch.float32, torch.device("cpu")))
-    return model.to(device=device, dtype=dtype)  # type: ignore[return-value]
+    return load_hyperprior(_SHIPPED).to(device=device, dtype=dtype)
+
+
+def _run(model: Callable[..., Any], multiple: int, x: Tensor, qp: Tensor) -> Estimate:
+    """What a model makes of pictures of any size and 1, 3 or 4 channels."""
+    height, width = x.shape[-2:]
+    color = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
+    padded = F.pad(color, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    conditioned = getattr(getattr(model, "config", None), "conditioned", False)
+    out = model(padded, qp) if conditioned else model(padded)
+    decoded = out["x_hat"][..., :height, :width]
+    if x.shape[1] == 1:
+        decoded = decoded.mean(1, keepdim=True)
+    if x.shape[1] == 4:
+        decoded = torch.cat([decoded, x[:, 3:]], dim=1)
+    return Estimate(decoded, _bits(out["likelihoods"]) / (height * width))
+
+
+def _bits(likelihoods: Mapping[str, Tensor]) -> Tensor:
+    """(N,) bits of latents whose symbols have those likelihoods."""
+    bits = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
+    return torch.stack(bits).sum(0) / math.log(2)

@@ -28,28 +28,41 @@ class _Bits(torch.autograd.Function):
     Its own gradient, ratio^3 / (1 + ratio^4), in fewer passes over memory than that of its parts.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, ratio: Tensor) -> Tensor:
-        ctx.save_for_backward(ratio)
-        bits: Tensor = ratio.square().square_().log1p_().sum(1)
+    def forward(ratio: Tensor) -> Tensor:
+        square = ratio.square()
+        bits: Tensor = square.mul_(square).log1p_().sum(1)
         return bits * (0.25 / math.log(2))
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        ratio: Tensor = ctx.saved_tensors[0]
-        square = ratio.square()
-        slope = square * ratio / square.square().add_(1)
-        return slope * (gradients[0] / math.log(2))[:, None]
+        return _slope(ctx.saved_tensors[0]) * (gradients[0] / math.log(2))[:, None]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return (_slope(ctx.saved_tensors[0]) * tangents[0]).sum(1) / math.log(2)
+
+
+def _slope(ratio: Tensor) -> Tensor:
+    square = ratio.square()
+    return square * ratio / square.square().add_(1)
 
 
 def _bits(coefficients: Tensor, step: Tensor) -> Tensor:
-    """0.25 log2(1 + (2c / step)^4), summed over all but dimension 0.
+    """0.25 log2(1 + (2c / step)^4), summed over all but dimension 0; the step broadcasts.
 
     Above the step it grows as log2 |c|, the bits of a coded level; below it is nearly flat, for a
     coefficient that is quantised to nothing costs nothing.
     """
     return _Bits.apply(  # type: ignore[no-any-return, no-untyped-call]
-        coefficients.flatten(1) * (_SHARPNESS / step)[:, None]
+        (coefficients * (_SHARPNESS / step)).flatten(1)
     )
 
 
@@ -68,13 +81,13 @@ def coefficient_bits(coefficients: Tensor, step: Tensor) -> Tensor:
 
     Args:
         coefficients: of :func:`npp.hevc.dct.block_dct`.
-        step: (N,) quantiser step.
+        step: quantiser step of each block, broadcasting over them: (N or 1, rows or 1, 1, columns or 1, 1).
 
     Returns:
         (N,) bits, before any scaling to a real codec's.
     """
-    dc = coefficients[:, :, 0, :, 0]
-    return _bits(coefficients, step) - _bits(dc, step) + _bits(_dc_differences(dc), step)
+    dc, dc_step = coefficients[:, :, 0, :, 0], step[:, :, 0, :, 0]
+    return _bits(coefficients, step) - _bits(dc, dc_step) + _bits(_dc_differences(dc), dc_step)
 
 
 def picture_bpp(planes: list[Plane], pixels: int, small: list[Tensor] | None = None) -> Tensor:
@@ -89,6 +102,9 @@ def picture_bpp(planes: list[Plane], pixels: int, small: list[Tensor] | None = N
     if small is None:
         small = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
     large = [block_dct(plane.samples, _LARGE_BLOCK) for plane in planes]
-    steps = [plane.step for plane in planes]
-    bits = [coefficient_bits(c, step) for c, step in zip(small + large, steps + steps, strict=True)]
+    bits = [
+        coefficient_bits(coefficients, plane.steps_of(size))
+        for size, of_planes in ((SMALL_BLOCK, small), (_LARGE_BLOCK, large))
+        for plane, coefficients in zip(planes, of_planes, strict=True)
+    ]
     return torch.stack(bits).sum(0) / (2 * pixels) + _OVERHEAD

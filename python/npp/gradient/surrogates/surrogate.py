@@ -36,7 +36,9 @@ class Estimate(NamedTuple):
 class Surrogate(Protocol):
     """A differentiable stand-in for the codec, used for the gradient only.
 
-    Any callable of this form will do, an ``nn.Module`` too.
+    Any callable of this form will do, an ``nn.Module`` too. Where there is a quantiser map, one whose
+    attribute ``takes_qp_map`` is true is called with one more keyword: ``qp_map``, (N, ceil(H / 16),
+    ceil(W / 16)) offsets in units of the qp, which may need a gradient. Others are refused there.
     """
 
     @property

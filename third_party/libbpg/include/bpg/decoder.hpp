@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,25 +29,13 @@ struct DecodeLimits {
   std::uint64_t max_pixels = 0;
 };
 
-/// Decodes files, one after another. Not thread-safe; several decoders may work at once.
-class Decoder {
- public:
-  Decoder();
-  ~Decoder();
-  Decoder(Decoder&&) noexcept;
-  Decoder& operator=(Decoder&&) noexcept;
+/// Called for every frame in order; the view lives until it returns.
+using FrameCallback = std::function<void(const PictureView& picture, std::size_t index)>;
 
-  /// Called for every frame in order; the view lives until it returns.
-  using FrameCallback = std::function<void(const PictureView& picture, std::size_t index)>;
-
-  /// Decodes all frames of an animation, the first picture of a still. Throws DecodeError for a
-  /// damaged file or one above the limits, UnsupportedError for 11, 13 and 14 bits.
-  void decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
+/// Decodes all frames of an animation, the first picture of a still. Keeps no memory from one call
+/// to the next. Throws DecodeError for a damaged file or one above the limits, UnsupportedError for
+/// 11, 13 and 14 bits.
+void decode(ByteSpan file, const DecodeLimits& limits, const FrameCallback& on_frame);
 
 /// Version of libavcodec.
 [[nodiscard]] std::string libavcodec_version();

@@ -114,13 +114,14 @@ class Picture {
 
  private:
   struct FreeDeleter {
+    std::size_t size;
     void operator()(std::byte* p) const;
   };
 
   Format format_;
   int padded_width_ = 0;
   int padded_height_ = 0;
-  std::unique_ptr<std::byte, FreeDeleter> memory_;
+  std::unique_ptr<std::byte, FreeDeleter> memory_{nullptr, FreeDeleter{0}};
   std::array<Plane, 4> planes_{};
 };
 

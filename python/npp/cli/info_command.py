@@ -1,12 +1,17 @@
-"""What BPG files say about themselves."""
+"""``npp info``: what BPG files say about themselves."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from npp.cli.encode_job import bpp_of
-from npp.cli.input_files import Input
+from npp.cli.file_reports import OK, SOME_FAILED, describe
+from npp.cli.input_files import BPG_SUFFIXES, Input, find_inputs
+from npp.cli.shared_options import InputsArgument, RecursiveOption, finish, usage_errors
+from npp.cli.streams import say, write_output
 from npp.codec.decoding import probe
 from npp.codec.metadata import ImageInfo
 
@@ -27,10 +32,8 @@ _FIELDS = (
 )
 
 
-def info_as_json(file: Input) -> dict[str, Any]:
+def info_as_json(file: Input, data: bytes, info: ImageInfo) -> dict[str, Any]:
     """All that :func:`npp.probe` reads, durations as [numerator, denominator] seconds."""
-    data = file.read()
-    info = probe(data)
     return {
         "file": str(file),
         **{name: getattr(info, name) for name in _FIELDS},
@@ -58,10 +61,8 @@ def _animation(info: ImageInfo) -> str:
     return f"{info.frames} frames, {float(total):.4g} s, shown {shown}"
 
 
-def info_lines(file: Input) -> list[str]:
+def info_lines(file: Input, data: bytes, info: ImageInfo) -> list[str]:
     """The same for people."""
-    data = file.read()
-    info = probe(data)
     rows = [
         ("size", f"{info.width}x{info.height}"),
         ("file", f"{len(data)} bytes, {bpp_of(data, info):.4g} bpp"),
@@ -73,3 +74,29 @@ def info_lines(file: Input) -> list[str]:
         ),
     ]
     return [str(file), *(f"  {name:<18} {value}" for name, value in rows)]
+
+
+def info(
+    inputs: InputsArgument,
+    recursive: RecursiveOption = False,
+    json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Shows what BPG files say about themselves, without decoding them."""
+    with usage_errors():
+        files = find_inputs(inputs, BPG_SUFFIXES, recursive=recursive).files
+    documents: list[dict[str, Any]] = []
+    code = OK
+    for file in files:
+        try:
+            data = file.read()
+            found = probe(data)
+        except (OSError, ValueError) as error:
+            code = SOME_FAILED
+            say(f"npp: {file}: {describe(error)}")
+            documents.append({"file": str(file), "error": describe(error)})
+            continue
+        if json_report:
+            documents.append(info_as_json(file, data, found))
+        else:
+            write_output("\n".join(info_lines(file, data, found)) + "\n")
+    finish(documents, code, json_report)

@@ -1,0 +1,77 @@
+"""``npp decode``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from npp.cli.decode_job import DecodeSettings, decode_job
+from npp.cli.file_reports import UsageError
+from npp.cli.input_files import BPG_SUFFIXES, find_inputs
+from npp.cli.jobs import run_jobs
+from npp.cli.output_files import plan
+from npp.cli.picture_writing import format_of
+from npp.cli.shared_options import (
+    ForceOption,
+    InputsArgument,
+    JsonReportOption,
+    KeepMetadataOption,
+    MaxPixelsOption,
+    OutputOption,
+    QuietOption,
+    RecursiveOption,
+    SkipExistingOption,
+    ThreadsOption,
+    check_stdout,
+    checked,
+    finish,
+    limit_on_pixels,
+    usage_errors,
+    write_policy,
+)
+from npp.codec.limits import resolve_threads
+
+
+def decode(
+    inputs: InputsArgument,
+    output: OutputOption,
+    format_name: Annotated[
+        str, typer.Option("--format", help="Of files in a folder and of standard output, as a suffix.")
+    ] = "png",
+    bit_depth: Annotated[int, typer.Option(help="8, or 16 (png).")] = 8,
+    quality: Annotated[int, typer.Option(help="Of JPEG, 1 to 100.")] = 95,
+    metadata: KeepMetadataOption = True,
+    recursive: RecursiveOption = False,
+    threads: ThreadsOption = None,
+    max_pixels: MaxPixelsOption = None,
+    force: ForceOption = False,
+    skip_existing: SkipExistingOption = False,
+    json_report: JsonReportOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Decodes BPG files.
+
+    The output's suffix says the format: png, webp, gif (these hold animations), jpg, tif, bmp, ppm. A name
+    like frame-%03d.png gives one file for each frame.
+    """
+    with usage_errors():
+        if bit_depth not in (8, 16):
+            raise UsageError(f"--bit-depth must be 8 or 16, not {bit_depth}")
+        if not 1 <= quality <= 100:
+            raise UsageError(f"--quality must be from 1 to 100, not {quality}")
+        check_stdout(output, json_report)
+        suffix = "." + format_name.removeprefix(".").lower()
+        format_of(suffix)
+        policy = write_policy(force, skip_existing)
+        workers = checked(resolve_threads, threads)
+        jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
+        for job in jobs:
+            if job.target is not None:
+                format_of(job.target.suffix)
+    settings = DecodeSettings(suffix, bit_depth, metadata, quality)
+    work = partial(decode_job, settings=settings, policy=policy)
+    with limit_on_pixels(max_pixels):
+        reports, code = run_jobs(jobs, work, title="Decoding", policy=policy, threads=workers, quiet=quiet)
+    finish([report.as_json() for report in reports], code, json_report)

@@ -1,0 +1,63 @@
+"""How ``npp train`` and ``npp evaluate`` end when something is missing, wrong or stopped."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import typer
+
+from npp.cli.file_reports import SOME_FAILED, USAGE, describe
+from npp.config.surroundings import missing_package
+from npp.photos.photo_set import PhotoWarning
+
+STOPPED = 130
+
+
+@contextmanager
+def _photo_warnings() -> Iterator[None]:
+    """Warnings about photos are lines for people; all others stay what they are."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if issubclass(category, PhotoWarning):
+            typer.echo(f"npp: {message}", err=True)
+        else:
+            others(message, category, *place, **named)
+
+    with warnings.catch_warnings():
+        # Every photo is named, and named once: whoever warns sees to that.
+        warnings.simplefilter("always", PhotoWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def explained(extra: str, after_a_stop: Callable[[], str], where: str = "") -> Iterator[None]:
+    """Says in one line what is missing, wrong, or to be done next, with the exit code for it.
+
+    Meanwhile standard output is standard error: the only thing that belongs there is the result.
+
+    Args:
+        extra: of npp, that the command needs.
+        after_a_stop: says how to go on after Ctrl-C.
+        where: what messages about settings begin with.
+    """
+    try:
+        with redirect_stdout(sys.stderr), _photo_warnings():
+            yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"npp: {missing_package(error, extra)}", err=True)
+        raise typer.Exit(USAGE) from None
+    except (OSError, ValueError) as error:
+        typer.echo(f"npp: {where}{describe(error)}", err=True)
+        raise typer.Exit(USAGE) from None
+    except ArithmeticError as error:
+        typer.echo(f"npp: {error}", err=True)
+        raise typer.Exit(SOME_FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo(f"npp: stopped; {after_a_stop()}", err=True)
+        raise typer.Exit(STOPPED) from None

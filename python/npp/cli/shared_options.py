@@ -1,0 +1,103 @@
+"""What the commands on picture files share: options, usage errors, the limit on pixels, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from PIL import Image
+
+from npp.cli.file_reports import SOME_FAILED, USAGE, UsageError, describe, print_json
+from npp.cli.output_files import STDOUT, WritePolicy
+from npp.cli.streams import say
+from npp.codec.build import __version__
+from npp.codec.limits import get_max_pixels, set_max_pixels
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="IN", help="Files, folders, quoted patterns, or - for standard input."),
+]
+OutputOption = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", help="File, or folder where there are several inputs, or - for standard output."
+    ),
+]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders below folders too.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Files at the same time; default: all usable cores.")]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
+SkipExistingOption = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave files that exist; go on after a stop.")
+]
+KeepMetadataOption = Annotated[
+    bool, typer.Option("--keep-metadata/--strip-metadata", help="EXIF, ICC profile and XMP.")
+]
+JsonReportOption = Annotated[bool, typer.Option("--json", help="Print a report as JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The largest picture, or all frames of an animation together.",
+        show_default="178956970",
+    ),
+]
+EXIT_CODES = "Exit code: 0 all went well, 1 some files failed, 2 wrong usage and nothing was done."
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Wrong usage ends with one line and exit code 2."""
+    try:
+        yield
+    except UsageError as error:
+        say(f"npp: {error}")
+        raise typer.Exit(USAGE) from None
+
+
+def checked(check: Any, *arguments: Any) -> Any:
+    """The library's own check of a value, as a usage error."""
+    try:
+        return check(*arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def write_policy(force: bool, skip_existing: bool) -> WritePolicy:
+    if force and skip_existing:
+        raise UsageError("--force and --skip-existing exclude each other")
+    return WritePolicy(force, skip_existing)
+
+
+def check_stdout(output: str, json_report: bool) -> None:
+    if output == STDOUT and json_report:
+        raise UsageError("--json and --output - both want standard output")
+
+
+@contextmanager
+def limit_on_pixels(pixels: int | None) -> Iterator[None]:
+    """npp's limit as ``--max-pixels`` says, and none of Pillow's own beside it."""
+    if pixels is None:
+        yield
+        return
+    before = get_max_pixels(), Image.MAX_IMAGE_PIXELS
+    set_max_pixels(pixels)
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        set_max_pixels(before[0])
+        Image.MAX_IMAGE_PIXELS = before[1]
+
+
+def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool) -> NoReturn:
+    """Ends a command with its report and its exit code; a report that does not arrive is a failure, too."""
+    if json_report:
+        try:
+            print_json({"npp": __version__, "files": documents})
+        except OSError as error:
+            say(f"npp: the report is not whole: {describe(error)}")
+            code = SOME_FAILED
+    raise typer.Exit(code)

@@ -1,0 +1,38 @@
+"""Floating samples that are on another scale than [0, 1]: told from the small overshoot of a filter."""
+
+from __future__ import annotations
+
+import warnings
+
+from npp._bpg import EncodeError
+from npp.codec.errors import indexed
+
+# What a sharpening filter or an untrained network overshoots by is clamped in silence; beyond it pictures of
+# [-1, 1] and normalised ones are warned about; and what no network near [0, 1] gives is refused.
+_LOW, _HIGH = -0.5, 1.5
+_FAR_LOW, _FAR_HIGH = -16.0, 16.0
+_ALLOWED = "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
+
+
+def refuse_other_scale(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:
+    """An error for samples that are plainly on another scale, 0 to 255 above all; None for all others.
+
+    Values that are outside, but not as far, are warned about: once at each place, as Python's warnings are.
+
+    Args:
+        name: what messages call the picture.
+        low, high: its least and greatest sample.
+        index: of the picture in its batch.
+    """
+    if low < _FAR_LOW or high > _FAR_HIGH:
+        text = f"{name} holds values from {low:.6g} to {high:.6g}; {_ALLOWED}"
+        return indexed(EncodeError, text, index)
+    if low < _LOW or high > _HIGH:
+        # Without the picture's own numbers: the same text is shown once.
+        warnings.warn(
+            f"{name.split('[')[0]} holds values below {_LOW:g} or above {_HIGH:g}, which are clamped to "
+            "[0, 1]; is it on another scale, such as -1 to 1 or 0 to 255?",
+            UserWarning,
+            stacklevel=2,
+        )
+    return None

@@ -1,0 +1,76 @@
+"""What a network sees in pictures, as a task that :func:`npp.refine` keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
+View: TypeAlias = Callable[[Tensor], Tensor]
+_MARGIN = 7  # this part of each side is cut off
+
+
+def mirrored(x: Tensor) -> Tensor:
+    """Pictures (..., W) with left and right exchanged. Not for text."""
+    return x.flip(-1)
+
+
+def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
+    """Six sevenths of each side of pictures (N, C, H, W), enlarged to their size.
+
+    Args:
+        x: the pictures.
+        vertical, horizontal: where the part lies, 0 at the top or left to 1 at the bottom or right.
+    """
+    height, width = x.shape[-2:]
+    cut = height // _MARGIN, width // _MARGIN
+    top, left = round(vertical * cut[0]), round(horizontal * cut[1])
+    part = x[..., top : top + height - cut[0], left : left + width - cut[1]]
+    return nn.functional.interpolate(part, (height, width), mode="bilinear")
+
+
+def _mirrored_corner(x: Tensor) -> Tensor:
+    return zoomed(mirrored(x), 0, 0)
+
+
+#: The mirror image, the middle, and two corners, one of them of the mirror image: four more looks.
+VIEWS: tuple[View, ...] = (mirrored, zoomed, _mirrored_corner, partial(zoomed, vertical=1, horizontal=1))
+
+
+def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ()) -> PictureLoss:
+    """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
+
+    Args:
+        network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
+        x: the clean pictures.
+        views: differentiable changes of the picture, such as :data:`npp.VIEWS`, after which the network must
+            agree with itself too. Each costs another pass through the network. What is found then serves
+            other networks more: it cannot rest on what one network does at one place.
+
+    Returns:
+        Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the picture and its views, and over
+        the places of dense logits.
+    """
+    looks = (_as_it_is, *views)
+    # Not in inference_mode: what is made there could not take part in refine's gradients.
+    with torch.inference_mode(False), torch.no_grad():
+        clean = [network(look(x)).log_softmax(1) for look in looks]
+
+    def divergence(x_hat: Tensor) -> Tensor:
+        seen = (network(look(x_hat)).log_softmax(1) for look in looks)
+        return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
+
+    return divergence
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def _divergence(clean: Tensor, now: Tensor) -> Tensor:
+    """KL (N,) of log-probabilities (N, classes, ...), the mean over places."""
+    return (clean.exp() * (clean - now)).sum(1).reshape(len(now), -1).mean(1)

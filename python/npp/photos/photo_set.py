@@ -1,0 +1,172 @@
+"""A set of photos: which files, how they are cut, and what becomes of files that cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+import npp.checks as checks
+from npp.config.yaml_files import expand
+from npp.photos.finding import Part, find_photos, split
+from npp.photos.loading import Mode, height_and_width, load_photo, open_photo, photo_size
+
+_T = TypeVar("_T")
+_SIZE, _LEAST = 224, 8
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos as a configuration describes them.
+
+    Attributes:
+        folder: searched recursively.
+        include: patterns of file names, see :func:`npp.photos.finding.find_photos`.
+        size: height and width of the pictures, or one number for both, at least 8; 224 where it is not given,
+            except with mode ``"full"``, which takes none.
+        mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the photo first until it
+            just covers them, ``"full"`` takes all pixels.
+        part: of the split, or ``"all"`` photos.
+        fractions: of train, val and test (:func:`npp.photos.finding.split`).
+        split_seed: of the split.
+        limit: at most so many photos.
+
+    Raises:
+        ValueError: a wrong value; the message begins with the attribute's name.
+    """
+
+    folder: str
+    include: str | list[str] | None = None
+    size: int | tuple[int, int] | None = None
+    mode: Mode = "crop"
+    part: Part | Literal["all"] = "train"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    split_seed: int = 0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.mode == "full":
+            raise ValueError("size and mode: full exclude each other")
+        if self.shape is not None and min(self.shape) < _LEAST:
+            raise ValueError(f"size must be at least {_LEAST}, not {self.size}")
+        checks.at_least(self, 1, "limit")
+        split([], "train", self.split_seed, self.fractions)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width of every picture, or ``None`` where each has its own."""
+        return None if self.mode == "full" else height_and_width(self.size or _SIZE)
+
+    def _found(self) -> list[Path]:
+        try:
+            found = find_photos(self.folder, self.include)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("data ")) from None
+        if self.part != "all":
+            count, found = (
+                len(found),
+                split(found, self.part, self.split_seed, self.fractions, root=self.folder),
+            )
+            if not found:
+                fractions = list(self.fractions)
+                raise ValueError(f"fractions {fractions} leave none of {count} photos for {self.part}")
+        root = Path(expand(self.folder))
+        found.sort(key=lambda path: _hash(path.relative_to(root).as_posix()))
+        return found
+
+    def paths(self) -> list[Path]:
+        """The photos, in an order by a hash of their names: a higher limit adds photos and keeps the others.
+
+        Raises:
+            ValueError: there are none.
+        """
+        return self._found()[: self.limit]
+
+    def readable_paths(self) -> list[Path]:
+        """The same without those that cannot be read, which are warned about; each is opened once for that.
+
+        Raises:
+            ValueError: there are none.
+        """
+        return readable(self._found(), self.limit)
+
+    def load(self, paths: Sequence[Path]) -> Tensor:
+        """Photos of one size as (N, 3, H, W) floats in [0, 1]."""
+        return torch.stack([self.load_one(path) for path in paths])
+
+    def load_one(self, path: Path) -> Tensor:
+        """One photo (3, H, W) in [0, 1].
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return load_photo(path, self.shape, self.mode)
+
+    def batches(self, paths: Sequence[Path], size: int) -> list[list[Path]]:
+        """The same photos, at most ``size`` together and all of a batch with pictures of one size."""
+        groups: dict[tuple[int, int], list[Path]] = {}
+        for path in paths:
+            groups.setdefault(photo_size(path) if self.mode == "full" else (0, 0), []).append(path)
+        return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        open_photo(path)
+    except OSError as error:
+        warn_unreadable(error)
+        return False
+    return True
+
+
+class PhotoWarning(UserWarning):
+    """A photo cannot be read; the work goes on without it."""
+
+
+def warn_unreadable(what: object) -> None:
+    """Warns about a photo: its name, and why it cannot be read where that is known."""
+    warnings.warn(f"left out, for it cannot be read: {what}", PhotoWarning, stacklevel=2)
+
+
+def readable(paths: Iterable[Path], limit: int | None = None) -> list[Path]:
+    """The photos that can be read, at most ``limit``; each of the others is warned about.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = list(islice((path for path in paths if _can_be_read(path)), limit))
+    if not found:
+        raise ValueError("folder has no photo that can be read")
+    return found
+
+
+def load_or_next(paths: Sequence[Path], place: int, load: Callable[[Path], _T]) -> tuple[_T, int]:
+    """What ``load`` makes of a photo, or of the next one that can be read.
+
+    What takes a damaged photo's place depends on the photos alone, so that a continued run has it too.
+
+    Returns:
+        It, and the place of the photo that it was made of.
+
+    Raises:
+        OSError: no photo can be read.
+    """
+    first: OSError | None = None
+    for step in range(len(paths)):
+        chosen = (place + step) % len(paths)
+        try:
+            return load(paths[chosen]), chosen
+        except OSError as error:
+            first = first or error
+    raise first or OSError("there are no photos")

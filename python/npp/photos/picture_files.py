@@ -1,0 +1,76 @@
+"""Picture files of any format that Pillow reads: opened below npp's own limit, with all of their samples.
+
+Training, evaluation and ``npp encode`` read pictures here and nowhere else, so that they see the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from npp._bpg import EncodeError
+from npp.codec.image_inputs import SingleImage, check_geometry
+from npp.codec.pil_pictures import plain
+from npp.photos import png16
+
+_LONGEST_MAGIC = 16
+
+
+def _open_without_limit(data: bytes) -> Image.Image:
+    """``Image.open`` without Pillow's limit, which is the process's and cannot be moved for one call."""
+    for format_name in Image.ID:
+        opens, accepts = Image.OPEN[format_name]
+        if accepts is not None and accepts(data[:_LONGEST_MAGIC]) is not True:
+            continue
+        try:
+            return opens(BytesIO(data), "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # what Image.open passes over, too
+            continue
+        except Image.DecompressionBombError as error:
+            raise EncodeError(
+                f"{format_name}: {error} Pillow's limit is PIL.Image.MAX_IMAGE_PIXELS."
+            ) from None
+    raise UnidentifiedImageError("cannot identify the picture's format")
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """An opened, not yet decoded picture.
+
+    npp's limit on pixels counts (:func:`npp.set_max_pixels`), not Pillow's.
+
+    Raises:
+        EncodeError: above the limit; the message says how large it is.
+        OSError and whatever else Pillow raises: not a picture, or a damaged one.
+    """
+    try:
+        image: Image.Image = Image.open(BytesIO(data))
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError("cannot identify the picture's format") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        image = _open_without_limit(data)
+    try:
+        check_geometry("the picture", 1, image.height, image.width)
+    except EncodeError:
+        image.close()
+        raise
+    return image
+
+
+def read_still(image: Image.Image, data: bytes) -> tuple[SingleImage, bool]:
+    """The first picture of a file with its alpha, and whether it is gray.
+
+    Args:
+        image: from :func:`open_picture`.
+        data: the same file.
+
+    Returns:
+        What :func:`npp.encode` takes. Gray of 16 bits (modes I;16 and I) has the range 0 to 65535, floats (F)
+        have the range 0 to 1. Colour of 16 bits comes as an array (H, W, C), all else as a PIL image.
+    """
+    if png16.has_deep_color(image):
+        return png16.read(data)
+    image.load()
+    picture = plain(image)
+    return picture, picture.mode[0] in "IF" or picture.mode in ("1", "L", "LA", "La")

@@ -1,0 +1,270 @@
+"""Detectors that give a box and scores for each of many cells, as exported files do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import isqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from npp.checks import flag, number, whole
+from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
+from npp.tasks.divergence import binary_kl
+from npp.tasks.input_format import Prepared
+
+BOX_FORMATS = ("xyxy", "cxcywh")
+_CANDIDATES = 2000  # pairs of cell and class that suppression looks at
+_SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
+_LEAST = 1e-6
+_SCORE_TOLERANCE = 1e-3
+Dense = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class CellFormat:
+    """What a network of cells puts out, and how detections are made of it.
+
+    Attributes:
+        boxes, scores: names of the outputs (N, K, 4), in pixels of the network's input, and (N, K, C), each
+            class's probability by itself. Other outputs are passed over.
+        objectness: name of an output (N, K, 1) that scores are still to be multiplied with, or ``None``.
+        joined: name of one output that holds both, (N, K, 4 + C) or (N, 4 + C, K); replaces ``boxes`` and
+            ``scores``. Many exports of YOLO have ``output0`` so.
+        joined_objectness: the fifth number of ``joined`` is the objectness.
+        box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
+        logits: scores and objectness are logits.
+        peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
+            for networks of one heat map with equal strides, such as CenterNet.
+        nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1.
+        least_score: of a detection, from 0 to 1.
+        limit: most detections of a picture.
+
+    Raises:
+        ValueError: a value outside of these.
+    """
+
+    boxes: str = "boxes"
+    scores: str = "scores"
+    objectness: str | None = None
+    joined: str | None = None
+    joined_objectness: bool = False
+    box_format: str = "xyxy"
+    logits: bool = False
+    peaks: bool = False
+    nms_iou: float = 0.65
+    least_score: float = 0.001
+    limit: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("joined_objectness", "logits", "peaks"):
+            flag(name, getattr(self, name))
+        for name in ("nms_iou", "least_score"):
+            number(name, getattr(self, name), 0, 1)
+        whole("limit", self.limit, 1, _CANDIDATES)
+        if self.box_format not in BOX_FORMATS:
+            raise ValueError(f"box_format must be one of {', '.join(BOX_FORMATS)}, not {self.box_format!r}")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> CellFormat:
+        """From attributes by name.
+
+        Raises:
+            ValueError: a name that is none of the attributes, or a wrong value.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise ValueError(f"cells has no setting {unknown[0]!r}; allowed are {', '.join(known)}")
+        return cls(**settings)
+
+
+class CellDetector(nn.Module):
+    """Boxes and scores of many cells behind the interface of :class:`npp.tasks.Detector`.
+
+    Labels are the places of the classes, from 0.
+
+    Args:
+        prepared: a network on pictures of any size, whose output is tensors by name.
+        format: which of them are what.
+        names: of the outputs, for a network that gives them in a row; ``None`` where it gives a dict.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        format: CellFormat,  # noqa: A002
+        names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.prepared = prepared
+        self.format = format
+        self.names = names
+        for name in self._wanted():
+            if names is not None and name not in names:
+                raise ValueError(f"the network has no output {name!r}; cells can name {', '.join(names)}")
+
+    def _wanted(self) -> list[str]:
+        """Names of the outputs that are read."""
+        one = self.format
+        wanted = [one.boxes, one.scores] if one.joined is None else [one.joined]
+        return wanted if one.objectness is None else [*wanted, one.objectness]
+
+    def _outputs(self, images: Tensor) -> Dense:
+        """The wanted tensors by name."""
+        output = self.prepared(images)
+        if self.names is not None:
+            row = [output] if isinstance(output, Tensor) else list(output)
+            output = dict(zip(self.names, row, strict=True))
+        elif isinstance(output, Tensor) and self.format.joined is not None:
+            output = {self.format.joined: output}
+        wanted = self._wanted()
+        if not isinstance(output, Mapping) or not set(wanted) <= set(output):
+            given = f"{', '.join(output)}" if isinstance(output, Mapping) else type(output).__name__
+            raise ValueError(f"the network must give tensors named {', '.join(wanted)}, not {given}")
+        return {name: output[name].float() for name in wanted}
+
+    def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Boxes, scores and objectness of one output; there are more cells than classes."""
+        cells = joined.transpose(1, 2) if joined.ndim == 3 and joined.shape[1] < joined.shape[2] else joined
+        if not self.format.joined_objectness:
+            return cells[..., :4], cells[..., 4:], None
+        return cells[..., :4], cells[..., 5:], cells[..., 4:5]
+
+    def dense(self, images: Tensor) -> Dense:
+        """``boxes`` (N, K, 4) x1, y1, x2, y2 in pixels of the input, ``scores`` (N, K, C), of all cells.
+
+        Raises:
+            ValueError: the network's output is of another form.
+        """
+        found, one = self._outputs(images), self.format
+        objectness = None if one.objectness is None else found[one.objectness]
+        if one.joined is None:
+            boxes, scores = found[one.boxes], found[one.scores]
+        else:
+            boxes, scores, joined_objectness = self._split(found[one.joined])
+            objectness = joined_objectness if objectness is None else objectness
+        if one.logits:
+            scores = scores.sigmoid()
+            objectness = None if objectness is None else objectness.sigmoid()
+        if objectness is not None:
+            scores = scores * objectness.reshape(*objectness.shape[:2], 1)
+        _check_cells(boxes, scores, len(images))
+        if one.box_format == "cxcywh":
+            half = boxes[..., 2:] / 2
+            boxes = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
+        return {"boxes": boxes, "scores": scores}
+
+    def divergence(self, clean: Dense, now: Dense) -> Tensor:
+        """Change of all cells (N,): KL of each class's score, and of boxes as far as something was there.
+
+        A box counts with 1 - IoU, weighted by the best clean score; KL is in nats; summed over cells.
+        """
+        scores = binary_kl(clean["scores"], now["scores"]).sum(-1)
+        boxes = 1 - paired_iou(clean["boxes"], now["boxes"])
+        return (scores + clean["scores"].amax(-1) * boxes).sum(1)
+
+    def detections(self, dense: Dense, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """``boxes`` in pixels of the picture, ``labels``, ``scores``, the surest first, of each picture.
+
+        Args:
+            dense: of these pictures.
+            images: (3, H, W) each; only their sizes count.
+        """
+        scores = self._peaks(dense["scores"]) if self.format.peaks else dense["scores"]
+        return [
+            self._detected(*each)
+            for each in zip(dense["boxes"], scores, (image.shape[-2:] for image in images), strict=True)
+        ]
+
+    def _peaks(self, scores: Tensor) -> Tensor:
+        """Scores (N, K, C) with 0 where a neighbour of the class is higher."""
+        count, cells, classes = scores.shape
+        maps = scores.transpose(1, 2).reshape(count, classes, *self._grid(cells))
+        highest = F.max_pool2d(maps, 3, 1, 1) == maps
+        return scores * highest.flatten(2).transpose(1, 2)
+
+    def _grid(self, cells: int) -> tuple[int, int]:
+        """Rows and columns of one map of this many cells over the input."""
+        size = self.prepared.format.size
+        if size is not None and None not in size:
+            stride = isqrt(size[0] * size[1] // cells)
+            if stride and (size[0] // stride) * (size[1] // stride) == cells:
+                return size[0] // stride, size[1] // stride
+        raise ValueError(
+            f"peaks needs an input of fixed size and one map of equal strides, not {cells} cells on {size}"
+        )
+
+    def _detected(self, boxes: Tensor, scores: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
+        """Of one picture, from boxes (K, 4) and scores (K, C)."""
+        best, places = scores.flatten().topk(min(_CANDIDATES, scores.numel()))
+        places = places[best > self.format.least_score]
+        best = best[: len(places)]
+        labels = places % scores.shape[1]
+        fit = self.prepared.fit(size[0], size[1])
+        chosen = fit.boxes_on_picture(boxes[places // scores.shape[1]], size[0], size[1])
+        solid = area(chosen) > 0
+        chosen, best, labels = chosen[solid], best[solid], labels[solid]
+        kept = suppressed(chosen, best, labels, self.format.nms_iou)[: self.format.limit]
+        return {"boxes": chosen[kept], "labels": labels[kept], "scores": best[kept]}
+
+    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> Dense:
+        """Of one picture: a true box belongs to the cell whose box fits it best.
+
+        Other cells whose boxes fit it well may say that class or not.
+        """
+        dense = self.dense(image[None])
+        boxes, scores = dense["boxes"][0], dense["scores"][0].clamp(_LEAST, 1 - _LEAST)
+        size = image.shape[-2:]
+        truth = self.prepared.fit(size[0], size[1]).boxes_on_input(
+            target["boxes"].to(boxes), size[0], size[1]
+        )
+        labels = target["labels"].to(boxes.device)
+        if bool((labels >= scores.shape[1]).any()):
+            allowed = f"from 0 to {scores.shape[1] - 1}"
+            raise ValueError(f"targets must have labels {allowed}, not {labels.tolist()}")
+        overlaps = iou_matrix(boxes.detach(), truth)
+        wanted, counts = torch.zeros_like(scores), torch.ones_like(scores)
+        for place, label in enumerate(labels.tolist()):
+            counts[overlaps[:, place] > _SAME_OBJECT, label] = 0
+        best = overlaps.argmax(0) if len(truth) else labels
+        wanted[best, labels] = 1
+        counts[best, labels] = 1
+        count = max(1, len(truth))
+        entropy = F.binary_cross_entropy(scores, wanted, reduction="none")
+        return {
+            "scores": (entropy * counts).sum() / count,
+            "boxes": (1 - paired_iou(boxes[best], truth)).sum() / count,
+        }
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
+        """Means over pictures (3, H, W) of the losses for their boxes, by name, see :meth:`_losses`."""
+        each = [self._losses(*pair) for pair in zip(images, targets, strict=True)]
+        return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+
+    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """A dict of detections for each picture (3, H, W)."""
+        return [found for image in images for found in self.detections(self.dense(image[None]), [image])]
+
+
+def _check_cells(boxes: Tensor, scores: Tensor, count: int) -> None:
+    """Raises ValueError unless these are boxes (N, K, 4) and probabilities (N, K, C)."""
+    if (
+        boxes.ndim != 3
+        or scores.ndim != 3
+        or boxes.shape != (count, scores.shape[1], 4)
+        or len(scores) != count
+    ):
+        raise ValueError(
+            "the network must give boxes (N, K, 4) and scores (N, K, C), not "
+            f"{tuple(boxes.shape)} and {tuple(scores.shape)} for {count} pictures"
+        )
+    least, most = (float(end) for end in scores.detach().aminmax())
+    if least < -_SCORE_TOLERANCE or most > 1 + _SCORE_TOLERANCE:
+        raise ValueError(
+            f"scores must be probabilities, not {least:.3g} to {most:.3g}; "
+            "where they are logits, cells must say so (logits: true)"
+        )

@@ -1,0 +1,100 @@
+"""Networks that only judge: the task's own copy, in eval mode and without gradients."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def evaluation_mode(module: Module) -> Module:
+    """Puts a network into eval mode so that gradients can still reach its input on every device.
+
+    cuDNN's backward pass through recurrent layers wants them in training mode. The only other thing that
+    mode does to them is dropout, which is set to 0.
+    """
+    module.eval()
+    for part in module.modules():
+        if isinstance(part, nn.RNNBase):
+            part.dropout = 0.0
+            part.training = True
+    return module
+
+
+def frozen(module: Module) -> Module:
+    """The same network in eval mode, its parameters without gradients."""
+    return evaluation_mode(module).requires_grad_(False)
+
+
+def _results(network: nn.Module) -> Iterator[Tensor]:
+    """Tensors that a network keeps beside its parameters and that have a history, such as a weight made anew
+    from two others in each call, or the attention of the last picture."""
+    for part in network.modules():
+        for value in vars(part).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                yield value
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def private_copy(network: Module) -> Module:
+    """A copy that shares no tensor with the network, which stays as it is in every respect.
+
+    Hooks of the network are copied with it, since they may be part of what it computes.
+
+    Raises:
+        TypeError: the network cannot be copied.
+    """
+    # Deep copies of tensors with a history are refused by torch; here their values are all that counts.
+    known: dict[int, Any] = {id(value): value.detach().clone() for value in _results(network)}
+    try:
+        return copy.deepcopy(network, known)
+    except Exception as error:  # whatever the copying code of somebody else raises
+        raise TypeError(
+            f"model must be a network that copy.deepcopy can copy, for a task changes its own copy only; "
+            f"{type(network).__name__} raises {type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Networks and tables made inside are float32 and of use in training, whatever the caller has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def dtype_of(network: nn.Module) -> torch.dtype:
+    """That of the network's first floating parameter or buffer; float32 if it has none."""
+    for values in (*network.parameters(), *network.buffers()):
+        if values.is_floating_point():
+            return values.dtype
+    return torch.float32
+
+
+def without_gradients(method: Method) -> Method:
+    """For methods of tasks whose results outlive the call: ordinary tensors without a history.
+
+    Under ``torch.inference_mode`` alone they could not be used in a later training.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+        with torch.inference_mode(False), torch.no_grad():
+            if isinstance(images, Tensor) and images.is_inference():
+                images = images.clone()
+            return method(self, images, *others, **named)
+
+    return cast("Method", wrapped)

@@ -1,0 +1,46 @@
+"""Packages that are not npp's own: imported when needed, and named with what installs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# The extra of npp that has the package; what is in none is installed by its own name.
+EXTRAS = {
+    "onnx": "tasks",
+    "onnx2torch": "tasks",
+    "pycocotools": "tasks",
+    "timm": "tasks",
+    "torchmetrics": "eval",
+    "torchvision": "tasks",
+}
+
+
+def how_to_install(package: str, others: str = "") -> str:
+    """The command for a package that is missing.
+
+    Args:
+        package: as it is imported.
+        others: everything to install instead, where neither an extra nor the package alone is enough.
+    """
+    extra = EXTRAS.get(package)
+    return "pip install " + (others or (f"'npp[{extra}]'" if extra else package))
+
+
+def require(module: str, purpose: str, install: str = "") -> Any:
+    """The imported module.
+
+    Args:
+        module: with its package, as in ``torchmetrics.detection``.
+        purpose: what needs it, the start of the message.
+        install: arguments of ``pip install``, for packages that go by another name than they import as.
+
+    Raises:
+        ModuleNotFoundError: it or something that it needs is missing; the message tells what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module).partition(".")[0]
+        message = f"{purpose} needs the package {missing}: {how_to_install(missing, install)}"
+        raise ModuleNotFoundError(message, name=error.name) from error

@@ -1,0 +1,145 @@
+"""Losses of detectors in torchvision's manner, whose forward pass gives them in training mode alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from npp.tasks.frozen import evaluation_mode
+
+_SEED = 0
+# Functions that a module calls with ``training=self.training``.
+_PYTHON: frozenset[Callable[..., Any]] = frozenset(
+    {
+        F.alpha_dropout,
+        F.batch_norm,
+        F.dropout,
+        F.dropout1d,
+        F.dropout2d,
+        F.dropout3d,
+        F.feature_alpha_dropout,
+        F.multi_head_attention_forward,
+        F.rrelu,
+    }
+)
+# The same among torch's own: the place of that argument, its name and its value in eval mode.
+_BUILT_IN: dict[Callable[..., Any], tuple[int, str, Any]] = {
+    torch.alpha_dropout: (2, "train", False),
+    torch.dropout: (2, "train", False),
+    torch.feature_alpha_dropout: (2, "train", False),
+    torch.feature_dropout: (2, "train", False),
+    F.scaled_dot_product_attention: (4, "dropout_p", 0.0),
+}
+
+
+class _EvalFunctions(TorchFunctionMode):
+    """Functions that differ between training and eval mode do what they do in eval mode."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Calls the function, with another argument where it is one of these."""
+        kwargs = dict(kwargs or {})
+        if func in _PYTHON:
+            bound = inspect.signature(func).bind(*args, **kwargs)
+            bound.arguments["training"] = False
+            return func(*bound.args, **bound.kwargs)
+        if func in _BUILT_IN:
+            place, name, value = _BUILT_IN[func]
+            args = (*args[:place], value, *args[place + 1 :]) if len(args) > place else args
+            kwargs |= {} if len(args) > place else {name: value}
+        return func(*args, **kwargs)
+
+
+def _branching(model: nn.Module) -> Iterator[nn.Module]:
+    """Parts that choose between losses and detections: those made of others, outside the backbone.
+
+    Layers (batch norm, dropout) and the transform that picks a random scale have no parts of their own.
+    """
+    for name, part in model.named_modules():
+        if "backbone" not in name.split(".") and (part is model or next(part.children(), None) is not None):
+            yield part
+
+
+@contextmanager
+def loss_branch(model: nn.Module) -> Iterator[None]:
+    """The detector returns losses inside; what it computes them from is computed as in eval mode."""
+    for part in _branching(model):
+        part.training = True
+    try:
+        with _EvalFunctions():
+            yield
+    finally:
+        evaluation_mode(model)
+
+
+@contextmanager
+def _fixed_draws(device: torch.device) -> Iterator[None]:
+    """Samplers of boxes draw the same ones every time; the caller's random state is untouched."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(_SEED)
+        yield
+
+
+def _class_count(detector: Any) -> int | None:
+    """How many classes a detector of torchvision has, the background among them."""
+    for path in ("head.classification_head.num_classes", "roi_heads.box_predictor.cls_score.out_features"):
+        found = detector
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, int):
+            return found
+    return None
+
+
+class TorchvisionDetector(nn.Module):
+    """A detector that gives losses in training mode, with :meth:`losses` that leave it in eval mode.
+
+    Its parts that choose between losses and detections are switched to training mode for the call; layers
+    and functions that behave differently there go on as in eval mode. A detector that does more by
+    ``self.training`` than that should offer ``losses`` itself.
+
+    Args:
+        detector: of torchvision's interface.
+    """
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+        self.class_count = _class_count(detector)
+
+    def forward(self, images: Sequence[Tensor]) -> Any:
+        """Detections of pictures (3, H, W), a dict each."""
+        return self.detector(list(images))
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Any:
+        """Losses by name of pictures (3, H, W) with ``boxes`` and ``labels`` each."""
+        with loss_branch(self.detector):
+            return self.detector(list(images), [dict(target) for target in targets])
+
+
+def training_loss(detector: Any, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:
+    """Sum of the detector's ``losses`` for one picture (3, H, W) and its boxes.
+
+    Two-stage detectors sample proposals at random; the draw is the same for every picture and call.
+
+    Raises:
+        TypeError: they are no tensors by name.
+    """
+    with _fixed_draws(image.device):
+        losses = detector.losses([image], [target])
+    if (
+        not isinstance(losses, Mapping)
+        or not losses
+        or not all(isinstance(x, Tensor) for x in losses.values())
+    ):
+        raise TypeError(f"the detector's losses must be tensors by name, not {losses!r}")
+    return torch.stack([loss.float() for loss in losses.values()]).sum()

@@ -1,0 +1,104 @@
+"""The state that torch is in when npp is called, and what is to be made without regard to it.
+
+inference_mode, default devices, tracing and the transforms of torch.func change what creating or reading a
+tensor means. What is kept beyond a call must not depend on which of them the first caller was in.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+_Made = TypeVar("_Made")
+_KEPT = 32
+
+
+def in_plain_torch(make: Callable[[], _Made]) -> _Made:
+    """Calls ``make`` on a thread of its own, where no mode, transform, or default device of the caller holds.
+
+    All of torch's modes belong to a thread. The default dtype does not: state dtypes within ``make``.
+    """
+    made: list[_Made] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:  # raised in the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="npp-make")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed.pop()
+    return made[0]
+
+
+def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
+    """Keeps what a function of hashable arguments makes, such as a table of constants.
+
+    It is made with autograd able to use it, whatever mode the first caller is in. While torch traces or
+    another mode takes over tensors, nothing is taken from what is kept and nothing is added.
+    """
+    kept = lru_cache(maxsize=_KEPT)(lambda *key: in_plain_torch(lambda: make(*key)))
+
+    @wraps(make)
+    def get(*key: Hashable) -> _Made:
+        if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+            return make(*key)
+        return kept(*key)
+
+    get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
+    return get
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func (grad, vmap, jvp and so on) is at work."""
+    return bool(torch._C._are_functorch_transforms_active())
+
+
+def why_without_values(x: Tensor) -> str | None:
+    """Why no values can be had of a tensor now: it is traced, or has no memory. None where they can."""
+    if torch._C._get_tracing_state() is not None:
+        return "traced by torch.jit.trace"
+    if _is_instance(x, "torch._subclasses.fake_tensor", "FakeTensor"):
+        return "a FakeTensor, as in torch.export"
+    functional = _is_instance(x, "torch._subclasses.functional_tensor", "FunctionalTensor")
+    if functional or torch._is_functional_tensor(x):
+        return "a functional tensor, as in torch.export and torch.func.functionalize"
+    proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    if proxies is not None and proxies.get_proxy_mode() is not None:
+        return "traced by make_fx"
+    if x.device.type == "meta":
+        return "on the device meta"
+    return None
+
+
+def _is_instance(x: Tensor, module: str, name: str) -> bool:
+    """isinstance without an import: where the module is not loaded there is no such object."""
+    kind: Any = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(x, kind)
+
+
+def has_readable_values(x: Tensor) -> bool:
+    """Whether a decision in Python may depend on a tensor's values now."""
+    if torch.compiler.is_compiling() or why_without_values(x) is not None:
+        return False
+    return not (in_transform() and _is_batched(x))
+
+
+def _is_batched(x: Tensor) -> bool:
+    """Whether vmap is at work on a tensor, at any level."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return True
+        x = functorch.get_unwrapped(x)
+    return False

@@ -1,0 +1,94 @@
+"""Going on from a checkpoint, and stopping so that one can."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from npp.config.yaml_files import ConfigError
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"resume: there is no checkpoint {path}")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # of text or weights torch says anything, from KeyError to UnpicklingError
+        found = None
+    if not isinstance(found, dict) or not {"state_dict", "global_step", "loops"} <= set(found):
+        raise ConfigError(f"resume: {path} is no checkpoint of a training, as checkpoints/last.ckpt is")
+    return found
+
+
+def check_checkpoint(path: Path | str, module: nn.Module, steps: int, *, without: str = "") -> int:
+    """Looks whether a training can go on from a file.
+
+    Args:
+        path: the checkpoint.
+        module: what will be trained.
+        steps: of the whole run.
+        without: beginning of the names in ``module`` that checkpoints do not hold.
+
+    Returns:
+        How many steps it has done.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ConfigError: it is no checkpoint, or one of another network, or of a longer run.
+    """
+    checkpoint = _read(Path(path))
+    stored: dict[str, Any] = checkpoint["state_dict"]
+    wanted = module.state_dict()
+    for name in [name for name in wanted if without and name.startswith(without)]:
+        del wanted[name]
+    for name in [*wanted, *stored]:
+        if name not in wanted or name not in stored:
+            where = "the checkpoint lacks" if name in wanted else "only the checkpoint has"
+            raise ConfigError(f"resume: {path} is of another network: {where} {name}")
+        sizes = tuple(stored[name].shape), tuple(wanted[name].shape)
+        if sizes[0] != sizes[1]:
+            raise ConfigError(
+                f"resume: {path} is of another size of network: {name} is {sizes[0]} there, {sizes[1]} here"
+            )
+    done = int(checkpoint["global_step"])
+    if done > steps:
+        raise ConfigError(f"resume: {path} has done {done} steps, more than the {steps} of the whole run")
+    return done
+
+
+@contextmanager
+def lightning_errors() -> Iterator[None]:
+    """What Lightning refuses is an error of the configuration."""
+    try:
+        yield
+    except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def interruptible(trainer: lightning.Trainer) -> Iterator[None]:
+    """Lightning answers Ctrl-C with the exit code 1 and is deaf to the next; here it stays what it is.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)

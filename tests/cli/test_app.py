@@ -1,0 +1,82 @@
+"""The command as a whole: help, versions, missing packages, a run that is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import files, run
+from PIL import Image
+
+import npp
+
+
+def test_typers_own_usage_errors_have_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", "a.png") == 2
+    assert run("encode", "a.png", "-o", "b.bpg", "--quality", "3") == 2
+    assert run("nonsense") == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"npp {npp.__version__}\n"
+    for command in ([], ["encode"], ["decode"], ["info"]):
+        assert run(*command, "--help") == 0
+        assert "Exit code: 0 all" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_whole_files_only(folder: Path, number: signal.Signals) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8))
+    Path("many").mkdir()
+    picture.save("many/0.png", compress_level=1)
+    for i in range(1, 40):
+        os.link("many/0.png", f"many/{i}.png")
+    # A shell that starts the tests in the background leaves SIGINT ignored, and children inherit that.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from npp.cli import main; main()"
+    command = [sys.executable, "-c", script, "encode", "many", "-o", "out", "--qp", "5", "--threads", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "->" in process.stderr.readline()
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode in ((130, 1) if number == signal.SIGINT else (143,))
+    assert "Traceback" not in rest
+    written = files(folder / "out")
+    assert 1 <= len(written) < 40
+    for name in written:
+        assert name.endswith(".bpg")
+        npp.decode((folder / "out" / name).read_bytes())
+
+
+@pytest.mark.parametrize("module", ["typer", "rich"])
+def test_without_the_extra(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("npp.cli", module))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run("--version") == 2
+    assert capsys.readouterr().err == f"npp: the command line needs {module}: pip install 'npp[cli]'\n"
+
+
+def test_the_library_does_not_import_the_command_line() -> None:
+    names = {"typer", "rich", "npp.cli", "npp.pillow"}
+    script = f"import sys, npp; print({names} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_installed_command(folder: Path) -> None:
+    command = Path(sys.executable).with_name("npp")
+    if not command.exists():
+        pytest.skip("npp is not installed as a command here")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"npp {npp.__version__}\n"

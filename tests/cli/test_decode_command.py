@@ -1,0 +1,163 @@
+"""npp decode: usage, what every format can hold, one file for each frame."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import decoded, encode, files, moving, pixels, run, save_moving
+from PIL import Image
+
+import npp
+from npp.cli.output_files import numbered
+from npp.cli.picture_writing import _whole_units
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.bpg", "-o", "a.xyz"], ".xyz: pictures are written as .apng"),
+        (["a.bpg", "-o", "a"], "no suffix: pictures are written as .apng"),
+        (["a.bpg", "-o", "out/", "--format", "heic"], ".heic: pictures are written as .apng"),
+        (["a.bpg", "-o", "a.png", "--bit-depth", "10"], "--bit-depth must be 8 or 16, not 10"),
+        (["a.bpg", "-o", "a.jpg", "--quality", "0"], "--quality must be from 1 to 100, not 0"),
+    ],
+)
+def test_wrong_usage_of_decode(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode("photos/a.png", "-o", "a.bpg", "-q") == 0
+    before = files(folder)
+    assert run("decode", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert files(folder) == before
+
+
+def test_16_bits_where_the_format_has_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos/a.png", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", "a.jpg", "--bit-depth", 16) == 1
+    assert "colour of 16 bits can only be written as png, not JPEG" in capsys.readouterr().err
+    assert not Path("a.jpg").exists()
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "jpg", "ppm"])
+def test_alpha_where_the_format_has_none(
+    folder: Path, photo: np.ndarray, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.dstack([photo, photo[..., :1]])).save("rgba.png")
+    assert encode("rgba.png", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", f"a.{suffix}") == 1
+    assert "the picture has alpha" in capsys.readouterr().err
+    assert not Path(f"a.{suffix}").exists()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [
+        *itertools.product(["png", "webp", "tif"], ["L", "LA", "RGB", "RGBA"]),
+        *itertools.product(["bmp", "ppm", "pgm"], ["L", "RGB"]),
+    ],
+)
+def test_exact_formats(folder: Path, photo: np.ndarray, suffix: str, mode: str) -> None:
+    alpha = np.linspace(0, 255, photo.shape[1]).astype(np.uint8)[None].repeat(photo.shape[0], 0)
+    Image.fromarray(np.dstack([photo, alpha])).convert(mode).save("in.png")
+    assert encode("in.png", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", f"a.{suffix}") == 0
+    with Image.open(f"a.{suffix}") as image:
+        written = np.asarray(image.convert("RGBA"))
+    wanted = decoded("a.bpg")
+    wanted = wanted.repeat(3, axis=-1) if wanted.shape[-1] == 1 else wanted
+    assert np.array_equal(written[..., : wanted.shape[-1]], wanted)
+
+
+def test_frames_as_files(folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    save_moving("in.webp", moving(photo), duration=40, lossless=True)
+    assert encode("in.webp", "-o", "a.bpg", "--lossless") == 0
+    assert run("decode", "a.bpg", "-o", "frames/f-%03d.png", "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    names = [f"f-00{i}.png" for i in (1, 2, 3, 4)]
+    assert files(folder / "frames") == names
+    assert report["outputs"] == [f"frames/{name}" for name in names]
+    for name, frame in zip(names, moving(photo), strict=True):
+        assert np.array_equal(pixels(f"frames/{name}"), np.asarray(frame))
+    assert run("decode", "a.bpg", "-o", "frames/f-%03d.png", "--skip-existing") == 0
+    assert run("decode", "a.bpg", "-o", "deep/f%d.png", "--bit-depth", 16) == 0
+    assert files(folder / "deep") == ["f1.png", "f2.png", "f3.png", "f4.png"]
+
+
+def test_sequence_is_whole_or_not_there(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_moving("in.webp", moving(photo, "RGBA"), duration=40, lossless=True)
+    assert encode("in.webp", "-o", "a.bpg", "-q") == 0
+    Path("out").mkdir()
+    Path("out/3.png").write_bytes(b"precious")
+    assert run("decode", "a.bpg", "-o", "out/%d.png") == 1
+    assert "out/3.png exists" in capsys.readouterr().err
+    assert files(folder / "out") == ["3.png"]
+    assert run("decode", "a.bpg", "-o", "out/%d.jpg") == 1
+    assert files(folder / "out") == ["3.png"]
+
+
+def test_animation_in_a_format_without(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_moving("in.webp", moving(photo), duration=40)
+    assert encode("in.webp", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", "a.jpg") == 1
+    assert "an animation of 4 frames; JPEG has none" in capsys.readouterr().err
+    assert run("decode", "a.bpg", "-o", "a.png", "--bit-depth", 16) == 1
+    assert "16 bits: only as stills" in capsys.readouterr().err
+    assert not Path("a.jpg").exists() and not Path("a.png").exists()
+
+
+def test_reference_vectors_decode(shared: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("decode", shared / "conformance", "-o", "out", "--json") == 1
+    reports = json.loads(capsys.readouterr().out)["files"]
+    failed = {Path(report["file"]).name for report in reports if report["status"] == "failed"}
+    assert failed == {"jct_b11_420.bpg", "jct_b13_444.bpg", "jct_b14_420.bpg"}
+    for report in reports:
+        if report["status"] == "failed" or report["frames"] > 1:
+            continue
+        wanted = Path(report["file"]).with_suffix(".png")
+        with Image.open(wanted) as one, Image.open(report["output"]) as other:
+            mode = "RGBA" if "A" in one.getbands() else "RGB"
+            assert np.array_equal(np.asarray(one.convert(mode)), np.asarray(other.convert(mode))), wanted.name
+
+
+def test_a_huge_claim_is_one_failed_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = b"BPG\xfb\x20\x00" + b"\x8f\xff\xff\xff\x7f" * 2 + b"\x00"
+    Path("huge.bpg").write_bytes(header + bytes(40))
+    assert run("decode", "huge.bpg", "-o", "huge.png") == 1
+    assert "npp: huge.bpg: " in capsys.readouterr().err
+    assert not Path("huge.png").exists()
+
+
+def test_numbered_and_units() -> None:
+    assert numbered(Path("a/f-%04d.png"), 7) == Path("a/f-0007.png")
+    assert numbered(Path("%d"), 12) == Path("12")
+    third = Fraction(1, 30)
+    assert _whole_units([third] * 6, Fraction(1, 100)) == [3, 4, 3, 3, 4, 3]
+    assert _whole_units([Fraction(1, 1000)] * 3, Fraction(1, 100)) == [1, 1, 1]
+
+
+def test_the_limit_on_pixels_is_named_and_moved(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_moving("in.webp", moving(photo), duration=40)
+    assert encode("in.webp", "photos/a.png", "-o", "in", "-q") == 0
+    assert run("decode", "in", "-o", "out", "--max-pixels", 64 * 64) == 1
+    said = capsys.readouterr().err
+    assert (
+        "npp: in/in.bpg: 4 frame(s) of 64x64 are 16384 pixels; at most 4096 are allowed (--max-pixels)"
+        in said
+    )
+    assert "npp: in/a.bpg: 1 frame(s) of 112x80 are 8960 pixels" in said
+    assert run("decode", "in", "-o", "out", "--max-pixels", 4 * 64 * 64) == 0
+    assert npp.get_max_pixels() == 178_956_970
+    assert encode("in/in.bpg", "-o", "again.bpg", "--max-pixels", 64 * 64) == 1
+    assert "16384 pixels; at most 4096 are allowed (--max-pixels)" in capsys.readouterr().err

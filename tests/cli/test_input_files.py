@@ -1,0 +1,137 @@
+"""What arguments mean and where results go: files, folders, patterns, links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import encode, files, run
+
+import npp
+
+
+def test_folder_to_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos", "-o", "out") == 0
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+    assert "2 written" in capsys.readouterr().err
+    assert encode("photos/", "-o", "all/", "--recursive") == 0
+    assert files(folder / "all") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    assert run("decode", "all", "-r", "-o", "again", "--format", "webp", "-q") == 0
+    assert files(folder / "again") == ["a.webp", "b.webp", "deep/c.webp"]
+    assert capsys.readouterr().err.count("\n") == 4
+
+
+def test_patterns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos/*.png", "-o", "one") == 0
+    assert files(folder / "one") == ["a.bpg"]
+    assert encode("photos/**/*.[pj][np]g", "-o", "all") == 0
+    assert files(folder / "all") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    assert encode("photos/*.gif", "-o", "none") == 2
+    assert "photos/*.gif: no files match" in capsys.readouterr().err
+    assert not Path("none").exists()
+
+
+def test_a_name_with_brackets_is_a_name(folder: Path) -> None:
+    Path("photos/a.png").rename("photos/a[1].png")
+    assert encode("photos/a[1].png", "-o", "x.bpg") == 0
+
+
+def test_single_file_into_an_existing_folder(folder: Path) -> None:
+    Path("out").mkdir()
+    assert encode("photos/a.png", "-o", "out") == 0
+    assert encode("photos/b.jpg", "-o", "new/sub/") == 0
+    assert encode("photos/b.jpg", "-o", "deep/er/b.bpg") == 0
+    assert files(folder / "out") == ["a.bpg"]
+    assert files(folder / "new") == ["sub/b.bpg"]
+    assert files(folder / "deep") == ["er/b.bpg"]
+
+
+def test_the_same_file_twice_is_one(folder: Path) -> None:
+    assert encode("photos/a.png", "photos/*.png", "./photos/../photos/a.png", "-o", "out") == 0
+    assert files(folder / "out") == ["a.bpg"]
+
+
+def test_one_bad_file_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos/bad.png").write_bytes(Path("photos/a.png").read_bytes()[:500])
+    Path("photos/worse.jpg").write_text("no picture")
+    assert encode("photos", "missing.png", "-o", "out") == 1
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+    err = capsys.readouterr().err
+    assert "npp: photos/bad.png: " in err and "npp: photos/worse.jpg: " in err
+    assert "npp: missing.png: No such file or directory: missing.png" in err
+    assert "2 written, 3 failed" in err
+    (folder / "out" / "bad.bpg").write_bytes(Path("out/a.bpg").read_bytes()[:-20])
+    assert run("decode", "out", "-o", "again") == 1
+    assert files(folder / "again") == ["a.png", "b.png"]
+    assert "npp: out/bad.bpg: " in capsys.readouterr().err
+
+
+def test_existing_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out").mkdir()
+    Path("out/a.bpg").write_bytes(b"precious")
+    assert encode("photos", "-o", "out") == 1
+    assert "out/a.bpg exists; --force replaces it, --skip-existing leaves it" in capsys.readouterr().err
+    assert Path("out/a.bpg").read_bytes() == b"precious"
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+    Path("out/b.bpg").unlink()
+    assert encode("photos", "-o", "out", "--skip-existing") == 0
+    assert "1 written, 1 skipped" in capsys.readouterr().err
+    assert Path("out/a.bpg").read_bytes() == b"precious"
+    assert encode("photos", "-o", "out", "--force") == 0
+    assert npp.probe(Path("out/a.bpg").read_bytes()).width == 112
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+
+
+def test_links_to_one_file_give_a_result_each(folder: Path) -> None:
+    Path("in").mkdir()
+    for name in "ab":
+        Path(f"in/{name}.png").symlink_to(folder / "photos" / "a.png")
+    Path("in/linked").symlink_to(folder / "photos")
+    Path("in/second").symlink_to(folder / "photos")
+    assert encode("in", "-o", "flat") == 0
+    assert files(folder / "flat") == ["a.bpg", "b.bpg"]
+    everything = ["a.bpg", "b.bpg"]
+    everything += [
+        f"{link}/{name}" for link in ("linked", "second") for name in ("a.bpg", "b.bpg", "deep/c.bpg")
+    ]
+    assert encode("in", "-r", "-o", "all") == 0
+    assert files(folder / "all") == everything
+    assert encode("in/a.png", "in/b.png", "-o", "named") == 0
+    assert files(folder / "named") == ["a.bpg", "b.bpg"]
+    assert encode("in/**/*.*g", "-o", "matched") == 0
+    assert files(folder / "matched") == everything
+
+
+def test_a_link_that_leads_back_is_no_circle(folder: Path) -> None:
+    Path("photos/deep/back").symlink_to(folder / "photos")
+    Path("photos/self").symlink_to(folder / "photos")
+    assert encode("photos", "-r", "-o", "out") == 0
+    assert files(folder / "out") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    assert encode("photos/**/*.[jp][np]g", "-o", "two") == 0
+    assert files(folder / "two") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+
+
+@pytest.mark.parametrize("inputs", ["photos", "photos/*.png", "photos/**/*.png"])
+def test_a_link_that_leads_nowhere_is_reported(
+    folder: Path, inputs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos/gone.png").symlink_to("nothing.png")
+    assert encode(inputs, "-o", "out") == 1
+    assert "npp: photos/gone.png: No such file or directory" in capsys.readouterr().err
+    assert "a.bpg" in files(folder / "out")
+
+
+def test_one_picture_under_two_folders_names_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("also").symlink_to(folder / "photos")
+    assert encode("photos", "also", "-o", "out") == 0
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+    assert "2 written" in capsys.readouterr().err
+
+
+def test_hidden_files_and_folders_are_no_pictures(folder: Path) -> None:
+    for name in (".thumbs/t.png", ".ipynb_checkpoints/a-checkpoint.png", "._a.png"):
+        Path("photos", name).parent.mkdir(exist_ok=True)
+        Path("photos", name).write_bytes(b"x")
+    assert encode("photos", "-r", "-o", "out") == 0
+    assert encode("photos/**/*.png", "-o", "two") == 0
+    assert files(folder / "two") == ["a.bpg", "deep/c.bpg"]

@@ -1,0 +1,83 @@
+"""What a run needs around its configuration is looked for before the work."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from npp.config.surroundings import (
+    float32_by_default,
+    missing_package,
+    modules_below,
+    need,
+    resolve_accelerator,
+    resolve_device,
+)
+from npp.config.yaml_files import ConfigError
+
+
+def test_auto_is_a_gpu_where_there_is_one_and_else_the_cpu() -> None:
+    wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    assert resolve_device("auto").type == resolve_accelerator("auto", "auto") == wanted
+    assert resolve_device("cpu").type == resolve_accelerator("cpu", 2) == "cpu"
+
+
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    beyond = torch.cuda.device_count() + 1 if torch.cuda.is_available() else 1
+    with pytest.raises(ConfigError, match=r"^device is 'cuda:\d+', but there is .* that torch can use"):
+        resolve_device(f"cuda:{beyond}")
+    with pytest.raises(
+        ConfigError, match=r"^trainer\.accelerator is 'gpu', but there is .* that torch can use"
+    ):
+        resolve_accelerator("gpu", beyond)
+    with pytest.raises(ConfigError, match=r"^device must be auto, cpu, cuda or cuda:NUMBER, not 'quick'"):
+        resolve_device("quick")
+    with pytest.raises(
+        ConfigError, match=r"^trainer\.devices must be auto, -1 for all, or at least 1, not 0"
+    ):
+        resolve_accelerator("cpu", 0)
+
+
+def test_packages_are_looked_for_and_hints_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    need("a plot", "matplotlib")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^a plot needs the package matplotlib: pip install 'npp\[eval\]'"
+    ):
+        need("a plot", "matplotlib")
+
+    def hint(name: str, extra: str) -> str:
+        return missing_package(ModuleNotFoundError(f"No module named {name!r}", name=name), extra)
+
+    assert hint("yaml", "eval").endswith("pip install 'npp[eval]'")
+    assert hint("yaml", "train").endswith("pip install 'npp[train]'")
+    assert hint("lightning.pytorch", "eval") == "needs the package lightning: pip install 'npp[train]'"
+    assert hint("rich", "train").endswith("pip install 'npp[cli]'")
+    assert hint("my_networks", "train") == "No module named 'my_networks'"
+
+
+def test_modules_of_a_folder_are_found_within_only(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_file.py").write_text("value = 3\n")
+    (tmp_path / "json.py").write_text("raise RuntimeError\n")
+    before = list(sys.path)
+    with modules_below(str(tmp_path)):
+        assert importlib.import_module("beside_the_file").value == 3
+        assert importlib.reload(sys.modules["json"]).dumps(1) == "1"
+    assert sys.path == before
+    with pytest.raises(ZeroDivisionError), modules_below(str(tmp_path)):
+        raise ZeroDivisionError
+    assert sys.path == before
+
+
+def test_the_default_dtype_is_the_callers_again_afterwards() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        with float32_by_default():
+            assert torch.ones(1).dtype == torch.float32
+        assert torch.ones(1).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

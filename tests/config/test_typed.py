@@ -1,0 +1,96 @@
+"""Dataclasses from mappings: what fits, and messages that name the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+import npp.checks as checks
+from npp.config.typed import REST, fill, plain
+from npp.config.yaml_files import ConfigError
+
+
+@dataclass(frozen=True)
+class Soft:
+    soft: float | dict[int, float]
+
+
+@dataclass(frozen=True)
+class Learned:
+    learned: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    steps: int = 1
+    rate: float = 0.5
+    dry: bool = False
+    sides: tuple[int, int] = (1, 1)
+    filter: Literal["none"] | Soft | Learned | None = None
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 0, "steps")
+        checks.above(self, 0, "rate")
+
+
+@dataclass(frozen=True)
+class Whole:
+    parts: tuple[Part, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"steps": 2}, r"^parts\[0\]\.name is missing"),
+        ({"name": 3}, r"^parts\[0\]\.name must be text, not 3"),
+        ({"name": "a", "steps": -1}, r"^parts\[0\]\.steps must be at least 0, not -1"),
+        ({"name": "a", "steps": True}, r"^parts\[0\]\.steps must be a whole number, not True"),
+        ({"name": "a", "rate": "x"}, r"^parts\[0\]\.rate must be a number, not 'x'"),
+        ({"name": "a", "rate": float("nan")}, r"^parts\[0\]\.rate must be above 0, not nan"),
+        ({"name": "a", "rate": float("inf")}, r"^parts\[0\]\.rate must be above 0, not inf"),
+        ({"name": "a", "dry": 1}, r"^parts\[0\]\.dry must be true or false, not 1"),
+        ({"name": "a", "sides": {}}, r"^parts\[0\]\.sides must be a list, not \{\}"),
+        ({"name": "a", "sides": [1, 2, 3]}, r"^parts\[0\]\.sides must have 2 entries"),
+        (
+            {"name": "a", "filter": 5},
+            r"^parts\[0\]\.filter must be none or one of soft, learned with its",
+        ),
+        ({"name": "a", "filter": {"sharp": 1}}, r"filter must be none or .* not \{'sharp': 1\}"),
+        ({"name": "a", "filter": {"learned": 1}}, r"^parts\[0\]\.filter\.learned must be text, not 1"),
+        ({"name": "a", "filter": {"soft": {"x": 1}}}, r"^a key of parts\[0\]\.filter\.soft must be a whole"),
+        ({"name": "a", "filter": {"soft": {3: "x"}}}, r"^parts\[0\]\.filter\.soft\.3 must be a number"),
+        (
+            {"name": "a", "filter": {"learned": "w", "power": 1}},
+            r"filter\.power is not known; allowed are learned",
+        ),
+        ({"name": "a", "groups": {"g": 1}}, r"^parts\[0\]\.groups\.g must be a list, not 1"),
+        (5, r"^parts\[0\] must be keys and values, not 5"),
+    ],
+)
+def test_messages_name_the_key(values: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        fill(Whole, {"parts": [values]})
+
+
+def test_unknown_keys_of_a_file_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"^extra is not known; allowed are parts"):
+        fill(Whole, {"extra": 0})
+
+
+def test_what_comes_out_goes_in_again() -> None:
+    given = {"name": "a", "filter": {"soft": {3: 1}}, "groups": {"g": ["x", "y"]}, "own": [1, {"deep": None}]}
+    part = fill(Part, given)
+    assert (
+        part.filter == Soft({3: 1.0})
+        and part.groups == {"g": ("x", "y")}
+        and part.settings == {"own": given["own"]}
+    )
+    assert fill(Part, plain(part)) == part
+    assert fill(Part, {"name": "a", "filter": {"learned": "w"}}).filter == Learned("w")
+    assert fill(Part, {"name": "a", "filter": "none"}).filter == "none"

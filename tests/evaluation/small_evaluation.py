@@ -1,0 +1,118 @@
+"""Tiny networks, made-up measurements and a small configuration for the tests of evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from npp.evaluation.analysis import Analyst
+from npp.evaluation.evaluate_config import Analysis
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import ArmMeasurements, Measurements
+from npp.evaluation.measuring import silent
+from npp.tasks import Task
+
+QPS = (28, 31, 34, 38, 42)
+KL = Axis("net", "kl", higher_is_better=False, primary=True)
+
+
+def tiny_network() -> nn.Module:
+    """Untrained and small; its outputs depend on edges."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        first, last = nn.Conv2d(3, 8, 5, stride=3), nn.Linear(8, 6)
+        nn.init.normal_(last.weight, std=20)
+    return nn.Sequential(first, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+
+
+class Brightness(Task):
+    """Mean of a picture; its metric is of all pictures together and no mean of its scores."""
+
+    name = "brightness"
+    higher_is_better: Mapping[str, bool] = MappingProxyType({"error": False, "correlation": True})
+
+    def __init__(self) -> None:
+        super().__init__(nn.Identity())
+
+    def targets(self, images: Tensor) -> list[Any]:
+        return [{"mean": image.mean()} for image in images]
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        return (images.mean((1, 2, 3)) - torch.stack([one["mean"] for one in targets])).abs()
+
+    def predict(self, images: Tensor) -> list[Any]:
+        return self.targets(images)
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        return {"error": self.loss(images, targets)}
+
+    def metric(self) -> Any:
+        class Correlation:
+            def __init__(self) -> None:
+                self.pairs: list[tuple[float, float]] = []
+
+            def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+                pairs = zip(predictions, targets, strict=True)
+                self.pairs += [(float(one["mean"]), float(other["mean"])) for one, other in pairs]
+
+            def compute(self) -> dict[str, float]:
+                return {"correlation": float(np.corrcoef(np.array(self.pairs).T)[0, 1])}
+
+        return Correlation()
+
+
+def values(photos: Path, **changes: Any) -> dict[str, Any]:
+    """A small configuration."""
+    return {
+        "data": {"folder": str(photos / "test"), "mode": "full", "part": "all"},
+        "selection": {"folder": str(photos / "selection"), "part": "all"},
+        "qps": list(QPS),
+        "seen": [
+            {"name": "classification", "model": "python:small_evaluation:tiny_network", "label": "tiny"}
+        ],
+        "unseen": [{"name": "python:small_evaluation:Brightness", "label": "bright"}],
+        "arms": [{"name": "bpg", "effort": 0}, {"name": "machine", "effort": 0, "tune": "machine"}],
+        "analysis": {"samples": 20},
+        "batch": 8,
+        "threads": 1,
+        **changes,
+    }
+
+
+def measurements(**arms: tuple[np.ndarray, np.ndarray]) -> Measurements:
+    """From (points, pictures) arrays of bpp and KL."""
+    found = {
+        name: ArmMeasurements(np.ones(bpp.shape, np.int64), bpp, {("net", "kl"): kl}, {})
+        for name, (bpp, kl) in arms.items()
+    }
+    pictures = next(iter(arms.values()))[0].shape[1]
+    return Measurements(QPS, tuple(str(i) for i in range(pictures)), (KL,), found)
+
+
+def curve(pictures: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """bpp falls and KL rises with the qp, both noisy over pictures."""
+    generator = np.random.default_rng(seed)
+    bpp = np.exp(-0.11 * (np.array(QPS)[:, None] - 28)) * generator.lognormal(0, 0.3, pictures)
+    kl = 0.02 * np.exp(0.15 * (np.array(QPS)[:, None] - 28)) * generator.lognormal(0, 0.3, (5, pictures))
+    return bpp, kl
+
+
+def findings(measured: Measurements, **settings: Any) -> Any:
+    analysis = Analysis(**{**_ANALYSIS, **settings})
+    return Analyst(measured, analysis, "a").findings(silent)
+
+
+_ANALYSIS: dict[str, Any] = {
+    "against": (),
+    "differences": (),
+    "groups": {},
+    "samples": 100,
+    "confidence": 0.95,
+    "seed": 0,
+}

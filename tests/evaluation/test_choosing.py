@@ -1,0 +1,47 @@
+"""Sigmas that are chosen, and the blur that they make."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_evaluation import KL, QPS, measurements
+
+from npp.evaluation.arms import BlurByQp
+from npp.evaluation.choosing import best_sigmas, curve_qps, rate_offset
+from npp.evaluation.measured_values import ArmMeasurements, Measurements
+
+
+def test_rate_offset_is_the_distance_to_the_curve() -> None:
+    rates, heights = np.array([0.2, 0.4, 0.8]), np.array([1.0, 2.0, 3.0])
+    assert rate_offset(rates, heights, 0.4, 2.0) == pytest.approx(0)
+    assert rate_offset(rates, heights, 0.2, 2.0) == pytest.approx(np.log10(0.5))
+    assert rate_offset(rates, heights, 0.4, 3.5) == float("inf")
+
+
+def _blur_measurements(*arms: tuple[str, float, float]) -> tuple[Measurements, Measurements]:
+    """A plain curve, and arms with factors on its bpp and KL."""
+    wide = np.array(curve_qps(QPS))
+    bpp, kl = np.exp(-0.11 * (wide - 28))[:, None], (0.02 * np.exp(0.15 * (wide - 28)))[:, None]
+    plain = ArmMeasurements(np.ones(bpp.shape, np.int64), bpp, {("net", "kl"): kl}, {})
+    blurred = measurements(**{name: (a * bpp[1:-1], b * kl[1:-1]) for name, a, b in arms})
+    return Measurements(tuple(wide), ("0",), (KL,), {"plain": plain}), blurred
+
+
+def test_blur_search_takes_the_sigma_that_saves_most_and_none_where_all_hurt() -> None:
+    sigmas = {"x": 0.4, "y": 0.7}
+    useful = _blur_measurements(("x", 0.8, 1.0), ("y", 0.7, 1.02))
+    assert best_sigmas(*useful, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.7)
+    harmful = _blur_measurements(("x", 0.95, 1.4), ("y", 0.9, 2.0))
+    assert best_sigmas(*harmful, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.0)
+    outside = _blur_measurements(("x", 0.5, 100.0), ("y", 1.0, 1.0))
+    assert best_sigmas(*outside, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.0)
+
+
+def test_blur_keeps_flat_pictures_and_smooths_others() -> None:
+    images = torch.rand(2, 3, 40, 32)
+    blur = BlurByQp({30: 0.0, 34: 1.0})
+    assert blur.identity(30) is None and blur.identity(34) == {"blur": 1.0}
+    assert blur(images, 30, list, {}) is images
+    assert torch.allclose(blur(torch.full_like(images, 0.3), 34, list, {}), torch.tensor(0.3), atol=1e-6)
+    assert blur(images, 34, list, {}).std() < 0.5 * images.std()

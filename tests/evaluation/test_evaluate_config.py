@@ -1,0 +1,73 @@
+"""The configuration of an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_evaluation import values
+
+from npp.config.yaml_files import ConfigError, read_config
+from npp.evaluation.evaluate_config import DEFAULT_QPS, parse_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def test_defaults_are_the_method_s() -> None:
+    config = parse_config({"data": {"folder": "x"}, "seen": [{"name": "classification", "model": "m"}]})
+    assert config.qps == DEFAULT_QPS and [arm.name for arm in config.arms] == ["bpg", "machine", "blur"]
+    assert config.anchor == "bpg" and config.selection is not None and config.selection.part == "val"
+    assert config.data.part == "test" and config.strip.arm == "blur"
+
+
+def _first_arm(**changes: Any) -> dict[str, Any]:
+    return {"arms": [{"name": "a", **changes}, {"name": "b"}]}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("evaluate-*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPP_DATA", "/photos")
+    config = parse_config(read_config(path), name=path.stem)
+    training = path.with_name(path.name.replace("evaluate", "preprocessor"))
+    if training.exists():
+        assert list(config.data.fractions) == read_config(training)["data"]["fractions"]
+    assert config.data.part == "test" and config.data.fractions == (0.42, 0.08, 0.5)
+    chooses = any(arm.name == "blur" for arm in config.arms)
+    assert chooses == (config.selection is not None and config.selection.part == "val")
+    assert config.seen and bool(config.unseen) == chooses
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"qps": [30, 31, 32, 33]}, r"^qps .*at least 5"),
+        ({"qps": [30, 31, 32, 33, 60]}, r"^qps .*60"),
+        (
+            {"data": {"folder": "x", "mode": "zoom"}},
+            r"^data\.mode must be crop or resize or full, not \'zoom\'",
+        ),
+        ({"data": {"size": 64}}, r"^data\.folder is missing"),
+        ({"data": {"folder": "x", "crops": 3}}, r"^data\.crops is not known"),
+        ({"seen": []}, r"^seen must have at least one"),
+        ({"seen": [{"model": "m"}]}, r"^seen\[0\]\.name is missing"),
+        ({"arms": [{"name": "a"}]}, r"^arms must be at least two"),
+        (_first_arm(name="b"), r"^arms\[1\]\.name .*used twice"),
+        (_first_arm(name="b/c"), r"^arms\[0\]\.name must be of letters"),
+        (_first_arm(effort=11), r"^arms\[0\].*effort.*0 to 9.*11"),
+        (_first_arm(prefilter={"sharpen": 1}), r"^arms\[0\]\.prefilter must be none or one of"),
+        (_first_arm(prefilter={"blur": {28: 1}}), r"^arms\[0\]\.prefilter\.blur\.31 is missing"),
+        (_first_arm(prefilter={"refine": {"step": 1}}), r"prefilter\.refine\.step is not known"),
+        (_first_arm(codec_of="z"), r"^arms\[0\]\.codec_of must be best or one of b, not 'z'"),
+        (_first_arm(codec_of="b", effort=3), r"^arms\[0\]\.effort and codec_of \(b\) exclude"),
+        ({"anchor": "z"}, r"^anchor names the arm 'z'; there are bpg, machine"),
+        ({"analysis": {"differences": [["bpg"]]}}, r"^analysis\.differences\[0\] must have 2 entries"),
+        ({"analysis": {"groups": {"g": ["bpg", "machine"]}}}, r"^analysis\.groups\.g must not have"),
+        ({"analysis": {"against": ["z"]}}, r"^analysis\.against names the arm 'z'"),
+        ({"strip": {"qp": 33}}, r"^strip\.qp must be one of 28"),
+        ({"batches": 3}, r"^batches is not known"),
+    ],
+)
+def test_errors_name_the_key(photos: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(values(photos, **changes))

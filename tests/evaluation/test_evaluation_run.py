@@ -1,0 +1,217 @@
+"""Whole evaluations: stopped ones, changed ones, wrong ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_evaluation import QPS, values
+
+import npp
+import npp.cli
+from npp.codec.build import build_config
+from npp.config.yaml_files import ConfigError
+from npp.evaluation import measured_values
+from npp.evaluation.arms import Arm
+from npp.evaluation.evaluate_config import parse_config
+from npp.evaluation.evaluation_run import evaluate
+from npp.evaluation.judges import Judge, build_judge
+from npp.evaluation.measured_values import PartStore, versions
+from npp.evaluation.measuring import Batch
+from npp.evaluation.report_files import describe_computer
+from npp.photos.photo_set import PhotoWarning
+
+
+def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    from npp.evaluation import measuring
+
+    qps: list[int] = []
+    original = measuring.code
+
+    def counted(batch: Any, arm: Arm, qp: int, *rest: Any) -> Any:
+        qps.append(qp)
+        return original(batch, arm, qp, *rest)
+
+    monkeypatch.setattr(measuring, "code", counted)
+    return qps
+
+
+def test_a_stopped_run_goes_on_and_ends_the_same(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse_config(values(photos))
+    whole = evaluate(config, tmp_path / "whole")
+
+    def stopping(_name: str, _total: int) -> Any:
+        done = []
+
+        def progress(_pictures: int) -> None:
+            done.append(1)
+            if len(done) == 7:
+                raise KeyboardInterrupt
+
+        return progress
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(config, tmp_path / "stopped", stopping)
+    assert not (tmp_path / "stopped" / "summary.json").exists()
+    codings = _count_codings(monkeypatch)
+    again = evaluate(config, tmp_path / "stopped")
+    # Two sizes make two batches.
+    assert len(codings) == 2 * 2 * len(QPS) - 7
+    for name in ("results/bpg.json", "results/machine.json", "table.md", "strip.png"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    first, second = whole.measured.arms["machine"], again.measured.arms["machine"]
+    assert all(np.array_equal(first.scores[key], second.scores[key]) for key in first.scores)
+    codings.clear()
+    evaluate(config, tmp_path / "stopped")
+    assert codings == []
+
+
+def test_what_changes_is_measured_anew_and_the_rest_is_not(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(parse_config(values(photos)), tmp_path)
+    codings = _count_codings(monkeypatch)
+    arms = [{"name": "bpg", "effort": 0}, {"name": "renamed", "effort": 0, "prefilter": {"blur": 0.8}}]
+    evaluate(parse_config(values(photos, arms=arms, qps=[*QPS, 45])), tmp_path)
+    # The new arm at six qps, the anchor at one, in two batches.
+    assert sorted(codings) == sorted([*QPS, *QPS, 45, 45, 45, 45])
+
+
+def test_store_keeps_parts_by_all_that_they_depend_on(tmp_path: Path) -> None:
+    store = PartStore(tmp_path / "parts")
+    part = {"sizes": torch.arange(3), "names": ["a", {"b": torch.rand(2)}]}
+    assert store.load({"qp": 30}) is None
+    store.save({"qp": 30, "arm": "x"}, part)
+    assert store.load({"arm": "x", "qp": 30})["names"][1]["b"].equal(part["names"][1]["b"])
+    assert store.load({"qp": 31, "arm": "x"}) is None
+
+
+def test_a_higher_limit_keeps_the_photos_of_a_lower_one(photos: Path) -> None:
+    few, many = (parse_config(values(photos), limit=limit).data.paths() for limit in (3, 6))
+    assert len(many) == 6 and few == many[:3]
+
+
+def test_what_cannot_be_loaded_is_said_before_anything_is_measured(photos: Path, tmp_path: Path) -> None:
+    arms = [{"name": "a"}, {"name": "b", "prefilter": {"preprocessor": "gone.safetensors"}}]
+    with pytest.raises(ConfigError, match=r"arm b: .*gone\.safetensors"):
+        evaluate(parse_config(values(photos, arms=arms)), tmp_path)
+    with pytest.raises(ConfigError, match="network m: "):
+        evaluate(parse_config(values(photos, seen=[{"name": "classification", "model": "m"}])), tmp_path)
+    seen = [{**values(photos)["seen"][0], "quality": "iou"}]
+    with pytest.raises(ConfigError, match="network tiny: quality must be one of kl"):
+        evaluate(parse_config(values(photos, seen=seen)), tmp_path)
+
+
+def test_selection_photos_must_be_others(photos: Path, tmp_path: Path) -> None:
+    selection = {"folder": str(photos / "test")}
+    arms = [{"name": "a", "effort": 0}, {"name": "b", "effort": 0, "prefilter": {"blur": "best"}}]
+    config = parse_config(values(photos, arms=arms, selection={**selection, "part": "all"}))
+    with pytest.raises(ValueError, match="selection and data share photos"):
+        evaluate(config, tmp_path)
+
+
+def test_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("seen: [{name: classification}]\nqps: [1, 2]\ndata: {folder: .}\n")
+    with pytest.raises(SystemExit) as stopped:
+        npp.cli.main(["evaluate", str(path)])
+    assert stopped.value.code == 2 and "qps" in capsys.readouterr().err
+
+
+def test_photos_that_cannot_be_read_are_left_out_and_named(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos / "test", folder)
+    (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:600])
+    config = parse_config(values(photos, data={"folder": str(folder), "mode": "full", "part": "all"}))
+    with pytest.warns(PhotoWarning, match=r"left out, for it cannot be read: .*3\.png"):
+        found = evaluate(config, tmp_path / "run")
+    assert set(found.measured.pictures) == {"0.png", "1.png", "2.png", "4.png", "5.png"}
+
+
+def test_the_default_dtype_changes_nothing(photos: Path, tmp_path: Path) -> None:
+    config = parse_config(values(photos), limit=2)
+    before = evaluate(config, tmp_path / "float32").measured.arms["bpg"]
+    torch.set_default_dtype(torch.float64)
+    try:
+        now = evaluate(config, tmp_path / "float64").measured.arms["bpg"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert np.array_equal(before.sizes, now.sizes)
+    assert all(np.array_equal(before.scores[key], now.scores[key]) for key in before.scores)
+
+
+def test_what_is_missing_is_said_before_the_work(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(ConfigError, match=r"^device is 'cuda:99', but there is"):
+        evaluate(parse_config(values(photos, device="cuda:99")), out)
+    seen = [{"name": "classification", "model": "python:absent_module:net", "label": "m"}]
+    with pytest.raises(ConfigError, match=r"^network m: No module named 'absent_module'"):
+        evaluate(parse_config(values(photos, seen=seen)), out)
+    with pytest.raises(ConfigError, match=r"^data\.folder: .*gone is not a folder"):
+        evaluate(parse_config(values(photos, data={"folder": str(photos / "gone")})), out)
+    monkeypatch.setitem(sys.modules, "torchmetrics.classification", None)
+    with pytest.raises(ConfigError, match="network tiny: a metric needs the package torchmetrics"):
+        evaluate(parse_config(values(photos)), out)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"matplotlib: pip install 'npp\[eval\]'"):
+        evaluate(parse_config(values(photos)), out)
+    assert not (out / "parts").exists()
+
+
+# What stored parts are known by
+
+
+def test_parts_of_another_build_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PartStore(tmp_path).save("key", {"a": 1})
+    assert PartStore(tmp_path).load("key") == {"a": 1}
+    build = build_config()
+    for name in ("npp_commit", "libavcodec_version", "x265_build"):
+        monkeypatch.setattr(measured_values, "build_config", lambda name=name: {**build, name: "another"})
+        assert PartStore(tmp_path).load("key") is None
+    assert versions()["torch"] == torch.__version__
+    assert "commit" not in describe_computer() and describe_computer()["npp_version"] == build["npp_version"]
+
+
+def test_a_judge_is_known_by_its_weights_and_files(photos: Path, tmp_path: Path) -> None:
+    spec = parse_config(values(photos)).seen[0]
+    one, other = (build_judge(spec, torch.device("cpu"), seen=True) for _ in range(2))
+    assert one.key == other.key and len(one.key["files"]) == 1
+    changed = build_judge(spec, torch.device("cpu"), seen=True)
+    with torch.no_grad():
+        next(changed.task.parameters()).add_(1e-3)
+    assert changed.key["weights"] != one.key["weights"]
+    assert build_judge(spec, torch.device("cpu"), seen=False).key != one.key
+    path = tmp_path / "graph.onnx"
+    keys = []
+    for content in (b"1", b"2"):
+        path.write_bytes(content)
+        named = replace(spec, settings={"model": f"onnx:{path}"})
+        keys.append(Judge(named, one.task, True).key["files"])
+    assert keys[0] != keys[1]
+
+
+def test_photos_are_known_by_what_is_in_them(photos: Path, tmp_path: Path) -> None:
+    data = parse_config(values(photos)).data
+
+    def key(path: Path, device: str = "cpu") -> str:
+        return Batch(data, [path], torch.device(device)).key
+
+    first, second = photos / "test" / "0.png", photos / "test" / "1.png"
+    moved, changed = tmp_path / "moved.png", tmp_path / "0.png"
+    shutil.copy2(first, moved)
+    shutil.copy2(first, changed)
+    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
+    os.utime(changed, ns=(first.stat().st_mtime_ns,) * 2)
+    assert key(moved) == key(first) and key(changed) != key(first) != key(second)
+    assert key(first, "meta") != key(first)

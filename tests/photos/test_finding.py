@@ -1,0 +1,132 @@
+"""Photos found and split the same way every time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from npp.config.yaml_files import expand
+from npp.photos.finding import find_photos, split
+
+NAMES = [Path(f"{i}.jpg") for i in range(400)]
+VAL_OF_60 = ["4", "16", "18", "26", "32", "37", "40", "52", "57"]
+
+
+def below(folder: Path, include: str | list[str] | None = None) -> list[str]:
+    """Found photos, named from the folder."""
+    return [path.relative_to(folder).as_posix() for path in find_photos(folder, include)]
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Files that differ in nothing but their names: finding does not look into them."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def test_finds_photos_below_a_folder_in_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b.png", "a/c.png", "a/d.bmp", "a/notes.txt")
+    assert below(tmp_path) == ["a/c.png", "a/d.bmp", "b.png"]
+    assert below(tmp_path, "a/*") == ["a/c.png", "a/d.bmp"]
+    assert below(tmp_path, "*.png") == ["a/c.png", "b.png"]
+    assert below(tmp_path, ["a/*.png", "*.bmp"]) == ["a/c.png", "a/d.bmp"]
+    with pytest.raises(ValueError, match=r"no photos \(\*\.webp\)"):
+        below(tmp_path, "*.webp")
+    with pytest.raises(ValueError, match="missing is not a folder"):
+        find_photos(tmp_path / "missing")
+
+
+def test_expands_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPP_TEST", "/data")
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("NPP_ABSENT", raising=False)
+    assert expand("$NPP_TEST/a") == expand("${NPP_TEST}/a") == "/data/a"
+    assert expand("${NPP_ABSENT:-here}/a") == "here/a"
+    assert expand("~/a") == "/home/me/a"
+    with pytest.raises(ValueError, match="NPP_ABSENT is not set"):
+        expand("${NPP_ABSENT}/a")
+
+
+def test_split_is_a_partition_and_stays_when_photos_come() -> None:
+    parts = [split(NAMES, part) for part in ("train", "val", "test")]
+    assert sorted(parts[0] + parts[1] + parts[2]) == sorted(NAMES)
+    assert 290 < len(parts[0]) < 350 and min(len(parts[1]), len(parts[2])) > 15
+    assert split(NAMES[::2], "val") == [path for path in parts[1] if path in NAMES[::2]]
+    assert split([Path("elsewhere") / path for path in NAMES], "val") == [
+        Path("elsewhere") / path for path in parts[1]
+    ]
+    assert split(NAMES, "val", seed=1) != parts[1]
+    assert split(NAMES, "val", fractions=(0.0, 1.0, 0.0)) == NAMES
+
+
+def test_split_names_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match="part must be one of train, val, test, not 'dev'"):
+        split(NAMES, "dev")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fractions must be three numbers"):
+        split(NAMES, fractions=(0.5, 0.1))
+
+
+def test_a_photo_keeps_the_part_that_its_name_gave_it() -> None:
+    # As the names alone gave them, before paths below the folder counted: one folder's photos stay.
+    assert [path.stem for path in split(NAMES[:60], "val")] == VAL_OF_60
+    moved = [Path("/elsewhere/photos") / path for path in NAMES[:60]]
+    assert [path.stem for path in split(moved, "val", root="/elsewhere/photos")] == VAL_OF_60
+
+
+def test_equal_names_in_many_folders_go_different_ways(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{i}/image.jpg" for i in range(200)))
+    found = find_photos(tmp_path)
+    for root in (tmp_path, None):
+        sizes = [len(split(found, part, root=root)) for part in ("train", "val", "test")]
+        assert sum(sizes) == 200 and min(sizes) >= 8
+    moved = tmp_path.with_name("moved")
+    shutil.move(tmp_path, moved)
+    assert [path.relative_to(moved) for path in split(find_photos(moved), "val", root=moved)] == [
+        path.relative_to(tmp_path) for path in split(found, "val", root=tmp_path)
+    ]
+
+
+def test_split_keeps_its_parts_when_a_folder_is_added(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"a/{i}.jpg" for i in range(50)))
+    before = split(find_photos(tmp_path), "val", root=tmp_path)
+    touch(tmp_path, *(f"b/{i}.jpg" for i in range(50)))
+    after = split(find_photos(tmp_path), "val", root=tmp_path)
+    assert [path for path in after if path.parent.name == "a"] == before
+
+
+def test_split_names_a_photo_from_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"other/a\.jpg"):
+        split([Path("other/a.jpg")], root=tmp_path)
+
+
+def test_hidden_files_are_no_photos(tmp_path: Path) -> None:
+    folder = tmp_path / ".cache" / "photos"  # hidden itself: what was asked for is searched
+    touch(folder, "a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", ".thumbs/b/c.png", "d/.e.jpg")
+    assert below(folder) == ["a.png"]
+    assert below(folder, ["*.png", "*/*"]) == ["a.png"]
+
+
+def test_linked_folders_are_searched_without_loops(tmp_path: Path) -> None:
+    folder, pool = tmp_path / "photos", tmp_path / "pool"
+    touch(folder, "own/a.jpg")
+    touch(pool, "b.jpg", "deep/c.jpg")
+    (folder / "linked").symlink_to(pool)
+    (pool / "deep" / "back").symlink_to(folder)
+    (folder / "own" / "self").symlink_to(folder / "own")
+    assert below(folder) == ["linked/b.jpg", "linked/deep/c.jpg", "own/a.jpg"]
+
+
+def test_each_file_is_found_once_by_its_own_name(tmp_path: Path) -> None:
+    folder, pool = tmp_path / "photos", tmp_path / "pool"
+    touch(folder, "z/own.jpg")
+    touch(pool, "blob")
+    (folder / "a.jpg").symlink_to(folder / "z" / "own.jpg")
+    (folder / "b.jpg").symlink_to(pool / "blob")  # as in the caches of Hugging Face, git-annex and DVC
+    (folder / "c.jpg").symlink_to(pool / "blob")
+    (folder / "gone.jpg").symlink_to(pool / "nothing")
+    (folder / "a_folder").symlink_to(folder / "z")
+    os.link(folder / "z" / "own.jpg", folder / "z" / "second_name.jpg")
+    assert below(folder) == ["b.jpg", "z/own.jpg"]

@@ -1,0 +1,84 @@
+"""One description of a set of photos, and photos that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from npp.photos.photo_set import PhotoSet, PhotoWarning, load_or_next, readable
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eight photos, two of them damaged, one lying."""
+    for i in range(8):
+        Image.new("RGB", (40, 24), (20 * i, 90, 10)).save(tmp_path / f"{i}.png")
+    whole = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "5.png").write_bytes(b"no picture")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 24)).save(tmp_path / "7.png", exif=exif)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size": 7}, "^size must be at least 8, not 7"),
+        ({"size": (64, 4)}, r"^size must be at least 8, not \(64, 4\)"),
+        ({"size": 64, "mode": "full"}, "^size and mode: full exclude each other"),
+        ({"limit": 0}, "^limit must be at least 1, not 0"),
+        ({"fractions": (0.5, 0.2, 0.1)}, "^fractions must be three numbers from 0 with sum 1"),
+    ],
+)
+def test_wrong_values_are_named(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        PhotoSet("photos", **changes)
+
+
+def test_a_folder_without_photos_and_a_part_without_photos_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^folder: .*gone is not a folder"):
+        PhotoSet(str(tmp_path / "gone")).paths()
+    with pytest.raises(ValueError, match=r"^fractions \[1.0, 0.0, 0.0\] leave none of 8 photos for test"):
+        PhotoSet(str(folder), part="test", fractions=(1.0, 0.0, 0.0)).paths()
+
+
+def test_pictures_have_the_size_that_was_asked_for(folder: Path) -> None:
+    path = folder / "1.png"
+    assert PhotoSet(str(folder)).load_one(path).shape == (3, 224, 224)
+    assert PhotoSet(str(folder), size=(16, 32), mode="resize").load([path, path]).shape == (2, 3, 16, 32)
+    full = PhotoSet(str(folder), mode="full", part="all")
+    assert full.shape is None and full.load_one(path).shape == (3, 24, 40)
+    sizes = [
+        {full.load_one(one).shape for one in part} for part in full.batches([path, folder / "7.png", path], 1)
+    ]
+    assert sizes == [{(3, 24, 40)}, {(3, 24, 40)}, {(3, 40, 24)}]
+
+
+def test_photos_that_cannot_be_read_are_named_and_others_take_their_places(folder: Path) -> None:
+    photos = PhotoSet(str(folder), part="all", limit=8)
+    with pytest.warns(PhotoWarning) as warned:
+        found = photos.readable_paths()
+    assert {path.name for path in found} == {"0.png", "1.png", "3.png", "4.png", "6.png", "7.png"}
+    assert len(warned) == 2 and all(any(f"{i}.png" in str(one.message) for one in warned) for i in (2, 5))
+    with (
+        pytest.warns(PhotoWarning),
+        pytest.raises(ValueError, match=r"^folder has no photo that can be read"),
+    ):
+        readable([folder / "2.png"])
+
+
+def test_what_replaces_a_damaged_photo_depends_on_the_photos_alone(folder: Path) -> None:
+    paths = sorted(folder.glob("*.png"))
+    load = PhotoSet(str(folder), size=16).load_one
+    for _ in range(2):
+        x, place = load_or_next(paths, 2, load)
+        assert place == 3 and torch.equal(x, load(paths[3]))
+    assert load_or_next(paths, 4, load)[1] == 4
+    with pytest.raises(OSError, match=r"2\.png"):
+        load_or_next([paths[2], paths[5]], 0, load)

@@ -1,0 +1,112 @@
+"""Gains of DCT coefficients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from preprocessors import SMALL, make
+
+import npp
+from npp import Preprocessor
+from npp.hevc.dct import block_dct, forward_dct, inverse_dct
+from npp.hevc.planes import split_planes
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 40, 56), (1, 3, 37, 51), (1, 3, 1, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("changes", [{}, {"luma_only": True, "floor": 0.3}, {"depth": 0}, {"table": False}])
+def test_gains_start_as_the_identity(
+    shape: tuple[int, ...], dtype: torch.dtype, changes: dict[str, Any]
+) -> None:
+    x = torch.rand(shape, dtype=dtype)
+    preprocessor = Preprocessor("gains", **{**SMALL["gains"], **changes})
+    assert torch.equal(preprocessor(x, 30), x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(preprocessor(x, 30), x)
+
+
+@pytest.mark.parametrize("luma_only", [False, True])
+def test_gains_keep_the_mean_of_every_block(luma_only: bool) -> None:
+    network = make("gains", 1.0, luma_only=luma_only).filter
+    x = torch.rand(2, 3, 40, 56)
+    y = network(x, torch.tensor([22.0, 45.0]))
+    assert (y - x).abs().max() > 0.1
+    means = torch.nn.functional.avg_pool2d(y - x, 8)
+    assert means.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.4])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_gains_are_bounded(floor: float, sign: int) -> None:
+    preprocessor = Preprocessor("gains", depth=0, floor=floor)
+    table = preprocessor.filter.table
+    with torch.no_grad():
+        table.by_coefficient[0, 0] = 100.0 * sign
+    x = torch.rand(1, 1, 16, 24).expand(-1, 3, -1, -1)
+    y = preprocessor.filter(x, torch.tensor([34.0]))
+    mean = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(x, 8), scale_factor=8.0)
+    gain = floor if sign < 0 else 2 - floor
+    torch.testing.assert_close(y, mean + gain * (x - mean))
+
+
+def test_gains_can_start_as_a_blur(tmp_path: Path) -> None:
+    sigmas = {25: 0.5, 45: 1.0}
+    x = torch.rand(2, 3, 37, 51)
+    gains = npp.Preprocessor("gains", sigmas=sigmas)
+    assert torch.equal(gains(x, [30, 44]), npp.Preprocessor("blur", sigmas=sigmas)(x, [30, 44]))
+    assert gains.macs_per_pixel() > npp.Preprocessor("gains").macs_per_pixel()
+    gains.save(tmp_path / "gains.safetensors")
+    loaded = npp.Preprocessor.load(tmp_path / "gains.safetensors")
+    assert loaded.settings["sigmas"] == sigmas
+    assert torch.equal(loaded(x, 33), gains(x, 33))
+
+
+def test_gains_of_luma_only_leave_chroma() -> None:
+    x, network = torch.rand(1, 3, 16, 24), make("gains", luma_only=True).filter
+    before, after = split_planes(x), split_planes(network(x, torch.tensor([34.0])))
+    assert (before.y - after.y).abs().max() > 0.01
+    torch.testing.assert_close(before.cb, after.cb)
+    torch.testing.assert_close(before.cr, after.cr)
+
+
+def test_one_weight_of_the_table_blurs_and_saves_bits(photo: np.ndarray) -> None:
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    preprocessor = Preprocessor("gains", depth=0)
+    with torch.no_grad():
+        preprocessor.filter.table.by_profile[0, 0] = -0.5
+        y = preprocessor(x, 34)
+    before, after = (block_dct(split_planes(p).y[:, 0], 8).square().sum((0, 1, 3)) for p in (x, y))
+    kept = after / before
+    assert kept[0, 1] > 0.9
+    assert kept[7, 7] < 0.01
+    assert npp.compress(y, 34, effort=0).bpp < npp.compress(x, 34, effort=0).bpp
+
+
+def test_table_knows_the_level() -> None:
+    """A gain that falls with the level hits large coefficients and leaves small ones."""
+    preprocessor = Preprocessor("gains", depth=0, luma_only=True)
+    with torch.no_grad():
+        preprocessor.filter.table.by_coefficient[1, 0] = -1.0
+    ac = torch.zeros(1, 63, 1, 2)
+    ac[0, 5, 0] = torch.tensor([0.0005, 1.0])
+    x = (0.5 + inverse_dct(ac, 8)).expand(-1, 3, -1, -1)
+    _, after = forward_dct(preprocessor.filter(x, torch.tensor([34.0]))[:, :1], 8)
+    kept = after[0, 5, 0] / ac[0, 5, 0]
+    assert kept[0] > 0.9
+    assert kept[1] < 0.1
+
+
+def test_default_gains_are_small() -> None:
+    assert 50_000 <= Preprocessor().parameter_count() <= 300_000
+
+
+def test_macs_of_gains_are_the_hand_count() -> None:
+    width, depth = 8, 2
+    body = 96 * width + depth * (9 * width + 2 * width * 2 * width) + width * 93
+    transforms = 64 * 64 + 63 * 64 + 2 * (16 * 16 + 15 * 16)
+    expected = (body + transforms) / 64
+    assert Preprocessor("gains", width=width, depth=depth).macs_per_pixel() == pytest.approx(expected, 1e-3)

@@ -1,0 +1,139 @@
+"""Files of weights: what was saved comes back, what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from preprocessors import SMALL, make, pictures
+
+from npp import Preprocessor
+from npp.preprocessing import weight_files
+
+
+@pytest.mark.parametrize("network", SMALL)
+def test_saved_and_loaded_is_the_same(network: str, tmp_path: Path) -> None:
+    preprocessor = make(network)
+    preprocessor.train()(pictures(), 30)
+    preprocessor.save(tmp_path / "a.safetensors")
+    loaded = Preprocessor.load(tmp_path / "a.safetensors")
+    assert (loaded.network, loaded.settings) == (network, preprocessor.settings)
+    assert not loaded.training
+    assert loaded.state_dict().keys() == preprocessor.state_dict().keys()
+    x = pictures()
+    with torch.no_grad():
+        assert torch.equal(loaded(x, 35), preprocessor.eval()(x, 35))
+
+
+def test_half_precision_weights_load(tmp_path: Path) -> None:
+    preprocessor = make("gains").half()
+    preprocessor.save(tmp_path / "a.safetensors")
+    loaded = Preprocessor.load(tmp_path / "a.safetensors")
+    for name, value in preprocessor.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value.float())
+
+
+def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    assert Preprocessor.available() == []
+    make("gains").save(tmp_path / "small.safetensors")
+    make("blur").save(tmp_path / "blur.safetensors")
+    assert Preprocessor.available() == ["blur", "small"]
+    assert Preprocessor.load("small").network == "gains"
+    with pytest.raises(FileNotFoundError, match=r"'smal'.*'blur', 'small'"):
+        Preprocessor.load("smal")
+
+
+def test_every_shipped_file_loads() -> None:
+    for name in Preprocessor.available():
+        Preprocessor.load(name)
+
+
+def _metadata(change: Callable[[dict[str, Any]], object]) -> Callable[[Any, Any], None]:
+    def tamper(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        description = json.loads(metadata["npp.preprocessor"])
+        change(description)
+        metadata["npp.preprocessor"] = json.dumps(description)
+
+    return tamper
+
+
+def _tensor(name: str, value: torch.Tensor) -> Callable[[Any, Any], None]:
+    return lambda tensors, metadata: tensors.update({f"body.leave.{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (lambda tensors, metadata: metadata.clear(), "holds no npp preprocessor"),
+        (lambda tensors, metadata: metadata.update({"npp.preprocessor": "{"}), "is damaged"),
+        (lambda tensors, metadata: metadata.update({"npp.preprocessor": "[" * 100_000}), "is damaged"),
+        (lambda tensors, metadata: metadata.update({"npp.preprocessor": "[1]"}), "is damaged"),
+        (_metadata(lambda d: d.update(settings=[])), "is damaged"),
+        (_metadata(lambda d: d.update(format=2)), "has format 2"),
+        (_metadata(lambda d: d.update(network="other")), "network must be one of"),
+        (_metadata(lambda d: d.pop("network")), "network must be one of"),
+        (_metadata(lambda d: d["settings"].update(wings=2)), "unknown setting 'wings'"),
+        (_metadata(lambda d: d["settings"].update(width=10**9)), "width must be"),
+        (
+            _metadata(lambda d: d["settings"].update(width=16)),
+            r"'body.blocks.0.condition.bias' must be \(32,\), not \(16,\)",
+        ),
+        (_metadata(lambda d: d["settings"].update(depth=5)), "lacks tensor 'body.blocks.4"),
+        (_metadata(lambda d: d["settings"].update(depth=3)), "has an unknown tensor 'body.blocks.3"),
+        (_tensor("bias", torch.zeros(92)), r"'body.leave.bias' must be \(93,\), not \(92,\)"),
+        (_tensor("bias", torch.zeros(93, dtype=torch.int32)), r"must be torch\.float32, not torch\.int32"),
+        (_tensor("bias", torch.full((93,), math.nan)), "not finite"),
+        (_tensor("extra", torch.zeros(1)), "unknown tensor 'body.leave.extra'"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(
+    tamper: Callable[[Any, Any], None], message: str, tmp_path: Path
+) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "a.safetensors"
+    make("gains").save(path)
+    tensors = safetensors.load_file(path)
+    with weight_files._safetensors().safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tamper(tensors, metadata)
+    safetensors.save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ValueError, match=message) as caught:
+        Preprocessor.load(path)
+    assert str(path) in str(caught.value)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=64), st.floats(0, 0.999))
+def test_damaged_files_are_refused(tmp_path_factory: pytest.TempPathFactory, junk: bytes, cut: float) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.safetensors"
+    make("gains", depth=1).save(path)
+    whole = path.read_bytes()
+    for data in (whole[: int(cut * len(whole))], junk, junk + whole):
+        path.write_bytes(data)
+        if data != whole:
+            with pytest.raises(ValueError, match="not a safetensors file"):
+                Preprocessor.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    make("blur").save(path)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        make("gains").save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,65 @@
+"""Boxes: overlap, F1 and average precision by hand."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from task_nets import Finder, boxes
+
+from npp.tasks import build_task
+from npp.tasks.boxes import _suppressed, f1, iou_matrix, suppressed
+
+
+def test_f1_by_hand() -> None:
+    truth = boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 2])
+    assert f1(boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 2], scores=[0.9, 0.8]), truth) == 1
+    assert f1(boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 1], scores=[0.9, 0.8]), truth) == 0.5
+    assert f1(boxes([0, 0, 10, 4], labels=[1], scores=[0.9]), truth) == 0
+    # Two boxes on one object: one is false. The surer one takes the object it fits best.
+    assert f1(boxes([0, 0, 10, 9], [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8]), truth) == 0.5
+    nothing = boxes(labels=[], scores=[])
+    assert f1(nothing, truth) == 0 and f1(nothing, boxes(labels=[])) == 1
+    expected = torch.tensor([[1.0, 0.0], [1 / 3, 0.0]])
+    torch.testing.assert_close(
+        iou_matrix(torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10]]), truth["boxes"]), expected
+    )
+
+
+def test_mean_average_precision_by_hand() -> None:
+    pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
+    pytest.importorskip("pycocotools", reason="mean average precision needs it")
+    metric = build_task("detection", model=Finder()).metric()
+    truth = boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 1])
+    metric.update([boxes([0, 0, 10, 10], [50, 50, 60, 60], labels=[1, 1], scores=[0.9, 0.8])], [truth])
+    values = metric.compute()
+    assert values["map_50"] == pytest.approx(51 / 101)  # half of the recalls of COCO's 101 are reached
+    assert values["map"] == pytest.approx(51 / 101)
+
+
+def test_suppression_by_hand() -> None:
+    found = boxes([0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [0, 0, 10, 5], labels=[1, 1, 2, 1])
+    scores = torch.tensor([0.5, 0.9, 0.8, 0.7])
+    for suppress in (suppressed, _suppressed):
+        # The first overlaps the second by 0.9; the fourth overlaps the second by 5/9.
+        assert suppress(found["boxes"], scores, found["labels"], 0.6).tolist() == [1, 2, 3]
+        assert suppress(found["boxes"], scores, found["labels"], 0.5).tolist() == [1, 2]
+        nothing = boxes(labels=[])
+        assert suppress(nothing["boxes"], torch.zeros(0), nothing["labels"], 0.5).tolist() == []
+
+
+def test_suppression_is_torchvisions() -> None:
+    operators = pytest.importorskip("torchvision.ops", reason="compared with torchvision")
+    corner = 50 * torch.rand(300, 2)
+    found = torch.cat([corner, corner + 5 + 20 * torch.rand(300, 2)], 1)
+    scores, labels = torch.rand(300), torch.randint(0, 3, (300,))
+    for iou in (0.3, 0.65):
+        wanted = operators.batched_nms(found, scores, labels, iou)
+        assert torch.equal(_suppressed(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
+
+
+def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.ops", None)
+    found = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
+    assert suppressed(found, torch.tensor([0.1, 0.2]), torch.tensor([0, 0]), 0.5).tolist() == [1]

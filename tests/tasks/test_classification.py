@@ -1,0 +1,79 @@
+"""Classification: losses and accuracies are those of the books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from task_nets import classifier
+from torch import Tensor
+from torch.nn import functional as F
+
+from npp.tasks import build_task
+from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
+
+
+def test_classification_values(images: Tensor) -> None:
+    network = classifier().eval()
+    task = build_task("classification", model=network)
+    logits = network(images)
+    labels = [1, torch.tensor(0), 6]
+    expected = F.cross_entropy(logits, torch.tensor([1, 0, 6]), reduction="none")
+    torch.testing.assert_close(task.loss(images, labels), expected)
+    other = torch.rand(3, 7).softmax(1)
+    expected = F.kl_div(logits.log_softmax(1), other, reduction="none").sum(1)
+    torch.testing.assert_close(task.loss(images, list(other)), expected)
+    torch.testing.assert_close(task.loss(images, list(other.log() + 3)), expected)
+    torch.testing.assert_close(task.loss(images, list(other.numpy())), expected)
+    scores = task.scores(images, list(logits.argmax(1).numpy()))
+    assert scores["top1"].tolist() == [1, 1, 1] and set(scores) == {"cross_entropy", "top1"}
+
+
+def test_classification_metric() -> None:
+    predictions = list(torch.eye(7)[[3, 2, 1, 0]].log_softmax(1))
+    metric = build_task("classification", model=classifier()).metric()
+    metric.update(predictions, [3, 2, 0, 5])
+    assert metric.compute()["top1"] == 0.5
+    agreement = build_task("classification", model=classifier()).metric()
+    agreement.update(predictions, list(torch.eye(7)[[3, 2, 1, 5]]))
+    assert agreement.compute() == {"agreement": 0.75}
+
+
+def test_zero_probability_has_a_finite_gradient() -> None:
+    now = torch.zeros(1, 3, requires_grad=True)
+    loss = kl_divergence(one_hot_log(torch.tensor([1]), 3), now.log_softmax(1))
+    loss.sum().backward()
+    torch.testing.assert_close(now.grad, torch.tensor([[1 / 3, -2 / 3, 1 / 3]]))
+    assert log_distribution(torch.tensor([0.0, 1.0])).tolist() == [-torch.inf, 0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "text"),
+    [
+        ([7, 0, 0], "from 0 to 6, not 7"),
+        ([-1, 0, 0], "from 0 to 6, not -1"),
+        ([0, 8, 0], r"as in targets\[1\]"),
+        ([0, 0, torch.ones(7)], "not both"),
+        ([torch.tensor(True)] * 3, "shape"),
+        ([torch.zeros(7).long()] * 3, r"targets\[0\] is torch.int64 and does not choose one class"),
+        ([torch.tensor([0, 1, 1, 0, 0, 0, 0])] * 3, "does not choose one class"),
+        ([torch.full((7,), torch.nan)] * 3, "without NaN"),
+        ([torch.ones(3)] * 3, r"shape \(7,\)"),
+    ],
+)
+def test_wrong_labels_are_named(images: Tensor, targets: list[Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        build_task("classification", model=classifier()).loss(images, targets)
+
+
+def test_one_hot_targets_are_labels(images: Tensor) -> None:
+    task = build_task("classification", model=classifier())
+    hot = list(F.one_hot(torch.tensor([1, 0, 6]), 7))
+    torch.testing.assert_close(task.loss(images, hot), task.loss(images, [1, 0, 6]))
+
+
+def test_a_single_class_is_named(images: Tensor) -> None:
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=r"at least 2 classes, not \(3, 1\)"):
+        build_task("classification", model=network).targets(images)

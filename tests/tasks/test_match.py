@@ -1,0 +1,67 @@
+"""Matching of outputs and of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from task_nets import Body
+from torch import Tensor, nn
+
+import npp
+from npp.tasks import build_task
+
+
+def test_match_distances(images: Tensor) -> None:
+    network = Body(4).eval()
+    other = images.flip(3)
+    clean, now = network(images), network(other)
+    task = build_task("match", model=network)
+    expected = (now - clean).square().sum((1, 2, 3)) / clean.square().sum((1, 2, 3))
+    torch.testing.assert_close(task.loss(other, task.targets(images)), expected)
+    divergence = build_task("match", model=network, distance="kl")
+    torch.testing.assert_close(
+        divergence.loss(other, divergence.targets(images)), npp.keep_prediction(network, images)(other)
+    )
+
+
+def test_match_of_layers_alone(images: Tensor) -> None:
+    network = Body(4).eval()
+    task = build_task("match", model=network, layers=["0"], output=False)
+    clean, now = network[0](images), network[0](images.flip(3))
+    expected = (now - clean).square().sum((1, 2, 3)) / clean.square().sum((1, 2, 3))
+    torch.testing.assert_close(task.loss(images.flip(3), task.targets(images)), expected)
+    assert not any(module._forward_hooks for module in network.modules())
+    through = build_task("match", model=network, layers=["0"], output=False, input={"size": [21, 34]})
+    torch.testing.assert_close(through.loss(images.flip(3), through.targets(images)), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"layers": ["convolution"]}, "'convolution', which the network lacks"),
+        ({"distance": "l1"}, "auto, kl, mse"),
+        ({"output": False}, "layers must name"),
+        ({"input": {"sise": 3}}, "'sise'; allowed are mean"),
+    ],
+)
+def test_wrong_matches_are_named(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        build_task("match", model=Body(4), **settings)
+
+
+def test_outputs_of_one_number_are_matched_by_their_error(images: Tensor) -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
+    task = build_task("match", model=network)
+    assert (task.loss(images + 0.1, task.targets(images)) > 0).all()
+    with pytest.raises(ValueError, match="'kl' needs an output with at least 2 classes"):
+        build_task("match", model=network, distance="kl").loss(images, task.targets(images))
+
+
+def test_targets_of_pictures_of_another_size_are_named(images: Tensor) -> None:
+    task = build_task("match", model=Body(4))
+    with pytest.raises(
+        ValueError, match=r"targets\[0\] must hold output of shape \(4, 11, 17\), not \(4, 1, 17\)"
+    ):
+        task.loss(images, task.targets(images[:, :, :1]))

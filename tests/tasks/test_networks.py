@@ -1,0 +1,110 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import npp
+from npp.tasks import Prepared, build_task, load_network
+
+
+def test_efficientnet_lite_is_prepared() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="a package of the extra test")
+    network = load_network("efficientnet-lite0").eval()
+    image = torch.randint(0, 256, (1, 3, 224, 224)).float()
+    assert isinstance(network, Prepared)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(image / 255), network.network((image - 127) / 128), atol=1e-3, rtol=1e-3
+        )
+        assert network(torch.rand(1, 3, 30, 50)).shape == (1, 1000)
+
+
+def test_efficientnet_lite_keeps_its_prediction(photo: Any) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="a package of the extra test")
+    task = build_task("classification", model="efficientnet-lite0")
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    targets = task.targets(image)
+    levels = [npp.compress(image, qp, effort=0).x_hat for qp in (10, 28, 46)]
+    divergences = [float(task.scores(one, targets)["kl"]) for one in levels]
+    assert divergences == sorted(divergences) and divergences[2] > 10 * divergences[0]
+
+
+def test_torchvision_by_name() -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    network = load_network("torchvision:squeezenet1_1:none").eval()
+    assert isinstance(network, Prepared) and network.format.size == (224, 224)
+    assert network.format.mean == pytest.approx((0.485, 0.456, 0.406))
+    with pytest.raises(ValueError, match="no model 'resnet19'"):
+        load_network("torchvision:resnet19")
+    with pytest.raises(ValueError, match=r"no weights 'V9'; allowed are IMAGENET1K_V1, .*none"):
+        load_network("torchvision:squeezenet1_1:V9")
+
+
+def test_weights_from_a_file(tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    kept = models.squeezenet1_1(weights=None)
+    torch.save(kept.state_dict(), tmp_path / "weights.pth")
+    found = load_network(f"torchvision:squeezenet1_1:{tmp_path / 'weights.pth'}")
+    assert isinstance(found, Prepared)
+    for name, value in found.network.state_dict().items():
+        assert torch.equal(value, kept.state_dict()[name])
+
+
+def test_timm_by_name() -> None:
+    pytest.importorskip("timm", reason="timm is not installed")
+    network = load_network("timm:mobilenetv3_small_050:none")
+    assert isinstance(network, Prepared) and network.format.size == (224, 224)
+    with pytest.raises(ValueError, match="no model 'resnet19'"):
+        load_network("timm:resnet19")
+
+
+def test_onnx_file(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
+    weight = torch.rand(2, 3, 1, 1)
+    helper = onnx.helper
+    for batch in (1, "n"):
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            "one",
+            [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [batch, 3, 6, 8])],
+            [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [batch, 2, 6, 8])],
+            [onnx.numpy_helper.from_array(weight.numpy(), "w")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        onnx.save(model, tmp_path / "one.onnx")
+        network = load_network(f"onnx:{tmp_path / 'one.onnx'}").eval()
+        images = torch.rand(3, 3, 6, 8)
+        torch.testing.assert_close(network(images), F.conv2d(images, weight))
+        assert network(torch.rand(2, 3, 20, 20)).shape == (2, 2, 6, 8)
+
+
+def test_python_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\n\ndef make():\n    return nn.Conv2d(3, 2, 1)\n\ndef wrong():\n    return 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_network("python:my_networks:make")(torch.rand(1, 3, 4, 4)).shape == (1, 2, 4, 4)
+    with pytest.raises(TypeError, match="not int"):
+        load_network("python:my_networks:wrong")
+    with pytest.raises(ValueError, match="no 'other'"):
+        load_network("python:my_networks:other")
+
+
+@pytest.mark.parametrize("spec", ["resnet18", "torchvision:", "efficientnet-lite9", "", "onnx:"])
+def test_unknown_networks_are_named(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"efficientnet-lite0, .*python:package\.module:function"):
+        load_network(spec)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs the package timm: pip install 'npp\[tasks\]'"):
+        load_network("timm:resnet18")

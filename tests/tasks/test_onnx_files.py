@@ -1,0 +1,69 @@
+"""ONNX files: padding, slices, batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from npp.tasks import load_network
+
+
+def _save(path: Path, nodes: list[Any], tensors: dict[str, torch.Tensor], width: int = 9) -> str:
+    """A file with input ``x`` (n, 3, 8, width) and output ``y``."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
+    info, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    stored = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in tensors.items()]
+    entry, leave = info("x", kind, ["n", 3, 8, width]), info("y", kind, None)
+    graph = onnx.helper.make_graph(nodes, "one", [entry], [leave], stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    onnx.save(model, path)
+    return f"onnx:{path}"
+
+
+@pytest.mark.parametrize("side", ["UPPER", "LOWER"])
+def test_padding_that_a_file_leaves_to_the_reader(side: str, tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    weight = torch.rand(2, 3, 2, 4)
+    node = helper.make_node(
+        "Conv", ["x", "w"], ["y"], auto_pad=f"SAME_{side}", kernel_shape=[2, 4], dilations=[1, 2]
+    )
+    network = load_network(_save(tmp_path / "one.onnx", [node], {"w": weight}))
+    x = torch.rand(2, 3, 8, 9)
+    before = (0, 3) if side == "UPPER" else (1, 3)
+    padded = F.pad(x, (before[1], 6 - before[1], before[0], 1 - before[0]))
+    torch.testing.assert_close(network(x), F.conv2d(padded, weight, dilation=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("ranges", "index"),
+    [
+        ([[1], [3], [1], [1]], (slice(None), slice(1, 3))),
+        ([[2, 0], [7, 100], [3, 2], [2, 1]], (..., slice(0, 100), slice(2, 7, 2))),
+        ([[-4], [2**31 - 1], [-1], [1]], (..., slice(-4, None))),
+        ([[0, 1], [1, 3]], (slice(0, 1), slice(1, 3))),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_slices(ranges: list[list[int]], index: Any, tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    names = [f"r{place}" for place in range(len(ranges))]
+    node = helper.make_node("Slice", ["x", *names], ["y"])
+    tensors = {name: torch.tensor(values) for name, values in zip(names, ranges, strict=True)}
+    network = load_network(_save(tmp_path / "one.onnx", [node], tensors))
+    x = torch.rand(2, 3, 8, 9)
+    assert torch.equal(network(x), x[index])
+
+
+def test_a_slice_backwards(tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    node = helper.make_node("Slice", ["x", "starts", "ends", "axes", "steps"], ["y"])
+    tensors = {"starts": [6], "ends": [-8], "axes": [3], "steps": [-2]}
+    stored = {name: torch.tensor(values) for name, values in tensors.items()}
+    network = load_network(_save(tmp_path / "one.onnx", [node], stored))
+    x = torch.rand(1, 3, 8, 9)
+    assert torch.equal(network(x), x[..., [6, 4, 2]])

@@ -1,0 +1,50 @@
+"""The photos of a training: what is drawn, and what becomes of damaged ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import smoke
+
+from npp.training.draws import Draws, Photos
+from npp.training.train_config import (
+    DataConfig,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
+
+
+def test_kth_picture_does_not_depend_on_what_came_before(photos: Path) -> None:
+    paths = sorted(photos.glob("*.png"))
+    data = DataConfig(str(photos), size=64)
+    draws = Draws(paths, data, [30, 40], seed=1)
+    first = [draws[k] for k in range(16)]
+    again = Draws(paths, data, [30, 40], seed=1)
+    for k in (11, 3):
+        assert all(torch.equal(a, b) for a, b in zip(first[k], again[k], strict=True))
+    assert (
+        sorted(int(s.photo) for s in first[:8]) == sorted(int(s.photo) for s in first[8:]) == list(range(8))
+    )
+    assert [int(s.photo) for s in first[:8]] != [int(s.photo) for s in first[8:]]
+    assert {int(s.qp) for s in first} == {30, 40}
+    other = Draws(paths, data, [30, 40], seed=2)
+    assert any(int(other[k].photo) != int(first[k].photo) for k in range(8))
+
+
+def test_a_damaged_photo_is_replaced_by_the_next_one(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    paths = sorted((tmp_path / "photos").glob("*.png"))
+    data = DataConfig(str(photos), size=64)
+    whole = [Draws(paths, data, [30], seed=1)[k] for k in range(8)]
+    paths[4].write_bytes(b"")
+    drawn = [Draws(paths, data, [30], seed=1)[k] for k in range(8)]
+    for before, now in zip(whole, drawn, strict=True):
+        if int(before.photo) == 4:
+            assert (int(now.photo), int(now.damaged)) == (5, 4)
+        else:
+            assert torch.equal(before.x, now.x) and int(now.damaged) == -1
+    config = smoke(tmp_path / "photos", tmp_path, "data.limit=3")
+    assert len(Photos(config).training) == 3

@@ -1,0 +1,104 @@
+"""npp train."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import ROOT, SMALL_TASK, run_cli
+
+import npp
+from npp.training.draws import Sample
+from npp.training.lightning_module import PreprocessorModule
+from npp.training.train_config import (
+    load_config,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
+
+
+def test_command_trains_from_yaml(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NPP_DATA", str(photos))
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path / "run"), "--devices", "1"]
+    words += ["--set", SMALL_TASK, "--seed", "3"]
+    assert run_cli(*words, "--fast-dev-run") == 0
+    out = tmp_path / "run" / "fast-dev-run"
+    weights = out / "preprocessor.safetensors"
+    assert capsys.readouterr().out.split() == [str(weights)] and weights.is_file()
+    assert load_config(out / "config.yaml").seed == 3
+    assert run_cli(*words, "--set", "optimiser.batch=0") == 2
+    assert "npp: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err
+    assert run_cli(*words, "--resume", str(tmp_path / "none.ckpt")) == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert run_cli("train", str(tmp_path / "absent.yaml")) == 2
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(self: PreprocessorModule, batch: Sample, index: int) -> torch.Tensor:
+        if index == at:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    step, at, handler = PreprocessorModule.training_step, 0, signal.getsignal(signal.SIGINT)
+    monkeypatch.setenv("NPP_DATA", str(photos))
+    monkeypatch.setattr(PreprocessorModule, "training_step", stop)
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path), "--set", SMALL_TASK]
+    assert run_cli(*words) == 130
+    assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
+    at = 3
+    assert run_cli(*words) == 130
+    captured = capsys.readouterr()
+    assert f"npp: stopped; --resume {tmp_path / 'checkpoints/last.ckpt'} goes on from there" in captured.err
+    assert captured.out == "" and signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_module_beside_the_configuration_is_found(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net_beside_yaml.py").write_text(
+        "from training_nets import classifier\n\n\ndef net():\n    print('hello')\n    return classifier()\n"
+    )
+    text = (
+        (ROOT / "configs/smoke.yaml").read_text().replace("efficientnet-lite0", "python:net_beside_yaml:net")
+    )
+    (tmp_path / "own.yaml").write_text(text)
+    before = list(sys.path)
+    words = ["--set", f"data.folder={photos}", "--out", str(tmp_path / "run"), "--fast-dev-run"]
+    assert run_cli("train", str(tmp_path / "own.yaml"), *words) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1 and "hello" in captured.err and sys.path == before
+    # What was used can be used again from where it was written.
+    del sys.modules["net_beside_yaml"]
+    assert run_cli("train", str(tmp_path / "run/fast-dev-run/config.yaml"), "--fast-dev-run") == 0
+
+
+def test_command_still_trains_the_proxy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_cli("train", "proxy", "--data", str(tmp_path), "--crop", "64") == 2
+    assert "no photos" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(photos: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "npp.cli", "train", str(ROOT / "configs/smoke.yaml"), "--set", SMALL_TASK]
+    words += ["--set", "trainer.progress=false", "--set", "trainer.keep=last"]
+    environment = {
+        **os.environ,
+        "NPP_DATA": str(photos),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+    }
+    two = ["--out", str(tmp_path / "two"), "--devices", "2", "--set", "trainer.strategy=ddp"]
+    one = ["--out", str(tmp_path / "one"), "--set", "optimiser.batch=4"]
+    for more in (two, one):
+        subprocess.run([*words, *more], check=True, env=environment)
+    weights = [npp.Preprocessor.load(tmp_path / out / "preprocessor.safetensors") for out in ("two", "one")]
+    for a, b in zip(*(one.state_dict().values() for one in weights), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,92 @@
+"""The configuration of a training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT, SMALL_TASK, smoke
+
+from npp.config.typed import fill, plain
+from npp.config.yaml_files import ConfigError
+from npp.training.draws import Photos
+from npp.training.lightning_module import PreprocessorModule
+from npp.training.train_config import (
+    TrainConfig,
+    load_config,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
+
+
+CONFIGS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if not path.stem.startswith("evaluate")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimiser.stepz=3", r"optimiser\.stepz is not known; allowed are batch, clip, ema"),
+        ("optimiser.steps=ten", r"optimiser\.steps must be a whole number, not 'ten'"),
+        ("optimiser.steps=0", r"optimiser\.steps must be at least 1, not 0"),
+        ("optimiser.ema=1", r"optimiser\.ema must be below 1, not 1\.0"),
+        ("codec.effort=12", r"codec\.effort must be an integer from 0 to 9, not 12"),
+        ("codec.floor=2", r"codec\.floor must be from 0 to 1, not 2\.0"),
+        ("codec.effrt=1", r"codec\.unknown option 'effrt'"),
+        ("codec.surrogate=magic", r"codec\.surrogate must be one of .*'gated'.*not 'magic'"),
+        ("trade_off.pairs=published", r"trade_off\.qps and pairs exclude each other"),
+        ("trade_off={pairs: [[60, 1]]}", r"trade_off\.pairs must be from 0 to 51, not 60"),
+        ("trade_off={pairs: best}", r"trade_off\.pairs must be published or a list or null, not 'best'"),
+        ("validation.qps=[30]", r"validation\.qps must be at least 2 different ones, not \[30\]"),
+        ("loss.normalise=mean", r"loss\.normalise must be none or baseline, not 'mean'"),
+        ("data.cache_targets=true", r"data\.cache_targets must be false where augment is true"),
+        ("data.fractions=[1, 2]", r"data\.fractions must have 3 entries, not \[1, 2\]"),
+        ("tasks=[]", "tasks must name at least one task"),
+        ("tasks.0.weight=0", r"tasks\[0\]\.weight must be above 0, not 0\.0"),
+        ("trainer.precision=8", r"trainer\.precision must be 32-true or .*, not 8"),
+        ("data=5", "data must be keys and values, not 5"),
+        ("data={}", r"data\.folder is missing"),
+    ],
+)
+def test_wrong_settings_are_named(photos: Path, tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        smoke(photos, tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("tasks.0.name=magic", r"tasks\[0\]: task must be one of"),
+        ("tasks.0.model=python:absent:net", r"tasks\[0\]: No module named 'absent'"),
+        ("preprocessor.network=magic", "preprocessor: network must be one of"),
+        ("preprocessor.wdth=3", "preprocessor: unknown setting 'wdth'"),
+        ("preprocessor={network: blur}", r"preprocessor\.network 'blur' has nothing to train"),
+        ("data.folder=/nowhere", "/nowhere is not a folder"),
+        ("data.fractions=[1, 0, 0]", r"data\.fractions \[1\.0, 0\.0, 0\.0\] leave none of 8 photos for val"),
+    ],
+)
+def test_what_does_not_exist_is_named(photos: Path, tmp_path: Path, change: str, message: str) -> None:
+    config = smoke(photos, tmp_path, change)
+    with pytest.raises(ConfigError, match=message):
+        PreprocessorModule(config, Photos(config))
+
+
+def test_configuration_survives_a_file(photos: Path, tmp_path: Path) -> None:
+    config = smoke(photos, tmp_path, "codec.chroma='444'")
+    assert config.codec.all_options == {"effort": 0, "tune": "ssim", "chroma": "444"}
+    assert fill(TrainConfig, json.loads(json.dumps(plain(config)))) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_can_be_built(
+    path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPP_DATA", str(photos))
+    monkeypatch.setenv("NPP_MODELS", "/models")
+    here = ["data.fractions=[0.5, 0.5, 0]", "data.include=null"]
+    config = load_config(path, here)
+    names = {label.rstrip("0123456789") for label in config.labels}
+    assert names <= {"classification", "detection", "segmentation", "recognition", "match"}
+    small = load_config(path, [*here, SMALL_TASK])
+    module = PreprocessorModule(small, Photos(small))
+    assert module.model.network == config.preprocessor.network
