@@ -1,4 +1,4 @@
-"""A quantiser map through compress: values of the real codec, and a gradient that lowers the real objective."""
+"""A quantiser map through compress: the real codec's values, a gradient that lowers the real objective."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from npp.codec.limits import (
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import decode_qp_map
+from npp.codec.round_trip import RoundTrip, start_round_trip
 
 __all__ = [
     "BPGError",
@@ -22,6 +23,7 @@ __all__ = [
     "EncodeError",
     "ImageInfo",
     "Metadata",
+    "RoundTrip",
     "UnsupportedError",
     "__version__",
     "build_config",
@@ -34,4 +36,5 @@ __all__ = [
     "probe",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "start_round_trip",
 ]
