@@ -22,7 +22,16 @@ BELOW = {
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),
-    "evaluation": {"codec", "gradient", "preprocessing", "allocation", "tasks", "photos", "config"},
+    "evaluation": {
+        "codec",
+        "gradient",
+        "preprocessing",
+        "allocation",
+        "recipes",
+        "tasks",
+        "photos",
+        "config",
+    },
     "training": {
         "codec",
         "hevc",
