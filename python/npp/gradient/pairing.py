@@ -174,7 +174,7 @@ def compress(
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
             strides and device. Values outside are clamped, with clamp's gradient; those far outside are
-            warned about (below -0.5 or above 1.5) or refused (beyond 16).
+            warned about (below -1 or above 2) or refused (beyond 16).
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per picture.
         surrogate: where the gradient comes from; a name of :data:`npp.gradient.surrogates.NAMES` or an
             object like :class:`npp.gradient.surrogates.Surrogate`.
