@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from preprocessors import SMALL, make, pictures
 
 from npp import Preprocessor
-from npp.preprocessing import weight_files
+from npp.weight_files import WeightFiles
 
 
 @pytest.mark.parametrize("network", SMALL)
@@ -43,7 +42,7 @@ def test_half_precision_weights_load(tmp_path: Path) -> None:
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    monkeypatch.setattr("npp.preprocessing.preprocessor._FILES", WeightFiles("preprocessor", tmp_path))
     assert Preprocessor.available() == []
     make("gains").save(tmp_path / "small.safetensors")
     make("blur").save(tmp_path / "blur.safetensors")
@@ -103,7 +102,7 @@ def test_files_that_do_not_fit_are_refused(
     path = tmp_path / "a.safetensors"
     make("gains").save(path)
     tensors = safetensors.load_file(path)
-    with weight_files._safetensors().safe_open(path, framework="pt") as file:
+    with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     tamper(tensors, metadata)
     safetensors.save_file(tensors, path, metadata=metadata)
@@ -138,9 +137,3 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         make("gains").save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_missing_safetensors_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(ImportError, match=r"npp\[preprocess\]"):
-        make("gains").save(tmp_path / "a.safetensors")
