@@ -133,7 +133,7 @@ def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
     """A batch's maps as one tensor (N, h, w) that autograd follows; constant QP is a map of zeros."""
     if qp_map is None or isinstance(qp_map, Tensor):
         return qp_map
-    zeros = torch.zeros(map_size(like.shape[-2], like.shape[-1]), device=like.device)
+    zeros = torch.zeros(map_size(*like.shape[-2:]), dtype=torch.float32, device=like.device)
     return torch.stack(
         [zeros if one is None else torch.as_tensor(one, device=like.device).float() for one in qp_map]
     )
