@@ -18,6 +18,11 @@ FUZZ_BUILD := build/fuzz
 ASAN_BUILD := build/asan
 TSAN_BUILD := build/tsan
 ROUNDS ?= 20
+OLDEST := build/oldest
+BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13'
+CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/package/test_pillow.py tests/package/test_inventory.py
+# What torch 2.4 says about its own code, and about files read by tests.
+OLD_TORCH_WARNS := -W ignore::FutureWarning
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
@@ -26,10 +31,11 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow pytest cpp-test lint format typecheck bench clean distclean system fuzz sanitize tsan
+.PHONY: help setup demo test test-slow test-oldest test-pythons pytest coverage develop cpp-test lint format typecheck \
+  bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
 
@@ -40,10 +46,31 @@ demo: setup ## round trips of photos and what the preprocessor saves, to OUT=bui
 test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q $(if $(CI),--durations=15) $(PYTEST_ARGS)
 
 test-slow: setup ## the long Python tests, marked slow
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+
+test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads gigabytes
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q $(BUILD_TOOLS) \
+	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-image>=0.22' \
+	  'pyyaml>=6' 'typer>=0.12' 'rich>=13'
+	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
+	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest -q $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
+
+test-pythons: | system ## builds and tests with every Python here; TORCHES='torch==2.13.0' downloads torch for all
+	@$(PYTHON) tools/test_pythons.py $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
+
+coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
+	@$(PIP) 'pytest-cov>=5'
+	@$(BIN)/python -m pytest -q --cov=npp --cov-report=json:build/coverage.json --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python tools/coverage_by_room.py build/coverage.json
+
+develop: setup ## makes the installation in .venv editable: Python at once, C++ compiled again when npp is imported
+	@$(PIP) --no-build-isolation --no-deps --config-settings=editable.rebuild=true \
+	  --config-settings=build-dir=build/editable/{wheel_tag} --config-settings=cmake.define.BPG_WERROR=ON --editable .
 
 cpp-test: $(VENV)/.created ## builds libbpg's own tests and runs them with ctest
 	@cmake -S . -B $(CPP_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DBPG_BUILD_TESTS=ON \
@@ -127,7 +154,7 @@ $(VENV)/.torch: $(VENV)/.created
 # No build isolation, so that the CMake cache stays valid and only changed C++ files are compiled.
 $(VENV)/.installed: $(VENV)/.torch $(BUILD_FILES) $(CPP_SOURCES) $(PACKAGE_FILES) README.md LICENSE THIRD_PARTY.md | system
 	@echo "Building and installing npp"
-	@$(PIP) 'scikit-build-core>=0.10' 'pybind11>=2.13'
+	@$(PIP) $(BUILD_TOOLS)
 	@$(PIP) --no-build-isolation --check-build-dependencies \
 	  --config-settings=cmake.define.BPG_WERROR=$(WERROR) '.[test]'
 	@touch $@

@@ -19,9 +19,8 @@ import skimage.data
 from PIL import Image
 from rich.console import Console
 
-from npp.evaluation.evaluate_config import parse_config
-from npp.evaluation.evaluation_run import evaluate
-from npp.photos.finding import find_photos
+from npp.evaluation import evaluate, parse_config
+from npp.photos import find_photos
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
 TILE = 224

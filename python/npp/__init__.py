@@ -1,9 +1,19 @@
-"""npp: the BPG codec inside a training loop, and the networks that prepare pictures for it."""
+"""npp: the BPG codec inside a training loop, and the networks that prepare pictures for it.
+
+Two pairs of functions, by what stands on their sides:
+
+- :func:`encode` and :func:`decode` are the file format: pictures of any kind (Pillow, numpy, torch; lists of
+  different sizes) to files and back, with metadata and animations, without gradients.
+- :func:`compress` is the codec as a step of a network: a batch (N, C, H, W) in, the decoded batch and its
+  bits per pixel out, both with gradients, and the files beside them. :func:`decompress` turns files of one
+  size back into a batch.
+
+Both write the same bytes for the same pixels and options, and read each other's files.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from npp.codec import (
     BPGError,
@@ -17,6 +27,7 @@ from npp.codec import (
     build_config,
     clear_encoder_cache,
     decode,
+    decode_qp_map,
     encode,
     encode_animation,
     get_max_pixels,
@@ -37,6 +48,7 @@ from npp.gradient import (
     refine,
     zoomed,
 )
+from npp.lazy import exported_when_touched
 from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -46,9 +58,33 @@ if TYPE_CHECKING:
     import npp.files as files
     import npp.photos as photos
     import npp.pillow as pillow
+    import npp.recipes as recipes
     import npp.tasks as tasks
     import npp.training as training
-    from npp.allocation import Allocator, importance, qp_map
+    from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
+    from npp.recipes import Recipe
+else:
+    # Rooms that need more than torch, numpy and Pillow, or that most programs never enter, and their names.
+    _ROOMS = (
+        "allocation",
+        "config",
+        "evaluation",
+        "files",
+        "photos",
+        "pillow",
+        "recipes",
+        "tasks",
+        "training",
+    )
+    _NAMES = {
+        "Allocator": "allocation",
+        "Recipe": "recipes",
+        "importance": "allocation",
+        "qp_map": "allocation",
+        "rate_curves": "allocation",
+        "share_bits": "allocation",
+    }
+    __getattr__, __dir__ = exported_when_touched(__name__, {**dict.fromkeys(_ROOMS), **_NAMES})
 
 __all__ = [
     "BPG",
@@ -62,6 +98,7 @@ __all__ = [
     "ImageInfo",
     "Metadata",
     "Preprocessor",
+    "Recipe",
     "RefineStep",
     "Refined",
     "UnsupportedError",
@@ -72,6 +109,7 @@ __all__ = [
     "compress",
     "config",
     "decode",
+    "decode_qp_map",
     "decompress",
     "encode",
     "encode_animation",
@@ -85,30 +123,13 @@ __all__ = [
     "pillow",
     "probe",
     "qp_map",
+    "rate_curves",
+    "recipes",
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "share_bits",
     "tasks",
     "training",
     "zoomed",
 ]
-
-# Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
-_WHEN_TOUCHED = frozenset(
-    {"allocation", "config", "evaluation", "files", "photos", "pillow", "tasks", "training"}
-)
-
-# Names of a room that brings the tasks along.
-_ALLOCATION = frozenset({"Allocator", "importance", "qp_map"})
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHEN_TOUCHED:
-        return importlib.import_module(f"npp.{name}")
-    if name in _ALLOCATION:
-        return getattr(importlib.import_module("npp.allocation"), name)
-    raise AttributeError(f"module 'npp' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

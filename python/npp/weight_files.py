@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -44,16 +46,6 @@ class Stored(NamedTuple):
             if not bool(torch.isfinite(tensor).all()):
                 raise ValueError(f"{path}: tensor {name!r} has values that are not finite")
         module.load_state_dict(self.tensors)
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "weights are stored with safetensors, which is missing: pip install 'npp[preprocess]'"
-        ) from error
-    return safetensors
 
 
 class WeightFiles(NamedTuple):
@@ -95,7 +87,7 @@ class WeightFiles(NamedTuple):
         description = {"format": _FORMAT, "npp": version("npp"), "network": network, "settings": settings}
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {f"npp.{self.kind}": json.dumps(description)}
-        write_file(path, _safetensors().torch.save(ready, metadata=metadata), force=True)
+        write_file(path, safetensors.torch.save(ready, metadata=metadata), force=True)
 
     def read(self, path: Path) -> Stored:
         """Reads a file without trusting it.
@@ -104,7 +96,6 @@ class WeightFiles(NamedTuple):
             ValueError: not a file of :meth:`write`, of another kind, damaged, or of a newer version; names
                 the file.
         """
-        safetensors = _safetensors()
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pictures import pictures
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -18,15 +19,6 @@ DEVICES = [
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")),
 ]
-
-
-def pictures(count: int = 2, size: int = 32, channels: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    coarse = torch.rand(count, channels, size // 8, size // 8, generator=generator)
-    fine = torch.rand(count, channels, size, size, generator=generator)
-    return (0.8 * nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") + 0.2 * fine).clamp(
-        0, 1
-    )
 
 
 class Recorded:

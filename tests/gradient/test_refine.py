@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from pictures import pictures
 from PIL import Image
-from test_gradient_pairing import pictures
 from torch import Tensor, nn
 
 import npp

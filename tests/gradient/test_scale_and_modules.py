@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_gradient_pairing import pictures
+from pictures import pictures
 from torch import Tensor, nn
 
 import npp

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_gradient_pairing import pictures
+from pictures import pictures
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad

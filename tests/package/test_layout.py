@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "python" / "npp"
+TESTS = Path(__file__).resolve().parents[1]
+PACKAGE = TESTS.parent / "python" / "npp"
 
 # Each room with those that it may import from, itself and the tools at the top of the package apart.
 BELOW = {
@@ -17,6 +18,7 @@ BELOW = {
     "gradient": {"codec", "hevc"},
     "preprocessing": {"codec", "hevc"},
     "allocation": {"codec", "hevc", "gradient", "tasks"},
+    "recipes": {"codec", "hevc", "gradient", "preprocessing", "allocation"},
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),
@@ -45,7 +47,7 @@ BELOW = {
     },
 }
 # Modules beside the rooms: the tools know none of them, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "macs", "pchip", "torch_state", "weight_files", "_bpg"}
+TOOLS = {"checks", "files", "lazy", "macs", "pchip", "torch_state", "weight_files", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -143,6 +145,16 @@ def test_no_name_stands_for_two_public_classes() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert node.name not in found, f"{node.name}: {found[node.name]} and {_name(path)}"
                 found[node.name] = _name(path)
+
+
+def test_no_test_needs_another_ones_file() -> None:
+    """Each test file runs by itself: what several use stands beside the rooms of the tests."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").split(".")[-1].startswith("test_"), (
+                    f"{path.name}:{node.lineno}"
+                )
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from task_nets import Finder, classifier
 
 from npp.tasks import build_task, load_network
-from npp.tasks.optional_packages import EXTRAS, how_to_install
+from npp.tasks.optional_packages import EXTRAS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -59,12 +58,3 @@ def test_a_missing_package_is_named_with_its_extra(
     with pytest.raises(ModuleNotFoundError, match=re.escape(hint)) as caught:
         use()
     assert f"needs the package {package.partition('.')[0]}: pip install" in str(caught.value)
-
-
-def test_safetensors_goes_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert how_to_install("safetensors") == "pip install safetensors"
-    pytest.importorskip("torchvision", reason="a network whose weights can be a file")
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    torch.save({}, tmp_path / "weights.safetensors")
-    with pytest.raises(ModuleNotFoundError, match=r"pip install safetensors$"):
-        load_network(f"torchvision:squeezenet1_1:{tmp_path / 'weights.safetensors'}")

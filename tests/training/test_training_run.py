@@ -202,7 +202,7 @@ def test_without_any_validation_that_tells_the_last_weights_are_kept(
 
 def test_weights_that_are_not_finite_are_not_kept(photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path, "optimiser.learning_rate=1e30", "optimiser.clip=0")
-    with pytest.raises(TrainingFailedError, match=r"are not finite: a lower optimiser.learning_rate"):
+    with pytest.raises(TrainingFailedError, match=r"not finite.*: a lower optimiser.learning_rate"):
         train_preprocessor(config)
     assert not (tmp_path / "preprocessor.safetensors").exists()
 

@@ -13,6 +13,8 @@ from npp.codec.limits import (
 )
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.options import CodecOptions
+from npp.codec.qp_maps import decode_qp_map
+from npp.codec.round_trip import RoundTrip, start_round_trip
 
 __all__ = [
     "BPGError",
@@ -21,15 +23,18 @@ __all__ = [
     "EncodeError",
     "ImageInfo",
     "Metadata",
+    "RoundTrip",
     "UnsupportedError",
     "__version__",
     "build_config",
     "clear_encoder_cache",
     "decode",
+    "decode_qp_map",
     "encode",
     "encode_animation",
     "get_max_pixels",
     "probe",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "start_round_trip",
 ]

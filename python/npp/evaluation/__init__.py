@@ -1,4 +1,11 @@
-"""Rate-accuracy curves and what they say."""
+"""Rate-accuracy curves and what they say; whole evaluations need the extra ``npp[eval]``.
+
+BD-rates need torch and numpy alone. The rest is imported when it is first touched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from npp.evaluation.bd_rate import (
     BDInterval,
@@ -9,13 +16,34 @@ from npp.evaluation.bd_rate import (
     overlap,
     resample_bd_rate,
 )
+from npp.lazy import exported_when_touched
+
+if TYPE_CHECKING:
+    from npp.evaluation.evaluate_config import EvaluateConfig, load_evaluation, parse_config
+    from npp.evaluation.evaluation_run import Evaluation, evaluate
+else:
+    __getattr__, __dir__ = exported_when_touched(
+        __name__,
+        {
+            "EvaluateConfig": "evaluate_config",
+            "Evaluation": "evaluation_run",
+            "evaluate": "evaluation_run",
+            "load_evaluation": "evaluate_config",
+            "parse_config": "evaluate_config",
+        },
+    )
 
 __all__ = [
     "BDInterval",
+    "EvaluateConfig",
+    "Evaluation",
     "ResampledBDRate",
     "bd_rate",
     "bootstrap_bd_rate",
+    "evaluate",
+    "load_evaluation",
     "monotone",
     "overlap",
+    "parse_config",
     "resample_bd_rate",
 ]

@@ -2,5 +2,15 @@
 
 from npp.photos.finding import find_photos, split
 from npp.photos.loading import load_photo, open_photo, photo_size, to_tensor
+from npp.photos.photo_set import PhotoSet, PhotoWarning
 
-__all__ = ["find_photos", "load_photo", "open_photo", "photo_size", "split", "to_tensor"]
+__all__ = [
+    "PhotoSet",
+    "PhotoWarning",
+    "find_photos",
+    "load_photo",
+    "open_photo",
+    "photo_size",
+    "split",
+    "to_tensor",
+]

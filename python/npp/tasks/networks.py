@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -35,10 +36,7 @@ def _efficientnet_lite(number: int) -> Loaded:
 def _state(path: str) -> dict[str, Tensor]:
     """Weights of a file, torch's or safetensors."""
     if path.endswith(".safetensors"):
-        loaded: dict[str, Tensor] = require(
-            "safetensors.torch", "a .safetensors file", "safetensors"
-        ).load_file(path)
-        return loaded
+        return safetensors.torch.load_file(path)
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 

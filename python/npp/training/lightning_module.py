@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,14 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
-from npp.training.schedule import averaged, build_optimiser, build_schedule, check_finite, set_rates
+from npp.training.schedule import (
+    TrainingFailedError,
+    averaged,
+    build_optimiser,
+    build_schedule,
+    check_finite,
+    set_rates,
+)
 from npp.training.train_config import TrainConfig
 
 _GAP = 4
@@ -207,15 +215,25 @@ class PreprocessorModule(lightning.LightningModule):
         schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
         set_rates(schedule, self.config.optimiser, self.global_step)
 
+    @contextmanager
+    def _broken_weights_named(self) -> Iterator[None]:
+        """Pictures that the codec refuses because they hold NaN are the weights' fault, huge ones' too."""
+        try:
+            yield
+        except EncodeError as error:
+            if "NaN" not in str(error):
+                raise
+            raise TrainingFailedError(
+                f"what the weights after step {self.global_step} make of a picture are not finite numbers: "
+                "a lower optimiser.learning_rate or optimiser.clip may help"
+            ) from error
+
     def terms(self, batch: Sample) -> Terms:
         """What each picture of a batch costs, with gradients."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
         x_pre = self.model(batch.x, batch.qp)
-        try:
+        with self._broken_weights_named():
             coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
-        except EncodeError:
-            check_finite(self.model, f"the weights after step {self.global_step}")
-            raise
         losses = task_losses(self._by_label, coded.x_hat, targets)
         table = self.weights
         return total_loss(
@@ -271,7 +289,8 @@ class PreprocessorModule(lightning.LightningModule):
         assert self._sums is not None
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
         qps = sorted(set(self.config.validation.qps))
-        add_points(self._sums, batch.x, targets, self._by_label, qps, self._codec, self.averaged)
+        with self._broken_weights_named():
+            add_points(self._sums, batch.x, targets, self._by_label, qps, self._codec, self.averaged)
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
 

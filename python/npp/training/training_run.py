@@ -14,7 +14,6 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from npp.codec.errors import EncodeError
 from npp.config.surroundings import float32_by_default, modules_below, need, resolve_accelerator
 from npp.files import write_file
 from npp.preprocessing import Preprocessor
@@ -151,12 +150,7 @@ def _run(config: TrainConfig, accelerator: str, resume: Path | str | None, fast_
     with warnings.catch_warnings(), interruptible(trainer):
         # That the tasks' networks stay in eval mode is the point of them.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
-        try:
-            trainer.fit(module, photos, ckpt_path=resume)
-        except EncodeError:
-            # The codec refuses pictures that are not finite: weights that are not are the reason to name.
-            check_finite(module.model, "the weights")
-            raise
+        trainer.fit(module, photos, ckpt_path=resume)
     weights = out / _WEIGHTS
     if trainer.is_global_zero:
         _kept(module, trainer, config.trainer.keep).cpu().save(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from npp.gradient.surrogates.coefficientwise import Gated, Identity, Masked, Scaled, SoftDCT
+from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, load_hyperprior, save_hyperprior
 from npp.gradient.surrogates.learned import LearnedCodec, ShippedHyperprior
 from npp.gradient.surrogates.surrogate import Estimate, Real, Surrogate
 
@@ -50,6 +51,8 @@ __all__ = [
     "NAMES",
     "Estimate",
     "Gated",
+    "Hyperprior",
+    "HyperpriorConfig",
     "Identity",
     "LearnedCodec",
     "Masked",
@@ -58,5 +61,7 @@ __all__ = [
     "ShippedHyperprior",
     "SoftDCT",
     "Surrogate",
+    "load_hyperprior",
     "resolve_surrogate",
+    "save_hyperprior",
 ]

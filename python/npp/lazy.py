@@ -1,0 +1,38 @@
+"""Exports of a package that are imported when they are first touched."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def exported_when_touched(
+    package: str, names: Mapping[str, str | None]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The functions ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+
+    Type checkers get the same names from an ``if TYPE_CHECKING`` block, and must not see these two functions:
+    with them every misspelt name would pass.
+
+    Args:
+        package: its full name, ``__name__`` there.
+        names: each exported name with the module below the package that has it; ``None`` where the name is
+            a module itself.
+    """
+
+    def touch(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = names[name]
+        if module is None:
+            return importlib.import_module(f"{package}.{name}")
+        value = getattr(importlib.import_module(f"{package}.{module}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return touch, listed
