@@ -21,7 +21,7 @@ def shared() -> Path:
 
 
 def pytest_configure() -> None:
-    """Tests that run side by side share the cores: one thread of torch each, which small tensors want anyway."""
+    """Tests that run side by side share the cores: one thread of torch each, which small tensors want too."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
 
