@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import npp
 import npp.cli
 from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
-from npp.gradient.refinement import RefineStep, TaskError, default_weight, refine
+from npp.gradient.refine_objective import RefineStep, TaskError, default_weight
+from npp.gradient.refinement import refine
 
 
 def pooled_task(clean: Tensor) -> Any:
