@@ -20,6 +20,7 @@ from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrog
 from npp.hevc.quantiser import slice_qp, step_size
 
 _FINAL_RATE = 0.1
+_MEMORY = 0.9  # of the mean of the map's gradients
 _Maps = list[Tensor | None]
 
 #: What :func:`refine` changes.
@@ -135,7 +136,7 @@ def refine(
     weight: float | Tensor | None = None,
     lr: float = 0.03,
     qp_map: QpMap | None = None,
-    map_lr: float = 1.0,
+    map_lr: float = 2.0,
     map_limit: float = 8.0,
     map_zero_mean: bool = False,
     search_effort: int | None = 0,
@@ -147,10 +148,10 @@ def refine(
 ) -> Refined:
     """Changes each picture's pixels or its map until its file is smaller and what is decoded serves the task.
 
-    Adam on the pixels, on a quantiser offset for each block, or on both; every step's value is the real
-    codec's, its direction the surrogate's. What has the lowest real objective is kept for each picture, and
-    pictures that did not gain at the final options are written as they were given. A picture's result does
-    not depend on its neighbours unless the task mixes them. It works under ``no_grad`` and
+    Gradient steps on the pixels, on a quantiser offset for each block, or on both; every step's value is
+    the real codec's, its direction the surrogate's. What has the lowest real objective is kept for each
+    picture, and pictures that did not gain at the final options are written as they were given. A picture's
+    result does not depend on its neighbours unless the task mixes them. It works under ``no_grad`` and
     ``inference_mode`` too, as long as the task's own tensors were not made in inference_mode.
 
     Args:
@@ -161,7 +162,7 @@ def refine(
             in the callable.
         over: what is changed: ``"pixels"``; ``"map"``, which leaves the picture as it is and moves its bits;
             or ``"both"``.
-        steps: of Adam.
+        steps: how many.
         weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
             :func:`default_weight` of the qp.
         lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
@@ -169,7 +170,7 @@ def refine(
             others.
         qp_map: offsets as in :func:`npp.compress` to start from; with ``over="pixels"`` they stay. By default
             none; a map that is changed then starts at zeros.
-        map_lr: first step size of the map, in qps; falls along the same cosine.
+        map_lr: root mean square of a picture's first step of the map, in qps; falls along the same cosine.
         map_limit: greatest offset, 0 to 51.
         map_zero_mean: keep the mean offset of each picture at 0, so that its qp stays what it is; the
             objective weighs bits anyway.
@@ -218,8 +219,69 @@ def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> _Maps | N
     return [None if one is None else torch.tensor(one, device=x.device) for one in found]
 
 
+class _Pixels:
+    """Adam on the pixels' change, in quantiser steps of their picture.
+
+    Args:
+        x: (N, C, H, W) the pictures as given.
+        qps: of them.
+        lr: first step size.
+    """
+
+    def __init__(self, x: Tensor, qps: list[int], lr: float) -> None:
+        quantiser = slice_qp(torch.tensor(qps, dtype=x.dtype, device=x.device))
+        self._x = x
+        self._unit = (step_size(quantiser) / 255)[:, None, None, None]
+        self._lr = lr
+        self.parameter = torch.zeros_like(x, requires_grad=True)
+        self._optimizer = torch.optim.Adam([self.parameter], lr=lr)
+
+    def value(self) -> Tensor:
+        """What is coded."""
+        return self._x + self._unit * self.parameter
+
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into [0, 1]."""
+        self.parameter.grad = gradient
+        self._optimizer.param_groups[0]["lr"] = self._lr * factor
+        self._optimizer.step()
+        with torch.no_grad():
+            self.parameter.copy_((self.value().clamp(0, 1) - self._x) / self._unit)
+
+
+class _Offsets:
+    """Steps of one root mean square in each picture along the mean of the gradients so far.
+
+    Blocks keep their proportions: Adam, which moves all alike, saves less.
+
+    Args:
+        start: (N, h, w) offsets to begin with.
+        settings: how they move.
+    """
+
+    def __init__(self, start: Tensor, settings: _MapSearch) -> None:
+        self._settings = settings
+        self._sum, self._weight = torch.zeros_like(start), 0.0
+        self.parameter = start.clamp(-settings.limit, settings.limit).requires_grad_()
+
+    def value(self) -> Tensor:
+        """Whole numbers, with the gradient of those that are not."""
+        return self.parameter + (self.parameter.round() - self.parameter).detach()
+
+    @torch.no_grad()
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into the limits."""
+        size = gradient.square().mean((1, 2), keepdim=True).sqrt()
+        self._sum = _MEMORY * self._sum + gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
+        self._weight = _MEMORY * self._weight + 1
+        self.parameter.sub_(self._settings.lr * factor / self._weight * self._sum)
+        if self._settings.zero_mean:
+            self.parameter.sub_(self.parameter.mean((1, 2), keepdim=True))
+        self.parameter.clamp_(-self._settings.limit, self._settings.limit)
+
+
 class _Place:
-    """Where the search is: the pixels' change in quantiser steps, the map's offsets.
+    """Where the search is.
 
     Args:
         start: the pictures and maps as given.
@@ -228,51 +290,32 @@ class _Place:
     """
 
     def __init__(self, start: _Chosen, qps: list[int], loop: _Loop) -> None:
-        self._settings = loop.map
-        self._fixed = start.maps
-        self._wide = start.x if start.x.dtype == torch.float64 else start.x.float()
-        quantiser = slice_qp(torch.tensor(qps, dtype=self._wide.dtype, device=self._wide.device))
-        self._unit = (step_size(quantiser) / 255)[:, None, None, None]
-        self._change = torch.zeros_like(self._wide, requires_grad=True) if loop.over != "map" else None
-        self._offsets = _offsets(start, loop.map.limit) if loop.over != "pixels" else None
-        both = (self._change, loop.lr), (self._offsets, loop.map.lr)
-        moved = [(one, rate) for one, rate in both if one is not None]
-        self.parameters = [one for one, _ in moved]
-        self._rates = [rate for _, rate in moved]
-        self._optimizer = torch.optim.Adam([{"params": [one], "lr": rate} for one, rate in moved])
+        self._start = start._replace(x=start.x if start.x.dtype == torch.float64 else start.x.float())
+        self._pixels = None if loop.over == "map" else _Pixels(self._start.x, qps, loop.lr)
+        self._offsets = None if loop.over == "pixels" else _Offsets(_as_tensor(start), loop.map)
+        self._moving = [one for one in (self._pixels, self._offsets) if one is not None]
 
     def chosen(self) -> _Chosen:
-        """What the codec is given; offsets are whole numbers with the gradient of those that are not."""
-        pixels = self._wide if self._change is None else self._wide + self._unit * self._change
-        if self._offsets is None:
-            return _Chosen(pixels, self._fixed)
-        return _Chosen(pixels, self._offsets + (self._offsets.round() - self._offsets).detach())
+        """What the codec is given."""
+        pixels = self._start.x if self._pixels is None else self._pixels.value()
+        return _Chosen(pixels, self._start.maps if self._offsets is None else self._offsets.value())
 
-    def move(self, factor: float, gradients: Sequence[Tensor]) -> None:
-        """A step along gradients of the parameters, in order, and back into what is allowed."""
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        self._optimizer.step()
-        with torch.no_grad():
-            if self._change is not None:
-                self._change.copy_(
-                    ((self._wide + self._unit * self._change).clamp(0, 1) - self._wide) / self._unit
-                )
-            if self._offsets is not None:
-                if self._settings.zero_mean:
-                    self._offsets.sub_(self._offsets.mean((1, 2), keepdim=True))
-                self._offsets.clamp_(-self._settings.limit, self._settings.limit)
+    def gradients(self, objective: Tensor) -> list[Tensor]:
+        """Those of the pictures' objectives (N,), of all that moves."""
+        return list(torch.autograd.grad(objective.sum(), [one.parameter for one in self._moving]))
+
+    def move(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """A step of everything along its gradient."""
+        for one, gradient in zip(self._moving, gradients, strict=True):
+            one.move(gradient, factor)
 
 
-def _offsets(start: _Chosen, limit: float) -> Tensor:
-    """Maps (N, h, w) to start from, constant QP being zeros."""
+def _as_tensor(start: _Chosen) -> Tensor:
+    """Maps (N, h, w); constant QP is zeros."""
     size = map_size(start.x.shape[-2], start.x.shape[-1])
     maps = start.maps or [None] * len(start.x)
     zeros = torch.zeros(size, device=start.x.device)
-    found = torch.stack([zeros if one is None else one for one in maps])
-    return found.clamp(-limit, limit).requires_grad_()
+    return torch.stack([zeros if one is None else one for one in maps])
 
 
 def _search(
@@ -282,7 +325,7 @@ def _search(
     loop: _Loop,
     history: list[RefineStep],
 ) -> _Best:
-    """Adam; adds every evaluation to the history."""
+    """The steps; adds every evaluation to the history."""
     best: _Best | None = None
     stale = 0
     for step in range(loop.steps + 1):
@@ -298,10 +341,10 @@ def _search(
         stopped = loop.callback is not None and loop.callback(history[-1]) is True
         if stopped or step == loop.steps or (loop.patience is not None and stale >= loop.patience):
             break
-        gradients = torch.autograd.grad(now.objective.sum(), place.parameters)
+        gradients = place.gradients(now.objective)
         for gradient in gradients:
             objective.check_gradients(gradient, compressed.x_hat)
-        place.move(_decay(step, loop.steps), gradients)
+        place.move(gradients, _decay(step, loop.steps))
     assert best is not None
     return best
 
