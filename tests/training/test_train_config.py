@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_runs import ROOT, SMALL_TASK, smoke
 
+import npp
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import ConfigError
 from npp.training.draws import Photos
@@ -92,11 +93,13 @@ def test_configuration_survives_a_file(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configurations_can_be_built(
-    path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    npp.Allocator(width=8, depth=1).save(tmp_path / "allocator.safetensors")
+    monkeypatch.setenv("NPP_ALLOCATOR", str(tmp_path / "allocator.safetensors"))
     monkeypatch.setenv("NPP_DATA", str(photos))
     monkeypatch.setenv("NPP_MODELS", "/models")
-    here = ["data.fractions=[0.5, 0.5, 0]", "data.include=null"]
+    here = [f"data.folder={photos}", "data.fractions=[0.5, 0.5, 0]", "data.include=null"]
     config = load_config(path, here)
     names = {label.rstrip("0123456789") for label in config.labels}
     assert names <= {"classification", "detection", "segmentation", "recognition", "match"}
