@@ -38,6 +38,7 @@ BELOW = {
         "gradient",
         "preprocessing",
         "allocation",
+        "recipes",
         "tasks",
         "photos",
         "config",
