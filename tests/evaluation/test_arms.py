@@ -31,7 +31,8 @@ def _config(photos: Path, *arms: dict[str, Any]) -> EvaluateConfig:
     for arm in own:
         if "codec_of" in arm:
             del arm["effort"]
-    return parse_config(values(photos, arms=[PLAIN, *own], unseen=[detector()]))
+    given = values(photos)
+    return parse_config({**given, "arms": [PLAIN, *own], "seen": [*given["seen"], detector()]})
 
 
 def _judges(config: EvaluateConfig) -> list[Judge]:
@@ -214,7 +215,8 @@ def test_stored_parts_change_with_all_that_changes_results(photos: Path, tmp_pat
     [
         ({"scale": 0.05}, r"arms\[1\]\.scale must be a number from 0\.1 to 1, not 0\.05"),
         ({"scale": {30: 2}}, r"arms\[1\]\.scale\[30\.0\] must be a number from 0\.1 to 1"),
-        ({"map": {"gradients": "gone"}}, r"arms\[1\]\.map names the network 'gone'; there are tiny, finder"),
+        ({"map": {"gradients": "gone"}}, r"arms\[1\]\.map names the network 'gone'; seen has tiny, finder"),
+        ({"map": {"gradients": "bright"}}, r"arms\[1\]\.map names the network 'bright'; seen has"),
         ({"map": {"gradients": "tiny", "draws": 0}}, r"arms\[1\]\.map\.draws must be"),
         ({"map": {"allocator": "general", "strength": -1}}, r"arms\[1\]\.map\.strength must be"),
         ({"map": {"prior": 1}}, r"arms\[1\]\.map must be .*one of"),

@@ -194,12 +194,12 @@ class EvaluateConfig:
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"networks: the label {label!r} is used twice; give label: to one")
+        seen = [network.label for network in self.seen]
         for i, arm in enumerate(self.arms):
             for label in () if arm.map is None else arm.map.labels:
-                if label not in labels:
-                    raise ValueError(
-                        f"arms[{i}].map names the network {label!r}; there are {', '.join(labels)}"
-                    )
+                if label not in seen:
+                    # A network whose gradients or boxes make the files has taken part.
+                    raise ValueError(f"arms[{i}].map names the network {label!r}; seen has {', '.join(seen)}")
 
     @property
     def networks(self) -> tuple[JudgeConfig, ...]:
