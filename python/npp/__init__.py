@@ -27,6 +27,7 @@ from npp.codec import (
     build_config,
     clear_encoder_cache,
     decode,
+    decode_qp_map,
     encode,
     encode_animation,
     get_max_pixels,
@@ -40,6 +41,7 @@ from npp.gradient import (
     Compressed,
     Refined,
     RefineStep,
+    TaskError,
     compress,
     decompress,
     keep_prediction,
@@ -57,16 +59,38 @@ if TYPE_CHECKING:
     import npp.files as files
     import npp.photos as photos
     import npp.pillow as pillow
+    import npp.recipes as recipes
     import npp.tasks as tasks
     import npp.training as training
+    from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
+    from npp.recipes import Recipe
 else:
-    # Rooms that need more than torch, numpy and Pillow, or that most programs never enter.
-    _ROOMS = ("allocation", "config", "evaluation", "files", "photos", "pillow", "tasks", "training")
-    __getattr__, __dir__ = exported_when_touched(__name__, dict.fromkeys(_ROOMS))
+    # Rooms that need more than torch, numpy and Pillow, or that most programs never enter, and their names.
+    _ROOMS = (
+        "allocation",
+        "config",
+        "evaluation",
+        "files",
+        "photos",
+        "pillow",
+        "recipes",
+        "tasks",
+        "training",
+    )
+    _NAMES = {
+        "Allocator": "allocation",
+        "Recipe": "recipes",
+        "importance": "allocation",
+        "qp_map": "allocation",
+        "rate_curves": "allocation",
+        "share_bits": "allocation",
+    }
+    __getattr__, __dir__ = exported_when_touched(__name__, {**dict.fromkeys(_ROOMS), **_NAMES})
 
 __all__ = [
     "BPG",
     "VIEWS",
+    "Allocator",
     "BPGError",
     "CodecOptions",
     "Compressed",
@@ -75,8 +99,10 @@ __all__ = [
     "ImageInfo",
     "Metadata",
     "Preprocessor",
+    "Recipe",
     "RefineStep",
     "Refined",
+    "TaskError",
     "UnsupportedError",
     "__version__",
     "allocation",
@@ -85,20 +111,26 @@ __all__ = [
     "compress",
     "config",
     "decode",
+    "decode_qp_map",
     "decompress",
     "encode",
     "encode_animation",
     "evaluation",
     "files",
     "get_max_pixels",
+    "importance",
     "keep_prediction",
     "mirrored",
     "photos",
     "pillow",
     "probe",
+    "qp_map",
+    "rate_curves",
+    "recipes",
     "refine",
     "set_encoder_cache_limit",
     "set_max_pixels",
+    "share_bits",
     "tasks",
     "training",
     "zoomed",

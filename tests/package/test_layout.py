@@ -17,16 +17,38 @@ BELOW = {
     "hevc": {"codec"},
     "gradient": {"codec", "hevc"},
     "preprocessing": {"codec", "hevc"},
-    "allocation": {"codec", "hevc", "gradient", "preprocessing", "tasks"},
+    "allocation": {"codec", "hevc", "gradient", "tasks"},
+    "recipes": {"codec", "hevc", "gradient", "preprocessing", "allocation"},
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),
-    "evaluation": {"codec", "gradient", "preprocessing", "tasks", "photos", "config"},
-    "training": {"codec", "hevc", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation"},
-    "cli": {"codec", "gradient", "preprocessing", "tasks", "photos", "config", "evaluation", "training"},
+    "evaluation": {"codec", "gradient", "preprocessing", "allocation", "tasks", "photos", "config"},
+    "training": {
+        "codec",
+        "hevc",
+        "gradient",
+        "preprocessing",
+        "allocation",
+        "recipes",
+        "tasks",
+        "photos",
+        "config",
+        "evaluation",
+    },
+    "cli": {
+        "codec",
+        "gradient",
+        "preprocessing",
+        "allocation",
+        "tasks",
+        "photos",
+        "config",
+        "evaluation",
+        "training",
+    },
 }
-# Modules beside the rooms: the tools know nothing of npp, Pillow's plugin uses the codec.
-TOOLS = {"checks", "files", "lazy", "pchip", "torch_state", "_bpg"}
+# Modules beside the rooms: the tools know none of them, Pillow's plugin uses the codec.
+TOOLS = {"checks", "files", "lazy", "macs", "pchip", "torch_state", "weight_files", "_bpg"}
 DOORS = {"__init__", "__main__", "pillow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

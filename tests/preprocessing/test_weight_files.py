@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from preprocessors import SMALL, make, pictures
 
 from npp import Preprocessor
-from npp.preprocessing import weight_files
+from npp.weight_files import WeightFiles
 
 
 @pytest.mark.parametrize("network", SMALL)
@@ -42,7 +42,7 @@ def test_half_precision_weights_load(tmp_path: Path) -> None:
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    monkeypatch.setattr("npp.preprocessing.preprocessor._FILES", WeightFiles("preprocessor", tmp_path))
     assert Preprocessor.available() == []
     make("gains").save(tmp_path / "small.safetensors")
     make("blur").save(tmp_path / "blur.safetensors")

@@ -1,5 +1,23 @@
 """Bits where the task needs them: over the blocks of a picture, and over the pictures of a set."""
 
+from npp.allocation.allocator import Allocator
+from npp.allocation.block_importance import importance
+from npp.allocation.feature_allocator import FeatureAllocator, LayerFeatures
+from npp.allocation.maps import qp_map
+from npp.allocation.regions import box_importance, mask_importance, weight_for
 from npp.allocation.sharing import RateCurve, SharedBits, rate_curves, share_bits
 
-__all__ = ["RateCurve", "SharedBits", "rate_curves", "share_bits"]
+__all__ = [
+    "Allocator",
+    "FeatureAllocator",
+    "LayerFeatures",
+    "RateCurve",
+    "SharedBits",
+    "box_importance",
+    "importance",
+    "mask_importance",
+    "qp_map",
+    "rate_curves",
+    "share_bits",
+    "weight_for",
+]

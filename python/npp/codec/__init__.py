@@ -13,6 +13,7 @@ from npp.codec.limits import (
 )
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.options import CodecOptions
+from npp.codec.qp_maps import decode_qp_map
 from npp.codec.round_trip import RoundTrip, start_round_trip
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "build_config",
     "clear_encoder_cache",
     "decode",
+    "decode_qp_map",
     "encode",
     "encode_animation",
     "get_max_pixels",

@@ -19,6 +19,7 @@ from npp.codec.image_inputs import SingleImage, as_batch, describe_range
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import finite_positive
+from npp.codec.qp_maps import QpMap, resolve_qp_maps
 
 _MAX_TICKS = 0xFFFF
 _MAX_PERIOD = 2**32 - 1
@@ -68,6 +69,7 @@ def encode_animation(
     *,
     durations: Any = Fraction(1, 25),
     loop_count: int = 0,
+    qp_map: QpMap | None = None,
     metadata: Metadata | None = None,
     **options: Unpack[CodecOptions],
 ) -> bytes:
@@ -79,6 +81,7 @@ def encode_animation(
         durations: seconds a frame (float or ``Fraction``), one for all or one per frame. Rounded to
             fractions with denominators up to 10,000.
         loop_count: how often it is shown, 0 for ever.
+        qp_map: as in :func:`encode`, (F, h, w) or a list with a map or ``None`` for each frame.
         metadata: written into the file.
         **options: see :class:`npp.CodecOptions`.
 
@@ -102,6 +105,8 @@ def encode_animation(
     if not is_int(loop_count) or not 0 <= loop_count < 2**32:
         raise EncodeError(f"loop_count must be an integer from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
     qps = resolve_qp(qp, len(images))
+    sizes = [image.samples.shape[-2:] for image in images]
+    maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless, kind="frame")
     period, ticks = _timing(durations, len(images))
     file, error, outside, nan, frame = _bpg.start_animation(
         [image.samples for image in images],
@@ -112,6 +117,7 @@ def encode_animation(
         int(loop_count),
         period,
         _extensions(metadata),
+        maps,
     ).result()
     if error is not None:
         raise error

@@ -20,6 +20,7 @@ from npp.codec.image_inputs import (
 from npp.codec.limits import resolve_threads
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 
 
 def _extensions(metadata: Metadata | None) -> list[tuple[int, bytes]]:
@@ -39,6 +40,7 @@ def encode(
     image: SingleImage,
     qp: Any = ...,
     *,
+    qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
     errors: Literal["raise"] = ...,
@@ -51,6 +53,7 @@ def encode(
     image: Sequence[SingleImage],
     qp: Any = ...,
     *,
+    qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
     errors: Literal["raise"] = ...,
@@ -63,6 +66,7 @@ def encode(
     image: SingleImage,
     qp: Any = ...,
     *,
+    qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
     errors: Literal["return"],
@@ -75,6 +79,7 @@ def encode(
     image: Sequence[SingleImage],
     qp: Any = ...,
     *,
+    qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
     threads: int | None = ...,
     errors: Literal["return"],
@@ -86,6 +91,7 @@ def encode(
     image: ImageOrBatch,
     qp: Any = 29,
     *,
+    qp_map: QpMap | None = None,
     metadata: Metadata | None = None,
     threads: int | None = None,
     errors: OnError = "raise",
@@ -99,6 +105,10 @@ def encode(
             of uint8, uint16 or floats in [0, 1]. Floats are rounded to 8 bits, to 16 when ``bit_depth``
             is above 8. Any strides and devices.
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per image.
+        qp_map: offsets from the qp in QP units for each block of 16x16 pixels, floats of any dtype and
+            device: (ceil(H/16), ceil(W/16)) for a picture; for a batch (N, h, w), or a list with a map or
+            ``None`` for each. Rounded to whole QPs, halves to the even one; the sum with the slice's QP is
+            clipped to 0..51. Alpha keeps its own QP. Not with ``lossless``.
         metadata: written into every file.
         threads: codec threads, ``None`` for all usable cores. The bytes do not depend on it.
         errors: ``"raise"``, or ``"return"``: the error of a picture stands in its place, and the others are
@@ -121,22 +131,56 @@ def encode(
     if errors == "raise":
         raise_first(pictures, None)
     qps = resolve_qp(qp, len(pictures))
+    maps = resolve_qp_maps(qp_map, _sizes(pictures), is_batch=is_batch, lossless=resolved.lossless)
+    outcomes = encode_pictures(
+        pictures, qps, resolved, qp_maps=maps, metadata=metadata, threads=threads, is_batch=is_batch
+    )
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]
+
+
+def _sizes(pictures: Sequence[CodecImage | EncodeError]) -> list[tuple[int, int] | None]:
+    """Height and width of each picture that can be encoded."""
+    return [one.samples.shape[-2:] if isinstance(one, CodecImage) else None for one in pictures]
+
+
+def encode_pictures(
+    pictures: Sequence[CodecImage | EncodeError],
+    qps: Sequence[int],
+    options: ResolvedOptions,
+    *,
+    qp_maps: NativeMaps | None = None,
+    metadata: Metadata | None = None,
+    threads: int | None = None,
+    is_batch: bool = True,
+) -> list[Any]:
+    """Files of checked pictures; an error, one that is given included, stands in its picture's place.
+
+    Args:
+        pictures: of :func:`~npp.codec.image_inputs.pictures_or_errors`.
+        qps: one each.
+        options: for all of them.
+        qp_maps: one each, or ``None``; checked.
+        metadata: written into every file.
+        threads: codec threads, ``None`` for all usable cores.
+        is_batch: whether messages number the pictures.
+    """
     good = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, CodecImage)}
     good_qps = [qps[i] for i in good]
     handle = _bpg.start_encode(
         [picture.samples for picture in good.values()],
         good_qps,
-        _alpha_qps(resolved, good_qps),
-        [resolved.native(gray=picture.gray) for picture in good.values()],
+        _alpha_qps(options, good_qps),
+        [options.native(gray=picture.gray) for picture in good.values()],
         _extensions(metadata),
         resolve_threads(threads),
+        None if qp_maps is None else [qp_maps[i] for i in good],
     )
     outcomes: list[Any] = list(pictures)
     for (i, picture), (file, error, outside, nan, *_) in zip(good.items(), handle.result(), strict=True):
         outcomes[i] = _encoded(picture, i, is_batch, file, error, outside or nan)
-    if errors == "raise":
-        raise_first(outcomes, outcomes if is_batch else None)
-    return outcomes if is_batch else outcomes[0]
+    return outcomes
 
 
 def _encoded(

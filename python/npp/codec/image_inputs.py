@@ -131,6 +131,12 @@ class CodecImage:
         check_geometry(name, channels, height, width)
         self.gray = gray_alpha or channels == 1
 
+    def with_samples(self, samples: Array) -> CodecImage:
+        """The same picture with other samples (C, H, W), as after a filter."""
+        changed = CodecImage.__new__(CodecImage)
+        changed.samples, changed.gray = samples, self.gray
+        return changed
+
 
 def _picture_or_error(image: SingleImage, name: str, index: int | None) -> CodecImage | EncodeError:
     try:

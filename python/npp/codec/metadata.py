@@ -99,6 +99,7 @@ class ImageInfo:
         loop_count: how often an animation is shown, 0 for ever (and for a still).
         durations: seconds that each frame is shown; one zero for a still.
         extensions: (tag, data) of every extension, in file order.
+        block_qps: whether blocks may have QPs of their own; :func:`npp.decode_qp_map` reads them.
     """
 
     width: int
@@ -115,6 +116,7 @@ class ImageInfo:
     loop_count: int
     durations: tuple[Fraction, ...]
     extensions: tuple[tuple[int, bytes], ...]
+    block_qps: bool
 
     @property
     def pixel_format(self) -> int:
@@ -156,6 +158,7 @@ def image_info(data: bytes) -> ImageInfo:
         loop_count=found["loop_count"],
         durations=tuple(durations[ticks] for ticks in found["ticks"]),
         extensions=tuple(found["extensions"]),
+        block_qps=found["block_qps"],
     )
 
 

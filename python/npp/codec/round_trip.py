@@ -16,6 +16,7 @@ from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
 from npp.codec.limits import resolve_threads
 from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 from npp.codec.sample_range import refuse_other_scale
 from npp.torch_state import why_without_values
 
@@ -30,7 +31,14 @@ class RoundTrip:
             after ``result``.
     """
 
-    def __init__(self, x: Tensor, qps: list[int], options: ResolvedOptions, threads: int) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        qps: list[int],
+        options: ResolvedOptions,
+        threads: int,
+        qp_maps: NativeMaps | None = None,
+    ) -> None:
         self._x = x
         self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
         samples = self._transfer.to_codec()
@@ -38,7 +46,7 @@ class RoundTrip:
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
         self._handle = _bpg.start_round_trip(
-            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads
+            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads, qp_maps
         )
         self.hevc_seconds: list[float] = []
         self.seconds: list[float] = []
@@ -106,7 +114,12 @@ def check_batch(x: object) -> None:
 
 
 def start_round_trip(
-    x: Tensor, qp: Any, options: Mapping[str, Any] | None = None, threads: int | None = None
+    x: Tensor,
+    qp: Any,
+    options: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    *,
+    qp_map: QpMap | None = None,
 ) -> RoundTrip:
     """Starts encoding a batch and returns at once; ``.result()`` joins.
 
@@ -116,6 +129,7 @@ def start_round_trip(
         qp: an int, or one per image.
         options: see :class:`npp.CodecOptions`.
         threads: codec threads, ``None`` for all usable cores.
+        qp_map: (N, ceil(H/16), ceil(W/16)) offsets, or a list with a map or ``None`` for each picture.
 
     Raises:
         TypeError, EncodeError, UnsupportedError: as :func:`encode`; x is traced, sparse or on the device
@@ -123,4 +137,6 @@ def start_round_trip(
     """
     check_batch(x)
     resolved = resolve_options(options or {})
-    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads))
+    sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
+    maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
+    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads), maps)

@@ -11,8 +11,10 @@ from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
 from npp.codec.decoding import decode_batch
+from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, start_round_trip
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
@@ -110,16 +112,37 @@ def _estimate(
 
 
 def _pair(
-    surrogate: Surrogate, x: Tensor, qps: list[int], round_trip: RoundTrip, options: CodecOptions
+    surrogate: Surrogate,
+    x: Tensor,
+    qps: list[int],
+    qp_map: Tensor | None,
+    round_trip: RoundTrip,
+    options: CodecOptions,
 ) -> Compressed:
     qp = torch.tensor(qps, device=x.device)
     if surrogate.needs_real:
         x_hat, bpp, bitstreams = round_trip.result()
-        estimate = _estimate(surrogate, x, qp, Real(x_hat, bpp), options)
+        estimate = _estimate(surrogate, x, qp, Real(x_hat, bpp), options, qp_map)
     else:
-        estimate = _estimate(surrogate, x, qp, None, options)
+        estimate = _estimate(surrogate, x, qp, None, options, qp_map)
         x_hat, bpp, bitstreams = round_trip.result()
     return _paired(estimate, x_hat, bpp, bitstreams)
+
+
+def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
+    """A batch's maps as one tensor (N, h, w) that autograd follows; constant QP is a map of zeros."""
+    if qp_map is None or isinstance(qp_map, Tensor):
+        return qp_map
+    zeros = torch.zeros(map_size(*like.shape[-2:]), dtype=torch.float32, device=like.device)
+    return torch.stack(
+        [zeros if one is None else torch.as_tensor(one, device=like.device).float() for one in qp_map]
+    )
+
+
+def _needs_gradient(*tensors: Tensor | None) -> bool:
+    given = [tensor for tensor in tensors if tensor is not None]
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    return wanted or any(_has_tangent(tensor) for tensor in given)
 
 
 def _has_tangent(x: Tensor) -> bool:
@@ -130,20 +153,24 @@ def _has_tangent(x: Tensor) -> bool:
 def _compress(
     x: Tensor,
     qp: int | Sequence[int] | Tensor,
+    qp_map: QpMap | None,
     surrogate: str | Surrogate,
     threads: int | None,
     options: CodecOptions,
 ) -> Compressed:
     chosen = resolve_surrogate(surrogate)
     if in_transform():
+        if qp_map is not None:
+            raise UnsupportedError("qp_map does not work under torch.func's transforms; use autograd instead")
         call = CodecCall(options, threads)
         x_hat, bpp, qps = call(x, qp)
         estimate = _estimate(chosen, x, qps, Real(x_hat, bpp) if chosen.needs_real else None, options)
         return _paired(estimate, x_hat, bpp, call.bitstreams)
-    round_trip = start_round_trip(x, qp, options, threads)
-    if not (torch.is_grad_enabled() and x.requires_grad) and not _has_tangent(x):
+    round_trip = start_round_trip(x, qp, options, threads, qp_map=qp_map)
+    joined = _joined(qp_map, x)
+    if not _needs_gradient(x, joined):
         return Compressed(*round_trip.result())
-    return _pair(chosen, x, resolve_qp(qp, x.shape[0]), round_trip, options)
+    return _pair(chosen, x, resolve_qp(qp, x.shape[0]), joined, round_trip, options)
 
 
 # One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second
@@ -160,6 +187,7 @@ def compress(
     x: Tensor,
     qp: int | Sequence[int] | Tensor = 29,
     *,
+    qp_map: QpMap | None = None,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
     threads: int | None = None,
     **options: Unpack[CodecOptions],
@@ -169,13 +197,16 @@ def compress(
     Works under autocast, gradient checkpointing (the codec is deterministic), DDP, forward-mode AD, the
     transforms of ``torch.func`` (under ``vmap`` the list of files holds those of all calls, in order) and
     around ``torch.compile`` (one graph break; ``fullgraph=True`` and ``torch.export`` are refused). The
-    surrogate runs only if x needs a gradient.
+    surrogate runs only if x or the map needs a gradient.
 
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
             strides and device. Values outside are clamped, with clamp's gradient; those far outside are
-            warned about (below -0.5 or above 1.5) or refused (beyond 16).
+            warned about (below -1 or above 2) or refused (beyond 16).
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per picture.
+        qp_map: offsets from the qp for each block of 16x16 pixels, (N, ceil(H/16), ceil(W/16)) floats, or a
+            list with a map or ``None`` for each picture; see :func:`npp.encode`. Its gradient is that of
+            offsets that are not rounded, and needs a surrogate that works by coefficient.
         surrogate: where the gradient comes from; a name of :data:`npp.gradient.surrogates.NAMES` or an
             object like :class:`npp.gradient.surrogates.Surrogate`.
         threads: codec threads, ``None`` for all usable cores. The result does not depend on it.
@@ -193,7 +224,7 @@ def compress(
         ValueError: an unknown surrogate.
     """
     run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
-    compressed: Compressed = run(x, qp, surrogate, threads, options)
+    compressed: Compressed = run(x, qp, qp_map, surrogate, threads, options)
     return compressed
 
 
@@ -248,10 +279,18 @@ class BPG(nn.Module):
         """Where the gradient comes from."""
         return self._unregistered[0]
 
-    def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
+    def forward(
+        self,
+        x: Tensor,
+        qp: int | Sequence[int] | Tensor | None = None,
+        *,
+        qp_map: QpMap | None = None,
+    ) -> Compressed:
         """(N, C, H, W) to :class:`Compressed`; ``qp`` overrides the module's."""
         chosen = self.qp if qp is None else qp
-        return compress(x, chosen, surrogate=self.surrogate, threads=self.threads, **self.options)
+        return compress(
+            x, chosen, qp_map=qp_map, surrogate=self.surrogate, threads=self.threads, **self.options
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BPG:
         """What ``.to()`` and its like call."""

@@ -13,12 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.codec.sample_range import refuse_other_scale
+from npp.hevc.qp_inputs import resolve_qps
+from npp.macs import count_macs_per_pixel
 from npp.preprocessing.blur import Blur, BlurSettings
-from npp.preprocessing.filter_network import FilterNetwork, count_macs_per_pixel, resolve_qps
+from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
-from npp.preprocessing.weight_files import find_weights, read_weights, shipped_weights, write_weights
 from npp.torch_state import has_readable_values, in_plain_torch
+from npp.weight_files import WeightFiles
+
+_FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
 
 
 class _Kind(NamedTuple):
@@ -84,7 +88,7 @@ class Preprocessor(nn.Module):
         published networks mixes them while training.
 
         Args:
-            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size. Values below -0.5 or above 1.5 are warned
+            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size. Values below -1 or above 2 are warned
                 about and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 
@@ -116,7 +120,7 @@ class Preprocessor(nn.Module):
             ImportError: safetensors is missing.
             OSError: it cannot be written.
         """
-        write_weights(path, self.network, self.settings, self.filter.state_dict())
+        _FILES.write(path, self.network, self.settings, self.filter.state_dict())
 
     @classmethod
     def load(
@@ -136,12 +140,12 @@ class Preprocessor(nn.Module):
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        path = find_weights(name_or_path)
+        path = _FILES.find(name_or_path)
         return in_plain_torch(lambda: cls._read(path)).to(device).eval()
 
     @classmethod
     def _read(cls, path: Path) -> Preprocessor:
-        stored = read_weights(path)
+        stored = _FILES.read(path)
         try:
             preprocessor = cls(stored.network, **stored.settings).float()
         except (TypeError, ValueError) as error:
@@ -152,11 +156,11 @@ class Preprocessor(nn.Module):
     @staticmethod
     def available() -> list[str]:
         """Names of the weights that come with the package."""
-        return sorted(shipped_weights())
+        return sorted(_FILES.named())
 
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates a pixel of one picture of 1024x1024; of convolutions and matrix products."""
-        return count_macs_per_pixel(self.filter)
+        return count_macs_per_pixel(self.filter) + self.filter.untraced_macs
 
     def parameter_count(self) -> int:
         """Number of trained values."""

@@ -1,0 +1,237 @@
+"""A quantiser offset for every block, from the picture alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
+from npp.allocation.feature_allocator import FeatureAllocator
+from npp.allocation.maps import BLOCK, centred, offsets_of
+from npp.codec.sample_range import refuse_other_scale
+from npp.hevc.qp_inputs import resolve_qps
+from npp.macs import count_macs_per_pixel
+from npp.torch_state import has_readable_values, in_plain_torch
+from npp.weight_files import WeightFiles
+
+_FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
+_NETWORK = "trunk-and-body"
+
+Qp = int | Sequence[int | float] | Tensor
+
+
+class Allocator(nn.Module):
+    """Says where in a picture the bits are worth most to networks, without running any of them.
+
+    It has learned the importance that the gradients of several networks give (:func:`npp.importance`), a
+    head for each; the map follows the weighted mean of their logarithms.
+
+    Args:
+        **settings: see :class:`~npp.allocation.allocator_network.AllocatorSettings`.
+
+    Attributes:
+        settings: all of them, with the defaults.
+
+    Raises:
+        ValueError: a value that a setting does not take; the message says which are.
+        TypeError: an unknown setting.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        known = [field.name for field in fields(AllocatorSettings)]
+        for name in settings:
+            if name not in known:
+                raise TypeError(f"unknown setting {name!r}; allowed are {', '.join(known)}")
+        self.settings = AllocatorSettings(**settings)
+        self.network = AllocatorNetwork(self.settings)
+
+    @overload
+    def forward(self, x: Tensor, qp: Qp) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Sequence[Tensor], qp: Qp) -> list[Tensor]: ...
+
+    def forward(self, x: Tensor | Sequence[Tensor], qp: Qp) -> Tensor | list[Tensor]:
+        """Quantiser offsets for ``qp_map=`` of the codec.
+
+        A picture's map does not depend on its neighbours in the batch.
+
+        Args:
+            x: (N, C, H, W) floats in [0, 1], or a list of (C, H, W) whose sizes may differ; gray, RGB or
+                RGBA, whose alpha does not count. Any size. Values below -0.5 or above 1.5 are warned about
+                and beyond 16 refused, except while torch compiles or exports.
+            qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
+
+        Returns:
+            (N, ceil(H/16), ceil(W/16)), or a list of (h, w): in qp units, mean 0 over a picture, at least
+            float32, on x's device, differentiable; the codec rounds them.
+
+        Raises:
+            TypeError: x is no floating tensor; qp is of another type.
+            ValueError: a wrong shape or qp; samples of another scale, such as 0 to 255.
+        """
+        if not isinstance(x, Tensor):
+            return self._each(x, qp, self.forward)
+        maps = self._mixed(self._logarithms(x, qp)[0])
+        return offsets_of(maps, strength=self.settings.strength, limit=self.settings.limit)
+
+    def importance(self, x: Tensor, qp: Qp) -> Tensor:
+        """Importance of blocks (N, h, w) as :func:`npp.importance` would give it, up to a factor.
+
+        Its geometric mean over a picture is 1. For :func:`npp.qp_map` with other settings.
+        """
+        return torch.exp2(centred(self._mixed(self._logarithms(x, qp)[0])))
+
+    def sensitivity(self, x: Tensor, qp: Qp) -> Tensor:
+        """How sensitive pictures are as a whole: log2 of their total importance (N,), up to a constant."""
+        return self._mixed(self._logarithms(x, qp)[1])
+
+    def with_mix(self, mix: Mapping[str, float] | None) -> Allocator:
+        """The same network with other weights of the heads; the parameters are shared.
+
+        Args:
+            mix: weights by head, see :class:`~npp.allocation.allocator_network.AllocatorSettings`.
+        """
+        return self._with(mix=None if mix is None else dict(mix))
+
+    def with_strength(self, strength: float, limit: float | None = None) -> Allocator:
+        """The same network with another strength or limit of the map; the parameters are shared."""
+        return self._with(strength=strength, limit=self.settings.limit if limit is None else limit)
+
+    def _with(self, **changes: Any) -> Allocator:
+        other = Allocator.__new__(Allocator)
+        nn.Module.__init__(other)
+        other.settings = replace(self.settings, **changes)
+        other.network = self.network
+        return other.train(self.training)
+
+    def _each(self, pictures: Sequence[Tensor], qp: Qp, one: Any) -> list[Tensor]:
+        qps = resolve_qps(qp, len(pictures), torch.float64, torch.device("cpu"))
+        for picture in pictures:
+            if not isinstance(picture, Tensor) or picture.ndim != 3:
+                shape = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
+                raise ValueError(f"x must be a list of (C, H, W), not {shape}")
+        return [one(picture[None], [float(q)])[0] for picture, q in zip(pictures, qps, strict=True)]
+
+    def _logarithms(self, x: Tensor, qp: Qp) -> tuple[Tensor, Tensor]:
+        """The network's output for checked and padded pictures."""
+        wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
+        colour = _colour(x).to(wide)
+        qps = resolve_qps(qp, x.shape[0], wide, x.device)
+        found: tuple[Tensor, Tensor] = self.network(_padded(colour), qps)
+        return found
+
+    def _mixed(self, heads: Tensor) -> Tensor:
+        """Weighted mean over dimension 1."""
+        return mixed(heads, self.settings)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a safetensors file with the weights and the settings.
+
+        An existing file is replaced, once the new one is complete.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _FILES.write(path, _NETWORK, self.settings.as_mapping(), self.network.state_dict())
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | os.PathLike[str] = "general", device: torch.device | str | None = None
+    ) -> Allocator:
+        """Reads what :meth:`save` wrote, or weights that come with the package.
+
+        Args:
+            name_or_path: one of :meth:`available`, or a file.
+            device: where to put it, default the CPU.
+
+        Returns:
+            It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
+
+        Raises:
+            FileNotFoundError: neither a name nor a file.
+            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        """
+        path = _FILES.find(name_or_path)
+        return in_plain_torch(lambda: cls._read(path)).to(device).eval()
+
+    @classmethod
+    def _read(cls, path: Path) -> Allocator:
+        stored = _FILES.read(path)
+        if stored.network != _NETWORK:
+            raise ValueError(f"{path}: unknown network {stored.network!r}; this version knows {_NETWORK!r}")
+        try:
+            allocator = cls(**stored.settings).float()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        stored.copy_into(allocator.network, path)
+        return allocator
+
+    @staticmethod
+    def fit(
+        features: nn.Module, labelled: Iterable[tuple[Tensor, Tensor]], **settings: Any
+    ) -> FeatureAllocator:
+        """A head on the features of a network that the encoder has anyway: :meth:`FeatureAllocator.fit`."""
+        return FeatureAllocator.fit(features, labelled, **settings)
+
+    @staticmethod
+    def available() -> list[str]:
+        """Names of the weights that come with the package."""
+        return sorted(_FILES.named())
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates a pixel of one picture of 1024x1024; of convolutions and matrix products."""
+        return count_macs_per_pixel(self.network)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes an ONNX model with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,) and the output ``qp_map``.
+
+        All three are float32; N, H and W are free; it does the padding too. An existing file is replaced,
+        once the new one is complete.
+
+        Raises:
+            ImportError: a package of the extra ``onnx`` is missing.
+            OSError: it cannot be written.
+        """
+        from npp.allocation.allocator_export import export
+
+        export(self.network, self.settings, path)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.as_mapping().items())
+
+
+def _colour(x: object) -> Tensor:
+    """(N, 3, H, W) of gray, RGB or RGBA pictures."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = getattr(x, "dtype", type(x).__name__)
+        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
+    if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
+        raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
+    if has_readable_values(x) and x.numel():
+        low, high = torch.stack(x.detach().aminmax()).tolist()
+        wrong = refuse_other_scale("x", low, high)
+        if wrong is not None:
+            raise wrong
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Repeats the last row and column, as the codec does, up to whole blocks."""
+    bottom, right = -x.shape[-2] % BLOCK, -x.shape[-1] % BLOCK
+    if not bottom and not right:
+        return x
+    return F.pad(x, (0, right, 0, bottom), mode="replicate")

@@ -1,0 +1,260 @@
+"""The network of the allocator: from a picture to the importance of its blocks for several networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.allocation.maps import BLOCK, centred
+from npp.checks import number, whole
+from npp.hevc.quantiser import QP_FEATURES, qp_features
+
+#: Networks whose importance the shipped weights were distilled from.
+HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
+
+_EMBEDDING = 32
+_DILATIONS = (1, 2, 4)
+_MEAN, _SCALE = 127 / 255, 128 / 255  # of the trunk's input
+_TRUNK_SCALE = 4.0  # of its output
+_FIRST = 32
+
+
+class _Bottle(NamedTuple):
+    """An inverted bottleneck: how much wider inside, side of the filter, stride, channels out."""
+
+    expansion: int
+    side: int
+    stride: int
+    channels: int
+
+
+# As in EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946, without squeeze and swish), so that its weights fit.
+_TRUNK = (
+    _Bottle(1, 3, 1, 16),
+    _Bottle(6, 3, 2, 24),
+    _Bottle(6, 3, 1, 24),
+    _Bottle(6, 5, 2, 40),
+    _Bottle(6, 5, 1, 40),
+    _Bottle(6, 3, 2, 80),
+    _Bottle(6, 3, 1, 80),
+    _Bottle(6, 3, 1, 80),
+)
+
+
+@dataclass(frozen=True)
+class AllocatorSettings:
+    """What an allocator is made of.
+
+    Attributes:
+        width: channels of the body, 8 to 512.
+        depth: residual blocks of the body, 1 to 16.
+        heads: names of the networks whose importance it learns.
+        mix: weights of the heads in the map, 0 or more by name, those left out 0; ``None`` is the same for
+            all.
+        strength, limit: see :func:`npp.qp_map`.
+    """
+
+    width: int = 96
+    depth: int = 3
+    heads: tuple[str, ...] = HEADS
+    mix: dict[str, float] | None = None
+    strength: float = 0.5
+    limit: float = 6.0
+
+    def __post_init__(self) -> None:
+        whole("width", self.width, 8, 512)
+        whole("depth", self.depth, 1, 16)
+        number("strength", self.strength, 0, 16)
+        number("limit", self.limit, 0, 51)
+        heads = tuple(self.heads) if isinstance(self.heads, (list, tuple)) else ()
+        if not heads or len(set(heads)) != len(heads) or not all(isinstance(name, str) for name in heads):
+            raise ValueError(f"heads must be different names, one at least, not {self.heads!r}")
+        object.__setattr__(self, "heads", heads)
+        if self.mix is not None:
+            object.__setattr__(self, "mix", _checked_mix(self.mix, heads))
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All settings as JSON has them."""
+        return {**asdict(self), "heads": list(self.heads)}
+
+
+def _checked_mix(mix: object, heads: tuple[str, ...]) -> dict[str, float]:
+    if not isinstance(mix, Mapping) or not set(mix) <= set(heads):
+        raise ValueError(f"mix must be a mapping of {', '.join(heads)} to weights, not {mix!r}")
+    weights = {str(name): number(f"mix[{name!r}]", value, 0, 1e6) for name, value in mix.items()}
+    if not sum(weights.values()):
+        raise ValueError(f"mix must have a weight above 0, not {mix!r}")
+    return weights
+
+
+class _Convolution(nn.Conv2d):
+    """Padded with zeros so that the size is divided by the stride, the odd one at the bottom and right."""
+
+    def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, side, stride, groups=groups)
+        total = side - stride if stride > 1 else side - 1
+        self._sides = (total // 2, total - total // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self._sides * 2) if max(self._sides) else x)
+
+
+class _InvertedBottleneck(nn.Module):
+    def __init__(self, inputs: int, shape: _Bottle) -> None:
+        super().__init__()
+        inner = inputs * shape.expansion
+        self.expand = _Convolution(inputs, inner, 1) if shape.expansion > 1 else None
+        self.spread = _Convolution(inner, inner, shape.side, shape.stride, groups=inner)
+        self.project = _Convolution(inner, shape.channels, 1)
+        self._residual = shape.stride == 1 and inputs == shape.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        change: Tensor = self.project(F.relu6(self.spread(wide)))
+        return x + change if self._residual else change
+
+
+class Trunk(nn.Module):
+    """Features (N, 80, H/16, W/16) of pictures (N, 3, H, W) in [0, 1], H and W multiples of 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = _Convolution(3, _FIRST, 3, 2)
+        channels = _FIRST
+        bottles = []
+        for shape in _TRUNK:
+            bottles.append(_InvertedBottleneck(channels, shape))
+            channels = shape.channels
+        self.bottles = nn.ModuleList(bottles)
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        y = self.enter(x)
+        for bottle in self.bottles:
+            y = bottle(y)
+        return y
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the first bottleneck is given."""
+        return F.relu6(self.first((x - _MEAN) / _SCALE))
+
+
+class _ResidualBlock(nn.Module):
+    """Residual: dilated depthwise 3x3, scale and shift by qp and whole picture, two pointwise layers."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, groups=width)
+        self.condition = nn.Linear(_EMBEDDING + width, 2 * width)
+        self.widen = nn.Conv2d(width, 2 * width, 1)
+        self.narrow = nn.Conv2d(2 * width, width, 1)
+        _start_at_zero(self.condition)
+        _start_at_zero(self.narrow)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        condition = self.condition(torch.cat([embedding, x.mean((2, 3))], dim=1))
+        scale, shift = condition[:, :, None, None].chunk(2, dim=1)
+        change: Tensor = self.narrow(F.relu(self.widen(torch.addcmul(shift, self.spread(x), 1 + scale))))
+        return x + change
+
+
+def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+_STATISTICS = 6
+_COORDINATES = 4
+
+
+def _log(variance: Tensor) -> Tensor:
+    return torch.log2(variance.clamp_min(0) + 1e-5) / 4 + 2
+
+
+def block_statistics(x: Tensor) -> Tensor:
+    """(N, 6, H/16, W/16): mean luma and chroma of blocks, and how busy luma is in detail and at large."""
+    red, green, blue = torch.split(x, 1, dim=1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
+    small = F.avg_pool2d(luma, 4)
+    mean, mean_chroma = F.avg_pool2d(luma, BLOCK), F.avg_pool2d(chroma, BLOCK)
+    coarse = F.avg_pool2d(small.square(), BLOCK // 4)
+    detail = F.avg_pool2d(luma.square(), BLOCK) - coarse
+    colour = (F.avg_pool2d(chroma.square(), BLOCK) - mean_chroma.square()).sum(1, keepdim=True)
+    busy = torch.cat([detail, coarse - mean.square(), colour], dim=1)
+    return torch.cat([(mean - 0.5) * 4, mean_chroma * 10, _log(busy)], dim=1)
+
+
+def _places(count: int, like: Tensor) -> Tensor:
+    """Middles of blocks along a side of the picture, -1 to 1."""
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count * 2 - 1
+
+
+def _coordinates(like: Tensor) -> Tensor:
+    """(N, 4, h, w): how high a block is, and how far from the middle."""
+    rows, columns = _places(like.shape[2], like)[:, None], _places(like.shape[3], like)[None]
+    vertical, horizontal = rows.square() + 0 * columns, columns.square() + 0 * rows
+    planes = torch.stack([rows + 0 * columns, vertical, horizontal, (vertical + horizontal).square()])
+    return planes[None].expand(like.shape[0], -1, -1, -1)
+
+
+class AllocatorNetwork(nn.Module):
+    """Importance of blocks for each of several networks, from the picture and the qp alone.
+
+    A trunk of inverted bottlenecks down to a sixteenth of the size, then residual blocks that see the whole
+    picture, plain statistics of the blocks and where they lie. The map's logits start at 0.
+    """
+
+    def __init__(self, settings: AllocatorSettings) -> None:
+        super().__init__()
+        heads = len(settings.heads)
+        self.trunk = Trunk()
+        self.enter = nn.Conv2d(self.trunk.channels + _STATISTICS + _COORDINATES, settings.width, 1)
+        self.embed = nn.Linear(QP_FEATURES, _EMBEDDING)
+        dilations = islice(cycle(_DILATIONS), settings.depth)
+        self.body = nn.ModuleList(_ResidualBlock(settings.width, dilation) for dilation in dilations)
+        self.leave = nn.Conv2d(settings.width, heads, 1)
+        self.level = nn.Linear(settings.width + _EMBEDDING + heads, heads)
+        _start_at_zero(self.leave)
+        _start_at_zero(self.level)
+
+    def forward(self, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
+        """log2 importance of blocks and of the picture.
+
+        Args:
+            x: (N, 3, H, W) in [0, 1], H and W multiples of 16.
+            qp: (N,).
+
+        Returns:
+            (N, K, H/16, W/16) with mean 0 over each picture, and (N, K).
+        """
+        features = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        return self.finish(features, block_statistics(x), qp)
+
+    def finish(self, features: Tensor, statistics: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, from the trunk's features and :func:`block_statistics`."""
+        embedding = F.silu(self.embed(qp_features(qp)))
+        parts = [features / _TRUNK_SCALE, statistics, _coordinates(statistics)]
+        y = self.enter(torch.cat(parts, dim=1))
+        for block in self.body:
+            y = block(y, embedding)
+        y = F.relu(y)
+        maps = centred(self.leave(y))
+        uneven = torch.log2(torch.exp2(maps).mean((2, 3)))
+        return maps, self.level(torch.cat([y.mean((2, 3)), embedding, uneven], dim=1))
+
+
+def mixed(heads: Tensor, settings: AllocatorSettings) -> Tensor:
+    """Weighted mean over the heads, dimension 1."""
+    if settings.mix is None:
+        return heads.mean(1)
+    weights = heads.new_tensor([settings.mix.get(name, 0.0) for name in settings.heads])
+    found: Tensor = torch.tensordot(heads, weights / weights.sum(), dims=([1], [0]))
+    return found

@@ -1,0 +1,240 @@
+"""How much a task network's output depends on each block of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from typing_extensions import Unpack
+
+from npp.allocation.maps import BLOCK, log_importance
+from npp.checks import whole
+from npp.codec.options import CodecOptions
+from npp.gradient import compress
+from npp.hevc.qp_inputs import resolve_qps
+from npp.tasks.classification import Classification
+from npp.tasks.segmentation import Segmentation
+from npp.tasks.task import Task, check_images
+
+_SPREAD = 3.0  # pictures are coded so far below and above the qp
+_MAX_QP = 51
+
+# Pictures (N, 3, H, W) to a number whose gradient is squared.
+_Output = Callable[[Tensor], Tensor]
+
+
+class _Probe(NamedTuple):
+    """Where gradients are taken and of what: each point's importance is the mean over its outputs."""
+
+    points: Sequence[Tensor]
+    outputs: Callable[[Tensor], Iterator[Tensor]]
+
+
+def block_energy(gradient: Tensor) -> Tensor:
+    """Sum of squares (N, h, w) over channels and over blocks of 16x16 pixels of (N, C, H, W)."""
+    energy = gradient.square().sum(1, keepdim=True)
+    height, width = energy.shape[-2:]
+    whole_blocks = F.pad(energy, (0, -width % BLOCK, 0, -height % BLOCK))
+    return F.avg_pool2d(whole_blocks, BLOCK)[:, 0] * BLOCK**2
+
+
+def _logits(task: Task, images: Tensor) -> Tensor:
+    """(N, K, ...) of a classifier or a segmenter, as the network gives them."""
+    output = task.network(images)
+    logits: Tensor = output["out"] if isinstance(output, Mapping) else output
+    return logits.float()
+
+
+def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _fisher(
+    task: Task, draws: int, generator: torch.Generator | None
+) -> Callable[[Tensor], Iterator[Tensor]]:
+    """Random projections of the logits whose squared gradients have the Fisher diagonal as their mean.
+
+    Their covariance is that of a class drawn from the network's own distribution.
+    """
+
+    def outputs(images: Tensor) -> Iterator[Tensor]:
+        logits = _logits(task, images)
+        probabilities = logits.detach().softmax(1)
+        roots = probabilities.sqrt()
+        for _ in range(draws):
+            noise = _noise(roots, generator)
+            projection = roots * noise - probabilities * (roots * noise).sum(1, keepdim=True)
+            yield (projection * logits).sum()
+
+    return outputs
+
+
+def _divergence(task: Task, x: Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
+    """The task's distance from what its network says on the clean pictures."""
+    targets = task.targets(x)
+
+    def outputs(images: Tensor) -> Iterator[Tensor]:
+        yield task.loss(images, targets).sum()
+
+    return outputs
+
+
+def _noisy(x: Tensor, coded: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Pictures with white noise as strong as each one's coding error."""
+    strength = (coded - x).square().mean((1, 2, 3), keepdim=True).sqrt()
+    return (x + strength * _noise(x, generator)).clamp(0, 1)
+
+
+def _probe(
+    x: Tensor, coded: Sequence[Tensor], task: Task, draws: int, generator: torch.Generator | None
+) -> _Probe:
+    if isinstance(task, (Classification, Segmentation)):
+        return _Probe([x, *coded], _fisher(task, draws, generator))
+    # A divergence has no gradient on the clean picture itself.
+    noisy = [_noisy(x, coded[-1], generator) for _ in range(draws)]
+    return _Probe([*coded, *noisy], _divergence(task, x))
+
+
+def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]]) -> Tensor:
+    """Importance (N, h, w) at one point, the mean over the outputs."""
+    with torch.enable_grad():
+        images = point.detach().requires_grad_()
+        energies = []
+        for output in outputs(images):
+            (gradient,) = torch.autograd.grad(output, images, retain_graph=True)
+            energies.append(block_energy(gradient))
+    return torch.stack(energies).mean(0)
+
+
+def _coded(x: Tensor, qps: Tensor, threads: int | None, options: CodecOptions) -> list[Tensor]:
+    """The pictures through the codec somewhat below and somewhat above their qps."""
+    around = [(qps + shift).round().clamp(0, _MAX_QP).long() for shift in (-_SPREAD, _SPREAD)]
+    with torch.no_grad():
+        return [compress(x, qp, threads=threads, **options).x_hat for qp in around]
+
+
+def _of_batch(
+    x: Tensor,
+    tasks: Sequence[Task],
+    qps: Tensor,
+    draws: int,
+    generator: torch.Generator | None,
+    threads: int | None,
+    options: CodecOptions,
+) -> Tensor:
+    coded = _coded(x, qps, threads, options)
+    logarithms = []
+    for task in tasks:
+        probe = _probe(x, coded, task, draws, generator)
+        points = [log_importance(_at(point, probe.outputs)) for point in probe.points]
+        logarithms.append(torch.stack(points).mean(0))
+    return torch.exp2(torch.stack(logarithms).mean(0))
+
+
+def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
+    tasks = [task] if isinstance(task, Task) else list(task) if isinstance(task, Sequence) else [task]
+    for one in tasks:
+        if not isinstance(one, Task):
+            raise TypeError(f"task must be an npp.tasks.Task or several, not {type(one).__name__}")
+    if not tasks:
+        raise ValueError("task must be one at least, not an empty list")
+    return tasks
+
+
+@overload
+def importance(
+    x: Tensor,
+    task: Task | Sequence[Task],
+    qp: int | Sequence[int | float] | Tensor,
+    *,
+    draws: int = 1,
+    batch: int = 8,
+    generator: torch.Generator | None = None,
+    threads: int | None = None,
+    **options: Unpack[CodecOptions],
+) -> Tensor: ...
+
+
+@overload
+def importance(
+    x: Sequence[Tensor],
+    task: Task | Sequence[Task],
+    qp: int | Sequence[int | float] | Tensor,
+    *,
+    draws: int = 1,
+    batch: int = 8,
+    generator: torch.Generator | None = None,
+    threads: int | None = None,
+    **options: Unpack[CodecOptions],
+) -> list[Tensor]: ...
+
+
+def importance(
+    x: Tensor | Sequence[Tensor],
+    task: Task | Sequence[Task],
+    qp: int | Sequence[int | float] | Tensor,
+    *,
+    draws: int = 1,
+    batch: int = 8,
+    generator: torch.Generator | None = None,
+    threads: int | None = None,
+    **options: Unpack[CodecOptions],
+) -> Tensor | list[Any]:
+    """How much the output of a task's network depends on each block of 16x16 pixels.
+
+    It is the sum over a block of the squared gradient with respect to the pixels: of random projections of
+    the logits for classification and segmentation, so that their mean is the Fisher diagonal, on the clean
+    picture and on it coded at qp - 3 and qp + 3; of the task's loss against the network's own clean output
+    for every other task, on the coded pictures and on noisy ones. The geometric mean over these pictures is
+    taken, and then over the tasks.
+
+    It costs two coded pictures, and for each task three or four forward passes and as many backward ones;
+    each further draw costs three more backward passes (Fisher) or one of both (others). ``effort=1`` is
+    good enough for the coded pictures.
+
+    Args:
+        x: (N, 3, H, W) floats in [0, 1], or a list of (3, H, W) whose sizes may differ.
+        task: a task, or several whose maps are averaged in the log.
+        qp: 0 to 51, at which the pictures will be coded; a number or one per picture.
+        draws: random projections for each picture, or noisy pictures; 1 to 1000.
+        batch: pictures that go through the networks together, 1 to 1024.
+        generator: of random numbers, on x's device; torch's own if ``None``.
+        threads: codec threads, ``None`` for all usable cores.
+        **options: of the codec, see :class:`npp.CodecOptions`.
+
+    Returns:
+        (N, ceil(H/16), ceil(W/16)) float32, above 0, on x's device, without gradient; a list of (h, w) for
+        a list. Its level says how sensitive the whole picture is, in units of the network's own.
+
+    Raises:
+        TypeError: x or task of another type.
+        ValueError: a wrong shape or setting; NaN in x (:class:`npp.EncodeError`).
+    """
+    tasks = _as_tasks(task)
+    whole("draws", draws, 1, 1000)
+    whole("batch", batch, 1, 1024)
+    if isinstance(x, Tensor):
+        check_images(x)
+    else:
+        for one in x:
+            check_images(one[None] if isinstance(one, Tensor) else one)
+    pictures = [one.detach().float() for one in x]
+    groups = _runs(len(x), batch if isinstance(x, Tensor) else 1)
+    device = x.device if isinstance(x, Tensor) else torch.device("cpu")
+    qps = resolve_qps(qp, len(x), torch.float32, device)
+    maps: list[Tensor] = []
+    for group in groups:
+        images = torch.stack([pictures[i] for i in group])
+        maps += _of_batch(images, tasks, qps[group].to(images.device), draws, generator, threads, options)
+    if not isinstance(x, Tensor):
+        return maps
+    empty = x.new_zeros((0, -(-x.shape[-2] // BLOCK), -(-x.shape[-1] // BLOCK)), dtype=torch.float32)
+    return torch.stack(maps) if maps else empty
+
+
+def _runs(count: int, length: int) -> Iterator[list[int]]:
+    """0 .. count - 1 in runs of at most that length."""
+    return (list(range(start, min(count, start + length))) for start in range(0, count, length))

@@ -1,0 +1,284 @@
+"""Block importance read off the features of a network that the encoder has anyway."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.allocation.maps import block_shape, centred, log_importance, offsets_of, smoothed
+from npp.checks import number, whole
+from npp.tasks.frozen import frozen
+from npp.tasks.input_format import Prepared
+from npp.tasks.match import recorded
+from npp.tasks.networks import load_raw
+from npp.tasks.task import check_images
+from npp.weight_files import WeightFiles
+
+_FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
+_LINEAR = "linear"
+
+#: Layers of networks known by name that tell most: at strides 16, 16 and 32.
+KNOWN_LAYERS = {"efficientnet-lite0": ("_blocks.7", "_blocks.10", "_blocks.15")}
+_LEAST_SPREAD = 1e-6  # of a column that is the same everywhere
+_SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
+
+
+def _at_any_size(model: str) -> nn.Module:
+    """A network by name that normalises pictures but does not resize them."""
+    network, wants = load_raw(model)
+    return Prepared(network, wants.changed({"size": None}))
+
+
+class LayerFeatures(nn.Module):
+    """Feature maps of some layers of a network, for pictures of any size.
+
+    Args:
+        model: see :func:`npp.tasks.load_network`, or a network that takes pictures (N, 3, H, W) in [0, 1].
+        layers: names as in ``named_modules()``, whose outputs are (N, C, h, w); may be left out for
+            ``efficientnet-lite0``.
+        longest: pictures are shrunk until no side is above this, and stretched to multiples of 32; 32 to
+            4096.
+
+    Raises:
+        ValueError: an unknown layer, or none.
+    """
+
+    def __init__(self, model: str | nn.Module, layers: Sequence[str] = (), *, longest: int = 320) -> None:
+        super().__init__()
+        self.longest = whole("longest", longest, 32, 4096)
+        self.model = model if isinstance(model, str) else None
+        self.network = frozen(_at_any_size(model) if isinstance(model, str) else model)
+        chosen = tuple(layers) or KNOWN_LAYERS.get(str(model), ())
+        if not chosen:
+            raise ValueError(f"layers must name at least one layer of {model!r}")
+        self.layers = tuple(self._full_name(layer) for layer in chosen)
+
+    def _full_name(self, layer: str) -> str:
+        """The layer's name behind the preparation that :func:`npp.tasks.load_network` wraps around it."""
+        names = {name for name, _ in self.network.named_modules()}
+        for name in (layer, f"network.{layer}"):
+            if name in names:
+                return name
+        raise ValueError(f"the network has no layer {layer!r}")
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        scale = min(1.0, self.longest / max(height, width))
+        return tuple(max(1, round(side * scale / 32)) * 32 for side in (height, width))  # type: ignore[return-value]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Feature maps (N, C, h, w) of pictures (N, 3, H, W) in [0, 1], a tensor a layer."""
+        size = self._size(*x.shape[-2:])
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+        with recorded(self.network, self.layers) as found:
+            self.network(x)
+        return [found[layer].float() for layer in self.layers]
+
+
+def _on_blocks(features: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Feature maps (N, C, h, w) on the grid of blocks."""
+    if features.shape[-2:] == shape:
+        return features
+    if features.shape[-2] >= shape[0] and features.shape[-1] >= shape[1]:
+        return F.adaptive_avg_pool2d(features, shape)
+    return F.interpolate(features, shape, mode="bilinear", align_corners=False)
+
+
+def _positions(shape: tuple[int, int], like: Tensor) -> Tensor:
+    """(1, 4, h, w): where a block lies in the picture."""
+    rows, columns = (
+        ((torch.arange(count, device=like.device) + 0.5) / count * 2 - 1).to(like.dtype) for count in shape
+    )
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    square = y.square() + x.square()
+    return torch.stack([y, x, square, square.square()])[None]
+
+
+def design(features: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+    """What the head is linear in, (N, D, h, w): features, their sizes, the place; mean 0 over a picture."""
+    parts = []
+    for one in features:
+        found = _on_blocks(one, shape)
+        parts += [found, found.abs(), found.square().mean(1, keepdim=True).sqrt()]
+    places = _positions(shape, parts[0]).expand(len(parts[0]), -1, -1, -1)
+    return centred(torch.cat([*parts, places], dim=1))
+
+
+def _summary(features: Sequence[Tensor]) -> Tensor:
+    """What the picture's own sensitivity is linear in, (N, P): means of features and of their sizes."""
+    return torch.cat([part.mean((2, 3)) for one in features for part in (one, one.abs())], dim=1)
+
+
+class _Ridge:
+    """Least squares with a penalty on the coefficients of standardised columns, from sums alone."""
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None
+
+    def add(self, rows: Tensor, values: Tensor) -> None:
+        """Rows (M, D) and what they should give (M,)."""
+        table = torch.cat([rows, values[:, None], torch.ones_like(values)[:, None]], dim=1).double().cpu()
+        products = table.T @ table
+        self._sums = products if self._sums is None else self._sums + products
+
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """Coefficients (D,) and what is added to their sum."""
+        if self._sums is None or self._sums[-1, -1] == 0:
+            raise ValueError("there is nothing to fit: no pictures were given")
+        means = self._sums[-1] / self._sums[-1, -1]
+        centred_sums = self._sums - torch.outer(means, self._sums[-1])
+        gram, right = centred_sums[:-2, :-2], centred_sums[:-2, -2]
+        spread = (gram.diagonal() / self._sums[-1, -1]).clamp_min(0).sqrt().clamp_min(_LEAST_SPREAD)
+        penalty = ridge * torch.eye(len(gram), dtype=gram.dtype)
+        solved = torch.linalg.solve(gram / spread[:, None] / spread + penalty, right / spread) / spread
+        return solved, means[-2] - solved @ means[:-2]
+
+
+class FeatureAllocator(nn.Module):
+    """A linear head that reads the importance of blocks off feature maps; fitted in closed form.
+
+    Made with :meth:`fit` or :meth:`load`. Where the encoder runs the backbone anyway, :meth:`offsets` gives
+    the map for its features at next to no cost.
+
+    Args:
+        features: pictures (N, 3, H, W) to feature maps (N, C, h, w), as :class:`LayerFeatures`.
+        weight: (D,) of :func:`design`.
+        level: (P + 1,) of the picture's own sensitivity, the last added.
+        strength, limit: see :func:`npp.qp_map`.
+    """
+
+    def __init__(
+        self, features: nn.Module, weight: Tensor, level: Tensor, *, strength: float = 0.5, limit: float = 6.0
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.strength = number("strength", strength, 0, 16)
+        self.limit = number("limit", limit, 0, 51)
+        self.weight: Tensor
+        self.level: Tensor
+        self.register_buffer("weight", weight.float())
+        self.register_buffer("level", level.float())
+
+    def forward(self, x: Tensor, qp: Any = None) -> Tensor:
+        """Quantiser offsets (N, ceil(H/16), ceil(W/16)) of pictures (N, 3, H, W) in [0, 1], mean 0 each.
+
+        ``qp`` is there so that it can stand where an :class:`npp.Allocator` stands; the map does not depend
+        on it.
+
+        Raises:
+            TypeError, ValueError: x is no floating tensor of that shape.
+        """
+        check_images(x)
+        return self.offsets(self.features(x.float()), x.shape[-2:])
+
+    def offsets(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """As :meth:`forward`, from features that are there already and the picture's height and width."""
+        maps = self._logarithms(features, size)
+        return offsets_of(maps, strength=self.strength, limit=self.limit)
+
+    def importance(self, x: Tensor) -> Tensor:
+        """Importance of blocks (N, h, w), its geometric mean over a picture 1."""
+        check_images(x)
+        return torch.exp2(self._logarithms(self.features(x.float()), x.shape[-2:]))
+
+    def sensitivity(self, x: Tensor) -> Tensor:
+        """How sensitive pictures are as a whole: log2 of their total importance (N,)."""
+        check_images(x)
+        return _summary(self.features(x.float())) @ self.level[:-1] + self.level[-1]
+
+    def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        columns = design(features, block_shape(*size))
+        if columns.shape[1] != len(self.weight):
+            raise ValueError(f"features must give {len(self.weight)} columns, not {columns.shape[1]}")
+        return centred(torch.einsum("ndhw,d->nhw", columns, self.weight))
+
+    @classmethod
+    @torch.no_grad()
+    def fit(
+        cls,
+        features: nn.Module,
+        labelled: Iterable[tuple[Tensor, Tensor]],
+        *,
+        ridge: float = 1e4,
+        level_ridge: float = 100.0,
+        strength: float = 0.5,
+        limit: float = 6.0,
+    ) -> FeatureAllocator:
+        """Fits the head by ridge regression on the log of importance.
+
+        Args:
+            features: see the class.
+            labelled: batches of pictures (N, 3, H, W) and their importance (N, h, w), as
+                :func:`npp.importance` gives it. Read once; nothing is kept but sums.
+            ridge, level_ridge: penalties of the two regressions, 0 or more.
+            strength, limit: see :func:`npp.qp_map`.
+
+        Raises:
+            ValueError: no pictures, or shapes that do not fit.
+        """
+        maps, levels = _Ridge(), _Ridge()
+        for x, importance in labelled:
+            check_images(x)
+            shape = block_shape(*x.shape[-2:])
+            if importance.shape != (len(x), *shape):
+                wanted = (len(x), *shape)
+                raise ValueError(f"importance must have shape {wanted}, not {tuple(importance.shape)}")
+            found = features(x.float())
+            columns = design(found, shape)
+            target = centred(smoothed(log_importance(importance), _SIGMA))
+            maps.add(columns.movedim(1, -1).flatten(0, 2), target.flatten())
+            levels.add(_summary(found), torch.log2(importance.sum((1, 2)).clamp_min(1e-30)))
+        weight, _ = maps.solve(ridge)
+        level = torch.cat([part.reshape(-1) for part in levels.solve(level_ridge)])
+        return cls(features, weight, level, strength=strength, limit=limit)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the head, and the name of its backbone where :class:`LayerFeatures` was made from one.
+
+        Raises:
+            ValueError: the backbone has no name by which it could be loaded again.
+        """
+        features = self.features
+        if not isinstance(features, LayerFeatures) or features.model is None:
+            raise ValueError("only a head on LayerFeatures of a network by name can be saved")
+        settings = {
+            "model": features.model,
+            "layers": list(features.layers),
+            "longest": features.longest,
+            "strength": self.strength,
+            "limit": self.limit,
+        }
+        _FILES.write(path, _LINEAR, settings, {"weight": self.weight, "level": self.level})
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str] = "efficientnet-lite0") -> FeatureAllocator:
+        """Reads what :meth:`save` wrote, or a head that comes with the package, and loads its backbone.
+
+        Raises:
+            FileNotFoundError: neither a name nor a file.
+            ModuleNotFoundError: the backbone's package is missing.
+            ValueError: not such a file, or damaged.
+        """
+        path = _FILES.find(name_or_path)
+        stored = _FILES.read(path)
+        settings = dict(stored.settings)
+        if set(stored.tensors) != {"weight", "level"}:
+            raise ValueError(f"{path}: must hold the tensors weight and level, not {sorted(stored.tensors)}")
+        try:
+            strength, limit = settings.pop("strength"), settings.pop("limit")
+            features = LayerFeatures(settings.pop("model"), settings.pop("layers"), **settings)
+            head = cls(features, **stored.tensors, strength=strength, limit=limit)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: its settings are damaged: {error}") from None
+        return head.eval()
+
+    @staticmethod
+    def available() -> list[str]:
+        """Names of the heads that come with the package."""
+        return sorted(_FILES.named())

@@ -1,0 +1,123 @@
+"""Importance from somebody who knows where to look: boxes and masks with weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from npp.allocation.maps import BLOCK, block_shape
+from npp.checks import number, whole
+
+
+def _boxes(boxes: Any) -> Tensor:
+    """(K, 4) x1, y1, x2, y2."""
+    checked = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4) if len(boxes) else torch.zeros(0, 4)
+    if not bool(torch.isfinite(checked).all()):
+        raise ValueError(f"boxes must be finite, not {checked.tolist()}")
+    return checked
+
+
+def _weights(weights: Any, count: int) -> list[float]:
+    if isinstance(weights, (int, float)):
+        weights = [weights] * count
+    given = torch.as_tensor(weights, dtype=torch.float64).flatten().tolist()
+    if len(given) != count:
+        raise ValueError(f"weights must be a number or one for each of {count} boxes, not {len(given)}")
+    return [number("weights", weight, 0, 1e9) for weight in given]
+
+
+def _covered(count: int, low: float, high: float) -> Tensor:
+    """How much of each block along a side lies between two places, 0 to 1."""
+    starts = torch.arange(count, dtype=torch.float64) * BLOCK
+    inside = (starts + BLOCK).clamp_max(high) - starts.clamp_min(low)
+    return inside.clamp_min(0) / BLOCK
+
+
+def box_importance(
+    size: Sequence[int],
+    boxes: Any,
+    weights: float | Sequence[float] | Tensor = 16.0,
+    *,
+    margin: float = 0.0,
+) -> Tensor:
+    """Importance of blocks from boxes, for :func:`npp.qp_map`; 1 where there is none.
+
+    A block that a box covers whole gets the box's weight, one that it covers in part the same part of it;
+    where boxes overlap the greater counts. At the default strength a weight of 16 means 6 qps less than
+    outside.
+
+    Args:
+        size: height and width of the picture.
+        boxes: (K, 4) x1, y1, x2, y2 in pixels; they may reach out of the picture.
+        weights: how important the inside is against the outside's 1, 0 to 1e9; a number or one each.
+        margin: pixels by which boxes grow on every side, 0 to 4096.
+
+    Returns:
+        (ceil(H/16), ceil(W/16)) float32.
+
+    Raises:
+        ValueError: a size, box or weight of these that is none.
+    """
+    height, width = (whole("size", side, 1, 2**20) for side in size)
+    margin = number("margin", margin, 0, 4096)
+    rows, columns = block_shape(height, width)
+    checked = _boxes(boxes)
+    found = torch.zeros(rows, columns, dtype=torch.float64)
+    seen = torch.zeros(rows, columns, dtype=torch.bool)
+    for (x1, y1, x2, y2), weight in zip(checked.tolist(), _weights(weights, len(checked)), strict=True):
+        down = _covered(rows, y1 - margin, min(y2 + margin, rows * BLOCK))
+        across = _covered(columns, x1 - margin, min(x2 + margin, columns * BLOCK))
+        part = down[:, None] * across[None]
+        value = 1 + part * (weight - 1)
+        found = torch.where((part > 0) & (~seen | (value > found)), value, found)
+        seen |= part > 0
+    return torch.where(seen, found, torch.ones_like(found)).float()
+
+
+def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
+    """Importance of blocks from masks of what counts, for :func:`npp.qp_map`.
+
+    Args:
+        mask: (N, H, W) or (H, W), bool or 0 to 1: how much of each pixel counts.
+        weight: of a block that counts whole against one that does not, 0 to 1e9.
+
+    Returns:
+        (N, ceil(H/16), ceil(W/16)), or (h, w), float32 on the mask's device: 1 + (weight - 1) * the part of
+        the block that counts.
+
+    Raises:
+        TypeError: mask is no tensor of numbers.
+        ValueError: a wrong shape or values outside 0 to 1.
+    """
+    weight = number("weight", weight, 0, 1e9)
+    if not isinstance(mask, Tensor) or mask.is_complex():
+        raise TypeError(f"mask must be a tensor, not {getattr(mask, 'dtype', type(mask).__name__)}")
+    if mask.ndim not in (2, 3) or not all(mask.shape[-2:]):
+        raise ValueError(f"mask must have shape (N, H, W) or (H, W), not {tuple(mask.shape)}")
+    parts = mask.float()
+    if not bool(((parts >= 0) & (parts <= 1)).all()):
+        raise ValueError("mask must be within 0 and 1")
+    planes = parts if parts.ndim == 3 else parts[None]
+    height, width = planes.shape[-2:]
+    whole_blocks = F.pad(planes[:, None], (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
+    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks, BLOCK)[:, 0]
+    return found if parts.ndim == 3 else found[0]
+
+
+def weight_for(offset: float, strength: float = 0.5) -> float:
+    """The weight that makes the inside that many qps finer than the outside at a strength.
+
+    Args:
+        offset: qps, 0 to 51.
+        strength: of :func:`npp.qp_map`, above 0.
+    """
+    offset = number("offset", offset, 0, 51)
+    strength = number("strength", strength, 0, math.inf)
+    if not strength:
+        raise ValueError("strength must be above 0: a map of strength 0 follows no weight")
+    return float(2 ** (offset / (3 * strength)))

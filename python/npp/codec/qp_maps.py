@@ -1,0 +1,137 @@
+"""Maps of quantiser offsets: one for each 16x16 block of a picture, checked and in the codec's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+import npp._bpg as _bpg
+from npp.codec.errors import EncodeError, indexed, picture_name
+from npp.codec.file_inputs import File, file_bytes
+from npp.codec.limits import get_max_pixels
+
+#: Side of the square of pixels that one offset is for.
+MAP_BLOCK = 16
+
+Map: TypeAlias = "Tensor | npt.NDArray[Any]"
+#: A map of one picture, or of a batch: (N, h, w), or a list with a map or ``None`` for each picture.
+QpMap: TypeAlias = "Map | Sequence[Map | None]"
+NativeMaps: TypeAlias = "list[npt.NDArray[np.float32] | None]"
+
+
+def map_size(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the map of a picture: a block at the lower or right edge may stick out."""
+    return -(-height // MAP_BLOCK), -(-width // MAP_BLOCK)
+
+
+def _floats(value: Any, name: str) -> npt.NDArray[Any]:
+    if isinstance(value, Tensor):
+        if not value.is_floating_point():
+            raise TypeError(f"{name} has dtype {value.dtype}; offsets are floats")
+        return value.detach().to("cpu", torch.float32).numpy()
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a tensor or an array of floats, not {type(value).__name__}")
+    if value.dtype.kind != "f":
+        raise TypeError(f"{name} has dtype {value.dtype}; offsets are floats")
+    return value
+
+
+def _checked(value: Any, size: tuple[int, int], name: str, index: int | None) -> npt.NDArray[np.float32]:
+    """One picture's map as the codec reads it."""
+    found = _floats(value, name)
+    expected = map_size(*size)
+    if found.shape != expected:
+        raise indexed(
+            EncodeError,
+            f"{name} has shape {found.shape}; a picture of {size[1]}x{size[0]} pixels has {expected[0]} rows "
+            f"and {expected[1]} columns of {MAP_BLOCK}x{MAP_BLOCK} blocks",
+            index,
+        )
+    if not np.isfinite(found).all():
+        raise indexed(EncodeError, f"{name} holds NaN or infinite offsets; they must be finite", index)
+    return np.ascontiguousarray(found, dtype=np.float32)
+
+
+def _entries(qp_map: Any, count: int, name: str, kind: str) -> Sequence[Any]:
+    entries: Sequence[Any]
+    if isinstance(qp_map, (Tensor, np.ndarray)):
+        if qp_map.ndim != 3:
+            raise EncodeError(
+                f"{name} has shape {tuple(qp_map.shape)}; (N, h, w), or a list with one (h, w) a {kind}, "
+                "is needed"
+            )
+        entries = list(qp_map)
+    elif isinstance(qp_map, Sequence) and not isinstance(qp_map, (str, bytes)):
+        entries = qp_map
+    else:
+        raise TypeError(
+            f"{name} must be a tensor or an array (N, h, w), or a list with one a {kind}, not "
+            f"{type(qp_map).__name__}"
+        )
+    if len(entries) != count:
+        raise EncodeError(f"{name} has {len(entries)} map(s) for {count} {kind}(s); one each is needed")
+    return entries
+
+
+def resolve_qp_maps(
+    qp_map: QpMap | None,
+    sizes: Sequence[tuple[int, int] | None],
+    *,
+    is_batch: bool = True,
+    lossless: bool = False,
+    name: str = "qp_map",
+    kind: str = "picture",
+) -> NativeMaps | None:
+    """One map or ``None`` for each picture.
+
+    Args:
+        qp_map: offsets in QP units, (h, w) for a single picture; for a batch (N, h, w), or a list with one
+            for each picture, ``None`` where the QP is constant. Any floating dtype and device.
+        sizes: height and width of each picture, ``None`` for one that is not encoded.
+        is_batch: whether the caller gave a batch.
+        lossless: the picture is coded without a quantiser.
+        name, kind: what messages call the argument and its pictures.
+
+    Raises:
+        TypeError: no floats.
+        EncodeError: another number of maps than pictures, a wrong shape, offsets that are not finite, or a
+            map with ``lossless``.
+    """
+    if qp_map is None:
+        return None
+    entries = _entries(qp_map, len(sizes), name, kind) if is_batch else [qp_map]
+    if lossless and any(entry is not None for entry in entries):
+        raise EncodeError(f"{name} must be None with lossless=True: nothing is quantised")
+    return [
+        None
+        if entry is None or size is None
+        else _checked(entry, size, picture_name(name, i, is_batch), i if is_batch else None)
+        for i, (entry, size) in enumerate(zip(entries, sizes, strict=True))
+    ]
+
+
+def decode_qp_map(data: File, *, block: int = MAP_BLOCK) -> Tensor:
+    """How a file's blocks were quantised.
+
+    Args:
+        data: a still picture, in any of the forms of :func:`npp.decode`.
+        block: side of the blocks in pixels: 8, 16, 32 or 64. HEVC's own may be as small as 8.
+
+    Returns:
+        (ceil(H / block), ceil(W / block)) int32: HEVC's QpY of each block, the scale of the slice's QP;
+        below 0 only above 8 bits. A block without any coefficients has the QP that is predicted from its
+        surroundings, whatever was asked for.
+
+    Raises:
+        DecodeError: no BPG file, a damaged one, or one above the limit on pixels.
+        UnsupportedError: an animation, or 11, 13 or 14 bits.
+        ValueError: another size of block.
+    """
+    if block not in (8, 16, 32, 64):
+        raise ValueError(f"block must be 8, 16, 32 or 64, not {block!r}")
+    return torch.from_numpy(_bpg.decode_qp_map(file_bytes(data, "data"), get_max_pixels(), block))

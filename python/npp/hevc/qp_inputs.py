@@ -1,0 +1,59 @@
+"""The qp that callers give to a network: a number, or one for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.torch_state import has_readable_values
+
+_MAX_QP = 51
+
+
+def resolve_qps(
+    qp: int | Sequence[int | float] | Tensor, count: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(count,) from a number, a sequence or a tensor. Fractions are allowed.
+
+    A tensor's values are checked where they can be seen: not while torch compiles or exports, nor under vmap.
+
+    Raises:
+        TypeError: of another type.
+        ValueError: outside 0 to 51, or another number of them.
+    """
+    values = _values(qp).to(device=device, dtype=dtype)
+    if values.dim() == 0:
+        values = values.expand(count)
+    if values.shape != (count,):
+        raise ValueError(
+            f"qp has the shape {tuple(values.shape)} for {count} picture(s); one each is needed, or a number"
+        )
+    return values
+
+
+def _values(qp: Any) -> Tensor:
+    if isinstance(qp, Tensor):
+        return _checked(qp.detach())
+    if isinstance(qp, Sequence) and not isinstance(qp, (str, bytes)):
+        return torch.tensor([_number(entry) for entry in qp], dtype=torch.float64, device="cpu")
+    return torch.tensor(_number(qp), dtype=torch.float64, device="cpu")
+
+
+def _number(qp: Any) -> float:
+    if isinstance(qp, bool) or not isinstance(qp, Real):
+        raise TypeError(f"qp must be a number, or one per picture, not {qp!r}")
+    if not 0 <= float(qp) <= _MAX_QP:
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+    return float(qp)
+
+
+def _checked(qp: Tensor) -> Tensor:
+    if qp.dtype == torch.bool or qp.is_complex():
+        raise TypeError(f"qp must hold numbers, not {qp.dtype}")
+    if has_readable_values(qp) and not bool(((qp >= 0) & (qp <= _MAX_QP)).all()):
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+    return qp

@@ -1,0 +1,357 @@
+"""What is trained, evaluated, shipped and used under one name: scale, filter, map and codec options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast, overload
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from npp.allocation.allocator import Allocator
+from npp.codec.decoding import decode
+from npp.codec.encoding import encode_pictures
+from npp.codec.errors import (
+    BPGError,
+    OnError,
+    check_on_error,
+    named,
+    picture_name,
+    raise_first,
+)
+from npp.codec.file_inputs import File, file_bytes, is_several
+from npp.codec.image_inputs import CodecImage, ImageOrBatch, pictures_or_errors
+from npp.codec.metadata import Metadata
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.gradient.pairing import Compressed, compress
+from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
+from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.picture_floats import as_floats, filtered, restored
+from npp.recipes.scale import ScaleRule, enlarge, shrink
+from npp.recipes.size_extension import with_size
+from npp.weight_files import WeightFiles
+
+_FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
+_KIND = "recipe"
+_DEFAULT_QP = 37
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of a recipe are used; a part that the recipe lacks is not missed.
+
+    Attributes:
+        scale: code smaller where the rule says so.
+        filter: the preprocessor.
+        qp_map: the allocator.
+    """
+
+    scale: bool = True
+    filter: bool = True
+    qp_map: bool = True
+
+
+class CodecInput(NamedTuple):
+    """Pictures as the codec gets them.
+
+    Attributes:
+        x: (N, C, h, w), scaled and filtered.
+        qp_map: (N, ceil(h/16), ceil(w/16)) offsets, or ``None``.
+    """
+
+    x: Tensor
+    qp_map: Tensor | None
+
+
+class Recipe(nn.Module):
+    """Prepares pictures for a task and codes them; what it writes is plain BPG.
+
+    Any part may be absent. It is a module: ``.to(device)`` moves its networks, which are run where they are.
+
+    Args:
+        name: what it is called.
+        scale: at which size pictures are coded.
+        preprocessor: the learned filter.
+        allocator: the learned map of quantiser offsets.
+        options: of the codec, see :class:`npp.CodecOptions`.
+        qp: where a user names none.
+        card: what it was made from and for, for people.
+
+    Raises:
+        TypeError, ValueError: a part of another type, or options that the codec refuses.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        scale: ScaleRule | None = None,
+        preprocessor: Preprocessor | None = None,
+        allocator: Allocator | None = None,
+        options: CodecOptions | None = None,
+        qp: int = _DEFAULT_QP,
+        card: str = "",
+    ) -> None:
+        super().__init__()
+        for key, value, kind in (
+            ("scale", scale, ScaleRule),
+            ("preprocessor", preprocessor, Preprocessor),
+            ("allocator", allocator, Allocator),
+        ):
+            if value is not None and not isinstance(value, kind):
+                raise TypeError(f"{key} must be npp's {kind.__name__} or None, not {type(value).__name__}")
+        resolve_options(options or {})
+        self.name = name
+        self.scale = scale
+        self.preprocessor = preprocessor
+        self.allocator = allocator
+        self.options: CodecOptions = {**(options or {})}
+        self.qp = resolve_qp(qp, 1)[0]
+        self.card = card
+
+    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = Parts()) -> CodecInput:
+        """Scales, filters and maps pictures that are coded at one size and qp each.
+
+        Args:
+            x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
+            qp: one for all: the size depends on it.
+            parts: which parts are used.
+        """
+        one = resolve_qp(qp, 1)[0]
+        if parts.scale and self.scale is not None:
+            x = shrink(x, self.scale.size(one, x.shape[-2], x.shape[-1]))
+        if parts.filter and self.preprocessor is not None:
+            x = filtered(self.preprocessor, x, one)
+        use_map = parts.qp_map and self.allocator is not None
+        return CodecInput(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
+
+    def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
+        """:meth:`compress`."""
+        return self.compress(x, qp)
+
+    def compress(
+        self,
+        x: Tensor,
+        qp: int | Sequence[int] | Tensor | None = None,
+        *,
+        parts: Parts = Parts(),
+        surrogate: str | Surrogate = DEFAULT_SURROGATE,
+        threads: int | None = None,
+        **options: Unpack[CodecOptions],
+    ) -> Compressed:
+        """A batch through the recipe and the real codec, back at its own size; differentiable throughout.
+
+        Args:
+            x: (N, C, H, W) floats in [0, 1].
+            qp: 0 to 51, one or one per picture; the recipe's own by default.
+            parts: which parts of the recipe are used.
+            surrogate, threads: as in :func:`npp.compress`.
+            **options: of the codec, instead of the recipe's.
+
+        Returns:
+            As :func:`npp.compress`: x_hat has x's shape; bpp counts the pixels of x, not the coded ones.
+        """
+        qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
+        chosen: Any = {**self.options, **options}
+        x_hat: list[Tensor | None] = [None] * len(x)
+        bpp: list[Tensor | None] = [None] * len(x)
+        files: list[bytes] = [b""] * len(x)
+        for value in sorted(set(qps)):
+            rows = [row for row, one in enumerate(qps) if one == value]
+            ready = self.prepare(x[rows], value, parts)
+            found = compress(
+                ready.x, value, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **chosen
+            )
+            pixels = ready.x.shape[-2] * ready.x.shape[-1] / (x.shape[-2] * x.shape[-1])
+            large = enlarge(found.x_hat, (x.shape[-2], x.shape[-1]))
+            for place, row in enumerate(rows):
+                x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
+                files[row] = found.bitstreams[place]
+        return Compressed(_stacked(x_hat), _stacked(bpp), files)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        image: ImageOrBatch,
+        qp: int | Sequence[int] | Tensor | None = None,
+        *,
+        parts: Parts = Parts(),
+        metadata: Metadata | None = None,
+        threads: int | None = None,
+        errors: OnError = "raise",
+        **options: Unpack[CodecOptions],
+    ) -> Any:
+        """Encodes pictures as :func:`npp.encode` does, prepared for the recipe's task.
+
+        A picture that is coded smaller carries its size in an extension of the file, for :meth:`decode`.
+
+        Args:
+            image, metadata, threads, errors: as in :func:`npp.encode`.
+            qp: 0 to 51, one or one per picture; the recipe's own by default.
+            parts: which parts of the recipe are used.
+            **options: of the codec, instead of the recipe's.
+
+        Returns:
+            The file's bytes; for a batch a list of them.
+
+        Raises:
+            As :func:`npp.encode`.
+        """
+        check_on_error(errors)
+        chosen: dict[str, Any] = {**self.options, **options}
+        resolved = resolve_options(chosen)
+        pictures, is_batch = pictures_or_errors(image)
+        if errors == "raise":
+            raise_first(pictures, None)
+        qps = resolve_qp(self.qp if qp is None else qp, len(pictures))
+        outcomes: list[Any] = list(pictures)
+        for size, rows in self._by_size_before(pictures, qps, parts).items():
+            ready = [self._ready(pictures[row], qps[row], parts) for row in rows]
+            found = encode_pictures(
+                [one.picture for one in ready],
+                [qps[row] for row in rows],
+                resolved,
+                qp_maps=[one.qp_map for one in ready],
+                metadata=metadata if size is None else with_size(metadata, *size),
+                threads=threads,
+            )
+            for row, outcome in zip(rows, found, strict=True):
+                wrong = isinstance(outcome, BPGError)
+                outcomes[row] = named(outcome, "image", row, is_batch) if wrong else outcome
+        if errors == "raise":
+            raise_first(outcomes, outcomes if is_batch else None)
+        return outcomes if is_batch else outcomes[0]
+
+    def _by_size_before(
+        self, pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], parts: Parts
+    ) -> dict[tuple[int, int] | None, list[int]]:
+        """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
+        groups: dict[tuple[int, int] | None, list[int]] = {}
+        for row, picture in enumerate(pictures):
+            if isinstance(picture, CodecImage):
+                size = picture.samples.shape[-2], picture.samples.shape[-1]
+                smaller = parts.scale and self.scale is not None and self.scale.size(qps[row], *size) != size
+                groups.setdefault(size if smaller else None, []).append(row)
+        return groups
+
+    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> _Ready:
+        assert isinstance(picture, CodecImage)
+        x = as_floats(picture).to(self._device)
+        ready = self.prepare(x, qp, parts)
+        # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
+        same = ready.x is x
+        return _Ready(
+            picture if same else picture.with_samples(ready.x[0].cpu().numpy()),
+            None if ready.qp_map is None else ready.qp_map[0].float().cpu().numpy(),
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    @overload
+    def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
+        self, data: File, *, dtype: torch.dtype = ..., threads: int | None = ...
+    ) -> Tensor: ...
+
+    @overload
+    def decode(
+        self, data: Sequence[File], *, dtype: torch.dtype = ..., threads: int | None = ...
+    ) -> list[Tensor]: ...
+
+    def decode(
+        self,
+        data: File | Sequence[File],
+        *,
+        dtype: torch.dtype = torch.uint8,
+        threads: int | None = None,
+    ) -> Any:
+        """Decodes files as :func:`npp.decode` does, and brings back pictures that were coded smaller.
+
+        Args:
+            data, dtype, threads: as in :func:`npp.decode`.
+
+        Returns:
+            As :func:`npp.decode`, at the size that the picture had.
+
+        Raises:
+            As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
+        """
+        several = is_several(data)
+        given = cast(Any, data) if several else [data]
+        files = [file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(given)]
+        decoded = decode(files, dtype=dtype, threads=threads)
+        at_size = [restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
+        return at_size if several else at_size[0]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a safetensors file with all parts.
+
+        An existing file is replaced, once the new one is complete.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _FILES.write(path, _KIND, self._settings(), self.state_dict())
+
+    def _settings(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"scale": None if self.scale is None else self.scale.as_mapping()}
+        if self.preprocessor is not None:
+            parts["preprocessor"] = {"network": self.preprocessor.network, **self.preprocessor.settings}
+        if self.allocator is not None:
+            parts["allocator"] = self.allocator.settings.as_mapping()
+        return {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card, **parts}
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None) -> Recipe:
+        """Reads what :meth:`save` wrote, or a recipe that comes with the package.
+
+        Args:
+            name_or_path: one of :meth:`available`, or a file.
+            device: where to put its networks, default the CPU.
+
+        Returns:
+            It in evaluation mode.
+
+        Raises:
+            FileNotFoundError: neither a name nor a file.
+            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        """
+        path = _FILES.find(name_or_path)
+        stored = _FILES.read(path)
+        try:
+            recipe = cls(**_arguments(stored.settings))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        stored.copy_into(recipe, path)
+        return recipe.to(device).eval()
+
+    @staticmethod
+    def available() -> list[str]:
+        """Names of the recipes that come with the package."""
+        return sorted(_FILES.named())
+
+
+class _Ready(NamedTuple):
+    picture: CodecImage
+    qp_map: Any
+
+
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored recipe is built with."""
+    found = dict(settings)
+    if found.get("scale") is not None:
+        found["scale"] = ScaleRule.from_mapping(found["scale"])
+    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator)):
+        if found.get(key) is not None:
+            found[key] = kind(**found[key])
+    return found
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor:
+    return torch.stack([part for part in parts if part is not None])

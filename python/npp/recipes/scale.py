@@ -1,0 +1,93 @@
+"""The size that a picture is coded at: smaller where the network will not notice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from npp.checks import number, table
+
+#: Less is left of no side.
+LEAST_FACTOR = 0.1
+
+_LEAST_SIDE = 16  # of a coded picture: one block
+_EVEN = 2  # sides of coded pictures are multiples, so that subsampled chroma lies on their grid
+
+
+@dataclass(frozen=True)
+class ScaleRule:
+    """How much smaller a picture is coded, by its qp and its size against the network's input.
+
+    Attributes:
+        factors: part of each side by the qp from which on it holds; below the first of them pictures keep
+            their size. ``{34: 0.5}`` halves both sides from qp 34 on.
+        input_size: longer side of what the network looks at, in pixels; ``None`` where that is not known.
+        least: a coded picture's longer side is at least this part of ``input_size``: what is already small
+            for the network stays as it is.
+
+    Raises:
+        ValueError: a factor that is not from 0.1 to 1, a qp that is not from 0 to 51, another value out of
+            range.
+    """
+
+    factors: Mapping[float, float] = field(default_factory=dict)
+    input_size: int | None = None
+    least: float = 0.75
+
+    def __post_init__(self) -> None:
+        factors = dict(self.factors)
+        object.__setattr__(self, "factors", table("factors", factors, LEAST_FACTOR, 1) if factors else {})
+        if self.input_size is not None:
+            number("input_size", self.input_size, 1, 65_536)
+        number("least", self.least, 0.1, 4)
+
+    def factor(self, qp: float, height: int, width: int) -> float:
+        """Part of each side at which a picture is coded."""
+        chosen = [factor for first, factor in self.factors.items() if first <= qp]
+        factor = chosen[-1] if chosen else 1.0
+        if self.input_size is not None:
+            factor = max(factor, self.least * self.input_size / max(height, width))
+        return min(1.0, max(factor, _LEAST_SIDE / min(height, width)))
+
+    def size(self, qp: float, height: int, width: int) -> tuple[int, int]:
+        """Height and width at which a picture is coded; its own where nothing is gained."""
+        factor = self.factor(qp, height, width)
+        if factor == 1.0:
+            return height, width
+        return _scaled(height, factor), _scaled(width, factor)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The arguments, for files."""
+        factors = {f"{qp:g}": factor for qp, factor in self.factors.items()}
+        return {"factors": factors, "input_size": self.input_size, "least": self.least}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> ScaleRule:
+        """From what :meth:`as_mapping` gave.
+
+        Raises:
+            TypeError, ValueError: it is not of that form.
+        """
+        return cls(values["factors"], values["input_size"], values["least"])
+
+
+def _scaled(side: int, factor: float) -> int:
+    return min(side, max(_EVEN, round(side * factor / _EVEN) * _EVEN))
+
+
+def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures (N, C, H, W) in [0, 1] at a smaller size: an antialiased bicubic filter, differentiable."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures (N, C, h, w) in [0, 1] back at a larger size: bicubic, differentiable."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bicubic").clamp(0, 1)

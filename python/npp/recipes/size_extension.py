@@ -1,0 +1,42 @@
+"""The size that a picture had before it was coded smaller, in an extension of its file.
+
+Decoders pass over extensions that they do not know, and show the picture at the size that is coded.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+from npp.codec.metadata import ImageInfo, Metadata
+from npp.recipes.scale import LEAST_FACTOR
+
+#: "npp" as a number; BPG's own tags end at 5.
+SIZE_TAG = int.from_bytes(b"npp", "big")
+
+_FORMAT = struct.Struct(">II")
+
+
+def with_size(metadata: Metadata | None, height: int, width: int) -> Metadata:
+    """The metadata with that size; one that was there is replaced."""
+    given = metadata or Metadata()
+    others = tuple(one for one in given.extensions if one[0] != SIZE_TAG)
+    return replace(given, extensions=(*others, (SIZE_TAG, _FORMAT.pack(width, height))))
+
+
+def size_before(info: ImageInfo) -> tuple[int, int] | None:
+    """Height and width before it was coded smaller; ``None`` where the file does not say or says nonsense.
+
+    A file may claim any size. One that no :class:`~npp.recipes.ScaleRule` gives is not believed, so that a
+    small file cannot ask for a huge picture.
+    """
+    data = dict(info.extensions).get(SIZE_TAG)
+    if data is None or len(data) != _FORMAT.size:
+        return None
+    width, height = _FORMAT.unpack(data)
+    possible = _possible(info.width, width) and _possible(info.height, height)
+    return (height, width) if possible else None
+
+
+def _possible(coded: int, before: int) -> bool:
+    return coded <= before <= (coded + 2) / LEAST_FACTOR

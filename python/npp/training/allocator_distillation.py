@@ -1,0 +1,352 @@
+"""An allocator learns the importance that the gradients of several networks give."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.allocation import Allocator
+from npp.allocation.allocator_network import Trunk, block_statistics
+from npp.allocation.maps import centred, smoothed
+from npp.checks import number, whole
+from npp.files import atomic_write
+from npp.tasks.networks import load_raw
+from npp.training.allocator_labels import Labelled, read_labels
+from npp.training.schedule import averaged, rate_factor
+from npp.training.train_config import OptimiserConfig
+
+_TRUNK_OF = "efficientnet-lite0"
+_WEIGHTS = "allocator.safetensors"
+_CHECKPOINT = "last.ckpt"
+_LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
+_WHOLE_SHARE = 0.25  # of a picture that is seen whole, against a batch of crops
+_HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
+_SIGMA = 0.7  # blocks; what npp.qp_map smooths maps with
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """How an allocator is trained on labels.
+
+    Attributes:
+        optimiser: steps and the rest; ``batch`` counts crops, to which a step adds ``wholes``.
+        trunk_rate: learning rate of the trunk as a part of the body's, 0 to 1.
+        kept: inverted bottlenecks at the trunk's start that stay as they are, 0 to 8. Their features are
+            computed once for each picture and its mirror image and kept in memory, 60 kB for one of 224x224
+            with the default.
+        wholes: pictures of other sizes than the crops' for each step.
+        dropout: part of the trunk's channels that are left out, 0 to below 1.
+        checkpoint_every: steps.
+        seed: of the order of the pictures.
+    """
+
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(
+            steps=3000, learning_rate=1.5e-3, warmup=50, weight_decay=0.05, clip=2.0, ema=0.995
+        )
+    )
+    trunk_rate: float = 0.2
+    kept: int = 5
+    wholes: int = 2
+    dropout: float = 0.1
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        number("trunk_rate", self.trunk_rate, 0, 1)
+        whole("kept", self.kept, 0, 8)
+        whole("wholes", self.wholes, 0, 64)
+        number("dropout", self.dropout, 0, 0.99)
+        whole("checkpoint_every", self.checkpoint_every, 1, 10**6)
+
+
+class _Batch(NamedTuple):
+    """Pictures of one size: features of the trunk's start, and what is wanted of each head.
+
+    ``present`` (N, K) is 1 where a network labelled a picture.
+    """
+
+    features: Tensor
+    statistics: Tensor
+    qp: Tensor
+    maps: Tensor
+    levels: Tensor
+    present: Tensor
+
+
+def load_trunk(trunk: Trunk) -> None:
+    """Gives a trunk the weights of EfficientNet-Lite0's first layers, whose shape it has.
+
+    Raises:
+        ModuleNotFoundError: the package with the weights is missing; the message tells what to install.
+    """
+    network, _ = load_raw(_TRUNK_OF)
+    theirs = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    ours = (layer for layer in trunk.modules() if isinstance(layer, nn.Conv2d))
+    with torch.no_grad():
+        for own, other in zip(ours, theirs, strict=False):
+            own.weight.copy_(other.weight)
+            own.bias.copy_(other.bias)  # type: ignore[union-attr,arg-type]
+
+
+def _start_of(trunk: Trunk, kept: int, x: Tensor) -> Tensor:
+    """Features after the trunk's first bottlenecks."""
+    y = trunk.enter(x)
+    for bottle in trunk.bottles[:kept]:
+        y = bottle(y)
+    return y
+
+
+class _Scales(NamedTuple):
+    """Of each head over all labels: spread of the maps, mean and spread of the levels, (K,) each."""
+
+    maps: Tensor
+    level_mean: Tensor
+    level_spread: Tensor
+
+
+class _Lessons:
+    """Labels as batches, with what is needed of them kept.
+
+    Args:
+        labels: pictures.
+        heads: names in their order.
+        allocator: whose trunk's start makes the features.
+        settings: how much of it stays.
+    """
+
+    def __init__(
+        self, labels: Sequence[Labelled], heads: Sequence[str], allocator: Allocator, settings: DistilSettings
+    ) -> None:
+        self._labels = labels
+        self._heads = heads
+        self._trunk = allocator.network.trunk
+        self._kept = settings.kept
+        self._cache: dict[tuple[int, bool], _Batch] = {}
+        sizes = [one.x.shape for one in labels]
+        common = max(set(sizes), key=sizes.count)
+        self.crops = [index for index, size in enumerate(sizes) if size == common]
+        self.wholes = [index for index, size in enumerate(sizes) if size != common]
+
+    def _targets(self, one: Labelled) -> tuple[Tensor, Tensor, Tensor]:
+        rows, columns = (side // 16 for side in one.x.shape[:2])
+        maps = torch.zeros(len(self._heads), rows, columns)
+        levels, present = torch.zeros(len(self._heads)), torch.zeros(len(self._heads))
+        for k, name in enumerate(self._heads):
+            if name in one.logarithms:
+                found = torch.from_numpy(one.logarithms[name])
+                maps[k], present[k] = centred(smoothed(found[None], _SIGMA))[0], 1
+                levels[k] = torch.logsumexp(found.flatten() * np.log(2), 0) / np.log(2)
+        return maps, levels, present
+
+    @torch.no_grad()
+    def _lesson(self, index: int, mirrored: bool) -> _Batch:
+        key = index, mirrored
+        if key not in self._cache:
+            one = self._labels[index]
+            x = one.picture()
+            maps, levels, present = self._targets(one)
+            if mirrored:
+                x, maps = x.flip(-1), maps.flip(-1)
+            features = _start_of(self._trunk, self._kept, x.contiguous(memory_format=torch.channels_last))
+            parts = block_statistics(x), torch.tensor([float(one.qp)]), maps[None], levels[None]
+            self._cache[key] = _Batch(features.half(), *parts, present[None])
+        return self._cache[key]
+
+    def batch(self, chosen: Sequence[tuple[int, bool]]) -> _Batch:
+        """Pictures of one size, each with whether it is mirrored."""
+        found = [self._lesson(*one) for one in chosen]
+        joined = _Batch(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        return joined._replace(features=joined.features.float())
+
+    def scales(self) -> _Scales:
+        """Raises ValueError if no picture has a label of some head."""
+        targets = [self._targets(one) for one in self._labels]
+        spreads, levels = [], []
+        for k, name in enumerate(self._heads):
+            seen = [(maps[k], level[k]) for maps, level, present in targets if present[k]]
+            if not seen:
+                raise ValueError(f"labels: none of {len(targets)} pictures has one of the head {name!r}")
+            spreads.append(torch.stack([one.std(correction=0) for one, _ in seen]).mean().clamp_min(1e-3))
+            levels.append(torch.stack([level for _, level in seen]))
+        means = torch.stack([level.mean() for level in levels])
+        widths = torch.stack([level.std(correction=0).clamp_min(1e-3) for level in levels])
+        return _Scales(torch.stack(spreads), means, widths)
+
+
+def _turns(indices: Sequence[int], seed: int) -> Iterator[tuple[int, bool]]:
+    """All of them in random order, over and over, each mirrored half of the times."""
+    for epoch in itertools.count():
+        rng = np.random.default_rng([seed, epoch])
+        for index in rng.permutation(len(indices)):
+            yield indices[int(index)], bool(rng.random() < 0.5)
+
+
+def _predicted(allocator: Allocator, batch: _Batch, kept: int, dropout: float) -> tuple[Tensor, Tensor]:
+    features = batch.features
+    for bottle in allocator.network.trunk.bottles[kept:]:
+        features = bottle(features)
+    return allocator.network.finish(F.dropout2d(features, dropout), batch.statistics, batch.qp)
+
+
+def _huber(error: Tensor, present: Tensor) -> Tensor:
+    """Mean over what is present (N, K) of the loss of errors (N, K)."""
+    return (error * present).sum() / present.sum().clamp_min(1)
+
+
+def _loss(allocator: Allocator, batch: _Batch, scales: _Scales, settings: DistilSettings) -> Tensor:
+    maps, levels = _predicted(allocator, batch, settings.kept, settings.dropout)
+    error = (maps - batch.maps) / scales.maps[:, None, None]
+    of_maps = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=_HUBER).mean((2, 3))
+    wrong = levels - (batch.levels - scales.level_mean) / scales.level_spread
+    of_levels = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
+    return _huber(of_maps, batch.present) + _LEVEL_SHARE * _huber(of_levels, batch.present)
+
+
+def _optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.AdamW:
+    trunk = allocator.network.trunk
+    frozen = [trunk.first, *trunk.bottles[: settings.kept]]
+    for part in frozen:
+        part.requires_grad_(False)
+    upper = [p for p in trunk.parameters() if p.requires_grad]
+    own = {id(p) for p in trunk.parameters()}
+    body = [p for p in allocator.parameters() if id(p) not in own]
+    groups = [{"params": upper, "rate": settings.trunk_rate}, {"params": body, "rate": 1.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], weight_decay=settings.optimiser.weight_decay
+    )
+
+
+@torch.no_grad()
+def _in_units(allocator: Allocator, scales: _Scales) -> None:
+    """The level's layer, learned in spreads from the mean, now gives log2 of the importance itself."""
+    layer = allocator.network.level
+    layer.weight.mul_(scales.level_spread[:, None])
+    layer.bias.mul_(scales.level_spread).add_(scales.level_mean)
+
+
+def distil(
+    labels: Path,
+    out: Path,
+    settings: DistilSettings | None = None,
+    *,
+    allocator: Allocator | None = None,
+    resume: bool = True,
+) -> Path:
+    """Trains an allocator on the labels of a folder.
+
+    Args:
+        labels: folder of :func:`npp.training.allocator_labels.label_photos`.
+        out: folder for checkpoints and the weights.
+        settings: see :class:`DistilSettings`.
+        allocator: where to start; by default one whose trunk has EfficientNet-Lite0's weights, with a head
+            for each network that labelled a picture.
+        resume: go on from ``last.ckpt`` in ``out`` if it is there; the run then ends with the weights of
+            one that was never stopped.
+
+    Returns:
+        Path of the averaged weights, for :meth:`npp.Allocator.load`.
+
+    Raises:
+        ValueError: no labels, or none of some head.
+    """
+    settings = settings or DistilSettings()
+    pictures = read_labels(labels)
+    if allocator is None:
+        torch.manual_seed(settings.seed)
+        allocator = Allocator(heads=tuple(sorted({name for one in pictures for name in one.logarithms})))
+        load_trunk(allocator.network.trunk)
+    lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
+    scales = lessons.scales()
+    optimiser = _optimiser(allocator.train(), settings)
+    mean = averaged(allocator, settings.optimiser.ema)
+    first = _restored(out / _CHECKPOINT, allocator, mean, optimiser) if resume else 0
+    crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
+    wholes = itertools.islice(_turns(lessons.wholes, settings.seed + 1), first * settings.wholes, None)
+    for step in range(first, settings.optimiser.steps):
+        torch.manual_seed(settings.seed + step)  # dropout's draws, so that a run can be continued exactly
+        chosen = [list(itertools.islice(crops, settings.optimiser.batch))]
+        if lessons.wholes:
+            chosen += [[one] for one in itertools.islice(wholes, settings.wholes)]
+        for turn, part in enumerate(chosen):
+            share = _WHOLE_SHARE if turn else 1.0
+            (share * _loss(allocator, lessons.batch(part), scales, settings)).backward()  # type: ignore[no-untyped-call]
+        _step(allocator, optimiser, settings.optimiser, step)
+        mean.update_parameters(allocator)
+        if (step + 1) % settings.checkpoint_every == 0:
+            _store(out / _CHECKPOINT, step + 1, allocator, mean, optimiser)
+    return _finished(mean.module, scales, out)
+
+
+def _step(allocator: Allocator, optimiser: torch.optim.AdamW, config: OptimiserConfig, step: int) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * rate_factor(step, config) * group["rate"]
+    if config.clip:
+        nn.utils.clip_grad_norm_(allocator.parameters(), config.clip)
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def _finished(averaged_allocator: Any, scales: _Scales, out: Path) -> Path:
+    result: Allocator = averaged_allocator.eval()
+    _in_units(result, scales)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / _WEIGHTS
+    result.save(path)
+    return path
+
+
+def _store(
+    path: Path, step: int, allocator: Allocator, mean: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    state = {
+        "step": step,
+        "allocator": allocator.state_dict(),
+        "mean": mean.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, force=True) as file:
+        torch.save(state, file)
+
+
+def _restored(path: Path, allocator: Allocator, mean: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """The step that a checkpoint had come to; 0 where there is none."""
+    if not path.is_file():
+        return 0
+    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    allocator.load_state_dict(state["allocator"])
+    mean.load_state_dict(state["mean"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
+def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:
+    """Spearman's correlation of the map with each network's own, within pictures, the mean over them.
+
+    Args:
+        allocator: in evaluation mode.
+        labels: pictures that it was not trained on.
+
+    Returns:
+        By network, and ``"mean"`` for the mean over networks of their logarithms.
+    """
+    found: dict[str, list[float]] = {}
+    for one in labels:
+        with torch.no_grad():
+            map_ = -allocator(one.picture(), float(one.qp))[0].flatten()
+        wanted = {name: torch.from_numpy(values) for name, values in one.logarithms.items()}
+        wanted["mean"] = torch.stack([values - values.mean() for values in wanted.values()]).mean(0)
+        for name, values in wanted.items():
+            pair = torch.stack([map_, smoothed(values[None], _SIGMA)[0].flatten()])
+            ranks = pair.argsort(1).argsort(1).double()
+            found.setdefault(name, []).append(float(torch.corrcoef(ranks)[0, 1]))
+    return {name: sum(values) / len(values) for name, values in found.items()}

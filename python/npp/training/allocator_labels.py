@@ -1,0 +1,209 @@
+"""Pictures with the importance of their blocks for several networks: what an allocator learns from.
+
+Everything random about a shard follows from the seed and its number, so that a run that was stopped goes on
+with the first shard that is missing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from npp.allocation import importance
+from npp.allocation.maps import BLOCK
+from npp.checks import number, whole
+from npp.files import write_file
+from npp.photos.loading import open_photo, to_tensor
+from npp.tasks import Task
+
+_LEAST_PART = 0.3  # of a photo's area in a crop
+_LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole
+_MOST_ENLARGED = 1.4
+_ASPECT = 1.25
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """What is drawn from the photos and how it is labelled.
+
+    Attributes:
+        count: pictures, 1 to 10 million; rounded up to whole shards.
+        size: sides of crops in pixels, a multiple of 16, 32 to 2048: what classifiers see.
+        whole: part of the pictures that show nearly the whole photo, 0 to 1: what detectors see.
+        longest: least and greatest length of their longer side, 32 to 4096.
+        qps: least and greatest qp.
+        draws: see :func:`npp.importance`.
+        effort: of the codec; 1 is good enough.
+        shard: pictures in a file, 1 to 4096.
+        seed: of everything that is drawn.
+    """
+
+    count: int = 4000
+    size: int = 224
+    whole: float = 0.33
+    longest: tuple[int, int] = (288, 640)
+    qps: tuple[int, int] = (28, 44)
+    draws: int = 1
+    effort: int = 1
+    shard: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("count", self.count, 1, 10**7)
+        whole("size", self.size, 32, 2048)
+        if self.size % BLOCK:
+            raise ValueError(f"size must be a multiple of {BLOCK}, not {self.size}")
+        number("whole", self.whole, 0, 1)
+        whole("shard", self.shard, 1, 4096)
+        for name, (low, high), least, most in (
+            ("longest", self.longest, 32, 4096),
+            ("qps", self.qps, 0, 51),
+        ):
+            whole(name, low, least, most)
+            whole(name, high, low, most)
+
+
+class Labelled(NamedTuple):
+    """One picture with its labels.
+
+    Attributes:
+        x: (H, W, 3) uint8, sides multiples of 16.
+        qp: at which it was labelled.
+        logarithms: log2 importance (H/16, W/16) float32 by the name of the network.
+    """
+
+    x: np.ndarray
+    qp: int
+    logarithms: dict[str, np.ndarray]
+
+    def picture(self) -> Tensor:
+        """(1, 3, H, W) in [0, 1]."""
+        return torch.from_numpy(self.x).permute(2, 0, 1)[None].float() / 255
+
+
+def _cut(
+    image: Image.Image, size: tuple[int, int], part: tuple[float, float], rng: np.random.Generator
+) -> Tensor:
+    """A random place in a photo, ``part`` (width, height) large, at (height, width), mirrored at times."""
+    left, top = (rng.uniform(0, whole - cut) for whole, cut in zip(image.size, part, strict=True))
+    box = (left, top, left + part[0], top + part[1])
+    x = to_tensor(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box))
+    return x.flip(2) if rng.random() < 0.5 else x
+
+
+def _crop(image: Image.Image, side: int, rng: np.random.Generator) -> Tensor:
+    aspect = np.exp(rng.uniform(-np.log(_ASPECT), np.log(_ASPECT)))
+    area = image.width * image.height * rng.uniform(_LEAST_PART, 1)
+    width, height = (
+        min(own, cut)
+        for own, cut in zip(image.size, ((area * aspect) ** 0.5, (area / aspect) ** 0.5), strict=True)
+    )
+    return _cut(image, (side, side), (width, height), rng)
+
+
+def _overview(image: Image.Image, longest: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    width, height = (side * rng.uniform(_LEAST_WHOLE, 1) for side in image.size)
+    long = min(rng.uniform(*longest), _MOST_ENLARGED * max(width, height))
+    rows, columns = (
+        max(2, round(side * long / max(width, height) / BLOCK)) * BLOCK for side in (height, width)
+    )
+    return _cut(image, (rows, columns), (width, height), rng)
+
+
+def _label(x: Tensor, qp: int, tasks: Mapping[str, Task], settings: LabelSettings, seed: int) -> Labelled:
+    generator = torch.Generator().manual_seed(seed)
+    logarithms = {
+        name: importance(
+            x[None], task, qp, draws=settings.draws, generator=generator, threads=1, effort=settings.effort
+        )[0].clamp_min(torch.finfo(torch.float32).tiny).log2().numpy()
+        for name, task in tasks.items()
+    }  # fmt: skip
+    pixels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return Labelled(pixels, qp, logarithms)
+
+
+def _shard(
+    number_: int, paths: Sequence[Path], tasks: Mapping[str, Task], settings: LabelSettings
+) -> Iterator[Labelled]:
+    rng = np.random.default_rng([settings.seed, number_])
+    first = number_ * settings.shard
+    for k in range(first, first + settings.shard):
+        order = np.random.default_rng([settings.seed, 1, k // len(paths)]).permutation(len(paths))
+        image = open_photo(paths[order[k % len(paths)]])
+        seen_whole = rng.random() < settings.whole
+        x = _overview(image, settings.longest, rng) if seen_whole else _crop(image, settings.size, rng)
+        qp = int(rng.integers(settings.qps[0], settings.qps[1] + 1))
+        yield _label(x, qp, tasks, settings, int(rng.integers(2**31)))
+
+
+def _packed(labelled: Sequence[Labelled]) -> bytes:
+    arrays: dict[str, np.ndarray] = {}
+    for index, one in enumerate(labelled):
+        arrays[f"{index}.x"] = one.x
+        arrays[f"{index}.qp"] = np.array(one.qp)
+        for name, values in one.logarithms.items():
+            arrays[f"{index}.map.{name}"] = values.astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def label_photos(
+    paths: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings | None = None
+) -> int:
+    """Draws pictures from photos and labels them with the importance that each network gives.
+
+    It costs about 60 ms a picture and network of EfficientNet-Lite0's size on one core; run several with
+    other seeds into other folders to use more. What is in the folder already stays.
+
+    Args:
+        paths: photos; none of those that results will be reported on.
+        tasks: by the name that the allocator's head will have.
+        folder: for the shards.
+        settings: see :class:`LabelSettings`.
+
+    Returns:
+        Number of shards that were written now.
+
+    Raises:
+        ValueError: no photos or no tasks.
+    """
+    settings = settings or LabelSettings()
+    if not paths or not tasks:
+        raise ValueError(f"{'paths' if not paths else 'tasks'} must not be empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for number_ in range(-(-settings.count // settings.shard)):
+        path = folder / f"labels-{settings.seed}-{number_:05d}.npz"
+        if path.is_file():
+            continue
+        write_file(path, _packed(list(_shard(number_, paths, tasks, settings))), force=True)
+        written += 1
+    return written
+
+
+def read_labels(folder: Path) -> list[Labelled]:
+    """All pictures of a folder of shards, in order.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = []
+    for path in sorted(folder.glob("labels-*.npz")):
+        with np.load(path, allow_pickle=False) as arrays:
+            for index in range(sum(name.endswith(".x") for name in arrays.files)):
+                prefix = f"{index}.map."
+                names = [name.removeprefix(prefix) for name in arrays.files if name.startswith(prefix)]
+                maps = {name: arrays[prefix + name].astype(np.float32) for name in names}
+                found.append(Labelled(arrays[f"{index}.x"], int(arrays[f"{index}.qp"]), maps))
+    if not found:
+        raise ValueError(f"{folder} holds no labels; label_photos writes them")
+    return found

@@ -1,0 +1,121 @@
+"""Files with the weights of a network: safetensors, with what is needed to build it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from npp.files import write_file
+
+_SUFFIX = ".safetensors"
+_FORMAT = 1
+
+
+class Stored(NamedTuple):
+    """What a file says, not yet known to be right."""
+
+    network: Any
+    settings: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def copy_into(self, module: nn.Module, path: Path) -> None:
+        """Sets a module's weights.
+
+        Raises:
+            ValueError: names, shapes or kinds that differ, or values that are not finite; names the file.
+        """
+        wanted = module.state_dict()
+        for name in sorted(wanted.keys() ^ self.tensors.keys()):
+            what = "lacks" if name in wanted else "has an unknown"
+            raise ValueError(f"{path} {what} tensor {name!r} for network {self.network!r}")
+        for name, tensor in self.tensors.items():
+            shape = tuple(wanted[name].shape)
+            if tuple(tensor.shape) != shape:
+                raise ValueError(f"{path}: tensor {name!r} must be {shape}, not {tuple(tensor.shape)}")
+            if tensor.is_floating_point() != wanted[name].is_floating_point():
+                raise ValueError(f"{path}: tensor {name!r} must be {wanted[name].dtype}, not {tensor.dtype}")
+            if not bool(torch.isfinite(tensor).all()):
+                raise ValueError(f"{path}: tensor {name!r} has values that are not finite")
+        module.load_state_dict(self.tensors)
+
+
+class WeightFiles(NamedTuple):
+    """The files of one kind of network.
+
+    Attributes:
+        kind: what they hold, as ``"preprocessor"``; a file of another kind is refused.
+        shipped: folder of those that come with the package.
+    """
+
+    kind: str
+    shipped: Path
+
+    def named(self) -> dict[str, Path]:
+        """Files that come with the package by name."""
+        return {path.name.removesuffix(_SUFFIX): path for path in self.shipped.glob(f"*{_SUFFIX}")}
+
+    def find(self, name_or_path: str | os.PathLike[str]) -> Path:
+        """The file of a name or a path; a name comes first.
+
+        Raises:
+            FileNotFoundError: there is none; the message lists the names.
+        """
+        named = self.named()
+        path = named.get(os.fspath(name_or_path), Path(name_or_path))
+        if not path.is_file():
+            names = ", ".join(map(repr, sorted(named))) or "none in this version"
+            raise FileNotFoundError(f"no file {str(path)!r}, and no weights of that name; names are: {names}")
+        return path
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        network: str,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+    ) -> None:
+        """Writes a file whole or not at all; replaces an existing one."""
+        description = {"format": _FORMAT, "npp": version("npp"), "network": network, "settings": settings}
+        ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {f"npp.{self.kind}": json.dumps(description)}
+        write_file(path, safetensors.torch.save(ready, metadata=metadata), force=True)
+
+    def read(self, path: Path) -> Stored:
+        """Reads a file without trusting it.
+
+        Raises:
+            ValueError: not a file of :meth:`write`, of another kind, damaged, or of a newer version; names
+                the file.
+        """
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                description = self._description(path, metadata.get(f"npp.{self.kind}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{path} is not a safetensors file: {error}") from None
+        return Stored(description.get("network"), description["settings"], tensors)
+
+    def _description(self, path: Path, text: str | None) -> dict[str, Any]:
+        if text is None:
+            raise ValueError(f"{path} holds no npp {self.kind}")
+        try:
+            description = json.loads(text)
+        except (ValueError, RecursionError):
+            description = None
+        if not isinstance(description, dict) or not isinstance(description.get("settings"), dict):
+            raise ValueError(f"{path}: the description of its network is damaged")
+        if description.get("format") != _FORMAT:
+            raise ValueError(
+                f"{path} has format {description.get('format')!r}; npp {version('npp')} reads {_FORMAT} only"
+            )
+        return description

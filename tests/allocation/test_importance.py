@@ -1,0 +1,175 @@
+"""Importance of blocks: what it is the gradient of, and that it is right for every kind of task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import npp
+from npp.allocation.block_importance import block_energy
+from npp.tasks.classification import Classification
+from npp.tasks.detection import Detection
+from npp.tasks.match import Match
+from npp.tasks.recognition import Recognition
+from npp.tasks.segmentation import Segmentation
+from npp.tasks.task import Task
+
+
+class LooksAt(nn.Module):
+    """Logits of the mean colour within a window of 32x32 pixels; blind to everything else."""
+
+    def __init__(self, top: int = 16, left: int = 32) -> None:
+        super().__init__()
+        self.window = (slice(None), slice(None), slice(top, top + 32), slice(left, left + 32))
+        self.scale = 20.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x[self.window].mean((2, 3))
+
+
+class Places(LooksAt):
+    """The same at every place of the window, for segmentation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x[self.window]
+
+
+class Line(LooksAt):
+    """Three steps of a line of text over two characters and the blank."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[:, None].expand(-1, 3, -1)
+
+
+class Finder(LooksAt):
+    """A detector of the interface with a dense head."""
+
+    def dense(self, images: Tensor) -> dict[str, Tensor]:
+        return {"cells": super().forward(images)}
+
+    def divergence(self, clean: dict[str, Tensor], now: dict[str, Tensor]) -> Tensor:
+        return (clean["cells"] - now["cells"]).square().sum(1)
+
+    def forward(self, images: Any) -> Any:
+        one = {"boxes": torch.tensor([[0.0, 0, 8, 8]]), "labels": torch.ones(1).long()}
+        return [{**one, "scores": torch.ones(1)} for _ in images]
+
+
+TASKS: dict[str, Callable[[], Task]] = {
+    "classification": lambda: Classification(LooksAt()),
+    "segmentation": lambda: Segmentation(Places()),
+    "detection": lambda: Detection(Finder()),
+    "recognition": lambda: Recognition(Line(), alphabet="ab"),
+    "match": lambda: Match(LooksAt()),
+}
+
+
+def pictures(count: int = 2, height: int = 64, width: int = 96) -> Tensor:
+    return 0.2 + 0.6 * torch.rand(count, 3, height, width)
+
+
+def seeded(seed: int = 3) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_only_what_a_network_looks_at_is_important(kind: str) -> None:
+    found = npp.importance(pictures(), TASKS[kind](), 34, effort=1)
+    assert found.shape == (2, 4, 6) and found.dtype == torch.float32 and not found.requires_grad
+    inside = torch.zeros(4, 6, dtype=torch.bool)
+    inside[1:3, 2:4] = True
+    assert (found > 0).all()
+    assert found[:, inside].min() > 1e6 * found[:, ~inside].max()
+
+
+def test_the_mean_of_many_draws_is_the_fisher_diagonal() -> None:
+    """Its diagonal is known for a network that is linear in the mean colour of a window."""
+    x = pictures(1)
+    network = LooksAt()
+    p = network(x).softmax(1)[0]
+    fisher = torch.diag(p) - p[:, None] * p[None]
+    # Each pixel of the window of 1024 changes a channel's logit by scale / 1024; a block has 256 of them.
+    wanted = 256 * (network.scale / 1024) ** 2 * fisher.diagonal().sum()
+    found = npp.importance(x, Classification(network), 0, draws=400, generator=seeded())
+    assert found[0, 1, 2] == pytest.approx(float(wanted), rel=0.1)
+
+
+def test_one_draw_already_ranks_blocks_as_many_do() -> None:
+    class Weighted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            columns = torch.linspace(0.2, 3, x.shape[-1])
+            return 8 * (x * columns).unflatten(3, (-1, 8)).mean((2, 4)).flatten(1)
+
+    x = pictures(1, 48, 96)
+    task = Classification(Weighted())
+    one = npp.importance(x, task, 34, generator=seeded(), effort=1)[0].mean(0)
+    many = npp.importance(x, task, 34, draws=50, generator=seeded(4), effort=1)[0].mean(0)
+    assert torch.corrcoef(torch.stack([one.log(), many.log()]))[0, 1] > 0.7
+    assert many[-1] > 10 * many[0]
+
+
+def test_blocks_at_the_border_count_the_pixels_they_have() -> None:
+    gradient = torch.ones(1, 3, 33, 50)
+    expected = 3 * torch.tensor([[256.0, 256, 256, 32], [256, 256, 256, 32], [16, 16, 16, 2]])
+    assert torch.allclose(block_energy(gradient)[0], expected)
+
+
+def test_a_list_of_sizes_gives_what_each_alone_gives() -> None:
+    task = Detection(Finder())
+    images = [pictures(1)[0], pictures(1, 50, 70)[0]]
+    found = npp.importance(images, task, [30, 38], generator=seeded(), effort=1)
+    assert [tuple(one.shape) for one in found] == [(4, 6), (4, 5)]
+    first = npp.importance(images[0][None], task, 30, generator=seeded(), effort=1)
+    assert torch.equal(found[0], first[0])
+
+
+def test_several_tasks_are_averaged_in_the_log() -> None:
+    x = pictures()
+    tasks = [Classification(LooksAt(0, 0)), Classification(LooksAt(0, 16))]
+    each = [npp.importance(x, task, 34, generator=seeded(k), effort=1) for k, task in enumerate(tasks)]
+    generator = seeded(0)
+    together = npp.importance(x, tasks, 34, generator=generator, effort=1)
+    both = together[:, 0, 1]  # the block that both see
+    assert (together[:, 0, 0] < both).all() and (together[:, 0, 3] < both).all()
+    assert torch.allclose(together[:, 3, 5], (each[0] * each[1]).sqrt()[:, 3, 5], rtol=0.9)
+
+
+def test_the_same_generator_gives_the_same_map_whatever_the_threads() -> None:
+    x, task = pictures(), Match(LooksAt())
+    maps = [npp.importance(x, task, 34, generator=seeded(), threads=t, effort=1) for t in (1, 2)]
+    assert torch.equal(*maps)
+    assert not torch.equal(maps[0], npp.importance(x, task, 34, generator=seeded(9), effort=1))
+
+
+def test_it_works_within_no_grad_and_leaves_the_network_without_gradients() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        found = npp.importance(pictures(), Classification(network), 34, effort=1)
+    assert bool((found > 0).all())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_no_pictures_give_no_maps() -> None:
+    assert npp.importance(pictures(0), Match(LooksAt()), 34).shape == (0, 4, 6)
+    assert npp.importance([], Match(LooksAt()), []) == []
+
+
+def test_wrong_input_is_named() -> None:
+    x, task = pictures(1), Match(LooksAt())
+    for wrong, kind, message in (
+        (lambda: npp.importance(x, "classification", 30), TypeError, "task must be"),  # type: ignore[arg-type]
+        (lambda: npp.importance(x, [], 30), ValueError, "task must be one at least"),
+        (lambda: npp.importance(x, task, 60), ValueError, "qp must be from 0 to 51"),
+        (lambda: npp.importance(x, task, [30, 31]), ValueError, "qp has the shape"),
+        (lambda: npp.importance(x, task, 30, draws=0), ValueError, "draws must be"),
+        (lambda: npp.importance(x[:, :2], task, 30), ValueError, r"\(N, 3, H, W\)"),
+        (lambda: npp.importance((x * 255).byte(), task, 30), TypeError, "floating"),
+        (lambda: npp.importance(torch.full_like(x, math.nan), task, 30), ValueError, "NaN"),
+    ):
+        with pytest.raises(kind, match=message):
+            wrong()

@@ -1,0 +1,194 @@
+"""A recipe does what its parts do one after another, and survives its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import npp
+from npp.allocation import Allocator
+from npp.recipes import Parts, Recipe, ScaleRule
+from npp.recipes.scale import enlarge, shrink
+
+
+@pytest.fixture(scope="module")
+def allocator() -> Allocator:
+    """Untrained, with a last layer that says something."""
+    torch.manual_seed(1)
+    made = Allocator().eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return made
+
+
+@pytest.fixture(scope="module")
+def preprocessor() -> npp.Preprocessor:
+    return npp.Preprocessor("blur", sigmas={22: 0.5, 44: 1.0}).eval()
+
+
+@pytest.fixture(scope="module")
+def recipe(allocator: Allocator, preprocessor: npp.Preprocessor) -> Recipe:
+    return Recipe(
+        "test",
+        scale=ScaleRule({36: 0.5}),
+        preprocessor=preprocessor,
+        allocator=allocator,
+        options={"effort": 1, "tune": "machine"},
+        qp=38,
+        card="made for a test",
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def x(photo: np.ndarray) -> torch.Tensor:
+    """(2, 3, 80, 112) in [0, 1]."""
+    one = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
+    return torch.stack([one, one.flip(2)])
+
+
+def test_parts_follow_each_other(recipe: Recipe, x: torch.Tensor) -> None:
+    """Scale, filter, map, codec: by hand the same as through the recipe."""
+    assert recipe.preprocessor is not None
+    assert recipe.allocator is not None
+    small = shrink(x, (40, 56))
+    filtered = recipe.preprocessor(small, 38)
+    by_hand = npp.compress(filtered, 38, qp_map=recipe.allocator(filtered, 38), effort=1, tune="machine")
+    found = recipe.compress(x, 38)
+    assert found.bitstreams == by_hand.bitstreams
+    assert torch.equal(found.x_hat, enlarge(by_hand.x_hat, (80, 112)))
+    assert torch.allclose(found.bpp, by_hand.bpp / 4)
+    assert found.bpp.tolist() == pytest.approx([8 * len(file) / (80 * 112) for file in found.bitstreams])
+
+
+def test_every_picture_has_its_own_qp_and_size(recipe: Recipe, x: torch.Tensor) -> None:
+    found = recipe.compress(x, [30, 40])
+    for i, qp in enumerate((30, 40)):
+        alone = recipe.compress(x[i : i + 1], qp)
+        assert torch.equal(found.x_hat[i], alone.x_hat[0])
+        assert found.bitstreams[i] == alone.bitstreams[0]
+    assert [npp.probe(file).height for file in found.bitstreams] == [80, 40]
+
+
+def test_parts_can_be_left_out(recipe: Recipe, x: torch.Tensor) -> None:
+    plain = recipe.encode(x, 38, parts=Parts(scale=False, filter=False, qp_map=False))
+    assert plain == npp.encode(x, 38, effort=1, tune="machine")
+    mapped = recipe.encode(x, 38, parts=Parts(scale=False, filter=False))
+    assert mapped != plain
+    assert all(npp.probe(file).block_qps for file in mapped)
+    assert [npp.probe(file).height for file in recipe.encode(x, 38, parts=Parts(scale=True))] == [40, 40]
+
+
+def test_files_are_those_of_the_round_trip_but_for_the_size(recipe: Recipe, x: torch.Tensor) -> None:
+    files, found = recipe.encode(x), recipe.compress(x)
+    for file, trip, x_hat in zip(files, found.bitstreams, found.x_hat, strict=True):
+        assert torch.equal(npp.decode(file), npp.decode(trip))
+        assert len(file) - len(trip) < 24, "the size costs a few bytes"
+        assert recipe.decode(file).shape == (3, 80, 112)
+        assert torch.allclose(recipe.decode(file, dtype=torch.float32), x_hat, atol=1e-6)
+
+
+def test_gradients_reach_the_picture_and_every_part(recipe: Recipe, x: torch.Tensor) -> None:
+    x = x.clone().requires_grad_()
+    recipe.compress(x, [33, 40]).bpp.sum().backward()
+    assert x.grad is not None
+    assert all(bool(one.abs().sum() > 0) for one in x.grad)
+    assert recipe.allocator is not None
+    grads = [p.grad for p in recipe.allocator.parameters() if p.grad is not None]
+    assert any(bool(grad.abs().sum() > 0) for grad in grads)
+    recipe.zero_grad()
+
+
+FORMS = {
+    "RGB": lambda photo: photo,
+    "PIL": Image.fromarray,
+    "gray": lambda photo: photo[..., 0],
+    "gray with alpha": lambda photo: Image.fromarray(photo).convert("LA"),
+    "RGBA": lambda photo: np.dstack([photo, photo[..., :1]]),
+    "16 bits": lambda photo: photo.astype(np.uint16) * 257,
+    "floats": lambda photo: photo / np.float32(255),
+    "tensor": lambda photo: torch.from_numpy(photo).permute(2, 0, 1),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("qp", [30, 40])
+def test_every_form_of_picture(form: object, qp: int, recipe: Recipe, photo: np.ndarray) -> None:
+    image = form(photo)  # type: ignore[operator]
+    decoded = recipe.decode(recipe.encode(image, qp))
+    expected = npp.decode(npp.encode(image, 20, effort=1))
+    assert decoded.shape == expected.shape
+    error = (decoded.float() - expected.float()).square().mean().sqrt()
+    assert error < 40, "not the same picture"
+
+
+def test_deep_pictures_come_back_deep(recipe: Recipe, deep_photo: np.ndarray) -> None:
+    file = recipe.encode(deep_photo, 40, bit_depth=10)
+    found = recipe.decode(file, dtype=torch.uint16)
+    assert found.dtype == torch.uint16
+    assert found.shape == (3, 80, 112)
+    error = found.int() - torch.from_numpy(deep_photo.astype(np.int32)).permute(2, 0, 1)
+    assert error.abs().float().mean() < 0.1 * 65535
+
+
+def test_errors_stand_in_their_place(recipe: Recipe, photo: np.ndarray) -> None:
+    bad = np.full((80, 112, 3), np.nan, np.float32)
+    with pytest.raises(npp.EncodeError, match=r"image\[1\]") as caught:
+        recipe.encode([photo, bad, photo], 30, parts=Parts(filter=False))
+    assert caught.value.index == 1
+    first, second, third = recipe.encode([photo, bad, photo], 30, parts=Parts(filter=False), errors="return")
+    assert isinstance(second, npp.EncodeError)
+    assert first == third == recipe.encode(photo, 30, parts=Parts(filter=False))
+
+
+def test_metadata_is_kept(recipe: Recipe, photo: np.ndarray) -> None:
+    file = recipe.encode(photo, 40, metadata=npp.Metadata(exif=b"II*\0"))
+    assert npp.probe(file).metadata.exif == b"II*\0"
+
+
+def test_saved_and_loaded_it_is_the_same(recipe: Recipe, x: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "test.safetensors"
+    recipe.save(path)
+    loaded = Recipe.load(path)
+    assert (loaded.name, loaded.qp, loaded.options, loaded.card, loaded.scale) == (
+        recipe.name,
+        recipe.qp,
+        recipe.options,
+        recipe.card,
+        recipe.scale,
+    )
+    assert loaded.encode(x) == recipe.encode(x)
+    assert not loaded.training
+
+
+def test_an_empty_recipe_is_plain_bpg(x: torch.Tensor, tmp_path: Path) -> None:
+    Recipe("plain").save(tmp_path / "plain.safetensors")
+    loaded = Recipe.load(tmp_path / "plain.safetensors")
+    assert loaded.encode(x, 40, effort=0) == npp.encode(x, 40, effort=0)
+
+
+def test_wrong_files_are_named(preprocessor: npp.Preprocessor, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        Recipe.load(tmp_path / "absent.safetensors")
+    preprocessor.save(tmp_path / "filter.safetensors")
+    with pytest.raises(ValueError, match="holds no npp recipe"):
+        Recipe.load(tmp_path / "filter.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": 0.5}, "scale must be npp's ScaleRule"),
+        ({"preprocessor": torch.nn.Identity()}, "preprocessor must be npp's Preprocessor"),
+        ({"allocator": torch.nn.Identity()}, "allocator must be npp's Allocator"),
+        ({"options": {"efort": 1}}, "efort"),
+        ({"qp": 52}, "qp"),
+    ],
+)
+def test_wrong_parts_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Recipe("wrong", **arguments)  # type: ignore[arg-type]
