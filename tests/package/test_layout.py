@@ -39,6 +39,7 @@ BELOW = {
         "gradient",
         "preprocessing",
         "allocation",
+        "recipes",
         "tasks",
         "photos",
         "config",
