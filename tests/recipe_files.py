@@ -20,7 +20,7 @@ def made_recipe() -> Recipe:
         allocator = Allocator(width=16, depth=1, strength=3.0)
         with torch.no_grad():
             for parameter in allocator.parameters():
-                parameter.add_(0.3 * torch.randn_like(parameter))
+                parameter.add_(0.1 * torch.randn_like(parameter))
     return Recipe(
         "test",
         scale=ScaleRule({30: 0.5}),

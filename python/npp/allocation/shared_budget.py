@@ -18,6 +18,7 @@ _LAST_QP = 51
 _FIRST = 8  # pictures that tell how the curves relate to the files
 _PART = 8  # then an eighth of what is left at a time
 _CLOSE = 0.003  # of the total may be left
+_FAR = 0.02  # of the total: worth coding many pictures once more
 _TRIES = 24  # encodes to use the rest
 
 
@@ -68,25 +69,21 @@ class SharedBudget:
         qps: tuple[int, int] = (0, _LAST_QP),
     ) -> None:
         curves: Floats = np.asarray(torch.as_tensor(bits, dtype=torch.float64))
-        least = float(curves.min(axis=-1).sum()) if curves.ndim == 2 else 0.0
-        # Checks all arguments; a total that is too small is only found out by the files themselves.
-        share_bits(
-            curves,
-            max(least, number("total_bits", total_bits, 0, math.inf)),
-            sensitivity=sensitivity,
-            growth=growth,
-        )
+        total = number("total_bits", total_bits, 0, math.inf)
+        # This checks the others; a total that is too small is only found out by the files themselves.
+        share_bits(curves, max(total, float(curves.sum())), sensitivity=sensitivity, growth=growth, qps=qps)
         self._low, self._high = qps
         self._curves: Floats = np.minimum.accumulate(curves, axis=1)
-        self._total, self._growth = float(total_bits), growth
+        self._total, self._growth = total, growth
         given = np.ones(len(curves)) if sensitivity is None else sensitivity
         self._sensitivity: Floats = np.asarray(torch.as_tensor(given, dtype=torch.float64))
         # A part of any list of files is not like the rest of it: folders are sorted by something.
         self._rest: list[int] = np.random.default_rng(0).permutation(len(curves)).tolist()
         self._known: dict[tuple[int, int], float] = {}
         self._kept: dict[int, int] = {}
+        self._last: dict[int, int] = {}  # qp of each picture's last file, kept or not
         self._begun = False
-        self._checked_first = False
+        self._reviews = 2
         self._tries = _TRIES
 
     @property
@@ -109,9 +106,11 @@ class SharedBudget:
         if not self._begun:
             self._begun = True
             return self._steps(self._rest[:_FIRST])
-        if not self._checked_first:
-            self._checked_first = True
-            self._take_back_first()
+        # The first pictures were planned by the curves alone; much is left or lacking where pictures are
+        # dropped late, or the last ones are not like the others.
+        if self._reviews == 2 or (self._reviews and not self._rest and self._is_far()):
+            self._reviews -= 1
+            self._review()
         if self._rest:
             return self._steps(self._rest[: max(_FIRST, len(self._rest) // _PART)])
         return self._corrections()
@@ -119,6 +118,7 @@ class SharedBudget:
     def record(self, step: SharedStep, bits: float) -> bool:
         """Takes note of a file's bits; says whether it is to be kept, in place of the picture's last one."""
         self._known[step.picture, step.qp] = float(bits)
+        self._last[step.picture] = step.qp
         if bits > step.most_bits:
             return False
         self._kept[step.picture] = step.qp
@@ -140,6 +140,18 @@ class SharedBudget:
             return 1.0
         return sum(self._known.values()) / float(sum(self._curves[place] for place in self._known))
 
+    def _expected(self, rows: list[int]) -> Floats:
+        """Bits at every qp: curves moved to where the picture's own file lies, or as others' files do."""
+        curves: Floats = self._curves[rows] * self._ratio()
+        for place, row in enumerate(rows):
+            if row in self._last:
+                qp = self._last[row]
+                curves[place] = self._curves[row] * self._known[row, qp] / self._curves[row, qp]
+        return curves
+
+    def _is_far(self) -> bool:
+        return abs(self._total - self.total_bits) > _FAR * self._total
+
     def _plan(self, rows: list[int], curves: Floats, left: float) -> list[int]:
         if left < curves[:, self._high].sum():
             return [self._high] * len(rows)
@@ -154,22 +166,17 @@ class SharedBudget:
 
     def _steps(self, chosen: list[int]) -> list[SharedStep]:
         """The first of the rest, planned together with all of it."""
-        curves = self._curves[self._rest] * self._ratio()
+        curves = self._expected(self._rest)
         planned = self._plan(self._rest, curves, self._total - self.total_bits)
         return [SharedStep(index, qp, math.inf) for index, qp in zip(chosen, planned, strict=False)]
 
-    def _take_back_first(self) -> None:
-        """The first pictures were planned by the curves alone: those whose qp was wrong are coded again."""
-        rows = sorted(set(self._kept) | set(self._rest))
+    def _review(self) -> None:
+        """Takes back the files whose qp is not what it should be by what is known now."""
+        rows = [*self._rest, *self._kept]
         if not rows:
             return
-        curves = self._curves[rows] * self._ratio()
-        for place, row in enumerate(rows):
-            if row in self._kept:
-                qp = self._kept[row]
-                curves[place] = self._curves[row] * self._known[row, qp] / self._curves[row, qp]
-        for row, qp in zip(rows, self._plan(rows, curves, self._total), strict=True):
-            if row in self._kept and self._kept[row] != qp:
+        for row, qp in zip(rows, self._plan(rows, self._expected(rows), self._total), strict=True):
+            if self._kept.get(row, qp) != qp:
                 del self._kept[row]
                 self._rest.insert(0, row)
 

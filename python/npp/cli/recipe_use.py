@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from npp.cli.file_reports import UsageError, describe
+from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.limits import usable_cores
 from npp.codec.metadata import ImageInfo, Metadata
@@ -61,7 +63,10 @@ class RecipeUse:
         assert allocator is not None
         x = as_floats(CodecImage(frame, "image"))
         ready = self.recipe.prepare(x, self.recipe.qp, replace(self.parts, qp_map=False)).x
-        return float(allocator.sensitivity(ready, self.recipe.qp))
+        found = float(allocator.sensitivity(ready, self.recipe.qp))
+        if not math.isfinite(found):
+            raise EncodeError(f"the recipe's allocator predicts a sensitivity of {found}")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """The report's fields about it."""

@@ -31,6 +31,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 _LAST_QP = 51
 _HOPELESS = 1.25  # times the total: what qp 51 takes by the curves, when it is not even tried
+_BELIEVED = 6.0  # doublings
 _REPLACES = WritePolicy(force=True)
 
 
@@ -96,7 +97,7 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
     common = [__version__, recipe, settings.keep_metadata]
     options = {name: value for name, value in settings.options.items() if name != "effort"}
     for_curves = [*common, options, share.predicted, _probe_effort(settings)]
-    for_files = [*common, settings.options, settings.measure]
+    for_files = [*common, settings.options]
     return _digest(for_curves), _digest(for_files)
 
 
@@ -175,11 +176,13 @@ def _encode_job(
     """One file at the qp that its step says; left alone where it takes more than the step allows."""
     step, source = steps[job], identity(job.source)
     known = state.values(source, step.qp)
-    if known is not None and (_too_large(known["bytes"], step) or state.is_there(job, source, step.qp)):
-        return FileReport(
-            str(job.source), job.target_name, WRITTEN, values=known, summary=f"{job.source}: as it was"
-        )
+    there = known is not None and state.is_there(job, source, step.qp)
+    if known is not None and there and _is_whole(known, settings):
+        return _as_it_was(job, known)
     picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
+    if known is not None and there and job.target is not None:
+        values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
+        return written(job, picture, values)
     start = time.perf_counter()
     file = encode_source(picture, step.qp, settings)
     values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
@@ -190,6 +193,21 @@ def _encode_job(
         return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
     write(job.target, file, _REPLACES if ours else policy)
     return written(job, picture, values)
+
+
+def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
+    return FileReport(
+        str(job.source), job.target_name, WRITTEN, values=values, summary=f"{job.source}: as it was"
+    )
+
+
+def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
+    """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
+    try:
+        values = state.values(identity(job.source), step.qp)
+    except OSError:  # its own job will say so
+        return None
+    return None if values is None else _as_it_was(job, values)
 
 
 def _too_large(size: int, step: SharedStep) -> bool:
@@ -236,7 +254,7 @@ def encode_shared(
             return _hopeless(run, good, total_bits, budget, state)
         encode = partial(_encode_job, settings=settings, state=state, policy=policy)
         with crew("Encoding", total=len(good), threads=threads, quiet=quiet) as workers:
-            encodes = _work_off(budget, workers, jobs, good, encode, run.reports)
+            encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
         _conclude(run, good, total_bits, encodes, quiet)
     run.code = max(run.code, exit_code(run.reports))
     if not share.keep_state:
@@ -250,10 +268,14 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
         total = 8.0 * share.total_bytes
     else:
         total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
-    sensitivity = [2.0 ** curve["sensitivity"] for curve in curves] if share.predicted else None
-    return total, SharedBudget(
-        np.array([curve_bits(curve) for curve in curves]), total, sensitivity=sensitivity
-    )
+    sensitivity = _factors([curve["sensitivity"] for curve in curves]) if share.predicted else None
+    bits = np.array([curve_bits(curve) for curve in curves])
+    return total, SharedBudget(bits, total, sensitivity=sensitivity)
+
+
+def _factors(logarithms: list[float]) -> Any:
+    """How much more than the middle one each picture loses; no prediction is believed beyond a limit."""
+    return np.exp2(np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED))
 
 
 def _work_off(
@@ -262,20 +284,35 @@ def _work_off(
     jobs: list[Job],
     good: list[int],
     encode: Any,
+    state: ShareState,
     reports: list[FileReport],
 ) -> int:
-    """Encodes until the budget is satisfied; gives the number of encodes."""
+    """Encodes until the budget is satisfied; gives the number of encodes.
+
+    What the state knows already is believed as long as qps are being chosen: only the files of the qps that
+    stay in the end are looked for, and encoded if they are not there.
+    """
     encodes = 0
+    unseen: dict[Job, SharedStep] = {}
     while steps := budget.next():
         by_job = {jobs[good[step.picture]]: step for step in steps}
-        found = workers.run(list(by_job), partial(encode, steps=by_job), _REPLACES)
-        encodes += len(steps)
-        for step, report in zip(steps, found, strict=True):
+        outcomes = {job: report for job in by_job if (report := _recalled(job, by_job[job], state))}
+        new = [job for job in by_job if job not in outcomes]
+        outcomes |= zip(new, workers.run(new, partial(encode, steps=by_job), _REPLACES), strict=True)
+        encodes += len(new)
+        for job, step in by_job.items():
+            report = outcomes[job]
             if report.status == FAILED:
                 budget.drop(step)
             elif not budget.record(step, 8 * report.values["bytes"]):
                 continue
             reports[good[step.picture]] = report
+            unseen.pop(job, None)
+            if job not in new:
+                unseen[job] = step
+    found = workers.run(list(unseen), partial(encode, steps=unseen), _REPLACES)
+    for step, report in zip(unseen.values(), found, strict=True):
+        reports[good[step.picture]] = report
     return encodes
 
 
