@@ -18,9 +18,8 @@ def made_recipe() -> Recipe:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         allocator = Allocator(width=16, depth=1, strength=3.0)
-        with torch.no_grad():
-            for parameter in allocator.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
+        torch.nn.init.normal_(allocator.network.leave.weight, std=0.5)
+        torch.nn.init.normal_(allocator.network.level.weight, std=20)
     return Recipe(
         "test",
         scale=ScaleRule({30: 0.5}),

@@ -123,10 +123,9 @@ def test_a_killed_run_goes_on(crops: Path, capsys: pytest.CaptureFixture[str]) -
     whole = json.loads(capsys.readouterr().out)["share"]["encodes"]
     _kill_when("curve", 5, arguments)
     assert 5 <= _lines("curve") < 16
-    _kill_when("file", 9, arguments)
+    _kill_when("file", 18, arguments)
     assert _lines("curve") == 16, "what the first run had probed was not probed again"
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.bpg")}
-    assert len(before) >= 6
     with Path("out", STATE_NAME).open("a") as state:
         state.write('{"kind": "file", "key"')  # a line that the kill has cut off
     capsys.readouterr()

@@ -210,6 +210,11 @@ def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | Non
     return None if values is None else _as_it_was(job, values)
 
 
+def _is_whole(values: Mapping[str, Any], settings: EncodeSettings) -> bool:
+    """Whether the report's fields are there, if the run that made the file was not asked for all of them."""
+    return "psnr" in values or not settings.measure
+
+
 def _too_large(size: int, step: SharedStep) -> bool:
     return 8 * size > step.most_bits
 
