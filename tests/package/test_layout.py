@@ -29,6 +29,7 @@ BELOW = {
         "gradient",
         "preprocessing",
         "allocation",
+        "recipes",
         "tasks",
         "photos",
         "config",

@@ -14,7 +14,7 @@ pytest.importorskip("yaml")
 
 from small_runs import pictures, smoke
 
-from npp.training.training_run import train_preprocessor
+from npp.training.training_run import train_recipe
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,4 +39,4 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run."""
     out = tmp_path_factory.mktemp("finished")
-    return train_preprocessor(smoke(photos, out)).parent
+    return train_recipe(smoke(photos, out)).parent

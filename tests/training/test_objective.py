@@ -17,6 +17,7 @@ from npp.tasks import build_task
 from npp.training.baseline import Baseline, Curve, Trend, load_curves, measure, save_curves
 from npp.training.lightning_module import curve_bd_rate
 from npp.training.objective import LossWeights, Targets, total_loss
+from npp.training.recipe_model import Coded
 from npp.training.train_config import (
     LossConfig,
     TradeOffConfig,
@@ -28,19 +29,21 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 def test_total_is_what_a_pencil_says() -> None:
     x = torch.zeros(2, 3, 4, 4)
     x_pre = torch.stack([torch.full((3, 4, 4), 0.5), torch.full((3, 4, 4), 0.1)])
-    terms = total_loss(
-        x,
-        x_pre,
-        torch.tensor([1.0, 0.2]),
+    coded = Coded(x, x_pre, None, x_pre, torch.tensor([1.0, 0.2]))
+    rest = (
         torch.tensor([[0.3, 2.0], [0.1, 4.0]]),
         torch.tensor([[2.0, 0.5], [10.0, 0.25]]),
         torch.tensor([2.0, 0.5]),
-        LossConfig(w_pre=0.5, mse_scale=4),
+        LossConfig(w_pre=0.5, mse_scale=4, w_map=0.1),
     )
+    terms = total_loss(coded, *rest)
     assert terms.mse.tolist() == pytest.approx([0.25, 0.01])
     first = (1.0 + 0.5 * 4 * 0.25 + 2 * 0.3 + 0.5 * 2) / 2
     second = (0.2 + 0.5 * 4 * 0.01 + 10 * 0.1 + 0.25 * 4) / 0.5
     assert terms.total.tolist() == pytest.approx([first, second])
+    with_map = total_loss(coded._replace(qp_map=torch.tensor([[[3.0, -1.0]], [[0.0, 0.0]]])), *rest)
+    assert with_map.energy.tolist() == [5.0, 0.0]
+    assert with_map.total.tolist() == pytest.approx([first + 0.5, second])
 
 
 def test_slope_of_a_known_curve() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from npp.training.lightning_module import change_strip
+from npp.training.recipe_model import Coded, change_strip
 from npp.training.schedule import AtomicCheckpointIO, averaged, build_optimiser, rate_factor
 from npp.training.train_config import (
     OptimiserConfig,
@@ -28,9 +28,10 @@ def test_rate_rises_and_falls() -> None:
 
 def test_single_numbers_do_not_decay() -> None:
     layer = torch.nn.Linear(3, 2)
-    groups = build_optimiser(layer.parameters(), OptimiserConfig(weight_decay=0.5)).param_groups
+    groups = build_optimiser([(layer, 0.5)], OptimiserConfig(weight_decay=0.5)).param_groups
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.5), (1, 0.0)]
     assert groups[0]["params"][0] is layer.weight
+    assert groups[0]["lr"] == 0.5 * OptimiserConfig().learning_rate
 
 
 def test_average_is_exponential() -> None:
@@ -50,10 +51,14 @@ def test_average_is_exponential() -> None:
 
 def test_strip_shows_four_pictures_a_row() -> None:
     x = torch.full((2, 3, 8, 8), 0.5)
-    picture = change_strip(x, x + 0.05, x - 0.1)
+    coded = Coded(x, x + 0.05, None, x - 0.1, torch.zeros(2))
+    picture = change_strip(x, coded)
     assert picture.shape == (3, 2 * 12, 4 * 12)
     centres = picture[0, 4::12, 4::12]
     torch.testing.assert_close(centres, torch.tensor([[0.5, 0.55, 0.4, 0.9]] * 2))
+    with_map = change_strip(x, coded._replace(qp_map=torch.tensor([[[3.0]], [[-6.0]]])))
+    torch.testing.assert_close(with_map[:, :, :48], picture)
+    assert with_map[0, 4::12, 52].tolist() == [0.75, 0.0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

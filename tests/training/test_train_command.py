@@ -14,7 +14,7 @@ from small_runs import ROOT, SMALL_TASK, run_cli
 
 import npp
 from npp.training.draws import Sample
-from npp.training.lightning_module import PreprocessorModule
+from npp.training.lightning_module import RecipeModule
 from npp.training.train_config import (
     load_config,
 )
@@ -30,7 +30,7 @@ def test_command_trains_from_yaml(
     words += ["--set", SMALL_TASK, "--seed", "3"]
     assert run_cli(*words, "--fast-dev-run") == 0
     out = tmp_path / "run" / "fast-dev-run"
-    weights = out / "preprocessor.safetensors"
+    weights = out / "recipe.safetensors"
     assert capsys.readouterr().out.split() == [str(weights)] and weights.is_file()
     assert load_config(out / "config.yaml").seed == 3
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
@@ -43,14 +43,14 @@ def test_command_trains_from_yaml(
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(self: PreprocessorModule, batch: Sample, index: int) -> torch.Tensor:
+    def stop(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
         if index == at:
             raise KeyboardInterrupt
         return step(self, batch, index)
 
-    step, at, handler = PreprocessorModule.training_step, 0, signal.getsignal(signal.SIGINT)
+    step, at, handler = RecipeModule.training_step, 0, signal.getsignal(signal.SIGINT)
     monkeypatch.setenv("NPP_DATA", str(photos))
-    monkeypatch.setattr(PreprocessorModule, "training_step", stop)
+    monkeypatch.setattr(RecipeModule, "training_step", stop)
     words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path), "--set", SMALL_TASK]
     assert run_cli(*words) == 130
     assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
@@ -99,6 +99,6 @@ def test_two_processes_train_as_one(photos: Path, tmp_path: Path) -> None:
     one = ["--out", str(tmp_path / "one"), "--set", "optimiser.batch=4"]
     for more in (two, one):
         subprocess.run([*words, *more], check=True, env=environment)
-    weights = [npp.Preprocessor.load(tmp_path / out / "preprocessor.safetensors") for out in ("two", "one")]
+    weights = [npp.Recipe.load(tmp_path / out / "recipe.safetensors") for out in ("two", "one")]
     for a, b in zip(*(one.state_dict().values() for one in weights), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)

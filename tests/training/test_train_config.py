@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from small_runs import ROOT, SMALL_TASK, smoke
 
+import npp
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import ConfigError
 from npp.training.draws import Photos
-from npp.training.lightning_module import PreprocessorModule
+from npp.training.lightning_module import RecipeModule
 from npp.training.train_config import (
     TrainConfig,
     load_config,
@@ -44,6 +45,11 @@ CONFIGS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if not pat
         ("tasks=[]", "tasks must name at least one task"),
         ("tasks.0.weight=0", r"tasks\[0\]\.weight must be above 0, not 0\.0"),
         ("trainer.precision=8", r"trainer\.precision must be 32-true or .*, not 8"),
+        ("scale=1.5", r"scale must be a number from 0\.1 to 1, not 1\.5"),
+        ("preprocessor=null", "preprocessor or allocator must be trained: neither is"),
+        ("preprocessor.train=false", "preprocessor or allocator must be trained: neither is"),
+        ("allocator={rate: 0}", r"allocator\.rate must be above 0, not 0\.0"),
+        ("loss.w_map=-1", r"w_map must be at least 0, not -1\.0"),
         ("data=5", "data must be keys and values, not 5"),
         ("data={}", r"data\.folder is missing"),
     ],
@@ -61,6 +67,9 @@ def test_wrong_settings_are_named(photos: Path, tmp_path: Path, change: str, mes
         ("preprocessor.network=magic", "preprocessor: network must be one of"),
         ("preprocessor.wdth=3", "preprocessor: unknown setting 'wdth'"),
         ("preprocessor={network: blur}", r"preprocessor\.network 'blur' has nothing to train"),
+        ("allocator={wdth: 3}", "allocator: unknown setting 'wdth'"),
+        ("allocator={start: absent}", "allocator: .*absent"),
+        ("allocator={mix: {absent: 1}}", "allocator: mix must be a mapping of"),
         ("data.folder=/nowhere", "/nowhere is not a folder"),
         ("data.fractions=[1, 0, 0]", r"data\.fractions \[1\.0, 0\.0, 0\.0\] leave none of 8 photos for val"),
     ],
@@ -68,7 +77,12 @@ def test_wrong_settings_are_named(photos: Path, tmp_path: Path, change: str, mes
 def test_what_does_not_exist_is_named(photos: Path, tmp_path: Path, change: str, message: str) -> None:
     config = smoke(photos, tmp_path, change)
     with pytest.raises(ConfigError, match=message):
-        PreprocessorModule(config, Photos(config))
+        RecipeModule(config, Photos(config))
+
+
+def test_a_surrogate_without_maps_is_named(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"codec\.surrogate must take a map with allocator"):
+        smoke(photos, tmp_path, "codec.surrogate=hyperprior", "allocator={width: 8}")
 
 
 def test_configuration_survives_a_file(photos: Path, tmp_path: Path) -> None:
@@ -79,14 +93,18 @@ def test_configuration_survives_a_file(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configurations_can_be_built(
-    path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    npp.Allocator(width=8, depth=1).save(tmp_path / "allocator.safetensors")
+    monkeypatch.setenv("NPP_ALLOCATOR", str(tmp_path / "allocator.safetensors"))
     monkeypatch.setenv("NPP_DATA", str(photos))
     monkeypatch.setenv("NPP_MODELS", "/models")
-    here = ["data.fractions=[0.5, 0.5, 0]", "data.include=null"]
+    here = [f"data.folder={photos}", "data.fractions=[0.5, 0.5, 0]", "data.include=null"]
     config = load_config(path, here)
     names = {label.rstrip("0123456789") for label in config.labels}
     assert names <= {"classification", "detection", "segmentation", "recognition", "match"}
     small = load_config(path, [*here, SMALL_TASK])
-    module = PreprocessorModule(small, Photos(small))
-    assert module.model.network == config.preprocessor.network
+    module = RecipeModule(small, Photos(small))
+    assert (module.model.preprocessor is None) == (config.preprocessor is None)
+    assert (module.model.allocator is None) == (config.allocator is None)
+    assert module.model.options == config.codec.all_options

@@ -18,20 +18,21 @@ from npp.photos.photo_set import PhotoWarning
 from npp.training import lightning_module as module_file
 from npp.training.baseline import Baseline, Curve
 from npp.training.draws import Photos, Sample
-from npp.training.lightning_module import PreprocessorModule
+from npp.training.lightning_module import RecipeModule
+from npp.training.recipe_model import build_recipe
 from npp.training.schedule import TrainingFailedError, build_optimiser, build_schedule, rate_factor, set_rates
 from npp.training.train_config import (
     OptimiserConfig,
     load_config,
 )
-from npp.training.training_run import train_preprocessor
+from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
 
 def test_training_lowers_the_total(photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path)
-    module = PreprocessorModule(config, Photos(config))
+    module = RecipeModule(config, Photos(config))
     baseline = Baseline(exponential())
     curve = Curve(exponential().qps, exponential().bpp, {"classification": exponential().losses["a"]})
     module.weights.set(Baseline(curve), {"classification": 1.0}, config.trade_off, config.loss)
@@ -68,8 +69,8 @@ def test_weights_are_the_averaged_ones_and_tasks_stay_out(finished: Path) -> Non
     best = state(finished / "checkpoints/best.ckpt")["state_dict"]
     stored = npp.Preprocessor.load(finished / "preprocessor.safetensors").state_dict()
     for name, tensor in stored.items():
-        assert torch.equal(tensor, best[f"ema.module.{name}"])
-    assert any(not torch.equal(tensor, best[f"model.{name}"]) for name, tensor in stored.items())
+        assert torch.equal(tensor, best[f"ema.module.preprocessor.{name}"])
+    assert any(not torch.equal(tensor, best[f"model.preprocessor.{name}"]) for name, tensor in stored.items())
     assert not any(name.startswith("tasks.") for name in best)
 
 
@@ -79,21 +80,21 @@ def test_interrupted_run_ends_with_the_same_weights(
     class PowerCutError(Exception):
         pass
 
-    def fail(self: PreprocessorModule, batch: Sample, index: int) -> torch.Tensor:
+    def fail(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
         if index == 3:
             raise PowerCutError
         return step(self, batch, index)
 
-    step = PreprocessorModule.training_step
+    step = RecipeModule.training_step
     config = smoke(photos, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(PreprocessorModule, "training_step", fail)
+        patch.setattr(RecipeModule, "training_step", fail)
         with pytest.raises(PowerCutError):
-            train_preprocessor(config)
+            train_recipe(config)
     last = tmp_path / "checkpoints/last.ckpt"
     assert state(last)["global_step"] == 2
     measured = (tmp_path / "baseline.json").stat().st_mtime_ns
-    train_preprocessor(config, resume=last)
+    train_recipe(config, resume=last)
     assert (tmp_path / "baseline.json").stat().st_mtime_ns == measured
     whole, continued = state(finished / "checkpoints/last.ckpt"), state(last)
     assert whole["global_step"] == continued["global_step"] == 4
@@ -113,8 +114,8 @@ def test_several_tasks_and_half_precision(photos: Path, tmp_path: Path) -> None:
     )
     config = smoke(photos, tmp_path, tasks, "trainer.precision=bf16-mixed", "trainer.keep=last")
     assert config.labels == ["classification", "match1", "match2"]
-    weights = train_preprocessor(config, fast_dev_run=True)
-    assert npp.Preprocessor.load(weights).network == "gains"
+    weights = train_recipe(config, fast_dev_run=True)
+    assert npp.Preprocessor.load(weights.parent / "preprocessor.safetensors").network == "gains"
     curves = json.loads((weights.parent / "baseline.json").read_text())["curves"]
     assert list(curves["training"]["losses"]) == config.labels
 
@@ -122,13 +123,13 @@ def test_several_tasks_and_half_precision(photos: Path, tmp_path: Path) -> None:
 def test_training_goes_on_from_weights(finished: Path, photos: Path, tmp_path: Path) -> None:
     weights = finished / "preprocessor.safetensors"
     config = smoke(photos, tmp_path, f"preprocessor={{start: '{weights}'}}")
-    module = PreprocessorModule(config, Photos(config))
+    module = RecipeModule(config, Photos(config))
     stored = npp.Preprocessor.load(weights).state_dict()
-    assert all(torch.equal(tensor, stored[name]) for name, tensor in module.model.state_dict().items())
+    built = module.model.preprocessor.state_dict()
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in built.items())
     with pytest.raises(ConfigError, match="preprocessor: settings width, depth are those of start"):
-        module_file.build_preprocessor(
-            smoke(photos, tmp_path, f"preprocessor.start={weights}", "preprocessor.depth=2")
-        )
+        changes = (f"preprocessor.start={weights}", "preprocessor.depth=2")
+        build_recipe(smoke(photos, tmp_path, *changes))
 
 
 # Going on, and not
@@ -136,7 +137,7 @@ def test_training_goes_on_from_weights(finished: Path, photos: Path, tmp_path: P
 
 def test_a_finished_run_goes_on_with_more_steps(finished: Path, photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path, "optimiser.steps=7", "optimiser.learning_rate=0.02")
-    train_preprocessor(config, resume=finished / "checkpoints/last.ckpt")
+    train_recipe(config, resume=finished / "checkpoints/last.ckpt")
     last = state(tmp_path / "checkpoints/last.ckpt")
     assert last["global_step"] == 7
     for group in last["optimizer_states"][0]["param_groups"]:
@@ -144,17 +145,17 @@ def test_a_finished_run_goes_on_with_more_steps(finished: Path, photos: Path, tm
     before = state(finished / "checkpoints/last.ckpt")["state_dict"]
     assert any(not torch.equal(tensor, last["state_dict"][name]) for name, tensor in before.items())
     again = smoke(photos, tmp_path, "optimiser.steps=9")
-    train_preprocessor(again, resume=tmp_path / "checkpoints/last.ckpt")
+    train_recipe(again, resume=tmp_path / "checkpoints/last.ckpt")
     assert state(tmp_path / "checkpoints/last.ckpt")["global_step"] == 9
 
 
 def test_rates_are_the_configurations_from_the_first_step_on() -> None:
     layer, short, long = torch.nn.Linear(3, 2), OptimiserConfig(steps=4), OptimiserConfig(steps=100, warmup=2)
-    optimiser = build_optimiser(layer.parameters(), short)
+    optimiser = build_optimiser([(layer, 1.0)], short)
     schedule = build_schedule(optimiser, short)
     set_rates(schedule, long, 4)
     assert schedule.base_lrs == 2 * [long.learning_rate]
-    fresh = build_optimiser(layer.parameters(), long)
+    fresh = build_optimiser([(layer, 1.0)], long)
     for group, new in zip(optimiser.param_groups, fresh.param_groups, strict=True):
         assert (
             group["lr"] == new["lr"] * rate_factor(4, long) and group["weight_decay"] == new["weight_decay"]
@@ -163,8 +164,8 @@ def test_rates_are_the_configurations_from_the_first_step_on() -> None:
 
 def test_a_run_that_has_all_its_steps_says_so(finished: Path, photos: Path, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"last\.ckpt has done all 4 steps: nothing is left to train"):
-        weights = train_preprocessor(smoke(photos, tmp_path), resume=finished / "checkpoints/last.ckpt")
-    assert npp.Preprocessor.load(weights).settings["width"] == 8
+        weights = train_recipe(smoke(photos, tmp_path), resume=finished / "checkpoints/last.ckpt")
+    assert npp.Recipe.load(weights).preprocessor.settings["width"] == 8
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_what_cannot_be_resumed_is_named(
     finished: Path, photos: Path, tmp_path: Path, name: str, change: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"^resume: .*{Path(name).name} .*{message}"):
-        train_preprocessor(smoke(photos, tmp_path, change), resume=finished / name)
+        train_recipe(smoke(photos, tmp_path, change), resume=finished / name)
     assert not (tmp_path / "preprocessor.safetensors").exists()
 
 
@@ -194,16 +195,16 @@ def test_without_any_validation_that_tells_the_last_weights_are_kept(
 ) -> None:
     monkeypatch.setattr(module_file, "curve_bd_rate", lambda *curves: math.nan)
     with pytest.warns(UserWarning, match=r"no validation has a val/bd_rate, so the last weights are kept"):
-        weights = train_preprocessor(smoke(photos, tmp_path))
+        weights = train_recipe(smoke(photos, tmp_path))
     last = state(tmp_path / "checkpoints/last.ckpt")["state_dict"]
-    for name, tensor in npp.Preprocessor.load(weights).state_dict().items():
-        assert torch.equal(tensor, last[f"ema.module.{name}"])
+    for name, tensor in npp.Recipe.load(weights).preprocessor.state_dict().items():
+        assert torch.equal(tensor, last[f"ema.module.preprocessor.{name}"])
 
 
 def test_weights_that_are_not_finite_are_not_kept(photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path, "optimiser.learning_rate=1e30", "optimiser.clip=0")
     with pytest.raises(TrainingFailedError, match=r"not finite.*: a lower optimiser.learning_rate"):
-        train_preprocessor(config)
+        train_recipe(config)
     assert not (tmp_path / "preprocessor.safetensors").exists()
 
 
@@ -218,7 +219,7 @@ def test_a_damaged_photo_is_replaced_and_named_once(photos: Path, tmp_path: Path
     damaged = sorted(config.data.paths())[0]
     damaged.write_bytes(damaged.read_bytes()[:500])
     with pytest.warns(PhotoWarning) as warned:
-        train_preprocessor(config)
+        train_recipe(config)
     named = [str(one.message) for one in warned if issubclass(one.category, PhotoWarning)]
     # Once where BPG's own curve is measured, once where it is drawn.
     assert len(named) == 2 and all(str(damaged) in one for one in named)
@@ -228,12 +229,12 @@ def test_a_damaged_photo_is_replaced_and_named_once(photos: Path, tmp_path: Path
 def test_the_default_dtype_changes_nothing(finished: Path, photos: Path, tmp_path: Path) -> None:
     torch.set_default_dtype(torch.float64)
     try:
-        weights = train_preprocessor(smoke(photos, tmp_path))
+        weights = train_recipe(smoke(photos, tmp_path))
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
     wanted = npp.Preprocessor.load(finished / "preprocessor.safetensors").state_dict()
-    for name, tensor in npp.Preprocessor.load(weights).state_dict().items():
+    for name, tensor in npp.Recipe.load(weights).preprocessor.state_dict().items():
         assert tensor.dtype == wanted[name].dtype and torch.equal(tensor, wanted[name])
 
 
@@ -242,7 +243,7 @@ def test_a_package_of_the_log_is_looked_for_before_the_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ModuleNotFoundError, match=r"tensorboard: pip install 'npp\[train\]'"):
-        train_preprocessor(smoke(photos, tmp_path / "run"))
+        train_recipe(smoke(photos, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -257,4 +258,4 @@ def test_what_lightning_refuses_is_an_error_of_the_configuration(
     photos: Path, tmp_path: Path, change: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        train_preprocessor(smoke(photos, tmp_path, change), fast_dev_run=True)
+        train_recipe(smoke(photos, tmp_path, change), fast_dev_run=True)

@@ -30,7 +30,7 @@ app = typer.Typer(
     cls=_DefaultCommand,
     help="Trains the networks of npp (needs npp[train]). npp train CONFIG.yaml [--out DIR] "
     "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains a "
-    "preprocessor.",
+    "recipe: a filter, a map of quantiser offsets, or both.",
     no_args_is_help=True,
 )
 _PUBLISHED_SIZE = 192
@@ -67,17 +67,17 @@ def preprocessor(
         bool, typer.Option("--fast-dev-run", help="One step and one validation, to see that all is there.")
     ] = False,
 ) -> None:
-    """Trains a preprocessor through the real codec; the default: npp train CONFIG.yaml."""
+    """Trains a recipe through the real codec; the default: npp train CONFIG.yaml."""
     folder = out
     with explained("train", lambda: _how_to_go_on(folder)):
         from npp.training.train_config import load_config
-        from npp.training.training_run import train_preprocessor
+        from npp.training.training_run import train_recipe
 
         count = int(devices) if devices is not None and devices.isdigit() else devices
         options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
         settings = load_config(config, _assignments(changes or [], options))
         folder = Path(settings.out)
-        weights = train_preprocessor(settings, resume=resume, fast_dev_run=fast_dev_run)
+        weights = train_recipe(settings, resume=resume, fast_dev_run=fast_dev_run)
     typer.echo(str(weights))
 
 

@@ -7,9 +7,9 @@ import warnings
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 
-# What a sharpening filter or an untrained network overshoots by is clamped in silence; beyond it pictures of
-# [-1, 1] and normalised ones are warned about; and what no network near [0, 1] gives is refused.
-_LOW, _HIGH = -0.5, 1.5
+# What a filter or an untrained network overshoots by is clamped in silence; beyond it, where normalised
+# pictures lie, there is a warning; and what no network near [0, 1] gives is refused.
+_LOW, _HIGH = -1.0, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
 _ALLOWED = "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
 
@@ -31,7 +31,7 @@ def refuse_other_scale(name: str, low: float, high: float, index: int | None = N
         # Without the picture's own numbers: the same text is shown once.
         warnings.warn(
             f"{name.split('[')[0]} holds values below {_LOW:g} or above {_HIGH:g}, which are clamped to "
-            "[0, 1]; is it on another scale, such as -1 to 1 or 0 to 255?",
+            "[0, 1]; is it normalised, or on a scale of 0 to 255?",
             UserWarning,
             stacklevel=2,
         )

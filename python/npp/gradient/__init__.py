@@ -2,7 +2,8 @@
 
 from npp.gradient.pairing import BPG, Compressed, compress, decompress
 from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
-from npp.gradient.refinement import Refined, RefineStep, TaskError, refine
+from npp.gradient.refine_objective import RefineStep, TaskError
+from npp.gradient.refinement import Refined, refine
 
 __all__ = [
     "BPG",

@@ -133,7 +133,7 @@ def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
     """A batch's maps as one tensor (N, h, w) that autograd follows; constant QP is a map of zeros."""
     if qp_map is None or isinstance(qp_map, Tensor):
         return qp_map
-    zeros = torch.zeros(map_size(like.shape[-2], like.shape[-1]), device=like.device)
+    zeros = torch.zeros(map_size(*like.shape[-2:]), dtype=torch.float32, device=like.device)
     return torch.stack(
         [zeros if one is None else torch.as_tensor(one, device=like.device).float() for one in qp_map]
     )
@@ -202,7 +202,7 @@ def compress(
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
             strides and device. Values outside are clamped, with clamp's gradient; those far outside are
-            warned about (below -0.5 or above 1.5) or refused (beyond 16).
+            warned about (below -1 or above 2) or refused (beyond 16).
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per picture.
         qp_map: offsets from the qp for each block of 16x16 pixels, (N, ceil(H/16), ceil(W/16)) floats, or a
             list with a map or ``None`` for each picture; see :func:`npp.encode`. Its gradient is that of

@@ -1,52 +1,30 @@
-"""Optimising a picture's pixels through the real codec before its file is written."""
+"""Optimising a picture's pixels, or its map of quantiser offsets, through the real codec."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.codec.options import CodecOptions, resolve_qp
+import npp.checks as checks
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import QpMap, map_size, resolve_qp_maps
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
+from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 from npp.hevc.quantiser import slice_qp, step_size
 
 _FINAL_RATE = 0.1
+_MEMORY = 0.9  # of the mean of the map's gradients
+_Maps = list[Tensor | None]
 
-
-class RefineStep(NamedTuple):
-    """One evaluation, before the pixels move on.
-
-    Attributes:
-        step: 0 is the picture as given.
-        bpp, loss, objective: (N,) the real ones; objective = bpp + weight * loss.
-    """
-
-    step: int
-    bpp: Tensor
-    loss: Tensor
-    objective: Tensor
-
-
-class TaskError(ValueError):
-    """A task of :func:`refine` gave a loss or a gradient that is NaN or infinite.
-
-    Attributes:
-        task: index of the task.
-        picture: index of the first picture that met it.
-        history: every evaluation before.
-    """
-
-    def __init__(self, message: str, task: int, picture: int) -> None:
-        super().__init__(message)
-        self.task = task
-        self.picture = picture
-        self.history: list[RefineStep] = []
+#: What :func:`refine` changes.
+Over = Literal["pixels", "map", "both"]
 
 
 class Refined(NamedTuple):
@@ -59,6 +37,8 @@ class Refined(NamedTuple):
         x: (N, C, H, W) the refined pixels that were encoded.
         history: every evaluation on the way.
         best_step: (N,) which of them was taken; 0 is the picture as given.
+        qp_map: offsets that were encoded, as :func:`npp.compress` takes them: (ceil(H/16), ceil(W/16)) floats
+            for each picture, ``None`` where its QP is constant; ``None`` where all are.
     """
 
     x_hat: Tensor
@@ -67,120 +47,76 @@ class Refined(NamedTuple):
     x: Tensor
     history: list[RefineStep]
     best_step: Tensor
+    qp_map: list[Tensor | None] | None = None
 
 
-def default_weight(qp: Tensor) -> Tensor:
-    """Bits a pixel that a unit of task loss is worth at a qp: 2^((34 - qp) / 3).
+class _Chosen(NamedTuple):
+    """What the codec is given.
 
-    Half of the published schedule (arXiv 2206.05650: 16 at qp 25, 8 at 28, 4 at 31, 2 at 34, 1 at 37), which
-    on photos is about the slope of BPG's own curve of bpp over KL. With the whole of it less is saved for
-    networks that took no part.
+    Attributes:
+        x: (N, C, H, W) pixels.
+        maps: one or ``None`` for each picture, or a tensor (N, h, w); ``None`` where there are none.
     """
-    return torch.exp2((34 - qp) / 3)
 
-
-class _Objective:
-    """bpp + weight * mean loss of the tasks, for each picture."""
-
-    def __init__(
-        self,
-        task: PictureLoss | Sequence[PictureLoss],
-        weight: float | Tensor | None,
-        qps: list[int],
-        x: Tensor,
-    ) -> None:
-        several = isinstance(task, Sequence) and not callable(task)
-        self._tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
-        if not self._tasks or not all(callable(one) for one in self._tasks):
-            raise TypeError(f"task must be a callable or several, not {task!r}")
-        qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
-        self._weight = (
-            default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()
-        )
-        if (
-            self._weight.ndim > 1
-            or self._weight.numel() not in (1, len(x))
-            or not bool((self._weight >= 0).all())
-        ):
-            raise ValueError(f"weight must be one number of 0 or more, or one per picture, not {weight!r}")
-
-    def __call__(self, step: int, compressed: Compressed) -> RefineStep:
-        losses = [self._loss(i, compressed) for i in range(len(self._tasks))]
-        mean = torch.stack([loss.float() for loss in losses]).mean(0)
-        return RefineStep(step, compressed.bpp, mean, compressed.bpp + self._weight * mean)
-
-    def _loss(self, index: int, compressed: Compressed) -> Tensor:
-        loss, bpp = self._tasks[index](compressed.x_hat), compressed.bpp
-        if not isinstance(loss, Tensor) or not loss.is_floating_point():
-            kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
-            raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
-        if loss.shape != bpp.shape:
-            raise ValueError(
-                f"task {index} gave a loss of shape {tuple(loss.shape)}; one per picture, "
-                f"{tuple(bpp.shape)}, is needed"
-            )
-        if loss.device != bpp.device:
-            raise ValueError(f"task {index} gave a loss on {loss.device}; the pictures are on {bpp.device}")
-        self._check_finite(index, loss.detach(), "a loss")
-        return loss
-
-    def _check_finite(self, index: int, values: Tensor, what: str) -> None:
-        """Raises TaskError for values (N, ...) of a task that are not finite."""
-        wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
-        pictures = (wrong.any(1) if values.dim() > 1 else wrong).nonzero().flatten().tolist()
-        if pictures:
-            value = "NaN" if bool(values[pictures[0]].isnan().any()) else "infinity"
-            raise TaskError(
-                f"task {index} gave {what} of {value} for picture {pictures[0]}", index, pictures[0]
-            )
-
-    def check_gradients(self, gradient: Tensor, x_hat: Tensor) -> None:
-        """Finds the task whose gradient is not finite, if the whole one is not.
-
-        Args:
-            gradient: (N, C, H, W) of the objective, with respect to the pixels.
-            x_hat: the decoded pictures where it was found.
-        """
-        if bool(gradient.isfinite().all()):
-            return
-        for index, task in enumerate(self._tasks):
-            seen = x_hat.detach().clone().requires_grad_()
-            loss = task(seen)
-            if loss.requires_grad:
-                (own,) = torch.autograd.grad(loss.sum(), seen, allow_unused=True)
-                if own is not None:
-                    self._check_finite(index, own, "a gradient")
-        raise ValueError("the surrogate gave a gradient that is not finite")
+    x: Tensor
+    maps: Tensor | _Maps | None
 
 
 class _Best:
-    """Pixels with the lowest real objective so far, for each picture."""
+    """What gave the lowest real objective so far, for each picture."""
 
-    def __init__(self, x: Tensor, first: RefineStep) -> None:
-        self.x = x.clone()
-        self.objective = first.objective.clone()
-        self.step = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    def __init__(self, first: _Chosen, now: RefineStep) -> None:
+        self.x = first.x.detach().clone()
+        self.maps = first.maps.detach().clone() if isinstance(first.maps, Tensor) else first.maps
+        self.objective = now.objective.clone()
+        self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
-    def update(self, x: Tensor, now: RefineStep) -> bool:
+    def update(self, chosen: _Chosen, now: RefineStep) -> bool:
         """Whether some picture got better."""
         better = now.objective < self.objective
-        self.x[better] = x[better]
+        self.x[better] = chosen.x.detach()[better]
+        if isinstance(chosen.maps, Tensor) and isinstance(self.maps, Tensor):
+            self.maps[better] = chosen.maps.detach()[better]
         self.objective[better] = now.objective[better]
         self.step[better] = now.step
         return bool(better.any())
 
 
-def _check(x: Tensor, steps: int, lr: float, patience: int | None) -> None:
+class _MapSearch(NamedTuple):
+    """How the map moves; see :func:`refine`."""
+
+    lr: float
+    limit: float
+    zero_mean: bool
+
+
+class _Loop(NamedTuple):
+    """What is changed, how the search goes on and when it ends; see :func:`refine`."""
+
+    over: Over
+    steps: int
+    lr: float
+    map: _MapSearch
+    patience: int | None
+    callback: Callable[[RefineStep], bool | None] | None
+
+
+def _check(x: Tensor, loop: _Loop) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise TypeError(
             f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}"
         )
-    if steps < 0:
-        raise ValueError(f"steps must be 0 or more, not {steps}")
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0, not {lr}")
-    if patience is not None and patience < 1:
-        raise ValueError(f"patience must be at least 1 or None, not {patience}")
+    if loop.over not in get_args(Over):
+        raise ValueError(f"over must be one of {', '.join(map(repr, get_args(Over)))}, not {loop.over!r}")
+    if loop.steps < 0:
+        raise ValueError(f"steps must be 0 or more, not {loop.steps}")
+    for name, rate in (("lr", loop.lr), ("map_lr", loop.map.lr)):
+        if not rate > 0:
+            raise ValueError(f"{name} must be above 0, not {rate}")
+    checks.number("map_limit", loop.map.limit, 0, 51)
+    checks.flag("map_zero_mean", loop.map.zero_mean)
+    if loop.patience is not None and loop.patience < 1:
+        raise ValueError(f"patience must be at least 1 or None, not {loop.patience}")
 
 
 def _decay(step: int, steps: int) -> float:
@@ -195,9 +131,14 @@ def refine(
     qp: int | Sequence[int] | Tensor,
     task: PictureLoss | Sequence[PictureLoss],
     *,
+    over: Over = "pixels",
     steps: int = 12,
     weight: float | Tensor | None = None,
     lr: float = 0.03,
+    qp_map: QpMap | None = None,
+    map_lr: float = 2.0,
+    map_limit: float = 8.0,
+    map_zero_mean: bool = False,
     search_effort: int | None = 0,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
     patience: int | None = None,
@@ -205,13 +146,13 @@ def refine(
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> Refined:
-    """Changes each picture's pixels until its file is smaller and the task's loss on what is decoded lower.
+    """Changes each picture's pixels or its map until its file is smaller and what is decoded serves the task.
 
-    Adam on the pixels; every step's value is the real codec's, its direction the surrogate's. The pixels
-    with the lowest real objective are kept for each picture, and pictures that did not gain at the final
-    options are written as they were given. A picture's result does not depend on its neighbours unless
-    the task mixes them. It works under ``no_grad`` and ``inference_mode`` too, as long as the task's own
-    tensors were not made in inference_mode.
+    Gradient steps on the pixels, on a quantiser offset for each block, or on both; every step's value is
+    the real codec's, its direction the surrogate's. What has the lowest real objective is kept for each
+    picture, and pictures that did not gain at the final options are written as they were given. A picture's
+    result does not depend on its neighbours unless the task mixes them. It works under ``no_grad`` and
+    ``inference_mode`` too, as long as the task's own tensors were not made in inference_mode.
 
     Args:
         x: (N, C, H, W) floats in [0, 1].
@@ -219,11 +160,20 @@ def refine(
         task: called with decoded pictures (N, C, H, W) in [0, 1], gives a differentiable loss (N,); or
             several such, whose mean counts. Networks that must agree with the original's prediction keep it
             in the callable.
-        steps: of Adam.
+        over: what is changed: ``"pixels"``; ``"map"``, which leaves the picture as it is and moves its bits;
+            or ``"both"``.
+        steps: how many.
         weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
             :func:`default_weight` of the qp.
-        lr: first step size as a part of BPG's quantiser step at the picture's qp; falls along a cosine to
-            a tenth. What is large against the codec's own error serves one network and harms others.
+        lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
+            cosine to a tenth. What is large against the codec's own error serves one network and harms
+            others.
+        qp_map: offsets as in :func:`npp.compress` to start from; with ``over="pixels"`` they stay. By default
+            none; a map that is changed then starts at zeros.
+        map_lr: root mean square of a picture's first step of the map, in qps; falls along the same cosine.
+        map_limit: greatest offset, 0 to 51.
+        map_zero_mean: keep the mean offset of each picture at 0, so that its qp stays what it is; the
+            objective weighs bits anyway.
         search_effort: the codec's effort during the steps, ``None`` for that of ``options``. The file is
             always written with ``options``.
         surrogate, threads: as in :func:`npp.compress`.
@@ -236,88 +186,180 @@ def refine(
         TaskError: a task's loss or gradient is NaN or infinite; says of which task and picture, and has the
             history so far.
     """
-    _check(x, steps, lr, patience)
-    loop = _Loop(steps, lr, patience, callback)
+    loop = _Loop(over, steps, lr, _MapSearch(map_lr, map_limit, map_zero_mean), patience, callback)
+    _check(x, loop)
     chosen = resolve_surrogate(surrogate)
     qps = resolve_qp(qp, len(x))
-    objective = _Objective(task, weight, qps, x)
+    objective = RefineObjective(task, weight, qps, x)
     search: CodecOptions = {**options}
     if search_effort is not None:
         search["effort"] = search_effort
 
-    def run(pixels: Tensor, codec: CodecOptions) -> Compressed:
-        return compress(pixels, qps, surrogate=chosen, threads=threads, **codec)
+    def run(given: _Chosen, codec: CodecOptions) -> Compressed:
+        return compress(given.x, qps, qp_map=given.maps, surrogate=chosen, threads=threads, **codec)
 
-    start = x.detach().clamp(0, 1)
+    lossless = resolve_options(options).lossless
+    start = _Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x, lossless=lossless))
     history: list[RefineStep] = []
     try:
-        best = _search(start, qps, objective, lambda pixels: run(pixels, search), loop, history)
-        return _write(start, best, history, lambda pixels: run(pixels, options), objective)
+        place = _Place(start, qps, loop)
+        best = _search(place, objective, lambda given: run(given, search), loop, history)
+        return _write(start, best, history, lambda given: run(given, options), objective)
     except TaskError as error:
         error.history = history
         raise
 
 
-class _Loop(NamedTuple):
-    """How the search goes on and when it ends; see :func:`refine`."""
+def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> _Maps | None:
+    """A batch's maps, checked; one or ``None`` for each picture."""
+    sizes = [(x.shape[-2], x.shape[-1])] * len(x)
+    found = resolve_qp_maps(qp_map, sizes, lossless=lossless)
+    if found is None:
+        return None
+    return [None if one is None else torch.tensor(one, device=x.device) for one in found]
 
-    steps: int
-    lr: float
-    patience: int | None
-    callback: Callable[[RefineStep], bool | None] | None
+
+class _Pixels:
+    """Adam on the pixels' change, in quantiser steps of their picture.
+
+    Args:
+        x: (N, C, H, W) the pictures as given.
+        qps: of them.
+        lr: first step size.
+    """
+
+    def __init__(self, x: Tensor, qps: list[int], lr: float) -> None:
+        quantiser = slice_qp(torch.tensor(qps, dtype=x.dtype, device=x.device))
+        self._x = x
+        self._unit = (step_size(quantiser) / 255)[:, None, None, None]
+        self._lr = lr
+        self.parameter = torch.zeros_like(x, requires_grad=True)
+        self._optimizer = torch.optim.Adam([self.parameter], lr=lr)
+
+    def value(self) -> Tensor:
+        """What is coded."""
+        return self._x + self._unit * self.parameter
+
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into [0, 1]."""
+        self.parameter.grad = gradient
+        self._optimizer.param_groups[0]["lr"] = self._lr * factor
+        self._optimizer.step()
+        with torch.no_grad():
+            self.parameter.copy_((self.value().clamp(0, 1) - self._x) / self._unit)
+
+
+class _Offsets:
+    """Steps of one root mean square in each picture along the mean of the gradients so far.
+
+    Blocks keep their proportions: Adam, which moves all alike, saves less.
+
+    Args:
+        start: (N, h, w) offsets to begin with.
+        settings: how they move.
+    """
+
+    def __init__(self, start: Tensor, settings: _MapSearch) -> None:
+        self._settings = settings
+        self._sum, self._weight = torch.zeros_like(start), 0.0
+        self.parameter = start.clamp(-settings.limit, settings.limit).requires_grad_()
+
+    def value(self) -> Tensor:
+        """Whole numbers, with the gradient of those that are not."""
+        return self.parameter + (self.parameter.round() - self.parameter).detach()
+
+    @torch.no_grad()
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into the limits."""
+        size = gradient.square().mean((1, 2), keepdim=True).sqrt()
+        self._sum = _MEMORY * self._sum + gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
+        self._weight = _MEMORY * self._weight + 1
+        self.parameter.sub_(self._settings.lr * factor / self._weight * self._sum)
+        if self._settings.zero_mean:
+            self.parameter.sub_(self.parameter.mean((1, 2), keepdim=True))
+        self.parameter.clamp_(-self._settings.limit, self._settings.limit)
+
+
+class _Place:
+    """Where the search is.
+
+    Args:
+        start: the pictures and maps as given.
+        qps: of the pictures.
+        loop: what is changed, and its step sizes.
+    """
+
+    def __init__(self, start: _Chosen, qps: list[int], loop: _Loop) -> None:
+        self._start = start._replace(x=start.x if start.x.dtype == torch.float64 else start.x.float())
+        self._pixels = None if loop.over == "map" else _Pixels(self._start.x, qps, loop.lr)
+        self._offsets = None if loop.over == "pixels" else _Offsets(_as_tensor(start), loop.map)
+        self._moving = [one for one in (self._pixels, self._offsets) if one is not None]
+
+    def chosen(self) -> _Chosen:
+        """What the codec is given."""
+        pixels = self._start.x if self._pixels is None else self._pixels.value()
+        return _Chosen(pixels, self._start.maps if self._offsets is None else self._offsets.value())
+
+    def gradients(self, objective: Tensor) -> list[Tensor]:
+        """Those of the pictures' objectives (N,), of all that moves."""
+        return list(torch.autograd.grad(objective.sum(), [one.parameter for one in self._moving]))
+
+    def move(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """A step of everything along its gradient."""
+        for one, gradient in zip(self._moving, gradients, strict=True):
+            one.move(gradient, factor)
+
+
+def _as_tensor(start: _Chosen) -> Tensor:
+    """Maps (N, h, w); constant QP is zeros."""
+    size = map_size(start.x.shape[-2], start.x.shape[-1])
+    maps = start.maps or [None] * len(start.x)
+    zeros = torch.zeros(size, device=start.x.device)
+    return torch.stack([zeros if one is None else one for one in maps])
 
 
 def _search(
-    start: Tensor,
-    qps: list[int],
-    objective: _Objective,
-    encode: Callable[[Tensor], Compressed],
+    place: _Place,
+    objective: RefineObjective,
+    encode: Callable[[_Chosen], Compressed],
     loop: _Loop,
     history: list[RefineStep],
 ) -> _Best:
-    """Adam on the pixels; adds every evaluation to the history."""
-    wide = start if start.dtype == torch.float64 else start.float()
-    quantiser = slice_qp(torch.tensor(qps, dtype=wide.dtype, device=wide.device))
-    unit = (step_size(quantiser) / 255)[:, None, None, None]
-    change = torch.zeros_like(wide, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=loop.lr)
+    """The steps; adds every evaluation to the history."""
     best: _Best | None = None
     stale = 0
     for step in range(loop.steps + 1):
         with torch.set_grad_enabled(step < loop.steps):
-            pixels = wide + unit * change
-            compressed = encode(pixels)
+            chosen = place.chosen()
+            compressed = encode(chosen)
             now = objective(step, compressed)
         history.append(RefineStep(step, *(value.detach() for value in now[1:])))
         if best is None:
-            best = _Best(wide, history[-1])
+            best = _Best(chosen, history[-1])
         else:
-            stale = 0 if best.update(pixels.detach(), history[-1]) else stale + 1
+            stale = 0 if best.update(chosen, history[-1]) else stale + 1
         stopped = loop.callback is not None and loop.callback(history[-1]) is True
         if stopped or step == loop.steps or (loop.patience is not None and stale >= loop.patience):
             break
-        optimizer.param_groups[0]["lr"] = loop.lr * _decay(step, loop.steps)
-        optimizer.zero_grad()
-        torch.autograd.backward(now.objective.sum(), inputs=[change])
-        assert change.grad is not None
-        objective.check_gradients(change.grad, compressed.x_hat)
-        optimizer.step()
-        with torch.no_grad():
-            change.copy_(((wide + unit * change).clamp(0, 1) - wide) / unit)
+        gradients = place.gradients(now.objective)
+        for gradient in gradients:
+            objective.check_gradients(gradient, compressed.x_hat)
+        place.move(gradients, _decay(step, loop.steps))
     assert best is not None
     return best
 
 
 @torch.no_grad()
 def _write(
-    start: Tensor,
+    start: _Chosen,
     best: _Best,
     history: list[RefineStep],
-    encode: Callable[[Tensor], Compressed],
-    objective: _Objective,
+    encode: Callable[[_Chosen], Compressed],
+    objective: RefineObjective,
 ) -> Refined:
     """Encodes with the final options; what did not gain there goes back to the picture as given."""
-    refined, given = encode(best.x.to(start.dtype)), encode(start)
+    found = best.x.to(start.x.dtype)
+    refined, given = encode(_Chosen(found, best.maps)), encode(start)
     gained = objective(0, refined).objective < objective(0, given).objective
     keep = gained[:, None, None, None]
     files = zip(gained.tolist(), refined.bitstreams, given.bitstreams, strict=True)
@@ -325,7 +367,17 @@ def _write(
         x_hat=torch.where(keep, refined.x_hat, given.x_hat),
         bpp=torch.where(gained, refined.bpp, given.bpp),
         bitstreams=[ours if better else theirs for better, ours, theirs in files],
-        x=torch.where(keep, best.x.to(start.dtype), start),
+        x=torch.where(keep, found, start.x),
         history=history,
         best_step=torch.where(gained, best.step, torch.zeros_like(best.step)),
+        qp_map=_written(best.maps, start.maps, gained.tolist()),
     )
+
+
+def _written(ours: Tensor | _Maps | None, given: Tensor | _Maps | None, gained: list[bool]) -> _Maps | None:
+    """Of each picture the map that its file has."""
+    if ours is None:
+        return None
+    theirs = [None] * len(gained) if given is None else list(given)
+    maps = [one if better else other for better, one, other in zip(gained, ours, theirs, strict=True)]
+    return None if all(one is None for one in maps) else maps

@@ -1,4 +1,4 @@
-"""Training of preprocessors through the real codec, with Lightning; needs the extra ``npp[train]``.
+"""Training of recipes through the real codec, with Lightning; needs the extra ``npp[train]``.
 
 What is exported is imported when it is first touched: configurations can be built and read without Lightning.
 """
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
+    from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
     from npp.training.train_config import (
         BaselineConfig,
-        CodecConfig,
         DataConfig,
         LossConfig,
         OptimiserConfig,
-        PreprocessorConfig,
         TaskConfig,
         TradeOffConfig,
         TrainConfig,
@@ -24,15 +23,14 @@ if TYPE_CHECKING:
         ValidationConfig,
         load_config,
     )
-    from npp.training.training_run import train_preprocessor
+    from npp.training.training_run import train_recipe
 else:
+    _PARTS = ("AllocatorConfig", "CodecConfig", "PreprocessorConfig")
     _CONFIG = (
         "BaselineConfig",
-        "CodecConfig",
         "DataConfig",
         "LossConfig",
         "OptimiserConfig",
-        "PreprocessorConfig",
         "TaskConfig",
         "TradeOffConfig",
         "TrainConfig",
@@ -41,10 +39,16 @@ else:
         "load_config",
     )
     __getattr__, __dir__ = exported_when_touched(
-        __name__, {**dict.fromkeys(_CONFIG, "train_config"), "train_preprocessor": "training_run"}
+        __name__,
+        {
+            **dict.fromkeys(_PARTS, "parts_config"),
+            **dict.fromkeys(_CONFIG, "train_config"),
+            "train_recipe": "training_run",
+        },
     )
 
 __all__ = [
+    "AllocatorConfig",
     "BaselineConfig",
     "CodecConfig",
     "DataConfig",
@@ -57,5 +61,5 @@ __all__ = [
     "TrainerConfig",
     "ValidationConfig",
     "load_config",
-    "train_preprocessor",
+    "train_recipe",
 ]

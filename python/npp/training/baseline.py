@@ -15,11 +15,11 @@ from torch import Tensor
 
 from npp.config.yaml_files import ConfigError
 from npp.files import write_file
-from npp.gradient.pairing import compress
+from npp.gradient.pairing import Compressed, compress
 from npp.tasks import Task
 
 Floats = npt.NDArray[np.float64]
-Prepare = Callable[[Tensor, Tensor], Tensor]
+Code = Callable[[Tensor, int], Compressed]
 
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
@@ -82,20 +82,17 @@ def add_points(
     targets: Mapping[str, Sequence[Any]],
     tasks: Mapping[str, Task],
     qps: Iterable[int],
-    codec: Mapping[str, Any],
-    prepare: Prepare | None = None,
+    code: Code,
 ) -> None:
     """Codes pictures (N, 3, H, W) at every qp and adds what came of it.
 
     Args:
         sums: changed in place.
         targets: the tasks' targets by label.
-        codec: arguments of :func:`npp.compress`.
-        prepare: (pictures, qp of each) to what is coded; nothing for BPG alone.
+        code: (pictures, qp) to what came out of the codec.
     """
     for qp in qps:
-        at = torch.full((len(images),), qp, device=images.device)
-        coded = compress(images if prepare is None else prepare(images, at), qp, **codec)
+        coded = code(images, qp)
         sums.add(qp, coded.bpp, task_losses(tasks, coded.x_hat, targets))
 
 
@@ -108,10 +105,14 @@ def measure(
 ) -> Curve:
     """BPG's curve on batches (N, 3, H, W) in [0, 1], without preprocessing."""
     sums = Sums(qps, list(tasks), device)
+
+    def code(images: Tensor, qp: int) -> Compressed:
+        return compress(images, qp, **codec)
+
     for batch in batches:
         images = batch.to(device)
         targets = {label: task.targets(images) for label, task in tasks.items()}
-        add_points(sums, images, targets, tasks, qps, codec)
+        add_points(sums, images, targets, tasks, qps, code)
     return sums.curve()
 
 

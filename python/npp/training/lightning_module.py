@@ -1,4 +1,4 @@
-"""One network trained through the real codec: Lightning's module of it, and what it shows on the way."""
+"""A recipe trained through the real codec: Lightning's module of it, and what it shows on the way."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
-from npp.gradient.pairing import compress
+from npp.gradient.pairing import Compressed
 from npp.photos.photo_set import warn_unreadable
-from npp.preprocessing import Preprocessor
+from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
     LEAST_LOSS,
@@ -32,6 +32,7 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
+from npp.training.recipe_model import Coded, build_recipe, change_strip, code, trained_parts
 from npp.training.schedule import (
     TrainingFailedError,
     averaged,
@@ -42,49 +43,10 @@ from npp.training.schedule import (
 )
 from npp.training.train_config import TrainConfig
 
-_GAP = 4
-_GAIN = 8
-
-
-def change_strip(x: Tensor, x_pre: Tensor, x_hat: Tensor) -> Tensor:
-    """Original, preprocessed, decoded, and the preprocessor's change eight times on gray; a row a picture.
-
-    Args:
-        x, x_pre, x_hat: (N, 3, H, W) in [0, 1].
-
-    Returns:
-        (3, N (H + 4), 4 (W + 4)) in [0, 1].
-    """
-    change = 0.5 + _GAIN * (x_pre - x)
-    columns = [
-        torch.nn.functional.pad(one, (0, _GAP, 0, _GAP), value=1.0) for one in (x, x_pre, x_hat, change)
-    ]
-    return torch.cat(list(torch.cat(columns, 3)), 1).clamp(0, 1)
-
-
 _TRAINING, _VALIDATION = "training", "validation"
 #: Beginning of the names that checkpoints leave out.
 TASKS = "tasks."
 _QUICK_PHOTOS = 2
-
-
-def build_preprocessor(config: TrainConfig) -> Preprocessor:
-    """The network of a configuration, or the weights that it starts with.
-
-    Raises:
-        ConfigError: an unknown network or setting, or no such weights.
-    """
-    chosen = config.preprocessor
-    try:
-        if chosen.start is not None:
-            if chosen.settings:
-                raise ValueError(
-                    f"settings {', '.join(chosen.settings)} are those of start, and cannot be given"
-                )
-            return Preprocessor.load(chosen.start).train()
-        return Preprocessor(chosen.network, **chosen.settings)
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(f"preprocessor: {error}") from None
 
 
 def build_tasks(config: TrainConfig) -> dict[str, Task]:
@@ -114,11 +76,11 @@ def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
         return math.nan
 
 
-class PreprocessorModule(lightning.LightningModule):
-    """Trains a :class:`npp.Preprocessor` on the total of :func:`npp.training.objective.total_loss`.
+class RecipeModule(lightning.LightningModule):
+    """Trains a :class:`npp.Recipe` on the total of :func:`npp.training.objective.total_loss`.
 
-    Each picture has its own qp. Bits and decoded pictures are the real codec's; their gradients are the
-    surrogate's. An exponential average of the weights is validated and kept.
+    Each picture has its own qp. Bits and decoded pictures are the real codec's, the map's rounding included;
+    their gradients are the surrogate's. An exponential average of the weights is validated and kept.
 
     Args:
         config: all settings.
@@ -129,9 +91,7 @@ class PreprocessorModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self._photos = photos
-        self.model = build_preprocessor(config)
-        if not any(parameter.requires_grad for parameter in self.model.parameters()):
-            raise ConfigError(f"preprocessor.network {self.model.network!r} has nothing to train")
+        self.model = build_recipe(config)
         self.ema = averaged(self.model, config.optimiser.ema)
         self.tasks = nn.ModuleDict(build_tasks(config))
         self.weights = LossWeights(len(self.tasks))
@@ -141,6 +101,7 @@ class PreprocessorModule(lightning.LightningModule):
         self._targets = {part: Targets(self._by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
         self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
         self._surrogate = config.codec.build_surrogate()
+        self._rates: list[float] = []
         self._damaged: set[int] = set()
         self._sums: Sums | None = None
         self._anchor: Curve | None = None
@@ -150,9 +111,9 @@ class PreprocessorModule(lightning.LightningModule):
         return cast("dict[str, Task]", dict(self.tasks.items()))
 
     @property
-    def averaged(self) -> Preprocessor:
-        """The averaged weights."""
-        return cast(Preprocessor, self.ema.module)
+    def averaged(self) -> Recipe:
+        """The recipe with the averaged weights."""
+        return cast(Recipe, self.ema.module)
 
     # BPG's own curves
 
@@ -213,7 +174,7 @@ class PreprocessorModule(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Takes rates from the configuration, which a checkpoint of other settings has overwritten."""
         schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
-        set_rates(schedule, self.config.optimiser, self.global_step)
+        set_rates(schedule, self.config.optimiser, self.global_step, self._rates)
 
     @contextmanager
     def _broken_weights_named(self) -> Iterator[None]:
@@ -231,20 +192,20 @@ class PreprocessorModule(lightning.LightningModule):
     def terms(self, batch: Sample) -> Terms:
         """What each picture of a batch costs, with gradients."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
-        x_pre = self.model(batch.x, batch.qp)
-        with self._broken_weights_named():
-            coded = compress(x_pre, batch.qp, surrogate=self._surrogate, **self._codec)
+        coded = self._coded(self.model, batch.x, batch.qp)
         losses = task_losses(self._by_label, coded.x_hat, targets)
         table = self.weights
         return total_loss(
-            batch.x,
-            x_pre,
-            coded.bpp,
+            coded,
             losses,
             table.coefficients[batch.qp],
             table.norm[batch.qp],
             self.config.loss,
         )
+
+    def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> Coded:
+        with self._broken_weights_named():
+            return code(recipe, x, qp, surrogate=self._surrogate, threads=self.config.codec.threads)
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """What is random in a network or a surrogate follows from the step, also after a restart."""
@@ -259,6 +220,8 @@ class PreprocessorModule(lightning.LightningModule):
         terms = self.terms(batch)
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
         values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
+        if self.model.allocator is not None:
+            values["train/map"] = terms.energy.mean().sqrt()
         values["train/bpp_to_baseline"] = (terms.bpp / self._base[batch.qp]).mean()
         self.log_dict({name: value.detach() for name, value in values.items()})
         total = terms.total.mean()
@@ -272,7 +235,8 @@ class PreprocessorModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, a warm-up and a cosine."""
-        optimiser = build_optimiser(self.model.parameters(), self.config.optimiser)
+        optimiser = build_optimiser(trained_parts(self.model, self.config), self.config.optimiser)
+        self._rates = [group["lr"] for group in optimiser.param_groups]
         schedule = build_schedule(optimiser, self.config.optimiser)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -285,24 +249,27 @@ class PreprocessorModule(lightning.LightningModule):
         self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
-        """Codes one batch at every qp behind the averaged weights."""
+        """Codes one batch at every qp with the averaged weights."""
         assert self._sums is not None
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
         qps = sorted(set(self.config.validation.qps))
         with self._broken_weights_named():
-            add_points(self._sums, batch.x, targets, self._by_label, qps, self._codec, self.averaged)
+            add_points(self._sums, batch.x, targets, self._by_label, qps, self._as_used)
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
 
+    def _as_used(self, x: Tensor, qp: int) -> Compressed:
+        return self.averaged.compress(x, qp, threads=self.config.codec.threads)
+
     def _show(self, x: Tensor, qp: int) -> None:
         if len(x):
-            x_pre = self.averaged(x, qp)
-            picture = change_strip(x, x_pre, compress(x_pre, qp, **self._codec).x_hat).float().cpu()
+            coded = self._coded(self.averaged, x, torch.full((len(x),), qp, device=x.device))
+            picture = change_strip(x, coded).float().cpu()
             writer: Any = cast(Any, self.logger).experiment
             writer.add_image(f"pictures/qp{qp}", picture, self.global_step)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the curve and its BD-rate against BPG without preprocessor."""
+        """Logs the curve and its BD-rate against BPG alone."""
         assert self._sums is not None
         assert self._anchor is not None
         if self.trainer.world_size > 1:

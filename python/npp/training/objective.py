@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from npp.tasks import Task
 from npp.training.baseline import Baseline
+from npp.training.recipe_model import Coded
 from npp.training.train_config import LossConfig, TradeOffConfig
 
 _QPS = 52
@@ -21,12 +22,14 @@ class Terms(NamedTuple):
     Attributes:
         bpp: (N,) bits a pixel of the real file.
         mse: (N,) of the preprocessed picture against the original, pixels in [0, 1].
+        energy: (N,) mean square of the map's offsets, in squared qps.
         losses: (N, tasks).
         total: (N,) what is minimised.
     """
 
     bpp: Tensor
     mse: Tensor
+    energy: Tensor
     losses: Tensor
     total: Tensor
 
@@ -75,30 +78,30 @@ class LossWeights(nn.Module):
 
 
 def total_loss(
-    x: Tensor,
-    x_pre: Tensor,
-    bpp: Tensor,
+    coded: Coded,
     losses: Tensor,
     coefficients: Tensor,
     norm: Tensor | Sequence[float],
     config: LossConfig,
 ) -> Terms:
-    """total = (bpp + w_pre · mse_scale · MSE(x_pre, x) + Σ coefficient · loss) / norm, picture by picture.
+    """total = (bpp + w_pre · mse_scale · MSE + Σ coefficient · loss) / norm + w_map · energy, by picture.
 
     Args:
-        x, x_pre: (N, 3, H, W) in [0, 1].
-        bpp: (N,).
+        coded: the pictures on their way through the recipe.
         losses, coefficients: (N, tasks).
         norm: (N,).
         config: the other weights.
 
     Returns:
-        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective.
+        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective; the map is ours.
     """
-    mse = (x_pre.float() - x.float()).square().mean((1, 2, 3))
+    mse = (coded.x_pre.float() - coded.x.float()).square().mean((1, 2, 3))
+    energy = torch.zeros_like(mse) if coded.qp_map is None else coded.qp_map.square().mean((1, 2))
     task = (coefficients * losses).sum(1)
-    total = (bpp + config.w_pre * config.mse_scale * mse + task) / torch.as_tensor(norm)
-    return Terms(bpp, mse, losses, total)
+    total = (coded.bpp + config.w_pre * config.mse_scale * mse + task) / torch.as_tensor(norm)
+    if coded.qp_map is not None:
+        total = total + config.w_map * energy
+    return Terms(coded.bpp, mse, energy, losses, total)
 
 
 class Targets:

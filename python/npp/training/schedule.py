@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,23 @@ def rate_factor(step: int, config: OptimiserConfig) -> float:
     return config.final + (1 - config.final) * (1 + math.cos(math.pi * place)) / 2
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW; single numbers, as biases and scales are, do not decay."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+def build_optimiser(parts: Sequence[tuple[nn.Module, float]], config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW; single numbers, as biases and scales are, do not decay.
+
+    Args:
+        parts: what is trained, with the share of the learning rate that each has.
+        config: the rest.
+    """
+    groups = []
+    for part, rate in parts:
+        trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        for decay, chosen in (
+            (config.weight_decay, [p for p in trained if p.ndim > 1]),
+            (0.0, [p for p in trained if p.ndim <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay, "lr": config.learning_rate * rate})
+    return torch.optim.AdamW(groups)
 
 
 def build_schedule(
@@ -43,16 +52,27 @@ def build_schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, config))
 
 
-def set_rates(schedule: torch.optim.lr_scheduler.LambdaLR, config: OptimiserConfig, step: int) -> None:
-    """Gives a schedule and its optimiser the learning rate and the decay that a configuration has at a step.
+def set_rates(
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    config: OptimiserConfig,
+    step: int,
+    rates: Sequence[float] | None = None,
+) -> None:
+    """Gives a schedule and its optimiser the learning rates and the decay that a configuration has at a step.
 
     A run that goes on with more steps is then on the longer run's cosine from its first step on.
+
+    Args:
+        schedule: what is changed.
+        config: whose rates and decay.
+        step: where the run is.
+        rates: of each group of the optimiser the highest learning rate; the configuration's by default.
     """
     groups = schedule.optimizer.param_groups
-    schedule.base_lrs = [config.learning_rate for _ in groups]
-    for group in groups:
-        group["initial_lr"] = config.learning_rate
-        group["lr"] = config.learning_rate * rate_factor(step, config)
+    schedule.base_lrs = list(rates or [config.learning_rate for _ in groups])
+    for group, rate in zip(groups, schedule.base_lrs, strict=True):
+        group["initial_lr"] = rate
+        group["lr"] = rate * rate_factor(step, config)
         if group["weight_decay"]:
             group["weight_decay"] = config.weight_decay
 

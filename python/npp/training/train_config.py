@@ -1,4 +1,4 @@
-"""What a training of the preprocessor needs to know, as YAML says it (docs/training.md)."""
+"""What a training needs to know, as YAML says it (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import npp.checks as checks
-from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
 from npp.config.typed import REST, fill, plain
 from npp.config.yaml_files import read_config
-from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
+from npp.recipes.scale import LEAST_FACTOR
+from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,6 @@ class DataConfig(PhotoSet):
 
 
 @dataclass(frozen=True)
-class PreprocessorConfig:
-    """The network that is trained.
-
-    Attributes:
-        network: as :class:`npp.Preprocessor` names it.
-        start: weights to begin with, a name or a path; its network and settings are taken.
-        settings: all other keys go to the network.
-    """
-
-    network: str = "gains"
-    start: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
-
-
-@dataclass(frozen=True)
 class TaskConfig:
     """A task that the decoded picture must still serve.
 
@@ -73,44 +58,6 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         checks.above(self, 0, "weight")
-
-
-@dataclass(frozen=True)
-class CodecConfig:
-    """The codec in the loop.
-
-    Attributes:
-        effort, tune: as everywhere.
-        surrogate: name of where the gradient comes from.
-        floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
-            comes back.
-        threads: of the codec in each process; null for all cores.
-        options: all other keys are codec options too.
-    """
-
-    effort: int = 0
-    tune: Literal["ssim", "machine"] = "ssim"
-    surrogate: str = DEFAULT_SURROGATE
-    floor: float = 0.35
-    threads: int | None = None
-    options: dict[str, Any] = field(default_factory=dict, metadata=REST)
-
-    def __post_init__(self) -> None:
-        checks.at_least(self, 1, "threads")
-        try:
-            self.build_surrogate()
-            resolve_options(self.all_options)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
-    @property
-    def all_options(self) -> dict[str, Any]:
-        """What goes to :func:`npp.compress`."""
-        return {"effort": self.effort, "tune": self.tune, **self.options}
-
-    def build_surrogate(self) -> Surrogate:
-        """The surrogate."""
-        return Gated(floor=self.floor) if self.surrogate == "gated" else resolve_surrogate(self.surrogate)
 
 
 @dataclass(frozen=True)
@@ -162,14 +109,17 @@ class LossConfig:
             for pixels in [0, 255].
         normalise: ``"baseline"`` divides a picture's total by BPG's mean bpp at its qp, so that high qps
             count as much as low ones.
+        w_map: what is then added for each squared qp of the map's mean square, so that offsets which gain
+            nothing go back to 0.
     """
 
     w_pre: float = 0.5
     mse_scale: float = 1.0
+    w_map: float = 0.001
     normalise: Literal["none", "baseline"] = "baseline"
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 0, "w_pre", "mse_scale")
+        checks.at_least(self, 0, "w_pre", "mse_scale", "w_map")
 
 
 @dataclass(frozen=True)
@@ -280,6 +230,9 @@ class TrainConfig:
     Attributes:
         out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.
         seed: of everything random.
+        preprocessor: the filter; none where it is ``null``.
+        allocator: the map; none by default.
+        scale: part of each side at which pictures are coded, 0.1 to 1.
         modules: folder in which ``python:module:name`` is looked for too.
     """
 
@@ -288,8 +241,10 @@ class TrainConfig:
     out: str = "runs/preprocessor"
     seed: int = 0
     modules: str | None = None
-    preprocessor: PreprocessorConfig = PreprocessorConfig()
-    codec: CodecConfig = CodecConfig()
+    preprocessor: PreprocessorConfig | None = field(default_factory=PreprocessorConfig)
+    allocator: AllocatorConfig | None = None
+    scale: float = 1.0
+    codec: CodecConfig = field(default_factory=CodecConfig)
     trade_off: TradeOffConfig = TradeOffConfig()
     loss: LossConfig = LossConfig()
     baseline: BaselineConfig = BaselineConfig()
@@ -299,8 +254,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "seed")
+        checks.number("scale", self.scale, LEAST_FACTOR, 1)
         if not self.tasks:
             raise ValueError("tasks must name at least one task")
+        if not any(part is not None and part.train for part in (self.preprocessor, self.allocator)):
+            raise ValueError("preprocessor or allocator must be trained: neither is")
+        takes_map = getattr(self.codec.build_surrogate(), "takes_qp_map", False)
+        if self.allocator is not None and not takes_map:
+            raise ValueError(
+                f"codec.surrogate must take a map with allocator, as gated; {self.codec.surrogate} does not"
+            )
 
     @property
     def labels(self) -> list[str]:

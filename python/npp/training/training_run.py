@@ -16,14 +16,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from npp.config.surroundings import float32_by_default, modules_below, need, resolve_accelerator
 from npp.files import write_file
-from npp.preprocessing import Preprocessor
+from npp.recipes import Recipe
 from npp.training.draws import Photos
-from npp.training.lightning_module import TASKS, PreprocessorModule
+from npp.training.lightning_module import TASKS, RecipeModule
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
 from npp.training.train_config import TrainConfig
 
-_WEIGHTS = "preprocessor.safetensors"
+_RECIPE = "recipe.safetensors"
+_FILTER = "preprocessor.safetensors"
 
 
 def _even_interval(steps: int, every: int) -> int:
@@ -80,7 +81,7 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
         )
 
 
-def _kept(module: PreprocessorModule, trainer: lightning.Trainer, keep: str) -> Preprocessor:
+def _kept(module: RecipeModule, trainer: lightning.Trainer, keep: str) -> Recipe:
     """The averaged weights: the best by validation where one of them could tell, or the last."""
     best: Any = trainer.checkpoint_callback
     if best is not None and keep == "best":
@@ -94,17 +95,17 @@ def _kept(module: PreprocessorModule, trainer: lightning.Trainer, keep: str) -> 
         else:
             warnings.warn(
                 f"no validation has a {MONITOR}, so the last weights are kept, not the best: BPG's curve and "
-                "that behind the preprocessor do not overlap; more validation.qps or photos may help",
+                "the recipe's do not overlap; more validation.qps or photos may help",
                 stacklevel=2,
             )
     check_finite(module.averaged, "the averaged weights")
     return module.averaged.eval()
 
 
-def train_preprocessor(
+def train_recipe(
     config: TrainConfig, *, resume: Path | str | None = None, fast_dev_run: bool = False
 ) -> Path:
-    """Trains a preprocessor.
+    """Trains a recipe: its filter, its map of quantiser offsets, or both together.
 
     Args:
         config: see :class:`npp.training.train_config.TrainConfig`.
@@ -115,7 +116,8 @@ def train_preprocessor(
             own below ``out``.
 
     Returns:
-        Path of the averaged weights, for :meth:`npp.Preprocessor.load`.
+        Path of the recipe with the averaged weights, for :meth:`npp.Recipe.load`. A filter that was trained
+        is beside it too, as ``preprocessor.safetensors`` for :meth:`npp.Preprocessor.load`.
 
     Raises:
         ConfigError: the configuration does not fit the data, a task, the network, the computer or the
@@ -138,7 +140,7 @@ def train_preprocessor(
 def _run(config: TrainConfig, accelerator: str, resume: Path | str | None, fast_dev_run: bool) -> Path:
     lightning.seed_everything(config.seed, workers=True)
     photos = Photos(config)
-    module = PreprocessorModule(config, photos)
+    module = RecipeModule(config, photos)
     trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
     steps = config.optimiser.steps
     done = 0 if resume is None else check_checkpoint(resume, module, steps, without=TASKS)
@@ -151,7 +153,9 @@ def _run(config: TrainConfig, accelerator: str, resume: Path | str | None, fast_
         # That the tasks' networks stay in eval mode is the point of them.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
         trainer.fit(module, photos, ckpt_path=resume)
-    weights = out / _WEIGHTS
     if trainer.is_global_zero:
-        _kept(module, trainer, config.trainer.keep).cpu().save(weights)
-    return weights
+        recipe = _kept(module, trainer, config.trainer.keep).cpu()
+        recipe.save(out / _RECIPE)
+        if recipe.preprocessor is not None and config.preprocessor is not None and config.preprocessor.train:
+            recipe.preprocessor.save(out / _FILTER)
+    return out / _RECIPE

@@ -1,0 +1,126 @@
+"""What refining minimises: real bits and the tasks' loss, and the errors of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from npp.gradient.pairing import Compressed
+from npp.gradient.prediction import PictureLoss
+
+
+class RefineStep(NamedTuple):
+    """One evaluation, before the pixels move on.
+
+    Attributes:
+        step: 0 is the picture as given.
+        bpp, loss, objective: (N,) the real ones; objective = bpp + weight * loss.
+    """
+
+    step: int
+    bpp: Tensor
+    loss: Tensor
+    objective: Tensor
+
+
+class TaskError(ValueError):
+    """A task of :func:`refine` gave a loss or a gradient that is NaN or infinite.
+
+    Attributes:
+        task: index of the task.
+        picture: index of the first picture that met it.
+        history: every evaluation before.
+    """
+
+    def __init__(self, message: str, task: int, picture: int) -> None:
+        super().__init__(message)
+        self.task = task
+        self.picture = picture
+        self.history: list[RefineStep] = []
+
+
+def default_weight(qp: Tensor) -> Tensor:
+    """Bits a pixel that a unit of task loss is worth at a qp: 2^((34 - qp) / 3).
+
+    Half of the published schedule (arXiv 2206.05650: 16 at qp 25, 8 at 28, 4 at 31, 2 at 34, 1 at 37), which
+    on photos is about the slope of BPG's own curve of bpp over KL. With the whole of it less is saved for
+    networks that took no part.
+    """
+    return torch.exp2((34 - qp) / 3)
+
+
+class RefineObjective:
+    """bpp + weight * mean loss of the tasks, for each picture."""
+
+    def __init__(
+        self,
+        task: PictureLoss | Sequence[PictureLoss],
+        weight: float | Tensor | None,
+        qps: list[int],
+        x: Tensor,
+    ) -> None:
+        several = isinstance(task, Sequence) and not callable(task)
+        self._tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
+        if not self._tasks or not all(callable(one) for one in self._tasks):
+            raise TypeError(f"task must be a callable or several, not {task!r}")
+        qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
+        self._weight = (
+            default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()
+        )
+        if (
+            self._weight.ndim > 1
+            or self._weight.numel() not in (1, len(x))
+            or not bool((self._weight >= 0).all())
+        ):
+            raise ValueError(f"weight must be one number of 0 or more, or one per picture, not {weight!r}")
+
+    def __call__(self, step: int, compressed: Compressed) -> RefineStep:
+        losses = [self._loss(i, compressed) for i in range(len(self._tasks))]
+        mean = torch.stack([loss.float() for loss in losses]).mean(0)
+        return RefineStep(step, compressed.bpp, mean, compressed.bpp + self._weight * mean)
+
+    def _loss(self, index: int, compressed: Compressed) -> Tensor:
+        loss, bpp = self._tasks[index](compressed.x_hat), compressed.bpp
+        if not isinstance(loss, Tensor) or not loss.is_floating_point():
+            kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
+        if loss.shape != bpp.shape:
+            raise ValueError(
+                f"task {index} gave a loss of shape {tuple(loss.shape)}; one per picture, "
+                f"{tuple(bpp.shape)}, is needed"
+            )
+        if loss.device != bpp.device:
+            raise ValueError(f"task {index} gave a loss on {loss.device}; the pictures are on {bpp.device}")
+        self._check_finite(index, loss.detach(), "a loss")
+        return loss
+
+    def _check_finite(self, index: int, values: Tensor, what: str) -> None:
+        """Raises TaskError for values (N, ...) of a task that are not finite."""
+        wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
+        pictures = (wrong.any(1) if values.dim() > 1 else wrong).nonzero().flatten().tolist()
+        if pictures:
+            value = "NaN" if bool(values[pictures[0]].isnan().any()) else "infinity"
+            raise TaskError(
+                f"task {index} gave {what} of {value} for picture {pictures[0]}", index, pictures[0]
+            )
+
+    def check_gradients(self, gradient: Tensor, x_hat: Tensor) -> None:
+        """Finds the task whose gradient is not finite, if the whole one is not.
+
+        Args:
+            gradient: (N, C, H, W) of the objective, with respect to the pixels.
+            x_hat: the decoded pictures where it was found.
+        """
+        if bool(gradient.isfinite().all()):
+            return
+        for index, task in enumerate(self._tasks):
+            seen = x_hat.detach().clone().requires_grad_()
+            loss = task(seen)
+            if loss.requires_grad:
+                (own,) = torch.autograd.grad(loss.sum(), seen, allow_unused=True)
+                if own is not None:
+                    self._check_finite(index, own, "a gradient")
+        raise ValueError("the surrogate gave a gradient that is not finite")

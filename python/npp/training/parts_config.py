@@ -1,0 +1,93 @@
+"""What a trained recipe is made of, as YAML says it: filter, map and codec (docs/training.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import npp.checks as checks
+from npp.codec.options import CodecOptions, resolve_options
+from npp.config.typed import REST
+from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
+
+
+@dataclass(frozen=True)
+class PreprocessorConfig:
+    """The filter.
+
+    Attributes:
+        network: as :class:`npp.Preprocessor` names it.
+        start: weights to begin with, a name or a path; its network and settings are taken.
+        train: false leaves it as it starts.
+        settings: all other keys go to the network.
+    """
+
+    network: str = "gains"
+    start: str | None = None
+    train: bool = True
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+
+@dataclass(frozen=True)
+class AllocatorConfig:
+    """The map of quantiser offsets.
+
+    Attributes:
+        start: weights to begin with, a name or a path, as those that were distilled; its settings are taken.
+            Without it the network begins with nothing, its map with zeros.
+        train: false leaves it as it starts.
+        rate: its learning rate as a part of ``optimiser.learning_rate``.
+        strength, limit: of the map, instead of the network's own; see :func:`npp.qp_map`.
+        mix: weights of its heads by name, instead of its own.
+        settings: all other keys are settings of :class:`npp.Allocator`.
+    """
+
+    start: str | None = None
+    train: bool = True
+    rate: float = 0.1
+    strength: float | None = None
+    limit: float | None = None
+    mix: dict[str, float] | None = None
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        checks.above(self, 0, "rate")
+        checks.at_least(self, 0, "strength", "limit")
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The codec in the loop.
+
+    Attributes:
+        effort, tune: as everywhere.
+        surrogate: name of where the gradient comes from.
+        floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
+            comes back.
+        threads: of the codec in each process; null for all cores.
+        options: all other keys are codec options too.
+    """
+
+    effort: int = 0
+    tune: Literal["ssim", "machine"] = "ssim"
+    surrogate: str = DEFAULT_SURROGATE
+    floor: float = 0.35
+    threads: int | None = None
+    options: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 1, "threads")
+        try:
+            self.build_surrogate()
+            resolve_options(self.all_options)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def all_options(self) -> CodecOptions:
+        """Codec options, as a recipe holds them."""
+        return cast("CodecOptions", {"effort": self.effort, "tune": self.tune, **self.options})
+
+    def build_surrogate(self) -> Surrogate:
+        """The surrogate."""
+        return Gated(floor=self.floor) if self.surrogate == "gated" else resolve_surrogate(self.surrogate)

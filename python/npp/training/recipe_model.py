@@ -1,0 +1,163 @@
+"""The recipe that is trained: how it is built from a configuration, and a batch of many qps through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from npp.allocation import Allocator
+from npp.config.yaml_files import ConfigError
+from npp.gradient.pairing import compress
+from npp.gradient.surrogates import Surrogate
+from npp.preprocessing import Preprocessor
+from npp.recipes import Recipe, ScaleRule
+from npp.recipes.scale import enlarge, shrink
+from npp.training.parts_config import AllocatorConfig, PreprocessorConfig
+from npp.training.train_config import TrainConfig
+
+_GAP = 4
+_GAIN = 8
+_MAP_RANGE = 12.0  # qps from black to white
+_Part = TypeVar("_Part", Preprocessor, Allocator)
+_Errors = (OSError, TypeError, ValueError)
+
+
+class Coded(NamedTuple):
+    """A batch on its way through a recipe.
+
+    Attributes:
+        x: (N, 3, h, w) at the size that is coded.
+        x_pre: (N, 3, h, w) filtered: what was coded.
+        qp_map: (N, ceil(h/16), ceil(w/16)) with which offsets, not rounded; ``None`` without an allocator.
+        x_hat: (N, 3, H, W) decoded, at the size that the pictures had.
+        bpp: (N,) bits for each of their pixels.
+    """
+
+    x: Tensor
+    x_pre: Tensor
+    qp_map: Tensor | None
+    x_hat: Tensor
+    bpp: Tensor
+
+
+def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
+    """The network of a configuration, or the weights that it starts with.
+
+    Raises:
+        ConfigError: an unknown network or setting, no such weights, or nothing to train.
+    """
+    try:
+        if chosen.start is None:
+            network = Preprocessor(chosen.network, **chosen.settings)
+        elif chosen.settings:
+            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
+        else:
+            network = Preprocessor.load(chosen.start)
+    except _Errors as error:
+        raise ConfigError(f"preprocessor: {error}") from None
+    if chosen.train and not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ConfigError(f"preprocessor.network {network.network!r} has nothing to train")
+    return _trained_or_not(network, chosen.train)
+
+
+def build_allocator(chosen: AllocatorConfig) -> Allocator:
+    """The network of a configuration, or the weights that it starts with.
+
+    Raises:
+        ConfigError: an unknown setting, or no such weights.
+    """
+    try:
+        if chosen.start is None:
+            network = Allocator(**chosen.settings)
+        elif chosen.settings:
+            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
+        else:
+            network = Allocator.load(chosen.start)
+        strength = network.settings.strength if chosen.strength is None else chosen.strength
+        network = network.with_strength(strength, chosen.limit)
+        if chosen.mix is not None:
+            network = network.with_mix(chosen.mix)
+    except _Errors as error:
+        raise ConfigError(f"allocator: {error}") from None
+    network = _trained_or_not(network, chosen.train)
+    # How sensitive a picture is as a whole has no part in its map.
+    network.network.level.requires_grad_(False)
+    return network
+
+
+def _trained_or_not(network: _Part, train: bool) -> _Part:
+    return network.train(train).requires_grad_(train)
+
+
+def build_recipe(config: TrainConfig) -> Recipe:
+    """The recipe of a configuration, before it is trained.
+
+    Raises:
+        ConfigError: a part that cannot be built; the message names it.
+    """
+    filter_config, map_config = config.preprocessor, config.allocator
+    return Recipe(
+        Path(config.out).name,
+        scale=ScaleRule({0: config.scale}) if config.scale < 1 else None,
+        preprocessor=None if filter_config is None else build_preprocessor(filter_config),
+        allocator=None if map_config is None else build_allocator(map_config),
+        options=config.codec.all_options,
+        card=f"Trained by npp train for {', '.join(config.labels)}.",
+    )
+
+
+def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, float]]:
+    """The parts of a recipe that a configuration trains, with their share of the learning rate."""
+    given = (
+        (recipe.preprocessor, config.preprocessor is not None and config.preprocessor.train, 1.0),
+        (
+            recipe.allocator,
+            config.allocator is not None and config.allocator.train,
+            config.allocator.rate if config.allocator else 1.0,
+        ),
+    )
+    return [(part, rate) for part, train, rate in given if part is not None and train]
+
+
+def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None) -> Coded:
+    """A batch through scale, filter, map and the real codec: :meth:`npp.Recipe.compress` for many qps.
+
+    Args:
+        recipe: with one scale for all qps, as :func:`build_recipe` makes it.
+        x: (N, 3, H, W) in [0, 1].
+        qp: (N,), one for each picture.
+        surrogate, threads: as in :func:`npp.compress`.
+    """
+    size = x.shape[-2], x.shape[-1]
+    small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
+    x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
+    qp_map = None if recipe.allocator is None else recipe.allocator(x_pre, qp)
+    found = compress(x_pre, qp, qp_map=qp_map, surrogate=surrogate, threads=threads, **recipe.options)
+    part = small.shape[-2] * small.shape[-1] / (size[0] * size[1])
+    return Coded(small, x_pre, qp_map, enlarge(found.x_hat, size), found.bpp * part)
+
+
+def change_strip(x: Tensor, coded: Coded) -> Tensor:
+    """Pictures and what a recipe makes of them, a row a picture.
+
+    Original, preprocessed, decoded, the filter's change eight times on gray, and the map, white where bits
+    are saved; without an allocator there is no column of it.
+
+    Args:
+        x: (N, 3, H, W) in [0, 1].
+        coded: what became of them.
+
+    Returns:
+        (3, N (H + 4), 4 or 5 times (W + 4)) in [0, 1].
+    """
+    size = x.shape[-2], x.shape[-1]
+    change = 0.5 + _GAIN * (coded.x_pre - coded.x)
+    columns = [x, enlarge(coded.x_pre, size), coded.x_hat, enlarge(change, size)]
+    if coded.qp_map is not None:
+        offsets = 0.5 + coded.qp_map[:, None].to(x.dtype) / _MAP_RANGE
+        columns.append(nn.functional.interpolate(offsets, size).expand_as(x))
+    padded = [nn.functional.pad(one, (0, _GAP, 0, _GAP), value=1.0) for one in columns]
+    return torch.cat(list(torch.cat(padded, 3)), 1).clamp(0, 1)
