@@ -22,7 +22,8 @@ TSAN_BUILD := build/tsan
 ROUNDS ?= 20
 OLDEST := build/oldest
 BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13'
-CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/package/test_pillow.py tests/package/test_inventory.py
+CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
+  tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code, and about files read by tests.
 OLD_TORCH_WARNS := -W ignore::FutureWarning
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.

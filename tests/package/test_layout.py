@@ -49,6 +49,7 @@ BELOW = {
         "gradient",
         "preprocessing",
         "allocation",
+        "recipes",
         "tasks",
         "photos",
         "config",
