@@ -10,6 +10,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 OUT ?= build/demo
 PYTEST_ARGS ?=
+# Two processes, each with whole files of tests, so that what a file prepares is prepared once.
+PYTEST_PARALLEL := -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
@@ -20,7 +22,8 @@ TSAN_BUILD := build/tsan
 ROUNDS ?= 20
 OLDEST := build/oldest
 BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13'
-CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/package/test_pillow.py tests/package/test_inventory.py
+CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
+  tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code, and about files read by tests.
 OLD_TORCH_WARNS := -W ignore::FutureWarning
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
@@ -46,7 +49,7 @@ demo: setup ## round trips of photos and what the preprocessor saves, to OUT=bui
 test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
-	@$(BIN)/python -m pytest -q $(if $(CI),--durations=15) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) $(PYTEST_ARGS)
 
 test-slow: setup ## the long Python tests, marked slow
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)

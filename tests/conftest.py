@@ -20,6 +20,12 @@ def shared() -> Path:
     return path
 
 
+def pytest_configure() -> None:
+    """Tests that run side by side share the cores: one thread of torch each, which small tensors want too."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """The same random numbers in every test, whichever tests run."""

@@ -60,20 +60,43 @@ def _open_named(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
+def _link_open_file(file: BinaryIO, path: Path) -> None:
+    """Gives an open file without a name that name. Raises FileExistsError where something has it already."""
+    source = _OPEN_FILES / str(file.fileno())
+    # src_dir_fd means nothing beside a full path, but without it Python would not follow the link.
+    os.link(source, path, src_dir_fd=file.fileno(), follow_symlinks=True)
+
+
+def _has_name(file: BinaryIO) -> bool:
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
 def _give_name(file: BinaryIO, path: Path) -> None:
     """Gives an open file its temporary name if it has none yet."""
-    if os.fstat(file.fileno()).st_nlink > 0:
+    if _has_name(file):
         return
-    source = _OPEN_FILES / str(file.fileno())
     try:
-        # src_dir_fd means nothing beside a full path, but without it Python would not follow the link.
-        os.link(source, path, src_dir_fd=file.fileno(), follow_symlinks=True)
+        _link_open_file(file, path)
     except OSError:  # unnamed files but no hard links
         file.seek(0)
         with _open_named(path) as named:
             shutil.copyfileobj(file, named)
             named.flush()
             os.fsync(named.fileno())
+
+
+def _became(file: BinaryIO, target: Path) -> bool:
+    """Whether an open file without a name is the target from now on: in one step, so that no kill can leave a
+    temporary name behind. Raises FileExistsError where something has the name already."""
+    if _has_name(file):
+        return False
+    try:
+        _link_open_file(file, target)
+    except FileExistsError:
+        raise
+    except OSError:  # unnamed files but no hard links
+        return False
+    return True
 
 
 def _publish_new(temporary: Path, target: Path) -> None:
@@ -95,9 +118,11 @@ def _publish_new(temporary: Path, target: Path) -> None:
             raise
 
 
-def _publish_only_new(temporary: Path, target: Path, path: str | os.PathLike[str]) -> None:
+@contextmanager
+def _existing_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """That the target exists is said with the name that the caller knows."""
     try:
-        _publish_new(temporary, target)
+        yield
     except FileExistsError:
         raise FileExistsError(f"{path} exists") from None
 
@@ -151,11 +176,15 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                _give_name(file, temporary)
+                with _existing_named(path):
+                    finished = not force and _became(file, target)
+                if not finished:
+                    _give_name(file, temporary)
             if force:
                 temporary.replace(target)
-            else:
-                _publish_only_new(temporary, target, path)
+            elif not finished:
+                with _existing_named(path):
+                    _publish_new(temporary, target)
     finally:
         with suppress(OSError):  # a read-only file system refuses even where there is nothing to remove
             temporary.unlink()

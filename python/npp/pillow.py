@@ -13,6 +13,8 @@ milliseconds that the current frame is shown, and ``loop``, how often the animat
 ``image.save("x.bpg", ...)`` takes ``qp`` (default 29) and all of :class:`npp.CodecOptions`, and
 
 * ``exif`` (bytes or ``Image.Exif``), ``icc_profile`` (default: the picture's own), ``xmp``;
+* ``recipe``, a :class:`npp.Recipe` or the name or file of one (load it once where many pictures are saved):
+  stills are prepared by it and have its qp and options unless others are given (:meth:`npp.Recipe.encode`);
 * with ``save_all=True`` ``append_images``, ``duration`` (milliseconds, one or one per frame; default: what
   the frames say, else 100) and ``loop`` (how often it is shown; 0 for ever, ``None`` once as with Pillow's
   GIF; default: what the picture says, else 0).
@@ -23,9 +25,10 @@ existing file must survive a failure, save to ``io.BytesIO`` and use :func:`npp.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from PIL import Image, ImageFile
@@ -49,9 +52,12 @@ from npp.codec.pil_pictures import (
     to_pil,
 )
 
+if TYPE_CHECKING:
+    from npp.recipes.recipe import Recipe
+
 _MAGIC = b"BPG\xfb"
 _DEFAULT_QP = 29
-_OWN_OPTIONS = ("qp", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
+_OWN_OPTIONS = ("qp", "recipe", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
 
 
 def _accept(prefix: bytes) -> bool:
@@ -169,10 +175,27 @@ def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
 
 
+def _recipe(given: Any) -> Recipe | None:
+    if given is None:
+        return None
+    from npp.recipes.recipe import Recipe  # most who save pictures need none of it
+
+    if isinstance(given, Recipe):
+        return given
+    if not isinstance(given, (str, os.PathLike)):
+        kind = type(given).__name__
+        raise TypeError(f"recipe must be an npp.Recipe, a name or path of one, or None, not {kind}")
+    return Recipe.load(given)
+
+
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
-    qp = options.get("qp", _DEFAULT_QP)
-    fp.write(encode(plain(image), qp, metadata=_metadata(image, options), **_codec_options(options)))
+    metadata, others = _metadata(image, options), _codec_options(options)
+    recipe = _recipe(options.get("recipe"))
+    if recipe is not None:
+        fp.write(recipe.encode(plain(image), options.get("qp"), metadata=metadata, **others))
+        return
+    fp.write(encode(plain(image), options.get("qp", _DEFAULT_QP), metadata=metadata, **others))
 
 
 def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
@@ -197,6 +220,8 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     if len(frames) == 1:
         _save(image, fp, filename)
         return
+    if options.get("recipe") is not None:
+        raise EncodeError(f"recipe prepares stills, and these are {len(frames)} frames")
     fp.write(
         encode_animation(
             same_mode(frames),

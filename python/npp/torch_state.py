@@ -74,7 +74,7 @@ def why_without_values(x: Tensor) -> str | None:
     if functional or torch._is_functional_tensor(x):
         return "a functional tensor, as in torch.export and torch.func.functionalize"
     proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
-    if proxies is not None and proxies.get_proxy_mode() is not None:
+    if proxies is not None and proxies.get_innermost_proxy_mode() is not None:
         return "traced by make_fx"
     if x.device.type == "meta":
         return "on the device meta"

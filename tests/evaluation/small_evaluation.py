@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+import npp
 from npp.evaluation.analysis import Analyst
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import Axis
@@ -29,6 +31,63 @@ def tiny_network() -> nn.Module:
         first, last = nn.Conv2d(3, 8, 5, stride=3), nn.Linear(8, 6)
         nn.init.normal_(last.weight, std=20)
     return nn.Sequential(first, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+
+
+class RedBox(nn.Module):
+    """A detector of one cell: the box around all that is red, its class 1; sure where the red is strong."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        red = x[:, 0] - x[:, 1]
+        corners = []
+        for picture in red > 0.3:
+            rows, columns = (picture.any(axis).nonzero().flatten() for axis in (1, 0))
+            if len(rows):
+                corners.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+            else:
+                corners.append([0, 0, 1, 1])
+        sure = (red.flatten(1).amax(1) * 6 - 2).sigmoid()
+        scores = torch.stack([torch.full_like(sure, 0.01), sure], -1)[:, None]
+        return {"boxes": torch.tensor(corners, device=x.device).float()[:, None], "scores": scores}
+
+
+def red_box() -> nn.Module:
+    return RedBox()
+
+
+def detector(label: str = "finder") -> dict[str, Any]:
+    """The configuration of a judge that finds red boxes."""
+    return {
+        "name": "detection",
+        "model": "python:small_evaluation:red_box",
+        "label": label,
+        "cells": {"least_score": 0.05},
+    }
+
+
+#: Corners of the rectangles of :func:`red_photos`.
+RED = [(32, 16, 64, 48), (0, 48, 32, 96), (16, 16, 80, 32), (48, 32, 96, 80)]
+
+
+def red_photos(folder: Path) -> None:
+    """Gray photos of 96x96 with one red rectangle each."""
+    folder.mkdir(parents=True)
+    texture = torch.rand(96, 96, 3, generator=torch.Generator().manual_seed(1))
+    for i, (x1, y1, x2, y2) in enumerate(RED):
+        image = 0.4 + 0.1 * texture
+        image[y1:y2, x1:x2] = torch.tensor([0.95, 0.1, 0.1])
+        Image.fromarray((image * 255).round().byte().numpy()).save(folder / f"{i}.png")
+
+
+def allocator(path: Path) -> npp.Allocator:
+    """A small one away from its start, saved."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        made = npp.Allocator(width=8, depth=1, heads=["one"], strength=1.0).eval()
+        with torch.no_grad():
+            for parameter in made.network.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    made.save(path)
+    return made
 
 
 class Brightness(Task):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from small_evaluation import KL, QPS, measurements
 
-from npp.evaluation.arms import BlurByQp
-from npp.evaluation.choosing import best_sigmas, curve_qps, rate_offset
+from npp.evaluation.choosing import Candidates, best_factors, best_sigmas, curve_qps, rate_offset
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
+from npp.evaluation.prefilters import BlurByQp
 
 
 def test_rate_offset_is_the_distance_to_the_curve() -> None:
@@ -19,23 +19,31 @@ def test_rate_offset_is_the_distance_to_the_curve() -> None:
     assert rate_offset(rates, heights, 0.4, 3.5) == float("inf")
 
 
-def _blur_measurements(*arms: tuple[str, float, float]) -> tuple[Measurements, Measurements]:
-    """A plain curve, and arms with factors on its bpp and KL."""
+def _candidates(*arms: tuple[float, float, float]) -> Candidates:
+    """A plain curve, and variants with a value and factors on its bpp and KL."""
     wide = np.array(curve_qps(QPS))
     bpp, kl = np.exp(-0.11 * (wide - 28))[:, None], (0.02 * np.exp(0.15 * (wide - 28)))[:, None]
     plain = ArmMeasurements(np.ones(bpp.shape, np.int64), bpp, {("net", "kl"): kl}, {})
-    blurred = measurements(**{name: (a * bpp[1:-1], b * kl[1:-1]) for name, a, b in arms})
-    return Measurements(tuple(wide), ("0",), (KL,), {"plain": plain}), blurred
+    others = measurements(**{f"v{value}": (a * bpp[1:-1], b * kl[1:-1]) for value, a, b in arms})
+    curve = Measurements(tuple(wide), ("0",), (KL,), {"plain": plain})
+    return Candidates(curve, "plain", others, {f"v{value}": value for value, *_ in arms}, KL)
 
 
 def test_blur_search_takes_the_sigma_that_saves_most_and_none_where_all_hurt() -> None:
-    sigmas = {"x": 0.4, "y": 0.7}
-    useful = _blur_measurements(("x", 0.8, 1.0), ("y", 0.7, 1.02))
-    assert best_sigmas(*useful, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.7)
-    harmful = _blur_measurements(("x", 0.95, 1.4), ("y", 0.9, 2.0))
-    assert best_sigmas(*harmful, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.0)
-    outside = _blur_measurements(("x", 0.5, 100.0), ("y", 1.0, 1.0))
-    assert best_sigmas(*outside, "plain", sigmas, KL) == dict.fromkeys(QPS, 0.0)
+    useful = _candidates((0.4, 0.8, 1.0), (0.7, 0.7, 1.02))
+    assert best_sigmas(useful) == dict.fromkeys(QPS, 0.7)
+    harmful = _candidates((0.4, 0.95, 1.4), (0.7, 0.9, 2.0))
+    assert best_sigmas(harmful) == dict.fromkeys(QPS, 0.0)
+    outside = _candidates((0.4, 0.5, 100.0), (0.7, 1.0, 1.0))
+    assert best_sigmas(outside) == dict.fromkeys(QPS, 0.0)
+
+
+def test_a_size_that_won_stays_where_it_is_worse_than_the_curve_s_end() -> None:
+    # Twice the KL is as much as 4.6 qps more: beyond the curve's end, 4 qps above the last.
+    useful = _candidates((0.5, 0.4, 2.0))
+    assert best_factors(useful) == dict.fromkeys(QPS, 0.5)
+    assert not np.isfinite(useful.offsets(len(QPS) - 1)[0.5])
+    assert best_factors(_candidates((0.5, 0.9, 2.0))) == dict.fromkeys(QPS, 1.0)
 
 
 def test_blur_keeps_flat_pictures_and_smooths_others() -> None:

@@ -25,7 +25,29 @@ def _first_arm(**changes: Any) -> dict[str, Any]:
     return {"arms": [{"name": "a", **changes}, {"name": "b"}]}
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("evaluate-*.yaml")), ids=lambda path: path.stem)
+SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
+ALLOCATION = [path for path in SHIPPED if "allocation" in path.stem]
+FILTERS = [path for path in SHIPPED if path not in ALLOCATION]
+
+
+@pytest.mark.parametrize("path", ALLOCATION, ids=lambda path: path.stem)
+def test_shipped_configurations_of_maps_are_sound(path: Path) -> None:
+    config = parse_config(read_config(path), name=path.stem)
+    assert config.anchor == "bpg" and config.arms[0].kind == "none"
+    assert {arm.map and type(arm.map).__name__ for arm in config.arms} == {
+        None,
+        "GradientMapConfig",
+        "AllocatorMapConfig",
+        "FeatureMapConfig",
+    }
+    assert len(config.seen) == 1 and len(config.unseen) == 2 and config.strip.photos > 2
+    labels = {one.label for one in config.seen}
+    assert all(set(arm.map.labels) <= labels for arm in config.arms if arm.map is not None)
+    detects = config.data.annotations is not None
+    assert config.qps[0] == (31 if detects else 25) and config.qps[-1] == (49 if detects else 46)
+
+
+@pytest.mark.parametrize("path", FILTERS, ids=lambda path: path.stem)
 def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPP_DATA", "/photos")
     config = parse_config(read_config(path), name=path.stem)

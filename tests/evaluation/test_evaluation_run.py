@@ -20,11 +20,11 @@ from npp.codec.build import build_config
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import measured_values
 from npp.evaluation.arms import Arm
+from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.measured_values import PartStore, versions
-from npp.evaluation.measuring import Batch
 from npp.evaluation.report_files import describe_computer
 from npp.photos.photo_set import PhotoWarning
 

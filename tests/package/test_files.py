@@ -180,3 +180,22 @@ def test_interrupt_of_a_process_leaves_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert _names(tmp_path) == []
+
+
+def test_a_new_file_never_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two names a killed process would leave the first one behind."""
+    linked: list[str] = []
+    link = os.link
+
+    def recording(source: object, target: object, **options: object) -> None:
+        linked.append(str(target))
+        link(source, target, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", recording)
+    write_file(tmp_path / "new.bpg", b"data")
+    if linked:  # this file system has unnamed files
+        assert linked == [str(tmp_path / "new.bpg")]
+    assert os.listdir(tmp_path) == ["new.bpg"]  # noqa: PTH208 (hidden names too)
+    with pytest.raises(FileExistsError, match=r"new\.bpg exists"):
+        write_file(tmp_path / "new.bpg", b"other")
+    assert (tmp_path / "new.bpg").read_bytes() == b"data"

@@ -86,7 +86,7 @@ def test_licence_is_said_once_and_the_same() -> None:
 
 def test_weights_that_are_shipped_are_accounted_for() -> None:
     page = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
-    weights = [path for path in PACKAGE.rglob("weights/*") if path.suffix in (".pt", ".safetensors")]
+    weights = [path for kind in ("pt", "safetensors") for path in PACKAGE.rglob(f"*.{kind}")]
     assert len(weights) >= 3
     for path in weights:
         assert path.relative_to(PACKAGE).as_posix() in page

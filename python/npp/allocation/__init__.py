@@ -5,6 +5,7 @@ from npp.allocation.block_importance import importance
 from npp.allocation.feature_allocator import FeatureAllocator, LayerFeatures
 from npp.allocation.maps import qp_map
 from npp.allocation.regions import box_importance, mask_importance, weight_for
+from npp.allocation.shared_budget import SharedBudget, SharedStep
 from npp.allocation.sharing import RateCurve, SharedBits, rate_curves, share_bits
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "LayerFeatures",
     "RateCurve",
     "SharedBits",
+    "SharedBudget",
+    "SharedStep",
     "box_importance",
     "importance",
     "mask_importance",

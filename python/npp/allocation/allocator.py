@@ -139,7 +139,6 @@ class Allocator(nn.Module):
         An existing file is replaced, once the new one is complete.
 
         Raises:
-            ImportError: safetensors is missing.
             OSError: it cannot be written.
         """
         _FILES.write(path, _NETWORK, self.settings.as_mapping(), self.network.state_dict())
@@ -158,7 +157,6 @@ class Allocator(nn.Module):
             It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
 
         Raises:
-            ImportError: safetensors is missing.
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """

@@ -242,7 +242,6 @@ class FeatureAllocator(nn.Module):
         """Writes the head, and the name of its backbone where :class:`LayerFeatures` was made from one.
 
         Raises:
-            ImportError: safetensors is missing.
             ValueError: the backbone has no name by which it could be loaded again.
         """
         features = self.features

@@ -17,6 +17,7 @@ from npp.cli.encode_command import encode
 from npp.cli.evaluate_command import evaluate
 from npp.cli.file_reports import OK, SOME_FAILED, describe
 from npp.cli.info_command import info
+from npp.cli.recipes_command import recipes
 from npp.cli.shared_options import EXIT_CODES
 from npp.cli.streams import say, silence_output
 from npp.cli.train_command import app as train_app
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (encode, decode, info):
+for _command in (encode, decode, info, recipes):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(train_app)
 app.command(epilog=EXIT_CODES)(evaluate)

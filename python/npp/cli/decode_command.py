@@ -42,6 +42,10 @@ def decode(
     ] = "png",
     bit_depth: Annotated[int, typer.Option(help="8, or 16 (png).")] = 8,
     quality: Annotated[int, typer.Option(help="Of JPEG, 1 to 100.")] = 95,
+    restore_size: Annotated[
+        bool,
+        typer.Option("--restore-size", help="Bring pictures that a recipe coded smaller back to their size."),
+    ] = False,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,
     threads: ThreadsOption = None,
@@ -70,7 +74,7 @@ def decode(
         for job in jobs:
             if job.target is not None:
                 format_of(job.target.suffix)
-    settings = DecodeSettings(suffix, bit_depth, metadata, quality)
+    settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size)
     work = partial(decode_job, settings=settings, policy=policy)
     with limit_on_pixels(max_pixels):
         reports, code = run_jobs(jobs, work, title="Decoding", policy=policy, threads=workers, quiet=quiet)

@@ -16,6 +16,8 @@ from npp.cli.output_files import Job, WritePolicy, must_skip, numbered, write
 from npp.cli.picture_writing import Rendered, WriteSettings, format_of, write_animation, write_still
 from npp.codec.decoding import decode, probe
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels
+from npp.recipes.picture_floats import restored
+from npp.recipes.size_extension import size_before
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class DecodeSettings:
         bit_depth: 8 or 16 bits a sample in the written file.
         keep_metadata: take EXIF, ICC profile and XMP along.
         quality: of JPEG.
+        restore_size: enlarge pictures that were coded smaller to the size that they had.
     """
 
     suffix: str
     bit_depth: int
     keep_metadata: bool
     quality: int
+    restore_size: bool = False
 
     def for_target(self, target: Path | None) -> WriteSettings:
         """How a target is to be written."""
@@ -43,6 +47,8 @@ class DecodeSettings:
 def _decode(file: bytes, settings: DecodeSettings) -> Tensor:
     """Frames (F, C, H, W)."""
     pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
+    if settings.restore_size:
+        pixels = restored(pixels, file)
     return pixels if pixels.ndim == 4 else pixels[None]
 
 
@@ -97,9 +103,17 @@ def _write_one(
     return notes
 
 
-def _summary(job: Job, info: ImageInfo) -> str:
-    frames = f", {info.frames} frames" if info.frames > 1 else ""
-    return f"{job.source} -> {job.target_name}: {info.width}x{info.height}{frames}"
+def _summary(job: Job, values: dict[str, Any]) -> str:
+    frames = f", {values['frames']} frames" if values["frames"] > 1 else ""
+    return f"{job.source} -> {job.target_name}: {values['width']}x{values['height']}{frames}"
+
+
+def _size_note(info: ImageInfo, width: int) -> list[str]:
+    """Says that a picture was larger, where it is left as it was coded."""
+    before = size_before(info)
+    if before is None or before[1] == width:
+        return []
+    return [f"was {before[1]}x{before[0]} before it was coded smaller: --restore-size brings that back"]
 
 
 def decode_job(job: Job, settings: DecodeSettings, policy: WritePolicy) -> FileReport:
@@ -113,8 +127,8 @@ def decode_job(job: Job, settings: DecodeSettings, policy: WritePolicy) -> FileR
     start = time.perf_counter()
     frames = _decode(file, settings)
     values: dict[str, Any] = {
-        "width": info.width,
-        "height": info.height,
+        "width": frames.shape[-1],
+        "height": frames.shape[-2],
         "frames": info.frames,
         "seconds": time.perf_counter() - start,
     }
@@ -127,6 +141,7 @@ def decode_job(job: Job, settings: DecodeSettings, policy: WritePolicy) -> FileR
         )
     else:
         notes = _write_one(job, frames, info, metadata, to_write, policy)
+    notes = [*notes, *_size_note(info, frames.shape[-1])]
     return FileReport(
-        str(job.source), job.target_name, WRITTEN, None, tuple(notes), values, _summary(job, info)
+        str(job.source), job.target_name, WRITTEN, None, tuple(notes), values, _summary(job, values)
     )

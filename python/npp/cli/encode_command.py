@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +15,10 @@ from npp.cli.encode_job import EncodeSettings, encode_job, load_network
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import PICTURE_SUFFIXES, find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.output_files import Job, plan
+from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
+from npp.cli.recipe_use import RecipeUse, load_recipe, parts_of, shared_cores
+from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared, parse_size
+from npp.cli.share_state import STATE_NAME
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -50,6 +55,59 @@ def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool) -> Non
         checked(resolve_qp, qp, 1)
     if target_bpp is not None and not target_bpp > 0:
         raise UsageError(f"--target-bpp must be above 0, not {target_bpp:g}")
+
+
+def _recipe_use(
+    name: str | None, *, lossless: bool, refine: str | None, **switches: bool
+) -> RecipeUse | None:
+    """The recipe of ``--for``, loaded once for all files."""
+    if name is None:
+        given = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
+        if given:
+            raise UsageError(f"{given[0]} needs --for")
+        return None
+    if lossless or refine is not None:
+        raise UsageError(f"--for and {'--lossless' if lossless else '--refine'} exclude each other")
+    return load_recipe(name, parts_of(**switches))
+
+
+def _share_settings(
+    share: bool, total: str | None, mean_bpp: float | None, sensitivity: Sensitivity | None, keep_state: bool
+) -> ShareSettings | None:
+    if not share:
+        for option, value in (("--total", total), ("--mean-bpp", mean_bpp), ("--sensitivity", sensitivity)):
+            if value is not None:
+                raise UsageError(f"{option} needs --share")
+        if keep_state:
+            raise UsageError("--keep-state needs --share")
+        return None
+    if (total is None) == (mean_bpp is None):
+        raise UsageError("--share needs one of --total and --mean-bpp")
+    if mean_bpp is not None and not 0 < mean_bpp < math.inf:
+        raise UsageError(f"--mean-bpp must be above 0, not {mean_bpp:g}")
+    predicted = sensitivity is Sensitivity.predicted
+    return ShareSettings(None if total is None else parse_size(total), mean_bpp, predicted, keep_state)
+
+
+def _check_shared(
+    settings: EncodeSettings, share: ShareSettings, output: str, jobs: Sequence[Job], policy: WritePolicy
+) -> None:
+    for option, given in (
+        ("--qp", settings.qp is not None),
+        ("--target-bpp", settings.target_bpp is not None),
+        ("--lossless", settings.options.get("lossless", False)),
+        ("--refine", settings.refine is not None),
+    ):
+        if given:
+            raise UsageError(f"--share and {option} exclude each other")
+    if policy.skip_existing:
+        raise UsageError("--share and --skip-existing exclude each other: a stopped run goes on by itself")
+    if output == STDOUT or not (Path(output).is_dir() or len(jobs) > 1 or output.endswith("/")):
+        raise UsageError(f"--share writes into a folder, not to {output}")
+    if any(job.source.path is None for job in jobs):
+        raise UsageError("--share reads every picture twice, and standard input can be read once")
+    if share.predicted and (settings.recipe is None or settings.recipe.recipe.allocator is None):
+        raise UsageError("--sensitivity predicted needs --for with a recipe that has an allocator")
 
 
 def _check_suffixes(jobs: Sequence[Job]) -> None:
@@ -89,6 +147,34 @@ def encode(
     refine_views: Annotated[
         bool, typer.Option(help="Let it look at the mirror image and at parts too; not for text.")
     ] = True,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="RECIPE", help="Prepare stills for a task: a name of npp recipes, or a file."
+        ),
+    ] = None,
+    qp_map_only: Annotated[
+        bool, typer.Option("--qp-map-only", help="Of the recipe use the map alone.")
+    ] = False,
+    no_scale: Annotated[bool, typer.Option("--no-scale", help="Keep the size of pictures.")] = False,
+    no_filter: Annotated[bool, typer.Option("--no-filter", help="Leave the pixels alone.")] = False,
+    no_map: Annotated[bool, typer.Option("--no-map", help="One qp for all blocks.")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Choose qps so that all files together lose least at their size.")
+    ] = False,
+    total: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Bytes of all files together, as 12M or 500k.")
+    ] = None,
+    mean_bpp: Annotated[
+        float | None, typer.Option(help="Bits per pixel of all files together, instead of --total.")
+    ] = None,
+    sensitivity: Annotated[
+        Sensitivity | None,
+        typer.Option(help="Which pictures lose more, as the recipe sees them.", show_default="none"),
+    ] = None,
+    keep_state: Annotated[
+        bool, typer.Option("--keep-state", help=f"Keep OUT/{STATE_NAME}, for another --total.")
+    ] = False,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,
     threads: ThreadsOption = None,
@@ -121,13 +207,30 @@ def encode(
         )
         if refine is not None:
             load_network(refine)
+        sharing = _share_settings(share, total, mean_bpp, sensitivity, keep_state)
+        use = _recipe_use(
+            recipe,
+            lossless=lossless,
+            refine=refine,
+            qp_map_only=qp_map_only,
+            no_scale=no_scale,
+            no_filter=no_filter,
+            no_map=no_map,
+        )
         workers = checked(resolve_threads, threads)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
         _check_suffixes(jobs)
-    settings = EncodeSettings(
-        qp, target_bpp, options, metadata, measure=json_report, refine=refine, views=refine_views
-    )
-    work = partial(encode_job, settings=settings, policy=policy)
-    with limit_on_pixels(max_pixels):
+        settings = EncodeSettings(
+            qp, target_bpp, options, metadata, json_report, refine=refine, views=refine_views, recipe=use
+        )
+        if sharing is not None:
+            _check_shared(settings, sharing, output, jobs, policy)
+    with limit_on_pixels(max_pixels), shared_cores(workers):
+        if sharing is not None:
+            shared = encode_shared(
+                jobs, settings, sharing, Path(output), policy, threads=workers, quiet=quiet
+            )
+            finish(shared.documents(), shared.code, json_report, share=shared.totals)
+        work = partial(encode_job, settings=settings, policy=policy)
         reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     finish([report.as_json() for report in reports], code, json_report)

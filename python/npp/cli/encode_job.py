@@ -18,6 +18,7 @@ from npp._bpg import EncodeError
 from npp.cli.file_reports import WRITTEN, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy, write
 from npp.cli.picture_reading import Source, read_source
+from npp.cli.recipe_use import RecipeUse, picture_size
 from npp.codec.animation import encode_animation
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
@@ -25,6 +26,7 @@ from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import ImageInfo
 from npp.gradient.prediction import VIEWS, View, keep_prediction
 from npp.gradient.refinement import refine
+from npp.recipes.picture_floats import restored
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,7 +64,7 @@ def measure(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[s
     Returns:
         ``psnr`` of the colour (of all pixels, transparent ones too) and, with alpha, ``alpha_psnr``.
     """
-    decoded: Tensor = decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1)
+    decoded = restored(decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file)
     pictures = decoded if decoded.ndim == 4 else decoded[None]
     pairs = [
         _squared_errors(_unit(CodecImage(frame, "frame").samples), _unit(picture.numpy()))
@@ -124,6 +126,7 @@ class EncodeSettings:
         measure: decode the file and report PSNR.
         refine: a network's file, see :mod:`npp.cli.encode_job`; the pixels of stills are refined for it.
         views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
+        recipe: stills are prepared by it.
     """
 
     qp: int | None
@@ -133,20 +136,32 @@ class EncodeSettings:
     measure: bool
     refine: str | None = None
     views: bool = True
+    recipe: RecipeUse | None = None
+
+    @property
+    def usual_qp(self) -> int:
+        """Where none is given."""
+        return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
 
 
 def bpp_of(file: bytes, info: ImageInfo) -> float:
-    """Bits of the whole file for each pixel of all frames."""
-    return 8 * len(file) / (info.width * info.height * info.frames)
+    """Bits of the whole file for each pixel of all frames, those of a picture before it was coded smaller."""
+    height, width = picture_size(info)
+    return 8 * len(file) / (width * height * info.frames)
 
 
-def _encode(source: Source, qp: int, settings: EncodeSettings) -> bytes:
+def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
+    """The file of what was read, at one qp."""
     options = {**settings.options, "chroma": "400"} if source.gray else settings.options
     if source.durations is None:
         frame = source.frames[0]
+        if settings.recipe is not None:
+            return settings.recipe.encode(frame, qp, source.metadata, options)
         if settings.refine is not None:
             frame = refine_frame(frame, qp, settings.refine, options, VIEWS if settings.views else ())
         return encode(frame, qp, metadata=source.metadata, threads=1, errors="raise", **options)
+    if settings.recipe is not None:
+        raise EncodeError(f"--for prepares stills, and this is an animation of {len(source.frames)} frames")
     return encode_animation(
         source.frames,
         qp,
@@ -183,13 +198,13 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
 
 def _encode_to_settings(source: Source, settings: EncodeSettings) -> tuple[int | None, bytes]:
     if settings.options.get("lossless"):
-        return None, _encode(source, DEFAULT_QP, settings)
+        return None, encode_source(source, DEFAULT_QP, settings)
     if settings.target_bpp is None:
-        qp = DEFAULT_QP if settings.qp is None else settings.qp
-        return qp, _encode(source, qp, settings)
+        qp = settings.usual_qp if settings.qp is None else settings.qp
+        return qp, encode_source(source, qp, settings)
 
     def encode_at(qp: int) -> tuple[bytes, float]:
-        file = _encode(source, qp, settings)
+        file = encode_source(source, qp, settings)
         return file, bpp_of(file, probe(file))
 
     return smallest_qp(settings.target_bpp, encode_at)
@@ -198,8 +213,42 @@ def _encode_to_settings(source: Source, settings: EncodeSettings) -> tuple[int |
 def _summary(job: Job, values: dict[str, Any]) -> str:
     quality = f", {values['psnr']:.2f} dB" if values.get("psnr") is not None else ""
     how = "lossless" if values["qp"] is None else f"qp {values['qp']}"
+    small = (values.get("coded_width"), values.get("coded_height"))
+    smaller = (
+        f", {small[0]}x{small[1]}" if small not in ((None, None), (values["width"], values["height"])) else ""
+    )
     return (
-        f"{job.source} -> {job.target_name}: {values['bytes']} bytes, {values['bpp']:.3f} bpp, {how}{quality}"
+        f"{job.source} -> {job.target_name}: {values['bytes']} bytes, {values['bpp']:.3f} bpp, "
+        f"{how}{smaller}{quality}"
+    )
+
+
+def report_values(
+    source: Source, file: bytes, qp: int | None, seconds: float, settings: EncodeSettings
+) -> Any:
+    """The report's fields about a file."""
+    info = probe(file)
+    height, width = picture_size(info)
+    values: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "frames": info.frames,
+        "qp": qp,
+        "bytes": len(file),
+        "bpp": bpp_of(file, info),
+        "seconds": seconds,
+    }
+    if settings.recipe is not None:
+        values |= {**settings.recipe.as_json(), "coded_width": info.width, "coded_height": info.height}
+    if settings.measure:
+        values |= measure(source.frames, file, bit_depth=info.bit_depth)
+    return values
+
+
+def written(job: Job, source: Source, values: dict[str, Any]) -> FileReport:
+    """The report of a file that is there."""
+    return FileReport(
+        str(job.source), job.target_name, WRITTEN, None, source.notes, values, _summary(job, values)
     )
 
 
@@ -209,19 +258,6 @@ def encode_job(job: Job, settings: EncodeSettings, policy: WritePolicy) -> FileR
     start = time.perf_counter()
     qp, file = _encode_to_settings(source, settings)
     elapsed = time.perf_counter() - start
-    info = probe(file)
-    values: dict[str, Any] = {
-        "width": info.width,
-        "height": info.height,
-        "frames": info.frames,
-        "qp": qp,
-        "bytes": len(file),
-        "bpp": bpp_of(file, info),
-        "seconds": elapsed,
-    }
-    if settings.measure:
-        values |= measure(source.frames, file, bit_depth=info.bit_depth)
+    values = report_values(source, file, qp, elapsed, settings)
     write(job.target, file, policy)
-    return FileReport(
-        str(job.source), job.target_name, WRITTEN, None, source.notes, values, _summary(job, values)
-    )
+    return written(job, source, values)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts, describe
 from npp.cli.output_files import Job, WritePolicy, must_skip
@@ -54,6 +54,60 @@ def _say(report: FileReport, progress: Progress) -> None:
             progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+class Crew:
+    """Threads that do the work for some jobs, and then for others.
+
+    Args:
+        pool: the threads.
+        progress: shows how far they are.
+        task: what it shows.
+        quiet: say only what failed.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, progress: Progress, task: TaskID, quiet: bool) -> None:
+        self._pool, self._progress, self._task, self._quiet = pool, progress, task, quiet
+
+    def run(
+        self, jobs: Sequence[Job], work: Callable[[Job], FileReport], policy: WritePolicy
+    ) -> list[FileReport]:
+        """Does the work for every job.
+
+        Args:
+            jobs: what to do.
+            work: does one job, in any thread.
+            policy: about existing files.
+
+        Returns:
+            Reports in the order of the jobs.
+        """
+        futures = [self._pool.submit(_attempt, job, work, policy) for job in jobs]
+        for future in as_completed(futures):
+            report = future.result()
+            if report.status == FAILED or not self._quiet:
+                _say(report, self._progress)
+            self._progress.advance(self._task)
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def crew(title: str, *, total: int, threads: int, quiet: bool) -> Iterator[Crew]:
+    """Threads for jobs, with a progress bar that is drawn on terminals only.
+
+    Args:
+        title: stands before the bar.
+        total: jobs of all runs together.
+        threads: jobs at the same time.
+        quiet: say only what failed.
+    """
+    with ThreadPoolExecutor(min(threads, total)) as pool, _cancelling(pool), _progress(title) as progress:
+        yield Crew(pool, progress, progress.add_task(title, total=total), quiet)
+
+
+def exit_code(reports: Sequence[FileReport]) -> int:
+    """Of a command with these outcomes."""
+    return SOME_FAILED if any(report.status == FAILED for report in reports) else OK
+
+
 def run_jobs(
     jobs: Sequence[Job],
     work: Callable[[Job], FileReport],
@@ -76,15 +130,8 @@ def run_jobs(
     Returns:
         Reports in the order of the jobs, and the exit code.
     """
-    with ThreadPoolExecutor(min(threads, len(jobs))) as pool, _cancelling(pool), _progress(title) as progress:
-        task = progress.add_task(title, total=len(jobs))
-        futures = [pool.submit(_attempt, job, work, policy) for job in jobs]
-        for future in as_completed(futures):
-            report = future.result()
-            if report.status == FAILED or not quiet:
-                _say(report, progress)
-            progress.advance(task)
-    reports = [future.result() for future in futures]
+    with crew(title, total=len(jobs), threads=threads, quiet=quiet) as workers:
+        reports = workers.run(jobs, work, policy)
     if len(jobs) > 1 and not quiet:
         say(counts(reports))
-    return reports, SOME_FAILED if any(report.status == FAILED for report in reports) else OK
+    return reports, exit_code(reports)

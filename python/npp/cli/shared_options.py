@@ -92,11 +92,11 @@ def limit_on_pixels(pixels: int | None) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before[1]
 
 
-def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool) -> NoReturn:
+def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool, **more: Any) -> NoReturn:
     """Ends a command with its report and its exit code; a report that does not arrive is a failure, too."""
     if json_report:
         try:
-            print_json({"npp": __version__, "files": documents})
+            print_json({"npp": __version__, "files": documents, **more})
         except OSError as error:
             say(f"npp: the report is not whole: {describe(error)}")
             code = SOME_FAILED

@@ -7,11 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npp.evaluation.bd_rate import BDInterval, ResampledBDRate, bd_rate, monotone, overlap, resample_bd_rate
+from npp.evaluation.bd_rate import (
+    BDInterval,
+    ResampledBDRate,
+    bd_rate,
+    bd_rate_of_resamplings,
+    monotone,
+    overlap,
+    picture_weights,
+)
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import Axis
-from npp.evaluation.measured_values import Measurements
+from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.measuring import Stage
+from npp.pchip import Floats, pchip
+
+# The first so many resamplings are taken for average precision, which costs a second for each thousand.
+_AP_SAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,15 @@ class Findings:
         )
 
 
+def rate_at(arm: ArmMeasurements, axis: Axis, value: float) -> float | None:
+    """Mean bpp that an arm needs for a value of a quality; ``None`` where its curve does not reach it."""
+    rates, heights = monotone(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
+    height = float(axis.heights(np.array(value)))
+    if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
+        return None
+    return float(10 ** pchip(heights.tolist(), np.log10(rates).tolist(), height))
+
+
 class Analyst:
     """Compares the arms of some measurements; every bootstrap is made once.
 
@@ -89,6 +110,8 @@ class Analyst:
     def __init__(self, measured: Measurements, analysis: Analysis, anchor: str) -> None:
         self._measured, self._analysis, self._anchor = measured, analysis, anchor
         self._resampled: dict[tuple[str, str, Axis], ResampledBDRate] = {}
+        self._tables: dict[tuple[str, Axis], Floats] = {}
+        self._drawn: Floats | None = None
 
     def findings(self, stage: Stage) -> Findings:
         """All comparisons that the configuration asks for."""
@@ -105,7 +128,7 @@ class Analyst:
             for axis in axes:
                 comparisons.append(self._compare(arm, against, axis))
                 progress(1)
-        sampled = [axis for axis in axes if not axis.dataset]
+        sampled = [axis for axis in axes if self._can_resample(axis)]
         differences = tuple(
             self._difference(first, second, axis)
             for first, second in self._analysis.differences
@@ -118,24 +141,40 @@ class Analyst:
         ]
         return Findings(tuple(comparisons), differences, tuple(one for one in spreads if one is not None))
 
+    def _heights(self, arm: str, axis: Axis, weights: Floats) -> Floats:
+        """(qps, resamplings) of an arm's quality, rising with it."""
+        key = arm, axis
+        if key not in self._tables:
+            found = self._measured.arms[arm]
+            if axis.dataset:
+                rows = [one.resampled(axis.name, weights) for one in found.matches[axis.network]]
+                self._tables[key] = axis.heights(np.stack(rows))
+            else:
+                self._tables[key] = axis.heights(found.scores[axis.network, axis.name] @ weights)
+        return self._tables[key]
+
+    def _weights(self, axis: Axis) -> Floats:
+        if self._drawn is None:
+            pictures = len(self._measured.pictures)
+            self._drawn = picture_weights(pictures, self._analysis.samples, self._analysis.seed)
+        return self._drawn[:, : 1 + _AP_SAMPLES] if axis.dataset else self._drawn
+
     def _resample(self, arm: str, against: str, axis: Axis) -> ResampledBDRate:
         key = arm, against, axis
         if key not in self._resampled:
-            one, other = self._measured.arms[arm], self._measured.arms[against]
-            score = axis.network, axis.name
-            self._resampled[key] = resample_bd_rate(
-                other.bpp,
-                other.scores[score],
-                one.bpp,
-                one.scores[score],
-                summarise=axis.heights,
-                samples=self._analysis.samples,
-                seed=self._analysis.seed,
-            )
+            weights = self._weights(axis)
+            tables = []
+            for name in (against, arm):
+                tables += [self._measured.arms[name].bpp @ weights, self._heights(name, axis, weights)]
+            self._resampled[key] = bd_rate_of_resamplings(*tables)
         return self._resampled[key]
 
+    def _can_resample(self, axis: Axis) -> bool:
+        """Whether the quality can be had of some pictures: not of metrics, but of matched boxes."""
+        return not axis.dataset or axis.true
+
     def _interval(self, arm: str, against: str, axis: Axis) -> BDInterval:
-        if not axis.dataset:
+        if self._can_resample(axis):
             return self._resample(arm, against, axis).interval(self._analysis.confidence)
         curves = []
         for name in (against, arm):

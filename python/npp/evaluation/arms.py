@@ -1,213 +1,65 @@
-"""What may happen to a picture before the codec: nothing, a blur, a Preprocessor, or refine."""
+"""Arms: what happens to a picture on its way to the file, as a configuration says it and ready to run."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
 
+import npp.checks as checks
 from npp.codec.options import CodecOptions, resolve_options
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
-from npp.gradient.refinement import refine
-
-if TYPE_CHECKING:
-    from npp.preprocessing import Preprocessor
-
-#: Gives the losses of the seen networks: decoded pictures to (N,).
-Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
-
-
-class Prefilter(ABC):
-    """Changes pictures before the codec."""
-
-    @abstractmethod
-    def identity(self, qp: int) -> Any:
-        """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
-
-    @abstractmethod
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """Filtered pictures.
-
-        Args:
-            images: (N, 3, H, W) floats in [0, 1].
-            qp: of the file that will be written.
-            losses: makes the losses of the seen networks.
-            options: of the file.
-        """
-
-
-class Unfiltered(Prefilter):
-    """Leaves pictures as they are."""
-
-    def identity(self, qp: int) -> Any:
-        """Always ``None``."""
-        return None
-
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """The pictures."""
-        return images
-
-
-class BlurByQp(Prefilter):
-    """A Gaussian blur whose sigma depends on the qp.
-
-    Args:
-        sigmas: qp to sigma in pixels, 0 to 8; 0 leaves pictures as they are.
-
-    Raises:
-        ValueError: a sigma out of range.
-    """
-
-    def __init__(self, sigmas: Mapping[int, float]) -> None:
-        from npp.preprocessing import Preprocessor
-
-        # One network for each sigma: the taps of a common one would be as many as the widest needs.
-        self._networks = {sigma: Preprocessor("blur", sigmas={0: sigma}) for sigma in set(sigmas.values())}
-        self.sigmas = dict(sigmas)
-
-    def identity(self, qp: int) -> Any:
-        """The sigma."""
-        return {"blur": self.sigmas[qp]} if self.sigmas[qp] > 0 else None
-
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """Blurred pictures."""
-        sigma = self.sigmas[qp]
-        blurred: Tensor = self._networks[sigma](images, qp) if sigma > 0 else images
-        return blurred
-
-
-class Learned(Prefilter):
-    """A trained :class:`npp.Preprocessor`.
-
-    Args:
-        preprocessor: used in evaluation mode.
-    """
-
-    def __init__(self, preprocessor: Preprocessor) -> None:
-        self._network = preprocessor.eval()
-        digest = hashlib.sha256(f"{preprocessor.network} {sorted(preprocessor.settings.items())}".encode())
-        for name, tensor in sorted(preprocessor.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        self._digest = digest.hexdigest()
-
-    def identity(self, qp: int) -> Any:
-        """A hash of kind, settings and weights."""
-        return {"preprocessor": self._digest}
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """The network's output."""
-        filtered: Tensor = self._network(images, qp)
-        return filtered
-
-
-class Refine(Prefilter):
-    """:func:`npp.refine` on every picture, with the seen networks as tasks.
-
-    Args:
-        settings: keyword arguments of :func:`npp.refine`.
-        threads: of the codec.
-    """
-
-    def __init__(self, settings: Mapping[str, Any], threads: int | None) -> None:
-        self._settings = dict(settings)
-        self._threads = threads
-
-    def identity(self, qp: int) -> Any:
-        """The settings."""
-        return {"refine": self._settings}
-
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """The refined pixels."""
-        return refine(images, qp, losses(), threads=self._threads, **self._settings, **options).x
-
-
-#: In place of an arm's name or a blur's sigmas: found on the selection photos.
-BEST: Literal["best"] = "best"
+from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
+from npp.evaluation.judges import Judge
+from npp.evaluation.prefilters import (
+    BEST,
+    BlurConfig,
+    Learned,
+    Prefilter,
+    PrefilterConfig,
+    Unfiltered,
+    build_prefilter,
+)
+from npp.recipes import Recipe, ScaleRule
+from npp.recipes.scale import LEAST_FACTOR
 
 # Names become names of files and of arrays.
 _NAME = re.compile(r"[\w.+-]+( [\w.+-]+)*")
 
+Sharing = Literal["rates", "sensitivity", "measured"]
+ScaleConfig = Literal["best"] | float | dict[float, float]
 
-@dataclass(frozen=True)
-class BlurConfig:
-    """``{blur: ...}``: a sigma from 0 on, sigmas by qp, or :data:`BEST`."""
-
-    blur: Literal["best"] | float | dict[int, float]
-
-    def check(self, key: str, qps: Sequence[int]) -> None:
-        """Raises ValueError where a qp has no sigma, or a wrong one."""
-        if self.blur == BEST:
-            return
-        given = self.blur if isinstance(self.blur, dict) else dict.fromkeys(qps, self.blur)
-        for qp in qps:
-            if qp not in given:
-                raise ValueError(f"{key}.{qp} is missing")
-        for qp, sigma in given.items():
-            where = f"{key}.{qp}" if isinstance(self.blur, dict) else key
-            if not 0 <= sigma < math.inf:
-                raise ValueError(f"{where} must be at least 0, not {sigma!r}")
-
-    def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
-        """By qp."""
-        assert self.blur != BEST
-        if isinstance(self.blur, dict):
-            return {qp: self.blur[qp] for qp in qps}
-        return dict.fromkeys(qps, self.blur)
-
-
-@dataclass(frozen=True)
-class LearnedConfig:
-    """``{preprocessor: ...}``: a name or a path, as :meth:`npp.Preprocessor.load` takes it."""
-
-    preprocessor: str
-
-
-@dataclass(frozen=True)
-class RefineSettings:
-    """Arguments of :func:`npp.refine`; what is not given has its default."""
-
-    steps: int | None = None
-    weight: float | None = None
-    lr: float | None = None
-    search_effort: int | None = None
-    surrogate: str | None = None
-    patience: int | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Those that are given."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class RefineConfig:
-    """``{refine: ...}``: :func:`npp.refine` for the seen networks."""
-
-    refine: RefineSettings
+#: Kinds of arms, the most worth looking at first.
+KINDS = ("recipe", "map", "preprocessor", "refine", "scale", "blur", "none")
 
 
 @dataclass(frozen=True)
 class ArmConfig:
-    """An arm.
+    """An arm; each of its parts may be absent.
 
     Attributes:
         name: in results; letters, digits, spaces and . _ + -.
-        codec_of: take the codec's options of this arm, or of the :data:`BEST` unfiltered one.
+        codec_of: take the codec's options of this arm, or of the :data:`BEST` plain one.
+        scale: part of each side at which pictures are coded, by the qp from which on it holds, or
+            :data:`BEST`.
         prefilter: what happens to a picture before the codec.
+        map: where the quantiser's offsets come from.
+        recipe: name or path of an :class:`npp.Recipe`, which has all of these.
+        share: how each picture's qp is chosen anew so that the set loses least, in rows of their own.
         options: of the codec; all other keys.
     """
 
     name: str
     codec_of: str | None = None
-    prefilter: Literal["none"] | BlurConfig | LearnedConfig | RefineConfig | None = None
+    scale: ScaleConfig | None = None
+    prefilter: PrefilterConfig | None = None
+    map: MapConfig | None = None
+    recipe: str | None = None
+    share: Sharing | tuple[Sharing, ...] = ()
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
@@ -219,13 +71,42 @@ class ArmConfig:
             resolve_options(self.options)
         except TypeError as error:
             raise ValueError(str(error)) from None
+        if self.options.get("lossless") and (self.map or self.recipe):
+            raise ValueError("lossless goes without map and recipe: nothing is quantised")
+        self._check_scale()
+        if self.recipe is not None:
+            for part in ("scale", "prefilter", "map"):
+                if getattr(self, part) is not None:
+                    raise ValueError(f"{part} and recipe exclude each other")
+
+    def _check_scale(self) -> None:
+        if isinstance(self.scale, dict):
+            checks.table("scale", self.scale, LEAST_FACTOR, 1)
+        elif self.scale is not None and self.scale != BEST:
+            checks.number("scale", self.scale, LEAST_FACTOR, 1)
 
     @property
-    def kind(self) -> str:
+    def prefilter_kind(self) -> str:
         """Of the prefilter: none, blur, preprocessor or refine."""
         if self.prefilter is None or isinstance(self.prefilter, str):
             return "none"
         return next(iter(vars(self.prefilter)))
+
+    @property
+    def kind(self) -> str:
+        """One of :data:`KINDS`, the first that it has."""
+        has = {"recipe": self.recipe, "map": self.map, "scale": self.scale}
+        return next(one for one in KINDS if has.get(one) is not None or one == self.prefilter_kind)
+
+    @property
+    def sharings(self) -> tuple[Sharing, ...]:
+        """``share`` as several."""
+        return (self.share,) if isinstance(self.share, str) else self.share
+
+    @property
+    def finds_blur(self) -> bool:
+        """Whether its blur is left to the selection photos."""
+        return isinstance(self.prefilter, BlurConfig) and self.prefilter.blur == BEST
 
     @property
     def codec_options(self) -> CodecOptions:
@@ -240,31 +121,79 @@ class Arm:
     name: str
     options: CodecOptions
     prefilter: Prefilter
+    scale: ScaleRule | None = None
+    qp_map: MapSource | None = None
 
     def key(self, qp: int) -> dict[str, Any]:
         """What decides its files at a qp."""
-        options = vars(resolve_options(self.options))
-        return {"codec": options, "prefilter": self.prefilter.identity(qp), "qp": qp}
+        found = {
+            "codec": vars(resolve_options(self.options)),
+            "prefilter": self.prefilter.identity(qp),
+            "qp": qp,
+        }
+        if self.scale is not None:
+            rule = self.scale.as_mapping()
+            passed = [first for first in self.scale.factors if first <= qp]
+            factor = self.scale.factors[passed[-1]] if passed else 1.0
+            found["scale"] = [factor, rule["input_size"], rule["least"]]
+        if self.qp_map is not None:
+            found["map"] = self.qp_map.identity()
+        return found
 
 
-def build_prefilter(
-    config: ArmConfig, qps: Sequence[int], device: torch.device, threads: int | None
-) -> Prefilter:
-    """An arm's prefilter; a blur's sigmas must be known.
+@dataclass(frozen=True)
+class ArmParts:
+    """What can be made of an arm before anything is measured.
+
+    Attributes:
+        prefilter: ``None`` where a blur is still to be found.
+        scale: ``None`` where there is none or where it is still to be found.
+        qp_map: ``None`` where there is none.
+        options: of the codec that come with a recipe.
+    """
+
+    prefilter: Prefilter | None
+    scale: ScaleRule | None
+    qp_map: MapSource | None
+    options: CodecOptions
+
+
+def _rule(scale: ScaleConfig | None) -> ScaleRule | None:
+    if scale is None or isinstance(scale, str):
+        return None
+    return ScaleRule(scale if isinstance(scale, dict) else {0.0: scale})
+
+
+def _of_recipe(recipe: Recipe) -> ArmParts:
+    filtering = Unfiltered() if recipe.preprocessor is None else Learned(recipe.preprocessor)
+    qp_map = None if recipe.allocator is None else AllocatorMap(recipe.allocator)
+    return ArmParts(filtering, recipe.scale, qp_map, recipe.options)
+
+
+def build_parts(
+    config: ArmConfig,
+    qps: Sequence[int],
+    judges: Mapping[str, Judge],
+    device: torch.device,
+    threads: int | None,
+) -> ArmParts:
+    """Loads what an arm needs.
+
+    Args:
+        config: the arm.
+        qps: that are measured.
+        judges: by label.
+        device: of networks.
+        threads: of the codec.
 
     Raises:
-        ConfigError: the preprocessor cannot be loaded; it names the arm.
+        ConfigError: something cannot be loaded; it names the arm.
     """
-    chosen = config.prefilter
-    if isinstance(chosen, BlurConfig):
-        return BlurByQp(chosen.sigmas(qps))
-    if isinstance(chosen, LearnedConfig):
-        from npp.preprocessing import Preprocessor
-
-        try:
-            return Learned(Preprocessor.load(chosen.preprocessor, device=device))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"arm {config.name}: {error}") from error
-    if isinstance(chosen, RefineConfig):
-        return Refine(chosen.refine.given(), threads)
-    return Unfiltered()
+    try:
+        if config.recipe is not None:
+            return _of_recipe(Recipe.load(config.recipe, device))
+        filtering = None if config.finds_blur else build_prefilter(config.prefilter, qps, device, threads)
+        qp_map = None if config.map is None else config.map.build(judges, device)
+        return ArmParts(filtering, _rule(config.scale), qp_map, {})
+    except (OSError, ImportError, ValueError) as error:
+        raise ConfigError(f"arm {config.name}: {error}") from error

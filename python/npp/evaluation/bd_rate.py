@@ -138,7 +138,7 @@ class ResampledBDRate:
         return ResampledBDRate(self.value - other.value, self.rates - other.rates)
 
 
-def _resampling(pictures: int, samples: int, seed: int) -> Floats:
+def picture_weights(pictures: int, samples: int, seed: int) -> Floats:
     """(pictures, 1 + samples) weights: all pictures once, then how often each resampling drew each."""
     generator = np.random.default_rng(seed)
     drawn = [generator.choice(np.arange(pictures), pictures) for _ in range(samples)]
@@ -166,13 +166,27 @@ def resample_bd_rate(
         raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")
     if arms[0].shape[1] != arms[2].shape[1]:
         raise ValueError(f"both arms need the same pictures, not {arms[0].shape[1]} and {arms[2].shape[1]}")
-    weights = _resampling(arms[0].shape[1], samples, seed)
+    weights = picture_weights(arms[0].shape[1], samples, seed)
     r0, q0, r1, q1 = (arm @ weights for arm in arms)
+    return bd_rate_of_resamplings(r0, summarise(q0), r1, summarise(q1))
+
+
+def bd_rate_of_resamplings(
+    anchor_rates: Floats, anchor_heights: Floats, rates: Floats, heights: Floats
+) -> ResampledBDRate:
+    """BD-rate of curves that are resampled already.
+
+    Args:
+        anchor_rates, anchor_heights, rates, heights: (points, 1 + samples), all pictures first, then each
+            resampling; heights rise with quality.
+
+    Raises:
+        ValueError: the curves of all pictures do not overlap.
+    """
 
     def rate(i: int) -> float:
         return bd_rate(
-            *monotone(r0[:, i], summarise(q0[:, i])),
-            *monotone(r1[:, i], summarise(q1[:, i])),
+            *monotone(anchor_rates[:, i], anchor_heights[:, i]), *monotone(rates[:, i], heights[:, i])
         )
 
     def resampled(i: int) -> float:
@@ -181,7 +195,7 @@ def resample_bd_rate(
         except ValueError:
             return float("nan")
 
-    return ResampledBDRate(rate(0), np.array([resampled(i) for i in range(1, samples + 1)]))
+    return ResampledBDRate(rate(0), np.array([resampled(i) for i in range(1, rates.shape[1])]))
 
 
 def bootstrap_bd_rate(

@@ -1,19 +1,23 @@
-"""What is chosen on other photos than those that are reported: sigmas of a blur and options of the codec."""
+"""What is chosen on other photos than those that are reported: sizes, sigmas, options of the codec."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from npp.codec.options import CodecOptions
-from npp.evaluation.arms import BEST, Arm, ArmConfig, BlurByQp, Prefilter, Unfiltered
+from npp.evaluation.arms import Arm, ArmConfig, ArmParts
 from npp.evaluation.bd_rate import bd_rate, monotone
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer, Progress, Stage
+from npp.evaluation.prefilters import BEST, BlurByQp, Unfiltered
 from npp.pchip import Floats, pchip
+from npp.recipes import ScaleRule
 
 # The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.
 _MARGIN = 4
@@ -25,16 +29,27 @@ def curve_qps(qps: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({max(0, min(qps) - _MARGIN), *qps, min(_MAX_QP, max(qps) + _MARGIN)}))
 
 
-def searched_cells(qps: Sequence[int], sigmas: Sequence[float]) -> int:
+def searched_cells(qps: Sequence[int], candidates: int) -> int:
     """How many times every photo is measured in a search."""
-    return len(curve_qps(qps)) + len(qps) * sum(sigma > 0 for sigma in sigmas)
+    return len(curve_qps(qps)) + len(qps) * candidates
 
 
-def blur_arms(options: CodecOptions, sigmas: Sequence[float], qps: Sequence[int]) -> list[Arm]:
+def blur_arms(plain: Arm, sigmas: Sequence[float], qps: Sequence[int]) -> dict[float, Arm]:
     """An arm for every sigma above 0."""
-    return [
-        Arm(f"sigma {sigma:g}", options, BlurByQp(dict.fromkeys(qps, sigma))) for sigma in sigmas if sigma > 0
-    ]
+    return {
+        sigma: replace(plain, name=f"sigma {sigma:g}", prefilter=BlurByQp(dict.fromkeys(qps, sigma)))
+        for sigma in sigmas
+        if sigma > 0
+    }
+
+
+def scale_arms(plain: Arm, factors: Sequence[float]) -> dict[float, Arm]:
+    """An arm for every factor below 1."""
+    return {
+        factor: replace(plain, name=f"scale {factor:g}", scale=ScaleRule({0.0: factor}))
+        for factor in factors
+        if factor < 1
+    }
 
 
 def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: float) -> float:
@@ -49,56 +64,83 @@ def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: fl
     return float(np.log10(bpp)) - pchip(heights.tolist(), np.log10(rates).tolist(), height)
 
 
-def best_sigmas(
-    plain: Measurements, blurred: Measurements, plain_arm: str, sigmas: dict[str, float], axis: Axis
-) -> dict[int, float]:
-    """For every qp the sigma with the lowest offset to the unblurred curve; 0 where none is below it.
+@dataclass(frozen=True)
+class Candidates:
+    """A plain arm and variants of it, measured on the same photos.
 
-    Args:
-        plain: the unblurred arm, at more qps.
-        blurred: the blurred arms, on the same photos.
-        plain_arm: the unblurred arm's name.
-        sigmas: of the blurred arms, by name.
+    Attributes:
+        plain: the plain arm, at more qps.
+        plain_arm: its name.
+        others: the variants.
+        values: what makes each of them, by name.
         axis: the quality.
     """
-    curve_bpp = plain.arms[plain_arm].bpp.mean(axis=1)
-    curve_heights = axis.heights(plain.arms[plain_arm].points(axis))
+
+    plain: Measurements
+    plain_arm: str
+    others: Measurements
+    values: Mapping[str, float]
+    axis: Axis
+
+    def offsets(self, place: int) -> dict[float, float]:
+        """:func:`rate_offset` of every variant at the qp of that place."""
+        curve = self.plain.arms[self.plain_arm]
+        rates, heights = curve.bpp.mean(axis=1), self.axis.heights(curve.points(self.axis))
+        found = {}
+        for name, value in self.values.items():
+            arm = self.others.arms[name]
+            height = float(self.axis.heights(arm.points(self.axis))[place])
+            found[value] = rate_offset(rates, heights, float(arm.bpp[place].mean()), height)
+        return found
+
+
+def best_sigmas(found: Candidates) -> dict[int, float]:
+    """For every qp the sigma with the lowest offset to the unblurred curve; 0 where none is below it."""
     chosen: dict[int, float] = {}
-    for i, qp in enumerate(blurred.qps):
-        best, chosen[qp] = 0.0, 0.0
-        for name, sigma in sigmas.items():
-            arm = blurred.arms[name]
-            height = float(axis.heights(arm.points(axis))[i])
-            offset = rate_offset(curve_bpp, curve_heights, float(arm.bpp[i].mean()), height)
-            if offset < best:
-                best, chosen[qp] = offset, sigma
+    for place, qp in enumerate(found.others.qps):
+        offsets = {0.0: 0.0, **found.offsets(place)}
+        chosen[qp] = min(offsets, key=offsets.__getitem__)
     return chosen
 
 
-def search_blur(
+def best_factors(found: Candidates) -> dict[int, float]:
+    """For every qp the size with the lowest offset to the curve of full size; 1 where none is below it.
+
+    A small picture at a high qp may be worse than the curve's end. A size that was the best at the qp before
+    stays where that happens.
+    """
+    chosen: dict[int, float] = {}
+    last = 1.0
+    for place, qp in enumerate(found.others.qps):
+        offsets = {1.0: 0.0, **found.offsets(place)}
+        if math.isfinite(offsets[last]):
+            last = min(offsets, key=offsets.__getitem__)
+        chosen[qp] = last
+    return chosen
+
+
+def search(
     measurer: Measurer,
-    options: CodecOptions,
-    sigmas: Sequence[float],
+    plain: Arm,
+    arms: Mapping[float, Arm],
     qps: Sequence[int],
     axis: Axis,
     progress: Progress,
-) -> dict[int, float]:
-    """Measures the blurs on the measurer's photos and chooses a sigma for every qp.
+) -> Candidates:
+    """Measures variants of an arm on the measurer's photos.
 
     Args:
         measurer: of the selection photos.
-        options: of the codec.
-        sigmas: to try, in pixels.
+        plain: the arm.
+        arms: the variants, by what makes them.
         qps: of the evaluation.
         axis: the quality by which they are judged.
         progress: called with the number of pictures done.
     """
-    plain = Arm("plain", options, Unfiltered())
-    arms = blur_arms(options, sigmas, qps)
     curve = measurer.measure([plain], curve_qps(qps), progress)
-    blurred = measurer.measure(arms, qps, progress)
-    by_name = dict(zip((arm.name for arm in arms), (one for one in sigmas if one > 0), strict=True))
-    return best_sigmas(curve, blurred, plain.name, by_name, axis)
+    others = measurer.measure(list(arms.values()), qps, progress)
+    values = {arm.name: value for value, arm in arms.items()}
+    return Candidates(curve, plain.name, others, values, axis)
 
 
 class Selector:
@@ -139,39 +181,54 @@ class Selector:
         anchor = curves[plain[0].name]
         return min(plain, key=lambda arm: bd_rate(*anchor, *curves[arm.name])).options
 
-    def best_blur(self, name: str, options: CodecOptions) -> BlurByQp:
-        """The blur of an arm with these options of the codec."""
+    def _search(self, what: str, plain: Arm, arms: Mapping[float, Arm]) -> Candidates:
+        config, measurer = self._config, self._measurer
+        total = searched_cells(config.qps, len(arms)) * len(measurer.pictures)
+        return search(measurer, plain, arms, config.qps, self._axis, self._stage(what, total))
+
+    def best_blur(self, name: str, options: CodecOptions, scale: ScaleRule | None) -> BlurByQp:
+        """The blur of an arm with these options of the codec and this size."""
         config = self._config
-        total = searched_cells(config.qps, config.blur_sigmas) * len(self._measurer.pictures)
-        progress = self._stage(f"choosing sigmas of {name}", total)
-        return BlurByQp(
-            search_blur(self._measurer, options, config.blur_sigmas, config.qps, self._axis, progress)
-        )
+        plain = Arm("plain", options, Unfiltered(), scale)
+        arms = blur_arms(plain, config.blur_sigmas, config.qps)
+        return BlurByQp(best_sigmas(self._search(f"choosing sigmas of {name}", plain, arms)))
+
+    def best_scale(self, name: str, options: CodecOptions) -> ScaleRule:
+        """The plain size of an arm with these options of the codec."""
+        plain = Arm("plain", options, Unfiltered())
+        arms = scale_arms(plain, self._config.scale_factors)
+        factors = best_factors(self._search(f"choosing sizes of {name}", plain, arms))
+        return ScaleRule({float(qp): factor for qp, factor in factors.items()})
 
 
 def resolve_arms(
-    config: EvaluateConfig, prefilters: Mapping[str, Prefilter], selector: Selector | None
+    config: EvaluateConfig, parts: Mapping[str, ArmParts], selector: Selector | None
 ) -> list[Arm]:
     """All arms ready to run.
 
     Args:
         config: the configuration.
-        prefilters: of all arms but blurs that are to be found, by the arm's name.
+        parts: of all arms, by name.
         selector: needed where something is to be found.
     """
-    options: dict[str, CodecOptions] = {arm.name: arm.codec_options for arm in config.arms}
+    options: dict[str, CodecOptions] = {
+        arm.name: {**parts[arm.name].options, **arm.codec_options} for arm in config.arms
+    }
+
+    def found() -> Selector:
+        assert selector is not None
+        return selector
 
     def codec(arm: ArmConfig) -> CodecOptions:
         source = arm.codec_of or arm.name
         if source == BEST and BEST not in options:
-            assert selector is not None
-            options[BEST] = selector.best_codec()
+            options[BEST] = found().best_codec()
         return options[source]
 
-    def prefilter(arm: ArmConfig) -> Prefilter:
-        if arm.name in prefilters:
-            return prefilters[arm.name]
-        assert selector is not None
-        return selector.best_blur(arm.name, codec(arm))
+    def resolved(arm: ArmConfig) -> Arm:
+        chosen, has = codec(arm), parts[arm.name]
+        scale = found().best_scale(arm.name, chosen) if arm.scale == BEST else has.scale
+        prefilter = has.prefilter or found().best_blur(arm.name, chosen, scale)
+        return Arm(arm.name, chosen, prefilter, scale, has.qp_map)
 
-    return [Arm(arm.name, codec(arm), prefilter(arm)) for arm in config.arms]
+    return [resolved(arm) for arm in config.arms]

@@ -11,13 +11,17 @@ import npp.checks as checks
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import read_config
-from npp.evaluation.arms import BEST, ArmConfig, BlurConfig
+from npp.evaluation.arms import KINDS, ArmConfig
 from npp.evaluation.judges import JudgeConfig
+from npp.evaluation.prefilters import BEST, BlurConfig
+from npp.evaluation.real_labels import LabelledPhotos
 from npp.photos.photo_set import PhotoSet
+from npp.recipes.scale import LEAST_FACTOR
 
 #: Of the method (arXiv 2206.05650).
 DEFAULT_QPS = (25, 28, 29, 31, 34, 37, 40, 44)
 DEFAULT_SIGMAS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)
+DEFAULT_FACTORS = (1.0, 0.75, 0.6, 0.5, 0.35)
 _FEWEST_QPS = 5
 
 #: The arms that are always compared; a configuration may name others.
@@ -79,7 +83,8 @@ class Strip:
     """The picture strip.
 
     Attributes:
-        arm: that is shown; by default the first learned, refined or blurred one.
+        arm: that is shown; by default the first with a recipe, a map, a learned filter, refined, scaled or
+            blurred.
         qp: one of those that are measured, by default the middle one.
         photos: how many.
     """
@@ -105,6 +110,8 @@ class EvaluateConfig:
         arms: what is compared.
         anchor: the arm that everything is quoted against; the first one where it is not given.
         blur_sigmas: that are tried where a blur is to be found.
+        scale_factors: that are tried where a size is to be found.
+        share_qps: that arms with ``share`` are measured at too; one beyond either end always is.
         batch: most pictures at a time.
         device: of networks and filters: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is a GPU where
             there is one.
@@ -114,7 +121,7 @@ class EvaluateConfig:
         modules: folder in which ``python:module:name`` is looked for too.
     """
 
-    data: PhotoSet
+    data: LabelledPhotos
     seen: tuple[JudgeConfig, ...]
     unseen: tuple[JudgeConfig, ...] = ()
     selection: PhotoSet | None = None
@@ -122,6 +129,8 @@ class EvaluateConfig:
     arms: tuple[ArmConfig, ...] = DEFAULT_ARMS
     anchor: str = ""
     blur_sigmas: tuple[float, ...] = DEFAULT_SIGMAS
+    scale_factors: tuple[float, ...] = DEFAULT_FACTORS
+    share_qps: tuple[int, ...] = ()
     analysis: Analysis = Analysis()
     strip: Strip = Strip()
     batch: int = 16
@@ -134,17 +143,21 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "batch", "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
+        self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))
         if not self.blur_sigmas or not min(self.blur_sigmas) >= 0:
             raise ValueError(f"blur_sigmas must be a list of numbers from 0, not {list(self.blur_sigmas)}")
         self._set("blur_sigmas", tuple(sorted({0.0, *self.blur_sigmas})))
+        if not all(LEAST_FACTOR <= factor <= 1 for factor in self.scale_factors):
+            raise ValueError(
+                f"scale_factors must be numbers from {LEAST_FACTOR} to 1, not {list(self.scale_factors)}"
+            )
         self._check_arms()
         self._check_networks()
         names = [arm.name for arm in self.arms]
         self._set("anchor", self.anchor or names[0])
         _check_arm("anchor", self.anchor, names)
         self.analysis.check(names, self.anchor)
-        order = ("preprocessor", "refine", "blur", "none")
-        shown = min(self.arms, key=lambda arm: order.index(arm.kind)).name
+        shown = min(self.arms, key=lambda arm: KINDS.index(arm.kind)).name
         middle = self.qps[len(self.qps) // 2]
         strip = Strip(
             self.strip.arm or shown, middle if self.strip.qp is None else self.strip.qp, self.strip.photos
@@ -172,7 +185,7 @@ class EvaluateConfig:
             if isinstance(arm.prefilter, BlurConfig):
                 arm.prefilter.check(f"arms[{i}].prefilter.blur", self.qps)
         if not any(arm.kind == "none" and arm.codec_of is None for arm in self.arms):
-            raise ValueError("arms must have one without prefilter")
+            raise ValueError("arms must have one without scale, prefilter, map and recipe")
 
     def _check_networks(self) -> None:
         if not self.seen:
@@ -181,6 +194,12 @@ class EvaluateConfig:
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"networks: the label {label!r} is used twice; give label: to one")
+        for i, arm in enumerate(self.arms):
+            for label in () if arm.map is None else arm.map.labels:
+                if label not in labels:
+                    raise ValueError(
+                        f"arms[{i}].map names the network {label!r}; there are {', '.join(labels)}"
+                    )
 
     @property
     def networks(self) -> tuple[JudgeConfig, ...]:
@@ -190,10 +209,7 @@ class EvaluateConfig:
     @property
     def chooses(self) -> bool:
         """Whether something is left to the selection photos."""
-        return any(
-            arm.codec_of == BEST or (isinstance(arm.prefilter, BlurConfig) and arm.prefilter.blur == BEST)
-            for arm in self.arms
-        )
+        return any(arm.codec_of == BEST or arm.scale == BEST or arm.finds_blur for arm in self.arms)
 
     def as_mapping(self) -> dict[str, Any]:
         """All keys, defaults included, as YAML takes them."""
@@ -227,7 +243,8 @@ def parse_config(
     given: dict[str, Any] = {"name": name, "out": str(Path("runs") / name), **values}
     data, chosen = given.get("data"), given.get("selection")
     if isinstance(data, Mapping) and isinstance(chosen or {}, Mapping):
-        shared = {key: value for key, value in data.items() if key not in ("part", "limit")}
+        own = ("part", "limit", "annotations", "labels")
+        shared = {key: value for key, value in data.items() if key not in own}
         given["selection"] = _part({**shared, **(chosen or {})}, "val")
     if "data" in given:
         given["data"] = _part(data, "test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,25 +11,46 @@ import torch
 from npp.config.surroundings import float32_by_default, modules_below, need, resolve_device
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.analysis import Analyst, Findings
-from npp.evaluation.arms import BEST, Arm, BlurByQp, BlurConfig, build_prefilter
-from npp.evaluation.choosing import Selector, resolve_arms
+from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_name, weighted_by_size
+from npp.evaluation.arms import Arm, build_parts
+from npp.evaluation.choosing import Selector, curve_qps, resolve_arms
 from npp.evaluation.evaluate_config import EvaluateConfig
-from npp.evaluation.judges import Judge, build_judge
+from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
-from npp.evaluation.measuring import Measurer, Stage, code, silent
+from npp.evaluation.measuring import Measurer, Stage, silent
+from npp.evaluation.real_labels import UNLABELLED, RealLabels, read_labels
 from npp.evaluation.report_files import (
     Table,
     arm_results,
     arm_summary,
+    comparisons_json,
     describe_arm,
     describe_computer,
+    shared_summary,
+    shared_tables,
     summary,
     tables,
     write_json,
 )
-from npp.evaluation.report_pictures import StripRow, draw_strip, plot_curves
+from npp.evaluation.report_pictures import draw_strip, plot_curves
+from npp.evaluation.strip_rows import strip_row
 from npp.files import write_file
 from npp.photos.photo_set import PhotoSet
+
+
+@dataclass(frozen=True)
+class SharedFindings:
+    """Arms whose bits are shared over all pictures, beside the anchor as it is.
+
+    Attributes:
+        arms: what was chosen.
+        measured: values of every picture; bpp is weighted so that its mean is all bits over all pixels.
+        findings: the comparisons.
+    """
+
+    arms: list[SharedArm]
+    measured: Measurements
+    findings: Findings
 
 
 @dataclass(frozen=True)
@@ -41,12 +62,14 @@ class Evaluation:
         measured: values of every picture.
         findings: the comparisons.
         tables: the same for people.
+        shared: the arms with sharing, if there are any.
     """
 
     out: Path
     measured: Measurements
     findings: Findings
     tables: list[Table]
+    shared: SharedFindings | None = None
 
 
 class _Measuring:
@@ -59,11 +82,19 @@ class _Measuring:
             *(build_judge(spec, device, seen=False) for spec in config.unseen),
         ]
 
-    def of(self, key: str, photos: PhotoSet, networks: Sequence[Judge]) -> Measurer:
+    def of(
+        self,
+        key: str,
+        photos: PhotoSet,
+        networks: Sequence[Judge],
+        labels: RealLabels = UNLABELLED,
+    ) -> Measurer:
         """A measurer of the photos that a key of the configuration describes."""
-        size, threads = self.config.batch, self.config.threads
+        size, threads, device = self.config.batch, self.config.threads, self._device
         try:
-            return Measurer(photos, networks, self._store, batch=size, device=self._device, threads=threads)
+            return Measurer(
+                photos, networks, self._store, batch=size, device=device, threads=threads, labels=labels
+            )
         except ValueError as error:
             raise ConfigError(f"{key}.{error}") from None
 
@@ -80,18 +111,15 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
 
 
 def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: Path) -> None:
-    config = measuring.config
+    config, networks = measuring.config, measuring.networks
     strip = config.strip
     assert strip.qp is not None
     shown, anchor = (next(one for one in arms if one.name == name) for name in (strip.arm, config.anchor))
-    rows = []
-    for batch in measurer.first(strip.photos):
-        coded, plain = (
-            code(batch, arm, strip.qp, measuring.networks, config.threads) for arm in (shown, anchor)
-        )
-        bits = [8 * int(one.sizes[0]) / batch.images[0, 0].numel() for one in (coded, plain)]
-        rows.append(StripRow(batch.images[0], coded.filtered[0], coded.x_hat[0], *bits))
-    draw_strip(rows, out / "strip.png", f"{shown.name} at qp {strip.qp}")
+    rows = [
+        strip_row(batch, shown, anchor, strip.qp, networks, config.threads)
+        for batch in measurer.first(strip.photos)
+    ]
+    draw_strip(rows, out / "strip.png", f"{shown.name} and {anchor.name} at about the same bytes")
 
 
 def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evaluation:
@@ -118,35 +146,91 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
         return _run(config, device, out, stage)
 
 
+def _labels(config: EvaluateConfig) -> RealLabels:
+    try:
+        return read_labels(config.data)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from None
+
+
 def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) -> Evaluation:
-    prefilters = {
-        arm.name: build_prefilter(arm, config.qps, device, config.threads)
-        for arm in config.arms
-        if not (isinstance(arm.prefilter, BlurConfig) and arm.prefilter.blur == BEST)
-    }
+    labels = _labels(config)
     measuring = _Measuring(config, device, out)
-    measurer = measuring.of("data", config.data, measuring.networks)
-    arms = resolve_arms(config, prefilters, _selector(measuring, measurer, stage))
+    judges = {one.label: one for one in measuring.networks}
+    parts = {arm.name: build_parts(arm, config.qps, judges, device, config.threads) for arm in config.arms}
+    measurer = measuring.of("data", config.data, measuring.networks, labels)
+    arms = resolve_arms(config, parts, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
     measured = measurer.measure(arms, config.qps, stage("measuring", total))
+    measured = replace(measured, clean=measurer.clean())
     findings = Analyst(measured, config.analysis, config.anchor).findings(stage)
-    found = Evaluation(out, measured, findings, tables(config, measured, findings))
+    shared = _shared(config, measurer, arms, measured, stage)
+    shown = tables(config, measured, findings)
+    if shared is not None:
+        shown += shared_tables(config, shared.measured, shared.findings)
+    found = Evaluation(out, measured, findings, shown, shared)
     _write(config, found, arms)
     _strip(measuring, measurer, arms, out)
     return found
 
 
+def _choosing_axis(config: EvaluateConfig, measured: Measurements) -> Axis:
+    """The divergence of the first seen network."""
+    label = config.networks[0].label
+    for axis in measured.axes:
+        if axis.network == label and not (axis.higher_is_better or axis.dataset or axis.true):
+            return axis
+    raise ConfigError(f"share: measured needs a divergence, and {label} has none")
+
+
+def _shared(
+    config: EvaluateConfig, measurer: Measurer, arms: Sequence[Arm], measured: Measurements, stage: Stage
+) -> SharedFindings | None:
+    """Shares bits as the arms ask for it, from measurements at more qps."""
+    wanted = [(arm.name, sharing) for arm in config.arms for sharing in arm.sharings]
+    if not wanted:
+        return None
+    chosen = [arm for arm in arms if any(arm.name == name for name, _ in wanted)]
+    more = sorted({*curve_qps(config.qps), *config.share_qps} - set(config.qps))
+    progress = stage("measuring for sharing", len(chosen) * len(more) * len(measurer.pictures))
+    wide = measured
+    if more:
+        further = measurer.measure(chosen, more, progress)
+        wide = joined_qps(measured, further, [arm.name for arm in chosen])
+    found, described = {config.anchor: measured.arms[config.anchor]}, []
+    axis = _choosing_axis(config, measured)
+    for name, sharing in wanted:
+        try:
+            row, said = share_arm(wide, name, sharing, config.qps, axis)
+        except ValueError as error:
+            raise ConfigError(f"arm {name}: {error}") from None
+        found[shared_name(name, sharing)] = row
+        described.append(said)
+    rows = weighted_by_size(replace(measured, arms=found), list(found))
+    analysis = replace(config.analysis, against=(), differences=(), groups={})
+    return SharedFindings(described, rows, Analyst(rows, analysis, config.anchor).findings(stage))
+
+
 def _write(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> None:
-    out, measured = found.out, found.measured
+    out, measured, shared = found.out, found.measured, found.shared
     (out / "results").mkdir(exist_ok=True)
     described = []
     for arm, given in zip(arms, config.arms, strict=True):
-        sigmas = arm.prefilter.sigmas if isinstance(arm.prefilter, BlurByQp) else None
-        text = describe_arm(given, arm.options, sigmas)
+        text = describe_arm(given, arm)
         write_json(out / "results" / f"{arm.name}.json", arm_results(measured, arm.name, text))
-        described.append(arm_summary(given, arm.options, sigmas))
-    computer = describe_computer()
-    write_json(out / "summary.json", summary(config, measured, found.findings, computer, described))
+        described.append(arm_summary(given, arm))
+    content = summary(config, measured, found.findings, describe_computer(), described)
+    if shared is not None:
+        content["shared"] = {
+            "arms": [shared_summary(one) for one in shared.arms],
+            "comparisons": comparisons_json(shared.findings),
+        }
+        for one in shared.arms:
+            name = shared_name(one.arm, one.sharing)
+            text = f"{one.arm} with bits shared over the set by {one.sharing}"
+            write_json(out / "results" / f"{name}.json", arm_results(shared.measured, name, text))
+        shared.measured.save(out / "shared.npz")
+    write_json(out / "summary.json", content)
     measured.save(out / "measurements.npz")
     text = "\n\n".join(table.markdown() for table in found.tables)
     head = f"# {config.name}\n\n{len(measured.pictures)} photos, qp {', '.join(map(str, measured.qps))}."

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
@@ -35,6 +36,8 @@ class JudgeConfig:
         label: of the network in results; its ``model``, or the task's name, where it is not given.
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
         metrics: whether the task's metrics of all pictures together are computed too.
+        categories: whether a detector's labels are the ``place`` of a category in the annotations' list or
+            its ``id``; by default ``id`` for torchvision's, else ``place``.
         settings: all other keys go to the task.
     """
 
@@ -42,11 +45,19 @@ class JudgeConfig:
     label: str = ""
     quality: str | None = None
     metrics: bool = True
+    categories: Literal["place", "id"] | None = None
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
         if not self.label:
             object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
+
+    @property
+    def says_category_ids(self) -> bool:
+        """Whether a detector's labels are ids of categories."""
+        if self.categories is not None:
+            return self.categories == "id"
+        return str(self.settings.get("model", "")).startswith("torchvision:")
 
     def describe(self, *, seen: bool) -> dict[str, Any]:
         """For results.
@@ -80,12 +91,17 @@ class Judge:
     @cached_property
     def key(self) -> dict[str, Any]:
         """What decides its scores and where they stand, for keys of stored results."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.task.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         files = sorted({hash_file(path) for path in _files([self.spec.name, self.spec.settings])})
-        return {**self.spec.describe(seen=self.seen), "weights": digest.hexdigest(), "files": files}
+        return {**self.spec.describe(seen=self.seen), "weights": hash_state(self.task), "files": files}
+
+
+def hash_state(module: nn.Module, kind: str = "") -> str:
+    """SHA-256 of what a network is: its weights, and what the caller says of its kind."""
+    digest = hashlib.sha256(kind.encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def hash_file(path: Path) -> str:
@@ -126,6 +142,7 @@ class Axis:
         higher_is_better: its direction.
         primary: whether it is the one that comparisons are quoted on.
         dataset: a metric of all pictures together, without a value for each.
+        true: against real labels, not against the network's own clean output.
     """
 
     network: str
@@ -133,6 +150,7 @@ class Axis:
     higher_is_better: bool
     primary: bool = False
     dataset: bool = False
+    true: bool = False
 
     def heights(self, means: Floats) -> Floats:
         """Mean scores as values that rise with quality.

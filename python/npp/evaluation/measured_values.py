@@ -7,7 +7,7 @@ import io
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from npp.codec.build import build_config
+from npp.evaluation.average_precision import BoxMatches
 from npp.evaluation.judges import Axis
 from npp.files import write_file
 from npp.pchip import Floats
@@ -34,12 +35,17 @@ class ArmMeasurements:
         bpp: (qps, pictures).
         scores: (qps, pictures) by network's label and score's name.
         metrics: (qps,) of all pictures together, by network's label and metric's name.
+        sensitivity: (qps, pictures) log2 of how much more than others a picture loses, where the arm's map
+            says it.
+        matches: (qps,) of real boxes, by network's label.
     """
 
     sizes: npt.NDArray[np.int64]
     bpp: Floats
     scores: Mapping[tuple[str, str], Floats]
     metrics: Mapping[tuple[str, str], Floats]
+    sensitivity: Floats | None = None
+    matches: Mapping[str, tuple[BoxMatches, ...]] = field(default_factory=dict)
 
     def points(self, axis: Axis) -> Floats:
         """(qps,) values of a quality, as they are."""
@@ -56,12 +62,14 @@ class Measurements:
         pictures: the files' names, in the order of the arrays.
         axes: the qualities that were measured.
         arms: by name.
+        clean: qualities of the originals against real labels, by network's label and name.
     """
 
     qps: tuple[int, ...]
     pictures: tuple[str, ...]
     axes: tuple[Axis, ...]
     arms: Mapping[str, ArmMeasurements]
+    clean: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def primary(self, network: str) -> Axis:
         """The quality on which a network's comparisons are quoted."""

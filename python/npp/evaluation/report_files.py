@@ -7,21 +7,22 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from npp.codec.build import build_config
-from npp.codec.options import CodecOptions
 from npp.config.typed import plain
-from npp.evaluation.analysis import Comparison, Difference, Findings, Spread
-from npp.evaluation.arms import ArmConfig, RefineConfig
+from npp.evaluation.analysis import Comparison, Difference, Findings, Spread, rate_at
+from npp.evaluation.arm_sharing import SharedArm, shared_name
+from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.bd_rate import BDInterval
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis, JudgeConfig
 from npp.evaluation.measured_values import PICTURE, Measurements, versions
+from npp.evaluation.prefilters import BlurByQp, RefineConfig
 from npp.files import write_file
 
 if TYPE_CHECKING:
@@ -94,14 +95,53 @@ def _axis_name(axis: Axis) -> str:
 
 
 def _bd_table(
-    config: EvaluateConfig, measured: Measurements, findings: Findings, network: str, role: str, against: str
+    config: EvaluateConfig,
+    findings: Findings,
+    arms: Sequence[str],
+    axes: Sequence[Axis],
+    against: str,
+    by: str,
 ) -> Table:
-    axes = [axis for axis in measured.axes if axis.network == network]
-    arms = [arm for arm in measured.arms if arm != against]
-    rows = [(arm, *(_cell(findings.find(arm, against, axis)) for axis in axes)) for arm in arms]
+    """The arms against one, over qualities of one judge."""
+    rows = [
+        (arm, *(_cell(findings.find(arm, against, axis)) for axis in axes)) for arm in arms if arm != against
+    ]
     percent = f"{100 * config.analysis.confidence:g} %"
-    title = f"BD-rate against {against}, judged by {network} ({role}); {percent} intervals over photos"
+    title = f"BD-rate against {against}, judged by {by}; {percent} intervals over photos"
     return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows))
+
+
+def _bd_tables(
+    config: EvaluateConfig, measured: Measurements, findings: Findings, against: str
+) -> list[Table]:
+    """A table for each judge, and for each that has real labels another."""
+    found = []
+    roles = {**_roles(config.seen, "seen"), **_roles(config.unseen, "unseen"), PICTURE: "PSNR"}
+    for network, role in roles.items():
+        own = [axis for axis in measured.axes if axis.network == network]
+        clean = [axis for axis in own if not axis.true]
+        true = [axis for axis in own if axis.true]
+        arms = list(measured.arms)
+        found.append(_bd_table(config, findings, arms, clean, against, f"{network} ({role})"))
+        if true:
+            by = f"{network} ({role}) against real labels"
+            found.append(_bd_table(config, findings, arms, true, against, by))
+    return found
+
+
+_KEPT = 0.95  # of the clean value
+
+
+def _rate_table(measured: Measurements) -> Table:
+    """What each arm needs for nearly the quality of the originals, against real labels."""
+    axes = [axis for axis in measured.axes if axis.true and axis.higher_is_better]
+    clean = [measured.clean[axis.network, axis.name] for axis in axes]
+    rows = [("originals", *(f"{value:.3f}" for value in clean))]
+    for name, arm in measured.arms.items():
+        rates = [rate_at(arm, axis, _KEPT * value) for axis, value in zip(axes, clean, strict=True)]
+        rows.append((name, *("not reached" if rate is None else f"{rate:.3f} bpp" for rate in rates)))
+    title = f"Bits per pixel at {100 * _KEPT:g} % of what the networks reach on the originals, real labels"
+    return Table(title, ("arm", *(f"{axis.network} {axis.name}" for axis in axes)), tuple(rows))
 
 
 def _difference_table(differences: Sequence[Difference]) -> Table:
@@ -139,19 +179,25 @@ def _roles(networks: Sequence[JudgeConfig], role: str) -> dict[str, str]:
 
 
 def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
-    """All tables of a run."""
-    roles = {**_roles(config.seen, "seen"), **_roles(config.unseen, "unseen")}
-    against = dict.fromkeys((config.anchor, *config.analysis.others))
-    found = [
-        _bd_table(config, measured, findings, network, role, other)
-        for other in against
-        for network, role in {**roles, PICTURE: "PSNR"}.items()
-    ]
+    """All tables of a run but those with sharing."""
+    found: list[Table] = []
+    for other in dict.fromkeys((config.anchor, *config.analysis.others)):
+        found += _bd_tables(config, measured, findings, other)
+    if measured.clean:
+        found.append(_rate_table(measured))
     if findings.differences:
         found.append(_difference_table(findings.differences))
     if findings.spreads:
         found.append(_spread_table(findings.spreads))
     return found
+
+
+def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
+    """Tables of arms whose bits are shared over all pictures: another claim than a single file's."""
+    return [
+        replace(table, title=f"Bits shared over the set: {table.title}")
+        for table in _bd_tables(config, measured, findings, config.anchor)
+    ]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -160,24 +206,44 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
-    if arm.kind == "none":
+    if arm.prefilter_kind == "none":
         return "none"
     if sigmas is not None:
-        return {arm.kind: {str(qp): sigma for qp, sigma in sigmas.items()}}
+        return {arm.prefilter_kind: {str(qp): sigma for qp, sigma in sigmas.items()}}
     if isinstance(arm.prefilter, RefineConfig):
-        return {arm.kind: arm.prefilter.refine.given()}
+        return {arm.prefilter_kind: arm.prefilter.refine.given()}
     return plain(arm.prefilter)
 
 
-def arm_summary(arm: ArmConfig, options: CodecOptions, sigmas: Mapping[int, float] | None) -> dict[str, Any]:
+def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     """An arm with what was chosen for it."""
-    return {"name": arm.name, "codec": dict(options), "prefilter": _prefilter(arm, sigmas)}
+    sigmas = arm.prefilter.sigmas if isinstance(arm.prefilter, BlurByQp) else None
+    found = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
+    if arm.scale is not None:
+        found["scale"] = arm.scale.as_mapping()
+    for part in ("map", "recipe"):
+        if getattr(config, part) is not None:
+            found[part] = plain(getattr(config, part))
+    return found
 
 
-def describe_arm(arm: ArmConfig, options: CodecOptions, sigmas: Mapping[int, float] | None) -> str:
+def describe_arm(config: ArmConfig, arm: Arm) -> str:
     """One line about an arm."""
-    codec = ", ".join(f"{name} {value}" for name, value in options.items())
-    return f"BPG ({codec or 'default options'}), prefilter {_prefilter(arm, sigmas)}"
+    said = arm_summary(config, arm)
+    codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
+    parts = [f"{part} {said[part]}" for part in ("scale", "prefilter", "map", "recipe") if part in said]
+    return f"BPG ({codec or 'default options'}), {', '.join(parts)}"
+
+
+def shared_summary(shared: SharedArm) -> dict[str, Any]:
+    """What was shared, and that the total was kept."""
+    return {
+        "name": shared_name(shared.arm, shared.sharing),
+        "arm": shared.arm,
+        "shared_by": shared.sharing,
+        "bits": shared.bits.tolist(),
+        "budgets": shared.budgets.tolist(),
+    }
 
 
 def arm_results(measured: Measurements, name: str, description: str) -> dict[str, Any]:
@@ -212,7 +278,22 @@ def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str
 
 
 def _axis_json(axis: Axis) -> dict[str, Any]:
-    return {"network": axis.network, "quality": axis.name, "primary": axis.primary}
+    found = {"network": axis.network, "quality": axis.name, "primary": axis.primary}
+    return {**found, "real_labels": axis.true}
+
+
+def comparisons_json(findings: Findings) -> list[dict[str, Any]]:
+    """All comparisons of arms."""
+    return [
+        {
+            "arm": one.arm,
+            "against": one.against,
+            **_axis_json(one.axis),
+            **_interval_json(one.interval, one.problem),
+            "overlap": one.overlap,
+        }
+        for one in findings.comparisons
+    ]
 
 
 def summary(
@@ -231,16 +312,11 @@ def summary(
         "anchor": config.anchor,
         "networks": [one.describe(seen=one in config.seen) for one in config.networks],
         "arms": arms,
-        "comparisons": [
-            {
-                "arm": one.arm,
-                "against": one.against,
-                **_axis_json(one.axis),
-                **_interval_json(one.interval, one.problem),
-                "overlap": one.overlap,
-            }
-            for one in findings.comparisons
+        "clean": [
+            {"network": network, "quality": name, "value": value}
+            for (network, name), value in measured.clean.items()
         ],
+        "comparisons": comparisons_json(findings),
         "differences": [
             {
                 "first": one.first,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from npp.evaluation.measured_values import PICTURE, Measurements
+from npp.evaluation.strip_rows import ShownFile, StripRow
 from npp.files import write_file
 
 _COLUMNS = 3
@@ -50,24 +50,11 @@ _GAIN = 8
 _GAP = 6
 _LABEL = 20
 _FONT_SIZE = 13
-_LEAST_WIDTH = 200  # of a column, for its labels
-
-
-@dataclass(frozen=True)
-class StripRow:
-    """One photo.
-
-    Attributes:
-        original, filtered, decoded: (3, H, W) floats in [0, 1].
-        bpp: of the file.
-        anchor_bpp: of the anchor's file at the same qp.
-    """
-
-    original: Tensor
-    filtered: Tensor
-    decoded: Tensor
-    bpp: float
-    anchor_bpp: float
+_LEAST_WIDTH = 260  # of a column, for its labels
+_OPACITY = 0.55  # of the map where its offsets are largest
+_GRID = (255, 255, 255, 70)
+_FINER, _COARSER = (220, 40, 30), (40, 90, 220)
+_SAME, _OTHER = (40, 200, 60), (235, 40, 40)
 
 
 def _picture(image: Tensor) -> Image.Image:
@@ -75,20 +62,64 @@ def _picture(image: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(samples.permute(1, 2, 0).numpy()))
 
 
+def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
+    """A photo under its map: red where blocks are finer, blue where they are coarser, with the blocks' grid.
+
+    Args:
+        image: (3, H, W) floats in [0, 1].
+        qp_map: (h, w) offsets; a map of a smaller coded picture is stretched.
+    """
+    photo = _picture(image).convert("RGBA")
+    offsets = qp_map.numpy()
+    parts = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
+    colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
+    layer = np.dstack([colours, parts * _OPACITY * 255]).round().astype(np.uint8)
+    height, width = offsets.shape
+    place = (photo.width, photo.height)
+    photo.alpha_composite(Image.fromarray(layer, "RGBA").resize(place, Image.Resampling.NEAREST))
+    lines = Image.new("RGBA", place, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(lines)
+    for column in range(1, width):
+        x = round(column * place[0] / width)
+        draw.line([(x, 0), (x, place[1])], _GRID)
+    for row in range(1, height):
+        y = round(row * place[1] / height)
+        draw.line([(0, y), (place[0], y)], _GRID)
+    photo.alpha_composite(lines)
+    return photo.convert("RGB")
+
+
+def with_boxes(shown: ShownFile) -> Image.Image:
+    """A picture with its boxes: green where the detector says so of the original too, else red."""
+    picture = _picture(shown.image)
+    if shown.boxes is None:
+        return picture
+    draw = ImageDraw.Draw(picture)
+    for box, same in zip(shown.boxes.boxes.tolist(), shown.boxes.found.tolist(), strict=True):
+        draw.rectangle([round(side) for side in box], outline=_SAME if same else _OTHER, width=2)
+    return picture
+
+
 def _cells(row: StripRow) -> list[tuple[str, Image.Image]]:
-    difference = 0.5 + _GAIN * (row.filtered - row.original)
-    return [
-        (f"original (anchor {row.anchor_bpp:.3f} bpp)", _picture(row.original)),
-        ("preprocessed", _picture(row.filtered)),
-        (f"decoded ({row.bpp:.3f} bpp)", _picture(row.decoded)),
-        (f"what was changed, x{_GAIN}", _picture(difference)),
-    ]
+    cells = [(row.original.label, with_boxes(row.original))]
+    if row.qp_map is not None:
+        most = float(row.qp_map.abs().max())
+        cells.append(
+            (f"map: red finer, blue coarser, to {most:.1f} qp", map_over(row.original.image, row.qp_map))
+        )
+    if row.change is not None:
+        cells.append((f"what was changed before the codec, x{_GAIN}", _picture(0.5 + _GAIN * row.change)))
+    return cells + [(shown.label, with_boxes(shown)) for shown in row.files]
 
 
 def draw_strip(rows: Sequence[StripRow], path: Path, title: str) -> None:
-    """Writes a PNG: a row a photo; original, preprocessed, decoded, and what was changed, times 8."""
+    """Writes a PNG: a row a photo; original, the map over it, what was changed, the anchor and the arm."""
     grid = [_cells(row) for row in rows]
-    columns = [max(_LEAST_WIDTH, *(cells[i][1].width for cells in grid)) + _GAP for i in range(len(grid[0]))]
+    most = max(len(cells) for cells in grid)
+    columns = [
+        max(_LEAST_WIDTH, *(cells[i][1].width for cells in grid if i < len(cells))) + _GAP
+        for i in range(most)
+    ]
     width = sum(columns) + _GAP
     heights = [max(picture.height for _, picture in cells) + _LABEL + _GAP for cells in grid]
     canvas = Image.new("RGB", (width, sum(heights) + _LABEL + _GAP), "white")
@@ -97,7 +128,7 @@ def draw_strip(rows: Sequence[StripRow], path: Path, title: str) -> None:
     top = _LABEL + _GAP
     for cells, height in zip(grid, heights, strict=True):
         left = _GAP
-        for column, (label, picture) in zip(columns, cells, strict=True):
+        for column, (label, picture) in zip(columns, cells, strict=False):
             draw.text((left, top), label, "black", font)
             canvas.paste(picture, (left, top + _LABEL))
             left += column

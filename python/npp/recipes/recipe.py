@@ -17,6 +17,7 @@ from npp.codec.decoding import decode
 from npp.codec.encoding import encode_pictures
 from npp.codec.errors import (
     BPGError,
+    EncodeError,
     OnError,
     check_on_error,
     named,
@@ -204,6 +205,8 @@ class Recipe(nn.Module):
         check_on_error(errors)
         chosen: dict[str, Any] = {**self.options, **options}
         resolved = resolve_options(chosen)
+        if resolved.lossless:
+            raise EncodeError("lossless must be False with a recipe, which changes what is coded")
         pictures, is_batch = pictures_or_errors(image)
         if errors == "raise":
             raise_first(pictures, None)

@@ -14,6 +14,7 @@ from npp.checks import number, table
 #: Less is left of no side.
 LEAST_FACTOR = 0.1
 
+_LAST_QP = 51
 _LEAST_SIDE = 16  # of a coded picture: one block
 _EVEN = 2  # sides of coded pictures are multiples, so that subsampled chroma lies on their grid
 
@@ -59,6 +60,12 @@ class ScaleRule:
         if factor == 1.0:
             return height, width
         return _scaled(height, factor), _scaled(width, factor)
+
+    def spans(self, height: int, width: int) -> list[tuple[int, int]]:
+        """First and last whole qp of each range in which a picture is coded at one size."""
+        sizes = [self.size(qp, height, width) for qp in range(_LAST_QP + 1)]
+        firsts = [qp for qp in range(_LAST_QP + 1) if not qp or sizes[qp] != sizes[qp - 1]]
+        return list(zip(firsts, [*(first - 1 for first in firsts[1:]), _LAST_QP], strict=True))
 
     def as_mapping(self) -> dict[str, Any]:
         """The arguments, for files."""

@@ -1,0 +1,131 @@
+"""The recipe that ``npp encode --for`` names, and which of its parts are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from npp.cli.file_reports import UsageError, describe
+from npp.codec.errors import EncodeError
+from npp.codec.image_inputs import CodecImage, SingleImage
+from npp.codec.limits import usable_cores
+from npp.codec.metadata import ImageInfo, Metadata
+from npp.recipes.picture_floats import as_floats
+from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.size_extension import size_before
+
+
+@dataclass(frozen=True)
+class RecipeUse:
+    """A recipe and the parts of it that are used.
+
+    Attributes:
+        recipe: in evaluation mode, shared by all threads.
+        parts: which of its parts the command line left on.
+        name: what reports call it.
+    """
+
+    recipe: Recipe
+    parts: Parts
+    name: str
+
+    def used(self) -> list[str]:
+        """Names of the parts that the recipe has and that are used."""
+        there = {
+            "scale": self.parts.scale and self.recipe.scale is not None,
+            "filter": self.parts.filter and self.recipe.preprocessor is not None,
+            "qp_map": self.parts.qp_map and self.recipe.allocator is not None,
+        }
+        return [name for name, used in there.items() if used]
+
+    def encode(self, frame: SingleImage, qp: int, metadata: Metadata, options: dict[str, Any]) -> bytes:
+        """A still's file."""
+        file: bytes = self.recipe.encode(
+            frame, qp, parts=self.parts, metadata=metadata, threads=1, errors="raise", **options
+        )
+        return file
+
+    @torch.no_grad()
+    def sensitivity(self, frame: SingleImage) -> float:
+        """log2 of what a picture loses, up to a constant, as the recipe's allocator predicts it.
+
+        It is asked at the recipe's own qp: pictures can only be compared at one.
+        """
+        allocator = self.recipe.allocator
+        assert allocator is not None
+        x = as_floats(CodecImage(frame, "image"))
+        ready = self.recipe.prepare(x, self.recipe.qp, replace(self.parts, qp_map=False)).x
+        found = float(allocator.sensitivity(ready, self.recipe.qp))
+        if not math.isfinite(found):
+            raise EncodeError(f"the recipe's allocator predicts a sensitivity of {found}")
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """The report's fields about it."""
+        return {"recipe": self.name, "parts": self.used()}
+
+    def digest(self) -> str:
+        """Tells this use of this recipe from all others."""
+        description = {
+            "scale": None if self.recipe.scale is None else self.recipe.scale.as_mapping(),
+            "options": self.recipe.options,
+            "allocator": None
+            if self.recipe.allocator is None
+            else self.recipe.allocator.settings.as_mapping(),
+            "parts": self.used(),
+        }
+        found = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for name, tensor in self.recipe.state_dict().items():
+            found.update(name.encode())
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+
+def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool) -> Parts:
+    """The parts that the command line leaves on.
+
+    Raises:
+        UsageError: the map alone, and no map.
+    """
+    if qp_map_only and no_map:
+        raise UsageError("--qp-map-only and --no-map exclude each other")
+    return Parts(
+        scale=not (no_scale or qp_map_only), filter=not (no_filter or qp_map_only), qp_map=not no_map
+    )
+
+
+def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
+    """Loads a recipe for a whole run.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot be read.
+    """
+    try:
+        recipe = Recipe.load(name_or_path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--for: {describe(error)}") from None
+    return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
+
+
+def picture_size(info: ImageInfo) -> tuple[int, int]:
+    """Height and width of the picture that a file shows, before it was coded smaller."""
+    return size_before(info) or (info.height, info.width)
+
+
+@contextmanager
+def shared_cores(workers: int) -> Iterator[None]:
+    """Networks within several threads of work share the cores instead of each taking all of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, usable_cores() // workers)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

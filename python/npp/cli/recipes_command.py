@@ -1,0 +1,50 @@
+"""``npp recipes``: what ``npp encode --for`` can be given by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from npp.cli.file_reports import OK, print_json
+from npp.cli.recipe_use import RecipeUse
+from npp.cli.streams import write_output
+from npp.codec.build import __version__
+from npp.recipes.recipe import Parts, Recipe
+
+
+def _described(name: str) -> dict[str, Any]:
+    recipe = Recipe.load(name)
+    return {
+        "name": name,
+        "qp": recipe.qp,
+        "options": dict(recipe.options),
+        "parts": RecipeUse(recipe, Parts(), name).used(),
+        "card": recipe.card,
+    }
+
+
+def recipe_lines(found: dict[str, Any]) -> list[str]:
+    """A recipe for people.
+
+    Args:
+        found: its fields of the JSON report.
+    """
+    options = ", ".join(f"{name} {value}" for name, value in found["options"].items())
+    parts = ", ".join(found["parts"]) or "none"
+    head = f"  qp {found['qp']}; parts: {parts}; options: {options or 'the usual ones'}"
+    return [found["name"], head, *(f"  {line}" for line in found["card"].splitlines())]
+
+
+def recipes(
+    json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Lists the recipes that come with npp, for npp encode --for."""
+    found = [_described(name) for name in Recipe.available()]
+    if json_report:
+        print_json({"npp": __version__, "recipes": found})
+    elif found:
+        write_output("\n".join(line for recipe in found for line in recipe_lines(recipe)) + "\n")
+    else:
+        write_output("no recipe comes with this version; npp encode --for takes files of npp.Recipe.save\n")
+    raise typer.Exit(OK)

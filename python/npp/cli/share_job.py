@@ -1,0 +1,354 @@
+"""Many files whose qps are chosen together: probed quickly, then encoded so that their total is met."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npp.allocation.shared_budget import SharedBudget, SharedStep
+from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RateCurve
+from npp.cli.encode_job import EncodeSettings, encode_source, report_values, written
+from npp.cli.file_reports import FAILED, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
+from npp.cli.jobs import Crew, crew, exit_code
+from npp.cli.output_files import Job, WritePolicy, must_skip, write
+from npp.cli.picture_reading import Source, read_source
+from npp.cli.share_state import STATE_NAME, ShareState, identity
+from npp.cli.streams import say
+from npp.codec.build import __version__
+from npp.codec.image_inputs import CodecImage
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
+_LAST_QP = 51
+_HOPELESS = 1.25  # times the total: what qp 51 takes by the curves, when it is not even tried
+_BELIEVED = 6.0  # doublings
+_REPLACES = WritePolicy(force=True)
+
+
+class Sensitivity(str, Enum):
+    """Where it comes from that pictures differ in what they lose."""
+
+    none = "none"
+    predicted = "predicted"
+
+
+@dataclass(frozen=True)
+class ShareSettings:
+    """What the command line asks of all files together.
+
+    Attributes:
+        total_bytes: at most; ``None`` with ``mean_bpp``.
+        mean_bpp: all bits for each pixel of all pictures, at most.
+        predicted: the recipe's allocator says which pictures lose more than others.
+        keep_state: the file of :class:`~npp.cli.share_state.ShareState` stays.
+    """
+
+    total_bytes: int | None
+    mean_bpp: float | None
+    predicted: bool
+    keep_state: bool
+
+
+@dataclass
+class SharedRun:
+    """What became of the files.
+
+    Attributes:
+        reports: one a job, in their order.
+        totals: of all files together, for the report; empty where nothing was encoded.
+        code: exit code.
+    """
+
+    reports: list[FileReport]
+    totals: dict[str, Any] = field(default_factory=dict)
+    code: int = 0
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The reports as JSON has them."""
+        return [report.as_json() for report in self.reports]
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as people write it: ``12M`` and ``500k`` are decimal, ``12Mi`` is 12 * 2**20.
+
+    Raises:
+        UsageError: no size above 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
+    if size < 1:
+        raise UsageError(f"--total must be bytes as 500000, 500k, 12M or 12Mi, not {text!r}")
+    return size
+
+
+def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
+    """What rate curves depend on, and what files do."""
+    recipe = None if settings.recipe is None else settings.recipe.digest()
+    common = [__version__, recipe, settings.keep_metadata]
+    options = {name: value for name, value in settings.options.items() if name != "effort"}
+    for_curves = [*common, options, share.predicted, _probe_effort(settings)]
+    for_files = [*common, settings.options]
+    return _digest(for_curves), _digest(for_files)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _probe_effort(settings: EncodeSettings) -> int:
+    return min(PROBE_EFFORT, int(settings.options.get("effort", PROBE_EFFORT)))
+
+
+def _probed_qps(first: int, last: int) -> list[int]:
+    """Qps that describe a curve from one to another."""
+    found = sorted({min(max(qp, first), last) for qp in PROBED_QPS})
+    return found if len(found) > 1 else sorted({first, last})
+
+
+def _spans(source: Source, settings: EncodeSettings) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Height and width of a picture, and the ranges of qps in which it is coded at one size."""
+    size = CodecImage(source.frames[0], "image").samples.shape[-2:]
+    use = settings.recipe
+    if use is None or use.recipe.scale is None or not use.parts.scale:
+        return size, [(0, _LAST_QP)]
+    return size, use.recipe.scale.spans(*size)
+
+
+def _probe(source: Source, settings: EncodeSettings, predicted: bool) -> dict[str, Any]:
+    """A picture's curve: its pixels, and for each range of qps the sizes of a few files."""
+    quick = replace(settings, options={**settings.options, "effort": _probe_effort(settings)})
+    (height, width), spans = _spans(source, settings)
+    pieces = []
+    for first, last in spans:
+        qps = _probed_qps(first, last)
+        sizes = [len(encode_source(source, qp, quick)) for qp in qps]
+        pieces.append({"first": first, "last": last, "qps": qps, "bytes": sizes})
+    curve: dict[str, Any] = {"pixels": height * width * len(source.frames), "pieces": pieces}
+    if predicted and settings.recipe is not None:
+        curve["sensitivity"] = settings.recipe.sensitivity(source.frames[0])
+    return curve
+
+
+def curve_bits(curve: Mapping[str, Any]) -> list[float]:
+    """(52,) bits at every qp of a probed picture."""
+    bits: list[float] = []
+    for piece in curve["pieces"]:
+        qps, sizes = piece["qps"], [8 * size for size in piece["bytes"]]
+        if len(qps) == 1:
+            bits += sizes
+        else:
+            at = RateCurve(qps, sizes).at
+            bits += [at(qp) for qp in range(piece["first"], piece["last"] + 1)]
+    return bits
+
+
+def _probe_job(
+    job: Job, settings: EncodeSettings, share: ShareSettings, state: ShareState, policy: WritePolicy
+) -> FileReport:
+    if not state.is_ours(job):
+        must_skip(job.target, policy)
+    source = identity(job.source)
+    curve = state.curve(source)
+    if curve is None:
+        picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
+        curve = _probe(picture, settings, share.predicted)
+        state.put_curve(source, curve)
+    return FileReport(str(job.source), job.target_name, WRITTEN, values=curve)
+
+
+def _encode_job(
+    job: Job,
+    steps: Mapping[Job, SharedStep],
+    settings: EncodeSettings,
+    state: ShareState,
+    policy: WritePolicy,
+) -> FileReport:
+    """One file at the qp that its step says; left alone where it takes more than the step allows."""
+    step, source = steps[job], identity(job.source)
+    known = state.values(source, step.qp)
+    there = known is not None and state.is_there(job, source, step.qp)
+    if known is not None and there and _is_whole(known, settings):
+        return _as_it_was(job, known)
+    picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
+    if known is not None and there and job.target is not None:
+        values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
+        return written(job, picture, values)
+    start = time.perf_counter()
+    file = encode_source(picture, step.qp, settings)
+    values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
+    ours = state.is_ours(job)
+    state.put_file(job, source, step.qp, file, values)
+    if _too_large(len(file), step):
+        tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes, too many"
+        return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
+    write(job.target, file, _REPLACES if ours else policy)
+    return written(job, picture, values)
+
+
+def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
+    return FileReport(
+        str(job.source), job.target_name, WRITTEN, values=values, summary=f"{job.source}: as it was"
+    )
+
+
+def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
+    """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
+    try:
+        values = state.values(identity(job.source), step.qp)
+    except OSError:  # its own job will say so
+        return None
+    return None if values is None else _as_it_was(job, values)
+
+
+def _is_whole(values: Mapping[str, Any], settings: EncodeSettings) -> bool:
+    """Whether the report's fields are there, if the run that made the file was not asked for all of them."""
+    return "psnr" in values or not settings.measure
+
+
+def _too_large(size: int, step: SharedStep) -> bool:
+    return 8 * size > step.most_bits
+
+
+def encode_shared(
+    jobs: list[Job],
+    settings: EncodeSettings,
+    share: ShareSettings,
+    folder: Path,
+    policy: WritePolicy,
+    *,
+    threads: int,
+    quiet: bool,
+) -> SharedRun:
+    """Encodes all files at qps that are chosen together.
+
+    No pictures are kept in memory, only numbers about them. A run that was stopped goes on from the state in
+    the folder, and ends with the same files.
+
+    Args:
+        jobs: what to encode; each is read twice.
+        settings: of every file.
+        share: of all together.
+        folder: of the results, for the state.
+        policy: about files that exist and are not such a run's own.
+        threads: files at the same time; the result does not depend on it.
+        quiet: say only what failed.
+
+    Raises:
+        OSError: the state cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = ShareState(folder / STATE_NAME, *_keys(settings, share))
+    probe = partial(_probe_job, settings=settings, share=share, state=state, policy=policy)
+    with crew("Probing", total=len(jobs), threads=threads, quiet=True) as workers:
+        run = SharedRun(workers.run(jobs, probe, _REPLACES))
+    good = [place for place, report in enumerate(run.reports) if report.status != FAILED]
+    if good:
+        curves = [run.reports[place].values for place in good]
+        total_bits, budget = _budget(curves, share)
+        if budget.least_bits > _HOPELESS * total_bits:
+            return _hopeless(run, good, total_bits, budget, state)
+        encode = partial(_encode_job, settings=settings, state=state, policy=policy)
+        with crew("Encoding", total=len(good), threads=threads, quiet=quiet) as workers:
+            encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
+        _conclude(run, good, total_bits, encodes, quiet)
+    run.code = max(run.code, exit_code(run.reports))
+    if not share.keep_state:
+        state.remove()
+    return run
+
+
+def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, SharedBudget]:
+    """The total in bits, and who shares it."""
+    if share.total_bytes is not None:
+        total = 8.0 * share.total_bytes
+    else:
+        total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
+    sensitivity = _factors([curve["sensitivity"] for curve in curves]) if share.predicted else None
+    bits = np.array([curve_bits(curve) for curve in curves])
+    return total, SharedBudget(bits, total, sensitivity=sensitivity)
+
+
+def _factors(logarithms: list[float]) -> Any:
+    """How much more than the middle one each picture loses; no prediction is believed beyond a limit."""
+    return np.exp2(np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED))
+
+
+def _work_off(
+    budget: SharedBudget,
+    workers: Crew,
+    jobs: list[Job],
+    good: list[int],
+    encode: Any,
+    state: ShareState,
+    reports: list[FileReport],
+) -> int:
+    """Encodes until the budget is satisfied; gives the number of encodes.
+
+    What the state knows already is believed as long as qps are being chosen: only the files of the qps that
+    stay in the end are looked for, and encoded if they are not there.
+    """
+    encodes = 0
+    unseen: dict[Job, SharedStep] = {}
+    while steps := budget.next():
+        by_job = {jobs[good[step.picture]]: step for step in steps}
+        outcomes = {job: report for job in by_job if (report := _recalled(job, by_job[job], state))}
+        new = [job for job in by_job if job not in outcomes]
+        outcomes |= zip(new, workers.run(new, partial(encode, steps=by_job), _REPLACES), strict=True)
+        encodes += len(new)
+        for job, step in by_job.items():
+            report = outcomes[job]
+            if report.status == FAILED:
+                budget.drop(step)
+            elif not budget.record(step, 8 * report.values["bytes"]):
+                continue
+            reports[good[step.picture]] = report
+            unseen.pop(job, None)
+            if job not in new:
+                unseen[job] = step
+    found = workers.run(list(unseen), partial(encode, steps=unseen), _REPLACES)
+    for step, report in zip(unseen.values(), found, strict=True):
+        reports[good[step.picture]] = report
+    return encodes
+
+
+def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, quiet: bool) -> None:
+    """The totals for the report and for people."""
+    files = [run.reports[place].values for place in good if run.reports[place].status != FAILED]
+    size = sum(values["bytes"] for values in files)
+    pixels = sum(values["width"] * values["height"] * values["frames"] for values in files)
+    run.totals = {
+        "asked_bytes": int(total_bits // 8),
+        "bytes": size,
+        "bpp": 8 * size / pixels if pixels else None,
+        "pictures": len(files),
+        "encodes": encodes,
+    }
+    if not quiet:
+        say(counts(run.reports))
+        say(f"{size} of {int(total_bits // 8)} bytes" + (f", {8 * size / pixels:.4g} bpp" if pixels else ""))
+    if 8 * size > total_bits:
+        run.code = SOME_FAILED
+        say(f"npp: the files take {size} bytes, more than {int(total_bits // 8)}, at the highest qp already")
+
+
+def _hopeless(
+    run: SharedRun, good: list[int], total_bits: float, budget: SharedBudget, state: ShareState
+) -> SharedRun:
+    """Nothing is encoded where the total is far below what the highest qp takes."""
+    least = int(budget.least_bits / 8)
+    error = f"{int(total_bits // 8)} bytes in all are too few: qp {_LAST_QP} takes about {least} already"
+    say(f"npp: {error}; the rate curves stay in {state.path}")
+    for place in good:
+        run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})
+    run.code = SOME_FAILED
+    return run

@@ -1,0 +1,123 @@
+"""What a run of ``npp encode --share`` has found out, kept in a file so that a stopped run goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from npp.cli.input_files import Input
+from npp.cli.output_files import Job
+
+#: In the folder of the results.
+STATE_NAME = ".npp-share.jsonl"
+
+_Identity = tuple[str, int, int]
+
+
+def identity(source: Input) -> _Identity:
+    """Path, size and time of a file: another one has another.
+
+    Raises:
+        OSError: it is not there.
+    """
+    assert source.path is not None
+    status = source.path.stat()
+    return str(source.path), status.st_size, status.st_mtime_ns
+
+
+class ShareState:
+    """Rate curves and sizes of files, one JSON object a line; a line that is not whole does not count.
+
+    Args:
+        path: the file, which need not exist.
+        curve_key: tells the options that curves depend on; others' curves do not count.
+        file_key: the same of whole files.
+    """
+
+    def __init__(self, path: Path, curve_key: str, file_key: str) -> None:
+        self.path = path
+        self._keys = {"curve": curve_key, "file": file_key}
+        self._lock = threading.Lock()
+        self._curves: dict[_Identity, dict[str, Any]] = {}
+        self._files: dict[tuple[_Identity, int], dict[str, Any]] = {}
+        self._checksums: dict[str, set[int]] = {}
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            with self.path.open("rb+") as file:
+                whole = 0
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        file.truncate(whole)  # what was being written when the run was stopped
+                        break
+                    whole += len(line)
+                    with suppress(ValueError, KeyError, TypeError):
+                        self._take(json.loads(line))
+        except FileNotFoundError:
+            pass
+
+    def _take(self, line: dict[str, Any]) -> None:
+        found: _Identity = (line["source"], line["size"], line["mtime_ns"])
+        kind = line["kind"]
+        if kind == "file":
+            self._checksums.setdefault(line["target"], set()).add(line["crc"])
+        if line["key"] != self._keys[kind]:
+            return
+        if kind == "file":
+            self._files[found, line["qp"]] = line
+        else:
+            self._curves[found] = line["curve"]
+
+    def _append(self, kind: str, source: _Identity, fields: dict[str, Any]) -> None:
+        head = {"kind": kind, "key": self._keys[kind]}
+        line = {**head, "source": source[0], "size": source[1], "mtime_ns": source[2], **fields}
+        with self._lock:
+            with self.path.open("ab") as file:
+                file.write(json.dumps(line).encode() + b"\n")
+            self._take(line)
+
+    def curve(self, source: _Identity) -> dict[str, Any] | None:
+        """What probing a picture has shown."""
+        return self._curves.get(source)
+
+    def put_curve(self, source: _Identity, curve: dict[str, Any]) -> None:
+        """Keeps what probing a picture has shown."""
+        self._append("curve", source, {"curve": curve})
+
+    def values(self, source: _Identity, qp: int) -> dict[str, Any] | None:
+        """The report's fields of a picture's file at a qp."""
+        line = self._files.get((source, qp))
+        return None if line is None else dict(line["values"])
+
+    def is_there(self, job: Job, source: _Identity, qp: int) -> bool:
+        """Whether the result of a job is the file that was made at a qp."""
+        line = self._files.get((source, qp))
+        return line is not None and line["target"] == job.target_name and line["crc"] == _checksum(job.target)
+
+    def put_file(self, job: Job, source: _Identity, qp: int, file: bytes, values: dict[str, Any]) -> None:
+        """Keeps what a file takes; to be called before the file is written, which is then known as ours."""
+        fields = {"target": job.target_name, "qp": qp, "crc": zlib.crc32(file), "values": values}
+        self._append("file", source, fields)
+
+    def is_ours(self, job: Job) -> bool:
+        """Whether a result was written by such a run, and may be replaced by one."""
+        known = self._checksums.get(job.target_name)
+        return known is not None and _checksum(job.target) in known
+
+    def remove(self) -> None:
+        """Deletes the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def _checksum(path: Path | None) -> int | None:
+    """Of a file; ``None`` where there is none."""
+    assert path is not None
+    try:
+        return zlib.crc32(path.read_bytes())
+    except OSError:
+        return None

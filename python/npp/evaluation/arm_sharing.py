@@ -1,0 +1,159 @@
+"""Each picture's qp chosen anew from what was measured, so that a set loses least at its total bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from npp.allocation import share_bits
+from npp.allocation.sharing import GROWTH
+from npp.evaluation.arms import Sharing
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import ArmMeasurements, Measurements
+from npp.pchip import Floats
+
+_PLACES = 52  # that share_bits chooses from
+_LEAST = 1e-12  # of a divergence
+
+
+def shared_name(arm: str, sharing: Sharing) -> str:
+    """Of a row with sharing."""
+    return f"{arm} shared by {sharing}"
+
+
+@dataclass(frozen=True)
+class SharedArm:
+    """One arm with its bits shared over the pictures.
+
+    Attributes:
+        arm: its name.
+        sharing: by what.
+        qps: (budgets, pictures) that were chosen.
+        bits: (budgets,) of all files together.
+        budgets: (budgets,) bits of all files of the arm at one qp.
+    """
+
+    arm: str
+    sharing: Sharing
+    qps: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.int64]
+    budgets: npt.NDArray[np.int64]
+
+
+def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Axis) -> Floats:
+    """(pictures, qps): what each picture loses at each qp, up to a common factor.
+
+    Raises:
+        ValueError: the arm has no map that says how sensitive pictures are.
+    """
+    if sharing == "measured":
+        measured: Floats = np.maximum(arm.scores[axis.network, axis.name].T, _LEAST)
+        return measured
+    growth: Floats = np.exp2(GROWTH * (np.array(qps, np.float64) - qps[0]))[None]
+    if sharing == "rates":
+        return np.repeat(growth, arm.sizes.shape[1], axis=0)
+    if arm.sensitivity is None:
+        raise ValueError("share: sensitivity needs a map of gradients, an allocator or features")
+    logarithms = arm.sensitivity[len(qps) // 2]
+    found: Floats = np.exp2(logarithms - logarithms.mean())[:, None] * growth
+    return found
+
+
+def _padded(table: Floats) -> Floats:
+    """(pictures, 52); what is added is never looked at."""
+    return np.pad(table, ((0, 0), (0, _PLACES - table.shape[1])), constant_values=1.0)
+
+
+def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt.NDArray[np.int64]:
+    """(budgets, pictures): which of the measured files is taken of each picture.
+
+    Args:
+        bits, losses: (pictures, files), by rising qp.
+        budgets: the most bits of all pictures together.
+    """
+    last = bits.shape[1] - 1
+    # A file that is no smaller than one of a lower qp gives way to that.
+    smallest = np.array(
+        [[int(np.argmin(row[: place + 1])) for place in range(last + 1)] for row in bits], np.int64
+    )
+    rows = np.arange(len(bits))
+    chosen = []
+    for budget in budgets:
+        found = share_bits(_padded(bits), budget, divergence=_padded(losses), qps=(0, last))
+        chosen.append(smallest[rows, found.qps.numpy()])
+    return np.stack(chosen)
+
+
+def _taken(table: Floats, places: npt.NDArray[np.int64]) -> Floats:
+    """(budgets, pictures) of a table (files, pictures)."""
+    found: Floats = np.take_along_axis(table, places, axis=0)
+    return found
+
+
+def share_arm(
+    measured: Measurements, name: str, sharing: Sharing, budget_qps: Sequence[int], axis: Axis
+) -> tuple[ArmMeasurements, SharedArm]:
+    """An arm whose pictures have qps of their own at the total bits that it takes at one.
+
+    Args:
+        measured: the arm at all qps that may be chosen.
+        name: the arm's.
+        sharing: what is known of the pictures.
+        budget_qps: the qps whose total bits are kept.
+        axis: a divergence, for ``measured``.
+
+    Raises:
+        ValueError: the arm's map does not say how sensitive pictures are, though that is asked for.
+    """
+    arm, qps = measured.arms[name], measured.qps
+    bits = 8.0 * arm.sizes.T
+    budgets = [8 * int(arm.sizes[qps.index(qp)].sum()) for qp in budget_qps]
+    places = choose_places(bits, _losses(arm, qps, sharing, axis), budgets)
+    sizes = np.take_along_axis(arm.sizes, places, axis=0)
+    found = ArmMeasurements(
+        sizes,
+        _taken(arm.bpp, places),
+        {key: _taken(values, places) for key, values in arm.scores.items()},
+        {},
+    )
+    chosen = np.array(qps, np.int64)[places]
+    return found, SharedArm(name, sharing, chosen, 8 * sizes.sum(axis=1), np.array(budgets, np.int64))
+
+
+def weighted_by_size(measured: Measurements, names: Sequence[str]) -> Measurements:
+    """Arms whose mean bpp is all bits over all pixels, as a set's total is counted.
+
+    Qualities of all pictures together are left out.
+    """
+    arms = {}
+    for name in names:
+        arm = measured.arms[name]
+        pixels = 8 * arm.sizes[0] / arm.bpp[0]
+        arms[name] = replace(arm, bpp=8 * arm.sizes / pixels.mean(), metrics={}, matches={})
+    axes = tuple(axis for axis in measured.axes if not axis.dataset)
+    return Measurements(measured.qps, measured.pictures, axes, arms)
+
+
+def joined_qps(one: Measurements, other: Measurements, names: Sequence[str]) -> Measurements:
+    """Arms at the qps of both measurements."""
+    qps = tuple(sorted({*one.qps, *other.qps}))
+    arms = {}
+    for name in names:
+        sources = [
+            (one.arms[name], one.qps.index(qp)) if qp in one.qps else (other.arms[name], other.qps.index(qp))
+            for qp in qps
+        ]
+        first = one.arms[name]
+        arms[name] = ArmMeasurements(
+            np.stack([arm.sizes[place] for arm, place in sources]),
+            np.stack([arm.bpp[place] for arm, place in sources]),
+            {key: np.stack([arm.scores[key][place] for arm, place in sources]) for key in first.scores},
+            {},
+            None
+            if first.sensitivity is None
+            else np.stack([arm.sensitivity[place] for arm, place in sources if arm.sensitivity is not None]),
+        )
+    return Measurements(qps, one.pictures, one.axes, arms)

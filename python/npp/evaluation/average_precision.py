@@ -1,0 +1,209 @@
+"""COCO's average precision of real boxes, of all pictures and of resamplings of them.
+
+pycocotools matches the boxes and computes what is reported; the matches are kept for the resamplings, in
+which a picture that is drawn twice counts twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from npp.pchip import Floats
+from npp.tasks.optional_packages import require
+
+_THRESHOLDS = 10  # of IoU: 0.5, 0.55, ..., 0.95
+_RECALLS = 100  # steps of recall from 0 to 1 at which precision is read
+_MOST = 100  # detections of a picture
+_TINY = 1e-9
+
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CategoryMatches:
+    """Detections of one category in all pictures, the surest first.
+
+    Attributes:
+        pictures: (D,) in which picture each was found.
+        hits: (10, D) whether it found a true box at each IoU.
+        true: (pictures,) number of true boxes.
+    """
+
+    pictures: Integers
+    hits: Bools
+    true: Integers
+
+
+@dataclass(frozen=True)
+class BoxMatches:
+    """All categories that have true boxes.
+
+    Attributes:
+        categories: their matches.
+        values: ``ap``, ``ap_50`` and ``ap_75`` of all pictures, as pycocotools says them.
+    """
+
+    categories: tuple[CategoryMatches, ...]
+    values: Mapping[str, float]
+
+    def resampled(self, name: str, weights: Floats) -> Floats:
+        """(R,) a value in resamplings.
+
+        Args:
+            name: one of ``values``.
+            weights: (pictures, R) how often each resampling drew each picture, up to a factor.
+        """
+        rows = {"ap": slice(None), "ap_50": slice(0, 1), "ap_75": slice(5, 6)}[name]
+        found = np.stack([_precision(one, rows, weights) for one in self.categories])
+        found[~np.isfinite(found)] = np.nan
+        known = np.isfinite(found).sum(axis=0)
+        sums: Floats = np.nansum(found, axis=0) / np.maximum(known, 1)
+        return sums
+
+    def packed(self) -> dict[str, Any]:
+        """For the store of finished parts."""
+        return {
+            "values": dict(self.values),
+            "categories": [
+                [torch.from_numpy(part) for part in (one.pictures, np.packbits(one.hits, axis=1), one.true)]
+                for one in self.categories
+            ],
+        }
+
+    @classmethod
+    def unpacked(cls, stored: Mapping[str, Any]) -> BoxMatches:
+        """From what :meth:`packed` gave."""
+        found = []
+        for pictures, bits, true in stored["categories"]:
+            hits = np.unpackbits(bits.numpy(), axis=1, count=len(pictures)).astype(bool)
+            found.append(CategoryMatches(pictures.numpy(), hits, true.numpy()))
+        return cls(tuple(found), dict(stored["values"]))
+
+
+def _precision(found: CategoryMatches, rows: slice, weights: Floats) -> Floats:
+    """(R,) mean over IoUs and recalls of the interpolated precision; not finite without true boxes."""
+    true = found.true @ weights
+    each = weights[found.pictures].astype(np.float32)
+    total = np.zeros(weights.shape[1])
+    hits = found.hits[rows]
+    everything = np.cumsum(each, axis=0)
+    for one in hits:
+        right = np.cumsum(np.where(one[:, None], each, 0), axis=0)
+        if not len(right):
+            continue
+        precision = right / np.maximum(everything, _TINY)
+        best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reached = np.floor(_RECALLS * right / true + 1e-4) + 1
+        steps = np.diff(reached, axis=0, prepend=0)
+        total += (steps * best).sum(axis=0) / (_RECALLS + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Not a number where a resampling drew no true box of the category.
+        mean: Floats = total / len(hits) / (true > 0)
+    return mean
+
+
+def _dataset(
+    predictions: Sequence[Mapping[str, Tensor]], truths: Sequence[Mapping[str, Tensor]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """True boxes and detections in COCO's form; pictures are numbered from 1."""
+    true: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    for image, (prediction, truth) in enumerate(zip(predictions, truths, strict=True), 1):
+        for entry, rows in ((truth, true), (prediction, found)):
+            boxes = entry["boxes"].double().cpu()
+            sizes = boxes[:, 2:] - boxes[:, :2]
+            scores = entry["scores"].tolist() if rows is found else [1.0] * len(boxes)
+            for corner, size, label, score in zip(
+                boxes[:, :2].tolist(), sizes.tolist(), entry["labels"].tolist(), scores, strict=True
+            ):
+                rows.append(
+                    {
+                        "id": len(rows) + 1,
+                        "image_id": image,
+                        "category_id": int(label),
+                        "bbox": [*corner, *size],
+                        "area": size[0] * size[1],
+                        "iscrowd": 0,
+                        "score": score,
+                    }
+                )
+    categories = sorted({one["category_id"] for one in true})
+    images = [{"id": i + 1} for i in range(len(predictions))]
+    return {
+        "images": images,
+        "annotations": true,
+        "categories": [{"id": one} for one in categories],
+    }, found
+
+
+def _category(images: Sequence[Any], count: int) -> CategoryMatches:
+    """From pycocotools' matches of one category, a dict or ``None`` for each picture."""
+    scores: list[Floats] = []
+    pictures: list[int] = []
+    hits: list[Bools] = []
+    true = np.zeros(count, np.int64)
+    for picture, one in enumerate(images):
+        if one is None:
+            continue
+        true[picture] = len(one["gtIds"])
+        scores.append(np.asarray(one["dtScores"], np.float64))
+        hits.append(np.asarray(one["dtMatches"]).reshape(_THRESHOLDS, -1) > 0)
+        pictures += [picture] * len(one["dtScores"])
+    order = np.argsort(-np.concatenate(scores), kind="mergesort")
+    return CategoryMatches(np.array(pictures, np.int64)[order], np.concatenate(hits, axis=1)[:, order], true)
+
+
+def match_boxes(
+    predictions: Sequence[Mapping[str, Tensor]], truths: Sequence[Mapping[str, Tensor]]
+) -> BoxMatches:
+    """Matches detections with true boxes.
+
+    Args:
+        predictions: ``boxes`` (K, 4) x1, y1, x2, y2, ``labels``, ``scores`` of each picture.
+        truths: ``boxes``, ``labels`` of each picture.
+
+    Raises:
+        ModuleNotFoundError: pycocotools is missing.
+        ValueError: there is no true box at all.
+    """
+    coco = require("pycocotools.coco", "average precision").COCO
+    evaluator = require("pycocotools.cocoeval", "average precision").COCOeval
+    dataset, found = _dataset(predictions, truths)
+    if not dataset["annotations"]:
+        raise ValueError("annotations have no box in any of the photos")
+    with contextlib.redirect_stdout(io.StringIO()):
+        true, detected = coco(), coco()
+        true.dataset = dataset
+        detected.dataset = {**dataset, "annotations": found}
+        true.createIndex()
+        detected.createIndex()
+        run = evaluator(true, detected, "bbox")
+        run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], run.params.areaRngLbl[:1]
+        run.params.maxDets = [_MOST]
+        run.evaluate()
+        run.accumulate()
+    precision = run.eval["precision"][..., 0, 0]  # IoUs, recalls, categories
+    values = {
+        "ap": float(precision.mean()),
+        "ap_50": float(precision[0].mean()),
+        "ap_75": float(precision[5].mean()),
+    }
+    count = len(predictions)
+    rows = [run.evalImgs[i * count : (i + 1) * count] for i in range(len(run.params.catIds))]
+    return BoxMatches(tuple(_category(row, count) for row in rows), values)
+
+
+def check_package() -> None:
+    """Raises ModuleNotFoundError where pycocotools is missing."""
+    require("pycocotools.cocoeval", "average precision")

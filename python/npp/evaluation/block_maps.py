@@ -1,0 +1,316 @@
+"""Where an arm's quantiser offsets come from: gradients of judges, an allocator, features, regions."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+import npp.checks as checks
+from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
+from npp.codec.options import CodecOptions
+from npp.evaluation.judges import Judge, hash_state
+from npp.tasks import Task
+from npp.tasks.detection import Detection
+
+_SEED = 0  # of the random projections, so that a batch measured again gives the same map
+_QUICK = 1  # effort at which pictures are coded for gradients alone
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known at the encoder.
+
+    Attributes:
+        x: (N, 3, h, w) what will be coded, in [0, 1].
+        qp: of the files.
+        options: of the codec.
+        size: height and width of the original pictures.
+        targets: gives what the network of a label says about the originals.
+        threads: of the codec.
+    """
+
+    x: Tensor
+    qp: int
+    options: CodecOptions
+    size: tuple[int, int]
+    targets: Callable[[str], list[Any]]
+    threads: int | None
+
+
+class BlockOffsets(NamedTuple):
+    """What a map is made of.
+
+    Attributes:
+        qp_map: (N, ceil(h/16), ceil(w/16)) offsets.
+        sensitivity: (N,) log2 of how much more than others a picture loses, or ``None`` where nobody says.
+    """
+
+    qp_map: Tensor
+    sensitivity: Tensor | None
+
+
+class MapSource(ABC):
+    """Gives the quantiser's offsets for pictures that are about to be coded."""
+
+    @abstractmethod
+    def identity(self) -> Any:
+        """A JSON value that says all that decides the map."""
+
+    @abstractmethod
+    def __call__(self, scene: Scene) -> BlockOffsets:
+        """The offsets."""
+
+
+@dataclass(frozen=True)
+class MapShape:
+    """From importance to offsets, see :func:`npp.qp_map`."""
+
+    strength: float
+    limit: float
+    sigma: float
+
+    def offsets(self, importance_of_blocks: Tensor) -> Tensor:
+        """(N, h, w) offsets."""
+        return qp_map(importance_of_blocks, self.strength, self.limit, sigma=self.sigma)
+
+
+class GradientMap(MapSource):
+    """:func:`npp.importance` of some judges' tasks: their networks are there at the encoder.
+
+    Args:
+        judges: whose gradients count.
+        draws: see :func:`npp.importance`.
+        shape: of the map.
+    """
+
+    def __init__(self, judges: list[Judge], draws: int, shape: MapShape) -> None:
+        self._judges, self._draws, self._shape = judges, draws, shape
+
+    def identity(self) -> Any:
+        """The networks and the settings."""
+        keys = [judge.key for judge in self._judges]
+        return {"gradients": keys, "draws": self._draws, **vars(self._shape)}
+
+    def __call__(self, scene: Scene) -> BlockOffsets:
+        """Offsets from gradients on quickly coded pictures."""
+        options: CodecOptions = {**scene.options, "effort": _QUICK}
+        tasks: list[Task] = [judge.task for judge in self._judges]
+        found = importance(
+            scene.x,
+            tasks,
+            scene.qp,
+            draws=self._draws,
+            generator=torch.Generator(scene.x.device).manual_seed(_SEED),
+            threads=scene.threads,
+            **options,
+        )
+        # The square root, for what is measured on one picture is extreme by chance.
+        return BlockOffsets(self._shape.offsets(found), torch.log2(found.sum((1, 2))) / 2)
+
+
+class AllocatorMap(MapSource):
+    """An :class:`npp.Allocator`.
+
+    Args:
+        allocator: with its settings.
+    """
+
+    def __init__(self, allocator: Allocator) -> None:
+        self._allocator = allocator.eval()
+        settings = sorted(allocator.settings.as_mapping().items())
+        self._digest = hash_state(allocator, f"{settings}")
+
+    def identity(self) -> Any:
+        """A hash of settings and weights."""
+        return {"allocator": self._digest}
+
+    @torch.no_grad()
+    def __call__(self, scene: Scene) -> BlockOffsets:
+        """The network's offsets."""
+        offsets = self._allocator(scene.x, scene.qp)
+        return BlockOffsets(offsets, self._allocator.sensitivity(scene.x, scene.qp))
+
+
+class FeatureMap(MapSource):
+    """An :class:`npp.allocation.FeatureAllocator`: a head on a network that the encoder has anyway.
+
+    Args:
+        allocator: with its backbone.
+    """
+
+    def __init__(self, allocator: FeatureAllocator) -> None:
+        self._allocator = allocator.eval()
+        features: Any = allocator.features
+        shown = [getattr(features, name, None) for name in ("model", "layers", "longest")]
+        self._digest = hash_state(allocator, f"{shown} {allocator.strength} {allocator.limit}")
+
+    def identity(self) -> Any:
+        """A hash of settings and weights, the backbone's too."""
+        return {"features": self._digest}
+
+    @torch.no_grad()
+    def __call__(self, scene: Scene) -> BlockOffsets:
+        """The head's offsets."""
+        return BlockOffsets(self._allocator(scene.x), self._allocator.sensitivity(scene.x))
+
+
+class RegionMap(MapSource):
+    """More bits inside the boxes that a detector finds on the original.
+
+    Args:
+        judge: of a detection task.
+        weight, margin: see :func:`npp.allocation.box_importance`; the margin in pixels of the original.
+        shape: of the map.
+    """
+
+    def __init__(self, judge: Judge, weight: float, margin: float, shape: MapShape) -> None:
+        self._judge, self._weight, self._margin, self._shape = judge, weight, margin, shape
+
+    def identity(self) -> Any:
+        """The network and the settings."""
+        settings = {"weight": self._weight, "margin": self._margin, **vars(self._shape)}
+        return {"regions": self._judge.key, **settings}
+
+    def __call__(self, scene: Scene) -> BlockOffsets:
+        """Offsets from boxes."""
+        height, width = scene.x.shape[-2:]
+        ratio = torch.tensor([width / scene.size[1], height / scene.size[0]] * 2)
+        maps = [
+            box_importance(
+                (height, width),
+                found["boxes"].cpu() * ratio,
+                self._weight,
+                margin=self._margin * float(ratio.mean()),
+            )
+            for found in scene.targets(self._judge.label)
+        ]
+        return BlockOffsets(self._shape.offsets(torch.stack(maps)), None)
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    """Strength and limit that replace a network's own where they are given."""
+
+    strength: float | None = None
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength is not None:
+            checks.number("strength", self.strength, 0, 16)
+        if self.limit is not None:
+            checks.number("limit", self.limit, 0, 51)
+
+
+@dataclass(frozen=True)
+class GradientMapConfig:
+    """``{gradients: LABEL}`` or several labels: the map of these judges' gradients."""
+
+    gradients: str | tuple[str, ...]
+    draws: int = 1
+    strength: float = 0.5
+    limit: float = 6.0
+    sigma: float = 0.7
+
+    def __post_init__(self) -> None:
+        checks.whole("draws", self.draws, 1, 1000)
+        _check_shape(self)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Judges that are needed."""
+        return (self.gradients,) if isinstance(self.gradients, str) else self.gradients
+
+    def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
+        """The map."""
+        chosen = [judges[label] for label in self.labels]
+        return GradientMap(chosen, self.draws, MapShape(self.strength, self.limit, self.sigma))
+
+
+@dataclass(frozen=True)
+class AllocatorMapConfig(_Shaped):
+    """``{allocator: NAME_OR_PATH}``, as :meth:`npp.Allocator.load` takes it."""
+
+    allocator: str = field(kw_only=True)
+    mix: dict[str, float] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """No judge is needed."""
+        return ()
+
+    def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
+        """The map."""
+        allocator = Allocator.load(self.allocator, device)
+        strength = allocator.settings.strength if self.strength is None else self.strength
+        allocator = allocator.with_strength(strength, self.limit)
+        return AllocatorMap(allocator if self.mix is None else allocator.with_mix(self.mix))
+
+
+@dataclass(frozen=True)
+class FeatureMapConfig(_Shaped):
+    """``{features: NAME_OR_PATH}``, as :meth:`npp.allocation.FeatureAllocator.load` takes it."""
+
+    features: str = field(kw_only=True)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """No judge is needed."""
+        return ()
+
+    def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
+        """The map."""
+        allocator = FeatureAllocator.load(self.features).to(device)
+        allocator.strength = allocator.strength if self.strength is None else self.strength
+        allocator.limit = allocator.limit if self.limit is None else self.limit
+        return FeatureMap(allocator)
+
+
+@dataclass(frozen=True)
+class RegionMapConfig:
+    """``{regions: LABEL}``: the boxes that this judge, a detector, finds on the original."""
+
+    regions: str
+    weight: float = 16.0
+    margin: float = 0.0
+    strength: float = 0.5
+    limit: float = 6.0
+    sigma: float = 0.7
+
+    def __post_init__(self) -> None:
+        checks.number("weight", self.weight, 0, 1e9)
+        checks.number("margin", self.margin, 0, 4096)
+        _check_shape(self)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The judge that is needed."""
+        return (self.regions,)
+
+    def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
+        """The map.
+
+        Raises:
+            ValueError: the judge is no detector.
+        """
+        judge = judges[self.regions]
+        if not isinstance(judge.task, Detection):
+            raise ValueError(f"map.regions must name a judge of the task detection, not {self.regions}")
+        shape = MapShape(self.strength, self.limit, self.sigma)
+        return RegionMap(judge, self.weight, self.margin, shape)
+
+
+MapConfig = GradientMapConfig | AllocatorMapConfig | FeatureMapConfig | RegionMapConfig
+
+
+def _check_shape(config: object) -> None:
+    """Raises ValueError for a strength, limit or sigma out of range."""
+    values = cast(Any, config)
+    checks.number("strength", values.strength, 0, math.inf)
+    checks.number("limit", values.limit, 0, 51)
+    checks.number("sigma", values.sigma, 0, 16)

@@ -1,0 +1,121 @@
+"""A batch of photos on its way through an arm: scaled, filtered, mapped, coded, decoded, enlarged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.codec.round_trip import start_round_trip
+from npp.evaluation.arms import Arm
+from npp.evaluation.block_maps import BlockOffsets, Scene
+from npp.evaluation.judges import Judge, hash_file
+from npp.evaluation.measured_values import digest
+from npp.photos.photo_set import PhotoSet
+from npp.recipes.scale import enlarge, shrink
+
+
+class Batch:
+    """Photos of one size; they and the networks' clean outputs are made when first used."""
+
+    def __init__(self, photos: PhotoSet, paths: Sequence[Path], device: torch.device) -> None:
+        self._photos, self._paths, self._device = photos, list(paths), device
+        self._targets: dict[str, list[Any]] = {}
+        self._in_memory: dict[str, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(N, 3, H, W) floats in [0, 1]."""
+        return self._photos.load(self._paths).to(self._device)
+
+    def targets(self, network: Judge) -> list[Any]:
+        """A network's own output on the clean photos."""
+        if network.label not in self._targets:
+            self._targets[network.label] = network.task.targets(self.images)
+        return self._targets[network.label]
+
+    def targets_in_memory(self, network: Judge) -> list[Any]:
+        """The same beside predictions from the store."""
+        if network.label not in self._in_memory:
+            self._in_memory[network.label] = to_cpu(self.targets(network))
+        return self._in_memory[network.label]
+
+    def release(self) -> None:
+        """Forgets what can be made again."""
+        self._targets.clear()
+        self._in_memory.clear()
+        self.__dict__.pop("images", None)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return self._paths
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of what decides its pixels and where they are computed with."""
+        files = [hash_file(path) for path in self._paths]
+        return digest([files, self._photos.shape, self._photos.mode, self._device.type])
+
+
+@dataclass(frozen=True)
+class CodedBatch:
+    """A batch on its way through an arm; all pictures have the originals' size.
+
+    Attributes:
+        filtered: (N, 3, H, W) what was encoded, enlarged where it was scaled.
+        x_hat: (N, 3, H, W) what was decoded, enlarged where it was scaled.
+        sizes: bytes of the files.
+        offsets: the map, where there is one.
+    """
+
+    filtered: Tensor
+    x_hat: Tensor
+    sizes: Tensor
+    offsets: BlockOffsets | None
+
+
+def _looking_at(loss: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """A loss of enlarged pictures."""
+    return lambda pictures: loss(enlarge(pictures, size))
+
+
+def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> CodedBatch:
+    """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
+    size = batch.images.shape[2], batch.images.shape[3]
+    by_label = {one.label: one for one in networks}
+
+    def losses() -> list[Callable[[Tensor], Tensor]]:
+        bound = (one.task.bind(batch.targets(one)) for one in networks if one.seen)
+        return [_looking_at(loss, size) for loss in bound]
+
+    def targets(label: str) -> list[Any]:
+        return batch.targets(by_label[label])
+
+    small = batch.images if arm.scale is None else shrink(batch.images, arm.scale.size(qp, *size))
+    filtered = arm.prefilter(small, qp, losses, arm.options)
+    scene = Scene(filtered, qp, arm.options, size, targets, threads)
+    offsets = None if arm.qp_map is None else arm.qp_map(scene)
+    qp_map = None if offsets is None else offsets.qp_map
+    x_hat, _, files = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map).result()
+    sizes = torch.tensor([len(file) for file in files])
+    return CodedBatch(enlarge(filtered, size), enlarge(x_hat, size), sizes, offsets)
+
+
+def to_cpu(value: Any) -> Any:
+    """Nested lists and dicts with copies of their tensors in main memory, free of what they are views of."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {name: to_cpu(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_cpu(one) for one in value]
+    return value

@@ -1,0 +1,208 @@
+"""What may happen to a picture before the codec: nothing, a blur, a Preprocessor, or refine."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from npp.codec.options import CodecOptions
+from npp.evaluation.judges import hash_state
+from npp.gradient.refinement import refine
+
+if TYPE_CHECKING:
+    from npp.preprocessing import Preprocessor
+
+#: Gives the losses of the seen networks: decoded pictures to (N,).
+Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
+
+
+class Prefilter(ABC):
+    """Changes pictures before the codec."""
+
+    @abstractmethod
+    def identity(self, qp: int) -> Any:
+        """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+        """Filtered pictures.
+
+        Args:
+            images: (N, 3, H, W) floats in [0, 1].
+            qp: of the file that will be written.
+            losses: makes the losses of the seen networks.
+            options: of the file.
+        """
+
+
+class Unfiltered(Prefilter):
+    """Leaves pictures as they are."""
+
+    def identity(self, qp: int) -> Any:
+        """Always ``None``."""
+        return None
+
+    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+        """The pictures."""
+        return images
+
+
+class BlurByQp(Prefilter):
+    """A Gaussian blur whose sigma depends on the qp.
+
+    Args:
+        sigmas: qp to sigma in pixels, 0 to 8; 0 leaves pictures as they are.
+
+    Raises:
+        ValueError: a sigma out of range.
+    """
+
+    def __init__(self, sigmas: Mapping[int, float]) -> None:
+        from npp.preprocessing import Preprocessor
+
+        # One network for each sigma: the taps of a common one would be as many as the widest needs.
+        self._networks = {sigma: Preprocessor("blur", sigmas={0: sigma}) for sigma in set(sigmas.values())}
+        self.sigmas = dict(sigmas)
+
+    def identity(self, qp: int) -> Any:
+        """The sigma."""
+        return {"blur": self.sigmas[qp]} if self.sigmas[qp] > 0 else None
+
+    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+        """Blurred pictures."""
+        sigma = self.sigmas[qp]
+        blurred: Tensor = self._networks[sigma](images, qp) if sigma > 0 else images
+        return blurred
+
+
+class Learned(Prefilter):
+    """A trained :class:`npp.Preprocessor`.
+
+    Args:
+        preprocessor: used in evaluation mode.
+    """
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self._network = preprocessor.eval()
+        kind = f"{preprocessor.network} {sorted(preprocessor.settings.items())}"
+        self._digest = hash_state(preprocessor, kind)
+
+    def identity(self, qp: int) -> Any:
+        """A hash of kind, settings and weights."""
+        return {"preprocessor": self._digest}
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+        """The network's output."""
+        filtered: Tensor = self._network(images, qp)
+        return filtered
+
+
+class Refine(Prefilter):
+    """:func:`npp.refine` on every picture, with the seen networks as tasks.
+
+    Args:
+        settings: keyword arguments of :func:`npp.refine`.
+        threads: of the codec.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], threads: int | None) -> None:
+        self._settings = dict(settings)
+        self._threads = threads
+
+    def identity(self, qp: int) -> Any:
+        """The settings."""
+        return {"refine": self._settings}
+
+    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+        """The refined pixels."""
+        return refine(images, qp, losses(), threads=self._threads, **self._settings, **options).x
+
+
+#: In place of an arm's name or a blur's sigmas: found on the selection photos.
+BEST: Literal["best"] = "best"
+
+
+@dataclass(frozen=True)
+class BlurConfig:
+    """``{blur: ...}``: a sigma from 0 on, sigmas by qp, or :data:`BEST`."""
+
+    blur: Literal["best"] | float | dict[int, float]
+
+    def check(self, key: str, qps: Sequence[int]) -> None:
+        """Raises ValueError where a qp has no sigma, or a wrong one."""
+        if self.blur == BEST:
+            return
+        given = self.blur if isinstance(self.blur, dict) else dict.fromkeys(qps, self.blur)
+        for qp in qps:
+            if qp not in given:
+                raise ValueError(f"{key}.{qp} is missing")
+        for qp, sigma in given.items():
+            where = f"{key}.{qp}" if isinstance(self.blur, dict) else key
+            if not 0 <= sigma < math.inf:
+                raise ValueError(f"{where} must be at least 0, not {sigma!r}")
+
+    def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
+        """By qp."""
+        assert self.blur != BEST
+        if isinstance(self.blur, dict):
+            return {qp: self.blur[qp] for qp in qps}
+        return dict.fromkeys(qps, self.blur)
+
+
+@dataclass(frozen=True)
+class LearnedConfig:
+    """``{preprocessor: ...}``: a name or a path, as :meth:`npp.Preprocessor.load` takes it."""
+
+    preprocessor: str
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """Arguments of :func:`npp.refine`; what is not given has its default."""
+
+    steps: int | None = None
+    weight: float | None = None
+    lr: float | None = None
+    search_effort: int | None = None
+    surrogate: str | None = None
+    patience: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """``{refine: ...}``: :func:`npp.refine` for the seen networks."""
+
+    refine: RefineSettings
+
+
+PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | RefineConfig
+
+
+def build_prefilter(
+    chosen: PrefilterConfig | None, qps: Sequence[int], device: torch.device, threads: int | None
+) -> Prefilter:
+    """A prefilter as the configuration describes it; a blur's sigmas must be known.
+
+    Raises:
+        OSError, ValueError: the preprocessor cannot be loaded.
+    """
+    if isinstance(chosen, BlurConfig):
+        return BlurByQp(chosen.sigmas(qps))
+    if isinstance(chosen, LearnedConfig):
+        from npp.preprocessing import Preprocessor
+
+        return Learned(Preprocessor.load(chosen.preprocessor, device=device))
+    if isinstance(chosen, RefineConfig):
+        return Refine(chosen.refine.given(), threads)
+    return Unfiltered()

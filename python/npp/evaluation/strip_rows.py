@@ -1,0 +1,156 @@
+"""What a strip shows of a photo: an arm and the anchor at about the same bytes, with what a network says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from npp.evaluation.arms import Arm
+from npp.evaluation.coding import Batch, CodedBatch, code
+from npp.evaluation.judges import Judge
+from npp.tasks.boxes import MATCH_IOU, iou_matrix
+from npp.tasks.detection import Detection
+
+_REACH = 16  # qps around the anchor's in which the arm's file of the same bytes is looked for
+_MAX_QP = 51
+
+
+@dataclass(frozen=True)
+class ShownBoxes:
+    """What a detector says.
+
+    Attributes:
+        boxes: (K, 4) x1, y1, x2, y2 in pixels.
+        found: (K,) whether it says so of the original too.
+    """
+
+    boxes: Tensor
+    found: Tensor
+
+
+@dataclass(frozen=True)
+class ShownFile:
+    """A decoded file.
+
+    Attributes:
+        image: (3, H, W) floats in [0, 1].
+        label: a line about it.
+        boxes: ``None`` without a detector.
+    """
+
+    image: Tensor
+    label: str
+    boxes: ShownBoxes | None
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One photo.
+
+    Attributes:
+        original: the photo, with its boxes.
+        qp_map: (h, w) offsets of the arm, or ``None``.
+        change: (3, H, W) what the arm changed before the codec, or ``None`` for nothing.
+        files: the anchor's and the arm's.
+    """
+
+    original: ShownFile
+    qp_map: Tensor | None
+    change: Tensor | None
+    files: tuple[ShownFile, ShownFile]
+
+
+def same_bytes(
+    batch: Batch, arm: Arm, qp: int, most: int, judges: Sequence[Judge], threads: int | None
+) -> CodedBatch:
+    """An arm's largest file that has no more bytes than another; its smallest where all are larger.
+
+    Args:
+        batch: one photo.
+        arm: the arm.
+        qp: about where it is looked for.
+        most: bytes.
+        judges, threads: see :func:`npp.evaluation.coding.code`.
+    """
+
+    @cache
+    def coded(one: int) -> CodedBatch:
+        return code(batch, arm, one, judges, threads)
+
+    qps = list(_qps_of(arm, qp))
+    low, high = 0, len(qps) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if int(coded(qps[middle]).sizes[0]) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    return coded(qps[low])
+
+
+def _qps_of(arm: Arm, qp: int) -> Sequence[int]:
+    """Qps at which an arm can be run; a blur that was chosen knows some only."""
+    around = range(max(0, qp - _REACH), min(_MAX_QP, qp + _REACH) + 1)
+    known = getattr(arm.prefilter, "sigmas", None)
+    return around if known is None else sorted(known)
+
+
+def _boxes(judge: Judge, image: Tensor, clean: dict[str, Tensor]) -> ShownBoxes:
+    """Boxes of a picture (3, H, W), and which of them are near one of the same class on the original."""
+    found = judge.task.targets(image[None])[0]
+    same = found["labels"][:, None] == clean["labels"][None]
+    near = (iou_matrix(found["boxes"].float(), clean["boxes"].float()) >= MATCH_IOU) & same
+    return ShownBoxes(found["boxes"].cpu(), near.any(1).cpu())
+
+
+def _said(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
+    """The first network's quality of a decoded picture."""
+    judge = judges[0]
+    scores = judge.task.scores(image[None], batch.targets(judge))
+    name = judge.spec.quality or next(iter(scores))
+    return f"{name} {float(scores[name][0]):.3g}"
+
+
+@torch.no_grad()
+def _file(name: str, coded: CodedBatch, batch: Batch, judges: Sequence[Judge]) -> ShownFile:
+    image = coded.x_hat[0]
+    detector = _detector(judges)
+    boxes = None if detector is None else _boxes(detector, image, batch.targets(detector)[0])
+    label = f"{name}: {int(coded.sizes[0]):,} bytes, {_said(judges, batch, image)}"
+    return ShownFile(image, label, boxes)
+
+
+def _detector(judges: Sequence[Judge]) -> Judge | None:
+    return next((one for one in judges if isinstance(one.task, Detection)), None)
+
+
+def strip_row(
+    batch: Batch, arm: Arm, anchor: Arm, qp: int, judges: Sequence[Judge], threads: int | None
+) -> StripRow:
+    """A photo as the anchor codes it at a qp, and as the arm does with about as many bytes.
+
+    Args:
+        batch: one photo.
+        arm, anchor: the two.
+        qp: the anchor's.
+        judges: networks; the first's quality is said, the first detector's boxes are drawn.
+        threads: of the codec.
+    """
+    plain = code(batch, anchor, qp, judges, threads)
+    shown = plain
+    if arm.name != anchor.name:
+        shown = same_bytes(batch, arm, qp, int(plain.sizes[0]), judges, threads)
+    original = batch.images[0]
+    detector = _detector(judges)
+    own = None if detector is None else _boxes(detector, original, batch.targets(detector)[0])
+    changed = shown.filtered[0] - original
+    return StripRow(
+        ShownFile(original, "original", own),
+        None if shown.offsets is None else shown.offsets.qp_map[0].detach().float().cpu(),
+        changed if bool(changed.any()) else None,
+        (_file(anchor.name, plain, batch, judges), _file(arm.name, shown, batch, judges)),
+    )

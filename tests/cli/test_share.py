@@ -1,0 +1,253 @@
+"""npp encode --share: the total is met, a killed run goes on, and nothing foreign is replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+from command_line import encode, files, moving, run, save_moving
+from PIL import Image
+from recipe_files import made_recipe, saved_recipe
+
+import npp
+from npp.cli.file_reports import UsageError
+from npp.cli.share_job import curve_bits, parse_size
+from npp.cli.share_state import STATE_NAME
+
+SIDE = 96
+
+
+@pytest.fixture
+def crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with in/00.png to in/15.png: pictures that differ in how much they cost."""
+    photo = skimage.data.astronaut()
+    (tmp_path / "in").mkdir()
+    for i in range(16):
+        y, x = 100 * (i // 4), 100 * (i % 4)
+        Image.fromarray(photo[y : y + SIDE, x : x + SIDE]).save(tmp_path / "in" / f"{i:02}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _shared(*arguments: object, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, Any]:
+    capsys.readouterr()
+    assert encode("in", "-o", "out", "--share", *arguments, "--json", "-q") == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def _size(folder: str = "out") -> int:
+    return sum(path.stat().st_size for path in Path(folder).glob("*.bpg"))
+
+
+def test_total_is_met_at_different_qps(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = _shared("--total", "24k", capsys=capsys)
+    assert 0.99 * 24_000 <= _size() <= 24_000
+    share = report["share"]
+    assert (share["asked_bytes"], share["bytes"], share["pictures"]) == (24_000, _size(), 16)
+    assert share["bpp"] == 8 * _size() / (16 * SIDE * SIDE)
+    qps = [one["qp"] for one in report["files"]]
+    assert len(set(qps)) > 2
+    for one in report["files"]:
+        file = Path(one["output"]).read_bytes()
+        assert file == npp.encode(np.asarray(Image.open(one["file"])), one["qp"], effort=1)
+        assert one["bytes"] == len(file)
+    assert not Path("out", STATE_NAME).exists()
+    # The same mean loss of the model at one qp for all takes more.
+    even = min(qp for qp in range(52) if 2 ** (qp / 3) >= np.mean([2 ** (one / 3) for one in qps]))
+    pictures = [np.asarray(Image.open(f"in/{i:02}.png")) for i in range(16)]
+    assert sum(len(file) for file in npp.encode(pictures, even - 1, effort=1)) > _size()
+
+
+def test_mean_bpp_counts_all_pixels(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(skimage.data.astronaut()[:300, :300]).save("in/large.png")
+    report = _shared("--mean-bpp", 0.8, capsys=capsys)
+    pixels = 16 * SIDE * SIDE + 300 * 300
+    assert report["share"]["asked_bytes"] == int(0.8 * pixels / 8)
+    assert 0.98 * 0.8 <= 8 * _size() / pixels <= 0.8
+
+
+@pytest.mark.parametrize("sensitivity", ["none", "predicted"])
+def test_with_a_recipe(sensitivity: str, crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = saved_recipe(crops)
+    report = _shared("--total", "9k", "--for", recipe, "--sensitivity", sensitivity, capsys=capsys)
+    assert 0.97 * 9_000 <= _size() <= 9_000
+    for one in report["files"]:
+        picture = np.asarray(Image.open(one["file"]))
+        assert Path(one["output"]).read_bytes() == made_recipe().encode(picture, one["qp"])
+        assert one["recipe"] == "test"
+        assert one["coded_width"] == (SIDE // 2 if one["qp"] >= 30 else SIDE)
+    if sensitivity == "predicted":
+        plain = {one["file"]: one["qp"] for one in report["files"]}
+        other = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
+        assert plain != {one["file"]: one["qp"] for one in other["files"]}, "it has had no say"
+
+
+def test_result_does_not_depend_on_threads(crops: Path) -> None:
+    for threads in (1, 5):
+        arguments = ("-o", f"by{threads}", "--share", "--total", "20k", "--threads", threads)
+        assert encode("in", *arguments) == 0
+    assert len(files(crops / "by1")) == 16
+    for name in files(crops / "by1"):
+        assert Path("by1", name).read_bytes() == Path("by5", name).read_bytes()
+
+
+def _lines(kind: str) -> int:
+    state = Path("out", STATE_NAME)
+    return state.read_text().count(f'"kind": "{kind}"') if state.exists() else 0
+
+
+def _kill_when(kind: str, count: int, arguments: list[str]) -> None:
+    """Runs the command in a process of its own and kills it once its state has so many lines."""
+    command = [sys.executable, "-m", "npp", "encode", "in", "-o", "out", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and _lines(kind) < count:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_run_goes_on(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--share", "--total", "20k", "--threads", "1", "--effort", "9"]
+    assert run("encode", "in", "-o", "whole", *arguments, "-q", "--json") == 0
+    whole = json.loads(capsys.readouterr().out)["share"]["encodes"]
+    _kill_when("curve", 5, arguments)
+    assert 5 <= _lines("curve") < 16
+    _kill_when("file", 18, arguments)
+    assert _lines("curve") == 16, "what the first run had probed was not probed again"
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.bpg")}
+    with Path("out", STATE_NAME).open("a") as state:
+        state.write('{"kind": "file", "key"')  # a line that the kill has cut off
+    capsys.readouterr()
+    assert run("encode", "in", "-o", "out", *arguments, "--json") == 0
+    out = capsys.readouterr().out
+    share = json.loads(out)["share"]
+    assert share["bytes"] == _size("whole")
+    assert share["encodes"] < whole - 8, "what had been encoded was encoded again"
+    assert files(crops / "out") == files(crops / "whole"), "no state and no temporary file stays"
+    for name in files(crops / "whole"):
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
+    untouched = [path for path, at in before.items() if path.stat().st_mtime_ns == at]
+    assert untouched, "files that are as they will be stay where they are"
+    assert all("psnr" in one for one in json.loads(out)["files"])
+
+
+def test_kept_state_serves_another_total(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _shared("--total", "24k", "--keep-state", capsys=capsys)
+    curves = _lines("curve")
+    assert curves == 16
+    _shared("--total", "18k", "--keep-state", capsys=capsys)  # its own files are replaced without --force
+    assert _lines("curve") == curves
+    assert 0.99 * 18_000 <= _size() <= 18_000
+    Image.fromarray(skimage.data.astronaut()[:SIDE, 400:496]).save("in/03.png")
+    os.utime("in/03.png", ns=(1, 1))
+    _shared("--total", "18k", "--keep-state", "--tune", "machine", capsys=capsys)
+    assert _lines("curve") == curves + 16, "another tune has other curves"
+    _shared("--total", "18k", capsys=capsys)
+    assert _size() <= 18_000
+    changed = Path("out/03.bpg").read_bytes()
+    assert np.abs(npp.decode(changed).permute(1, 2, 0).numpy() - np.asarray(Image.open("in/03.png"))).size
+    assert any(changed == npp.encode(np.asarray(Image.open("in/03.png")), qp, effort=1) for qp in range(52))
+
+
+def test_foreign_files_are_not_replaced_and_bad_ones_do_not_stop_the_others(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    Path("out/02.bpg").write_bytes(b"mine")
+    Path("in/07.png").write_bytes(b"no picture")
+    report = _shared("--total", "20k", capsys=capsys, code=1)
+    assert Path("out/02.bpg").read_bytes() == b"mine"
+    status = {Path(one["file"]).stem: one["status"] for one in report["files"]}
+    assert {name for name, one in status.items() if one == "failed"} == {"02", "07"}
+    assert "--force replaces it" in report["files"][2]["error"]
+    written = _size() - 4
+    assert 0.98 * 20_000 <= written <= 20_000
+    assert report["share"]["bytes"] == written
+    report = _shared("--total", "20k", "--force", capsys=capsys, code=1)
+    assert report["share"]["pictures"] == 15
+    assert 0.98 * 20_000 <= _size() <= 20_000
+
+
+def test_totals_that_cannot_be_met(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("in", "-o", "out", "--share", "--total", 500) == 1
+    assert "500 bytes in all are too few: qp 51 takes about" in capsys.readouterr().err
+    assert files(crops / "out") == [STATE_NAME], "nothing is encoded, and the curves serve another try"
+    least = sum(len(npp.encode(np.asarray(Image.open(f"in/{i:02}.png")), 51, effort=1)) for i in range(16))
+    report = _shared("--total", least - 20, capsys=capsys, code=1)
+    assert report["share"]["bytes"] == least, "as near as there is, and said"
+
+
+def test_animations_take_part(crops: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    save_moving("in/moving.webp", moving(photo), duration=40, lossless=True)
+    report = _shared("--mean-bpp", 0.9, capsys=capsys)
+    pixels = 16 * SIDE * SIDE + 4 * 64 * 64
+    assert report["share"]["asked_bytes"] == int(0.9 * pixels / 8)
+    assert report["files"][-1]["frames"] == 4
+    assert 0.98 * 0.9 <= report["share"]["bpp"] <= 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--share"], "--share needs one of --total and --mean-bpp"),
+        (["--share", "--total", "1k", "--mean-bpp", "1"], "--share needs one of --total and --mean-bpp"),
+        (["--total", "1k"], "--total needs --share"),
+        (["--mean-bpp", "1"], "--mean-bpp needs --share"),
+        (["--keep-state"], "--keep-state needs --share"),
+        (["--sensitivity", "none"], "--sensitivity needs --share"),
+        (["--share", "--total", "1x"], "--total must be bytes as 500000, 500k, 12M or 12Mi, not '1x'"),
+        (["--share", "--mean-bpp", "0"], "--mean-bpp must be above 0"),
+        (["--share", "--total", "1k", "--qp", "30"], "--share and --qp exclude each other"),
+        (["--share", "--total", "1k", "--lossless"], "--share and --lossless exclude each other"),
+        (["--share", "--total", "1k", "--target-bpp", "1"], "--share and --target-bpp exclude each other"),
+        (["--share", "--total", "1k", "--skip-existing"], "a stopped run goes on by itself"),
+        (["--share", "--total", "1k", "--sensitivity", "predicted"], "needs --for with a recipe that has"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str], message: str, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(crops)
+    assert run("encode", "in", "-o", "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert files(crops) == before
+
+
+def test_one_file_needs_a_folder(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", "in/00.png", "-o", "a.bpg", "--share", "--total", "1k") == 2
+    assert "--share writes into a folder, not to a.bpg" in capsys.readouterr().err
+    assert encode("in/00.png", "-o", "out/", "--share", "--total", "1k") == 0
+    assert 850 <= _size() <= 1000
+
+
+def test_sizes() -> None:
+    sizes = {"500000": 500_000, "500k": 500_000, "12M": 12_000_000, "1.5Mi": 1_572_864, "2 GB": 2 * 10**9}
+    assert {text: parse_size(text) for text in sizes} == sizes
+    for text in ("", "k", "-3", "1e6", "0", "12T"):
+        with pytest.raises(UsageError, match="--total must be bytes"):
+            parse_size(text)
+
+
+def test_curves_follow_the_sizes_of_a_recipe() -> None:
+    """Each range of qps with a size of its own has its own curve; a range may be a single qp."""
+    pieces = [
+        {"first": 0, "last": 49, "qps": [24, 34, 44], "bytes": [4000, 2000, 1000]},
+        {"first": 50, "last": 50, "qps": [50], "bytes": [300]},
+        {"first": 51, "last": 51, "qps": [51], "bytes": [200]},
+    ]
+    bits = curve_bits({"pieces": pieces})
+    assert len(bits) == 52
+    assert bits[34] == pytest.approx(16_000)
+    assert bits[49] == pytest.approx(8000 / 2**0.5)
+    assert bits[50:] == [2400, 1600]

@@ -1,0 +1,240 @@
+"""Arms of every part: what they write, what they are known by, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_evaluation import QPS, RED, allocator, detector, red_photos, tiny_network, values
+from torch import Tensor
+
+import npp
+from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, importance, qp_map
+from npp.config.yaml_files import ConfigError
+from npp.evaluation.arms import Arm, build_parts
+from npp.evaluation.choosing import resolve_arms
+from npp.evaluation.coding import Batch, CodedBatch, code
+from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
+from npp.evaluation.judges import Judge, build_judge
+from npp.photos.photo_set import PhotoSet
+from npp.recipes.scale import enlarge, shrink
+from npp.tasks import build_task
+
+CPU = torch.device("cpu")
+PLAIN = {"name": "bpg", "effort": 0}
+
+
+def _config(photos: Path, *arms: dict[str, Any]) -> EvaluateConfig:
+    own = [{"effort": 0, "name": f"arm{i}", **arm} for i, arm in enumerate(arms)]
+    for arm in own:
+        if "codec_of" in arm:
+            del arm["effort"]
+    return parse_config(values(photos, arms=[PLAIN, *own], unseen=[detector()]))
+
+
+def _judges(config: EvaluateConfig) -> list[Judge]:
+    return [build_judge(spec, CPU, seen=spec in config.seen) for spec in config.networks]
+
+
+def _arms(photos: Path, *arms: dict[str, Any]) -> tuple[list[Arm], list[Judge]]:
+    config = _config(photos, *arms)
+    judges = _judges(config)
+    by_label = {one.label: one for one in judges}
+    parts = {arm.name: build_parts(arm, QPS, by_label, CPU, 1) for arm in config.arms}
+    return resolve_arms(config, parts, None)[1:], judges
+
+
+def _batch(photos: Path) -> Batch:
+    found = PhotoSet(str(photos / "test"), mode="full", part="all")
+    return Batch(found, sorted((photos / "test").glob("*.png"))[:2], CPU)
+
+
+def _coded(photos: Path, arm: dict[str, Any], qp: int = 34) -> tuple[CodedBatch, Tensor]:
+    (made,), judges = _arms(photos, arm)
+    batch = _batch(photos)
+    return code(batch, made, qp, judges, 1), batch.images
+
+
+def _sizes(x: Tensor, offsets: Tensor | None = None, qp: int = 34) -> list[int]:
+    return [len(file) for file in npp.compress(x, qp, qp_map=offsets, effort=0).bitstreams]
+
+
+# Each part by itself
+
+
+def test_a_scaled_arm_codes_small_pictures_and_shows_large_ones(photos: Path) -> None:
+    found, x = _coded(photos, {"scale": 0.5})
+    small = shrink(x, (24, 24))
+    assert found.sizes.tolist() == _sizes(small) and found.x_hat.shape == x.shape
+    assert torch.equal(found.x_hat, enlarge(npp.compress(small, 34, effort=0).x_hat, (48, 48)))
+    table = {"scale": {34: 0.5}}
+    assert _coded(photos, table)[0].sizes.tolist() == found.sizes.tolist()
+    assert _coded(photos, table, 31)[0].sizes.tolist() == _sizes(x, qp=31)
+
+
+def test_a_map_of_gradients_is_that_of_importance(photos: Path) -> None:
+    found, x = _coded(photos, {"map": {"gradients": "tiny", "strength": 0.8, "draws": 3}})
+    task = build_task("classification", model=tiny_network())
+    generator = torch.Generator().manual_seed(0)
+    w = importance(x, task, 34, draws=3, generator=generator, effort=1, threads=1)
+    expected = qp_map(w, 0.8)
+    assert found.offsets is not None and torch.equal(found.offsets.qp_map, expected)
+    assert found.sizes.tolist() == _sizes(x, expected) != _sizes(x)
+    assert found.offsets.sensitivity is not None
+    assert torch.allclose(found.offsets.sensitivity, torch.log2(w.sum((1, 2))) / 2)
+
+
+def test_an_allocator_s_map(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "allocator.safetensors"
+    made = allocator(path)
+    found, x = _coded(photos, {"map": {"allocator": str(path), "strength": 0.7, "limit": 3}})
+    offsets = made.with_strength(0.7, 3)(x, 34).detach()
+    assert found.offsets is not None and torch.allclose(found.offsets.qp_map, offsets)
+    assert found.sizes.tolist() == _sizes(x, offsets) != _sizes(x)
+    plain, _ = _coded(photos, {"map": {"allocator": str(path)}})
+    assert plain.offsets is not None and torch.allclose(plain.offsets.qp_map, made(x, 34).detach())
+
+
+def test_a_map_of_features(photos: Path, tmp_path: Path) -> None:
+    features = LayerFeatures("python:small_evaluation:tiny_network", ["0"])
+    x = _batch(photos).images
+    weights = torch.linspace(1, 5, 9).reshape(1, 3, 3).expand(2, 3, 3)
+    made = FeatureAllocator.fit(features, [(x, weights)], ridge=0.1)
+    made.save(tmp_path / "head.safetensors")
+    arm = {"map": {"features": str(tmp_path / "head.safetensors"), "strength": 1}}
+    found, _ = _coded(photos, arm)
+    made.strength = 1.0
+    assert found.offsets is not None and torch.allclose(found.offsets.qp_map, made(x), atol=1e-5)
+    assert made(x).abs().max() > 1 and found.sizes.tolist() == _sizes(x, made(x))
+
+
+def test_a_map_of_regions_follows_the_boxes_and_the_size(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    red_photos(photos / "test")
+    arm = {"map": {"regions": "finder", "weight": 64}, "scale": 0.5}
+    found, _ = _coded(photos, arm)
+    assert found.offsets is not None
+    expected = [
+        qp_map(box_importance((48, 48), [[x1 / 2, y1 / 2, x2 / 2, y2 / 2]], 64)) for x1, y1, x2, y2 in RED[:2]
+    ]
+    assert torch.equal(found.offsets.qp_map, torch.stack(expected))
+    assert found.offsets.qp_map.min() < -3
+
+
+# Together
+
+
+def test_a_recipe_is_the_sum_of_its_parts(photos: Path, tmp_path: Path) -> None:
+    made = allocator(tmp_path / "allocator.safetensors")
+    blur = npp.Preprocessor("blur", sigmas={0: 0.7})
+    blur.save(tmp_path / "blur.safetensors")
+    recipe = npp.Recipe(
+        "own",
+        scale=npp.recipes.ScaleRule({30: 0.7}),
+        preprocessor=blur,
+        allocator=made,
+        options={"effort": 0},
+    )
+    recipe.save(tmp_path / "recipe.safetensors")
+    whole, x = _coded(photos, {"recipe": str(tmp_path / "recipe.safetensors")})
+    parts = {
+        "scale": {30: 0.7},
+        "prefilter": {"preprocessor": str(tmp_path / "blur.safetensors")},
+        "map": {"allocator": str(tmp_path / "allocator.safetensors")},
+    }
+    found, _ = _coded(photos, parts)
+    expected = recipe.eval().compress(x, 34)
+    assert whole.sizes.tolist() == found.sizes.tolist() == [len(file) for file in expected.bitstreams]
+    assert torch.equal(whole.x_hat, found.x_hat) and torch.allclose(whole.x_hat, expected.x_hat)
+    for part in parts:
+        less, _ = _coded(photos, {key: value for key, value in parts.items() if key != part})
+        assert less.sizes.tolist() != found.sizes.tolist()
+
+
+def test_a_recipe_brings_its_options_and_the_arm_s_come_first(photos: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "recipe.safetensors")
+    npp.Recipe("own", options={"effort": 1, "tune": "machine"}).save(path)
+    arms, _ = _arms(photos, {"recipe": path}, {"recipe": path, "codec_of": "bpg"})
+    assert arms[0].options == {"effort": 0, "tune": "machine"}
+    assert arms[1].options == {"effort": 0}
+
+
+def test_what_refine_looks_at_is_the_enlarged_picture(photos: Path) -> None:
+    arm = {"scale": 0.5, "prefilter": {"refine": {"steps": 1}}}
+    found, x = _coded(photos, arm)
+    assert found.x_hat.shape == x.shape and bool(torch.isfinite(found.x_hat).all())
+
+
+# What stored parts are known by
+
+
+def test_stored_parts_change_with_all_that_changes_results(photos: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    made = allocator(one)
+    with torch.no_grad():
+        next(made.network.parameters()).add_(0.01)
+    made.save(other)
+    arms = [
+        {},
+        {"scale": 0.5},
+        {"scale": 0.6},
+        {"map": {"gradients": "tiny"}},
+        {"map": {"gradients": "finder"}},
+        {"map": {"gradients": ["tiny", "finder"]}},
+        {"map": {"gradients": "tiny", "draws": 2}},
+        {"map": {"gradients": "tiny", "strength": 0.6}},
+        {"map": {"gradients": "tiny", "limit": 5}},
+        {"map": {"gradients": "tiny", "sigma": 0.5}},
+        {"map": {"regions": "finder"}},
+        {"map": {"regions": "finder", "weight": 8}},
+        {"map": {"regions": "finder", "margin": 8}},
+        {"map": {"allocator": str(one)}},
+        {"map": {"allocator": str(other)}},
+        {"map": {"allocator": str(one), "strength": 0.6}},
+        {"map": {"allocator": str(one), "limit": 5}},
+        {"map": {"allocator": str(one)}, "scale": 0.5},
+    ]
+    made_arms, _ = _arms(photos, *arms)
+    keys = [str(arm.key(34)) for arm in made_arms]
+    assert len(set(keys)) == len(arms)
+    again, _ = _arms(photos, *arms)
+    assert [str(arm.key(34)) for arm in again] == keys
+    tables, _ = _arms(photos, {"scale": {34: 0.5}}, {"scale": {34: 0.5, 42: 0.4}}, {"scale": {31: 0.5}})
+    assert len({str(arm.key(34)) for arm in tables}) == 1
+    assert len({str(arm.key(31)) for arm in tables}) == 2
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("arm", "words"),
+    [
+        ({"scale": 0.05}, r"arms\[1\]\.scale must be a number from 0\.1 to 1, not 0\.05"),
+        ({"scale": {30: 2}}, r"arms\[1\]\.scale\[30\.0\] must be a number from 0\.1 to 1"),
+        ({"map": {"gradients": "gone"}}, r"arms\[1\]\.map names the network 'gone'; there are tiny, finder"),
+        ({"map": {"gradients": "tiny", "draws": 0}}, r"arms\[1\]\.map\.draws must be"),
+        ({"map": {"allocator": "general", "strength": -1}}, r"arms\[1\]\.map\.strength must be"),
+        ({"map": {"prior": 1}}, r"arms\[1\]\.map must be .*one of"),
+        ({"map": {"regions": "finder"}, "lossless": True}, r"lossless goes without map"),
+        ({"recipe": "r", "scale": 0.5}, r"scale and recipe exclude each other"),
+        ({"share": "luck"}, r"arms\[1\]\.share must be rates or sensitivity or measured"),
+    ],
+)
+def test_errors_name_the_key(photos: Path, arm: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        _config(photos, arm)
+
+
+def test_what_cannot_be_loaded_names_the_arm(photos: Path) -> None:
+    for arm in (
+        {"map": {"allocator": "gone.safetensors"}},
+        {"map": {"features": "gone.safetensors"}},
+        {"recipe": "gone.safetensors"},
+    ):
+        with pytest.raises(ConfigError, match=r"^arm arm0: .*gone\.safetensors"):
+            _arms(photos, arm)
+    with pytest.raises(ConfigError, match=r"^arm arm0: map\.regions must name a judge of the task detection"):
+        _arms(photos, {"map": {"regions": "tiny"}})

@@ -1,0 +1,195 @@
+"""Real labels: boxes and classes, average precision, and that clean answers are never taken for them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values
+
+from npp.config.yaml_files import ConfigError
+from npp.evaluation.average_precision import BoxMatches, match_boxes
+from npp.evaluation.bd_rate import picture_weights
+from npp.evaluation.evaluate_config import parse_config
+from npp.evaluation.evaluation_run import evaluate
+from npp.evaluation.judges import JudgeConfig, build_judge
+from npp.evaluation.real_labels import LabelledPhotos, read_labels
+from npp.photos.loading import load_photo
+from npp.tasks import build_task
+from npp.tasks.boxes import AveragePrecision
+
+coco = pytest.importorskip("pycocotools", reason="average precision needs it")
+
+
+def _boxes(generator: np.random.Generator, count: int, scores: bool) -> dict[str, torch.Tensor]:
+    corners = generator.uniform(0, 60, (count, 2))
+    found = {
+        "boxes": torch.from_numpy(
+            np.concatenate([corners, corners + generator.uniform(10, 40, (count, 2))], 1)
+        ),
+        "labels": torch.from_numpy(generator.integers(0, 4, count)),
+    }
+    return {**found, "scores": torch.from_numpy(generator.uniform(0, 1, count))} if scores else found
+
+
+def _answers(pictures: int = 12) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
+    """True boxes and detections, some of them near, some elsewhere."""
+    generator = np.random.default_rng(4)
+    true = [_boxes(generator, int(generator.integers(0, 6)), False) for _ in range(pictures)]
+    found = []
+    for one in true:
+        other = _boxes(generator, 3, True)
+        noise = torch.from_numpy(generator.normal(0, 2, one["boxes"].shape))
+        moved = {"boxes": one["boxes"] + noise, "labels": one["labels"]}
+        moved["scores"] = torch.from_numpy(generator.uniform(0, 1, len(noise)))
+        found.append({name: torch.cat([moved[name], other[name]]) for name in other})
+    return found, true
+
+
+def test_a_perfect_detector_has_an_average_precision_of_one() -> None:
+    _, true = _answers()
+    perfect = [{**one, "scores": torch.rand(len(one["boxes"]))} for one in true]
+    assert match_boxes(perfect, true).values == {"ap": 1, "ap_50": 1, "ap_75": 1}
+    nothing = [{**one, "labels": one["labels"] + 7} for one in perfect]
+    assert match_boxes(nothing, true).values["ap"] == 0
+
+
+def test_average_precision_is_torchmetrics_and_of_resamplings_too() -> None:
+    pytest.importorskip("torchvision")
+    found, true = _answers()
+    metric = AveragePrecision()
+    metric.update(found, true)
+    matched = match_boxes(found, true)
+    theirs = metric.compute()
+    weights = picture_weights(12, 6, 0)
+    # torchmetrics reads precision at recalls in float32, a little below those of pycocotools.
+    rows = {"ap": "map", "ap_50": "map_50", "ap_75": "map_75"}
+    for name, other in rows.items():
+        assert matched.values[name] == pytest.approx(theirs[other], abs=2e-3)
+        resampled = matched.resampled(name, weights)
+        assert resampled[0] == pytest.approx(matched.values[name], abs=1e-6)
+        for column in (1, 4):
+            drawn = [i for i in range(12) for _ in range(round(12 * weights[i, column]))]
+            again = match_boxes([found[i] for i in drawn], [true[i] for i in drawn])
+            assert resampled[column] == pytest.approx(again.values[name], abs=1e-6)
+    assert 0.05 < matched.values["ap"] < 0.9
+    kept = BoxMatches.unpacked(matched.packed())
+    assert kept.values == matched.values
+    assert np.array_equal(kept.resampled("ap", weights), matched.resampled("ap", weights))
+
+
+def _annotate(folder: Path, path: Path, category: int = 18) -> None:
+    """COCO's JSON for the red boxes; the category is the second of two."""
+    names = sorted(one.name for one in folder.glob("*.png"))
+    content = {
+        "images": [{"id": 10 + i, "file_name": name} for i, name in enumerate(names)],
+        "annotations": [
+            {"image_id": 10 + i, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
+            for i, (x1, y1, x2, y2) in enumerate(RED)
+        ]
+        + [{"image_id": 10, "category_id": 5, "bbox": [0, 0, 96, 96], "iscrowd": 1}],
+        "categories": [{"id": 5, "name": "other"}, {"id": category, "name": "red"}],
+    }
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos in "test" with boxes, and with the classes that the tiny classifier says, but for one."""
+    root = tmp_path_factory.mktemp("labelled")
+    red_photos(root / "test")
+    _annotate(root / "test", root / "boxes.json")
+    task = build_task("classification", model=tiny_network())
+    with (root / "classes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label"])
+        for i, path in enumerate(sorted((root / "test").glob("*.png"))):
+            answer = int(task.predict(load_photo(path, None, "full")[None])[0].argmax())
+            writer.writerow([path.name, (answer + (i == 0)) % 6])
+    return root
+
+
+def _values(root: Path, **changes: Any) -> dict[str, Any]:
+    data = {
+        "folder": str(root / "test"),
+        "mode": "full",
+        "part": "all",
+        "annotations": str(root / "boxes.json"),
+        "labels": str(root / "classes.csv"),
+    }
+    return values(root, data=data, unseen=[detector()], **changes)
+
+
+def test_real_labels_stand_beside_clean_answers_and_apart(labelled: Path, tmp_path: Path) -> None:
+    arms = [{"name": "bpg", "effort": 0}, {"name": "half", "effort": 0, "scale": 0.5}]
+    found = evaluate(parse_config(_values(labelled, arms=arms)), tmp_path)
+    assert found.measured.clean["finder", "ap"] == 1
+    assert found.measured.clean["tiny", "top1"] == 0.75
+    axes = {(axis.network, axis.name): axis for axis in found.measured.axes}
+    true = {key for key, axis in axes.items() if axis.true}
+    assert true == {
+        ("tiny", "top1"),
+        ("tiny", "cross_entropy"),
+        ("finder", "ap"),
+        ("finder", "ap_50"),
+        ("finder", "ap_75"),
+    }
+    assert ("finder", "map") not in axes and axes["finder", "f1"].true is False
+    arm = found.measured.arms["bpg"]
+    assert arm.metrics["finder", "ap"].shape == (len(QPS),) and arm.metrics["finder", "ap_50"].max() == 1
+    assert arm.scores["tiny", "top1"].shape == (len(QPS), 4)
+    # Two of the photos' boxes are seen exactly and a decoded edge may move by a pixel.
+    assert 0.5 < arm.metrics["finder", "ap"][0] <= 1
+    text = (tmp_path / "table.md").read_text()
+    assert "judged by finder (unseen) against real labels" in text
+    clean_table = text.split("judged by finder (unseen);")[1].split("**")[1].splitlines()[2]
+    assert "kl" in clean_table and "ap" not in clean_table
+    assert "Bits per pixel at 95 %" in text and "| originals |" in text
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {"network": "finder", "quality": "ap", "value": 1.0} in summary["clean"]
+    again = evaluate(parse_config(_values(labelled, arms=arms)), tmp_path)
+    assert again.measured.clean == found.measured.clean
+    kept = again.measured.arms["half"].matches["finder"]
+    assert [one.values for one in kept] == [
+        one.values for one in found.measured.arms["half"].matches["finder"]
+    ]
+
+
+def test_labels_may_be_ids_of_categories(labelled: Path) -> None:
+    photos = LabelledPhotos(
+        str(labelled / "test"), mode="full", part="all", annotations=str(labelled / "boxes.json")
+    )
+    labels = read_labels(photos)
+    assert labels.category_ids == (5, 18)
+    settings = {key: value for key, value in detector().items() if key not in ("name", "label")}
+    for categories, label in ((None, 1), ("place", 1), ("id", 18)):
+        spec = JudgeConfig("detection", "finder", categories=categories, settings=settings)  # type: ignore[arg-type]
+        judge = build_judge(spec, torch.device("cpu"), seen=True)
+        (target,) = labels.targets(judge, [labelled / "test" / "0.png"])
+        assert target["labels"].tolist() == [label]  # the crowd is left out
+        assert target["boxes"].tolist() == [list(map(float, RED[0]))]
+    assert JudgeConfig("detection", settings={"model": "torchvision:fcos"}).says_category_ids
+
+
+def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
+    def changed(**keys: Any) -> dict[str, Any]:
+        given = _values(labelled)
+        return {**given, "data": {**given["data"], **keys}}
+
+    with pytest.raises(ConfigError, match=r"^data\.annotations need mode: full"):
+        parse_config(changed(mode="crop", size=48))
+    with pytest.raises(ConfigError, match=r"^data\.annotations: .*gone\.json"):
+        evaluate(parse_config(changed(annotations=str(tmp_path / "gone.json"))), tmp_path)
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"images": []}')
+    with pytest.raises(ConfigError, match=r"^data\.annotations: .*broken\.json is not of that form"):
+        evaluate(parse_config(changed(annotations=str(broken))), tmp_path)
+    few = tmp_path / "few.csv"
+    few.write_text("file,label\n0.png,1\n")
+    with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: .*\.png"):
+        evaluate(parse_config(changed(labels=str(few))), tmp_path)
