@@ -1,0 +1,62 @@
+"""The recipes that come with the package: they load, they do what their cards say, and they are small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import npp
+from npp.recipes import Parts, Recipe
+from npp.weight_files import WeightFiles
+
+NAMES = ("classification", "detection", "machines")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    return Recipe.load(request.param)
+
+
+def test_these_come_with_the_package() -> None:
+    assert Recipe.available() == sorted(NAMES)
+
+
+def test_a_card_says_what_it_is_for(recipe: Recipe) -> None:
+    assert recipe.name in NAMES
+    assert "Any BPG decoder reads it" in recipe.card
+    assert recipe.card.startswith(("For ", "One for "))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_none_is_larger_than_4_megabytes(name: str) -> None:
+    from npp.recipes import recipe as module
+
+    files: WeightFiles = module._FILES
+    assert files.find(name).stat().st_size <= 4_000_000
+
+
+def test_the_map_is_uneven_and_has_mean_zero(recipe: Recipe, photo: np.ndarray) -> None:
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    assert recipe.allocator is not None
+    offsets = recipe.allocator(x, recipe.qp)
+    assert offsets.shape == (1, 5, 7)
+    assert abs(float(offsets.mean().detach())) < 1e-3
+    assert float(offsets.detach().std()) > 0.5
+
+
+def test_files_are_plain_bpg_of_the_promised_size(recipe: Recipe) -> None:
+    """A photo of 640x480: halved for detectors, its own size for the others."""
+    photo = torch.nn.functional.interpolate(torch.rand(1, 3, 15, 20), (480, 640), mode="bicubic")[0]
+    file = recipe.encode(photo.clamp(0, 1), effort=1)
+    info = npp.probe(file)
+    expected = (320, 240) if recipe.name == "detection" else (640, 480)
+    assert (info.width, info.height) == expected
+    assert info.block_qps
+    assert npp.decode(file).shape == (3, expected[1], expected[0])
+    assert recipe.decode(file).shape == (3, 480, 640)
+
+
+def test_without_a_map_it_is_the_codec(recipe: Recipe, photo: np.ndarray) -> None:
+    plain = recipe.encode(photo, 36, parts=Parts(scale=False, qp_map=False))
+    assert plain == npp.encode(photo, 36, **recipe.options)

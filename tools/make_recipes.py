@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Makes the recipes that come with the package from the weights that come with it.
+
+    python tools/make_recipes.py python/npp/recipes/weights
+
+What each recipe is made of stands here; how it was chosen and what it saves, in docs/allocation.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import npp
+from npp.recipes import Recipe, ScaleRule
+
+_CLASSIFICATION = """\
+For classifiers of about 224 pixels. Bits by block, and the encoder's tools chosen for networks."""
+_DETECTION = """\
+For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though never
+below three quarters of 416 pixels; bits by block."""
+_MACHINES = """\
+One for all tasks, at the picture's own size: the mean of all maps, and an effort that was good for every
+network that was tried."""
+_ALL = """
+The map is that of the allocator "general": distilled on the gradients of EfficientNet-Lite0 and
+MobileNetV2 (ImageNet), NanoDet-Plus (COCO) and DeepLabv3 (Pascal VOC) on 460 photos of BSDS500, ImageNet
+and COCO train2017. Its trunk began as EfficientNet-Lite0's (Apache-2.0). No photo is in the file.
+To a person the picture is coarser where the map spends less, and blurred where it is coded smaller.
+Any BPG decoder reads it."""
+
+
+def recipes() -> list[Recipe]:
+    """All of them."""
+    general = npp.Allocator.load("general")
+    return [
+        Recipe(
+            "classification",
+            allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}),
+            options={"effort": 4, "tune": "machine"},
+            qp=37,
+            card=_CLASSIFICATION + _ALL,
+        ),
+        Recipe(
+            "detection",
+            scale=ScaleRule({25: 0.5}, input_size=416),
+            allocator=general.with_mix({"nanodet-plus": 1}),
+            options={"effort": 5, "tune": "ssim"},
+            qp=40,
+            card=_DETECTION + _ALL,
+        ),
+        Recipe(
+            "machines",
+            allocator=general,
+            options={"effort": 5, "tune": "ssim"},
+            qp=37,
+            card=_MACHINES + _ALL,
+        ),
+    ]
+
+
+def main() -> None:
+    """Writes them into the folder that the command names."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for recipe in recipes():
+        recipe.save(folder / f"{recipe.name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
