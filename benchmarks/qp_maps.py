@@ -3,8 +3,8 @@
     python benchmarks/qp_maps.py [--out docs/results/qp_maps.json]
 
 Bytes: the eight Kodak photos, a map against the constant QP that it stands for. Time: process CPU seconds of
-encodes with and without a map, in turn, medians. Recipe: CPU seconds of `Recipe.load("detection").encode`
-against npp.encode at the same effort on photos of 640x480, in turn; both read from memory, so that files do not count.
+encodes with and without a map, in turn, medians. Recipe: CPU seconds of the recipe "detection" against
+npp.encode at the same effort on photos of 640x480, in turn; both read from memory, so that files do not count.
 """
 
 from __future__ import annotations
