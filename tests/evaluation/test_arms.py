@@ -15,7 +15,7 @@ from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, impo
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.choosing import resolve_arms
-from npp.evaluation.coding import Batch, ArmFiles, code
+from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
 from npp.evaluation.judges import Judge, build_judge
 from npp.photos.photo_set import PhotoSet

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from npp.evaluation.arms import Arm
-from npp.evaluation.coding import Batch, ArmFiles, code
+from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.judges import Judge
 from npp.tasks.boxes import MATCH_IOU, iou_matrix
 from npp.tasks.detection import Detection
