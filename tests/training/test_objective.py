@@ -17,7 +17,7 @@ from npp.tasks import build_task
 from npp.training.baseline import Baseline, Curve, Trend, load_curves, measure, save_curves
 from npp.training.lightning_module import curve_bd_rate
 from npp.training.objective import LossWeights, Targets, total_loss
-from npp.training.recipe_model import CodedBatch
+from npp.training.recipe_model import TrainedBatch
 from npp.training.train_config import (
     LossConfig,
     TradeOffConfig,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 def test_total_is_what_a_pencil_says() -> None:
     x = torch.zeros(2, 3, 4, 4)
     x_pre = torch.stack([torch.full((3, 4, 4), 0.5), torch.full((3, 4, 4), 0.1)])
-    coded = CodedBatch(x, x_pre, None, x_pre, torch.tensor([1.0, 0.2]))
+    coded = TrainedBatch(x, x_pre, None, x_pre, torch.tensor([1.0, 0.2]))
     rest = (
         torch.tensor([[0.3, 2.0], [0.1, 4.0]]),
         torch.tensor([[2.0, 0.5], [10.0, 0.25]]),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from npp.training.recipe_model import CodedBatch, change_strip
+from npp.training.recipe_model import TrainedBatch, change_strip
 from npp.training.schedule import AtomicCheckpointIO, averaged, build_optimiser, rate_factor
 from npp.training.train_config import (
     OptimiserConfig,
@@ -51,7 +51,7 @@ def test_average_is_exponential() -> None:
 
 def test_strip_shows_four_pictures_a_row() -> None:
     x = torch.full((2, 3, 8, 8), 0.5)
-    coded = CodedBatch(x, x + 0.05, None, x - 0.1, torch.zeros(2))
+    coded = TrainedBatch(x, x + 0.05, None, x - 0.1, torch.zeros(2))
     picture = change_strip(x, coded)
     assert picture.shape == (3, 2 * 12, 4 * 12)
     centres = picture[0, 4::12, 4::12]

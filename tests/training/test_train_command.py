@@ -90,6 +90,7 @@ def test_command_still_trains_the_proxy(capsys: pytest.CaptureFixture[str], tmp_
 def test_two_processes_train_as_one(photos: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "npp.cli", "train", str(ROOT / "configs/smoke.yaml"), "--set", SMALL_TASK]
     words += ["--set", "trainer.progress=false", "--set", "trainer.keep=last"]
+    words += ["--set", "allocator={width: 8, depth: 1}"]
     environment = {
         **os.environ,
         "NPP_DATA": str(photos),

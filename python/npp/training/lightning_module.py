@@ -32,7 +32,7 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
-from npp.training.recipe_model import CodedBatch, build_recipe, change_strip, code, trained_parts
+from npp.training.recipe_model import TrainedBatch, build_recipe, change_strip, code, trained_parts
 from npp.training.schedule import (
     TrainingFailedError,
     averaged,
@@ -203,7 +203,7 @@ class RecipeModule(lightning.LightningModule):
             self.config.loss,
         )
 
-    def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> CodedBatch:
+    def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():
             return code(recipe, x, qp, surrogate=self._surrogate, threads=self.config.codec.threads)
 

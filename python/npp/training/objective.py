@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from npp.tasks import Task
 from npp.training.baseline import Baseline
-from npp.training.recipe_model import CodedBatch
+from npp.training.recipe_model import TrainedBatch
 from npp.training.train_config import LossConfig, TradeOffConfig
 
 _QPS = 52
@@ -78,7 +78,7 @@ class LossWeights(nn.Module):
 
 
 def total_loss(
-    coded: CodedBatch,
+    coded: TrainedBatch,
     losses: Tensor,
     coefficients: Tensor,
     norm: Tensor | Sequence[float],

@@ -25,7 +25,7 @@ _Part = TypeVar("_Part", Preprocessor, Allocator)
 _Errors = (OSError, TypeError, ValueError)
 
 
-class CodedBatch(NamedTuple):
+class TrainedBatch(NamedTuple):
     """A batch on its way through a recipe.
 
     Attributes:
@@ -122,7 +122,7 @@ def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, 
     return [(part, rate) for part, train, rate in given if part is not None and train]
 
 
-def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None) -> CodedBatch:
+def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None) -> TrainedBatch:
     """A batch through scale, filter, map and the real codec: :meth:`npp.Recipe.compress` for many qps.
 
     Args:
@@ -137,10 +137,10 @@ def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads
     qp_map = None if recipe.allocator is None else recipe.allocator(x_pre, qp)
     found = compress(x_pre, qp, qp_map=qp_map, surrogate=surrogate, threads=threads, **recipe.options)
     part = small.shape[-2] * small.shape[-1] / (size[0] * size[1])
-    return CodedBatch(small, x_pre, qp_map, enlarge(found.x_hat, size), found.bpp * part)
+    return TrainedBatch(small, x_pre, qp_map, enlarge(found.x_hat, size), found.bpp * part)
 
 
-def change_strip(x: Tensor, coded: CodedBatch) -> Tensor:
+def change_strip(x: Tensor, coded: TrainedBatch) -> Tensor:
     """Pictures and what a recipe makes of them, a row a picture.
 
     Original, preprocessed, decoded, the filter's change eight times on gray, and the map, white where bits
