@@ -15,7 +15,7 @@ from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, impo
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.choosing import resolve_arms
-from npp.evaluation.coding import Batch, CodedBatch, code
+from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
 from npp.evaluation.judges import Judge, build_judge
 from npp.photos.photo_set import PhotoSet
@@ -52,7 +52,7 @@ def _batch(photos: Path) -> Batch:
     return Batch(found, sorted((photos / "test").glob("*.png"))[:2], CPU)
 
 
-def _coded(photos: Path, arm: dict[str, Any], qp: int = 34) -> tuple[CodedBatch, Tensor]:
+def _coded(photos: Path, arm: dict[str, Any], qp: int = 34) -> tuple[ArmFiles, Tensor]:
     (made,), judges = _arms(photos, arm)
     batch = _batch(photos)
     return code(batch, made, qp, judges, 1), batch.images

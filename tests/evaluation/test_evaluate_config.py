@@ -27,7 +27,15 @@ def _first_arm(**changes: Any) -> dict[str, Any]:
 
 SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
 ALLOCATION = [path for path in SHIPPED if "allocation" in path.stem]
-FILTERS = [path for path in SHIPPED if path not in ALLOCATION]
+RECIPES = [path for path in SHIPPED if "recipes" in path.stem]
+FILTERS = [path for path in SHIPPED if path not in (*ALLOCATION, *RECIPES)]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_configurations_of_recipes_are_sound(path: Path) -> None:
+    config = parse_config(read_config(path), name=path.stem)
+    assert config.anchor == "bpg" and config.unseen
+    assert any(arm.recipe is not None for arm in config.arms)
 
 
 @pytest.mark.parametrize("path", ALLOCATION, ids=lambda path: path.stem)

@@ -67,8 +67,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class CodedBatch:
-    """A batch on its way through an arm; all pictures have the originals' size.
+class ArmFiles:
+    """What an arm made of a batch; all pictures have the originals' size.
 
     Attributes:
         filtered: (N, 3, H, W) what was encoded, enlarged where it was scaled.
@@ -88,7 +88,7 @@ def _looking_at(loss: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Call
     return lambda pictures: loss(enlarge(pictures, size))
 
 
-def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> CodedBatch:
+def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
     """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
     size = batch.images.shape[2], batch.images.shape[3]
     by_label = {one.label: one for one in networks}
@@ -107,7 +107,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     qp_map = None if offsets is None else offsets.qp_map
     x_hat, _, files = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map).result()
     sizes = torch.tensor([len(file) for file in files])
-    return CodedBatch(enlarge(filtered, size), enlarge(x_hat, size), sizes, offsets)
+    return ArmFiles(enlarge(filtered, size), enlarge(x_hat, size), sizes, offsets)
 
 
 def to_cpu(value: Any) -> Any:

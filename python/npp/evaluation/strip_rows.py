@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from npp.evaluation.arms import Arm
-from npp.evaluation.coding import Batch, CodedBatch, code
+from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.judges import Judge
 from npp.tasks.boxes import MATCH_IOU, iou_matrix
 from npp.tasks.detection import Detection
@@ -66,7 +66,7 @@ class StripRow:
 
 def same_bytes(
     batch: Batch, arm: Arm, qp: int, most: int, judges: Sequence[Judge], threads: int | None
-) -> CodedBatch:
+) -> ArmFiles:
     """An arm's largest file that has no more bytes than another; its smallest where all are larger.
 
     Args:
@@ -78,7 +78,7 @@ def same_bytes(
     """
 
     @cache
-    def coded(one: int) -> CodedBatch:
+    def coded(one: int) -> ArmFiles:
         return code(batch, arm, one, judges, threads)
 
     qps = list(_qps_of(arm, qp))
@@ -116,7 +116,7 @@ def _said(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
 
 
 @torch.no_grad()
-def _file(name: str, coded: CodedBatch, batch: Batch, judges: Sequence[Judge]) -> ShownFile:
+def _file(name: str, coded: ArmFiles, batch: Batch, judges: Sequence[Judge]) -> ShownFile:
     image = coded.x_hat[0]
     detector = _detector(judges)
     boxes = None if detector is None else _boxes(detector, image, batch.targets(detector)[0])
