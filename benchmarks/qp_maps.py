@@ -4,7 +4,7 @@
 
 Bytes: the eight Kodak photos, a map against the constant QP that it stands for. Time: process CPU seconds of
 encodes with and without a map, in turn, medians. Recipe: CPU seconds of the recipe "detection" against
-npp.encode at the same effort on photos of 640x480, in turn; both read from memory, so that files do not count.
+npp.encode at the same effort on photos of 640x480, in turn, both from memory, so that files do not count.
 """
 
 from __future__ import annotations

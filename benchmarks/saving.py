@@ -50,6 +50,42 @@ def _tables(name: str) -> str:
     return "\n".join(parts)
 
 
+def recipe_rows(name: str) -> str:
+    """A recipe's evaluation: a row for each judge and arm, against the anchor only.
+
+    Single files come first; what sharing bits over the set adds has rows of its own.
+    """
+    found = load(f"{name}/summary")
+    lines = []
+    for shared, part in ((False, found), (True, found.get("shared") or {"comparisons": []})):
+        for network in found["networks"]:
+            rows = [
+                row
+                for row in part["comparisons"]
+                if row["network"] == network["label"] and row["against"] == found["anchor"]
+            ]
+            for arm in dict.fromkeys(row["arm"] for row in rows):
+                cells = {row["quality"]: _interval(row) for row in rows if row["arm"] == arm}
+                judge = network["label"] + ("" if network["seen"] else ", took no part")
+                lines.append((shared, [judge, arm, *cells.values()], list(cells)))
+    head = ["judge", "arm", *(f"BD-rate, {quality}" for quality in lines[0][2])]
+    single, together = ([line for was, line, _ in lines if was is which] for which in (False, True))
+    parts = [
+        f"{found['photos']} photos, qp {', '.join(map(str, found['qps']))}, against BPG as bpgenc writes it.",
+        "",
+        table(head, single, text_columns=2),
+    ]
+    if together:
+        parts += ["", "The same with each file's qp chosen for the set's total bits:", ""]
+        parts += [table(head, together, text_columns=2)]
+    return "\n".join(parts)
+
+
+def recipes(name: str) -> Callable[[], str]:
+    """What the report calls for one evaluation of a recipe."""
+    return lambda: recipe_rows(name) if (RESULTS / name).exists() else "not measured yet"
+
+
 def section(name: str) -> Callable[[], str]:
     """What the report calls for one evaluation."""
     return lambda: _tables(name) if (RESULTS / name).exists() else "not measured yet"
