@@ -76,7 +76,7 @@ def _pip(python: Path, *arguments: str) -> None:
 def _extension(python: Path) -> Path:
     script = "import sysconfig; print(sysconfig.get_paths()['platlib'])"
     place = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-    (file,) = (Path(place) / "npp").glob("_bpg.*")
+    (file,) = (path for path in (Path(place) / "npp").glob("_bpg.*") if path.suffix != ".pyi")
     return file
 
 
