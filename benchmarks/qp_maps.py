@@ -31,7 +31,7 @@ _SHIFTS = (-6, -3, 3, 6)
 
 def uniform(photos: Sequence[Tensor], offset: float) -> list[Tensor]:
     """A map with one offset everywhere for each photo."""
-    return [torch.full(map_size(*photo.shape[-2:]), offset) for photo in photos]
+    return [torch.full(map_size(*photo.shape[-2:]), float(offset)) for photo in photos]
 
 
 def total_bytes(photos: Sequence[Tensor], qp: int, effort: int, offset: float | None) -> int:

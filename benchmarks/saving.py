@@ -62,7 +62,9 @@ def recipe_rows(name: str) -> str:
             rows = [
                 row
                 for row in part["comparisons"]
-                if row["network"] == network["label"] and row["against"] == found["anchor"]
+                if row["network"] == network["label"]
+                and row["against"] == found["anchor"]
+                and not row["real_labels"]
             ]
             for arm in dict.fromkeys(row["arm"] for row in rows):
                 cells = {row["quality"]: _interval(row) for row in rows if row["arm"] == arm}

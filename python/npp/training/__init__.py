@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
+    from npp.training.allocator_run import train_allocator
     from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
     from npp.training.train_config import (
         BaselineConfig,
@@ -43,6 +44,7 @@ else:
         {
             **dict.fromkeys(_PARTS, "parts_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
+            "train_allocator": "allocator_run",
             "train_recipe": "training_run",
         },
     )
@@ -61,5 +63,6 @@ __all__ = [
     "TrainerConfig",
     "ValidationConfig",
     "load_config",
+    "train_allocator",
     "train_recipe",
 ]
