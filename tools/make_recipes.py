@@ -64,7 +64,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for recipe in recipes():
-        recipe.save(folder / f"{recipe.name}.safetensors")
+        recipe.save(folder / f"{recipe.name}.safetensors", allocator_weights="general")
 
 
 if __name__ == "__main__":

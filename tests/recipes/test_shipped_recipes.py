@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -60,3 +62,21 @@ def test_files_are_plain_bpg_of_the_promised_size(recipe: Recipe) -> None:
 def test_without_a_map_it_is_the_codec(recipe: Recipe, photo: np.ndarray) -> None:
     plain = recipe.encode(photo, 36, parts=Parts(scale=False, qp_map=False))
     assert plain == npp.encode(photo, 36, **recipe.options)
+
+
+def test_a_file_may_name_the_allocators_weights(recipe: Recipe, photo: np.ndarray, tmp_path: Path) -> None:
+    """The three recipes share one set of weights instead of holding it three times."""
+    named, whole = tmp_path / "named.safetensors", tmp_path / "whole.safetensors"
+    recipe.save(named, allocator_weights="general")
+    recipe.save(whole)
+    assert named.stat().st_size < 10_000 < 1_000_000 < whole.stat().st_size
+    assert Recipe.load(named).encode(photo) == Recipe.load(whole).encode(photo) == recipe.encode(photo)
+
+
+def test_other_weights_are_not_passed_off_as_named_ones(tmp_path: Path) -> None:
+    other = Recipe("other", allocator=npp.Allocator())
+    with pytest.raises(ValueError, match="are not the allocator's"):
+        other.save(tmp_path / "other.safetensors", allocator_weights="general")
+    with pytest.raises(ValueError, match="must be one of general"):
+        other.save(tmp_path / "other.safetensors", allocator_weights="best")
+    assert not list(tmp_path.iterdir())

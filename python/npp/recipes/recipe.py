@@ -292,15 +292,27 @@ class Recipe(nn.Module):
         at_size = [restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
         return at_size if several else at_size[0]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, allocator_weights: str | None = None) -> None:
         """Writes a safetensors file with all parts.
 
         An existing file is replaced, once the new one is complete.
 
+        Args:
+            path: the file.
+            allocator_weights: one of :meth:`npp.Allocator.available` that has the allocator's weights: the
+                file then names it instead of holding them.
+
         Raises:
+            ValueError: the allocator has other weights than those.
             OSError: it cannot be written.
         """
-        _FILES.write(path, _KIND, self._settings(), self.state_dict())
+        settings, tensors = self._settings(), self.state_dict()
+        if allocator_weights is not None:
+            for name, tensor in _allocator_tensors(allocator_weights).items():
+                if name not in tensors or not torch.equal(tensors.pop(name).cpu(), tensor):
+                    raise ValueError(f"allocator_weights {allocator_weights!r} are not the allocator's")
+            settings["allocator_weights"] = allocator_weights
+        _FILES.write(path, _KIND, settings, tensors)
 
     def _settings(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"scale": None if self.scale is None else self.scale.as_mapping()}
@@ -328,8 +340,11 @@ class Recipe(nn.Module):
         path = _FILES.find(name_or_path)
         stored = _FILES.read(path)
         try:
+            weights = stored.settings.pop("allocator_weights", None)
+            if weights is not None:
+                stored.tensors.update(_allocator_tensors(weights))
             recipe = cls(**_arguments(stored.settings))
-        except (KeyError, TypeError, ValueError) as error:
+        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(recipe, path)
         return recipe.to(device).eval()
@@ -354,6 +369,15 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
         if found.get(key) is not None:
             found[key] = kind(**found[key])
     return found
+
+
+def _allocator_tensors(weights: str) -> dict[str, Tensor]:
+    """A named allocator's weights as those of a recipe."""
+    if weights not in Allocator.available():
+        known = ", ".join(Allocator.available())
+        raise ValueError(f"allocator_weights must be one of {known}, not {weights!r}")
+    network = Allocator.load(weights).network
+    return {f"allocator.network.{name}": tensor for name, tensor in network.state_dict().items()}
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor:
