@@ -272,7 +272,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
     )
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
-_SECTIONS |= {"saving": saving.headline}
+_SECTIONS |= {"saving": saving.headline, "recipes": saving.recipe_headline}
 _SECTIONS |= {name: saving.recipes(name) for name in ("recipes_classification", "recipes_detection")}
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f

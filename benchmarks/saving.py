@@ -83,6 +83,22 @@ def recipe_rows(name: str) -> str:
     return "\n".join(parts)
 
 
+def recipe_headline() -> str:
+    """The README's table of recipes: single files, divergence, against BPG as bpgenc writes it."""
+    rows = []
+    for recipe, without in (("classification", "machine"), ("detection", "half")):
+        found = load(f"recipes_{recipe}/summary")
+        for network in found["networks"]:
+            cells = {
+                row["arm"]: _interval(row)
+                for row in found["comparisons"]
+                if (row["network"], row["against"], row["quality"]) == (network["label"], "bpg", "kl")
+            }
+            judge = network["label"] + ("" if network["seen"] else ", unseen")
+            rows.append([recipe, judge, cells[without], cells["recipe"]])
+    return table(["recipe", "judged by", "without its map", "recipe"], rows, text_columns=2)
+
+
 def recipes(name: str) -> Callable[[], str]:
     """What the report calls for one evaluation of a recipe."""
     return lambda: recipe_rows(name) if (RESULTS / name).exists() else "not measured yet"

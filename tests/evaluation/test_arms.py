@@ -32,7 +32,9 @@ def _config(photos: Path, *arms: dict[str, Any]) -> EvaluateConfig:
         if "codec_of" in arm:
             del arm["effort"]
     given = values(photos)
-    return parse_config({**given, "arms": [PLAIN, *own], "seen": [*given["seen"], detector()]})
+    return parse_config(
+        {**given, "arms": [PLAIN, *own], "seen": [*given["seen"], {**detector(), "metrics": False}]}
+    )
 
 
 def _judges(config: EvaluateConfig) -> list[Judge]:
