@@ -16,7 +16,7 @@ from torch import nn
 import npp
 from npp import Allocator
 from npp.allocation import FeatureAllocator, LayerFeatures
-from npp.allocation.maps import block_shape
+from npp.codec.qp_maps import map_size
 
 
 def make(**changes: Any) -> Allocator:
@@ -38,7 +38,7 @@ def test_any_size_qp_and_number_of_channels(height: int, width: int, qp: float, 
     x = torch.rand(2, channels, height, width)
     with torch.no_grad():
         offsets = make()(x, qp)
-    assert offsets.shape == (2, *block_shape(height, width))
+    assert offsets.shape == (2, *map_size(height, width))
     assert bool(torch.isfinite(offsets).all())
     assert offsets.mean((1, 2)).abs().max() < 1e-4
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import npp
 from npp.allocation import box_importance, mask_importance, weight_for
-from npp.allocation.maps import block_shape
+from npp.codec.qp_maps import map_size
 
 
 @settings(max_examples=20, deadline=None)
@@ -100,7 +100,7 @@ def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
 
 def test_a_box_counts_for_the_part_of_a_block_that_it_covers() -> None:
     found = box_importance((40, 64), [[16, 0, 40, 16]], 17.0)
-    assert found.shape == block_shape(40, 64) == (3, 4)
+    assert found.shape == map_size(40, 64) == (3, 4)
     assert torch.equal(found[0], torch.tensor([1.0, 17, 9, 1]))
     assert (found[1:] == 1).all()
 

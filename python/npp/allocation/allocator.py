@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
 from npp.allocation.feature_allocator import FeatureAllocator
-from npp.allocation.maps import BLOCK, centred, offsets_of
+from npp.allocation.maps import centred, offsets_of
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import refuse_other_scale
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
@@ -231,7 +232,7 @@ def _colour(x: object) -> Tensor:
 
 def _padded(x: Tensor) -> Tensor:
     """Repeats the last row and column, as the codec does, up to whole blocks."""
-    bottom, right = -x.shape[-2] % BLOCK, -x.shape[-1] % BLOCK
+    bottom, right = -x.shape[-2] % MAP_BLOCK, -x.shape[-1] % MAP_BLOCK
     if not bottom and not right:
         return x
     return F.pad(x, (0, right, 0, bottom), mode="replicate")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
-from npp.allocation.maps import BLOCK, offsets_of
+from npp.allocation.maps import offsets_of
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.files import write_file
 
 _NEEDED = ("onnx", "onnxscript")
@@ -33,7 +34,7 @@ class _Whole(nn.Module):
     @staticmethod
     def _extend(x: Tensor, dim: int) -> Tensor:
         size = x.shape[dim]
-        places = torch.arange((size + BLOCK - 1) // BLOCK * BLOCK, device=x.device)
+        places = torch.arange((size + MAP_BLOCK - 1) // MAP_BLOCK * MAP_BLOCK, device=x.device)
         return x.index_select(dim, places.clamp_max(size - 1))
 
 

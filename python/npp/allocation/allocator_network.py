@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.allocation.maps import BLOCK, centred
+from npp.allocation.maps import centred
 from npp.checks import number, whole
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.quantiser import QP_FEATURES, qp_features
 
 #: Networks whose importance the shipped weights were distilled from.
@@ -184,10 +185,10 @@ def block_statistics(x: Tensor) -> Tensor:
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
     small = F.avg_pool2d(luma, 4)
-    mean, mean_chroma = F.avg_pool2d(luma, BLOCK), F.avg_pool2d(chroma, BLOCK)
-    coarse = F.avg_pool2d(small.square(), BLOCK // 4)
-    detail = F.avg_pool2d(luma.square(), BLOCK) - coarse
-    colour = (F.avg_pool2d(chroma.square(), BLOCK) - mean_chroma.square()).sum(1, keepdim=True)
+    mean, mean_chroma = F.avg_pool2d(luma, MAP_BLOCK), F.avg_pool2d(chroma, MAP_BLOCK)
+    coarse = F.avg_pool2d(small.square(), MAP_BLOCK // 4)
+    detail = F.avg_pool2d(luma.square(), MAP_BLOCK) - coarse
+    colour = (F.avg_pool2d(chroma.square(), MAP_BLOCK) - mean_chroma.square()).sum(1, keepdim=True)
     busy = torch.cat([detail, coarse - mean.square(), colour], dim=1)
     return torch.cat([(mean - 0.5) * 4, mean_chroma * 10, _log(busy)], dim=1)
 

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.maps import BLOCK, log_importance
+from npp.allocation.maps import log_importance
 from npp.checks import whole
 from npp.codec.options import CodecOptions
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
 from npp.hevc.qp_inputs import resolve_qps
 from npp.tasks.classification import Classification
@@ -37,8 +38,8 @@ def block_energy(gradient: Tensor) -> Tensor:
     """Sum of squares (N, h, w) over channels and over blocks of 16x16 pixels of (N, C, H, W)."""
     energy = gradient.square().sum(1, keepdim=True)
     height, width = energy.shape[-2:]
-    whole_blocks = F.pad(energy, (0, -width % BLOCK, 0, -height % BLOCK))
-    return F.avg_pool2d(whole_blocks, BLOCK)[:, 0] * BLOCK**2
+    whole_blocks = F.pad(energy, (0, -width % MAP_BLOCK, 0, -height % MAP_BLOCK))
+    return F.avg_pool2d(whole_blocks, MAP_BLOCK)[:, 0] * MAP_BLOCK**2
 
 
 def _logits(task: Task, images: Tensor) -> Tensor:
@@ -231,7 +232,7 @@ def importance(
         maps += _of_batch(images, tasks, qps[group].to(images.device), draws, generator, threads, options)
     if not isinstance(x, Tensor):
         return maps
-    empty = x.new_zeros((0, -(-x.shape[-2] // BLOCK), -(-x.shape[-1] // BLOCK)), dtype=torch.float32)
+    empty = x.new_zeros((0, -(-x.shape[-2] // MAP_BLOCK), -(-x.shape[-1] // MAP_BLOCK)), dtype=torch.float32)
     return torch.stack(maps) if maps else empty
 
 

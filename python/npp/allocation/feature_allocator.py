@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.allocation.maps import block_shape, centred, log_importance, offsets_of, smoothed
+from npp.allocation.maps import centred, log_importance, offsets_of, smoothed
 from npp.checks import number, whole
+from npp.codec.qp_maps import map_size
 from npp.tasks.frozen import frozen
 from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
@@ -193,7 +194,7 @@ class FeatureAllocator(nn.Module):
         return _summary(self.features(x.float())) @ self.level[:-1] + self.level[-1]
 
     def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        columns = design(features, block_shape(*size))
+        columns = design(features, map_size(*size))
         if columns.shape[1] != len(self.weight):
             raise ValueError(f"features must give {len(self.weight)} columns, not {columns.shape[1]}")
         return centred(torch.einsum("ndhw,d->nhw", columns, self.weight))
@@ -225,7 +226,7 @@ class FeatureAllocator(nn.Module):
         maps, levels = _Ridge(), _Ridge()
         for x, importance in labelled:
             check_images(x)
-            shape = block_shape(*x.shape[-2:])
+            shape = map_size(*x.shape[-2:])
             if importance.shape != (len(x), *shape):
                 wanted = (len(x), *shape)
                 raise ValueError(f"importance must have shape {wanted}, not {tuple(importance.shape)}")

@@ -12,17 +12,9 @@ from torch import Tensor
 
 from npp.checks import flag, number
 
-#: Side of a block in pixels: the smallest quantisation group that the encoder is asked for.
-BLOCK = 16
-
 _QP_PER_OCTAVE = 3.0  # twice the importance allows half the squared step: 6 log2(sqrt(2)) qps
 _DYNAMIC_RANGE = 2.0**-40  # of a picture's mean importance; less is as good as nothing
 _RADIUS = 3.0  # of the smoothing filter, in sigmas
-
-
-def block_shape(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of blocks of a picture, those that its border cuts included."""
-    return math.ceil(height / BLOCK), math.ceil(width / BLOCK)
 
 
 def check_importance(importance: Tensor) -> None:

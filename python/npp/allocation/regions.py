@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from npp.allocation.maps import BLOCK, block_shape
 from npp.checks import number, whole
+from npp.codec.qp_maps import MAP_BLOCK, map_size
 
 
 def _boxes(boxes: Any) -> Tensor:
@@ -33,9 +33,9 @@ def _weights(weights: Any, count: int) -> list[float]:
 
 def _covered(count: int, low: float, high: float) -> Tensor:
     """How much of each block along a side lies between two places, 0 to 1."""
-    starts = torch.arange(count, dtype=torch.float64) * BLOCK
-    inside = (starts + BLOCK).clamp_max(high) - starts.clamp_min(low)
-    return inside.clamp_min(0) / BLOCK
+    starts = torch.arange(count, dtype=torch.float64) * MAP_BLOCK
+    inside = (starts + MAP_BLOCK).clamp_max(high) - starts.clamp_min(low)
+    return inside.clamp_min(0) / MAP_BLOCK
 
 
 def box_importance(
@@ -65,13 +65,13 @@ def box_importance(
     """
     height, width = (whole("size", side, 1, 2**20) for side in size)
     margin = number("margin", margin, 0, 4096)
-    rows, columns = block_shape(height, width)
+    rows, columns = map_size(height, width)
     checked = _boxes(boxes)
     found = torch.zeros(rows, columns, dtype=torch.float64)
     seen = torch.zeros(rows, columns, dtype=torch.bool)
     for (x1, y1, x2, y2), weight in zip(checked.tolist(), _weights(weights, len(checked)), strict=True):
-        down = _covered(rows, y1 - margin, min(y2 + margin, rows * BLOCK))
-        across = _covered(columns, x1 - margin, min(x2 + margin, columns * BLOCK))
+        down = _covered(rows, y1 - margin, min(y2 + margin, rows * MAP_BLOCK))
+        across = _covered(columns, x1 - margin, min(x2 + margin, columns * MAP_BLOCK))
         part = down[:, None] * across[None]
         value = 1 + part * (weight - 1)
         found = torch.where((part > 0) & (~seen | (value > found)), value, found)
@@ -104,8 +104,8 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
         raise ValueError("mask must be within 0 and 1")
     planes = parts if parts.ndim == 3 else parts[None]
     height, width = planes.shape[-2:]
-    whole_blocks = F.pad(planes[:, None], (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
-    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks, BLOCK)[:, 0]
+    whole_blocks = F.pad(planes[:, None], (0, -width % MAP_BLOCK, 0, -height % MAP_BLOCK), mode="replicate")
+    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks, MAP_BLOCK)[:, 0]
     return found if parts.ndim == 3 else found[0]
 
 

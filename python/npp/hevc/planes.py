@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from npp.codec.options import ResolvedOptions
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.chroma_filters import double, halve
 from npp.hevc.quantiser import block_qp, chroma_qp, slice_qp, step_size
 from npp.torch_state import made_once
@@ -21,8 +22,6 @@ from npp.torch_state import made_once
 _PEAK = 255.0
 _LIMITED_LUMA, _LIMITED_CHROMA = 219 / 255, 224 / 255
 _LOSSLESS_STEP = 1.0
-#: Width and height in luma samples of the blocks that a quantiser map gives an offset each.
-MAP_BLOCK = 16
 _LUMA_WEIGHTS = {  # K_r, K_b
     "ycbcr": (0.299, 0.114),
     "ycbcr_bt709": (0.2126, 0.0722),

@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from npp.allocation import importance
-from npp.allocation.maps import BLOCK
 from npp.checks import number, whole
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
 from npp.tasks import Task
@@ -59,8 +59,8 @@ class LabelSettings:
     def __post_init__(self) -> None:
         whole("count", self.count, 1, 10**7)
         whole("size", self.size, 32, 2048)
-        if self.size % BLOCK:
-            raise ValueError(f"size must be a multiple of {BLOCK}, not {self.size}")
+        if self.size % MAP_BLOCK:
+            raise ValueError(f"size must be a multiple of {MAP_BLOCK}, not {self.size}")
         number("whole", self.whole, 0, 1)
         whole("shard", self.shard, 1, 4096)
         for name, (low, high), least, most in (
@@ -113,7 +113,7 @@ def _overview(image: Image.Image, longest: tuple[int, int], rng: np.random.Gener
     width, height = (side * rng.uniform(_LEAST_WHOLE, 1) for side in image.size)
     long = min(rng.uniform(*longest), _MOST_ENLARGED * max(width, height))
     rows, columns = (
-        max(2, round(side * long / max(width, height) / BLOCK)) * BLOCK for side in (height, width)
+        max(2, round(side * long / max(width, height) / MAP_BLOCK)) * MAP_BLOCK for side in (height, width)
     )
     return _cut(image, (rows, columns), (width, height), rng)
 
