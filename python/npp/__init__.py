@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     import npp.config as config
     import npp.evaluation as evaluation
     import npp.files as files
+    import npp.integrations as integrations
     import npp.photos as photos
     import npp.pillow as pillow
     import npp.recipes as recipes
@@ -71,6 +72,7 @@ else:
         "config",
         "evaluation",
         "files",
+        "integrations",
         "photos",
         "pillow",
         "recipes",
@@ -119,6 +121,7 @@ __all__ = [
     "files",
     "get_max_pixels",
     "importance",
+    "integrations",
     "keep_prediction",
     "mirrored",
     "photos",

@@ -55,6 +55,19 @@ BELOW = {
         "config",
         "evaluation",
         "training",
+        "integrations",
+    },
+    "integrations": {
+        "codec",
+        "gradient",
+        "preprocessing",
+        "allocation",
+        "recipes",
+        "tasks",
+        "photos",
+        "config",
+        "evaluation",
+        "training",
     },
 }
 # Modules beside the rooms: the tools know none of them, Pillow's plugin uses the codec.
