@@ -11,7 +11,9 @@ from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
     from npp.training.allocator_run import train_allocator
+    from npp.training.choice_config import ChoiceConfig, ScaleChoices
     from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
+    from npp.training.recipe_choice import ChosenRecipe, choose_recipe
     from npp.training.train_config import (
         BaselineConfig,
         DataConfig,
@@ -43,7 +45,10 @@ else:
         __name__,
         {
             **dict.fromkeys(_PARTS, "parts_config"),
+            **dict.fromkeys(("ChoiceConfig", "ScaleChoices"), "choice_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
+            "ChosenRecipe": "recipe_choice",
+            "choose_recipe": "recipe_choice",
             "train_allocator": "allocator_run",
             "train_recipe": "training_run",
         },
@@ -52,16 +57,20 @@ else:
 __all__ = [
     "AllocatorConfig",
     "BaselineConfig",
+    "ChoiceConfig",
+    "ChosenRecipe",
     "CodecConfig",
     "DataConfig",
     "LossConfig",
     "OptimiserConfig",
     "PreprocessorConfig",
+    "ScaleChoices",
     "TaskConfig",
     "TradeOffConfig",
     "TrainConfig",
     "TrainerConfig",
     "ValidationConfig",
+    "choose_recipe",
     "load_config",
     "train_allocator",
     "train_recipe",
