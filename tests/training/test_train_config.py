@@ -21,7 +21,11 @@ from npp.training.train_config import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
 
-CONFIGS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if not path.stem.startswith("evaluate")]
+CONFIGS = [
+    path
+    for path in sorted((ROOT / "configs").glob("*.yaml"))
+    if not path.stem.startswith(("evaluate", "allocator"))
+]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.training.allocator_run import train_allocator
+    from npp.training.allocator_config import DistillationConfig, LabelTaskConfig, PhotoSource
+    from npp.training.allocator_run import distil_allocator, train_allocator
+    from npp.training.any_training import load_training, run_training
     from npp.training.choice_config import ChoiceConfig, ScaleChoices
     from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
     from npp.training.recipe_choice import ChosenRecipe, choose_recipe
@@ -47,8 +49,11 @@ else:
             **dict.fromkeys(_PARTS, "parts_config"),
             **dict.fromkeys(("ChoiceConfig", "ScaleChoices"), "choice_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
+            **dict.fromkeys(("DistillationConfig", "LabelTaskConfig", "PhotoSource"), "allocator_config"),
+            **dict.fromkeys(("load_training", "run_training"), "any_training"),
             "ChosenRecipe": "recipe_choice",
             "choose_recipe": "recipe_choice",
+            "distil_allocator": "allocator_run",
             "train_allocator": "allocator_run",
             "train_recipe": "training_run",
         },
@@ -61,8 +66,11 @@ __all__ = [
     "ChosenRecipe",
     "CodecConfig",
     "DataConfig",
+    "DistillationConfig",
+    "LabelTaskConfig",
     "LossConfig",
     "OptimiserConfig",
+    "PhotoSource",
     "PreprocessorConfig",
     "ScaleChoices",
     "TaskConfig",
@@ -71,7 +79,10 @@ __all__ = [
     "TrainerConfig",
     "ValidationConfig",
     "choose_recipe",
+    "distil_allocator",
     "load_config",
+    "load_training",
+    "run_training",
     "train_allocator",
     "train_recipe",
 ]

@@ -234,6 +234,7 @@ class TrainConfig:
         preprocessor: the filter; none where it is ``null``.
         allocator: the map; none by default.
         scale: part of each side at which pictures are coded, 0.1 to 1.
+        trains: what the configuration is for.
         choose: sizes and strengths of the map to choose from after the training; ``None`` keeps those that
             were trained with.
         modules: folder in which ``python:module:name`` is looked for too.
@@ -241,6 +242,7 @@ class TrainConfig:
 
     data: DataConfig
     tasks: list[TaskConfig]
+    trains: Literal["recipe"] = "recipe"
     out: str = "runs/preprocessor"
     seed: int = 0
     modules: str | None = None
