@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +16,12 @@ from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
 from npp.config.typed import plain
+from npp.evaluation.measuring import Progress
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_labels import Labelled, read_labels
 from npp.training.allocator_start import load_trunk
+from npp.training.progress import untold
 from npp.training.schedule import averaged, rate_factor
 from npp.training.train_config import OptimiserConfig
 
@@ -192,10 +194,6 @@ def _out_of_units(allocator: Allocator, scales: _Scales) -> None:
     layer.bias.copy_(torch.where(learned, bias, layer.bias))
 
 
-def _untold(_done: int) -> None:
-    """Nobody is told."""
-
-
 def distil(
     labels: Path,
     out: Path,
@@ -203,7 +201,7 @@ def distil(
     *,
     allocator: Allocator | None = None,
     resume: bool = True,
-    progress: Callable[[int], None] = _untold,
+    progress: Progress = untold,
 ) -> Path:
     """Trains an allocator on the labels of a folder.
 

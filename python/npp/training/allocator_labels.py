@@ -7,7 +7,7 @@ with the first shard that is missing.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +20,12 @@ from torch import Tensor
 from npp.allocation import importance
 from npp.checks import number, whole
 from npp.codec.qp_maps import MAP_BLOCK
+from npp.evaluation.measuring import Progress
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
 from npp.tasks import Task
 from npp.tasks.task import Metric
+from npp.training.progress import untold
 
 _LEAST_PART = 0.3  # of a photo's area in a crop
 _LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole
@@ -249,10 +251,6 @@ def _packed(labelled: Sequence[Labelled]) -> bytes:
     return buffer.getvalue()
 
 
-def _untold(_done: int) -> None:
-    """Nobody is told."""
-
-
 def label_photos(
     paths: Sequence[Path],
     tasks: Mapping[str, Task],
@@ -260,7 +258,7 @@ def label_photos(
     settings: LabelSettings | None = None,
     *,
     regions: Mapping[Path, Sequence[Region]] | None = None,
-    progress: Callable[[int], None] = _untold,
+    progress: Progress = untold,
 ) -> int:
     """Draws pictures from photos and labels them with the importance that each network gives.
 

@@ -14,12 +14,14 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.evaluation.choosing import curve_qps, rate_offset
+from npp.evaluation.measuring import Progress
 from npp.gradient.pairing import Compressed
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.recipe import Parts
 from npp.tasks import Task
 from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, log_heights
 from npp.training.choice_config import ChoiceConfig, ScaleChoices
+from npp.training.progress import untold
 
 _ALL = Parts()
 _PLAIN = Parts(scale=False, filter=False, qp_map=False)
@@ -131,10 +133,6 @@ class ChosenRecipe:
         ]
         head = {"photos": self.photos, "plain": asdict(self.plain), "chosen": self.chosen}
         return {**head, "candidates": candidates, "measured": measured}
-
-
-def _untold(_done: int) -> None:
-    """Nobody is told."""
 
 
 def _finite(value: float) -> float | None:
@@ -277,7 +275,7 @@ def choose_recipe(
     *,
     qps: Sequence[int] = _DEFAULT_QPS,
     threads: int | None = None,
-    progress: Callable[[int], None] = _untold,
+    progress: Progress = untold,
 ) -> ChosenRecipe:
     """The best strength and limit of a recipe's map, and the sizes that pictures are best coded at.
 
