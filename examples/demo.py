@@ -119,7 +119,7 @@ def sentence(network: str, found: SameAnswer, drawn: Drawn) -> str:
         f"{network}: same answer at {said(change)} "
         f"[{change.low:+.0f}, {change.high:+.0f}] %.{_doubt(change)}\n"
         "    (The fewest bytes down to which its answer is the one it gives on the original; geometric\n"
-        f"    mean of {found.used} of {found.pictures} squares of {SIDE}x{SIDE}; 95 % interval over {drawn.what}.)"
+        f"    mean of {found.used} of {found.pictures} squares; 95 % interval over {drawn.what}.)"
     )
 
 
