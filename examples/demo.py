@@ -128,7 +128,7 @@ def beforehand_lines(before: Beforehand | None) -> list[str]:
     if before is None:
         return ["No curve that was measured beforehand is at hand; the points are of this run."]
     lines = [
-        f"Measured beforehand: {before.photos} photos of {before.source} that trained nothing.",
+        f"Measured beforehand: {before.photos} photos of {before.source} that trained nothing of npp's.",
         "Bars and bands are 95 % intervals over these photos; a band is BPG's curve moved by npp's saving.",
         "Dotted: this run's own photos, which are others and need other rates: compare grey with green.",
     ]
@@ -228,7 +228,11 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="folder of your own photos")
     options = parser.parse_args()
     start = time.monotonic()
-    run(folder_photos(options.photos) if options.photos else package_photos(), options.out)
+    try:
+        photos = folder_photos(options.photos) if options.photos else package_photos()
+    except ValueError as error:
+        parser.error(str(error))
+    run(photos, options.out)
     print(f"Done in {time.monotonic() - start:.0f} s")
 
 

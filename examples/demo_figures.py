@@ -97,7 +97,14 @@ def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str)
         sides = [bpp * (1 + percent / 100) for percent in (interval.low, interval.high)]
         if quality == "kl":
             panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
-        panel.text(0.97, 0.5, f"npp's bytes: {interval}", transform=panel.transAxes, ha="right", fontsize=9)
+        panel.text(
+            0.97,
+            0.5,
+            f"npp's bytes at equal height:\n{interval}",
+            transform=panel.transAxes,
+            ha="right",
+            fontsize=9,
+        )
 
 
 def _draw_own(panel: Any, measured: Measurements, network: str, quality: str, photos: int) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
-from npp.photos import find_photos, open_photo
+from npp.photos import find_photos, open_photo, photo_size
 
 #: Photos inside packages, which pip brings and nothing else has to be downloaded for.
 PACKAGE_PHOTOS = {
@@ -25,7 +26,6 @@ PACKAGE_PHOTOS = {
 }
 SIDE = 224
 MOST_VIEWS = 48
-_MOST_PHOTOS = 64
 # Parts of a photo's short side that a square has: the whole of it first, then details.
 _PARTS = (1.0, 0.75)
 
@@ -55,10 +55,10 @@ def package_photos() -> dict[str, Path]:
 
 
 def folder_photos(folder: Path) -> dict[str, Path]:
-    """Paths of a folder's photos by name, at most 64 of them, taken evenly."""
+    """Paths of a folder's photos by name, at most 48 of them, taken evenly."""
     paths = find_photos(folder)
-    step = max(1, len(paths) / _MOST_PHOTOS)
-    chosen = [paths[int(i * step)] for i in range(min(len(paths), _MOST_PHOTOS))]
+    step = max(1, len(paths) / MOST_VIEWS)
+    chosen = [paths[int(i * step)] for i in range(min(len(paths), MOST_VIEWS))]
     return {f"{i:02d}-{path.stem}": path for i, path in enumerate(chosen)}
 
 
@@ -90,10 +90,13 @@ def choose_views(sizes: Mapping[str, tuple[int, int]]) -> list[View]:
     return sorted(turns[:MOST_VIEWS], key=lambda view: view.photo)
 
 
-def _read(path: Path) -> Image.Image | None:
-    """A photo upright in RGB; ``None``, and a line about it, where it cannot be read."""
+_Read = TypeVar("_Read")
+
+
+def _read(read: Callable[[Path], _Read], path: Path) -> _Read | None:
+    """What a function reads of a photo; ``None``, and a line about it, where it cannot be read."""
     try:
-        return open_photo(path)
+        return read(path)
     except (OSError, ValueError) as error:
         print(f"  left out: {error}")
         return None
@@ -108,13 +111,15 @@ def write_views(photos: Mapping[str, Path], folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    images = {name: image for name, path in photos.items() if (image := _read(path)) is not None}
-    counts: dict[str, int] = {}
+    known = {name: size for name, path in photos.items() if (size := _read(photo_size, path)) is not None}
+    views = choose_views({name: (width, height) for name, (height, width) in known.items()})
     found = {}
-    for view in choose_views({name: image.size for name, image in images.items()}):
-        number = counts[view.photo] = counts.get(view.photo, -1) + 1
-        file = f"{view.photo}_{number}.png"
-        square = images[view.photo].resize((SIDE, SIDE), Image.Resampling.LANCZOS, view.box, reducing_gap=3.0)
-        square.save(folder / file)
-        found[file] = view.photo
+    for photo in dict.fromkeys(view.photo for view in views):
+        image = _read(open_photo, photos[photo])
+        if image is None:
+            continue
+        for number, view in enumerate(one for one in views if one.photo == photo):
+            square = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, view.box, reducing_gap=3.0)
+            square.save(folder / f"{photo}_{number}.png")
+            found[f"{photo}_{number}.png"] = photo
     return found
