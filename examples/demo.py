@@ -71,13 +71,13 @@ def comparison(photos: Path, recipe: npp.Recipe) -> dict[str, Any]:
 
 
 def stage(name: str, total: int) -> Callable[[int], None]:
-    """Says every quarter of a stage."""
+    """Says every quarter of the long stage, which is measuring."""
     done = 0
 
     def progress(more: int) -> None:
         nonlocal done
         before, done = done, done + more
-        if 4 * done // total > 4 * before // total:
+        if name == "measuring" and 4 * done // total > 4 * before // total:
             print(f"  {name}: {100 * done // total} %", flush=True)
 
     return progress
