@@ -4,8 +4,8 @@
     python examples/demo.py --photos FOLDER             # your own
 
 Squares of the photos go through BPG as bpgenc writes it, through BPG with the encoder settings of npp's
-recipe "classification", and through the whole recipe, which adds a map of quantiser offsets. Two classifiers
-say how much of their answers is left; EfficientNet-Lite2 took no part in making the recipe. `npp evaluate`
+recipe "classification", and through the whole recipe, which adds a map of quantiser offsets and may add a
+learned filter. Two classifiers say how much of their answers is left; EfficientNet-Lite2 took no part in making the recipe. `npp evaluate`
 measures.
 """
 
@@ -42,16 +42,30 @@ QPS = [26, 30, 34, 38, 42, 46, 50]
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "results" / "recipes_classification"
 # Photos whose files are looked at for the strip.
 _STRIP_PHOTOS = 12
-# The measured parts: what is compared, by name, with what.
-_PARTS = {
-    "encoder settings": ("settings", "bpg"),
-    "map, on top of them": ("recipe", "settings"),
-    "both": ("recipe", "bpg"),
-}
 
 
-def comparison(photos: Path, recipe: npp.Recipe) -> dict[str, Any]:
+def part_names(recipe: npp.Recipe) -> dict[str, tuple[str, str]]:
+    """The measured parts of the saving: an arm and what it is compared with, by the part's name."""
+    first = {"encoder settings": ("settings", "bpg")}
+    if recipe.preprocessor is None:
+        own = {"map, on top of them": ("recipe", "settings")}
+    else:
+        own = {"map, on top of them": ("map", "settings"), "filter, on top": ("recipe", "map")}
+    return {**first, **own, "all": ("recipe", "bpg")}
+
+
+def without_filter(recipe: npp.Recipe, path: Path) -> Path:
+    """Writes a recipe that lacks the filter; the file."""
+    parts = {"scale": recipe.scale, "allocator": recipe.allocator, "options": recipe.options}
+    npp.Recipe("without filter", qp=recipe.qp, **parts).save(path)
+    return path
+
+
+def comparison(photos: Path, recipe: npp.Recipe, out: Path) -> dict[str, Any]:
     """The configuration, as `npp evaluate` would read it from YAML."""
+    own = [{"name": "recipe", "recipe": RECIPE}]
+    if recipe.preprocessor is not None:
+        own.insert(0, {"name": "map", "recipe": str(without_filter(recipe, out / "map.safetensors"))})
     judge = {"name": "classification", "metrics": False}
     return {
         "name": "demo",
@@ -62,7 +76,7 @@ def comparison(photos: Path, recipe: npp.Recipe) -> dict[str, Any]:
         "arms": [
             {"name": "bpg", **BPG},
             {"name": "settings", **recipe.options},
-            {"name": "recipe", "recipe": RECIPE},
+            *own,
         ],
         # The demo's own intervals are over photos, not over their squares.
         "analysis": {"samples": 10},
@@ -90,10 +104,12 @@ def find_strip(views: Path, recipe: npp.Recipe) -> StripCase:
     return find_case(images, recipe, build_task("classification", model=UNSEEN).eval())
 
 
-def parts(measured: Measurements, network: str, drawn: Drawn) -> dict[str, BDInterval | str]:
+def parts(
+    measured: Measurements, network: str, drawn: Drawn, names: Mapping[str, tuple[str, str]]
+) -> dict[str, BDInterval | str]:
     """BD-rate at equal KL of the encoder settings, of the map, and of both; or why there is none."""
     found: dict[str, BDInterval | str] = {}
-    for name, (arm, anchor) in _PARTS.items():
+    for name, (arm, anchor) in names.items():
         try:
             found[name] = bd_rate_over(measured, network, arm, anchor, drawn)
         except ValueError as error:
@@ -205,11 +221,13 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
     if not names:
         raise SystemExit(f"No photo is at least {SIDE} pixels wide and high: nothing to measure")
     count = len(set(names.values()))
-    print(f"{len(names)} squares of {count} photos, {len(QPS)} qps, three ways, two classifiers", flush=True)
-    measured = evaluate(parse_config(comparison(out / "squares", recipe)), out / "measured", stage).measured
+    print(f"{len(names)} squares of {count} photos, {len(QPS)} qps, two classifiers", flush=True)
+    measured = evaluate(
+        parse_config(comparison(out / "squares", recipe, out)), out / "measured", stage
+    ).measured
     drawn = Drawn.of(measured.pictures, names)
     same = {network: same_answer(measured, network, "recipe", "bpg", drawn) for network in NETWORKS}
-    saved = {network: parts(measured, network, drawn) for network in NETWORKS}
+    saved = {network: parts(measured, network, drawn, part_names(recipe)) for network in NETWORKS}
     print("  looking for the strip's photo", flush=True)
     case = find_strip(out / "squares", recipe)
     draw_strip(case, NETWORKS[UNSEEN], out / "strip.png")

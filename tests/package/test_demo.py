@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import npp
 from npp.evaluation import BDInterval, bd_rate, monotone
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 
@@ -72,7 +73,7 @@ def test_whole_run(
     ]
     found = json.loads((out / "demo.json").read_text())
     values = np.load(out / "measured" / "measurements.npz")
-    for name, (arm, anchor) in demo.main._PARTS.items():
+    for name, (arm, anchor) in demo.main.part_names(npp.Recipe.load("classification")).items():
         curves = [
             monotone(values[f"{one}/bpp"].mean(axis=1), -np.log(values[f"{one}/{unseen}/kl"].mean(axis=1)))
             for one in (anchor, arm)
