@@ -5,8 +5,8 @@
 
 Squares of the photos go through BPG as bpgenc writes it, through BPG with the encoder settings of npp's
 recipe "classification", and through the whole recipe, which adds a map of quantiser offsets and may add a
-learned filter. Two classifiers say how much of their answers is left; EfficientNet-Lite2 took no part in making the recipe. `npp evaluate`
-measures.
+learned filter. Two classifiers say how much of their answers is left; EfficientNet-Lite2 took no part in
+making the recipe. `npp evaluate` measures.
 """
 
 from __future__ import annotations
