@@ -53,11 +53,22 @@ def describe_computer() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows and columns; the first column names the row."""
+    """Words in rows and columns; the first column names the row.
+
+    Attributes:
+        title: what the rows are about.
+        head: names of the columns.
+        rows: as wide as the head.
+        judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
+            table is not of one judge.
+        shared: whether it is of arms whose bits are shared over all pictures.
+    """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    judge: str = ""
+    shared: bool = False
 
     def markdown(self) -> str:
         """As Markdown, with the title above."""
@@ -100,6 +111,7 @@ def _bd_table(
     arms: Sequence[str],
     axes: Sequence[Axis],
     against: str,
+    judge: str,
     by: str,
 ) -> Table:
     """The arms against one, over qualities of one judge."""
@@ -108,7 +120,7 @@ def _bd_table(
     ]
     percent = f"{100 * config.analysis.confidence:g} %"
     title = f"BD-rate against {against}, judged by {by}; {percent} intervals over photos"
-    return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows))
+    return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows), judge)
 
 
 def _bd_tables(
@@ -122,10 +134,10 @@ def _bd_tables(
         clean = [axis for axis in own if not axis.true]
         true = [axis for axis in own if axis.true]
         arms = list(measured.arms)
-        found.append(_bd_table(config, findings, arms, clean, against, f"{network} ({role})"))
+        found.append(_bd_table(config, findings, arms, clean, against, network, f"{network} ({role})"))
         if true:
             by = f"{network} ({role}) against real labels"
-            found.append(_bd_table(config, findings, arms, true, against, by))
+            found.append(_bd_table(config, findings, arms, true, against, network, by))
     return found
 
 
@@ -195,7 +207,7 @@ def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -
 def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
     """Tables of arms whose bits are shared over all pictures: another claim than a single file's."""
     return [
-        replace(table, title=f"Bits shared over the set: {table.title}")
+        replace(table, title=f"Bits shared over the set: {table.title}", shared=True)
         for table in _bd_tables(config, measured, findings, config.anchor)
     ]
 
@@ -262,7 +274,8 @@ def arm_results(measured: Measurements, name: str, description: str) -> dict[str
     return {"name": name, "description": description, "results": results}
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """A number as JSON has it: ``None`` for what is no number."""
     return value if math.isfinite(value) else None
 
 
@@ -271,8 +284,8 @@ def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str
         return {"bd_rate": None, "problem": problem}
     return {
         "bd_rate": interval.value,
-        "low": _finite(interval.low),
-        "high": _finite(interval.high),
+        "low": finite(interval.low),
+        "high": finite(interval.high),
         "comparable": interval.comparable,
     }
 
