@@ -87,7 +87,11 @@ class Tab:
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
         """Of the window, in CSS pixels."""
         self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
         )
 
     def scheme(self, name: str) -> None:

@@ -15,7 +15,7 @@ from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_curves import Panel, panels_of, savings_of
 from npp.evaluation.html_pictures import PhotoView
 from npp.evaluation.measured_values import PICTURE, Measurements
-from npp.evaluation.report_files import Table
+from npp.evaluation.report_files import Table, in_words
 from npp.files import write_file
 
 _PAGE = Path(__file__).parent / "page"
@@ -71,9 +71,7 @@ class JudgeGroup:
     judges: tuple[JudgeBlock, ...]
 
 
-_UNSEEN = (
-    "They took no part in training or choosing anything, so that their savings carry over to other networks."
-)
+_UNSEEN = "They took no part in training or choosing anything: only they show whether a saving carries over."
 _SEEN = "They took part in training or choosing something, which flatters them."
 _PSNR = "How near the decoded picture is to the original, which is not what the networks need."
 
@@ -127,18 +125,6 @@ def packed_plotly() -> str:
     return base64.b64encode(gzip.compress(source, 9, mtime=0)).decode()
 
 
-_WORDS = {None: "none", True: "yes", False: "no"}
-
-
-def _said(value: Any) -> str:
-    """A value of the computer's description in words."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_said(one)}" for name, one in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_said, value))
-    return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
-
-
 def render_report(
     config: EvaluateConfig,
     parts: Sequence[ReportPart],
@@ -168,7 +154,7 @@ def render_report(
         parts=shown,
         drawn=[part["drawn"] for part in shown],
         settings=yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True),
-        computer={name.replace("_", " "): _said(value) for name, value in computer.items()},
+        computer={name.replace("_", " "): in_words(value) for name, value in computer.items()},
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),
         plotly=packed_plotly(),

@@ -239,11 +239,29 @@ def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     return found
 
 
+_WORDS = {None: "none", True: "yes", False: "no"}
+
+
+def in_words(value: Any) -> str:
+    """A JSON value for people: what is not given in a mapping is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_inner(one)}" for name, one in value.items() if one is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_inner, value))
+    return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _inner(value: Any) -> str:
+    """A value within another."""
+    return f"({in_words(value)})" if isinstance(value, (Mapping, list, tuple)) else in_words(value)
+
+
 def describe_arm(config: ArmConfig, arm: Arm) -> str:
     """One line about an arm."""
     said = arm_summary(config, arm)
     codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
-    parts = [f"{part} {said[part]}" for part in ("scale", "prefilter", "map", "recipe") if part in said]
+    names = ("scale", "prefilter", "map", "recipe")
+    parts = [f"{name} {_inner(said[name])}" for name in names if name in said]
     return f"BPG ({codec or 'default options'}), {', '.join(parts)}"
 
 

@@ -59,10 +59,16 @@ function layoutOf(extra) {
   };
 }
 
+function setDeep(object, [first, ...rest], value) {
+  if (rest.length) setDeep((object[first] ??= {}), rest, value);
+  else object[first] = value;
+}
+
 async function draw(place, traces, layout) {
-  const buttons = ["select2d", "lasso2d", "autoScale2d"];
-  await Plotly.newPlot(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: buttons });
-  await Plotly.relayout(place, colouring());
+  const touched = matchMedia("(pointer: coarse)").matches;
+  const buttons = [["zoom2d", "pan2d", "resetScale2d", "toImage"]];
+  for (const [key, value] of Object.entries(colouring())) setDeep(layout, key.split("."), value);
+  await Plotly.newPlot(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: !touched, modeBarButtons: buttons });
 }
 
 function curveTrace(panel, curve, part) {
@@ -77,7 +83,7 @@ function curveTrace(panel, curve, part) {
 function drawPanel(panel, part) {
   const layout = layoutOf({
     xaxis: { title: { text: "bits per pixel" }, rangemode: "tozero" },
-    yaxis: { type: panel.logarithmic ? "log" : "linear", automargin: true, exponentformat: "power", ...(panel.logarithmic ? { dtick: "D2" } : {}) },
+    yaxis: { type: panel.logarithmic ? "log" : "linear", automargin: true, exponentformat: "none", nticks: 8 },
   });
   return draw(document.getElementById(panel.key), panel.curves.map((curve) => curveTrace(panel, curve, part)), layout);
 }
@@ -100,6 +106,14 @@ function signed(value) {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
 }
 
+/** All values and zero; an interval that is far longer than they are may go on beyond the chart. */
+function savingsRange(points) {
+  const values = points.map((one) => one.value).concat(0);
+  const low = Math.min(...values), high = Math.max(...values), margin = Math.max(2, 0.25 * (high - low));
+  const ends = points.flatMap((one) => [one.low ?? one.value, one.high ?? one.value]);
+  return [Math.max(Math.min(low, ...ends), low - 2 * margin) - 0.1 * margin, Math.min(Math.max(high, ...ends), high + 2 * margin) + 0.1 * margin];
+}
+
 function drawSavings(part) {
   const place = document.getElementById(`${part.key}-savings`);
   const points = part.savings.flatMap((one) => one.points);
@@ -114,7 +128,7 @@ function drawSavings(part) {
   };
   place.style.height = `${80 + judges.length * Math.max(46, 17 * part.savings.length)}px`;
   const rows = { tickvals: judges.map((_, i) => i), ticktext: judges.map(name), range: [judges.length - 0.5, -0.5], automargin: true, zeroline: false, showgrid: false, fixedrange: true };
-  const layout = layoutOf({ xaxis: { title: { text: "BD-rate, %" }, zeroline: true, zerolinewidth: 2 }, yaxis: rows });
+  const layout = layoutOf({ xaxis: { title: { text: "BD-rate, %" }, range: savingsRange(points), zeroline: true, zerolinewidth: 2 }, yaxis: rows });
   return draw(place, part.savings.map((one, i) => savingTrace(one, i, part, judges)), layout);
 }
 
@@ -199,15 +213,15 @@ function addSlider(photo, number) {
   const names = [element("span", {}), element("span", {})];
   const place = () => {
     stage.style.setProperty("--place", `${range.value}%`);
-    range.setAttribute("aria-valuetext", `${range.value} % ${names[0].textContent}, ${100 - range.value} % ${names[1].textContent}`);
+    range.setAttribute("aria-valuetext", `${range.value} % ${left.selectedOptions[0].text}, ${100 - range.value} % ${right.selectedOptions[0].text}`);
   };
   const choose = () => {
     layers.forEach((layer, i) => {
       layer.classList.toggle("left", i === Number(left.value));
       layer.hidden = i !== Number(left.value) && i !== Number(right.value);
     });
-    names[0].textContent = `◀ ${left.selectedOptions[0].text}`;
-    names[1].textContent = `${right.selectedOptions[0].text} ▶`;
+    names[0].textContent = `◀\u00a0${left.selectedOptions[0].text}`;
+    names[1].textContent = `${right.selectedOptions[0].text}\u00a0▶`;
     place();
   };
   const follow = (event) => {
