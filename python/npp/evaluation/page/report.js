@@ -168,6 +168,8 @@ async function drawParts() {
       await drawSavings(part);
       for (const panel of part.panels) await drawPanel(panel, part);
     }
+    // The charts' names and the tables say what the drawings show.
+    for (const drawing of document.querySelectorAll(".chart svg, #js-plotly-tester")) drawing.setAttribute("aria-hidden", "true");
   } catch (error) {
     const said = document.getElementById("problem");
     said.textContent = `The charts could not be drawn (${error}). The tables have the numbers, and curves.png lies beside this page.`;
