@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from chromium import Tab, find_chromium, opened_tab
 from PIL import Image
 from small_evaluation import QPS, allocator, curve, detector, findings, measurements, red_photos, values
 
 pytest.importorskip("plotly")
 
-from npp.evaluation.evaluate_config import parse_config
+import npp.cli
+from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import Evaluation, evaluate
 from npp.evaluation.html_curves import panels_of, savings_of
 from npp.evaluation.html_pictures import photo_view
@@ -43,10 +45,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
         {"name": "blur", "effort": 0, "prefilter": {"blur": 0.6}},
     ]
     data = {"folder": str(folder / "test"), "mode": "full", "part": "all"}
-    given = values(
-        folder, data=data, seen=[{**detector(), "metrics": False}], arms=arms, name="<page> & more"
-    )
-    return evaluate(parse_config({**given, "strip": {"photos": 2}}), folder / "run")
+    judges = [{**detector(), "metrics": False}]
+    given = values(folder, data=data, seen=judges, arms=arms, name="<page> & more", strip={"photos": 2})
+    (folder / "page.yaml").write_text(yaml.safe_dump(given))
+    return evaluate(load_evaluation(folder / "page.yaml"), folder / "run")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,20 @@ def test_the_page_has_what_the_run_found(found: Evaluation, text: str) -> None:
     assert (
         "Bits shared over the set: BD-rate" not in plain and "Bits shared over the set: BD-rate" in set_wide
     )
+
+
+def test_the_command_says_where_the_page_is_and_writes_it_again(
+    found: Evaluation, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = found.out / "report.html"
+    page.write_text("old")
+    with pytest.raises(SystemExit) as stopped:
+        npp.cli.main(["evaluate", str(found.out.parent / "page.yaml"), "--out", str(found.out)])
+    assert stopped.value.code == 0
+    said = capsys.readouterr()
+    assert said.err.replace("\n", "").endswith(f"npp: open {page} in a browser")
+    assert said.out.splitlines()[-1] == str(found.out)
+    assert page.read_text(encoding="utf-8") == text
 
 
 def test_savings_are_those_of_the_tables() -> None:
