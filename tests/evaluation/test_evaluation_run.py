@@ -202,7 +202,7 @@ def test_a_judge_is_known_by_its_weights_and_files(photos: Path, tmp_path: Path)
 
 
 def test_weights_are_hashed_whatever_their_strides() -> None:
-    """A buffer of one number that is the same number over and over has the stride 0, as in some ONNX graphs."""
+    """A buffer of one number may have the stride 0, as in some ONNX graphs."""
     module = torch.nn.Module()
     module.register_buffer("scale", torch.tensor([2.0]))
     plain = hash_state(module)
