@@ -98,7 +98,7 @@ def test_the_page_needs_nothing_else(text: str) -> None:
 
 def test_the_page_has_what_the_run_found(found: Evaluation, text: str) -> None:
     for table in found.tables:
-        assert f"<caption>{table.title}</caption>" in text
+        assert f"<figcaption>{table.title}</figcaption>" in text
     computer = describe_computer()
     for name in ("npp_version", "x265_version", "libavcodec_version"):
         assert computer[name] in text

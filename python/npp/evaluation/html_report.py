@@ -102,14 +102,14 @@ def _groups(config: EvaluateConfig, part: ReportPart, panels: Sequence[Panel]) -
 def _part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
     """A part as the template and the script of the page want it."""
     panels = panels_of(part.measured, part.key)
-    roles = {label: key for key, _, _, labels in _labels(config) for label in labels}
+    judges = [(label, key) for key, _, _, labels in _labels(config) for label in labels]
     drawn = {
         "key": part.key,
         "arms": [arm.name for arm in part.arms],
         "anchor": config.anchor,
         "panels": [asdict(panel) for panel in panels],
-        "savings": savings_of(part.findings, config.anchor, list(roles)),
-        "roles": roles,
+        "savings": savings_of(part.findings, config.anchor, [label for label, _ in judges]),
+        "judges": [{"label": label, "role": role} for label, role in judges],
     }
     return {
         "head": part,

@@ -245,10 +245,15 @@ _WORDS = {None: "none", True: "yes", False: "no"}
 def in_words(value: Any) -> str:
     """A JSON value for people: what is not given in a mapping is left out."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_inner(one)}" for name, one in value.items() if one is not None)
+        return ", ".join(f"{_key(name)} {_inner(one)}" for name, one in value.items() if one is not None)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_inner, value))
     return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _key(name: Any) -> str:
+    """A mapping's key: numbers are qps everywhere here."""
+    return f"qp {name}:" if str(name).isdigit() else str(name).replace("_", " ")
 
 
 def _inner(value: Any) -> str:

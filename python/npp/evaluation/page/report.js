@@ -80,10 +80,25 @@ function curveTrace(panel, curve, part) {
   };
 }
 
+/** Ticks of a logarithmic axis that are whole words: left to itself it writes bare digits between powers of ten. */
+function logarithmicTicks(values) {
+  const low = Math.min(...values) / 1.2, high = Math.max(...values) * 1.2;
+  const between = (steps) => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+      found.push(...steps.map((step) => step * 10 ** power).filter((one) => one >= low && one <= high));
+    }
+    return found;
+  };
+  const few = between([1, 2, 5]), ticks = few.length < 3 ? between([1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) : few;
+  return { tickvals: ticks, ticktext: ticks.map((one) => String(Number(one.toPrecision(2)))) };
+}
+
 function drawPanel(panel, part) {
+  const values = panel.curves.flatMap((curve) => curve.values);
   const layout = layoutOf({
     xaxis: { title: { text: "bits per pixel" }, rangemode: "tozero" },
-    yaxis: { type: panel.logarithmic ? "log" : "linear", automargin: true, exponentformat: "none", nticks: 8 },
+    yaxis: { type: panel.logarithmic ? "log" : "linear", automargin: true, exponentformat: "none", ...(panel.logarithmic ? logarithmicTicks(values) : {}) },
   });
   return draw(document.getElementById(panel.key), panel.curves.map((curve) => curveTrace(panel, curve, part)), layout);
 }
@@ -117,14 +132,14 @@ function savingsRange(points) {
 function drawSavings(part) {
   const place = document.getElementById(`${part.key}-savings`);
   const points = part.savings.flatMap((one) => one.points);
-  const judges = Object.keys(part.roles).filter((judge) => points.some((one) => one.judge === judge));
+  const judges = part.judges.map((one) => one.label).filter((judge) => points.some((one) => one.judge === judge));
   if (!judges.length) {
     place.closest("figure").hidden = true;
     return null;
   }
   const name = (judge) => {
     const quality = points.find((one) => one.judge === judge).quality;
-    return judge === "picture" ? "decoded picture<br>PSNR" : `${judge}<br>${quality}, ${part.roles[judge]}`;
+    return judge === "picture" ? "decoded picture<br>PSNR" : `${judge}<br>${quality}, ${part.judges.find((one) => one.label === judge).role}`;
   };
   place.style.height = `${80 + judges.length * Math.max(46, 17 * part.savings.length)}px`;
   const rows = { tickvals: judges.map((_, i) => i), ticktext: judges.map(name), range: [judges.length - 0.5, -0.5], automargin: true, zeroline: false, showgrid: false, fixedrange: true };
