@@ -121,7 +121,7 @@ def _part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
 
 def packed_plotly() -> str:
     """The library that draws the charts, compressed with gzip, in base64: 2 MB instead of 5."""
-    source = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     return base64.b64encode(gzip.compress(source, 9, mtime=0)).decode()
 
 
