@@ -81,7 +81,7 @@ def test_tables_and_pictures(finished: Path) -> None:
 def test_arms_are_described_in_words(finished: Path) -> None:
     for name, words in {
         "fixed": "prefilter (blur (qp 28: 0.6, qp 31: 0.6,",
-        "refined": "prefilter (refine (steps 1,",
+        "refined": "prefilter (refine (steps 1))",
         "bpg": "BPG (effort 0), prefilter none",
     }.items():
         said = json.loads((finished / "results" / f"{name}.json").read_text())["description"]

@@ -16,7 +16,7 @@ _HIGHER = "higher is better"
 
 
 @dataclass(frozen=True)
-class Curve:
+class ArmCurve:
     """One arm in a panel.
 
     Attributes:
@@ -50,7 +50,7 @@ class Panel:
     better: str
     logarithmic: bool
     qps: tuple[int, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[ArmCurve, ...]
 
     @property
     def said(self) -> str:
@@ -71,7 +71,7 @@ def quality_name(axis: Axis) -> str:
 def _panel(measured: Measurements, axis: Axis, key: str) -> Panel:
     points = {name: arm.points(axis) for name, arm in measured.arms.items()}
     curves = tuple(
-        Curve(name, tuple(arm.bpp.mean(axis=1).tolist()), tuple(map(finite, points[name].tolist())))
+        ArmCurve(name, tuple(arm.bpp.mean(axis=1).tolist()), tuple(map(finite, points[name].tolist())))
         for name, arm in measured.arms.items()
     )
     return Panel(
