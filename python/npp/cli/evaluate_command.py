@@ -29,6 +29,7 @@ def evaluate(
     """
     with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
         from npp.evaluation.evaluate_config import load_evaluation
+        from npp.evaluation.evaluation_run import REPORT
         from npp.evaluation.evaluation_run import evaluate as run
 
         settings = load_evaluation(config, changes or [], limit=limit)
@@ -39,4 +40,5 @@ def evaluate(
         shown = console(stderr=False)
         for table in found.tables:
             shown.print(table.rich())
+        say(f"npp: open {folder / REPORT} in a browser")
         typer.echo(str(folder))
