@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.cell_detector import CellDetector, CellFormat
-from npp.tasks.divergence import binary_kl, kl_divergence
+from npp.tasks.divergence import class_divergence
 from npp.tasks.fastestdet import FastestDet
+from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network
 from npp.tasks.onnx_files import load_onnx
 from npp.tasks.training_losses import TorchvisionDetector
@@ -44,10 +46,6 @@ def has_dense_head(model: nn.Module) -> bool:
     return all(hasattr(model, part) for part in ("transform", "backbone", "head", "postprocess_detections"))
 
 
-def _logit_kl(clean: Tensor, now: Tensor) -> Tensor:
-    return binary_kl(clean.sigmoid(), now.sigmoid())
-
-
 class _OwnDense(TorchvisionDetector):
     """A detector of torchvision's interface that offers ``dense`` and ``divergence`` itself."""
 
@@ -72,7 +70,7 @@ class OneStage(TorchvisionDetector):
     def __init__(self, detector: nn.Module) -> None:
         super().__init__(detector)
         # Mining negatives goes with a softmax over the classes and the background, as in SSD.
-        self._softmax = hasattr(detector, "neg_to_pos_ratio")
+        self._background = 0 if hasattr(detector, "neg_to_pos_ratio") else None
 
     def dense(self, images: Tensor) -> Dense:
         """Logits (N, A, K), box regression (N, A, 4) and, with FCOS, centre-ness (N, A, 1) of all anchors."""
@@ -83,23 +81,16 @@ class OneStage(TorchvisionDetector):
         dense: Dense = detector.head(levels)
         return dense
 
-    def _classes(self, clean: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        """KL of the classes at each anchor (N, A), and how surely something was there."""
-        if self._softmax:
-            divergence = kl_divergence(clean.log_softmax(-1), now.log_softmax(-1), dim=-1)
-            return divergence, 1 - clean.softmax(-1)[..., 0]
-        return _logit_kl(clean, now).sum(-1), clean.sigmoid().amax(-1)
-
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
         """Change of all anchors (N,): KL of the classes, and of the boxes as far as something was there.
 
         Boxes count by the smooth L1 distance of their regression, centre-ness by its KL.
         """
-        places, weight = self._classes(clean["cls_logits"], now["cls_logits"])
+        places, weight = class_divergence(clean["cls_logits"], now["cls_logits"], self._background)
         boxes = F.smooth_l1_loss(now["bbox_regression"], clean["bbox_regression"], reduction="none").sum(-1)
         places = places + weight * boxes
         if "bbox_ctrness" in clean:
-            places = places + weight * _logit_kl(clean["bbox_ctrness"], now["bbox_ctrness"]).squeeze(-1)
+            places = places + weight * class_divergence(clean["bbox_ctrness"], now["bbox_ctrness"])[0]
         return places.sum(1)
 
 
@@ -126,6 +117,22 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: Mapping[str, 
     return CellDetector(Prepared(network, own.changed(settings)), cells, names)
 
 
+def _of_package(model: str | nn.Module, settings: Mapping[str, Any] | None) -> nn.Module | None:
+    """A detector of one of the packages that have a module here; ``None`` for all others."""
+    if isinstance(model, str):
+        named = adapter_of_name(model)
+        if named is None:
+            return None
+        adapter, rest = named
+        with plain_torch():
+            network, own = adapter.load(rest)
+            return adapter.detector(network, own.changed(settings))
+    found = adapter_of_network(model) if isinstance(model, nn.Module) else None
+    if found is None:
+        return None
+    return found.detector(private_copy(model), found.format_of(model).changed(settings))
+
+
 def resolve_detector(
     model: str | nn.Module,
     settings: Mapping[str, Any] | None = None,
@@ -134,8 +141,9 @@ def resolve_detector(
     """A network with the interface of :class:`Detector` that nobody else uses.
 
     Args:
-        model: a network, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
-            ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
+        model: a network, ``transformers:NAME_OR_PATH``, ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``,
+            ``fastestdet:PATH`` (of FastestDet.onnx), ``torchvision:NAME[:WEIGHTS]`` or
+            ``python:package.module:function``.
         settings: attributes of :class:`npp.tasks.InputFormat` that replace the network's own.
         cells: attributes of :class:`npp.tasks.CellFormat`; a file or a network that says boxes and scores of
             many cells is meant.
@@ -146,9 +154,12 @@ def resolve_detector(
     """
     if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
         return _of_cells(model, CellFormat.of(cells or {}), settings)
+    if (found := _of_package(model, settings)) is not None:
+        return found
     if settings:
         raise ValueError(
-            "input goes with onnx:PATH, or with cells; other detectors fit pictures by themselves"
+            "input goes with onnx:PATH, with detectors of transformers and Ultralytics, or with cells; "
+            "others fit pictures by themselves"
         )
     if isinstance(model, str) and model.startswith("fastestdet:"):
         path = os.path.expandvars(model.removeprefix("fastestdet:"))

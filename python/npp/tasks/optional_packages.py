@@ -13,6 +13,8 @@ EXTRAS = {
     "timm": "tasks",
     "torchmetrics": "eval",
     "torchvision": "tasks",
+    "transformers": "transformers",
+    "ultralytics": "ultralytics",
 }
 
 
