@@ -1,0 +1,58 @@
+"""Coding as augmentation in albumentations' pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack
+
+from npp.codec.options import CodecOptions, resolve_options
+from npp.tasks.optional_packages import require
+from npp.transforms import code_array
+from npp.transforms import qp_range as checked_range
+
+_ImageOnlyTransform: Any = require("albumentations", "npp.integrations.albumentations_bpg").ImageOnlyTransform
+
+
+class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
+    """Pictures through the real codec at a random qp, as albumentations' ``ImageCompression`` with JPEG.
+
+    Pictures are (H, W), (H, W, 1) or (H, W, 3), uint8 or float32 in [0, 1]; boxes, masks and key points are
+    passed through. Draws are albumentations' own: ``A.Compose(..., seed=...)`` repeats them, in the workers
+    of a DataLoader too. Put it in front of ``A.Normalize``.
+
+    Args:
+        qp_range: (least, greatest), each as likely, or one qp.
+        p: how often a picture is coded, 0 to 1.
+        **options: see :class:`npp.CodecOptions`.
+
+    Raises:
+        ValueError: a value outside of these.
+    """
+
+    # albumentations checks arguments with a model of its own, which it must not make of the base class's.
+    InitSchema = None
+
+    def __init__(
+        self,
+        qp_range: int | tuple[int, int] = (25, 46),
+        p: float = 0.5,
+        **options: Unpack[CodecOptions],
+    ) -> None:
+        super().__init__(p=p)
+        self.qp_range = checked_range(qp_range)
+        resolve_options(options)
+        self.options = options
+
+    def get_params(self) -> dict[str, Any]:
+        """The qp of the next picture."""
+        return {"qp": self.py_random.randint(*self.qp_range)}
+
+    def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
+        """One picture, coded."""
+        return code_array(img, qp, **self.options)
+
+    def get_transform_init_args(self) -> dict[str, Any]:
+        """The arguments, for albumentations' files."""
+        return {"qp_range": self.qp_range, **self.options}
