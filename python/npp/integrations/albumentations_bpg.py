@@ -31,9 +31,6 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         ValueError: a value outside of these.
     """
 
-    # albumentations checks arguments with a model of its own, which it must not make of the base class's.
-    InitSchema = None
-
     def __init__(
         self,
         qp_range: int | tuple[int, int] = (25, 46),
