@@ -37,6 +37,8 @@ def test_pictures_are_coded_and_boxes_stay(library: Any, photo: np.ndarray) -> N
     assert (found["image"] == wanted.permute(1, 2, 0).numpy()[:, ::-1]).all()
     assert (found["mask"] == mask[:, ::-1]).all()
     np.testing.assert_allclose(found["bboxes"], [[82, 2, 111, 40]], atol=1e-3)
+    swapped = _transform(qp_range=40, p=1.0, effort=0, bgr=True)(image=photo[..., ::-1].copy())["image"]
+    assert (swapped[..., ::-1] == wanted.permute(1, 2, 0).numpy()).all()
     floats = _transform(qp_range=40, p=1.0, effort=0)(image=photo.astype(np.float32) / 255)["image"]
     assert floats.dtype == np.float32 and floats.shape == photo.shape
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack
 
+from npp.checks import flag
 from npp.codec.options import CodecOptions, resolve_options
 from npp.tasks.optional_packages import require
 from npp.transforms import code_array
@@ -25,6 +26,7 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
     Args:
         qp_range: (least, greatest), each as likely, or one qp.
         p: how often a picture is coded, 0 to 1.
+        bgr: channels come in the order of OpenCV, as in the loader of Ultralytics.
         **options: see :class:`npp.CodecOptions`.
 
     Raises:
@@ -35,10 +37,12 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         self,
         qp_range: int | tuple[int, int] = (25, 46),
         p: float = 0.5,
+        bgr: bool = False,
         **options: Unpack[CodecOptions],
     ) -> None:
         super().__init__(p=p)
         self.qp_range = checked_range(qp_range)
+        self.bgr = flag("bgr", bgr)
         resolve_options(options)
         self.options = options
 
@@ -48,8 +52,10 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
 
     def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
         """One picture, coded."""
+        if self.bgr and img.ndim == 3:
+            return np.ascontiguousarray(code_array(img[..., ::-1], qp, **self.options)[..., ::-1])
         return code_array(img, qp, **self.options)
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """The arguments, for albumentations' files."""
-        return {"qp_range": self.qp_range, **self.options}
+        return {"qp_range": self.qp_range, "bgr": self.bgr, **self.options}

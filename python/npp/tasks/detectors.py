@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.tasks.boxes import iou_matrix
 from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import class_divergence
 from npp.tasks.fastestdet import FastestDet
@@ -46,6 +49,26 @@ def has_dense_head(model: nn.Module) -> bool:
     return all(hasattr(model, part) for part in ("transform", "backbone", "head", "postprocess_detections"))
 
 
+def _loss_inputs(detector: Any) -> list[str] | None:
+    """What ``compute_loss`` wants beside targets, the head's output and anchors.
+
+    ``None`` where it is not known how the detector comes to its losses.
+    """
+    own = type(detector).forward.__module__.startswith("torchvision.models.detection.")
+    if not own or not hasattr(detector, "compute_loss"):
+        return None
+    further = list(inspect.signature(detector.compute_loss).parameters)[3:]
+    return further if further in ([], ["num_anchors_per_level"], ["matched_idxs"]) else None
+
+
+def _matched(detector: Any, target: Mapping[str, Tensor], anchors: Tensor) -> Tensor:
+    """Which box each anchor (A, 4) is to find, (A,); below 0 for none."""
+    if not len(target["boxes"]):
+        return torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
+    found: Tensor = detector.proposal_matcher(iou_matrix(target["boxes"], anchors))
+    return found
+
+
 class _OwnDense(TorchvisionDetector):
     """A detector of torchvision's interface that offers ``dense`` and ``divergence`` itself."""
 
@@ -76,10 +99,33 @@ class OneStage(TorchvisionDetector):
         """Logits (N, A, K), box regression (N, A, 4) and, with FCOS, centre-ness (N, A, 1) of all anchors."""
         detector: Any = self.detector
         batch, _ = detector.transform(list(images.unbind()))
-        features = detector.backbone(batch.tensors)
-        levels = [features] if isinstance(features, Tensor) else list(features.values())
-        dense: Dense = detector.head(levels)
+        dense: Dense = detector.head(self._levels(batch.tensors))
         return dense
+
+    def _levels(self, batch: Tensor) -> list[Tensor]:
+        """The backbone's maps (N, C, h, w)."""
+        detector: Any = self.detector
+        features = detector.backbone(batch)
+        return [features] if isinstance(features, Tensor) else list(features.values())
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Any:
+        """Losses by name of pictures (3, H, W) with ``boxes`` and ``labels`` each, in eval mode throughout.
+
+        Detectors whose forward pass is not torchvision's own are asked in training mode instead.
+        """
+        detector: Any = self.detector
+        further = _loss_inputs(detector)
+        if further is None:
+            return super().losses(images, targets)
+        batch, scaled = detector.transform(list(images), [dict(target) for target in targets])
+        levels = self._levels(batch.tensors)
+        anchors = detector.anchor_generator(batch, levels)
+        more: list[Any] = []
+        if further == ["num_anchors_per_level"]:
+            more = [[level.shape[2] * level.shape[3] for level in levels]]
+        elif further == ["matched_idxs"]:
+            more = [[_matched(detector, *pair) for pair in zip(scaled, anchors, strict=True)]]
+        return detector.compute_loss(scaled, detector.head(levels), anchors, *more)
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
         """Change of all anchors (N,): KL of the classes, and of the boxes as far as something was there.
