@@ -72,7 +72,8 @@ class Detection(Task):
             ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         threshold: least score of pseudo ground truth, and of predictions that count for F1.
         loss: ``"dense"``, ``"training"``, or ``"auto"`` for dense where the targets have it.
-        input: with cells and detectors of transformers and Ultralytics, replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: with cells, and with detectors of transformers and Ultralytics: replaces parts of the network's
+            own input, see :class:`npp.tasks.InputFormat`.
         cells: how a file, or a network, that gives boxes and scores of many cells is read, see
             :class:`npp.tasks.CellFormat`; files are read by its defaults.
     """
