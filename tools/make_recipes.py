@@ -49,7 +49,6 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None]) -> list[Recipe]:
         Recipe(
             "detection",
             scale=ScaleRule({25: 0.5}, input_size=416),
-            preprocessor=filters["detection"],
             allocator=general,
             options={"effort": 5, "tune": "machine"},
             qp=40,
@@ -74,9 +73,7 @@ def main() -> None:
     parser.add_argument("--filter", action="append", default=[], metavar="NAME=TRAINED.safetensors")
     arguments = parser.parse_args()
     trained = {name: Recipe.load(path) for name, path in (given.split("=") for given in arguments.filter)}
-    filters = {
-        name: trained.get(name, Recipe.load(name)).preprocessor for name in ("classification", "detection")
-    }
+    filters = {"classification": trained.get("classification", Recipe.load("classification")).preprocessor}
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for recipe in recipes(filters):
         recipe.save(arguments.folder / f"{recipe.name}.safetensors", allocator_weights="general")
