@@ -18,15 +18,15 @@ from npp._bpg import EncodeError
 from npp.cli.file_reports import WRITTEN, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy, write
 from npp.cli.picture_reading import Source, read_source
-from npp.cli.recipe_use import RecipeUse, picture_size
+from npp.cli.recipe_use import RecipeUse
 from npp.codec.animation import encode_animation
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage, SingleImage
-from npp.codec.metadata import ImageInfo
 from npp.gradient.prediction import VIEWS, View, keep_prediction
 from npp.gradient.refinement import refine
 from npp.recipes.picture_floats import restored
+from npp.recipes.size_extension import bpp_of, picture_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -142,12 +142,6 @@ class EncodeSettings:
     def usual_qp(self) -> int:
         """Where none is given."""
         return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
-
-
-def bpp_of(file: bytes, info: ImageInfo) -> float:
-    """Bits of the whole file for each pixel of all frames, those of a picture before it was coded smaller."""
-    height, width = picture_size(info)
-    return 8 * len(file) / (width * height * info.frames)
 
 
 def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:

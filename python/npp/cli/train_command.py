@@ -32,6 +32,8 @@ app = typer.Typer(
     "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains a "
     "recipe: a filter, a map of quantiser offsets, or both.",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 _PUBLISHED_SIZE = 192
 
