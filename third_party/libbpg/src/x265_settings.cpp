@@ -200,6 +200,10 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   param.bLossless = config.lossless ? 1 : 0;
   fit_blocks(param, config.width, config.height);
   what_bpg_implies(param);
+  if (config.inter) {
+    param.rdLevel =
+        std::max(param.rdLevel, 2);  // below, inter pictures lose tools that BPG implies
+  }
   if (config.qp_maps) {
     block_qps(param);
   }
