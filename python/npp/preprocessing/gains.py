@@ -68,6 +68,19 @@ def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(parameter)
 
 
+def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
+
+    torch copies its input for the convolution, which takes longer than the product. vmap and exporters get the
+    convolution.
+    """
+    if in_transform() or torch.compiler.is_compiling():
+        found: Tensor = layer(x)
+        return found
+    places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
+    return places.permute(0, 3, 1, 2)
+
+
 class _Block(nn.Module):
     """Residual: depthwise 3x3, scale and shift by qp, two pointwise layers."""
 
@@ -82,7 +95,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
         conditioned = torch.addcmul(shift, self.spread(x), 1 + scale)
-        change: Tensor = self.narrow(F.relu(self.widen(conditioned)))
+        change = _pointwise(self.narrow, F.relu(_pointwise(self.widen, conditioned)))
         return x + change
 
 
@@ -103,11 +116,10 @@ class _Body(nn.Module):
         # (vmap cannot ask for that.)
         if not in_transform():
             features = features.contiguous(memory_format=torch.channels_last)
-        x = self.enter(features)
+        x = _pointwise(self.enter, features)
         for block in self.blocks:
             x = block(x, embedding)
-        logits: Tensor = self.leave(F.relu(x))
-        return logits
+        return _pointwise(self.leave, F.relu(x))
 
 
 class _Table(nn.Module):
