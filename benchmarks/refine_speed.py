@@ -2,9 +2,9 @@
 
     python benchmarks/refine_speed.py --out docs/results/refine_speed.json
 
-One photo of 224x224, twelve steps, files at effort 8, EfficientNet-Lite0 as the task, once with npp.VIEWS. Every
-run is a process of its own. PYTHONPATH of another version's package measures that one: --name says what it is,
-and what was stored under other names stays.
+One photo of 224x224, twelve steps, files at effort 8, EfficientNet-Lite0 as the task, once with npp.VIEWS.
+Every run is a process of its own. PYTHONPATH of another version's package measures that one: --name says
+what it is, and what was stored under other names stays.
 """
 
 from __future__ import annotations

@@ -112,6 +112,9 @@ def refine_frame(
 
 DEFAULT_QP = 29
 _WORST_QP = 51
+_FIRST_QP = 30
+_QPS_A_HALVING = 6  # of the bits of a photo
+_MOST_FILES = 7
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,9 @@ def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
 
 
 def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) -> tuple[int, bytes]:
-    """The smallest qp whose file is not above a target, found by halving the range of qps.
+    """The smallest qp whose file is not above a target, looked for where the files so far say that it is.
+
+    Four files for most photos, and never more than the seven that halving the range of qps takes.
 
     Args:
         target: bpp.
@@ -176,18 +181,34 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
     Raises:
         EncodeError: even qp 51 is above the target.
     """
-    file, bpp = encode_at(_WORST_QP)
-    if bpp > target:
-        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {bpp:.4g} already")
-    low, best = 0, (_WORST_QP, file)
-    while low < best[0]:
-        middle = (low + best[0]) // 2
-        file, bpp = encode_at(middle)
-        if bpp <= target:
-            best = (middle, file)
+    low, high, best = 0, _WORST_QP + 1, b""  # below low no file fits; that of high does
+    known: dict[int, float] = {}
+    while low < high:
+        # What is left after this file must be found by halving with the files that are left.
+        reach = 1 << (_MOST_FILES - 1 - len(known))
+        qp = _likely_qp(target, known)
+        qp = min(max(qp, low, high - reach), high - 1, low + reach - 1)
+        file, known[qp] = encode_at(qp)
+        if known[qp] <= target:
+            high, best = qp, file
         else:
-            low = middle + 1
-    return best
+            low = qp + 1
+    if high > _WORST_QP:
+        needed = known[_WORST_QP]
+        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {needed:.4g} already")
+    return high, best
+
+
+def _likely_qp(target: float, known: dict[int, float]) -> int:
+    """Where a line through the logarithms of the two bpp next to the target meets it."""
+    if not known or not target > 0:
+        return _FIRST_QP
+    near = sorted(known, key=lambda qp: abs(math.log2(known[qp] / target)))[:2]
+    slope = -1 / _QPS_A_HALVING
+    if len(near) == 2 and known[near[0]] != known[near[1]]:
+        measured = math.log2(known[near[0]] / known[near[1]]) / (near[0] - near[1])
+        slope = min(max(measured, 3 * slope), slope / 3)
+    return math.ceil(near[0] + math.log2(target / known[near[0]]) / slope)
 
 
 def _encode_to_settings(source: Source, settings: EncodeSettings) -> tuple[int | None, bytes]:
