@@ -98,7 +98,7 @@ def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
         ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
         return ordered
     places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
-    return places.unflatten(1, x.shape[-2:]).permute(0, 3, 1, 2)
+    return places.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
 
 
 def _without_gradient(x: Tensor) -> bool:
@@ -130,7 +130,8 @@ def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
     places = x.permute(0, 2, 3, 1).flatten(1, 2)
     bias = None if layer.bias is None else layer.bias[:, None]
     channels = layer.weight.flatten(1) @ places.transpose(1, 2)
-    return (channels if bias is None else channels + bias).unflatten(2, x.shape[-2:])
+    moved = channels if bias is None else channels + bias
+    return moved.view(len(x), -1, *x.shape[-2:])
 
 
 @made_once
@@ -157,7 +158,7 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
     if _as_convolutions(x):
         return add_to_planes(x, _planes_of(change, planes))
     matrix = _pixels_of_coefficients(planes, change.dtype, change.device)
-    pixels = (matrix @ change.flatten(2)).unflatten(2, change.shape[-2:])
+    pixels = (matrix @ change.flatten(2)).view(len(x), -1, *change.shape[-2:])
     return x + F.pixel_shuffle(pixels, _SIZES[0])
 
 
