@@ -36,7 +36,7 @@ RECIPE = "classification"
 SEEN, UNSEEN = "efficientnet-lite0", "efficientnet-lite2"
 NETWORKS = {
     UNSEEN: "EfficientNet-Lite2 (took no part in making npp's recipe)",
-    SEEN: "EfficientNet-Lite0 (npp's map was made with it)",
+    SEEN: "EfficientNet-Lite0 (npp's recipe was made with it)",
 }
 QPS = [26, 30, 34, 38, 42, 46, 50]
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "results" / "recipes_classification"
