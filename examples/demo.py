@@ -41,7 +41,7 @@ NETWORKS = {
 QPS = [26, 30, 34, 38, 42, 46, 50]
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "results" / "recipes_classification"
 # Photos whose files are looked at for the strip.
-_STRIP_PHOTOS = 12
+_STRIP_PHOTOS = 8
 
 
 def part_names(recipe: npp.Recipe) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,7 @@ import npp
 from npp.tasks import Task
 
 BPG = {"effort": 8, "tune": "ssim"}
-_BPG_QPS = tuple(range(32, 51, 2))
+_BPG_QPS = tuple(range(32, 51, 3))
 _NPP_QPS = tuple(range(28, 51))
 _LEAST = 0.93  # of BPG's bytes that npp's file may have, so as to count as equal
 _CHUNK = 32
