@@ -129,13 +129,13 @@ def _doubt(change: BDInterval) -> str:
 def sentence(network: str, found: SameAnswer, drawn: Drawn) -> str:
     """Same answer at x % fewer bytes, with its condition."""
     if found.change is None:
-        return f"{network}: no square of this run has answers that differ; nothing can be said."
-    change = found.change
+        return f"{network}: too few squares of this run lose their answer at all; nothing can be said of it."
+    change, kind = found.change, "photos" if drawn.by_photo else "squares"
     return (
         f"{network}: same answer at {said(change)} "
         f"[{change.low:+.0f}, {change.high:+.0f}] %.{_doubt(change)}\n"
         "    (The fewest bytes down to which its answer is the one it gives on the original; geometric\n"
-        f"    mean of {found.used} of {found.pictures} squares; 95 % interval over {drawn.what}.)"
+        f"    mean of {found.used} of {found.pictures} squares; 95 % interval over {found.groups} {kind}.)"
     )
 
 

@@ -18,8 +18,8 @@ from npp.evaluation.measured_values import ArmMeasurements, Measurements
 Floats = npt.NDArray[np.float64]
 
 SAMPLES = 1000
-# With fewer photos than these their squares are resampled instead.
-_FEWEST_PHOTOS = 5
+# With fewer photos than these their squares are resampled instead; an interval over fewer says nothing.
+_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Drawn:
         """
         names = [photos[Path(picture).name] for picture in pictures]
         known = sorted(set(names))
-        if len(known) < _FEWEST_PHOTOS:
+        if len(known) < _FEWEST:
             return cls(np.arange(len(names)), f"{len(names)} squares of {len(known)} photos", False)
         return cls(np.array([known.index(name) for name in names]), f"{len(known)} photos", True)
 
@@ -81,12 +81,14 @@ class SameAnswer:
     """The fewest bytes down to which the network gives the answer that it gives on the original.
 
     Attributes:
-        change: percent of bytes (geometric mean over photos), or ``None`` where no picture says anything.
+        change: percent of bytes (geometric mean over photos), or ``None`` where too few pictures say anything.
+        groups: photos, or squares where these are resampled, that the change is of.
         used, pictures: on how many pictures of how many; of the others both arms lose the answer at the
             finest qp or keep it at the coarsest.
     """
 
     change: BDInterval | None
+    groups: int
     used: int
     pictures: int
 
@@ -105,16 +107,16 @@ def same_answer(measured: Measurements, network: str, arm: str, anchor: str, dra
     (ours, our_bytes), (theirs, their_bytes) = (_fewest(measured.arms[one], network) for one in (arm, anchor))
     # An arm that fails at the finest qp has no bytes; two that reach the last qp do not differ by answers.
     usable = (ours > 0) & (theirs > 0) & ((ours < most) | (theirs < most))
-    if not usable.any():
-        return SameAnswer(None, 0, len(usable))
+    count = len(np.unique(drawn.groups[usable]))
+    if count < _FEWEST:
+        return SameAnswer(None, count, int(usable.sum()), len(usable))
     logs = np.log(our_bytes / their_bytes)[usable]
     groups = np.unique(drawn.groups[usable], return_inverse=True)[1]
     means = np.bincount(groups, logs) / np.bincount(groups)
     drawn_means = 100 * (np.exp(means @ picture_weights(len(means), SAMPLES, 0)) - 1)
     low, high = np.quantile(drawn_means[1:], [0.025, 0.975])
-    return SameAnswer(
-        BDInterval(float(drawn_means[0]), float(low), float(high)), int(usable.sum()), len(usable)
-    )
+    change = BDInterval(float(drawn_means[0]), float(low), float(high))
+    return SameAnswer(change, count, int(usable.sum()), len(usable))
 
 
 @dataclass(frozen=True)

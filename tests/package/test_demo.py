@@ -47,6 +47,11 @@ def _measured(bpg: ArmMeasurements, recipe: ArmMeasurements) -> Measurements:
     return Measurements((30, 34, 38), pictures, (), {"bpg": bpg, "recipe": recipe})
 
 
+def _drawn(demo: SimpleNamespace, measured: Measurements) -> Any:
+    """Every picture is a photo of its own."""
+    return demo.analysis.Drawn.of(measured.pictures, {name: name for name in measured.pictures})
+
+
 def test_whole_run(
     demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,24 +99,32 @@ def test_whole_run(
 def test_same_answer_compares_the_fewest_bytes_that_keep_it(demo: SimpleNamespace) -> None:
     # The first picture keeps its answer to 200 bytes with BPG and to 100 with npp; the second never differs,
     # the third is lost at once; the fourth comes back after it was lost, which does not count.
-    bpg = _arm(
-        [[1, 1, 0, 1], [1, 1, 0, 0], [0, 1, 0, 1]], [[400, 9, 9, 400], [200, 9, 9, 200], [100, 9, 9, 100]]
+    kept, sizes = (
+        [[1, 1, 0, 1], [1, 1, 0, 0], [0, 1, 0, 1]],
+        [[400, 9, 9, 400], [200, 9, 9, 200], [100, 9, 9, 99]],
     )
-    ours = _arm(
-        [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]], [[300, 8, 8, 300], [150, 8, 8, 200], [100, 8, 8, 90]]
+    our_kept, our_sizes = (
+        [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]],
+        [[300, 8, 8, 300], [150, 8, 8, 200], [100, 8, 8, 90]],
     )
-    measured = _measured(bpg, ours)
-    drawn = demo.analysis.Drawn.of(measured.pictures, {name: name for name in measured.pictures})
+    repeat = 3  # so that there are enough of them
+    measured = _measured(
+        _arm(np.tile(kept, repeat), np.tile(sizes, repeat)),
+        _arm(np.tile(our_kept, repeat), np.tile(our_sizes, repeat)),
+    )
+    drawn = _drawn(demo, measured)
     found = demo.analysis.same_answer(measured, _NET, "recipe", "bpg", drawn)
-    assert (found.used, found.pictures) == (2, 4)
+    assert (found.groups, found.used, found.pictures) == (6, 6, 12)
     assert found.change.value == pytest.approx(-50)
     assert (found.change.low, found.change.high) == pytest.approx((-50, -50))
+    few = _measured(_arm(kept, sizes), _arm(our_kept, our_sizes))
+    assert demo.analysis.same_answer(few, _NET, "recipe", "bpg", _drawn(demo, few)).change is None
 
 
 def test_no_answer_differs(demo: SimpleNamespace) -> None:
     kept = _arm(np.ones((3, 2)), np.full((3, 2), 9))
     measured = _measured(kept, kept)
-    drawn = demo.analysis.Drawn.of(measured.pictures, {name: name for name in measured.pictures})
+    drawn = _drawn(demo, measured)
     found = demo.analysis.same_answer(measured, _NET, "recipe", "bpg", drawn)
     assert found.change is None
     assert "nothing can be said" in demo.main.sentence("A network", found, drawn)
@@ -136,7 +149,7 @@ def test_photos_are_resampled_where_there_are_enough(demo: SimpleNamespace) -> N
 def test_sentence_doubts_what_touches_zero(
     demo: SimpleNamespace, low: float, high: float, words: str, doubt: bool
 ) -> None:
-    found = demo.analysis.SameAnswer(BDInterval(-20.0, low, high), 3, 4)
+    found = demo.analysis.SameAnswer(BDInterval(-20.0, low, high), 3, 3, 4)
     drawn = demo.analysis.Drawn(np.arange(4), "4 photos", True)
     said = demo.main.sentence("A network", found, drawn)
     assert f"same answer at {words}" in said
