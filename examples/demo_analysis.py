@@ -81,7 +81,7 @@ class SameAnswer:
     """The fewest bytes down to which the network gives the answer that it gives on the original.
 
     Attributes:
-        change: percent of bytes (geometric mean over photos), or ``None`` where too few pictures say anything.
+        change: percent of bytes (geometric mean over photos), or ``None`` where too few pictures tell.
         groups: photos, or squares where these are resampled, that the change is of.
         used, pictures: on how many pictures of how many; of the others both arms lose the answer at the
             finest qp or keep it at the coarsest.

@@ -97,14 +97,9 @@ def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str)
         sides = [bpp * (1 + percent / 100) for percent in (interval.low, interval.high)]
         if quality == "kl":
             panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
-        panel.text(
-            0.97,
-            0.5,
-            f"npp's bytes at equal height:\n{interval}",
-            transform=panel.transAxes,
-            ha="right",
-            fontsize=9,
-        )
+        place = {"x": 0.03, "y": 0.95 if quality == "agreement" else 0.05, "transform": panel.transAxes}
+        align = "top" if quality == "agreement" else "bottom"
+        panel.text(s=f"npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
 
 
 def _draw_own(panel: Any, measured: Measurements, network: str, quality: str, photos: int) -> None:
@@ -135,6 +130,7 @@ def draw_curves(
         notes: lines below the picture.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     figure = Figure(figsize=(6 * len(networks), 9.4), dpi=110)
     panels = figure.subplots(2, len(networks), squeeze=False)
@@ -145,6 +141,9 @@ def draw_curves(
                 _draw_beforehand(panel, before, network, quality)
             _draw_own(panel, measured, network, quality, photos)
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
+            panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_minor_locator(NullLocator())
             panel.set_xlabel("bits per pixel")
             panel.grid(alpha=0.3, which="both")
             if quality == "agreement":
