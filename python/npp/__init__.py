@@ -54,6 +54,7 @@ from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
     import npp.allocation as allocation
+    import npp.batch as batch
     import npp.config as config
     import npp.evaluation as evaluation
     import npp.files as files
@@ -69,6 +70,7 @@ else:
     # Rooms that need more than torch, numpy and Pillow, or that most programs never enter, and their names.
     _ROOMS = (
         "allocation",
+        "batch",
         "config",
         "evaluation",
         "files",
@@ -108,6 +110,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "allocation",
+    "batch",
     "build_config",
     "clear_encoder_cache",
     "compress",

@@ -12,15 +12,17 @@ from typing import Annotated, NoReturn
 import typer
 from PIL import Image
 
+from npp.batch.outcomes import describe
 from npp.cli.decode_command import decode
 from npp.cli.encode_command import encode
 from npp.cli.evaluate_command import evaluate
-from npp.cli.file_reports import OK, SOME_FAILED, describe
+from npp.cli.file_reports import OK, SOME_FAILED
 from npp.cli.info_command import info
 from npp.cli.recipes_command import recipes
 from npp.cli.shared_options import EXIT_CODES
 from npp.cli.streams import say, silence_output
 from npp.cli.train_command import app as train_app
+from npp.cli.verify_command import verify
 from npp.codec.build import __version__
 
 app = typer.Typer(
@@ -30,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (encode, decode, info, recipes):
+for _command in (encode, decode, verify, info, recipes):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(train_app)
 app.command(epilog=EXIT_CODES)(evaluate)

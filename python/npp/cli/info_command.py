@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from torch import Tensor
 
-from npp.cli.encode_job import bpp_of
-from npp.cli.file_reports import OK, SOME_FAILED, describe
+from npp.batch.file_encoding import bpp_of
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import OK, SOME_FAILED
 from npp.cli.input_files import BPG_SUFFIXES, Input, find_inputs
 from npp.cli.shared_options import InputsArgument, RecursiveOption, finish, usage_errors
 from npp.cli.streams import say, write_output

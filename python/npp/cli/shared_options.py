@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
-from PIL import Image
 
-from npp.cli.file_reports import SOME_FAILED, USAGE, UsageError, describe, print_json
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import SOME_FAILED, USAGE, UsageError, print_json
 from npp.cli.output_files import STDOUT, WritePolicy
 from npp.cli.streams import say
 from npp.codec.build import __version__
-from npp.codec.limits import get_max_pixels, set_max_pixels
 
 InputsArgument = Annotated[
     list[str],
@@ -74,22 +73,6 @@ def write_policy(force: bool, skip_existing: bool) -> WritePolicy:
 def check_stdout(output: str, json_report: bool) -> None:
     if output == STDOUT and json_report:
         raise UsageError("--json and --output - both want standard output")
-
-
-@contextmanager
-def limit_on_pixels(pixels: int | None) -> Iterator[None]:
-    """npp's limit as ``--max-pixels`` says, and none of Pillow's own beside it."""
-    if pixels is None:
-        yield
-        return
-    before = get_max_pixels(), Image.MAX_IMAGE_PIXELS
-    set_max_pixels(pixels)
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        set_max_pixels(before[0])
-        Image.MAX_IMAGE_PIXELS = before[1]
 
 
 def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool, **more: Any) -> NoReturn:
