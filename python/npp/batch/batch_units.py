@@ -6,6 +6,7 @@ becomes of a file depends on nothing but the file and the settings.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ class BatchEncoder:
             raise ValueError("qp, target_bpp and lossless exclude each other")
         if recipe is not None and lossless:
             raise ValueError("lossless must be False with a recipe, which changes what is coded")
-        if target_bpp is not None and not number("target_bpp", target_bpp, 0) > 0:
+        if target_bpp is not None and not number("target_bpp", target_bpp, 0, math.inf) > 0:
             raise ValueError(f"target_bpp must be above 0, not {target_bpp!r}")
         self.settings = EncodeSettings(
             None if qp is None else resolve_qp(qp, 1)[0],

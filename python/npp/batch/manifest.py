@@ -37,9 +37,9 @@ class ManifestRow:
     checksum: str | None = None
     error: str | None = None
 
-    def as_line(self) -> bytes:
-        """The row as a line of JSON."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+    def as_json(self) -> str:
+        """The row as a JSON object in one line, without its end."""
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, found: Any) -> ManifestRow:
@@ -127,7 +127,7 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[ManifestRow]) ->
         OSError: it cannot be written.
     """
     with atomic_write(path, force=True) as file:
-        file.writelines(row.as_line() for row in rows)
+        file.writelines(f"{row.as_json()}\n".encode() for row in rows)
 
 
 class ManifestFile:
@@ -176,7 +176,7 @@ class ManifestFile:
         """Adds a row, in place of an earlier one about the same input. It is in the file at once."""
         with self._lock:
             with self.path.open("ab") as file:
-                file.write(row.as_line())
+                file.write(f"{row.as_json()}\n".encode())
             self._twice = self._twice or row.input in self._rows
             self._rows[row.input] = row
 

@@ -9,11 +9,12 @@ import typer
 
 from npp.batch.batch_units import BatchDecoder
 from npp.batch.file_decoding import DecodeSettings
+from npp.batch.picture_reading import BPG_SUFFIXES
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.cli.decode_job import decode_job
 from npp.cli.file_reports import UsageError
-from npp.cli.input_files import BPG_SUFFIXES, find_inputs
+from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.output_files import plan
 from npp.cli.shared_options import (

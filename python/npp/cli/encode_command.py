@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,15 +15,17 @@ from PIL import Image
 from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
 from npp.batch.picture_quality import load_network
+from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
 from npp.batch.shards import Shard
 from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
-from npp.cli.input_files import PICTURE_SUFFIXES, find_inputs
+from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.manifest_record import ManifestRecord
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
+from npp.cli.ray_engine import encode_with_ray
 from npp.cli.recipe_options import load_recipe, parts_of, shared_cores
 from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared, parse_size
 from npp.cli.share_state import STATE_NAME
@@ -142,6 +145,23 @@ def _own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
     return [job for job in jobs if shard.has(job.source.relative.as_posix())]
 
 
+class Engine(str, Enum):
+    """Who hands out the work."""
+
+    threads = "threads"
+    ray = "ray"
+
+
+def _check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
+    if engine is Engine.threads:
+        if address is not None:
+            raise UsageError("--address needs --engine ray")
+        return
+    for switch, on in switches.items():
+        if on:
+            raise UsageError(f"--engine ray and --{switch} exclude each other")
+
+
 def _check_suffixes(jobs: Sequence[Job]) -> None:
     """No BPG file gets the name of another format's."""
     for target in (job.target for job in jobs):
@@ -221,6 +241,12 @@ def encode(
             help="Write a line of JSON about every file, for npp verify; goes on with --skip-existing.",
         ),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="ray: on the machines of a Ray cluster, or with Ray on this one.")
+    ] = Engine.threads,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster, as ray.init takes it.", show_default="RAY_ADDRESS")
+    ] = None,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,
     threads: ThreadsOption = None,
@@ -267,11 +293,26 @@ def encode(
         part = None if shard is None else checked(Shard.parse, shard)
         if part is not None and sharing is not None:
             raise UsageError("--share and --shard exclude each other: bits are shared over all files")
-        jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-        _check_suffixes(jobs)
         settings = EncodeSettings(
             qp, target_bpp, options, metadata, json_report, refine=refine, views=refine_views, recipe=use
         )
+        _check_engine(engine, address, share=share, shard=part is not None)
+        if engine is Engine.ray:
+            rows, code = encode_with_ray(
+                inputs,
+                output,
+                settings,
+                policy,
+                address=address,
+                recursive=recursive,
+                manifest=manifest,
+                max_pixels=max_pixels,
+                workers=threads,
+                quiet=quiet,
+            )
+            finish(rows, code, json_report)
+        jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
+        _check_suffixes(jobs)
         jobs = _own_part(jobs, part)
         if sharing is not None:
             _check_shared(settings, sharing, output, jobs, policy)

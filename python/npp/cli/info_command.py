@@ -11,8 +11,9 @@ from torch import Tensor
 
 from npp.batch.file_encoding import bpp_of
 from npp.batch.outcomes import describe
+from npp.batch.picture_reading import BPG_SUFFIXES
 from npp.cli.file_reports import OK, SOME_FAILED
-from npp.cli.input_files import BPG_SUFFIXES, Input, find_inputs
+from npp.cli.input_files import Input, find_inputs
 from npp.cli.shared_options import InputsArgument, RecursiveOption, finish, usage_errors
 from npp.cli.streams import say, write_output
 from npp.codec.decoding import probe

@@ -17,8 +17,8 @@ from npp.codec.decoding import probe
 class ManifestRecord:
     """The manifest of a run.
 
-    A row is in the manifest before its file is there. A killed run therefore leaves rows without a file, which the
-    next one makes, and no files without a row.
+    A row is in the manifest before its file is there: a killed run leaves rows without a file, which the next
+    one makes, and no files without a row.
 
     Args:
         path: of the manifest.
