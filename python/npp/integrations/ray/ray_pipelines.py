@@ -177,7 +177,7 @@ def _worker_map(
     done: Any = None,
     result: str = "bpg",
 ) -> Any:
-    """A data set through workers, each with a CPU. Ray Data starts them again and repeats what they have begun."""
+    """A data set through workers with a CPU each. Ray Data starts dead ones again and repeats their work."""
     data: Any = importlib.import_module("ray.data")
     tries = actor(Tries, **beside_the_driver())
     return dataset.map_batches(

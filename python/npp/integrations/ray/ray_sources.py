@@ -156,7 +156,7 @@ def plain_name(name: str) -> str:
 
 
 def tars_dataset(paths: Sequence[str], suffixes: Collection[str], column: str) -> Any:
-    """A data set of tars' samples: ``input``, ``key``, the picture in ``column``, other members in ``more``."""
+    """A data set of tars' samples: ``input``, ``key``, the picture in ``column``, the others in ``more``."""
     data: Any = importlib.import_module("ray.data")
     rows = data.from_items([{"tar": path} for path in paths], override_num_blocks=len(paths))
     return rows.map_batches(
