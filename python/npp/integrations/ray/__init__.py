@@ -2,5 +2,6 @@
 
 from npp.integrations.ray.ray_pipelines import Cluster, RaySummary
 from npp.integrations.ray.ray_runs import decode, encode
+from npp.integrations.ray.ray_shared import Sharing
 
-__all__ = ["Cluster", "RaySummary", "decode", "encode"]
+__all__ = ["Cluster", "RaySummary", "Sharing", "decode", "encode"]

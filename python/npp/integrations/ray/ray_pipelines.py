@@ -21,6 +21,7 @@ from npp.integrations.ray.ray_sessions import (
     require_ray,
     session,
 )
+from npp.integrations.ray.ray_shared import Probe, Sharing, curves_of, shared_qps
 from npp.integrations.ray.ray_sinks import (
     Existing,
     FileSink,
@@ -109,6 +110,7 @@ class Goal:
     Attributes:
         out, format, existing, manifest, rows_per_part: as there.
         suffix: of results.
+        sharing: the qps of all files are chosen together.
     """
 
     out: str | os.PathLike[str] | None
@@ -117,6 +119,7 @@ class Goal:
     manifest: str | os.PathLike[str] | None = None
     rows_per_part: int = 64
     suffix: str = ".bpg"
+    sharing: Sharing | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (("format", self.format, Format), ("existing", self.existing, Existing)):
@@ -176,13 +179,14 @@ def _worker_map(
     batch: int | None,
     done: Any = None,
     result: str = "bpg",
+    qps: Any = None,
 ) -> Any:
     """A data set through workers with a CPU each. Ray Data starts dead ones again and repeats their work."""
     data: Any = importlib.import_module("ray.data")
     tries = actor(Tries, **beside_the_driver())
     return dataset.map_batches(
         BatchWorker,
-        fn_constructor_args=(_with_networks(unit, cluster), column, sink, tries, done, result),
+        fn_constructor_args=(_with_networks(unit, cluster), column, sink, tries, done, result, qps),
         batch_format="pyarrow",
         batch_size=batch,
         compute=data.ActorPoolStrategy(
@@ -240,9 +244,23 @@ def _run_pictures(
         batch = sources.batch_size(len(plan.pictures), workers)
         dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
         sink = FileSink(storage, goal.existing)
-        _consume(_worker_map(dataset, unit, sink, "", cluster, workers, batch=None), summary, on_row)
+        qps = _shared(dataset, unit, goal, "", cluster, workers)
+        _consume(_worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row)
     record.conclude(plan.refused)
     return summary
+
+
+def _shared(dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, workers: int) -> Any:
+    """A reference to the qps of all inputs, which the first pass over them finds."""
+    ray: Any = importlib.import_module("ray")
+    if goal.sharing is None:
+        return None
+    probe = Probe(unit.settings, goal.sharing.predicted, unit.max_pixels)
+    probed = _worker_map(
+        dataset, probe, None, column, cluster, workers, batch=goal.rows_per_part, result="curve"
+    )
+    curves = curves_of(probed.iter_batches(batch_format="pyarrow", batch_size=None))
+    return ray.put(shared_qps(curves, goal.sharing))
 
 
 def _rows(given: Given, goal: Goal) -> Any:
@@ -278,15 +296,15 @@ def _run_rows(
     storage = Storage(goal.out)
     dataset = _rows(given, goal)
     summary = RaySummary()
+    qps = _shared(dataset, unit, goal, given.column, cluster, workers)
     if goal.format == "files":
         record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
         record.resume()
         dataset = sources.with_targets(dataset, goal.suffix)
         sink: Sink = FileSink(storage, goal.existing)
         batch = sources.LARGEST_BATCH // 4
-        _consume(
-            _worker_map(dataset, unit, sink, given.column, cluster, workers, batch=batch), summary, on_row
-        )
+        dataset = _worker_map(dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps)
+        _consume(dataset, summary, on_row)
         record.conclude([])
         return summary
     suffix = _SUFFIXES[goal.format]
@@ -295,7 +313,15 @@ def _run_rows(
     kind = PartSink if goal.format == "parquet" else TarSink
     sink = kind(storage, given.column, goal.suffix.removeprefix("."))
     dataset = _worker_map(
-        dataset, unit, sink, given.column, cluster, workers, batch=goal.rows_per_part, done=ray.put(done)
+        dataset,
+        unit,
+        sink,
+        given.column,
+        cluster,
+        workers,
+        batch=goal.rows_per_part,
+        done=ray.put(done),
+        qps=qps,
     )
     _consume(dataset, summary, on_row)
     inputs_in_parts(storage, suffix)

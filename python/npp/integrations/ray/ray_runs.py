@@ -11,6 +11,7 @@ from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.picture_reading import BPG_SUFFIXES, PICTURE_SUFFIXES
 from npp.codec.options import CodecOptions
 from npp.integrations.ray.ray_pipelines import Cluster, Format, Given, Goal, run
+from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 from npp.recipes.recipe import Parts, Recipe
 
@@ -25,6 +26,7 @@ def encode(
     target_bpp: float | None = None,
     keep_metadata: bool = True,
     max_pixels: int | None = None,
+    sharing: Sharing | None = None,
     format: Format = "files",  # noqa: A002
     existing: Existing = "error",
     manifest: str | os.PathLike[str] | None = None,
@@ -49,6 +51,8 @@ def encode(
             in place of ``column`` and the columns ``bytes``, ``bpp``, ``qp``, ``checksum`` and ``error``.
         qp, recipe, parts, target_bpp, keep_metadata, max_pixels, **options: as in
             :class:`npp.batch.BatchEncoder`.
+        sharing: the qps of all files are chosen together so that they take what it says, to about one
+            percent; every picture is read twice.
         format: ``"files"``, one a photo; ``"parquet"`` or ``"webdataset"``: parts of many rows each, with
             all other columns or members, as labels.
         existing: where results are there, ``"error"`` says so, ``"skip"`` leaves them, ``"replace"``
@@ -67,6 +71,8 @@ def encode(
         TypeError, ValueError, FileExistsError: arguments that are wrong, or results that are there.
         ModuleNotFoundError: Ray is not installed.
     """
+    if sharing is not None and (qp is not None or target_bpp is not None or out is None):
+        raise ValueError("sharing excludes qp and target_bpp, and needs out")
     unit = BatchEncoder(
         qp,
         recipe=recipe,
@@ -76,7 +82,7 @@ def encode(
         max_pixels=max_pixels,
         **options,
     )
-    goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg")
+    goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
     given = Given(source, PICTURE_SUFFIXES, key, column, recursive)
     return run(unit, given, goal, cluster or Cluster())
 

@@ -102,16 +102,25 @@ class BatchWorker:
         tries: an actor of :class:`Tries`.
         done: a reference to the set of inputs that are not to be done again.
         result: what the results' column is called where there is no sink.
+        qps: a reference to the qps of inputs, for a unit that takes them.
     """
 
     def __init__(
-        self, unit: Unit, column: str, sink: Sink | None, tries: Any, done: Any = None, result: str = "bpg"
+        self,
+        unit: Unit,
+        column: str,
+        sink: Sink | None,
+        tries: Any,
+        done: Any = None,
+        result: str = "bpg",
+        qps: Any = None,
     ) -> None:
         self._ray: Any = importlib.import_module("ray")
         torch.set_num_threads(1)
         self._unit, self._column, self._sink, self._tries = unit, column, sink, tries
         self._done: set[str] = set() if done is None else self._ray.get(done)
         self._result = result
+        self._qps: Any = None if qps is None else self._ray.get(qps)
 
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
@@ -144,9 +153,12 @@ class BatchWorker:
 
     def _one(self, unit: Any, table: Any, place: int) -> FileResult:
         try:
-            return result_of(unit, *self._picture(table, place))
+            return result_of(unit, *self._picture(table, place), self._qp(table, place))
         except Exception as error:  # a picture that cannot be read
             return FileResult.failed(error)
+
+    def _qp(self, table: Any, place: int) -> int | None:
+        return None if self._qps is None else self._qps.get(table["input"][place].as_py())
 
     def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
         """A picture's bytes, and whether they are a result that is there already."""
@@ -169,7 +181,9 @@ class BatchWorker:
             try:
                 data, there = self._picture(table, place)
                 pool = pool or ProcessPoolExecutor(1, mp_context=context)
-                results.append(pool.submit(result_of, self._unit, data, there).result())
+                results.append(
+                    pool.submit(result_of, self._unit, data, there, self._qp(table, place)).result()
+                )
             except BrokenProcessPool:
                 pool = None
                 results.append(FileResult.failed("the process that worked on it has died, as it did before"))
@@ -180,9 +194,9 @@ class BatchWorker:
         return results
 
 
-def result_of(unit: Any, data: bytes, there: bool) -> FileResult:
+def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
     """What becomes of a picture, or what is known about a result that was there before."""
     if not there:
-        result: FileResult = unit.one(data)
+        result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
         return result
     return FileResult(data, {"bpp": bpp_of(data, probe(data))})
