@@ -244,7 +244,12 @@ def _run_pictures(
         batch = sources.batch_size(len(plan.pictures), workers)
         dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
         sink = FileSink(storage, goal.existing)
-        qps = _shared(dataset, unit, goal, "", cluster, workers)
+        qps = None
+        if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
+            every = sources.pictures_dataset(
+                pictures, (), storage, sources.batch_size(len(pictures), workers)
+            )
+            qps = _shared(every, unit, goal, "", cluster, workers)
         _consume(_worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row)
     record.conclude(plan.refused)
     return summary
@@ -257,7 +262,14 @@ def _shared(dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, 
         return None
     probe = Probe(unit.settings, goal.sharing.predicted, unit.max_pixels)
     probed = _worker_map(
-        dataset, probe, None, column, cluster, workers, batch=goal.rows_per_part, result="curve"
+        dataset,
+        probe,
+        None,
+        column,
+        cluster,
+        workers,
+        batch=goal.rows_per_part if column else None,
+        result="curve",
     )
     curves = curves_of(probed.iter_batches(batch_format="pyarrow", batch_size=None))
     return ray.put(shared_qps(curves, goal.sharing))

@@ -100,7 +100,7 @@ def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dic
 
 
 def curves_of(tables: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Curves by input, of tables with the columns ``input`` and ``curve``; pictures without one are left out."""
+    """Curves by input, of tables with the columns ``input`` and ``curve``; those without one are left out."""
     curves: dict[str, dict[str, Any]] = {}
     for table in tables:
         for name, curve in zip(table["input"].to_pylist(), table["curve"].to_pylist(), strict=True):
