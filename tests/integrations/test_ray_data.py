@@ -36,7 +36,8 @@ _ONE = Cluster(workers=1)
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
-    ray.init(num_cpus=2, object_store_memory=200 << 20, include_dashboard=False, log_to_driver=False)
+    own = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
+    ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else own))
     yield
     ray.shutdown()
 
