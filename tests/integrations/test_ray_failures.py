@@ -90,7 +90,8 @@ def _when(out: Path, count: int, then: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def test_a_killed_worker(photos: Path, wanted: dict[str, bytes], tmp_path: Path, _ray: None) -> None:
+@pytest.mark.usefixtures("_ray")
+def test_a_killed_worker(photos: Path, wanted: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     killed = []
 
