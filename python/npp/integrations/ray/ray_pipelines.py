@@ -15,7 +15,6 @@ from npp.integrations.ray import ray_sources as sources
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_sessions import (
     actor,
-    beside_the_driver,
     connect,
     data_settings,
     require_ray,
@@ -32,7 +31,8 @@ from npp.integrations.ray.ray_sinks import (
     parts_in,
 )
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere, Tries
+from npp.integrations.ray.ray_tries import counter
+from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
 
 Format: TypeAlias = Literal["files", "parquet", "webdataset"]
 _SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
@@ -183,7 +183,7 @@ def _worker_map(
 ) -> Any:
     """A data set through workers with a CPU each. Ray Data starts dead ones again and repeats their work."""
     data: Any = importlib.import_module("ray.data")
-    tries = actor(Tries, **beside_the_driver())
+    tries = counter()
     return dataset.map_batches(
         BatchWorker,
         fn_constructor_args=(_with_networks(unit, cluster), column, sink, tries, done, result, qps),

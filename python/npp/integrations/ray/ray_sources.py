@@ -120,7 +120,7 @@ def parquet_dataset(paths: Sequence[str], key: str) -> Any:
 
 
 def with_inputs(dataset: Any, key: str) -> Any:
-    """A data set with the column ``input``, which is what another one names."""
+    """A data set with the column ``input``, and ``path`` where it lacks one: what ``key`` holds."""
     return dataset.map_batches(_with_input, fn_args=(key,), batch_format="pyarrow", batch_size=None)
 
 
@@ -131,7 +131,10 @@ def _with_input(table: Any, key: str) -> Any:
         raise ValueError(
             f"key must be a column of the data set ({', '.join(table.column_names)}), not {key!r}"
         )
-    return table.append_column("input", table[key].cast("string"))
+    names = table[key].cast("string")
+    if "path" not in table.column_names:
+        table = table.append_column("path", names)
+    return table.append_column("input", names)
 
 
 def with_targets(dataset: Any, suffix: str) -> Any:
