@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,11 @@ class Watch(threading.Thread):
         self.look()
         self._ended.set()
         self.join()
-        return sum(seconds - self._before.get(pid, 0.0) for pid, seconds in self._cpu.items())
+        return self.seconds(self._cpu)
+
+    def seconds(self, pids: Iterable[int]) -> float:
+        """Processor time of some processes."""
+        return sum(self._cpu[pid] - self._before.get(pid, 0.0) for pid in pids if pid in self._cpu)
 
 
 def files_in(out: Path) -> list[Path]:
@@ -147,6 +151,7 @@ def encode(
         "files": len(found),
         "photos_per_second": round(throughput(out), 2) if len(found) > 1 else None,
         "cpu_seconds": round(cpu, 1),
+        "codec_cpu_seconds": round(watch.seconds(watch.workers or [run.pid]), 1),
         "most_memory_mb": round(watch.most_memory / 1e6),
         "most_shared_mb": round(watch.most_store / 1e6),
     }
