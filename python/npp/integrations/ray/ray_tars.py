@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 FACTS = "npp.json"
 
 
-class Sample(NamedTuple):
+class TarSample(NamedTuple):
     """A sample of a tar.
 
     Attributes:
@@ -51,7 +51,7 @@ def _groups(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
         yield key, members
 
 
-def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[Sample]:
+def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[TarSample]:
     """Samples of a tar, one after the other; those without a picture are passed over.
 
     Args:
@@ -66,7 +66,7 @@ def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[Sample]:
             for ending in members:
                 if f".{ending.rpartition('.')[2].lower()}" in suffixes:
                     more = {name: data for name, data in members.items() if name != ending}
-                    yield Sample(key, f"{key}.{ending}", members[ending], more)
+                    yield TarSample(key, f"{key}.{ending}", members[ending], more)
                     break
 
 
