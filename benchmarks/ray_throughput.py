@@ -1,6 +1,8 @@
 """Ray against ``npp encode`` on the same photos: throughput, bytes, memory, and what is left after kills.
 
-    python benchmarks/ray_throughput.py [--photos 3000] [--address ADDRESS] > docs/results/ray.json
+    python benchmarks/ray_throughput.py [--photos 3000] [--address ADDRESS] [--out docs/results/ray.json]
+
+The report is written after every run, so that a stopped benchmark leaves what it has measured.
 
 Tiles of real photos, and one file that is none, are encoded by both in turns, each in a process of its own.
 Throughput is that between the first and the last file, so that the start of neither counts; processor time
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from common import SHARED, machine
+from common import ROOT, SHARED, machine
 from PIL import Image
 
 from npp.batch import read_manifest
@@ -199,6 +201,15 @@ def kill_the_driver(at: int, out: Path) -> Callable[[subprocess.Popen[bytes], Wa
     return during
 
 
+def save(report: dict[str, Any], out: Path) -> None:
+    """Writes what is known, with Ray's share of the threads' throughput where both have had their turns."""
+    if report["ray"] and len(report["ray"]) == len(report["threads"]):
+        rates = [sum(one["photos_per_second"] for one in report[kind]) for kind in ("ray", "threads")]
+        report["ratio"] = round(rates[0] / rates[1], 3)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report), file=sys.stderr, flush=True)
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,6 +217,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--address", help="a Ray cluster that runs already; by default one for each run")
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "ray.json")
     given = parser.parse_args()
     ray = ["--engine", "ray", *(["--address", given.address] if given.address else [])]
     with tempfile.TemporaryDirectory(prefix="npp-ray-") as name:
@@ -219,7 +231,7 @@ def main() -> None:
             # In turns and in turned order: what else the machine does changes slowly.
             for kind, more in (("threads", []), ("ray", ray))[:: 1 if turn % 2 == 0 else -1]:
                 report[kind].append(encode(photos, folder / f"{kind}{turn}", *more))
-                print(kind, report[kind][-1], file=sys.stderr, flush=True)
+                save(report, given.out)
         report["same_bytes"] = all(
             same(folder / "threads0", folder / f"ray{turn}") for turn in range(given.turns)
         )
@@ -228,7 +240,7 @@ def main() -> None:
         out = folder / "worker_killed"
         report["worker_killed"] = encode(photos, out, *ray, during=kill_a_worker(half, out))
         report["worker_killed"] |= {"same_bytes": same(folder / "threads0", out), "manifest": rows_of(out)}
-        print("worker killed", report["worker_killed"], file=sys.stderr, flush=True)
+        save(report, given.out)
         out = folder / "driver_killed"
         report["driver_killed"] = encode(photos, out, *ray, during=kill_the_driver(half, out))
         kept = {path: path.stat().st_mtime_ns for path in files_in(out)}
@@ -239,11 +251,7 @@ def main() -> None:
             "same_bytes": same(folder / "threads0", out),
             "manifest": rows_of(out),
         }
-        print("driver resumed", report["driver_resumed"], file=sys.stderr, flush=True)
-    for name, unit in (("photos_per_second", 1), ("cpu_seconds", -1)):
-        sums = [sum(one[name] for one in report[kind]) for kind in ("ray", "threads")]
-        report[f"ratio_{name}"] = round((sums[0] / sums[1]) ** unit, 3)
-    print(json.dumps(report, indent=1))
+        save(report, given.out)
 
 
 if __name__ == "__main__":
