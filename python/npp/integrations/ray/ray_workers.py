@@ -125,15 +125,14 @@ class BatchWorker:
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
         if self._done:
-            table = table.take(
-                [i for i, name in enumerate(table["input"].to_pylist()) if name not in self._done]
-            )
+            names = table["input"].to_pylist()
+            table = _rows_at(table, [place for place, one in enumerate(names) if one not in self._done])
         inputs: list[str] = table["input"].to_pylist()
         name = batch_name(inputs)
         known = self._sink.earlier(name, table) if self._sink is not None and inputs else {}
         rest = [place for place, one in enumerate(inputs) if one not in known]
         rows = list(known.values())
-        left = table.take(rest)
+        left = _rows_at(table, rest)
         results = self._results(name, left) if rest else []
         if self._sink is None:
             made = [ManifestRow.of(one, one, result) for one, result in zip(inputs, results, strict=True)]
@@ -192,6 +191,11 @@ class BatchWorker:
         if pool is not None:
             pool.shutdown()
         return results
+
+
+def _rows_at(table: Any, places: Sequence[int]) -> Any:
+    pa: Any = importlib.import_module("pyarrow")
+    return table.take(pa.array(places, pa.int64()))  # an empty list alone would have no type
 
 
 def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
