@@ -16,6 +16,7 @@ from npp.config.yaml_files import ConfigError
 from npp.training.training_run import train_recipe
 
 _TIMEOUT = 1500
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
 
 def test_another_number_of_pictures_a_step_is_refused(finished: Path, photos: Path, tmp_path: Path) -> None:
