@@ -31,6 +31,7 @@ PUBLIC = (
     "npp.recipes",
     "npp.tasks",
     "npp.training",
+    "npp.transforms",
 )
 
 
