@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import pickle
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -175,14 +176,14 @@ class BatchWorker:
         """Each picture in a process of its own, which it may take down."""
         results: list[FileResult] = []
         context = multiprocessing.get_context("spawn")
+        cloudpickle: Any = importlib.import_module("ray.cloudpickle")  # as Ray has brought the unit here
+        unit: bytes = cloudpickle.dumps(self._unit)
         pool: ProcessPoolExecutor | None = None
         for place in range(len(table)):
             try:
                 data, there = self._picture(table, place)
                 pool = pool or ProcessPoolExecutor(1, mp_context=context)
-                results.append(
-                    pool.submit(result_of, self._unit, data, there, self._qp(table, place)).result()
-                )
+                results.append(pool.submit(_unpacked, unit, data, there, self._qp(table, place)).result())
             except BrokenProcessPool:
                 pool = None
                 results.append(FileResult.failed("the process that worked on it has died, as it did before"))
@@ -196,6 +197,10 @@ class BatchWorker:
 def _rows_at(table: Any, places: Sequence[int]) -> Any:
     pa: Any = importlib.import_module("pyarrow")
     return table.take(pa.array(places, pa.int64()))  # an empty list alone would have no type
+
+
+def _unpacked(unit: bytes, data: bytes, there: bool, qp: int | None) -> FileResult:
+    return result_of(pickle.loads(unit), data, there, qp)
 
 
 def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
