@@ -15,6 +15,7 @@ from npp.config.yaml_files import expand
 
 Part = Literal["train", "val", "test"]
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+BPG_SUFFIXES = frozenset([".bpg"])
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

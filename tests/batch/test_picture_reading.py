@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import npp
-from npp.cli.picture_reading import read_source
+from npp.batch.picture_reading import read_source
 from npp.photos import png16
 
 

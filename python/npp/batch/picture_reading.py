@@ -20,6 +20,14 @@ from npp.codec.pil_pictures import (
 )
 from npp.photos.picture_files import open_picture, read_still
 
+#: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
+PICTURE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("apng", "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    )
+)
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
 

@@ -13,7 +13,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from npp.cli.file_reports import UsageError
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.pil_pictures import tiff_to_exif, to_pil
 from npp.photos import png16
@@ -57,12 +56,12 @@ def format_of(suffix: str) -> str:
     """Pillow's name for the format of a file name's suffix.
 
     Raises:
-        UsageError: none that decoded pictures can be written in; the message lists those.
+        ValueError: none that decoded pictures can be written in; the message lists those.
     """
     try:
         return _FORMATS[suffix.lower()]
     except KeyError:
-        raise UsageError(f"{suffix or 'no suffix'}: pictures are written as {' '.join(_FORMATS)}") from None
+        raise ValueError(f"{suffix or 'no suffix'}: pictures are written as {' '.join(_FORMATS)}") from None
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,17 @@
-"""The recipe that ``npp encode --for`` names, and which of its parts are used."""
+"""A recipe for many files, and which of its parts are used."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from npp.cli.file_reports import UsageError, describe
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
-from npp.codec.limits import usable_cores
 from npp.codec.metadata import Metadata
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Parts, Recipe
@@ -28,7 +23,7 @@ class RecipeUse:
 
     Attributes:
         recipe: in evaluation mode, shared by all threads.
-        parts: which of its parts the command line left on.
+        parts: which of its parts are left on.
         name: what reports call it.
     """
 
@@ -86,40 +81,3 @@ class RecipeUse:
             found.update(name.encode())
             found.update(tensor.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
-
-
-def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool) -> Parts:
-    """The parts that the command line leaves on.
-
-    Raises:
-        UsageError: the map alone, and no map.
-    """
-    if qp_map_only and no_map:
-        raise UsageError("--qp-map-only and --no-map exclude each other")
-    return Parts(
-        scale=not (no_scale or qp_map_only), filter=not (no_filter or qp_map_only), qp_map=not no_map
-    )
-
-
-def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
-    """Loads a recipe for a whole run.
-
-    Raises:
-        UsageError: there is none of that name, or it cannot be read.
-    """
-    try:
-        recipe = Recipe.load(name_or_path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--for: {describe(error)}") from None
-    return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
-
-
-@contextmanager
-def shared_cores(workers: int) -> Iterator[None]:
-    """Networks within several threads of work share the cores instead of each taking all of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, usable_cores() // workers)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
