@@ -1,0 +1,97 @@
+"""Settings of the site that `make docs` builds with Sphinx."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import generated_pages
+
+import npp
+
+project = "npp"
+author = "the authors of npp"
+copyright = "the authors of npp; GPL-2.0-or-later"  # noqa: A001 (Sphinx's name)
+release = version = npp.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["results/*/table.md", "results/**/*.md", "drawings/*.py"]
+# The pages that other branches bring may be absent.
+suppress_warnings = ["toc.empty_glob"]
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 90
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+add_module_names = False
+toc_object_entries = False
+
+# Names of other packages lead nowhere without a network, and annotations name private types of npp: aliases of unions.
+nitpick_ignore_regex = [
+    ("py:.*", r"(torch|nn|np|npt|numpy|PIL|Image|ImageFile|collections|pathlib|os|typing|typing_extensions)\..*"),
+]
+
+html_theme = "furo"
+html_title = "npp"
+html_static_path = ["static"]
+html_css_files = ["npp.css"]
+html_theme_options = {
+    "source_repository": "",
+    "navigation_with_keys": True,
+}
+html_show_sphinx = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+
+class _Homes:
+    """Where the site describes a name that a docstring uses without its room."""
+
+    def __init__(self) -> None:
+        names = [entry for room in generated_pages.public_names().values() for entry in room]
+        self._by_tail: dict[str, set[str]] = {}
+        for entry in names:
+            value = entry.value
+            spellings = {entry.name, entry.home}
+            if hasattr(value, "__qualname__"):
+                spellings.add(f"{value.__module__}.{value.__qualname__}")
+            for spelling in spellings:
+                self._by_tail.setdefault(spelling, set()).add(entry.home)
+
+    def find(self, target: str) -> str | None:
+        """The full name of what ``target`` means, with the member that it may name; ``None`` if that is not clear."""
+        head, _, member = target.rpartition(".")
+        for spelling, rest in ((target, ""), (target.rpartition(".")[2], ""), (head, f".{member}")):
+            homes = self._by_tail.get(spelling, set())
+            if len(homes) == 1:
+                return next(iter(homes)) + rest
+            short = spelling.rpartition(".")[2]
+            homes = self._by_tail.get(short, set())
+            if spelling and len(homes) == 1:
+                return next(iter(homes)) + rest
+        return None
+
+
+def setup(app: Any) -> None:
+    generated_pages.write()
+    homes = _Homes()
+
+    def missing(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+        if node.get("refdomain") != "py":
+            return None
+        full = homes.find(node["reftarget"])
+        if full is None:
+            return None
+        domain = env.get_domain("py")
+        return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", full, node, contnode)
+
+    app.connect("missing-reference", missing)
