@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import generated_pages
@@ -19,7 +21,6 @@ release = version = npp.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["results/*/table.md", "results/**/*.md", "drawings/*.py"]
 # The pages that other branches bring may be absent.
 suppress_warnings = ["toc.empty_glob"]
 
@@ -36,10 +37,13 @@ napoleon_use_rtype = False
 add_module_names = False
 toc_object_entries = False
 
-# Names of other packages lead nowhere without a network, and annotations name private types of npp: aliases of unions.
-nitpick_ignore_regex = [
-    ("py:.*", r"(torch|nn|np|npt|numpy|PIL|Image|ImageFile|collections|pathlib|os|typing|typing_extensions)\..*"),
-]
+# Links that are right in the repository, where these files lie beside docs/, and the pages that show them.
+_BESIDE = {
+    "../SECURITY.md": "security.md",
+    "../CONTRIBUTING.md": "developing.md",
+    "../CHANGELOG.md": "changes.md",
+    "../LICENSE": "questions.md#may-i-use-it-in-my-product",
+}
 
 html_theme = "furo"
 html_title = "npp"
@@ -81,6 +85,14 @@ class _Homes:
         return None
 
 
+def _prepare(app: Any, docname: str, source: list[str]) -> None:
+    """Tables that evaluations wrote are reached from the pages that quote them, not from the table of contents."""
+    if docname.startswith("results/"):
+        source[0] = f"---\norphan: true\n---\n{source[0]}"
+    for target, page in _BESIDE.items():
+        source[0] = source[0].replace(f"]({target})", f"]({page})")
+
+
 def setup(app: Any) -> None:
     generated_pages.write()
     homes = _Homes()
@@ -90,8 +102,11 @@ def setup(app: Any) -> None:
             return None
         full = homes.find(node["reftarget"])
         if full is None:
-            return None
+            # An annotation may name what has no page: other packages' classes, npp's unions. A role may not.
+            return None if isinstance(contnode, nodes.literal) else contnode
         domain = env.get_domain("py")
-        return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", full, node, contnode)
+        found = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", full, node, contnode)
+        return found if found is not None or isinstance(contnode, nodes.literal) else contnode
 
+    app.connect("source-read", _prepare)
     app.connect("missing-reference", missing)

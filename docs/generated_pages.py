@@ -35,6 +35,32 @@ _TITLES = {
     "npp.training": "Training",
 }
 
+# What public names are made of or give back, and is not exported itself.
+_ALSO = {
+    "npp.allocation": ["npp.allocation.allocator_network.AllocatorSettings"],
+    "npp.preprocessing": [
+        "npp.preprocessing.gains.GainsSettings",
+        "npp.preprocessing.unet.UNetSettings",
+        "npp.preprocessing.blur.BlurSettings",
+    ],
+    "npp.evaluation": [
+        "npp.evaluation.arms.ArmConfig",
+        "npp.evaluation.judges.JudgeConfig",
+        "npp.evaluation.real_labels.LabelledPhotos",
+        "npp.evaluation.measured_values.Measurements",
+        "npp.evaluation.analysis.Findings",
+        "npp.evaluation.report_files.Table",
+        "npp.evaluation.evaluation_run.SharedFindings",
+    ],
+    "npp.training": [
+        "npp.training.recipe_choice.Candidate",
+        "npp.training.recipe_choice.Measured",
+        "npp.training.baseline.Curve",
+        "npp.training.allocator_labels.LabelSettings",
+        "npp.training.allocator_config.DistilSettings",
+    ],
+}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -79,12 +105,12 @@ def _directive(room: str, entry: Entry) -> Iterator[str]:
     if isinstance(value, type):
         yield f".. autoclass:: {room}.{entry.name}"
         yield "   :members:"
-        yield "   :inherited-members: Module, tuple, dict, ValueError, RuntimeError, ImageFile, UserWarning"
+        yield "   :inherited-members: Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, UserWarning"
         yield "   :undoc-members:"
     elif callable(value):
         yield f".. autofunction:: {room}.{entry.name}"
     else:
-        yield f".. py:data:: {room}.{entry.name}"
+        yield f".. py:data:: {entry.name}"
         yield f"   :type: {type(value).__name__}"
         text = repr(value)
         if len(text) <= _WIDTH and not text.startswith("<"):
@@ -100,6 +126,12 @@ def _room_page(room: str, entries: list[Entry]) -> str:
     lines += [f".. py:currentmodule:: {room}", ""]
     for entry in own:
         lines += _directive(room, entry)
+    also = _ALSO.get(room, [])
+    if also:
+        lines += ["Settings and results", "-" * 40, ""]
+        lines += ["What the names above take or give back. Import them from the module that is shown.", ""]
+        for full in also:
+            lines += [f".. autoclass:: {full}", "   :members:", "   :undoc-members:", ""]
     others = [entry for entry in entries if entry.home != f"{room}.{entry.name}"]
     if others:
         lines += ["Described elsewhere", "-" * 40, ""]
