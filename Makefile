@@ -96,6 +96,7 @@ format: setup ## rewrites sources the way lint wants them
 
 docs: setup ## the site, to build/docs/index.html; a warning or a reference that leads nowhere stops it
 	@$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs build/docs
+	@$(BIN)/python docs/check_links.py build/docs
 
 fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for each target; needs clang
 	@tools/install-system-packages clang libclang-rt-dev

@@ -11,9 +11,9 @@ from docutils import nodes
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))
 
-import generated_pages
+import generated_pages  # noqa: E402 (beside this file)
 
-import npp
+import npp  # noqa: E402
 
 project = "npp"
 author = "the authors of npp"
@@ -71,7 +71,7 @@ class _Homes:
                 self._by_tail.setdefault(spelling, set()).add(entry.home)
 
     def find(self, target: str) -> str | None:
-        """The full name of what ``target`` means, with the member that it may name; ``None`` if that is not clear."""
+        """The full name of what ``target`` means, and the member that it may name; ``None`` if it is not clear."""
         head, _, member = target.rpartition(".")
         for spelling, rest in ((target, ""), (target.rpartition(".")[2], ""), (head, f".{member}")):
             homes = self._by_tail.get(spelling, set())
@@ -85,12 +85,14 @@ class _Homes:
 
 
 def _prepare(app: Any, docname: str, source: list[str]) -> None:
-    """Tables that evaluations wrote are reached from the pages that quote them, not from the table of contents."""
+    """Tables that evaluations wrote are reached from the pages that quote them."""
     if docname.startswith("results/"):
         source[0] = f"---\norphan: true\n---\n{source[0]}"
     if docname == "index":  # patterns of pages that not every checkout has
         lines = source[0].splitlines()
-        source[0] = "\n".join(line for line in lines if not line.endswith("*") or any(_HERE.glob(f"{line}.md")))
+        source[0] = "\n".join(
+            line for line in lines if not line.endswith("*") or any(_HERE.glob(f"{line}.md"))
+        )
     for target, page in _BESIDE.items():
         source[0] = source[0].replace(f"]({target})", f"]({page})")
 

@@ -1,7 +1,7 @@
 """Pages of the site that are written anew for every build: the API by room, and the help of every command.
 
-They lie in ``docs/generated``, which git ignores. What a room's ``__init__`` exports gets a page, so that a new
-public name needs nothing here. ``tests/package/inventory.py`` says which rooms are public.
+They lie in ``docs/generated``, which git ignores. What a room's ``__init__`` exports gets a place, so that a
+new public name needs nothing here. ``tests/package/inventory.py`` says which rooms are public.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(__file__).resolve().parent / "generated"
 _WIDTH = 100
+# Members of these are described where they come from.
+_FOREIGN = "Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, UserWarning"
 _TITLES = {
     "npp": "The names at the top",
     "npp.allocation": "Bits over blocks and over sets",
@@ -105,7 +107,7 @@ def _directive(room: str, entry: Entry) -> Iterator[str]:
     if isinstance(value, type):
         yield f".. autoclass:: {room}.{entry.name}"
         yield "   :members:"
-        yield "   :inherited-members: Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, UserWarning"
+        yield f"   :inherited-members: {_FOREIGN}"
         yield "   :undoc-members:"
     elif callable(value):
         yield f".. autofunction:: {room}.{entry.name}"
@@ -139,7 +141,9 @@ def _room_page(room: str, entries: list[Entry]) -> str:
     modules = [entry for entry in entries if isinstance(entry.value, types.ModuleType)]
     if modules:
         lines += ["", "Rooms", "-" * 40, ""]
-        lines += [f"- :py:mod:`{entry.value.__name__}`" for entry in modules if entry.value.__name__ in _rooms()]
+        lines += [
+            f"- :py:mod:`{entry.value.__name__}`" for entry in modules if entry.value.__name__ in _rooms()
+        ]
         others_of = [entry.value.__name__ for entry in modules if entry.value.__name__ not in _rooms()]
         lines += [f"- ``{name}``" for name in others_of]
     return "\n".join(lines) + "\n"
@@ -148,8 +152,8 @@ def _room_page(room: str, entries: list[Entry]) -> str:
 def _index(rooms: list[str]) -> str:
     lines = ["API by room", "=" * 60, ""]
     lines += [
-        "The package is divided into rooms. What a room exports is public and stands here; everything else may",
-        "change without notice. The names that most programs need are at the top, in ``npp`` itself.",
+        "The package is divided into rooms. What a room exports is public and stands here; everything else",
+        "may change without notice. The names that most programs need are at the top, in ``npp`` itself.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",

@@ -1,6 +1,6 @@
 """The drawings of the site, made as SVG: `python docs/drawings/draw.py` writes them beside this file.
 
-They have no styles from outside, so that they look the same on the site, on GitHub and in a text editor's preview.
+They have no styles from outside, so that they look the same on the site and in a text editor's preview.
 """
 
 from __future__ import annotations
@@ -28,15 +28,20 @@ class Drawing:
         self._title = title
         self._parts: list[str] = []
 
-    def text(self, x: float, y: float, words: str, *, size: int = 15, colour: str = INK, bold: bool = False) -> None:
+    def text(
+        self, x: float, y: float, words: str, *, size: int = 15, colour: str = INK, bold: bool = False
+    ) -> None:
         """One line, centred on x, its base line at y."""
         weight = " font-weight='bold'" if bold else ""
         self._parts.append(
-            f"<text x='{x:g}' y='{y:g}' {_FONT} font-size='{size}' fill='{colour}' text-anchor='middle'{weight}>"
+            f"<text x='{x:g}' y='{y:g}' {_FONT} font-size='{size}' fill='{colour}' "
+            f"text-anchor='middle'{weight}>"
             f"{escape(words)}</text>"
         )
 
-    def box(self, x: float, y: float, width: float, height: float, fill: str, *lines: str, dashed: bool = False) -> None:
+    def box(
+        self, x: float, y: float, width: float, height: float, fill: str, *lines: str, dashed: bool = False
+    ) -> None:
         """A box with lines of text, the first of them bold."""
         dash = " stroke-dasharray='6 4'" if dashed else ""
         self._parts.append(
@@ -78,7 +83,9 @@ class Drawing:
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' "
             f"height='{height}' role='img'>\n<title>{escape(self._title)}</title>\n<defs>{heads}</defs>\n"
-            f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n" + "\n".join(self._parts) + "\n</svg>\n"
+            f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n"
+            + "\n".join(self._parts)
+            + "\n</svg>\n"
         )
 
 
@@ -91,18 +98,24 @@ def _marker(colour: str) -> str:
 
 def _head(colour: str) -> str:
     return (
-        f"<marker id='{_marker(colour)}' viewBox='0 0 10 10' refX='9' refY='5' markerWidth='7' markerHeight='7' "
-        f"orient='auto-start-reverse'><path d='M0 0 L10 5 L0 10 z' fill='{colour}'/></marker>"
+        f"<marker id='{_marker(colour)}' viewBox='0 0 10 10' refX='9' refY='5' markerWidth='7' "
+        f"markerHeight='7' orient='auto-start-reverse'><path d='M0 0 L10 5 L0 10 z' fill='{colour}'/></marker>"
     )
 
 
 def overview() -> Drawing:
     """From the camera to the network behind the file."""
-    d = Drawing(940, 300, "A photo is made smaller, filtered and given a map, then coded as BPG; any decoder opens it")
+    d = Drawing(
+        940, 300, "A photo is made smaller, filtered and given a map, then coded as BPG; any decoder opens it"
+    )
     d.box(20, 90, 110, 70, GRAY, "photo", "pixels in [0, 1]")
     d.box(180, 60, 330, 130, "#ffffff", dashed=True)
     d.text(345, 50, "recipe: what belongs together for one task", size=13, colour=SOFT)
-    for x, name, what in ((195, "size", "code it smaller"), (300, "filter", "less detail"), (405, "map", "bits by block")):
+    for x, name, what in (
+        (195, "size", "code it smaller"),
+        (300, "filter", "less detail"),
+        (405, "map", "bits by block"),
+    ):
         d.box(x, 85, 90, 80, BLUE, name, what)
     d.box(560, 85, 120, 80, GREEN, "BPG encoder", "x265, in process")
     d.box(730, 85, 90, 80, ORANGE, ".bpg file", "fewer bits")
@@ -112,14 +125,18 @@ def overview() -> Drawing:
     d.box(570, 190, 128, 50, GRAY, "any BPG decoder")
     d.arrow((570, 215), (502, 215))
     d.box(345, 200, 155, 60, PURPLE, "your network", "sees the same things")
-    d.text(470, 290, "The part in the dashed box is chosen or trained for a network; what comes out is an ordinary file.",
-           size=13, colour=SOFT)  # fmt: skip
+    note = "What is in the dashed box is chosen or trained for a network; what comes out is an ordinary file."
+    d.text(470, 290, note, size=13, colour=SOFT)
     return d
 
 
 def in_process() -> Drawing:
     """The usual loop through files against calls on memory."""
-    d = Drawing(900, 290, "The usual way writes four files and starts two programs; npp hands tensor memory to the codec")
+    d = Drawing(
+        900,
+        290,
+        "The usual way writes four files and starts two programs; npp hands tensor memory to the codec",
+    )
     d.text(450, 28, "The usual way: programs and temporary files", bold=True)
     names = ("tensor", "PNG file", "bpgenc", "BPG file", "bpgdec", "PNG file", "tensor")
     for number, name in enumerate(names):
@@ -129,7 +146,16 @@ def in_process() -> Drawing:
             d.arrow((x - 27, 73), (x - 2, 73))
     d.text(450, 150, "npp: one call, a batch at a time, one picture on each core", bold=True)
     d.box(60, 175, 140, 80, GRAY, "batch", "(N, 3, H, W)")
-    d.box(330, 175, 240, 80, GREEN, "x265 in the same process", "the encoder's own reconstruction", "is the decoded picture")
+    d.box(
+        330,
+        175,
+        240,
+        80,
+        GREEN,
+        "x265 in the same process",
+        "the encoder's own reconstruction",
+        "is the decoded picture",
+    )
     d.box(700, 165, 150, 30, GRAY, "x_hat (N, 3, H, W)")
     d.box(700, 200, 150, 30, GRAY, "bpp (N,)")
     d.box(700, 235, 150, 30, ORANGE, "N files as bytes")
@@ -141,7 +167,11 @@ def in_process() -> Drawing:
 
 def gradient() -> Drawing:
     """Values of the real codec, gradients of a stand-in."""
-    d = Drawing(900, 300, "Values go forward through the real codec, gradients go back through a differentiable surrogate")
+    d = Drawing(
+        900,
+        300,
+        "Values go forward through the real codec, gradients go back through a differentiable surrogate",
+    )
     d.box(30, 105, 110, 70, GRAY, "x", "needs a gradient")
     d.box(300, 40, 230, 80, GREEN, "real codec", "exact pictures, exact bits", "has no derivative")
     d.box(300, 170, 230, 80, ORANGE, "surrogate", "arithmetic on DCT coefficients", "has a derivative")
@@ -154,7 +184,13 @@ def gradient() -> Drawing:
     d.text(600, 75, "values", size=13, colour=SOFT)
     d.text(605, 215, "gradient", size=13, colour=_BACK)
     d.text(215, 215, "gradient", size=13, colour=_BACK)
-    d.text(450, 285, "The bits' gradient is scaled by real bits / modelled bits, picture by picture.", size=13, colour=SOFT)
+    d.text(
+        450,
+        285,
+        "The bits' gradient is scaled by real bits / modelled bits, picture by picture.",
+        size=13,
+        colour=SOFT,
+    )
     return d
 
 
@@ -176,7 +212,9 @@ def _shade(offset: int) -> str:
 
 def allocation() -> Drawing:
     """A quantiser offset for every block."""
-    d = Drawing(900, 300, "Blocks that the network needs are coded finer, the others coarser; the mean offset is zero")
+    d = Drawing(
+        900, 300, "Blocks that the network needs are coded finer, the others coarser; the mean offset is zero"
+    )
     d.box(20, 110, 120, 70, GRAY, "photo", "and its qp")
     d.box(190, 105, 150, 80, BLUE, "allocator", "a small network, or", "your network's gradient")
     for row, line in enumerate(_MAP):
@@ -188,8 +226,8 @@ def allocation() -> Drawing:
     d.box(750, 105, 130, 80, GREEN, "encoder", "follows the map")
     for start, end in ((140, 188), (340, 398), (690, 748)):
         d.arrow((start, 145), (end, 145))
-    d.text(450, 275, "Negative means finer and more bits. Every BPG decoder understands it: HEVC has a quantiser for each block.",
-           size=13, colour=SOFT)  # fmt: skip
+    note = "Negative means finer and more bits. Every BPG decoder understands it: HEVC knows quantisers by block."
+    d.text(450, 275, note, size=13, colour=SOFT)
     return d
 
 
@@ -206,8 +244,16 @@ def gains() -> Drawing:
     d.box(340, 80, 220, 90, BLUE, "gains", "one for each frequency, by", "the qp and what is around")
     d.arrow((285, 125), (338, 125))
     d.arrow((560, 125), (613, 125))
-    d.text(450, 225, "Brightness and colour of a block stay: only detail is turned down or up.", size=13, colour=SOFT)
-    d.text(450, 250, "A filter that was not trained has gains of one and changes nothing.", size=13, colour=SOFT)
+    d.text(
+        450,
+        225,
+        "Brightness and colour of a block stay: only detail is turned down or up.",
+        size=13,
+        colour=SOFT,
+    )
+    d.text(
+        450, 250, "A filter that was not trained has gains of one and changes nothing.", size=13, colour=SOFT
+    )
     return d
 
 

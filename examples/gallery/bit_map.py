@@ -15,7 +15,9 @@ def overlay(x: Tensor, offsets: Tensor) -> Tensor:
     tint = tint[: x.shape[1], : x.shape[2]]
     gray = x.mean(0)
     red, blue = (-tint).clamp(min=0), tint.clamp(min=0)
-    return torch.stack([gray * (1 - blue) + 0.3 * red, gray * (1 - red - blue), gray * (1 - red) + 0.3 * blue])
+    return torch.stack(
+        [gray * (1 - blue) + 0.3 * red, gray * (1 - red - blue), gray * (1 - red) + 0.3 * blue]
+    )
 
 
 def main() -> None:

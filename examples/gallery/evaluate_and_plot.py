@@ -1,8 +1,9 @@
-"""Measures two arms with a network of your own and draws the curves: what `npp evaluate` does, from Python."""
+"""Measures two arms with a network of your own and draws the curves: `npp evaluate` from Python."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import torch
 from pictures import arguments, panel, photo
@@ -27,9 +28,10 @@ def main() -> None:
         panel([photo(name, size)], [""], folder / f"{name}.png")
     settings = {
         "name": "gallery",
+        "modules": str(Path(__file__).parent),  # where "python:" names are looked for
         "data": {"folder": str(folder), "size": size, "part": "all"},
         "qps": [25, 30, 35, 40, 45],
-        "seen": [{"name": "classification", "model": network(), "label": "mine"}],
+        "seen": [{"name": "classification", "model": "python:evaluate_and_plot:network", "label": "mine"}],
         "arms": [{"name": "bpg", "effort": 5}, {"name": "fast", "effort": 0}],
     }
     found = evaluate(parse_config(settings), out / "evaluation")

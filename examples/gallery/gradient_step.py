@@ -18,7 +18,11 @@ def main() -> None:
     after = npp.compress(moved, 34)
     saved = 1 - float(after.bpp / before.bpp)
     print(f"{float(before.bpp):.3f} bpp before, {float(after.bpp):.3f} after: {saved:.1%} fewer bits")
-    captions = ["original", f"step, 20 times; PSNR {psnr(x[0], moved[0]):.1f} dB", f"decoded, {saved:.1%} fewer bits"]
+    captions = [
+        "original",
+        f"step, 20 times; PSNR {psnr(x[0], moved[0]):.1f} dB",
+        f"decoded, {saved:.1%} fewer bits",
+    ]
     panel([x[0].detach(), 0.5 - 20 * step[0], after.x_hat[0]], captions, out / "gradient_step.png")
 
 
