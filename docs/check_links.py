@@ -1,4 +1,4 @@
-"""Every link inside the built site leads somewhere: `python docs/check_links.py build/docs`, without a network."""
+"""Every link inside the built site leads somewhere: `python docs/check_links.py build/docs`."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _marker(colour: str) -> str:
 def _head(colour: str) -> str:
     return (
         f"<marker id='{_marker(colour)}' viewBox='0 0 10 10' refX='9' refY='5' markerWidth='7' "
-        f"markerHeight='7' orient='auto-start-reverse'><path d='M0 0 L10 5 L0 10 z' fill='{colour}'/></marker>"
+        f"markerHeight='7' orient='auto'><path d='M0 0 L10 5 L0 10 z' fill='{colour}'/></marker>"
     )
 
 
@@ -226,7 +226,7 @@ def allocation() -> Drawing:
     d.box(750, 105, 130, 80, GREEN, "encoder", "follows the map")
     for start, end in ((140, 188), (340, 398), (690, 748)):
         d.arrow((start, 145), (end, 145))
-    note = "Negative means finer and more bits. Every BPG decoder understands it: HEVC knows quantisers by block."
+    note = "Negative means finer and more bits. Every BPG decoder understands it: HEVC allows it."
     d.text(450, 275, note, size=13, colour=SOFT)
     return d
 
