@@ -71,7 +71,7 @@ class _Homes:
                 self._by_tail.setdefault(spelling, set()).add(entry.home)
 
     def find(self, target: str) -> str | None:
-        """The full name of what ``target`` means, with a member that it names; ``None`` if it is not clear."""
+        """The full name of what ``target`` means, and a member that it names; ``None`` if unclear."""
         head, _, member = target.rpartition(".")
         for spelling, rest in ((target, ""), (target.rpartition(".")[2], ""), (head, f".{member}")):
             homes = self._by_tail.get(spelling, set())

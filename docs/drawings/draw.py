@@ -112,7 +112,7 @@ def overview() -> Drawing:
     d.box(180, 60, 330, 130, "#ffffff", dashed=True)
     d.text(345, 50, "recipe: what belongs together for one task", size=13, colour=SOFT)
     for x, name, what in (
-        (195, "size", "code it smaller"),
+        (195, "size", "smaller"),
         (300, "filter", "less detail"),
         (405, "map", "bits by block"),
     ):
@@ -122,7 +122,7 @@ def overview() -> Drawing:
     for start, end in ((130, 178), (510, 558), (680, 728)):
         d.arrow((start, 125), (end, 125))
     d.arrow((775, 165), (775, 215), (700, 215))
-    d.box(570, 190, 128, 50, GRAY, "any BPG decoder")
+    d.box(570, 190, 128, 50, GRAY, "any decoder")
     d.arrow((570, 215), (502, 215))
     d.box(345, 200, 155, 60, PURPLE, "your network", "sees the same things")
     note = "What is in the dashed box is chosen or trained for a network; what comes out is an ordinary file."
@@ -135,7 +135,7 @@ def in_process() -> Drawing:
     d = Drawing(
         900,
         290,
-        "The usual way writes four files and starts two programs; npp hands tensor memory to the codec",
+        "The usual way writes three files and starts two programs; npp hands tensor memory to the codec",
     )
     d.text(450, 28, "The usual way: programs and temporary files", bold=True)
     names = ("tensor", "PNG file", "bpgenc", "BPG file", "bpgdec", "PNG file", "tensor")
@@ -156,8 +156,8 @@ def in_process() -> Drawing:
         "the encoder's own reconstruction",
         "is the decoded picture",
     )
-    d.box(700, 165, 150, 30, GRAY, "x_hat (N, 3, H, W)")
-    d.box(700, 200, 150, 30, GRAY, "bpp (N,)")
+    d.box(700, 165, 150, 30, GRAY, "decoded, x_hat")
+    d.box(700, 200, 150, 30, GRAY, "bits, bpp")
     d.box(700, 235, 150, 30, ORANGE, "N files as bytes")
     d.arrow((200, 215), (328, 215))
     for y in (180, 215, 250):
@@ -172,7 +172,7 @@ def gradient() -> Drawing:
         300,
         "Values go forward through the real codec, gradients go back through a differentiable surrogate",
     )
-    d.box(30, 105, 110, 70, GRAY, "x", "needs a gradient")
+    d.box(30, 105, 110, 70, GRAY, "x", "a batch")
     d.box(300, 40, 230, 80, GREEN, "real codec", "exact pictures, exact bits", "has no derivative")
     d.box(300, 170, 230, 80, ORANGE, "surrogate", "arithmetic on DCT coefficients", "has a derivative")
     d.box(670, 105, 190, 70, GRAY, "x_hat, bpp", "then your loss")
@@ -216,7 +216,7 @@ def allocation() -> Drawing:
         900, 300, "Blocks that the network needs are coded finer, the others coarser; the mean offset is zero"
     )
     d.box(20, 110, 120, 70, GRAY, "photo", "and its qp")
-    d.box(190, 105, 150, 80, BLUE, "allocator", "a small network, or", "your network's gradient")
+    d.box(190, 105, 150, 80, BLUE, "allocator", "a small network, or", "the gradients")
     for row, line in enumerate(_MAP):
         for column, offset in enumerate(line):
             x, y = 400 + 36 * column, 50 + 36 * row
