@@ -27,7 +27,7 @@ def main() -> None:
         offsets = npp.Allocator.load("general")(x[None], 37)
     plain, mapped = npp.compress(x[None], 37), npp.compress(x[None], 37, qp_map=offsets)
     print(f"offsets from {offsets.min():.1f} to {offsets.max():.1f} qp, mean {offsets.mean():.2f}")
-    captions = [f"plain, {float(plain.bpp):.2f} bpp", "map", f"with the map, {float(mapped.bpp):.2f} bpp"]
+    captions = [f"plain, {plain.bpp.item():.2f} bpp", "map", f"with the map, {mapped.bpp.item():.2f} bpp"]
     panel([plain.x_hat[0], overlay(x, offsets[0]), mapped.x_hat[0]], captions, out / "bit_map.png")
 
 

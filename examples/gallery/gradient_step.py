@@ -16,8 +16,8 @@ def main() -> None:
     step = x.grad / x.grad.square().mean().sqrt() / 255  # on average one grey level
     moved = (x - step).detach().clamp(0, 1)
     after = npp.compress(moved, 34)
-    saved = 1 - float(after.bpp / before.bpp)
-    print(f"{float(before.bpp):.3f} bpp before, {float(after.bpp):.3f} after: {saved:.1%} fewer bits")
+    saved = 1 - (after.bpp / before.bpp).item()
+    print(f"{before.bpp.item():.3f} bpp before, {after.bpp.item():.3f} after: {saved:.1%} fewer bits")
     captions = [
         "original",
         f"step, 20 times; PSNR {psnr(x[0], moved[0]):.1f} dB",

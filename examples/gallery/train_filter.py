@@ -34,7 +34,7 @@ def main() -> None:
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
-        print(f"step {step}: {float(found.bpp.mean()):.3f} bpp, loss {float(loss):.4f}")
+        print(f"step {step}: {found.bpp.mean().item():.3f} bpp, loss {loss.item():.4f}")
     filter_.save(out / "filter.safetensors")  # for npp.Preprocessor.load, npp evaluate, a recipe
     with torch.no_grad():
         filtered = filter_(photos, QP)

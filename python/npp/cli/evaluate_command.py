@@ -9,7 +9,7 @@ import typer
 
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
-from npp.cli.streams import console
+from npp.cli.streams import console, say
 
 
 def evaluate(
@@ -29,6 +29,7 @@ def evaluate(
     """
     with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
         from npp.evaluation.evaluate_config import load_evaluation
+        from npp.evaluation.evaluation_run import REPORT
         from npp.evaluation.evaluation_run import evaluate as run
 
         settings = load_evaluation(config, changes or [], limit=limit)
@@ -39,4 +40,5 @@ def evaluate(
         shown = console(stderr=False)
         for table in found.tables:
             shown.print(table.rich())
+        say(f"npp: open {folder / REPORT} in a browser")
         typer.echo(str(folder))
