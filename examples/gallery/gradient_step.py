@@ -20,7 +20,7 @@ def main() -> None:
     print(f"{before.bpp.item():.3f} bpp before, {after.bpp.item():.3f} after: {saved:.1%} fewer bits")
     captions = [
         "original",
-        f"step, 20 times; PSNR {psnr(x[0], moved[0]):.1f} dB",
+        f"step, 20 times; PSNR {psnr(x[0].detach(), moved[0]):.1f} dB",
         f"decoded, {saved:.1%} fewer bits",
     ]
     panel([x[0].detach(), 0.5 - 20 * step[0], after.x_hat[0]], captions, out / "gradient_step.png")
