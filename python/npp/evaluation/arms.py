@@ -94,7 +94,7 @@ class ArmConfig:
 
     @property
     def kind(self) -> str:
-        """One of :data:`KINDS`, the first that it has."""
+        """One of ``KINDS``, the first that it has."""
         has = {"recipe": self.recipe, "map": self.map, "scale": self.scale}
         return next(one for one in KINDS if has.get(one) is not None or one == self.prefilter_kind)
 
