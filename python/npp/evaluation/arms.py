@@ -43,9 +43,9 @@ class ArmConfig:
 
     Attributes:
         name: in results; letters, digits, spaces and . _ + -.
-        codec_of: take the codec's options of this arm, or of the :data:`BEST` plain one.
+        codec_of: take the codec's options of this arm, or of the ``BEST`` plain one.
         scale: part of each side at which pictures are coded, by the qp from which on it holds, or
-            :data:`BEST`.
+            ``BEST``.
         prefilter: what happens to a picture before the codec.
         map: where the quantiser's offsets come from.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
