@@ -35,7 +35,7 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 WERROR := $(if $(CI),ON,OFF)
 
 .PHONY: help setup demo test test-slow test-oldest test-pythons pytest coverage develop cpp-test lint format typecheck \
-  bench clean distclean system fuzz sanitize tsan
+  docs bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -46,7 +46,7 @@ demo: setup ## round trips of photos and what the preprocessor saves, to OUT=bui
 	@$(BIN)/python examples/demo.py --out $(OUT)
 	@$(BIN)/python examples/saving.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
-test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
+test: setup cpp-test sanitize lint docs pytest ## all checks: C++ tests, also under sanitizers, lint, the site, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
 	@$(BIN)/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) $(PYTEST_ARGS)
@@ -94,6 +94,10 @@ format: setup ## rewrites sources the way lint wants them
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
 
+docs: setup ## the site, to build/docs/index.html; a warning or a reference that leads nowhere stops it
+	@$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs build/docs
+	@$(BIN)/python docs/check_links.py build/docs
+
 fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for each target; needs clang
 	@tools/install-system-packages clang libclang-rt-dev
 	@mkdir -p $(FUZZ_BUILD)
@@ -131,7 +135,7 @@ bench: setup cpp-test ## timings, the effort ladder, tune "machine"; writes docs
 	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f $(VENV)/.installed
 
 distclean: clean ## removes .venv too
