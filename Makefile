@@ -75,8 +75,8 @@ wheels: | system ## wheels with x265 and FFmpeg's decoder inside, to dist/, for 
 test-wheel: | system ## the wheel of this Python in a fresh environment with the system's codecs and compilers hidden
 	@$(PYTHON) packaging/test_wheel.py --torch '$(TORCH)'
 
-test-pythons: | system ## builds and tests with every Python here; TORCHES='torch==2.13.0' downloads torch for all
-	@$(PYTHON) tools/test_pythons.py $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
+test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.12'); TORCHES='torch==2.13.0' downloads torch for all
+	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'

@@ -2,6 +2,8 @@
 
 A file is taken from a folder where it lies already, else from Debian's source packages with apt, else from
 the address of its authors. Whatever its way, it counts only with the right checksum.
+
+    python packaging/codec_sources.py build/sources
 """
 
 from __future__ import annotations
@@ -119,3 +121,8 @@ def _deb_src_lines() -> Iterator[str]:
         address, release, *key = line.split()
         signed = f"[signed-by={key[0]}] " if key else ""
         yield f"deb-src {signed}{address} {release} main"
+
+
+if __name__ == "__main__":
+    for known in known_sources().values():
+        print(fetch(known, Path(sys.argv[1] if sys.argv[1:] else "build/sources")))

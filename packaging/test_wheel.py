@@ -2,9 +2,10 @@
 
     python packaging/test_wheel.py --torch torch==2.13.0          # the one in dist/ for this Python
 
-Core tests and conformance run from this clone against the installed wheel, also beside cv2, PyAV and pillow-heif
-in one process. The system's x265, FFmpeg and compilers are hidden by empty files over them in a mount namespace of
-the tests' own (Linux, as root); elsewhere they stay, and the list of needed libraries alone shows what is used.
+Core tests and conformance run from this clone against the installed wheel, also beside cv2, PyAV and
+pillow-heif in one process. The system's x265, FFmpeg and compilers are hidden by empty files over them in a
+mount namespace of the tests' own (Linux, as root); elsewhere they stay, and the list of needed libraries
+alone shows what is used.
 """
 
 from __future__ import annotations
