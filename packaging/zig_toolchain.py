@@ -22,6 +22,17 @@ _TOOLS = {
 }
 
 
+def zig() -> Path:
+    """The compiler itself.
+
+    Raises:
+        ModuleNotFoundError: the package ziglang is not installed.
+    """
+    import ziglang  # installed by `make wheels`
+
+    return Path(ziglang.__file__).parent / "zig"
+
+
 def make_toolchain(folder: Path, machine: str, glibc: str = GLIBC) -> dict[str, str]:
     """Writes small programs that call zig, and returns the variables that name them (CC, CXX, AR, RANLIB).
 
@@ -33,15 +44,12 @@ def make_toolchain(folder: Path, machine: str, glibc: str = GLIBC) -> dict[str, 
     Raises:
         ModuleNotFoundError: the package ziglang is not installed.
     """
-    import ziglang  # installed by `make wheels`
-
-    zig = Path(ziglang.__file__).parent / ("zig.exe" if os.name == "nt" else "zig")
     target = f"{machine}-linux-gnu.{glibc}"
     folder.mkdir(parents=True, exist_ok=True)
     tools = {}
     for variable, (name, arguments) in _TOOLS.items():
         program = folder / name
-        program.write_text(f'#!/bin/sh\nexec "{zig}" {arguments.format(target=target)} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec "{zig()}" {arguments.format(target=target)} "$@"\n')
         program.chmod(program.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
         tools[variable] = str(program)
     return tools
