@@ -25,7 +25,7 @@ from bill_of_materials import component, of_source, write
 from build_codecs import BILL, BUILDERS, build
 from codec_sources import known_sources
 from inspect_wheel import faults, summary
-from zig_toolchain import GLIBC, make_toolchain, runtime_version
+from zig_toolchain import GLIBC, gcc_version, make_toolchain, runtime_version
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -114,6 +114,7 @@ def main() -> None:
     inside = [of_source(name, known_sources()[name]) for name in BUILDERS]
     if tools:
         inside.append(component("libcxx", runtime_version(), "Apache-2.0 WITH LLVM-exception"))
+        inside.append(component("libgcc", gcc_version(), "GPL-3.0-or-later WITH GCC-exception-3.1"))
     write(codecs / BILL, inside)
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +35,9 @@ def zig() -> Path:
 
 
 def make_toolchain(folder: Path, machine: str, glibc: str = GLIBC) -> dict[str, str]:
-    """Writes small programs that call zig, and returns the variables that name them (CC, CXX, AR, RANLIB).
+    """Writes small programs that call zig, and returns the variables that name them.
+
+    These are CC, CXX, AR, RANLIB and, with what has to be linked in besides, LDFLAGS.
 
     Args:
         folder: where they go.
@@ -43,6 +46,7 @@ def make_toolchain(folder: Path, machine: str, glibc: str = GLIBC) -> dict[str, 
 
     Raises:
         ModuleNotFoundError: the package ziglang is not installed.
+        subprocess.CalledProcessError: GCC or binutils are not whole.
     """
     target = f"{machine}-linux-gnu.{glibc}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,12 +56,31 @@ def make_toolchain(folder: Path, machine: str, glibc: str = GLIBC) -> dict[str, 
         program.write_text(f'#!/bin/sh\nexec "{zig()}" {arguments.format(target=target)} "$@"\n')
         program.chmod(program.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
         tools[variable] = str(program)
+    if machine == "x86_64":
+        tools["LDFLAGS"] = str(_processor_check(folder))
     return tools
+
+
+def _processor_check(folder: Path) -> Path:
+    """What picks functions by processor when the extension is loaded: GCC's, since zig has none."""
+    command = ["gcc", "-print-libgcc-file-name"]
+    library = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(["ar", "x", library, "cpuinfo.o"], cwd=folder, check=True)
+    archive = folder / "libcpuinfo.a"
+    archive.unlink(missing_ok=True)
+    subprocess.run(["ar", "rcs", archive, folder / "cpuinfo.o"], check=True)
+    return archive
 
 
 def runtime_version() -> str:
     """The release of zig whose libc++, libc++abi and libunwind are linked in."""
     return "zig-" + version("ziglang")
+
+
+def gcc_version() -> str:
+    """The release of GCC whose check of the processor is linked in."""
+    done = subprocess.run(["gcc", "-dumpfullversion"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":
