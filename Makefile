@@ -56,14 +56,15 @@ pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
 test-slow: setup ## the long Python tests, marked slow
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
 
-test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads gigabytes
+test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads 3 GB
 	@$(PYTHON) -m venv --clear $(OLDEST)
-	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q $(BUILD_TOOLS) \
-	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-image>=0.22' \
-	  'pyyaml>=6' 'typer>=0.12' 'rich>=13'
+	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input --no-cache-dir -q $(BUILD_TOOLS) \
+	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
+	  'scikit-image>=0.22' 'pyyaml>=6' 'typer>=0.12' 'rich>=13'
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
 	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
-	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest -q $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q $(PYTEST_PARALLEL) \
+	  $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
 
 wheels: | system ## wheels with x265 and FFmpeg's decoder inside, to dist/, for every Python here (ONLY='3.11 3.12')
 	@tools/install-system-packages nasm
