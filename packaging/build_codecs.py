@@ -44,7 +44,9 @@ def build_x265(root: Path, work: Path, prefix: Path, jobs: int) -> None:
         only = ["-DHIGH_BIT_DEPTH=ON", "-DEXPORT_C_API=OFF", f"-DMAIN12={'ON' if bits == 12 else 'OFF'}"]
         _cmake(root / "source", work / f"{bits}bit", [*common, *only], jobs)
         libraries.append(work / f"{bits}bit" / "libx265.a")
-    linked = [f"-DLINKED_{bits}BIT=ON" for bits in FURTHER_BITS]
+    # x265 looks at LINKED_... only where it is told of further libraries.
+    linked = [f"-DEXTRA_LIB={';'.join(map(str, libraries))}"]
+    linked += [f"-DLINKED_{bits}BIT=ON" for bits in FURTHER_BITS]
     _cmake(root / "source", work / "8bit", [*common, *linked], jobs)
     _run("cmake", "--install", work / "8bit")
     whole = prefix / "lib" / "libx265.a"
