@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,12 +50,19 @@ def build_x265(root: Path, work: Path, prefix: Path, jobs: int) -> None:
     linked += [f"-DLINKED_{bits}BIT=ON" for bits in FURTHER_BITS]
     _cmake(root / "source", work / "8bit", [*common, *linked], jobs)
     _run("cmake", "--install", work / "8bit")
+    _name_common_libraries(prefix / "lib" / "pkgconfig" / "x265.pc")
     whole = prefix / "lib" / "libx265.a"
     libraries.insert(0, work / "8bit" / "libx265.a")
     script = [f"CREATE {whole}", *(f"ADDLIB {library}" for library in libraries), "SAVE", "END"]
     whole.unlink()
     subprocess.run([_tool("AR"), "-M"], input="\n".join(script), text=True, check=True)
     _run(_tool("RANLIB"), whole)
+
+
+def _name_common_libraries(description: Path) -> None:
+    """x265 names what its compiler links by itself, with zig by full paths of a cache; C++ is ours to link."""
+    text = re.sub(r"(?m)^Libs\.private:.*$", "Libs.private: -lm -lpthread -ldl", description.read_text())
+    description.write_text(text)
 
 
 def build_ffmpeg(root: Path, work: Path, prefix: Path, jobs: int) -> None:
