@@ -60,7 +60,7 @@ def build_x265(root: Path, work: Path, prefix: Path, jobs: int) -> None:
 
 
 def _name_common_libraries(description: Path) -> None:
-    """x265 names what its compiler links by itself, with zig by full paths of a cache; C++ is ours to link."""
+    """x265 names what its compiler links by itself: with zig, files of a cache. C++ is ours to link."""
     text = re.sub(r"(?m)^Libs\.private:.*$", "Libs.private: -lm -lpthread -ldl", description.read_text())
     description.write_text(text)
 
