@@ -7,12 +7,15 @@ from typing import Any
 
 # The extra of npp that has the package; what is in none is installed by its own name.
 EXTRAS = {
+    "lightning": "train",
     "onnx": "tasks",
     "onnx2torch": "tasks",
     "pycocotools": "tasks",
     "timm": "tasks",
     "torchmetrics": "eval",
     "torchvision": "tasks",
+    "transformers": "transformers",
+    "ultralytics": "ultralytics",
 }
 
 
