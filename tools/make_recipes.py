@@ -19,7 +19,7 @@ from npp.recipes import Recipe, ScaleRule
 
 _CLASSIFICATION = """\
 For classifiers of about 224 pixels. A filter trained through the codec with EfficientNet-Lite0 and
-MobileNetV2 on COUNT photos of ImageNet and BSDS500, bits by block, and the encoder's tools chosen for
+MobileNetV2 on 227 photos of ImageNet, bits by block, and the encoder's tools chosen for
 networks."""
 _DETECTION = """\
 For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though never

@@ -23,6 +23,7 @@ py::dict build_config() {
   config["x265_bit_depths"] = x265.bit_depths;
   config["x265_linkage"] = NPP_X265_LINKAGE;
   config["libavcodec_version"] = bpg::libavcodec_version();
+  config["libavcodec_linkage"] = NPP_LIBAVCODEC_LINKAGE;
   config["compiler"] = __VERSION__;
   return config;
 }

@@ -19,6 +19,7 @@ from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
     import npp.allocation as allocation
+    import npp.batch as batch
     import npp.config as config
     import npp.evaluation as evaluation
     import npp.files as files
@@ -70,6 +71,7 @@ else:
     # Importing npp imports none of them: `npp info` and `npp --help` do without torch, which takes seconds.
     _ROOMS = (
         "allocation",
+        "batch",
         "codec",
         "config",
         "evaluation",
@@ -149,6 +151,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "allocation",
+    "batch",
     "build_config",
     "clear_encoder_cache",
     "compress",

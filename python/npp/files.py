@@ -56,7 +56,7 @@ def _open_unnamed(folder: Path) -> BinaryIO | None:
 
 def _open_named(path: Path) -> BinaryIO:
     """A new, empty file with the permissions that the process gives to new files."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
@@ -101,9 +101,6 @@ def _became(file: BinaryIO, target: Path) -> bool:
 
 def _publish_new(temporary: Path, target: Path) -> None:
     """Gives a finished file its name unless something has it already."""
-    if os.name == "nt":
-        temporary.rename(target)  # fails on Windows where the target exists
-        return
     try:
         os.link(temporary, target)
     except FileExistsError:

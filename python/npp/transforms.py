@@ -1,7 +1,7 @@
 """Coding as augmentation: a transform for datasets whose pictures go through the codec at a random qp.
 
 :class:`BPG` takes what torchvision's transforms v2 take, and needs neither torchvision nor a gradient; the
-one for albumentations is :class:`npp.integrations.albumentations_bpg.BPGCompression`. For a gradient through
+one for albumentations is ``npp.integrations.albumentations_bpg.BPGCompression``. For a gradient through
 the codec, within the network, there is :class:`npp.BPG`.
 """
 

@@ -13,8 +13,8 @@ from command_line import decoded, encode, files, moving, pixels, run, save_movin
 from PIL import Image
 
 import npp
+from npp.batch.picture_writing import _whole_units
 from npp.cli.output_files import numbered
-from npp.cli.picture_writing import _whole_units
 
 
 @pytest.mark.parametrize(

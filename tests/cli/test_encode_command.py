@@ -11,7 +11,7 @@ from command_line import decoded, encode, files, moving, pixels, run, save_movin
 from PIL import Image
 
 import npp
-from npp.cli.encode_job import smallest_qp
+from npp.batch.file_encoding import smallest_qp
 from npp.cli.file_reports import FileReport
 from npp.photos import png16
 

@@ -14,7 +14,7 @@ from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
 import npp
-from npp.cli.recipe_use import shared_cores
+from npp.cli.recipe_options import shared_cores
 from npp.cli.recipes_command import recipe_lines
 from npp.recipes import Parts, Recipe
 
@@ -90,9 +90,8 @@ def test_animations_are_refused_by_name(
     save_moving("in.gif", moving(photo), duration=40)
     arguments = ("in.gif", "photos/a.png", "-o", "out", "--for", saved_recipe(folder))
     assert run("encode", *arguments) == 1
-    assert (
-        "npp: in.gif: --for prepares stills, and this is an animation of 4 frames" in capsys.readouterr().err
-    )
+    said = "npp: in.gif: a recipe prepares stills, and this is an animation of 4 frames"
+    assert said in capsys.readouterr().err
     assert files(folder / "out") == ["a.bpg"]
 
 

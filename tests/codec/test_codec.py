@@ -262,6 +262,7 @@ def test_build_config_says_what_runs() -> None:
     config = npp.build_config()
     assert config["npp_version"] == npp.__version__
     assert 8 in config["x265_bit_depths"] and config["x265_linkage"] in ("static", "shared")
+    assert config["libavcodec_linkage"] in ("static", "shared")
     assert config["threads"] >= 1
 
 

@@ -18,6 +18,7 @@ from typing import Any, is_typeddict
 PUBLIC = (
     "npp",
     "npp.allocation",
+    "npp.batch",
     "npp.codec",
     "npp.config",
     "npp.evaluation",

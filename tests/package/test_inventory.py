@@ -68,10 +68,10 @@ def test_public_things_say_what_they_are() -> None:
 
 
 def _python_of_pages() -> Iterator[tuple[str, str]]:
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for part in page.read_text(encoding="utf-8").split("```python\n")[1:]:
             yield page.name, part.split("\n```")[0]
-    for file in sorted((ROOT / "examples").glob("*.py")):
+    for file in sorted((ROOT / "examples").rglob("*.py")):
         yield file.name, file.read_text(encoding="utf-8")
 
 

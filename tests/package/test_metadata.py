@@ -66,7 +66,7 @@ def test_every_import_is_declared() -> None:
 
 
 def test_extras_that_are_named_exist() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *PACKAGE.rglob("*.py")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *PACKAGE.rglob("*.py")]
     named = {
         extra.strip()
         for page in pages

@@ -108,8 +108,12 @@ print(npp.__file__)
     assert "npp 0" not in subprocess.run(checks, env=environment, capture_output=True, text=True).stdout
 
 
-def _configure(folder: Path, x265: str | None, libavcodec: str | None, *options: str) -> str:
-    """What CMake says where pkg-config finds only these versions; empty when it is content."""
+def _configure(
+    folder: Path, x265: str | None, libavcodec: str | None, *options: str, said: Path | None = None
+) -> str:
+    """What CMake says where pkg-config finds only these versions; empty when it is content.
+
+    ``said`` gets its other words."""
     if shutil.which("cmake") is None or shutil.which("pkg-config") is None:
         pytest.skip("cmake or pkg-config is absent")
     found = {"x265": x265, "libavcodec": libavcodec, "libavutil": "57.0.0" if libavcodec else None}
@@ -127,6 +131,8 @@ def _configure(folder: Path, x265: str | None, libavcodec: str | None, *options:
         text=True,
         check=False,
     )
+    if said is not None:
+        said.write_text(done.stdout)
     return " ".join(done.stderr.split()) if done.returncode else ""
 
 
@@ -154,6 +160,34 @@ def test_releases_of_the_range_are_let_in(tmp_path: Path, x265: str, libavcodec:
 
 def test_a_newer_release_can_be_tried(tmp_path: Path) -> None:
     assert _configure(tmp_path, "5.0", "64.0.0", "-DBPG_ANY_CODEC_VERSION=ON") == ""
+
+
+def _own_codecs(folder: Path) -> Path:
+    """A folder as packaging/build_codecs.py makes it, with an FFmpeg that is none."""
+    own = folder / "codecs"
+    (own / "lib" / "pkgconfig").mkdir(parents=True)
+    for name, version in (("libavcodec", "60.31.102"), ("libavutil", "58.29.100")):
+        (own / "lib" / f"{name}.a").touch()
+        text = f"Name: {name}\nDescription: {name}\nVersion: {version}\n"
+        (own / "lib" / "pkgconfig" / f"{name}.pc").write_text(text)
+    return own
+
+
+def test_codecs_of_a_folder_come_before_the_systems(tmp_path: Path) -> None:
+    """Also in a build folder that has found the others already, and back again."""
+    said = tmp_path / "said.txt"
+    own = str(_own_codecs(tmp_path))
+    for option, found in (
+        ("", "59.37.100 (shared)"),
+        (own, "60.31.102 (static)"),
+        ("", "59.37.100 (shared)"),
+    ):
+        assert _configure(tmp_path, "3.5", "59.37.100", f"-DBPG_CODECS={option}", said=said) == ""
+        assert f"libavcodec {found}" in said.read_text()
+
+
+def test_a_folder_without_codecs_is_refused(tmp_path: Path) -> None:
+    assert "has put no library" in _configure(tmp_path, "3.5", "59.37.100", "-DBPG_CODECS=nothing")
 
 
 def _compile(source: str, headers: Path | None = None, *defines: str) -> str:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from npp.cli.decode_job import DecodeSettings, decode_job
+from npp.batch.batch_units import BatchDecoder
+from npp.batch.file_decoding import DecodeSettings
+from npp.batch.picture_writing import format_of
+from npp.batch.pixel_limit import limit_on_pixels
+from npp.cli.decode_job import decode_job
 from npp.cli.file_reports import UsageError
-from npp.cli.input_files import BPG_SUFFIXES, find_inputs
+from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.output_files import plan
-from npp.cli.picture_writing import format_of
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -27,11 +30,11 @@ from npp.cli.shared_options import (
     check_stdout,
     checked,
     finish,
-    limit_on_pixels,
     usage_errors,
     write_policy,
 )
 from npp.codec.limits import resolve_threads
+from npp.photos.finding import BPG_SUFFIXES
 
 
 def decode(
@@ -67,15 +70,15 @@ def decode(
             raise UsageError(f"--quality must be from 1 to 100, not {quality}")
         check_stdout(output, json_report)
         suffix = "." + format_name.removeprefix(".").lower()
-        format_of(suffix)
+        checked(format_of, suffix)
         policy = write_policy(force, skip_existing)
         workers = checked(resolve_threads, threads)
         jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
         for job in jobs:
             if job.target is not None:
-                format_of(job.target.suffix)
+                checked(format_of, job.target.suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size)
-    work = partial(decode_job, settings=settings, policy=policy)
+    work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
     with limit_on_pixels(max_pixels):
         reports, code = run_jobs(jobs, work, title="Decoding", policy=policy, threads=workers, quiet=quiet)
     finish([report.as_json() for report in reports], code, json_report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,21 @@ from typing import Annotated, Any
 import typer
 from PIL import Image
 
-from npp.cli.encode_job import EncodeSettings, encode_job, load_network
+from npp.batch.batch_units import BatchEncoder
+from npp.batch.file_encoding import EncodeSettings
+from npp.batch.picture_quality import load_network
+from npp.batch.picture_reading import PICTURE_SUFFIXES
+from npp.batch.pixel_limit import limit_on_pixels
+from npp.batch.recipe_use import RecipeUse
+from npp.batch.shards import Shard
+from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
-from npp.cli.input_files import PICTURE_SUFFIXES, find_inputs
+from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
+from npp.cli.manifest_record import ManifestRecord
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
-from npp.cli.recipe_use import RecipeUse, load_recipe, parts_of, shared_cores
+from npp.cli.ray_engine import encode_with_ray
+from npp.cli.recipe_options import load_recipe, parts_of, shared_cores
 from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared, parse_size
 from npp.cli.share_state import STATE_NAME
 from npp.cli.shared_options import (
@@ -33,7 +43,6 @@ from npp.cli.shared_options import (
     check_stdout,
     checked,
     finish,
-    limit_on_pixels,
     usage_errors,
     write_policy,
 )
@@ -55,6 +64,13 @@ def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool) -> Non
         checked(resolve_qp, qp, 1)
     if target_bpp is not None and not target_bpp > 0:
         raise UsageError(f"--target-bpp must be above 0, not {target_bpp:g}")
+
+
+def _check_network(path: str) -> None:
+    try:
+        load_network(path)
+    except ValueError as error:
+        raise UsageError(f"--refine: {error}") from None
 
 
 def _recipe_use(
@@ -108,6 +124,42 @@ def _check_shared(
         raise UsageError("--share reads every picture twice, and standard input can be read once")
     if share.predicted and (settings.recipe is None or settings.recipe.recipe.allocator is None):
         raise UsageError("--sensitivity predicted needs --for with a recipe that has an allocator")
+
+
+def _record(path: str | None, shard: Shard | None, output: str, policy: WritePolicy) -> ManifestRecord | None:
+    """The manifest that was asked for, each part's own."""
+    if path is None:
+        return None
+    if output == STDOUT:
+        raise UsageError("--manifest is about files, and --output - writes none")
+    own = Path(path) if shard is None else shard.own_name(Path(path))
+    return ManifestRecord(own, policy)
+
+
+def _own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
+    """What of all jobs is this machine's."""
+    if shard is None:
+        return jobs
+    if any(job.source.path is None for job in jobs):
+        raise UsageError("--shard is about files, and standard input has no name")
+    return [job for job in jobs if shard.has(job.source.relative.as_posix())]
+
+
+class Engine(str, Enum):
+    """Who hands out the work."""
+
+    threads = "threads"
+    ray = "ray"
+
+
+def _check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
+    if engine is Engine.threads:
+        if address is not None:
+            raise UsageError("--address needs --engine ray")
+        return
+    for switch, on in switches.items():
+        if on:
+            raise UsageError(f"--engine ray and --{switch} exclude each other")
 
 
 def _check_suffixes(jobs: Sequence[Job]) -> None:
@@ -183,6 +235,26 @@ def encode(
     keep_state: Annotated[
         bool, typer.Option("--keep-state", help=f"Keep OUT/{STATE_NAME}, for another --total.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RANK/WORLD",
+            help="Encode this part of the files only; auto asks torchrun's or SLURM's variables.",
+        ),
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON about every file, for npp verify; goes on with --skip-existing.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="ray: on the machines of a Ray cluster, or with Ray on this one.")
+    ] = Engine.threads,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster, as ray.init takes it.", show_default="RAY_ADDRESS")
+    ] = None,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,
     threads: ThreadsOption = None,
@@ -216,7 +288,7 @@ def encode(
             }
         )
         if refine is not None:
-            load_network(refine)
+            _check_network(refine)
         sharing = _share_settings(share, total, mean_bpp, sensitivity, keep_state)
         use = _recipe_use(
             recipe,
@@ -228,19 +300,43 @@ def encode(
             no_map=no_map,
         )
         workers = checked(resolve_threads, threads)
-        jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-        _check_suffixes(jobs)
+        part = None if shard is None else checked(Shard.parse, shard)
+        if part is not None and sharing is not None:
+            raise UsageError("--share and --shard exclude each other: bits are shared over all files")
         settings = EncodeSettings(
             qp, target_bpp, options, metadata, json_report, refine=refine, views=refine_views, recipe=use
         )
+        _check_engine(engine, address, share=share, shard=part is not None)
+        if engine is Engine.ray:
+            rows, code = encode_with_ray(
+                inputs,
+                output,
+                settings,
+                policy,
+                address=address,
+                recursive=recursive,
+                manifest=manifest,
+                max_pixels=max_pixels,
+                workers=threads,
+                quiet=quiet,
+            )
+            finish(rows, code, json_report)
+        jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
+        _check_suffixes(jobs)
+        jobs = _own_part(jobs, part)
         if sharing is not None:
             _check_shared(settings, sharing, output, jobs, policy)
+        record = _record(manifest, part, output, policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):
         if sharing is not None:
             shared = encode_shared(
                 jobs, settings, sharing, Path(output), policy, threads=workers, quiet=quiet
             )
+            if record is not None:
+                record.conclude(jobs, shared.reports)
             finish(shared.documents(), shared.code, json_report, share=shared.totals)
-        work = partial(encode_job, settings=settings, policy=policy)
+        work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
         reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
+        if record is not None:
+            record.conclude(jobs, reports)
     finish([report.as_json() for report in reports], code, json_report)

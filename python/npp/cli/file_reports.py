@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from npp.batch.outcomes import describe
 from npp.cli.streams import say, write_output
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
@@ -16,16 +17,6 @@ WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
 
 class UsageError(Exception):
     """The arguments do not make sense together; nothing has been done yet."""
-
-
-def describe(error: Exception) -> str:
-    """One line about an exception; its type only where the text alone would say too little."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: {error.filename}"
-    if isinstance(error, (OSError, ValueError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from npp.cli.file_reports import OK, SOME_FAILED, describe, print_report
-from npp.cli.input_files import BPG_SUFFIXES, Input, find_inputs
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import OK, SOME_FAILED, print_report
+from npp.cli.input_files import Input, find_inputs
 from npp.cli.streams import say, write_output
 from npp.codec.metadata import ImageInfo, block_quantisers, image_info
+from npp.photos.finding import BPG_SUFFIXES
 from npp.recipes.size_extension import SIZE_TAG, bpp_of, size_before
 
 if TYPE_CHECKING:

@@ -15,16 +15,6 @@ from npp.photos.finding import visible_files
 
 STDIN = "-"
 
-#: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
-PICTURE_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("apng", "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"),
-        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
-    )
-)
-BPG_SUFFIXES = frozenset([".bpg"])
-
 
 @dataclass(frozen=True)
 class Input:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts, describe
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts
 from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.streams import console, is_terminal, say
 
@@ -99,7 +100,11 @@ def crew(title: str, *, total: int, threads: int, quiet: bool) -> Iterator[Crew]
         threads: jobs at the same time.
         quiet: say only what failed.
     """
-    with ThreadPoolExecutor(min(threads, total)) as pool, _cancelling(pool), _progress(title) as progress:
+    with (
+        ThreadPoolExecutor(max(1, min(threads, total))) as pool,
+        _cancelling(pool),
+        _progress(title) as progress,
+    ):
         yield Crew(pool, progress, progress.add_task(title, total=total), quiet)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from npp.cli.file_reports import OK, SOME_FAILED, USAGE, UsageError, describe
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import OK, SOME_FAILED, USAGE, UsageError
 from npp.cli.streams import say, silence_output
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from npp.batch.recipe_use import RecipeUse
 from npp.cli.file_reports import OK, print_json
-from npp.cli.recipe_use import RecipeUse
 from npp.cli.streams import write_output
 from npp.codec.build import __version__
 from npp.recipes.recipe import Parts, Recipe

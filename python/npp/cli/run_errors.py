@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from npp.cli.file_reports import SOME_FAILED, USAGE, describe
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import SOME_FAILED, USAGE
 from npp.config.surroundings import missing_package
 from npp.photos.photo_set import PhotoWarning
 

@@ -16,22 +16,21 @@ from typing import Any
 import numpy as np
 
 from npp.allocation.shared_budget import SharedBudget, SharedStep
-from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RateCurve
-from npp.cli.encode_job import EncodeSettings, encode_source, report_values, written
+from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
+from npp.batch.picture_reading import read_source
+from npp.batch.rate_probing import curve_bits, probe_curve, probe_effort, sensitivity_factors
+from npp.cli.encode_job import written
 from npp.cli.file_reports import FAILED, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
 from npp.cli.jobs import Crew, crew, exit_code
 from npp.cli.output_files import Job, WritePolicy, must_skip, write
-from npp.cli.picture_reading import Source, read_source
 from npp.cli.share_state import STATE_NAME, ShareState, identity
 from npp.cli.streams import say
 from npp.codec.build import __version__
-from npp.codec.image_inputs import CodecImage
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 _LAST_QP = 51
 _HOPELESS = 1.25  # times the total: what qp 51 takes by the curves, when it is not even tried
-_BELIEVED = 6.0  # doublings
 _REPLACES = WritePolicy(force=True)
 
 
@@ -96,60 +95,13 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
     recipe = None if settings.recipe is None else settings.recipe.digest()
     common = [__version__, recipe, settings.keep_metadata]
     options = {name: value for name, value in settings.options.items() if name != "effort"}
-    for_curves = [*common, options, share.predicted, _probe_effort(settings)]
+    for_curves = [*common, options, share.predicted, probe_effort(settings)]
     for_files = [*common, settings.options]
     return _digest(for_curves), _digest(for_files)
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _probe_effort(settings: EncodeSettings) -> int:
-    return min(PROBE_EFFORT, int(settings.options.get("effort", PROBE_EFFORT)))
-
-
-def _probed_qps(first: int, last: int) -> list[int]:
-    """Qps that describe a curve from one to another."""
-    found = sorted({min(max(qp, first), last) for qp in PROBED_QPS})
-    return found if len(found) > 1 else sorted({first, last})
-
-
-def _spans(source: Source, settings: EncodeSettings) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Height and width of a picture, and the ranges of qps in which it is coded at one size."""
-    size = CodecImage(source.frames[0], "image").samples.shape[-2:]
-    use = settings.recipe
-    if use is None or use.recipe.scale is None or not use.parts.scale:
-        return size, [(0, _LAST_QP)]
-    return size, use.recipe.scale.spans(*size)
-
-
-def _probe(source: Source, settings: EncodeSettings, predicted: bool) -> dict[str, Any]:
-    """A picture's curve: its pixels, and for each range of qps the sizes of a few files."""
-    quick = replace(settings, options={**settings.options, "effort": _probe_effort(settings)})
-    (height, width), spans = _spans(source, settings)
-    pieces = []
-    for first, last in spans:
-        qps = _probed_qps(first, last)
-        sizes = [len(encode_source(source, qp, quick)) for qp in qps]
-        pieces.append({"first": first, "last": last, "qps": qps, "bytes": sizes})
-    curve: dict[str, Any] = {"pixels": height * width * len(source.frames), "pieces": pieces}
-    if predicted and settings.recipe is not None:
-        curve["sensitivity"] = settings.recipe.sensitivity(source.frames[0])
-    return curve
-
-
-def curve_bits(curve: Mapping[str, Any]) -> list[float]:
-    """(52,) bits at every qp of a probed picture."""
-    bits: list[float] = []
-    for piece in curve["pieces"]:
-        qps, sizes = piece["qps"], [8 * size for size in piece["bytes"]]
-        if len(qps) == 1:
-            bits += sizes
-        else:
-            at = RateCurve(qps, sizes).at
-            bits += [at(qp) for qp in range(piece["first"], piece["last"] + 1)]
-    return bits
 
 
 def _probe_job(
@@ -161,7 +113,7 @@ def _probe_job(
     curve = state.curve(source)
     if curve is None:
         picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
-        curve = _probe(picture, settings, share.predicted)
+        curve = probe_curve(picture, settings, share.predicted)
         state.put_curve(source, curve)
     return FileReport(str(job.source), job.target_name, WRITTEN, values=curve)
 
@@ -182,7 +134,7 @@ def _encode_job(
     picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
     if known is not None and there and job.target is not None:
         values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
-        return written(job, picture, values)
+        return written(job, picture.notes, values)
     start = time.perf_counter()
     file = encode_source(picture, step.qp, settings)
     values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
@@ -192,7 +144,7 @@ def _encode_job(
         tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes, too many"
         return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
     write(job.target, file, _REPLACES if ours else policy)
-    return written(job, picture, values)
+    return written(job, picture.notes, values)
 
 
 def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
@@ -273,14 +225,9 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
         total = 8.0 * share.total_bytes
     else:
         total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
-    sensitivity = _factors([curve["sensitivity"] for curve in curves]) if share.predicted else None
+    sensitivity = sensitivity_factors([curve["sensitivity"] for curve in curves]) if share.predicted else None
     bits = np.array([curve_bits(curve) for curve in curves])
     return total, SharedBudget(bits, total, sensitivity=sensitivity)
-
-
-def _factors(logarithms: list[float]) -> Any:
-    """How much more than the middle one each picture loses; no prediction is believed beyond a limit."""
-    return np.exp2(np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED))
 
 
 def _work_off(

@@ -11,7 +11,6 @@ import typer
 from npp.cli.file_reports import USAGE, UsageError, print_report
 from npp.cli.output_files import STDOUT, WritePolicy
 from npp.cli.streams import say
-from npp.codec.limits import get_max_pixels, set_max_pixels
 
 InputsArgument = Annotated[
     list[str],
@@ -71,24 +70,6 @@ def write_policy(force: bool, skip_existing: bool) -> WritePolicy:
 def check_stdout(output: str, json_report: bool) -> None:
     if output == STDOUT and json_report:
         raise UsageError("--json and --output - both want standard output")
-
-
-@contextmanager
-def limit_on_pixels(pixels: int | None) -> Iterator[None]:
-    """npp's limit as ``--max-pixels`` says, and none of Pillow's own beside it."""
-    if pixels is None:
-        yield
-        return
-    from PIL import Image
-
-    before = get_max_pixels(), Image.MAX_IMAGE_PIXELS
-    set_max_pixels(pixels)
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        set_max_pixels(before[0])
-        Image.MAX_IMAGE_PIXELS = before[1]
 
 
 def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool, **more: Any) -> NoReturn:

@@ -15,7 +15,7 @@ def build_config() -> dict[str, Any]:
     """Versions and options of this build.
 
     Returns:
-        npp's version; x265's version, build text, bit depths and linkage; libavcodec's version; the
-        compiler; and the number of threads that ``threads=None`` stands for.
+        npp's version; x265's version, build text, bit depths and linkage; libavcodec's version and
+        linkage; the compiler; and the number of threads that ``threads=None`` stands for.
     """
     return {"npp_version": __version__, **_bpg.build_config(), "threads": usable_cores()}

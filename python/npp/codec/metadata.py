@@ -129,7 +129,7 @@ class ImageInfo:
 
     @property
     def channels(self) -> int:
-        """Channels that decoding gives: 1 gray, 3 colour, 4 with alpha (gray with alpha included)."""
+        """How many channels decoding gives, 1 for gray, 3 for colour, 4 with alpha (gray too)."""
         if self.has_alpha:
             return 4
         return 1 if self.chroma == "400" and not self.has_w else 3

@@ -43,9 +43,9 @@ class ArmConfig:
 
     Attributes:
         name: in results; letters, digits, spaces and . _ + -.
-        codec_of: take the codec's options of this arm, or of the :data:`BEST` plain one.
+        codec_of: take the codec's options of this arm, or of the ``BEST`` plain one.
         scale: part of each side at which pictures are coded, by the qp from which on it holds, or
-            :data:`BEST`.
+            ``BEST``.
         prefilter: what happens to a picture before the codec.
         map: where the quantiser's offsets come from.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
@@ -94,7 +94,7 @@ class ArmConfig:
 
     @property
     def kind(self) -> str:
-        """One of :data:`KINDS`, the first that it has."""
+        """One of ``KINDS``, the first that it has."""
         has = {"recipe": self.recipe, "map": self.map, "scale": self.scale}
         return next(one for one in KINDS if has.get(one) is not None or one == self.prefilter_kind)
 

@@ -255,7 +255,7 @@ class BPG(nn.Module):
 
     Args:
         qp: default quantiser, used where the call gives none.
-        surrogate, threads, **options: as in :func:`compress`.
+        surrogate, threads, options: as in :func:`compress`.
     """
 
     def __init__(

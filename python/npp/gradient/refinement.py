@@ -142,7 +142,7 @@ def refine(
             or ``"both"``.
         steps: how many.
         weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
-            :func:`default_weight` of the qp.
+            ``default_weight`` of the qp.
         lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
             cosine to a tenth. What is large against the codec's own error serves one network and harms
             others.

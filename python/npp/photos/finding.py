@@ -15,6 +15,7 @@ from npp.config.yaml_files import expand
 
 Part = Literal["train", "val", "test"]
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+BPG_SUFFIXES = frozenset([".bpg"])
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -90,7 +91,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
         folder: searched recursively; ``~`` and environment variables are expanded.
         include: one pattern or several, as ``*.jpg``; one with a slash is for the path below ``folder``,
             one without for the file's name. Files that Pillow does not know are left out. By default all of
-            :data:`PHOTO_SUFFIXES`.
+            ``PHOTO_SUFFIXES``.
 
     Raises:
         ValueError: no such folder, or no photo in it.

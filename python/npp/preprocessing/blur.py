@@ -21,7 +21,7 @@ _CHANNELS = 3
 
 @dataclass(frozen=True)
 class BlurSettings:
-    """What a :class:`Blur` does.
+    """What a ``Blur`` does.
 
     Attributes:
         sigmas: standard deviation in pixels, 0 (the picture as it is) to 8, by qp. Between the entries it is

@@ -33,7 +33,7 @@ _MEAN_LUMA, _LUMA_SPREAD, _CHROMA_SPREAD = 0.5, 0.25, 0.1
 
 @dataclass(frozen=True)
 class GainsSettings:
-    """Sizes of a :class:`Gains`.
+    """Sizes of a ``Gains``.
 
     Attributes:
         width: channels of the body, 8 to 512.

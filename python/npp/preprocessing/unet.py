@@ -18,7 +18,7 @@ _HALVINGS = 4
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """Sizes of a :class:`UNet`.
+    """Sizes of a ``UNet``.
 
     Attributes:
         width: channels at full size, doubled with each of four halvings; 32 is the published one.

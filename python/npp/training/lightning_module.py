@@ -46,6 +46,7 @@ _TRAINING, _VALIDATION = "training", "validation"
 #: Beginning of the names that checkpoints leave out.
 TASKS = "tasks."
 _QUICK_PHOTOS = 2
+_STEP = "pictures_a_step"
 
 
 def build_tasks(config: TrainConfig) -> dict[str, Task]:
@@ -273,15 +274,31 @@ class RecipeModule(lightning.LightningModule):
         self.log_dict(values)
         self.log("val/bd_rate", _mean(list(rates.values())), prog_bar=True)
 
+    def _pictures_a_step(self) -> int:
+        return self.config.optimiser.batch * self.trainer.world_size
+
     # Checkpoints: the tasks' networks are frozen, and come from elsewhere
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leaves the tasks' networks out."""
+        """Leaves the tasks' networks out, and notes how many pictures a step takes."""
         state = checkpoint["state_dict"]
+        checkpoint[_STEP] = self._pictures_a_step()
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Puts the tasks' networks in as they are, and lets a finished run go on."""
+        """Puts the tasks' networks in as they are, and lets a finished run go on.
+
+        Raises:
+            ConfigError: its steps took another number of pictures than these would: where the run is among
+                the photos follows from both.
+        """
+        before, now = checkpoint.get(_STEP), self._pictures_a_step()
+        if before not in (None, now):
+            raise ConfigError(
+                f"resume: the checkpoint's steps took {before} pictures, and these would take {now} "
+                f"({self.trainer.world_size} processes with optimiser.batch {self.config.optimiser.batch}): "
+                "their product must stay"
+            )
         own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

@@ -2,7 +2,11 @@
 #
 # x265 is linked statically where its static library exists: OpenCV and pillow-heif bring their own
 # x265 into the same process, and two shared copies with the same symbols would be mixed up.
+#
+# BPG_CODECS names a folder that packaging/build_codecs.py filled. What lies there, x265, FFmpeg or both, is
+# linked statically, so that what is built needs nothing of the distribution's and survives its upgrades.
 
+set(BPG_CODECS "" CACHE PATH "Folder of static libraries made by packaging/build_codecs.py")
 set(_codecs_help "
   Debian, Ubuntu: apt-get install libx265-dev libnuma-dev libavcodec-dev libavutil-dev pkg-config
   Fedora:         dnf install x265-devel numactl-devel libavcodec-free-devel libavutil-free-devel pkgconf
@@ -13,6 +17,21 @@ find_package(PkgConfig)
 if(NOT PkgConfig_FOUND)
   message(FATAL_ERROR "pkg-config is missing; it finds x265 and libavcodec.${_codecs_help}")
 endif()
+set(_codecs_own "")
+if(BPG_CODECS)
+  get_filename_component(_codecs_own "${BPG_CODECS}" ABSOLUTE)
+  if(NOT EXISTS "${_codecs_own}/lib/pkgconfig")
+    message(FATAL_ERROR "BPG_CODECS is ${BPG_CODECS}, where packaging/build_codecs.py has put no library.")
+  endif()
+  set(ENV{PKG_CONFIG_PATH} "${_codecs_own}/lib/pkgconfig:$ENV{PKG_CONFIG_PATH}")
+endif()
+# What an earlier run found elsewhere must not stay.
+if(NOT _codecs_own STREQUAL "${BPG_CODECS_OF_CACHE}")
+  unset(__pkg_config_checked_X265 CACHE)
+  unset(__pkg_config_checked_AVCODEC CACHE)
+  unset(X265_STATIC_LIBRARY CACHE)
+endif()
+set(BPG_CODECS_OF_CACHE "${_codecs_own}" CACHE INTERNAL "BPG_CODECS when the libraries were found")
 
 # What src/x265_api.hpp and src/libavcodec_api.hpp are written for. docs/reliability.md says which of
 # these releases were built and run, by tools/codec_versions.py.
@@ -59,10 +78,19 @@ else()
 endif()
 find_package(Threads REQUIRED)
 target_link_libraries(codecs_x265 INTERFACE Threads::Threads)
-message(STATUS "x265 ${X265_VERSION} (${BPG_X265_LINKAGE}), libavcodec ${AVCODEC_libavcodec_VERSION}")
 
 add_library(codecs_avcodec INTERFACE)
 add_library(codecs::avcodec ALIAS codecs_avcodec)
 target_include_directories(codecs_avcodec INTERFACE ${AVCODEC_INCLUDE_DIRS})
-target_link_directories(codecs_avcodec INTERFACE ${AVCODEC_LIBRARY_DIRS})
-target_link_libraries(codecs_avcodec INTERFACE ${AVCODEC_LIBRARIES})
+if(_codecs_own AND EXISTS "${_codecs_own}/lib/libavcodec.a")
+  # Full names: nothing else of the same name can be found, and -Bsymbolic and the version script hide them.
+  target_link_libraries(codecs_avcodec INTERFACE
+    ${_codecs_own}/lib/libavcodec.a ${_codecs_own}/lib/libavutil.a Threads::Threads ${CMAKE_DL_LIBS} m)
+  set(BPG_LIBAVCODEC_LINKAGE static CACHE INTERNAL "How libavcodec is linked")
+else()
+  target_link_directories(codecs_avcodec INTERFACE ${AVCODEC_LIBRARY_DIRS})
+  target_link_libraries(codecs_avcodec INTERFACE ${AVCODEC_LIBRARIES})
+  set(BPG_LIBAVCODEC_LINKAGE shared CACHE INTERNAL "How libavcodec is linked")
+endif()
+message(STATUS "x265 ${X265_VERSION} (${BPG_X265_LINKAGE}), "
+  "libavcodec ${AVCODEC_libavcodec_VERSION} (${BPG_LIBAVCODEC_LINKAGE})")

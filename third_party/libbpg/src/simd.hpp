@@ -13,9 +13,6 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define BPG_ALWAYS_INLINE inline __attribute__((always_inline))
 #define BPG_RESTRICT __restrict__
-#elif defined(_MSC_VER)
-#define BPG_ALWAYS_INLINE __forceinline
-#define BPG_RESTRICT __restrict
 #else
 #define BPG_ALWAYS_INLINE inline
 #define BPG_RESTRICT

@@ -101,7 +101,7 @@ class SoftDCT(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See :class:`TransformSurrogate`."""
+        """See ``TransformSurrogate``."""
         level = coefficients / step
         middle = level.floor() + 0.5
         within = torch.tanh(self.sharpness * (level - middle)) / (2 * math.tanh(self.sharpness / 2))
@@ -111,7 +111,7 @@ class SoftDCT(TransformSurrogate):
 class Gated(TransformSurrogate):
     """A coefficient's gradient passes as far as the coefficient is large enough to be coded.
 
-    The gate is sigmoid((|c| / step - threshold) / width), held fixed: it scales the coefficient's gradient
+    The gate is sigmoid((abs(c) / step - threshold) / width), held fixed: it scales the coefficient's gradient
     and gives it none. The step of a quantiser map gets one.
 
     Args:
@@ -133,7 +133,7 @@ class Gated(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See :class:`TransformSurrogate`."""
+        """See ``TransformSurrogate``."""
         level = (coefficients.detach() / (step * self.width)).abs_()
         gate = level.sub_(self.threshold / self.width).sigmoid_()
         if self.floor:
@@ -158,7 +158,7 @@ class Masked(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See :class:`TransformSurrogate`."""
+        """See ``TransformSurrogate``."""
         assert decoded is not None
         return coefficients * (decoded.abs() > self.threshold * step).to(coefficients.dtype)
 
@@ -184,7 +184,7 @@ class Scaled(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See :class:`TransformSurrogate`."""
+        """See ``TransformSurrogate``."""
         assert decoded is not None
         fixed = coefficients.detach()
         gain = fixed * decoded / (fixed.square() + (self.softness * step).square())

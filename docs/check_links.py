@@ -1,0 +1,54 @@
+"""Every link inside the built site leads somewhere: `python docs/check_links.py build/docs`."""
+
+from __future__ import annotations
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class _Page(HTMLParser):
+    """What a page links to and which places it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for key, value in attrs:
+            if key in ("href", "src") and value:
+                self.links.append(value)
+            elif key == "id" and value:
+                self.places.add(value)
+
+
+def broken_links(site: Path) -> list[str]:
+    """A line for each link that leads nowhere."""
+    pages = {path.resolve(): _Page(path.read_text()) for path in site.rglob("*.html")}
+    found = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            name = path.relative_to(site.resolve())
+            if not target.is_file():
+                found.append(f"{name}: {link} is not there")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].places:
+                found.append(f"{name}: {link} has no such place")
+    return sorted(set(found))
+
+
+def main() -> None:
+    site = Path(sys.argv[1])
+    found = broken_links(site)
+    print("\n".join(found), file=sys.stderr, end="\n" if found else "")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

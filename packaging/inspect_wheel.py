@@ -1,0 +1,91 @@
+"""Looks into a wheel of npp: size, libraries that it asks for, symbols that it exports, licences.
+
+python packaging/inspect_wheel.py dist/*.whl
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+LARGEST = 12_000_000
+# libc with its parts, the compiler's runtime, and nothing that a minimal system lacks.
+ALLOWED = {
+    "libc",
+    "libm",
+    "libpthread",
+    "libdl",
+    "librt",
+    "libstdc++",
+    "libgcc_s",
+    "ld-linux-x86-64",
+    "ld-linux-aarch64",
+}
+LICENCES = (
+    "licenses/LICENSE",
+    "licenses/THIRD_PARTY.md",
+    "licenses/x265/COPYING",
+    "licenses/ffmpeg/COPYING.LGPLv2.1",
+    "sboms/codecs.cdx.json",
+)
+
+
+def needed(wheel: Path) -> list[str]:
+    """File names of the shared libraries that the extension asks for."""
+    return re.findall(r"\(NEEDED\).*\[(.+)\]", _of_extension(wheel, "readelf", "--dynamic"))
+
+
+def exported(wheel: Path) -> list[str]:
+    """Symbols that other libraries of the process can see."""
+    return [
+        line.split()[-1] for line in _of_extension(wheel, "nm", "--dynamic", "--defined-only").splitlines()
+    ]
+
+
+def newest_glibc(wheel: Path) -> str:
+    """The highest version of glibc's symbols, as ``2.28``."""
+    found = re.findall(r"GLIBC_([0-9.]+)", _of_extension(wheel, "readelf", "--version-info"))
+    return max(found, key=lambda text: [int(part) for part in text.split(".")], default="none")
+
+
+def faults(wheel: Path) -> list[str]:
+    """What must not be so, in words; empty for a good wheel."""
+    found = []
+    if wheel.stat().st_size > LARGEST:
+        found.append(f"{wheel.stat().st_size} bytes are more than {LARGEST}")
+    found += [f"it asks for {name}" for name in needed(wheel) if name.split(".so")[0] not in ALLOWED]
+    found += [f"it exports {symbol}" for symbol in exported(wheel) if symbol != "PyInit__bpg"]
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    within = {name.partition(".dist-info/")[2] for name in names}
+    return found + [f"{licence} is not in its .dist-info" for licence in LICENCES if licence not in within]
+
+
+def summary(wheel: Path) -> str:
+    """A line for people."""
+    libraries = ", ".join(needed(wheel))
+    return (
+        f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, glibc {newest_glibc(wheel)}, needs {libraries}"
+    )
+
+
+def _of_extension(wheel: Path, *command: str) -> str:
+    """What a program says about the extension."""
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
+        (name,) = (name for name in archive.namelist() if re.fullmatch(r"npp/_bpg\..*\.so", name))
+        file = archive.extract(name, folder)
+        return subprocess.run([*command, file], check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    status = 0
+    for argument in sys.argv[1:]:
+        print(summary(Path(argument)))
+        for fault in faults(Path(argument)):
+            print(f"  FAULT: {fault}")
+            status = 1
+    sys.exit(status)

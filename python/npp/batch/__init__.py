@@ -1,0 +1,42 @@
+"""Many files at once: the unit of work that every engine hands out, parts of a set, and its manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npp.lazy import exported_when_touched
+
+if TYPE_CHECKING:
+    from npp.batch.batch_units import BatchDecoder, BatchEncoder
+    from npp.batch.manifest import ManifestFile, ManifestRow, read_manifest, write_manifest
+    from npp.batch.outcomes import FileResult
+    from npp.batch.shards import Shard
+    from npp.batch.verification import verify_row
+else:
+    # `npp info` tells errors as batches do, and does without torch.
+    __getattr__, __dir__ = exported_when_touched(
+        __name__,
+        {
+            "BatchDecoder": "batch_units",
+            "BatchEncoder": "batch_units",
+            "FileResult": "outcomes",
+            "ManifestFile": "manifest",
+            "ManifestRow": "manifest",
+            "Shard": "shards",
+            "read_manifest": "manifest",
+            "verify_row": "verification",
+            "write_manifest": "manifest",
+        },
+    )
+
+__all__ = [
+    "BatchDecoder",
+    "BatchEncoder",
+    "FileResult",
+    "ManifestFile",
+    "ManifestRow",
+    "Shard",
+    "read_manifest",
+    "verify_row",
+    "write_manifest",
+]

@@ -1,0 +1,223 @@
+"""The unit of work on many files, whoever hands it out: a loop, threads, processes, or machines.
+
+It takes files as bytes or paths and gives files as bytes. It can be pickled, knows no engine, and what
+becomes of a file depends on nothing but the file and the settings.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Unpack
+
+from npp.batch.file_decoding import DecodeSettings, decoded_frames, render, size_notes
+from npp.batch.file_encoding import EncodeSettings, encode_to_settings, report_values
+from npp.batch.outcomes import FileResult
+from npp.batch.picture_reading import read_source
+from npp.batch.picture_writing import format_of
+from npp.batch.pixel_limit import limit_on_pixels
+from npp.batch.recipe_use import RecipeUse
+from npp.checks import number
+from npp.codec.decoding import probe
+from npp.codec.errors import OnError, check_on_error
+from npp.codec.file_inputs import File, file_bytes
+from npp.codec.metadata import check_pixels
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.recipes.recipe import Parts, Recipe
+
+
+class BatchEncoder:
+    """Encodes picture files as ``npp encode`` does, and writes the same bytes.
+
+    It works on one file after the other, with one thread of the codec: several copies of it, or several
+    threads that call one, are the parallelism. A recipe's weights travel with it::
+
+        encode = npp.batch.BatchEncoder(37, recipe="detection")
+        with ProcessPoolExecutor() as pool:
+            for result in pool.map(encode.one, paths):
+                print(result.error or result.bits)
+
+    Args:
+        qp: 0 to 51; by default the recipe's own, or 29.
+        recipe: a name, a file or a recipe that prepares stills, see :class:`npp.Recipe`.
+        parts: which parts of the recipe are used, by default all.
+        target_bpp: instead of ``qp`` the smallest one whose file has at most so many bits per pixel.
+        keep_metadata: take EXIF, ICC profile and XMP along.
+        max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
+        **options: of the codec, instead of the recipe's.
+
+    Raises:
+        TypeError, ValueError, FileNotFoundError: an argument is wrong, or there is no such recipe.
+    """
+
+    def __init__(
+        self,
+        qp: int | None = None,
+        *,
+        recipe: str | os.PathLike[str] | Recipe | None = None,
+        parts: Parts | None = None,
+        target_bpp: float | None = None,
+        keep_metadata: bool = True,
+        max_pixels: int | None = None,
+        **options: Unpack[CodecOptions],
+    ) -> None:
+        lossless = resolve_options(options).lossless
+        if sum([qp is not None, target_bpp is not None, lossless]) > 1:
+            raise ValueError("qp, target_bpp and lossless exclude each other")
+        if recipe is not None and lossless:
+            raise ValueError("lossless must be False with a recipe, which changes what is coded")
+        if target_bpp is not None and not number("target_bpp", target_bpp, 0, math.inf) > 0:
+            raise ValueError(f"target_bpp must be above 0, not {target_bpp!r}")
+        self.settings = EncodeSettings(
+            None if qp is None else resolve_qp(qp, 1)[0],
+            target_bpp,
+            dict(options),
+            keep_metadata,
+            recipe=None if recipe is None else _use(recipe, parts or Parts()),
+        )
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def of(cls, settings: EncodeSettings, max_pixels: int | None = None) -> BatchEncoder:
+        """The unit for settings that have been checked already."""
+        unit = cls(max_pixels=max_pixels)
+        unit.settings = settings
+        return unit
+
+    def encode(self, picture: File, qp: int | None = None) -> FileResult:
+        """One file.
+
+        Args:
+            picture: a picture file's bytes or path.
+            qp: instead of the unit's own.
+
+        Raises:
+            OSError, ValueError and whatever else a strange file brings out in a decoder.
+        """
+        with limit_on_pixels(self.max_pixels):
+            source = read_source(file_bytes(picture, "picture"), keep_metadata=self.settings.keep_metadata)
+            start = time.perf_counter()
+            used, file = encode_to_settings(source, self.settings, qp)
+            values = report_values(source, file, used, time.perf_counter() - start, self.settings)
+            return FileResult(file, values, source.notes)
+
+    def one(self, picture: File, qp: int | None = None) -> FileResult:
+        """As :meth:`encode`, but what goes wrong is returned in the result."""
+        try:
+            return self.encode(picture, qp)
+        except Exception as error:
+            return FileResult.failed(error)
+
+    def __call__(
+        self, pictures: Sequence[File], qps: Sequence[int] | None = None, *, errors: OnError = "return"
+    ) -> list[FileResult]:
+        """Several files, one after the other.
+
+        Args:
+            pictures: bytes or paths.
+            qps: one a picture, instead of the unit's own.
+            errors: ``"return"`` puts what goes wrong into the picture's result, ``"raise"`` raises it.
+
+        Returns:
+            One result a picture, in their order.
+
+        Raises:
+            ValueError: as many qps as pictures are needed, or ``errors`` is something else.
+        """
+        check_on_error(errors)
+        if qps is not None and len(qps) != len(pictures):
+            raise ValueError(f"qps must be one a picture: {len(pictures)}, not {len(qps)}")
+        work = self.one if errors == "return" else self.encode
+        return [work(picture, None if qps is None else qps[at]) for at, picture in enumerate(pictures)]
+
+
+class BatchDecoder:
+    """Decodes BPG files into picture files as ``npp decode`` does, one file each.
+
+    Args:
+        suffix: says the format: ``.png``, ``.webp``, ``.gif`` (these hold animations), ``.jpg``, ...
+        bit_depth: 8, or 16 (png).
+        quality: of JPEG, 1 to 100.
+        keep_metadata: take EXIF, ICC profile and XMP along.
+        restore_size: bring pictures that a recipe coded smaller back to their size.
+        max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
+
+    Raises:
+        ValueError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        suffix: str = ".png",
+        *,
+        bit_depth: int = 8,
+        quality: int = 95,
+        keep_metadata: bool = True,
+        restore_size: bool = False,
+        max_pixels: int | None = None,
+    ) -> None:
+        format_of(suffix)
+        if bit_depth not in (8, 16):
+            raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
+        if not 1 <= quality <= 100:
+            raise ValueError(f"quality must be from 1 to 100, not {quality!r}")
+        self.settings = DecodeSettings(suffix.lower(), bit_depth, keep_metadata, quality, restore_size)
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def of(cls, settings: DecodeSettings, max_pixels: int | None = None) -> BatchDecoder:
+        """The unit for settings that have been checked already."""
+        unit = cls(max_pixels=max_pixels)
+        unit.settings = settings
+        return unit
+
+    def decode(self, file: File, target: Path | None = None) -> FileResult:
+        """One file.
+
+        Args:
+            file: a BPG file's bytes or path.
+            target: its suffix says the format, instead of the unit's own.
+
+        Raises:
+            OSError, ValueError: it cannot be read, is damaged, or cannot be written in this format.
+        """
+        with limit_on_pixels(self.max_pixels):
+            data = file_bytes(file, "file")
+            info = probe(data)
+            check_pixels(info)
+            start = time.perf_counter()
+            frames = decoded_frames(data, self.settings)
+            seconds = time.perf_counter() - start
+            written, notes = render(frames, info, self.settings, self.settings.for_target(target))
+        values: dict[str, Any] = {
+            "width": frames.shape[-1],
+            "height": frames.shape[-2],
+            "frames": info.frames,
+            "seconds": seconds,
+        }
+        return FileResult(written, values, (*notes, *size_notes(info, frames.shape[-1])))
+
+    def one(self, file: File, target: Path | None = None) -> FileResult:
+        """As :meth:`decode`, but what goes wrong is returned in the result."""
+        try:
+            return self.decode(file, target)
+        except Exception as error:
+            return FileResult.failed(error)
+
+    def __call__(self, files: Sequence[File], *, errors: OnError = "return") -> list[FileResult]:
+        """Several files, one after the other; arguments and result as those of :class:`BatchEncoder`."""
+        check_on_error(errors)
+        work = self.one if errors == "return" else self.decode
+        return [work(file) for file in files]
+
+
+def _use(recipe: str | os.PathLike[str] | Recipe, parts: Parts) -> RecipeUse:
+    if isinstance(recipe, Recipe):
+        return RecipeUse(recipe.eval(), parts, recipe.name)
+    found = Recipe.load(recipe)
+    return RecipeUse(found, parts, found.name or Path(recipe).stem)

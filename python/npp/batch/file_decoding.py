@@ -1,0 +1,73 @@
+"""The picture file that a BPG file becomes, and how it is to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_animation, write_still
+from npp.codec.decoding import decode
+from npp.codec.metadata import ImageInfo, Metadata
+from npp.recipes.picture_floats import restored
+from npp.recipes.size_extension import size_before
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """What is asked of the decoder for every file of a batch.
+
+    Attributes:
+        suffix: the format where no target says it.
+        bit_depth: 8 or 16 bits a sample in the written file.
+        keep_metadata: take EXIF, ICC profile and XMP along.
+        quality: of JPEG.
+        restore_size: enlarge pictures that were coded smaller to the size that they had.
+    """
+
+    suffix: str = ".png"
+    bit_depth: int = 8
+    keep_metadata: bool = True
+    quality: int = 95
+    restore_size: bool = False
+
+    def for_target(self, target: Path | None = None) -> WriteSettings:
+        """How a target is to be written."""
+        suffix = self.suffix if target is None else target.suffix
+        return WriteSettings(format_of(suffix), self.bit_depth > 8, self.quality)
+
+
+def decoded_frames(file: bytes, settings: DecodeSettings) -> Tensor:
+    """Frames (F, C, H, W)."""
+    pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
+    if settings.restore_size:
+        pixels = restored(pixels, file)
+    return pixels if pixels.ndim == 4 else pixels[None]
+
+
+def render(frames: Tensor, info: ImageInfo, settings: DecodeSettings, to_write: WriteSettings) -> Rendered:
+    """A still or an animation as one file.
+
+    Args:
+        frames: (F, C, H, W) as :func:`decoded_frames` gives them.
+        info: of the BPG file.
+        settings: whether metadata is kept.
+        to_write: the format.
+
+    Raises:
+        ValueError: the format cannot hold it.
+    """
+    metadata = info.metadata if settings.keep_metadata else Metadata()
+    if info.frames > 1:
+        return write_animation(frames, info, metadata, to_write)
+    return write_still(frames[0], info, metadata, to_write)
+
+
+def size_notes(info: ImageInfo, width: int) -> list[str]:
+    """Says that a picture was larger, where it is left as it was coded."""
+    before = size_before(info)
+    if before is None or before[1] == width:
+        return []
+    return [f"was {before[1]}x{before[0]} before it was coded smaller: --restore-size brings that back"]

@@ -1,0 +1,162 @@
+"""The file that a picture or an animation becomes, at one qp or at the one that a rate asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from npp._bpg import EncodeError
+from npp.batch.picture_quality import measure, refine_frame
+from npp.batch.picture_reading import Source
+from npp.batch.recipe_use import RecipeUse
+from npp.codec.animation import encode_animation
+from npp.codec.decoding import probe
+from npp.codec.encoding import encode
+from npp.gradient.prediction import VIEWS
+from npp.recipes.size_extension import bpp_of, picture_size
+
+DEFAULT_QP = 29
+_WORST_QP = 51
+_FIRST_QP = 30
+_QPS_A_HALVING = 6  # of the bits of a photo
+_MOST_FILES = 7
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """What is asked of the encoder for every file of a batch.
+
+    Attributes:
+        qp: quantiser; ``None`` with a target or lossless.
+        target_bpp: bits for each pixel of all frames that the file may have at most.
+        options: codec options.
+        keep_metadata: take EXIF, ICC profile and XMP along.
+        measure: decode the file and report PSNR.
+        refine: a network's file, as :func:`npp.batch.picture_quality.load_network` reads it; the pixels of
+            stills are refined for it.
+        views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
+        recipe: stills are prepared by it.
+    """
+
+    qp: int | None = None
+    target_bpp: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    keep_metadata: bool = True
+    measure: bool = False
+    refine: str | None = None
+    views: bool = True
+    recipe: RecipeUse | None = None
+
+    @property
+    def usual_qp(self) -> int:
+        """Where none is given."""
+        return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
+
+
+def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
+    """The file of what was read, at one qp."""
+    options = {**settings.options, "chroma": "400"} if source.gray else settings.options
+    if source.durations is None:
+        frame = source.frames[0]
+        if settings.recipe is not None:
+            return settings.recipe.encode(frame, qp, source.metadata, options)
+        if settings.refine is not None:
+            frame = refine_frame(frame, qp, settings.refine, options, VIEWS if settings.views else ())
+        return encode(frame, qp, metadata=source.metadata, threads=1, errors="raise", **options)
+    if settings.recipe is not None:
+        raise EncodeError(
+            f"a recipe prepares stills, and this is an animation of {len(source.frames)} frames"
+        )
+    return encode_animation(
+        source.frames,
+        qp,
+        durations=source.durations,
+        loop_count=source.loop_count,
+        metadata=source.metadata,
+        **options,
+    )
+
+
+def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) -> tuple[int, bytes]:
+    """The smallest qp whose file is not above a target, looked for where the files so far say that it is.
+
+    Four files for most photos, and never more than the seven that halving the range of qps takes.
+
+    Args:
+        target: bpp.
+        encode_at: a qp's file and bpp.
+
+    Raises:
+        EncodeError: even qp 51 is above the target.
+    """
+    low, high, best = 0, _WORST_QP + 1, b""  # below low no file fits; that of high does
+    known: dict[int, float] = {}
+    while low < high:
+        # What is left after this file must be found by halving with the files that are left.
+        reach = 1 << (_MOST_FILES - 1 - len(known))
+        qp = _likely_qp(target, known)
+        qp = min(max(qp, low, high - reach), high - 1, low + reach - 1)
+        file, known[qp] = encode_at(qp)
+        if known[qp] <= target:
+            high, best = qp, file
+        else:
+            low = qp + 1
+    if high > _WORST_QP:
+        needed = known[_WORST_QP]
+        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {needed:.4g} already")
+    return high, best
+
+
+def _likely_qp(target: float, known: dict[int, float]) -> int:
+    """Where a line through the logarithms of the two bpp next to the target meets it."""
+    if not known or not target > 0:
+        return _FIRST_QP
+    near = sorted(known, key=lambda qp: abs(math.log2(known[qp] / target)))[:2]
+    slope = -1 / _QPS_A_HALVING
+    if len(near) == 2 and known[near[0]] != known[near[1]]:
+        measured = math.log2(known[near[0]] / known[near[1]]) / (near[0] - near[1])
+        slope = min(max(measured, 3 * slope), slope / 3)
+    return math.ceil(near[0] + math.log2(target / known[near[0]]) / slope)
+
+
+def encode_to_settings(
+    source: Source, settings: EncodeSettings, qp: int | None = None
+) -> tuple[int | None, bytes]:
+    """The qp and the file that the settings ask for; a ``qp`` goes over theirs. Lossless has none."""
+    if settings.options.get("lossless"):
+        return None, encode_source(source, DEFAULT_QP, settings)
+    if qp is None and settings.target_bpp is None:
+        qp = settings.usual_qp if settings.qp is None else settings.qp
+    if qp is not None:
+        return qp, encode_source(source, qp, settings)
+
+    def encode_at(tried: int) -> tuple[bytes, float]:
+        file = encode_source(source, tried, settings)
+        return file, bpp_of(file, probe(file))
+
+    assert settings.target_bpp is not None
+    return smallest_qp(settings.target_bpp, encode_at)
+
+
+def report_values(
+    source: Source, file: bytes, qp: int | None, seconds: float, settings: EncodeSettings
+) -> dict[str, Any]:
+    """The report's fields about a file."""
+    info = probe(file)
+    height, width = picture_size(info)
+    values: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "frames": info.frames,
+        "qp": qp,
+        "bytes": len(file),
+        "bpp": bpp_of(file, info),
+        "seconds": seconds,
+    }
+    if settings.recipe is not None:
+        values |= {**settings.recipe.as_json(), "coded_width": info.width, "coded_height": info.height}
+    if settings.measure:
+        values |= measure(source.frames, file, bit_depth=info.bit_depth)
+    return values

@@ -1,0 +1,187 @@
+"""What became of every file of a set: one JSON object a line, with a checksum of every result."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from npp.batch.outcomes import FileResult
+from npp.files import atomic_write
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """A line of a manifest.
+
+    Attributes:
+        input: what was read; a manifest has one row for it.
+        output: what was written, relative to the manifest's folder if it lies below that; ``None`` where
+            there is an error.
+        bytes: size of the output.
+        bpp: bits of the whole output for each pixel; ``None`` too where it is no BPG file.
+        qp: that the encoder was told; ``None`` too of lossless files, and of files that were there before.
+        checksum: SHA-256 of the output in hexadecimal digits.
+        error: why there is no output.
+    """
+
+    input: str
+    output: str | None
+    bytes: int | None = None
+    bpp: float | None = None
+    qp: int | None = None
+    checksum: str | None = None
+    error: str | None = None
+
+    def as_json(self) -> str:
+        """The row as a JSON object in one line, without its end."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, found: Any) -> ManifestRow:
+        """The row of a JSON object; fields that it has no use for are passed over.
+
+        Raises:
+            ValueError: not a row.
+        """
+        if not isinstance(found, dict) or not isinstance(found.get("input"), str):
+            raise ValueError("a row of a manifest needs the field input")
+        row = cls(**{"output": None, **{key: found[key] for key in _FIELDS if key in found}})
+        if row.error is None and not (
+            isinstance(row.output, str) and isinstance(row.bytes, int) and isinstance(row.checksum, str)
+        ):
+            raise ValueError("a row of a manifest needs output, bytes and checksum, or an error")
+        return row
+
+    @classmethod
+    def of(cls, name: str, output: str | None, result: FileResult) -> ManifestRow:
+        """The row about a result.
+
+        Args:
+            name: what was read.
+            output: where the result goes, as the attribute says.
+            result: of a batch unit.
+        """
+        if result.file is None:
+            return cls(name, None, error=result.error)
+        values = result.values
+        return cls(
+            name, output, len(result.file), values.get("bpp"), values.get("qp"), result.checksum, result.error
+        )
+
+
+_FIELDS = frozenset(field.name for field in fields(ManifestRow))
+
+
+def name_in_manifest(output: Path, folder: Path) -> str:
+    """What a manifest in a folder calls an output: sets can be moved as a whole."""
+    real, below = os.path.abspath(output), os.path.abspath(folder)  # noqa: PTH100 (links stay links)
+    if os.path.commonpath([real, below]) == below:
+        return Path(os.path.relpath(real, below)).as_posix()
+    return Path(real).as_posix()
+
+
+def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, ManifestRow]]:
+    """Rows with the place behind each; a last line without its end, which a kill leaves, does not count."""
+    end = 0
+    for number, line in enumerate(data, 1):
+        if not line.endswith(b"\n"):
+            return
+        end += len(line)
+        if line.strip():
+            try:
+                yield end, ManifestRow.from_json(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
+    """The rows of a manifest. Where a stopped run has left several for one input, the last counts.
+
+    A manifest is read once and its rows are given one after the other, whatever its size; only the inputs'
+    names are held in memory.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: a line is no row; the message says which.
+    """
+    place = Path(path)
+    last: dict[str, int] = {}
+    with place.open("rb") as file:
+        for end, row in _whole_lines(file, place):
+            last[row.input] = end
+    with place.open("rb") as file:
+        for end, row in _whole_lines(file, place):
+            if last[row.input] == end:
+                yield row
+
+
+def write_manifest(path: str | os.PathLike[str], rows: Iterable[ManifestRow]) -> None:
+    """Writes a manifest, whole or not at all; an existing one is replaced.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with atomic_write(path, force=True) as file:
+        file.writelines(f"{row.as_json()}\n".encode() for row in rows)
+
+
+class ManifestFile:
+    """A manifest that grows while files are made, and goes on where a stopped run has left it.
+
+    Several threads may add rows. Several processes need a manifest each.
+
+    Args:
+        path: the file, which need not exist; its folder is made.
+
+    Raises:
+        OSError: it cannot be read or written.
+        ValueError: a file that is no manifest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._rows: dict[str, ManifestRow] = {}
+        self._twice = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            with self.path.open("rb+") as file:
+                whole = 0
+                for end, row in _whole_lines(file, self.path):
+                    whole = end
+                    self._twice = self._twice or row.input in self._rows
+                    self._rows[row.input] = row
+                file.truncate(whole)
+        except FileNotFoundError:
+            self.path.touch()
+
+    @property
+    def folder(self) -> Path:
+        """Outputs are named relative to it."""
+        return self.path.parent
+
+    def get(self, name: str) -> ManifestRow | None:
+        """The row about an input."""
+        return self._rows.get(name)
+
+    def add(self, row: ManifestRow) -> None:
+        """Adds a row, in place of an earlier one about the same input. It is in the file at once."""
+        with self._lock:
+            with self.path.open("ab") as file:
+                file.write(f"{row.as_json()}\n".encode())
+            self._twice = self._twice or row.input in self._rows
+            self._rows[row.input] = row
+
+    def finish(self) -> None:
+        """Leaves one row an input in the file."""
+        if self._twice:
+            write_manifest(self.path, self._rows.values())
+            self._twice = False

@@ -1,0 +1,56 @@
+"""What became of one file of a batch, and how errors are told in one line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def describe(error: Exception) -> str:
+    """One line about an exception; its type only where the text alone would say too little."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, (OSError, ValueError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def checksum_of(file: bytes) -> str:
+    """The SHA-256 of a file in hexadecimal digits, as ``sha256sum`` prints it."""
+    return hashlib.sha256(file).hexdigest()
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one file. It can be pickled, and knows nothing of where the file goes.
+
+    Attributes:
+        file: the new file; ``None`` where there is an error.
+        values: facts about it, as ``width``, ``height``, ``frames``, ``bytes``, and of a BPG file ``qp`` and
+            ``bpp``; empty where there is an error.
+        notes: what could not be kept.
+        error: why there is no file, in one line.
+    """
+
+    file: bytes | None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def bits(self) -> int:
+        """Of the file, 0 where there is none."""
+        return 0 if self.file is None else 8 * len(self.file)
+
+    @property
+    def checksum(self) -> str | None:
+        """:func:`checksum_of` the file, ``None`` where there is none."""
+        return None if self.file is None else checksum_of(self.file)
+
+    @classmethod
+    def failed(cls, error: Exception | str) -> FileResult:
+        """That there is no file."""
+        return cls(None, error=describe(error) if isinstance(error, Exception) else error)

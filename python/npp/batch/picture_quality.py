@@ -1,0 +1,100 @@
+"""How much of a picture a file has kept, and the network that it may be refined for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from npp.codec.decoding import decode
+from npp.codec.image_inputs import CodecImage, SingleImage
+from npp.gradient.prediction import View, keep_prediction
+from npp.gradient.refinement import refine
+from npp.recipes.picture_floats import restored
+
+Floats = npt.NDArray[np.float64]
+
+
+def _largest(samples: npt.NDArray[Any]) -> int:
+    """What stands for 1."""
+    return 1 if np.issubdtype(samples.dtype, np.floating) else np.iinfo(samples.dtype).max
+
+
+def _unit(samples: npt.NDArray[Any]) -> Floats:
+    """Samples on the scale from 0 to 1."""
+    return samples.astype(np.float64) / _largest(samples)
+
+
+def _squared_errors(source: Floats, decoded: Floats) -> tuple[Floats, Floats | None]:
+    """Squared errors of colour and of alpha of one picture; gray stands for equal R, G and B."""
+    color = (source[:3] if source.shape[0] > 1 else source) - decoded[:3]
+    alpha = (source[3] - decoded[3]) ** 2 if source.shape[0] == decoded.shape[0] == 4 else None
+    return color**2, alpha
+
+
+def _psnr(errors: list[Floats]) -> float | None:
+    mse = float(np.mean([error.mean() for error in errors]))
+    return -10 * math.log10(mse) if mse > 0 else None
+
+
+def measure(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[str, float | None]:
+    """PSNR in dB over all frames, with a peak of 1; ``None`` where there is no error.
+
+    Args:
+        frames: the source pictures.
+        file: what they were encoded to.
+        bit_depth: of the file; above 8 the decoder's 16-bit output is compared, else its 8-bit output.
+
+    Returns:
+        ``psnr`` of the colour (of all pixels, transparent ones too) and, with alpha, ``alpha_psnr``.
+    """
+    decoded = restored(decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file)
+    pictures = decoded if decoded.ndim == 4 else decoded[None]
+    pairs = [
+        _squared_errors(_unit(CodecImage(frame, "frame").samples), _unit(picture.numpy()))
+        for frame, picture in zip(frames, pictures, strict=True)
+    ]
+    result = {"psnr": _psnr([color for color, _ in pairs])}
+    alphas = [alpha for _, alpha in pairs if alpha is not None]
+    return {**result, "alpha_psnr": _psnr(alphas)} if alphas else result
+
+
+@lru_cache(maxsize=2)
+def load_network(path: str) -> Callable[[Tensor], Tensor]:
+    """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
+
+    It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
+    (1, classes, ...).
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return torch.export.load(path).module()
+    except Exception as error:  # whatever the bytes make of the unpacking
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
+
+
+def refine_frame(
+    frame: SingleImage, qp: int, path: str, options: dict[str, Any], views: Sequence[View]
+) -> Tensor:
+    """A picture refined for a network: floats (C, H, W) in [0, 1].
+
+    Alpha is left alone by the network; gray is shown to it as RGB.
+    """
+    network = load_network(path)
+    samples = CodecImage(frame, "image").samples
+    x = torch.from_numpy(samples.astype(np.float32))[None] / _largest(samples)
+
+    def see(pictures: Tensor) -> Tensor:
+        color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
+        return network(color)
+
+    return refine(x, qp, keep_prediction(see, x, views), threads=1, **options).x[0]

@@ -1,0 +1,141 @@
+"""Picture files of any format Pillow reads, ready for the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from PIL import Image
+
+import npp.pillow  # noqa: F401  (BPG files are pictures too)
+from npp.codec.image_inputs import SingleImage
+from npp.codec.metadata import Metadata
+from npp.codec.pil_pictures import (
+    exif_to_tiff,
+    has_own_color,
+    iterate_frames,
+    same_mode,
+    seconds_or_default,
+)
+from npp.photos.picture_files import open_picture, read_still
+
+#: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
+PICTURE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("apng", "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    )
+)
+_ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
+_IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture or an animation to encode.
+
+    Attributes:
+        frames: the pictures, all of one size; one of a still.
+        durations: seconds of every frame; ``None`` for a still.
+        loop_count: how often an animation is shown, 0 for ever.
+        gray: a gray picture, whatever number of channels it is stored with.
+        metadata: found in the file.
+        notes: what could not be kept.
+    """
+
+    frames: list[SingleImage]
+    durations: list[Fraction] | None
+    loop_count: int
+    gray: bool
+    metadata: Metadata
+    notes: tuple[str, ...]
+
+
+def _bytes(value: Any) -> bytes | None:
+    """XMP comes as text or as bytes, whatever the format."""
+    if isinstance(value, str):
+        value = value.encode()
+    return value if isinstance(value, bytes) and value else None
+
+
+def _metadata(image: Image.Image) -> tuple[Metadata, list[str]]:
+    info, notes = image.info, []
+    profile = _bytes(info.get("icc_profile"))
+    if has_own_color(image.mode):
+        notes.append(f"{image.mode} converted to RGB" + (", its ICC profile left out" if profile else ""))
+        profile = None
+    metadata = Metadata(
+        exif=exif_to_tiff(_bytes(info.get("exif"))),
+        icc_profile=profile,
+        xmp=_bytes(info.get("xmp", info.get("XML:com.adobe.xmp"))),
+    )
+    return metadata, notes
+
+
+def loop_count_of(image: Image.Image) -> int:
+    """How often an opened animation is shown, 0 for ever.
+
+    A GIF says how often it is *repeated*, and nothing when it is shown once; the others count showings.
+    """
+    loop = image.info.get("loop")
+    if image.format != "GIF":
+        return int(loop or 0)
+    if loop is None:
+        return 1
+    return int(loop) + 1 if loop else 0
+
+
+def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
+    """Frames without an alpha that is opaque everywhere: Pillow adds one to put frames together."""
+    if frames[0].mode == "RGBA" and all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
+        return [frame.convert("RGB") for frame in frames]
+    return frames
+
+
+def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Source:
+    loop_count = loop_count_of(image)
+    pairs = list(iterate_frames(image))
+    milliseconds = [duration for _, duration in pairs]
+    untimed = sum(not value for value in milliseconds)
+    if untimed:
+        notes = [*notes, f"{untimed} frame(s) without a duration are shown for 0.1 s"]
+    frames = same_mode([picture for picture, _ in pairs])
+    if image.format in _IDLE_ALPHA_FORMATS:
+        frames = _without_idle_alpha(frames)
+    durations = [seconds_or_default(value) for value in milliseconds]
+    return Source([*frames], durations, loop_count, frames[0].mode in ("L", "LA"), metadata, tuple(notes))
+
+
+def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
+    count = getattr(image, "n_frames", 1)
+    if count > 1:
+        notes = [*notes, f"only the first of {count} pictures"]
+    picture, gray = read_still(image, data)
+    return Source([picture], None, 0, gray, metadata, tuple(notes))
+
+
+def _is_animation(image: Image.Image) -> bool:
+    # An APNG whose only further frame is its default image is a still.
+    shown = getattr(image, "n_frames", 1) - bool(image.info.get("default_image"))
+    return image.format in _ANIMATED_FORMATS and shown > 1
+
+
+def read_source(data: bytes, *, keep_metadata: bool) -> Source:
+    """Reads a picture file.
+
+    Args:
+        data: the file.
+        keep_metadata: take EXIF, ICC profile and XMP along.
+
+    Raises:
+        OSError and others that Pillow raises: not a picture, or a damaged one.
+    """
+    with open_picture(data) as image:
+        metadata, notes = _metadata(image)
+        if _is_animation(image):
+            source = _animation(image, metadata, notes)
+        else:
+            source = _still(image, data, metadata, notes)
+    return source if keep_metadata else replace(source, metadata=Metadata())

@@ -1,0 +1,83 @@
+"""A recipe for many files, and which of its parts are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from npp.codec.errors import EncodeError
+from npp.codec.image_inputs import CodecImage, SingleImage
+from npp.codec.metadata import Metadata
+from npp.recipes.picture_floats import as_floats
+from npp.recipes.recipe import Parts, Recipe
+
+
+@dataclass(frozen=True)
+class RecipeUse:
+    """A recipe and the parts of it that are used.
+
+    Attributes:
+        recipe: in evaluation mode, shared by all threads.
+        parts: which of its parts are left on.
+        name: what reports call it.
+    """
+
+    recipe: Recipe
+    parts: Parts
+    name: str
+
+    def used(self) -> list[str]:
+        """Names of the parts that the recipe has and that are used."""
+        there = {
+            "scale": self.parts.scale and self.recipe.scale is not None,
+            "filter": self.parts.filter and self.recipe.preprocessor is not None,
+            "qp_map": self.parts.qp_map and self.recipe.allocator is not None,
+        }
+        return [name for name, used in there.items() if used]
+
+    def encode(self, frame: SingleImage, qp: int, metadata: Metadata, options: dict[str, Any]) -> bytes:
+        """A still's file."""
+        file: bytes = self.recipe.encode(
+            frame, qp, parts=self.parts, metadata=metadata, threads=1, errors="raise", **options
+        )
+        return file
+
+    @torch.no_grad()
+    def sensitivity(self, frame: SingleImage) -> float:
+        """log2 of what a picture loses, up to a constant, as the recipe's allocator predicts it.
+
+        It is asked at the recipe's own qp: pictures can only be compared at one.
+        """
+        allocator = self.recipe.allocator
+        assert allocator is not None
+        x = as_floats(CodecImage(frame, "image"))
+        ready = self.recipe.prepare(x, self.recipe.qp, replace(self.parts, qp_map=False)).x
+        found = float(allocator.sensitivity(ready, self.recipe.qp))
+        if not math.isfinite(found):
+            raise EncodeError(f"the recipe's allocator predicts a sensitivity of {found}")
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """The report's fields about it."""
+        return {"recipe": self.name, "parts": self.used()}
+
+    def digest(self) -> str:
+        """Tells this use of this recipe from all others."""
+        description = {
+            "scale": None if self.recipe.scale is None else self.recipe.scale.as_mapping(),
+            "options": self.recipe.options,
+            "allocator": None
+            if self.recipe.allocator is None
+            else self.recipe.allocator.settings.as_mapping(),
+            "parts": self.used(),
+        }
+        found = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for name, tensor in self.recipe.state_dict().items():
+            found.update(name.encode())
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()

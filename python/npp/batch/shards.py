@@ -1,0 +1,117 @@
+"""Which part of a set one of several machines works on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEXT = re.compile(r"(\d+)/(\d+)")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a set.
+
+    Files belong to a part by their names alone: whoever lists the set, and whenever, finds the same part, and
+    a file that comes late is done by one machine. Parts are therefore only about equally large: of n files
+    they have n / world, give or take a few times the root of that.
+
+    Attributes:
+        rank: which part, 0 to ``world - 1``.
+        world: how many parts there are.
+
+    Raises:
+        ValueError: no such part.
+    """
+
+    rank: int
+    world: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world:
+            raise ValueError(f"a shard must be RANK/WORLD with 0 <= RANK < WORLD, not {self}")
+
+    def __str__(self) -> str:
+        return f"{self.rank}/{self.world}"
+
+    @classmethod
+    def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
+        """A shard as people write it: ``3/8``, or ``auto`` for what the environment says.
+
+        ``auto`` takes ``RANK`` and ``WORLD_SIZE`` (torchrun), else ``SLURM_PROCID`` and ``SLURM_NTASKS``
+        (srun), each of them within ``SLURM_ARRAY_TASK_ID`` where the job is one of an array.
+
+        Args:
+            text: as above.
+            environment: by default the process's.
+
+        Raises:
+            ValueError: no such shard, or nothing in the environment.
+        """
+        if text == "auto":
+            return _of_environment(os.environ if environment is None else environment)
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"a shard must be RANK/WORLD or auto, not {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def has(self, name: str) -> bool:
+        """Whether a file belongs to it, by the file's name within the set."""
+        if self.world == 1:
+            return True
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.world == self.rank
+
+    def own_name(self, path: Path) -> Path:
+        """A file's name with the shard in it, as ``manifest.00003-of-00008.jsonl``."""
+        if self.world == 1:
+            return path
+        return path.with_name(f"{path.stem}.{self.rank:05d}-of-{self.world:05d}{path.suffix}")
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environment[name])
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, not {environment[name]!r}") from None
+
+
+def _of_environment(environment: Mapping[str, str]) -> Shard:
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        return Shard(_number(environment, "RANK"), _number(environment, "WORLD_SIZE"))
+    shard = None
+    if "SLURM_PROCID" in environment and "SLURM_NTASKS" in environment:
+        shard = Shard(_number(environment, "SLURM_PROCID"), _number(environment, "SLURM_NTASKS"))
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        place, count = _in_array(environment)
+        inner = shard or Shard(0, 1)
+        return Shard(place * inner.world + inner.rank, count * inner.world)
+    if shard is None:
+        raise ValueError(
+            "a shard of auto needs RANK and WORLD_SIZE, SLURM_PROCID and SLURM_NTASKS, or SLURM_ARRAY_TASK_ID"
+        )
+    return shard
+
+
+def _in_array(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Place and number of the jobs of an array."""
+    names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX")
+    missing = [name for name in names if name not in environment]
+    if missing:
+        raise ValueError(f"a shard of auto needs {missing[0]} beside SLURM_ARRAY_TASK_ID")
+    own, first, last = (_number(environment, name) for name in names)
+    step = _number(environment, "SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in environment else 1
+    count = (last - first) // step + 1
+    given = (
+        _number(environment, "SLURM_ARRAY_TASK_COUNT") if "SLURM_ARRAY_TASK_COUNT" in environment else count
+    )
+    if given != count:
+        raise ValueError(
+            f"the array of {given} jobs from {first} to {last} has gaps: "
+            "name the shard as RANK/WORLD instead of auto"
+        )
+    return (own - first) // step, count

@@ -1,0 +1,79 @@
+"""What a run of ``npp encode`` puts into its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest
+from npp.batch.outcomes import FileResult, describe
+from npp.cli.file_reports import FAILED, SKIPPED, FileReport, UsageError
+from npp.cli.output_files import Job, WritePolicy
+from npp.codec.decoding import probe
+from npp.recipes.size_extension import bpp_of
+
+
+class ManifestRecord:
+    """The manifest of a run.
+
+    A row is in the manifest before its file is there: a killed run leaves rows without a file, which the next
+    one makes, and no files without a row.
+
+    Args:
+        path: of the manifest.
+        policy: whether it may exist.
+
+    Raises:
+        UsageError: it exists and may not, is none, or cannot be written.
+    """
+
+    def __init__(self, path: Path, policy: WritePolicy) -> None:
+        try:
+            if path.exists() and not policy.skip_existing:
+                if not policy.force:
+                    raise UsageError(
+                        f"{path} exists; --skip-existing goes on with it, --force begins it anew"
+                    )
+                path.unlink()
+            self._manifest = ManifestFile(path)
+            self._made: set[str] = set()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--manifest: {describe(error)}") from None
+
+    def _row(self, job: Job, result: FileResult) -> ManifestRow:
+        assert job.target is not None
+        return ManifestRow.of(str(job.source), self._name(job), result)
+
+    def _name(self, job: Job) -> str:
+        assert job.target is not None
+        return name_in_manifest(job.target, self._manifest.folder)
+
+    def made(self, job: Job, result: FileResult) -> None:
+        """A file is about to be written."""
+        self._manifest.add(self._row(job, result))
+        self._made.add(str(job.source))
+
+    def conclude(self, jobs: Sequence[Job], reports: Sequence[FileReport]) -> None:
+        """All jobs are done: what failed gets a row, and so does a file that has none yet."""
+        for job, report in zip(jobs, reports, strict=True):
+            if report.status == FAILED:
+                self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
+            elif not (self._is_known(job) if report.status == SKIPPED else str(job.source) in self._made):
+                self._manifest.add(self._row(job, _found(job, report.values)))
+        self._manifest.finish()
+
+    def _is_known(self, job: Job) -> bool:
+        row = self._manifest.get(str(job.source))
+        assert job.target is not None
+        return row is not None and row.output == self._name(job) and row.bytes == job.target.stat().st_size
+
+
+def _found(job: Job, values: Mapping[str, Any]) -> FileResult:
+    """A file that is there, with what is known about it."""
+    assert job.target is not None
+    try:
+        file = job.target.read_bytes()
+        return FileResult(file, {"bpp": bpp_of(file, probe(file)), **values})
+    except Exception as error:
+        return FileResult.failed(f"{job.target} was there before, and: {describe(error)}")

@@ -1,0 +1,94 @@
+"""``npp encode --engine ray``: the files of a command on the machines of a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from npp.batch.batch_units import BatchEncoder
+from npp.batch.file_encoding import EncodeSettings
+from npp.batch.manifest import ManifestRow
+from npp.batch.outcomes import describe
+from npp.batch.picture_reading import PICTURE_SUFFIXES
+from npp.cli.file_reports import OK, SOME_FAILED, UsageError
+from npp.cli.input_files import find_inputs
+from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
+from npp.cli.streams import say
+
+
+def _existing(policy: WritePolicy) -> Any:
+    return "skip" if policy.skip_existing else "replace" if policy.force else "error"
+
+
+def _pictures(jobs: Sequence[Job], output: str) -> list[Any]:
+    from npp.integrations.ray.ray_sources import Picture
+
+    found = []
+    for job in jobs:
+        assert job.source.path is not None and job.target is not None
+        target = job.target.relative_to(output).as_posix()
+        found.append(Picture(str(job.source.path.absolute()), str(job.source), target))
+    return found
+
+
+def _source(inputs: Sequence[str], output: str, recursive: bool) -> Any:
+    """What the cluster is to read: this machine's files with their targets, or URLs as they are."""
+    from npp.integrations.ray.ray_storage import is_remote
+
+    if is_remote(output) or any(map(is_remote, inputs)):
+        return list(inputs)
+    jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
+    if any(job.source.path is None for job in jobs) or any(job.target == Path(output) for job in jobs):
+        raise UsageError("--engine ray reads files, and writes into a folder (-o OUT/)")
+    return _pictures(jobs, output)
+
+
+def _line(row: ManifestRow) -> str:
+    how = "" if row.qp is None else f", qp {row.qp}"
+    return f"{row.input} -> {row.output}: {row.bytes} bytes, {row.bpp or 0:.3f} bpp{how}"
+
+
+def encode_with_ray(
+    inputs: Sequence[str],
+    output: str,
+    settings: EncodeSettings,
+    policy: WritePolicy,
+    *,
+    address: str | None,
+    recursive: bool,
+    manifest: str | None,
+    max_pixels: int | None,
+    workers: int | None,
+    quiet: bool,
+) -> tuple[list[dict[str, Any]], int]:
+    """Encodes what the arguments mean; gives the rows for the report, and the exit code.
+
+    Raises:
+        UsageError: Ray is not installed, there is no such cluster, or the arguments do not make sense.
+    """
+    if output == STDOUT:
+        raise UsageError("--engine ray writes into a folder, not to standard output")
+    rows: list[dict[str, Any]] = []
+
+    def on_row(row: ManifestRow) -> None:
+        rows.append(asdict(row))
+        if row.output is None:
+            say(f"npp: {row.input}: {row.error}")
+        elif not quiet:
+            say(_line(row))
+
+    try:
+        from npp.integrations.ray.ray_pipelines import Cluster, Given, Goal, run
+
+        unit = BatchEncoder.of(replace(settings, measure=False), max_pixels)
+        given = Given(_source(inputs, output, recursive), PICTURE_SUFFIXES, recursive=recursive)
+        goal = Goal(output, existing=_existing(policy), manifest=manifest)
+        summary = run(unit, given, goal, Cluster(address, workers), on_row)
+    except (ModuleNotFoundError, FileExistsError, ConnectionError, ValueError) as error:
+        raise UsageError(describe(error)) from None
+    if not quiet:
+        numbers = (("written", summary.written), ("skipped", summary.skipped), ("failed", summary.failed))
+        say(", ".join(f"{number} {status}" for status, number in numbers if number))
+    return rows, SOME_FAILED if summary.failed else OK

@@ -1,0 +1,52 @@
+"""The options of ``npp encode`` about a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from npp.batch.outcomes import describe
+from npp.batch.recipe_use import RecipeUse
+from npp.cli.file_reports import UsageError
+from npp.codec.limits import usable_cores
+from npp.recipes.recipe import Parts, Recipe
+
+
+def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool) -> Parts:
+    """The parts that the command line leaves on.
+
+    Raises:
+        UsageError: the map alone, and no map.
+    """
+    if qp_map_only and no_map:
+        raise UsageError("--qp-map-only and --no-map exclude each other")
+    return Parts(
+        scale=not (no_scale or qp_map_only), filter=not (no_filter or qp_map_only), qp_map=not no_map
+    )
+
+
+def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
+    """Loads a recipe for a whole run.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot be read.
+    """
+    try:
+        recipe = Recipe.load(name_or_path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--for: {describe(error)}") from None
+    return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
+
+
+@contextmanager
+def shared_cores(workers: int) -> Iterator[None]:
+    """Networks within several threads of work share the cores instead of each taking all of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, usable_cores() // workers)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,75 @@
+"""``npp verify``: whether the files of a manifest are there, whole and good."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from npp.batch.manifest import ManifestRow, read_manifest
+from npp.batch.outcomes import describe
+from npp.batch.verification import verify_row
+from npp.cli.file_reports import OK, SOME_FAILED, UsageError
+from npp.cli.shared_options import (
+    JsonReportOption,
+    QuietOption,
+    ThreadsOption,
+    checked,
+    finish,
+    usage_errors,
+)
+from npp.cli.streams import say
+from npp.codec.limits import resolve_threads
+
+_AT_ONCE = 4096  # rows in memory
+
+
+def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
+    wrong = verify_row(row, folder, pixels=pixels)
+    status = "not encoded" if row.output is None else "wrong" if wrong else "whole"
+    return {"input": row.input, "output": row.output, "status": status, "error": wrong or row.error}
+
+
+def verify(
+    manifests: Annotated[
+        list[str], typer.Argument(metavar="MANIFEST", help="What npp encode --manifest wrote.")
+    ],
+    pixels: Annotated[
+        bool, typer.Option("--decode/--no-decode", help="Decode files, too, and not only their checksums.")
+    ] = True,
+    known_errors: Annotated[
+        bool,
+        typer.Option("--known-errors", help="Inputs of which the manifest says an error are no failure."),
+    ] = False,
+    threads: ThreadsOption = None,
+    json_report: JsonReportOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Checks that every file of a manifest is there, is whole by its checksum, and decodes."""
+    with usage_errors():
+        workers = checked(resolve_threads, threads)
+        try:
+            for path in manifests:
+                for _ in read_manifest(path):
+                    pass
+        except (OSError, ValueError) as error:
+            raise UsageError(describe(error)) from None
+    counts = {"whole": 0, "wrong": 0, "not encoded": 0}
+    documents: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for path in manifests:
+            folder, rows = Path(path).parent, read_manifest(path)
+            while some := list(islice(rows, _AT_ONCE)):
+                for found in pool.map(_checked, some, [folder] * len(some), [pixels] * len(some)):
+                    counts[found["status"]] += 1
+                    if found["status"] != "whole":
+                        say(f"npp: {found['output'] or found['input']}: {found['error']}")
+                    if json_report:
+                        documents.append(found)
+    if not quiet:
+        say(", ".join(f"{number} {status}" for status, number in counts.items() if number) or "no files")
+    failed = counts["wrong"] or (counts["not encoded"] and not known_errors)
+    finish(documents, SOME_FAILED if failed else OK, json_report, counts=counts)

@@ -1,0 +1,354 @@
+"""What is read, what is written, and the data set between them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from npp.batch.batch_units import BatchDecoder, BatchEncoder
+from npp.batch.manifest import ManifestRow
+from npp.integrations.ray import ray_sources as sources
+from npp.integrations.ray.ray_journal import RunRecord
+from npp.integrations.ray.ray_sessions import (
+    actor,
+    connect,
+    data_settings,
+    require_ray,
+    session,
+)
+from npp.integrations.ray.ray_shared import Probe, Sharing, curves_of, shared_qps
+from npp.integrations.ray.ray_sinks import (
+    Existing,
+    FileSink,
+    PartSink,
+    Sink,
+    TarSink,
+    inputs_in_parts,
+    parts_in,
+)
+from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_tries import counter
+from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
+
+Format: TypeAlias = Literal["files", "parquet", "webdataset"]
+_SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
+#: Called with every row as it is known.
+OnRow: TypeAlias = Callable[[ManifestRow], None]
+
+
+@dataclass
+class RaySummary:
+    """What became of a set.
+
+    Attributes:
+        written: files or rows that are there now and were not before.
+        skipped: left alone: they were there.
+        failed: inputs without a result.
+        bytes: of what was written.
+        errors: the first hundred inputs that failed, with why.
+    """
+
+    written: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def count(self, row: ManifestRow) -> None:
+        """Takes a row into account."""
+        if row.output is None:
+            self.failed += 1
+            if len(self.errors) < 100:
+                self.errors[row.input] = row.error or ""
+        else:
+            self.written += 1
+            self.bytes += row.bytes or 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a run takes place and how much of it is used.
+
+    Attributes:
+        address: of a Ray cluster; by default the one that this process is connected to or ``RAY_ADDRESS``
+            names, else one on this machine for the time of the run.
+        workers: of the codec at most, one CPU each; by default all CPUs.
+        gpus: actors with a GPU each for a recipe's networks; by default as many as there are GPUs. Without
+            any the networks run in the codec's workers.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run reads; see :func:`encode`.
+
+    Attributes:
+        source: a data set, paths, or pictures with their targets.
+        suffixes: of what counts in folders and tars.
+        key, column, recursive: as there.
+    """
+
+    source: Any
+    suffixes: frozenset[str]
+    key: str = "path"
+    column: str = "bytes"
+    recursive: bool = True
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a run writes; see :func:`encode`.
+
+    Attributes:
+        out, format, existing, manifest, rows_per_part: as there.
+        suffix: of results.
+        sharing: the qps of all files are chosen together.
+    """
+
+    out: str | os.PathLike[str] | None
+    format: Format = "files"
+    existing: Existing = "error"
+    manifest: str | os.PathLike[str] | None = None
+    rows_per_part: int = 64
+    suffix: str = ".bpg"
+    sharing: Sharing | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (("format", self.format, Format), ("existing", self.existing, Existing)):
+            if value not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, not {value!r}")
+        if self.rows_per_part < 1:
+            raise ValueError(f"rows_per_part must be at least 1, not {self.rows_per_part!r}")
+        if self.manifest is not None and (self.out is None or self.format != "files"):
+            raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
+
+
+def run(
+    unit: BatchEncoder | BatchDecoder, given: Given, goal: Goal, cluster: Cluster, on_row: OnRow | None = None
+) -> Any:
+    """Does the work of a unit for all that is given; see :func:`encode`."""
+    require_ray()
+    if goal.out is None:
+        return _lazily(unit, given, goal, cluster)
+    with session(cluster.address, cluster.workers) as workers, data_settings():
+        if goal.format == "files":
+            pictures = _pictures(given, goal)
+            if pictures is not None:
+                return _run_pictures(unit, pictures, goal, cluster, workers, on_row)
+        return _run_rows(unit, given, goal, cluster, workers, on_row)
+
+
+def _paths(source: Any) -> list[str]:
+    given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    return [os.fspath(one) for one in given]
+
+
+def _is_dataset(source: Any) -> bool:
+    data: Any = importlib.import_module("ray.data")
+    return isinstance(source, data.Dataset)
+
+
+def _pictures(given: Given, goal: Goal) -> list[sources.Picture] | None:
+    """Files that are pictures by themselves; ``None`` where rows of something are given."""
+    if _is_dataset(given.source):
+        return None
+    if isinstance(given.source, Sequence) and given.source and isinstance(given.source[0], sources.Picture):
+        return list(given.source)
+    paths = _paths(given.source)
+    if any(sources.files_with(paths, suffix) for suffix in _SUFFIXES.values()):
+        return None
+    return sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
+
+
+def _worker_map(
+    dataset: Any,
+    unit: Any,
+    sink: Sink | None,
+    column: str,
+    cluster: Cluster,
+    workers: int,
+    *,
+    batch: int | None,
+    done: Any = None,
+    result: str = "bpg",
+    qps: Any = None,
+) -> Any:
+    """A data set through workers with a CPU each. Ray Data starts dead ones again and repeats their work."""
+    data: Any = importlib.import_module("ray.data")
+    tries = counter()
+    return dataset.map_batches(
+        BatchWorker,
+        fn_constructor_args=(_with_networks(unit, cluster), column, sink, tries, done, result, qps),
+        batch_format="pyarrow",
+        batch_size=batch,
+        compute=data.ActorPoolStrategy(
+            min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=2
+        ),
+        num_cpus=1,
+    )
+
+
+def _with_networks(unit: Any, cluster: Cluster) -> Any:
+    """A unit whose recipe's networks run on GPUs, if there are networks and GPUs."""
+    ray: Any = importlib.import_module("ray")
+    use = unit.settings.recipe if isinstance(unit, BatchEncoder) else None
+    gpus = int(ray.cluster_resources().get("GPU", 0)) if cluster.gpus is None else cluster.gpus
+    if use is None or not gpus or not {"filter", "qp_map"} & set(use.used()):
+        return unit
+    networks = [actor(Networks, use.recipe, num_cpus=0, num_gpus=1) for _ in range(gpus)]
+    return elsewhere(unit, networks)
+
+
+def elsewhere(unit: BatchEncoder, networks: Sequence[Any]) -> BatchEncoder:
+    """A unit whose recipe's networks run in actors of :class:`Networks`."""
+    use = unit.settings.recipe
+    assert use is not None
+    recipe = PreparedElsewhere(use.recipe, networks)
+    settings = replace(unit.settings, recipe=replace(use, recipe=recipe))
+    return BatchEncoder.of(settings, unit.max_pixels)
+
+
+def _consume(dataset: Any, summary: RaySummary, on_row: OnRow | None) -> None:
+    for table in dataset.iter_batches(batch_format="pyarrow", batch_size=None):
+        for found in table.to_pylist():
+            row = ManifestRow.from_json(found)
+            summary.count(row)
+            if on_row is not None:
+                on_row(row)
+
+
+def _run_pictures(
+    unit: Any,
+    pictures: list[sources.Picture],
+    goal: Goal,
+    cluster: Cluster,
+    workers: int,
+    on_row: OnRow | None,
+) -> RaySummary:
+    assert goal.out is not None
+    storage = Storage(goal.out)
+    record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
+    plan = record.plan(pictures)
+    summary = RaySummary(skipped=plan.skipped)
+    for row in plan.refused:
+        summary.count(row)
+    if plan.pictures:
+        batch = sources.batch_size(len(plan.pictures), workers)
+        dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
+        sink = FileSink(storage, goal.existing)
+        qps = None
+        if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
+            every = sources.pictures_dataset(
+                pictures, (), storage, sources.batch_size(len(pictures), workers)
+            )
+            qps = _shared(every, unit, goal, "", cluster, workers)
+        _consume(_worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row)
+    record.conclude(plan.refused)
+    return summary
+
+
+def _shared(dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, workers: int) -> Any:
+    """A reference to the qps of all inputs, which the first pass over them finds."""
+    ray: Any = importlib.import_module("ray")
+    if goal.sharing is None:
+        return None
+    probe = Probe(unit.settings, goal.sharing.predicted, unit.max_pixels)
+    probed = _worker_map(
+        dataset,
+        probe,
+        None,
+        column,
+        cluster,
+        workers,
+        batch=goal.rows_per_part if column else None,
+        result="curve",
+    )
+    curves = curves_of(probed.iter_batches(batch_format="pyarrow", batch_size=None))
+    return ray.put(shared_qps(curves, goal.sharing))
+
+
+def _rows(given: Given, goal: Goal) -> Any:
+    """A data set with the columns ``input`` and the pictures' bytes, and what else there is."""
+    if _is_dataset(given.source):
+        return sources.with_inputs(given.source, given.key)
+    paths = _paths(given.source)
+    if tars := sources.files_with(paths, ".tar"):
+        return sources.tars_dataset(tars, given.suffixes, given.column)
+    if tables := sources.files_with(paths, ".parquet"):
+        return sources.parquet_dataset(tables, given.key)
+    pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
+    return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part)
+
+
+def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster) -> Any:
+    """The data set with results, which is not worked on before somebody asks for it."""
+    workers = connect(cluster.address, cluster.workers)
+    with data_settings():
+        dataset = _rows(given, goal)
+        result = goal.suffix.removeprefix(".")
+        return _worker_map(
+            dataset, unit, None, given.column, cluster, workers, batch=goal.rows_per_part, result=result
+        )
+
+
+def _run_rows(
+    unit: Any, given: Given, goal: Goal, cluster: Cluster, workers: int, on_row: OnRow | None
+) -> RaySummary:
+    """Rows of a data set into files, or into parts."""
+    ray: Any = importlib.import_module("ray")
+    assert goal.out is not None
+    storage = Storage(goal.out)
+    dataset = _rows(given, goal)
+    summary = RaySummary()
+    qps = _shared(dataset, unit, goal, given.column, cluster, workers)
+    if goal.format == "files":
+        record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
+        record.resume()
+        dataset = sources.with_targets(dataset, goal.suffix)
+        sink: Sink = FileSink(storage, goal.existing)
+        batch = sources.LARGEST_BATCH // 4
+        dataset = _worker_map(dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps)
+        _consume(dataset, summary, on_row)
+        record.conclude([])
+        return summary
+    suffix = _SUFFIXES[goal.format]
+    done = _done(storage, suffix, goal.existing)
+    summary.skipped = len(done)
+    kind = PartSink if goal.format == "parquet" else TarSink
+    sink = kind(storage, given.column, goal.suffix.removeprefix("."))
+    dataset = _worker_map(
+        dataset,
+        unit,
+        sink,
+        given.column,
+        cluster,
+        workers,
+        batch=goal.rows_per_part,
+        done=ray.put(done),
+        qps=qps,
+    )
+    _consume(dataset, summary, on_row)
+    inputs_in_parts(storage, suffix)
+    return summary
+
+
+def _done(storage: Storage, suffix: str, existing: Existing) -> set[str]:
+    """Inputs that need not be done again."""
+    found = parts_in(storage, suffix)
+    if existing == "skip":
+        return inputs_in_parts(storage, suffix)
+    if found and existing == "error":
+        raise FileExistsError(
+            f"{found[0]} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
+        )
+    for part in found:
+        storage.delete(part)
+    return set()

@@ -1,0 +1,109 @@
+"""Bits shared over a whole set in two passes: every picture's curve first, then every file at its own qp."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npp.allocation.sharing import share_bits
+from npp.batch.file_encoding import EncodeSettings, encode_source
+from npp.batch.outcomes import FileResult
+from npp.batch.picture_reading import read_source
+from npp.batch.pixel_limit import limit_on_pixels
+from npp.batch.rate_probing import curve_bits, probe_curve, sensitivity_factors
+
+_SAMPLED = 4  # one picture of so many shows what the codec's own effort takes
+_SAMPLED_QP = 34
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What all files together may take.
+
+    Attributes:
+        total_bytes: of all files; ``None`` with ``mean_bpp``.
+        mean_bpp: all bits for each pixel of all pictures.
+        predicted: the recipe's allocator says which pictures lose more than others.
+
+    Raises:
+        ValueError: not one of both, or not above 0.
+    """
+
+    total_bytes: float | None = None
+    mean_bpp: float | None = None
+    predicted: bool = False
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.total_bytes, self.mean_bpp) if value is not None]
+        if len(given) != 1 or not given[0] > 0:
+            raise ValueError(
+                "one of total_bytes and mean_bpp must be given, above 0, "
+                f"not {self.total_bytes!r} and {self.mean_bpp!r}"
+            )
+
+
+class Probe:
+    """A unit that gives a picture's rate curve as JSON in place of a file.
+
+    Args:
+        settings: of the encoder.
+        predicted: ask the recipe's allocator, too.
+        max_pixels: as of :class:`npp.batch.BatchEncoder`.
+    """
+
+    def __init__(self, settings: EncodeSettings, predicted: bool, max_pixels: int | None) -> None:
+        self._settings, self._predicted, self._max_pixels = settings, predicted, max_pixels
+
+    def one(self, data: bytes) -> FileResult:
+        """The curve of a picture file; what goes wrong is in the result."""
+        try:
+            with limit_on_pixels(self._max_pixels):
+                source = read_source(data, keep_metadata=self._settings.keep_metadata)
+                curve = probe_curve(source, self._settings, self._predicted)
+                if zlib.crc32(data) % _SAMPLED == 0:
+                    curve["sampled"] = len(encode_source(source, _SAMPLED_QP, self._settings))
+            return FileResult(json.dumps(curve).encode())
+        except Exception as error:
+            return FileResult.failed(error)
+
+
+def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dict[str, int]:
+    """The qp of every picture.
+
+    Args:
+        curves: by input, as :class:`Probe` gives them.
+        sharing: what all may take.
+
+    Raises:
+        ValueError: less than all take at qp 51.
+    """
+    names = sorted(curves)
+    if not names:
+        return {}
+    bits = np.array([curve_bits(curves[name]) for name in names])
+    sampled = [place for place, name in enumerate(names) if "sampled" in curves[name]]
+    if sampled:
+        real = sum(8 * curves[names[place]]["sampled"] for place in sampled)
+        bits *= real / bits[sampled, _SAMPLED_QP].sum()
+    pixels = sum(curves[name]["pixels"] for name in names)
+    total = 8 * sharing.total_bytes if sharing.total_bytes is not None else (sharing.mean_bpp or 0) * pixels
+    factors = (
+        sensitivity_factors([curves[name]["sensitivity"] for name in names]) if sharing.predicted else None
+    )
+    found = share_bits(bits, total, sensitivity=factors)
+    return {name: int(qp) for name, qp in zip(names, found.qps, strict=True)}
+
+
+def curves_of(tables: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """Curves by input, of tables with the columns ``input`` and ``curve``; those without one are left out."""
+    curves: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        for name, curve in zip(table["input"].to_pylist(), table["curve"].to_pylist(), strict=True):
+            if curve is not None:
+                curves[name] = json.loads(curve)
+    return curves

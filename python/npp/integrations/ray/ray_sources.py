@@ -1,0 +1,189 @@
+"""Where pictures come from: folders, lists, object stores, Parquet, WebDataset, or somebody's data set."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything
+from npp.integrations.ray.ray_tars import read_samples
+
+_BLOCK_BYTES = 16 << 20
+LARGEST_BATCH = 64
+
+
+class Picture(NamedTuple):
+    """A picture file.
+
+    Attributes:
+        path: where a worker finds it, wherever that runs.
+        input: what the manifest calls it.
+        target: the result's name below the folder of the results.
+    """
+
+    path: str
+    input: str
+    target: str
+
+
+def batch_size(count: int, workers: int) -> int:
+    """Photos of a batch: enough batches that all workers have some until the end, few enough to hand out."""
+    most = LARGEST_BATCH if count < 1_000_000 else 4 * LARGEST_BATCH
+    return max(1, min(most, count // (16 * workers)))
+
+
+def _in_folder(folder: str, suffixes: Collection[str], suffix: str, recursive: bool) -> Iterator[Picture]:
+    storage = Storage(folder)
+    for name in sorted(storage.names(recursive=recursive)):
+        if PurePosixPath(name).suffix.lower() in suffixes:
+            target = PurePosixPath(name).with_suffix(suffix).as_posix()
+            yield Picture(f"{storage.root}/{name}", f"{folder.rstrip('/')}/{name}", target)
+
+
+def _is_folder(path: str) -> bool:
+    return path.endswith("/") if is_remote(path) else Path(path).is_dir()
+
+
+def find_pictures(
+    sources: Sequence[str], suffixes: Collection[str], suffix: str, *, recursive: bool
+) -> list[Picture]:
+    """The pictures that paths and URLs mean.
+
+    Args:
+        sources: files and folders; a URL of a folder ends with ``/``.
+        suffixes: what counts in folders.
+        suffix: of the results.
+        recursive: folders below folders too.
+
+    Raises:
+        ValueError: no pictures, or two whose results would have one name.
+        OSError: a folder cannot be read.
+    """
+    found: list[Picture] = []
+    for source in sources:
+        if _is_folder(source):
+            found += _in_folder(source, suffixes, suffix, recursive)
+        else:
+            path = source if is_remote(source) else str(Path(source).absolute())
+            name = PurePosixPath(path).with_suffix(suffix).name
+            found.append(Picture(path, source, name))
+    if not found:
+        raise ValueError(f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(sources)}")
+    targets: dict[str, Picture] = {}
+    for picture in found:
+        other = targets.setdefault(picture.target, picture)
+        if other is not picture:
+            raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
+    return found
+
+
+def files_with(sources: Sequence[str], suffix: str) -> list[str]:
+    """Files of a suffix among paths and in folders; empty where there is another file beside them."""
+    found: list[str] = []
+    for source in sources:
+        if source.lower().endswith(suffix):
+            found.append(source if is_remote(source) else str(Path(source).absolute()))
+        elif _is_folder(source):
+            storage = Storage(source)
+            names = sorted(storage.names())
+            found += [f"{storage.root}/{name}" for name in names if name.lower().endswith(suffix)]
+        else:
+            return []
+    return found
+
+
+def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
+    """A data set of rows ``path``, ``input``, ``target``; ``there`` is where an earlier run's result is."""
+    data: Any = importlib.import_module("ray.data")
+    pa: Any = importlib.import_module("pyarrow")
+    tables = []
+    for start in range(0, len(pictures), batch):
+        some = pictures[start : start + batch]
+        columns = {name: [getattr(one, name) for one in some] for name in Picture._fields}
+        columns["there"] = [f"{out.root}/{one.target}" if one.target in there else None for one in some]
+        tables.append(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    return data.from_arrow(tables)
+
+
+def parquet_dataset(paths: Sequence[str], key: str) -> Any:
+    """A data set of Parquet files' rows, with the column ``input``."""
+    data: Any = importlib.import_module("ray.data")
+    fs = None
+    if is_remote(paths[0]):
+        storage = Storage(paths[0].rpartition("/")[0])
+        fs = storage.filesystem
+        paths = [storage.inner_path(path) for path in paths]
+    return with_inputs(data.read_parquet(list(paths), filesystem=fs), key)
+
+
+def with_inputs(dataset: Any, key: str) -> Any:
+    """A data set with the column ``input``, and ``path`` where it lacks one: what ``key`` holds."""
+    return dataset.map_batches(_with_input, fn_args=(key,), batch_format="pyarrow", batch_size=None)
+
+
+def _with_input(table: Any, key: str) -> Any:
+    if "input" in table.column_names:
+        return table
+    if key not in table.column_names:
+        raise ValueError(
+            f"key must be a column of the data set ({', '.join(table.column_names)}), not {key!r}"
+        )
+    names = table[key].cast("string")
+    if "path" not in table.column_names:
+        table = table.append_column("path", names)
+    return table.append_column("input", names)
+
+
+def with_targets(dataset: Any, suffix: str) -> Any:
+    """A data set with the column ``target``: the input's name, without what only says where it is."""
+    return dataset.map_batches(_with_target, fn_args=(suffix,), batch_format="pyarrow", batch_size=None)
+
+
+def _with_target(table: Any, suffix: str) -> Any:
+    if "target" in table.column_names:
+        return table
+    pa: Any = importlib.import_module("pyarrow")
+    names = [
+        PurePosixPath(plain_name(name)).with_suffix(suffix).as_posix() for name in table["input"].to_pylist()
+    ]
+    return table.append_column("target", pa.array(names, pa.string()))
+
+
+def plain_name(name: str) -> str:
+    """An input's name that can stand below a folder."""
+    parts = name.rpartition("://")[2].split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "_"
+
+
+def tars_dataset(paths: Sequence[str], suffixes: Collection[str], column: str) -> Any:
+    """A data set of tars' samples: ``input``, ``key``, the picture in ``column``, the others in ``more``."""
+    data: Any = importlib.import_module("ray.data")
+    rows = data.from_items([{"tar": path} for path in paths], override_num_blocks=len(paths))
+    return rows.map_batches(
+        _samples_of, fn_args=(frozenset(suffixes), column), batch_format="pyarrow", batch_size=1
+    )
+
+
+def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
+    some: list[dict[str, Any]] = []
+    size = 0
+    for path in table["tar"].to_pylist():
+        for sample in read_samples(io.BytesIO(read_anything(path)), suffixes):
+            more = [{"name": name, "data": data} for name, data in sample.more.items()]
+            row = {"input": f"{path}/{sample.path}", "key": sample.key, column: sample.data, "more": more}
+            some.append(row)
+            size += len(sample.data)
+            if size >= _BLOCK_BYTES:
+                yield _samples_table(some, column)
+                some, size = [], 0
+    yield _samples_table(some, column)
+
+
+def _samples_table(rows: list[dict[str, Any]], column: str) -> Any:
+    pa: Any = importlib.import_module("pyarrow")
+    more = pa.list_(pa.struct([("name", pa.string()), ("data", pa.binary())]))
+    schema = pa.schema([("input", pa.string()), ("key", pa.string()), (column, pa.binary()), ("more", more)])
+    return pa.Table.from_pylist(rows, schema=schema)

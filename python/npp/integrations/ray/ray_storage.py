@@ -1,0 +1,171 @@
+"""Folders on disks and in object stores, with files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from npp.files import write_file
+from npp.photos.finding import visible_files
+
+# Their objects appear when the upload ends, and not before.
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is a URL of something else than this machine's disks."""
+    return "://" in place and not place.startswith("file://")
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    """pyarrow's file system for a URL, or fsspec's where pyarrow has none, and the path in it."""
+    fs: Any = importlib.import_module("pyarrow.fs")
+    try:
+        found: tuple[Any, str] = fs.FileSystem.from_uri(url)
+    except (ValueError, NotImplementedError):
+        fsspec: Any = importlib.import_module("fsspec.core")
+        inner, path = fsspec.url_to_fs(url)
+        return fs.PyFileSystem(fs.FSSpecHandler(inner)), path
+    return found
+
+
+class Storage:
+    """A folder, wherever it is. It can be pickled.
+
+    Args:
+        root: a path, or a URL that pyarrow or fsspec can open, as ``s3://bucket/photos``.
+
+    Raises:
+        ModuleNotFoundError, ValueError, OSError: nobody can open it.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        text = os.fspath(root)
+        self._fs: Any = None
+        if is_remote(text):
+            self._fs, self._base = _filesystem(text)
+            self.root = text.rstrip("/")
+        else:
+            self._base = os.path.abspath(text.removeprefix("file://"))  # noqa: PTH100 (links stay links)
+            self.root = self._base
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine's file system."""
+        return self._fs is None
+
+    @property
+    def filesystem(self) -> Any:
+        """pyarrow's file system, ``None`` where it is a folder of this machine's."""
+        return self._fs
+
+    def inner_path(self, url: str) -> str:
+        """The path in the file system of a URL below this one."""
+        return self._base + url[len(self.root) :]
+
+    def _path(self, name: str) -> str:
+        return f"{self._base}/{name}" if name else self._base
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes. Raises OSError."""
+        if self._fs is None:
+            return Path(self._path(name)).read_bytes()
+        with self._fs.open_input_stream(self._path(name)) as file:
+            return bytes(file.read())
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, ``None`` where there is none."""
+        if self._fs is None:
+            try:
+                return Path(self._path(name)).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        found = self._fs.get_file_info(self._path(name))
+        return found.size if found.is_file else None
+
+    def write(self, name: str, data: bytes, *, replace: bool) -> None:
+        """Writes a file, whole or not at all, and makes the folders it needs.
+
+        Raises:
+            FileExistsError: it exists and ``replace`` is not given.
+            OSError: it cannot be written.
+        """
+        path = self._path(name)
+        if self._fs is None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, data, force=replace)
+            return
+        if not replace and self.size(name) is not None:
+            raise FileExistsError(f"{path} exists")
+        if self._fs.type_name in _OBJECT_STORES:
+            with self._fs.open_output_stream(path) as file:
+                file.write(data)
+            return
+        folder = path.rpartition("/")[0]
+        self._fs.create_dir(folder, recursive=True)
+        temporary = f"{folder}/.npp-{secrets.token_hex(8)}.tmp"
+        try:
+            with self._fs.open_output_stream(temporary) as file:
+                file.write(data)
+            self._fs.move(temporary, path)
+        except BaseException:
+            if self._fs.get_file_info(temporary).is_file:
+                self._fs.delete_file(temporary)
+            raise
+
+    def delete(self, name: str) -> None:
+        """Deletes a file that is there."""
+        if self._fs is None:
+            Path(self._path(name)).unlink()
+        else:
+            self._fs.delete_file(self._path(name))
+
+    def delete_folder(self, name: str) -> None:
+        """Deletes a folder that is empty on a disk; an object store has none."""
+        if self._fs is None and Path(self._path(name)).is_dir():
+            Path(self._path(name)).rmdir()
+
+    def names(self, *, recursive: bool = True) -> Iterator[str]:
+        """Names of the files below it, hidden ones left out; none where the folder is not there."""
+        if self._fs is None:
+            root = Path(self._base)
+            for path in visible_files(root, recursive=recursive) if root.is_dir() else ():
+                yield path.relative_to(root).as_posix()
+            return
+        yield from (name for name in self._listed("", recursive) if "/." not in f"/{name}")
+
+    def hidden(self, folder: str) -> list[str]:
+        """Names of the files in a folder of it that may be hidden itself, sorted."""
+        if self._fs is None:
+            found = Path(self._path(folder))
+            return sorted(f"{folder}/{one.name}" for one in found.iterdir()) if found.is_dir() else []
+        return sorted(self._listed(folder, recursive=False))
+
+    def _listed(self, folder: str, recursive: bool) -> Iterator[str]:
+        fs: Any = importlib.import_module("pyarrow.fs")
+        where = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
+        for info in self._fs.get_file_info(where):
+            if info.is_file:
+                yield info.path[len(self._base) :].lstrip("/")
+
+
+def read_anything(path: str) -> bytes:
+    """The bytes of a path or URL. Raises OSError."""
+    if not is_remote(path):
+        return Path(path.removeprefix("file://")).read_bytes()
+    folder, _, name = path.rpartition("/")
+    return _storage(folder).read(name)
+
+
+_known: dict[str, Storage] = {}
+
+
+def _storage(root: str) -> Storage:
+    """One connection for all files of a folder."""
+    if root not in _known:
+        _known[root] = Storage(root)
+    return _known[root]

@@ -1,0 +1,92 @@
+"""Tar files as WebDataset has them: a sample's files stand together and share their name up to a dot."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+#: The member with what is known about a sample's file.
+FACTS = "npp.json"
+
+
+class TarSample(NamedTuple):
+    """A sample of a tar.
+
+    Attributes:
+        key: its members' name, before the first dot of the last part.
+        path: of the picture in the tar.
+        data: the picture file.
+        more: the other members by what stands behind the key and the dot.
+    """
+
+    key: str
+    path: str
+    data: bytes
+    more: dict[str, bytes]
+
+
+def _split(name: str) -> tuple[str, str]:
+    folder, slash, base = name.rpartition("/")
+    stem, _, ending = base.partition(".")
+    return folder + slash + stem, ending
+
+
+def _groups(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+    key, members = "", dict[str, bytes]()
+    for member in tar:
+        if not member.isfile():
+            continue
+        own, ending = _split(member.name)
+        if own != key:
+            if members:
+                yield key, members
+            key, members = own, {}
+        file = tar.extractfile(member)
+        assert file is not None
+        members[ending] = file.read()
+    if members:
+        yield key, members
+
+
+def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[TarSample]:
+    """Samples of a tar, one after the other; those without a picture are passed over.
+
+    Args:
+        file: the tar, read as a stream.
+        suffixes: of pictures, with their dots.
+
+    Raises:
+        tarfile.TarError: no tar, or a damaged one.
+    """
+    with tarfile.open(fileobj=file, mode="r|*") as tar:
+        for key, members in _groups(tar):
+            for ending in members:
+                if f".{ending.rpartition('.')[2].lower()}" in suffixes:
+                    more = {name: data for name, data in members.items() if name != ending}
+                    yield TarSample(key, f"{key}.{ending}", members[ending], more)
+                    break
+
+
+def tar_of(samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> bytes:
+    """A tar of keys with their members; the same samples give the same bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for key, members in samples:
+            for ending, data in members.items():
+                info = tarfile.TarInfo(f"{key}.{ending}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def facts_in(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """What a tar that npp wrote says about its samples."""
+    with tarfile.open(fileobj=file, mode="r|*") as tar:
+        for member in tar:
+            if member.name.endswith(f".{FACTS}"):
+                found = tar.extractfile(member)
+                assert found is not None
+                yield json.loads(found.read())

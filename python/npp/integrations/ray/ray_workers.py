@@ -1,0 +1,211 @@
+"""What runs on the machines of a cluster: workers with the codec, networks on GPUs, the count of tries."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import pickle
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from npp.batch.manifest import ManifestRow
+from npp.batch.outcomes import FileResult
+from npp.codec.decoding import probe
+from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
+from npp.integrations.ray.ray_storage import read_anything
+from npp.recipes.recipe import CodecInput, Parts, Recipe
+from npp.recipes.size_extension import bpp_of
+
+_TRIES_TOGETHER = 2
+_ALL = Parts()
+
+
+class Unit(Protocol):
+    """A batch unit, as far as a worker needs it."""
+
+    def one(self, data: bytes, /) -> FileResult:
+        """One file; what goes wrong is in the result."""
+
+
+class Tries:
+    """Counts how often each batch was begun: one that has killed its worker again and again is suspicious."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def begin(self, name: str) -> int:
+        """How often the batch was begun, this time included."""
+        self._counts[name] = self._counts.get(name, 0) + 1
+        return self._counts[name]
+
+    def end(self, name: str) -> None:
+        """The batch is done."""
+        self._counts.pop(name, None)
+
+
+class Networks:
+    """A recipe's filter and allocator on a device, for the workers that have none.
+
+    Args:
+        recipe: its networks are used, its codec options are not.
+        device: by default the GPU.
+    """
+
+    def __init__(self, recipe: Recipe, device: str = "cuda") -> None:
+        self._recipe, self._device = recipe.to(device).eval(), device
+
+    @torch.inference_mode()
+    def prepare(self, x: Any, qp: int, parts: Parts) -> tuple[Any, Any]:
+        """:meth:`npp.Recipe.prepare` there and back, with arrays."""
+        ready = self._recipe.prepare(torch.from_numpy(x).to(self._device), qp, parts)
+        return _array(ready.x), None if ready.qp_map is None else _array(ready.qp_map)
+
+
+def _array(x: Tensor) -> Any:
+    return x.float().cpu().numpy()
+
+
+class PreparedElsewhere(Recipe):
+    """A recipe whose networks run in actors of :class:`Networks`; everything else it does itself.
+
+    Args:
+        recipe: the whole recipe.
+        networks: the actors; each picture goes to one of them.
+    """
+
+    def __init__(self, recipe: Recipe, networks: Sequence[Any]) -> None:
+        super().__init__(recipe.name, scale=recipe.scale, options=recipe.options, qp=recipe.qp)
+        self._networks = list(networks)
+
+    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = _ALL) -> CodecInput:
+        """As :meth:`npp.Recipe.prepare`."""
+        ray: Any = importlib.import_module("ray")
+        found = ray.get(random.choice(self._networks).prepare.remote(x.numpy(), int(qp), parts))
+        # Arrays from Ray's memory cannot be written to.
+        ready, qp_map = (None if one is None else torch.from_numpy(one.copy()) for one in found)
+        assert ready is not None
+        return CodecInput(ready, qp_map)
+
+
+class BatchWorker:
+    """Works on batches of rows with ``input``, the picture's bytes in ``column`` or else its ``path``.
+
+    Args:
+        unit: what becomes of a picture.
+        column: with the pictures' bytes.
+        sink: where results go; ``None`` gives them back in the rows.
+        tries: an actor of :class:`Tries`.
+        done: a reference to the set of inputs that are not to be done again.
+        result: what the results' column is called where there is no sink.
+        qps: a reference to the qps of inputs, for a unit that takes them.
+    """
+
+    def __init__(
+        self,
+        unit: Unit,
+        column: str,
+        sink: Sink | None,
+        tries: Any,
+        done: Any = None,
+        result: str = "bpg",
+        qps: Any = None,
+    ) -> None:
+        self._ray: Any = importlib.import_module("ray")
+        torch.set_num_threads(1)
+        self._unit, self._column, self._sink, self._tries = unit, column, sink, tries
+        self._done: set[str] = set() if done is None else self._ray.get(done)
+        self._result = result
+        self._qps: Any = None if qps is None else self._ray.get(qps)
+
+    def __call__(self, table: Any) -> Any:
+        """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
+        if self._done:
+            names = table["input"].to_pylist()
+            table = _rows_at(table, [place for place, one in enumerate(names) if one not in self._done])
+        inputs: list[str] = table["input"].to_pylist()
+        name = batch_name(inputs)
+        known = self._sink.earlier(name, table) if self._sink is not None and inputs else {}
+        rest = [place for place, one in enumerate(inputs) if one not in known]
+        rows = list(known.values())
+        left = _rows_at(table, rest)
+        results = self._results(name, left) if rest else []
+        if self._sink is None:
+            made = [ManifestRow.of(one, one, result) for one, result in zip(inputs, results, strict=True)]
+            return with_results(table, made, results, self._column, self._result)
+        if rest:
+            rows += self._sink.take(name, left, results)
+        return rows_table(rows)
+
+    def _results(self, name: str, table: Any) -> list[FileResult]:
+        tries = self._ray.get(self._tries.begin.remote(name))
+        if tries > _TRIES_TOGETHER:
+            results = self._apart(table)
+        else:
+            results = [self._one(self._unit, table, place) for place in range(len(table))]
+        self._tries.end.remote(name)
+        return results
+
+    def _one(self, unit: Any, table: Any, place: int) -> FileResult:
+        try:
+            return result_of(unit, *self._picture(table, place), self._qp(table, place))
+        except Exception as error:  # a picture that cannot be read
+            return FileResult.failed(error)
+
+    def _qp(self, table: Any, place: int) -> int | None:
+        return None if self._qps is None else self._qps.get(table["input"][place].as_py())
+
+    def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
+        """A picture's bytes, and whether they are a result that is there already."""
+        there = "there" in table.column_names and bool(table["there"][place].as_py())
+        if self._column in table.column_names:
+            data = table[self._column][place].as_py()
+            if not isinstance(data, bytes):
+                raise TypeError(
+                    f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
+                )
+            return data, there
+        return read_anything(table["there" if there else "path"][place].as_py()), there
+
+    def _apart(self, table: Any) -> list[FileResult]:
+        """Each picture in a process of its own, which it may take down."""
+        results: list[FileResult] = []
+        context = multiprocessing.get_context("spawn")
+        cloudpickle: Any = importlib.import_module("ray.cloudpickle")  # as Ray has brought the unit here
+        unit: bytes = cloudpickle.dumps(self._unit)
+        pool: ProcessPoolExecutor | None = None
+        for place in range(len(table)):
+            try:
+                data, there = self._picture(table, place)
+                pool = pool or ProcessPoolExecutor(1, mp_context=context)
+                results.append(pool.submit(_unpacked, unit, data, there, self._qp(table, place)).result())
+            except BrokenProcessPool:
+                pool = None
+                results.append(FileResult.failed("the process that worked on it has died, as it did before"))
+            except Exception as error:
+                results.append(FileResult.failed(error))
+        if pool is not None:
+            pool.shutdown()
+        return results
+
+
+def _rows_at(table: Any, places: Sequence[int]) -> Any:
+    pa: Any = importlib.import_module("pyarrow")
+    return table.take(pa.array(places, pa.int64()))  # an empty list alone would have no type
+
+
+def _unpacked(unit: bytes, data: bytes, there: bool, qp: int | None) -> FileResult:
+    return result_of(pickle.loads(unit), data, there, qp)
+
+
+def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
+    """What becomes of a picture, or what is known about a result that was there before."""
+    if not there:
+        result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
+        return result
+    return FileResult(data, {"bpp": bpp_of(data, probe(data))})

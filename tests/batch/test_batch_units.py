@@ -1,0 +1,100 @@
+"""The unit of work on many files: the command's bytes, in other processes too, and errors as results."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import EXIF, moving, run, save_moving
+from PIL import Image
+from recipe_files import made_recipe, saved_recipe
+
+import npp
+from npp.batch import BatchDecoder, BatchEncoder
+
+
+def _set(folder: Path, photo: np.ndarray) -> list[Path]:
+    """Pictures of several kinds; the last is none."""
+    Image.fromarray(photo).save(folder / "rich.jpg", exif=b"Exif\0\0" + EXIF)
+    Image.fromarray(photo).convert("L").save(folder / "gray.png")
+    save_moving(str(folder / "moving.gif"), moving(photo), duration=40)
+    (folder / "bad.png").write_bytes(b"no picture")
+    return [folder / name for name in ("rich.jpg", "gray.png", "moving.gif", "bad.png")]
+
+
+def test_a_pool_of_processes_writes_the_commands_bytes(folder: Path, photo: np.ndarray) -> None:
+    paths = _set(folder, photo)
+    assert run("encode", *paths, "-o", "out/", "--qp", 33, "--effort", 1) == 1
+    unit = BatchEncoder(33, effort=1)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(unit.one, paths))
+    for path, result in zip(paths[:3], results[:3], strict=True):
+        file = (folder / "out" / path.name).with_suffix(".bpg").read_bytes()
+        assert result.file == file and result.error is None
+        assert (result.bits, result.values["bytes"], result.values["qp"]) == (8 * len(file), len(file), 33)
+    assert results[3].file is None and results[3].error == "cannot identify the picture's format"
+    assert results[3].bits == 0 and results[3].checksum is None
+
+
+def test_a_recipe_travels_with_the_unit(folder: Path, photo: np.ndarray) -> None:
+    Image.fromarray(photo).save("a.png")
+    unit = pickle.loads(pickle.dumps(BatchEncoder(recipe=saved_recipe(folder))))
+    (result,) = unit([Path("a.png").read_bytes()])
+    assert result.file == made_recipe().encode(photo)
+    assert result.values["qp"] == made_recipe().qp
+    assert result.values["bpp"] == pytest.approx(result.bits / photo[..., 0].size)
+
+
+def test_qps_metadata_and_errors(folder: Path, photo: np.ndarray) -> None:
+    paths = _set(folder, photo)[:2]
+    unit = BatchEncoder(keep_metadata=False, effort=0)
+    results = unit(paths, [20, 40])
+    assert [result.values["qp"] for result in results] == [20, 40]
+    assert results[0].file is not None and npp.probe(results[0].file).metadata == npp.Metadata()
+    with pytest.raises(ValueError, match="qps must be one a picture: 2, not 1"):
+        unit(paths, [20])
+    with pytest.raises(OSError, match="cannot identify"):
+        BatchEncoder()([b"no picture"], errors="raise")
+    (missing,) = unit(["nowhere.png"])
+    assert missing.error == "No such file or directory: nowhere.png"
+
+
+def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray) -> None:
+    (result,) = BatchEncoder(max_pixels=100)([Path("photos/a.png")])
+    assert result.error is not None and "100" in result.error
+    (good,) = BatchEncoder(effort=0)([Path("photos/a.png")])
+    assert good.error is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"qp": 30, "target_bpp": 0.5}, "exclude each other"),
+        ({"target_bpp": 0}, "target_bpp must be above 0"),
+        ({"target_bpp": -1.0}, "target_bpp must be a number from 0"),
+        ({"qp": 52}, "52"),
+        ({"effort": 10}, "effort"),
+        ({"lossless": True, "recipe": "detection"}, "lossless must be False with a recipe"),
+    ],
+)
+def test_wrong_arguments(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BatchEncoder(**arguments)
+
+
+def test_decoding_is_the_commands(folder: Path, photo: np.ndarray) -> None:
+    assert run("encode", *_set(folder, photo)[:3], "-o", "bpg/", "--effort", 1) == 0
+    assert run("decode", "bpg", "-o", "png") == 0
+    paths = sorted(Path("bpg").iterdir())
+    results = BatchDecoder(".png")([*paths, b"BPG\xfb"])
+    for path, result in zip(paths, results, strict=False):
+        assert result.file == Path("png", path.name).with_suffix(".png").read_bytes()
+    assert results[-1].error is not None
+    with pytest.raises(ValueError, match="pictures are written as"):
+        BatchDecoder(".xyz")
+    with pytest.raises(ValueError, match="bit_depth must be 8 or 16"):
+        BatchDecoder(bit_depth=10)

@@ -1,0 +1,83 @@
+"""Manifests: whole after a kill, one row an input, and what verifying finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npp
+from npp.batch import FileResult, ManifestFile, ManifestRow, read_manifest, verify_row, write_manifest
+from npp.batch.manifest import name_in_manifest
+
+
+def _row(name: str, data: bytes = b"data") -> ManifestRow:
+    return ManifestRow.of(name, f"{name}.bpg", FileResult(data, {"bpp": 0.5, "qp": 30}))
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    rows = [_row("a"), ManifestRow.of("b", "b.bpg", FileResult.failed("no picture")), _row("ü\udcff")]
+    write_manifest(path, rows)
+    assert list(read_manifest(path)) == rows
+    assert rows[1].output is None and rows[1].error == "no picture"
+    assert rows[0].checksum == "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"
+
+
+def test_a_killed_run_leaves_no_half_row(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [_row("a"), _row("b")])
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [row.input for row in read_manifest(path)] == ["a"]
+    manifest = ManifestFile(path)
+    manifest.add(_row("c"))
+    assert [row.input for row in read_manifest(path)] == ["a", "c"]
+
+
+def test_the_last_row_of_an_input_counts(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "m.jsonl"
+    manifest = ManifestFile(path)
+    manifest.add(_row("a", b"1"))
+    manifest.add(_row("b", b"2"))
+    manifest.add(_row("a", b"3"))
+    assert {row.input: row.bytes for row in read_manifest(path)} == {"a": 1, "b": 1}
+    assert list(read_manifest(path))[-1] == _row("a", b"3") == manifest.get("a")
+    assert len(path.read_bytes().splitlines()) == 3
+    manifest.finish()
+    assert len(path.read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", "{}", '{"input": 3}', '{"input": "a", "output": "a.bpg"}']
+)
+def test_what_is_no_manifest(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(f"{_row('a').as_json()}\n{line}\n")
+    with pytest.raises(ValueError, match=r"m\.jsonl, line 2: "):
+        list(read_manifest(path))
+    with pytest.raises(ValueError, match=r"m\.jsonl, line 2: "):
+        ManifestFile(path)
+
+
+def test_outputs_are_named_relative_to_the_manifest(tmp_path: Path) -> None:
+    assert name_in_manifest(tmp_path / "out" / "a.bpg", tmp_path) == "out/a.bpg"
+    assert name_in_manifest(tmp_path / "a.bpg", tmp_path / "out") == (tmp_path / "a.bpg").as_posix()
+
+
+def test_verifying(tmp_path: Path, photo: np.ndarray) -> None:
+    file = npp.encode(photo, 40, effort=0)
+    row = ManifestRow.of("a", "a.bpg", FileResult(file))
+    assert "No such file" in (verify_row(row, tmp_path) or "")
+    (tmp_path / "a.bpg").write_bytes(file)
+    assert verify_row(row, tmp_path) is None
+    (tmp_path / "a.bpg").write_bytes(file[:-1])
+    assert verify_row(row, tmp_path) == f"has {len(file) - 1} bytes, not {len(file)}"
+    (tmp_path / "a.bpg").write_bytes(file[:-1] + bytes([file[-1] ^ 1]))
+    assert verify_row(row, tmp_path) == "has another checksum"
+    damaged = file[:20]
+    (tmp_path / "a.bpg").write_bytes(damaged)
+    row = ManifestRow.of("a", "a.bpg", FileResult(damaged))
+    assert (verify_row(row, tmp_path) or "").startswith("does not decode: ")
+    assert verify_row(row, tmp_path, pixels=False) is None
+    assert verify_row(ManifestRow("b", None, error="no picture"), tmp_path) is None

@@ -1,0 +1,135 @@
+"""Pictures of all modes and depths with their metadata, there and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import EXIF, deep_samples, encode, moving, pixels, profile, run, save_moving, spread_gray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import npp
+from npp.batch.picture_reading import read_source
+from npp.photos import png16
+
+
+@pytest.fixture
+def rich_jpeg(folder: Path, photo: np.ndarray) -> Path:
+    """A JPEG with EXIF (orientation 6), an ICC profile and XMP."""
+    path = folder / "rich.jpg"
+    Image.fromarray(photo).save(path, exif=b"Exif\0\0" + EXIF, icc_profile=profile(), xmp=b"<x:xmpmeta/>")
+    return path
+
+
+def test_metadata_is_kept_or_stripped(rich_jpeg: Path) -> None:
+    assert encode(rich_jpeg, "-o", "kept.bpg") == 0
+    info = npp.probe(Path("kept.bpg").read_bytes())
+    assert info.metadata == npp.Metadata(exif=EXIF, icc_profile=profile(), xmp=b"<x:xmpmeta/>")
+    assert (info.width, info.height) == (112, 80)  # orientation is metadata: the pixels stay as they are
+    assert encode(rich_jpeg, "-o", "stripped.bpg", "--strip-metadata") == 0
+    assert npp.probe(Path("stripped.bpg").read_bytes()).extensions == ()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_metadata_comes_back(rich_jpeg: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode(rich_jpeg, "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", f"a.{suffix}") == 0
+    with Image.open(f"a.{suffix}") as image:
+        assert image.info["icc_profile"] == profile()
+        if suffix == "tif":
+            assert "note: exif, xmp left out: TIFF has no place for it" in capsys.readouterr().err
+        else:
+            assert image.getexif()[0x0112] == 6
+            xmp = image.info.get("xmp", image.info.get("XML:com.adobe.xmp"))
+            assert xmp in (b"<x:xmpmeta/>", "<x:xmpmeta/>")
+    assert run("decode", "a.bpg", "-o", f"b.{suffix}", "--strip-metadata") == 0
+    with Image.open(f"b.{suffix}") as image:
+        assert not {"exif", "icc_profile", "xmp"} & set(image.info)
+
+
+def test_metadata_of_png_and_webp_sources(folder: Path, photo: np.ndarray) -> None:
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "<é/>")
+    exif = b"Exif\0\0" + EXIF
+    Image.fromarray(photo).save("a.png", exif=exif, icc_profile=profile(), pnginfo=text)
+    Image.fromarray(photo).save("b.webp", exif=exif, icc_profile=profile(), xmp="<é/>".encode())
+    assert encode("a.png", "b.webp", "-o", "out") == 0
+    for name in ("a", "b"):
+        metadata = npp.probe(Path(f"out/{name}.bpg").read_bytes()).metadata
+        assert metadata == npp.Metadata(exif=EXIF, icc_profile=profile(), xmp="<é/>".encode())
+
+
+def test_cmyk_becomes_rgb_and_loses_its_profile(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo).convert("CMYK").save("cmyk.jpg", icc_profile=b"cmyk profile")
+    assert encode("cmyk.jpg", "-o", "a.bpg") == 0
+    assert "note: CMYK converted to RGB, its ICC profile left out" in capsys.readouterr().err
+    info = npp.probe(Path("a.bpg").read_bytes())
+    assert (info.channels, info.metadata.icc_profile) == (3, None)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_modes_come_back(folder: Path, photo: np.ndarray, mode: str) -> None:
+    image = Image.fromarray(photo).convert(mode)
+    image.save("in.png")
+    assert encode("in.png", "-o", "a.bpg", "--lossless") == 0
+    assert run("decode", "a.bpg", "-o", "out.png") == 0
+    expected = {"1": "L", "P": "RGB"}.get(mode, mode)
+    with Image.open("out.png") as again:
+        assert again.mode == expected
+        assert np.array_equal(np.asarray(again), np.asarray(image.convert(expected)))
+
+
+def test_palette_with_transparency(folder: Path, photo: np.ndarray) -> None:
+    image = Image.fromarray(photo).quantize(16)
+    image.save("in.png", transparency=3)
+    assert encode("in.png", "-o", "a.bpg", "--lossless") == 0
+    assert run("decode", "a.bpg", "-o", "out.png") == 0
+    with Image.open("in.png") as source, Image.open("out.png") as again:
+        assert again.mode == "RGBA"
+        assert np.array_equal(np.asarray(again), np.asarray(source.convert("RGBA")))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_through_the_commands(folder: Path, deep_photo: np.ndarray, channels: int) -> None:
+    samples = deep_samples(deep_photo, channels)
+    Path("in.png").write_bytes(png16.write(samples, npp.Metadata(xmp=b"<x/>")))
+    assert encode("in.png", "-o", "a.bpg", "--bit-depth", 12, "--lossless") == 0
+    info = npp.probe(Path("a.bpg").read_bytes())
+    assert (info.bit_depth, info.chroma) == (12, "400" if channels < 3 else "444")
+    assert info.has_alpha == (channels in (2, 4))
+    assert run("decode", "a.bpg", "-o", "out.png", "--bit-depth", 16) == 0
+    data = Path("out.png").read_bytes()
+    assert data[24:26] == bytes([16, {1: 0, 2: 4, 3: 2, 4: 6}[channels]])
+    wanted = npp.decode(Path("a.bpg").read_bytes(), dtype=torch.uint16).permute(1, 2, 0).numpy()
+    again = pixels("out.png")[..., None] if channels == 1 else png16.read(data)[0]
+    assert np.array_equal(again, wanted)
+    assert np.abs(again.astype(int) - spread_gray(samples)).max() <= 16  # 12 of the 16 bits
+    assert b"XML:com.adobe.xmp" in data
+    assert run("decode", "a.bpg", "-o", "eight.png") == 0
+    assert Path("eight.png").read_bytes()[24] == 8
+
+
+def test_16_bit_sources_are_rounded_not_cut(folder: Path) -> None:
+    Path("in.png").write_bytes(png16.write(np.full((8, 8, 3), 0x10FF, np.uint16), npp.Metadata()))
+    assert encode("in.png", "-o", "a.bpg", "--lossless") == 0
+    assert npp.decode(Path("a.bpg").read_bytes()).unique().tolist() == [0x11]
+
+
+def test_bpg_is_a_source_too(folder: Path, photo: np.ndarray) -> None:
+    assert encode("photos/a.png", "-o", "a.bpg", "--qp", 10) == 0
+    assert encode("a.bpg", "-o", "b.bpg", "--lossless") == 0
+    assert torch.equal(npp.decode(Path("a.bpg").read_bytes()), npp.decode(Path("b.bpg").read_bytes()))
+    save_moving("in.webp", moving(photo), duration=40)
+    assert encode("in.webp", "-o", "c.bpg") == 0
+    assert encode("c.bpg", "-o", "d.bpg", "--lossless") == 0
+    assert torch.equal(npp.decode(Path("c.bpg").read_bytes()), npp.decode(Path("d.bpg").read_bytes()))
+
+
+def test_read_source_refuses_what_is_no_picture() -> None:
+    with pytest.raises(OSError, match="cannot identify"):
+        read_source(b"junk", keep_metadata=True)

@@ -1,0 +1,126 @@
+"""npp encode --shard and --manifest, and npp verify: parts make the whole, stopped runs go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import encode, files, run
+
+from npp.batch import read_manifest
+
+
+def _rows(path: str) -> dict[str, dict[str, Any]]:
+    return {row["input"]: row for row in map(json.loads, Path(path).read_text().splitlines())}
+
+
+def test_parts_make_the_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert encode("photos", "-r", "-o", "whole") == 0
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        assert encode("photos", "-r", "-o", "parts", "--shard", "auto", "--manifest", "parts/m.jsonl") == 0
+    assert files(folder / "whole") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    manifests = [f"parts/m.{rank:05d}-of-00003.jsonl" for rank in range(3)]
+    inputs = [row.input for path in manifests for row in read_manifest(path)]
+    assert sorted(inputs) == ["photos/a.png", "photos/b.jpg", "photos/deep/c.png"]
+    for name in files(folder / "whole"):
+        assert (folder / "parts" / name).read_bytes() == (folder / "whole" / name).read_bytes()
+    assert run("verify", *manifests) == 0
+
+
+def test_a_manifest_says_what_became_of_every_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "photos" / "bad.png").write_bytes(b"no picture")
+    assert encode("photos", "-o", "out", "--qp", 31, "--manifest", "out/m.jsonl") == 1
+    rows = _rows("out/m.jsonl")
+    file = Path("out/a.bpg").read_bytes()
+    assert rows["photos/a.png"] == {
+        "input": "photos/a.png",
+        "output": "a.bpg",
+        "bytes": len(file),
+        "bpp": 8 * len(file) / (112 * 80),
+        "qp": 31,
+        "checksum": rows["photos/a.png"]["checksum"],
+        "error": None,
+    }
+    assert rows["photos/bad.png"]["output"] is None
+    assert rows["photos/bad.png"]["error"] == "cannot identify the picture's format"
+    capsys.readouterr()
+    assert run("verify", "out/m.jsonl") == 1
+    assert "npp: photos/bad.png: cannot identify" in capsys.readouterr().err
+    assert run("verify", "out/m.jsonl", "--known-errors", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"] == {"whole": 2, "wrong": 0, "not encoded": 1}
+    Path("out/a.bpg").write_bytes(file[:-1])
+    Path("out/b.bpg").unlink()
+    assert run("verify", "out/m.jsonl", "--known-errors", "-q") == 1
+    said = capsys.readouterr().err
+    assert f"npp: a.bpg: has {len(file) - 1} bytes" in said
+    assert "npp: b.bpg: No such file" in said
+
+
+def test_a_stopped_run_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos", "-r", "-o", "out", "--manifest", "m.jsonl") == 0
+    whole = Path("m.jsonl").read_text()
+    lines = whole.splitlines(keepends=True)
+    gone = json.loads(lines[1])["output"]
+    Path(gone).unlink()  # killed between the row and the file
+    Path("m.jsonl").write_text("".join(lines[:2]) + lines[2][:20])  # and the third row torn
+    capsys.readouterr()
+    assert encode("photos", "-r", "-o", "out", "--manifest", "m.jsonl", "--skip-existing") == 0
+    assert "1 written, 2 skipped" in capsys.readouterr().err
+    rows, wanted = _rows("m.jsonl"), {row["input"]: row for row in map(json.loads, lines)}
+    there = json.loads(lines[2])["input"]
+    assert rows[there] == {**wanted[there], "qp": None}, "nobody knows the qp of a file that was there"
+    del rows[there], wanted[there]
+    assert rows == wanted
+    assert run("verify", "m.jsonl") == 0
+
+
+def test_an_existing_manifest_is_not_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos/a.png", "-o", "out/", "--manifest", "m.jsonl") == 0
+    assert encode("photos/b.jpg", "-o", "out/", "--manifest", "m.jsonl") == 2
+    assert "m.jsonl exists; --skip-existing goes on" in capsys.readouterr().err
+    assert encode("photos/b.jpg", "-o", "out/", "--manifest", "m.jsonl", "--skip-existing") == 0
+    assert list(_rows("m.jsonl")) == ["photos/a.png", "photos/b.jpg"]
+    assert encode("photos/b.jpg", "-o", "out/", "--manifest", "m.jsonl", "--force") == 0
+    assert list(_rows("m.jsonl")) == ["photos/b.jpg"]
+
+
+def test_sharing_fills_a_manifest_too(folder: Path) -> None:
+    arguments = ("photos", "-r", "-o", "out", "--share", "--mean-bpp", 2, "--manifest", "m.jsonl")
+    assert encode(*arguments) == 0
+    rows = _rows("m.jsonl")
+    assert len(rows) == 3 and all(row["qp"] is not None for row in rows.values())
+    assert run("verify", "m.jsonl") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--shard", "3/3"], "a shard must be RANK/WORLD with 0 <= RANK < WORLD, not 3/3"),
+        (["--shard", "0/2", "--share", "--total", "1M"], "--share and --shard exclude each other"),
+        (["--address", "auto"], "--address needs --engine ray"),
+        (["--engine", "ray", "--shard", "0/2"], "--engine ray and --shard exclude each other"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode("photos", "-o", "out", *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_what_cannot_be_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m.jsonl").write_text("nonsense\n")
+    assert run("verify", "m.jsonl") == 2
+    assert run("verify", "nothing.jsonl") == 2
+    assert "m.jsonl, line 1: " in capsys.readouterr().err
+
+
+def test_a_part_may_be_empty(folder: Path) -> None:
+    codes = [encode("photos/a.png", "-o", "out/", "--shard", f"{rank}/5") for rank in range(5)]
+    assert codes == [0] * 5 and files(folder / "out") == ["a.bpg"]

@@ -1,0 +1,220 @@
+"""Ray Data: the command's bytes from every kind of source into every kind of sink, and runs that go on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import EXIF, files, moving, run, save_moving
+from PIL import Image
+from recipe_files import made_recipe, saved_recipe
+
+import npp
+from npp.batch import BatchEncoder, FileResult, read_manifest
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("ray.data")
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+from npp.integrations.ray import Cluster, decode, encode  # noqa: E402
+from npp.integrations.ray import ray_pipelines as pipelines  # noqa: E402
+from npp.integrations.ray.ray_sessions import actor  # noqa: E402
+from npp.integrations.ray.ray_workers import Networks  # noqa: E402
+
+# Ray warns about itself, and its processes leave sockets to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+_ONE = Cluster(workers=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Iterator[None]:
+    own = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
+    ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else own))
+    yield
+    ray.shutdown()
+
+
+def _set(folder: Path, photo: np.ndarray) -> Path:
+    """A folder with pictures of several kinds, and a file that is none."""
+    photos = folder / "photos"
+    Image.fromarray(photo).save(photos / "rich.jpg", exif=b"Exif\0\0" + EXIF)
+    Image.fromarray(photo).convert("L").save(photos / "gray.png")
+    save_moving(str(photos / "moving.gif"), moving(photo), duration=40)
+    (photos / "bad.png").write_bytes(b"no picture")
+    return photos
+
+
+def _pngs(photo: np.ndarray, count: int) -> list[bytes]:
+    found = []
+    for number in range(count):
+        out = io.BytesIO()
+        Image.fromarray(np.roll(photo, number, axis=1)[:48]).save(out, "PNG")
+        found.append(out.getvalue())
+    return found
+
+
+def _wanted(pictures: list[bytes]) -> list[bytes | None]:
+    return [result.file for result in BatchEncoder(35, effort=0)(pictures)]
+
+
+def test_files_are_the_commands(folder: Path, photo: np.ndarray) -> None:
+    photos = _set(folder, photo)
+    arguments = ("encode", photos, "-r", "--qp", 33, "--effort", 1)
+    assert run(*arguments, "-o", "plain", "--manifest", "plain/m.jsonl") == 1
+    assert run(*arguments, "-o", "ray", "--manifest", "ray/m.jsonl", "--engine", "ray", "--threads", 2) == 1
+    assert files(folder / "ray") == files(folder / "plain")
+    for name in files(folder / "plain"):
+        if name != "m.jsonl":
+            assert (folder / "ray" / name).read_bytes() == (folder / "plain" / name).read_bytes()
+    rows = [set(read_manifest(f"{out}/m.jsonl")) for out in ("plain", "ray")]
+    assert rows[0] == rows[1] and len(rows[0]) == 7
+    assert run("verify", "ray/m.jsonl", "--known-errors") == 0
+
+
+def test_a_run_goes_on(folder: Path, photo: np.ndarray) -> None:
+    def go(existing: str) -> Any:
+        return encode(
+            str(folder / "photos"),
+            "out",
+            qp=40,
+            effort=0,
+            existing=existing,
+            manifest="m.jsonl",
+            cluster=_ONE,
+        )
+
+    done = go("error")
+    assert (done.written, done.failed) == (3, 0)
+    before = Path("m.jsonl").read_bytes()
+    with pytest.raises(FileExistsError, match="'skip' goes on"):
+        go("error")
+    assert go("skip").skipped == 3
+    Path("out/deep/c.bpg").unlink()
+    lines = before.splitlines(keepends=True)
+    Path("m.jsonl").write_bytes(b"".join(line for line in lines if b"a.png" not in line))
+    again = go("skip")
+    assert (again.written, again.skipped) == (2, 1), "c once more, and a's row"
+    rows = {Path(row.input).name: row for row in read_manifest("m.jsonl")}
+    assert rows["a.png"].qp is None and rows["c.png"].qp == 40
+    assert {name: row.checksum for name, row in rows.items()} == {
+        Path(row["input"]).name: row["checksum"] for row in map(json.loads, lines)
+    }
+    assert files(folder / "out") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+
+
+def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -> None:
+    Image.fromarray(photo).save("photos/a.png")
+    wanted = made_recipe().encode(photo)
+    unit = BatchEncoder(recipe=saved_recipe(folder))
+    networks = [actor(Networks, made_recipe().eval(), "cpu", num_cpus=0)]
+    for name, one in (("here", unit), ("there", pipelines.elsewhere(unit, networks))):
+        summary = pipelines.run(
+            one, pipelines.Given("photos/a.png", frozenset([".png"])), pipelines.Goal(name), _ONE
+        )
+        assert summary.written == 1
+        assert Path(name, "a.bpg").read_bytes() == wanted
+
+
+def test_parquet_with_labels_there_and_back(folder: Path, photo: np.ndarray) -> None:
+    pictures = [*_pngs(photo, 5), b"no picture"]
+    names = [f"{number}.png" for number in range(6)]
+    table = pa.table({"path": names, "bytes": pictures, "label": list(range(6))})
+    Path("in").mkdir()
+    parquet.write_table(table, "in/a.parquet")
+
+    def go(existing: str) -> Any:
+        return encode(
+            "in", "out", qp=35, effort=0, format="parquet", existing=existing, rows_per_part=2, cluster=_ONE
+        )
+
+    summary = go("error")
+    assert (summary.written, summary.failed) == (5, 1)
+    assert summary.errors == {"5.png": "cannot identify the picture's format"}
+    parts = files(folder / "out")
+    assert len(parts) >= 3
+    found = {row["path"]: row for row in parquet.read_table("out").to_pylist()}
+    wanted = _wanted(pictures)
+    assert [found[name]["bpg"] for name in names] == wanted
+    assert [found[name]["label"] for name in names] == list(range(6))
+    assert found["0.png"]["checksum"] == FileResult(wanted[0]).checksum
+    (folder / "out" / parts[0]).unlink()
+    assert go("skip").skipped == 6 - 2
+    assert sorted(row["path"] for row in parquet.read_table("out").to_pylist()) == names
+    with pytest.raises(FileExistsError):
+        go("error")
+    summary = decode("out", "png", column="bpg", cluster=_ONE)
+    assert (summary.written, summary.failed) == (5, 1)
+    assert (np.asarray(Image.open("png/0.png")) == npp.decode(wanted[0]).permute(1, 2, 0).numpy()).all()
+
+
+def test_tars_keep_their_other_members(folder: Path, photo: np.ndarray) -> None:
+    pictures = _pngs(photo, 4)
+    Path("in").mkdir()
+    with tarfile.open("in/a.tar", "w") as tar:
+        for number, data in enumerate(pictures):
+            for ending, member in (("png", data), ("cls", b"%d" % number)):
+                info = tarfile.TarInfo(f"deep/{number}.{ending}")
+                info.size = len(member)
+                tar.addfile(info, io.BytesIO(member))
+    summary = encode("in", "out", qp=35, effort=0, format="webdataset", rows_per_part=3, cluster=_ONE)
+    assert summary.written == 4
+    found = {}
+    for part in files(folder / "out"):
+        with tarfile.open(f"out/{part}") as tar:
+            found.update({name: tar.extractfile(name).read() for name in tar.getnames()})  # type: ignore[union-attr]
+    assert [found[f"deep/{number}.bpg"] for number in range(4)] == _wanted(pictures)
+    assert [found[f"deep/{number}.cls"] for number in range(4)] == [b"0", b"1", b"2", b"3"]
+    assert json.loads(found["deep/0.npp.json"])["qp"] == 35
+    again = encode(
+        "in", "out", qp=35, effort=0, format="webdataset", existing="skip", rows_per_part=3, cluster=_ONE
+    )
+    assert (again.written, again.skipped) == (0, 4)
+
+
+def test_a_data_set_of_the_users(photo: np.ndarray) -> None:
+    pictures = _pngs(photo, 3)
+    rows = [{"path": str(number), "bytes": data, "label": number} for number, data in enumerate(pictures)]
+    found = encode(ray.data.from_items(rows), qp=35, effort=0, cluster=_ONE).take_all()
+    assert [row["bpg"] for row in sorted(found, key=lambda row: row["label"])] == _wanted(pictures)
+    assert set(found[0]) >= {"path", "label", "bytes", "bpp", "qp", "checksum", "error"}
+
+
+class _Deadly(BatchEncoder):
+    """Takes its process down at one picture, as a bug in a decoder would."""
+
+    def one(self, picture: Any, qp: int | None = None) -> FileResult:
+        if picture == b"deadly":
+            os._exit(1)
+        return super().one(picture, qp)
+
+
+def test_a_photo_that_kills_its_worker_is_a_row(folder: Path) -> None:
+    Path("photos/deadly.png").write_bytes(b"deadly")
+    unit = _Deadly(40, effort=0)
+    ray.cloudpickle.register_pickle_by_value(__import__(__name__))
+    goal = pipelines.Goal("out", manifest="m.jsonl")
+    summary = pipelines.run(unit, pipelines.Given("photos", frozenset([".png", ".jpg"])), goal, _ONE)
+    assert (summary.written, summary.failed) == (3, 1)
+    rows = {Path(row.input).name: row for row in read_manifest("m.jsonl")}
+    assert "has died" in (rows["deadly.png"].error or "")
+    assert files(folder / "out") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+
+
+def test_other_file_systems(folder: Path) -> None:
+    """fsspec's name for local files: read and written as an object store's are."""
+    out = f"local://{folder}/out"
+    summary = encode(f"local://{folder}/photos/", out, qp=40, effort=0, manifest="m.jsonl", cluster=_ONE)
+    assert summary.written == 3
+    assert files(folder / "out") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    assert {row.output for row in read_manifest("m.jsonl")} == {
+        f"{out}/{name}" for name in files(folder / "out")
+    }
+    assert encode(f"local://{folder}/photos/", out, existing="skip", cluster=_ONE).skipped == 3

@@ -1,0 +1,160 @@
+"""What a Ray run is made of and what needs no Ray: plans, storage, tars, shared qps."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
+from npp.integrations.ray import Cluster, Sharing, encode
+from npp.integrations.ray.ray_journal import RunRecord
+from npp.integrations.ray.ray_pipelines import Goal
+from npp.integrations.ray.ray_shared import Probe, shared_qps
+from npp.integrations.ray.ray_sinks import JOURNALS, FileSink
+from npp.integrations.ray.ray_sources import Picture, batch_size, find_pictures, plain_name
+from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_tars import read_samples, tar_of
+
+
+def test_without_ray_its_absence_is_said() -> None:
+    """The module is imported without Ray; only work needs it."""
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from npp.integrations.ray import encode\n"
+        "try: encode('photos', 'out')\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'npp[ray]'" in said
+
+
+def _png(photo: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(photo)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
+    pictures = {str(i): _png(np.roll(photo, 5 * i, 1)[: 40 + 2 * i] // (1 + i % 3)) for i in range(16)}
+    unit = BatchEncoder()
+    probe = Probe(unit.settings, predicted=False, max_pixels=None)
+    curves = {name: json.loads(probe.one(data).file or b"") for name, data in pictures.items()}
+    sizes = [len(result.file or b"") for result in unit(list(pictures.values()), [33] * 16)]
+    qps = shared_qps(curves, Sharing(total_bytes=sum(sizes)))
+    results = unit(list(pictures.values()), [qps[name] for name in pictures])
+    assert len(set(qps.values())) > 1, "pictures differ"
+    assert sum(result.bits for result in results) == pytest.approx(8 * sum(sizes), rel=0.06)
+    pixels = sum(curve["pixels"] for curve in curves.values())
+    assert shared_qps(curves, Sharing(mean_bpp=8 * sum(sizes) / pixels)) == qps
+    with pytest.raises(ValueError, match="one of total_bytes and mean_bpp"):
+        Sharing()
+    assert probe.one(b"no picture").error == "cannot identify the picture's format"
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "size"), [(1, 2, 1), (31, 2, 1), (3000, 2, 64), (3000, 64, 2), (10**8, 1000, 256)]
+)
+def test_small_sets_do_not_collapse_into_one_batch(count: int, workers: int, size: int) -> None:
+    assert batch_size(count, workers) == size
+
+
+def test_finding(folder: Path) -> None:
+    suffixes = frozenset([".png", ".jpg"])
+    found = find_pictures(["photos"], suffixes, ".bpg", recursive=True)
+    assert [one.target for one in found] == ["a.bpg", "b.bpg", "deep/c.bpg"]
+    assert [one.input for one in found] == ["photos/a.png", "photos/b.jpg", "photos/deep/c.png"]
+    assert all(Path(one.path).is_absolute() for one in found)
+    assert len(find_pictures(["photos"], suffixes, ".bpg", recursive=False)) == 2
+    with pytest.raises(ValueError, match=r"would both become a\.bpg"):
+        find_pictures(["photos", "photos/a.png"], suffixes, ".bpg", recursive=True)
+    with pytest.raises(ValueError, match="no pictures"):
+        find_pictures(["photos"], frozenset([".gif"]), ".bpg", recursive=True)
+    assert plain_name("s3://bucket/../a//b.png") == "bucket/a/b.png"
+
+
+def test_storage(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "out")
+    assert list(storage.names()) == [] and storage.size("a") is None
+    storage.write("deep/a", b"1", replace=False)
+    with pytest.raises(FileExistsError):
+        storage.write("deep/a", b"2", replace=False)
+    storage.write("deep/a", b"22", replace=True)
+    storage.write(".hidden/b", b"3", replace=False)
+    assert list(storage.names()) == ["deep/a"] and storage.hidden(".hidden") == [".hidden/b"]
+    assert (storage.read("deep/a"), storage.size("deep/a")) == (b"22", 2)
+
+
+def test_tars_there_and_back() -> None:
+    samples = [("d/a.b/1", {"seg.png": b"p", "cls": b"0"}), ("d/2", {"txt": b"t"}), ("d/3", {"JPG": b"j"})]
+    data = tar_of(samples)
+    assert tar_of(samples) == data
+    found = list(read_samples(io.BytesIO(data), frozenset([".png", ".jpg"])))
+    assert [(one.key, one.path, one.data, one.more) for one in found] == [
+        ("d/a.b/1", "d/a.b/1.seg.png", b"p", {"cls": b"0"}),
+        ("d/3", "d/3.JPG", b"j", {}),
+    ]
+
+
+def _made(out: Path, name: str, data: bytes) -> ManifestRow:
+    return ManifestRow.of(f"in/{name}.png", f"{name}.bpg", FileResult(data, {"qp": 30, "bpp": 0.5}))
+
+
+def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Path) -> None:
+    pictures = [Picture(f"/in/{name}.png", f"in/{name}.png", f"{name}.bpg") for name in "abcd"]
+    storage = Storage(tmp_path / "out")
+    rows = [_made(tmp_path, name, name.encode()) for name in "abc"]
+    lines = "".join(f"{row.as_json()}\n" for row in rows)
+    storage.write(f"{JOURNALS}/0.jsonl", lines.encode(), replace=True)
+    storage.write("a.bpg", b"a", replace=False)  # b is not there, c is somebody else's, d has no row
+    storage.write("c.bpg", b"other", replace=False)
+    storage.write("d.bpg", b"d", replace=False)
+    manifest = tmp_path / "m.jsonl"
+    with pytest.raises(FileExistsError, match="'skip' goes on"):
+        RunRecord(storage, manifest, "error")
+    record = RunRecord(storage, manifest, "skip")
+    plan = record.plan(pictures)
+    assert [one.target for one in plan.pictures] == ["b.bpg", "c.bpg", "d.bpg"] and plan.skipped == 1
+    assert plan.there == {"c.bpg", "d.bpg"}
+    record.conclude([])
+    assert [row.input for row in read_manifest(manifest)] == ["in/a.png"]
+    assert next(iter(read_manifest(manifest))).output == "out/a.bpg"
+    assert storage.hidden(JOURNALS) == []
+
+
+def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"input": ["x", "y"], "target": ["x.bpg", "y.bpg"], "there": pa.nulls(2, pa.string())})
+    storage = Storage(tmp_path)
+    sink = FileSink(storage, "error")
+    results = [FileResult(b"1"), FileResult.failed("no picture")]
+    rows = sink.take("batch", table, results)
+    assert [row.output for row in rows] == ["x.bpg", None]
+    assert set(sink.earlier("batch", table)) == {"x"}
+    assert sink.earlier("other", table) == {}
+    storage.write("x.bpg", b"22", replace=True)
+    assert sink.earlier("batch", table) == {}
+    (again, _) = sink.take("batch", table, results)
+    assert again.output is None and again.error == "x.bpg exists"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"format": "zip"}, "format must be one of files, parquet, webdataset, not 'zip'"),
+        ({"existing": "maybe"}, "existing must be one of error, skip, replace, not 'maybe'"),
+        ({"rows_per_part": 0}, "rows_per_part must be at least 1"),
+        ({"format": "parquet", "manifest": "m.jsonl"}, "manifest is about files"),
+    ],
+)
+def test_wrong_arguments(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Goal("out", **arguments)
+    with pytest.raises(ValueError, match="sharing excludes qp"):
+        encode("photos", "out", qp=30, sharing=Sharing(mean_bpp=1), cluster=Cluster())
