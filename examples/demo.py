@@ -26,8 +26,7 @@ from demo_strip import BPG, StripCase, find_case
 from demo_views import SIDE, folder_photos, package_photos, write_views
 
 import npp
-from npp.evaluation import BDInterval, evaluate, parse_config
-from npp.evaluation.measured_values import Measurements
+from npp.evaluation import BDInterval, Evaluation, evaluate, parse_config
 from npp.files import write_file
 from npp.photos import load_photo
 from npp.tasks import build_task
@@ -105,13 +104,13 @@ def find_strip(views: Path, recipe: npp.Recipe) -> StripCase:
 
 
 def parts(
-    measured: Measurements, network: str, drawn: Drawn, names: Mapping[str, tuple[str, str]]
+    evaluation: Evaluation, network: str, drawn: Drawn, names: Mapping[str, tuple[str, str]]
 ) -> dict[str, BDInterval | str]:
     """BD-rate at equal KL of the encoder settings, of the map, and of both; or why there is none."""
     found: dict[str, BDInterval | str] = {}
     for name, (arm, anchor) in names.items():
         try:
-            found[name] = bd_rate_over(measured, network, arm, anchor, drawn)
+            found[name] = bd_rate_over(evaluation, network, arm, anchor, drawn)
         except ValueError as error:
             found[name] = str(error)
     return found
@@ -222,17 +221,15 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
         raise SystemExit(f"No photo is at least {SIDE} pixels wide and high: nothing to measure")
     count = len(set(names.values()))
     print(f"{len(names)} squares of {count} photos, {len(QPS)} qps, two classifiers", flush=True)
-    measured = evaluate(
-        parse_config(comparison(out / "squares", recipe, out)), out / "measured", stage
-    ).measured
-    drawn = Drawn.of(measured.pictures, names)
-    same = {network: same_answer(measured, network, "recipe", "bpg", drawn) for network in NETWORKS}
-    saved = {network: parts(measured, network, drawn, part_names(recipe)) for network in NETWORKS}
+    evaluation = evaluate(parse_config(comparison(out / "squares", recipe, out)), out / "measured", stage)
+    drawn = Drawn.of(evaluation.measured.pictures, names)
+    same = {network: same_answer(evaluation, network, "recipe", "bpg", drawn) for network in NETWORKS}
+    saved = {network: parts(evaluation, network, drawn, part_names(recipe)) for network in NETWORKS}
     print("  looking for the strip's photo", flush=True)
     case = find_strip(out / "squares", recipe)
     draw_strip(case, NETWORKS[UNSEEN], out / "strip.png")
     before = read_beforehand(MEASURED, RECIPE, recipe.options)
-    draw_curves(measured, before, NETWORKS, count, out / "curve.png", beforehand_lines(before))
+    draw_curves(evaluation, before, NETWORKS, count, out / "curve.png", beforehand_lines(before))
     numbers = json.dumps(figures(same, saved, drawn, case, len(names)), indent=1)
     write_file(out / "demo.json", f"{numbers}\n".encode(), force=True)
     print(report(same, saved, before, drawn))

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npp.evaluation import BDInterval, resample_bd_rate
-from npp.evaluation.bd_rate import picture_weights
-from npp.evaluation.measured_values import ArmMeasurements, Measurements
+from npp.evaluation import BDInterval, Evaluation, resample_bd_rate
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,15 +55,15 @@ class Drawn:
         return np.stack([np.bincount(self.groups, row) / counts for row in values])
 
 
-def bd_rate_over(measured: Measurements, network: str, arm: str, anchor: str, drawn: Drawn) -> BDInterval:
+def bd_rate_over(found: Evaluation, network: str, arm: str, anchor: str, drawn: Drawn) -> BDInterval:
     """The bytes that an arm needs beside another for answers equally near those on the originals.
 
     Raises:
         ValueError: the curves do not overlap.
     """
-    ours, theirs = measured.arms[arm], measured.arms[anchor]
+    ours, theirs = found.measured.arms[arm], found.measured.arms[anchor]
     key = network, "kl"
-    found = resample_bd_rate(
+    resampled = resample_bd_rate(
         drawn.means(theirs.bpp),
         drawn.means(theirs.scores[key]),
         drawn.means(ours.bpp),
@@ -73,7 +71,7 @@ def bd_rate_over(measured: Measurements, network: str, arm: str, anchor: str, dr
         summarise=lambda kl: -np.log(np.maximum(kl, 1e-12)),
         samples=SAMPLES,
     )
-    return found.interval()
+    return resampled.interval()
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class SameAnswer:
     pictures: int
 
 
-def _fewest(arm: ArmMeasurements, network: str) -> tuple[npt.NDArray[np.int64], Floats]:
+def _fewest(arm: Any, network: str) -> tuple[npt.NDArray[np.int64], Floats]:
     """(pictures,) how many qps from the finest on keep the answer, and the bytes at the last of them."""
     same = arm.scores[network, "agreement"] > 0.5
     kept = np.cumprod(same, axis=0).sum(axis=0)
@@ -101,8 +99,9 @@ def _fewest(arm: ArmMeasurements, network: str) -> tuple[npt.NDArray[np.int64], 
     return kept, sizes.astype(np.float64)
 
 
-def same_answer(measured: Measurements, network: str, arm: str, anchor: str, drawn: Drawn) -> SameAnswer:
+def same_answer(found: Evaluation, network: str, arm: str, anchor: str, drawn: Drawn) -> SameAnswer:
     """Compares the fewest bytes of two arms, picture by picture."""
+    measured = found.measured
     most = len(measured.qps)
     (ours, our_bytes), (theirs, their_bytes) = (_fewest(measured.arms[one], network) for one in (arm, anchor))
     # An arm that fails at the finest qp has no bytes; two that reach the last qp do not differ by answers.
@@ -113,9 +112,10 @@ def same_answer(measured: Measurements, network: str, arm: str, anchor: str, dra
     logs = np.log(our_bytes / their_bytes)[usable]
     groups = np.unique(drawn.groups[usable], return_inverse=True)[1]
     means = np.bincount(groups, logs) / np.bincount(groups)
-    drawn_means = 100 * (np.exp(means @ picture_weights(len(means), SAMPLES, 0)) - 1)
-    low, high = np.quantile(drawn_means[1:], [0.025, 0.975])
-    change = BDInterval(float(drawn_means[0]), float(low), float(high))
+    chosen = np.random.default_rng(0).integers(0, count, (SAMPLES, count))
+    drawn_means = 100 * (np.exp(means[chosen].mean(axis=1)) - 1)
+    low, high = np.quantile(drawn_means, [0.025, 0.975])
+    change = BDInterval(float(100 * (np.exp(means.mean()) - 1)), float(low), float(high))
     return SameAnswer(change, count, int(usable.sum()), len(usable))
 
 

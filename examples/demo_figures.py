@@ -14,8 +14,7 @@ from demo_strip import StripCase
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from npp.evaluation.measured_values import Measurements
-from npp.evaluation.report_pictures import map_over
+from npp.evaluation import Evaluation
 from npp.files import write_file
 
 _PANEL = 448
@@ -23,6 +22,7 @@ _GAP = 12
 _FONT = 19
 _LINE = 26
 _GREEN, _RED, _BLACK = (0, 120, 40), (190, 20, 20), (20, 20, 20)
+_FINER, _COARSER, _OPACITY = (220, 40, 30), (40, 90, 220), 0.55
 _COLOURS = {"bpg": "tab:gray", "recipe": "tab:green"}
 _LABELS = {"bpg": "BPG", "recipe": "npp"}
 
@@ -30,6 +30,16 @@ _LABELS = {"bpg": "BPG", "recipe": "npp"}
 def _pixels(image: Tensor) -> Image.Image:
     samples = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(samples).resize((_PANEL, _PANEL), Image.Resampling.NEAREST)
+
+
+def _map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
+    """A picture under its map: red where blocks are finer, blue where they are coarser."""
+    offsets = qp_map.numpy()
+    parts = np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9)
+    colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
+    layer = np.dstack([colours, parts * _OPACITY * 255]).round().astype(np.uint8)
+    large = Image.fromarray(layer).resize((_PANEL, _PANEL), Image.Resampling.NEAREST)
+    return Image.alpha_composite(_pixels(image).convert("RGBA"), large).convert("RGB")
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -40,7 +50,7 @@ def _save(image: Image.Image, path: Path) -> None:
 
 def draw_strip(case: StripCase, network: str, path: Path) -> None:
     """Writes the strip: the photo, BPG's picture, the map and npp's picture, each with what is to be said."""
-    map_picture = map_over(case.original, case.qp_map).resize((_PANEL, _PANEL), Image.Resampling.NEAREST)
+    map_picture = _map_over(case.original, case.qp_map)
     answers = [(case.bpg, "BPG, as bpgenc writes it"), (case.npp, "npp, recipe classification")]
     colours = [_GREEN if one.same else _RED for one, _ in answers]
     bpg, npp = (
@@ -102,9 +112,9 @@ def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str)
         panel.text(s=f"npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
 
 
-def _draw_own(panel: Any, measured: Measurements, network: str, quality: str, photos: int) -> None:
+def _draw_own(panel: Any, found: Evaluation, network: str, quality: str, photos: int) -> None:
     for arm, colour in _COLOURS.items():
-        own = measured.arms[arm]
+        own = found.measured.arms[arm]
         values = own.scores[network, quality].mean(axis=1) * (100 if quality == "agreement" else 1)
         label = f"{_LABELS[arm]}, the {photos} photos of this run"
         panel.plot(own.bpp.mean(axis=1), values, ":", color=colour, marker="D", mfc="white", ms=4, lw=0.8,
@@ -112,7 +122,7 @@ def _draw_own(panel: Any, measured: Measurements, network: str, quality: str, ph
 
 
 def draw_curves(
-    measured: Measurements,
+    found: Evaluation,
     before: Beforehand | None,
     networks: Mapping[str, str],
     photos: int,
@@ -122,7 +132,7 @@ def draw_curves(
     """Writes the curves: a column a network; same answers above, distance of the answers below.
 
     Args:
-        measured: of this run; arms "bpg" and "recipe".
+        found: in this run; arms "bpg" and "recipe".
         before: the curve that was measured beforehand, if there is one.
         networks: what to call each, by its label.
         photos: number of this run.
@@ -139,7 +149,7 @@ def draw_curves(
             panel = panels[row][column]
             if before is not None:
                 _draw_beforehand(panel, before, network, quality)
-            _draw_own(panel, measured, network, quality, photos)
+            _draw_own(panel, found, network, quality, photos)
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
             panel.xaxis.set_major_formatter("{x:g}")

@@ -15,6 +15,8 @@ from PIL import Image
 
 import npp
 from npp.evaluation import BDInterval, bd_rate, monotone
+from npp.evaluation.analysis import Findings
+from npp.evaluation.evaluation_run import Evaluation
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -42,14 +44,15 @@ def _arm(same: Any, sizes: Any) -> ArmMeasurements:
     return ArmMeasurements(sizes, sizes / 100, {(_NET, "agreement"): np.array(same, np.float64)}, {})
 
 
-def _measured(bpg: ArmMeasurements, recipe: ArmMeasurements) -> Measurements:
+def _measured(bpg: ArmMeasurements, recipe: ArmMeasurements) -> Evaluation:
     pictures = tuple(f"{i}.png" for i in range(bpg.sizes.shape[1]))
-    return Measurements((30, 34, 38), pictures, (), {"bpg": bpg, "recipe": recipe})
+    measured = Measurements((30, 34, 38), pictures, (), {"bpg": bpg, "recipe": recipe})
+    return Evaluation(Path(), measured, Findings((), (), ()), [])
 
 
-def _drawn(demo: SimpleNamespace, measured: Measurements) -> Any:
+def _drawn(demo: SimpleNamespace, found: Evaluation) -> Any:
     """Every picture is a photo of its own."""
-    return demo.analysis.Drawn.of(measured.pictures, {name: name for name in measured.pictures})
+    return demo.analysis.Drawn.of(found.measured.pictures, {name: name for name in found.measured.pictures})
 
 
 def test_whole_run(
