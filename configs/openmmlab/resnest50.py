@@ -10,6 +10,7 @@ optimizer = dict(type="AdamW", lr=1e-3)
 optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=optimizer, clip_grad=dict(max_norm=1.0))
 param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=False, T_max=5000)]
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=5000, val_interval=1000)
+val_cfg = dict()  # which the base has not
 val_evaluator = [_base_.val_evaluator, dict(type="BppMetric")]
 test_evaluator = val_evaluator
 test_cfg = dict(type="QPSweepLoop", qps=[25, 28, 31, 34, 37, 40, 44])

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import npp.tasks.mmdet_detector as mmdet_detector
 from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.fastestdet import FastestDet
@@ -150,6 +151,8 @@ def resolve_detector(
         raise ValueError(
             "input goes with onnx:PATH, or with cells; other detectors fit pictures by themselves"
         )
+    if isinstance(model, str) and model.startswith("mmdet:"):
+        return mmdet_detector.load(model.removeprefix("mmdet:"))[0]
     if isinstance(model, str) and model.startswith("fastestdet:"):
         path = os.path.expandvars(model.removeprefix("fastestdet:"))
         return FastestDet(Path(path).expanduser())

@@ -25,6 +25,25 @@ def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
     return clean * (clean / now).log() + (1 - clean) * ((1 - clean) / (1 - now)).log()
 
 
+def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) -> tuple[Tensor, Tensor]:
+    """How the classes at each place of a detector moved, and how surely something was there.
+
+    Args:
+        clean, now: logits (..., C).
+        background: ``None`` where each class has a sigmoid of its own; under one softmax the place of the
+            class that stands for nothing, 0 or -1.
+
+    Returns:
+        KL(clean || now) of each place in nats, summed over sigmoids, and the probability that there was
+        something: the best class's, or 1 less that of the background; (...) each.
+    """
+    if background is None:
+        before = clean.sigmoid()
+        return binary_kl(before, now.sigmoid()).sum(-1), before.amax(-1)
+    divergence = kl_divergence(clean.log_softmax(-1), now.log_softmax(-1), dim=-1)
+    return divergence, 1 - clean.softmax(-1)[..., background]
+
+
 def log_distribution(values: Tensor, dim: int = 0) -> Tensor:
     """Log-probabilities of what is either probabilities or logits along ``dim``.
 

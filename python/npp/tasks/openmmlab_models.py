@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +43,17 @@ def allow_checkpoints() -> None:
     torch.serialization.add_safe_globals([history, statistic, *arrays, *kinds])
 
 
+def _packaged(package: str, name: str) -> Path:
+    """Where an installed package keeps a configuration: within it, or beside it in a working copy.
+
+    mmengine's own search also reads lists of all models, which takes many seconds.
+    """
+    require(package, f"{package}::{name}")
+    inside = Path(require("mmengine.utils", package).get_installed_path(package))
+    places = [inside / ".mim" / "configs" / name, inside.parent / "configs" / name]
+    return next((place for place in places if place.is_file()), places[0])
+
+
 def read_config(name: str) -> Any:
     """A configuration.
 
@@ -55,13 +68,11 @@ def read_config(name: str) -> Any:
         FileNotFoundError: there is no such file.
         ModuleNotFoundError: mmengine or the package is missing; the message tells what to install.
     """
-    if "::" in name:
-        package = name.partition("::")[0]
-        require(package, name)
-        config = require("mmengine.hub", name).get_config(name)
+    package, mark, rest = name.partition("::")
+    path = _packaged(package, rest) if mark else Path(name)
+    config = require("mmengine.config", name).Config.fromfile(str(path))
+    if mark:
         config.setdefault("default_scope", package)
-    else:
-        config = require("mmengine.config", name).Config.fromfile(name)
     beside = config.get("data_preprocessor")
     if beside is not None:
         config.model.setdefault("data_preprocessor", beside)
@@ -74,6 +85,18 @@ def _forget_downloads(model: nn.Module) -> None:
         chosen = getattr(part, "init_cfg", None)
         if isinstance(chosen, Mapping) and chosen.get("type") == "Pretrained":
             part.init_cfg = None
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """mmengine tells of every weight that it initialises."""
+    logger = require("mmengine.logging", "a model of OpenMMLab").MMLogger.get_current_instance()
+    before = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def load_weights(model: nn.Module, checkpoint: str) -> None:
@@ -123,7 +146,8 @@ def build_model(config: Mapping[str, Any], checkpoint: str | None, scope: str | 
             _forget_downloads(model)
         if checkpoint in (None, UNTRAINED):
             initialise: Any = model
-            initialise.init_weights()
+            with _without_log():
+                initialise.init_weights()
         else:
             load_weights(model, str(checkpoint))
     return model
