@@ -1,6 +1,6 @@
-"""The compiled part of mmcv as far as our tests need it, where mmcv was installed without (mmcv-lite).
+"""The compiled part of mmcv as far as our tests need it, where mmcv has none (mmcv-lite).
 
-``install()`` before mmdet is imported. Suppression of boxes is written in torch; everything else raises when it is
+``install()`` before mmdet is imported. Suppression of boxes is written in torch; the rest raises when it is
 called: no other compiled operation is needed by FCOS and RetinaNet on a CPU, nor by Faster R-CNN with
 ``roi_layer=dict(use_torchvision=True)``.
 """

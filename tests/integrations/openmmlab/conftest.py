@@ -1,0 +1,44 @@
+"""Tests with MMDetection and MMPretrain: skipped where these packages are absent, see `make test-frameworks`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+for package in ("mmengine", "mmcv", "mmdet", "mmpretrain", "pycocotools"):
+    pytest.importorskip(package)
+
+from mmcv_stand_in import install  # noqa: E402
+
+HERE = Path(__file__).parent
+
+install()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what these packages do is not ours to mend
+    import mmdet.datasets
+    import mmdet.models
+    import mmpretrain.datasets
+    import mmpretrain.models  # noqa: F401
+    from small_openmmlab import write_classes, write_coco
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Nor when they are run."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="session")
+def coco(photo: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures with boxes."""
+    return write_coco(photo, tmp_path_factory.mktemp("coco") / "data")
+
+
+@pytest.fixture(scope="session")
+def classes(photo: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures of two classes."""
+    return write_classes(photo, tmp_path_factory.mktemp("classes") / "data")
