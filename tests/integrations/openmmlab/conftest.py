@@ -1,4 +1,4 @@
-"""Tests with MMDetection and MMPretrain: skipped where these packages are absent, see `make test-frameworks`."""
+"""Tests with MMDetection and MMPretrain, skipped where they are absent: `make test-frameworks` has them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ install()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what these packages do is not ours to mend
     import mmdet.datasets
-    import mmdet.models
+    import mmdet.models  # noqa: F401
     import mmpretrain.datasets
     import mmpretrain.models  # noqa: F401
     from small_openmmlab import write_classes, write_coco

@@ -90,7 +90,8 @@ def write_classes(photo: np.ndarray, folder: Path) -> Path:
 _DETECTION = """
 _base_ = {base!r}
 data = dict(
-    type='CocoDataset', data_root={data!r}, ann_file='all.json', data_prefix=dict(img='img/'), backend_args=None)
+    type='CocoDataset', data_root={data!r}, ann_file='all.json', data_prefix=dict(img='img/'),
+    backend_args=None)
 keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 train_pipeline = [
     dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),

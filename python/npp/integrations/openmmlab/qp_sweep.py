@@ -29,9 +29,17 @@ def _axis(name: str) -> Axis:
     return Axis(network or PICTURE, quality, rises, dataset=True)
 
 
+def _value(one: Mapping[str, Any], name: str) -> float:
+    """A metric at one qp, NaN where there is none.
+
+    Without a single detection there is no precision; COCO's is -1 where there is nothing to find.
+    """
+    value = float(one.get(name, math.nan))
+    return math.nan if name.startswith("coco/") and value < 0 else value
+
+
 def _column(found: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """A metric at each qp, NaN where there is none: without a single detection there is no precision."""
-    return [float(one.get(name, math.nan)) for one in found]
+    return [_value(one, name) for one in found]
 
 
 def _numbers(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -55,6 +63,23 @@ def _measurements(qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: s
         metrics={(axis.network, axis.name): np.array(_column(found, name)) for name, axis in axes.items()},
     )
     return Measurements(tuple(qps), ("all",), tuple(axes.values()), {arm: curve})
+
+
+def curve_results(
+    qps: Sequence[int], found: Sequence[Mapping[str, Any]], name: str, description: str
+) -> dict[str, Any]:
+    """What a sweep found as ``npp evaluate`` writes an arm.
+
+    Args:
+        qps: rising.
+        found: metrics at each of them, by mmengine's names.
+        name, description: of the curve.
+    """
+    content = arm_results(_measurements(qps, found, name), name, description)
+    results: dict[str, Any] = content["results"]
+    results |= {rate.removeprefix("bpg/"): _column(found, rate) for rate in _RATES}
+    content["results"] = {quality: _finite(values) for quality, values in results.items()}
+    return content
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
@@ -123,11 +148,7 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
         text = (
             f"{self.runner.experiment_name}, BPG ({options}); bpp is for pixels of what the network was given"
         )
+        write_json(folder / f"{self._name}.json", curve_results(self.qps, found, self._name, text))
         measured = _measurements(self.qps, found, self._name)
-        content = arm_results(measured, self._name, text)
-        results: dict[str, Any] = content["results"]
-        results |= {name.removeprefix("bpg/"): _column(found, name) for name in _RATES}
-        content["results"] = {name: _finite(values) for name, values in results.items()}
-        write_json(folder / f"{self._name}.json", content)
         if measured.axes:
             plot_curves(measured, folder / f"{self._name}.png", self.runner.experiment_name)
