@@ -36,8 +36,8 @@ def recipes() -> list[Recipe]:
     return [
         Recipe(
             "classification",
-            allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}),
-            options={"effort": 4, "tune": "machine"},
+            allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}).with_strength(1.25),
+            options={"effort": 5, "tune": "machine"},
             qp=37,
             card=_CLASSIFICATION + _ALL,
         ),

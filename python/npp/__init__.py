@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     import npp.recipes as recipes
     import npp.tasks as tasks
     import npp.training as training
+    import npp.transforms as transforms
     from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
     from npp.recipes import Recipe
 else:
@@ -78,6 +79,7 @@ else:
         "recipes",
         "tasks",
         "training",
+        "transforms",
     )
     _NAMES = {
         "Allocator": "allocation",
@@ -136,5 +138,6 @@ __all__ = [
     "share_bits",
     "tasks",
     "training",
+    "transforms",
     "zoomed",
 ]

@@ -30,6 +30,7 @@ PUBLIC = (
     "npp.recipes",
     "npp.tasks",
     "npp.training",
+    "npp.transforms",
 )
 
 

@@ -21,6 +21,7 @@ STORED = Path(__file__).with_name("inventory.txt")
 
 # What `import npp` must not bring along; torch, numpy and Pillow come, and safetensors may.
 HEAVY = {
+    "albumentations",
     "lightning",
     "matplotlib",
     "onnx",
@@ -28,7 +29,9 @@ HEAVY = {
     "tensorboard",
     "torchmetrics",
     "torchvision",
+    "transformers",
     "typer",
+    "ultralytics",
     "yaml",
 }
 

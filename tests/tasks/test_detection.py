@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from npp.tasks import build_task
 from npp.tasks.boxes import iou_matrix
+from npp.tasks.detectors import OneStage
+from npp.tasks.training_losses import TorchvisionDetector
 
 
 def test_training_losses_of_a_picture(images: Tensor) -> None:
@@ -96,6 +98,10 @@ def _torchvision_detector(kind: str) -> nn.Module:
     if kind == "fcos":
         anchors = generator.AnchorGenerator(((8,),), ((1.0,),))
         return detection.FCOS(TinyBackbone(), 4, anchor_generator=anchors, **sizes)  # type: ignore[no-any-return]
+    if kind == "ssd":
+        ssd = pytest.importorskip("torchvision.models.detection.ssd")
+        places = generator.DefaultBoxGenerator([[2]], scales=[0.3, 0.6], steps=[8])
+        return ssd.SSD(TinyBackbone(), places, (48, 64), 4, head=ssd.SSDHead([32], [4], 4))  # type: ignore[no-any-return]
     anchors = generator.AnchorGenerator(((8, 16),), ((0.5, 1.0),))
     if kind == "retinanet":
         return detection.RetinaNet(TinyBackbone(), 4, anchor_generator=anchors, **sizes)  # type: ignore[no-any-return]
@@ -110,6 +116,31 @@ def test_labels_beyond_a_detectors_classes_are_named(kind: str) -> None:
     task = build_task("detection", model=_torchvision_detector(kind))
     with pytest.raises(ValueError, match=r"targets\[1\] must have labels from 0 to 3, not \[4\]"):
         task.loss(torch.rand(2, 3, 40, 56), [boxes(labels=[]), boxes([4, 4, 30, 36], labels=[4])])
+
+
+@pytest.mark.parametrize("kind", ["fcos", "retinanet", "ssd"])
+def test_losses_of_one_stage_detectors_need_no_training_mode(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = build_task("detection", model=_torchvision_detector(kind)).network
+    assert isinstance(detector, OneStage)
+    images = list(torch.rand(2, 3, 40, 56))
+    truth = [boxes([4.0, 4, 30, 36], [20, 10, 50, 30], labels=[1, 2])]
+    truth.append({"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)})
+    wanted = TorchvisionDetector.losses(detector, images, truth)
+    with monkeypatch.context() as patch:
+        patch.setattr("npp.tasks.training_losses.loss_branch", None)
+        found = detector.losses(images, truth)
+    assert set(found) == set(wanted) and float(sum(found.values())) > 0
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value)
+
+    class Changed(type(detector.detector)):  # type: ignore[misc]
+        def forward(self, images: Any, targets: Any = None) -> Any:
+            return {"own": images[0].mean()} if self.training else super().forward(images)
+
+    detector.detector.__class__ = Changed
+    assert list(detector.losses(images, truth)) == ["own"]
 
 
 class Head(nn.Module):
@@ -193,7 +224,7 @@ def test_dense_targets_of_other_pictures_are_named(images: Tensor) -> None:
         task.loss(images, task.targets(images[..., :1]))
 
 
-@pytest.mark.parametrize("kind", ["fcos", "retinanet", "faster-rcnn"])
+@pytest.mark.parametrize("kind", ["fcos", "retinanet", "ssd", "faster-rcnn"])
 def test_detectors_of_torchvision(kind: str) -> None:
     task = build_task("detection", model=_torchvision_detector(kind), threshold=0.1).train()
     state = {name: value.clone() for name, value in task.state_dict().items()}

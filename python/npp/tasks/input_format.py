@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from npp.checks import number, whole
 from npp.tasks.frozen import dtype_of
 
-RESIZE_MODES = ("stretch", "crop", "letterbox")
+RESIZE_MODES = ("stretch", "crop", "letterbox", "edges")
 PLACES = ("corner", "centre")
 CHANNEL_ORDERS = ("rgb", "bgr", "gray")
 _GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -47,13 +47,19 @@ class InputFormat:
             ``None`` leaves the picture's own size.
         resize: ``"stretch"`` scales the whole picture to ``size``, so that every coded pixel counts;
             ``"crop"`` scales the shorter side and takes the centre, as most classifiers are tested;
-            ``"letterbox"`` scales the longer side, so that the picture keeps its shape, and fills the rest.
+            ``"letterbox"`` scales the longer side, so that the picture keeps its shape, and fills the rest;
+            ``"edges"`` keeps the shape too: ``size`` is (shorter, longer), the shorter side is scaled to the
+            first unless the longer would pass the second (``None``: no limit), and nothing is filled.
             Bilinear with anti-aliasing; a picture of the right size is not touched.
         channels: ``"rgb"``, ``"bgr"`` or ``"gray"`` (one channel, BT.601 luma).
         crop_from: with ``"crop"``: the length that the shorter side is scaled to first, at least that of
             ``size``, such as 256 for a centre of 224; ``None`` loses as little of the picture as may be.
-        fill: with ``"letterbox"``: value of the rest, in [0, 1] before normalising.
-        place: with ``"letterbox"``: the picture stands in the top left ``"corner"`` or in the ``"centre"``.
+        fill: value of what is filled, in [0, 1] before normalising.
+        place: where something is filled: the picture stands in the top left ``"corner"`` or in the
+            ``"centre"``.
+        multiple: the input's sides are whole multiples of this: ``"letterbox"`` fills only up to the next
+            ones, ``"edges"`` rounds the sides down, and without a size the rest up to them is filled. Not
+            with ``"stretch"`` or ``"crop"`` to a size, which says the sides itself.
 
     Raises:
         ValueError: a value outside of these.
@@ -67,6 +73,7 @@ class InputFormat:
     crop_from: int | None = None
     fill: float = 0.0
     place: str = "corner"
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", _triple("mean", self.mean))
@@ -81,7 +88,13 @@ class InputFormat:
         if self.place not in PLACES:
             raise ValueError(f"place must be one of {', '.join(PLACES)}, not {self.place!r}")
         number("fill", self.fill, 0, 1)
+        whole("multiple", self.multiple, 1, 1024)
+        if self.multiple > 1 and self.size is not None and self.resize not in ("letterbox", "edges"):
+            raise ValueError(
+                f"multiple goes with resize 'letterbox' or 'edges', or without a size, not {self.resize!r}"
+            )
         self._check_crop()
+        self._check_edges()
 
     def _check_crop(self) -> None:
         """A crop that is scaled first needs a size to cut out, and more than it to cut it from."""
@@ -92,6 +105,16 @@ class InputFormat:
                 f"crop_from goes with resize 'crop' and a whole size, not {self.resize!r} and {self.size}"
             )
         whole("crop_from", self.crop_from, max(self.size), 65536)
+
+    def _check_edges(self) -> None:
+        """Edges are a shorter and a longer one."""
+        if self.resize != "edges":
+            return
+        shorter, longer = self.size or (None, None)
+        if shorter is None or (longer is not None and longer < shorter):
+            raise ValueError(
+                f"size must be (shorter, longer) or (shorter, None) with 'edges', not {self.size}"
+            )
 
     def changed(self, settings: Mapping[str, Any] | None) -> InputFormat:
         """The same with some attributes replaced.
@@ -144,18 +167,45 @@ class Fit(NamedTuple):
         return boxes * scale + boxes.new_tensor([left, top, left, top])
 
 
+def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, int]:  # noqa: A002
+    """The size with the shorter side as told, or with the longer one where that would pass its limit."""
+    least, most = min(height, width), max(height, width)
+    shorter, longer = format.size
+    exact = float(shorter)
+    if longer is not None and most / least * exact > longer:
+        exact = longer * least / most
+    sides = (max(1, round(exact)), max(1, int(exact * most / least)))
+    step = format.multiple
+    rows, columns = (max(step, side - side % step) for side in (sides if height <= width else sides[::-1]))
+    return rows, columns
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def _framed(scaled: tuple[int, int], size: tuple[int, int], place: str) -> Fit:
+    """A picture of the size ``scaled`` at its place in a frame of ``size``."""
+    gap = ((size[0] - scaled[0]) // 2, (size[1] - scaled[1]) // 2)
+    return Fit(size, scaled, gap if place == "centre" else (0, 0))
+
+
 def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
     """How a picture of this size is fitted to the format."""
+    step = format.multiple
     if format.size is None:
-        return Fit((height, width), (height, width), (0, 0))
+        return _framed((height, width), (_up(height, step), _up(width, step)), format.place)
+    if format.resize == "edges":
+        scaled = _scaled_edges(format, height, width)
+        return Fit(scaled, scaled, (0, 0))
     rows, columns = _resolved(format.size, height, width)
     if format.resize == "stretch":
         return Fit((rows, columns), (rows, columns), (0, 0))
     if format.resize == "letterbox":
         factor = min(rows / height, columns / width)
         scaled = min(rows, max(1, round(height * factor))), min(columns, max(1, round(width * factor)))
-        gap = ((rows - scaled[0]) // 2, (columns - scaled[1]) // 2)
-        return Fit((rows, columns), scaled, gap if format.place == "centre" else (0, 0))
+        frame = (rows, columns) if step == 1 else (_up(scaled[0], step), _up(scaled[1], step))
+        return _framed(scaled, frame, format.place)
     factor = max(rows / height, columns / width)
     if format.crop_from is not None:
         factor = format.crop_from / min(height, width)

@@ -280,6 +280,11 @@ def is_network(network: nn.Module) -> bool:
     return hasattr(network, "data_preprocessor") and hasattr(network, "extract_feat")
 
 
+def format_of(network: nn.Module) -> InputFormat:
+    """The plain one: the detector's data preprocessor normalises."""
+    return InputFormat()
+
+
 def plain_network(network: nn.Module) -> nn.Module:
     """Raises ValueError: a detector has no logits of whole pictures."""
     raise ValueError(

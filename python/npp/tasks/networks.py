@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.name_prefixes import FORMS, adapter_of_name, adapter_of_network
 from npp.tasks.onnx_files import load_onnx
 from npp.tasks.optional_packages import require
 
@@ -114,9 +115,13 @@ def _python(path: str) -> Loaded:
     return network, InputFormat()
 
 
-_FORMS = (
-    "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, torchvision:NAME[:WEIGHTS], "
-    "timm:NAME[:WEIGHTS], onnx:PATH, python:package.module:function"
+_FORMS = ", ".join(
+    [
+        "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, torchvision:NAME[:WEIGHTS]",
+        "timm:NAME[:WEIGHTS]",
+        *FORMS.values(),
+        "onnx:PATH, python:package.module:function",
+    ]
 )
 
 
@@ -139,6 +144,10 @@ def load_raw(spec: str) -> Loaded:
     if spec.startswith("python:"):
         return _loaded(spec)  # a module of somebody else's, who may go on using it
     with plain_torch():
+        if (named := adapter_of_name(spec)) is not None:
+            adapter, rest = named
+            network, own = adapter.load(rest)
+            return adapter.plain_network(network).to(memory_format=torch.channels_last), own  # type: ignore[call-overload]
         network, own = _loaded(spec)
         return (network if spec.startswith("onnx:") else for_judging(network)), own
 
@@ -153,6 +162,9 @@ def load_network(spec: str) -> nn.Module:
             - ``torchvision:NAME[:WEIGHTS]`` and ``timm:NAME[:WEIGHTS]``: the default pretrained weights
               (downloaded by these libraries), those of a name (torchvision only), a ``.pth`` or
               ``.safetensors`` file, or ``none`` for untrained ones;
+            - ``transformers:NAME_OR_PATH``: a classifier or segmentation network of Hugging Face's hub, or of
+              a folder with the model and its image processor;
+            - ``ultralytics:WEIGHTS_OR_YAML``: a classifier of Ultralytics (AGPL-3.0);
             - ``onnx:PATH``: with onnx2torch; a fixed input size is resized to, nothing is normalised;
             - ``python:package.module:function``: what the function returns, fed with [0, 1].
 
@@ -167,7 +179,8 @@ def own_network(model: str | nn.Module) -> Loaded:
     """A network that nobody else uses, without its preparation, and the input that it wants.
 
     Args:
-        model: as for :func:`load_network`, or a network, which is copied.
+        model: as for :func:`load_network`, or a network, which is copied; one of transformers or Ultralytics
+            gives its logits.
 
     Raises:
         TypeError: neither of these, or a network that cannot be copied.
@@ -177,7 +190,11 @@ def own_network(model: str | nn.Module) -> Loaded:
         return (private_copy(network) if model.startswith("python:") else network), own
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
-    return private_copy(model), InputFormat()
+    adapter = adapter_of_network(model)
+    copied = private_copy(model)
+    if adapter is None:
+        return copied, InputFormat()
+    return adapter.plain_network(copied), adapter.format_of(model)
 
 
 def resolve_network(

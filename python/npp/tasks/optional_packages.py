@@ -7,6 +7,7 @@ from typing import Any
 
 # The extra of npp that has the package; what is in none is installed by its own name.
 EXTRAS = {
+    "lightning": "train",
     "mmcv": "openmmlab",
     "mmdet": "openmmlab",
     "mmengine": "openmmlab",
@@ -17,6 +18,8 @@ EXTRAS = {
     "timm": "tasks",
     "torchmetrics": "eval",
     "torchvision": "tasks",
+    "transformers": "transformers",
+    "ultralytics": "ultralytics",
 }
 
 

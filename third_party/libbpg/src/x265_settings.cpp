@@ -37,17 +37,20 @@ constexpr const char* kSsimLadder[] = {
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
 };
+// For networks: no RDOQ, which takes what they look at for noise; the weakest deblocking that there
+// is (none at all helps some networks and harms others); chroma three steps finer.
+constexpr const char* kMachineTools = "deblock=-6,-6:cbqpoffs=-3:crqpoffs=-3";
 constexpr const char* kMachineLadder[] = {
-    "deblock=false:min-cu-size=16:ctu=16:signhide=0",
-    "deblock=false:min-cu-size=16:ctu=16:tu-intra-depth=2",
-    "deblock=false:min-cu-size=16:ctu=16:tu-intra-depth=3",
-    "deblock=false:ctu=16:signhide=0",
-    "deblock=false:sao=1",
-    "deblock=false:sao=1",
-    "deblock=false:sao=1",
-    "deblock=false:sao=1",
-    "deblock=false:sao=1",
-    "deblock=false:sao=1",
+    "min-cu-size=16:ctu=16:signhide=0",
+    "min-cu-size=16:ctu=16:tu-intra-depth=2",
+    "min-cu-size=16:ctu=16:tu-intra-depth=3",
+    "ctu=16:signhide=0",
+    "sao=1",
+    "ctu=64:sao=1",
+    "ctu=64:sao=1",
+    "ctu=64:sao=1",
+    "ctu=64:sao=1",
+    "ctu=64:sao=1",
 };
 
 void set_option(const x265_api& api, x265_param& param, const std::string& name,
@@ -183,8 +186,12 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
     throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
   }
   apply_list(api, param, kIntraDefaults);
-  apply_list(api, param,
-             (config.tune == Tune::machine ? kMachineLadder : kSsimLadder)[config.effort]);
+  if (config.tune == Tune::machine) {
+    apply_list(api, param, kMachineTools);
+    apply_list(api, param, kMachineLadder[config.effort]);
+  } else {
+    apply_list(api, param, kSsimLadder[config.effort]);
+  }
   if (splits_256_bit()) {
     param.cpuid &= ~X265_CPU_AVX2;
   }

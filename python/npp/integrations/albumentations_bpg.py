@@ -1,0 +1,61 @@
+"""Coding as augmentation in albumentations' pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack
+
+from npp.checks import flag
+from npp.codec.options import CodecOptions, resolve_options
+from npp.tasks.optional_packages import require
+from npp.transforms import code_array
+from npp.transforms import qp_range as checked_range
+
+_ImageOnlyTransform: Any = require("albumentations", "npp.integrations.albumentations_bpg").ImageOnlyTransform
+
+
+class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
+    """Pictures through the real codec at a random qp, as albumentations' ``ImageCompression`` with JPEG.
+
+    Pictures are (H, W), (H, W, 1) or (H, W, 3), uint8 or float32 in [0, 1]; boxes, masks and key points are
+    passed through. Draws are albumentations' own: ``A.Compose(..., seed=...)`` repeats them, in the workers
+    of a DataLoader too. Put it in front of ``A.Normalize``.
+
+    Args:
+        qp_range: (least, greatest), each as likely, or one qp.
+        p: how often a picture is coded, 0 to 1.
+        bgr: channels come in the order of OpenCV, as in the loader of Ultralytics.
+        **options: see :class:`npp.CodecOptions`.
+
+    Raises:
+        ValueError: a value outside of these.
+    """
+
+    def __init__(
+        self,
+        qp_range: int | tuple[int, int] = (25, 46),
+        p: float = 0.5,
+        bgr: bool = False,
+        **options: Unpack[CodecOptions],
+    ) -> None:
+        super().__init__(p=p)
+        self.qp_range = checked_range(qp_range)
+        self.bgr = flag("bgr", bgr)
+        resolve_options(options)
+        self.options = options
+
+    def get_params(self) -> dict[str, Any]:
+        """The qp of the next picture."""
+        return {"qp": self.py_random.randint(*self.qp_range)}
+
+    def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
+        """One picture, coded."""
+        if self.bgr and img.ndim == 3:
+            return np.ascontiguousarray(code_array(img[..., ::-1], qp, **self.options)[..., ::-1])
+        return code_array(img, qp, **self.options)
+
+    def get_transform_init_args(self) -> dict[str, Any]:
+        """The arguments, for albumentations' files."""
+        return {"qp_range": self.qp_range, "bgr": self.bgr, **self.options}

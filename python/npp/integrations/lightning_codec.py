@@ -1,0 +1,129 @@
+"""The codec between the pictures and the network of somebody's LightningModule, without a change of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from npp.codec.options import resolve_qp
+from npp.gradient.pairing import BPG, Compressed
+from npp.tasks.optional_packages import require
+from npp.transforms import qp_range
+
+_Callback: Any = require("lightning.pytorch", "npp.integrations.lightning_codec").Callback
+
+
+class CodedInput(_Callback):  # type: ignore[misc]
+    """A callback of Lightning: what enters the network has been through the codec first.
+
+    In training each picture has a qp of its own, drawn anew; in validation, tests and predictions all have
+    ``eval_qp``. Values are the real codec's, and gradients reach what stands in front of the network, so
+    that a filter there learns too. The bits per pixel are logged as ``train/bpp``, ``val/bpp`` and
+    ``test/bpp``; those of the last batch, with their gradient, are in :attr:`bpp` for a loss of one's own.
+
+    Args:
+        qp: of training, an int or (least, greatest).
+        eval_qp: elsewhere; the middle of ``qp`` by default.
+        module: name of the part of the LightningModule whose first argument is the batch of pictures, as
+            ``"model"`` where its steps call ``self.model(x)``; ``""`` where they call ``self(x)``.
+        mean, std: with which that batch is normalised, one number or one a channel in [0, 1] units: it is
+            brought to [0, 1] for the codec and back.
+        codec: what is called with pictures (N, C, H, W) in [0, 1] and qps (N,), an :class:`npp.BPG` or an
+            :class:`npp.Recipe`; ``npp.BPG()`` by default. It is no part of the LightningModule: register
+            one that is to learn there.
+
+    Attributes:
+        bpp: (N,) of the last batch; ``None`` before the first.
+
+    Raises:
+        ValueError: a value outside of these.
+        AttributeError: when a run starts: the LightningModule has no such part.
+    """
+
+    def __init__(
+        self,
+        qp: int | tuple[int, int] = (25, 46),
+        *,
+        eval_qp: int | None = None,
+        module: str = "",
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        codec: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.qp = qp_range(qp)
+        self.eval_qp = resolve_qp(sum(self.qp) // 2 if eval_qp is None else eval_qp, 1)[0]
+        self.module = module
+        self.mean, self.std = _channels("mean", mean), _channels("std", std)
+        if not bool((self.std > 0).all()):
+            raise ValueError(f"std must be above 0, not {std!r}")
+        self.codec = BPG() if codec is None else codec
+        self.bpp: Tensor | None = None
+        self._hook: Any = None
+        self._training = False
+
+    def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
+        """Puts the codec in front of the network."""
+        self.teardown(trainer, pl_module, stage)
+        network = pl_module.get_submodule(self.module)
+        self._hook = network.register_forward_pre_hook(self._before, with_kwargs=False)
+
+    def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
+        """Takes it away again."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def _qps(self, count: int) -> list[int]:
+        if not self._training:
+            return [self.eval_qp] * count
+        low, high = self.qp
+        return torch.randint(low, high + 1, (count,), device="cpu").tolist()
+
+    def _before(self, network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the network is called with instead."""
+        x = arguments[0] if arguments else None
+        if not isinstance(x, Tensor) or x.ndim != 4:
+            kind = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(
+                f"the first argument of {self.module or 'the LightningModule'} must be pictures "
+                f"(N, C, H, W), not {kind}"
+            )
+        mean, std = self.mean.to(x), self.std.to(x)
+        coded: Compressed = self.codec(x * std + mean, self._qps(len(x)))
+        self.bpp = coded.bpp
+        return ((coded.x_hat - mean) / std, *arguments[1:])
+
+    def _log(self, pl_module: Any, name: str) -> None:
+        if self.bpp is not None:
+            pl_module.log(f"{name}/bpp", self.bpp.detach().mean(), batch_size=len(self.bpp))
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Qps are drawn from here on."""
+        self._training = True
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Logs the bits."""
+        self._training = False
+        self._log(pl_module, "train")
+
+    def on_validation_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
+        """Logs the bits."""
+        self._log(pl_module, "val")
+
+    def on_test_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
+        """Logs the bits."""
+        self._log(pl_module, "test")
+
+
+def _channels(name: str, value: float | Sequence[float]) -> Tensor:
+    """One number or one a channel, to be used on (N, C, H, W)."""
+    numbers = [value] if isinstance(value, (int, float)) else list(value)
+    if len(numbers) not in (1, 3):
+        raise ValueError(f"{name} must be one number or three, not {value!r}")
+    return torch.tensor(numbers, dtype=torch.float32)[:, None, None]

@@ -1,0 +1,187 @@
+"""Coding as augmentation: a transform for datasets whose pictures go through the codec at a random qp.
+
+:class:`BPG` takes what torchvision's transforms v2 take, and needs neither torchvision nor a gradient; the
+one for albumentations is :class:`npp.integrations.albumentations_bpg.BPGCompression`. For a gradient through
+the codec, within the network, there is :class:`npp.BPG`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from npp.checks import is_int, number
+from npp.codec.decoding import decode
+from npp.codec.encoding import encode
+from npp.codec.image_inputs import CodecImage
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.pil_pictures import to_pil
+from npp.codec.round_trip import start_round_trip
+
+_DEEPEST = 3  # dimensions of the smallest tensor that is a picture
+
+
+def qp_range(qp: Any) -> tuple[int, int]:
+    """The least and the greatest qp of an int or a pair.
+
+    Raises:
+        EncodeError: they are no whole numbers from 0 to 51.
+        ValueError: the first is above the second, or there are not two.
+    """
+    if is_int(qp):
+        return (resolve_qp(qp, 1)[0],) * 2
+    if isinstance(qp, (str, bytes)) or not hasattr(qp, "__len__") or len(qp) != 2:
+        raise ValueError(f"qp must be an integer from 0 to 51 or (least, greatest), not {qp!r}")
+    low, high = resolve_qp(qp, 2)
+    if low > high:
+        raise ValueError(f"qp must be (least, greatest), not {qp!r}")
+    return low, high
+
+
+def code_pil(image: Image.Image, qp: int, **options: Unpack[CodecOptions]) -> Image.Image:
+    """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits."""
+    dtype = torch.uint16 if image.mode.startswith("I") else torch.uint8
+    decoded = decode(encode(image, qp, threads=1, **options), dtype=dtype)
+    return to_pil(decoded, gray=CodecImage(image, "image").gray)
+
+
+def code_array(
+    pixels: np.ndarray[Any, Any], qp: int, **options: Unpack[CodecOptions]
+) -> np.ndarray[Any, Any]:
+    """An array (H, W) or (H, W, C) as it comes out of its BPG file, of the same dtype."""
+    planes = torch.from_numpy(np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., None]))
+    coded = code_tensor(planes.movedim(-1, 0), qp, 1, **options).movedim(0, -1)
+    found: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
+    return found
+
+
+def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[CodecOptions]) -> Tensor:
+    """Pictures (..., C, H, W) as they come out of their BPG files, of the same dtype; no gradient."""
+    plain = x.detach().as_subclass(Tensor)
+    if plain.ndim < _DEEPEST:
+        raise ValueError(f"a picture must be a tensor (..., C, H, W), not of shape {tuple(plain.shape)}")
+    batch = plain.reshape(-1, *plain.shape[-3:])
+    return start_round_trip(batch, qp, options, threads).result()[0].reshape(plain.shape)
+
+
+def _tv_tensors() -> Any:
+    """torchvision's kinds of tensors; ``None`` where nobody has imported them, so that there are none."""
+    return sys.modules.get("torchvision.tv_tensors")
+
+
+def _is_marked(value: object) -> bool:
+    """Whether this says of itself that it is a picture."""
+    kinds = _tv_tensors()
+    return isinstance(value, Image.Image) or (
+        kinds is not None and isinstance(value, (kinds.Image, kinds.Video))
+    )
+
+
+def _leaves(sample: Any) -> Iterator[Any]:
+    if isinstance(sample, Mapping):
+        for value in sample.values():
+            yield from _leaves(value)
+    elif isinstance(sample, (list, tuple)):
+        for value in sample:
+            yield from _leaves(value)
+    else:
+        yield sample
+
+
+def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
+    """The same structure with each leaf changed."""
+    if isinstance(sample, Mapping):
+        made: Any = type(sample)
+        return made({name: _mapped(value, change) for name, value in sample.items()})
+    if isinstance(sample, (list, tuple)):
+        values = [_mapped(value, change) for value in sample]
+        if hasattr(sample, "_fields"):
+            return type(sample)(*values)
+        return type(sample)(values)
+    return change(sample)
+
+
+class BPG(nn.Module):
+    """Pictures through the real codec at a qp that is drawn anew for each sample.
+
+    As with torchvision's transforms v2, a sample is one picture or any nest of dicts, lists and tuples. Coded
+    are PIL pictures and torchvision's ``Image`` and ``Video``; where there is none of these, the first plain
+    tensor. A numpy array (H, W) or (H, W, C) is coded where it is the whole sample. All else, boxes and masks
+    above all, is passed through: coding moves nothing. What is coded together has one qp.
+
+    Tensors are (..., C, H, W) with C of 1, 3 or 4, uint8, uint16 or floats in [0, 1]; shape and dtype stay.
+    Put this in front of normalising. The draws are torch's: ``torch.manual_seed`` repeats them, and each
+    worker of a DataLoader has its own.
+
+    Args:
+        qp: an int, or (least, greatest), each as likely.
+        p: how often a sample is coded at all, 0 to 1.
+        threads: codec threads for videos and batches; workers of a DataLoader want one each.
+        **options: see :class:`npp.CodecOptions`; ``effort=0`` is fastest.
+
+    Raises:
+        ValueError: a value outside of these (:class:`npp.EncodeError` is one).
+        TypeError: when called: the sample has no picture.
+    """
+
+    def __init__(
+        self,
+        qp: int | tuple[int, int] = (25, 46),
+        *,
+        p: float = 1.0,
+        threads: int | None = 1,
+        **options: Unpack[CodecOptions],
+    ) -> None:
+        super().__init__()
+        self.qp = qp_range(qp)
+        self.p = number("p", p, 0, 1)
+        self.threads = threads
+        resolve_options(options)
+        self.options = options
+
+    def draw(self) -> int | None:
+        """The qp of the next sample; ``None`` where it is left as it is."""
+        low, high = self.qp
+        coded = float(torch.rand((), dtype=torch.float64, device="cpu")) < self.p
+        qp = int(torch.randint(low, high + 1, (), device="cpu"))
+        return qp if coded else None
+
+    def _coded(self, picture: Any, qp: int) -> Any:
+        """One picture of the kinds that are coded."""
+        if isinstance(picture, Image.Image):
+            return code_pil(picture, qp, **self.options)
+        if isinstance(picture, np.ndarray):
+            return code_array(picture, qp, **self.options)
+        coded = code_tensor(picture, qp, self.threads, **self.options)
+        return coded if type(picture) is Tensor else _tv_tensors().wrap(coded, like=picture)
+
+    def forward(self, *sample: Any) -> Any:
+        """The sample with its pictures coded, in the same structure; several arguments make a tuple."""
+        whole = sample if len(sample) > 1 else sample[0]
+        leaves = [whole] if isinstance(whole, np.ndarray) else list(_leaves(whole))
+        chosen = [leaf for leaf in leaves if _is_marked(leaf)]
+        if not chosen:
+            chosen = [leaf for leaf in leaves if type(leaf) is Tensor or leaf is whole][:1]
+        if not chosen or not isinstance(chosen[0], (Image.Image, np.ndarray, Tensor)):
+            kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
+            raise TypeError(
+                "a sample must have a PIL picture or a tensor (..., C, H, W), or be an array (H, W, C); "
+                f"this one has {kinds}"
+            )
+        qp = self.draw()
+        if qp is None:
+            return whole
+        places = {id(picture) for picture in chosen}
+        return _mapped(whole, lambda leaf: self._coded(leaf, qp) if id(leaf) in places else leaf)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        named = {"p": self.p, "threads": self.threads, **self.options}
+        return ", ".join([f"qp={self.qp}", *(f"{name}={value!r}" for name, value in named.items())])

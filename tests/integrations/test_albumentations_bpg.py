@@ -1,0 +1,64 @@
+"""Coding within albumentations' pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import npp
+
+pytestmark = pytest.mark.filterwarnings("default")  # the package's own
+
+
+@pytest.fixture(scope="module")
+def library() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")
+        yield pytest.importorskip("albumentations", reason="albumentations is not installed")
+
+
+def _transform(**settings: Any) -> Any:
+    from npp.integrations.albumentations_bpg import BPGCompression
+
+    return BPGCompression(**settings)
+
+
+def test_pictures_are_coded_and_boxes_stay(library: Any, photo: np.ndarray) -> None:
+    pipeline = library.Compose(
+        [_transform(qp_range=40, p=1.0, effort=0), library.HorizontalFlip(p=1.0)],
+        bbox_params=library.BboxParams("pascal_voc", label_fields=["labels"]),
+    )
+    mask = np.arange(80 * 112, dtype=np.uint8).reshape(80, 112)
+    found = pipeline(image=photo, mask=mask, bboxes=[[1, 2, 30, 40]], labels=[3])
+    wanted = npp.decode(npp.encode(torch.from_numpy(photo).permute(2, 0, 1), 40, effort=0))
+    assert (found["image"] == wanted.permute(1, 2, 0).numpy()[:, ::-1]).all()
+    assert (found["mask"] == mask[:, ::-1]).all()
+    np.testing.assert_allclose(found["bboxes"], [[82, 2, 111, 40]], atol=1e-3)
+    swapped = _transform(qp_range=40, p=1.0, effort=0, bgr=True)(image=photo[..., ::-1].copy())["image"]
+    assert (swapped[..., ::-1] == wanted.permute(1, 2, 0).numpy()).all()
+    floats = _transform(qp_range=40, p=1.0, effort=0)(image=photo.astype(np.float32) / 255)["image"]
+    assert floats.dtype == np.float32 and floats.shape == photo.shape
+
+
+def test_draws_are_those_of_the_pipelines_seed(library: Any, photo: np.ndarray) -> None:
+    def found(seed: int) -> list[int]:
+        pipeline = library.Compose([_transform(qp_range=(25, 46), p=1.0, effort=0)], seed=seed)
+        return [int(pipeline(image=photo)["image"].sum()) for _ in range(5)]
+
+    assert found(7) == found(7) != found(8)
+    assert len(set(found(7))) > 2
+
+
+def test_it_is_written_to_files_and_read(library: Any, photo: np.ndarray) -> None:
+    kept = library.to_dict(library.Compose([_transform(qp_range=(30, 30), p=1.0, effort=0)]))
+    again = library.from_dict(kept)
+    wanted = _transform(qp_range=30, p=1.0, effort=0)(image=photo)["image"]
+    assert (again(image=photo)["image"] == wanted).all()
+
+
+def test_wrong_settings_are_named(library: Any) -> None:
+    with pytest.raises(ValueError, match="0 to 51, not 60"):
+        _transform(qp_range=(25, 60))

@@ -1,0 +1,174 @@
+"""Coding as augmentation: what is coded, what passes through, and draws that can be repeated."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import npp
+from npp.transforms import BPG, code_array
+
+
+@pytest.fixture
+def pixels(photo: np.ndarray) -> Tensor:
+    """uint8 (3, 80, 112)."""
+    return torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+
+
+def _coded(pixels: Tensor, qp: int) -> Tensor:
+    return npp.decode(npp.encode(pixels, qp, effort=0))
+
+
+def test_tensors_go_through_the_codec(pixels: Tensor) -> None:
+    transform = BPG(qp=40, effort=0)
+    assert torch.equal(transform(pixels), _coded(pixels, 40))
+    floats = transform(pixels / 255)
+    assert floats.dtype == torch.float32 and not floats.requires_grad
+    assert torch.equal((floats * 255).round().byte(), _coded(pixels, 40))
+    assert transform((pixels / 255).half()).dtype == torch.float16
+    batch = torch.stack([pixels, pixels.flip(1)])
+    assert torch.equal(transform(batch)[1], _coded(pixels.flip(1), 40))
+    assert transform(batch[None]).shape == (1, 2, 3, 80, 112)
+    assert transform(pixels[:1]).shape == (1, 80, 112)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1", "CMYK"])
+def test_pil_pictures_stay_pil_pictures(photo: np.ndarray, mode: str) -> None:
+    image = Image.fromarray(photo).convert(mode)
+    found = BPG(qp=20, effort=0)(image)
+    assert isinstance(found, Image.Image) and found.size == image.size
+    assert found.mode == {"P": "RGB", "1": "L", "CMYK": "RGB"}.get(mode, mode)
+    if mode == "RGB":
+        wanted = _coded(torch.from_numpy(photo).permute(2, 0, 1), 20)
+        assert torch.equal(torch.from_numpy(np.array(found)).permute(2, 0, 1), wanted)
+
+
+def test_arrays(photo: np.ndarray) -> None:
+    transform = BPG(qp=40, effort=0)
+    wanted = _coded(torch.from_numpy(photo).permute(2, 0, 1), 40).permute(1, 2, 0).numpy()
+    assert (transform(photo) == wanted).all()
+    assert transform(photo[..., 0]).shape == (80, 112)
+    floats = transform(photo.astype(np.float32) / 255)
+    assert floats.dtype == np.float32 and (np.rint(floats * 255) == wanted).all()
+    assert (code_array(photo[:, ::-1], 40, effort=0) != photo[:, ::-1]).any()
+
+
+def test_what_is_no_picture_passes_through(photo: np.ndarray, pixels: Tensor) -> None:
+    transform = BPG(qp=45, effort=0)
+    truth = {"boxes": torch.rand(3, 4), "masks": torch.ones(3, 80, 112, dtype=torch.uint8), "id": 7}
+    image, target = transform(pixels, truth)
+    assert torch.equal(image, _coded(pixels, 45))
+    assert target["boxes"] is truth["boxes"] and target["masks"] is truth["masks"] and target["id"] == 7
+    # Beside a PIL picture no plain tensor is one, wherever it stands.
+    found = transform({"mask": pixels, "image": Image.fromarray(photo), "name": "a", "array": photo})
+    assert found["mask"] is pixels and found["array"] is photo and found["name"] == "a"
+    assert isinstance(found["image"], Image.Image) and (np.array(found["image"]) != photo).any()
+    pair = namedtuple("pair", "x y")
+    assert torch.equal(transform(pair(pixels, 3)).x, _coded(pixels, 45))
+    assert isinstance(transform([pixels, 3]), list)
+
+
+def test_qps_are_drawn_anew_and_can_be_repeated(pixels: Tensor) -> None:
+    transform = BPG(qp=(25, 46), effort=0)
+
+    def found() -> list[int]:
+        return [int(transform(pixels).sum()) for _ in range(5)]
+
+    torch.manual_seed(1)
+    first = found()
+    assert len(set(first)) > 2
+    torch.manual_seed(1)
+    assert found() == first and found() != first
+    draws = [BPG(qp=(30, 33)).draw() for _ in range(200)]
+    assert set(draws) == {30, 31, 32, 33}
+    sometimes = [BPG(p=0.25).draw() for _ in range(400)]
+    assert 60 < sum(qp is not None for qp in sometimes) < 140
+    assert BPG(p=0.0)(pixels) is pixels
+
+
+class Pictures(Dataset[Tensor]):
+    """The same picture over and over, each time transformed."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+        self.transform = BPG(qp=(25, 46), effort=0)
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Tensor:
+        coded: Tensor = self.transform(self.pixels)
+        return coded
+
+
+def test_workers_draw_their_own_and_the_same_again(pixels: Tensor) -> None:
+    def found() -> Tensor:
+        torch.manual_seed(5)
+        return torch.cat(list(DataLoader(Pictures(pixels), batch_size=2, num_workers=2)))
+
+    first = found()
+    assert torch.equal(found(), first)
+    sums = first.flatten(1).sum(1).tolist()
+    assert len(set(sums)) > 4 and set(sums[:2]) != set(sums[2:4])
+
+
+def test_it_is_copied_and_pickled(pixels: Tensor) -> None:
+    transform = BPG(qp=(30, 30), chroma="444", effort=0)
+    for again in (copy.deepcopy(transform), pickle.loads(pickle.dumps(transform))):
+        assert torch.equal(again(pixels), transform(pixels))
+    assert repr(transform) == "BPG(qp=(30, 30), p=1.0, threads=1, chroma='444', effort=0)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"qp": 52}, "qp must be an integer from 0 to 51, not 52"),
+        ({"qp": (25, 60)}, "0 to 51, not 60"),
+        ({"qp": (46, 25)}, r"qp must be \(least, greatest\), not \(46, 25\)"),
+        ({"qp": (1, 2, 3)}, r"qp must be an integer from 0 to 51 or \(least, greatest\)"),
+        ({"qp": "25"}, "qp must be an integer"),
+        ({"p": 1.5}, "p must be a number from 0 to 1, not 1.5"),
+        ({"chroma": "411"}, "chroma must be one of"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        BPG(**settings)
+
+
+def test_samples_without_a_picture_are_named(pixels: Tensor) -> None:
+    with pytest.raises(TypeError, match="this one has int, str"):
+        BPG()({"a": 1, "b": ["c"]})
+    with pytest.raises(ValueError, match=r"\(\.\.\., C, H, W\), not of shape \(80, 112\)"):
+        BPG()(pixels[0])
+
+
+def test_torchvisions_kinds(pixels: Tensor) -> None:
+    v2 = pytest.importorskip("torchvision.transforms.v2", reason="torchvision is not installed")
+    tv_tensors = pytest.importorskip("torchvision.tv_tensors")
+    image = tv_tensors.Image(pixels)
+    truth = tv_tensors.BoundingBoxes(torch.tensor([[1, 2, 30, 40]]), format="XYXY", canvas_size=(80, 112))
+    mask = tv_tensors.Mask(torch.ones(1, 80, 112, dtype=torch.uint8))
+    pipeline = v2.Compose(
+        [BPG(qp=40, effort=0), v2.RandomHorizontalFlip(1.0), v2.ToDtype(torch.float32, scale=True)]
+    )
+    found, target = pipeline(image, {"boxes": truth, "mask": mask, "plain": pixels})
+    assert isinstance(found, tv_tensors.Image) and found.dtype == torch.float32
+    assert torch.equal((found * 255).round().byte().as_subclass(Tensor), _coded(pixels, 40).flip(-1))
+    assert target["boxes"].tolist() == [[82, 2, 111, 40]] and target["plain"] is pixels
+    assert torch.equal(target["mask"], mask)
+    video = tv_tensors.Video(torch.stack([pixels, pixels.flip(2)]))
+    coded = BPG(qp=40, effort=0)(video)
+    assert isinstance(coded, tv_tensors.Video) and torch.equal(
+        coded[0].as_subclass(Tensor), _coded(pixels, 40)
+    )
+    assert isinstance(v2.RandomApply([BPG(qp=30, effort=0)], p=1.0)(image), tv_tensors.Image)
