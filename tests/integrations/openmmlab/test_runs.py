@@ -19,6 +19,8 @@ from small_openmmlab import CONFIGS, LIVELY, LIVELY_STAGES, runner_of, write_con
 
 import npp
 from npp.integrations.openmmlab import CodedModel
+from npp.integrations.openmmlab.qp_sweep import curve_results
+from npp.training.baseline import Baseline, Curve
 
 HERE = Path(__file__).parent
 NO_VALIDATION = "val_cfg = None\nval_dataloader = None\nval_evaluator = None\n"
@@ -90,8 +92,6 @@ def test_classifiers_train_validate_and_test(classes: Path, tmp_path: Path, name
 
 
 def test_a_curve_says_null_where_a_qp_has_no_precision() -> None:
-    from npp.integrations.openmmlab.qp_sweep import curve_results
-
     rates = {"bpg/bpp": 0.5, "bpg/bytes": 10, "bpg/bpp_of_photo": 0.5}
     found = [{"coco/bbox_mAP": 0.3, "coco/bbox_mAP_s": -1.0, **rates}, rates]
     results = curve_results([30, 40], found, "arm", "text")["results"]
@@ -180,6 +180,8 @@ model = dict(
     preprocessor=dict(network='gains'), codec=dict(surrogate='identity', threads=1),
     trade_off=dict(qps=(30, 40), slope_factor=2.0))
 custom_hooks = [dict(type='RecipeHook'), dict(type='SlopeHook', batches=2, points=4)]
+train_dataloader['dataset']['pipeline'] = test_pipeline
+train_dataloader['sampler']['shuffle'] = False
 val_cfg = None
 val_dataloader = None
 val_evaluator = None
@@ -196,9 +198,9 @@ val_evaluator = None
     def plain(qp: int) -> Any:
         return np.mean([runner.model.plain_losses(data, qp) for data in runner.train_dataloader], axis=0)
 
-    low, high = plain(34), plain(36)
-    slope = (low[0] - high[0]) / (high[1] - low[1])
-    assert float(weights.task[35]) == pytest.approx(2 * slope, rel=0.35)
-    assert float(weights.norm[35]) == pytest.approx((low[0] + high[0]) / 2, rel=0.1)
+    bpp, losses = np.transpose([plain(qp) for qp in (30, 33, 37, 40)]).tolist()
+    curve = Baseline(Curve([30, 33, 37, 40], bpp, {"task": losses}))
+    assert task.tolist() == pytest.approx((2.0 * curve.slope("task", weights.qps)).tolist(), rel=1e-4)
+    assert norm.tolist() == pytest.approx(curve.bpp(weights.qps).tolist(), rel=1e-4)
     saved = torch.load(tmp_path / "run" / "iter_3.pth", weights_only=True)["state_dict"]
     assert torch.equal(saved["weights.task"][30:41], task)
