@@ -57,7 +57,12 @@ def test_every_configuration_has_a_run_below() -> None:
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("fcos_r50", ""), ("retinanet_r50", LIVELY), ("faster_rcnn_r50", LIVELY_STAGES)],
+    [
+        pytest.param("fcos_r50", "", marks=pytest.mark.slow),
+        ("retinanet_r50", LIVELY),
+        pytest.param("faster_rcnn_r50", LIVELY_STAGES, marks=pytest.mark.slow),
+    ],
+    ids=["fcos", "retinanet", "faster_rcnn"],
 )
 def test_detectors_train_validate_and_test(coco: Path, tmp_path: Path, name: str, more: str) -> None:
     if name == "faster_rcnn_r50":
@@ -81,7 +86,14 @@ def test_detectors_train_validate_and_test(coco: Path, tmp_path: Path, name: str
     assert runner.model.test_qp == 37
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnext50", "resnest50"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50",
+        pytest.param("resnext50", marks=pytest.mark.slow),
+        pytest.param("resnest50", marks=pytest.mark.slow),
+    ],
+)
 def test_classifiers_train_validate_and_test(classes: Path, tmp_path: Path, name: str) -> None:
     _, found = _runs(write_config(tmp_path / f"{name}.py", name, classes))
     results = _curve(tmp_path / "run")
@@ -128,6 +140,7 @@ def test_a_run_that_goes_on_is_where_the_whole_run_would_be(classes: Path, tmp_p
     torch.load(tmp_path / "parts" / "run" / "iter_4.pth", weights_only=True)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_recipe(classes: Path, tmp_path: Path) -> None:
     """On CPUs the process group is made by hand: mmengine's launchers want a GPU for each process."""
     more = FAST + NO_VALIDATION + "train_cfg['max_iters'] = 2\n"
@@ -149,6 +162,7 @@ def test_two_processes_train_one_recipe(classes: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "recipe.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_the_stock_tools_take_our_configurations(coco: Path, tmp_path: Path) -> None:
     """MMDetection's own train.py and test.py, as they are installed."""
     tools = Path(mmdet.__file__).parent / ".mim" / "tools"
