@@ -1,4 +1,4 @@
-"""Does tune="machine" carry over to networks and pictures that its ladder was not searched on?
+"""What does tune="machine" save for networks of several kinds, alone and with weak deblocking?
 
     python benchmarks/machine_tune.py [--photos 100] [--out docs/results/machine_tune.json]
 
@@ -66,8 +66,13 @@ def compare(name: str, source: str, count: int, efforts: list[int]) -> list[dict
     x = pictures(network, source, count)
     clean = network.predict(x)
     anchor = curves(network, x, clean, _ANCHOR)
-    arms: list[tuple[str, CodecOptions]] = [("ssim effort 1", {"effort": 1})]
-    arms += [(f"machine effort {effort}", {"effort": effort, "tune": "machine"}) for effort in efforts]
+    arms: list[tuple[str, CodecOptions]] = [("ssim effort 5", {"effort": 5})]
+    for effort in efforts:
+        options: CodecOptions = {"effort": effort, "tune": "machine"}
+        arms += [
+            (f"machine effort {effort}", options),
+            (f"machine effort {effort}, deblock -6", {**options, "deblock": -6}),
+        ]
     rows = []
     for label, options in arms:
         arm = curves(network, x, clean, options)
@@ -102,7 +107,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=int, default=100)
-    parser.add_argument("--efforts", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--efforts", type=int, nargs="+", default=[1, 5])
     parser.add_argument(
         "--networks", nargs="+", default=["lite0", "lite2", "fastestdet", "hed", "lite2:kodak"]
     )

@@ -16,7 +16,11 @@ import saving
 from common import ROOT
 from tables import load, table
 
-_PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
+_PAGES = (
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/research").glob("*.md")),
+    ROOT / "README.md",
+)
 
 
 def efforts() -> str:

@@ -1,4 +1,4 @@
-"""Tables of docs/results.md from what `npp evaluate` wrote."""
+"""Tables of docs/research/filters.md from what `npp evaluate` wrote."""
 
 from __future__ import annotations
 

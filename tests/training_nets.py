@@ -21,6 +21,26 @@ def corner() -> nn.Module:
     return nn.Sequential(_Corner(), classifier())
 
 
+def upper() -> nn.Module:
+    """The pixels of the upper half, for the task match."""
+    return _Rows(0, 0.5)
+
+
+def lower() -> nn.Module:
+    """Those of the lower half."""
+    return _Rows(0.5, 1)
+
+
+class _Rows(nn.Module):
+    def __init__(self, first: float, last: float) -> None:
+        super().__init__()
+        self._first, self._last = first, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[-2]
+        return x[..., round(self._first * height) : round(self._last * height), :]
+
+
 class _Corner(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x[..., : x.shape[-2] // 2, : x.shape[-1] // 2]

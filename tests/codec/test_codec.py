@@ -40,6 +40,8 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
         "premultiplied": draw(st.booleans()),
         "tune": draw(st.sampled_from(("ssim", "machine"))),
         "alpha_qp": draw(st.one_of(st.none(), st.integers(0, 51))),
+        "deblock": draw(st.one_of(st.none(), st.integers(-6, 6))),
+        "chroma_qp_offset": draw(st.one_of(st.none(), st.integers(-12, 12))),
     }
     return options
 
@@ -208,6 +210,35 @@ def test_animations(channels: int, lossless: bool) -> None:
         assert (decoded.float() - frames.float()).square().mean() < 60
     still_bytes = sum(len(file) for file in npp.encode(frames, 20, lossless=lossless, effort=2))
     assert len(data) < still_bytes
+
+
+def test_chroma_qp_offset_moves_bits_between_luma_and_colour() -> None:
+    x = (_picture(3, 96, 96, 3) * 255).round().to(torch.uint8)
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+
+    def errors(offset: int) -> tuple[float, float]:
+        change = npp.decode(npp.encode(x, 34, chroma_qp_offset=offset)).float() - x.float()
+        grey = (luma * change).sum(0)
+        return float(grey.square().mean()), float((change - grey).square().mean())
+
+    plain, finer, coarser = errors(0), errors(-8), errors(8)
+    assert finer[1] < plain[1] < coarser[1]
+    assert finer[0] == pytest.approx(plain[0], rel=0.1)
+    # None is what the tune says: 0, and -3 for networks.
+    assert npp.encode(x, 34, chroma_qp_offset=0) == npp.encode(x, 34)
+    machine = npp.encode(x, 34, tune="machine")
+    assert npp.encode(x, 34, tune="machine", chroma_qp_offset=-3) == machine
+    assert npp.encode(x, 34, tune="machine", chroma_qp_offset=0) != machine
+
+
+def test_deblock_smooths_the_edges_of_blocks() -> None:
+    x = (_picture(3, 128, 128, 4) * 255).round().to(torch.uint8)
+
+    def edges(strength: int) -> float:
+        grey = npp.decode(npp.encode(x, 44, deblock=strength, effort=4)).float().mean(0)
+        return float((grey[:, 32::32] - grey[:, 31:-1:32]).abs().mean())
+
+    assert edges(6) < edges(-6)
 
 
 def test_decompress_is_the_inverse() -> None:

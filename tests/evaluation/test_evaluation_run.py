@@ -23,7 +23,7 @@ from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
-from npp.evaluation.judges import Judge, build_judge
+from npp.evaluation.judges import Judge, build_judge, hash_state
 from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.report_files import describe_computer
 from npp.photos.photo_set import PhotoWarning
@@ -199,6 +199,17 @@ def test_a_judge_is_known_by_its_weights_and_files(photos: Path, tmp_path: Path)
         named = replace(spec, settings={"model": f"onnx:{path}"})
         keys.append(Judge(named, one.task, True).key["files"])
     assert keys[0] != keys[1]
+
+
+def test_weights_are_hashed_whatever_their_strides() -> None:
+    """A buffer of one number may have the stride 0, as in some ONNX graphs."""
+    module = torch.nn.Module()
+    module.register_buffer("scale", torch.tensor([2.0]))
+    plain = hash_state(module)
+    module.register_buffer("scale", torch.tensor(2.0).as_strided((1,), (0,)))
+    assert hash_state(module) == plain
+    module.register_buffer("scale", torch.tensor([3.0]))
+    assert hash_state(module) != plain
 
 
 def test_photos_are_known_by_what_is_in_them(photos: Path, tmp_path: Path) -> None:

@@ -76,3 +76,13 @@ def test_tables_and_pictures(finished: Path) -> None:
         assert plot.width > 800 and plot.height > 600
         assert strip.width > 4 * 48 and strip.height > 2 * 48
         assert len(np.unique(np.asarray(strip.convert("L")))) > 50
+
+
+def test_arms_are_described_in_words(finished: Path) -> None:
+    for name, words in {
+        "fixed": "prefilter (blur (qp 28: 0.6, qp 31: 0.6,",
+        "refined": "prefilter (refine (steps 1))",
+        "bpg": "BPG (effort 0), prefilter none",
+    }.items():
+        said = json.loads((finished / "results" / f"{name}.json").read_text())["description"]
+        assert words in said and not set("{}'") & set(said) and "None" not in said, said

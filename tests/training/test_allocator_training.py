@@ -14,10 +14,11 @@ from training_nets import classifier
 
 from npp.allocation import Allocator
 from npp.tasks.classification import Classification
-from npp.training.allocator_distillation import DistilSettings, distil, load_trunk, rank_correlation
+from npp.training.allocator_config import DistilOptimiserConfig, DistilSettings
+from npp.training.allocator_distillation import distil, rank_correlation
 from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_labels
 from npp.training.allocator_run import train_allocator
-from npp.training.train_config import OptimiserConfig
+from npp.training.allocator_start import load_trunk
 
 SMALL = LabelSettings(count=8, size=64, longest=(80, 112), whole=0.5, shard=4)
 
@@ -70,7 +71,9 @@ def _bright(count: int, seed: int, folder: Path) -> list[Labelled]:
 
 
 QUICK = DistilSettings(
-    optimiser=OptimiserConfig(steps=60, batch=4, learning_rate=5e-3, warmup=5, ema=0.8), wholes=1, dropout=0.0
+    optimiser=DistilOptimiserConfig(steps=60, batch=4, learning_rate=5e-3, warmup=5, ema=0.8),
+    wholes=1,
+    dropout=0.0,
 )
 
 

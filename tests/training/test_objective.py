@@ -14,8 +14,15 @@ import npp
 from npp.config.yaml_files import ConfigError
 from npp.preprocessing.unet import LAMBDAS
 from npp.tasks import build_task
-from npp.training.baseline import Baseline, Curve, Trend, load_curves, measure, save_curves
-from npp.training.lightning_module import curve_bd_rate
+from npp.training.baseline import (
+    Baseline,
+    Curve,
+    Trend,
+    curve_bd_rate,
+    load_curves,
+    measure,
+    save_curves,
+)
 from npp.training.objective import LossWeights, Targets, total_loss
 from npp.training.recipe_model import TrainedBatch
 from npp.training.train_config import (

@@ -140,6 +140,14 @@ def encode(
         bool, typer.Option("--premultiplied", help="Store colour multiplied by alpha.")
     ] = False,
     tune: Annotated[str | None, typer.Option(help="ssim or machine.", show_default="ssim")] = None,
+    deblock: Annotated[
+        int | None,
+        typer.Option(help="Filter against block edges, -6 to 6.", show_default="as effort and tune say"),
+    ] = None,
+    chroma_qp_offset: Annotated[
+        int | None,
+        typer.Option(help="Colour's quantiser against luma's, -12 to 12.", show_default="0; machine: -3"),
+    ] = None,
     refine: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
@@ -203,6 +211,8 @@ def encode(
                 "alpha_qp": alpha_qp,
                 "premultiplied": premultiplied,
                 "tune": tune,
+                "deblock": deblock,
+                "chroma_qp_offset": chroma_qp_offset,
             }
         )
         if refine is not None:

@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from npp.cli.run_errors import explained
-from npp.cli.streams import console, is_terminal, say
-
-_Stage = Callable[[str, int], Callable[[int], None]]
-
-
-@contextmanager
-def _stages(quiet: bool) -> Iterator[_Stage]:
-    """Progress bars on terminals, a line a stage elsewhere."""
-    terminal = is_terminal(sys.stderr)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(stderr=True), disable=quiet or not terminal) as bars:
-
-        def stage(name: str, total: int) -> Callable[[int], None]:
-            if not quiet and not terminal:
-                say(f"npp: {name}")
-            bar = bars.add_task(name, total=total)
-            return lambda done: bars.advance(bar, done)
-
-        yield stage
+from npp.cli.stage_bars import stage_bars
+from npp.cli.streams import console
 
 
 def evaluate(
@@ -63,14 +29,16 @@ def evaluate(
     """
     with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
         from npp.evaluation.evaluate_config import load_evaluation
+        from npp.evaluation.evaluation_run import REPORT
         from npp.evaluation.evaluation_run import evaluate as run
 
         settings = load_evaluation(config, changes or [], limit=limit)
         folder = out or Path(settings.out)
-        with _stages(quiet) as stage:
+        with stage_bars(quiet) as stage:
             found = run(settings, folder, stage)
     if not quiet:
         shown = console(stderr=False)
         for table in found.tables:
             shown.print(table.rich())
+        say(f"npp: open {folder / REPORT} in a browser")
         typer.echo(str(folder))

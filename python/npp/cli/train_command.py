@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from npp.cli.run_errors import explained
+from npp.cli.stage_bars import stage_bars
 
 _DEFAULT = "preprocessor"
 
@@ -29,8 +30,8 @@ app = typer.Typer(
     name="train",
     cls=_DefaultCommand,
     help="Trains the networks of npp (needs npp[train]). npp train CONFIG.yaml [--out DIR] "
-    "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains a "
-    "recipe: a filter, a map of quantiser offsets, or both.",
+    "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains what "
+    "it describes: a recipe (a filter, a map of quantiser offsets, or both) or an allocator.",
     no_args_is_help=True,
 )
 _PUBLISHED_SIZE = 192
@@ -67,17 +68,24 @@ def preprocessor(
         bool, typer.Option("--fast-dev-run", help="One step and one validation, to see that all is there.")
     ] = False,
 ) -> None:
-    """Trains a recipe through the real codec; the default: npp train CONFIG.yaml."""
-    folder = out
-    with explained("train", lambda: _how_to_go_on(folder)):
-        from npp.training.train_config import load_config
-        from npp.training.training_run import train_recipe
+    """Trains what a configuration says, a recipe or an allocator; the default: npp train CONFIG.yaml."""
+    folder, alone = out, False
+
+    def how_to_go_on() -> str:
+        return "the same command goes on from here" if alone else _how_to_go_on(folder)
+
+    with explained("train", how_to_go_on):
+        from npp.training.any_training import load_training, run_training
+        from npp.training.train_config import TrainConfig
 
         count = int(devices) if devices is not None and devices.isdigit() else devices
         options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
-        settings = load_config(config, _assignments(changes or [], options))
+        settings = load_training(config, _assignments(changes or [], options))
         folder = Path(settings.out)
-        weights = train_recipe(settings, resume=resume, fast_dev_run=fast_dev_run)
+        alone = not isinstance(settings, TrainConfig)
+        quiet = isinstance(settings, TrainConfig) and not settings.trainer.progress
+        with stage_bars(quiet) as stage:
+            weights = run_training(settings, resume=resume, fast_dev_run=fast_dev_run, stage=stage)
     typer.echo(str(weights))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
@@ -20,6 +20,8 @@ CHROMA_NAMES: tuple[Chroma, ...] = get_args(Chroma)
 COLOR_SPACE_NAMES: tuple[ColorSpace, ...] = get_args(ColorSpace)
 _MAX_EFFORT = 9
 _MAX_QP = 51
+_MAX_DEBLOCK = 6
+_MAX_CHROMA_OFFSET = 12
 
 
 class CodecOptions(TypedDict, total=False):
@@ -36,6 +38,10 @@ class CodecOptions(TypedDict, total=False):
         alpha_qp: qp of the alpha plane, default the picture's own.
         premultiplied: store colour multiplied by alpha, default ``False``.
         tune: ``"ssim"`` (default) is bpgenc's; ``"machine"`` chooses the encoder's tools for networks.
+        deblock: strength of the filter against block edges, -6 (next to none) to 6; ``None``, the default,
+            is what effort and tune choose, about 0. Some networks gain by less of it, others lose.
+        chroma_qp_offset: quantiser of the two colour planes against that of luma, -12 (finer) to 12;
+            ``None``, the default, is 0, with tune ``"machine"`` -3.
     """
 
     effort: int
@@ -47,6 +53,8 @@ class CodecOptions(TypedDict, total=False):
     alpha_qp: int | None
     premultiplied: bool
     tune: Tune
+    deblock: int | None
+    chroma_qp_offset: int | None
 
 
 def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
@@ -164,8 +172,19 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
         alpha_qp=None if alpha_qp is None else _whole("alpha_qp", alpha_qp, 0, _MAX_QP),
         premultiplied=_flag("premultiplied", options.get("premultiplied", False)),
         tune=tune,
-        x265=str(options.get("_x265", "")),
+        x265=":".join(part for part in (*_tools(options), str(options.get("_x265", ""))) if part),
     )
+
+
+def _tools(options: Mapping[str, Any]) -> Iterator[str]:
+    """What x265 calls the options that change one of its tools."""
+    deblock, chroma = options.get("deblock"), options.get("chroma_qp_offset")
+    if deblock is not None:
+        strength = _whole("deblock", deblock, -_MAX_DEBLOCK, _MAX_DEBLOCK)
+        yield f"deblock={strength},{strength}"
+    if chroma is not None:
+        offset = _whole("chroma_qp_offset", chroma, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET)
+        yield f"cbqpoffs={offset}:crqpoffs={offset}"
 
 
 def resolve_qp(qp: Any, count: int) -> list[int]:

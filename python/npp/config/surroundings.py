@@ -19,6 +19,8 @@ _EXTRAS = {
     "yaml": ("train", "eval"),
     "torchmetrics": ("train", "eval", "tasks"),
     "matplotlib": ("eval",),
+    "jinja2": ("eval",),
+    "plotly": ("eval",),
     "typer": ("cli",),
     "rich": ("cli",),
     "onnx": ("tasks",),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +16,8 @@ from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.choosing import Selector, curve_qps, resolve_arms
 from npp.evaluation.evaluate_config import EvaluateConfig
+from npp.evaluation.html_pictures import photo_view
+from npp.evaluation.html_report import ArmLine, ReportPart, write_report
 from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
 from npp.evaluation.measuring import Measurer, Stage, silent
@@ -33,9 +36,12 @@ from npp.evaluation.report_files import (
     write_json,
 )
 from npp.evaluation.report_pictures import draw_strip, plot_curves
-from npp.evaluation.strip_rows import strip_row
+from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.files import write_file
 from npp.photos.photo_set import PhotoSet
+
+#: The page, beside the other results.
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
     return Selector(measuring.config, measurer, stage)
 
 
-def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: Path) -> None:
+def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: Path) -> list[StripRow]:
     config, networks = measuring.config, measuring.networks
     strip = config.strip
     assert strip.qp is not None
@@ -120,13 +126,14 @@ def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: 
         for batch in measurer.first(strip.photos)
     ]
     draw_strip(rows, out / "strip.png", f"{shown.name} and {anchor.name} at about the same bytes")
+    return rows
 
 
 def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evaluation:
     """Measures all arms, compares them and writes the results.
 
     What was measured before an interruption is taken from ``out/parts``. Written are ``results/ARM.json``,
-    ``summary.json``, ``table.md``, ``measurements.npz``, ``curves.png`` and ``strip.png``.
+    ``summary.json``, ``table.md``, ``measurements.npz``, ``curves.png``, ``strip.png`` and ``report.html``.
 
     Args:
         config: see :func:`npp.evaluation.evaluate_config.parse_config`.
@@ -140,6 +147,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
     """
     # What is not there is better found before hours of work than after.
     need("a plot of the curves", "matplotlib")
+    need("the page with the results", "plotly", "jinja2")
     device = resolve_device(config.device)
     out.mkdir(parents=True, exist_ok=True)
     with modules_below(config.modules), float32_by_default():
@@ -169,8 +177,11 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     if shared is not None:
         shown += shared_tables(config, shared.measured, shared.findings)
     found = Evaluation(out, measured, findings, shown, shared)
-    _write(config, found, arms)
-    _strip(measuring, measurer, arms, out)
+    computer = describe_computer()
+    _write(config, found, arms, computer)
+    rows = _strip(measuring, measurer, arms, out)
+    photos = [photo_view(name, row) for name, row in zip(measured.pictures, rows, strict=False)]
+    write_report(out / REPORT, config, _report_parts(config, found, arms), photos, computer)
     return found
 
 
@@ -211,7 +222,39 @@ def _shared(
     return SharedFindings(described, rows, Analyst(rows, analysis, config.anchor).findings(stage))
 
 
-def _write(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> None:
+_ALONE = "Every file has the arm's qp: what is claimed here holds for a file by itself."
+_SHARED = (
+    "Each picture has a qp of its own, chosen so that the set loses least at the same total of bits: "
+    "a claim about the set, not about a file. Rates are all bits over all pixels."
+)
+
+
+def _shared_text(one: SharedArm) -> str:
+    return f"{one.arm} with bits shared over the set by {one.sharing}"
+
+
+def _report_parts(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> list[ReportPart]:
+    """Single files, and apart from them what is shared over the set."""
+    lines = [
+        ArmLine(arm.name, describe_arm(given, arm)) for arm, given in zip(arms, config.arms, strict=True)
+    ]
+    own = tuple(table for table in found.tables if not table.shared)
+    parts = [
+        ReportPart("files", "Each file by itself", _ALONE, tuple(lines), found.measured, found.findings, own)
+    ]
+    if found.shared is not None:
+        anchor = next(line for line in lines if line.name == config.anchor)
+        shared = [ArmLine(shared_name(one.arm, one.sharing), _shared_text(one)) for one in found.shared.arms]
+        tables_of = tuple(table for table in found.tables if table.shared)
+        title = "Bits shared over the set"
+        measured, findings = found.shared.measured, found.shared.findings
+        parts.append(ReportPart("shared", title, _SHARED, (anchor, *shared), measured, findings, tables_of))
+    return parts
+
+
+def _write(
+    config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
+) -> None:
     out, measured, shared = found.out, found.measured, found.shared
     (out / "results").mkdir(exist_ok=True)
     described = []
@@ -219,7 +262,7 @@ def _write(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> No
         text = describe_arm(given, arm)
         write_json(out / "results" / f"{arm.name}.json", arm_results(measured, arm.name, text))
         described.append(arm_summary(given, arm))
-    content = summary(config, measured, found.findings, describe_computer(), described)
+    content = summary(config, measured, found.findings, computer, described)
     if shared is not None:
         content["shared"] = {
             "arms": [shared_summary(one) for one in shared.arms],
@@ -227,8 +270,8 @@ def _write(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> No
         }
         for one in shared.arms:
             name = shared_name(one.arm, one.sharing)
-            text = f"{one.arm} with bits shared over the set by {one.sharing}"
-            write_json(out / "results" / f"{name}.json", arm_results(shared.measured, name, text))
+            content_of = arm_results(shared.measured, name, _shared_text(one))
+            write_json(out / "results" / f"{name}.json", content_of)
         shared.measured.save(out / "shared.npz")
     write_json(out / "summary.json", content)
     measured.save(out / "measurements.npz")

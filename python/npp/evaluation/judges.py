@@ -100,7 +100,9 @@ def hash_state(module: nn.Module, kind: str = "") -> str:
     digest = hashlib.sha256(kind.encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        # A copy, for a tensor of one number passes as contiguous whatever its stride, and view() refuses it.
+        values = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+        digest.update(values.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

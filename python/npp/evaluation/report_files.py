@@ -53,11 +53,22 @@ def describe_computer() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows and columns; the first column names the row."""
+    """Words in rows and columns; the first column names the row.
+
+    Attributes:
+        title: what the rows are about.
+        head: names of the columns.
+        rows: as wide as the head.
+        judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
+            table is not of one judge.
+        shared: whether it is of arms whose bits are shared over all pictures.
+    """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    judge: str = ""
+    shared: bool = False
 
     def markdown(self) -> str:
         """As Markdown, with the title above."""
@@ -100,6 +111,7 @@ def _bd_table(
     arms: Sequence[str],
     axes: Sequence[Axis],
     against: str,
+    judge: str,
     by: str,
 ) -> Table:
     """The arms against one, over qualities of one judge."""
@@ -108,7 +120,7 @@ def _bd_table(
     ]
     percent = f"{100 * config.analysis.confidence:g} %"
     title = f"BD-rate against {against}, judged by {by}; {percent} intervals over photos"
-    return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows))
+    return Table(title, ("arm", *map(_axis_name, axes)), tuple(rows), judge)
 
 
 def _bd_tables(
@@ -122,10 +134,10 @@ def _bd_tables(
         clean = [axis for axis in own if not axis.true]
         true = [axis for axis in own if axis.true]
         arms = list(measured.arms)
-        found.append(_bd_table(config, findings, arms, clean, against, f"{network} ({role})"))
+        found.append(_bd_table(config, findings, arms, clean, against, network, f"{network} ({role})"))
         if true:
             by = f"{network} ({role}) against real labels"
-            found.append(_bd_table(config, findings, arms, true, against, by))
+            found.append(_bd_table(config, findings, arms, true, against, network, by))
     return found
 
 
@@ -195,7 +207,7 @@ def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -
 def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
     """Tables of arms whose bits are shared over all pictures: another claim than a single file's."""
     return [
-        replace(table, title=f"Bits shared over the set: {table.title}")
+        replace(table, title=f"Bits shared over the set: {table.title}", shared=True)
         for table in _bd_tables(config, measured, findings, config.anchor)
     ]
 
@@ -227,11 +239,34 @@ def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     return found
 
 
+_WORDS = {None: "none", True: "yes", False: "no"}
+
+
+def in_words(value: Any) -> str:
+    """A JSON value for people: what is not given in a mapping is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_key(name)} {_inner(one)}" for name, one in value.items() if one is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_inner, value))
+    return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _key(name: Any) -> str:
+    """A mapping's key: numbers are qps everywhere here."""
+    return f"qp {name}:" if str(name).isdigit() else str(name).replace("_", " ")
+
+
+def _inner(value: Any) -> str:
+    """A value within another."""
+    return f"({in_words(value)})" if isinstance(value, (Mapping, list, tuple)) else in_words(value)
+
+
 def describe_arm(config: ArmConfig, arm: Arm) -> str:
     """One line about an arm."""
     said = arm_summary(config, arm)
     codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
-    parts = [f"{part} {said[part]}" for part in ("scale", "prefilter", "map", "recipe") if part in said]
+    names = ("scale", "prefilter", "map", "recipe")
+    parts = [f"{name} {_inner(said[name])}" for name in names if name in said]
     return f"BPG ({codec or 'default options'}), {', '.join(parts)}"
 
 
@@ -262,7 +297,8 @@ def arm_results(measured: Measurements, name: str, description: str) -> dict[str
     return {"name": name, "description": description, "results": results}
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """A number as JSON has it: ``None`` for what is no number."""
     return value if math.isfinite(value) else None
 
 
@@ -271,8 +307,8 @@ def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str
         return {"bd_rate": None, "problem": problem}
     return {
         "bd_rate": interval.value,
-        "low": _finite(interval.low),
-        "high": _finite(interval.high),
+        "low": finite(interval.low),
+        "high": finite(interval.high),
         "comparable": interval.comparable,
     }
 

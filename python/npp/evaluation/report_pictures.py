@@ -46,7 +46,8 @@ def plot_curves(measured: Measurements, path: Path, title: str) -> None:
     write_file(path, buffer.getvalue(), force=True)
 
 
-_GAIN = 8
+#: How many times what was changed before the codec is shown.
+GAIN = 8
 _GAP = 6
 _LABEL = 20
 _FONT_SIZE = 13
@@ -57,9 +58,23 @@ _FINER, _COARSER = (220, 40, 30), (40, 90, 220)
 _SAME, _OTHER = (40, 200, 60), (235, 40, 40)
 
 
-def _picture(image: Tensor) -> Image.Image:
+def as_picture(image: Tensor) -> Image.Image:
+    """(3, H, W) floats in [0, 1] with 8 bits a sample."""
     samples = (image.detach().cpu().clamp(0, 1) * 255).round().byte()
     return Image.fromarray(np.ascontiguousarray(samples.permute(1, 2, 0).numpy()))
+
+
+def map_layer(qp_map: Tensor) -> Image.Image:
+    """A map (h, w) as colours to lay over a photo, a pixel a block: red finer, blue coarser, 0 clear."""
+    offsets = qp_map.numpy()
+    parts = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
+    colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
+    return Image.fromarray(np.dstack([colours, parts * _OPACITY * 255]).round().astype(np.uint8), "RGBA")
+
+
+def change_picture(change: Tensor) -> Image.Image:
+    """What was changed before the codec (3, H, W), :data:`GAIN` times, around gray."""
+    return as_picture(0.5 + GAIN * change)
 
 
 def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
@@ -69,14 +84,10 @@ def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
         image: (3, H, W) floats in [0, 1].
         qp_map: (h, w) offsets; a map of a smaller coded picture is stretched.
     """
-    photo = _picture(image).convert("RGBA")
-    offsets = qp_map.numpy()
-    parts = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
-    colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
-    layer = np.dstack([colours, parts * _OPACITY * 255]).round().astype(np.uint8)
-    height, width = offsets.shape
+    photo = as_picture(image).convert("RGBA")
     place = (photo.width, photo.height)
-    photo.alpha_composite(Image.fromarray(layer, "RGBA").resize(place, Image.Resampling.NEAREST))
+    photo.alpha_composite(map_layer(qp_map).resize(place, Image.Resampling.NEAREST))
+    height, width = qp_map.shape
     lines = Image.new("RGBA", place, (0, 0, 0, 0))
     draw = ImageDraw.Draw(lines)
     for column in range(1, width):
@@ -91,7 +102,7 @@ def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
 
 def with_boxes(shown: ShownFile) -> Image.Image:
     """A picture with its boxes: green where the detector says so of the original too, else red."""
-    picture = _picture(shown.image)
+    picture = as_picture(shown.image)
     if shown.boxes is None:
         return picture
     draw = ImageDraw.Draw(picture)
@@ -108,7 +119,7 @@ def _cells(row: StripRow) -> list[tuple[str, Image.Image]]:
             (f"map: red finer, blue coarser, to {most:.1f} qp", map_over(row.original.image, row.qp_map))
         )
     if row.change is not None:
-        cells.append((f"what was changed before the codec, x{_GAIN}", _picture(0.5 + _GAIN * row.change)))
+        cells.append((f"what was changed before the codec, x{GAIN}", change_picture(row.change)))
     return cells + [(shown.label, with_boxes(shown)) for shown in row.files]
 
 

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.training.allocator_run import train_allocator
+    from npp.training.allocator_config import DistillationConfig, LabelTaskConfig, PhotoSource
+    from npp.training.allocator_run import distil_allocator, train_allocator
+    from npp.training.any_training import load_training, run_training
+    from npp.training.choice_config import ChoiceConfig, ScaleChoices
     from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
+    from npp.training.recipe_choice import ChosenRecipe, choose_recipe
     from npp.training.train_config import (
         BaselineConfig,
         DataConfig,
@@ -43,7 +47,13 @@ else:
         __name__,
         {
             **dict.fromkeys(_PARTS, "parts_config"),
+            **dict.fromkeys(("ChoiceConfig", "ScaleChoices"), "choice_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
+            **dict.fromkeys(("DistillationConfig", "LabelTaskConfig", "PhotoSource"), "allocator_config"),
+            **dict.fromkeys(("load_training", "run_training"), "any_training"),
+            "ChosenRecipe": "recipe_choice",
+            "choose_recipe": "recipe_choice",
+            "distil_allocator": "allocator_run",
             "train_allocator": "allocator_run",
             "train_recipe": "training_run",
         },
@@ -52,17 +62,27 @@ else:
 __all__ = [
     "AllocatorConfig",
     "BaselineConfig",
+    "ChoiceConfig",
+    "ChosenRecipe",
     "CodecConfig",
     "DataConfig",
+    "DistillationConfig",
+    "LabelTaskConfig",
     "LossConfig",
     "OptimiserConfig",
+    "PhotoSource",
     "PreprocessorConfig",
+    "ScaleChoices",
     "TaskConfig",
     "TradeOffConfig",
     "TrainConfig",
     "TrainerConfig",
     "ValidationConfig",
+    "choose_recipe",
+    "distil_allocator",
     "load_config",
+    "load_training",
+    "run_training",
     "train_allocator",
     "train_recipe",
 ]

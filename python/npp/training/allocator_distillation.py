@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,56 +15,22 @@ from torch import Tensor, nn
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
-from npp.checks import number, whole
+from npp.config.typed import plain
+from npp.evaluation.measuring import Progress
 from npp.files import atomic_write
-from npp.tasks.networks import load_raw
+from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_labels import Labelled, read_labels
+from npp.training.allocator_start import load_trunk
+from npp.training.progress import untold
 from npp.training.schedule import averaged, rate_factor
 from npp.training.train_config import OptimiserConfig
 
-_TRUNK_OF = "efficientnet-lite0"
 _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"
 _LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
 _WHOLE_SHARE = 0.25  # of a picture that is seen whole, against a batch of crops
 _HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
 _SIGMA = 0.7  # blocks; what npp.qp_map smooths maps with
-
-
-@dataclass(frozen=True)
-class DistilSettings:
-    """How an allocator is trained on labels.
-
-    Attributes:
-        optimiser: steps and the rest; ``batch`` counts crops, to which a step adds ``wholes``.
-        trunk_rate: learning rate of the trunk as a part of the body's, 0 to 1.
-        kept: inverted bottlenecks at the trunk's start that stay as they are, 0 to 8. Their features are
-            computed once for each picture and its mirror image and kept in memory, 60 kB for one of 224x224
-            with the default.
-        wholes: pictures of other sizes than the crops' for each step.
-        dropout: part of the trunk's channels that are left out, 0 to below 1.
-        checkpoint_every: steps.
-        seed: of the order of the pictures.
-    """
-
-    optimiser: OptimiserConfig = field(
-        default_factory=lambda: OptimiserConfig(
-            steps=3000, learning_rate=1.5e-3, warmup=50, weight_decay=0.05, clip=2.0, ema=0.995
-        )
-    )
-    trunk_rate: float = 0.2
-    kept: int = 5
-    wholes: int = 2
-    dropout: float = 0.1
-    checkpoint_every: int = 200
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        number("trunk_rate", self.trunk_rate, 0, 1)
-        whole("kept", self.kept, 0, 8)
-        whole("wholes", self.wholes, 0, 64)
-        number("dropout", self.dropout, 0, 0.99)
-        whole("checkpoint_every", self.checkpoint_every, 1, 10**6)
 
 
 class _Batch(NamedTuple):
@@ -80,21 +45,6 @@ class _Batch(NamedTuple):
     maps: Tensor
     levels: Tensor
     present: Tensor
-
-
-def load_trunk(trunk: Trunk) -> None:
-    """Gives a trunk the weights of EfficientNet-Lite0's first layers, whose shape it has.
-
-    Raises:
-        ModuleNotFoundError: the package with the weights is missing; the message tells what to install.
-    """
-    network, _ = load_raw(_TRUNK_OF)
-    theirs = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    ours = (layer for layer in trunk.modules() if isinstance(layer, nn.Conv2d))
-    with torch.no_grad():
-        for own, other in zip(ours, theirs, strict=False):
-            own.weight.copy_(other.weight)
-            own.bias.copy_(other.bias)  # type: ignore[union-attr,arg-type]
 
 
 def _start_of(trunk: Trunk, kept: int, x: Tensor) -> Tensor:
@@ -233,6 +183,17 @@ def _in_units(allocator: Allocator, scales: _Scales) -> None:
     layer.bias.mul_(scales.level_spread).add_(scales.level_mean)
 
 
+@torch.no_grad()
+def _out_of_units(allocator: Allocator, scales: _Scales) -> None:
+    """The opposite of :func:`_in_units`, for heads that have learned their level before."""
+    layer = allocator.network.level
+    learned = layer.weight.abs().sum(1) > 0
+    weight = layer.weight / scales.level_spread[:, None]
+    bias = (layer.bias - scales.level_mean) / scales.level_spread
+    layer.weight.copy_(torch.where(learned[:, None], weight, layer.weight))
+    layer.bias.copy_(torch.where(learned, bias, layer.bias))
+
+
 def distil(
     labels: Path,
     out: Path,
@@ -240,6 +201,7 @@ def distil(
     *,
     allocator: Allocator | None = None,
     resume: bool = True,
+    progress: Progress = untold,
 ) -> Path:
     """Trains an allocator on the labels of a folder.
 
@@ -251,12 +213,13 @@ def distil(
             for each network that labelled a picture.
         resume: go on from ``last.ckpt`` in ``out`` if it is there; the run then ends with the weights of
             one that was never stopped.
+        progress: told how many steps are done since the last time.
 
     Returns:
         Path of the averaged weights, for :meth:`npp.Allocator.load`.
 
     Raises:
-        ValueError: no labels, or none of some head.
+        ValueError: no labels, or none of some head; a checkpoint of another training.
     """
     settings = settings or DistilSettings()
     pictures = read_labels(labels)
@@ -266,9 +229,12 @@ def distil(
         load_trunk(allocator.network.trunk)
     lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
     scales = lessons.scales()
+    _out_of_units(allocator, scales)
     optimiser = _optimiser(allocator.train(), settings)
     mean = averaged(allocator, settings.optimiser.ema)
-    first = _restored(out / _CHECKPOINT, allocator, mean, optimiser) if resume else 0
+    learner = _Learner(allocator, mean, optimiser, settings)
+    first = learner.restore(out / _CHECKPOINT) if resume else 0
+    progress(first)
     crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
     wholes = itertools.islice(_turns(lessons.wholes, settings.seed + 1), first * settings.wholes, None)
     for step in range(first, settings.optimiser.steps):
@@ -281,8 +247,9 @@ def distil(
             (share * _loss(allocator, lessons.batch(part), scales, settings)).backward()  # type: ignore[no-untyped-call]
         _step(allocator, optimiser, settings.optimiser, step)
         mean.update_parameters(allocator)
+        progress(1)
         if (step + 1) % settings.checkpoint_every == 0:
-            _store(out / _CHECKPOINT, step + 1, allocator, mean, optimiser)
+            learner.store(out / _CHECKPOINT, step + 1)
     return _finished(mean.module, scales, out)
 
 
@@ -304,29 +271,48 @@ def _finished(averaged_allocator: Any, scales: _Scales, out: Path) -> Path:
     return path
 
 
-def _store(
-    path: Path, step: int, allocator: Allocator, mean: nn.Module, optimiser: torch.optim.Optimizer
-) -> None:
-    state = {
-        "step": step,
-        "allocator": allocator.state_dict(),
-        "mean": mean.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, force=True) as file:
-        torch.save(state, file)
+class _Learner(NamedTuple):
+    """Everything that a training goes on with."""
 
+    allocator: Allocator
+    mean: nn.Module
+    optimiser: torch.optim.Optimizer
+    settings: DistilSettings
 
-def _restored(path: Path, allocator: Allocator, mean: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """The step that a checkpoint had come to; 0 where there is none."""
-    if not path.is_file():
-        return 0
-    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    allocator.load_state_dict(state["allocator"])
-    mean.load_state_dict(state["mean"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    def _conditions(self) -> dict[str, Any]:
+        """What must be as it was; steps may become more."""
+        found = {**plain(self.settings), "allocator": self.allocator.settings.as_mapping()}
+        optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
+        return {**found, **optimiser}
+
+    def store(self, path: Path, step: int) -> None:
+        state = {
+            "step": step,
+            "conditions": self._conditions(),
+            "allocator": self.allocator.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, force=True) as file:
+            torch.save(state, file)
+
+    def restore(self, path: Path) -> int:
+        """The step that a checkpoint had come to; 0 where there is none."""
+        if not path.is_file():
+            return 0
+        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        now = self._conditions()
+        for name, before in state.get("conditions", now).items():
+            if now[name] != before:
+                raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
+        step, steps = int(state["step"]), self.settings.optimiser.steps
+        if step > steps:
+            raise ValueError(f"{path} has done {step} steps, more than the {steps} of the whole run")
+        self.allocator.load_state_dict(state["allocator"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return step
 
 
 def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:

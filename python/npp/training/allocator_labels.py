@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,14 +20,21 @@ from torch import Tensor
 from npp.allocation import importance
 from npp.checks import number, whole
 from npp.codec.qp_maps import MAP_BLOCK
+from npp.evaluation.measuring import Progress
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
 from npp.tasks import Task
+from npp.tasks.task import Metric
+from npp.training.progress import untold
 
 _LEAST_PART = 0.3  # of a photo's area in a crop
 _LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole
 _MOST_ENLARGED = 1.4
 _ASPECT = 1.25
+_AROUND = (2.0, 5.0)  # sides of a picture around a region, in the region's longer side
+_LEAST_REGION = 8  # pixels
+_NOTHING = 2.0**-20  # of a picture's most important block: outside of what its task sees
+_BESIDE = 2.0**-6  # what blocks beside a region count, against those in it
 
 
 @dataclass(frozen=True)
@@ -118,30 +125,118 @@ def _overview(image: Image.Image, longest: tuple[int, int], rng: np.random.Gener
     return _cut(image, (rows, columns), (width, height), rng)
 
 
-def _label(x: Tensor, qp: int, tasks: Mapping[str, Task], settings: LabelSettings, seed: int) -> Labelled:
+class Region(NamedTuple):
+    """A part of a photo in its pixels, ends not included."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _around(image: Image.Image, region: Region, side: int, rng: np.random.Generator) -> tuple[Tensor, Region]:
+    """A square with all of a region somewhere in it, not mirrored, and where the region then is."""
+    right, bottom = min(region.right, image.width), min(region.bottom, image.height)
+    region = Region(min(region.left, right - 1), min(region.top, bottom - 1), right, bottom)
+    longest = max(region.right - region.left, region.bottom - region.top)
+    cut = max(longest * np.exp(rng.uniform(*np.log(_AROUND))), side / _MOST_ENLARGED)
+    square = max(longest, min(cut, *image.size))
+    width, height = (min(own, square) for own in image.size)
+    left = rng.uniform(max(0, region.right - width), min(region.left, image.width - width))
+    top = rng.uniform(max(0, region.bottom - height), min(region.top, image.height - height))
+    box = (left, top, left + width, top + height)
+    x = to_tensor(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
+    across, down = side / width, side / height
+    return x, Region(
+        (region.left - left) * across,
+        (region.top - top) * down,
+        (region.right - left) * across,
+        (region.bottom - top) * down,
+    )
+
+
+class _Within(Task):
+    """A task that looks at a region of pictures alone."""
+
+    name = "within"
+    higher_is_better: Mapping[str, bool] = {}
+
+    def __init__(self, task: Task, region: Region, side: int) -> None:
+        super().__init__(task.network, copy=False)
+        self._task = [task]  # not a part of this module
+        self._rows = _span(region.top, region.bottom, side)
+        self._columns = _span(region.left, region.right, side)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        return images[..., self._rows, self._columns]
+
+    def targets(self, images: Tensor) -> list[Any]:
+        return self._task[0].targets(self._seen(images))
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        return self._task[0].loss(self._seen(images), targets)
+
+    def metric(self) -> Metric:
+        return self._task[0].metric()
+
+
+def _span(first: float, last: float, side: int) -> slice:
+    """Whole pixels that hold a part of a side, some at least."""
+    start = min(max(0, int(first)), side - _LEAST_REGION)
+    return slice(start, max(start + _LEAST_REGION, min(side, int(np.ceil(last)))))
+
+
+def _logarithm(importance_: Tensor, *, beside: float = 0.0) -> np.ndarray:
+    """log2 (h, w) of an importance; blocks have at least that part of the mean of those that count."""
+    counting = importance_[importance_ >= _NOTHING * importance_.max()]
+    least = max(float(beside * counting.mean()), torch.finfo(torch.float32).tiny)
+    found: np.ndarray = importance_.clamp_min(least).log2().numpy()
+    return found
+
+
+def _label(
+    x: Tensor,
+    qp: int,
+    tasks: Mapping[str, Task],
+    settings: LabelSettings,
+    seed: int,
+    region: Region | None = None,
+) -> Labelled:
     generator = torch.Generator().manual_seed(seed)
-    logarithms = {
-        name: importance(
-            x[None], task, qp, draws=settings.draws, generator=generator, threads=1, effort=settings.effort
-        )[0].clamp_min(torch.finfo(torch.float32).tiny).log2().numpy()
-        for name, task in tasks.items()
-    }  # fmt: skip
+    logarithms = {}
+    for name, task in tasks.items():
+        seen = task if region is None else _Within(task, region, x.shape[-1])
+        found = importance(
+            x[None], seen, qp, draws=settings.draws, generator=generator, threads=1, effort=settings.effort
+        )
+        logarithms[name] = _logarithm(found[0], beside=0.0 if region is None else _BESIDE)
     pixels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return Labelled(pixels, qp, logarithms)
 
 
 def _shard(
-    number_: int, paths: Sequence[Path], tasks: Mapping[str, Task], settings: LabelSettings
+    number_: int,
+    paths: Sequence[Path],
+    tasks: Mapping[str, Task],
+    settings: LabelSettings,
+    regions: Mapping[Path, Sequence[Region]],
 ) -> Iterator[Labelled]:
     rng = np.random.default_rng([settings.seed, number_])
     first = number_ * settings.shard
     for k in range(first, first + settings.shard):
         order = np.random.default_rng([settings.seed, 1, k // len(paths)]).permutation(len(paths))
-        image = open_photo(paths[order[k % len(paths)]])
-        seen_whole = rng.random() < settings.whole
-        x = _overview(image, settings.longest, rng) if seen_whole else _crop(image, settings.size, rng)
+        path = paths[order[k % len(paths)]]
+        image = open_photo(path)
+        region = None
+        if regions:
+            chosen = regions[path][int(rng.integers(len(regions[path])))]
+            x, region = _around(image, chosen, settings.size, rng)
+        elif rng.random() < settings.whole:
+            x = _overview(image, settings.longest, rng)
+        else:
+            x = _crop(image, settings.size, rng)
         qp = int(rng.integers(settings.qps[0], settings.qps[1] + 1))
-        yield _label(x, qp, tasks, settings, int(rng.integers(2**31)))
+        yield _label(x, qp, tasks, settings, int(rng.integers(2**31)), region)
 
 
 def _packed(labelled: Sequence[Labelled]) -> bytes:
@@ -157,7 +252,13 @@ def _packed(labelled: Sequence[Labelled]) -> bytes:
 
 
 def label_photos(
-    paths: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings | None = None
+    paths: Sequence[Path],
+    tasks: Mapping[str, Task],
+    folder: Path,
+    settings: LabelSettings | None = None,
+    *,
+    regions: Mapping[Path, Sequence[Region]] | None = None,
+    progress: Progress = untold,
 ) -> int:
     """Draws pictures from photos and labels them with the importance that each network gives.
 
@@ -169,6 +270,9 @@ def label_photos(
         tasks: by the name that the allocator's head will have.
         folder: for the shards.
         settings: see :class:`LabelSettings`.
+        regions: of each photo the parts that the tasks look at; every picture is then a square around one of
+            them. The rest of a picture counts as a sixty-fourth of what the region's blocks do in the mean.
+        progress: told how many pictures are there since the last time.
 
     Returns:
         Number of shards that were written now.
@@ -184,20 +288,25 @@ def label_photos(
     for number_ in range(-(-settings.count // settings.shard)):
         path = folder / f"labels-{settings.seed}-{number_:05d}.npz"
         if path.is_file():
+            progress(settings.shard)
             continue
-        write_file(path, _packed(list(_shard(number_, paths, tasks, settings))), force=True)
+        labelled = []
+        for one in _shard(number_, paths, tasks, settings, regions or {}):
+            labelled.append(one)
+            progress(1)
+        write_file(path, _packed(labelled), force=True)
         written += 1
     return written
 
 
 def read_labels(folder: Path) -> list[Labelled]:
-    """All pictures of a folder of shards, in order.
+    """All pictures of a folder of shards and of the folders in it, in order.
 
     Raises:
         ValueError: there are none.
     """
     found = []
-    for path in sorted(folder.glob("labels-*.npz")):
+    for path in sorted(folder.rglob("labels-*.npz")):
         with np.load(path, allow_pickle=False) as arrays:
             for index in range(sum(name.endswith(".x") for name in arrays.files)):
                 prefix = f"{index}.map."

@@ -2,18 +2,94 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from npp.allocation import Allocator
+from npp.config.surroundings import float32_by_default, modules_below
+from npp.config.typed import plain
+from npp.config.yaml_files import ConfigError, expand
+from npp.evaluation.measuring import Stage, silent
 from npp.files import write_file
-from npp.tasks import Task
-from npp.training.allocator_distillation import DistilSettings, distil, rank_correlation
-from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
+from npp.tasks import Task, build_task
+from npp.training.allocator_config import DistillationConfig, DistilSettings, PhotoSource
+from npp.training.allocator_distillation import distil, rank_correlation
+from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_labels
+from npp.training.allocator_start import build_start
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
+_VALIDATION_SHARD = 8
+_QUICK = 2  # pictures of each source in a trial run
+
+
+class _Labeller(NamedTuple):
+    """Photos of one source, and who labels them.
+
+    ``origin`` is what tells whether labels in a folder are of the same kind; empty where nobody asks.
+    """
+
+    photos: Sequence[Path]
+    tasks: Mapping[str, Task]
+    folder: Path
+    settings: LabelSettings
+    regions: Mapping[Path, Sequence[Region]]
+    origin: Mapping[str, Any]
+
+    def shards(self) -> int:
+        """Pictures, whole shards."""
+        return -(-self.settings.count // self.settings.shard) * self.settings.shard
+
+
+def _label_all(labellers: Sequence[_Labeller], name: str, stage: Stage) -> None:
+    progress = stage(name, sum(one.shards() for one in labellers))
+    for one in labellers:
+        _check_origin(one)
+        label_photos(one.photos, one.tasks, one.folder, one.settings, regions=one.regions, progress=progress)
+
+
+def _check_origin(labeller: _Labeller) -> None:
+    """Labels of other photos, tasks or settings are not gone on with.
+
+    Raises:
+        ConfigError: the folder has such; the message names what is other.
+    """
+    if not labeller.origin:
+        return
+    path = labeller.folder / "origin.json"
+    text = json.dumps(labeller.origin, indent=1)
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for key, value in json.loads(text).items():
+            if before.get(key) != value:
+                raise ConfigError(
+                    f"out: {labeller.folder} holds labels that were made with other {key}; "
+                    "take another out, or remove them"
+                )
+        return
+    labeller.folder.mkdir(parents=True, exist_ok=True)
+    write_file(path, text.encode(), force=True)
+
+
+def _learn(
+    out: Path, training: DistilSettings | None, allocator: Allocator | None, stage: Stage, *, ranks: bool
+) -> Path:
+    settings = training or DistilSettings()
+    progress = stage("learning", settings.optimiser.steps)
+    path = distil(out / "labels", out, settings, allocator=allocator, progress=progress)
+    if ranks:
+        found = rank_correlation(Allocator.load(path), read_labels(out / "validation"))
+        write_file(out / "ranks.json", json.dumps(found, indent=1).encode(), force=True)
+    return path
+
+
+def _fewer(drawn: LabelSettings) -> LabelSettings:
+    count = max(1, round(_VALIDATION_SHARE * drawn.count))
+    return dataclasses.replace(drawn, count=count, shard=min(drawn.shard, count))
 
 
 def train_allocator(
@@ -38,21 +114,165 @@ def train_allocator(
             ``ranks.json``.
         validation: photos of which a tenth as many pictures are labelled, to see how well blocks are ranked.
         labels, training: see :class:`~npp.training.allocator_labels.LabelSettings` and
-            :class:`~npp.training.allocator_distillation.DistilSettings`.
+            :class:`~npp.training.allocator_config.DistilSettings`.
 
     Returns:
         Path of the weights, for :meth:`npp.Allocator.load`.
 
     Raises:
-        ValueError: no photos or no tasks.
+        ValueError: no photos or no tasks; a checkpoint of another training.
     """
     drawn = labels or LabelSettings()
     label_photos(photos, tasks, out / "labels", drawn)
-    path = distil(out / "labels", out, training)
     if validation:
-        count = max(1, round(_VALIDATION_SHARE * drawn.count))
-        fewer = dataclasses.replace(drawn, count=count, shard=min(drawn.shard, count))
-        label_photos(validation, tasks, out / "validation", fewer)
-        ranks = rank_correlation(Allocator.load(path), read_labels(out / "validation"))
-        write_file(out / "ranks.json", json.dumps(ranks, indent=1).encode(), force=True)
-    return path
+        label_photos(validation, tasks, out / "validation", _fewer(drawn))
+    return _learn(out, training, None, silent, ranks=bool(validation))
+
+
+def distil_allocator(
+    config: DistillationConfig, *, fast_dev_run: bool = False, stage: Stage = silent
+) -> Path:
+    """Trains an allocator as a configuration says: :func:`train_allocator` with photos of several kinds.
+
+    Every part goes on where it was stopped; what is in ``out`` from other photos, tasks or settings is
+    refused.
+
+    Args:
+        config: see :class:`npp.training.allocator_config.DistillationConfig`.
+        fast_dev_run: two pictures of each source and one step, in a folder of its own below ``out``.
+        stage: told about the work.
+
+    Returns:
+        Path of the weights, for :meth:`npp.Allocator.load`.
+
+    Raises:
+        ConfigError: the configuration does not fit the photos, a task, the start or what is in ``out``.
+        ModuleNotFoundError: a package is missing.
+    """
+    if fast_dev_run:
+        config = _quick(config)
+    with modules_below(config.modules), float32_by_default():
+        tasks = _tasks(config)
+        allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
+        labellers = [_labellers(config, tasks, part) for part in ("train", "val")]
+        _save_config(config)
+        for found, name in zip(labellers, ("labelling", "labelling what validates"), strict=True):
+            _label_all(found, name, stage)
+        training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
+        try:
+            return _learn(Path(config.out), training, allocator, stage, ranks=bool(labellers[1]))
+        except ValueError as error:
+            raise ConfigError(f"training: {error}") from None
+
+
+def _quick(config: DistillationConfig) -> DistillationConfig:
+    optimiser = dataclasses.replace(config.training.optimiser, steps=1, batch=_QUICK)
+    count = _QUICK * len(config.photos)
+    return dataclasses.replace(
+        config,
+        out=str(Path(config.out) / "fast-dev-run"),
+        photos=[dataclasses.replace(source, share=1.0) for source in config.photos],
+        labels=dataclasses.replace(config.labels, count=count, shard=_QUICK),
+        training=dataclasses.replace(config.training, optimiser=optimiser),
+    )
+
+
+def _save_config(config: DistillationConfig) -> None:
+    import yaml
+
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True)
+    write_file(out / "config.yaml", text.encode(), force=True)
+
+
+def _tasks(config: DistillationConfig) -> dict[str, Task]:
+    """By label; optional ones only where their packages are.
+
+    Raises:
+        ConfigError: an unknown task, network or setting; or none is left.
+    """
+    found = {}
+    for i, task in enumerate(config.tasks):
+        try:
+            found[task.label] = build_task(task.name, **task.settings)
+        except (ImportError, OSError, TypeError, ValueError) as error:
+            if not (task.optional and isinstance(error, ModuleNotFoundError)):
+                raise ConfigError(f"tasks[{i}]: {error}") from None
+            warnings.warn(f"tasks[{i}] {task.label!r} is left out: {error}", stacklevel=3)
+    if not found:
+        raise ConfigError("tasks: all are optional, and none has its packages")
+    return found
+
+
+def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any) -> list[_Labeller]:
+    """One for each source that some task looks at and that has photos of the part."""
+    drawn = dataclasses.replace(config.labels, seed=config.seed + config.labels.seed)
+    if part == "val":
+        drawn = dataclasses.replace(_fewer(drawn), shard=min(drawn.shard, _VALIDATION_SHARD))
+    used = []
+    for i, source in enumerate(config.photos):
+        own = {label: task for label, task in tasks.items() if source.tasks is None or label in source.tasks}
+        if own and (part == "train" or source.fractions[1]):
+            used.append((i, source, own))
+    whole = sum(source.share for _, source, _ in used)
+    found = []
+    for i, source, own in used:
+        try:
+            photos = source.part(part).readable_paths()
+            regions = _read_regions(source) if source.regions else {}
+        except ValueError as error:
+            raise ConfigError(f"photos[{i}].{error}") from None
+        if regions:
+            photos = [path for path in photos if path.name in regions]
+            if not photos:
+                raise ConfigError(f"photos[{i}].regions: {source.regions} lists none of the photos of {part}")
+        count = max(1, round(drawn.count * source.share / whole))
+        folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(i)
+        settings = dataclasses.replace(drawn, count=count)
+        by_path = {path: regions[path.name] for path in photos} if regions else {}
+        origin = _origin(config, source, own, photos, settings)
+        found.append(_Labeller(photos, own, folder, settings, by_path, origin))
+    return found
+
+
+def _origin(
+    config: DistillationConfig,
+    source: PhotoSource,
+    tasks: Mapping[str, Task],
+    photos: Sequence[Path],
+    settings: LabelSettings,
+) -> dict[str, Any]:
+    root = Path(expand(source.folder))
+    drawn = {name: value for name, value in plain(settings).items() if name != "count"}
+    return {
+        "photos": [path.relative_to(root).as_posix() for path in photos],
+        "regions": source.regions,
+        "tasks": [plain(task) for task in config.tasks if task.label in tasks],
+        **{f"labels.{name}": value for name, value in drawn.items()},
+    }
+
+
+def _read_regions(source: PhotoSource) -> dict[str, list[Region]]:
+    """Regions by file name.
+
+    Raises:
+        ValueError: the file cannot be read or is of another form; the message begins with ``regions``.
+    """
+    path = Path(expand(str(source.regions)))
+    found: dict[str, list[Region]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                left, top, width, height = (float(row[key]) for key in ("x", "y", "width", "height"))
+                if min(left, top) < 0 or min(width, height) <= 0:
+                    raise ValueError(f"a region at {left:g}, {top:g} of {width:g}x{height:g}")
+                region = Region(left, top, left + width, top + height)
+                found.setdefault(Path(row["file"]).name, []).append(region)
+    except OSError as error:
+        raise ValueError(f"regions: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"regions: {path} is not of that form: {error!r}") from error
+    if not found:
+        raise ValueError(f"regions: {path} lists none")
+    return found

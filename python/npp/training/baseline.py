@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from npp.config.yaml_files import ConfigError
+from npp.evaluation import bd_rate, monotone
 from npp.files import write_file
 from npp.gradient.pairing import Compressed, compress
 from npp.tasks import Task
@@ -114,6 +116,19 @@ def measure(
         targets = {label: task.targets(images) for label, task in tasks.items()}
         add_points(sums, images, targets, tasks, qps, code)
     return sums.curve()
+
+
+def log_heights(curve: Curve, label: str) -> tuple[Floats, Floats]:
+    """Bits and the negative logarithm of a task's losses: a quality that rises."""
+    return np.array(curve.bpp), -np.log(np.maximum(curve.losses[label], LEAST_LOSS))
+
+
+def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
+    """BD-rate in percent at equal log-loss of a task; NaN where the curves do not overlap."""
+    try:
+        return bd_rate(*monotone(*log_heights(anchor, label)), *monotone(*log_heights(curve, label)))
+    except ValueError:
+        return math.nan
 
 
 class Trend:

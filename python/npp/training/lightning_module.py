@@ -14,17 +14,16 @@ from torch import Tensor, nn
 
 from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
-from npp.evaluation import bd_rate, monotone
 from npp.gradient.pairing import Compressed
 from npp.photos.photo_set import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
-    LEAST_LOSS,
     Baseline,
     Curve,
     Sums,
     add_points,
+    curve_bd_rate,
     load_curves,
     measure,
     save_curves,
@@ -64,18 +63,6 @@ def build_tasks(config: TrainConfig) -> dict[str, Task]:
     return tasks
 
 
-def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
-    """BD-rate in percent at equal log-loss of a task; NaN where the curves do not overlap."""
-
-    def points(one: Curve) -> Any:
-        return monotone(one.bpp, [-math.log(max(loss, LEAST_LOSS)) for loss in one.losses[label]])
-
-    try:
-        return bd_rate(*points(anchor), *points(curve))
-    except ValueError:
-        return math.nan
-
-
 class RecipeModule(lightning.LightningModule):
     """Trains a :class:`npp.Recipe` on the total of :func:`npp.training.objective.total_loss`.
 
@@ -98,7 +85,7 @@ class RecipeModule(lightning.LightningModule):
         self._base: Tensor
         self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
         keep = config.data.cache_targets
-        self._targets = {part: Targets(self._by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
+        self._targets = {part: Targets(self.by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
         self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
         self._surrogate = config.codec.build_surrogate()
         self._rates: list[float] = []
@@ -107,7 +94,8 @@ class RecipeModule(lightning.LightningModule):
         self._anchor: Curve | None = None
 
     @property
-    def _by_label(self) -> dict[str, Task]:
+    def by_label(self) -> dict[str, Task]:
+        """The tasks."""
         return cast("dict[str, Task]", dict(self.tasks.items()))
 
     @property
@@ -150,7 +138,7 @@ class RecipeModule(lightning.LightningModule):
         few = _QUICK_PHOTOS if self._quick() else None
         parts = {_TRAINING: self._photos.baseline[:few], _VALIDATION: self._photos.validation[:few]}
         return {
-            part: measure(self._photos.centres(paths), self._by_label, qps[part], self._codec, device)
+            part: measure(self._photos.centres(paths), self.by_label, qps[part], self._codec, device)
             for part, paths in parts.items()
         }
 
@@ -193,7 +181,7 @@ class RecipeModule(lightning.LightningModule):
         """What each picture of a batch costs, with gradients."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
         coded = self._coded(self.model, batch.x, batch.qp)
-        losses = task_losses(self._by_label, coded.x_hat, targets)
+        losses = task_losses(self.by_label, coded.x_hat, targets)
         table = self.weights
         return total_loss(
             coded,
@@ -254,7 +242,7 @@ class RecipeModule(lightning.LightningModule):
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
         qps = sorted(set(self.config.validation.qps))
         with self._broken_weights_named():
-            add_points(self._sums, batch.x, targets, self._by_label, qps, self._as_used)
+            add_points(self._sums, batch.x, targets, self.by_label, qps, self._as_used)
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
 

@@ -105,7 +105,8 @@ def build_recipe(config: TrainConfig) -> Recipe:
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
         options=config.codec.all_options,
-        card=f"Trained by npp train for {', '.join(config.labels)}.",
+        card=f"{'Trained' if config.optimiser.steps else 'Put together'} by npp train for "
+        f"{', '.join(config.labels)}.",
     )
 
 

@@ -14,6 +14,7 @@ from npp.config.yaml_files import read_config
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
 from npp.recipes.scale import LEAST_FACTOR
+from npp.training.choice_config import ChoiceConfig
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
 
 
@@ -144,7 +145,7 @@ class OptimiserConfig:
     """AdamW and its schedule.
 
     Attributes:
-        steps: of the optimiser.
+        steps: of the optimiser; 0 trains nothing.
         batch: pictures of a step on each device.
         learning_rate: at its highest.
         warmup: steps in which it rises from nothing.
@@ -164,8 +165,8 @@ class OptimiserConfig:
     ema: float = 0.999
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "steps", "batch")
-        checks.at_least(self, 0, "warmup", "final", "weight_decay", "clip", "ema")
+        checks.at_least(self, 1, "batch")
+        checks.at_least(self, 0, "steps", "warmup", "final", "weight_decay", "clip", "ema")
         checks.above(self, 0, "learning_rate")
         if not self.ema < 1:
             raise ValueError(f"ema must be below 1, not {self.ema!r}")
@@ -233,11 +234,15 @@ class TrainConfig:
         preprocessor: the filter; none where it is ``null``.
         allocator: the map; none by default.
         scale: part of each side at which pictures are coded, 0.1 to 1.
+        trains: what the configuration is for.
+        choose: sizes and strengths of the map to choose from after the training; ``None`` keeps those that
+            were trained with.
         modules: folder in which ``python:module:name`` is looked for too.
     """
 
     data: DataConfig
     tasks: list[TaskConfig]
+    trains: Literal["recipe"] = "recipe"
     out: str = "runs/preprocessor"
     seed: int = 0
     modules: str | None = None
@@ -250,6 +255,7 @@ class TrainConfig:
     baseline: BaselineConfig = BaselineConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     validation: ValidationConfig = ValidationConfig()
+    choose: ChoiceConfig | None = None
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
@@ -257,8 +263,9 @@ class TrainConfig:
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
         if not self.tasks:
             raise ValueError("tasks must name at least one task")
-        if not any(part is not None and part.train for part in (self.preprocessor, self.allocator)):
-            raise ValueError("preprocessor or allocator must be trained: neither is")
+        trained = any(part is not None and part.train for part in (self.preprocessor, self.allocator))
+        if self.optimiser.steps and not trained:
+            raise ValueError("preprocessor or allocator must be trained, or optimiser.steps be 0: neither is")
         takes_map = getattr(self.codec.build_surrogate(), "takes_qp_map", False)
         if self.allocator is not None and not takes_map:
             raise ValueError(

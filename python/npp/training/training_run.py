@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import warnings
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,24 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from npp.config.surroundings import float32_by_default, modules_below, need, resolve_accelerator
+from npp.evaluation.measuring import Progress, Stage, silent
 from npp.files import write_file
 from npp.recipes import Recipe
+from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import TASKS, RecipeModule
+from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
 from npp.training.train_config import TrainConfig
 
 _RECIPE = "recipe.safetensors"
 _FILTER = "preprocessor.safetensors"
+_CHOICE = "choice.json"
+_QUICK_PHOTOS = 2
 
 
 def _even_interval(steps: int, every: int) -> int:
@@ -103,9 +111,16 @@ def _kept(module: RecipeModule, trainer: lightning.Trainer, keep: str) -> Recipe
 
 
 def train_recipe(
-    config: TrainConfig, *, resume: Path | str | None = None, fast_dev_run: bool = False
+    config: TrainConfig,
+    *,
+    resume: Path | str | None = None,
+    fast_dev_run: bool = False,
+    stage: Stage = silent,
 ) -> Path:
     """Trains a recipe: its filter, its map of quantiser offsets, or both together.
+
+    With ``config.choose`` the size and the map's strength are chosen after that, on the photos that validate;
+    with no steps nothing is trained before.
 
     Args:
         config: see :class:`npp.training.train_config.TrainConfig`.
@@ -114,10 +129,12 @@ def train_recipe(
             more than it had; from then on its learning rate is that of the longer run.
         fast_dev_run: one step and one validation batch, without logs and checkpoints, in a folder of its
             own below ``out``.
+        stage: told about what is done after the training; Lightning shows the training itself.
 
     Returns:
         Path of the recipe with the averaged weights, for :meth:`npp.Recipe.load`. A filter that was trained
-        is beside it too, as ``preprocessor.safetensors`` for :meth:`npp.Preprocessor.load`.
+        is beside it too, as ``preprocessor.safetensors`` for :meth:`npp.Preprocessor.load`, and the figures
+        that something was chosen by as ``choice.json``.
 
     Raises:
         ConfigError: the configuration does not fit the data, a task, the network, the computer or the
@@ -134,13 +151,71 @@ def train_recipe(
         # What an earlier run left in the folder stays.
         config = dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
     with modules_below(config.modules), float32_by_default():
-        return _run(config, accelerator, resume, fast_dev_run)
+        lightning.seed_everything(config.seed, workers=True)
+        photos = Photos(config)
+        module = RecipeModule(config, photos)
+        path = Path(config.out) / _RECIPE
+        if config.optimiser.steps:
+            recipe = _trained(config, photos, module, accelerator, resume, fast_dev_run)
+        else:
+            recipe = _untrained(config, module, resume)
+        if recipe is not None:
+            _save(recipe, config)
+            if config.choose is not None:
+                paths = photos.validation[: config.choose.photos][: _QUICK_PHOTOS if fast_dev_run else None]
+                device = torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
+                _chosen(
+                    recipe.to(device),
+                    config.choose,
+                    module.to(device),
+                    photos.centres(paths),
+                    stage("choosing size and map", len(paths) * rounds_of(recipe, config.choose)),
+                ).save(path)
+        return path
 
 
-def _run(config: TrainConfig, accelerator: str, resume: Path | str | None, fast_dev_run: bool) -> Path:
-    lightning.seed_everything(config.seed, workers=True)
-    photos = Photos(config)
-    module = RecipeModule(config, photos)
+def _save(recipe: Recipe, config: TrainConfig) -> None:
+    out, filter_ = Path(config.out), config.preprocessor
+    recipe.save(out / _RECIPE)
+    if recipe.preprocessor is not None and filter_ is not None and filter_.train:
+        recipe.preprocessor.save(out / _FILTER)
+
+
+def _untrained(config: TrainConfig, module: RecipeModule, resume: Path | str | None) -> Recipe:
+    if resume is not None:
+        check_checkpoint(resume, module, 0, without=TASKS)
+    _save_config(config, Path(config.out) / "config.yaml")
+    return module.model.eval()
+
+
+def _chosen(
+    recipe: Recipe, choices: ChoiceConfig, module: RecipeModule, batches: Iterable[Tensor], progress: Progress
+) -> Recipe:
+    """The recipe with what was chosen; the figures go to a file."""
+    config = module.config
+    found = choose_recipe(
+        recipe,
+        (x.to(module.device) for x in batches),
+        module.by_label,
+        choices,
+        qps=config.validation.qps,
+        threads=config.codec.threads,
+        progress=progress,
+    )
+    text = json.dumps(found.as_mapping(), indent=1, allow_nan=False) + "\n"
+    write_file(Path(config.out) / _CHOICE, text.encode(), force=True)
+    return found.recipe.cpu()
+
+
+def _trained(
+    config: TrainConfig,
+    photos: Photos,
+    module: RecipeModule,
+    accelerator: str,
+    resume: Path | str | None,
+    fast_dev_run: bool,
+) -> Recipe | None:
+    """The recipe after its training; ``None`` in all processes but one."""
     trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
     steps = config.optimiser.steps
     done = 0 if resume is None else check_checkpoint(resume, module, steps, without=TASKS)
@@ -153,9 +228,4 @@ def _run(config: TrainConfig, accelerator: str, resume: Path | str | None, fast_
         # That the tasks' networks stay in eval mode is the point of them.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
         trainer.fit(module, photos, ckpt_path=resume)
-    if trainer.is_global_zero:
-        recipe = _kept(module, trainer, config.trainer.keep).cpu()
-        recipe.save(out / _RECIPE)
-        if recipe.preprocessor is not None and config.preprocessor is not None and config.preprocessor.train:
-            recipe.preprocessor.save(out / _FILTER)
-    return out / _RECIPE
+    return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None

@@ -37,9 +37,8 @@ constexpr const char* kSsimLadder[] = {
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
 };
-// For networks: no RDOQ, which takes what they look at for noise; the weakest deblocking that there
-// is (none at all helps some networks and harms others); chroma three steps finer.
-constexpr const char* kMachineTools = "deblock=-6,-6:cbqpoffs=-3:crqpoffs=-3";
+// For networks: no RDOQ, which takes what they look at for noise, and chroma three steps finer.
+constexpr const char* kMachineTools = "cbqpoffs=-3:crqpoffs=-3";
 constexpr const char* kMachineLadder[] = {
     "min-cu-size=16:ctu=16:signhide=0",
     "min-cu-size=16:ctu=16:tu-intra-depth=2",

@@ -1,0 +1,46 @@
+"""How far the stages of a long run are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from npp.cli.streams import console, is_terminal, say
+
+_Stage = Callable[[str, int], Callable[[int], None]]
+
+
+@contextmanager
+def stage_bars(quiet: bool) -> Iterator[_Stage]:
+    """Progress bars on terminals, from the first stage on, and a line a stage elsewhere."""
+    terminal = is_terminal(sys.stderr)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bars = Progress(*columns, console=console(stderr=True), disable=quiet or not terminal)
+
+    def stage(name: str, total: int) -> Callable[[int], None]:
+        if not quiet and not terminal:
+            say(f"npp: {name}")
+        bars.start()
+        bar = bars.add_task(name, total=total)
+        return lambda done: bars.advance(bar, done)
+
+    try:
+        yield stage
+    finally:
+        bars.stop()

@@ -1,0 +1,165 @@
+"""Photos of the report's page: files to slide between, with boxes and maps to lay over them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from npp.evaluation.report_pictures import GAIN, as_picture, change_picture, map_layer
+from npp.evaluation.strip_rows import ShownBoxes, ShownFile, StripRow
+
+_LONGEST = 1024  # side of what is embedded
+_LOSSLESS = 512 * 512  # pixels up to which pictures are embedded as PNG
+_QUALITY = 95  # of JPEG, without subsampling of chroma
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A detector's box in pixels of the photo.
+
+    Attributes:
+        x, y: its upper left corner.
+        width, height: at least 1.
+        same: whether the detector says so of the original too.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    same: bool
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One picture of a photo.
+
+    Attributes:
+        label: a line about it.
+        alt: what it shows, for those who do not see it.
+        source: the picture as a data URI.
+        outlines: of the detector; ``None`` without one.
+    """
+
+    label: str
+    alt: str
+    source: str
+    outlines: tuple[Outline, ...] | None = None
+
+
+@dataclass(frozen=True)
+class OffsetMap:
+    """Quantiser offsets to lay over a photo.
+
+    Attributes:
+        source: a PNG of one pixel a block as a data URI.
+        alt: what it shows.
+        most: the largest offset, in qp, which has the strongest colour.
+    """
+
+    source: str
+    alt: str
+    most: float
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo with all that can be laid over each other.
+
+    Attributes:
+        name: the file's.
+        width, height: in pixels.
+        layers: the original first, the arm's file last.
+        offsets: of the arm, or ``None``.
+        note: how the pictures are embedded where they are not what was measured, else empty.
+    """
+
+    name: str
+    width: int
+    height: int
+    layers: tuple[Layer, ...]
+    offsets: OffsetMap | None
+    note: str
+
+    @property
+    def has_outlines(self) -> bool:
+        """Whether there is a box anywhere."""
+        return any(layer.outlines for layer in self.layers)
+
+
+def _data_uri(picture: Image.Image, **options: int | str) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, **options)  # type: ignore[arg-type]
+    kind = str(options["format"]).lower()
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _embedded(picture: Image.Image) -> str:
+    """As PNG where it is small, else as JPEG that is hardly worse and no longer than the page bears."""
+    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    if picture.width * picture.height <= _LOSSLESS:
+        return _data_uri(picture, format="PNG", optimize=1)
+    return _data_uri(picture, format="JPEG", quality=_QUALITY, subsampling=0)
+
+
+def _note(width: int, height: int) -> str:
+    longest = max(width, height)
+    parts = []
+    if longest > _LONGEST:
+        parts.append(f"at {_LONGEST / longest:.0%} of their size")
+    if width * height > _LOSSLESS:
+        parts.append(f"as JPEG of quality {_QUALITY}")
+    return f"Embedded {' and '.join(parts)}; what was measured is the whole photo." if parts else ""
+
+
+def _outlines(boxes: ShownBoxes | None) -> tuple[Outline, ...] | None:
+    if boxes is None:
+        return None
+    return tuple(
+        Outline(round(x1, 1), round(y1, 1), round(max(x2 - x1, 1), 1), round(max(y2 - y1, 1), 1), same)
+        for (x1, y1, x2, y2), same in zip(boxes.boxes.tolist(), boxes.found.tolist(), strict=True)
+    )
+
+
+def _boxes_said(boxes: ShownBoxes | None) -> str:
+    if boxes is None:
+        return ""
+    other = len(boxes.found) - int(boxes.found.sum())
+    text = f"; the detector says {len(boxes.found)} boxes"
+    return f"{text}, {other} of them not on the original" if other else text
+
+
+def _layer(name: str, shown: ShownFile, what: str) -> Layer:
+    alt = f"Photo {name}, {what}{_boxes_said(shown.boxes)}"
+    return Layer(shown.label, alt, _embedded(as_picture(shown.image)), _outlines(shown.boxes))
+
+
+def _offset_map(name: str, qp_map: Tensor | None) -> OffsetMap | None:
+    if qp_map is None:
+        return None
+    low, high = float(qp_map.min()), float(qp_map.max())
+    rows, columns = qp_map.shape
+    alt = f"Quantiser offsets over {name}: {columns} by {rows} blocks, {low:+.1f} to {high:+.1f} qp"
+    return OffsetMap(_data_uri(map_layer(qp_map), format="PNG"), alt, max(-low, high))
+
+
+def photo_view(name: str, row: StripRow) -> PhotoView:
+    """A row of the strip for the page.
+
+    Args:
+        name: the photo's.
+        row: its pictures.
+    """
+    height, width = row.original.image.shape[-2:]
+    layers = [_layer(name, row.original, "original")]
+    if row.change is not None:
+        label = f"what was changed before the codec, ×{GAIN}"
+        layers.append(Layer(label, f"Photo {name}, {label}", _embedded(change_picture(row.change))))
+    # The anchor is compared with itself where no other arm is worth a look.
+    files = {shown.label: shown for shown in row.files}
+    layers += [_layer(name, shown, f"decoded; {shown.label}") for shown in files.values()]
+    return PhotoView(name, width, height, tuple(layers), _offset_map(name, row.qp_map), _note(width, height))

@@ -1,0 +1,186 @@
+"""What the training of an allocator needs to know, as YAML says it (docs/allocation.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import npp.checks as checks
+from npp.config.typed import REST, plain
+from npp.photos.finding import Part, split
+from npp.photos.photo_set import PhotoSet
+from npp.training.allocator_labels import LabelSettings
+from npp.training.train_config import OptimiserConfig
+
+
+@dataclass(frozen=True)
+class DistilOptimiserConfig(OptimiserConfig):
+    """AdamW and its schedule, with what suits an allocator."""
+
+    steps: int = 3000
+    learning_rate: float = 1.5e-3
+    warmup: int = 50
+    weight_decay: float = 0.05
+    clip: float = 2.0
+    ema: float = 0.995
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """How an allocator is trained on labels.
+
+    Attributes:
+        optimiser: steps and the rest; ``batch`` counts crops, to which a step adds ``wholes``.
+        trunk_rate: learning rate of the trunk as a part of the body's, 0 to 1.
+        kept: inverted bottlenecks at the trunk's start that stay as they are, 0 to 8. Their features are
+            computed once for each picture and its mirror image and kept in memory, 60 kB for one of 224x224
+            with the default.
+        wholes: pictures of other sizes than the crops' for each step.
+        dropout: part of the trunk's channels that are left out, 0 to below 1.
+        checkpoint_every: steps.
+        seed: of the order of the pictures.
+    """
+
+    optimiser: DistilOptimiserConfig = DistilOptimiserConfig()
+    trunk_rate: float = 0.2
+    kept: int = 5
+    wholes: int = 2
+    dropout: float = 0.1
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.number("trunk_rate", self.trunk_rate, 0, 1)
+        checks.whole("kept", self.kept, 0, 8)
+        checks.whole("wholes", self.wholes, 0, 64)
+        checks.number("dropout", self.dropout, 0, 0.99)
+        checks.whole("checkpoint_every", self.checkpoint_every, 1, 10**6)
+
+
+@dataclass(frozen=True)
+class PhotoSource:
+    """Photos that pictures are drawn from, and who labels those.
+
+    Attributes:
+        folder, include, fractions, split_seed, limit: see :class:`npp.photos.photo_set.PhotoSet`. Pictures
+            are drawn from the part ``train``; those of ``val`` tell how well blocks are ranked.
+        share: how many of all pictures are drawn from these photos, against the others' shares.
+        tasks: labels of the tasks that see them; ``None`` for all.
+        regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width`` and ``height``, in pixels: what
+            the tasks look at is that part of a photo alone, as a number plate that is to be read. Photos that
+            it does not list are left out.
+    """
+
+    folder: str
+    include: str | list[str] | None = None
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    split_seed: int = 0
+    limit: int | None = None
+    share: float = 1.0
+    tasks: list[str] | None = None
+    regions: str | None = None
+
+    def __post_init__(self) -> None:
+        checks.above(self, 0, "share")
+        checks.at_least(self, 1, "limit")
+        split([], "train", self.split_seed, self.fractions)
+        if self.tasks == []:
+            raise ValueError("tasks must name one at least, or be null for all")
+
+    def part(self, part: Part) -> PhotoSet:
+        """One part of the photos."""
+        return PhotoSet(
+            self.folder,
+            self.include,
+            part=part,
+            fractions=self.fractions,
+            split_seed=self.split_seed,
+            limit=self.limit,
+        )
+
+
+@dataclass(frozen=True)
+class LabelTaskConfig:
+    """A task whose network says which blocks of a picture it needs.
+
+    Attributes:
+        name: as :func:`npp.tasks.build_task` knows it.
+        label: name of the allocator's head; the ``model``, or the task's name, where it is not given.
+        optional: leave it out, with a warning, where a package that it needs is not installed.
+        settings: all other keys go to the task.
+    """
+
+    name: str
+    label: str = ""
+    optional: bool = False
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
+
+
+@dataclass(frozen=True)
+class AllocatorStartConfig:
+    """The network that learns, and what it begins with.
+
+    Attributes:
+        start: weights to begin with, a name or a path; its settings are taken, and heads of tasks that it
+            does not know begin with nothing.
+        trunk: network whose first layers the trunk begins with; ``None`` for random weights.
+        settings: all other keys are settings of :class:`npp.Allocator` but ``heads``, which are the tasks.
+    """
+
+    start: str | None = None
+    trunk: Literal["efficientnet-lite0"] | None = "efficientnet-lite0"
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        if "heads" in self.settings:
+            raise ValueError("heads are the labels of tasks, and cannot be given")
+        if self.start is not None and self.settings:
+            raise ValueError(f"settings {', '.join(self.settings)} are those of start, and cannot be given")
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """The whole of it; each section is explained with its class.
+
+    Attributes:
+        trains: what the configuration is for.
+        out: folder for labels, checkpoints, weights and this configuration.
+        seed: added to those of ``labels`` and ``training``.
+        modules: folder in which ``python:module:name`` is looked for too.
+    """
+
+    trains: Literal["allocator"]
+    photos: list[PhotoSource]
+    tasks: list[LabelTaskConfig]
+    out: str = "runs/allocator"
+    seed: int = 0
+    modules: str | None = None
+    allocator: AllocatorStartConfig = field(default_factory=AllocatorStartConfig)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    training: DistilSettings = field(default_factory=DistilSettings)
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 0, "seed")
+        if not self.photos or not self.tasks:
+            raise ValueError(f"{'tasks' if self.photos else 'photos'} must not be empty")
+        labels = [task.label for task in self.tasks]
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                raise ValueError(f"tasks[{i}].label must be another than those before, not {label!r}")
+        for i, source in enumerate(self.photos):
+            for label in source.tasks or ():
+                if label not in labels:
+                    raise ValueError(f"photos[{i}].tasks must be of {', '.join(labels)}, not {label!r}")
+        used = {label for source in self.photos for label in source.tasks or labels}
+        for i, label in enumerate(labels):
+            if label not in used:
+                raise ValueError(f"tasks[{i}]: no photos are for {label!r}; name it in the tasks of some")
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All keys, defaults included, as YAML takes them."""
+        mapping: dict[str, Any] = plain(self)
+        return mapping

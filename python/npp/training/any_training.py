@@ -1,0 +1,68 @@
+"""Trainings of every kind: what a configuration trains stands in it as ``trains``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from npp.config.surroundings import folder_of
+from npp.config.typed import fill
+from npp.config.yaml_files import ConfigError, read_config
+from npp.evaluation.measuring import Stage, silent
+from npp.training.allocator_config import DistillationConfig
+from npp.training.train_config import TrainConfig
+
+_KINDS: dict[str, type[TrainConfig] | type[DistillationConfig]] = {
+    "recipe": TrainConfig,
+    "allocator": DistillationConfig,
+}
+
+
+def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfig | DistillationConfig:
+    """A configuration of any training from YAML; without ``trains`` it is a recipe's.
+
+    Args:
+        path, overrides: see :func:`npp.training.load_config`.
+
+    Raises:
+        ConfigError: another ``trains``, an unknown key or a wrong value. It is a ValueError.
+        OSError: the file cannot be read.
+    """
+    values = {"modules": folder_of(path), **read_config(path, overrides)}
+    trains = values.get("trains", "recipe")
+    if not isinstance(trains, str) or trains not in _KINDS:
+        raise ConfigError(f"trains must be {' or '.join(_KINDS)}, not {trains!r}")
+    return fill(_KINDS[trains], values)
+
+
+def run_training(
+    config: TrainConfig | DistillationConfig,
+    *,
+    resume: Path | str | None = None,
+    fast_dev_run: bool = False,
+    stage: Stage = silent,
+) -> Path:
+    """Trains what a configuration says.
+
+    Args:
+        config: a recipe's (:func:`npp.training.train_recipe`) or an allocator's
+            (:func:`npp.training.distil_allocator`).
+        resume: a checkpoint of a recipe's training; that of an allocator goes on by itself.
+        fast_dev_run: a trial run of seconds, to see that all is there.
+        stage: told about the work.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        ConfigError: ``resume`` with an allocator; and as the two functions say.
+    """
+    if isinstance(config, TrainConfig):
+        from npp.training.training_run import train_recipe
+
+        return train_recipe(config, resume=resume, fast_dev_run=fast_dev_run, stage=stage)
+    if resume is not None:
+        raise ConfigError("resume: the training of an allocator goes on by itself from what is in out")
+    from npp.training.allocator_run import distil_allocator
+
+    return distil_allocator(config, fast_dev_run=fast_dev_run, stage=stage)

@@ -1,0 +1,66 @@
+"""What may be chosen of a recipe once it is trained, as YAML says it (docs/training.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import npp.checks as checks
+from npp.recipes import ScaleRule
+from npp.recipes.scale import LEAST_FACTOR
+
+
+@dataclass(frozen=True)
+class ScaleChoices:
+    """Sizes that pictures may be coded at.
+
+    Attributes:
+        factors: parts of each side, 0.1 to 1; 1 is tried in any case.
+        input_size, least: of the rule, see :class:`npp.recipes.ScaleRule`.
+    """
+
+    factors: tuple[float, ...] = (1.0, 0.75, 0.5)
+    input_size: int | None = None
+    least: float = 0.75
+
+    def __post_init__(self) -> None:
+        for factor in self.factors:
+            checks.number("factors", factor, LEAST_FACTOR, 1)
+        object.__setattr__(self, "factors", tuple(sorted({1.0, *self.factors}, reverse=True)))
+        self._empty()
+
+    def _empty(self) -> ScaleRule:
+        return ScaleRule({}, self.input_size, self.least)
+
+    def rule(self, factors: dict[float, float]) -> ScaleRule | None:
+        """The rule with these parts of each side by qp; ``None`` where all pictures keep their size."""
+        return replace(self._empty(), factors=factors) if min(factors.values(), default=1.0) < 1 else None
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """Settings of a recipe that are chosen after its training, on the photos that validate it.
+
+    Attributes:
+        strengths: of the map, 0 to 16; no map at all is tried too. They mean nothing without an allocator.
+        limits: greatest offsets of the map, 0 to 51; ``None`` keeps the allocator's own.
+        scales: sizes to choose from for each qp; ``None`` keeps the recipe's own.
+        qps: at least two; ``None`` for those of the validation.
+        photos: at most so many; ``None`` for all that validate.
+    """
+
+    strengths: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    limits: tuple[float, ...] | None = None
+    scales: ScaleChoices | None = None
+    qps: tuple[int, ...] | None = None
+    photos: int | None = None
+
+    def __post_init__(self) -> None:
+        for strength in self.strengths:
+            checks.number("strengths", strength, 0, 16)
+        for limit in self.limits or ():
+            checks.number("limits", limit, 0, 51)
+        if self.limits == ():
+            raise ValueError("limits must hold a number, or be null for the allocator's own; not []")
+        if self.qps is not None:
+            checks.qps("qps", self.qps, fewest=2)
+        checks.at_least(self, 1, "photos")

@@ -1,0 +1,364 @@
+"""Size, and strength and limit of the map: chosen on photos, by the bits that the same answers need."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import npp.checks as checks
+from npp.evaluation.choosing import curve_qps, rate_offset
+from npp.evaluation.measuring import Progress
+from npp.gradient.pairing import Compressed
+from npp.recipes import Recipe, ScaleRule
+from npp.recipes.recipe import Parts
+from npp.tasks import Task
+from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, log_heights
+from npp.training.choice_config import ChoiceConfig, ScaleChoices
+from npp.training.progress import untold
+
+_ALL = Parts()
+_PLAIN = Parts(scale=False, filter=False, qp_map=False)
+_DEFAULT_QPS = (28, 31, 34, 37, 40, 44)
+
+
+class MapSetting(NamedTuple):
+    """Of a map its strength and limit; both are ``None`` where there is no map."""
+
+    strength: float | None
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A recipe with one map and one size for all qps.
+
+    Attributes:
+        setting: of the map.
+        factor: part of each side; ``None`` for the recipe's own rule.
+        curve: bits for each of the photo's pixels and losses, by qp.
+        offsets: at each qp log10 of its bits over those that the plain codec needs for the same losses, the
+            mean over the tasks; infinite where the plain codec's curve does not go that far.
+    """
+
+    setting: MapSetting
+    factor: float | None
+    curve: Curve
+    offsets: list[float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A map with the sizes that suit it.
+
+    Attributes:
+        setting: of the map.
+        scale: the rule; ``None`` where pictures keep their size.
+        curve: what it gives.
+        bd_rates: percent, by task, at equal log-loss against the plain codec; NaN where the curves do not
+            overlap.
+    """
+
+    setting: MapSetting
+    scale: ScaleRule | None
+    curve: Curve
+    bd_rates: dict[str, float]
+
+    @property
+    def bd_rate(self) -> float:
+        """Percent, the mean of the logarithms over the tasks."""
+        logarithms = [math.log1p(rate / 100) for rate in self.bd_rates.values()]
+        return 100 * math.expm1(sum(logarithms) / len(logarithms))
+
+    def __str__(self) -> str:
+        strength, limit = self.setting
+        parts = ["no map"] if strength is None else [f"map of strength {strength:g} within {limit:g}"]
+        if self.scale is not None:
+            parts += [
+                f"{factor:g} of the size from qp {qp:g} on" for qp, factor in self.scale.factors.items()
+            ]
+        rates = ", ".join(f"{label} {rate:+.1f} %" for label, rate in self.bd_rates.items())
+        return f"{', '.join(parts)}: {self.bd_rate:+.1f} %" + (
+            f" ({rates})" if len(self.bd_rates) > 1 else ""
+        )
+
+
+@dataclass(frozen=True)
+class ChosenRecipe:
+    """What was chosen, and everything that it was chosen by.
+
+    Attributes:
+        recipe: with the chosen settings, and a card that tells of them; it shares the networks of the one
+            that was given.
+        chosen: its place among the candidates; ``None`` where none could be compared with the plain codec.
+        candidates: all of them, a map each.
+        measured: the curves that they are put together from.
+        plain: the codec's with the recipe's options and nothing else, with a point more at both ends.
+        photos: how many.
+    """
+
+    recipe: Recipe
+    chosen: int | None
+    candidates: list[Candidate]
+    measured: list[Measured]
+    plain: Curve
+    photos: int
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All of it but the recipe, for JSON; what is not a finite number is ``None``."""
+        candidates = [
+            {
+                **one.setting._asdict(),
+                "scale": None if one.scale is None else one.scale.as_mapping(),
+                "bd_rate": _finite(one.bd_rate),
+                "bd_rates": {label: _finite(rate) for label, rate in one.bd_rates.items()},
+                "curve": asdict(one.curve),
+            }
+            for one in self.candidates
+        ]
+        measured = [
+            {
+                **one.setting._asdict(),
+                "factor": one.factor,
+                "log10_offsets": [_finite(offset) for offset in one.offsets],
+                "curve": asdict(one.curve),
+            }
+            for one in self.measured
+        ]
+        head = {"photos": self.photos, "plain": asdict(self.plain), "chosen": self.chosen}
+        return {**head, "candidates": candidates, "measured": measured}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told: str = "") -> Recipe:
+    """The same networks with another map and size."""
+    allocator = recipe.allocator
+    if setting.strength is None or allocator is None:
+        allocator = None
+    else:
+        allocator = allocator.with_strength(setting.strength, setting.limit)
+    return Recipe(
+        recipe.name,
+        scale=scale,
+        preprocessor=recipe.preprocessor,
+        allocator=allocator,
+        options=recipe.options,
+        qp=recipe.qp,
+        card="\n".join(filter(None, (recipe.card, told))),
+    ).eval()
+
+
+def _map_settings(recipe: Recipe, choices: ChoiceConfig) -> list[MapSetting]:
+    found = [MapSetting(None, None)]
+    if recipe.allocator is not None:
+        limits = choices.limits or (recipe.allocator.settings.limit,)
+        found += [MapSetting(s, limit) for s in sorted(set(choices.strengths)) if s for limit in limits]
+    return found
+
+
+def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
+    """(N, 3, H, W) each."""
+    for one in [photos] if isinstance(photos, Tensor) else photos:
+        if not isinstance(one, Tensor) or one.ndim not in (3, 4):
+            shape = tuple(one.shape) if isinstance(one, Tensor) else type(one).__name__
+            raise ValueError(f"photos must be (N, 3, H, W) or (3, H, W), not {shape}")
+        yield one if one.ndim == 4 else one[None]
+
+
+def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> Callable[[Tensor, int], Compressed]:
+    return partial(recipe.compress, parts=parts, threads=threads)
+
+
+def _offsets(plain: Curve, curve: Curve) -> list[float]:
+    """See :class:`Measured`."""
+    found = [0.0] * len(curve.qps)
+    for label in curve.losses:
+        rates, heights = log_heights(plain, label)
+        own_rates, own_heights = log_heights(curve, label)
+        for place, (rate, height) in enumerate(zip(own_rates, own_heights, strict=True)):
+            found[place] += rate_offset(rates, heights, float(rate), float(height)) / len(curve.losses)
+    return found
+
+
+def _at(curve: Curve, qps: Sequence[int]) -> Curve:
+    """The points of a curve at some of its qps."""
+    places = [curve.qps.index(qp) for qp in qps]
+    losses = {label: [values[i] for i in places] for label, values in curve.losses.items()}
+    return Curve(list(qps), [curve.bpp[i] for i in places], losses)
+
+
+class _Way(NamedTuple):
+    """Which size at each qp so far, and the sum of its offsets."""
+
+    offset: float
+    places: list[int]
+
+
+def best_sizes(offsets: Sequence[Sequence[float]]) -> list[int] | None:
+    """At each qp the place of a size, so that sizes never grow with the qp and the offsets' sum is least.
+
+    Where an offset is infinite nothing is known: only a size that was taken at the qp before goes on there.
+
+    Args:
+        offsets: for each qp those of the sizes, the largest size first.
+
+    Returns:
+        ``None`` where at the first qp nothing is known.
+    """
+    ways = {place: _Way(first, [place]) for place, first in enumerate(offsets[0]) if math.isfinite(first)}
+    for row in offsets[1:]:
+        longer: dict[int, _Way] = {}
+        for place, offset in enumerate(row):
+            known = math.isfinite(offset)
+            before = [way for last, way in ways.items() if last == place or (known and last < place)]
+            if before:
+                best = min(before, key=lambda way: way.offset)
+                longer[place] = _Way(best.offset + (offset if known else 0.0), [*best.places, place])
+        ways = longer
+    return min(ways.values(), key=lambda way: way.offset).places if ways else None
+
+
+def _put_together(
+    measured: Sequence[Measured], scales: ScaleChoices | None, own: ScaleRule | None, plain: Curve
+) -> Candidate:
+    """A map's candidate from its curves at all sizes, the largest first."""
+    first = measured[0]
+    qps = first.curve.qps
+    places = best_sizes(list(zip(*(one.offsets for one in measured), strict=True))) or [0] * len(qps)
+    losses = {
+        label: [measured[place].curve.losses[label][i] for i, place in enumerate(places)]
+        for label in first.curve.losses
+    }
+    curve = Curve(qps, [measured[place].curve.bpp[i] for i, place in enumerate(places)], losses)
+    rule = own
+    if scales is not None:
+        factors = {
+            float(qp): scales.factors[place]
+            for i, (qp, place) in enumerate(zip(qps, places, strict=True))
+            if (place != places[i - 1] if i else place)
+        }
+        rule = scales.rule(factors)
+    anchor = _at(plain, qps)
+    rates = {label: curve_bd_rate(anchor, curve, label) for label in losses}
+    return Candidate(first.setting, rule, curve, rates)
+
+
+def _chosen(candidates: Sequence[Candidate]) -> int | None:
+    comparable = [place for place, one in enumerate(candidates) if math.isfinite(one.bd_rate)]
+    return min(comparable, key=lambda place: candidates[place].bd_rate, default=None)
+
+
+def _told(candidates: Sequence[Candidate], chosen: int, photos: int, qps: Sequence[int]) -> str:
+    head = (
+        f"Chosen on {photos} photos at qp {', '.join(map(str, qps))} by BD-rate against the codec alone at "
+        f"equal loss: {candidates[chosen]}."
+    )
+    others = [f"  {one}" for place, one in enumerate(candidates) if place != chosen]
+    return "\n".join([head, *(["Others that were tried:", *others] if others else [])])
+
+
+@torch.no_grad()
+def choose_recipe(
+    recipe: Recipe,
+    photos: Tensor | Iterable[Tensor],
+    tasks: Task | Mapping[str, Task],
+    choices: ChoiceConfig | None = None,
+    *,
+    qps: Sequence[int] = _DEFAULT_QPS,
+    threads: int | None = None,
+    progress: Progress = untold,
+) -> ChosenRecipe:
+    """The best strength and limit of a recipe's map, and the sizes that pictures are best coded at.
+
+    Every photo goes through the real codec with every map at every size and qp. For each map the sizes are
+    chosen, qp by qp, by the bits that the plain codec needs for the same losses, smaller ones only from some
+    qp on; then the map by BD-rate against the plain codec with the recipe's options. With several tasks the
+    mean of the logarithms decides.
+
+    Args:
+        recipe: what is chosen for; it stays as it is.
+        photos: (N, 3, H, W) or (3, H, W) floats in [0, 1], one tensor or several of any sizes, on the
+            device of the recipe's and the tasks' networks; none that results will be reported on.
+        tasks: one, or several by label. What counts is the loss against what each says of the clean photo.
+        choices: see :class:`npp.training.ChoiceConfig`.
+        qps: where ``choices`` has none; at least two.
+        threads: of the codec.
+        progress: told how many pictures have been coded since the last time.
+
+    Returns:
+        See :class:`ChosenRecipe`. Where nothing can be compared with the plain codec, the recipe is the one
+        that was given, with a warning.
+
+    Raises:
+        ValueError: no photos, no tasks, or wrong qps.
+    """
+    choices = choices or ChoiceConfig()
+    by_label = {tasks.name: tasks} if isinstance(tasks, Task) else dict(tasks)
+    if not by_label:
+        raise ValueError("tasks must not be empty")
+    chosen_qps = checks.qps("qps", choices.qps or qps, fewest=2)
+    scales = choices.scales
+    variants = [
+        (setting, factor, recipe.scale if scales is None or factor is None else scales.rule({0.0: factor}))
+        for setting in _map_settings(recipe, choices)
+        for factor in ((None,) if scales is None else scales.factors)
+    ]
+    labels = list(by_label)
+    plain_sums = Sums(curve_qps(chosen_qps), labels)
+    sums = [Sums(chosen_qps, labels) for _ in variants]
+    coders = [_coder(_changed(recipe, setting, scale), threads) for setting, _, scale in variants]
+    count = 0
+    for x in _batches(photos):
+        targets = {label: task.targets(x) for label, task in by_label.items()}
+        plainly = _coder(recipe, threads, _PLAIN)
+        add_points(plain_sums, x, targets, by_label, curve_qps(chosen_qps), plainly)
+        progress(len(x))
+        for one, coded in zip(sums, coders, strict=True):
+            add_points(one, x, targets, by_label, chosen_qps, coded)
+            progress(len(x))
+        count += len(x)
+    if not count:
+        raise ValueError("photos must not be empty")
+    plain = plain_sums.curve()
+    measured = [
+        Measured(setting, factor, one.curve(), _offsets(plain, one.curve()))
+        for (setting, factor, _), one in zip(variants, sums, strict=True)
+    ]
+    sizes = 1 if scales is None else len(scales.factors)
+    candidates = [
+        _put_together(measured[i : i + sizes], scales, recipe.scale, plain)
+        for i in range(0, len(measured), sizes)
+    ]
+    return _result(recipe, candidates, measured, plain, count)
+
+
+def rounds_of(recipe: Recipe, choices: ChoiceConfig) -> int:
+    """How many times :func:`choose_recipe` takes each photo through all qps."""
+    sizes = 1 if choices.scales is None else len(choices.scales.factors)
+    return 1 + sizes * len(_map_settings(recipe, choices))
+
+
+def _result(
+    recipe: Recipe, candidates: list[Candidate], measured: list[Measured], plain: Curve, count: int
+) -> ChosenRecipe:
+    place = _chosen(candidates)
+    if place is None:
+        warnings.warn(
+            "nothing was chosen: no candidate's curve overlaps that of the codec alone; other qps or more "
+            "photos may help",
+            stacklevel=3,
+        )
+        return ChosenRecipe(recipe, None, candidates, measured, plain, count)
+    best = candidates[place]
+    told = _told(candidates, place, count, best.curve.qps)
+    chosen = _changed(recipe, best.setting, best.scale, told)
+    return ChosenRecipe(chosen, place, candidates, measured, plain, count)

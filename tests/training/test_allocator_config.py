@@ -1,0 +1,263 @@
+"""An allocator's training from a configuration file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from small_runs import ROOT, pictures, run_cli
+from training_nets import upper
+
+import npp
+from npp.config.yaml_files import ConfigError
+from npp.tasks.match import Match
+from npp.training import DistillationConfig, TrainConfig, distil_allocator, load_training
+from npp.training import allocator_distillation as distillation
+from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_labels
+from npp.training.allocator_start import with_heads
+
+CLASSIFIER = {"label": "net", "name": "classification", "model": "python:training_nets:classifier"}
+READER = {"label": "reader", "name": "match", "model": "python:training_nets:upper"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos in ``data/a``, and in ``data/b`` others with regions, one of them without."""
+    for name, count, size in (("a", 6, 72), ("b", 4, 160)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i, picture in enumerate(pictures(count, size)):
+            image = Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy())
+            image.save(tmp_path / "data" / name / f"{i}.png")
+    rows = [f"{i}.png,{40 + 10 * i},60,30,16,ABC" for i in range(3)]
+    (tmp_path / "regions.csv").write_text("\n".join(["file,x,y,width,height,text", *rows]))
+    return tmp_path
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """A configuration of seconds."""
+    values = {
+        "trains": "allocator",
+        "out": str(folder / "out"),
+        "tasks": [CLASSIFIER, READER],
+        "photos": [
+            {"folder": str(folder / "data/a"), "fractions": [0.7, 0.3, 0], "tasks": ["net"], "share": 2},
+            {
+                "folder": str(folder / "data/b"),
+                "fractions": [1, 0, 0],
+                "tasks": ["reader"],
+                "regions": str(folder / "regions.csv"),
+            },
+        ],
+        "allocator": {"trunk": None, "width": 8, "depth": 1},
+        "labels": {"count": 6, "size": 64, "longest": [80, 112], "whole": 0.5, "shard": 2},
+        "training": {"optimiser": {"steps": 4, "batch": 2, "warmup": 1}, "wholes": 1, "checkpoint_every": 2},
+        **changes,
+    }
+    path = folder / "allocator.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def loaded(path: Path, *changes: str) -> DistillationConfig:
+    config = load_training(path, changes)
+    assert isinstance(config, DistillationConfig)
+    return config
+
+
+def test_a_training_ends_with_an_allocator_and_what_it_is_worth(folder: Path) -> None:
+    told: dict[str, list[int]] = {}
+    totals = {}
+
+    def stage(name: str, total: int) -> Any:
+        totals[name] = total
+        return told.setdefault(name, []).append
+
+    path = distil_allocator(loaded(written(folder)), stage=stage)
+    allocator = npp.Allocator.load(path)
+    assert path == folder / "out/allocator.safetensors" and allocator.settings.heads == ("net", "reader")
+    assert allocator.settings.width == 8 and allocator(pictures(1, 64), 34).shape == (1, 4, 4)
+    by_head = [set(one.logarithms) for one in read_labels(folder / "out/labels")]
+    assert by_head == [{"net"}] * 4 + [{"reader"}] * 2  # by their shares
+    assert set(json.loads((folder / "out/ranks.json").read_text())) == {"net", "mean"}
+    assert {name: sum(done) for name, done in told.items()} == totals
+    assert next(iter(totals.items())) == ("labelling", 6) and totals["learning"] == 4
+    again = loaded(folder / "out/config.yaml")
+    assert again == loaded(written(folder)) and again.training.optimiser.weight_decay == 0.05
+
+
+def test_a_training_that_was_stopped_goes_on_exactly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def cut_after(count: int) -> Any:
+        done = []
+
+        def progress(now: int) -> None:
+            done.append(now)
+            if sum(done) >= count:
+                raise PowerCutError
+
+        return progress
+
+    whole = distil_allocator(loaded(written(folder)))
+    config = loaded(written(folder, out=str(folder / "cut")))
+    for name, count in (("labelling", 3), ("learning", 3)):
+        with pytest.raises(PowerCutError):
+            distil_allocator(config, stage=lambda now, _, w=name, c=count: cut_after(c if now == w else 99))
+    assert torch.load(folder / "cut/last.ckpt", weights_only=True)["step"] == 2
+    monkeypatch.setattr(npp.training.allocator_labels, "_label", None)  # all labels are there
+    cut = npp.Allocator.load(distil_allocator(config)).state_dict()
+    for name, tensor in npp.Allocator.load(whole).state_dict().items():
+        assert torch.equal(tensor, cut[name]), name
+
+
+def test_what_is_there_from_other_settings_is_refused(folder: Path) -> None:
+    distil_allocator(loaded(written(folder)))
+    with pytest.raises(
+        ConfigError, match=r"out: .*labels/0 holds labels that were made with other labels\.qps"
+    ):
+        distil_allocator(loaded(written(folder), "labels.qps=[30, 40]"))
+    with pytest.raises(ConfigError, match=r"labels/1 holds labels that were made with other tasks"):
+        distil_allocator(loaded(written(folder), "tasks.1.model=python:training_nets:lower"))
+    with pytest.raises(ConfigError, match=r"training: .*last\.ckpt is of a training with batch 2, not 3"):
+        distil_allocator(loaded(written(folder), "training.optimiser.batch=3"))
+    with pytest.raises(ConfigError, match=r"training: .*last\.ckpt has done 4 steps, more than the 2"):
+        distil_allocator(loaded(written(folder), "training.optimiser.steps=2"))
+    distil_allocator(loaded(written(folder), "training.optimiser.steps=6", "labels.count=12"))
+    assert len(read_labels(folder / "out/labels")) == 12
+
+
+def test_an_optional_task_is_left_out_with_its_photos(folder: Path) -> None:
+    absent = {"label": "reader", "name": "recognition", "model": "python:absent_here:net", "alphabet": "ab"}
+    path = written(folder, tasks=[CLASSIFIER, {**absent, "optional": True}])
+    with pytest.warns(UserWarning, match=r"tasks\[1\] 'reader' is left out: No module named 'absent_here'"):
+        weights = distil_allocator(loaded(path), fast_dev_run=True)
+    assert weights.parent == folder / "out/fast-dev-run"
+    assert npp.Allocator.load(weights).settings.heads == ("net",)
+    with pytest.raises(ConfigError, match=r"tasks\[1\]: No module named 'absent_here'"):
+        distil_allocator(loaded(written(folder, tasks=[CLASSIFIER, absent])), fast_dev_run=True)
+
+
+def test_a_region_is_all_that_its_task_sees(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 100, (200, 320, 3), dtype=np.uint8)
+    pixels[90:114, 150:198] = rng.integers(200, 256, (24, 48, 3))
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    settings = LabelSettings(count=6, size=96, shard=6)
+    regions = {path: [Region(150, 90, 198, 114)]}
+    label_photos([path], {"reader": Match(upper())}, tmp_path / "labels", settings, regions=regions)
+    for one in read_labels(tmp_path / "labels"):
+        bright = one.x.min(2) > 150
+        shown = bright.reshape(6, 16, 6, 16).mean((1, 3))
+        logarithms = one.logarithms["reader"]
+        inside = logarithms > logarithms.min() + 0.01
+        assert 0 < inside.sum() < 30 and (shown[inside] > 0).all()
+        mean = np.log2(np.exp2(logarithms[inside]).mean())
+        assert logarithms[~inside].max() == pytest.approx(mean - 6, abs=0.7)
+
+
+def test_new_heads_leave_the_old_ones_as_they_are() -> None:
+    torch.manual_seed(0)
+    start = npp.Allocator(width=8, depth=1, heads=("a", "b")).eval()
+    with torch.no_grad():
+        for parameter in start.parameters():
+            parameter.normal_(std=0.3)
+    other = with_heads(start, ["new", "b", "a"]).eval()
+    x = pictures(1, 64)
+    for head in ("a", "b"):
+        assert torch.equal(start.with_mix({head: 1})(x, 34), other.with_mix({head: 1})(x, 34))
+    assert not other.with_mix({"new": 1})(x, 34).any()
+    # The level of a head sees all heads' maps; where one is new it sees nothing of it.
+    for head in ("a", "b"):
+        levels = [one.with_mix({head: 1}).sensitivity(x, 34) for one in (start, other)]
+        assert torch.allclose(*levels, atol=1e-5)
+
+
+def test_a_start_keeps_what_it_has_learned(folder: Path) -> None:
+    start = npp.Allocator.load(distil_allocator(loaded(written(folder))))
+    config = written(
+        folder,
+        out=str(folder / "second"),
+        allocator={"start": str(folder / "out/allocator.safetensors")},
+        training={"optimiser": {"steps": 0}},
+    )
+    second = npp.Allocator.load(distil_allocator(loaded(config)))
+    for name, tensor in start.state_dict().items():
+        assert torch.allclose(tensor, second.state_dict()[name], atol=1e-4), name
+    assert second.network.level.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["trains=filter"], r"trains must be recipe or allocator, not 'filter'"),
+        (["labels.sizes=3"], r"labels\.sizes is not known; allowed are count, draws"),
+        (["labels.size=100"], r"labels\.size must be a multiple of 16, not 100"),
+        (["training.kept=9"], r"training\.kept must be an integer from 0 to 8, not 9"),
+        (["training.optimiser.steps=-1"], r"training\.optimiser\.steps must be at least 0"),
+        (["tasks.1.label=net"], r"tasks\[1\]\.label must be another than those before, not 'net'"),
+        (["photos.0.tasks=[nobody]"], r"photos\[0\]\.tasks must be of net, reader, not 'nobody'"),
+        (["photos.1.tasks=[net]"], r"tasks\[1\]: no photos are for 'reader'"),
+        (["photos.0.share=0"], r"photos\[0\]\.share must be above 0"),
+        (["photos=[]"], "photos must not be empty"),
+        (["allocator.heads=[a]"], r"allocator\.heads are the labels of tasks"),
+        (["allocator.start=general"], r"allocator\.settings depth, width are those of start"),
+    ],
+)
+def test_wrong_settings_are_named(folder: Path, changes: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_training(written(folder), changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["photos.1.folder=/nowhere"], r"photos\[1\]\.folder: /nowhere is not a folder"),
+        (["photos.1.regions=/nowhere.csv"], r"photos\[1\]\.regions: .*nowhere\.csv"),
+        (["photos.1.regions={}/allocator.yaml"], r"photos\[1\]\.regions: .* is not of that form"),
+        (["tasks.0.model=magic"], r"tasks\[0\]: model must be one of"),
+        (["allocator.wdth=3"], "allocator: unknown setting 'wdth'"),
+    ],
+)
+def test_what_does_not_exist_is_named(folder: Path, changes: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        distil_allocator(loaded(written(folder), *(one.format(folder) for one in changes)))
+
+
+def test_the_command_trains_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", str(written(folder)), "--out", str(folder / "run"), "--seed", "3"]
+    assert run_cli(*words, "--fast-dev-run") == 0
+    captured = capsys.readouterr()
+    weights = folder / "run/fast-dev-run/allocator.safetensors"
+    assert captured.out.split() == [str(weights)] and npp.Allocator.load(weights).settings.width == 8
+    assert "npp: labelling" in captured.err and "npp: learning" in captured.err
+    assert loaded(weights.parent / "config.yaml").seed == 3
+    assert run_cli(*words, "--resume", str(folder / "last.ckpt")) == 2
+    assert "goes on by itself" in capsys.readouterr().err
+    assert run_cli(*words, "--devices", "2") == 2
+    assert "npp: trainer is not known" in capsys.readouterr().err
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distillation, "_step", stop)
+    assert run_cli(*words) == 130
+    assert "npp: stopped; the same command goes on from here" in capsys.readouterr().err
+
+
+def test_the_shipped_configuration_names_what_general_knows() -> None:
+    config = loaded(ROOT / "configs/allocator.yaml")
+    labels = [task.label for task in config.tasks]
+    assert tuple(labels[:4]) == npp.Allocator().settings.heads and labels[4:] == ["plates"]
+    assert [task.optional for task in config.tasks] == [False] * 4 + [True]
+    assert config.allocator.settings == {"width": 96, "depth": 3}
+    assert isinstance(load_training(ROOT / "configs/recipe-detection.yaml"), TrainConfig)
