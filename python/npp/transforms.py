@@ -25,7 +25,9 @@ from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import to_pil
 from npp.codec.round_trip import start_round_trip
 
-_DEEPEST = 3  # dimensions of the smallest tensor that is a picture
+__all__ = ["BPG"]
+
+_LEAST_DIMENSIONS = 3  # of a tensor that is a picture
 
 
 def qp_range(qp: Any) -> tuple[int, int]:
@@ -65,7 +67,7 @@ def code_array(
 def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[CodecOptions]) -> Tensor:
     """Pictures (..., C, H, W) as they come out of their BPG files, of the same dtype; no gradient."""
     plain = x.detach().as_subclass(Tensor)
-    if plain.ndim < _DEEPEST:
+    if plain.ndim < _LEAST_DIMENSIONS:
         raise ValueError(f"a picture must be a tensor (..., C, H, W), not of shape {tuple(plain.shape)}")
     batch = plain.reshape(-1, *plain.shape[-3:])
     return start_round_trip(batch, qp, options, threads).result()[0].reshape(plain.shape)

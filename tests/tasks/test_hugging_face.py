@@ -127,7 +127,20 @@ def test_places_not_ranks_are_compared() -> None:
         assert len(one["place_logits"]) == 8 * 8 + 4 * 4 + 2 * 2 > len(one["logits"])
         overlap = (one["place_logits"][:, None] == one["logits"][None]).all(-1)
         assert overlap.any(0).all()
-        assert (one["place_boxes"][overlap.any(1)] >= -1).all()
+        rows = overlap.int().argmax(0)
+        assert torch.equal(one["place_boxes"][rows], one["boxes"])
+
+
+def test_boxes_without_an_area_are_where_they_were() -> None:
+    network = nets.detr()
+    with torch.no_grad():
+        last: Any = network.get_submodule("bbox_predictor.layers.2")
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.0, 0.0, -30.0, -30.0]))
+    task = build_task("detection", model=network)
+    images = _pictures()
+    torch.testing.assert_close(task.loss(images, task.targets(images)), torch.zeros(2), atol=1e-5, rtol=0)
+    assert [len(found["boxes"]) for found in task.predict(images)] == [0, 0]
 
 
 def test_detectors_by_name(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from npp.tasks.input_format import InputFormat, Prepared
 
 Dense = dict[str, Tensor]
 _NOTHING = -1  # the place of the class for no object, under a softmax
+_RIM = 0.5  # pixels around each box when two are compared: one without area overlaps itself, too
 
 
 def _corners(boxes: Tensor) -> Tensor:
@@ -64,17 +65,19 @@ class QueryDetector(nn.Module):
         return logits.shape[-1] == self.class_count + 1
 
     def dense(self, images: Tensor) -> Dense:
-        """What it says of pictures (N, 3, H, W), boxes x1, y1, x2, y2 in parts of the input's sides.
+        """What it says of pictures (N, 3, H, W), boxes x1, y1, x2, y2 in pixels of the input.
 
         ``logits`` (N, Q, C) and ``boxes`` (N, Q, 4) of the queries, with no object as the last class if the
         detector has it; of a detector that chooses its queries by the picture also ``place_logits`` and
         ``place_boxes`` of all places to choose from.
         """
         output = self.prepared(images)
-        dense = {"logits": output.logits.float(), "boxes": _corners(output.pred_boxes.float())}
+        rows, columns = self.prepared.fit(*images.shape[-2:]).size
+        sides = torch.tensor([columns, rows, columns, rows], dtype=torch.float32, device=images.device)
+        dense = {"logits": output.logits.float(), "boxes": _corners(output.pred_boxes.float()) * sides}
         if getattr(output, "enc_topk_logits", None) is not None:
             logits, boxes = _everywhere(output)
-            dense |= {"place_logits": logits.float(), "place_boxes": _corners(boxes.float())}
+            dense |= {"place_logits": logits.float(), "place_boxes": _corners(boxes.float()) * sides}
         return dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
@@ -86,7 +89,8 @@ class QueryDetector(nn.Module):
         before, after = clean[f"{which}logits"], now[f"{which}logits"]
         background = _NOTHING if self._has_nothing(before) else None
         classes, weight = class_divergence(before, after, background)
-        boxes = 1 - paired_iou(clean[f"{which}boxes"], now[f"{which}boxes"])
+        rim = weight.new_tensor([-_RIM, -_RIM, _RIM, _RIM])
+        boxes = 1 - paired_iou(clean[f"{which}boxes"] + rim, now[f"{which}boxes"] + rim)
         return (classes + weight * boxes).sum(1)
 
     def _detected(self, logits: Tensor, boxes: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
@@ -99,9 +103,7 @@ class QueryDetector(nn.Module):
             scores, places = logits.sigmoid().flatten().topk(len(logits))
             labels, boxes = places % logits.shape[1], boxes[places // logits.shape[1]]
         fit = self.prepared.fit(size[0], size[1])
-        rows, columns = fit.size
-        pixels = boxes * boxes.new_tensor([columns, rows, columns, rows])
-        found = fit.boxes_on_picture(pixels, size[0], size[1])
+        found = fit.boxes_on_picture(boxes, size[0], size[1])
         solid = area(found) > 0
         return {"boxes": found[solid], "labels": labels[solid], "scores": scores[solid]}
 

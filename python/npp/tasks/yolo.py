@@ -129,7 +129,10 @@ class Yolo(CellDetector):
         model.args = defaults
 
     def _own_losses(self, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-        """Losses (3,) of one picture with the model's own assignment of boxes to cells."""
+        """Losses (3,) of one picture with the model's own assignment of boxes to cells.
+
+        (1,), their sum, from versions of the package that give no more.
+        """
         model: Any = self.prepared.network.model
         height, width = image.shape[-2:]
         fit = self.prepared.fit(height, width)
@@ -144,12 +147,16 @@ class Yolo(CellDetector):
         }
         # Made anew, for it keeps tables on the device where it was made.
         losses: Tensor = model.init_criterion()(model(inputs), batch)[0]
-        return losses
+        return losses.reshape(-1)
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """``box``, ``cls`` and ``dfl``, means over pictures (3, H, W) of the model's own losses."""
+        """``box``, ``cls`` and ``dfl``, means over pictures (3, H, W) of the model's own losses.
+
+        ``loss``, their sum, from versions of the package that give no more.
+        """
         each = [self._own_losses(*pair) for pair in zip(images, targets, strict=True)]
-        return dict(zip(_LOSSES, torch.stack(each).mean(0).unbind(), strict=True))
+        means = torch.stack(each).mean(0).unbind()
+        return dict(zip(_LOSSES if len(means) > 1 else ("loss",), means, strict=True))
 
 
 def detector(network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A002

@@ -1,0 +1,138 @@
+"""Other people's networks in whole runs of npp: filters learn for them, and they stay as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import framework_nets as nets
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import npp
+from npp.tasks import Task, build_task
+
+pytestmark = pytest.mark.filterwarnings("default")  # the packages' own
+pytest.importorskip("lightning", reason="training needs lightning")
+pytest.importorskip("yaml", reason="training needs pyyaml")
+os.environ.setdefault("YOLO_OFFLINE", "true")
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = ("detr", "rt_detr", "yolos", "vit", "segformer", "yolov8n", "yolo11n")
+_PROCESSORS = {
+    "detr": ("DetrImageProcessor", {"size": {"shortest_edge": 64, "longest_edge": 96}}),
+    "rt_detr": ("RTDetrImageProcessor", {"size": {"height": 64, "width": 64}}),
+    "yolos": ("YolosImageProcessor", {"size": {"shortest_edge": 64, "longest_edge": 96}}),
+    "vit": ("ViTImageProcessor", {"size": {"height": 64, "width": 64}}),
+    "segformer": ("SegformerImageProcessor", {"size": {"height": 64, "width": 64}}),
+}
+_KINDS = {"vit": "classification", "segformer": "segmentation"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight smooth photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = torch.Generator().manual_seed(1)
+    for i in range(8):
+        low = torch.rand(1, 3, 6, 8, generator=generator)
+        photo = torch.nn.functional.interpolate(low, (72, 96), mode="bicubic").clamp(0, 1)[0]
+        Image.fromarray((photo * 255).byte().permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A task of that network, as a configuration has it."""
+    name = str(request.param)
+    folder = tmp_path_factory.mktemp(name)
+    if name.startswith("yolo") and name != "yolos":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("YOLO_CONFIG_DIR", str(folder))
+            pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+            nets.yolo(f"{name}.yaml").save(folder / "own.pt")
+        return {"name": "detection", "model": f"ultralytics:{folder / 'own.pt'}", "input": {"size": 64}}
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("torchvision", reason="image processors need torchvision")
+    getattr(nets, name)().save_pretrained(folder)
+    processor, sizes = _PROCESSORS[name]
+    getattr(transformers, processor)(**sizes).save_pretrained(folder)
+    return {"name": _KINDS.get(name, "detection"), "model": f"transformers:{folder}"}
+
+
+def _recorded(built: list[Task]) -> Callable[..., Task]:
+    def build(name: str, **settings: Any) -> Task:
+        built.append(build_task(name, **settings))
+        return built[-1]
+
+    return build
+
+
+def test_a_filter_is_trained_for_it_and_it_stays_as_it_was(
+    settings: dict[str, Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from npp.training import training_run
+    from npp.training.train_config import load_config
+
+    built: list[Task] = []
+    monkeypatch.setattr("npp.training.lightning_module.build_task", _recorded(built))
+    changes = [f"data.folder={photos}", f"out={tmp_path}", f"tasks=[{settings!r}]", "trainer.progress=false"]
+    changes += ["optimiser.steps=3", "validation.every=3"]
+    weights = training_run.train_recipe(load_config(ROOT / "configs/smoke.yaml", changes))
+    recipe = npp.Recipe.load(weights)
+    assert recipe.preprocessor is not None
+    fresh = build_task(**settings)
+    for task in built:
+        assert not any(part.training for part in task.modules())
+        kept = task.state_dict()
+        assert all(torch.equal(value, kept[name]) for name, value in fresh.state_dict().items())
+    assert built
+
+
+def test_it_is_measured_at_several_qps(settings: dict[str, Any], photos: Path, tmp_path: Path) -> None:
+    from npp.evaluation.evaluate_config import parse_config
+    from npp.evaluation.evaluation_run import evaluate
+
+    config = {
+        "data": {"folder": str(photos), "mode": "full", "part": "all"},
+        "selection": {"folder": str(photos), "part": "all"},
+        "qps": [26, 30, 34, 38, 44],
+        "seen": [{**settings, "label": "own"}],
+        "unseen": [],
+        "arms": [{"name": "bpg", "effort": 0}, {"name": "machine", "effort": 0, "tune": "machine"}],
+        "analysis": {"samples": 10},
+        "batch": 4,
+        "threads": 1,
+    }
+    evaluate(parse_config(config), tmp_path)
+    assert list(tmp_path.rglob("*.json"))
+
+
+def test_with_a_lossless_codec_it_sees_what_it_would_have_seen(
+    settings: dict[str, Any], photos: Path
+) -> None:
+    task = build_task(**settings)
+    pixels = [torch.from_numpy(_array(path)) for path in sorted(photos.glob("*.png"))[:2]]
+    x: Tensor = torch.stack(pixels).permute(0, 3, 1, 2).contiguous() / 255
+    coded = npp.compress(x, 30, lossless=True).x_hat
+    assert torch.equal(coded, x)
+    clean = task.targets(x)
+    assert torch.equal(task.loss(coded, clean), task.loss(x, clean))
+    again = task.targets(coded)
+    for one, other in zip(clean, again, strict=True):
+        if isinstance(one, dict):
+            assert all(torch.equal(one[name], other[name]) for name in ("boxes", "labels", "scores"))
+        else:
+            assert torch.equal(one, other)
+
+
+def _array(path: Path) -> Any:
+    import numpy as np
+
+    with Image.open(path) as image:
+        return np.array(image)
