@@ -7,6 +7,7 @@ called: no other compiled operation is needed by FCOS and RetinaNet on a CPU, no
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import importlib.util
 import sys
@@ -55,8 +56,31 @@ class _Operations(types.ModuleType):
         return missing
 
 
+def _without_multimodal() -> None:
+    """MMPretrain 1.2 cannot be imported beside transformers 5, which its multimodal models want older."""
+    import importlib_metadata as metadata
+
+    known = metadata.distribution
+
+    def distribution(name: str) -> Any:
+        if name == "transformers":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    metadata.distribution = distribution
+    try:
+        importlib.import_module("mmpretrain.utils.dependency")
+    finally:
+        metadata.distribution = known
+
+
 def install() -> None:
     """Puts the stand-in in its place, unless mmcv has its own compiled part."""
+    _install_operations()
+    _without_multimodal()
+
+
+def _install_operations() -> None:
     if _NAME in sys.modules or importlib.util.find_spec(_NAME) is not None:
         return
     operations = _Operations(_NAME)
