@@ -1,4 +1,4 @@
-"""One preprocessor for every qp against one for each: what conditioning on the qp costs (docs/research/filters.md).
+"""One preprocessor for every qp against one for each: what conditioning on the qp costs.
 
     python benchmarks/adaptive.py --adaptive classification --single 31=runs/q31/preprocessor.safetensors \
       --single 37=... --single 43=... --out docs/results/adaptive.json

@@ -57,6 +57,11 @@ def psnr_y(a: Tensor, b: Tensor) -> float:
     return float(10 * torch.log10(255**2 / difference.square().mean()))
 
 
+def psnr_rgb(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB over all three channels."""
+    return float(10 * torch.log10(255**2 / (a.double() - b.double()).square().mean()))
+
+
 def machine() -> dict[str, Any]:
     """Where and with what a benchmark ran."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)

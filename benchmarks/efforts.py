@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from bjontegaard import bd_rate
-from common import SHARED, load_photos, machine, psnr_y
+from common import SHARED, load_photos, machine, psnr_rgb, psnr_y
 from temp_files import usual_loop
 from torch import Tensor
 
@@ -43,11 +43,6 @@ def reference_curves() -> list[dict[str, list[float]]]:
         points = sorted((e for e in entries if e["image"] == name and e["level"] == 8), key=lambda e: e["qp"])
         curves.append({key: [p[key] for p in points] for key in ("bytes", "psnr_y", "psnr_rgb")})
     return curves
-
-
-def psnr_rgb(a: Tensor, b: Tensor) -> float:
-    """PSNR in dB over all three channels."""
-    return float(10 * torch.log10(255**2 / (a.double() - b.double()).square().mean()))
 
 
 def bd_rates(photos: list[Tensor], options: CodecOptions) -> tuple[float, float]:

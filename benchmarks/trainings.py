@@ -1,4 +1,4 @@
-"""What each of several trainings reached on its validation photos (docs/research/filters.md, "What was tried").
+"""What each of several trainings reached on its validation photos (docs/research/filters.md).
 
     python benchmarks/trainings.py runs/a runs/b ... --out docs/results/trainings.json
 

@@ -15,42 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npp.codec import (
-    BPGError,
-    CodecOptions,
-    DecodeError,
-    EncodeError,
-    ImageInfo,
-    Metadata,
-    UnsupportedError,
-    __version__,
-    build_config,
-    clear_encoder_cache,
-    decode,
-    decode_qp_map,
-    encode,
-    encode_animation,
-    get_max_pixels,
-    probe,
-    set_encoder_cache_limit,
-    set_max_pixels,
-)
-from npp.gradient import (
-    BPG,
-    VIEWS,
-    Compressed,
-    Refined,
-    RefineStep,
-    TaskError,
-    compress,
-    decompress,
-    keep_prediction,
-    mirrored,
-    refine,
-    zoomed,
-)
 from npp.lazy import exported_when_touched
-from npp.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
     import npp.allocation as allocation
@@ -65,31 +30,105 @@ if TYPE_CHECKING:
     import npp.training as training
     import npp.transforms as transforms
     from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
+    from npp.codec import (
+        BPGError,
+        CodecOptions,
+        DecodeError,
+        EncodeError,
+        ImageInfo,
+        Metadata,
+        UnsupportedError,
+        __version__,
+        build_config,
+        clear_encoder_cache,
+        decode,
+        decode_qp_map,
+        encode,
+        encode_animation,
+        get_max_pixels,
+        probe,
+        set_encoder_cache_limit,
+        set_max_pixels,
+    )
+    from npp.gradient import (
+        BPG,
+        VIEWS,
+        Compressed,
+        Refined,
+        RefineStep,
+        TaskError,
+        compress,
+        decompress,
+        keep_prediction,
+        mirrored,
+        refine,
+        zoomed,
+    )
+    from npp.preprocessing import Preprocessor
     from npp.recipes import Recipe
 else:
-    # Rooms that need more than torch, numpy and Pillow, or that most programs never enter, and their names.
+    # Importing npp imports none of them: `npp info` and `npp --help` do without torch, which takes seconds.
     _ROOMS = (
         "allocation",
+        "codec",
         "config",
         "evaluation",
         "files",
+        "gradient",
         "integrations",
         "photos",
         "pillow",
+        "preprocessing",
         "recipes",
         "tasks",
         "training",
         "transforms",
     )
-    _NAMES = {
-        "Allocator": "allocation",
-        "Recipe": "recipes",
-        "importance": "allocation",
-        "qp_map": "allocation",
-        "rate_curves": "allocation",
-        "share_bits": "allocation",
-    }
-    __getattr__, __dir__ = exported_when_touched(__name__, {**dict.fromkeys(_ROOMS), **_NAMES})
+    _CODEC = (
+        "BPGError",
+        "CodecOptions",
+        "DecodeError",
+        "EncodeError",
+        "ImageInfo",
+        "Metadata",
+        "UnsupportedError",
+        "__version__",
+        "build_config",
+        "clear_encoder_cache",
+        "decode",
+        "decode_qp_map",
+        "encode",
+        "encode_animation",
+        "get_max_pixels",
+        "probe",
+        "set_encoder_cache_limit",
+        "set_max_pixels",
+    )
+    _GRADIENT = (
+        "BPG",
+        "VIEWS",
+        "Compressed",
+        "RefineStep",
+        "Refined",
+        "TaskError",
+        "compress",
+        "decompress",
+        "keep_prediction",
+        "mirrored",
+        "refine",
+        "zoomed",
+    )
+    __getattr__, __dir__ = exported_when_touched(
+        __name__,
+        {
+            **dict.fromkeys(_ROOMS),
+            **dict.fromkeys(_CODEC, "codec"),
+            **dict.fromkeys(_GRADIENT, "gradient"),
+            **dict.fromkeys(("Allocator", "importance", "qp_map", "rate_curves", "share_bits"), "allocation"),
+            "Preprocessor": "preprocessing",
+            "Recipe": "recipes",
+        },
+    )
 
 __all__ = [
     "BPG",

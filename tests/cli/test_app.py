@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import files, run
+from command_line import encode, files, run
 from PIL import Image
 
 import npp
+import npp.cli
+from npp.cli.app import app
+from npp.cli.command_table import COMMANDS, help_text
 
 
 def test_typers_own_usage_errors_have_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +68,46 @@ def test_without_the_extra(
     monkeypatch.setitem(sys.modules, module, None)
     assert run("--version") == 2
     assert capsys.readouterr().err == f"npp: the command line needs {module}: pip install 'npp[cli]'\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["info", "photo.bpg"], ["info", "--json", "."]]
+)
+def test_what_is_asked_most_often_needs_neither_torch_nor_typer(folder: Path, arguments: list[str]) -> None:
+    encode("photos/a.png", "-o", "photo.bpg")
+    script = f"""
+import sys
+from npp.cli import main
+try:
+    main({arguments})
+except SystemExit as stop:
+    assert stop.code == 0
+print(sorted({{"torch", "numpy", "PIL", "rich", "typer"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_short_way_and_typers_say_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encode("photos/a.png", "-o", "photo.bpg")
+    capsys.readouterr()
+    for arguments in (["--help"], ["--version"], ["info", "photo.bpg"], ["info", "missing.bpg", "--json"]):
+        codes, texts = [], []
+        for way in (npp.cli.main, app):
+            with pytest.raises(SystemExit) as stop:
+                way(arguments)
+            codes.append(stop.value.code)
+            texts.append(capsys.readouterr())
+        assert codes[0] == codes[1] and texts[0] == texts[1]
+    assert run("--help") == 0
+    assert capsys.readouterr().out == help_text()
+
+
+def test_the_list_of_commands_says_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, place in COMMANDS.items():
+        assert run(name, "--help") == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert place.about.split(" (needs")[0].removesuffix(".") in said
 
 
 def test_the_library_does_not_import_the_command_line() -> None:

@@ -168,6 +168,20 @@ def test_smallest_qp_for_every_target() -> None:
         smallest_qp(0.5, encode_at)
 
 
+def test_smallest_qp_takes_few_files_of_a_photo() -> None:
+    for halving in (4.5, 6, 8):  # qps that halve the bits
+        calls: list[int] = []
+
+        def encode_at(qp: int, halving: float = halving, calls: list[int] = calls) -> tuple[bytes, float]:
+            calls.append(qp)
+            return bytes([qp]), 12 * 2 ** (-qp / halving)
+
+        for wanted in range(14, 46):
+            calls.clear()
+            assert smallest_qp(12 * 2 ** (-(wanted - 0.5) / halving), encode_at)[0] == wanted
+            assert len(calls) <= 4
+
+
 def test_bpp_of_an_animation_counts_all_frames(
     folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:

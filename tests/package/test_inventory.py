@@ -19,7 +19,7 @@ import npp
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_name("inventory.txt")
 
-# What `import npp` must not bring along; torch, numpy and Pillow come, and safetensors may.
+# What must not come along with npp's own functions; torch, numpy and Pillow do, and safetensors may.
 HEAVY = {
     "albumentations",
     "lightning",
@@ -116,7 +116,12 @@ def _run(script: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "first", ["npp", "npp.training, npp; npp.training.TrainConfig", "npp.evaluation, npp.photos"]
+    "first",
+    [
+        "npp; npp.compress, npp.encode",
+        "npp.training, npp; npp.training.TrainConfig",
+        "npp.evaluation, npp.photos",
+    ],
 )
 def test_import_brings_nothing_heavy(first: str) -> None:
     script = f"import {first}; import sys; print(sorted({HEAVY} & set(sys.modules)))"
@@ -131,9 +136,16 @@ start = time.process_time()
 import numpy, torch, PIL.Image
 middle = time.process_time()
 import npp
+npp.compress, npp.encode, npp.Preprocessor
 print((time.process_time() - middle) / (middle - start))
 """
     assert float(_run(script)) < 0.35
+
+
+def test_importing_npp_alone_brings_not_even_torch() -> None:
+    """The command line answers in a tenth of a second."""
+    names = {"numpy", "PIL", "torch"}
+    assert _run(f"import npp, npp.cli, sys; print(sorted({names} & set(sys.modules)))") == "[]"
 
 
 def test_rooms_are_attributes() -> None:

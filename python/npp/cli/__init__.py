@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NoReturn
 
 _USAGE = 2
@@ -18,12 +19,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: always. 0 all went well, 1 some files failed, 2 wrong usage.
     """
-    try:
-        from npp.cli.app import run
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing not in ("typer", "rich"):
-            raise
-        print(f"npp: the command line needs {missing}: pip install 'npp[cli]'", file=sys.stderr)
-        sys.exit(_USAGE)
-    run(arguments)
+    for package in ("typer", "rich"):
+        if find_spec(package) is None:
+            print(f"npp: the command line needs {package}: pip install 'npp[cli]'", file=sys.stderr)
+            sys.exit(_USAGE)
+    from npp.cli.process import run
+    from npp.cli.quick import quick_work
+
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    run(quick_work(given) or (lambda: _with_typer(given)))
+
+
+def _with_typer(arguments: list[str]) -> None:
+    from npp.cli.app import app
+
+    app(arguments)

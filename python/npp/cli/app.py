@@ -1,43 +1,59 @@
-"""The commands put together, and how the process begins and ends."""
+"""The commands put together for typer."""
 
 from __future__ import annotations
 
-import signal
-import sys
-import warnings
-from collections.abc import Sequence
-from types import FrameType
-from typing import Annotated, NoReturn
+import importlib
+from typing import Annotated, Any
 
 import typer
-from PIL import Image
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from npp.cli.decode_command import decode
-from npp.cli.encode_command import encode
-from npp.cli.evaluate_command import evaluate
-from npp.cli.file_reports import OK, SOME_FAILED, describe
-from npp.cli.info_command import info
-from npp.cli.recipes_command import recipes
-from npp.cli.shared_options import EXIT_CODES
-from npp.cli.streams import say, silence_output
-from npp.cli.train_command import app as train_app
-from npp.codec.build import __version__
+from npp.cli.command_table import COMMANDS, help_text
+from npp.cli.file_reports import EXIT_CODES
 
+
+def _load(name: str) -> Any:
+    """Imports a command and gives it typer's form."""
+    place = COMMANDS[name]
+    found = getattr(importlib.import_module(f"npp.cli.{place.module}"), place.name)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(name, epilog=EXIT_CODES)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is run or asked for its help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def get_help(self, ctx: Any) -> str:
+        return help_text().rstrip("\n")
+
+
+# Plain text: rich takes three times as long to load as all else that help needs.
 app = typer.Typer(
     name="npp",
-    help=f"Encodes and decodes BPG pictures. {EXIT_CODES}",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-for _command in (encode, decode, info, recipes):
-    app.command(epilog=EXIT_CODES)(_command)
-app.add_typer(train_app)
-app.command(epilog=EXIT_CODES)(evaluate)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from npp.codec.build import __version__
+
         typer.echo(f"npp {__version__}")
         raise typer.Exit
 
@@ -49,25 +65,3 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM as an exception, so that temporary files go away."""
-    raise SystemExit(128 + signal.SIGTERM)
-
-
-def run(arguments: Sequence[str] | None) -> NoReturn:
-    """Runs the command line and exits."""
-    signal.signal(signal.SIGTERM, _terminate)
-    # npp has its own limit on pixels and says which file is above it.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    try:
-        app(None if arguments is None else list(arguments))
-    except OSError as error:  # files have been seen to by the commands: what is left is standard output
-        silence_output()
-        if not isinstance(
-            error.__cause__ or error, BrokenPipeError
-        ):  # a reader that has gone has seen enough
-            say(f"npp: {describe(error)}")
-        sys.exit(SOME_FAILED)
-    sys.exit(OK)

@@ -18,15 +18,15 @@ from npp._bpg import EncodeError
 from npp.cli.file_reports import WRITTEN, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy, write
 from npp.cli.picture_reading import Source, read_source
-from npp.cli.recipe_use import RecipeUse, picture_size
+from npp.cli.recipe_use import RecipeUse
 from npp.codec.animation import encode_animation
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage, SingleImage
-from npp.codec.metadata import ImageInfo
 from npp.gradient.prediction import VIEWS, View, keep_prediction
 from npp.gradient.refinement import refine
 from npp.recipes.picture_floats import restored
+from npp.recipes.size_extension import bpp_of, picture_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,6 +112,9 @@ def refine_frame(
 
 DEFAULT_QP = 29
 _WORST_QP = 51
+_FIRST_QP = 30
+_QPS_A_HALVING = 6  # of the bits of a photo
+_MOST_FILES = 7
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,6 @@ class EncodeSettings:
         return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
 
 
-def bpp_of(file: bytes, info: ImageInfo) -> float:
-    """Bits of the whole file for each pixel of all frames, those of a picture before it was coded smaller."""
-    height, width = picture_size(info)
-    return 8 * len(file) / (width * height * info.frames)
-
-
 def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
     """The file of what was read, at one qp."""
     options = {**settings.options, "chroma": "400"} if source.gray else settings.options
@@ -173,7 +170,9 @@ def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
 
 
 def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) -> tuple[int, bytes]:
-    """The smallest qp whose file is not above a target, found by halving the range of qps.
+    """The smallest qp whose file is not above a target, looked for where the files so far say that it is.
+
+    Four files for most photos, and never more than the seven that halving the range of qps takes.
 
     Args:
         target: bpp.
@@ -182,18 +181,34 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
     Raises:
         EncodeError: even qp 51 is above the target.
     """
-    file, bpp = encode_at(_WORST_QP)
-    if bpp > target:
-        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {bpp:.4g} already")
-    low, best = 0, (_WORST_QP, file)
-    while low < best[0]:
-        middle = (low + best[0]) // 2
-        file, bpp = encode_at(middle)
-        if bpp <= target:
-            best = (middle, file)
+    low, high, best = 0, _WORST_QP + 1, b""  # below low no file fits; that of high does
+    known: dict[int, float] = {}
+    while low < high:
+        # What is left after this file must be found by halving with the files that are left.
+        reach = 1 << (_MOST_FILES - 1 - len(known))
+        qp = _likely_qp(target, known)
+        qp = min(max(qp, low, high - reach), high - 1, low + reach - 1)
+        file, known[qp] = encode_at(qp)
+        if known[qp] <= target:
+            high, best = qp, file
         else:
-            low = middle + 1
-    return best
+            low = qp + 1
+    if high > _WORST_QP:
+        needed = known[_WORST_QP]
+        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {needed:.4g} already")
+    return high, best
+
+
+def _likely_qp(target: float, known: dict[int, float]) -> int:
+    """Where a line through the logarithms of the two bpp next to the target meets it."""
+    if not known or not target > 0:
+        return _FIRST_QP
+    near = sorted(known, key=lambda qp: abs(math.log2(known[qp] / target)))[:2]
+    slope = -1 / _QPS_A_HALVING
+    if len(near) == 2 and known[near[0]] != known[near[1]]:
+        measured = math.log2(known[near[0]] / known[near[1]]) / (near[0] - near[1])
+        slope = min(max(measured, 3 * slope), slope / 3)
+    return math.ceil(near[0] + math.log2(target / known[near[0]]) / slope)
 
 
 def _encode_to_settings(source: Source, settings: EncodeSettings) -> tuple[int | None, bytes]:

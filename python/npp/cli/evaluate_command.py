@@ -9,7 +9,7 @@ import typer
 
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
-from npp.cli.streams import console
+from npp.cli.streams import console, say
 
 
 def evaluate(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from npp.cli.streams import write_output
+from npp.cli.streams import say, write_output
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
+EXIT_CODES = "Exit code: 0 all went well, 1 some files failed, 2 wrong usage and nothing was done."
 WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
 
 
@@ -66,6 +67,27 @@ class FileReport:
 def print_json(value: object) -> None:
     """A JSON document on standard output. Raises OSError where it does not arrive whole."""
     write_output(json.dumps(value, indent=2) + "\n")
+
+
+def print_report(documents: Sequence[dict[str, Any]], code: int, **more: Any) -> int:
+    """A command's report as JSON.
+
+    Args:
+        documents: one for each file.
+        code: the exit code.
+        more: further fields beside ``files``.
+
+    Returns:
+        the exit code; that of a failure where the report did not arrive whole.
+    """
+    from npp.codec.build import __version__  # looked up in the installed files, as slow as much of the rest
+
+    try:
+        print_json({"npp": __version__, "files": documents, **more})
+    except OSError as error:
+        say(f"npp: the report is not whole: {describe(error)}")
+        return SOME_FAILED
+    return code
 
 
 def counts(reports: Sequence[FileReport]) -> str:

@@ -1,139 +1,13 @@
-"""``npp info``: what BPG files say about themselves."""
+"""``npp info``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from torch import Tensor
 
-from npp.cli.encode_job import bpp_of
-from npp.cli.file_reports import OK, SOME_FAILED, describe
-from npp.cli.input_files import BPG_SUFFIXES, Input, find_inputs
-from npp.cli.shared_options import InputsArgument, RecursiveOption, finish, usage_errors
-from npp.cli.streams import say, write_output
-from npp.codec.decoding import probe
-from npp.codec.metadata import ImageInfo
-from npp.codec.qp_maps import decode_qp_map
-from npp.recipes.size_extension import SIZE_TAG, size_before
-
-_EXTENSION_NAMES = {
-    1: "EXIF",
-    2: "ICC profile",
-    3: "XMP",
-    4: "thumbnail",
-    5: "animation control",
-    SIZE_TAG: "npp size",
-}
-_FIELDS = (
-    "width",
-    "height",
-    "chroma",
-    "color_space",
-    "bit_depth",
-    "limited_range",
-    "has_alpha",
-    "premultiplied",
-    "has_w",
-    "animation",
-    "frames",
-    "loop_count",
-    "block_qps",
-)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A file and what was read from it.
-
-    Attributes:
-        qps: its blocks' QPs; ``None`` where it has one QP, or where they cannot be read.
-        qps_error: why they cannot be read.
-    """
-
-    file: Input
-    data: bytes
-    info: ImageInfo
-    qps: Tensor | None
-    qps_error: str | None
-
-
-def _read(file: Input) -> _Found:
-    data = file.read()
-    found = probe(data)
-    if not found.block_qps:
-        return _Found(file, data, found, None, None)
-    try:
-        return _Found(file, data, found, decode_qp_map(data).float(), None)
-    except ValueError as error:  # animations, 14 bits, damage behind the headers
-        return _Found(file, data, found, None, describe(error))
-
-
-def info_as_json(found: _Found) -> dict[str, Any]:
-    """All that :func:`npp.probe` reads, durations as [numerator, denominator] seconds; QPs of blocks."""
-    info, qps, before = found.info, found.qps, size_before(found.info)
-    return {
-        "file": str(found.file),
-        **{name: getattr(info, name) for name in _FIELDS},
-        "durations": [[duration.numerator, duration.denominator] for duration in info.durations],
-        "extensions": [[tag, len(content)] for tag, content in info.extensions],
-        "qp_min": None if qps is None else int(qps.min()),
-        "qp_max": None if qps is None else int(qps.max()),
-        "qp_mean": None if qps is None else float(qps.mean()),
-        "width_before": None if before is None else before[1],
-        "height_before": None if before is None else before[0],
-        "bytes": len(found.data),
-        "bpp": bpp_of(found.data, info),
-    }
-
-
-def _block_qps(found: _Found) -> str:
-    if found.qps is not None:
-        low, high = int(found.qps.min()), int(found.qps.max())
-        return f"yes ({low}..{high}, mean {float(found.qps.mean()):.1f})"
-    return f"yes, not read: {found.qps_error}" if found.qps_error is not None else "no"
-
-
-def _size(info: ImageInfo) -> str:
-    before = size_before(info)
-    was = "" if before is None else f", {before[1]}x{before[0]} before it was coded smaller"
-    return f"{info.width}x{info.height}{was}"
-
-
-def _color(info: ImageInfo) -> str:
-    kind = "gray" if info.chroma == "400" and not info.has_w else f"{info.color_space} {info.chroma}"
-    extras = [
-        f"{info.bit_depth} bits",
-        *(["limited range"] if info.limited_range else []),
-        *(["alpha, premultiplied" if info.premultiplied else "alpha"] if info.has_alpha else []),
-        *(["CMYK"] if info.has_w else []),
-    ]
-    return ", ".join([kind, *extras])
-
-
-def _animation(info: ImageInfo) -> str:
-    total: Fraction = sum(info.durations, Fraction(0))
-    shown = "for ever" if info.loop_count == 0 else f"{info.loop_count} time(s)"
-    return f"{info.frames} frames, {float(total):.4g} s, shown {shown}"
-
-
-def info_lines(found: _Found) -> list[str]:
-    """The same for people."""
-    info, data = found.info, found.data
-    rows = [
-        ("size", _size(info)),
-        ("file", f"{len(data)} bytes, {bpp_of(data, info):.4g} bpp"),
-        ("colour", _color(info)),
-        ("block QPs", _block_qps(found)),
-        *([("animation", _animation(info))] if info.animation else []),
-        *(
-            (_EXTENSION_NAMES.get(tag, f"extension {tag}"), f"{len(content)} bytes")
-            for tag, content in info.extensions
-        ),
-    ]
-    return [str(found.file), *(f"  {name:<18} {value}" for name, value in rows)]
+from npp.cli.info_report import report_files
+from npp.cli.shared_options import InputsArgument, RecursiveOption, usage_errors
 
 
 def info(
@@ -143,19 +17,5 @@ def info(
 ) -> None:
     """Shows what BPG files say about themselves, without decoding their pictures."""
     with usage_errors():
-        files = find_inputs(inputs, BPG_SUFFIXES, recursive=recursive).files
-    documents: list[dict[str, Any]] = []
-    code = OK
-    for file in files:
-        try:
-            found = _read(file)
-        except (OSError, ValueError) as error:
-            code = SOME_FAILED
-            say(f"npp: {file}: {describe(error)}")
-            documents.append({"file": str(file), "error": describe(error)})
-            continue
-        if json_report:
-            documents.append(info_as_json(found))
-        else:
-            write_output("\n".join(info_lines(found)) + "\n")
-    finish(documents, code, json_report)
+        code = report_files(inputs, recursive=recursive, json_report=json_report)
+    raise typer.Exit(code)

@@ -17,10 +17,9 @@ from npp.cli.file_reports import UsageError, describe
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.limits import usable_cores
-from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.metadata import Metadata
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Parts, Recipe
-from npp.recipes.size_extension import size_before
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,6 @@ def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
     except (OSError, ValueError) as error:
         raise UsageError(f"--for: {describe(error)}") from None
     return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
-
-
-def picture_size(info: ImageInfo) -> tuple[int, int]:
-    """Height and width of the picture that a file shows, before it was coded smaller."""
-    return size_before(info) or (info.height, info.width)
 
 
 @contextmanager

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
-from PIL import Image
 
-from npp.cli.file_reports import SOME_FAILED, USAGE, UsageError, describe, print_json
+from npp.cli.file_reports import USAGE, UsageError, print_report
 from npp.cli.output_files import STDOUT, WritePolicy
 from npp.cli.streams import say
-from npp.codec.build import __version__
 from npp.codec.limits import get_max_pixels, set_max_pixels
 
 InputsArgument = Annotated[
@@ -44,7 +42,6 @@ MaxPixelsOption = Annotated[
         show_default="178956970",
     ),
 ]
-EXIT_CODES = "Exit code: 0 all went well, 1 some files failed, 2 wrong usage and nothing was done."
 
 
 @contextmanager
@@ -82,6 +79,8 @@ def limit_on_pixels(pixels: int | None) -> Iterator[None]:
     if pixels is None:
         yield
         return
+    from PIL import Image
+
     before = get_max_pixels(), Image.MAX_IMAGE_PIXELS
     set_max_pixels(pixels)
     Image.MAX_IMAGE_PIXELS = None
@@ -94,10 +93,4 @@ def limit_on_pixels(pixels: int | None) -> Iterator[None]:
 
 def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool, **more: Any) -> NoReturn:
     """Ends a command with its report and its exit code; a report that does not arrive is a failure, too."""
-    if json_report:
-        try:
-            print_json({"npp": __version__, "files": documents, **more})
-        except OSError as error:
-            say(f"npp: the report is not whole: {describe(error)}")
-            code = SOME_FAILED
-    raise typer.Exit(code)
+    raise typer.Exit(print_report(documents, code, **more) if json_report else code)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console(*, stderr: bool) -> Console:
     """Rich text on standard output or error: escape codes on terminals only, whatever FORCE_COLOR says."""
+    from rich.console import Console  # takes as long to load as all that commands need without it
+
     return Console(stderr=stderr, force_terminal=is_terminal(sys.stderr if stderr else sys.stdout))
 
 

@@ -33,6 +33,8 @@ app = typer.Typer(
     "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains what "
     "it describes: a recipe (a filter, a map of quantiser offsets, or both) or an allocator.",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 _PUBLISHED_SIZE = 192
 

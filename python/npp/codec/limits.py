@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 from pathlib import Path
-
-import torch.utils.data
 
 import npp._bpg as _bpg
 
@@ -55,6 +54,12 @@ def usable_cores() -> int:
     return max(1, int(min(affinity, math.ceil(_cgroup_quota()))))
 
 
+def _is_loader_worker() -> bool:
+    """Whether this process is a DataLoader's: then it has loaded the module; nobody else needs it here."""
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and data.get_worker_info() is not None
+
+
 def resolve_threads(threads: int | None) -> int:
     """The number of codec threads for a call.
 
@@ -67,7 +72,7 @@ def resolve_threads(threads: int | None) -> int:
         ValueError: below 1.
     """
     if threads is None:
-        return 1 if torch.utils.data.get_worker_info() is not None else usable_cores()
+        return 1 if _is_loader_worker() else usable_cores()
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise TypeError(f"threads must be an int or None, not {threads!r}")
     if threads < 1:

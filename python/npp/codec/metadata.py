@@ -6,12 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import npp._bpg as _bpg
 from npp._bpg import DecodeError
 from npp.codec.limits import get_max_pixels
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, Chroma, ColorSpace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
 _ANIMATION_CONTROL = 5
@@ -160,6 +164,11 @@ def image_info(data: bytes) -> ImageInfo:
         extensions=tuple(found["extensions"]),
         block_qps=found["block_qps"],
     )
+
+
+def block_quantisers(data: bytes, block: int) -> npt.NDArray[np.int32]:
+    """What :func:`npp.decode_qp_map` returns, as an array."""
+    return _bpg.decode_qp_map(data, get_max_pixels(), block)
 
 
 def check_pixels(info: ImageInfo) -> None:

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-import npp._bpg as _bpg
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.file_inputs import File, file_bytes
-from npp.codec.limits import get_max_pixels
+from npp.codec.metadata import block_quantisers
 
 #: Side of the square of pixels that one offset is for.
 MAP_BLOCK = 16
@@ -134,4 +133,4 @@ def decode_qp_map(data: File, *, block: int = MAP_BLOCK) -> Tensor:
     """
     if block not in (8, 16, 32, 64):
         raise ValueError(f"block must be 8, 16, 32 or 64, not {block!r}")
-    return torch.from_numpy(_bpg.decode_qp_map(file_bytes(data, "data"), get_max_pixels(), block))
+    return torch.from_numpy(block_quantisers(file_bytes(data, "data"), block))

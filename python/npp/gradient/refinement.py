@@ -12,16 +12,14 @@ from typing_extensions import Unpack
 
 import npp.checks as checks
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.codec.qp_maps import QpMap, map_size, resolve_qp_maps
+from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
+from npp.gradient.refine_moves import Chosen, Maps, MapSearch, Place
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
-from npp.hevc.quantiser import slice_qp, step_size
 
 _FINAL_RATE = 0.1
-_MEMORY = 0.9  # of the mean of the map's gradients
-_Maps = list[Tensor | None]
 
 #: What :func:`refine` changes.
 Over = Literal["pixels", "map", "both"]
@@ -50,28 +48,16 @@ class Refined(NamedTuple):
     qp_map: list[Tensor | None] | None = None
 
 
-class _Chosen(NamedTuple):
-    """What the codec is given.
-
-    Attributes:
-        x: (N, C, H, W) pixels.
-        maps: one or ``None`` for each picture, or a tensor (N, h, w); ``None`` where there are none.
-    """
-
-    x: Tensor
-    maps: Tensor | _Maps | None
-
-
 class _Best:
     """What gave the lowest real objective so far, for each picture."""
 
-    def __init__(self, first: _Chosen, now: RefineStep) -> None:
+    def __init__(self, first: Chosen, now: RefineStep) -> None:
         self.x = first.x.detach().clone()
         self.maps = first.maps.detach().clone() if isinstance(first.maps, Tensor) else first.maps
         self.objective = now.objective.clone()
         self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
-    def update(self, chosen: _Chosen, now: RefineStep) -> bool:
+    def update(self, chosen: Chosen, now: RefineStep) -> bool:
         """Whether some picture got better."""
         better = now.objective < self.objective
         self.x[better] = chosen.x.detach()[better]
@@ -82,21 +68,13 @@ class _Best:
         return bool(better.any())
 
 
-class _MapSearch(NamedTuple):
-    """How the map moves; see :func:`refine`."""
-
-    lr: float
-    limit: float
-    zero_mean: bool
-
-
 class _Loop(NamedTuple):
     """What is changed, how the search goes on and when it ends; see :func:`refine`."""
 
     over: Over
     steps: int
     lr: float
-    map: _MapSearch
+    map: MapSearch
     patience: int | None
     callback: Callable[[RefineStep], bool | None] | None
 
@@ -186,7 +164,7 @@ def refine(
         TaskError: a task's loss or gradient is NaN or infinite; says of which task and picture, and has the
             history so far.
     """
-    loop = _Loop(over, steps, lr, _MapSearch(map_lr, map_limit, map_zero_mean), patience, callback)
+    loop = _Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback)
     _check(x, loop)
     chosen = resolve_surrogate(surrogate)
     qps = resolve_qp(qp, len(x))
@@ -195,14 +173,14 @@ def refine(
     if search_effort is not None:
         search["effort"] = search_effort
 
-    def run(given: _Chosen, codec: CodecOptions) -> Compressed:
+    def run(given: Chosen, codec: CodecOptions) -> Compressed:
         return compress(given.x, qps, qp_map=given.maps, surrogate=chosen, threads=threads, **codec)
 
     lossless = resolve_options(options).lossless
-    start = _Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x, lossless=lossless))
+    start = Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x, lossless=lossless))
     history: list[RefineStep] = []
     try:
-        place = _Place(start, qps, loop)
+        place = Place(start, qps, None if over == "map" else lr, None if over == "pixels" else loop.map)
         best = _search(place, objective, lambda given: run(given, search), loop, history)
         return _write(start, best, history, lambda given: run(given, options), objective)
     except TaskError as error:
@@ -210,7 +188,7 @@ def refine(
         raise
 
 
-def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> _Maps | None:
+def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> Maps | None:
     """A batch's maps, checked; one or ``None`` for each picture."""
     sizes = [(x.shape[-2], x.shape[-1])] * len(x)
     found = resolve_qp_maps(qp_map, sizes, lossless=lossless)
@@ -219,109 +197,10 @@ def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> _Maps | N
     return [None if one is None else torch.tensor(one, device=x.device) for one in found]
 
 
-class _Pixels:
-    """Adam on the pixels' change, in quantiser steps of their picture.
-
-    Args:
-        x: (N, C, H, W) the pictures as given.
-        qps: of them.
-        lr: first step size.
-    """
-
-    def __init__(self, x: Tensor, qps: list[int], lr: float) -> None:
-        quantiser = slice_qp(torch.tensor(qps, dtype=x.dtype, device=x.device))
-        self._x = x
-        self._unit = (step_size(quantiser) / 255)[:, None, None, None]
-        self._lr = lr
-        self.parameter = torch.zeros_like(x, requires_grad=True)
-        self._optimizer = torch.optim.Adam([self.parameter], lr=lr)
-
-    def value(self) -> Tensor:
-        """What is coded."""
-        return self._x + self._unit * self.parameter
-
-    def move(self, gradient: Tensor, factor: float) -> None:
-        """A step of the first one's size times a factor, and back into [0, 1]."""
-        self.parameter.grad = gradient
-        self._optimizer.param_groups[0]["lr"] = self._lr * factor
-        self._optimizer.step()
-        with torch.no_grad():
-            self.parameter.copy_((self.value().clamp(0, 1) - self._x) / self._unit)
-
-
-class _Offsets:
-    """Steps of one root mean square in each picture along the mean of the gradients so far.
-
-    Blocks keep their proportions: Adam, which moves all alike, saves less.
-
-    Args:
-        start: (N, h, w) offsets to begin with.
-        settings: how they move.
-    """
-
-    def __init__(self, start: Tensor, settings: _MapSearch) -> None:
-        self._settings = settings
-        self._sum, self._weight = torch.zeros_like(start), 0.0
-        self.parameter = start.clamp(-settings.limit, settings.limit).requires_grad_()
-
-    def value(self) -> Tensor:
-        """Whole numbers, with the gradient of those that are not."""
-        return self.parameter + (self.parameter.round() - self.parameter).detach()
-
-    @torch.no_grad()
-    def move(self, gradient: Tensor, factor: float) -> None:
-        """A step of the first one's size times a factor, and back into the limits."""
-        size = gradient.square().mean((1, 2), keepdim=True).sqrt()
-        self._sum = _MEMORY * self._sum + gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
-        self._weight = _MEMORY * self._weight + 1
-        self.parameter.sub_(self._settings.lr * factor / self._weight * self._sum)
-        if self._settings.zero_mean:
-            self.parameter.sub_(self.parameter.mean((1, 2), keepdim=True))
-        self.parameter.clamp_(-self._settings.limit, self._settings.limit)
-
-
-class _Place:
-    """Where the search is.
-
-    Args:
-        start: the pictures and maps as given.
-        qps: of the pictures.
-        loop: what is changed, and its step sizes.
-    """
-
-    def __init__(self, start: _Chosen, qps: list[int], loop: _Loop) -> None:
-        self._start = start._replace(x=start.x if start.x.dtype == torch.float64 else start.x.float())
-        self._pixels = None if loop.over == "map" else _Pixels(self._start.x, qps, loop.lr)
-        self._offsets = None if loop.over == "pixels" else _Offsets(_as_tensor(start), loop.map)
-        self._moving = [one for one in (self._pixels, self._offsets) if one is not None]
-
-    def chosen(self) -> _Chosen:
-        """What the codec is given."""
-        pixels = self._start.x if self._pixels is None else self._pixels.value()
-        return _Chosen(pixels, self._start.maps if self._offsets is None else self._offsets.value())
-
-    def gradients(self, objective: Tensor) -> list[Tensor]:
-        """Those of the pictures' objectives (N,), of all that moves."""
-        return list(torch.autograd.grad(objective.sum(), [one.parameter for one in self._moving]))
-
-    def move(self, gradients: Sequence[Tensor], factor: float) -> None:
-        """A step of everything along its gradient."""
-        for one, gradient in zip(self._moving, gradients, strict=True):
-            one.move(gradient, factor)
-
-
-def _as_tensor(start: _Chosen) -> Tensor:
-    """Maps (N, h, w); constant QP is zeros."""
-    size = map_size(start.x.shape[-2], start.x.shape[-1])
-    maps = start.maps or [None] * len(start.x)
-    zeros = torch.zeros(size, device=start.x.device)
-    return torch.stack([zeros if one is None else one for one in maps])
-
-
 def _search(
-    place: _Place,
+    place: Place,
     objective: RefineObjective,
-    encode: Callable[[_Chosen], Compressed],
+    encode: Callable[[Chosen], Compressed],
     loop: _Loop,
     history: list[RefineStep],
 ) -> _Best:
@@ -351,15 +230,15 @@ def _search(
 
 @torch.no_grad()
 def _write(
-    start: _Chosen,
+    start: Chosen,
     best: _Best,
     history: list[RefineStep],
-    encode: Callable[[_Chosen], Compressed],
+    encode: Callable[[Chosen], Compressed],
     objective: RefineObjective,
 ) -> Refined:
     """Encodes with the final options; what did not gain there goes back to the picture as given."""
     found = best.x.to(start.x.dtype)
-    refined, given = encode(_Chosen(found, best.maps)), encode(start)
+    refined, given = encode(Chosen(found, best.maps)), encode(start)
     gained = objective(0, refined).objective < objective(0, given).objective
     keep = gained[:, None, None, None]
     files = zip(gained.tolist(), refined.bitstreams, given.bitstreams, strict=True)
@@ -374,7 +253,7 @@ def _write(
     )
 
 
-def _written(ours: Tensor | _Maps | None, given: Tensor | _Maps | None, gained: list[bool]) -> _Maps | None:
+def _written(ours: Tensor | Maps | None, given: Tensor | Maps | None, gained: list[bool]) -> Maps | None:
     """Of each picture the map that its file has."""
     if ours is None:
         return None

@@ -11,8 +11,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
 
-from PIL import Image
-
 from npp.config.yaml_files import expand
 
 Part = Literal["train", "val", "test"]
@@ -101,6 +99,8 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     if not root.is_dir():
         raise ValueError(f"data folder: {root} is not a folder")
     patterns = [include] if isinstance(include, str) else include
+    from PIL import Image  # not for those who only look for files
+
     suffixes = PHOTO_SUFFIXES if patterns is None else Image.registered_extensions()
 
     def wanted(path: Path) -> bool:

@@ -17,7 +17,7 @@ from npp.hevc.planes import Planes, add_to_planes, split_planes
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
-from npp.torch_state import in_transform
+from npp.torch_state import in_transform, made_once
 
 _SIZES = (8, 4, 4)  # of the blocks of Y, Cb, Cr: one of each for 8x8 pixels
 _COUNTS = tuple(size * size - 1 for size in _SIZES)
@@ -27,6 +27,7 @@ _EMBEDDING = 32
 _LEVEL_POWERS = 3
 _TABLE_RATE = 10.0  # makes the few weights of the table move faster than the body's at one learning rate
 _PEAK = 255.0
+_PLACES = 1024  # half a megabyte of a body's widest layer
 _MEAN_LUMA, _LUMA_SPREAD, _CHROMA_SPREAD = 0.5, 0.25, 0.1
 
 
@@ -68,6 +69,99 @@ def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(parameter)
 
 
+def _as_convolutions(x: Tensor) -> bool:
+    """Whether layers must be what exporters, vmap and counters know; else they are faster matrix products."""
+    return in_transform() or torch.compiler.is_compiling() or x.device.type == "meta"
+
+
+def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
+
+    torch copies its input for the convolution, which takes longer than the product.
+    """
+    if _as_convolutions(x):
+        found: Tensor = layer(x)
+        return found
+    places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
+    return places.permute(0, 3, 1, 2)
+
+
+def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """The same of pictures with the places of a channel together; those that come out have it the other way.
+
+    Most of the work is pointwise layers, which are faster with the channels of a place together.
+    """
+    if in_transform():  # vmap cannot be asked for an order of memory
+        found: Tensor = layer(x)
+        return found
+    if _as_convolutions(x):
+        ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
+        return ordered
+    places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
+    return places.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
+
+
+def _without_gradient(x: Tensor) -> bool:
+    """Whether a part of the work may be done in place: on the CPU, with nobody looking on."""
+    return (
+        x.device.type == "cpu"
+        and not torch.is_grad_enabled()
+        and not _as_convolutions(x)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, conditioned: Tensor) -> Tensor:
+    """x + narrow(relu(widen(conditioned))), some places at a time: what is wide stays in the cache."""
+    assert widen.bias is not None and narrow.bias is not None
+    up, down = widen.weight.flatten(1).T, narrow.weight.flatten(1).T
+    out = x.permute(0, 2, 3, 1) + narrow.bias
+    for picture, given in zip(out.flatten(1, 2), conditioned.permute(0, 2, 3, 1).flatten(1, 2), strict=True):
+        for places, rows in zip(picture.split(_PLACES), given.split(_PLACES), strict=True):
+            places.addmm_(torch.addmm(widen.bias, rows, up).relu_(), down)
+    return out.permute(0, 3, 1, 2)
+
+
+def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """The same, with the places of a channel together in what comes out."""
+    if _as_convolutions(x):
+        found: Tensor = layer(x)
+        return found
+    places = x.permute(0, 2, 3, 1).flatten(1, 2)
+    bias = None if layer.bias is None else layer.bias[:, None]
+    channels = layer.weight.flatten(1) @ places.transpose(1, 2)
+    moved = channels if bias is None else channels + bias
+    return moved.view(len(x), -1, *x.shape[-2:])
+
+
+@made_once
+def _pixels_of_coefficients(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(192, C): the change of a block's RGB pixels, channel by channel, that a coefficient's makes."""
+    counts = _COUNTS[:planes]
+    unit = torch.eye(sum(counts), dtype=torch.float64)[:, :, None, None]
+    changed = add_to_planes(unit.new_zeros(len(unit), 3, 8, 8), _planes_of(unit, planes))
+    return changed.flatten(1).T.contiguous().to(device=device, dtype=dtype)
+
+
+def _planes_of(change: Tensor, planes: int) -> Planes:
+    """The planes with those AC coefficients and DCs of 0."""
+    counts = list(_COUNTS[:planes])
+    parts = [inverse_dct(c, s) for c, s in zip(torch.split(change, counts, dim=1), _SIZES, strict=False)]
+    if planes == 1:
+        still = torch.zeros_like(F.avg_pool2d(parts[0], 2))
+        parts += [still, still]
+    return Planes(*parts)
+
+
+def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
+    """RGB pictures whose coefficients have changed by that much; x itself where that is nothing."""
+    if _as_convolutions(x):
+        return add_to_planes(x, _planes_of(change, planes))
+    matrix = _pixels_of_coefficients(planes, change.dtype, change.device)
+    pixels = (matrix @ change.flatten(2)).view(len(x), -1, *change.shape[-2:])
+    return x + F.pixel_shuffle(pixels, _SIZES[0])
+
+
 class _Block(nn.Module):
     """Residual: depthwise 3x3, scale and shift by qp, two pointwise layers."""
 
@@ -82,8 +176,9 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
         conditioned = torch.addcmul(shift, self.spread(x), 1 + scale)
-        change: Tensor = self.narrow(F.relu(self.widen(conditioned)))
-        return x + change
+        if _without_gradient(x):
+            return _widened_and_narrowed(self.widen, self.narrow, x, conditioned)
+        return x + _pointwise(self.narrow, F.relu(_pointwise(self.widen, conditioned)))
 
 
 class _Body(nn.Module):
@@ -99,15 +194,10 @@ class _Body(nn.Module):
 
     def forward(self, features: Tensor, qp: Tensor) -> Tensor:
         embedding = F.silu(self.embed(qp))
-        # Most of the work is pointwise layers, which are faster with the channels of a place together.
-        # (vmap cannot ask for that.)
-        if not in_transform():
-            features = features.contiguous(memory_format=torch.channels_last)
-        x = self.enter(features)
+        x = _pointwise_in(self.enter, features)
         for block in self.blocks:
             x = block(x, embedding)
-        logits: Tensor = self.leave(F.relu(x))
-        return logits
+        return _pointwise_out(self.leave, F.relu(x))
 
 
 class _Table(nn.Module):
@@ -177,26 +267,25 @@ class Gains(FilterNetwork):
             ac = torch.cat([ac for _, ac in pairs], dim=1)
             steps = ac.abs() / (step_size(slice_qp(qp)) / _PEAK)[:, None, None, None]
             conditions = qp_features(qp)
-        logits = torch.zeros_like(ac[:, : sum(_COUNTS[: self._planes])])
+        moving = sum(_COUNTS[: self._planes])
+        logits: Tensor | float = 0.0
         if self.body is not None:
             luma = (y_dc - _MEAN_LUMA) / _LUMA_SPREAD
             features = torch.cat([luma, cb_dc / _CHROMA_SPREAD, cr_dc / _CHROMA_SPREAD, steps.log1p()], dim=1)
             dtype = self.body.enter.weight.dtype
-            logits = logits + self.body(features.to(dtype), conditions.to(dtype)).to(x.dtype)
+            logits = self.body(features.to(dtype), conditions.to(dtype)).to(x.dtype)
         with _full_precision(x):
             if self.table is not None:
-                level = steps[:, : logits.shape[1]]
+                level = steps[:, :moving]
                 logits = logits + self.table(level / (1 + level), conditions)
-            change = (1 - self._settings.floor) * torch.tanh(logits / 2) * ac[:, : logits.shape[1]]
-            return add_to_planes(x, self._planes_of(change))
+            assert isinstance(logits, Tensor)  # there is a body or a table
+            change = (1 - self._settings.floor) * _tanh_of_half(logits) * ac[:, :moving]
+            return _add_coefficients(x, change, self._planes)
 
-    def _planes_of(self, change: Tensor) -> Planes:
-        counts = list(_COUNTS[: self._planes])
-        parts = [inverse_dct(c, s) for c, s in zip(torch.split(change, counts, dim=1), _SIZES, strict=False)]
-        if self._planes == 1:
-            still = torch.zeros_like(F.avg_pool2d(parts[0], 2))
-            parts += [still, still]
-        return Planes(*parts)
+
+def _tanh_of_half(x: Tensor) -> Tensor:
+    """tanh(x / 2), 0 of 0 to the bit; torch's sigmoid is five times as fast as its tanh."""
+    return torch.sigmoid(x) * 2 - 1
 
 
 def _full_precision(x: Tensor) -> torch.autocast | nullcontext[None]:

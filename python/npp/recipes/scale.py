@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from npp.checks import number, table
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Less is left of no side.
 LEAST_FACTOR = 0.1
@@ -90,6 +90,8 @@ def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures (N, C, H, W) in [0, 1] at a smaller size: an antialiased bicubic filter, differentiable."""
     if x.shape[-2:] == size:
         return x
+    import torch.nn.functional as F  # what files say about themselves is read without torch
+
     return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
@@ -97,4 +99,6 @@ def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures (N, C, h, w) in [0, 1] back at a larger size: bicubic, differentiable."""
     if x.shape[-2:] == size:
         return x
+    import torch.nn.functional as F
+
     return F.interpolate(x, size, mode="bicubic").clamp(0, 1)

@@ -38,5 +38,16 @@ def size_before(info: ImageInfo) -> tuple[int, int] | None:
     return (height, width) if possible else None
 
 
+def picture_size(info: ImageInfo) -> tuple[int, int]:
+    """Height and width of the picture that a file shows, before it was coded smaller."""
+    return size_before(info) or (info.height, info.width)
+
+
+def bpp_of(file: bytes, info: ImageInfo) -> float:
+    """Bits of the whole file for each pixel of all frames, those of a picture before it was coded smaller."""
+    height, width = picture_size(info)
+    return 8 * len(file) / (width * height * info.frames)
+
+
 def _possible(coded: int, before: int) -> bool:
     return coded <= before <= (coded + 2) / LEAST_FACTOR

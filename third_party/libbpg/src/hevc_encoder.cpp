@@ -90,7 +90,7 @@ void HevcEncoder::read_header() {
   for (std::uint32_t i = 0; i < count; ++i) {
     if (static_cast<int>(nals[i].type) == kNalSps) {
       header_ = header_from_sps(without_start_code(nals[i]), config_.chroma_format_idc,
-                                config_.width, config_.height, config_.bit_depth);
+                                config_.width, config_.height, config_.bit_depth, config_.inter);
       return;
     }
   }

@@ -188,7 +188,7 @@ bool starts_picture(const Nal& nal) {
 }
 
 HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height,
-                           int bit_depth) {
+                           int bit_depth, bool inter) {
   const std::vector<std::uint8_t> payload = unescape_nal(sps_nal, kMaxSpsBytes);
   BitReader r({payload.data(), payload.size()});
   HevcHeader h;
@@ -223,7 +223,8 @@ HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, i
   must_be(inter_depth == intra_depth, "transform hierarchy depths differ");
   h.max_transform_hierarchy_depth_intra = static_cast<int>(intra_depth);
   must_be(!r.flag(), "scaling lists");
-  must_be(r.flag(), "asymmetric motion partitions are off");
+  // x265 switches them off at its lowest rate-distortion levels; an intra picture has none.
+  must_be(r.flag() || !inter, "asymmetric motion partitions are off");
   h.sao = r.flag();
   h.pcm = r.flag();
   must_be(!h.pcm, "PCM");

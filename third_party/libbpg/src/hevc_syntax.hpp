@@ -28,8 +28,9 @@ inline constexpr std::size_t kNalHeaderSize = 2;
 
 /// The header fields of an SPS that an encoder wrote. Throws EncodeError when the SPS breaks one of
 /// the restrictions under which BPG can drop it (see README.md), since no decoder could rebuild it.
+/// `inter`: the stream may hold pictures to which the tools of inter prediction matter.
 [[nodiscard]] HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width,
-                                         int height, int bit_depth);
+                                         int height, int bit_depth, bool inter);
 
 /// VPS and SPS as BPG implies them, each after a four-byte start code. `width` and `height` are the
 /// picture's; they are rounded up to the smallest coding block here.

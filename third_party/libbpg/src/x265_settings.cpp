@@ -24,7 +24,7 @@ constexpr const char* kIntraDefaults =
 
 // The ladders: what benchmarks/effort_search.py found on the frontier of rate-distortion and time,
 // figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's veryslow does to a still,
-// bpgenc's default.
+// bpgenc's default. fast-intra and rskip matter to animations only.
 constexpr const char* kSsimLadder[] = {
     "min-cu-size=16:ctu=16:signhide=0",
     "min-cu-size=16:ctu=16:tu-intra-depth=2",
@@ -206,6 +206,12 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   param.bLossless = config.lossless ? 1 : 0;
   fit_blocks(param, config.width, config.height);
   what_bpg_implies(param);
+  if (config.inter) {
+    // Below that, inter pictures lose tools that BPG implies.
+    param.rdLevel = std::max(param.rdLevel, 2);
+  }
+  // The same bytes, sooner, but only where all blocks of an intra picture have one QP.
+  param.bEnableSplitRdSkip = config.inter || config.qp_maps ? 0 : 1;
   if (config.qp_maps) {
     block_qps(param);
   }

@@ -5,8 +5,8 @@ extern "C" {
 }
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <vector>
@@ -20,10 +20,11 @@ namespace {
 constexpr int kRuns = 31;
 constexpr bpg::DecodeLimits kLimits{std::uint64_t{1} << 28};
 
+// Of this thread, so that other programs on the machine do not count.
 double now_ms() {
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
 }
 
 double median(std::vector<double> times) {
@@ -85,15 +86,15 @@ void bench(const char* path) {
   const std::size_t size = nals.size();
   nals.resize(size + AV_INPUT_BUFFER_PADDING_SIZE, 0);
   std::vector<std::byte> image(static_cast<std::size_t>(f.width) *
-                               static_cast<std::size_t>(f.height) * 3);
+                               static_cast<std::size_t>(f.height) * 3 * sizeof(float));
   const bpg::ImageView view{image.data(),
-                            bpg::SampleType::u8,
+                            bpg::SampleType::f32,
                             f.width,
                             f.height,
                             3,
-                            static_cast<std::ptrdiff_t>(f.width) * f.height,
-                            f.width,
-                            1};
+                            static_cast<std::ptrdiff_t>(f.width) * f.height * 4,
+                            f.width * 4,
+                            4};
   PlainDecoder plain;
   std::vector<double> ours;
   std::vector<double> libavcodec;

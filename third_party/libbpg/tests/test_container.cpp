@@ -222,7 +222,7 @@ void implied_sps_satisfies_our_own_check() {
       const std::vector<bpg::Nal> nals = bpg::split_nals({sets.data() + 4, sets.size() - 4});
       CHECK(nals.size() == 2);
       CHECK(nals[0].type == bpg::kNalVps && nals[1].type == bpg::kNalSps);
-      CHECK(same(bpg::header_from_sps(nals[1].bytes, chroma, 61, 43, 10), h));
+      CHECK(same(bpg::header_from_sps(nals[1].bytes, chroma, 61, 43, 10, true), h));
     }
   }
 }

@@ -1,0 +1,61 @@
+"""The commands by name: what the list of them says, and where each one is. Without importing any."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from npp.cli.file_reports import EXIT_CODES
+
+
+@dataclass(frozen=True)
+class CommandPlace:
+    """A command that has not been imported.
+
+    Attributes:
+        module: below ``npp.cli``.
+        name: its function there, or a :class:`typer.Typer` of several commands.
+        about: one line for the list of commands.
+    """
+
+    module: str
+    name: str
+    about: str
+
+
+#: In the order of the list.
+COMMANDS = {
+    "encode": CommandPlace("encode_command", "encode", "Encodes pictures and animations as BPG files."),
+    "decode": CommandPlace("decode_command", "decode", "Decodes BPG files."),
+    "info": CommandPlace("info_command", "info", "Shows what BPG files say about themselves."),
+    "recipes": CommandPlace("recipes_command", "recipes", "Lists the recipes that come with npp."),
+    "train": CommandPlace("train_command", "app", "Trains the networks of npp (needs npp[train])."),
+    "evaluate": CommandPlace(
+        "evaluate_command", "evaluate", "Measures what arms save at equal accuracy (needs npp[eval])."
+    ),
+}
+
+_WIDTH = 80
+
+
+def help_text() -> str:
+    """What ``npp --help`` says."""
+    about = textwrap.fill(
+        f"Encodes and decodes BPG pictures. {EXIT_CODES}",
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+    )
+    wide = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{wide}}  {place.about}" for name, place in COMMANDS.items())
+    return f"""Usage: npp [OPTIONS] COMMAND [ARGS]...
+
+{about}
+
+Options:
+  --version  Print the version.
+  --help     Show this message and exit.
+
+Commands:
+{rows}
+"""

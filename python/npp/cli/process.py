@@ -1,0 +1,44 @@
+"""How the process begins and ends, whatever command runs in it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from npp.cli.file_reports import OK, SOME_FAILED, USAGE, UsageError, describe
+from npp.cli.streams import say, silence_output
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM as an exception, so that temporary files go away."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def run(work: Callable[[], int | None]) -> NoReturn:
+    """Does the work and exits.
+
+    Args:
+        work: returns the exit code, ``None`` where all went well, or exits by itself.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    # npp has its own limit on pixels and says which file is above it. By the text of Pillow's warning: its
+    # class would need Pillow.
+    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
+    code: int | None = OK
+    try:
+        code = work()
+    except UsageError as error:
+        say(f"npp: {error}")
+        code = USAGE
+    except OSError as error:  # files have been seen to by the commands: what is left is standard output
+        silence_output()
+        if not isinstance(
+            error.__cause__ or error, BrokenPipeError
+        ):  # a reader that has gone has seen enough
+            say(f"npp: {describe(error)}")
+        code = SOME_FAILED
+    sys.exit(code)

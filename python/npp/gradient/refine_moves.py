@@ -1,0 +1,154 @@
+"""Where refining is and how it moves: the change of the pixels, and the map's offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from npp.codec.qp_maps import map_size
+from npp.hevc.quantiser import slice_qp, step_size
+
+_MEMORY = 0.9  # of the mean of the map's gradients
+_MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its authors give them
+Maps: TypeAlias = "list[Tensor | None]"
+
+
+class Chosen(NamedTuple):
+    """What the codec is given.
+
+    Attributes:
+        x: (N, C, H, W) pixels.
+        maps: one or ``None`` for each picture, or a tensor (N, h, w); ``None`` where there are none.
+    """
+
+    x: Tensor
+    maps: Tensor | Maps | None
+
+
+class MapSearch(NamedTuple):
+    """How the map moves; see :func:`refine`."""
+
+    lr: float
+    limit: float
+    zero_mean: bool
+
+
+class _Adam:
+    """Adam for one tensor. torch's own brings a compiler along, which takes seconds to load.
+
+    Args:
+        like: what the tensor is like.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
+        self._steps = 0
+
+    def change(self, gradient: Tensor, lr: float) -> Tensor:
+        """What a step takes off the tensor."""
+        self._steps += 1
+        self._mean.lerp_(gradient, 1 - _MEAN_DECAY)
+        self._square.mul_(_SQUARE_DECAY).addcmul_(gradient, gradient, value=1 - _SQUARE_DECAY)
+        size = (self._square / (1 - _SQUARE_DECAY**self._steps)).sqrt_().add_(_EPSILON)
+        return self._mean.div(size).mul_(lr / (1 - _MEAN_DECAY**self._steps))
+
+
+class _Pixels:
+    """Adam on the pixels' change, in quantiser steps of their picture.
+
+    Args:
+        x: (N, C, H, W) the pictures as given.
+        qps: of them.
+        lr: first step size.
+    """
+
+    def __init__(self, x: Tensor, qps: list[int], lr: float) -> None:
+        quantiser = slice_qp(torch.tensor(qps, dtype=x.dtype, device=x.device))
+        self._x = x
+        self._unit = (step_size(quantiser) / 255)[:, None, None, None]
+        self._lr = lr
+        self.parameter = torch.zeros_like(x, requires_grad=True)
+        self._adam = _Adam(x)
+
+    def value(self) -> Tensor:
+        """What is coded."""
+        return self._x + self._unit * self.parameter
+
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into [0, 1]."""
+        with torch.no_grad():
+            self.parameter.sub_(self._adam.change(gradient, self._lr * factor))
+            self.parameter.copy_((self.value().clamp(0, 1) - self._x) / self._unit)
+
+
+class _Offsets:
+    """Steps of one root mean square in each picture along the mean of the gradients so far.
+
+    Blocks keep their proportions: Adam, which moves all alike, saves less.
+
+    Args:
+        start: (N, h, w) offsets to begin with.
+        settings: how they move.
+    """
+
+    def __init__(self, start: Tensor, settings: MapSearch) -> None:
+        self._settings = settings
+        self._sum, self._weight = torch.zeros_like(start), 0.0
+        self.parameter = start.clamp(-settings.limit, settings.limit).requires_grad_()
+
+    def value(self) -> Tensor:
+        """Whole numbers, with the gradient of those that are not."""
+        return self.parameter + (self.parameter.round() - self.parameter).detach()
+
+    @torch.no_grad()
+    def move(self, gradient: Tensor, factor: float) -> None:
+        """A step of the first one's size times a factor, and back into the limits."""
+        size = gradient.square().mean((1, 2), keepdim=True).sqrt()
+        self._sum = _MEMORY * self._sum + gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
+        self._weight = _MEMORY * self._weight + 1
+        self.parameter.sub_(self._settings.lr * factor / self._weight * self._sum)
+        if self._settings.zero_mean:
+            self.parameter.sub_(self.parameter.mean((1, 2), keepdim=True))
+        self.parameter.clamp_(-self._settings.limit, self._settings.limit)
+
+
+class Place:
+    """Where the search is.
+
+    Args:
+        start: the pictures and maps as given.
+        qps: of the pictures.
+        lr: first step size of the pixels; ``None`` where they stay.
+        offsets: how the map moves; ``None`` where it stays.
+    """
+
+    def __init__(self, start: Chosen, qps: list[int], lr: float | None, offsets: MapSearch | None) -> None:
+        self._start = start._replace(x=start.x if start.x.dtype == torch.float64 else start.x.float())
+        self._pixels = None if lr is None else _Pixels(self._start.x, qps, lr)
+        self._offsets = None if offsets is None else _Offsets(_as_tensor(start), offsets)
+        self._moving = [one for one in (self._pixels, self._offsets) if one is not None]
+
+    def chosen(self) -> Chosen:
+        """What the codec is given."""
+        pixels = self._start.x if self._pixels is None else self._pixels.value()
+        return Chosen(pixels, self._start.maps if self._offsets is None else self._offsets.value())
+
+    def gradients(self, objective: Tensor) -> list[Tensor]:
+        """Those of the pictures' objectives (N,), of all that moves."""
+        return list(torch.autograd.grad(objective.sum(), [one.parameter for one in self._moving]))
+
+    def move(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """A step of everything along its gradient."""
+        for one, gradient in zip(self._moving, gradients, strict=True):
+            one.move(gradient, factor)
+
+
+def _as_tensor(start: Chosen) -> Tensor:
+    """Maps (N, h, w); constant QP is zeros."""
+    size = map_size(start.x.shape[-2], start.x.shape[-1])
+    maps = start.maps or [None] * len(start.x)
+    zeros = torch.zeros(size, device=start.x.device)
+    return torch.stack([zeros if one is None else one for one in maps])
