@@ -21,6 +21,8 @@ CPP_BUILD := build/cpp-tests
 FUZZ_BUILD := build/fuzz
 ASAN_BUILD := build/asan
 TSAN_BUILD := build/tsan
+FRAMEWORKS := $(VENV)/frameworks
+FRAMEWORK_TESTS := tests/integrations tests/tasks
 ROUNDS ?= 20
 OLDEST := build/oldest
 WHEEL_TOOLS := build/wheels/venv
@@ -38,8 +40,8 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 # Warnings stop the build where we test; a user's newer compiler may warn about more.
 WERROR := $(if $(CI),ON,OFF)
 
-.PHONY: help setup demo test test-slow test-oldest test-pythons wheels check-macos test-wheel pytest coverage \
-  develop cpp-test lint format typecheck docs bench clean distclean system fuzz sanitize tsan
+.PHONY: help setup demo test test-slow test-oldest test-pythons test-frameworks wheels check-macos test-wheel pytest \
+  coverage develop cpp-test lint format typecheck docs bench clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -83,6 +85,10 @@ test-wheel: | system ## the wheel of this Python in a fresh environment with the
 
 test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.12'); TORCHES='torch==2.13.0' downloads torch for all
 	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
+
+test-frameworks: setup $(FRAMEWORKS)/.made ## tests with MMDetection, MMPretrain, transformers, Ultralytics; downloads 1 GB
+	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) -m '$(if $(QUICK),not slow,slow or not slow)' \
+	  $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'
@@ -174,6 +180,12 @@ $(VENV)/.created: | system
 $(VENV)/.torch: $(VENV)/.created
 	@echo "Installing $(TORCH)"
 	@$(PIP) '$(TORCH)'
+	@touch $@
+
+# Kept by `make clean`; packages of other people, none of which the rest of the tests sees.
+$(FRAMEWORKS)/.made: tools/frameworks_env | $(VENV)/.installed
+	@echo "Installing other people's frameworks"
+	@tools/frameworks_env $(FRAMEWORKS) $(VENV) '$(TORCH)'
 	@touch $@
 
 # No build isolation, so that the CMake cache stays valid and only changed C++ files are compiled.

@@ -96,7 +96,7 @@ def recipe_headline() -> str:
             }
             judge = network["label"] + ("" if network["seen"] else ", unseen")
             rows.append([recipe, judge, cells[without], cells["recipe"]])
-    return table(["recipe", "judged by", "without its map", "recipe"], rows, text_columns=2)
+    return table(["recipe", "judged by", "nothing learned", "recipe"], rows, text_columns=2)
 
 
 def recipes(name: str) -> Callable[[], str]:

@@ -187,9 +187,9 @@ def resolve_detector(
     """A network with the interface of :class:`Detector` that nobody else uses.
 
     Args:
-        model: a network, ``transformers:NAME_OR_PATH``, ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``,
-            ``fastestdet:PATH`` (of FastestDet.onnx), ``torchvision:NAME[:WEIGHTS]`` or
-            ``python:package.module:function``.
+        model: a network, ``mmdet:CONFIG[:CHECKPOINT]``, ``transformers:NAME_OR_PATH``,
+            ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
+            ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         settings: attributes of :class:`npp.tasks.InputFormat` that replace the network's own.
         cells: attributes of :class:`npp.tasks.CellFormat`; a file or a network that says boxes and scores of
             many cells is meant.

@@ -12,11 +12,13 @@ from npp.tasks.input_format import InputFormat
 # By the package that the networks are from, which is the prefix of their names too. The modules import the
 # package only when a name is asked for.
 _ADAPTERS = {
+    "mmdet": "npp.tasks.mmdet_detector",
     "transformers": "npp.tasks.hugging_face",
     "ultralytics": "npp.tasks.yolo",
 }
 # What a name looks like, for messages.
 FORMS = {
+    "mmdet": "mmdet:CONFIG[:CHECKPOINT]",
     "transformers": "transformers:NAME_OR_PATH",
     "ultralytics": "ultralytics:WEIGHTS_OR_YAML",
 }

@@ -8,6 +8,10 @@ from typing import Any
 # The extra of npp that has the package; what is in none is installed by its own name.
 EXTRAS = {
     "lightning": "train",
+    "mmcv": "openmmlab",
+    "mmdet": "openmmlab",
+    "mmengine": "openmmlab",
+    "mmpretrain": "openmmlab",
     "onnx": "tasks",
     "onnx2torch": "tasks",
     "pycocotools": "tasks",

@@ -1,0 +1,83 @@
+"""A step of mmengine's pipelines that codes and decodes the picture that was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npp.codec.decoding import decode
+from npp.codec.encoding import encode
+from npp.codec.options import resolve_options, resolve_qp
+from npp.recipes import Recipe
+from npp.tasks.optional_packages import require
+
+_transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")
+
+
+class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has no types
+    """Codes and decodes the picture at its own size, in the loader's workers; no gradient.
+
+    Put it behind ``LoadImageFromFile`` and before ``Resize``. It adds ``bpp``, bits for each pixel of the
+    photo, ``bpg_bytes`` and ``bpg_qp``: name them among the ``meta_keys`` of ``PackDetInputs`` or
+    ``PackInputs``, and :class:`BppMetric` finds them.
+
+    Args:
+        qp: 0 to 51; a pair (lowest, highest) draws one for each picture.
+        recipe: name or path of a recipe that prepares the picture; ``None`` for BPG alone.
+        channels: order of the picture's channels, ``"bgr"`` (mmcv's) or ``"rgb"``.
+        **options: of the codec, see :class:`npp.CodecOptions`; they come before the recipe's.
+
+    Raises:
+        ValueError: a wrong setting; the message names it.
+    """
+
+    def __init__(
+        self,
+        qp: int | Sequence[int],
+        recipe: str | None = None,
+        channels: str = "bgr",
+        **options: Any,
+    ) -> None:
+        low, high = (qp, qp) if isinstance(qp, int) else qp
+        self._low, self._high = resolve_qp([low, high], 2)
+        if self._low > self._high:
+            raise ValueError(f"qp must be one or the lowest and the highest, not {[low, high]}")
+        if channels not in ("bgr", "rgb"):
+            raise ValueError(f"channels must be bgr or rgb, not {channels!r}")
+        resolve_options(options)
+        self._bgr = channels == "bgr"
+        self._recipe_name = recipe
+        self._recipe: Recipe | None = None
+        self._options = options
+
+    def _coded(self, picture: npt.NDArray[np.uint8], qp: int) -> tuple[bytes, npt.NDArray[np.uint8]]:
+        """The file, and the decoded picture (H, W, C)."""
+        if self._recipe_name is None:
+            file = encode(picture, qp, threads=1, **self._options)
+            decoded = decode(file, threads=1)
+        else:
+            # Loaded in the worker, which then has its own.
+            self._recipe = self._recipe or Recipe.load(self._recipe_name)
+            file = self._recipe.encode(picture, qp, threads=1, **self._options)
+            decoded = self._recipe.decode(file, threads=1)
+        return file, decoded.permute(1, 2, 0).numpy()
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Changes ``results["img"]``, (H, W) or (H, W, C) from 0 to 255; dtype and shape stay."""
+        given = results["img"]
+        flip = self._bgr and given.ndim == 3 and given.shape[2] == 3
+        samples = given if given.dtype == np.uint8 else np.clip(np.rint(given), 0, 255).astype(np.uint8)
+        qp = int(np.random.randint(self._low, self._high + 1))  # noqa: NPY002 (mmengine seeds this one)
+        file, decoded = self._coded(np.ascontiguousarray(samples[..., ::-1] if flip else samples), qp)
+        restored = decoded[..., ::-1] if flip else decoded.reshape(given.shape)
+        results["img"] = np.ascontiguousarray(restored).astype(given.dtype, copy=False)
+        pixels = given.shape[0] * given.shape[1]
+        results.update(bpp=8 * len(file) / pixels, bpg_bytes=len(file), bpg_qp=qp)
+        return results
+
+    def __repr__(self) -> str:
+        qp = self._low if self._low == self._high else (self._low, self._high)
+        return f"{type(self).__name__}(qp={qp}, recipe={self._recipe_name!r}, {self._options})"

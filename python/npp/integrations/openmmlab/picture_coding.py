@@ -1,0 +1,114 @@
+"""Pictures of a pipeline of mmengine through a recipe and the real codec: raw, of mixed sizes, BGR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from npp.gradient.pairing import compress
+from npp.gradient.surrogates import Surrogate
+from npp.recipes import Parts, Recipe
+from npp.recipes.scale import enlarge
+
+_PEAK = 255.0
+_NORMALISED = 16.0  # below it, and with values below 0, samples are no longer 0 to 255
+
+
+class CodedPictures(NamedTuple):
+    """A batch after the codec.
+
+    Attributes:
+        pictures: as they were given, a tensor (N, C, H, W) or a list of (C, H, W); floats from 0 to 255.
+        bpp: (N,) bits of the whole file for each pixel of the picture that was given.
+        mse: (N,) of the filtered picture against the one that was given, both at the size that is coded, for
+            pixels in [0, 1].
+        energy: (N,) mean square of the map's offsets, in squared qps; zeros without a map.
+        sizes: bytes of each file.
+    """
+
+    pictures: Tensor | list[Tensor]
+    bpp: Tensor
+    mse: Tensor
+    energy: Tensor
+    sizes: list[int]
+
+
+def _by_shape(pictures: Iterable[Tensor]) -> list[list[int]]:
+    """Places of pictures that can be one batch."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        groups.setdefault(tuple(picture.shape), []).append(place)
+    return list(groups.values())
+
+
+def _check(picture: Tensor) -> None:
+    """Raises ValueError unless this can be a raw picture."""
+    if picture.ndim != 3 or picture.shape[0] not in (1, 3):
+        raise ValueError(f"inputs must be pictures (C, H, W) of 1 or 3 channels, not {tuple(picture.shape)}")
+    if picture.is_floating_point() and picture.numel():
+        low, high = float(picture.min()), float(picture.max())
+        if low < 0 and high < _NORMALISED:
+            raise ValueError(
+                f"inputs must be raw pictures from 0 to 255, not from {low:.3g} to {high:.3g}: the pipeline "
+                "must not normalise, that is the inner model's data preprocessor's part"
+            )
+
+
+def _as_rgb(pictures: Sequence[Tensor], bgr: bool) -> Tensor:
+    """(N, C, H, W) floats in [0, 1]."""
+    x = torch.stack(list(pictures)).float() / _PEAK
+    return (x.flip(1) if bgr else x).clamp(0, 1)
+
+
+def _as_given(x: Tensor, bgr: bool) -> Tensor:
+    return (x.flip(1) if bgr else x) * _PEAK
+
+
+def code_pictures(
+    recipe: Recipe,
+    inputs: Tensor | Sequence[Tensor],
+    qp: int,
+    *,
+    bgr: bool,
+    surrogate: Surrogate,
+    threads: int | None,
+    options: Mapping[str, Any],
+) -> CodedPictures:
+    """Codes pictures, those of one size together.
+
+    Args:
+        recipe: with what is done before the codec.
+        inputs: (N, C, H, W), or pictures (C, H, W) of any sizes, raw from 0 to 255.
+        qp: 0 to 51.
+        bgr: whether their channels are in that order.
+        surrogate, threads: as in :func:`npp.compress`.
+        options: of the codec.
+
+    Raises:
+        ValueError: these are no raw pictures.
+    """
+    given = list(inputs)
+    for picture in given:
+        _check(picture)
+    pictures: list[Tensor] = list(given)
+    columns: list[Tensor] = [torch.zeros(())] * len(given)
+    sizes = [0] * len(given)
+    for places in _by_shape(given):
+        x = _as_rgb([given[place] for place in places], bgr)
+        small = recipe.prepare(x, qp, Parts(filter=False, qp_map=False)).x
+        ready = recipe.prepare(small, qp, Parts(scale=False))
+        found = compress(ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options)
+        large = _as_given(enlarge(found.x_hat, (x.shape[-2], x.shape[-1])), bgr)
+        bpp = found.bpp * (small.shape[-2] * small.shape[-1] / (x.shape[-2] * x.shape[-1]))
+        mse = (ready.x.float() - small).square().mean((1, 2, 3))
+        energy = torch.zeros_like(mse) if ready.qp_map is None else ready.qp_map.square().mean((1, 2))
+        for row, place in enumerate(places):
+            pictures[place] = large[row]
+            columns[place] = torch.stack([bpp[row], mse[row], energy[row].float()])
+            sizes[place] = len(found.bitstreams[row])
+    bpp, mse, energy = torch.stack(columns).unbind(1)
+    as_given = torch.stack(pictures) if isinstance(inputs, Tensor) else pictures
+    return CodedPictures(as_given, bpp, mse, energy, sizes)

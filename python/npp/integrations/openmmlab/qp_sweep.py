@@ -1,0 +1,154 @@
+"""A test loop of mmengine over several qps, with the curve as npp's own result file and as a plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npp.codec.options import resolve_qp
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
+from npp.evaluation.report_files import arm_results, write_json
+from npp.evaluation.report_pictures import plot_curves
+from npp.integrations.openmmlab.bpp_metric import BppMetric
+from npp.integrations.openmmlab.recipe_hook import coded_model
+from npp.tasks.optional_packages import require
+
+_runner: Any = require("mmengine.runner", "npp.integrations.openmmlab")
+_RATES = ("bpg/bpp_of_photo", "bpg/bytes")
+_DIRECTION = ("loss", "error", "mae", "mse")  # in the name of what is better when smaller
+
+
+def _axis(name: str) -> Axis:
+    network, _, quality = name.rpartition("/")
+    rises = not any(word in quality.lower() for word in _DIRECTION)
+    return Axis(network or PICTURE, quality, rises, dataset=True)
+
+
+def _value(one: Mapping[str, Any], name: str) -> float:
+    """A metric at one qp, NaN where there is none.
+
+    Without a single detection there is no precision; COCO's is -1 where there is nothing to find.
+    """
+    value = float(one.get(name, math.nan))
+    return math.nan if name.startswith("coco/") and value < 0 else value
+
+
+def _column(found: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [_value(one, name) for one in found]
+
+
+def _numbers(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of qualities that are numbers at one qp at least."""
+    return sorted(
+        {
+            name
+            for one in found
+            for name, value in one.items()
+            if not name.startswith("bpg/") and isinstance(value, int | float | np.number)
+        }
+    )
+
+
+def _measurements(qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: str) -> Measurements:
+    axes = {name: _axis(name) for name in _numbers(found)}
+    curve = ArmMeasurements(
+        sizes=np.array(_column(found, "bpg/bytes")).astype(np.int64)[:, None],
+        bpp=np.array(_column(found, "bpg/bpp"))[:, None],
+        scores={},
+        metrics={(axis.network, axis.name): np.array(_column(found, name)) for name, axis in axes.items()},
+    )
+    return Measurements(tuple(qps), ("all",), tuple(axes.values()), {arm: curve})
+
+
+def curve_results(
+    qps: Sequence[int], found: Sequence[Mapping[str, Any]], name: str, description: str
+) -> dict[str, Any]:
+    """What a sweep found as ``npp evaluate`` writes an arm.
+
+    Args:
+        qps: rising.
+        found: metrics at each of them, by mmengine's names.
+        name, description: of the curve.
+    """
+    content = arm_results(_measurements(qps, found, name), name, description)
+    results: dict[str, Any] = content["results"]
+    results |= {rate.removeprefix("bpg/"): _column(found, rate) for rate in _RATES}
+    content["results"] = {quality: _finite(values) for quality, values in results.items()}
+    return content
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
+
+
+class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no types
+    """Tests a :class:`CodedModel` at several qps.
+
+    In the run's folder it writes NAME.json, ``{"name", "description", "results"}`` as ``npp evaluate`` does
+    for an arm, and NAME.png. ``results`` has lists over the qps: ``q``, ``bpp`` and ``bpp_of_photo`` (see
+    :class:`BppMetric`), ``bytes`` and each metric; ``null`` where the evaluator said nothing, as for mean
+    average precision without a single detection.
+
+    Args:
+        runner, dataloader, evaluator, fp16: as for mmengine's ``TestLoop``.
+        qps: 0 to 51.
+        name: of the files, and of the curve.
+
+    Raises:
+        ValueError: a wrong qp, or an evaluator without :class:`BppMetric`.
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        evaluator: Any,
+        qps: Sequence[int] = (25, 28, 31, 34, 37, 40, 44),
+        name: str = "bpg_curve",
+        fp16: bool = False,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        self.qps = sorted(set(resolve_qp(list(qps), len(qps))))
+        self._name = name
+        if not any(isinstance(metric, BppMetric) for metric in self.evaluator.metrics):
+            raise ValueError("QPSweepLoop needs dict(type='BppMetric') in test_evaluator")
+
+    def run(self) -> dict[str, Any]:
+        """Tests at each qp.
+
+        Returns:
+            All metrics, as ``qp37/coco/bbox_mAP``.
+        """
+        model = coded_model(self.runner)
+        before, found = model.test_qp, []
+        try:
+            for qp in self.qps:
+                model.test_qp = qp
+                found.append(dict(super().run()))
+        finally:
+            model.test_qp = before
+        if require("mmengine.dist", "a test").is_main_process():
+            self._write(found)
+        return {
+            f"qp{qp}/{name}": value
+            for qp, one in zip(self.qps, found, strict=True)
+            for name, value in one.items()
+        }
+
+    def _write(self, found: Sequence[Mapping[str, Any]]) -> None:
+        folder = Path(self.runner.work_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        model = coded_model(self.runner)
+        options = ", ".join(f"{name} {value}" for name, value in model.recipe.options.items())
+        text = (
+            f"{self.runner.experiment_name}, BPG ({options}); bpp is for pixels of what the network was given"
+        )
+        write_json(folder / f"{self._name}.json", curve_results(self.qps, found, self._name, text))
+        measured = _measurements(self.qps, found, self._name)
+        if measured.axes:
+            plot_curves(measured, folder / f"{self._name}.png", self.runner.experiment_name)

@@ -1,0 +1,90 @@
+"""What the inner model's loss is worth at each qp, as published or by the slope of BPG's own curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from npp.config.typed import fill
+from npp.training.baseline import Baseline, Curve
+from npp.training.train_config import LossConfig, TradeOffConfig
+
+#: The inner model's losses together, in a curve.
+LABEL = "task"
+_QPS = 52
+_PUBLISHED = "published"
+
+
+def trade_off_config(given: str | Mapping[str, Any]) -> TradeOffConfig:
+    """``"published"``, or the keys of ``trade_off`` in a configuration of ``npp train``.
+
+    Raises:
+        ConfigError: another word, an unknown key or a wrong value.
+    """
+    return fill(TradeOffConfig, {"pairs": given} if isinstance(given, str) else given, "trade_off")
+
+
+def loss_config(given: Mapping[str, Any] | None, trade_off: TradeOffConfig) -> LossConfig:
+    """The keys of ``loss`` in a configuration of ``npp train``.
+
+    With given pairs nothing is divided by BPG's bpp unless that is asked for: then nothing must be measured.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+    """
+    usual = {} if trade_off.table is None else {"normalise": "none"}
+    return fill(LossConfig, {**usual, **(given or {})}, "loss")
+
+
+class QpWeights(nn.Module):
+    """λ by qp, and what the total is divided by.
+
+    The tables are buffers, and so in checkpoints: a run that goes on measures nothing anew.
+
+    Args:
+        trade_off: which qps there are, and how λ comes about.
+        loss: whether the total is divided.
+    """
+
+    task: Tensor
+    norm: Tensor
+
+    def __init__(self, trade_off: TradeOffConfig, loss: LossConfig) -> None:
+        super().__init__()
+        self._trade_off = trade_off
+        self._loss = loss
+        # NaN where no qp is trained: a mistake would show at once.
+        self.register_buffer("task", torch.full((_QPS,), float("nan")))
+        self.register_buffer("norm", torch.full((_QPS,), float("nan")))
+        if trade_off.table is not None:
+            self.task[self.qps] = torch.tensor([trade_off.table[qp] for qp in self.qps])
+        if loss.normalise == "none":
+            self.norm[self.qps] = 1.0
+
+    @property
+    def qps(self) -> list[int]:
+        """The qps that are trained, rising."""
+        return self._trade_off.choices
+
+    def missing(self) -> bool:
+        """Whether BPG's curve has to be measured first."""
+        return not bool(torch.stack([self.task[self.qps], self.norm[self.qps]]).isfinite().all())
+
+    def set_curve(self, curve: Curve) -> None:
+        """Takes from BPG's measured curve what was missing.
+
+        Args:
+            curve: with the loss :data:`LABEL`.
+
+        Raises:
+            ValueError: bits do not fall or the loss does not rise with the qp.
+        """
+        baseline = Baseline(curve)
+        if self._trade_off.table is None:
+            slopes = self._trade_off.slope_factor * baseline.slope(LABEL, self.qps)
+            self.task[self.qps] = torch.as_tensor(slopes).to(self.task)
+        if self._loss.normalise == "baseline":
+            self.norm[self.qps] = torch.as_tensor(baseline.bpp(self.qps)).to(self.norm)

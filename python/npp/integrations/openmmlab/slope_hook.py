@@ -1,0 +1,59 @@
+"""A hook of mmengine that measures BPG's own curve before training, for λ by slope."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import torch
+
+from npp.integrations.openmmlab.qp_weights import LABEL
+from npp.integrations.openmmlab.recipe_hook import coded_model
+from npp.tasks.optional_packages import require
+from npp.training.baseline import Curve
+
+_hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")
+_SEED = 0
+
+
+class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
+    """Measures bpp and the inner model's losses under BPG alone, and sets the model's λ by their slope.
+
+    Nothing is measured where the model needs no curve, or has one from a checkpoint.
+
+    Args:
+        batches: of the training loader, for each process.
+        points: qps between the lowest and the highest that is trained.
+
+    Raises:
+        ValueError: fewer than one batch or three points; when it measures, bits that do not fall or losses
+            that do not rise with the qp.
+    """
+
+    def __init__(self, batches: int = 16, points: int = 8) -> None:
+        if batches < 1 or points < 3:
+            raise ValueError(f"batches must be 1 or more and points 3 or more, not {batches} and {points}")
+        self._batches = batches
+        self._points = points
+
+    def before_train(self, runner: Any) -> None:
+        """Measures, before the first step."""
+        model = coded_model(runner)
+        if not model.weights.missing():
+            return
+        low, high = model.weights.qps[0], model.weights.qps[-1]
+        qps = sorted({round(low + (high - low) * i / (self._points - 1)) for i in range(self._points)})
+        loader = runner.train_dataloader
+        sums = torch.zeros(len(qps), 2, dtype=torch.float64)
+        count = 0
+        for data in islice(loader, self._batches):
+            count += 1
+            for row, qp in enumerate(qps):
+                with torch.random.fork_rng():
+                    torch.manual_seed(_SEED)  # two-stage detectors sample boxes
+                    sums[row] += torch.tensor(model.plain_losses(data, qp), dtype=torch.float64)
+        means = sums / count
+        require("mmengine.dist", "training").all_reduce(means, op="mean")
+        curve = Curve(qps, means[:, 0].tolist(), {LABEL: means[:, 1].tolist()})
+        model.weights.set_curve(curve)
+        runner.logger.info(f"BPG alone: qp {qps}, bpp {curve.bpp}, losses {curve.losses[LABEL]}")
