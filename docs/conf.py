@@ -41,6 +41,7 @@ _BESIDE = {
     "../SECURITY.md": "security.md",
     "../CONTRIBUTING.md": "developing.md",
     "../CHANGELOG.md": "changes.md",
+    "../RELEASING.md": "releasing.md",
     "../LICENSE": "questions.md#may-i-use-it-in-my-product",
 }
 

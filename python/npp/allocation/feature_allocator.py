@@ -149,7 +149,7 @@ class FeatureAllocator(nn.Module):
 
     Args:
         features: pictures (N, 3, H, W) to feature maps (N, C, h, w), as :class:`LayerFeatures`.
-        weight: (D,) of :func:`design`.
+        weight: (D,) of ``design``.
         level: (P + 1,) of the picture's own sensitivity, the last added.
         strength, limit: see :func:`npp.qp_map`.
     """

@@ -47,7 +47,7 @@ class FileResult:
 
     @property
     def checksum(self) -> str | None:
-        """:func:`checksum_of` the file, ``None`` where there is none."""
+        """The SHA-256 of the file in hexadecimal digits, ``None`` where there is none."""
         return None if self.file is None else checksum_of(self.file)
 
     @classmethod
