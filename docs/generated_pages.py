@@ -172,8 +172,8 @@ def _help_of(command: Any, path: list[str], parent: Any) -> Iterator[tuple[str, 
     command.rich_markup_mode = None
     context = type(command).context_class(command, info_name=path[-1], parent=parent, terminal_width=_WIDTH)
     yield " ".join(path), command.get_help(context)
-    for name, below in getattr(command, "commands", {}).items():
-        yield from _help_of(below, [*path, name], context)
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        yield from _help_of(command.get_command(context, name), [*path, name], context)
 
 
 def command_help() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from pictures import arguments, panel, photo
+from gallery_pictures import arguments, panel, photo
 
 import npp
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from pictures import arguments, panel, photo
+from gallery_pictures import arguments, panel, photo
 from torch import nn
 
 from npp.evaluation import evaluate, parse_config

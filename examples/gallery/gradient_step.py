@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pictures import arguments, panel, photo, psnr
+from gallery_pictures import arguments, panel, photo, psnr
 
 import npp
 

@@ -211,11 +211,12 @@ def test_keyboard_interrupt_ends_long_calls() -> None:
 def test_interpreter_shutdown_with_work_in_flight(daemon: bool) -> None:
     script = f"""
         import threading, time, torch, npp
+        from npp.codec.round_trip import start_round_trip
         x = torch.rand(30, 3, 128, 128)
         thread = threading.Thread(target=lambda: npp.encode(x, 20), daemon={daemon})
         thread.start()
         time.sleep(0.5)  # until it waits for the codec; torch itself may not be cut off in the middle
-        handle = npp.codec.round_trip.start_round_trip(x, 30, {{}}, 2)
+        handle = start_round_trip(x, 30, {{}}, 2)
         print("leaving", flush=True)
     """
     result = _run(script)

@@ -29,6 +29,8 @@ def _extras() -> dict[str, list[str]]:
 def test_every_hint_names_an_extra_that_has_the_package() -> None:
     extras = _extras()
     for package, extra in EXTRAS.items():
+        if package == "mmcv":  # built for the torch that is installed, before the extra; the guide says how
+            continue
         assert package in extras[extra], f"npp[{extra}] does not install {package}"
 
 
