@@ -109,7 +109,7 @@ def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str)
             panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
         place = {"x": 0.03, "y": 0.95 if quality == "agreement" else 0.05, "transform": panel.transAxes}
         align = "top" if quality == "agreement" else "bottom"
-        panel.text(s=f"npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
+        panel.text(s=f"beforehand, npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
 
 
 def _draw_own(panel: Any, found: Evaluation, network: str, quality: str, photos: int) -> None:

@@ -77,7 +77,7 @@ class StripCase:
     def title(self, network: str) -> str:
         """The headline."""
         if self.npp.same and not self.bpg.same:
-            return f"At the same bytes {network} keeps its answer with npp and loses it with BPG."
+            return f"One photo: at the same bytes {network} keeps its answer with npp and loses it with BPG."
         return f"What {network} says of a photo at the same bytes."
 
     def how_chosen(self) -> str:
