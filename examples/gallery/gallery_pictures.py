@@ -26,7 +26,7 @@ def photo(name: str, size: int) -> Tensor:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of pictures in [0, 1]."""
-    return float(-10 * torch.log10((a - b).square().mean()))
+    return (-10 * torch.log10((a - b).square().mean())).item()
 
 
 def panel(pictures: Sequence[Tensor], captions: Sequence[str], path: Path) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
     ):
         picture = npp.decompress(files)
         bits = 8 * len(files[0]) / (size * size)
-        captions.append(f"{name}: {bits:.2f} bpp, KL {float(task(picture)):.5f}")
+        captions.append(f"{name}: {bits:.2f} bpp, KL {task(picture).item():.5f}")
         pictures.append(picture[0])
     print("\n".join(captions))
     panel(pictures, captions, out / "refine.png")

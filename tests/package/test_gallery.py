@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 GALLERY = ROOT / "examples" / "gallery"
-SCRIPTS = sorted(path.stem for path in GALLERY.glob("*.py") if path.stem != "pictures")
+SCRIPTS = sorted(path.stem for path in GALLERY.glob("*.py") if path.stem != "gallery_pictures")
 SIZE = "64"
 
 
@@ -34,7 +34,7 @@ def test_script_draws_its_picture(name: str, tmp_path: Path, monkeypatch: pytest
         script.main()
     finally:
         torch.set_rng_state(state)
-        for module in (name, "pictures"):
+        for module in (name, "gallery_pictures"):
             sys.modules.pop(module, None)
     with Image.open(tmp_path / "new" / f"{name}.png") as picture:
         low, high = picture.convert("L").getextrema()
