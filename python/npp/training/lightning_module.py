@@ -114,6 +114,10 @@ class RecipeModule(lightning.LightningModule):
         """The recipe with the averaged weights."""
         return cast(Recipe, self.ema.module)
 
+    def average_anew(self) -> None:
+        """Begins the average with the weights as they are now."""
+        self.ema = averaged(self.model, self.config.optimiser.ema)
+
     # BPG's own curves
 
     @property
