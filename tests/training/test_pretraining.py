@@ -39,5 +39,5 @@ def test_the_published_network_begins_with_the_picture(photos: Path, tmp_path: P
 
 
 def test_a_filter_that_stays_has_no_pretraining(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="preprocessor.pretraining needs train"):
+    with pytest.raises(ConfigError, match=r"preprocessor\.pretraining needs train"):
         smoke(photos, tmp_path, "preprocessor={train: false, pretraining: {steps: 2}}")
