@@ -102,7 +102,7 @@ class Preprocessor(nn.Module):
         """
         _check_pictures(x)
         wide = torch.promote_types(x.dtype, torch.float32)
-        for parameter in self.filter.parameters():  # the first tells; next() no compiler before torch 2.5 knows
+        for parameter in self.filter.parameters():  # torch 2.4 cannot compile next()
             if parameter.dtype == torch.float64:
                 wide = torch.float64
             break
