@@ -16,15 +16,30 @@ from npp.evaluation.arms import Arm
 from npp.evaluation.block_maps import BlockOffsets, Scene
 from npp.evaluation.judges import Judge, hash_file
 from npp.evaluation.measured_values import digest
+from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.photos.photo_set import PhotoSet
 from npp.recipes.scale import enlarge, shrink
+from npp.tasks import Task
 
 
 class Batch:
-    """Photos of one size; they and the networks' clean outputs are made when first used."""
+    """Photos of one size; they and the networks' clean outputs are made when first used.
 
-    def __init__(self, photos: PhotoSet, paths: Sequence[Path], device: torch.device) -> None:
-        self._photos, self._paths, self._device = photos, list(paths), device
+    Args:
+        photos: how they are loaded.
+        paths: which.
+        device: where they are put.
+        labels: what is known of them; a reader looks at their regions alone.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoSet,
+        paths: Sequence[Path],
+        device: torch.device,
+        labels: RealLabels = UNLABELLED,
+    ) -> None:
+        self._photos, self._paths, self._device, self._labels = photos, list(paths), device, labels
         self._targets: dict[str, list[Any]] = {}
         self._in_memory: dict[str, list[Any]] = {}
 
@@ -36,10 +51,14 @@ class Batch:
         """(N, 3, H, W) floats in [0, 1]."""
         return self._photos.load(self._paths).to(self._device)
 
+    def task(self, network: Judge) -> Task:
+        """What a network does with these photos."""
+        return self._labels.task(network, self._paths)
+
     def targets(self, network: Judge) -> list[Any]:
         """A network's own output on the clean photos."""
         if network.label not in self._targets:
-            self._targets[network.label] = network.task.targets(self.images)
+            self._targets[network.label] = self.task(network).targets(self.images)
         return self._targets[network.label]
 
     def targets_in_memory(self, network: Judge) -> list[Any]:
@@ -94,7 +113,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     by_label = {one.label: one for one in networks}
 
     def losses() -> list[Callable[[Tensor], Tensor]]:
-        bound = (one.task.bind(batch.targets(one)) for one in networks if one.seen)
+        bound = (batch.task(one).bind(batch.targets(one)) for one in networks if one.seen)
         return [_looking_at(loss, size) for loss in bound]
 
     def targets(label: str) -> list[Any]:

@@ -15,7 +15,6 @@ from npp.evaluation.arms import KINDS, ArmConfig
 from npp.evaluation.judges import JudgeConfig
 from npp.evaluation.prefilters import BEST, BlurConfig
 from npp.evaluation.real_labels import LabelledPhotos
-from npp.photos.photo_set import PhotoSet
 from npp.recipes.scale import LEAST_FACTOR
 
 #: Of the method (arXiv 2206.05650).
@@ -124,7 +123,7 @@ class EvaluateConfig:
     data: LabelledPhotos
     seen: tuple[JudgeConfig, ...]
     unseen: tuple[JudgeConfig, ...] = ()
-    selection: PhotoSet | None = None
+    selection: LabelledPhotos | None = None
     qps: tuple[int, ...] = DEFAULT_QPS
     arms: tuple[ArmConfig, ...] = DEFAULT_ARMS
     anchor: str = ""
@@ -200,6 +199,13 @@ class EvaluateConfig:
                 if label not in seen:
                     # A network whose gradients or boxes make the files has taken part.
                     raise ValueError(f"arms[{i}].map names the network {label!r}; seen has {', '.join(seen)}")
+                if self.data.regions and self._task_of(label) == "recognition":
+                    raise ValueError(
+                        f"arms[{i}].map takes the gradients of whole photos, and {label} reads regions"
+                    )
+
+    def _task_of(self, label: str) -> str:
+        return next(network.name for network in self.networks if network.label == label)
 
     @property
     def networks(self) -> tuple[JudgeConfig, ...]:

@@ -21,7 +21,7 @@ from npp.evaluation.html_report import ArmLine, ReportPart, write_report
 from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
 from npp.evaluation.measuring import Measurer, Stage, silent
-from npp.evaluation.real_labels import UNLABELLED, RealLabels, read_labels
+from npp.evaluation.real_labels import UNLABELLED, LabelledPhotos, RealLabels, read_labels
 from npp.evaluation.report_files import (
     Table,
     arm_results,
@@ -110,7 +110,8 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
     if photos is None:
         return None
     # Only the first seen network chooses.
-    measurer = measuring.of("selection", photos, measuring.networks[:1])
+    labels = _labels("selection", photos)
+    measurer = measuring.of("selection", photos, measuring.networks[:1], labels)
     if set(measurer.pictures) & set(test.pictures):
         raise ConfigError("selection and data share photos: choose another part or folder for one of them")
     return Selector(measuring.config, measurer, stage)
@@ -154,15 +155,15 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
         return _run(config, device, out, stage)
 
 
-def _labels(config: EvaluateConfig) -> RealLabels:
+def _labels(key: str, photos: LabelledPhotos) -> RealLabels:
     try:
-        return read_labels(config.data)
+        return read_labels(photos)
     except ValueError as error:
-        raise ConfigError(f"data.{error}") from None
+        raise ConfigError(f"{key}.{error}") from None
 
 
 def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) -> Evaluation:
-    labels = _labels(config)
+    labels = _labels("data", config.data)
     measuring = _Measuring(config, device, out)
     judges = {one.label: one for one in measuring.networks}
     parts = {arm.name: build_parts(arm, config.qps, judges, device, config.threads) for arm in config.arms}

@@ -16,7 +16,7 @@ from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
 from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore
-from npp.evaluation.real_labels import TRUE_METRICS, UNLABELLED, RealLabels
+from npp.evaluation.real_labels import TRUE_METRICS, TRUE_NAMES, UNLABELLED, RealLabels
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -76,7 +76,7 @@ class Measurer:
         self._names = [self._probe(network) for network in self._networks]
 
     def _open(self, paths: Sequence[Path]) -> Batch:
-        return Batch(self._photos, paths, self._device)
+        return Batch(self._photos, paths, self._device, self._labels)
 
     @property
     def pictures(self) -> tuple[Path, ...]:
@@ -95,6 +95,7 @@ class Measurer:
             primary = network.spec.quality or names.scores[0]
             found += [Axis(label, name, higher[name], name == primary) for name in names.scores]
             found += [Axis(label, name, higher[name], name == primary, True) for name in names.metrics]
+            higher = {**higher, **{TRUE_NAMES[name]: up for name, up in higher.items() if name in TRUE_NAMES}}
             found += [Axis(label, name, higher[name], true=True) for name in names.true_scores]
             found += [Axis(label, name, True, dataset=True, true=True) for name in names.true_metrics]
         return tuple(found)
@@ -106,13 +107,12 @@ class Measurer:
         stored = self._store.load(key)
         if stored is None:
             batch = self._open(self._batches[0][:_PROBED])
-            scores = list(network.task.scores(batch.images, batch.targets(network)))
+            scores = list(batch.task(network).scores(batch.images, batch.targets(network)))
             stored = {"scores": scores, "metrics": [], "true_scores": [], "true_metrics": []}
             if labelled and self._labels.boxes and "f1" in scores:
                 stored["true_metrics"] = list(TRUE_METRICS) if network.spec.metrics else []
             elif labelled:
-                true = self._labels.targets(network, batch.paths)
-                stored["true_scores"] = list(network.task.scores(batch.images, true))
+                stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
             if not stored["true_metrics"]:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
@@ -124,8 +124,9 @@ class Measurer:
     def _metric_names(network: Judge, batch: Batch, scores: list[str]) -> list[str]:
         if not network.spec.metrics:
             return []
-        metric = network.task.metric()
-        metric.update(network.task.predict(batch.images), batch.targets(network))
+        task = batch.task(network)
+        metric = task.metric()
+        metric.update(task.predict(batch.images), batch.targets(network))
         # A metric that is the mean of a score says nothing new, and costs a forward pass.
         return [name for name in metric.compute() if name not in scores]
 
@@ -178,10 +179,9 @@ class Measurer:
             scores, predictions = {}, {}
             for network, names in zip(self._networks, self._names, strict=True):
                 if names.true_scores:
-                    true = self._labels.targets(network, batch.paths)
-                    scores[network.label] = network.task.scores(batch.images, true)
+                    scores[network.label] = self._labels.scores(network, batch.images, batch.paths)
                 if names.predicts:
-                    predictions[network.label] = network.task.predict(batch.images)
+                    predictions[network.label] = batch.task(network).predict(batch.images)
             stored = to_cpu({"scores": scores, "predictions": predictions})
             self._store.save(key, stored)
         return stored
@@ -202,12 +202,13 @@ class Measurer:
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
         predictions = {}
         for network, names in zip(self._networks, self._names, strict=True):
-            found = network.task.scores(coded.x_hat, batch.targets(network))
+            task = batch.task(network)
+            found = task.scores(coded.x_hat, batch.targets(network))
             if names.true_scores:
-                found |= network.task.scores(coded.x_hat, self._labels.targets(network, batch.paths))
+                found |= self._labels.scores(network, coded.x_hat, batch.paths)
             scores[network.label] = found
             if names.predicts:
-                predictions[network.label] = network.task.predict(coded.x_hat)
+                predictions[network.label] = task.predict(coded.x_hat)
         sensitivity = None if coded.offsets is None else coded.offsets.sensitivity
         part: dict[str, Any] = to_cpu(
             {

@@ -1,11 +1,11 @@
-"""What people say that is in the photos: boxes from COCO's JSON, classes from a table."""
+"""What people say that is in the photos: boxes from COCO's JSON, classes and texts from tables."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,18 @@ from torch import Tensor
 
 from npp.config.yaml_files import expand
 from npp.evaluation.judges import Judge
+from npp.evaluation.region_files import read_regions
 from npp.photos.photo_set import PhotoSet
+from npp.tasks import Task
 from npp.tasks.classification import Classification
 from npp.tasks.detection import Detection
+from npp.tasks.recognition import Recognition
+from npp.tasks.region_task import Region, RegionTask
 
 #: Qualities of real boxes, of all pictures together.
 TRUE_METRICS = ("ap", "ap_50", "ap_75")
+#: What scores against real texts are called where those against the clean output have the same name.
+TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,20 @@ class LabelledPhotos(PhotoSet):
     Attributes:
         annotations: a file in COCO's format: boxes by the photo's file name. Needs ``mode: full``.
         labels: a CSV file with the columns ``file`` and ``label``, the index of the class.
+        regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` in pixels, and
+            perhaps ``text``: what readers look at, a line for each photo, and what is written there. Needs
+            ``mode: full``.
     """
 
     annotations: str | None = None
     labels: str | None = None
+    regions: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.annotations is not None and self.mode != "full":
-            raise ValueError(f"annotations need mode: full, for boxes are not cut; it is {self.mode}")
+        for name in ("annotations", "regions"):
+            if getattr(self, name) is not None and self.mode != "full":
+                raise ValueError(f"{name} need mode: full, for boxes are not cut; it is {self.mode}")
 
 
 @dataclass(frozen=True)
@@ -61,25 +72,40 @@ class RealLabels:
         boxes: of every photo that the annotations list.
         category_ids: of all categories, in the file's order.
         classes: index of the class.
+        regions: what readers look at.
+        texts: what is written there.
     """
 
     boxes: Mapping[str, TrueBoxes]
     category_ids: tuple[int, ...]
     classes: Mapping[str, int]
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def task(self, judge: Judge, paths: Sequence[Path]) -> Task:
+        """A judge's task for these photos: a reader is given the region of each alone."""
+        if self.regions and isinstance(judge.task, Recognition):
+            return RegionTask(judge.task, [self.regions[path.name] for path in paths])
+        return judge.task
 
     def fit(self, judge: Judge) -> bool:
         """Whether a judge's answers can be compared with them."""
         if isinstance(judge.task, Detection):
             return bool(self.boxes)
+        if isinstance(judge.task, Recognition):
+            return bool(self.texts)
         return isinstance(judge.task, Classification) and bool(self.classes)
 
     def missing(self, paths: Sequence[Path]) -> list[str]:
         """Names of photos that a given file does not list."""
-        given: list[Mapping[str, Any]] = [one for one in (self.boxes, self.classes) if one]
+        known = (self.boxes, self.classes, self.regions, self.texts)
+        given: list[Mapping[str, Any]] = [one for one in known if one]
         return [path.name for path in paths if any(path.name not in one for one in given)]
 
     def targets(self, judge: Judge, paths: Sequence[Path]) -> list[Any]:
-        """What is right for a judge: class indices, or ``boxes`` with the network's own ``labels``."""
+        """What is right for a judge: class indices, texts, or ``boxes`` with the network's own ``labels``."""
+        if isinstance(judge.task, Recognition):
+            return [self.texts[path.name] for path in paths]
         if isinstance(judge.task, Classification):
             return [self.classes[path.name] for path in paths]
         return [self._boxes(judge, self.boxes[path.name]) for path in paths]
@@ -95,7 +121,15 @@ class RealLabels:
         """A JSON value that says what is right for these photos."""
         boxes = [self.boxes[path.name] for path in paths] if self.boxes else []
         listed = [[one.boxes.tolist(), one.categories.tolist()] for one in boxes]
-        return [listed, [self.classes.get(path.name) for path in paths], list(self.category_ids)]
+        found = [listed, [self.classes.get(path.name) for path in paths], list(self.category_ids)]
+        if self.regions:
+            found.append([[list(self.regions[path.name]), self.texts.get(path.name)] for path in paths])
+        return found
+
+    def scores(self, judge: Judge, images: Tensor, paths: Sequence[Path]) -> dict[str, Tensor]:
+        """A judge's scores of pictures (N, 3, H, W) of these photos against what is right, (N,) by name."""
+        found = self.task(judge, paths).scores(images, self.targets(judge, paths))
+        return {TRUE_NAMES.get(name, name): values for name, values in found.items()}
 
 
 #: Nothing is known.
@@ -127,6 +161,17 @@ def _read_classes(path: Path) -> dict[str, int]:
         return {Path(row["file"]).name: int(row["label"]) for row in csv.DictReader(file)}
 
 
+def _read_texts(file: str) -> tuple[dict[str, Region], dict[str, str]]:
+    """Regions and texts by file name; no texts unless every region has one."""
+    found = read_regions(file)
+    several = [name for name, rows in found.items() if len(rows) > 1]
+    if several:
+        raise ValueError(f"regions: {file} must have one line for each photo, not more for {several[0]}")
+    regions = {name: rows[0].region for name, rows in found.items()}
+    texts = {name: rows[0].text for name, rows in found.items()}
+    return regions, {name: text for name, text in texts.items() if text} if all(texts.values()) else {}
+
+
 def read_labels(photos: LabelledPhotos) -> RealLabels:
     """Reads the files that a set of photos names.
 
@@ -149,4 +194,5 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
             raise ValueError(f"{key}: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{key}: {path} is not of that form: {error!r}") from error
-    return RealLabels(boxes, ids, classes)
+    regions, texts = _read_texts(photos.regions) if photos.regions is not None else ({}, {})
+    return RealLabels(boxes, ids, classes, regions, texts)

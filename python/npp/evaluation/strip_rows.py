@@ -110,7 +110,7 @@ def _boxes(judge: Judge, image: Tensor, clean: dict[str, Tensor]) -> ShownBoxes:
 def _said(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
     """The first network's quality of a decoded picture."""
     judge = judges[0]
-    scores = judge.task.scores(image[None], batch.targets(judge))
+    scores = batch.task(judge).scores(image[None], batch.targets(judge))
     name = judge.spec.quality or next(iter(scores))
     return f"{name} {float(scores[name][0]):.3g}"
 

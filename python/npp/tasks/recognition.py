@@ -105,6 +105,8 @@ class Recognition(Task):
         alphabet: the characters in the order of the network's classes, without the blank.
         blank: class of CTC's blank.
         layout: ``"NTC"`` or ``"TNC"``, the order of the logits' dimensions.
+        only: characters of the alphabet that are looked for, as those that plates have; all others that the
+            network reads count as the blank. ``None`` for all.
         input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
     """
 
@@ -120,6 +122,7 @@ class Recognition(Task):
         alphabet: str | None = None,
         blank: int = 0,
         layout: Literal["NTC", "TNC"] = "NTC",
+        only: str | None = None,
         input: Mapping[str, Any] | None = None,  # noqa: A002
     ) -> None:
         if model == "rapidocr":
@@ -137,13 +140,15 @@ class Recognition(Task):
         super().__init__(network, copy=False)
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
-        self.alphabet = Alphabet(alphabet, blank)
+        self._all = Alphabet(alphabet, blank)
+        self.alphabet = self._all if only is None else Alphabet(only)
+        self._wanted = None if only is None else self._all.encode(only)
         self.layout = layout
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         """(N, T, C)."""
         logits: Tensor = self.run_network(images)
-        classes = len(self.alphabet.classes)
+        classes = len(self._all.classes)
         if logits.ndim != 3 or logits.shape[-1] != classes:
             raise ValueError(
                 f"the network must give logits {self.layout} with C = {classes} (alphabet and blank), "
@@ -154,7 +159,15 @@ class Recognition(Task):
             raise ValueError(
                 f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
             )
-        return steps.float().log_softmax(-1)
+        found = steps.float().log_softmax(-1)
+        return found if self._wanted is None else self._only_wanted(found, self._wanted)
+
+    def _only_wanted(self, found: Tensor, wanted: list[int]) -> Tensor:
+        """(N, T, 1 + wanted): first the blank with all that nobody looks for, then what is wanted."""
+        others = torch.ones(found.shape[-1], dtype=torch.bool, device=found.device)
+        others[wanted] = False
+        blank = found[..., others].logsumexp(-1, keepdim=True)
+        return torch.cat([blank, found[..., wanted]], dim=-1)
 
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (T, C) for each picture."""

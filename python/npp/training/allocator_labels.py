@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from npp.evaluation.measuring import Progress
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
 from npp.tasks import Task
-from npp.tasks.task import Metric
+from npp.tasks.region_task import Region, RegionTask
 from npp.training.progress import untold
 
 _LEAST_PART = 0.3  # of a photo's area in a crop
@@ -32,7 +32,6 @@ _LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole
 _MOST_ENLARGED = 1.4
 _ASPECT = 1.25
 _AROUND = (2.0, 5.0)  # sides of a picture around a region, in the region's longer side
-_LEAST_REGION = 8  # pixels
 _NOTHING = 2.0**-20  # of a picture's most important block: outside of what its task sees
 _BESIDE = 2.0**-6  # what blocks beside a region count, against those in it
 
@@ -44,7 +43,8 @@ class LabelSettings:
     Attributes:
         count: pictures, 1 to 10 million; rounded up to whole shards.
         size: sides of crops in pixels, a multiple of 16, 32 to 2048: what classifiers see.
-        whole: part of the pictures that show nearly the whole photo, 0 to 1: what detectors see.
+        whole: part of the pictures that show nearly the whole photo, 0 to 1: what detectors see. The others
+            are crops, around a region where there are some.
         longest: least and greatest length of their longer side, 32 to 4096.
         qps: least and greatest qp.
         draws: see :func:`npp.importance`.
@@ -116,37 +116,50 @@ def _crop(image: Image.Image, side: int, rng: np.random.Generator) -> Tensor:
     return _cut(image, (side, side), (width, height), rng)
 
 
-def _overview(image: Image.Image, longest: tuple[int, int], rng: np.random.Generator) -> Tensor:
+def _view(
+    image: Image.Image, longest: tuple[int, int], rng: np.random.Generator
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Width and height of nearly all of a photo, and rows and columns of the picture of it."""
     width, height = (side * rng.uniform(_LEAST_WHOLE, 1) for side in image.size)
     long = min(rng.uniform(*longest), _MOST_ENLARGED * max(width, height))
     rows, columns = (
         max(2, round(side * long / max(width, height) / MAP_BLOCK)) * MAP_BLOCK for side in (height, width)
     )
-    return _cut(image, (rows, columns), (width, height), rng)
+    return (width, height), (rows, columns)
 
 
-class Region(NamedTuple):
-    """A part of a photo in its pixels, ends not included."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
+def _overview(image: Image.Image, longest: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    part, size = _view(image, longest, rng)
+    return _cut(image, size, part, rng)
 
 
-def _around(image: Image.Image, region: Region, side: int, rng: np.random.Generator) -> tuple[Tensor, Region]:
-    """A square with all of a region somewhere in it, not mirrored, and where the region then is."""
+def _within(region: Region, image: Image.Image) -> Region:
+    """What of a region is in a photo, some at least."""
     right, bottom = min(region.right, image.width), min(region.bottom, image.height)
-    region = Region(min(region.left, right - 1), min(region.top, bottom - 1), right, bottom)
-    longest = max(region.right - region.left, region.bottom - region.top)
-    cut = max(longest * np.exp(rng.uniform(*np.log(_AROUND))), side / _MOST_ENLARGED)
-    square = max(longest, min(cut, *image.size))
-    width, height = (min(own, square) for own in image.size)
+    return Region(min(region.left, right - 1), min(region.top, bottom - 1), right, bottom)
+
+
+def _cut_with(
+    image: Image.Image,
+    region: Region,
+    part: tuple[float, float],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[Tensor, Region]:
+    """A place in a photo with all of a region in it, not mirrored, and where the region then is.
+
+    Args:
+        image, region: the two.
+        part: width and height of the place, at least the region's.
+        size: height and width of the picture.
+        rng: draws the place.
+    """
+    width, height = part
     left = rng.uniform(max(0, region.right - width), min(region.left, image.width - width))
     top = rng.uniform(max(0, region.bottom - height), min(region.top, image.height - height))
     box = (left, top, left + width, top + height)
-    x = to_tensor(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
-    across, down = side / width, side / height
+    x = to_tensor(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box))
+    across, down = size[1] / width, size[0] / height
     return x, Region(
         (region.left - left) * across,
         (region.top - top) * down,
@@ -155,35 +168,24 @@ def _around(image: Image.Image, region: Region, side: int, rng: np.random.Genera
     )
 
 
-class _Within(Task):
-    """A task that looks at a region of pictures alone."""
-
-    name = "within"
-    higher_is_better: Mapping[str, bool] = {}
-
-    def __init__(self, task: Task, region: Region, side: int) -> None:
-        super().__init__(task.network, copy=False)
-        self._task = [task]  # not a part of this module
-        self._rows = _span(region.top, region.bottom, side)
-        self._columns = _span(region.left, region.right, side)
-
-    def _seen(self, images: Tensor) -> Tensor:
-        return images[..., self._rows, self._columns]
-
-    def targets(self, images: Tensor) -> list[Any]:
-        return self._task[0].targets(self._seen(images))
-
-    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
-        return self._task[0].loss(self._seen(images), targets)
-
-    def metric(self) -> Metric:
-        return self._task[0].metric()
+def _around(image: Image.Image, region: Region, side: int, rng: np.random.Generator) -> tuple[Tensor, Region]:
+    """A square with all of a region somewhere in it."""
+    region = _within(region, image)
+    longest = max(region.right - region.left, region.bottom - region.top)
+    cut = max(longest * np.exp(rng.uniform(*np.log(_AROUND))), side / _MOST_ENLARGED)
+    square = max(longest, min(cut, *image.size))
+    width, height = (min(own, square) for own in image.size)
+    return _cut_with(image, region, (width, height), (side, side), rng)
 
 
-def _span(first: float, last: float, side: int) -> slice:
-    """Whole pixels that hold a part of a side, some at least."""
-    start = min(max(0, int(first)), side - _LEAST_REGION)
-    return slice(start, max(start + _LEAST_REGION, min(side, int(np.ceil(last)))))
+def _overview_with(
+    image: Image.Image, region: Region, longest: tuple[int, int], rng: np.random.Generator
+) -> tuple[Tensor, Region]:
+    """Nearly all of a photo with all of a region in it."""
+    region = _within(region, image)
+    (width, height), size = _view(image, longest, rng)
+    part = max(width, region.right - region.left), max(height, region.bottom - region.top)
+    return _cut_with(image, region, part, size, rng)
 
 
 def _logarithm(importance_: Tensor, *, beside: float = 0.0) -> np.ndarray:
@@ -205,7 +207,7 @@ def _label(
     generator = torch.Generator().manual_seed(seed)
     logarithms = {}
     for name, task in tasks.items():
-        seen = task if region is None else _Within(task, region, x.shape[-1])
+        seen = task if region is None else RegionTask(task, [region])
         found = importance(
             x[None], seen, qp, draws=settings.draws, generator=generator, threads=1, effort=settings.effort
         )
@@ -228,10 +230,14 @@ def _shard(
         path = paths[order[k % len(paths)]]
         image = open_photo(path)
         region = None
+        whole_photo = rng.random() < settings.whole
         if regions:
             chosen = regions[path][int(rng.integers(len(regions[path])))]
-            x, region = _around(image, chosen, settings.size, rng)
-        elif rng.random() < settings.whole:
+            if whole_photo:
+                x, region = _overview_with(image, chosen, settings.longest, rng)
+            else:
+                x, region = _around(image, chosen, settings.size, rng)
+        elif whole_photo:
             x = _overview(image, settings.longest, rng)
         else:
             x = _crop(image, settings.size, rng)
@@ -270,8 +276,8 @@ def label_photos(
         tasks: by the name that the allocator's head will have.
         folder: for the shards.
         settings: see :class:`LabelSettings`.
-        regions: of each photo the parts that the tasks look at; every picture is then a square around one of
-            them. The rest of a picture counts as a sixty-fourth of what the region's blocks do in the mean.
+        regions: of each photo the parts that the tasks look at; every picture then has all of one of them in
+            it. The rest of a picture counts as a sixty-fourth of what the region's blocks do in the mean.
         progress: told how many pictures are there since the last time.
 
     Returns:

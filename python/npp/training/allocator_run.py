@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import warnings
@@ -15,11 +14,13 @@ from npp.config.surroundings import float32_by_default, modules_below
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError, expand
 from npp.evaluation.measuring import Stage, silent
+from npp.evaluation.region_files import read_regions
 from npp.files import write_file
 from npp.tasks import Task, build_task
+from npp.tasks.region_task import Region
 from npp.training.allocator_config import DistillationConfig, DistilSettings, PhotoSource
 from npp.training.allocator_distillation import distil, rank_correlation
-from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_labels
+from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
 from npp.training.allocator_start import build_start
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
@@ -220,7 +221,7 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any)
     for i, source, own in used:
         try:
             photos = source.part(part).readable_paths()
-            regions = _read_regions(source) if source.regions else {}
+            regions = _regions(source)
         except ValueError as error:
             raise ConfigError(f"photos[{i}].{error}") from None
         if regions:
@@ -234,6 +235,13 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any)
         origin = _origin(config, source, own, photos, settings)
         found.append(_Labeller(photos, own, folder, settings, by_path, origin))
     return found
+
+
+def _regions(source: PhotoSource) -> dict[str, list[Region]]:
+    """By file name; empty where whole photos are looked at."""
+    if not source.regions:
+        return {}
+    return {name: [row.region for row in rows] for name, rows in read_regions(source.regions).items()}
 
 
 def _origin(
@@ -251,28 +259,3 @@ def _origin(
         "tasks": [plain(task) for task in config.tasks if task.label in tasks],
         **{f"labels.{name}": value for name, value in drawn.items()},
     }
-
-
-def _read_regions(source: PhotoSource) -> dict[str, list[Region]]:
-    """Regions by file name.
-
-    Raises:
-        ValueError: the file cannot be read or is of another form; the message begins with ``regions``.
-    """
-    path = Path(expand(str(source.regions)))
-    found: dict[str, list[Region]] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                left, top, width, height = (float(row[key]) for key in ("x", "y", "width", "height"))
-                if min(left, top) < 0 or min(width, height) <= 0:
-                    raise ValueError(f"a region at {left:g}, {top:g} of {width:g}x{height:g}")
-                region = Region(left, top, left + width, top + height)
-                found.setdefault(Path(row["file"]).name, []).append(region)
-    except OSError as error:
-        raise ValueError(f"regions: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"regions: {path} is not of that form: {error!r}") from error
-    if not found:
-        raise ValueError(f"regions: {path} lists none")
-    return found

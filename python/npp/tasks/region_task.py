@@ -1,0 +1,87 @@
+"""A task whose network looks at one region of each picture, as a reader does at a number plate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from npp.tasks.task import Metric, Task, check_targets
+
+_LEAST_REGION = 8  # pixels
+
+
+class Region(NamedTuple):
+    """A part of a photo in its pixels, ends not included."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _span(first: float, last: float, side: int) -> slice:
+    """Whole pixels that hold a part of a side, some at least."""
+    start = min(max(0, int(first)), max(0, side - _LEAST_REGION))
+    return slice(start, max(start + _LEAST_REGION, min(side, math.ceil(last))))
+
+
+class RegionTask(Task):
+    """A task that is given one region of each picture instead of the picture.
+
+    Pictures are cut and looked at one by one, for their regions differ in size.
+
+    Args:
+        task: what looks at the regions; it is used as it is, not copied.
+        regions: one for each picture of the batches that this will be given. What lies outside of a picture
+            is left out; at least 8 pixels of each side are looked at.
+    """
+
+    def __init__(self, task: Task, regions: Sequence[Region]) -> None:
+        super().__init__(task.network, copy=False)
+        self._task = [task]  # not a part of this module
+        self._regions = tuple(regions)
+        self.name = task.name
+        self.higher_is_better: Mapping[str, bool] = task.higher_is_better
+
+    def _seen(self, images: Tensor) -> list[Tensor]:
+        """(1, 3, h, w) each.
+
+        Raises:
+            ValueError: there are not as many regions as pictures.
+        """
+        if len(images) != len(self._regions):
+            raise ValueError(f"images must be {len(self._regions)}, one for each region, not {len(images)}")
+        height, width = images.shape[-2:]
+        return [
+            image[None, :, _span(one.top, one.bottom, height), _span(one.left, one.right, width)]
+            for image, one in zip(images, self._regions, strict=True)
+        ]
+
+    def targets(self, images: Tensor) -> list[Any]:
+        """What the network says about each region."""
+        return [self._task[0].targets(seen)[0] for seen in self._seen(images)]
+
+    def predict(self, images: Tensor) -> list[Any]:
+        """The same as the task's own metric wants it."""
+        return [self._task[0].predict(seen)[0] for seen in self._seen(images)]
+
+    def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
+        """The task's loss of each region (N,)."""
+        check_targets(images, targets)
+        seen = self._seen(images)
+        return torch.cat([self._task[0].loss(one, targets[i : i + 1]) for i, one in enumerate(seen)])
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        """The task's scores of each region."""
+        check_targets(images, targets)
+        seen = self._seen(images)
+        found = [self._task[0].scores(one, targets[i : i + 1]) for i, one in enumerate(seen)]
+        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+    def metric(self) -> Metric:
+        """The task's own."""
+        return self._task[0].metric()
