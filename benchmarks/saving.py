@@ -50,10 +50,11 @@ def _tables(name: str) -> str:
     return "\n".join(parts)
 
 
-def recipe_rows(name: str) -> str:
+def recipe_rows(name: str, *, real_labels: bool = False) -> str:
     """A recipe's evaluation: a row for each judge and arm, against the anchor only.
 
-    Single files come first; what sharing bits over the set adds has rows of its own.
+    Single files come first; what sharing bits over the set adds has rows of its own. Real labels have
+    columns of their own where they are asked for.
     """
     found = load(f"{name}/summary")
     lines = []
@@ -64,7 +65,7 @@ def recipe_rows(name: str) -> str:
                 for row in part["comparisons"]
                 if row["network"] == network["label"]
                 and row["against"] == found["anchor"]
-                and not row["real_labels"]
+                and (real_labels or not row["real_labels"])
             ]
             for arm in dict.fromkeys(row["arm"] for row in rows):
                 cells = {row["quality"]: _interval(row) for row in rows if row["arm"] == arm}
@@ -86,7 +87,7 @@ def recipe_rows(name: str) -> str:
 def recipe_headline() -> str:
     """The README's table of recipes: single files, divergence, against BPG as bpgenc writes it."""
     rows = []
-    for recipe, without in (("classification", "machine"), ("detection", "half")):
+    for recipe, without in (("classification", "machine"), ("detection", "half"), ("reading", "machine")):
         found = load(f"recipes_{recipe}/summary")
         for network in found["networks"]:
             cells = {
@@ -99,9 +100,14 @@ def recipe_headline() -> str:
     return table(["recipe", "judged by", "nothing learned", "recipe"], rows, text_columns=2)
 
 
-def recipes(name: str) -> Callable[[], str]:
+def recipes(name: str, *, real_labels: bool = False) -> Callable[[], str]:
     """What the report calls for one evaluation of a recipe."""
-    return lambda: recipe_rows(name) if (RESULTS / name).exists() else "not measured yet"
+
+    def rows() -> str:
+        measured = (RESULTS / name).exists()
+        return recipe_rows(name, real_labels=real_labels) if measured else "not measured yet"
+
+    return rows
 
 
 def section(name: str) -> Callable[[], str]:

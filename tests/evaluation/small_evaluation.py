@@ -64,6 +64,29 @@ def detector(label: str = "finder") -> dict[str, Any]:
     }
 
 
+class ColourReader(nn.Module):
+    """Reads six columns of what it is given: red is the first letter, green the second, blue the third."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = nn.functional.adaptive_avg_pool2d(x, (1, 6))[:, :, 0].transpose(1, 2)
+        blank = torch.full_like(columns[..., :1], 0.5)
+        return 20 * torch.cat([blank, columns], -1)
+
+
+def colour_reader() -> nn.Module:
+    return ColourReader()
+
+
+def reader(label: str = "reader") -> dict[str, Any]:
+    """The configuration of a judge that reads colours."""
+    return {
+        "name": "recognition",
+        "model": "python:small_evaluation:colour_reader",
+        "alphabet": "abc",
+        "label": label,
+    }
+
+
 #: Corners of the rectangles of :func:`red_photos`.
 RED = [(32, 16, 64, 48), (0, 48, 32, 96), (16, 16, 80, 32), (48, 32, 96, 80)]
 

@@ -61,6 +61,24 @@ def test_recognition_measures(images: Tensor) -> None:
     assert scores["word_accuracy"].tolist() == [1, 1, 1] and "ctc" in scores
 
 
+def test_only_some_characters_may_be_looked_for(images: Tensor) -> None:
+    class Steps(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 5 * x[:, :, :4, :6].reshape(len(x), 6, -1)[..., :5]  # six steps; blank last
+
+    whole = build_task("recognition", model=Steps(), alphabet="abcd", blank=4)
+    some = build_task("recognition", model=Steps(), alphabet="abcd", blank=4, only="ca")
+    before, now = (torch.stack(task.targets(images)).exp() for task in (whole, some))
+    assert now.shape == (*before.shape[:2], 3)
+    assert torch.allclose(now[..., 1:], before[..., [2, 0]])
+    assert torch.allclose(now[..., 0], before[..., [1, 3, 4]].sum(-1))
+    assert all(set(text) <= {"a", "c"} for text in some.predict(images))
+    with pytest.raises(ValueError, match="has the character 'b', which the alphabet lacks"):
+        some.loss(images[:1], ["ab"])
+    with pytest.raises(ValueError, match="has the character 'z', which the alphabet lacks"):
+        build_task("recognition", model=Steps(), alphabet="abcd", blank=4, only="az")
+
+
 def test_layouts_are_the_same(images: Tensor) -> None:
     class Transposed(Reader):
         def forward(self, x: Tensor) -> Tensor:

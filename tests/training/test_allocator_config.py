@@ -150,7 +150,7 @@ def test_a_region_is_all_that_its_task_sees(tmp_path: Path) -> None:
     pixels[90:114, 150:198] = rng.integers(200, 256, (24, 48, 3))
     path = tmp_path / "photo.png"
     Image.fromarray(pixels).save(path)
-    settings = LabelSettings(count=6, size=96, shard=6)
+    settings = LabelSettings(count=6, size=96, whole=0, shard=6)
     regions = {path: [Region(150, 90, 198, 114)]}
     label_photos([path], {"reader": Match(upper())}, tmp_path / "labels", settings, regions=regions)
     for one in read_labels(tmp_path / "labels"):
@@ -161,6 +161,27 @@ def test_a_region_is_all_that_its_task_sees(tmp_path: Path) -> None:
         assert 0 < inside.sum() < 30 and (shown[inside] > 0).all()
         mean = np.log2(np.exp2(logarithms[inside]).mean())
         assert logarithms[~inside].max() == pytest.approx(mean - 6, abs=0.7)
+
+
+def test_a_region_is_seen_in_whole_photos_too(tmp_path: Path) -> None:
+    """Nearly all of the photo, stretched by little; the labels are where the region is."""
+    pixels = np.full((200, 320, 3), 40, dtype=np.uint8)
+    pixels[90:114, 150:198] = 230
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    settings = LabelSettings(count=6, size=96, whole=1, longest=(240, 320), shard=6)
+    regions = {path: [Region(150, 90, 198, 114)]}
+    label_photos([path], {"reader": Match(upper())}, tmp_path / "labels", settings, regions=regions)
+    found = read_labels(tmp_path / "labels")
+    assert len({one.x.shape for one in found}) > 1
+    for one in found:
+        rows, columns = one.x.shape[0] // 16, one.x.shape[1] // 16
+        assert columns > rows and 240 <= one.x.shape[1] <= 320
+        logarithms = one.logarithms["reader"]
+        assert logarithms.shape == (rows, columns)
+        inside = logarithms > logarithms.min() + 0.01
+        shown = (one.x.min(2) > 150).reshape(rows, 16, columns, 16).any((1, 3))
+        assert 0 < inside.sum() < 30 and (shown[inside]).all()
 
 
 def test_new_heads_leave_the_old_ones_as_they_are() -> None:

@@ -7,7 +7,8 @@ with the first shard that is missing.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ _MOST_ENLARGED = 1.4
 _ASPECT = 1.25
 _AROUND = (2.0, 5.0)  # sides of a picture around a region, in the region's longer side
 _NOTHING = 2.0**-20  # of a picture's most important block: outside of what its task sees
+_MARGIN = 32  # pixels around a region that are coded with it
 _BESIDE = 2.0**-6  # what blocks beside a region count, against those in it
 
 
@@ -196,6 +198,37 @@ def _logarithm(importance_: Tensor, *, beside: float = 0.0) -> np.ndarray:
     return found
 
 
+def _near(region: Region, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of whole blocks that hold a region and some pixels around it, within a picture."""
+    rows, columns = (
+        slice(
+            max(0, math.floor((first - _MARGIN) / MAP_BLOCK) * MAP_BLOCK),
+            min(side, math.ceil((last + _MARGIN) / MAP_BLOCK) * MAP_BLOCK),
+        )
+        for first, last, side in ((region.top, region.bottom, height), (region.left, region.right, width))
+    )
+    return rows, columns
+
+
+def _of_region(x: Tensor, region: Region, found_in: Callable[[Tensor, Region], Tensor]) -> np.ndarray:
+    """log2 importance (h, w) of a picture (3, H, W) for what looks at a region alone.
+
+    What is far from the region is neither coded nor differentiated, for it counts as what lies beside it.
+    """
+    rows, columns = _near(region, x.shape[1], x.shape[2])
+    moved = Region(
+        region.left - columns.start,
+        region.top - rows.start,
+        region.right - columns.start,
+        region.bottom - rows.start,
+    )
+    near = _logarithm(found_in(x[:, rows, columns], moved), beside=_BESIDE)
+    found = np.full((x.shape[1] // MAP_BLOCK, x.shape[2] // MAP_BLOCK), near.min(), np.float32)
+    blocks = tuple(slice(one.start // MAP_BLOCK, one.stop // MAP_BLOCK) for one in (rows, columns))
+    found[blocks] = near
+    return found
+
+
 def _label(
     x: Tensor,
     qp: int,
@@ -205,13 +238,26 @@ def _label(
     region: Region | None = None,
 ) -> Labelled:
     generator = torch.Generator().manual_seed(seed)
+
+    def found_in(picture: Tensor, seen: Task) -> Tensor:
+        return importance(
+            picture[None],
+            seen,
+            qp,
+            draws=settings.draws,
+            generator=generator,
+            threads=1,
+            effort=settings.effort,
+        )[0]
+
     logarithms = {}
     for name, task in tasks.items():
-        seen = task if region is None else RegionTask(task, [region])
-        found = importance(
-            x[None], seen, qp, draws=settings.draws, generator=generator, threads=1, effort=settings.effort
-        )
-        logarithms[name] = _logarithm(found[0], beside=0.0 if region is None else _BESIDE)
+        if region is None:
+            logarithms[name] = _logarithm(found_in(x, task))
+        else:
+            logarithms[name] = _of_region(
+                x, region, lambda near, moved, task=task: found_in(near, RegionTask(task, [moved]))
+            )
     pixels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return Labelled(pixels, qp, logarithms)
 
