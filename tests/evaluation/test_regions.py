@@ -83,7 +83,12 @@ def test_the_first_network_may_be_a_reader(plates: Path, tmp_path: Path) -> None
 
 
 def test_selection_photos_are_read_in_their_regions_too(plates: Path, tmp_path: Path) -> None:
-    given = {**_values(plates), "seen": [reader()], "unseen": [], "selection": {"include": "0.png", "part": "all"}}
+    given = {
+        **_values(plates),
+        "seen": [reader()],
+        "unseen": [],
+        "selection": {"include": "0.png", "part": "all"},
+    }
     given["data"] = {**given["data"], "include": ["1.png", "2.png"]}
     given["arms"] = [{"name": "bpg", "effort": 0}, {"name": "best", "codec_of": "best", "scale": 0.5}]
     config = parse_config(given)

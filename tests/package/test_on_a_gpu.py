@@ -49,7 +49,7 @@ def test_nothing_that_is_queued_is_waited_for() -> None:
     torch.cuda.synchronize()
 
 
-@pytest.mark.parametrize("name", ["classification", "machines", "detection"])
+@pytest.mark.parametrize("name", ["classification", "machines", "detection", "reading"])
 def test_recipes(name: str) -> None:
     recipe = npp.Recipe.load(name)
     x = pictures(2, 224)

@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import npp
 from npp.recipes import Parts, Recipe
 from npp.weight_files import WeightFiles
 
-NAMES = ("classification", "detection", "machines")
+NAMES = ("classification", "detection", "machines", "reading")
+GENERAL = ("classification", "detection", "machines")  # whose map is that of "general"
+
+
+@pytest.fixture(scope="module", params=GENERAL)
+def general(request: pytest.FixtureRequest) -> Recipe:
+    return Recipe.load(request.param)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -36,6 +43,32 @@ def test_none_is_larger_than_4_megabytes(name: str) -> None:
 
     files: WeightFiles = module._FILES
     assert files.find(name).stat().st_size <= 4_000_000
+
+
+def _car(text: str, left: int, top: int) -> torch.Tensor:
+    """(1, 3, 480, 640): a drawn rear of a car with a plate of 96x48 at a place."""
+    canvas = Image.new("RGB", (640, 480), (120, 130, 140))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((80, 120, 560, 420), fill=(60, 20, 25))
+    draw.rectangle((left, top, left + 96, top + 48), fill=(235, 235, 230))
+    draw.text((left + 6, top + 9), text, fill=(20, 30, 90), font=ImageFont.load_default(26))
+    pixels = np.asarray(canvas.filter(ImageFilter.GaussianBlur(0.7)))
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def test_reading_finds_the_plate() -> None:
+    """The finest blocks of a drawn car are those of its plate, wherever it is."""
+    allocator = Recipe.load("reading").allocator
+    assert allocator is not None
+    for left, top in ((272, 288), (128, 336)):
+        with torch.no_grad():
+            offsets = allocator(_car("7ABC123", left, top), 40)[0]
+        rows, columns = slice(top // 16, top // 16 + 3), slice(left // 16, left // 16 + 6)
+        inside = offsets[rows, columns]
+        assert inside.mean() < -4
+        beside = offsets.clone()
+        beside[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1] = 0
+        assert beside.min() > inside.mean()
 
 
 def test_the_map_is_uneven_and_has_mean_zero(recipe: Recipe, photo: np.ndarray) -> None:
@@ -64,13 +97,13 @@ def test_without_its_parts_it_is_the_codec(recipe: Recipe, photo: np.ndarray) ->
     assert plain == npp.encode(photo, 36, **recipe.options)
 
 
-def test_a_file_may_name_the_allocators_weights(recipe: Recipe, photo: np.ndarray, tmp_path: Path) -> None:
-    """The three recipes share one set of weights instead of holding it three times."""
+def test_a_file_may_name_the_allocators_weights(general: Recipe, photo: np.ndarray, tmp_path: Path) -> None:
+    """Three recipes share one set of weights instead of holding it three times."""
     named, whole = tmp_path / "named.safetensors", tmp_path / "whole.safetensors"
-    recipe.save(named, allocator_weights="general")
-    recipe.save(whole)
+    general.save(named, allocator_weights="general")
+    general.save(whole)
     assert named.stat().st_size < 600_000 < 1_000_000 < whole.stat().st_size - named.stat().st_size
-    assert Recipe.load(named).encode(photo) == Recipe.load(whole).encode(photo) == recipe.encode(photo)
+    assert Recipe.load(named).encode(photo) == Recipe.load(whole).encode(photo) == general.encode(photo)
 
 
 def test_other_weights_are_not_passed_off_as_named_ones(tmp_path: Path) -> None:

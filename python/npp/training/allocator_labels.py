@@ -210,8 +210,10 @@ def _near(region: Region, height: int, width: int) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _of_region(x: Tensor, region: Region, found_in: Callable[[Tensor, Region], Tensor]) -> np.ndarray:
-    """log2 importance (h, w) of a picture (3, H, W) for what looks at a region alone.
+def _of_region(
+    x: Tensor, region: Region, task: Task, found_in: Callable[[Tensor, Task], Tensor]
+) -> np.ndarray:
+    """log2 importance (h, w) of a picture (3, H, W) for a task that looks at a region alone.
 
     What is far from the region is neither coded nor differentiated, for it counts as what lies beside it.
     """
@@ -222,7 +224,7 @@ def _of_region(x: Tensor, region: Region, found_in: Callable[[Tensor, Region], T
         region.right - columns.start,
         region.bottom - rows.start,
     )
-    near = _logarithm(found_in(x[:, rows, columns], moved), beside=_BESIDE)
+    near = _logarithm(found_in(x[:, rows, columns], RegionTask(task, [moved])), beside=_BESIDE)
     found = np.full((x.shape[1] // MAP_BLOCK, x.shape[2] // MAP_BLOCK), near.min(), np.float32)
     blocks = tuple(slice(one.start // MAP_BLOCK, one.stop // MAP_BLOCK) for one in (rows, columns))
     found[blocks] = near
@@ -255,9 +257,7 @@ def _label(
         if region is None:
             logarithms[name] = _logarithm(found_in(x, task))
         else:
-            logarithms[name] = _of_region(
-                x, region, lambda near, moved, task=task: found_in(near, RegionTask(task, [moved]))
-            )
+            logarithms[name] = _of_region(x, region, task, found_in)
     pixels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return Labelled(pixels, qp, logarithms)
 
