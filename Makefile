@@ -93,7 +93,7 @@ test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultr
 	    echo 'test-frameworks: NOT RUN, for the packages could not be installed'; exit 0; \
 	  fi; \
 	  [[ $$code == 0 ]] || exit $$code; \
-	  OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) \
+	  NPP_FRAMEWORKS=1 OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) \
 	    -m '$(if $(QUICK),not slow,slow or not slow)' $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)

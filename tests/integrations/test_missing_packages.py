@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -20,7 +21,8 @@ FRAMEWORKS = (
 USES = {
     "import npp.integrations.albumentations_bpg": "the package albumentations: pip install albumentations",
     "import npp.integrations.lightning_codec": "the package lightning: pip install 'npp[train]'",
-    "import npp.integrations.openmmlab": "the package mmcv: pip install 'npp[openmmlab]'",
+    "import npp.integrations.openmmlab": "the package mmcv: pip install 'npp[openmmlab]' "
+    "after mmcv built for your torch (docs/frameworks.md)",
     "import npp.integrations.ray; npp.integrations.ray.encode('a', 'b')": "ray.data: pip install 'npp[ray]'",
     "npp.tasks.load_network('timm:resnet18')": "the package timm: pip install 'npp[tasks]'",
     "npp.tasks.load_network('torchvision:resnet18')": "the package torchvision: pip install 'npp[tasks]'",
@@ -84,6 +86,14 @@ print(json.dumps(found))
 @pytest.mark.parametrize("use", USES)
 def test_a_missing_package_is_named_with_what_installs_it(use: str, said: dict[str, str]) -> None:
     assert said[use].endswith(f" needs {USES[use]}")
+
+
+@pytest.mark.skipif("NPP_FRAMEWORKS" not in os.environ, reason="for `make test-frameworks`")
+def test_the_environment_of_frameworks_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else tests would be skipped there that run nowhere else."""
+    for name, value in (("NO_ALBUMENTATIONS_UPDATE", "1"), ("YOLO_OFFLINE", "true")):
+        monkeypatch.setenv(name, value)
+    _run(f"import {', '.join(sorted(set(FRAMEWORKS) - {'fiftyone', 'ray'}))}")
 
 
 def test_no_integration_is_forgotten() -> None:

@@ -62,12 +62,16 @@ def test_behind_a_lossless_codec_the_inner_model_gets_what_it_would_have_got(
             assert torch.equal(first, second)
     seen: list[torch.Tensor] = []
     handle = model.inner.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    model.inner.val_step(copy.deepcopy(data))
-    model.val_step(copy.deepcopy(data))
-    model(**model.data_preprocessor(copy.deepcopy(data), True), mode="loss")
+    for part in (model.inner, model):
+        part.val_step(copy.deepcopy(data))
+    for part in (model.inner, model):  # ResNeSt's preprocessor mixes pictures in training, by these draws
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        part(**part.data_preprocessor(copy.deepcopy(data), True), mode="loss")
     handle.remove()
+    assert len(seen) == 4
     assert torch.equal(seen[0], seen[1])
-    assert torch.equal(seen[0], seen[2])
+    assert torch.equal(seen[2], seen[3])
 
 
 def test_losses_are_those_of_the_inner_model_in_training_with_its_layers_in_eval_mode(
