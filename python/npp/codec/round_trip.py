@@ -10,7 +10,7 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError, UnsupportedError
-from npp.codec.device_transfer import DeviceTransfer
+from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
@@ -42,7 +42,7 @@ class RoundTrip:
         self._x = x
         self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
         samples = self._transfer.to_codec()
-        self._x_hat = torch.empty_like(samples, memory_format=torch.contiguous_format)
+        self._x_hat = self._transfer.buffer_for(samples)
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
         self._handle = _bpg.start_round_trip(
@@ -75,7 +75,7 @@ class RoundTrip:
         self.seconds = [seconds for *_, seconds in found]
         height, width = self._x.shape[-2:]
         bits = [8 * len(file) / (height * width) for file in bitstreams]
-        bpp = torch.tensor(bits, dtype=torch.float32, device=self._x.device)
+        bpp = small_tensor(bits, torch.float32, self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams
 
     def _file(

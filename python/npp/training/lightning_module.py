@@ -31,7 +31,16 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
-from npp.training.recipe_model import TrainedBatch, build_recipe, change_strip, code, trained_parts
+from npp.training.recipe_model import (
+    PreparedBatch,
+    TrainedBatch,
+    build_recipe,
+    change_strip,
+    code,
+    code_in_parts,
+    prepare,
+    trained_parts,
+)
 from npp.training.schedule import (
     TrainingFailedError,
     averaged,
@@ -40,6 +49,7 @@ from npp.training.schedule import (
     check_finite,
     set_rates,
 )
+from npp.training.step_in_parts import total_in_parts
 from npp.training.train_config import TrainConfig
 
 _TRAINING, _VALIDATION = "training", "validation"
@@ -103,6 +113,10 @@ class RecipeModule(lightning.LightningModule):
     def averaged(self) -> Recipe:
         """The recipe with the averaged weights."""
         return cast(Recipe, self.ema.module)
+
+    def average_anew(self) -> None:
+        """Begins the average with the weights as they are now."""
+        self.ema = averaged(self.model, self.config.optimiser.ema)
 
     # BPG's own curves
 
@@ -178,19 +192,37 @@ class RecipeModule(lightning.LightningModule):
                 "a lower optimiser.learning_rate or optimiser.clip may help"
             ) from error
 
-    def terms(self, batch: Sample) -> Terms:
-        """What each picture of a batch costs, with gradients."""
+    def total(self, batch: Sample) -> tuple[Tensor, Terms]:
+        """The mean total of a batch, with its gradient, and what each picture costs."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
-        coded = self._coded(self.model, batch.x, batch.qp)
-        losses = task_losses(self.by_label, coded.x_hat, targets)
-        table = self.weights
-        return total_loss(
-            coded,
-            losses,
-            table.coefficients[batch.qp],
-            table.norm[batch.qp],
-            self.config.loss,
-        )
+        parts = self.config.trainer.parts
+        with self._broken_weights_named():
+            ready = prepare(self.model, batch.x, batch.qp)
+            if parts > 1:
+                return total_in_parts(ready, lambda given: self._terms(batch, given, targets, parts))
+            (terms,) = self._terms(batch, ready, targets, 1)
+            return terms.total.mean(), terms
+
+    def _terms(
+        self, batch: Sample, ready: PreparedBatch, targets: Mapping[str, Any], parts: int
+    ) -> Iterator[Terms]:
+        """What each picture costs, with gradients, a part of the batch at a time."""
+        table, config = self.weights, self.config
+        start = 0
+        for coded in code_in_parts(
+            self.model,
+            ready,
+            batch.qp,
+            parts=parts,
+            surrogate=self._surrogate,
+            threads=config.codec.threads,
+        ):
+            where = slice(start, start + len(coded.x))
+            wanted = {label: values[where] for label, values in targets.items()}
+            losses = task_losses(self.by_label, coded.x_hat, wanted)
+            qp = batch.qp[where]
+            yield total_loss(coded, losses, table.coefficients[qp], table.norm[qp], config.loss)
+            start = where.stop
 
     def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():
@@ -206,14 +238,13 @@ class RecipeModule(lightning.LightningModule):
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """The mean total of one batch."""
-        terms = self.terms(batch)
+        total, terms = self.total(batch)
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
         values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
         if self.model.allocator is not None:
             values["train/map"] = terms.energy.mean().sqrt()
         values["train/bpp_to_baseline"] = (terms.bpp / self._base[batch.qp]).mean()
         self.log_dict({name: value.detach() for name, value in values.items()})
-        total = terms.total.mean()
         self.log("train/total", total.detach(), prog_bar=True)
         return total
 
