@@ -11,12 +11,12 @@ from torch import Tensor
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 from npp.codec.sample_range import refuse_other_scale
+from npp.torch_state import moved
 
 
 def small_tensor(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Numbers as a tensor of a device, without waiting for the work that is queued there."""
-    tensor = torch.tensor(values, dtype=dtype)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    return moved(torch.tensor(values, dtype=dtype), device)
 
 
 class DeviceTransfer:
@@ -98,7 +98,7 @@ class DeviceTransfer:
             return remote
         wide = torch.float64 if self._x.dtype == torch.float64 else torch.float32
         if remote.dtype == torch.uint16:
-            return (
-                (remote.view(torch.int16).to(torch.int32) & 0xFFFF).to(wide).div(self._peak).to(self._x.dtype)
-            )
-        return remote.to(wide).div(self._peak).to(self._x.dtype)
+            remote = remote.view(torch.int16).to(torch.int32) & 0xFFFF
+        # A tensor there, for CUDA multiplies by the inverse of a plain number, and its last bit is another.
+        peak = torch.full((), self._peak, dtype=wide, device=remote.device)
+        return (remote.to(wide) / peak).to(self._x.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,6 +16,9 @@ from npp.codec.qp_maps import QpMap
 from npp.codec.round_trip import RoundTrip, check_batch, start_round_trip
 from npp.gradient.pairing import Compressed, finish_round_trip
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
+
+# Parts of one call are coded one after the other, so that the first is there early.
+_LINES = count(1)
 
 
 class _Part(NamedTuple):
@@ -68,11 +71,12 @@ def compress_in_parts(
     """
     checks.whole("parts", parts, 1, 1024)
     check_batch(x)
-    chosen, count = resolve_surrogate(surrogate), resolve_threads(threads)
+    chosen, line = resolve_surrogate(surrogate), next(_LINES)
+    threads = resolve_threads(threads)
     qps = resolve_qp(qp, x.shape[0])
     started = []
     for where in part_slices(len(qps), parts):
         piece, maps = x[where], None if qp_map is None else qp_map[where]
-        round_trip = start_round_trip(piece, qps[where], options, count, qp_map=maps)
+        round_trip = start_round_trip(piece, qps[where], options, threads, qp_map=maps, line=line)
         started.append(_Part(piece, qps[where], maps, round_trip))
     return (finish_round_trip(chosen, one.x, one.qps, one.qp_map, one.round_trip, options) for one in started)
