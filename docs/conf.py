@@ -11,7 +11,8 @@ from docutils import nodes
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))
 
-import generated_pages  # noqa: E402 (beside this file)
+import gallery_pages  # noqa: E402 (beside this file)
+import generated_pages  # noqa: E402
 
 import npp  # noqa: E402
 
@@ -100,6 +101,7 @@ def _prepare(app: Any, docname: str, source: list[str]) -> None:
 
 def setup(app: Any) -> None:
     generated_pages.write()
+    gallery_pages.write(generated_pages.FOLDER / "gallery")
     homes = _Homes()
 
     def missing(app: Any, env: Any, node: Any, contnode: Any) -> Any:
