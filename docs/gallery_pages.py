@@ -15,11 +15,23 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "examples" / "gallery"
 SHARED = "gallery_pictures"
+# From the first steps on; a script that is not named here comes last.
+_FIRST = (
+    "round_trip",
+    "gradient_step",
+    "bit_map",
+    "folder_for_detection",
+    "train_filter",
+    "evaluate_and_plot",
+    "refine",
+    "augmentation",
+)
 
 
 def names() -> list[str]:
-    """The scripts, without what they share."""
-    return sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != SHARED)
+    """The scripts, without what they share, in the order of their pages."""
+    found = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != SHARED)
+    return sorted(found, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
 def notebook(name: str) -> Any:
@@ -52,14 +64,15 @@ def page(name: str) -> str:
 
 
 def overview() -> str:
-    """Every page's title, first sentence and picture, for the page that includes it; paths are the site's."""
+    """Every page's title, beginning and picture, for the page that includes it; paths are the site's."""
     parts = []
     for name in names():
         title, _, text = jupytext.read(SCRIPTS / f"{name}.py").cells[0].source.partition("\n")
-        target = f"/generated/gallery/{name}.md"
-        sentence = text.strip().replace("\n", " ").partition(". ")[0].rstrip(".")
-        parts.append(f"## [{title.lstrip('# ')}]({target})\n\n{sentence}.")
-        parts.append(f"[![{title.lstrip('# ')}](/images/gallery/{name}.png)]({target})")
+        title, target = title.removeprefix("# "), f"/generated/gallery/{name}.md"
+        parts.append(f"## [{title}]({target})\n\n{text.strip().partition(chr(10) * 2)[0]}")
+        parts.append(f"[![{title}](/images/gallery/{name}.png)]({target})")
+    pages = "\n".join(f"/generated/gallery/{name}" for name in names())
+    parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -21,7 +21,7 @@ _WIDTH = 100
 # Members of these are described where they come from.
 _FOREIGN = "Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, UserWarning"
 _TITLES = {
-    "npp": "The names at the top",
+    "npp": "npp: what most programs need",
     "npp.allocation": "Bits over blocks and over sets",
     "npp.codec": "Files and tensors",
     "npp.config": "Configuration files",

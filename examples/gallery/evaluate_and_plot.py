@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import gallery_pictures
-from gallery_pictures import arguments, panel, photo
+from gallery_pictures import arguments, as_image, photo
 from PIL import Image
 
 from npp.evaluation import evaluate, parse_config
@@ -19,7 +19,7 @@ out, size = arguments("Evaluation of two arms.")
 folder = out / "photos"
 folder.mkdir(exist_ok=True)
 for name in ("chelsea", "coffee", "astronaut", "rocket"):
-    panel([photo(name, size)], [""], folder / f"{name}.png")
+    as_image(photo(name, size)).save(folder / f"{name}.png")
 
 # %% [markdown]
 # The settings are what stands in a YAML file for the command. The first arm is the anchor, with which

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import skimage.data
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-_CAPTION = 22
+_CAPTION = 24
+_LETTERS = 13
 Box = Sequence[float]
 
 
@@ -54,15 +55,20 @@ def panel(
     height, width = pictures[0].shape[1:]
     sheet = Image.new("RGB", (len(pictures) * (width + 4) - 4, height + _CAPTION), "white")
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(_LETTERS)
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         left = number * (width + 4)
-        sheet.paste(Image.fromarray(pixels), (left, 0))
-        draw.text((left + 4, height + 5), caption, fill="black")
+        sheet.paste(as_image(picture), (left, 0))
+        draw.text((left + 3, height + 4), caption, fill="black", font=font)
         for x1, y1, x2, y2 in boxes[number] if boxes else ():
             draw.rectangle((left + x1, y1, left + x2, y2), outline="yellow", width=2)
     sheet.save(path)
     return sheet
+
+
+def as_image(picture: Tensor) -> Image.Image:
+    """A picture (3, H, W) in [0, 1] for Pillow."""
+    return Image.fromarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
 def arguments(description: str) -> tuple[Path, int]:

@@ -54,6 +54,12 @@ def test_a_figure_that_was_changed_by_hand_is_noticed(report: ModuleType) -> Non
     assert report.filled(changed) == text
 
 
+def test_no_line_begins_with_a_figure(report: ModuleType) -> None:
+    """Markdown takes a comment at a line's beginning for HTML up to the paragraph's end."""
+    for page in report.PAGES:
+        assert not re.search(r"^ *<!-- figure", page.read_text(), re.MULTILINE), page.name
+
+
 def _tables(text: str) -> list[list[str]]:
     """Tables of a page as their lines."""
     found: list[list[str]] = []
