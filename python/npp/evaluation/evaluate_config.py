@@ -99,7 +99,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """The whole of it; each section is explained with its class.
+    """All settings of a run; each section is explained with its class.
 
     Attributes:
         data: the photos that are reported.
@@ -193,7 +193,8 @@ class EvaluateConfig:
             raise ValueError("seen and unseen must have at least one network together")
         for i, arm in enumerate(self.arms):
             if not self.seen and arm.needs_seen:
-                raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {arm.needs_seen}")
+                why = arm.needs_seen
+                raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
         labels = [network.label for network in self.networks]
         for label in labels:
             if labels.count(label) > 1:
