@@ -65,7 +65,7 @@ class TransformSurrogate:
 
 
 class Identity:
-    """x_hat = x (the straight-through estimator, Bengio et al., arXiv 1308.3432) and the rate model's bits."""
+    """x_hat = x (the straight-through estimator, Bengio et al., arXiv 1308.3432), the rate model's bits."""
 
     needs_real: ClassVar[bool] = False
     takes_qp_map: ClassVar[bool] = True
