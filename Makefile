@@ -31,7 +31,7 @@ BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13' 'setuptools-scm>=8'
 CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
   tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code, and about files read by tests.
-OLD_TORCH_WARNS := -W ignore::FutureWarning
+OLD_TORCH_WARNS := -W ignore::FutureWarning -W 'ignore:Attempted to insert a get_attr:UserWarning'
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')

@@ -186,6 +186,26 @@ def training_step() -> str:
     return "\n".join([table(["part", "forward, ms", "with backward, ms"], rows), "", note])
 
 
+def gpu_step() -> str:
+    report = load("gpu_step")
+    rows = [
+        [
+            name,
+            f"{row['codec_ms']:.0f}",
+            f"{row['network_ms']:.0f}",
+            *(
+                f"{row['step_ms'][parts]:.0f} ({row['step_to_longer'][parts]:.2f})"
+                for parts in ("1", "2", "4")
+            ),
+        ]
+        for name, row in report.items()
+        if isinstance(row, dict)
+    ]
+    head = ["network, ms", "codec alone", "GPU alone", "whole step", "in 2 parts", "in 4 parts"]
+    note = f"{report['gpu']}, {report['cores']} cores, torch {report['torch']}, commit {report['commit']}"
+    return "\n".join([table(head, rows), "", f"{note}, {report['note']}."])
+
+
 def trainings() -> str:
     columns = (
         "task",
@@ -271,6 +291,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         preprocessors,
         training_step,
+        gpu_step,
         trainings,
         adaptive,
         qp_maps,

@@ -119,7 +119,8 @@ def _deb_src_lines() -> Iterator[str]:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     for line in sorted(set(done.stdout.splitlines())):
         address, release, *key = line.split()
-        signed = f"[signed-by={key[0]}] " if key else ""
+        # Not every apt knows SIGNED_BY: such a one leaves the name as it is, and then trusts its own keys.
+        signed = f"[signed-by={key[0]}] " if key and not key[0].startswith("$") else ""
         yield f"deb-src {signed}{address} {release} main"
 
 

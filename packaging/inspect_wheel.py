@@ -46,6 +46,19 @@ def exported(wheel: Path) -> list[str]:
     ]
 
 
+def unknown(wheel: Path) -> list[str]:
+    """Symbols that it asks for and that neither Python nor a versioned library of the system has.
+
+    The linker lets such a one through, and the first import ends with it.
+    """
+    asked = [
+        line.split()
+        for line in _of_extension(wheel, "nm", "--dynamic", "--undefined-only").splitlines()
+        if line.split()[0] == "U"  # and not weak
+    ]
+    return [name for *_, name in asked if "@" not in name and not re.match("_?Py", name)]
+
+
 def newest_glibc(wheel: Path) -> str:
     """The highest version of glibc's symbols, as ``2.28``."""
     found = re.findall(r"GLIBC_([0-9.]+)", _of_extension(wheel, "readelf", "--version-info"))
@@ -58,6 +71,7 @@ def faults(wheel: Path) -> list[str]:
     if wheel.stat().st_size > LARGEST:
         found.append(f"{wheel.stat().st_size} bytes are more than {LARGEST}")
     found += [f"it asks for {name}" for name in needed(wheel) if name.split(".so")[0] not in ALLOWED]
+    found += [f"nothing has its symbol {symbol}" for symbol in unknown(wheel)]
     found += [f"it exports {symbol}" for symbol in exported(wheel) if symbol != "PyInit__bpg"]
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

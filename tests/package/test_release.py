@@ -106,6 +106,31 @@ def test_sources_count_with_the_right_checksum_only(tmp_path: Path) -> None:
     assert "a.tar.gz was not found" in missing.stderr and "put it into" in missing.stderr
 
 
+_LINES = "from codec_sources import _deb_src_lines as lines; print(*lines(), sep=chr(10))"
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ("$(SIGNED_BY)", "deb-src http://debian.test/debian/ bookworm main"),  # as Debian 12's apt leaves it
+        ("", "deb-src http://debian.test/debian/ bookworm main"),
+        ("/a/key.gpg", "deb-src [signed-by=/a/key.gpg] http://debian.test/debian/ bookworm main"),
+    ],
+)
+def test_places_of_sources_are_those_of_packages(tmp_path: Path, told: str, line: str) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(f"#!/bin/sh\necho 'http://debian.test/debian/ bookworm {told}'\n")
+    apt.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", _LINES],
+        env={"PYTHONPATH": str(PACKAGING), "PATH": f"{tmp_path}:/bin:/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == line + "\n"
+
+
 def test_sources_are_named_in_full() -> None:
     sources = json.loads((PACKAGING / "sources.json").read_text(encoding="utf-8"))
     assert set(sources) == {"x265", "ffmpeg"}

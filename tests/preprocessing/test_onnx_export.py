@@ -36,7 +36,10 @@ def test_onnx_gives_the_same(network: str, tmp_path: Path) -> None:
         torch.testing.assert_close(torch.from_numpy(y), expected, atol=2e-5, rtol=0)
 
 
-def test_missing_onnx_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(ImportError, match=r"onnxscript.*npp\[onnx\]"):
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_missing_onnx_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if package == "onnxscript":
+        pytest.importorskip("onnx")  # which is looked for first
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"{package}.*npp\[onnx\]"):
         Preprocessor("blur").export_onnx(tmp_path / "a.onnx")

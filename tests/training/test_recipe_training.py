@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 CORNER = "tasks=[{name: classification, model: 'python:training_nets:corner'}]"
+PIXELS = "tasks=[{name: match, model: 'python:training_nets:upper'}]"
 MAP = "allocator={width: 8, depth: 1, heads: [one], rate: 1}"
 
 
@@ -35,7 +37,7 @@ def descended(config: TrainConfig, steps: int, lr: float) -> tuple[RecipeModule,
     optimiser = torch.optim.Adam([p for p in module.model.parameters() if p.requires_grad], lr=lr)
     totals = []
     for _ in range(steps):
-        total = module.terms(batch_of(2)).total.mean()
+        total, _ = module.total(batch_of(2))
         totals.append(total.item())
         optimiser.zero_grad()
         total.backward()
@@ -56,7 +58,32 @@ def test_filter_and_map_learn_together_where_the_task_looks(photos: Path, tmp_pa
 def test_a_map_alone_leaves_the_picture(photos: Path, tmp_path: Path) -> None:
     module, totals = descended(smoke(photos, tmp_path, CORNER, MAP, "preprocessor=null"), 12, 0.02)
     assert min(totals[-3:]) < totals[0]
-    assert module.terms(batch_of(2)).mse.tolist() == [0, 0]
+    assert module.total(batch_of(2))[1].mse.tolist() == [0, 0]
+
+
+def test_a_step_in_parts_is_the_step_of_the_whole(photos: Path, tmp_path: Path) -> None:
+    gradients, totals = [], []
+    for parts in ("", "trainer={parts: 3}"):
+        module, _ = descended(smoke(photos, tmp_path, CORNER, MAP, *filter(None, [parts])), 3, 0.02)
+        module.model.zero_grad()
+        total, terms = module.total(batch_of(5))
+        (2 * total).backward()
+        gradients.append([p.grad for p in module.model.parameters() if p.requires_grad])
+        totals.append((total.item(), terms.total.mean().item()))
+        assert terms.losses.shape == (5, 1) and terms.bpp.shape == (5,)
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4)
+    for whole, parted in zip(*gradients, strict=True):
+        torch.testing.assert_close(parted, whole, rtol=1e-2, atol=1e-5)
+
+
+def test_bits_are_weighed_where_the_scale_puts_the_codec(photos: Path, tmp_path: Path) -> None:
+    curves = {}
+    for name, change in (("whole", "scale=1"), ("half", "scale=0.5")):
+        train_recipe(smoke(photos, tmp_path / name, PIXELS, change, "optimiser.steps=1"))
+        curves[name] = json.loads((tmp_path / name / "baseline.json").read_text())["curves"]
+    whole, half = curves["whole"], curves["half"]
+    assert all(h < 0.9 * w for h, w in zip(half["training"]["bpp"], whole["training"]["bpp"], strict=True))
+    assert half["validation"] == whole["validation"]  # savings are told against pictures as they are
 
 
 def test_many_qps_at_once_are_what_the_recipe_writes(photos: Path, tmp_path: Path) -> None:

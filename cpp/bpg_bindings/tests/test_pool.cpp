@@ -2,11 +2,13 @@
 // ThreadSanitizer.
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -112,6 +114,44 @@ void jobs_of_many_callers_do_not_mix() {
     caller.join();
   }
   CHECK(same == 8);
+}
+
+// Parts of a batch: each is done before the next, though all were there at once, and another
+// caller's job has its turn beside them.
+void jobs_of_a_line_follow_each_other() {
+  class Noted final : public npp::Job {
+   public:
+    Noted(std::vector<int>& order, std::mutex& mutex, int name, std::uint64_t line)
+        : Job(std::vector<double>(6, 1.0), 1, line), order_(&order), mutex_(&mutex), name_(name) {}
+
+   protected:
+    void run(std::size_t) noexcept override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const std::lock_guard<std::mutex> lock(*mutex_);
+      order_->push_back(name_);
+    }
+
+   private:
+    std::vector<int>* order_;
+    std::mutex* mutex_;
+    int name_;
+  };
+  npp::Pool::instance().shut_down();  // without the threads of other tests
+  std::vector<int> order;
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Noted>> jobs;
+  for (int name = 1; name <= 4; ++name) {
+    jobs.push_back(std::make_shared<Noted>(order, mutex, name, name == 4 ? 0 : 7));
+    npp::Pool::instance().submit(jobs.back(), 1);  // one thread, so that the order is exact
+  }
+  for (const std::shared_ptr<Noted>& job : jobs) {
+    job->wait();
+  }
+  std::vector<int> line = order;
+  line.erase(std::remove(line.begin(), line.end(), 4), line.end());
+  CHECK(std::is_sorted(line.begin(), line.end()));
+  const auto first_of_other = std::find(order.begin(), order.end(), 4) - order.begin();
+  CHECK(order.size() == 24 && first_of_other < 12);
 }
 
 // Callers that help are part of the pool's number of threads, and take what no worker has.
@@ -316,6 +356,7 @@ void a_pool_without_threads_needs_help() {
 
 int main() {
   jobs_of_many_callers_do_not_mix();
+  jobs_of_a_line_follow_each_other();
   helping_callers_and_workers_share_the_work();
   maps_do_not_leak_through_the_cache();
   a_cancelled_job_ends_early_and_the_others_go_on();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,13 +11,21 @@ from torch import Tensor
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 from npp.codec.sample_range import refuse_other_scale
+from npp.torch_state import moved
+
+
+def small_tensor(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor of a device, without waiting for the work that is queued there."""
+    return moved(torch.tensor(values, dtype=dtype), device)
 
 
 class DeviceTransfer:
     """Brings a batch to the codec and the decoded batch back to where x lives.
 
     CPU tensors are read and written in place. Tensors of another device are quantised there, so that
-    one byte a sample (two when ``deep``) crosses the bus each way, through pinned memory on CUDA.
+    one byte a sample (two when ``deep``) crosses the bus each way. On CUDA that goes through pinned memory,
+    which PyTorch keeps for the next batch, and the only wait is for x itself: what the caller queues while
+    the codec works is not waited for.
     """
 
     def __init__(self, x: Tensor, *, deep: bool) -> None:
@@ -31,7 +40,8 @@ class DeviceTransfer:
         if not self._remote:
             return x.float() if x.dtype == torch.bfloat16 else x.resolve_neg()
         if x.is_floating_point():
-            self._range = torch.stack(x.flatten(1).aminmax(dim=1))  # NaN where there is one
+            # NaN where there is one. It is on its way before the pixels are, and so here when they are.
+            self._range = self._start_download(torch.stack(x.flatten(1).aminmax(dim=1)))
             wide = x.double() if x.dtype == torch.float64 else x.float()
             x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
             # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
@@ -42,15 +52,25 @@ class DeviceTransfer:
             )
         return self._download(x)
 
-    def _download(self, x: Tensor) -> Tensor:
+    def _start_download(self, x: Tensor) -> Tensor:
         if x.device.type != "cuda":
             return x.cpu()
         host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=True)
-        host.copy_(x, non_blocking=True)
+        return host.copy_(x, non_blocking=True)
+
+    def _download(self, x: Tensor) -> Tensor:
+        host = self._start_download(x)
+        if x.device.type != "cuda":
+            return host
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(x.device))
         done.synchronize()
         return host
+
+    def buffer_for(self, samples: Tensor) -> Tensor:
+        """Memory for the decoded pictures, which the codec writes."""
+        pinned = self._x.device.type == "cuda"
+        return torch.empty(samples.shape, dtype=samples.dtype, pin_memory=pinned)
 
     def errors(self) -> dict[int, EncodeError]:
         """The pictures of x, on another device, that hold NaN or are of another scale than [0, 1].
@@ -70,17 +90,15 @@ class DeviceTransfer:
         return found
 
     def from_codec(self, x_hat: Tensor) -> Tensor:
-        """The codec's output with x's dtype, on x's device."""
+        """The codec's output, in memory of ``buffer_for``, with x's dtype on x's device."""
         if not self._remote:
             return x_hat.to(self._x.dtype)
-        if self._x.device.type == "cuda":
-            x_hat = x_hat.pin_memory()
         remote = x_hat.to(self._x.device, non_blocking=True)
         if not self._x.is_floating_point():
             return remote
         wide = torch.float64 if self._x.dtype == torch.float64 else torch.float32
         if remote.dtype == torch.uint16:
-            return (
-                (remote.view(torch.int16).to(torch.int32) & 0xFFFF).to(wide).div(self._peak).to(self._x.dtype)
-            )
-        return remote.to(wide).div(self._peak).to(self._x.dtype)
+            remote = remote.view(torch.int16).to(torch.int32) & 0xFFFF
+        # A tensor there, for CUDA multiplies by the inverse of a plain number, and its last bit is another.
+        peak = torch.full((), self._peak, dtype=wide, device=remote.device)
+        return (remote.to(wide) / peak).to(self._x.dtype)

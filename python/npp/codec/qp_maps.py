@@ -103,6 +103,8 @@ def resolve_qp_maps(
     """
     if qp_map is None:
         return None
+    if isinstance(qp_map, Tensor):
+        qp_map = qp_map.detach().cpu()  # at once: from a GPU each copy waits
     entries = _entries(qp_map, len(sizes), name, kind) if is_batch else [qp_map]
     if lossless and any(entry is not None for entry in entries):
         raise EncodeError(f"{name} must be None with lossless=True: nothing is quantised")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError, UnsupportedError
-from npp.codec.device_transfer import DeviceTransfer
+from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
@@ -38,15 +38,16 @@ class RoundTrip:
         options: ResolvedOptions,
         threads: int,
         qp_maps: NativeMaps | None = None,
+        line: int = 0,
     ) -> None:
         self._x = x
         self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
         samples = self._transfer.to_codec()
-        self._x_hat = torch.empty_like(samples, memory_format=torch.contiguous_format)
+        self._x_hat = self._transfer.buffer_for(samples)
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
         self._handle = _bpg.start_round_trip(
-            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads, qp_maps
+            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads, qp_maps, line
         )
         self.hevc_seconds: list[float] = []
         self.seconds: list[float] = []
@@ -75,7 +76,7 @@ class RoundTrip:
         self.seconds = [seconds for *_, seconds in found]
         height, width = self._x.shape[-2:]
         bits = [8 * len(file) / (height * width) for file in bitstreams]
-        bpp = torch.tensor(bits, dtype=torch.float32, device=self._x.device)
+        bpp = small_tensor(bits, torch.float32, self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams
 
     def _file(
@@ -120,6 +121,7 @@ def start_round_trip(
     threads: int | None = None,
     *,
     qp_map: QpMap | None = None,
+    line: int = 0,
 ) -> RoundTrip:
     """Starts encoding a batch and returns at once; ``.result()`` joins.
 
@@ -130,6 +132,8 @@ def start_round_trip(
         options: see :class:`npp.CodecOptions`.
         threads: codec threads, ``None`` for all usable cores.
         qp_map: (N, ceil(H/16), ceil(W/16)) offsets, or a list with a map or ``None`` for each picture.
+        line: batches of one line other than 0 are worked on one after the other; those of others share the
+            threads.
 
     Raises:
         TypeError, EncodeError, UnsupportedError: as :func:`encode`; x is traced, sparse or on the device
@@ -139,4 +143,4 @@ def start_round_trip(
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
-    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads), maps)
+    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads), maps, line)

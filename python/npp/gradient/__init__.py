@@ -1,5 +1,6 @@
 """The real codec's values with a surrogate's gradient, and what is built on the pair."""
 
+from npp.gradient.in_parts import compress_in_parts
 from npp.gradient.pairing import BPG, Compressed, compress, decompress
 from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
 from npp.gradient.refine_objective import RefineStep, TaskError
@@ -13,6 +14,7 @@ __all__ = [
     "Refined",
     "TaskError",
     "compress",
+    "compress_in_parts",
     "decompress",
     "keep_prediction",
     "mirrored",

@@ -11,11 +11,12 @@ from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
 from npp.codec.decoding import decode_batch
+from npp.codec.device_transfer import small_tensor
 from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
-from npp.codec.round_trip import RoundTrip, start_round_trip
+from npp.codec.round_trip import RoundTrip, check_batch, start_round_trip
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
 from npp.torch_state import in_transform
@@ -119,7 +120,7 @@ def _pair(
     round_trip: RoundTrip,
     options: CodecOptions,
 ) -> Compressed:
-    qp = torch.tensor(qps, device=x.device)
+    qp = small_tensor(qps, torch.int64, x.device)
     if surrogate.needs_real:
         x_hat, bpp, bitstreams = round_trip.result()
         estimate = _estimate(surrogate, x, qp, Real(x_hat, bpp), options, qp_map)
@@ -127,6 +128,21 @@ def _pair(
         estimate = _estimate(surrogate, x, qp, None, options, qp_map)
         x_hat, bpp, bitstreams = round_trip.result()
     return _paired(estimate, x_hat, bpp, bitstreams)
+
+
+def finish_round_trip(
+    surrogate: Surrogate,
+    x: Tensor,
+    qps: list[int],
+    qp_map: QpMap | None,
+    round_trip: RoundTrip,
+    options: CodecOptions,
+) -> Compressed:
+    """Joins the codec; with the surrogate's gradient where one is needed."""
+    joined = _joined(qp_map, x)
+    if not _needs_gradient(x, joined):
+        return Compressed(*round_trip.result())
+    return _pair(surrogate, x, qps, joined, round_trip, options)
 
 
 def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
@@ -163,14 +179,13 @@ def _compress(
         if qp_map is not None:
             raise UnsupportedError("qp_map does not work under torch.func's transforms; use autograd instead")
         call = CodecCall(options, threads)
-        x_hat, bpp, qps = call(x, qp)
-        estimate = _estimate(chosen, x, qps, Real(x_hat, bpp) if chosen.needs_real else None, options)
+        x_hat, bpp, used = call(x, qp)
+        estimate = _estimate(chosen, x, used, Real(x_hat, bpp) if chosen.needs_real else None, options)
         return _paired(estimate, x_hat, bpp, call.bitstreams)
-    round_trip = start_round_trip(x, qp, options, threads, qp_map=qp_map)
-    joined = _joined(qp_map, x)
-    if not _needs_gradient(x, joined):
-        return Compressed(*round_trip.result())
-    return _pair(chosen, x, resolve_qp(qp, x.shape[0]), joined, round_trip, options)
+    check_batch(x)
+    qps = resolve_qp(qp, x.shape[0])
+    round_trip = start_round_trip(x, qps, options, threads, qp_map=qp_map)
+    return finish_round_trip(chosen, x, qps, qp_map, round_trip, options)
 
 
 # One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second

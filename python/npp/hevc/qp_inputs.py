@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.torch_state import has_readable_values
+from npp.torch_state import has_readable_values, moved
 
 _MAX_QP = 51
 
@@ -25,7 +25,7 @@ def resolve_qps(
         TypeError: of another type.
         ValueError: outside 0 to 51, or another number of them.
     """
-    values = _values(qp).to(device=device, dtype=dtype)
+    values = moved(_values(qp).to(dtype), device)
     if values.dim() == 0:
         values = values.expand(count)
     if values.shape != (count,):

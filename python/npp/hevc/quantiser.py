@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from npp.torch_state import made_once
+
 # bpgenc keeps x265's I-frame factor of 1.4: a picture asked for at qp is coded 6 * log2(1.4) below it.
 _INTRA_OFFSET = 6 * math.log2(1.4)
 _STEP_ONE_QP = 4.0
@@ -43,8 +45,13 @@ def chroma_qp(luma_qp: Tensor) -> Tensor:
     return luma_qp + (_chroma_table(fixed) - fixed)
 
 
+@made_once
+def _table_on(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(_CHROMA_TABLE, dtype=dtype, device=device)
+
+
 def _chroma_table(luma_qp: Tensor) -> Tensor:
-    table = torch.tensor(_CHROMA_TABLE, dtype=luma_qp.dtype, device=luma_qp.device)
+    table = _table_on(luma_qp.dtype, luma_qp.device)
     index = (luma_qp - _CHROMA_TABLE_START).clamp(0, len(_CHROMA_TABLE) - 1).long()
     above = torch.where(luma_qp > _CHROMA_TABLE_START + len(_CHROMA_TABLE) - 1, luma_qp - 6, table[index])
     return torch.where(luma_qp < _CHROMA_TABLE_START, luma_qp, above)

@@ -101,10 +101,11 @@ class Preprocessor(nn.Module):
             ValueError: a wrong shape or qp; samples of another scale, such as 0 to 255.
         """
         _check_pictures(x)
-        parameter = next(self.filter.parameters(), None)
         wide = torch.promote_types(x.dtype, torch.float32)
-        if parameter is not None and parameter.dtype == torch.float64:
-            wide = torch.float64
+        for parameter in self.filter.parameters():  # torch 2.4 cannot compile next()
+            if parameter.dtype == torch.float64:
+                wide = torch.float64
+            break
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
         height, width = x.shape[-2:]
         padded = _pad(x.to(wide), self.filter.multiple)

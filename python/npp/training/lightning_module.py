@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 
 from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
-from npp.gradient.pairing import Compressed
 from npp.photos.photo_set import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
     Baseline,
+    Code,
     Curve,
     Sums,
     add_points,
@@ -31,7 +32,17 @@ from npp.training.baseline import (
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
-from npp.training.recipe_model import TrainedBatch, build_recipe, change_strip, code, trained_parts
+from npp.training.recipe_model import (
+    PreparedBatch,
+    TrainedBatch,
+    bare_recipe,
+    build_recipe,
+    change_strip,
+    code,
+    code_in_parts,
+    prepare,
+    trained_parts,
+)
 from npp.training.schedule import (
     TrainingFailedError,
     averaged,
@@ -40,6 +51,7 @@ from npp.training.schedule import (
     check_finite,
     set_rates,
 )
+from npp.training.step_in_parts import total_in_parts
 from npp.training.train_config import TrainConfig
 
 _TRAINING, _VALIDATION = "training", "validation"
@@ -87,7 +99,6 @@ class RecipeModule(lightning.LightningModule):
         self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
         keep = config.data.cache_targets
         self._targets = {part: Targets(self.by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
-        self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
         self._surrogate = config.codec.build_surrogate()
         self._rates: list[float] = []
         self._damaged: set[int] = set()
@@ -104,6 +115,10 @@ class RecipeModule(lightning.LightningModule):
         """The recipe with the averaged weights."""
         return cast(Recipe, self.ema.module)
 
+    def average_anew(self) -> None:
+        """Begins the average with the weights as they are now."""
+        self.ema = averaged(self.model, self.config.optimiser.ema)
+
     # BPG's own curves
 
     @property
@@ -116,7 +131,7 @@ class RecipeModule(lightning.LightningModule):
     def _conditions(self) -> dict[str, Any]:
         """What the curves depend on."""
         all_settings = self.config.as_mapping()
-        return {name: all_settings[name] for name in ("data", "tasks", "codec", "baseline")} | {
+        return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
             "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
             "photos": {_TRAINING: len(self._photos.baseline), _VALIDATION: len(self._photos.validation)},
             "quick": self._quick(),
@@ -138,10 +153,18 @@ class RecipeModule(lightning.LightningModule):
         qps = self._conditions()["qps"]
         few = _QUICK_PHOTOS if self._quick() else None
         parts = {_TRAINING: self._photos.baseline[:few], _VALIDATION: self._photos.validation[:few]}
+        # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
+        # saved is told against the pictures as they are.
+        bare = {_TRAINING: bare_recipe(self.config), _VALIDATION: bare_recipe(self.config, scale=1)}
         return {
-            part: measure(self._photos.centres(paths), self.by_label, qps[part], self._codec, device)
+            part: measure(
+                self._photos.centres(paths), self.by_label, qps[part], self._coder(bare[part]), device
+            )
             for part, paths in parts.items()
         }
+
+    def _coder(self, recipe: Recipe) -> Code:
+        return partial(recipe.compress, threads=self.config.codec.threads)
 
     def setup(self, stage: str) -> None:
         """Takes the coefficients from the measured curves."""
@@ -178,19 +201,37 @@ class RecipeModule(lightning.LightningModule):
                 "a lower optimiser.learning_rate or optimiser.clip may help"
             ) from error
 
-    def terms(self, batch: Sample) -> Terms:
-        """What each picture of a batch costs, with gradients."""
+    def total(self, batch: Sample) -> tuple[Tensor, Terms]:
+        """The mean total of a batch, with its gradient, and what each picture costs."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
-        coded = self._coded(self.model, batch.x, batch.qp)
-        losses = task_losses(self.by_label, coded.x_hat, targets)
-        table = self.weights
-        return total_loss(
-            coded,
-            losses,
-            table.coefficients[batch.qp],
-            table.norm[batch.qp],
-            self.config.loss,
-        )
+        parts = self.config.trainer.parts
+        with self._broken_weights_named():
+            ready = prepare(self.model, batch.x, batch.qp)
+            if parts > 1:
+                return total_in_parts(ready, lambda given: self._terms(batch, given, targets, parts))
+            (terms,) = self._terms(batch, ready, targets, 1)
+            return terms.total.mean(), terms
+
+    def _terms(
+        self, batch: Sample, ready: PreparedBatch, targets: Mapping[str, Any], parts: int
+    ) -> Iterator[Terms]:
+        """What each picture costs, with gradients, a part of the batch at a time."""
+        table, config = self.weights, self.config
+        start = 0
+        for coded in code_in_parts(
+            self.model,
+            ready,
+            batch.qp,
+            parts=parts,
+            surrogate=self._surrogate,
+            threads=config.codec.threads,
+        ):
+            where = slice(start, start + len(coded.x))
+            wanted = {label: values[where] for label, values in targets.items()}
+            losses = task_losses(self.by_label, coded.x_hat, wanted)
+            qp = batch.qp[where]
+            yield total_loss(coded, losses, table.coefficients[qp], table.norm[qp], config.loss)
+            start = where.stop
 
     def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():
@@ -206,14 +247,13 @@ class RecipeModule(lightning.LightningModule):
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """The mean total of one batch."""
-        terms = self.terms(batch)
+        total, terms = self.total(batch)
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
         values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
         if self.model.allocator is not None:
             values["train/map"] = terms.energy.mean().sqrt()
         values["train/bpp_to_baseline"] = (terms.bpp / self._base[batch.qp]).mean()
         self.log_dict({name: value.detach() for name, value in values.items()})
-        total = terms.total.mean()
         self.log("train/total", total.detach(), prog_bar=True)
         return total
 
@@ -243,12 +283,9 @@ class RecipeModule(lightning.LightningModule):
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
         qps = sorted(set(self.config.validation.qps))
         with self._broken_weights_named():
-            add_points(self._sums, batch.x, targets, self.by_label, qps, self._as_used)
+            add_points(self._sums, batch.x, targets, self.by_label, qps, self._coder(self.averaged))
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
-
-    def _as_used(self, x: Tensor, qp: int) -> Compressed:
-        return self.averaged.compress(x, qp, threads=self.config.codec.threads)
 
     def _show(self, x: Tensor, qp: int) -> None:
         if len(x):

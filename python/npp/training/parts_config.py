@@ -12,6 +12,26 @@ from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve
 
 
 @dataclass(frozen=True)
+class PretrainingConfig:
+    """What a filter learns before the codec comes in: to give the picture back.
+
+    Attributes:
+        steps: of the optimiser; 0 for none, as for a network that begins as the identity.
+        batch: pictures of a step.
+        learning_rate: of AdamW at the start; it falls to 0 with a cosine.
+    """
+
+    steps: int = 0
+    batch: int = 8
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, 0, "steps")
+        checks.at_least(self, 1, "batch")
+        checks.above(self, 0, "learning_rate")
+
+
+@dataclass(frozen=True)
 class PreprocessorConfig:
     """The filter.
 
@@ -19,13 +39,19 @@ class PreprocessorConfig:
         network: as :class:`npp.Preprocessor` names it.
         start: weights to begin with, a name or a path; its network and settings are taken.
         train: false leaves it as it starts.
+        pretraining: for a network that begins with random weights, as the published one.
         settings: all other keys go to the network.
     """
 
     network: str = "gains"
     start: str | None = None
     train: bool = True
+    pretraining: PretrainingConfig = PretrainingConfig()
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        if self.pretraining.steps and not self.train:
+            raise ValueError("pretraining needs train: true")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from npp.allocation import Allocator
 from npp.config.yaml_files import ConfigError
-from npp.gradient.pairing import compress
+from npp.gradient.in_parts import compress_in_parts
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
@@ -92,6 +93,12 @@ def _trained_or_not(network: _Part, train: bool) -> _Part:
     return network.train(train).requires_grad_(train)
 
 
+def bare_recipe(config: TrainConfig, scale: float | None = None) -> Recipe:
+    """The codec of a configuration, at its scale or another, without filter and map."""
+    factor = config.scale if scale is None else scale
+    return Recipe(scale=ScaleRule({0: factor}) if factor < 1 else None, options=config.codec.all_options)
+
+
 def build_recipe(config: TrainConfig) -> Recipe:
     """The recipe of a configuration, before it is trained.
 
@@ -101,7 +108,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
     filter_config, map_config = config.preprocessor, config.allocator
     return Recipe(
         Path(config.out).name,
-        scale=ScaleRule({0: config.scale}) if config.scale < 1 else None,
+        scale=bare_recipe(config).scale,
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
         options=config.codec.all_options,
@@ -123,6 +130,31 @@ def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, 
     return [(part, rate) for part, train, rate in given if part is not None and train]
 
 
+class PreparedBatch(NamedTuple):
+    """A batch as the codec gets it.
+
+    Attributes:
+        size: height and width of the pictures as they were.
+        x: (N, 3, h, w) at the size that is coded.
+        x_pre: (N, 3, h, w) filtered.
+        qp_map: (N, ceil(h/16), ceil(w/16)), not rounded; ``None`` without an allocator.
+    """
+
+    size: tuple[int, int]
+    x: Tensor
+    x_pre: Tensor
+    qp_map: Tensor | None
+
+
+def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
+    """A batch through scale, filter and allocator; arguments as of :func:`code`."""
+    size = x.shape[-2], x.shape[-1]
+    small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
+    x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
+    qp_map = None if recipe.allocator is None else recipe.allocator(x_pre, qp)
+    return PreparedBatch(size, small, x_pre, qp_map)
+
+
 def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None) -> TrainedBatch:
     """A batch through scale, filter, map and the real codec: :meth:`npp.Recipe.compress` for many qps.
 
@@ -132,13 +164,42 @@ def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads
         qp: (N,), one for each picture.
         surrogate, threads: as in :func:`npp.compress`.
     """
-    size = x.shape[-2], x.shape[-1]
-    small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
-    x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
-    qp_map = None if recipe.allocator is None else recipe.allocator(x_pre, qp)
-    found = compress(x_pre, qp, qp_map=qp_map, surrogate=surrogate, threads=threads, **recipe.options)
-    part = small.shape[-2] * small.shape[-1] / (size[0] * size[1])
-    return TrainedBatch(small, x_pre, qp_map, enlarge(found.x_hat, size), found.bpp * part)
+    ready = prepare(recipe, x, qp)
+    (coded,) = code_in_parts(recipe, ready, qp, parts=1, surrogate=surrogate, threads=threads)
+    return coded
+
+
+def code_in_parts(
+    recipe: Recipe,
+    ready: PreparedBatch,
+    qp: Tensor,
+    *,
+    parts: int,
+    surrogate: Surrogate,
+    threads: int | None,
+) -> Iterator[TrainedBatch]:
+    """A prepared batch through the codec, as :func:`npp.compress_in_parts` does it."""
+    found = compress_in_parts(
+        ready.x_pre,
+        qp,
+        parts=parts,
+        qp_map=ready.qp_map,
+        surrogate=surrogate,
+        threads=threads,
+        **recipe.options,
+    )
+    pixels = ready.x.shape[-2] * ready.x.shape[-1] / (ready.size[0] * ready.size[1])
+    start = 0
+    for part in found:
+        where = slice(start, start + len(part.x_hat))
+        yield TrainedBatch(
+            ready.x[where],
+            ready.x_pre[where],
+            None if ready.qp_map is None else ready.qp_map[where],
+            enlarge(part.x_hat, ready.size),
+            part.bpp * pixels,
+        )
+        start = where.stop
 
 
 def change_strip(x: Tensor, coded: TrainedBatch) -> Tensor:

@@ -205,6 +205,8 @@ class TrainerConfig:
         deterministic: refuse operations that are not.
         log_every: steps between two rows of scalars.
         checkpoint_every: steps between two writings of ``last.ckpt``.
+        parts: in how many parts a step goes through codec and tasks; several have a GPU work while the codec
+            does, for the same result and less memory.
         keep: which averaged weights are the result: ``"best"`` by validation or ``"last"``.
         progress: show a progress bar.
     """
@@ -217,11 +219,12 @@ class TrainerConfig:
     deterministic: bool = False
     log_every: int = 10
     checkpoint_every: int = 250
+    parts: int = 1
     keep: Literal["best", "last"] = "best"
     progress: bool = True
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "nodes", "log_every", "checkpoint_every")
+        checks.at_least(self, 1, "nodes", "log_every", "checkpoint_every", "parts")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from npp.recipes import Recipe
 from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import TASKS, RecipeModule
+from npp.training.pretraining import pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
@@ -31,6 +32,7 @@ from npp.training.train_config import TrainConfig
 
 _RECIPE = "recipe.safetensors"
 _FILTER = "preprocessor.safetensors"
+_PRETRAINED, _PRETRAINING = "pretrained.safetensors", "pretraining.json"
 _CHOICE = "choice.json"
 _QUICK_PHOTOS = 2
 
@@ -134,7 +136,8 @@ def train_recipe(
     Returns:
         Path of the recipe with the averaged weights, for :meth:`npp.Recipe.load`. A filter that was trained
         is beside it too, as ``preprocessor.safetensors`` for :meth:`npp.Preprocessor.load`, and the figures
-        that something was chosen by as ``choice.json``.
+        that something was chosen by as ``choice.json``. ``pretrained.safetensors`` is the filter after its
+        pretraining, ``pretraining.json`` the error that was left.
 
     Raises:
         ConfigError: the configuration does not fit the data, a task, the network, the computer or the
@@ -207,6 +210,19 @@ def _chosen(
     return found.recipe.cpu()
 
 
+def _pretrained(config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str) -> None:
+    """The filter of a run that begins, after its pretraining."""
+    filter_, chosen = module.model.preprocessor, config.preprocessor
+    if filter_ is None or chosen is None or not chosen.pretraining.steps:
+        return
+    device = torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
+    error = pretrain(filter_, photos, config, device)
+    module.average_anew()
+    filter_.save(Path(config.out) / _PRETRAINED)
+    text = json.dumps({"steps": chosen.pretraining.steps, "mse": error}, indent=1) + "\n"
+    write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
+
+
 def _trained(
     config: TrainConfig,
     photos: Photos,
@@ -224,6 +240,8 @@ def _trained(
         _save_config(config, out / "config.yaml")
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
+    if resume is None:
+        _pretrained(config, photos, module, accelerator)
     with warnings.catch_warnings(), interruptible(trainer):
         # That the tasks' networks stay in eval mode is the point of them.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")

@@ -198,11 +198,16 @@ BPG_SIMD_CLONES void halve_height_row(const TenRows& high, const TenRows& low, i
 // twice the outputs are common + skew (even) and common - skew (odd).
 
 struct DoubleTaps {
-  i16 tap114 = opaque(114);
-  i16 tap28 = opaque(28);
-  i16 tap10 = opaque(10);
-  i16 tap3 = opaque(3);
+  i16 tap114;
+  i16 tap28;
+  i16 tap10;
+  i16 tap3;
 };
+
+/// Not the initialisers of the members: clang leaves out a constructor that only clones call.
+BPG_ALWAYS_INLINE DoubleTaps double_taps() {
+  return {opaque(114), opaque(28), opaque(10), opaque(3)};
+}
 
 template <class Sum>
 struct Doubled {
@@ -233,7 +238,7 @@ BPG_ALWAYS_INLINE void double_height(const SevenRows<Sample>& rows, int count, i
                                      i16* BPG_RESTRICT even_high, i16* BPG_RESTRICT even_low,
                                      i16* BPG_RESTRICT odd_high, i16* BPG_RESTRICT odd_low) {
   const SevenRows<Sample> r = rows;
-  const DoubleTaps taps;
+  const DoubleTaps taps = double_taps();
   const i16 mid = fit<i16>(1 << (bit_depth - 1));
   const int shift = kShift < 0 ? bit_depth - 7 : kShift;
   const int round = 1 << (bit_depth - 8);
@@ -282,7 +287,7 @@ BPG_SIMD_CLONES void split(const i16* BPG_RESTRICT in, int count, i16* BPG_RESTR
 template <int kShift>
 BPG_ALWAYS_INLINE void double_pairs(const i16* BPG_RESTRICT high, const i16* BPG_RESTRICT low,
                                     int count, const Finish& any, i16* BPG_RESTRICT out) {
-  const DoubleTaps taps;
+  const DoubleTaps taps = double_taps();
   const Finish finish = any;
   for (int i = 0; i < count; ++i) {
     const i16* h = high + i;

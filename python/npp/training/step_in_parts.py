@@ -1,0 +1,58 @@
+"""A step's total, part by part, so that the task's network and the codec work at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.training.objective import Terms
+from npp.training.recipe_model import PreparedBatch
+
+#: The terms of a batch, part by part, of pictures and a map that gradients are wanted for.
+PartsOfTerms = Callable[[PreparedBatch], Iterator[Terms]]
+
+
+class _BackwardAlready(torch.autograd.Function):
+    """The mean total of a batch, whose gradient by pictures and map is known when it is."""
+
+    @staticmethod
+    def forward(ctx: Any, x_pre: Tensor, qp_map: Tensor | None, ready: PreparedBatch, work: Any) -> Any:
+        leaf = x_pre.detach().requires_grad_()
+        leaf_map = None if qp_map is None else qp_map.detach().requires_grad_()
+        found = []
+        with torch.enable_grad():
+            for terms in work(ready._replace(x_pre=leaf, qp_map=leaf_map)):
+                with torch.autocast(device_type=x_pre.device.type, enabled=False):
+                    (terms.total.sum() / len(leaf)).backward()
+                found.append([one.detach() for one in terms])
+        ctx.save_for_backward(leaf.grad, None if leaf_map is None else leaf_map.grad)
+        joined = [torch.cat(one) for one in zip(*found, strict=True)]
+        ctx.mark_non_differentiable(*joined)
+        return joined[-1].mean(), *joined
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        saved = [None if one is None else one * gradients[0] for one in ctx.saved_tensors]
+        return saved[0], saved[1], None, None
+
+
+def total_in_parts(ready: PreparedBatch, work: PartsOfTerms) -> tuple[Tensor, Terms]:
+    """The mean total of a batch and its terms; each part goes forward and backward by itself.
+
+    Autograd sees one step from the prepared pictures to the total. While a part is in the task's network,
+    the codec has those after it. The networks' graphs are freed part by part, too: less memory is needed.
+
+    Args:
+        ready: with a filter's or an allocator's gradient.
+        work: called with the same pictures, cut from the filter's graph.
+
+    Returns:
+        The mean total with its gradient, and the terms without.
+    """
+    total, *terms = _BackwardAlready.apply(  # type: ignore[no-untyped-call]
+        ready.x_pre, ready.qp_map, ready, work
+    )
+    return total, Terms(*terms)
