@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+import npp
+
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 _MARKED = re.compile(r"<!-- results \w+ -->.*?<!-- end -->", re.DOTALL)
@@ -52,6 +54,18 @@ def test_a_figure_that_was_changed_by_hand_is_noticed(report: ModuleType) -> Non
     changed = re.sub(r"\| 8 \| (\S+) % \|", "| 8 | -9.9 % |", text, count=1)
     assert changed != text
     assert report.filled(changed) == text
+
+
+def test_the_table_of_recipes_says_what_they_hold() -> None:
+    rows = (ROOT / "docs" / "allocation.md").read_text().splitlines()
+    for name in npp.Recipe.available():
+        recipe = npp.Recipe.load(name)
+        (row,) = (line for line in rows if line.startswith(f"| `{name}` |"))
+        assert recipe.allocator is not None
+        said = [f"strength {recipe.allocator.settings.strength:g} |"]
+        said += [str(value) for value in recipe.options.values()]
+        assert all(words in row for words in said), (row, said)
+        assert ("| none |" in row) == (recipe.preprocessor is None)
 
 
 def test_no_line_begins_with_a_figure(report: ModuleType) -> None:
