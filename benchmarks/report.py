@@ -2,8 +2,9 @@
 
     python benchmarks/report.py
 
-A table stands between ``<!-- results NAME -->`` and ``<!-- end -->`` in the pages below and
-is written anew from the JSON files, so that no figure is typed by hand.
+A table stands between ``<!-- results NAME -->`` and ``<!-- end -->`` in the pages below, a figure within
+a sentence between ``<!-- figure NAME -->`` and ``<!-- end -->``. Both are written anew from the JSON files,
+so that none is typed by hand; tests/package/test_figures.py says whether the pages are as the files have it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import figures
+import gradient_tables
 import reliability
 import saving
 from common import ROOT
 from tables import load, table
 
-_PAGES = (
+PAGES = (
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/guides").glob("*.md")),
     *sorted((ROOT / "docs/research").glob("*.md")),
     ROOT / "README.md",
 )
@@ -182,6 +186,26 @@ def training_step() -> str:
     return "\n".join([table(["part", "forward, ms", "with backward, ms"], rows), "", note])
 
 
+def gpu_step() -> str:
+    report = load("gpu_step")
+    rows = [
+        [
+            name,
+            f"{row['codec_ms']:.0f}",
+            f"{row['network_ms']:.0f}",
+            *(
+                f"{row['step_ms'][parts]:.0f} ({row['step_to_longer'][parts]:.2f})"
+                for parts in ("1", "2", "4")
+            ),
+        ]
+        for name, row in report.items()
+        if isinstance(row, dict)
+    ]
+    head = ["network, ms", "codec alone", "GPU alone", "whole step", "in 2 parts", "in 4 parts"]
+    note = f"{report['gpu']}, {report['cores']} cores, torch {report['torch']}, commit {report['commit']}"
+    return "\n".join([table(head, rows), "", f"{note}, {report['note']}."])
+
+
 def trainings() -> str:
     columns = (
         "task",
@@ -267,36 +291,58 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         preprocessors,
         training_step,
+        gpu_step,
         trainings,
         adaptive,
         qp_maps,
         conditions,
         reliability.codec_version_table,
         reliability.fuzz_table,
+        gradient_tables.rate_models,
+        gradient_tables.descent,
+        gradient_tables.directions,
+        gradient_tables.surrogate_cost,
+        gradient_tables.proxy,
+        gradient_tables.refine_judges,
+        gradient_tables.refine_points,
     )
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= {"saving": saving.headline, "recipes": saving.recipe_headline}
 _SECTIONS |= {name: saving.recipes(name) for name in ("recipes_classification", "recipes_detection")}
+<<<<<<< HEAD
 _SECTIONS |= {"recipes_reading": saving.recipes("recipes_reading", real_labels=True)}
+=======
+_SECTIONS |= {name: saving.maps(name) for name in ("maps_classification", "maps_detection")}
+>>>>>>> main
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
-    for f in (reliability.fuzz, reliability.hostile, reliability.leaks, reliability.codec_versions)
+    for f in (
+        reliability.fuzz,
+        reliability.hostile,
+        reliability.leaks,
+        reliability.codec_versions,
+        *figures.FIGURES,
+    )
 }
 
 
+def filled(text: str) -> str:
+    """A page with every table and figure as the results have it."""
+
+    def fill(match: re.Match[str]) -> str:
+        return f"{match[1]}\n\n{_SECTIONS[match[2]]()}\n\n<!-- end -->"
+
+    def fill_cell(match: re.Match[str]) -> str:
+        return f"{match[1]}{_FIGURES[match[2]]()}<!-- end -->"
+
+    text = re.sub(r"(<!-- results (\w+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- figure (\w+) -->).*?<!-- end -->", fill_cell, text)
+
+
 def main() -> None:
-    for page in _PAGES:
-        text = page.read_text()
-
-        def fill(match: re.Match[str]) -> str:
-            return f"{match[1]}\n\n{_SECTIONS[match[2]]()}\n\n<!-- end -->"
-
-        def fill_cell(match: re.Match[str]) -> str:
-            return f"{match[1]}{_FIGURES[match[2]]()}<!-- end -->"
-
-        text = re.sub(r"(<!-- results (\w+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL)
-        page.write_text(re.sub(r"(<!-- figure (\w+) -->).*?<!-- end -->", fill_cell, text))
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
 
 
 if __name__ == "__main__":

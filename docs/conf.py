@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from docutils import nodes
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))
 
-import generated_pages  # noqa: E402 (beside this file)
+import gallery_pages  # noqa: E402 (beside this file)
+import generated_pages  # noqa: E402
 
 import npp  # noqa: E402
 
@@ -26,6 +28,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
+autodoc_mock_imports = [name for name in generated_pages.FOREIGN_PACKAGES if find_spec(name) is None]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -100,6 +103,7 @@ def _prepare(app: Any, docname: str, source: list[str]) -> None:
 
 def setup(app: Any) -> None:
     generated_pages.write()
+    gallery_pages.write(generated_pages.FOLDER / "gallery")
     homes = _Homes()
 
     def missing(app: Any, env: Any, node: Any, contnode: Any) -> Any:

@@ -21,7 +21,7 @@ _WIDTH = 100
 # Members of these are described where they come from.
 _FOREIGN = "Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, UserWarning"
 _TITLES = {
-    "npp": "The names at the top",
+    "npp": "npp: what most programs need",
     "npp.allocation": "Bits over blocks and over sets",
     "npp.codec": "Files and tensors",
     "npp.config": "Configuration files",
@@ -36,6 +36,15 @@ _TITLES = {
     "npp.tasks": "Networks that judge",
     "npp.training": "Training",
 }
+
+# Modules for other people's packages; they are imported on their own, and those packages need not be here.
+_INTEGRATIONS = {
+    "npp.integrations.lightning_codec": "Lightning",
+    "npp.integrations.openmmlab": "MMDetection and MMPretrain",
+    "npp.integrations.albumentations_bpg": "albumentations",
+    "npp.integrations.ray": "Ray",
+}
+FOREIGN_PACKAGES = ("albumentations", "mmcv", "mmdet", "mmengine", "mmpretrain", "ray")
 
 # What public names are made of or give back, and is not exported itself.
 _ALSO = {
@@ -149,6 +158,18 @@ def _room_page(room: str, entries: list[Entry]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _integrations_page() -> str:
+    lines = ["In other people's software", "=" * 60, "", "``npp.integrations``", ""]
+    lines += [
+        "Import these modules by their full names; each needs the package that it is for. The pages on",
+        ":doc:`frameworks <../frameworks>` and :doc:`many machines <../many-machines>` show them at work.",
+        "",
+    ]
+    for module, title in _INTEGRATIONS.items():
+        lines += [title, "-" * 40, "", f"``{module}``", "", f".. automodule:: {module}", "   :members:", ""]
+    return "\n".join(lines) + "\n"
+
+
 def _index(rooms: list[str]) -> str:
     lines = ["API by room", "=" * 60, ""]
     lines += [
@@ -160,6 +181,7 @@ def _index(rooms: list[str]) -> str:
         "",
     ]
     lines += [f"   {_file_name(room)}" for room in rooms]
+    lines += [f"   {_file_name('npp.integrations')}"]
     return "\n".join(lines) + "\n"
 
 
@@ -207,6 +229,7 @@ def write() -> None:
     FOLDER.mkdir(exist_ok=True)
     names = public_names()
     pages = {_file_name(room): _room_page(room, entries) for room, entries in names.items()}
+    pages[_file_name("npp.integrations")] = _integrations_page()
     pages |= {"api": _index(list(names)), "commands": _help_page()}
     for path in FOLDER.glob("*.rst"):
         if path.stem not in pages:

@@ -1,28 +1,32 @@
-"""Random BPG as augmentation: a network that learns on coded pictures is less surprised by them later."""
+# %% [markdown]
+# # Coded pictures as augmentation
+#
+# A network that learned on coded pictures is less surprised by them later. `npp.transforms.BPG` codes
+# each sample of a dataset at a random qp. It takes what torchvision's transforms take, boxes and masks
+# beside the picture included, and needs neither torchvision nor a gradient.
 
-from __future__ import annotations
-
+# %%
 import torch
 from gallery_pictures import arguments, panel, photo
 
 import npp
 
+out, size = arguments("Random BPG as augmentation.")
+torch.manual_seed(5)
+x = photo("chelsea", size)
 
-def coded_at_random(x: torch.Tensor, qps: tuple[int, int] = (28, 46)) -> tuple[torch.Tensor, list[int]]:
-    """Every picture of a batch (N, 3, H, W) through the codec at a qp of its own, without gradients."""
-    qp = torch.randint(qps[0], qps[1] + 1, (len(x),)).tolist()
-    with torch.no_grad():
-        return npp.compress(x, qp, effort=0).x_hat, qp
+# %% [markdown]
+# Its place is in front of normalising. `p` says how often a sample is coded at all; the draws are
+# torch's, so that `torch.manual_seed` repeats them.
 
+# %%
+augment = npp.transforms.BPG(qp=(28, 46), p=0.75, effort=0)
+coded = [augment(x) for _ in range(4)]
 
-def main() -> None:
-    out, size = arguments("Random BPG as augmentation.")
-    torch.manual_seed(0)
-    x = photo("chelsea", size)
-    coded, qps = coded_at_random(x.expand(4, -1, -1, -1))
-    print("qps", qps)
-    panel(list(coded), [f"qp {qp}" for qp in qps], out / "augmentation.png")
-
-
-if __name__ == "__main__":
-    main()
+# %%
+captions = [
+    "left as it is" if torch.equal(one, x) else f"changed by {255 * (one - x).abs().mean():.1f} grey levels"
+    for one in coded
+]
+print("\n".join(captions))
+panel(coded, captions, out / "augmentation.png")

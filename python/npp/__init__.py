@@ -1,14 +1,15 @@
 """npp: the BPG codec inside a training loop, and the networks that prepare pictures for it.
 
-Two pairs of functions, by what stands on their sides:
+There are two pairs of functions:
 
-- :func:`encode` and :func:`decode` are the file format: pictures of any kind (Pillow, numpy, torch; lists of
-  different sizes) to files and back, with metadata and animations, without gradients.
-- :func:`compress` is the codec as a step of a network: a batch (N, C, H, W) in, the decoded batch and its
-  bits per pixel out, both with gradients, and the files beside them. :func:`decompress` turns files of one
-  size back into a batch.
+- :func:`encode` and :func:`decode` are for files: they turn pictures of any kind (Pillow, numpy, torch;
+  lists of different sizes) into BPG files and back, with metadata and animations, without gradients.
+- :func:`compress` is for networks: a batch (N, C, H, W) goes in, the decoded batch and its bits per pixel
+  come out, both with gradients, and the files beside them. :func:`decompress` turns files of one size back
+  into a batch.
 
-Both write the same bytes for the same pixels and options, and read each other's files.
+Both pairs write the same bytes for the same pixels and options, and read each other's files.
+:class:`Recipe` prepares pictures for a task before they are coded, so that a network needs fewer bits.
 """
 
 from __future__ import annotations

@@ -25,6 +25,11 @@ def _first_arm(**changes: Any) -> dict[str, Any]:
     return {"arms": [{"name": "a", **changes}, {"name": "b"}]}
 
 
+def _unseen(**changes: Any) -> dict[str, Any]:
+    """The same, with no network that took part in anything."""
+    return {**_first_arm(**changes), "seen": [], "unseen": [{"name": "classification", "model": "m"}]}
+
+
 SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
 ALLOCATION = [path for path in SHIPPED if "allocation" in path.stem]
 RECIPES = [path for path in SHIPPED if "recipes" in path.stem]
@@ -79,7 +84,11 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         ),
         ({"data": {"size": 64}}, r"^data\.folder is missing"),
         ({"data": {"folder": "x", "crops": 3}}, r"^data\.crops is not known"),
-        ({"seen": []}, r"^seen must have at least one"),
+        ({"seen": [], "unseen": []}, r"^seen and unseen must have at least one network together"),
+        (_unseen(codec_of="best"), r"^arms\[0\] \(a\) needs .* seen ones: 'best' is chosen by it"),
+        (_unseen(scale="best"), r"^arms\[0\] \(a\) needs .*'best'"),
+        (_unseen(prefilter={"refine": {"steps": 1}}), r"^arms\[0\] \(a\) needs .*refined for it"),
+        (_unseen(share=["measured"]), r"^arms\[0\] \(a\) needs .*what it measures"),
         ({"seen": [{"model": "m"}]}, r"^seen\[0\]\.name is missing"),
         ({"arms": [{"name": "a"}]}, r"^arms must be at least two"),
         (_first_arm(name="b"), r"^arms\[1\]\.name .*used twice"),

@@ -43,6 +43,20 @@ def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return qps
 
 
+def test_networks_that_took_no_part_are_enough(photos: Path, tmp_path: Path) -> None:
+    given = values(photos)
+    given["unseen"] = given.pop("seen")
+    config = parse_config(given)
+    assert config.seen == ()
+    found = evaluate(config, tmp_path)
+    (label,) = {one.label for one in config.unseen}
+    assert any(one.axis.network == label for one in found.findings.comparisons)
+    report = (tmp_path / "report.html").read_text()
+    assert "Unseen networks" in report
+    assert "Seen networks" not in report
+    assert "(unseen)" in (tmp_path / "table.md").read_text()
+
+
 def test_a_stopped_run_goes_on_and_ends_the_same(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,14 @@ def test_every_public_name_is_on_an_api_page(pages: dict[str, str]) -> None:
         assert room.startswith("npp")
 
 
+def test_every_integration_is_on_an_api_page(pages: dict[str, str]) -> None:
+    folder = ROOT / "python" / "npp" / "integrations"
+    modules = [path.stem for path in folder.iterdir() if path.name != "__init__.py" and path.stem[0] != "_"]
+    assert len(modules) >= 4
+    for name in modules:
+        assert f".. automodule:: npp.integrations.{name}\n" in pages["api-npp-integrations"], name
+
+
 def test_every_room_is_in_the_table_of_contents(pages: dict[str, str]) -> None:
     for name in pages:
         if name.startswith("api-"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 CORNER = "tasks=[{name: classification, model: 'python:training_nets:corner'}]"
+PIXELS = "tasks=[{name: match, model: 'python:training_nets:upper'}]"
 MAP = "allocator={width: 8, depth: 1, heads: [one], rate: 1}"
 
 
@@ -72,6 +74,16 @@ def test_a_step_in_parts_is_the_step_of_the_whole(photos: Path, tmp_path: Path) 
     assert totals[0] == pytest.approx(totals[1], rel=1e-4)
     for whole, parted in zip(*gradients, strict=True):
         torch.testing.assert_close(parted, whole, rtol=1e-2, atol=1e-5)
+
+
+def test_bits_are_weighed_where_the_scale_puts_the_codec(photos: Path, tmp_path: Path) -> None:
+    curves = {}
+    for name, change in (("whole", "scale=1"), ("half", "scale=0.5")):
+        train_recipe(smoke(photos, tmp_path / name, PIXELS, change, "optimiser.steps=1"))
+        curves[name] = json.loads((tmp_path / name / "baseline.json").read_text())["curves"]
+    whole, half = curves["whole"], curves["half"]
+    assert all(h < 0.9 * w for h, w in zip(half["training"]["bpp"], whole["training"]["bpp"], strict=True))
+    assert half["validation"] == whole["validation"]  # savings are told against pictures as they are
 
 
 def test_many_qps_at_once_are_what_the_recipe_writes(photos: Path, tmp_path: Path) -> None:

@@ -29,10 +29,11 @@ Qp = int | Sequence[int | float] | Tensor
 
 
 class Allocator(nn.Module):
-    """Says where in a picture the bits are worth most to networks, without running any of them.
+    """Predicts where in a picture bits are worth most to networks, without running any of them.
 
-    It has learned the importance that the gradients of several networks give (:func:`npp.importance`), a
-    head for each; the map follows the weighted mean of their logarithms.
+    It has learned to predict the importance of blocks that the gradients of several networks give
+    (:func:`npp.importance`). Each of these networks has an output of its own, a head; the map follows the
+    weighted mean of the heads' logarithms.
 
     Args:
         **settings: see :class:`~npp.allocation.allocator_network.AllocatorSettings`.
@@ -155,7 +156,7 @@ class Allocator(nn.Module):
             device: where to put it, default the CPU.
 
         Returns:
-            It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
+            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
 
         Raises:
             FileNotFoundError: neither a name nor a file.
@@ -180,7 +181,7 @@ class Allocator(nn.Module):
     def fit(
         features: nn.Module, labelled: Iterable[tuple[Tensor, Tensor]], **settings: Any
     ) -> FeatureAllocator:
-        """A head on the features of a network that the encoder has anyway: :meth:`FeatureAllocator.fit`."""
+        """Fits a head on features of a network that runs anyway; see :meth:`FeatureAllocator.fit`."""
         return FeatureAllocator.fit(features, labelled, **settings)
 
     @staticmethod
@@ -223,7 +224,7 @@ def _colour(x: object) -> Tensor:
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
     if has_readable_values(x) and x.numel():
-        low, high = torch.stack(x.detach().aminmax()).tolist()
+        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
         wrong = refuse_other_scale("x", low, high)
         if wrong is not None:
             raise wrong

@@ -186,11 +186,11 @@ def importance(
 ) -> Tensor | list[Any]:
     """How much the output of a task's network depends on each block of 16x16 pixels.
 
-    It is the sum over a block of the squared gradient with respect to the pixels: of random projections of
-    the logits for classification and segmentation, so that their mean is the Fisher diagonal, on the clean
-    picture and on it coded at qp - 3 and qp + 3; of the task's loss against the network's own clean output
-    for every other task, on the coded pictures and on noisy ones. The geometric mean over these pictures is
-    taken, and then over the tasks.
+    It is the sum of squared gradients with respect to the pixels of a block. For classification and
+    segmentation they are gradients of random projections of the logits, whose mean square is the diagonal of
+    the Fisher information, on the clean picture and on it coded at qp - 3 and qp + 3. For every other task
+    they are gradients of the task's loss against the network's own clean output, on the coded pictures and on
+    noisy ones. The geometric mean over these pictures is taken, and then over the tasks.
 
     It costs two coded pictures, and for each task three or four forward passes and as many backward ones;
     each further draw costs three more backward passes (Fisher) or one of both (others). ``effort=1`` is
@@ -198,7 +198,7 @@ def importance(
 
     Args:
         x: (N, 3, H, W) floats in [0, 1], or a list of (3, H, W) whose sizes may differ.
-        task: a task, or several whose maps are averaged in the log.
+        task: a task, or several; the logarithms of their importance are averaged.
         qp: 0 to 51, at which the pictures will be coded; a number or one per picture.
         draws: random projections for each picture, or noisy pictures; 1 to 1000.
         batch: pictures that go through the networks together, 1 to 1024.

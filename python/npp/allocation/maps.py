@@ -85,9 +85,9 @@ def qp_map(
 ) -> Tensor | list[Tensor]:
     """Offsets of the quantiser: less where a block is important, more where it is not.
 
-    offset = -3 strength log2(importance / its geometric mean), from smoothed logarithms, clipped, centred
-    again and rounded. A strength of 1 would be right if bits and errors followed the high-rate formulas;
-    half of it saved most.
+    offset = -3 strength log2(importance / its geometric mean over the picture). The logarithms are smoothed
+    before; the offsets are clipped to ``limit``, moved so that their mean is 0, and rounded. A strength of 1
+    would be right if bits and errors followed the formulas for fine quantisation; half of it saved most.
 
     Args:
         importance: (N, h, w) or (h, w), 0 or more; or a list of such where pictures differ in size. Only

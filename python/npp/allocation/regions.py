@@ -61,7 +61,7 @@ def box_importance(
         (ceil(H/16), ceil(W/16)) float32.
 
     Raises:
-        ValueError: a size, box or weight of these that is none.
+        ValueError: a size, a box or a weight that is not valid.
     """
     height, width = (whole("size", side, 1, 2**20) for side in size)
     margin = number("margin", margin, 0, 4096)
@@ -110,7 +110,7 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
 
 
 def weight_for(offset: float, strength: float = 0.5) -> float:
-    """The weight that makes the inside that many qps finer than the outside at a strength.
+    """The weight with which the inside becomes ``offset`` qps finer than the outside.
 
     Args:
         offset: qps, 0 to 51.

@@ -39,9 +39,10 @@ class SharedStep(NamedTuple):
 class SharedBudget:
     """Chooses qps for a set as :func:`npp.share_bits` does while its files are written.
 
-    What files really take corrects the qps of those that follow, so that probing at a low effort is enough,
-    and in the end single pictures are moved by a qp until the total is met. Nothing depends on the order in
-    which the files of one :meth:`next` are done. It holds 52 numbers a picture, and no pictures::
+    The sizes that files really have correct the qps of those that follow, so that rate curves of a low effort
+    are good enough; in the end single pictures are coded again a qp higher or lower until the total is met.
+    The files of one :meth:`next` may be made in any order. It holds 52 numbers for each picture, and no
+    pictures::
 
         budget = SharedBudget(rate_curves(images), total_bits)
         while steps := budget.next():
@@ -88,12 +89,12 @@ class SharedBudget:
 
     @property
     def total_bits(self) -> float:
-        """Of the files that are kept."""
+        """Bits of the files that are kept."""
         return sum(self._known[index, qp] for index, qp in self._kept.items())
 
     @property
     def qps(self) -> dict[int, int]:
-        """Of the files that are kept, by picture."""
+        """The qp of each file that is kept, by picture."""
         return dict(self._kept)
 
     @property

@@ -31,7 +31,7 @@ PROBE_EFFORT = 1
 
 @dataclass(frozen=True)
 class SharedBits:
-    """What :func:`share_bits` chose.
+    """The qps that :func:`share_bits` chose.
 
     Attributes:
         qps: (N,) int64, the qp of each picture.
@@ -45,7 +45,7 @@ class SharedBits:
 
     @property
     def total_bits(self) -> float:
-        """Of all pictures."""
+        """Bits of all pictures together."""
         return float(self.bits.sum())
 
 
@@ -116,16 +116,17 @@ def share_bits(
 ) -> SharedBits:
     """Chooses the qp of each picture of a set, so that their mean divergence is least at their bits.
 
-    Every picture is taken to where one bit more saves the same divergence. What a picture loses at a qp is,
-    in this order of worth, measured (``divergence``), modelled as ``sensitivity * 2^(growth * qp)``, or
-    modelled so with all pictures alike, when only the rate curves decide.
+    Each picture gets the qp at which one bit more would save as much divergence as in every other picture.
+    How much a picture loses at a qp is best measured (``divergence``); otherwise it is modelled as
+    ``sensitivity * 2^(growth * qp)``, and without ``sensitivity`` all pictures are taken to be alike, so that
+    only the rate curves decide.
 
     Args:
         bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`rate_curves`.
         total_bits: the most that all files may take together.
         sensitivity: (N,) how much more than others a picture loses, on any scale, from
-            :meth:`npp.Allocator.sensitivity` or measured at one qp. Measured values are best taken to the
-            power of a half: the extreme ones are extreme by chance.
+            :meth:`npp.Allocator.sensitivity` or measured at one qp. Of measured values take
+            the square root: the extreme ones are partly extreme by chance.
         divergence: (N, 52) measured loss at each qp instead.
         growth: doublings of the divergence a qp.
         qps: lowest and highest that may be chosen.

@@ -97,7 +97,7 @@ class BatchEncoder:
             qp: instead of the unit's own.
 
         Raises:
-            OSError, ValueError and whatever else a strange file brings out in a decoder.
+            OSError, ValueError and whatever else a decoder raises for a strange file.
         """
         with limit_on_pixels(self.max_pixels):
             source = read_source(file_bytes(picture, "picture"), keep_metadata=self.settings.keep_metadata)

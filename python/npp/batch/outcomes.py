@@ -52,5 +52,5 @@ class FileResult:
 
     @classmethod
     def failed(cls, error: Exception | str) -> FileResult:
-        """That there is no file."""
+        """Whether there is no file."""
         return cls(None, error=describe(error) if isinstance(error, Exception) else error)

@@ -99,7 +99,7 @@ def decode(
             tensor or an error for each file.
         UnsupportedError: 11, 13 or 14 bits.
         OSError: a path that cannot be read.
-        TypeError: data is nothing of the kind.
+        TypeError: data is none of these.
     """
     _check_decode_dtype(dtype)
     check_on_error(errors)
@@ -187,6 +187,6 @@ def probe(data: File) -> ImageInfo:
     Raises:
         DecodeError: not a BPG file, or its headers are damaged.
         OSError: a path that cannot be read.
-        TypeError: data is nothing of the kind.
+        TypeError: data is none of these.
     """
     return image_info(file_bytes(data, "data"))

@@ -93,6 +93,15 @@ class ArmConfig:
         return next(iter(vars(self.prefilter)))
 
     @property
+    def needs_seen(self) -> str | None:
+        """What a network is needed for that takes part in it, so that it is no unseen one any more."""
+        if self.codec_of == BEST or self.scale == BEST or self.finds_blur:
+            return f"{BEST!r} is chosen by it"
+        if self.prefilter_kind == "refine":
+            return "pictures are refined for it"
+        return "bits are shared by what it measures" if "measured" in self.share else None
+
+    @property
     def kind(self) -> str:
         """One of ``KINDS``, the first that it has."""
         has = {"recipe": self.recipe, "map": self.map, "scale": self.scale}

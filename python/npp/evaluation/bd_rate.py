@@ -14,10 +14,13 @@ from npp.pchip import Floats, pchip_integral
 def _curve(name: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[list[float], list[float]]:
     """Log-rate and quality, by rising quality."""
     r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
-    if r.ndim != 1 or r.shape != q.shape or len(r) < 2:
+    if r.ndim != 1 or r.shape != q.shape:
         raise ValueError(
-            f"{name}: rate and quality must be two equally long lists of at least 2 points, "
-            f"not {r.shape} and {q.shape}"
+            f"{name}: rate and quality must be two equally long lists, not of shapes {r.shape} and {q.shape}"
+        )
+    if len(r) < 2:
+        raise ValueError(
+            f"{name}: a curve needs at least 2 points of which the costlier is better, not {len(r)}"
         )
     if not (np.isfinite(r).all() and np.isfinite(q).all() and (r > 0).all()):
         raise ValueError(

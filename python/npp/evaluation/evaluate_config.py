@@ -98,11 +98,12 @@ class Strip:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """The whole of it; each section is explained with its class.
+    """All settings of a run; each section is explained with its class.
 
     Attributes:
         data: the photos that are reported.
-        seen: networks that took part in training or choosing something.
+        seen: networks that took part in training or choosing something. Something is chosen by the first one,
+            and pictures are refined for all; where neither happens, there may be none.
         unseen: networks that did not.
         selection: photos on which sigmas and options are chosen.
         qps: at least five.
@@ -121,7 +122,7 @@ class EvaluateConfig:
     """
 
     data: LabelledPhotos
-    seen: tuple[JudgeConfig, ...]
+    seen: tuple[JudgeConfig, ...] = ()
     unseen: tuple[JudgeConfig, ...] = ()
     selection: LabelledPhotos | None = None
     qps: tuple[int, ...] = DEFAULT_QPS
@@ -187,8 +188,12 @@ class EvaluateConfig:
             raise ValueError("arms must have one without scale, prefilter, map and recipe")
 
     def _check_networks(self) -> None:
-        if not self.seen:
-            raise ValueError("seen must have at least one network")
+        if not self.networks:
+            raise ValueError("seen and unseen must have at least one network together")
+        for i, arm in enumerate(self.arms):
+            if not self.seen and arm.needs_seen:
+                why = arm.needs_seen
+                raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
         labels = [network.label for network in self.networks]
         for label in labels:
             if labels.count(label) > 1:

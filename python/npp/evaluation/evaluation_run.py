@@ -67,7 +67,7 @@ class Evaluation:
         out: the folder with its files.
         measured: values of every picture.
         findings: the comparisons.
-        tables: the same for people.
+        tables: the comparisons as tables to print.
         shared: the arms with sharing, if there are any.
     """
 

@@ -40,7 +40,7 @@ class ReportPart:
         arms: those that are drawn, the anchor among them.
         measured: their values.
         findings: their comparisons.
-        tables: the same for people.
+        tables: the comparisons as tables to print.
     """
 
     key: str

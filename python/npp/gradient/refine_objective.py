@@ -13,7 +13,7 @@ from npp.gradient.prediction import PictureLoss
 
 
 class RefineStep(NamedTuple):
-    """One evaluation, before the pixels move on.
+    """One step of :func:`refine`, before pixels or map are changed again.
 
     Attributes:
         step: 0 is the picture as given.

@@ -22,7 +22,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
     In training each picture has a qp of its own, drawn anew; in validation, tests and predictions all have
     ``eval_qp``. Values are the real codec's, and gradients reach what stands in front of the network, so
     that a filter there learns too. The bits per pixel are logged as ``train/bpp``, ``val/bpp`` and
-    ``test/bpp``; those of the last batch, with their gradient, are in :attr:`bpp` for a loss of one's own.
+    ``test/bpp``; those of the last batch, with their gradient, are in ``bpp`` for a loss of one's own.
 
     Args:
         qp: of training, an int or (least, greatest).

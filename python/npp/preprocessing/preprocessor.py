@@ -55,7 +55,7 @@ class Preprocessor(nn.Module):
     """Filters pictures so that the codec spends its bits on what a task needs.
 
     ======================  =====================================================================
-    ``"gains"``             ours: gains on block DCT coefficients; the identity until it is trained
+    ``"gains"``             npp's own: gains on block DCT coefficients; the identity until it is trained
     ``"unet"``              the published network, for one qp
     ``"unet-adaptive"``     the published network for every qp
     ``"blur"``              a Gaussian by qp, without parameters: what the others must beat
@@ -134,7 +134,7 @@ class Preprocessor(nn.Module):
             device: where to put it, default the CPU.
 
         Returns:
-            It in evaluation mode, in float32, and able to be trained later even if read in inference_mode.
+            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
 
         Raises:
             ImportError: safetensors is missing.
@@ -194,7 +194,7 @@ def _check_pictures(x: object) -> None:
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
     if has_readable_values(x):
-        low, high = torch.stack(x.detach().aminmax()).tolist()
+        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
         wrong = refuse_other_scale("x", low, high)
         if wrong is not None:
             raise wrong

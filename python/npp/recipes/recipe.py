@@ -331,7 +331,7 @@ class Recipe(nn.Module):
             device: where to put its networks, default the CPU.
 
         Returns:
-            It in evaluation mode.
+            The recipe, in evaluation mode.
 
         Raises:
             FileNotFoundError: neither a name nor a file.

@@ -33,7 +33,7 @@ class CellFormat:
             class's probability by itself. Other outputs are passed over.
         objectness: name of an output (N, K, 1) that scores are still to be multiplied with, or ``None``.
         joined: name of one output that holds both, (N, K, 4 + C) or (N, 4 + C, K); replaces ``boxes`` and
-            ``scores``. Many exports of YOLO have ``output0`` so.
+            ``scores``. Many exports of YOLO call it ``output0``.
         joined_objectness: the fifth number of ``joined`` is the objectness.
         box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
         logits: scores and objectness are logits.

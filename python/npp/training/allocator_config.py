@@ -144,7 +144,7 @@ class AllocatorStartConfig:
 
 @dataclass(frozen=True)
 class DistillationConfig:
-    """The whole of it; each section is explained with its class.
+    """All settings of a run; each section is explained with its class.
 
     Attributes:
         trains: what the configuration is for.

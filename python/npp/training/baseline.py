@@ -17,7 +17,7 @@ from torch import Tensor
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.files import write_file
-from npp.gradient.pairing import Compressed, compress
+from npp.gradient.pairing import Compressed
 from npp.tasks import Task
 
 Floats = npt.NDArray[np.float64]
@@ -102,15 +102,15 @@ def measure(
     batches: Iterable[Tensor],
     tasks: Mapping[str, Task],
     qps: Sequence[int],
-    codec: Mapping[str, Any],
+    code: Code,
     device: torch.device | str = "cpu",
 ) -> Curve:
-    """BPG's curve on batches (N, 3, H, W) in [0, 1], without preprocessing."""
+    """The codec's curve on batches (N, 3, H, W) in [0, 1].
+
+    Args:
+        code: as :func:`add_points` takes it: the codec, without filter and map.
+    """
     sums = Sums(qps, list(tasks), device)
-
-    def code(images: Tensor, qp: int) -> Compressed:
-        return compress(images, qp, **codec)
-
     for batch in batches:
         images = batch.to(device)
         targets = {label: task.targets(images) for label, task in tasks.items()}
@@ -143,10 +143,14 @@ class Trend:
         rising: whether values rise with the qp.
 
     Raises:
-        ValueError: they do not, not even on the whole.
+        ValueError: they do not, not even on the whole, or none is more than nothing.
     """
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
+        if not max(values) > LEAST_LOSS:
+            raise ValueError(
+                f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}"
+            )
         x = np.asarray(qps, np.float64)
         y = np.log(np.maximum(np.asarray(values, np.float64), LEAST_LOSS))
         straight = np.polynomial.Polynomial.fit(x, y, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 
 from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
-from npp.gradient.pairing import Compressed
 from npp.photos.photo_set import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
     Baseline,
+    Code,
     Curve,
     Sums,
     add_points,
@@ -34,6 +35,7 @@ from npp.training.objective import LossWeights, Targets, Terms, total_loss
 from npp.training.recipe_model import (
     PreparedBatch,
     TrainedBatch,
+    bare_recipe,
     build_recipe,
     change_strip,
     code,
@@ -97,7 +99,6 @@ class RecipeModule(lightning.LightningModule):
         self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
         keep = config.data.cache_targets
         self._targets = {part: Targets(self.by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
-        self._codec: dict[str, Any] = {"threads": config.codec.threads, **config.codec.all_options}
         self._surrogate = config.codec.build_surrogate()
         self._rates: list[float] = []
         self._damaged: set[int] = set()
@@ -130,7 +131,7 @@ class RecipeModule(lightning.LightningModule):
     def _conditions(self) -> dict[str, Any]:
         """What the curves depend on."""
         all_settings = self.config.as_mapping()
-        return {name: all_settings[name] for name in ("data", "tasks", "codec", "baseline")} | {
+        return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
             "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
             "photos": {_TRAINING: len(self._photos.baseline), _VALIDATION: len(self._photos.validation)},
             "quick": self._quick(),
@@ -152,10 +153,18 @@ class RecipeModule(lightning.LightningModule):
         qps = self._conditions()["qps"]
         few = _QUICK_PHOTOS if self._quick() else None
         parts = {_TRAINING: self._photos.baseline[:few], _VALIDATION: self._photos.validation[:few]}
+        # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
+        # saved is told against the pictures as they are.
+        bare = {_TRAINING: bare_recipe(self.config), _VALIDATION: bare_recipe(self.config, scale=1)}
         return {
-            part: measure(self._photos.centres(paths), self.by_label, qps[part], self._codec, device)
+            part: measure(
+                self._photos.centres(paths), self.by_label, qps[part], self._coder(bare[part]), device
+            )
             for part, paths in parts.items()
         }
+
+    def _coder(self, recipe: Recipe) -> Code:
+        return partial(recipe.compress, threads=self.config.codec.threads)
 
     def setup(self, stage: str) -> None:
         """Takes the coefficients from the measured curves."""
@@ -274,12 +283,9 @@ class RecipeModule(lightning.LightningModule):
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
         qps = sorted(set(self.config.validation.qps))
         with self._broken_weights_named():
-            add_points(self._sums, batch.x, targets, self.by_label, qps, self._as_used)
+            add_points(self._sums, batch.x, targets, self.by_label, qps, self._coder(self.averaged))
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
-
-    def _as_used(self, x: Tensor, qp: int) -> Compressed:
-        return self.averaged.compress(x, qp, threads=self.config.codec.threads)
 
     def _show(self, x: Tensor, qp: int) -> None:
         if len(x):

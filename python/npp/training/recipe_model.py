@@ -93,6 +93,12 @@ def _trained_or_not(network: _Part, train: bool) -> _Part:
     return network.train(train).requires_grad_(train)
 
 
+def bare_recipe(config: TrainConfig, scale: float | None = None) -> Recipe:
+    """The codec of a configuration, at its scale or another, without filter and map."""
+    factor = config.scale if scale is None else scale
+    return Recipe(scale=ScaleRule({0: factor}) if factor < 1 else None, options=config.codec.all_options)
+
+
 def build_recipe(config: TrainConfig) -> Recipe:
     """The recipe of a configuration, before it is trained.
 
@@ -102,7 +108,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
     filter_config, map_config = config.preprocessor, config.allocator
     return Recipe(
         Path(config.out).name,
-        scale=ScaleRule({0: config.scale}) if config.scale < 1 else None,
+        scale=bare_recipe(config).scale,
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
         options=config.codec.all_options,

@@ -68,7 +68,7 @@ class TradeOffConfig:
     Attributes:
         qps: lowest and highest; every qp between is drawn equally often, and λ is the slope of BPG's own
             curve there times ``slope_factor``.
-        slope_factor: see ``qps``. The slope itself lets the network slide along the curve for nothing.
+        slope_factor: see ``qps``. With 1 a network could slide along BPG's own curve and gain nothing.
         pairs: (qp, λ) instead: ``published``, or a list.
     """
 
@@ -229,7 +229,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The whole of it; each section is explained with its class.
+    """All settings of a run; each section is explained with its class.
 
     Attributes:
         out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.

@@ -65,7 +65,7 @@ class TransformSurrogate:
 
 
 class Identity:
-    """x_hat = x, with the rate model's bits. The folklore baseline (Bengio et al., arXiv 1308.3432)."""
+    """x_hat = x (the straight-through estimator, Bengio et al., arXiv 1308.3432), the rate model's bits."""
 
     needs_real: ClassVar[bool] = False
     takes_qp_map: ClassVar[bool] = True

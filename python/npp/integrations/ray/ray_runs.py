@@ -50,8 +50,8 @@ def encode(
             columns, or tars of WebDataset. All workers must see what paths mean.
         out: folder of the results, a path or a URL; ``None`` gives the data set back with the column ``bpg``
             in place of ``column`` and the columns ``bytes``, ``bpp``, ``qp``, ``checksum`` and ``error``.
-        qp, recipe, parts, target_bpp, keep_metadata, max_pixels, **options: as in
-            :class:`npp.batch.BatchEncoder`.
+        qp, recipe, parts, target_bpp, keep_metadata, max_pixels: as in :class:`npp.batch.BatchEncoder`,
+            and so are ``**options``.
         sharing: the qps of all files are chosen together so that they take what it says, to about one
             percent; every picture is read twice.
         format: ``"files"``, one a photo; ``"parquet"`` or ``"webdataset"``: parts of many rows each, with

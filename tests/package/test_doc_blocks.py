@@ -1,0 +1,147 @@
+"""Blocks of the documentation that no test runs: settings are read, programs for other machines compile."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+_DOCS = (path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
+PAGES = [*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "RELEASING")), *sorted(_DOCS)]
+# Blocks within lists are indented.
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+# Every language of the pages, and what says that its blocks are right.
+_LANGUAGES = {
+    "python": "test_docs.py runs them, tests/integrations/test_frameworks_guide.py those of frameworks.md",
+    "py": "below; tests/integrations/openmmlab runs those of its section",
+    "sh": "test_docs.py and below",
+    "yaml": "below",
+    "json": "below",
+    "text": "below: commands of npp",
+}
+_DATA = {"folder": "photos"}
+_TASK = {"name": "match", "model": "python:mine:network"}
+
+
+def _blocks(language: str) -> list[Any]:
+    found = []
+    for page in PAGES:
+        for indent, name, code in _BLOCK.findall(page.read_text()):
+            if name == language:
+                text = re.sub(f"^{indent}", "", code, flags=re.MULTILINE)
+                found.append(pytest.param(text, id=f"{page.name}-{len(found)}"))
+    return found
+
+
+def test_every_language_is_looked_at() -> None:
+    used = {name for page in PAGES for _, name, _ in _BLOCK.findall(page.read_text())}
+    assert used == set(_LANGUAGES)
+
+
+def _columns(text: str) -> list[str]:
+    """Settings that stand beside each other, each below a comment that names it."""
+    starts = [match.start() for match in re.finditer("#", text.splitlines()[0])]
+    ends = [*starts[1:], None]
+    return [
+        "\n".join(line[a:b].rstrip() for line in text.splitlines()) for a, b in zip(starts, ends, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("text", _blocks("yaml"))
+def test_settings_are_read(text: str, tmp_path: Path) -> None:
+    """Settings are those of an evaluation, of a training or of a task; what a block leaves out is put in."""
+    from npp.evaluation import parse_config
+    from npp.training import TaskConfig, load_config
+
+    if text.splitlines()[0].count("# ") > 1:
+        for part in _columns(text):
+            test_settings_are_read(part, tmp_path)
+        return
+    values = yaml.safe_load(text)
+    if "arms" in values or "analysis" in values:
+        names = {name for group in values.get("analysis", {}).get("groups", {}).values() for name in group}
+        arms = [{"name": "bpg"}, *({"name": name} for name in sorted(names | {"blur"}))]
+        detector = {"name": "detection", "model": "fastestdet:x.onnx", "label": "NanoDet"}
+        whole = {"data": {**_DATA, "mode": "full"}, "seen": [detector], "arms": arms}
+        parse_config(whole | values)
+    elif "name" in values:
+        values.pop("name")
+        TaskConfig("detection", settings=values)
+    else:
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({"data": _DATA, "tasks": [_TASK]} | values))
+        load_config(path)
+
+
+@pytest.mark.parametrize("text", _blocks("json"))
+def test_reports_are_json(text: str) -> None:
+    assert json.loads(text)
+
+
+def _imported(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
+    """Module, name and the name that it has here, of what is imported from npp."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npp":
+            for alias in node.names:
+                yield node.module or "", alias.name, alias.asname or alias.name
+
+
+@pytest.mark.parametrize("code", _blocks("py"))
+def test_programs_of_other_machines_call_what_there_is(code: str) -> None:
+    """They compile, import public names, and give arguments that these take."""
+    tree = ast.parse(code)
+    compile(tree, "block", "exec")
+    values = {}
+    for module, name, here in _imported(tree):
+        values[here] = getattr(importlib.import_module(module), name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in values:
+            named = {word.arg: None for word in node.keywords if word.arg}
+            inspect.signature(values[node.func.id]).bind(*node.args, **named)
+
+
+def _extras() -> set[str]:
+    part = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1]
+    return set(re.findall(r"^(\w+) = \[", part.split("\n[")[0], re.MULTILINE))
+
+
+def _commands() -> list[list[str]]:
+    texts = [param.values[0] for language in ("sh", "text") for param in _blocks(language)]
+    lines = [line for text in texts for line in text.replace("\\\n", "").splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def test_scripts_settings_and_extras_of_commands_exist() -> None:
+    extras = _extras()
+    counted = {"scripts": 0, "settings": 0, "extras": 0}
+    for words in _commands():
+        for word in words:
+            if re.fullmatch(r"(benchmarks|examples|packaging|tools|tests)/[\w/]+\.py", word):
+                counted["scripts"] += 1
+                # MMDetection's own tools are called so in its clone.
+                assert (ROOT / word).is_file() or word in ("tools/train.py", "tools/test.py"), word
+            if word.startswith("configs/") and word.endswith(".yaml"):
+                counted["settings"] += 1
+                assert (ROOT / word).is_file(), word
+            for extra in re.findall(r"(?:^|[./]|npp)\[([\w,]+)\]$", word):
+                counted["extras"] += 1
+                assert set(extra.split(",")) <= extras, word
+    assert min(counted.values()) > 2, counted
+
+
+def test_extras_in_the_text_exist() -> None:
+    extras = _extras()
+    for page in PAGES:
+        for names in re.findall(r"npp\[([\w,]+)\]|'\.\[([\w,]+)\]'", page.read_text()):
+            for extra in "".join(names).split(","):
+                assert extra in extras, (page.name, extra)

@@ -1,0 +1,101 @@
+"""Figures on the pages are those of the result files; tables of measurements are written from such files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import npp
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+_MARKED = re.compile(r"<!-- results \w+ -->.*?<!-- end -->", re.DOTALL)
+# What only a measurement gives: a signed percentage, an interval, times, sizes, decibels.
+_MEASURED = re.compile(r"[-+]\d[\d.]* %|\[[-+−]\d|\d ?(ms|dB|GB)\b|\.\d{2,} → ")
+# Tables that are typed by hand, by a word of each one's head, and why.
+_BY_HAND = {
+    ("gradients.md", "`over`"): "24 photos at the time of `over=`; the run left no file",
+    ("many-machines.md", "effort 8"): "a calculation from the speeds of the page on performance",
+    ("results.md", "classifiers, effort 5"): "what was tried while choosing settings; the runs left no files",
+    ("results.md", "detectors, effort 5"): "the same",
+}
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The script that fills the pages."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import report as script
+
+    yield script
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            del sys.modules[name]
+
+
+def test_pages_have_what_the_result_files_have(report: ModuleType) -> None:
+    marked = 0
+    for page in report.PAGES:
+        text = page.read_text()
+        marked += len(re.findall(r"<!-- (results|figure) \w+ -->", text))
+        assert report.filled(text) == text, f"{page.name}: run python benchmarks/report.py"
+    assert marked > 30
+
+
+def test_a_figure_that_was_changed_by_hand_is_noticed(report: ModuleType) -> None:
+    page = ROOT / "docs" / "performance.md"
+    text = page.read_text()
+    changed = re.sub(r"\| 8 \| (\S+) % \|", "| 8 | -9.9 % |", text, count=1)
+    assert changed != text
+    assert report.filled(changed) == text
+
+
+def test_the_table_of_recipes_says_what_they_hold() -> None:
+    rows = (ROOT / "docs" / "allocation.md").read_text().splitlines()
+    for name in npp.Recipe.available():
+        recipe = npp.Recipe.load(name)
+        (row,) = (line for line in rows if line.startswith(f"| `{name}` |"))
+        assert recipe.allocator is not None
+        said = [f"strength {recipe.allocator.settings.strength:g} |"]
+        said += [str(value) for value in recipe.options.values()]
+        assert all(words in row for words in said), (row, said)
+        assert ("| none |" in row) == (recipe.preprocessor is None)
+
+
+def test_no_line_begins_with_a_figure(report: ModuleType) -> None:
+    """Markdown takes a comment at a line's beginning for HTML up to the paragraph's end."""
+    for page in report.PAGES:
+        assert not re.search(r"^ *<!-- figure", page.read_text(), re.MULTILINE), page.name
+
+
+def _tables(text: str) -> list[list[str]]:
+    """Tables of a page as their lines."""
+    found: list[list[str]] = []
+    before = ""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                found.append([])
+            found[-1].append(line)
+        before = line
+    return found
+
+
+def test_tables_of_measurements_are_not_typed_by_hand() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
+    pages += (ROOT / "docs/research").glob("*.md")
+    allowed, found = set(_BY_HAND), set()
+    for page in pages:
+        for table in _tables(_MARKED.sub("", page.read_text())):
+            if any(_MEASURED.search(re.sub(r"<!-- figure.*?<!-- end -->", "", row)) for row in table[1:]):
+                known = [key for key in allowed if key[0] == page.name and key[1] in table[0]]
+                assert known, f"{page.name}: {table[0]} has measurements and no result file"
+                found.update(known)
+    # results.md changes with every measurement: what is not typed there any more need not be listed here.
+    assert {key for key in allowed - found if key[0] != "results.md"} == set()
