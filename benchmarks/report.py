@@ -310,11 +310,8 @@ _SECTIONS: dict[str, Callable[[], str]] = {
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= {"saving": saving.headline, "recipes": saving.recipe_headline}
 _SECTIONS |= {name: saving.recipes(name) for name in ("recipes_classification", "recipes_detection")}
-<<<<<<< HEAD
 _SECTIONS |= {"recipes_reading": saving.recipes("recipes_reading", real_labels=True)}
-=======
 _SECTIONS |= {name: saving.maps(name) for name in ("maps_classification", "maps_detection")}
->>>>>>> main
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
