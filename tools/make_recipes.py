@@ -77,7 +77,7 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None], plates: npp.Allocato
         ),
         Recipe(
             "reading",
-            allocator=plates.with_strength(0.75, limit=12),
+            allocator=plates.with_strength(2, limit=20),
             options={"effort": 5, "tune": "machine"},
             qp=44,
             card=_READING + _PLATES,

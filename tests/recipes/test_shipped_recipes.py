@@ -69,12 +69,21 @@ def test_reading_finds_the_plate() -> None:
         beside = offsets.clone()
         beside[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1] = 0
         assert beside.min() > inside.mean()
+        assert abs(float(offsets.mean())) < 1e-3
 
 
-def test_the_map_is_uneven_and_has_mean_zero(recipe: Recipe, photo: np.ndarray) -> None:
+def test_reading_leaves_what_has_no_plate_as_it_is(photo: np.ndarray) -> None:
     x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
-    assert recipe.allocator is not None
-    offsets = recipe.allocator(x, recipe.qp)
+    allocator = Recipe.load("reading").allocator
+    assert allocator is not None
+    with torch.no_grad():
+        assert allocator(x, 40).abs().max() < 2
+
+
+def test_the_map_is_uneven_and_has_mean_zero(general: Recipe, photo: np.ndarray) -> None:
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    assert general.allocator is not None
+    offsets = general.allocator(x, general.qp)
     assert offsets.shape == (1, 5, 7)
     assert abs(float(offsets.mean().detach())) < 1e-3
     assert float(offsets.detach().std()) > 0.5
