@@ -31,7 +31,8 @@ BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13' 'setuptools-scm>=8'
 CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
   tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code, and about files read by tests.
-OLD_TORCH_WARNS := -W ignore::FutureWarning -W 'ignore:Attempted to insert a get_attr:UserWarning'
+OLD_TORCH_WARNS := -W ignore::FutureWarning -W 'ignore:Attempted to insert a get_attr:UserWarning' \
+  -W 'ignore:Node filter_lifted_tensor:UserWarning'
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
@@ -86,9 +87,15 @@ test-wheel: | system ## the wheel of this Python in a fresh environment with the
 test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.12'); TORCHES='torch==2.13.0' downloads torch for all
 	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
 
-test-frameworks: setup $(FRAMEWORKS)/.made ## tests with MMDetection, MMPretrain, transformers, Ultralytics; downloads 1 GB
-	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) -m '$(if $(QUICK),not slow,slow or not slow)' \
-	  $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
+# Where pip cannot reach the packages, CI says so and goes on; a test that fails is a failure everywhere.
+test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultralytics (QUICK=1 without the long ones)
+	@code=0; tools/frameworks_env $(FRAMEWORKS) $(VENV) '$(TORCH)' || code=$$?; \
+	  if [[ $$code == 75 && -n '$(CI)' ]]; then \
+	    echo 'test-frameworks: NOT RUN, for the packages could not be installed'; exit 0; \
+	  fi; \
+	  [[ $$code == 0 ]] || exit $$code; \
+	  NPP_FRAMEWORKS=1 OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) \
+	    -m '$(if $(QUICK),not slow,slow or not slow)' $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'
@@ -180,12 +187,6 @@ $(VENV)/.created: | system
 $(VENV)/.torch: $(VENV)/.created
 	@echo "Installing $(TORCH)"
 	@$(PIP) '$(TORCH)'
-	@touch $@
-
-# Kept by `make clean`; packages of other people, none of which the rest of the tests sees.
-$(FRAMEWORKS)/.made: tools/frameworks_env | $(VENV)/.installed
-	@echo "Installing other people's frameworks"
-	@tools/frameworks_env $(FRAMEWORKS) $(VENV) '$(TORCH)'
 	@touch $@
 
 # No build isolation, so that the CMake cache stays valid and only changed C++ files are compiled.

@@ -67,8 +67,11 @@ def moved(x: Tensor, device: torch.device) -> Tensor:
 
 
 def in_transform() -> bool:
-    """Whether a transform of torch.func (grad, vmap, jvp and so on) is at work."""
-    return bool(torch._C._are_functorch_transforms_active())
+    """Whether a transform of torch.func (grad, vmap, jvp and so on) is at work; none while torch compiles.
+
+    torch before 2.5 cannot compile the question.
+    """
+    return not torch.compiler.is_compiling() and bool(torch._C._are_functorch_transforms_active())
 
 
 def why_without_values(x: Tensor) -> str | None:

@@ -1,5 +1,15 @@
-"""A folder of pictures for commands and engines to work on."""
+"""Commands on a folder of pictures or for somebody's network."""
 
+from __future__ import annotations
+
+import pytest
+from framework_commands import BuiltTasks
 from picture_folder import _signals, folder
 
-__all__ = ["_signals", "folder"]
+__all__ = ["_signals", "built", "folder"]
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> BuiltTasks:
+    """Watches the tasks that commands make."""
+    return BuiltTasks(monkeypatch)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import npp
 
@@ -62,3 +64,35 @@ def test_it_is_written_to_files_and_read(library: Any, photo: np.ndarray) -> Non
 def test_wrong_settings_are_named(library: Any) -> None:
     with pytest.raises(ValueError, match="0 to 51, not 60"):
         _transform(qp_range=(25, 60))
+
+
+def test_ultralytics_trains_with_it(
+    library: Any, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/frameworks.md says: among the augmentations of its own training, on BGR pictures."""
+    for name, value in (("CONFIG_DIR", str(tmp_path)), ("OFFLINE", "true"), ("AUTOINSTALL", "false")):
+        monkeypatch.setenv(f"YOLO_{name}", value)
+    monkeypatch.chdir(tmp_path)
+    ultralytics = pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    for kind in ("images", "labels"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for number in range(2):
+        Image.fromarray(photo).save(tmp_path / "data" / "images" / f"{number}.png")
+        (tmp_path / "data" / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    (tmp_path / "data.yaml").write_text(
+        f"path: {tmp_path}/data\ntrain: images\nval: images\nnames: {{0: thing}}\n"
+    )
+    from npp.integrations.albumentations_bpg import BPGCompression
+
+    coded = []
+
+    class Watched(BPGCompression):
+        def apply(self, img: np.ndarray, *given: Any, **named: Any) -> np.ndarray:
+            found = super().apply(img, *given, **named)
+            coded.append(not np.array_equal(found, img))
+            return found
+
+    settings = {"epochs": 1, "imgsz": 64, "batch": 2, "workers": 0, "device": "cpu", "plots": False}
+    model, coding = ultralytics.YOLO("yolov8n.yaml"), Watched(qp_range=40, p=1.0, bgr=True, effort=0)
+    model.train(data="data.yaml", augmentations=[coding], project=str(tmp_path / "runs"), **settings)
+    assert coded == [True, True]

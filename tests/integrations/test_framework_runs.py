@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import framework_nets as nets
 import pytest
 import torch
+from command_line import run
+from framework_commands import BuiltTasks, measured, train_file
 from PIL import Image
 from torch import Tensor
 
 import npp
-from npp.tasks import Task, build_task
+from npp.tasks import build_task
 
 pytestmark = pytest.mark.filterwarnings("default")  # the packages' own
 pytest.importorskip("lightning", reason="training needs lightning")
@@ -22,8 +23,8 @@ pytest.importorskip("yaml", reason="training needs pyyaml")
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
-ROOT = Path(__file__).resolve().parents[2]
-NETWORKS = ("detr", "rt_detr", "yolos", "vit", "segformer", "yolov8n", "yolo11n")
+YOLO = ("yolov8n", "yolo11n")  # from the package's YAML files, with random weights that see things
+NETWORKS = ("detr", "rt_detr", "yolos", "vit", "segformer", *YOLO)
 _PROCESSORS = {
     "detr": ("DetrImageProcessor", {"size": {"shortest_edge": 64, "longest_edge": 96}}),
     "rt_detr": ("RTDetrImageProcessor", {"size": {"height": 64, "width": 64}}),
@@ -51,7 +52,7 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A task of that network, as a configuration has it."""
     name = str(request.param)
     folder = tmp_path_factory.mktemp(name)
-    if name.startswith("yolo") and name != "yolos":
+    if name in YOLO:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("YOLO_CONFIG_DIR", str(folder))
             pytest.importorskip("ultralytics", reason="ultralytics is not installed")
@@ -65,52 +66,32 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return {"name": _KINDS.get(name, "detection"), "model": f"transformers:{folder}"}
 
 
-def _recorded(built: list[Task]) -> Callable[..., Task]:
-    def build(name: str, **settings: Any) -> Task:
-        built.append(build_task(name, **settings))
-        return built[-1]
-
-    return build
-
-
 def test_a_filter_is_trained_for_it_and_it_stays_as_it_was(
-    settings: dict[str, Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], photos: Path, tmp_path: Path, built: BuiltTasks
 ) -> None:
-    from npp.training import training_run
-    from npp.training.train_config import load_config
-
-    built: list[Task] = []
-    monkeypatch.setattr("npp.training.lightning_module.build_task", _recorded(built))
-    changes = [f"data.folder={photos}", f"out={tmp_path}", f"tasks=[{settings!r}]", "trainer.progress=false"]
-    changes += ["optimiser.steps=3", "validation.every=3"]
-    weights = training_run.train_recipe(load_config(ROOT / "configs/smoke.yaml", changes))
-    recipe = npp.Recipe.load(weights)
+    assert run("train", train_file(settings, photos, tmp_path)) == 0
+    recipe = npp.Recipe.load(tmp_path / "trained" / "recipe.safetensors")
     assert recipe.preprocessor is not None
-    fresh = build_task(**settings)
-    for task in built:
-        assert not any(part.training for part in task.modules())
-        kept = task.state_dict()
-        assert all(torch.equal(value, kept[name]) for name, value in fresh.state_dict().items())
-    assert built
+    assert built.stayed()
 
 
-def test_it_is_measured_at_several_qps(settings: dict[str, Any], photos: Path, tmp_path: Path) -> None:
-    from npp.evaluation.evaluate_config import parse_config
-    from npp.evaluation.evaluation_run import evaluate
+def test_it_is_measured_at_several_qps(
+    settings: dict[str, Any], photos: Path, tmp_path: Path, built: BuiltTasks
+) -> None:
+    results = measured(settings, photos, tmp_path)
+    assert len(results["q"]) == 5 and results["bpp"] == sorted(results["bpp"], reverse=True)
+    assert built.stayed()
 
-    config = {
-        "data": {"folder": str(photos), "mode": "full", "part": "all"},
-        "selection": {"folder": str(photos), "part": "all"},
-        "qps": [26, 30, 34, 38, 44],
-        "seen": [{**settings, "label": "own"}],
-        "unseen": [],
-        "arms": [{"name": "bpg", "effort": 0}, {"name": "machine", "effort": 0, "tune": "machine"}],
-        "analysis": {"samples": 10},
-        "batch": 4,
-        "threads": 1,
-    }
-    evaluate(parse_config(config), tmp_path)
-    assert list(tmp_path.rglob("*.json"))
+
+def test_what_sees_nothing_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A YOLO straight from its YAML file finds nothing anywhere, and a filter could learn nothing for it."""
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    task = {"name": "detection", "model": "ultralytics:yolov8n.yaml", "input": {"size": 64}}
+    assert run("train", train_file(task, photos, tmp_path)) == 2
+    assert "the loss of detection is nothing at any qp" in capsys.readouterr().err
 
 
 def test_with_a_lossless_codec_it_sees_what_it_would_have_seen(

@@ -1,41 +1,109 @@
-"""An integration whose package is missing says what to install, and npp by itself asks for none of them."""
+"""Nothing of npp imports a framework unasked, and one that is missing is named with what installs it."""
 
 from __future__ import annotations
 
-import importlib
-import re
+import importlib.util
+import json
+import os
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-INTEGRATIONS = {
-    "npp.integrations.albumentations_bpg": ("albumentations", "pip install albumentations"),
-    "npp.integrations.lightning_codec": ("lightning.pytorch", "pip install 'npp[train]'"),
+import npp.integrations
+
+FRAMEWORKS = (
+    *("albumentations", "datasets", "fiftyone", "mmcv", "mmdet", "mmengine", "mmpretrain", "onnx2torch"),
+    *("pycocotools", "ray", "timm", "torchvision", "transformers", "ultralytics", "webdataset"),
+)
+#: Each way to ask for a framework, with the end of what is said where it is missing.
+USES = {
+    "import npp.integrations.albumentations_bpg": "the package albumentations: pip install albumentations",
+    "import npp.integrations.lightning_codec": "the package lightning: pip install 'npp[train]'",
+    "import npp.integrations.openmmlab": "the package mmcv: pip install 'npp[openmmlab]' "
+    "after mmcv built for your torch (docs/frameworks.md)",
+    "import npp.integrations.ray; npp.integrations.ray.encode('a', 'b')": "ray.data: pip install 'npp[ray]'",
+    "npp.tasks.load_network('timm:resnet18')": "the package timm: pip install 'npp[tasks]'",
+    "npp.tasks.load_network('torchvision:resnet18')": "the package torchvision: pip install 'npp[tasks]'",
+    "npp.tasks.load_network('ultralytics:a')": "the package ultralytics: pip install 'npp[ultralytics]'",
+    "npp.tasks.load_network('transformers:a')": "the package transformers: pip install 'npp[transformers]'",
+    "npp.tasks.load_network('mmdet:a:none')": "the package mmdet: pip install 'npp[openmmlab]'",
 }
 
 
-@pytest.mark.parametrize("module", INTEGRATIONS)
-def test_a_missing_package_is_named_with_what_installs_it(
-    module: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package, hint = INTEGRATIONS[module]
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, module, raising=False)
-    text = f"{module} needs the package {package.partition('.')[0]}: {hint}"
-    with pytest.raises(ModuleNotFoundError, match=re.escape(text)):
-        importlib.import_module(module)
-
-
-def test_tasks_and_transforms_import_no_framework() -> None:
-    script = """
-        import sys, torch, npp, npp.tasks, npp.tasks.detection, npp.tasks.hugging_face, npp.tasks.yolo
-        npp.tasks.build_task("classification", model=torch.nn.Flatten())
-        npp.transforms.BPG(effort=0)(torch.rand(3, 16, 16))
-        names = {"albumentations", "datasets", "lightning", "torchvision", "transformers", "ultralytics"}
-        print(sorted(names & set(sys.modules)))
-    """
-    script = "\n".join(line.strip() for line in script.splitlines())
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+def _run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    return done.stdout
+
+
+def test_no_module_imports_a_framework() -> None:
+    """All of npp's modules but the integrations, and a task of a network that needs nobody's package.
+
+    Training is with Lightning, and what that imports is its own affair.
+    """
+    package = Path(npp.__path__[0])
+    modules = [
+        ".".join(["npp", *path.relative_to(package).with_suffix("").parts]).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+        if path.stem != "__main__" and path.relative_to(package).parts[0] not in ("integrations", "training")
+    ]
+    assert len(modules) > 100
+    code = f"""
+import importlib, sys, torch, npp, npp.integrations, npp.tasks
+for module in {modules!r}:
+    importlib.import_module(module)
+npp.tasks.build_task("classification", model=torch.nn.Flatten())
+npp.transforms.BPG(effort=0)(torch.rand(3, 16, 16))
+print(sorted(set({(*FRAMEWORKS, "lightning")!r}) & set(sys.modules)))
+"""
+    assert _run(code).strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    """What each use says where the packages are hidden, as if they were not installed."""
+    code = f"""
+import json, sys
+for name in {(*FRAMEWORKS, "lightning")!r}:
+    sys.modules[name] = None
+import npp, npp.tasks
+found = {{}}
+for use in {list(USES)!r}:
+    try:
+        exec(use)
+    except ModuleNotFoundError as error:
+        found[use] = str(error)
+print(json.dumps(found))
+"""
+    found: dict[str, str] = json.loads(_run(code))
+    return found
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_missing_package_is_named_with_what_installs_it(use: str, said: dict[str, str]) -> None:
+    assert said[use].endswith(f" needs {USES[use]}")
+
+
+@pytest.mark.skipif("NPP_FRAMEWORKS" not in os.environ, reason="for `make test-frameworks`")
+def test_the_environment_of_frameworks_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else tests would be skipped there that run nowhere else.
+
+    torchvision may be built for another torch than the one that pip finds; then it is not installed.
+    """
+    absent = {"fiftyone", "ray"}
+    if importlib.util.find_spec("torchvision") is None:
+        absent |= {"torchvision", "timm", "onnx2torch", "ultralytics"}
+    for name, value in (("NO_ALBUMENTATIONS_UPDATE", "1"), ("YOLO_OFFLINE", "true")):
+        monkeypatch.setenv(name, value)
+    _run(f"import {', '.join(sorted(set(FRAMEWORKS) - absent))}")
+
+
+def test_no_integration_is_forgotten() -> None:
+    uses = " ".join(USES)
+    for module in pkgutil.iter_modules(npp.integrations.__path__):
+        assert f"import npp.integrations.{module.name}" in uses

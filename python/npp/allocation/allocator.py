@@ -224,7 +224,7 @@ def _colour(x: object) -> Tensor:
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
     if has_readable_values(x) and x.numel():
-        low, high = torch.stack(x.detach().aminmax()).tolist()
+        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
         wrong = refuse_other_scale("x", low, high)
         if wrong is not None:
             raise wrong

@@ -194,7 +194,7 @@ def _check_pictures(x: object) -> None:
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
     if has_readable_values(x):
-        low, high = torch.stack(x.detach().aminmax()).tolist()
+        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
         wrong = refuse_other_scale("x", low, high)
         if wrong is not None:
             raise wrong

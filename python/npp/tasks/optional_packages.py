@@ -22,6 +22,9 @@ EXTRAS = {
     "ultralytics": "ultralytics",
 }
 
+# What an extra cannot bring, since it is built for the torch that is there: done first, by its own guide.
+_BUILT_FOR_TORCH = {"mmcv": "after mmcv built for your torch (docs/frameworks.md)"}
+
 
 def how_to_install(package: str, others: str = "") -> str:
     """The command for a package that is missing.
@@ -31,7 +34,8 @@ def how_to_install(package: str, others: str = "") -> str:
         others: everything to install instead, where neither an extra nor the package alone is enough.
     """
     extra = EXTRAS.get(package)
-    return "pip install " + (others or (f"'npp[{extra}]'" if extra else package))
+    command = "pip install " + (others or (f"'npp[{extra}]'" if extra else package))
+    return f"{command} {_BUILT_FOR_TORCH[package]}" if package in _BUILT_FOR_TORCH else command
 
 
 def require(module: str, purpose: str, install: str = "") -> Any:

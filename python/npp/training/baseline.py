@@ -143,10 +143,14 @@ class Trend:
         rising: whether values rise with the qp.
 
     Raises:
-        ValueError: they do not, not even on the whole.
+        ValueError: they do not, not even on the whole, or none is more than nothing.
     """
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
+        if not max(values) > LEAST_LOSS:
+            raise ValueError(
+                f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}"
+            )
         x = np.asarray(qps, np.float64)
         y = np.log(np.maximum(np.asarray(values, np.float64), LEAST_LOSS))
         straight = np.polynomial.Polynomial.fit(x, y, 1)

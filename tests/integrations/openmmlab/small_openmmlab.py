@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,30 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from PIL import Image
 
+from npp.tasks.openmmlab_models import read_config
+
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "openmmlab"
+#: The stock configuration below each of ours, by the name of our file.
+BASES = {
+    path.stem: re.findall(r'^_base_ = "(.+)"$', path.read_text(), re.MULTILINE)[0]
+    for path in sorted(CONFIGS.glob("*.py"))
+}
 FCOS = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
 RETINANET = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
 RESNET = "mmpretrain::resnet/resnet50_8xb32_in1k.py"
 _SIZES = ((120, 160), (144, 128), (120, 160), (144, 128))  # heights and widths
+
+
+def lively(name: str) -> tuple[str, Any]:
+    """The package and the ``model`` of a stock configuration; a detector finds something without training."""
+    model = read_config(name).model
+    if "roi_head" in model:
+        model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)
+        model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=20)
+        model.roi_head.bbox_roi_extractor.roi_layer.use_torchvision = True
+    elif "bbox_head" in model:
+        model.test_cfg.update(score_thr=0.0, nms_pre=30)
+    return name.partition("::")[0], model
 
 
 def raw_pictures(photo: np.ndarray) -> list[torch.Tensor]:

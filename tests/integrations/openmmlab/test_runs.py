@@ -57,11 +57,7 @@ def test_every_configuration_has_a_run_below() -> None:
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [
-        pytest.param("fcos_r50", "", marks=pytest.mark.slow),
-        ("retinanet_r50", LIVELY),
-        pytest.param("faster_rcnn_r50", LIVELY_STAGES, marks=pytest.mark.slow),
-    ],
+    [("fcos_r50", ""), ("retinanet_r50", LIVELY), ("faster_rcnn_r50", LIVELY_STAGES)],
     ids=["fcos", "retinanet", "faster_rcnn"],
 )
 def test_detectors_train_validate_and_test(coco: Path, tmp_path: Path, name: str, more: str) -> None:
@@ -86,14 +82,7 @@ def test_detectors_train_validate_and_test(coco: Path, tmp_path: Path, name: str
     assert runner.model.test_qp == 37
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet50",
-        pytest.param("resnext50", marks=pytest.mark.slow),
-        pytest.param("resnest50", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("name", ["resnet50", "resnext50", "resnest50"])
 def test_classifiers_train_validate_and_test(classes: Path, tmp_path: Path, name: str) -> None:
     _, found = _runs(write_config(tmp_path / f"{name}.py", name, classes))
     results = _curve(tmp_path / "run")
