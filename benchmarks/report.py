@@ -310,6 +310,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= {"saving": saving.headline, "recipes": saving.recipe_headline}
 _SECTIONS |= {name: saving.recipes(name) for name in ("recipes_classification", "recipes_detection")}
+_SECTIONS |= {name: saving.maps(name) for name in ("maps_classification", "maps_detection")}
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (

@@ -83,6 +83,29 @@ def recipe_rows(name: str) -> str:
     return "\n".join(parts)
 
 
+def map_rows(name: str) -> str:
+    """What maps save on top of the arm ``codec``: a row a judge, a column for where the map comes from."""
+    found = load(f"{name}/summary")
+    rows, arms = [], []
+    for network in found["networks"]:
+        cells = {
+            row["arm"]: _interval(row)
+            for row in found["comparisons"]
+            if (row["network"], row["against"], row["quality"]) == (network["label"], "codec", "kl")
+            and row["arm"] != "bpg"
+        }
+        arms = list(cells)
+        rows.append([network["label"] + ("" if network["seen"] else ", took no part"), *cells.values()])
+    qps = ", ".join(map(str, found["qps"]))
+    conditions = f"{found['photos']} photos, qp {qps}, BD-rate of kl against the same codec without a map."
+    return "\n".join([conditions, "", table(["judge", *arms], rows)])
+
+
+def maps(name: str) -> Callable[[], str]:
+    """What the report calls for one evaluation of maps."""
+    return lambda: map_rows(name) if (RESULTS / name).exists() else "not measured yet"
+
+
 def recipe_headline() -> str:
     """The README's table of recipes: single files, divergence, against BPG as bpgenc writes it."""
     rows = []
