@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
-from importlib.util import find_spec
 
-import torch
 from torch import Tensor, nn
 
-from npp.files import write_file
+from npp.onnx_writing import extended, write_onnx
 from npp.preprocessing.filter_network import FilterNetwork
-
-_NEEDED = ("onnx", "onnxscript")
 
 
 class _Whole(nn.Module):
-    """Padding, network, cropping and clamping, without a decision that depends on the size."""
+    """Padding, network, cropping and clamping."""
 
     def __init__(self, network: FilterNetwork) -> None:
         super().__init__()
@@ -25,39 +20,10 @@ class _Whole(nn.Module):
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        padded = self._extend(self._extend(x, -2), -1)
-        filtered: Tensor = self.network(padded, qp)
+        filtered: Tensor = self.network(extended(x, self.network.multiple), qp)
         return filtered[..., :height, :width].clamp(0, 1)
-
-    def _extend(self, x: Tensor, dim: int) -> Tensor:
-        size, multiple = x.shape[dim], self.network.multiple
-        places = torch.arange((size + multiple - 1) // multiple * multiple, device=x.device)
-        return x.index_select(dim, places.clamp_max(size - 1))
 
 
 def export(network: FilterNetwork, path: str | os.PathLike[str]) -> None:
     """See :meth:`npp.Preprocessor.export_onnx`."""
-    for name in _NEEDED:
-        if find_spec(name) is None:
-            raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
-    program = _export(_Whole(copy.deepcopy(network).cpu().float()).eval())
-    write_file(path, program.model_proto.SerializeToString(), force=True)
-
-
-def _export(whole: _Whole) -> torch.onnx.ONNXProgram:
-    sizes = {0: "N", 2: "H", 3: "W"}
-    with warnings.catch_warnings():
-        # torch's exporter about its own parts, and about the N that both inputs share as they should.
-        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-        warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
-        program = torch.onnx.export(
-            whole,
-            (torch.rand(2, 3, 40, 56, dtype=torch.float32), torch.tensor([30, 40], dtype=torch.float32)),
-            input_names=["x", "qp"],
-            output_names=["x_pre"],
-            dynamic_shapes={"x": sizes, "qp": {0: "N"}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    return program
+    write_onnx(_Whole(copy.deepcopy(network).cpu().float()).eval(), path, "x_pre")

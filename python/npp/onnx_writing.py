@@ -1,0 +1,59 @@
+"""Networks of a picture and its qp as ONNX models, for pictures of any size."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from npp.files import write_file
+
+_NEEDED = ("onnx", "onnxscript")
+
+
+def extended(x: Tensor, multiple: int) -> Tensor:
+    """Pictures (N, C, H, W) whose last row and column are repeated up to a multiple of both sizes.
+
+    No decision depends on the size, which an exporter would take for that of all pictures.
+    """
+    for dim in (-2, -1):
+        size = x.shape[dim]
+        places = torch.arange((size + multiple - 1) // multiple * multiple, device=x.device)
+        x = x.index_select(dim, places.clamp_max(size - 1))
+    return x
+
+
+def write_onnx(whole: nn.Module, path: str | os.PathLike[str], output: str) -> None:
+    """Writes a network with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,).
+
+    Args:
+        whole: in eval mode, float32, on the CPU.
+        path: an existing file is replaced, once the new one is complete.
+        output: what the model calls its output.
+
+    Raises:
+        ImportError: a package is missing.
+        OSError: it cannot be written.
+    """
+    for name in _NEEDED:
+        if find_spec(name) is None:
+            raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
+    sizes = {0: "N", 2: "H", 3: "W"}
+    with warnings.catch_warnings():
+        # torch's exporter about its own parts, and about the N that both inputs share as they should.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+        warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
+        program = torch.onnx.export(
+            whole,
+            (torch.rand(2, 3, 40, 56, dtype=torch.float32), torch.tensor([30, 40], dtype=torch.float32)),
+            input_names=["x", "qp"],
+            output_names=[output],
+            dynamic_shapes={"x": sizes, "qp": {0: "N"}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    write_file(path, program.model_proto.SerializeToString(), force=True)
