@@ -110,7 +110,7 @@ def maps(name: str) -> Callable[[], str]:
 def recipe_headline() -> str:
     """The README's table of recipes: single files, divergence, against BPG as bpgenc writes it."""
     rows = []
-    for recipe, without in (("classification", "machine"), ("detection", "half"), ("reading", "machine")):
+    for recipe, without in (("classification", "machine"), ("detection", "half")):
         found = load(f"recipes_{recipe}/summary")
         for network in found["networks"]:
             cells = {
