@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_trend_stays_monotone() -> None:
 def test_baseline_is_the_mean_of_the_real_codec() -> None:
     task = build_task("classification", model=NETWORK)
     x = pictures(3, 32)
-    curve = measure([x[:2], x[2:]], {"a": task}, [40, 30], {"effort": 0})
+    curve = measure([x[:2], x[2:]], {"a": task}, [40, 30], partial(npp.compress, effort=0))
     coded = npp.compress(x, 40, effort=0)
     assert curve.qps == [30, 40]
     assert curve.bpp[1] == pytest.approx(coded.bpp.mean().item())
