@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from npp._bpg import EncodeError
 from npp.config.yaml_files import ConfigError
+from npp.gradient.in_parts import part_slices
 from npp.photos.photo_set import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
@@ -217,21 +218,19 @@ class RecipeModule(lightning.LightningModule):
     ) -> Iterator[Terms]:
         """What each picture costs, with gradients, a part of the batch at a time."""
         table, config = self.weights, self.config
-        start = 0
-        for coded in code_in_parts(
+        coded_parts = code_in_parts(
             self.model,
             ready,
             batch.qp,
             parts=parts,
             surrogate=self._surrogate,
             threads=config.codec.threads,
-        ):
-            where = slice(start, start + len(coded.x))
+        )
+        for where, coded in zip(part_slices(len(batch.x), parts), coded_parts, strict=True):
             wanted = {label: values[where] for label, values in targets.items()}
             losses = task_losses(self.by_label, coded.x_hat, wanted)
             qp = batch.qp[where]
             yield total_loss(coded, losses, table.coefficients[qp], table.norm[qp], config.loss)
-            start = where.stop
 
     def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from npp.allocation import Allocator
 from npp.config.yaml_files import ConfigError
-from npp.gradient.in_parts import compress_in_parts
+from npp.gradient.in_parts import compress_in_parts, part_slices
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
@@ -93,10 +93,14 @@ def _trained_or_not(network: _Part, train: bool) -> _Part:
     return network.train(train).requires_grad_(train)
 
 
+def _scale_rule(factor: float) -> ScaleRule | None:
+    return ScaleRule({0: factor}) if factor < 1 else None
+
+
 def bare_recipe(config: TrainConfig, scale: float | None = None) -> Recipe:
     """The codec of a configuration, at its scale or another, without filter and map."""
     factor = config.scale if scale is None else scale
-    return Recipe(scale=ScaleRule({0: factor}) if factor < 1 else None, options=config.codec.all_options)
+    return Recipe(scale=_scale_rule(factor), options=config.codec.all_options)
 
 
 def build_recipe(config: TrainConfig) -> Recipe:
@@ -108,7 +112,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
     filter_config, map_config = config.preprocessor, config.allocator
     return Recipe(
         Path(config.out).name,
-        scale=bare_recipe(config).scale,
+        scale=_scale_rule(config.scale),
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
         options=config.codec.all_options,
@@ -189,9 +193,7 @@ def code_in_parts(
         **recipe.options,
     )
     pixels = ready.x.shape[-2] * ready.x.shape[-1] / (ready.size[0] * ready.size[1])
-    start = 0
-    for part in found:
-        where = slice(start, start + len(part.x_hat))
+    for where, part in zip(part_slices(len(ready.x_pre), parts), found, strict=True):
         yield TrainedBatch(
             ready.x[where],
             ready.x_pre[where],
@@ -199,7 +201,6 @@ def code_in_parts(
             enlarge(part.x_hat, ready.size),
             part.bpp * pixels,
         )
-        start = where.stop
 
 
 def change_strip(x: Tensor, coded: TrainedBatch) -> Tensor:

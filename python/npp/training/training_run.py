@@ -166,7 +166,7 @@ def train_recipe(
             _save(recipe, config)
             if config.choose is not None:
                 paths = photos.validation[: config.choose.photos][: _QUICK_PHOTOS if fast_dev_run else None]
-                device = torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
+                device = _device(accelerator)
                 _chosen(
                     recipe.to(device),
                     config.choose,
@@ -210,13 +210,17 @@ def _chosen(
     return found.recipe.cpu()
 
 
+def _device(accelerator: str) -> torch.device:
+    """Where what Lightning does not run itself is done."""
+    return torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
+
+
 def _pretrained(config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str) -> None:
     """The filter of a run that begins, after its pretraining."""
     filter_, chosen = module.model.preprocessor, config.preprocessor
     if filter_ is None or chosen is None or not chosen.pretraining.steps:
         return
-    device = torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
-    error = pretrain(filter_, photos, config, device)
+    error = pretrain(filter_, photos, config, _device(accelerator))
     module.average_anew()
     filter_.save(Path(config.out) / _PRETRAINED)
     text = json.dumps({"steps": chosen.pretraining.steps, "mse": error}, indent=1) + "\n"
