@@ -14,38 +14,31 @@ from typing import Any
 
 import pytest
 import yaml
+from doc_pages import PAGES, ROOT, blocks, name
 
-ROOT = Path(__file__).resolve().parents[2]
-_DOCS = (path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
-PAGES = [*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "RELEASING")), *sorted(_DOCS)]
-# Blocks within lists are indented.
-_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # Every language of the pages, and what says that its blocks are right.
 _LANGUAGES = {
     "python": "test_docs.py runs them, tests/integrations/test_frameworks_guide.py those of frameworks.md",
     "py": "below; tests/integrations/openmmlab runs those of its section",
-    "sh": "test_docs.py and below",
-    "yaml": "below",
+    "sh": "test_doc_commands.py runs them; below",
+    "yaml": "test_doc_commands.py and test_doc_settings.py run them; below",
     "json": "below",
-    "text": "below: commands of npp",
 }
 _DATA = {"folder": "photos"}
 _TASK = {"name": "match", "model": "python:mine:network"}
 
 
 def _blocks(language: str) -> list[Any]:
-    found = []
-    for page in PAGES:
-        for indent, name, code in _BLOCK.findall(page.read_text()):
-            if name == language:
-                text = re.sub(f"^{indent}", "", code, flags=re.MULTILINE)
-                found.append(pytest.param(text, id=f"{page.name}-{len(found)}"))
-    return found
+    """Their text, each with its page and its number there."""
+    return [
+        pytest.param(block.code, id=f"{name(page)}-{number}")
+        for page in PAGES
+        for number, block in enumerate(blocks(page, language))
+    ]
 
 
 def test_every_language_is_looked_at() -> None:
-    used = {name for page in PAGES for _, name, _ in _BLOCK.findall(page.read_text())}
-    assert used == set(_LANGUAGES)
+    assert {block.language for page in PAGES for block in blocks(page)} == set(_LANGUAGES)
 
 
 def _columns(text: str) -> list[str]:
@@ -102,8 +95,8 @@ def test_programs_of_other_machines_call_what_there_is(code: str) -> None:
     tree = ast.parse(code)
     compile(tree, "block", "exec")
     values = {}
-    for module, name, here in _imported(tree):
-        values[here] = getattr(importlib.import_module(module), name)
+    for module, wanted, here in _imported(tree):
+        values[here] = getattr(importlib.import_module(module), wanted)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in values:
             named = {word.arg: None for word in node.keywords if word.arg}
@@ -116,8 +109,7 @@ def _extras() -> set[str]:
 
 
 def _commands() -> list[list[str]]:
-    texts = [param.values[0] for language in ("sh", "text") for param in _blocks(language)]
-    lines = [line for text in texts for line in text.replace("\\\n", "").splitlines()]
+    lines = [line for param in _blocks("sh") for line in param.values[0].replace("\\\n", "").splitlines()]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
