@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from tables import load
+from recipe_tables import against_bpg, parts
+from tables import RESULTS, load
 
 _UNSEEN = "efficientnet-lite2"
 
@@ -35,36 +38,111 @@ def effort_1_bits() -> str:
     return f"{100 * more:.0f} %"
 
 
-def _unseen(arm: str) -> dict[str, Any]:
-    """What an arm saves a classifier that took no part."""
-    for row in load("recipes_classification/summary")["comparisons"]:
-        if (row["arm"], row["against"], row["network"], row["quality"]) == (arm, "bpg", _UNSEEN, "kl"):
-            return dict(row)
-    raise KeyError(arm)
+def _saved(task: str, network: str, arm: str = "recipe", quality: str = "kl") -> dict[str, Any]:
+    """The comparison of an arm with BPG as bpgenc writes it."""
+    return against_bpg(task)[network, arm, quality]
 
 
 def unseen_classifier() -> str:
-    """BD-rate of the recipe."""
-    return f"{_unseen('recipe')['bd_rate']:.0f} %"
+    """What the recipe saves a classifier that took no part."""
+    return f"{_saved('classification', _UNSEEN)['bd_rate']:.0f} %"
 
 
 def unseen_classifier_interval() -> str:
     """Its interval."""
-    row = _unseen("recipe")
+    row = _saved("classification", _UNSEEN)
     return f"{row['low']:.0f} to {row['high']:.0f} %"
 
 
 def unseen_classifier_settings() -> str:
     """The part of it that is settings of the encoder."""
-    return f"{-_unseen('machine')['bd_rate']:.0f} points"
+    return f"{-parts('classification')[_UNSEEN]['settings']['bd_rate']:.0f} points"
 
 
-FIGURES = (
-    effort_1_ms,
-    effort_8_ms,
-    effort_1_time,
-    effort_1_bits,
-    unseen_classifier,
-    unseen_classifier_interval,
-    unseen_classifier_settings,
-)
+def unseen_classifier_map() -> str:
+    """The points that the map adds."""
+    return f"{-parts('classification')[_UNSEEN]['map']['bd_rate']:.0f}"
+
+
+def unseen_classifier_filter() -> str:
+    """The points that the filter adds."""
+    return f"{-parts('classification')[_UNSEEN]['filter']['bd_rate']:.0f}"
+
+
+def seen_classifier() -> str:
+    """What the recipe saves MobileNetV2, with which it was trained."""
+    return f"{-_saved('classification', 'MobileNetV2')['bd_rate']:.0f} %"
+
+
+def detectors() -> str:
+    """The least and the most that the recipe saves one of the detectors."""
+    saved = [
+        -row["bd_rate"] for (_, arm, quality), row in _of_detectors() if (arm, quality) == ("recipe", "kl")
+    ]
+    return f"{min(saved):.0f} to {max(saved):.0f} %"
+
+
+def detectors_half() -> str:
+    """The least and the most that half the size alone saves one of them."""
+    saved = [
+        -row["bd_rate"] for (_, arm, quality), row in _of_detectors() if (arm, quality) == ("half", "kl")
+    ]
+    return f"{min(saved):.0f} to {max(saved):.0f} %"
+
+
+def _of_detectors() -> Iterable[tuple[tuple[str, str, str], dict[str, Any]]]:
+    return against_bpg("detection").items()
+
+
+def classification_psnr() -> str:
+    """Percent more bits of the recipe for classifiers at equal PSNR."""
+    return f"{_saved('classification', 'picture', quality='psnr')['bd_rate']:.0f} %"
+
+
+def _at_95_percent(arm: str) -> str:
+    """Bits per pixel at 95 % of the plates that are read on the originals."""
+    text = (RESULTS / "recipes_reading/table.md").read_text().partition("**Bits per pixel at 95 %")[2]
+    found = re.search(rf"^\| {arm} \| (\S+) bpp \|$", text, re.MULTILINE)
+    assert found, arm
+    return found[1]
+
+
+def reading_bpg_bpp() -> str:
+    """Of BPG as bpgenc writes it."""
+    return _at_95_percent("bpg")
+
+
+def reading_recipe_bpp() -> str:
+    """Of the recipe."""
+    return _at_95_percent("recipe")
+
+
+def _conditions() -> dict[str, Callable[[], str]]:
+    """How many photos each evaluation of a recipe has, and at which qps they are coded."""
+    found: dict[str, Callable[[], str]] = {}
+    for task in ("classification", "detection", "reading"):
+        found[f"{task}_photos"] = lambda task=task: str(load(f"recipes_{task}/summary")["photos"])
+        found[f"{task}_qps"] = lambda task=task: ", ".join(map(str, load(f"recipes_{task}/summary")["qps"]))
+    return found
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    figure.__name__: figure
+    for figure in (
+        effort_1_ms,
+        effort_8_ms,
+        effort_1_time,
+        effort_1_bits,
+        unseen_classifier,
+        unseen_classifier_interval,
+        unseen_classifier_settings,
+        unseen_classifier_map,
+        unseen_classifier_filter,
+        seen_classifier,
+        detectors,
+        detectors_half,
+        classification_psnr,
+        reading_bpg_bpp,
+        reading_recipe_bpp,
+    )
+} | _conditions()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import figures
 import gradient_tables
+import recipe_tables
 import reliability
 import saving
 from common import ROOT
@@ -308,10 +309,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
     )
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
-_SECTIONS |= {"saving": saving.headline, "recipes": saving.recipe_headline}
-_SECTIONS |= {name: saving.recipes(name) for name in ("recipes_classification", "recipes_detection")}
-_SECTIONS |= {"recipes_reading": saving.recipes("recipes_reading", real_labels=True)}
-_SECTIONS |= {name: saving.maps(name) for name in ("maps_classification", "maps_detection")}
+_SECTIONS |= recipe_tables.SECTIONS
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
@@ -319,9 +317,8 @@ _FIGURES: dict[str, Callable[[], str]] = {
         reliability.hostile,
         reliability.leaks,
         reliability.codec_versions,
-        *figures.FIGURES,
     )
-}
+} | figures.FIGURES
 
 
 def filled(text: str) -> str:
