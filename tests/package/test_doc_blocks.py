@@ -12,17 +12,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from command_line import run
 from doc_pages import PAGES, ROOT, blocks, name
+from picture_folder import _signals
+from PIL import Image
+
+__all__ = ["_signals"]
 
 # Every language of the pages, and what says that its blocks are right.
 _LANGUAGES = {
-    "python": "test_docs.py runs them, tests/integrations/test_frameworks_guide.py those of frameworks.md",
-    "py": "below; tests/integrations/openmmlab runs those of its section",
+    "python": "test_docs.py runs them, or a guide's test in tests/integrations where its packages are",
+    "py": "tests/integrations/openmmlab runs those of its section; below",
     "sh": "test_doc_commands.py runs them; below",
     "yaml": "test_doc_commands.py and test_doc_settings.py run them; below",
     "json": "below",
+}
+#: Programs in `py` that no test runs, by their page and a word in them, and why.
+_PROGRAMS_NOT_RUN = {
+    ("docs/frameworks.md", "fiftyone"): "an app with a database of its own",
+    ("docs/many-machines.md", "s3://"): "a cluster that runs, and an object store",
 }
 _DATA = {"folder": "photos"}
 _TASK = {"name": "match", "model": "python:mine:network"}
@@ -77,8 +88,22 @@ def test_settings_are_read(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", _blocks("json"))
-def test_reports_are_json(text: str) -> None:
-    assert json.loads(text)
+def test_reports_have_the_fields_of_the_page(
+    text: str,
+    photo: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo).save("photo.png")
+    assert run("encode", "photo.png", "-o", "photo.bpg", "--qp", 32, "--json") == 0
+    report = json.loads(capfd.readouterr().out)
+    shown = json.loads(text)
+    assert report.keys() == shown.keys()
+    assert [file.keys() for file in report["files"]] == [file.keys() for file in shown["files"]]
+    for field, value in shown["files"][0].items():
+        assert type(report["files"][0][field]) is type(value), field
 
 
 def _imported(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
@@ -101,6 +126,19 @@ def test_programs_of_other_machines_call_what_there_is(code: str) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in values:
             named = {word.arg: None for word in node.keywords if word.arg}
             inspect.signature(values[node.func.id]).bind(*node.args, **named)
+
+
+def test_which_programs_are_not_run() -> None:
+    """All others are in the section on OpenMMLab, whose test runs each of them."""
+    section = (ROOT / "docs/frameworks.md").read_text().partition("\n## MMDetection and MMPretrain\n")[2]
+    elsewhere = section.partition("\n## ")[0]
+    found = set()
+    for page in PAGES:
+        for block in blocks(page, "py"):
+            keys = {key for key in _PROGRAMS_NOT_RUN if key[0] == name(page) and key[1] in block.code}
+            assert keys or block.code in elsewhere, block.code
+            found |= keys
+    assert found == set(_PROGRAMS_NOT_RUN)
 
 
 def _extras() -> set[str]:

@@ -13,6 +13,8 @@ import npp
 
 # Its sections need packages that only some have: tests/integrations/test_frameworks_guide.py runs them.
 GUIDE = ROOT / "docs" / "frameworks.md"
+# Blocks that tests/integrations/test_ray_guide.py runs where Ray is.
+_RAY = "npp.integrations.ray"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -34,7 +36,7 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     threads = torch.get_num_threads()
     namespace: dict[str, object] = {"__name__": "__main__"}
     try:
-        for number, code in enumerate(_code(page, "python")):
+        for number, code in enumerate(code for code in _code(page, "python") if _RAY not in code):
             exec(compile(code, f"{page.name}, block {number}", "exec"), namespace)
     finally:
         torch.set_num_threads(threads)
