@@ -25,7 +25,6 @@ release = version = npp.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
-myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
 autodoc_mock_imports = [name for name in generated_pages.FOREIGN_PACKAGES if find_spec(name) is None]

@@ -88,3 +88,17 @@ def test_drawings_are_those_of_their_script() -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
+def test_links_that_lead_nowhere_and_files_from_elsewhere_are_noticed(tmp_path: Path) -> None:
+    check = _load(DOCS / "check_links.py")
+    (tmp_path / "a.html").write_text(
+        '<p id="here"><a href="b.html#there">b</a> <a href="https://example.org/">out</a>'
+    )
+    (tmp_path / "b.html").write_text('<p id="there"><script src="https://example.org/x.js"></script>')
+    assert check.broken_links(tmp_path) == ["b.html: https://example.org/x.js is loaded from elsewhere"]
+    (tmp_path / "b.html").write_text('<a href="c.html">c</a>')
+    assert check.broken_links(tmp_path) == [
+        "a.html: b.html#there has no such place",
+        "b.html: c.html is not there",
+    ]
