@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doc_pages import PAGES, ROOT, blocks
 from package.inventory import PUBLIC, exported, inventory, own_members
 
 import npp
 
-ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_name("inventory.txt")
 
 # What must not come along with npp's own functions; torch, numpy and Pillow do, and safetensors may.
@@ -70,9 +70,9 @@ def test_public_things_say_what_they_are() -> None:
 
 
 def _python_of_pages() -> Iterator[tuple[str, str]]:
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for part in page.read_text(encoding="utf-8").split("```python\n")[1:]:
-            yield page.name, part.split("\n```")[0]
+    for page in PAGES:
+        for block in blocks(page, "python", "py"):
+            yield page.name, block.code
     for file in sorted((ROOT / "examples").rglob("*.py")):
         yield file.name, file.read_text(encoding="utf-8")
 
@@ -81,9 +81,13 @@ def _exported_names(module: str) -> list[str]:
     """Public names of a module; of an integration without importing it, for not everyone has its package."""
     if not module.startswith("npp.integrations."):
         return exported(importlib.import_module(module))
-    path = (ROOT / "python").joinpath(*module.split(".")).with_suffix(".py")
+    path = (ROOT / "python").joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if path.is_dir():
+        return [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
     kinds = (ast.ClassDef, ast.FunctionDef)
-    found = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, kinds))
+    found = (node for node in tree.body if isinstance(node, kinds))
     return [node.name for node in found if not node.name.startswith("_")]
 
 
