@@ -155,6 +155,16 @@ def test_parquet_with_labels_there_and_back(folder: Path, photo: np.ndarray) -> 
     assert (np.asarray(Image.open("png/0.png")) == npp.decode(wanted[0]).permute(1, 2, 0).numpy()).all()
 
 
+@pytest.mark.timeout(300)
+def test_workers_leave_a_cpu_to_those_who_read(folder: Path, photo: np.ndarray) -> None:
+    """With a worker on every CPU nobody would read the rows, and the run would never end."""
+    Path("in").mkdir()
+    parquet.write_table(pa.table({"path": list("abc"), "bytes": _pngs(photo, 3)}), "in/a.parquet")
+    assert encode("in", "out", qp=35, effort=0, format="parquet").written == 3
+    given = ray.data.read_binary_files("photos/a.png", include_paths=True)
+    assert encode(given, qp=35, effort=0).count() == 1
+
+
 def test_tars_keep_their_other_members(folder: Path, photo: np.ndarray) -> None:
     pictures = _pngs(photo, 4)
     Path("in").mkdir()

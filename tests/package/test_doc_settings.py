@@ -70,6 +70,8 @@ def _whole(values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def test_settings_run(
     block: Block, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "efficientnet" in block.code:
+        pytest.importorskip("efficientnet_lite_pytorch")
     clone = make_world(tmp_path, photo)
     monkeypatch.chdir(clone)
     (clone / "runs/first").mkdir(parents=True)

@@ -180,8 +180,9 @@ def _worker_map(
     done: Any = None,
     result: str = "bpg",
     qps: Any = None,
+    cpus: float = 1,
 ) -> Any:
-    """A data set through workers with a CPU each. Ray Data starts dead ones again and repeats their work."""
+    """A data set through workers of ``cpus``. Ray Data starts dead ones again and repeats their work."""
     data: Any = importlib.import_module("ray.data")
     tries = counter()
     return dataset.map_batches(
@@ -192,7 +193,7 @@ def _worker_map(
         compute=data.ActorPoolStrategy(
             min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=2
         ),
-        num_cpus=1,
+        num_cpus=cpus,
     )
 
 
@@ -255,7 +256,20 @@ def _run_pictures(
     return summary
 
 
-def _shared(dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, workers: int) -> Any:
+def _beside_others(workers: int) -> tuple[int, float]:
+    """How many workers there may be, and the CPUs of each, where other tasks need a CPU at the same time.
+
+    Tasks that read a data set's rows, or that work on what is made of them, wait for a CPU. If all CPUs had
+    a worker, which keeps its own as long as there may be input, nothing would ever be read.
+    """
+    ray: Any = importlib.import_module("ray")
+    left = int(ray.cluster_resources().get("CPU", 1)) - 1
+    return (min(workers, left), 1.0) if left > 0 else (1, 0.0)
+
+
+def _shared(
+    dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, workers: int, cpus: float = 1
+) -> Any:
     """A reference to the qps of all inputs, which the first pass over them finds."""
     ray: Any = importlib.import_module("ray")
     if goal.sharing is None:
@@ -270,32 +284,45 @@ def _shared(dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, 
         workers,
         batch=goal.rows_per_part if column else None,
         result="curve",
+        cpus=cpus,
     )
     curves = curves_of(probed.iter_batches(batch_format="pyarrow", batch_size=None))
     return ray.put(shared_qps(curves, goal.sharing))
 
 
-def _rows(given: Given, goal: Goal) -> Any:
-    """A data set with the columns ``input`` and the pictures' bytes, and what else there is."""
+def _rows(given: Given, goal: Goal) -> tuple[Any, bool]:
+    """A data set with the columns ``input`` and the pictures' bytes, and what else there is.
+
+    And whether workers may take all CPUs, because nobody else reads.
+    """
     if _is_dataset(given.source):
-        return sources.with_inputs(given.source, given.key)
+        return sources.with_inputs(given.source, given.key), False
     paths = _paths(given.source)
     if tars := sources.files_with(paths, ".tar"):
-        return sources.tars_dataset(tars, given.suffixes, given.column)
+        return sources.tars_dataset(tars, given.suffixes, given.column), True
     if tables := sources.files_with(paths, ".parquet"):
-        return sources.parquet_dataset(tables, given.key)
+        return sources.parquet_dataset(tables, given.key), False
     pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
-    return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part)
+    return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part), True
 
 
 def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster) -> Any:
     """The data set with results, which is not worked on before somebody asks for it."""
     workers = connect(cluster.address, cluster.workers)
     with data_settings():
-        dataset = _rows(given, goal)
+        dataset, _ = _rows(given, goal)
+        workers, cpus = _beside_others(workers)
         result = goal.suffix.removeprefix(".")
         return _worker_map(
-            dataset, unit, None, given.column, cluster, workers, batch=goal.rows_per_part, result=result
+            dataset,
+            unit,
+            None,
+            given.column,
+            cluster,
+            workers,
+            batch=goal.rows_per_part,
+            result=result,
+            cpus=cpus,
         )
 
 
@@ -306,16 +333,19 @@ def _run_rows(
     ray: Any = importlib.import_module("ray")
     assert goal.out is not None
     storage = Storage(goal.out)
-    dataset = _rows(given, goal)
+    dataset, alone = _rows(given, goal)
+    workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
     summary = RaySummary()
-    qps = _shared(dataset, unit, goal, given.column, cluster, workers)
+    qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
     if goal.format == "files":
         record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
         record.resume()
         dataset = sources.with_targets(dataset, goal.suffix)
         sink: Sink = FileSink(storage, goal.existing)
         batch = sources.LARGEST_BATCH // 4
-        dataset = _worker_map(dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps)
+        dataset = _worker_map(
+            dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps, cpus=cpus
+        )
         _consume(dataset, summary, on_row)
         record.conclude([])
         return summary
@@ -334,6 +364,7 @@ def _run_rows(
         batch=goal.rows_per_part,
         done=ray.put(done),
         qps=qps,
+        cpus=cpus,
     )
     _consume(dataset, summary, on_row)
     inputs_in_parts(storage, suffix)
