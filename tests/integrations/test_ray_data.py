@@ -161,7 +161,7 @@ def test_workers_leave_a_cpu_to_those_who_read(folder: Path, photo: np.ndarray) 
     Path("in").mkdir()
     parquet.write_table(pa.table({"path": list("abc"), "bytes": _pngs(photo, 3)}), "in/a.parquet")
     assert encode("in", "out", qp=35, effort=0, format="parquet").written == 3
-    given = ray.data.read_binary_files("photos/a.png", include_paths=True)
+    given = ray.data.read_binary_files(str(folder / "photos/a.png"), include_paths=True)
     assert encode(given, qp=35, effort=0).count() == 1
 
 
