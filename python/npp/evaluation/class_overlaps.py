@@ -64,22 +64,39 @@ def _counts(labels: Tensor, classes: int) -> Integers:
     return counts
 
 
-def count_classes(
-    predictions: Sequence[Tensor], truths: Sequence[Tensor], ignored: int | None
-) -> ClassOverlaps:
-    """Compares maps of classes, pixel by pixel.
+class ClassCounter:
+    """Compares maps of classes pixel by pixel, and keeps the counts alone.
 
     Args:
-        predictions: (H, W) integers of each picture.
-        truths: the same.
         ignored: the truth of pixels that do not count, or ``None``.
     """
-    pairs = []
-    for found, true in zip(predictions, truths, strict=True):
-        found, true = found.flatten().cpu().long(), true.flatten().cpu().long()
-        counts = torch.ones_like(true, dtype=torch.bool) if ignored is None else true != ignored
-        pairs.append((found[counts], true[counts]))
-    classes = 1 + max(int(part.max()) for pair in pairs for part in pair if len(part))
-    right = [_counts(found[found == true], classes) for found, true in pairs]
-    sums = [_counts(found, classes) + _counts(true, classes) for found, true in pairs]
-    return ClassOverlaps(np.stack(right), np.stack(sums) - np.stack(right))
+
+    def __init__(self, ignored: int | None) -> None:
+        self._ignored = ignored
+        self._right: list[Integers] = []
+        self._either: list[Integers] = []
+
+    def add(self, predictions: Sequence[Tensor], truths: Sequence[Tensor]) -> None:
+        """Adds pictures: maps (H, W) of integers."""
+        for prediction, truth in zip(predictions, truths, strict=True):
+            found, true = prediction.flatten().cpu().long(), truth.flatten().cpu().long()
+            counts = (
+                torch.ones_like(true, dtype=torch.bool) if self._ignored is None else true != self._ignored
+            )
+            found, true = found[counts], true[counts]
+            classes = 1 + int(torch.cat([found, true]).max()) if len(true) else 1
+            right = _counts(found[found == true], classes)
+            self._right.append(right)
+            self._either.append(_counts(found, classes) + _counts(true, classes) - right)
+
+    def result(self) -> ClassOverlaps:
+        """Of all pictures so far."""
+        return ClassOverlaps(_table(self._right), _table(self._either))
+
+
+def _table(rows: Sequence[Integers]) -> Integers:
+    """(pictures, K); classes that a picture does not have are zeros."""
+    table = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for place, row in zip(table, rows, strict=True):
+        place[: len(row)] = row
+    return table

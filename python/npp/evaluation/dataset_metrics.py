@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
 from npp.evaluation.measured_values import PartStore
-from npp.evaluation.real_labels import Matches, RealLabels, unpacked
+from npp.evaluation.real_labels import Matcher, Matches, RealLabels, unpacked
 
 if TYPE_CHECKING:
     from npp.tasks import Metric
@@ -59,7 +59,7 @@ class DatasetMetrics:
         self._known: dict[tuple[str, str], float] = {}
         self._matches: dict[str, Matches] = {}
         self._open: list[tuple[Judge, list[str], Metric, Any]] = []
-        self._unmatched: list[tuple[Judge, Any, list[Any], list[Any]]] = []
+        self._unmatched: list[tuple[Judge, Any, Matcher]] = []
         for network, wanted in zip(networks, names, strict=True):
             if wanted.metrics:
                 self._find(network, wanted.metrics, ["metric", network.key, key])
@@ -76,7 +76,7 @@ class DatasetMetrics:
     def _find_matches(self, network: Judge, key: Any) -> None:
         stored = self._store.load(key)
         if stored is None:
-            self._unmatched.append((network, key, [], []))
+            self._unmatched.append((network, key, self._labels.matcher(network)))
         else:
             self._matches[network.label] = unpacked(network, stored)
 
@@ -84,9 +84,8 @@ class DatasetMetrics:
         """Adds a batch."""
         for network, _, metric, _ in self._open:
             metric.update(predictions[network.label], batch.targets_in_memory(network))
-        for network, _, found, true in self._unmatched:
-            found += predictions[network.label]
-            true += self._labels.targets(network, batch.paths)
+        for network, _, matcher in self._unmatched:
+            matcher.add(predictions[network.label], self._labels.targets(network, batch.paths))
 
     def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, Matches]]:
         """Values by network's label and metric's name, and matches by label, of all batches."""
@@ -95,8 +94,8 @@ class DatasetMetrics:
             values = {name: float(found[name]) for name in wanted}
             self._store.save(key, values)
             self._known |= {(network.label, name): value for name, value in values.items()}
-        for network, key, predictions, true in self._unmatched:
-            matches = self._labels.match(network, predictions, true)
+        for network, key, matcher in self._unmatched:
+            matches = matcher.result()
             self._store.save(key, matches.packed())
             self._matches[network.label] = matches
         for label, matches in self._matches.items():

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from npp.config.yaml_files import expand
-from npp.evaluation.average_precision import BoxMatches, check_package, match_boxes
-from npp.evaluation.class_overlaps import ClassOverlaps, count_classes
+from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
+from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
 from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.region_files import read_regions
@@ -29,6 +29,7 @@ from npp.tasks.segmentation import IGNORE, Segmentation
 
 #: What real labels say of all pictures together, in a form that can be drawn anew.
 Matches = BoxMatches | ClassOverlaps
+Matcher = BoxMatcher | ClassCounter
 #: What scores against real texts are called where those against the clean output have the same name.
 TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
 
@@ -141,11 +142,11 @@ class RealLabels:
         """Whether each picture has scores; those of boxes are of all pictures together."""
         return self.fit(judge) and not isinstance(judge.task, Detection)
 
-    def match(self, judge: Judge, predictions: Sequence[Any], true: Sequence[Any]) -> Matches:
-        """Compares a judge's predictions on all pictures with what :meth:`targets` gave."""
+    def matcher(self, judge: Judge) -> Matcher:
+        """Compares a judge's predictions with what :meth:`targets` gives."""
         if isinstance(judge.task, Segmentation):
-            return count_classes(predictions, true, judge.task.ignore_index)
-        return match_boxes(predictions, true)
+            return ClassCounter(judge.task.ignore_index)
+        return BoxMatcher()
 
     def has(self, path: Path) -> bool:
         """Whether everything that is given lists this photo."""
@@ -269,6 +270,6 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
 
 
 def unpacked(judge: Judge, stored: Mapping[str, Any]) -> Matches:
-    """What :meth:`RealLabels.match` gave, from its ``packed`` form."""
+    """What a :data:`Matcher` gave, from its ``packed`` form."""
     kind = ClassOverlaps if isinstance(judge.task, Segmentation) else BoxMatches
     return kind.unpacked(stored)
