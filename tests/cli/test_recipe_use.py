@@ -84,6 +84,36 @@ def test_metadata_gray_and_alpha(folder: Path, photo: np.ndarray) -> None:
     assert npp.probe(Path("b.bpg").read_bytes()).metadata.exif is None
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_network_refines_the_recipes_map(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, 4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
+    with torch.no_grad():
+        network[0].weight.mul_(20)
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    torch.export.save(torch.export.export(network, (x,)), folder / "network.pt2")
+    Image.fromarray(photo).save("a.png", exif=b"Exif\0\0" + EXIF)
+    given = [
+        "a.png",
+        "-o",
+        "a.bpg",
+        "--for",
+        saved_recipe(folder),
+        "--refine",
+        "network.pt2",
+        "--no-refine-views",
+    ]
+    (report,) = _report(*given, capsys=capsys)
+    file = Path("a.bpg").read_bytes()
+    found = made_recipe().refine(x, npp.keep_prediction(lambda pictures: network(pictures), x))
+    assert torch.equal(npp.decode(file), npp.decode(found.bitstreams[0]))
+    assert npp.probe(file).metadata.exif == EXIF
+    assert made_recipe().decode(file).shape == (3, 80, 112) and report["coded_width"] == 56
+    assert not torch.equal(npp.decode(file), npp.decode(made_recipe().encode(photo)))
+
+
 def test_animations_are_refused_by_name(
     folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:

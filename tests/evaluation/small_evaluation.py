@@ -64,6 +64,23 @@ def detector(label: str = "finder") -> dict[str, Any]:
     }
 
 
+class RedPixels(nn.Module):
+    """A segmenter: class 1 where it is red, else class 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        red = 20 * (x[:, 0] - x[:, 1] - 0.3)
+        return torch.stack([-red, red], 1)
+
+
+def red_pixels() -> nn.Module:
+    return RedPixels()
+
+
+def segmenter(label: str = "segmenter") -> dict[str, Any]:
+    """The configuration of a judge that finds red pixels."""
+    return {"name": "segmentation", "model": "python:small_evaluation:red_pixels", "label": label}
+
+
 class ColourReader(nn.Module):
     """Reads six columns of what it is given: red is the first letter, green the second, blue the third."""
 

@@ -170,6 +170,39 @@ def test_what_refine_looks_at_is_the_enlarged_picture(photos: Path) -> None:
     assert found.x_hat.shape == x.shape and bool(torch.isfinite(found.x_hat).all())
 
 
+def test_refine_may_change_the_map_and_begins_with_the_arm_s(photos: Path, tmp_path: Path) -> None:
+    allocator(tmp_path / "a.safetensors")
+    start = {"map": {"allocator": str(tmp_path / "a.safetensors")}}
+    plain, x = _coded(photos, start)
+    weights = dict.fromkeys(QPS, 0.5)
+
+    def refined(**settings: Any) -> ArmFiles:
+        return _coded(photos, {**start, "prefilter": {"refine": {"weight": weights, **settings}}})[0]
+
+    assert plain.offsets is not None
+    unmoved = refined(over="map", steps=0)
+    assert unmoved.offsets is not None and torch.equal(unmoved.offsets.qp_map, plain.offsets.qp_map)
+    assert unmoved.sizes.tolist() == plain.sizes.tolist()
+    searched = refined(over="map", steps=3)
+    assert searched.offsets is not None and not torch.equal(searched.offsets.qp_map, unmoved.offsets.qp_map)
+    assert torch.equal(searched.filtered, x)
+    assert not torch.equal(refined(over="both", steps=3).filtered, x)
+    only_pixels = refined(steps=3)
+    assert only_pixels.offsets is not None
+    assert torch.equal(only_pixels.offsets.qp_map, plain.offsets.qp_map)
+    assert not torch.equal(only_pixels.filtered, x)
+
+
+def test_a_weight_by_qp_is_that_of_the_qp(photos: Path) -> None:
+    """Bits that are worth nothing leave a picture that is coded no smaller; loss that is, one that is."""
+    first, second = QPS[:2]
+    weights = {**dict.fromkeys(QPS, 1e6), second: 0.0}
+    arm = {"prefilter": {"refine": {"weight": weights, "over": "map", "steps": 2}}}
+    plain = [_coded(photos, {}, qp)[0].sizes.sum() for qp in (first, second)]
+    found = [_coded(photos, arm, qp)[0].sizes.sum() for qp in (first, second)]
+    assert found[0] >= plain[0] and found[1] < plain[1]
+
+
 # What stored parts are known by
 
 

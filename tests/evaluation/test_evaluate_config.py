@@ -39,8 +39,9 @@ FILTERS = [path for path in SHIPPED if path not in (*MAPS, *RECIPES)]
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_configurations_of_recipes_are_sound(path: Path) -> None:
     config = parse_config(read_config(path), name=path.stem)
-    # There is no second reader of plates that could be an unseen judge.
-    assert config.anchor == "bpg" and (config.unseen or path.stem == "evaluate-recipes-reading")
+    # There is no second reader of plates and no second segmenter that could be an unseen judge.
+    alone = path.stem.endswith(("-reading", "-segmentation"))
+    assert config.anchor == "bpg" and (config.unseen or alone)
     assert any(arm.recipe is not None for arm in config.arms)
 
 
@@ -96,6 +97,15 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         (_first_arm(prefilter={"sharpen": 1}), r"^arms\[0\]\.prefilter must be none or one of"),
         (_first_arm(prefilter={"blur": {28: 1}}), r"^arms\[0\]\.prefilter\.blur\.31 is missing"),
         (_first_arm(prefilter={"refine": {"step": 1}}), r"prefilter\.refine\.step is not known"),
+        (_first_arm(prefilter={"refine": {"over": "all"}}), r"prefilter\.refine\.over must be .*map"),
+        (
+            _first_arm(prefilter={"refine": {"weight": {28: 1}}}),
+            r"^arms\[0\]\.prefilter\.refine\.weight\.31 is missing",
+        ),
+        (
+            _first_arm(prefilter={"refine": {"weight": -1}}),
+            r"^arms\[0\]\.prefilter\.refine\.weight must be at least 0, not -1",
+        ),
         (_first_arm(codec_of="z"), r"^arms\[0\]\.codec_of must be best or one of b, not 'z'"),
         (_first_arm(codec_of="b", effort=3), r"^arms\[0\]\.effort and codec_of \(b\) exclude"),
         ({"anchor": "z"}, r"^anchor names the arm 'z'; there are bpg, machine"),

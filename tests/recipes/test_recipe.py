@@ -192,3 +192,57 @@ def test_wrong_files_are_named(preprocessor: npp.Preprocessor, tmp_path: Path) -
 def test_wrong_parts_are_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         Recipe("wrong", **arguments)  # type: ignore[arg-type]
+
+
+def test_refining_begins_with_the_recipe_s_own_map_and_size(recipe: Recipe, x: torch.Tensor) -> None:
+    def task(pictures: torch.Tensor) -> torch.Tensor:
+        assert pictures.shape[-2:] == x.shape[-2:]
+        return (pictures - x).square().mean((1, 2, 3))
+
+    plain = recipe.compress(x)
+    unmoved = recipe.refine(x, task, steps=0)
+    assert torch.equal(unmoved.x_hat, plain.x_hat)
+    assert unmoved.qp_map is not None and recipe.allocator is not None
+    ready = recipe.prepare(x, 38)
+    assert ready.qp_map is not None and torch.equal(torch.stack(list(unmoved.qp_map)), ready.qp_map)  # type: ignore[arg-type]
+    # The file says the size besides what compress wrote.
+    for file, less in zip(unmoved.bitstreams, plain.bitstreams, strict=True):
+        assert len(less) < len(file) < len(less) + 32
+        assert recipe.decode(file).shape == x.shape[1:]
+    bits = torch.tensor([8.0 * len(file) / (80 * 112) for file in unmoved.bitstreams])
+    assert torch.allclose(unmoved.bpp, bits)
+
+
+def test_refining_pays_bits_of_the_picture_s_own_pixels(recipe: Recipe, x: torch.Tensor) -> None:
+    """Through the recipe, half as large, the same objective as by hand with four times the weight."""
+
+    def task(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - x).square().mean((1, 2, 3))
+
+    found = recipe.refine(x, task, 38, steps=3, weight=20.0)
+    ready = recipe.prepare(x, 38)
+    by_hand = npp.refine(
+        ready.x,
+        38,
+        lambda pictures: task(enlarge(pictures, (80, 112))),
+        over="map",
+        steps=3,
+        weight=80.0,
+        qp_map=ready.qp_map,
+        effort=1,
+        tune="machine",
+    )
+    assert [step.objective.tolist() for step in found.history] == [
+        step.objective.tolist() for step in by_hand.history
+    ]
+    assert torch.equal(found.x_hat, enlarge(by_hand.x_hat, (80, 112)))
+    first, best = found.history[0].objective, torch.stack([step.objective for step in found.history]).amin(0)
+    assert bool((best < first).any())
+
+
+def test_refining_at_its_own_size_is_refine(allocator: Allocator, x: torch.Tensor) -> None:
+    made = Recipe(allocator=allocator, options={"effort": 1})
+    tasks = [lambda pictures: pictures.mean((1, 2, 3)), lambda pictures: pictures.square().mean((1, 2, 3))]
+    found = made.refine(x, tasks, 37, over="both", steps=2)
+    by_hand = npp.refine(x, 37, tasks, over="both", steps=2, qp_map=allocator(x, 37), effort=1)
+    assert found.bitstreams == by_hand.bitstreams

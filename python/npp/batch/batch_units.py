@@ -28,7 +28,8 @@ from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes
 from npp.codec.metadata import check_pixels
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.parts import Parts
+from npp.recipes.recipe import Recipe
 
 
 class BatchEncoder:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from npp._bpg import EncodeError
-from npp.batch.picture_quality import measure, refine_frame
+from npp.batch.picture_quality import measure
 from npp.batch.picture_reading import Source
 from npp.batch.recipe_use import RecipeUse
+from npp.batch.refined_frames import refine_frame, refined_by_recipe
 from npp.codec.animation import encode_animation
 from npp.codec.decoding import probe
 from npp.codec.encoding import encode
@@ -34,8 +35,8 @@ class EncodeSettings:
         options: codec options.
         keep_metadata: take EXIF, ICC profile and XMP along.
         measure: decode the file and report PSNR.
-        refine: a network's file, as :func:`npp.batch.picture_quality.load_network` reads it; the pixels of
-            stills are refined for it.
+        refine: a network's file, as :func:`npp.batch.refined_frames.load_network` reads it; the pixels of
+            stills are refined for it, with a recipe its map instead.
         views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
         recipe: stills are prepared by it.
     """
@@ -60,10 +61,14 @@ def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
     options = {**settings.options, "chroma": "400"} if source.gray else settings.options
     if source.durations is None:
         frame = source.frames[0]
+        views = VIEWS if settings.views else ()
+        if settings.recipe is not None and settings.refine is not None:
+            use, network = settings.recipe, settings.refine
+            return refined_by_recipe(frame, qp, network, use, source.metadata, options, views)
         if settings.recipe is not None:
             return settings.recipe.encode(frame, qp, source.metadata, options)
         if settings.refine is not None:
-            frame = refine_frame(frame, qp, settings.refine, options, VIEWS if settings.views else ())
+            frame = refine_frame(frame, qp, settings.refine, options, views)
         return encode(frame, qp, metadata=source.metadata, threads=1, errors="raise", **options)
     if settings.recipe is not None:
         raise EncodeError(

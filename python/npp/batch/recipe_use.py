@@ -13,8 +13,9 @@ import torch
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import Metadata
+from npp.recipes.parts import Parts
 from npp.recipes.picture_floats import as_floats
-from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from PIL import Image
 
 from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
-from npp.batch.picture_quality import load_network
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
+from npp.batch.refined_frames import load_network
 from npp.batch.shards import Shard
 from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
@@ -73,17 +73,15 @@ def _check_network(path: str) -> None:
         raise UsageError(f"--refine: {error}") from None
 
 
-def _recipe_use(
-    name: str | None, *, lossless: bool, refine: str | None, **switches: bool
-) -> RecipeUse | None:
+def _recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> RecipeUse | None:
     """The recipe of ``--for``, loaded once for all files."""
     if name is None:
         given = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
         if given:
             raise UsageError(f"{given[0]} needs --for")
         return None
-    if lossless or refine is not None:
-        raise UsageError(f"--for and {'--lossless' if lossless else '--refine'} exclude each other")
+    if lossless:
+        raise UsageError("--for and --lossless exclude each other")
     return load_recipe(name, parts_of(**switches))
 
 
@@ -293,7 +291,6 @@ def encode(
         use = _recipe_use(
             recipe,
             lossless=lossless,
-            refine=refine,
             qp_map_only=qp_map_only,
             no_scale=no_scale,
             no_filter=no_filter,

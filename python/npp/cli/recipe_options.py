@@ -12,7 +12,8 @@ from npp.batch.outcomes import describe
 from npp.batch.recipe_use import RecipeUse
 from npp.cli.file_reports import UsageError
 from npp.codec.limits import usable_cores
-from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.parts import Parts
+from npp.recipes.recipe import Recipe
 
 
 def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool) -> Parts:

@@ -10,7 +10,8 @@ from npp.batch.recipe_use import RecipeUse
 from npp.cli.file_reports import OK, print_json
 from npp.cli.streams import write_output
 from npp.codec.build import __version__
-from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.parts import Parts
+from npp.recipes.recipe import Recipe
 
 
 def _described(name: str) -> dict[str, Any]:

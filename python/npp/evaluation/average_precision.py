@@ -204,6 +204,25 @@ def match_boxes(
     return BoxMatches(tuple(_category(row, count) for row in rows), values)
 
 
+class BoxMatcher:
+    """Keeps detections and true boxes until all pictures are there: the surest of all come first."""
+
+    def __init__(self) -> None:
+        self._predictions: list[Mapping[str, Tensor]] = []
+        self._truths: list[Mapping[str, Tensor]] = []
+
+    def add(
+        self, predictions: Sequence[Mapping[str, Tensor]], truths: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Adds pictures, see :func:`match_boxes`."""
+        self._predictions += predictions
+        self._truths += truths
+
+    def result(self) -> BoxMatches:
+        """Of all pictures."""
+        return match_boxes(self._predictions, self._truths)
+
+
 def check_package() -> None:
     """Raises ModuleNotFoundError where pycocotools is missing."""
     require("pycocotools.cocoeval", "average precision")

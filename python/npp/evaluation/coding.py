@@ -11,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from npp.codec.qp_maps import map_size
 from npp.codec.round_trip import start_round_trip
 from npp.evaluation.arms import Arm
 from npp.evaluation.block_maps import BlockOffsets, Scene
 from npp.evaluation.judges import Judge, hash_file
 from npp.evaluation.measured_values import digest
+from npp.evaluation.prefilters import Refine
 from npp.evaluation.real_labels import UNLABELLED, RealLabels
+from npp.gradient.refinement import Refined
 from npp.photos.photo_set import PhotoSet
 from npp.recipes.scale import enlarge, shrink
 from npp.tasks import Task
@@ -107,6 +110,15 @@ def _looking_at(loss: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Call
     return lambda pictures: loss(enlarge(pictures, size))
 
 
+def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | None:
+    """The map that refining ended with; zeros where a picture has none."""
+    if refined.qp_map is None:
+        return None
+    blank = torch.zeros(map_size(*refined.x.shape[-2:]))
+    maps = torch.stack([blank if one is None else one.float().cpu() for one in refined.qp_map])
+    return BlockOffsets(maps, None if start is None else start.sensitivity)
+
+
 def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
     """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
     size = batch.images.shape[2], batch.images.shape[3]
@@ -119,10 +131,19 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     def targets(label: str) -> list[Any]:
         return batch.targets(by_label[label])
 
+    def offsets_of(pictures: Tensor) -> BlockOffsets | None:
+        scene = Scene(pictures, qp, arm.options, size, targets, threads)
+        return None if arm.qp_map is None else arm.qp_map(scene)
+
     small = batch.images if arm.scale is None else shrink(batch.images, arm.scale.size(qp, *size))
-    filtered = arm.prefilter(small, qp, losses, arm.options)
-    scene = Scene(filtered, qp, arm.options, size, targets, threads)
-    offsets = None if arm.qp_map is None else arm.qp_map(scene)
+    if isinstance(arm.prefilter, Refine):
+        start = offsets_of(small)
+        maps = None if start is None else start.qp_map
+        refined = arm.prefilter.refined(small, qp, losses, arm.options, maps)
+        filtered, offsets = refined.x, _searched(refined, start)
+    else:
+        filtered = arm.prefilter(small, qp, losses, arm.options)
+        offsets = offsets_of(filtered)
     qp_map = None if offsets is None else offsets.qp_map
     x_hat, _, files = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map).result()
     sizes = torch.tensor([len(file) for file in files])

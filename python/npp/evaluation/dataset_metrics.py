@@ -1,4 +1,4 @@
-"""Qualities of all pictures together: against the networks' own clean output, and against real boxes."""
+"""Qualities of all pictures together: against the networks' own clean output, and against real labels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from npp.evaluation.average_precision import BoxMatches, match_boxes
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
 from npp.evaluation.measured_values import PartStore
-from npp.evaluation.real_labels import RealLabels
+from npp.evaluation.real_labels import Matcher, Matches, RealLabels, unpacked
 
 if TYPE_CHECKING:
     from npp.tasks import Metric
@@ -58,14 +57,14 @@ class DatasetMetrics:
     ) -> None:
         self._store, self._labels = store, labels
         self._known: dict[tuple[str, str], float] = {}
-        self._matches: dict[str, BoxMatches] = {}
+        self._matches: dict[str, Matches] = {}
         self._open: list[tuple[Judge, list[str], Metric, Any]] = []
-        self._unmatched: list[tuple[Judge, Any, list[Any], list[Any]]] = []
+        self._unmatched: list[tuple[Judge, Any, Matcher]] = []
         for network, wanted in zip(networks, names, strict=True):
             if wanted.metrics:
                 self._find(network, wanted.metrics, ["metric", network.key, key])
             if wanted.true_metrics:
-                self._find_matches(network, ["boxes", network.key, key])
+                self._find_matches(network, ["matches", network.key, key])
 
     def _find(self, network: Judge, wanted: list[str], key: Any) -> None:
         stored = self._store.load(key)
@@ -77,27 +76,26 @@ class DatasetMetrics:
     def _find_matches(self, network: Judge, key: Any) -> None:
         stored = self._store.load(key)
         if stored is None:
-            self._unmatched.append((network, key, [], []))
+            self._unmatched.append((network, key, self._labels.matcher(network)))
         else:
-            self._matches[network.label] = BoxMatches.unpacked(stored)
+            self._matches[network.label] = unpacked(network, stored)
 
     def add(self, batch: Batch, predictions: dict[str, list[Any]]) -> None:
         """Adds a batch."""
         for network, _, metric, _ in self._open:
             metric.update(predictions[network.label], batch.targets_in_memory(network))
-        for network, _, found, true in self._unmatched:
-            found += predictions[network.label]
-            true += self._labels.targets(network, batch.paths)
+        for network, _, matcher in self._unmatched:
+            matcher.add(predictions[network.label], self._labels.targets(network, batch.paths))
 
-    def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, BoxMatches]]:
+    def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, Matches]]:
         """Values by network's label and metric's name, and matches by label, of all batches."""
         for network, wanted, metric, key in self._open:
             found = metric.compute()
             values = {name: float(found[name]) for name in wanted}
             self._store.save(key, values)
             self._known |= {(network.label, name): value for name, value in values.items()}
-        for network, key, predictions, true in self._unmatched:
-            matches = match_boxes(predictions, true)
+        for network, key, matcher in self._unmatched:
+            matches = matcher.result()
             self._store.save(key, matches.packed())
             self._matches[network.label] = matches
         for label, matches in self._matches.items():

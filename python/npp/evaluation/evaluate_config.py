@@ -13,7 +13,7 @@ from npp.config.typed import fill, plain
 from npp.config.yaml_files import read_config
 from npp.evaluation.arms import KINDS, ArmConfig
 from npp.evaluation.judges import JudgeConfig
-from npp.evaluation.prefilters import BEST, BlurConfig
+from npp.evaluation.prefilters import BEST, BlurConfig, RefineConfig
 from npp.evaluation.real_labels import LabelledPhotos
 from npp.recipes.scale import LEAST_FACTOR
 
@@ -182,8 +182,8 @@ class EvaluateConfig:
             if arm.codec_of not in (None, BEST, *plain_arms):
                 allowed = f"{BEST} or one of {', '.join(plain_arms)}"
                 raise ValueError(f"arms[{i}].codec_of must be {allowed}, not {arm.codec_of!r}")
-            if isinstance(arm.prefilter, BlurConfig):
-                arm.prefilter.check(f"arms[{i}].prefilter.blur", self.qps)
+            if isinstance(arm.prefilter, BlurConfig | RefineConfig):
+                arm.prefilter.check(f"arms[{i}].prefilter.{arm.prefilter_kind}", self.qps)
         if not any(arm.kind == "none" and arm.codec_of is None for arm in self.arms):
             raise ValueError("arms must have one without scale, prefilter, map and recipe")
 
@@ -254,7 +254,7 @@ def parse_config(
     given: dict[str, Any] = {"name": name, "out": str(Path("runs") / name), **values}
     data, chosen = given.get("data"), given.get("selection")
     if isinstance(data, Mapping) and isinstance(chosen or {}, Mapping):
-        own = ("part", "limit", "annotations", "labels")
+        own = ("part", "limit", "annotations", "labels", "masks", "mask_classes", "mask_others")
         shared = {key: value for key, value in data.items() if key not in own}
         given["selection"] = _part({**shared, **(chosen or {})}, "val")
     if "data" in given:

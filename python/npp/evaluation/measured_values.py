@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 
 from npp.codec.build import build_config
-from npp.evaluation.average_precision import BoxMatches
 from npp.evaluation.judges import Axis
+from npp.evaluation.real_labels import Matches
 from npp.files import write_file
 from npp.pchip import Floats
 
@@ -37,7 +37,7 @@ class ArmMeasurements:
         metrics: (qps,) of all pictures together, by network's label and metric's name.
         sensitivity: (qps, pictures) log2 of how much more than others a picture loses, where the arm's map
             says it.
-        matches: (qps,) of real boxes, by network's label.
+        matches: (qps,) with real labels, by network's label.
     """
 
     sizes: npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ class ArmMeasurements:
     scores: Mapping[tuple[str, str], Floats]
     metrics: Mapping[tuple[str, str], Floats]
     sensitivity: Floats | None = None
-    matches: Mapping[str, tuple[BoxMatches, ...]] = field(default_factory=dict)
+    matches: Mapping[str, tuple[Matches, ...]] = field(default_factory=dict)
 
     def points(self, axis: Axis) -> Floats:
         """(qps,) values of a quality, as they are."""

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from npp.evaluation.arms import Arm
-from npp.evaluation.average_precision import BoxMatches, check_package
 from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
 from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore
-from npp.evaluation.real_labels import TRUE_METRICS, TRUE_NAMES, UNLABELLED, RealLabels
+from npp.evaluation.real_labels import TRUE_NAMES, UNLABELLED, LabelledPhotos, Matches, RealLabels
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -70,10 +69,20 @@ class Measurer:
         self._networks, self._store, self._threads = list(networks), store, threads
         self._photos, self._device, self._labels = photos, device, labels
         self._judges = [network.key for network in self._networks]
-        self._batches = photos.batches(photos.readable_paths(), batch)
-        if missing := labels.missing(self.pictures):
-            raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
+        chosen = self._chosen(photos, labels)
+        labels.check(chosen)
+        self._batches = photos.batches(chosen, batch)
         self._names = [self._probe(network) for network in self._networks]
+
+    @staticmethod
+    def _chosen(photos: LabelledPhotos | PhotoSet, labels: RealLabels) -> list[Path]:
+        """The photos that can be read, and with ``unlabelled: skip`` those alone that have all labels."""
+        if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
+            return photos.readable_paths(labels.has)
+        paths = photos.readable_paths()
+        if missing := [path.name for path in paths if not labels.has(path)]:
+            raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
+        return paths
 
     def _open(self, paths: Sequence[Path]) -> Batch:
         return Batch(self._photos, paths, self._device, self._labels)
@@ -103,21 +112,19 @@ class Measurer:
     def _probe(self, network: Judge) -> JudgeNames:
         """Names of a network's scores, and of those metrics that are not among them."""
         labelled = self._labels.fit(network)
+        true_metrics = list(self._labels.metrics(network))
         key = ["names", network.key, labelled]
         stored = self._store.load(key)
         if stored is None:
             batch = self._open(self._batches[0][:_PROBED])
             scores = list(batch.task(network).scores(batch.images, batch.targets(network)))
             stored = {"scores": scores, "metrics": [], "true_scores": [], "true_metrics": []}
-            if labelled and self._labels.boxes and "f1" in scores:
-                stored["true_metrics"] = list(TRUE_METRICS) if network.spec.metrics else []
-            elif labelled:
+            stored["true_metrics"] = true_metrics
+            if self._labels.has_scores(network):
                 stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
             if not stored["true_metrics"]:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
-        if stored["true_metrics"]:
-            check_package()
         return JudgeNames(**stored)
 
     @staticmethod
@@ -225,7 +232,7 @@ class Measurer:
 
 def _joined(
     parts: Sequence[Sequence[dict[str, Any]]],
-    metrics: Sequence[tuple[dict[tuple[str, str], float], dict[str, BoxMatches]]],
+    metrics: Sequence[tuple[dict[tuple[str, str], float], dict[str, Matches]]],
 ) -> ArmMeasurements:
     """An arm's arrays from its batches, qp by qp."""
     flat = [[_flat(part) for part in row] for row in parts]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from npp.codec.options import CodecOptions
 from npp.evaluation.judges import hash_state
-from npp.gradient.refinement import refine
+from npp.gradient.refinement import Over, Refined, refine
 
 if TYPE_CHECKING:
     from npp.preprocessing import Preprocessor
@@ -108,25 +108,50 @@ class Refine(Prefilter):
     """:func:`npp.refine` on every picture, with the seen networks as tasks.
 
     Args:
-        settings: keyword arguments of :func:`npp.refine`.
+        settings: of :func:`npp.refine`.
         threads: of the codec.
     """
 
-    def __init__(self, settings: Mapping[str, Any], threads: int | None) -> None:
-        self._settings = dict(settings)
+    def __init__(self, settings: RefineSettings, threads: int | None) -> None:
+        self._settings = settings
         self._threads = threads
 
     def identity(self, qp: int) -> Any:
         """The settings."""
-        return {"refine": self._settings}
+        return {"refine": self._settings.at(qp)}
 
     def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
         """The refined pixels."""
-        return refine(images, qp, losses(), threads=self._threads, **self._settings, **options).x
+        return self.refined(images, qp, losses, options, None).x
+
+    def refined(
+        self, images: Tensor, qp: int, losses: Losses, options: CodecOptions, start: Tensor | None
+    ) -> Refined:
+        """The refined pixels and map.
+
+        Args:
+            images, qp, losses, options: as when it is called.
+            start: (N, h, w) offsets to begin with, or ``None``.
+        """
+        settings = self._settings.at(qp)
+        return refine(images, qp, losses(), qp_map=start, threads=self._threads, **settings, **options)
 
 
 #: In place of an arm's name or a blur's sigmas: found on the selection photos.
 BEST: Literal["best"] = "best"
+
+
+def _check_from_zero(key: str, value: float | str) -> None:
+    if isinstance(value, str) or not 0 <= value < math.inf:
+        raise ValueError(f"{key} must be at least 0, not {value!r}")
+
+
+def _check_by_qp(key: str, values: Mapping[int, float], qps: Sequence[int]) -> None:
+    for qp in qps:
+        if qp not in values:
+            raise ValueError(f"{key}.{qp} is missing")
+    for qp, value in values.items():
+        _check_from_zero(f"{key}.{qp}", value)
 
 
 @dataclass(frozen=True)
@@ -139,14 +164,10 @@ class BlurConfig:
         """Raises ValueError where a qp has no sigma, or a wrong one."""
         if self.blur == BEST:
             return
-        given = self.blur if isinstance(self.blur, dict) else dict.fromkeys(qps, self.blur)
-        for qp in qps:
-            if qp not in given:
-                raise ValueError(f"{key}.{qp} is missing")
-        for qp, sigma in given.items():
-            where = f"{key}.{qp}" if isinstance(self.blur, dict) else key
-            if not 0 <= sigma < math.inf:
-                raise ValueError(f"{where} must be at least 0, not {sigma!r}")
+        if isinstance(self.blur, dict):
+            _check_by_qp(key, self.blur, qps)
+        else:
+            _check_from_zero(key, self.blur)
 
     def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
         """By qp."""
@@ -165,11 +186,18 @@ class LearnedConfig:
 
 @dataclass(frozen=True)
 class RefineSettings:
-    """Arguments of :func:`npp.refine`; what is not given has its default."""
+    """Arguments of :func:`npp.refine`; what is not given has its default.
 
+    Attributes:
+        weight: one number, or one for every qp that is measured.
+    """
+
+    over: Over | None = None
     steps: int | None = None
-    weight: float | None = None
+    weight: float | dict[int, float] | None = None
     lr: float | None = None
+    map_lr: float | None = None
+    map_limit: float | None = None
     search_effort: int | None = None
     surrogate: str | None = None
     patience: int | None = None
@@ -178,12 +206,24 @@ class RefineSettings:
         """Those that are given."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
+    def at(self, qp: int) -> dict[str, Any]:
+        """Those that are given, for pictures of a qp."""
+        return self.given() | ({"weight": self.weight[qp]} if isinstance(self.weight, dict) else {})
+
 
 @dataclass(frozen=True)
 class RefineConfig:
     """``{refine: ...}``: :func:`npp.refine` for the seen networks."""
 
     refine: RefineSettings
+
+    def check(self, key: str, qps: Sequence[int]) -> None:
+        """Raises ValueError where a qp has no weight, or a wrong one."""
+        weight = self.refine.weight
+        if isinstance(weight, dict):
+            _check_by_qp(f"{key}.weight", weight, qps)
+        elif weight is not None:
+            _check_from_zero(f"{key}.weight", weight)
 
 
 PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | RefineConfig
@@ -204,5 +244,5 @@ def build_prefilter(
 
         return Learned(Preprocessor.load(chosen.preprocessor, device=device))
     if isinstance(chosen, RefineConfig):
-        return Refine(chosen.refine.given(), threads)
+        return Refine(chosen.refine, threads)
     return Unfiltered()

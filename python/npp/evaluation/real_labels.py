@@ -1,4 +1,4 @@
-"""What people say that is in the photos: boxes from COCO's JSON, classes and texts from tables."""
+"""What people say is in the photos: boxes in COCO's JSON, tables of classes and texts, maps of classes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from npp.config.yaml_files import expand
+from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
+from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
+from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.region_files import read_regions
+from npp.photos.loading import photo_size
 from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
 from npp.tasks.classification import Classification
 from npp.tasks.detection import Detection
 from npp.tasks.recognition import Recognition
 from npp.tasks.region_task import Region, RegionTask
+from npp.tasks.segmentation import IGNORE, Segmentation
 
-#: Qualities of real boxes, of all pictures together.
-TRUE_METRICS = ("ap", "ap_50", "ap_75")
+#: What real labels say of all pictures together, in a form that can be drawn anew.
+Matches = BoxMatches | ClassOverlaps
+Matcher = BoxMatcher | ClassCounter
 #: What scores against real texts are called where those against the clean output have the same name.
 TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
 
@@ -38,17 +44,36 @@ class LabelledPhotos(PhotoSet):
         regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` in pixels, and
             perhaps ``text``: what readers look at, a line for each photo, and what is written there. Needs
             ``mode: full``.
+        masks: a folder of PNG, TIFF or BMP files with one number for each pixel, named as the photos are.
+            Needs ``mode: full``.
+        mask_classes: which class of the network a number in them means; the number itself by default.
+        mask_others: which class the numbers mean that ``mask_classes`` leaves out; by default they do not
+            count.
+        unlabelled: what becomes of photos that one of these does not list: ``"refuse"`` is an error,
+            ``"skip"`` leaves them out.
     """
 
     annotations: str | None = None
     labels: str | None = None
     regions: str | None = None
+    masks: str | None = None
+    mask_classes: dict[int, int] = field(default_factory=dict)
+    mask_others: int | None = None
+    unlabelled: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("annotations", "regions"):
+        for name in ("annotations", "regions", "masks"):
             if getattr(self, name) is not None and self.mode != "full":
-                raise ValueError(f"{name} need mode: full, for boxes are not cut; it is {self.mode}")
+                raise ValueError(f"{name} need mode: full, for they are not cut; it is {self.mode}")
+        for name in ("mask_classes", "mask_others"):
+            if getattr(self, name) not in ({}, None) and self.masks is None:
+                raise ValueError(f"{name} must stand beside masks")
+        wrong = [
+            one for one in (*self.mask_classes.values(), self.mask_others or 0) if not 0 <= one <= IGNORE
+        ]
+        if wrong:
+            raise ValueError(f"mask_classes and mask_others must be 0 to {IGNORE}, not {wrong[0]}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,7 @@ class RealLabels:
         classes: index of the class.
         regions: what readers look at.
         texts: what is written there.
+        masks: maps of classes, by file name without its ending.
     """
 
     boxes: Mapping[str, TrueBoxes]
@@ -81,6 +107,7 @@ class RealLabels:
     classes: Mapping[str, int]
     regions: Mapping[str, Region] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    masks: ClassMaps = field(default_factory=lambda: ClassMaps({}))
 
     def task(self, judge: Judge, paths: Sequence[Path]) -> Task:
         """A judge's task for these photos: a reader is given the region of each alone."""
@@ -94,18 +121,56 @@ class RealLabels:
             return bool(self.boxes)
         if isinstance(judge.task, Recognition):
             return bool(self.texts)
+        if isinstance(judge.task, Segmentation):
+            return bool(self.masks)
         return isinstance(judge.task, Classification) and bool(self.classes)
 
-    def missing(self, paths: Sequence[Path]) -> list[str]:
-        """Names of photos that a given file does not list."""
-        known = (self.boxes, self.classes, self.regions, self.texts)
-        given: list[Mapping[str, Any]] = [one for one in known if one]
-        return [path.name for path in paths if any(path.name not in one for one in given)]
+    def metrics(self, judge: Judge) -> tuple[str, ...]:
+        """Names of what is measured of all pictures together, in place of the task's own metrics.
+
+        Raises:
+            ModuleNotFoundError: pycocotools is missing, which average precision needs.
+        """
+        if not self.fit(judge) or not judge.spec.metrics:
+            return ()
+        if isinstance(judge.task, Detection):
+            check_package()
+            return ("ap", "ap_50", "ap_75")
+        return ("true_miou",) if isinstance(judge.task, Segmentation) else ()
+
+    def has_scores(self, judge: Judge) -> bool:
+        """Whether each picture has scores; those of boxes are of all pictures together."""
+        return self.fit(judge) and not isinstance(judge.task, Detection)
+
+    def matcher(self, judge: Judge) -> Matcher:
+        """Compares a judge's predictions with what :meth:`targets` gives."""
+        if isinstance(judge.task, Segmentation):
+            return ClassCounter(judge.task.ignore_index)
+        return BoxMatcher()
+
+    def has(self, path: Path) -> bool:
+        """Whether everything that is given lists this photo."""
+        known: tuple[Mapping[str, Any], ...] = (self.boxes, self.classes, self.regions, self.texts)
+        listed = all(path.name in one for one in known if one)
+        return listed and (not self.masks or path.stem in self.masks)
+
+    def check(self, paths: Sequence[Path]) -> None:
+        """Reads the maps of these photos, so that a wrong one is noticed before anything is measured.
+
+        Raises:
+            ValueError: one cannot be read, holds colours or has another size than its photo.
+        """
+        for path in paths if self.masks else ():
+            height, width = photo_size(path)
+            if (found := tuple(self.masks[path.stem].shape)) != (height, width):
+                raise ValueError(f"masks: {path.stem} must be {height}x{width} as its photo, not {found}")
 
     def targets(self, judge: Judge, paths: Sequence[Path]) -> list[Any]:
         """What is right for a judge: class indices, texts, or ``boxes`` with the network's own ``labels``."""
         if isinstance(judge.task, Recognition):
             return [self.texts[path.name] for path in paths]
+        if isinstance(judge.task, Segmentation):
+            return [self.masks[path.stem] for path in paths]
         if isinstance(judge.task, Classification):
             return [self.classes[path.name] for path in paths]
         return [self._boxes(judge, self.boxes[path.name]) for path in paths]
@@ -124,6 +189,8 @@ class RealLabels:
         found = [listed, [self.classes.get(path.name) for path in paths], list(self.category_ids)]
         if self.regions:
             found.append([[list(self.regions[path.name]), self.texts.get(path.name)] for path in paths])
+        if self.masks:
+            found.append([self.masks.key(path.stem) for path in paths])
         return found
 
     def scores(self, judge: Judge, images: Tensor, paths: Sequence[Path]) -> dict[str, Tensor]:
@@ -195,4 +262,14 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{key}: {path} is not of that form: {error!r}") from error
     regions, texts = _read_texts(photos.regions) if photos.regions is not None else ({}, {})
-    return RealLabels(boxes, ids, classes, regions, texts)
+    masks = ClassMaps({})
+    if photos.masks is not None:
+        others = IGNORE if photos.mask_others is None else photos.mask_others
+        masks = find_masks(photos.masks, photos.mask_classes, others)
+    return RealLabels(boxes, ids, classes, regions, texts, masks)
+
+
+def unpacked(judge: Judge, stored: Mapping[str, Any]) -> Matches:
+    """What a :data:`Matcher` gave, from its ``packed`` form."""
+    kind = ClassOverlaps if isinstance(judge.task, Segmentation) else BoxMatches
+    return kind.unpacked(stored)

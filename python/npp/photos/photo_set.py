@@ -89,13 +89,16 @@ class PhotoSet:
         """
         return self._found()[: self.limit]
 
-    def readable_paths(self) -> list[Path]:
+    def readable_paths(self, keep: Callable[[Path], bool] | None = None) -> list[Path]:
         """The same without those that cannot be read, which are warned about; each is opened once for that.
+
+        Args:
+            keep: says of a photo whether it is wanted; the limit counts those that are.
 
         Raises:
             ValueError: there are none.
         """
-        return readable(self._found(), self.limit)
+        return readable(filter(keep, self._found()) if keep else self._found(), self.limit)
 
     def load(self, paths: Sequence[Path]) -> Tensor:
         """Photos of one size as (N, 3, H, W) floats in [0, 1]."""

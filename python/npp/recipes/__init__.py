@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.recipes.recipe import CodecInput, Parts, Recipe
+    from npp.recipes.parts import CodecInput, Parts
+    from npp.recipes.recipe import Recipe
     from npp.recipes.scale import ScaleRule
 else:
     __getattr__, __dir__ = exported_when_touched(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast, overload
 
@@ -29,43 +28,22 @@ from npp.codec.image_inputs import CodecImage, ImageOrBatch, pictures_or_errors
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.gradient.pairing import Compressed, compress
+from npp.gradient.prediction import PictureLoss
+from npp.gradient.refine_objective import default_weight
+from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
 from npp.recipes.picture_floats import as_floats, filtered, restored
+from npp.recipes.refined_files import at_size, enlarged
 from npp.recipes.scale import ScaleRule, enlarge, shrink
 from npp.recipes.size_extension import with_size
+from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
 _KIND = "recipe"
 _DEFAULT_QP = 37
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Which parts of a recipe are used; a part that the recipe lacks is not missed.
-
-    Attributes:
-        scale: code smaller where the rule says so.
-        filter: the preprocessor.
-        qp_map: the allocator.
-    """
-
-    scale: bool = True
-    filter: bool = True
-    qp_map: bool = True
-
-
-class CodecInput(NamedTuple):
-    """Pictures as the codec gets them.
-
-    Attributes:
-        x: (N, C, h, w), scaled and filtered.
-        qp_map: (N, ceil(h/16), ceil(w/16)) offsets, or ``None``.
-    """
-
-    x: Tensor
-    qp_map: Tensor | None
 
 
 class Recipe(nn.Module):
@@ -114,7 +92,7 @@ class Recipe(nn.Module):
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
-    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = Parts()) -> CodecInput:
+    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
 
         Args:
@@ -139,7 +117,7 @@ class Recipe(nn.Module):
         x: Tensor,
         qp: int | Sequence[int] | Tensor | None = None,
         *,
-        parts: Parts = Parts(),
+        parts: Parts = ALL_PARTS,
         surrogate: str | Surrogate = DEFAULT_SURROGATE,
         threads: int | None = None,
         **options: Unpack[CodecOptions],
@@ -174,13 +152,71 @@ class Recipe(nn.Module):
                 files[row] = found.bitstreams[place]
         return Compressed(_stacked(x_hat), _stacked(bpp), files)
 
+    def refine(
+        self,
+        x: Tensor,
+        task: PictureLoss | Sequence[PictureLoss],
+        qp: int | None = None,
+        *,
+        over: Over = "map",
+        steps: int = 12,
+        weight: float | Tensor | None = None,
+        parts: Parts = ALL_PARTS,
+        search_effort: int | None = 0,
+        surrogate: str | Surrogate = DEFAULT_SURROGATE,
+        threads: int | None = None,
+        **options: Unpack[CodecOptions],
+    ) -> Refined:
+        """:func:`npp.refine` from the recipe's size, filter and map on, with a network at the encoder.
+
+        Args:
+            x: (N, C, H, W) floats in [0, 1].
+            task: as in :func:`npp.refine`; looks at decoded pictures of x's size.
+            qp: 0 to 51, one for all, for the size depends on it; the recipe's own by default.
+            over: ``"map"``, ``"pixels"`` or ``"both"``. What is found for the map serves other networks more.
+            steps: how many.
+            weight: bits that a unit of loss is worth, for each pixel of x; by default as in
+                :func:`npp.refine`.
+            parts: which parts of the recipe are used.
+            search_effort, surrogate, threads: as in :func:`npp.refine`.
+            **options: of the codec, instead of the recipe's.
+
+        Returns:
+            As :func:`npp.refine`: x_hat has x's shape and bpp counts the pixels of x; ``x`` and ``qp_map``
+            are what was coded, and ``history`` counts the coded pixels. A file that is coded smaller carries
+            the size in an extension, for :meth:`decode`.
+
+        Raises:
+            As :func:`npp.refine`.
+        """
+        one = resolve_qp(self.qp if qp is None else qp, 1)[0]
+        with torch.no_grad():
+            ready = self.prepare(x, one, parts)
+        chosen: Any = {**self.options, **options}
+        size = x.shape[-2], x.shape[-1]
+        shrunk = ready.x.shape[-2] * ready.x.shape[-1] / (size[0] * size[1])
+        found = refine(
+            ready.x,
+            one,
+            at_size(task, size),
+            over=over,
+            steps=steps,
+            weight=(default_weight(torch.tensor(float(one))) if weight is None else weight) / shrunk,
+            qp_map=ready.qp_map,
+            search_effort=search_effort,
+            surrogate=surrogate,
+            threads=threads,
+            **chosen,
+        )
+        return found if shrunk == 1 else enlarged(found, one, size, chosen, threads)
+
     @torch.no_grad()
     def encode(
         self,
         image: ImageOrBatch,
         qp: int | Sequence[int] | Tensor | None = None,
         *,
-        parts: Parts = Parts(),
+        parts: Parts = ALL_PARTS,
         metadata: Metadata | None = None,
         threads: int | None = None,
         errors: OnError = "raise",
@@ -308,7 +344,7 @@ class Recipe(nn.Module):
         """
         settings, tensors = self._settings(), self.state_dict()
         if allocator_weights is not None:
-            for name, tensor in _allocator_tensors(allocator_weights).items():
+            for name, tensor in allocator_tensors(allocator_weights).items():
                 if name not in tensors or not torch.equal(tensors.pop(name).cpu(), tensor):
                     raise ValueError(f"allocator_weights {allocator_weights!r} are not the allocator's")
             settings["allocator_weights"] = allocator_weights
@@ -342,8 +378,8 @@ class Recipe(nn.Module):
         try:
             weights = stored.settings.pop("allocator_weights", None)
             if weights is not None:
-                stored.tensors.update(_allocator_tensors(weights))
-            recipe = cls(**_arguments(stored.settings))
+                stored.tensors.update(allocator_tensors(weights))
+            recipe = cls(**recipe_arguments(stored.settings))
         except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(recipe, path)
@@ -358,26 +394,6 @@ class Recipe(nn.Module):
 class _Ready(NamedTuple):
     picture: CodecImage
     qp_map: Any
-
-
-def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored recipe is built with."""
-    found = dict(settings)
-    if found.get("scale") is not None:
-        found["scale"] = ScaleRule.from_mapping(found["scale"])
-    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator)):
-        if found.get(key) is not None:
-            found[key] = kind(**found[key])
-    return found
-
-
-def _allocator_tensors(weights: str) -> dict[str, Tensor]:
-    """A named allocator's weights as those of a recipe."""
-    if weights not in Allocator.available():
-        known = ", ".join(Allocator.available())
-        raise ValueError(f"allocator_weights must be one of {known}, not {weights!r}")
-    network = Allocator.load(weights).network
-    return {f"allocator.network.{name}": tensor for name, tensor in network.state_dict().items()}
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor:

@@ -17,7 +17,7 @@ from npp.evaluation.choosing import curve_qps, rate_offset
 from npp.evaluation.measuring import Progress
 from npp.gradient.pairing import Compressed
 from npp.recipes import Recipe, ScaleRule
-from npp.recipes.recipe import Parts
+from npp.recipes.parts import Parts
 from npp.tasks import Task
 from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, log_heights
 from npp.training.choice_config import ChoiceConfig, ScaleChoices

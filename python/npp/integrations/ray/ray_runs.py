@@ -14,7 +14,8 @@ from npp.integrations.ray.ray_pipelines import Cluster, Format, Given, Goal, run
 from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 from npp.photos.finding import BPG_SUFFIXES
-from npp.recipes.recipe import Parts, Recipe
+from npp.recipes.parts import Parts
+from npp.recipes.recipe import Recipe
 
 
 def encode(

@@ -19,7 +19,8 @@ from npp.batch.outcomes import FileResult
 from npp.codec.decoding import probe
 from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
 from npp.integrations.ray.ray_storage import read_anything
-from npp.recipes.recipe import CodecInput, Parts, Recipe
+from npp.recipes.parts import CodecInput, Parts
+from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import bpp_of
 
 _TRIES_TOGETHER = 2

@@ -1,0 +1,81 @@
+"""Pictures and maps that are refined for a network from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.batch.recipe_use import RecipeUse
+from npp.codec.encoding import encode
+from npp.codec.image_inputs import CodecImage, SingleImage
+from npp.codec.metadata import Metadata
+from npp.gradient.prediction import View, keep_prediction
+from npp.gradient.refinement import refine
+from npp.recipes.picture_floats import as_floats
+from npp.recipes.size_extension import with_size
+
+
+@lru_cache(maxsize=2)
+def load_network(path: str) -> Callable[[Tensor], Tensor]:
+    """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
+
+    It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
+    (1, classes, ...).
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return torch.export.load(path).module()
+    except Exception as error:  # whatever the bytes make of the unpacking
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
+
+
+def _keeping(path: str, x: Tensor, views: Sequence[View]) -> Callable[[Tensor], Tensor]:
+    """What the network must go on seeing in pictures (1, C, H, W): gray as RGB, and alpha not at all."""
+    network = load_network(path)
+
+    def see(pictures: Tensor) -> Tensor:
+        color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
+        return network(color)
+
+    return keep_prediction(see, x, views)
+
+
+def refine_frame(
+    frame: SingleImage, qp: int, path: str, options: dict[str, Any], views: Sequence[View]
+) -> Tensor:
+    """A picture refined for a network: floats (C, H, W) in [0, 1]."""
+    x = as_floats(CodecImage(frame, "image"))
+    return refine(x, qp, _keeping(path, x, views), threads=1, **options).x[0]
+
+
+def refined_by_recipe(
+    frame: SingleImage,
+    qp: int,
+    path: str,
+    use: RecipeUse,
+    metadata: Metadata,
+    options: dict[str, Any],
+    views: Sequence[View],
+) -> bytes:
+    """The file of a picture that a recipe prepares, its map refined for a network."""
+    x = as_floats(CodecImage(frame, "image"))
+    chosen = {**use.recipe.options, **options}
+    found = use.recipe.refine(x, _keeping(path, x, views), qp, parts=use.parts, threads=1, **options)
+    if found.x.shape != x.shape:
+        metadata = with_size(metadata, x.shape[-2], x.shape[-1])
+    file: bytes = encode(
+        found.x[0],
+        qp,
+        qp_map=None if found.qp_map is None else found.qp_map[0],
+        metadata=metadata,
+        threads=1,
+        **chosen,
+    )
+    return file

@@ -1,0 +1,102 @@
+"""Mean intersection over union against real maps of classes, of all pictures and of resamplings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from npp.pchip import Floats
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassOverlaps:
+    """How many pixels of each class are found, right and true.
+
+    Attributes:
+        right: (pictures, K) pixels that have a class and were given it.
+        either: (pictures, K) pixels that have a class, were given it, or both.
+    """
+
+    right: Integers
+    either: Integers
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """``true_miou`` of all pictures, the mean over the classes that occur; part of 1."""
+        every = np.ones((len(self.right), 1))
+        return {"true_miou": float(self.resampled("true_miou", every)[0])}
+
+    def resampled(self, name: str, weights: Floats) -> Floats:
+        """(R,) a value in resamplings.
+
+        Args:
+            name: one of ``values``.
+            weights: (pictures, R) how often each resampling drew each picture, up to a factor.
+        """
+        if name not in ("true_miou",):
+            raise ValueError(f"name must be true_miou, not {name!r}")
+        right, either = self.right.T @ weights, self.either.T @ weights
+        occurs = either > 0
+        parts = right / np.where(occurs, either, 1)
+        mean: Floats = parts.sum(axis=0) / np.maximum(occurs.sum(axis=0), 1)
+        return mean
+
+    def packed(self) -> dict[str, Any]:
+        """For the store of finished parts."""
+        return {"right": torch.from_numpy(self.right), "either": torch.from_numpy(self.either)}
+
+    @classmethod
+    def unpacked(cls, stored: Mapping[str, Any]) -> ClassOverlaps:
+        """From what :meth:`packed` gave."""
+        return cls(stored["right"].numpy(), stored["either"].numpy())
+
+
+def _counts(labels: Tensor, classes: int) -> Integers:
+    counts: Integers = torch.bincount(labels, minlength=classes).numpy()
+    return counts
+
+
+class ClassCounter:
+    """Compares maps of classes pixel by pixel, and keeps the counts alone.
+
+    Args:
+        ignored: the truth of pixels that do not count, or ``None``.
+    """
+
+    def __init__(self, ignored: int | None) -> None:
+        self._ignored = ignored
+        self._right: list[Integers] = []
+        self._either: list[Integers] = []
+
+    def add(self, predictions: Sequence[Tensor], truths: Sequence[Tensor]) -> None:
+        """Adds pictures: maps (H, W) of integers."""
+        for prediction, truth in zip(predictions, truths, strict=True):
+            found, true = prediction.flatten().cpu().long(), truth.flatten().cpu().long()
+            counts = (
+                torch.ones_like(true, dtype=torch.bool) if self._ignored is None else true != self._ignored
+            )
+            found, true = found[counts], true[counts]
+            classes = 1 + int(torch.cat([found, true]).max()) if len(true) else 1
+            right = _counts(found[found == true], classes)
+            self._right.append(right)
+            self._either.append(_counts(found, classes) + _counts(true, classes) - right)
+
+    def result(self) -> ClassOverlaps:
+        """Of all pictures so far."""
+        return ClassOverlaps(_table(self._right), _table(self._either))
+
+
+def _table(rows: Sequence[Integers]) -> Integers:
+    """(pictures, K); classes that a picture does not have are zeros."""
+    table = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for place, row in zip(table, rows, strict=True):
+        place[: len(row)] = row
+    return table

@@ -1,0 +1,88 @@
+"""What class each pixel of a photo has: a folder of pictures with one number for each pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from npp.config.yaml_files import expand
+from npp.tasks.segmentation import IGNORE
+
+_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class ClassMaps(Mapping[str, Tensor]):
+    """Maps of classes (H, W) int64 by the photo's name without its ending; read when they are looked at.
+
+    Attributes:
+        files: of the maps.
+        numbers: which class a number in the files means.
+        others: which class the numbers that ``numbers`` does not have mean.
+    """
+
+    files: Mapping[str, Path]
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    others: int = IGNORE
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """One map.
+
+        Raises:
+            KeyError: there is none of that name.
+            ValueError: its file cannot be read, or holds colours; the message begins with ``masks``.
+        """
+        path = self.files[name]
+        try:
+            with Image.open(path) as picture:
+                # A palette's colours are how the numbers are shown; the numbers are what counts.
+                if picture.mode not in ("L", "P", "I", "I;16", "1"):
+                    raise ValueError(f"masks: {path} must have one number for each pixel, not {picture.mode}")
+                found = torch.from_numpy(np.array(picture).astype(np.int64))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"masks: {path} cannot be read: {error}") from error
+        return self._classes(found)
+
+    def key(self, name: str) -> list[Any]:
+        """A JSON value that says what is right for a photo."""
+        numbers = sorted(map(list, self.numbers.items()))
+        return [hashlib.sha256(self.files[name].read_bytes()).hexdigest(), numbers, self.others]
+
+    def _classes(self, found: Tensor) -> Tensor:
+        if not self.numbers:
+            return found
+        classes = torch.full_like(found, self.others)
+        for number, meant in self.numbers.items():
+            classes[found == number] = meant
+        return classes
+
+
+def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMaps:
+    """The maps of a folder.
+
+    Args:
+        folder: of PNG, TIFF or BMP files; variables of the environment are put in.
+        numbers, others: see :class:`ClassMaps`.
+
+    Raises:
+        ValueError: there are none; the message begins with ``masks``.
+    """
+    root = Path(expand(folder))
+    files = {path.stem: path for path in sorted(root.glob("*")) if path.suffix.lower() in _ENDINGS}
+    if not files:
+        raise ValueError(f"masks must be a folder with maps of classes ({', '.join(_ENDINGS)}), not {root}")
+    return ClassMaps(files, dict(numbers), others)

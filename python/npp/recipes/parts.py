@@ -1,0 +1,39 @@
+"""Which parts of a recipe are used, and what they make of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of a recipe are used; a part that the recipe lacks is not missed.
+
+    Attributes:
+        scale: code smaller where the rule says so.
+        filter: the preprocessor.
+        qp_map: the allocator.
+    """
+
+    scale: bool = True
+    filter: bool = True
+    qp_map: bool = True
+
+
+#: Nothing is left out.
+ALL_PARTS = Parts()
+
+
+class CodecInput(NamedTuple):
+    """Pictures as the codec gets them.
+
+    Attributes:
+        x: (N, C, h, w), scaled and filtered.
+        qp_map: (N, ceil(h/16), ceil(w/16)) offsets, or ``None``.
+    """
+
+    x: Tensor
+    qp_map: Tensor | None
