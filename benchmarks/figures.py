@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -117,6 +118,39 @@ def reading_recipe_bpp() -> str:
     return _at_95_percent("recipe")
 
 
+def ray_rate() -> str:
+    """Photos a second of Ray's runs against those of `npp encode`."""
+    return f"{load('ray')['ratio']:.2f}"
+
+
+def ray_photos_a_second() -> str:
+    """The median of `npp encode`'s runs and of Ray's."""
+    runs = load("ray")
+    found = [
+        statistics.median(row["photos_per_second"] for row in runs[engine]) for engine in ("threads", "ray")
+    ]
+    return f"{found[0]:.0f} and {found[1]:.0f}"
+
+
+def ray_cpu_seconds() -> str:
+    """The same for seconds of processor time."""
+    runs = load("ray")
+    found = [statistics.median(row["cpu_seconds"] for row in runs[engine]) for engine in ("threads", "ray")]
+    return f"{found[0]:.0f} and {found[1]:.0f}"
+
+
+def ray_memory() -> str:
+    """Gigabytes of `npp encode` and of Ray's processes together."""
+    runs = load("ray")
+    found = [max(row["most_memory_mb"] for row in runs[engine]) / 1000 for engine in ("threads", "ray")]
+    return f"{found[0]:.1f} and {found[1]:.1f}"
+
+
+def ray_resumed() -> str:
+    """Files that were there when the driver was killed."""
+    return str(load("ray")["driver_resumed"]["done_before"])
+
+
 def _conditions() -> dict[str, Callable[[], str]]:
     """How many photos each evaluation of a recipe has, and at which qps they are coded."""
     found: dict[str, Callable[[], str]] = {}
@@ -146,5 +180,10 @@ FIGURES: dict[str, Callable[[], str]] = {
         classification_psnr,
         reading_bpg_bpp,
         reading_recipe_bpp,
+        ray_rate,
+        ray_photos_a_second,
+        ray_cpu_seconds,
+        ray_memory,
+        ray_resumed,
     )
 } | _conditions()
