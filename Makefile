@@ -99,7 +99,7 @@ test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultr
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'
-	@$(BIN)/python -m pytest -q --cov=npp --cov-report=json:build/coverage.json --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q $(PYTEST_PARALLEL) --cov=npp --cov-report=json:build/coverage.json --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python tools/coverage_by_room.py build/coverage.json
 
 develop: setup ## makes the installation in .venv editable: Python at once, C++ compiled again when npp is imported

@@ -120,9 +120,11 @@ def reading_recipe_bpp() -> str:
 def _conditions() -> dict[str, Callable[[], str]]:
     """How many photos each evaluation of a recipe has, and at which qps they are coded."""
     found: dict[str, Callable[[], str]] = {}
-    for task in ("classification", "detection", "reading"):
-        found[f"{task}_photos"] = lambda task=task: str(load(f"recipes_{task}/summary")["photos"])
-        found[f"{task}_qps"] = lambda task=task: ", ".join(map(str, load(f"recipes_{task}/summary")["qps"]))
+    recipes = {task: f"recipes_{task}" for task in ("classification", "detection", "segmentation", "reading")}
+    refined = {f"refine_{task}": f"refine_{task}" for task in ("classification", "detection")}
+    for name, folder in (recipes | refined).items():
+        found[f"{name}_photos"] = lambda folder=folder: str(load(f"{folder}/summary")["photos"])
+        found[f"{name}_qps"] = lambda folder=folder: ", ".join(map(str, load(f"{folder}/summary")["qps"]))
     return found
 
 

@@ -12,7 +12,15 @@ _ARMS = {
     "machine": "the encoder's settings alone",
     "half": "half the size alone",
     "machines": "the recipe `machines`",
+    "detection": "the recipe `detection`",
     "recipe": "the whole recipe",
+}
+_REFINED = {
+    "recipe": "the recipe, nothing searched",
+    "gradients": "the settings and the map of its gradients",
+    "map": "the recipe's map, searched on",
+    "pixels": "the recipe's map, the pixels searched",
+    "both": "map and pixels searched",
 }
 _JUDGES = {
     "efficientnet-lite0": "EfficientNet-Lite0",
@@ -23,6 +31,7 @@ _QUALITIES = {
     "kl": "at equal divergence",
     "agreement": "at equal agreement",
     "f1": "at equal F1",
+    "true_miou": "at equal mIoU",
     "ap": "at equal AP",
     "ctc": "at equal CTC loss",
     "exact_match": "at equal exact match",
@@ -97,6 +106,20 @@ def shared_rows(task: str, qualities: tuple[str, ...]) -> Callable[[], str]:
     )
 
 
+def refined(task: str) -> str:
+    """What searching with some of the networks at the encoder saves, by network and what is searched."""
+    found = load(f"refine_{task}/summary")
+    lines = []
+    for network in found["networks"]:
+        name = judge(network["label"]) + (", at the encoder" if network["seen"] else ", unseen")
+        for arm, said in _REFINED.items():
+            for row in found["comparisons"]:
+                place = row["network"], row["arm"], row["against"], row["quality"]
+                if place == (network["label"], arm, found["anchor"], "kl"):
+                    lines.append([name, said, interval(row), f"{100 * row['overlap']:.0f} %"])
+    return table(["network", "coded with", "at equal divergence", "overlap"], lines, text_columns=2)
+
+
 def parts(task: str) -> dict[str, dict[str, dict[str, Any]]]:
     """By network: what the settings save, and by how many points the map and the filter add to that."""
     saved = against_bpg(task)
@@ -151,6 +174,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "detection_seen": rows("detection", ("kl", "f1", "ap"), seen=True),
     "detection_shared": shared_rows("detection", ("kl", "f1")),
     "reading_seen": rows("reading", ("kl", "ctc", "exact_match"), seen=True),
+    "segmentation_seen": rows("segmentation", ("kl", "agreement", "true_miou"), seen=True),
+    **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,
     **{name: (lambda name=name: _map_rows(name)) for name in ("maps_classification", "maps_detection")},
 }

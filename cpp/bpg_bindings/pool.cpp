@@ -5,6 +5,7 @@
 #include <numeric>
 #include <system_error>
 #include <thread>
+#include <unordered_map>
 
 #include "bpg/signals.hpp"
 #include "per_process.hpp"
@@ -73,8 +74,10 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::condition_variable work;
   std::condition_variable nobody_at_work;
   std::deque<std::shared_ptr<Job>> jobs;
+  std::unordered_map<std::uint64_t, int> in_line;  // items at work, of all jobs of a line
   std::vector<std::thread> threads;
-  std::size_t limit = 0;    // threads that may be at work at once
+  // Threads that may be at work at once: callers that ask for one each have all cores together.
+  std::size_t limit = std::max(1U, std::thread::hardware_concurrency());
   std::size_t at_work = 0;  // threads that run an item, helping callers among them
   std::size_t woken = 0;    // workers that were told to look for work and have not begun to
   std::size_t asleep = 0;   // workers that were not told to
@@ -115,12 +118,25 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
                           [line = job->line_](const auto& other) { return other->line_ != line; });
   }
 
+  // Whether its line lets a job begin an item: jobs of a line have as many threads together as
+  // each.
+  [[nodiscard]] bool line_is_free(const Job& job) const {
+    const auto found = in_line.find(job.line_);
+    return job.line_ == 0 || found == in_line.end() || found->second < job.max_threads_;
+  }
+
+  [[nodiscard]] bool anything_can_begin() const {
+    return std::any_of(jobs.begin(), jobs.end(), [this](const auto& job) {
+      return line_is_free(*job) && job->has_work_for_a_thread();
+    });
+  }
+
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
     for (std::size_t left = jobs.size(); left > 0; --left) {
       std::shared_ptr<Job> job = std::move(jobs.front());
       jobs.pop_front();
-      const bool taken = job->take(item);
+      const bool taken = line_is_free(*job) && job->take(item);
       if (job->has_work()) {
         put_back(job);
       }
@@ -141,11 +157,17 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
 
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
+    if (job.line_ != 0) {
+      ++in_line[job.line_];
+    }
     lock.unlock();
     job.run(item);
     job.finish_one();
     lock.lock();
     --at_work;
+    if (job.line_ != 0 && --in_line[job.line_] == 0) {
+      in_line.erase(job.line_);
+    }
   }
 
   void work_until_stopped() {
@@ -167,8 +189,8 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     while (job) {
       run(*job, item, lock);
       std::shared_ptr<Job> next = take_if_allowed(item);
-      if (next != job && job->has_work_for_a_thread()) {
-        rouse(1);  // its own limit held it back, and this thread goes elsewhere
+      if (next != job && anything_can_begin()) {
+        rouse(1);  // the job's own limit or its line's held it back, and this thread goes elsewhere
       }
       job = std::move(next);
     }
@@ -178,7 +200,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     std::unique_lock<std::mutex> lock(mutex);
     std::size_t item = 0;
     while (!stopping && at_work < limit && std::chrono::steady_clock::now() < end &&
-           job->take(item)) {
+           line_is_free(*job) && job->take(item)) {
       if (!job->has_work()) {
         remove(job);
       }
@@ -186,8 +208,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     }
     if (stopping && at_work == 0) {
       nobody_at_work.notify_all();
-    } else if (std::any_of(jobs.begin(), jobs.end(),
-                           [](const auto& other) { return other->has_work_for_a_thread(); })) {
+    } else if (anything_can_begin()) {
       rouse(1);  // this thread was one of those that may be at work
     }
   }

@@ -19,7 +19,7 @@ class Job {
  public:
   /// `costs` orders the items; at most `max_threads` of them run at once. Jobs of one `line` other
   /// than 0 follow each other as they were submitted: none begins before those ahead have begun
-  /// all of their items.
+  /// all of their items, and together they have `max_threads` at once.
   Job(const std::vector<double>& costs, int max_threads, std::uint64_t line = 0);
   virtual ~Job() = default;
   Job(const Job&) = delete;
@@ -56,16 +56,16 @@ class Job {
 };
 
 /// The threads of this process that encode and decode. One for all, so that many callers at once do
-/// not start more threads than the largest number that one of them asked for. They are started when
-/// there is work that no idle thread can take, and no more of them are woken than there is work
-/// for.
+/// not start more threads than there are cores, or than one of them asked for where that is more.
+/// They are started when there is work that no idle thread can take, and no more of them are woken
+/// than there is work for.
 class Pool {
  public:
   /// The pool of this process; a forked child gets a fresh one.
   static Pool& instance();
 
-  /// Queues a job; from now on up to `threads` threads may be at work. `caller_helps`: the caller
-  /// takes one of the items itself, by help() soon after.
+  /// Queues a job; from now on at least `threads` threads may be at work. `caller_helps`: the
+  /// caller takes one of the items itself, by help() soon after.
   void submit(const std::shared_ptr<Job>& job, int threads, bool caller_helps = false);
   /// Works on a job's items on the calling thread, which would otherwise wait for them, for about
   /// `time`: what waking a worker costs is much of a small picture's time. Does nothing where as

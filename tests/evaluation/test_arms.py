@@ -18,6 +18,7 @@ from npp.evaluation.choosing import resolve_arms
 from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
 from npp.evaluation.judges import Judge, build_judge
+from npp.evaluation.prefilters import RefineSettings
 from npp.photos.photo_set import PhotoSet
 from npp.recipes.scale import enlarge, shrink
 from npp.tasks import build_task
@@ -201,6 +202,12 @@ def test_a_weight_by_qp_is_that_of_the_qp(photos: Path) -> None:
     plain = [_coded(photos, {}, qp)[0].sizes.sum() for qp in (first, second)]
     found = [_coded(photos, arm, qp)[0].sizes.sum() for qp in (first, second)]
     assert found[0] >= plain[0] and found[1] < plain[1]
+
+
+def test_weights_between_those_of_two_qps_lie_between_them() -> None:
+    settings = RefineSettings(weight={30: 4.0, 34: 2.0}, steps=3)
+    found = [settings.at(qp)["weight"] for qp in (28, 30, 33, 34, 40)]
+    assert found == [4, 4, 2.5, 2, 2] and settings.at(31)["steps"] == 3
 
 
 # What stored parts are known by

@@ -57,7 +57,14 @@ def small(words: list[str]) -> list[str]:
             for key in ("seen", "unseen")
             if key in values
         ]
-        settings = [*_EVALUATION, *sizes, *networks]
+        if "masks" in values["data"]:
+            sizes.append("data.mask_classes={1: 1}")
+        steps = [
+            f"arms.{number}.prefilter.refine.steps=1"
+            for number, arm in enumerate(values.get("arms", []))
+            if "refine" in (arm.get("prefilter") or {})
+        ]
+        settings = [*_EVALUATION, *sizes, *networks, *steps]
     elif values.get("trains") == "allocator":
         parts = [f"photos.{number}.fractions=[0.5,0.5,0]" for number in range(len(values["photos"]))]
         settings = [*_ALLOCATOR, *parts, f"tasks={_with_small_networks(values['tasks'])}"]

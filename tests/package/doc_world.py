@@ -35,6 +35,13 @@ def make_world(folder: Path, photo: np.ndarray) -> Path:
     for data in ("imagenet-sample", "bsds500", "coco-val128/images", "coco-train128/images", "plates-us"):
         for number in range(6):
             _save(folder / "shared/data" / data / f"{number}.png", photo, number)
+        if data.startswith("coco-val128"):
+            masks = folder / "shared/data/coco-val128/masks"
+            masks.mkdir()
+            for number in range(6):
+                numbers = np.zeros((64 + number, photo.shape[1]), np.uint8)
+                numbers[:, 40:] = 1
+                Image.fromarray(numbers).save(masks / f"{number}.png")
     regions = "".join(f"{number}.png,8,8,48,16,abc\n" for number in range(6))
     (folder / "shared/data/plates-us/annotations.csv").write_text("file,x,y,width,height,text\n" + regions)
     return clone

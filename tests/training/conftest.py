@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,21 @@ from small_runs import pictures, smoke
 from npp.training.training_run import train_recipe
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small pictures gain nothing from more."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small pictures gain nothing from more, and sums of two threads have other last bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +48,5 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run."""
     out = tmp_path_factory.mktemp("finished")
-    return train_recipe(smoke(photos, out)).parent
+    with one_thread():  # what lasts a session is made before what lasts a module
+        return train_recipe(smoke(photos, out)).parent

@@ -154,6 +154,56 @@ void jobs_of_a_line_follow_each_other() {
   CHECK(order.size() == 24 && first_of_other < 12);
 }
 
+// Waits in its one item until so many others are in theirs; gives up after a while.
+class Meeting final : public npp::Job {
+ public:
+  Meeting(std::atomic<int>& there, int wanted, std::uint64_t line,
+          std::chrono::milliseconds patience)
+      : Job({1.0}, 1, line), there_(&there), wanted_(wanted), patience_(patience) {}
+  std::atomic<bool> met{false};
+
+ protected:
+  void run(std::size_t) noexcept override {
+    const auto end = std::chrono::steady_clock::now() + patience_;
+    ++*there_;
+    while (*there_ < wanted_ && std::chrono::steady_clock::now() < end) {
+      std::this_thread::yield();
+    }
+    met = *there_ >= wanted_;
+    if (!met) {
+      --*there_;
+    }
+  }
+
+ private:
+  std::atomic<int>* there_;
+  int wanted_;
+  std::chrono::milliseconds patience_;
+};
+
+// Callers that ask for one thread each are at work together, as far as there are cores; what stands
+// in one line is not.
+void callers_with_a_thread_each_work_together() {
+  npp::Pool& pool = npp::Pool::instance();
+  pool.shut_down();
+  if (std::thread::hardware_concurrency() < 2) {
+    return;
+  }
+  for (const bool in_line : {false, true}) {
+    std::atomic<int> there{0};
+    const std::chrono::milliseconds patience{in_line ? 50 : 60'000};
+    std::vector<std::shared_ptr<Meeting>> jobs;
+    for (int i = 0; i < 2; ++i) {
+      jobs.push_back(std::make_shared<Meeting>(there, 2, in_line ? 9 : 0, patience));
+      pool.submit(jobs.back(), 1);
+    }
+    for (const std::shared_ptr<Meeting>& job : jobs) {
+      job->wait();
+      CHECK(job->met != in_line);
+    }
+  }
+}
+
 // Callers that help are part of the pool's number of threads, and take what no worker has.
 void helping_callers_and_workers_share_the_work() {
   static constexpr std::size_t kItems = 12;
@@ -357,6 +407,7 @@ void a_pool_without_threads_needs_help() {
 int main() {
   jobs_of_many_callers_do_not_mix();
   jobs_of_a_line_follow_each_other();
+  callers_with_a_thread_each_work_together();
   helping_callers_and_workers_share_the_work();
   maps_do_not_leak_through_the_cache();
   a_cancelled_job_ends_early_and_the_others_go_on();

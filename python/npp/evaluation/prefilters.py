@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -207,8 +208,11 @@ class RefineSettings:
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def at(self, qp: int) -> dict[str, Any]:
-        """Those that are given, for pictures of a qp."""
-        return self.given() | ({"weight": self.weight[qp]} if isinstance(self.weight, dict) else {})
+        """Those that are given, for pictures of a qp; a weight between two given ones lies between them."""
+        if not isinstance(self.weight, dict):
+            return self.given()
+        qps = sorted(self.weight)
+        return self.given() | {"weight": float(np.interp(qp, qps, [self.weight[one] for one in qps]))}
 
 
 @dataclass(frozen=True)
