@@ -36,7 +36,7 @@ _ONE = Cluster(workers=1)
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
-    own = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
+    own = {"address": "local", "num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
     ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else own))
     yield
     ray.shutdown()

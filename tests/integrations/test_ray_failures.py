@@ -53,7 +53,8 @@ def wanted(photos: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def _ray() -> Iterator[None]:
-    own = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
+    # A cluster that somebody else runs on this machine is left alone.
+    own = {"address": "local", "num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
     ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else own))
     yield
     ray.shutdown()
@@ -111,14 +112,15 @@ def test_a_killed_driver(photos: Path, wanted: dict[str, bytes], tmp_path: Path)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "npp", "encode", str(photos), "-o", f"{out}/", "--qp", str(_QP)]
     command += ["--engine", "ray", "--threads", "2", "--manifest", str(out / "m.jsonl")]
-    run = subprocess.Popen(command, start_new_session=True)
+    alone = {"RAY_ADDRESS": "local", **os.environ}
+    run = subprocess.Popen(command, start_new_session=True, env=alone)
     while run.poll() is None and len(list(out.glob("*.bpg"))) < _COUNT // 4:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.bpg")}
     assert _COUNT // 4 <= len(before) < _COUNT, "the test is about a run that was stopped in the middle"
-    assert subprocess.run([*command, "--skip-existing"]).returncode == 1
+    assert subprocess.run([*command, "--skip-existing"], env=alone).returncode == 1
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
     _check(out, wanted)
     assert all(row.qp == _QP for row in read_manifest(out / "m.jsonl") if row.output)
