@@ -9,7 +9,10 @@ import pytest
 from small_evaluation import values
 
 from npp.config.yaml_files import ConfigError, read_config
+from npp.evaluation.block_maps import AllocatorMapConfig
 from npp.evaluation.evaluate_config import DEFAULT_QPS, parse_config
+from npp.evaluation.prefilters import RefineConfig
+from npp.recipes import Recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -33,7 +36,8 @@ def _unseen(**changes: Any) -> dict[str, Any]:
 SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
 MAPS = [path for path in SHIPPED if "maps" in path.stem]
 RECIPES = [path for path in SHIPPED if "recipes" in path.stem]
-FILTERS = [path for path in SHIPPED if path not in (*MAPS, *RECIPES)]
+REFINED = [path for path in SHIPPED if "refine" in path.stem]
+FILTERS = [path for path in SHIPPED if path not in (*MAPS, *RECIPES, *REFINED)]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -58,6 +62,25 @@ def test_shipped_configurations_of_maps_are_sound(path: Path) -> None:
     labels = {one.label for one in config.seen}
     assert all(set(arm.map.labels) <= labels for arm in mapped if arm.map is not None)
     assert config.unseen
+
+
+@pytest.mark.parametrize("path", REFINED, ids=lambda path: path.stem)
+def test_shipped_configurations_of_refine_are_sound(path: Path) -> None:
+    """The search begins with the size, map and options of the recipe; its weight falls with the qp."""
+    config = parse_config(read_config(path), name=path.stem)
+    (named,) = (arm.recipe for arm in config.arms if arm.recipe is not None)
+    recipe = Recipe.load(named)
+    assert config.seen and config.unseen and recipe.allocator is not None
+    refined = [arm for arm in config.arms if arm.prefilter_kind == "refine"]
+    assert len(refined) >= 2
+    for arm in refined:
+        assert isinstance(arm.prefilter, RefineConfig) and isinstance(arm.map, AllocatorMapConfig)
+        weight = arm.prefilter.refine.weight
+        assert isinstance(weight, dict) and list(weight) == list(config.qps)
+        assert list(weight.values()) == sorted(weight.values(), reverse=True)
+        assert arm.options == recipe.options and arm.map.mix == recipe.allocator.settings.mix
+        assert arm.map.strength == recipe.allocator.settings.strength
+        assert arm.scale == (None if recipe.scale is None else recipe.scale.factors[25])
 
 
 @pytest.mark.parametrize("path", FILTERS, ids=lambda path: path.stem)
