@@ -165,6 +165,17 @@ def _map_rows(name: str) -> str:
     return "\n".join([said, "", table(["network", *arms], lines)])
 
 
+def choices(group: str) -> str:
+    """What was tried while the settings of recipes were chosen."""
+    rows = load("choices")["groups"][group]
+    lines = []
+    for row in rows:
+        found = row["bd_rate"].values()
+        cells = [f"{one['value']:+.1f} % [{one['low']:+.1f}, {one['high']:+.1f}]" for one in found]
+        lines.append([row["coded_with"], *cells])
+    return table(["coded with", *rows[0]["bd_rate"]], lines)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
@@ -177,5 +188,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "segmentation_seen": rows("segmentation", ("kl", "agreement", "true_miou"), seen=True),
     **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,
+    **{
+        f"choices_{group}": (lambda group=group: choices(group))
+        for group in ("settings", "map", "filter", "detectors")
+    },
     **{name: (lambda name=name: _map_rows(name)) for name in ("maps_classification", "maps_detection")},
 }

@@ -19,12 +19,7 @@ _MARKED = re.compile(r"<!-- results \w+ -->.*?<!-- end -->", re.DOTALL)
 _MEASURED = re.compile(r"[-+]\d[\d.]* %|\[[-+−]\d|\d ?(ms|dB|GB)\b|\.\d{2,} → ")
 # Tables that are typed by hand, by a word of each one's head, and why.
 _BY_HAND = {
-    ("gradients.md", "`over`"): "24 photos at the time of `over=`; the run left no file",
     ("many-machines.md", "effort 8"): "a calculation from the speeds of the page on performance",
-    ("choices.md", "classifiers: settings"): "what was tried while choosing settings; the runs left no files",
-    ("choices.md", "classifiers: the map"): "the same",
-    ("choices.md", "classifiers: the filter"): "the same",
-    ("choices.md", "| detectors |"): "the same",
 }
 
 
