@@ -30,8 +30,9 @@ def test_command_trains_from_yaml(
     words += ["--set", SMALL_TASK, "--seed", "3"]
     assert run_cli(*words, "--fast-dev-run") == 0
     out = tmp_path / "run" / "fast-dev-run"
-    weights = out / "recipe.safetensors"
+    weights = out / "preprocessor.safetensors"
     assert capsys.readouterr().out.split() == [str(weights)] and weights.is_file()
+    assert weights.with_name("recipe.safetensors").is_file()
     assert load_config(out / "config.yaml").seed == 3
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
     assert "npp: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err

@@ -79,6 +79,7 @@ def preprocessor(
     with explained("train", how_to_go_on):
         from npp.training.any_training import load_training, run_training
         from npp.training.train_config import TrainConfig
+        from npp.training.training_run import made_by
 
         count = int(devices) if devices is not None and devices.isdigit() else devices
         options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
@@ -88,6 +89,8 @@ def preprocessor(
         quiet = isinstance(settings, TrainConfig) and not settings.trainer.progress
         with stage_bars(quiet) as stage:
             weights = run_training(settings, resume=resume, fast_dev_run=fast_dev_run, stage=stage)
+        if isinstance(settings, TrainConfig):
+            weights = made_by(settings, weights)
     typer.echo(str(weights))
 
 

@@ -177,6 +177,17 @@ def train_recipe(
         return path
 
 
+def made_by(config: TrainConfig, recipe: Path) -> Path:
+    """What a run is about: the filter's own file where nothing but a filter was trained, else the recipe's.
+
+    Args:
+        config: of the run.
+        recipe: what :func:`train_recipe` returned.
+    """
+    alone = config.allocator is None and config.choose is None and config.scale == 1
+    return recipe.with_name(_FILTER) if alone and recipe.with_name(_FILTER).exists() else recipe
+
+
 def _save(recipe: Recipe, config: TrainConfig) -> None:
     out, filter_ = Path(config.out), config.preprocessor
     recipe.save(out / _RECIPE)
