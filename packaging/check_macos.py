@@ -30,18 +30,21 @@ def _command(source: Path, codecs: Path, commit: Path) -> list[str]:
     ]
     # Words that CMake defines for the extension.
     defined = ('-DNPP_X265_LINKAGE="static"', '-DNPP_LIBAVCODEC_LINKAGE="static"')
-    language = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-fvisibility=hidden")
+    language = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-O0", "-fvisibility=hidden")
     includes = [
         word for folder in folders for word in ("-isystem" if folder == pybind11 else "-I", str(folder))
     ]
-    return [str(zig()), "c++", "-target", TARGET, *language, *defined, *includes, str(source)]
+    # zig fails where there is no object at the end, as with -fsyntax-only.
+    written = ["-c", str(source), "-o", str(commit.parent / "macos" / f"{source.stem}.o")]
+    return [str(zig()), "c++", "-target", TARGET, *language, *defined, *includes, *written]
 
 
 def main() -> None:
     """Compiles every source; an exit status of 1 if one fails."""
     codecs = Path(sys.argv[1]).resolve()
     commit = codecs.parent / "commit"
-    commit.mkdir(exist_ok=True)
+    for folder in (commit, codecs.parent / "macos"):
+        folder.mkdir(exist_ok=True)
     (commit / "npp_commit.hpp").write_text('#pragma once\n#define NPP_COMMIT ""\n')
     sources = [path for folder in SOURCES for path in sorted((ROOT / folder).rglob("*.cpp"))]
     sources = [path for path in sources if "tests" not in path.relative_to(ROOT).parts]
