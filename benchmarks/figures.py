@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from recipe_tables import against_bpg, parts
@@ -75,24 +75,21 @@ def seen_classifier() -> str:
     return f"{-_saved('classification', 'MobileNetV2')['bd_rate']:.0f} %"
 
 
-def detectors() -> str:
-    """The least and the most that the recipe saves one of the detectors."""
-    saved = [
-        -row["bd_rate"] for (_, arm, quality), row in _of_detectors() if (arm, quality) == ("recipe", "kl")
-    ]
+def _range_of_detectors(arm: str) -> str:
+    """The least and the most that an arm saves one of the detectors."""
+    cells = against_bpg("detection").items()
+    saved = [-row["bd_rate"] for (_, name, quality), row in cells if (name, quality) == (arm, "kl")]
     return f"{min(saved):.0f} to {max(saved):.0f} %"
+
+
+def detectors() -> str:
+    """What the recipe saves them."""
+    return _range_of_detectors("recipe")
 
 
 def detectors_half() -> str:
-    """The least and the most that half the size alone saves one of them."""
-    saved = [
-        -row["bd_rate"] for (_, arm, quality), row in _of_detectors() if (arm, quality) == ("half", "kl")
-    ]
-    return f"{min(saved):.0f} to {max(saved):.0f} %"
-
-
-def _of_detectors() -> Iterable[tuple[tuple[str, str, str], dict[str, Any]]]:
-    return against_bpg("detection").items()
+    """What half the size alone saves them."""
+    return _range_of_detectors("half")
 
 
 def classification_psnr() -> str:
@@ -123,27 +120,25 @@ def ray_rate() -> str:
     return f"{load('ray')['ratio']:.2f}"
 
 
+def _of_both(figure: Callable[[list[dict[str, Any]]], float], digits: int = 0) -> str:
+    """A figure of `npp encode`'s runs and of Ray's."""
+    found = [figure(load("ray")[engine]) for engine in ("threads", "ray")]
+    return f"{found[0]:.{digits}f} and {found[1]:.{digits}f}"
+
+
 def ray_photos_a_second() -> str:
     """The median of `npp encode`'s runs and of Ray's."""
-    runs = load("ray")
-    found = [
-        statistics.median(row["photos_per_second"] for row in runs[engine]) for engine in ("threads", "ray")
-    ]
-    return f"{found[0]:.0f} and {found[1]:.0f}"
+    return _of_both(lambda runs: statistics.median(run["photos_per_second"] for run in runs))
 
 
 def ray_cpu_seconds() -> str:
     """The same for seconds of processor time."""
-    runs = load("ray")
-    found = [statistics.median(row["cpu_seconds"] for row in runs[engine]) for engine in ("threads", "ray")]
-    return f"{found[0]:.0f} and {found[1]:.0f}"
+    return _of_both(lambda runs: statistics.median(run["cpu_seconds"] for run in runs))
 
 
 def ray_memory() -> str:
     """Gigabytes of `npp encode` and of Ray's processes together."""
-    runs = load("ray")
-    found = [max(row["most_memory_mb"] for row in runs[engine]) / 1000 for engine in ("threads", "ray")]
-    return f"{found[0]:.1f} and {found[1]:.1f}"
+    return _of_both(lambda runs: max(run["most_memory_mb"] for run in runs) / 1000, digits=1)
 
 
 def ray_resumed() -> str:

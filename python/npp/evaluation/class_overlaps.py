@@ -41,7 +41,7 @@ class ClassOverlaps:
             name: one of ``values``.
             weights: (pictures, R) how often each resampling drew each picture, up to a factor.
         """
-        if name not in ("true_miou",):
+        if name != "true_miou":
             raise ValueError(f"name must be true_miou, not {name!r}")
         right, either = self.right.T @ weights, self.either.T @ weights
         occurs = either > 0

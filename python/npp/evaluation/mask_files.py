@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp.config.yaml_files import expand
+from npp.evaluation.judges import hash_file
 from npp.tasks.segmentation import IGNORE
 
 _ENDINGS = (".png", ".tif", ".tiff", ".bmp")
@@ -60,7 +60,7 @@ class ClassMaps(Mapping[str, Tensor]):
     def key(self, name: str) -> list[Any]:
         """A JSON value that says what is right for a photo."""
         numbers = sorted(map(list, self.numbers.items()))
-        return [hashlib.sha256(self.files[name].read_bytes()).hexdigest(), numbers, self.others]
+        return [hash_file(self.files[name]), numbers, self.others]
 
     def _classes(self, found: Tensor) -> Tensor:
         if not self.numbers:
