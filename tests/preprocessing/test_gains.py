@@ -110,3 +110,25 @@ def test_macs_of_gains_are_the_hand_count() -> None:
     transforms = 64 * 64 + 63 * 64 + 2 * (16 * 16 + 15 * 16)
     expected = (body + transforms) / 64
     assert Preprocessor("gains", width=width, depth=depth).macs_per_pixel() == pytest.approx(expected, 1e-3)
+
+
+@pytest.mark.parametrize("luma_only", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 648, 424), (1, 3, 8, 262_200), (3, 3, 400, 408)])
+def test_large_pictures_and_many_are_filtered_as_small_ones_are(
+    shape: tuple[int, ...], luma_only: bool
+) -> None:
+    """Without a gradient the work is cut into strips or groups, which nobody shall see."""
+    network = make("gains", 1.0, luma_only=luma_only).filter.double()
+    x, qp = torch.rand(shape).double(), torch.tensor([22.0, 45.0, 33.0][: shape[0]]).double()
+    whole = network(x, qp)
+    assert (whole - x).abs().max() > 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(network(x, qp), whole, rtol=0, atol=1e-9)
+        alone = torch.cat([network(one, q) for one, q in zip(x.split(1), qp.split(1), strict=True)])
+        torch.testing.assert_close(alone, network(x, qp), rtol=0, atol=1e-9)
+
+
+def test_large_pictures_are_the_identity_until_gains_are_trained() -> None:
+    x = torch.rand(1, 3, 648, 424)
+    with torch.no_grad():
+        assert torch.equal(Preprocessor("gains", **SMALL["gains"])(x, 30), x)

@@ -1,4 +1,4 @@
-"""A filter that begins with random weights learns to give the picture back first."""
+"""What a filter learns first: to give the picture back, or to do what another does."""
 
 from __future__ import annotations
 
@@ -41,3 +41,46 @@ def test_the_published_network_begins_with_the_picture(photos: Path, tmp_path: P
 def test_a_filter_that_stays_has_no_pretraining(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"preprocessor\.pretraining needs train"):
         smoke(photos, tmp_path, "preprocessor={train: false, pretraining: {steps: 2}}")
+
+
+def test_a_narrow_filter_imitates_the_wide_one_of_a_recipe(photos: Path, tmp_path: Path) -> None:
+    """No step through the codec: what is kept is the pretraining's."""
+    narrow = (
+        "preprocessor={network: gains, width: 8, depth: 1, "
+        "pretraining: {steps: 60, batch: 4, learning_rate: 0.01, teacher: classification}}"
+    )
+    config = smoke(photos, tmp_path, narrow, "optimiser.steps=0")
+    kept = npp.Recipe.load(train_recipe(config)).preprocessor
+    teacher = npp.Recipe.load("classification").preprocessor
+    assert kept is not None and teacher is not None
+    assert kept.settings["width"] == 8
+    x = pictures(2, 64)
+    with torch.no_grad():
+        wanted = teacher(x, 40)
+        missed, change = ((a - wanted).square().mean() for a in (kept(x, 40), x))
+    assert missed < 0.2 * change
+    told = json.loads((tmp_path / "pretraining.json").read_text())
+    assert told["teacher"] == "classification" and 0 < told["relative_mse"] < 0.5
+
+
+def test_an_imitation_of_the_same_size_begins_as_its_teacher(photos: Path, tmp_path: Path) -> None:
+    teacher = npp.Recipe.load("classification").preprocessor
+    assert teacher is not None
+    width, depth = teacher.settings["width"], teacher.settings["depth"]
+    same = (
+        f"preprocessor={{network: gains, width: {width}, depth: {depth}, "
+        "pretraining: {steps: 1, batch: 1, learning_rate: 1e-9, teacher: classification}}"
+    )
+    train_recipe(smoke(photos, tmp_path, same, "optimiser.steps=0"))
+    began = dict(npp.Preprocessor.load(tmp_path / "pretrained.safetensors").named_parameters())
+    for name, value in teacher.named_parameters():
+        torch.testing.assert_close(began[name], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "why"), [("detection", "a recipe with a filter; detection has none"), ("nothing", "nothing")]
+)
+def test_a_teacher_that_cannot_teach_is_named(photos: Path, tmp_path: Path, teacher: str, why: str) -> None:
+    asked = f"preprocessor={{network: gains, pretraining: {{steps: 1, teacher: {teacher}}}}}"
+    with pytest.raises(ConfigError, match=rf"preprocessor\.pretraining\.teacher.*{why}"):
+        train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=0"))

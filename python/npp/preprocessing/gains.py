@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -17,17 +17,18 @@ from npp.hevc.planes import Planes, add_to_planes, split_planes
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
-from npp.torch_state import in_transform, made_once
+from npp.preprocessing.gains_body import Body, as_convolutions, without_gradient
+from npp.torch_state import made_once
 
 _SIZES = (8, 4, 4)  # of the blocks of Y, Cb, Cr: one of each for 8x8 pixels
+_BLOCK = _SIZES[0]
 _COUNTS = tuple(size * size - 1 for size in _SIZES)
 _CHANNELS = sum(_COUNTS)
-_DILATIONS = (1, 2, 4)
-_EMBEDDING = 32
 _LEVEL_POWERS = 3
 _TABLE_RATE = 10.0  # makes the few weights of the table move faster than the body's at one learning rate
 _PEAK = 255.0
-_PLACES = 1024  # half a megabyte of a body's widest layer
+_STRIP = 2048  # blocks whose coefficients are a megabyte
+_AT_ONCE = 2 * _STRIP * _BLOCK**2  # pixels that are filtered in one go
 _MEAN_LUMA, _LUMA_SPREAD, _CHROMA_SPREAD = 0.5, 0.25, 0.1
 
 
@@ -64,76 +65,6 @@ class GainsSettings:
             raise ValueError("depth must be at least 1 without a table: nothing is left that could learn")
 
 
-def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
-def _as_convolutions(x: Tensor) -> bool:
-    """Whether layers must be what exporters, vmap and counters know; else they are faster matrix products."""
-    return in_transform() or torch.compiler.is_compiling() or x.device.type == "meta"
-
-
-def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
-
-    torch copies its input for the convolution, which takes longer than the product.
-    """
-    if _as_convolutions(x):
-        found: Tensor = layer(x)
-        return found
-    places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
-    return places.permute(0, 3, 1, 2)
-
-
-def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """The same of pictures with the places of a channel together; those that come out have it the other way.
-
-    Most of the work is pointwise layers, which are faster with the channels of a place together.
-    """
-    if in_transform():  # vmap cannot be asked for an order of memory
-        found: Tensor = layer(x)
-        return found
-    if _as_convolutions(x):
-        ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
-        return ordered
-    places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
-    return places.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
-
-
-def _without_gradient(x: Tensor) -> bool:
-    """Whether a part of the work may be done in place: on the CPU, with nobody looking on."""
-    return (
-        x.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and not _as_convolutions(x)
-        and not torch.is_autocast_enabled("cpu")
-    )
-
-
-def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, conditioned: Tensor) -> Tensor:
-    """x + narrow(relu(widen(conditioned))), some places at a time: what is wide stays in the cache."""
-    assert widen.bias is not None and narrow.bias is not None
-    up, down = widen.weight.flatten(1).T, narrow.weight.flatten(1).T
-    out = x.permute(0, 2, 3, 1) + narrow.bias
-    for picture, given in zip(out.flatten(1, 2), conditioned.permute(0, 2, 3, 1).flatten(1, 2), strict=True):
-        for places, rows in zip(picture.split(_PLACES), given.split(_PLACES), strict=True):
-            places.addmm_(torch.addmm(widen.bias, rows, up).relu_(), down)
-    return out.permute(0, 3, 1, 2)
-
-
-def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """The same, with the places of a channel together in what comes out."""
-    if _as_convolutions(x):
-        found: Tensor = layer(x)
-        return found
-    places = x.permute(0, 2, 3, 1).flatten(1, 2)
-    bias = None if layer.bias is None else layer.bias[:, None]
-    channels = layer.weight.flatten(1) @ places.transpose(1, 2)
-    moved = channels if bias is None else channels + bias
-    return moved.view(len(x), -1, *x.shape[-2:])
-
-
 @made_once
 def _pixels_of_coefficients(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(192, C): the change of a block's RGB pixels, channel by channel, that a coefficient's makes."""
@@ -155,49 +86,11 @@ def _planes_of(change: Tensor, planes: int) -> Planes:
 
 def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
     """RGB pictures whose coefficients have changed by that much; x itself where that is nothing."""
-    if _as_convolutions(x):
+    if as_convolutions(x):
         return add_to_planes(x, _planes_of(change, planes))
     matrix = _pixels_of_coefficients(planes, change.dtype, change.device)
     pixels = (matrix @ change.flatten(2)).view(len(x), -1, *change.shape[-2:])
-    return x + F.pixel_shuffle(pixels, _SIZES[0])
-
-
-class _Block(nn.Module):
-    """Residual: depthwise 3x3, scale and shift by qp, two pointwise layers."""
-
-    def __init__(self, width: int, dilation: int) -> None:
-        super().__init__()
-        self.spread = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, groups=width)
-        self.condition = nn.Linear(_EMBEDDING, 2 * width)
-        self.widen = nn.Conv2d(width, 2 * width, 1)
-        self.narrow = nn.Conv2d(2 * width, width, 1)
-        _start_at_zero(self.condition)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
-        conditioned = torch.addcmul(shift, self.spread(x), 1 + scale)
-        if _without_gradient(x):
-            return _widened_and_narrowed(self.widen, self.narrow, x, conditioned)
-        return x + _pointwise(self.narrow, F.relu(_pointwise(self.widen, conditioned)))
-
-
-class _Body(nn.Module):
-    """Logits of the gains from the coefficients around a block. Starts at 0."""
-
-    def __init__(self, width: int, depth: int, outputs: int) -> None:
-        super().__init__()
-        self.embed = nn.Linear(QP_FEATURES, _EMBEDDING)
-        self.enter = nn.Conv2d(_CHANNELS + len(_SIZES), width, 1)
-        self.blocks = nn.ModuleList(_Block(width, d) for d in islice(cycle(_DILATIONS), depth))
-        self.leave = nn.Conv2d(width, outputs, 1)
-        _start_at_zero(self.leave)
-
-    def forward(self, features: Tensor, qp: Tensor) -> Tensor:
-        embedding = F.silu(self.embed(qp))
-        x = _pointwise_in(self.enter, features)
-        for block in self.blocks:
-            x = block(x, embedding)
-        return _pointwise_out(self.leave, F.relu(x))
+    return x + F.pixel_shuffle(pixels, _BLOCK)
 
 
 class _Table(nn.Module):
@@ -250,7 +143,8 @@ class Gains(FilterNetwork):
         self.blur = Blur(BlurSettings(settings.sigmas)) if settings.sigmas else None
         self.untraced_macs = self.blur.untraced_macs if self.blur else 0.0
         self.table = _Table(self._planes) if settings.table else None
-        self.body = _Body(settings.width, settings.depth, outputs) if settings.depth else None
+        shown = _CHANNELS + len(_SIZES)
+        self.body = Body(shown, settings.width, settings.depth, outputs) if settings.depth else None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -262,25 +156,78 @@ class Gains(FilterNetwork):
         with _full_precision(x):
             if self.blur is not None:
                 x = self.blur(x, qp)
-            pairs = [forward_dct(p, size) for p, size in zip(split_planes(x), _SIZES, strict=True)]
-            y_dc, cb_dc, cr_dc = (dc / size for (dc, _), size in zip(pairs, _SIZES, strict=True))
-            ac = torch.cat([ac for _, ac in pairs], dim=1)
-            steps = ac.abs() / (step_size(slice_qp(qp)) / _PEAK)[:, None, None, None]
-            conditions = qp_features(qp)
-        moving = sum(_COUNTS[: self._planes])
+            steps, conditions = step_size(slice_qp(qp)) / _PEAK, qp_features(qp)
+        if without_gradient(x):
+            together = max(1, _AT_ONCE // x[0, 0].numel())
+            filtered = [self._at_once(*group) for group in _groups(together, x, steps, conditions)]
+            return torch.cat(filtered) if len(filtered) > 1 else filtered[0]
+        return self._whole(x, steps, conditions)
+
+    def _at_once(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
+        """A few small pictures or a large one: what is at work stays in the cache and needs little memory.
+
+        Asking for much memory and giving it back takes a third of the time otherwise.
+        """
+        if self.body is not None and x[0, 0].numel() > _AT_ONCE:
+            return self._by_strips(self.body, x, steps, conditions)
+        return self._whole(x, steps, conditions)
+
+    def _whole(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
+        with _full_precision(x):
+            ac, level, features = self._see(x, steps)
         logits: Tensor | float = 0.0
         if self.body is not None:
-            luma = (y_dc - _MEAN_LUMA) / _LUMA_SPREAD
-            features = torch.cat([luma, cb_dc / _CHROMA_SPREAD, cr_dc / _CHROMA_SPREAD, steps.log1p()], dim=1)
             dtype = self.body.enter.weight.dtype
             logits = self.body(features.to(dtype), conditions.to(dtype)).to(x.dtype)
         with _full_precision(x):
-            if self.table is not None:
-                level = steps[:, :moving]
-                logits = logits + self.table(level / (1 + level), conditions)
-            assert isinstance(logits, Tensor)  # there is a body or a table
-            change = (1 - self._settings.floor) * _tanh_of_half(logits) * ac[:, :moving]
-            return _add_coefficients(x, change, self._planes)
+            return self._change(x, ac, level, logits, conditions)
+
+    def _see(self, x: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """AC coefficients, how many quantiser steps each is, and what the body is shown."""
+        pairs = [forward_dct(p, size) for p, size in zip(split_planes(x), _SIZES, strict=True)]
+        y_dc, cb_dc, cr_dc = (dc / size for (dc, _), size in zip(pairs, _SIZES, strict=True))
+        ac = torch.cat([ac for _, ac in pairs], dim=1)
+        level = ac.abs() / steps[:, None, None, None]
+        luma = (y_dc - _MEAN_LUMA) / _LUMA_SPREAD
+        features = torch.cat([luma, cb_dc / _CHROMA_SPREAD, cr_dc / _CHROMA_SPREAD, level.log1p()], dim=1)
+        return ac, level, features
+
+    def _change(
+        self, x: Tensor, ac: Tensor, level: Tensor, logits: Tensor | float, conditions: Tensor
+    ) -> Tensor:
+        """Pictures with the gains that the body's logits and the table say."""
+        moving = sum(_COUNTS[: self._planes])
+        if self.table is not None:
+            level = level[:, :moving]
+            logits = logits + self.table(level / (1 + level), conditions)
+        assert isinstance(logits, Tensor)  # there is a body or a table
+        change = (1 - self._settings.floor) * _tanh_of_half(logits) * ac[:, :moving]
+        return _add_coefficients(x, change, self._planes)
+
+    def _by_strips(self, body: Body, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
+        """One large picture, some rows of blocks at a time as far as blocks do not look at each other."""
+        height, width = (side // _BLOCK for side in x.shape[-2:])
+        rows = max(1, _STRIP // width)
+        dtype = body.enter.weight.dtype
+        around = x.new_empty(1, height, width, body.enter.out_channels, dtype=dtype).permute(0, 3, 1, 2)
+        strips = torch.split(x, _BLOCK * rows, dim=2)
+        coefficients = []
+        for strip, into in zip(strips, torch.split(around, rows, dim=2), strict=True):
+            ac, _, features = self._see(strip, steps)
+            into.copy_(body.take_in(features.to(dtype)))
+            coefficients.append(ac)
+        around = body.look_around(around, conditions.to(dtype))
+        filtered = torch.empty_like(x)
+        places = zip(strips, coefficients, torch.split(around, rows, dim=2), strict=True)
+        for (strip, ac, seen), into in zip(places, torch.split(filtered, _BLOCK * rows, dim=2), strict=True):
+            level = ac.abs() / steps[:, None, None, None]
+            into.copy_(self._change(strip, ac, level, body.decide(seen).to(x.dtype), conditions))
+        return filtered
+
+
+def _groups(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors that begin with N, cut into the same groups of pictures."""
+    return zip(*(torch.split(tensor, size) for tensor in tensors), strict=True)
 
 
 def _tanh_of_half(x: Tensor) -> Tensor:

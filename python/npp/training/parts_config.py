@@ -13,17 +13,20 @@ from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """What a filter learns before the codec comes in: to give the picture back.
+    """What a filter learns before the codec comes in: to give the picture back, or to imitate another.
 
     Attributes:
         steps: of the optimiser; 0 for none, as for a network that begins as the identity.
         batch: pictures of a step.
         learning_rate: of AdamW at the start; it falls to 0 with a cosine.
+        teacher: a recipe, one that comes with npp or a path, whose filter is imitated; by default the filter
+            learns to give the picture back.
     """
 
     steps: int = 0
     batch: int = 8
     learning_rate: float = 1e-3
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "steps")
@@ -39,7 +42,8 @@ class PreprocessorConfig:
         network: as :class:`npp.Preprocessor` names it.
         start: weights to begin with, a name or a path; its network and settings are taken.
         train: false leaves it as it starts.
-        pretraining: for a network that begins with random weights, as the published one.
+        pretraining: for a network that begins with random weights, as the published one, and for a small one
+            that shall do what a larger one does.
         settings: all other keys go to the network.
     """
 

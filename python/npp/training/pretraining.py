@@ -1,16 +1,23 @@
-"""A filter learns to give the picture back, before it is trained through the codec.
+"""What a filter learns before the codec comes in: to give the picture back, or to do what another does.
 
 The published network begins with random weights: the picture that it makes of a photo is noise, and what a
-codec and a task say of noise teaches nothing. Its authors begin with weights that reproduce the photo.
+codec and a task say of noise teaches nothing. Its authors begin with weights that reproduce the photo. A
+small filter can begin as a large one that was trained already: it is quick to imitate, since no codec and no
+task take part.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from npp.config.yaml_files import ConfigError
 from npp.preprocessing import Preprocessor
+from npp.recipes import Recipe
 from npp.training.draws import Draws, Photos
 from npp.training.schedule import TrainingFailedError
 from npp.training.train_config import TrainConfig
@@ -18,10 +25,74 @@ from npp.training.train_config import TrainConfig
 # Its draws shall not be those that the training through the codec begins with.
 _SEED_OFFSET = 7919
 _AVERAGED = 20
+# Of a teacher's change in mean squared error: less is nothing that an 8-bit sample shows.
+_LEAST_CHANGE = 1e-5
 
 
-def pretrain(preprocessor: Preprocessor, photos: Photos, config: TrainConfig, device: torch.device) -> float:
-    """Trains a filter on its mean squared error to the picture, at qps from the configuration's range.
+@dataclass(frozen=True)
+class Pretrained:
+    """What a pretraining left.
+
+    Attributes:
+        steps: that it had.
+        error: mean of the last steps. Without a teacher the mean squared error to the picture, pixels in
+            [0, 1]; with one the mean squared error to its picture, as a part of the mean square of what it
+            changes.
+        teacher: whose filter was imitated.
+    """
+
+    steps: int
+    error: float
+    teacher: str | None = None
+
+    def as_mapping(self) -> dict[str, Any]:
+        """For ``pretraining.json``."""
+        if self.teacher is None:
+            return {"steps": self.steps, "mse": self.error}
+        return {"steps": self.steps, "teacher": self.teacher, "relative_mse": self.error}
+
+
+def load_teacher(name_or_path: str) -> Preprocessor:
+    """The filter of a recipe.
+
+    Raises:
+        ConfigError: there is no such recipe, or it has no filter.
+    """
+    try:
+        teacher = Recipe.load(name_or_path).preprocessor
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"preprocessor.pretraining.teacher: {error}") from None
+    if teacher is None:
+        raise ConfigError(
+            f"preprocessor.pretraining.teacher must be a recipe with a filter; {name_or_path} has none"
+        )
+    return teacher.requires_grad_(False)
+
+
+def _begin_as(preprocessor: Preprocessor, teacher: Preprocessor) -> None:
+    """Takes over what has the same name and shape in both, where they are networks of one kind."""
+    if preprocessor.network != teacher.network:
+        return
+    own, other = preprocessor.filter.state_dict(), teacher.filter.state_dict()
+    alike = {n: value for n, value in other.items() if n in own and own[n].shape == value.shape}
+    preprocessor.filter.load_state_dict({**own, **alike})
+
+
+def _error(preprocessor: Preprocessor, teacher: Preprocessor | None, x: Tensor, qp: Tensor) -> Tensor:
+    """What is made smaller: see :class:`Pretrained`."""
+    filtered: Tensor = preprocessor(x, qp)
+    if teacher is None:
+        return (filtered - x).square().mean()
+    with torch.no_grad():
+        wanted: Tensor = teacher(x, qp)
+    missed, change = ((a - wanted).square().flatten(1).mean(1) for a in (filtered, x))
+    return (missed / (change + _LEAST_CHANGE)).mean()
+
+
+def pretrain(
+    preprocessor: Preprocessor, photos: Photos, config: TrainConfig, device: torch.device
+) -> Pretrained:
+    """Trains a filter on its error to the picture or to a teacher's, at qps from the configuration's range.
 
     Args:
         preprocessor: changed in place; moved to ``device`` for the while and back to the CPU.
@@ -30,13 +101,17 @@ def pretrain(preprocessor: Preprocessor, photos: Photos, config: TrainConfig, de
         device: where to work.
 
     Returns:
-        Mean squared error of the last steps, pixels in [0, 1].
+        What is left of the error.
 
     Raises:
-        TrainingFailedError: it is not a finite number.
+        ConfigError: the teacher cannot be had.
+        TrainingFailedError: the error is not a finite number.
     """
     assert config.preprocessor is not None
     chosen = config.preprocessor.pretraining
+    teacher = None if chosen.teacher is None else load_teacher(chosen.teacher).to(device)
+    if teacher is not None:
+        _begin_as(preprocessor, teacher)
     draws = Draws(photos.training, config.data, config.trade_off.choices, config.seed + _SEED_OFFSET)
     loader = DataLoader(
         draws,
@@ -49,10 +124,9 @@ def pretrain(preprocessor: Preprocessor, photos: Photos, config: TrainConfig, de
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, chosen.steps)
     errors: list[Tensor] = []
     for batch in loader:
-        x = batch.x.to(device)
-        error = (preprocessor(x, batch.qp.to(device)) - x).square().mean()
+        error = _error(preprocessor, teacher, batch.x.to(device), batch.qp.to(device))
         optimiser.zero_grad()
-        error.backward()
+        error.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         errors = [*errors[1 - _AVERAGED :], error.detach()]
@@ -63,4 +137,4 @@ def pretrain(preprocessor: Preprocessor, photos: Photos, config: TrainConfig, de
             "preprocessor.pretraining.learning_rate may help"
         )
     preprocessor.cpu()
-    return mean
+    return Pretrained(chosen.steps, mean, chosen.teacher)

@@ -122,7 +122,7 @@ def train_recipe(
     """Trains a recipe: its filter, its map of quantiser offsets, or both together.
 
     With ``config.choose`` the size and the map's strength are chosen after that, on the photos that validate;
-    with no steps nothing is trained before.
+    with no steps nothing is trained before, but for a filter's pretraining.
 
     Args:
         config: see :class:`npp.training.train_config.TrainConfig`.
@@ -161,7 +161,7 @@ def train_recipe(
         if config.optimiser.steps:
             recipe = _trained(config, photos, module, accelerator, resume, fast_dev_run)
         else:
-            recipe = _untrained(config, module, resume)
+            recipe = _untrained(config, photos, module, accelerator, resume)
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
@@ -195,10 +195,14 @@ def _save(recipe: Recipe, config: TrainConfig) -> None:
         recipe.preprocessor.save(out / _FILTER)
 
 
-def _untrained(config: TrainConfig, module: RecipeModule, resume: Path | str | None) -> Recipe:
+def _untrained(
+    config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str, resume: Path | str | None
+) -> Recipe:
     if resume is not None:
         check_checkpoint(resume, module, 0, without=TASKS)
     _save_config(config, Path(config.out) / "config.yaml")
+    if resume is None:
+        _pretrained(config, photos, module, accelerator)
     return module.model.eval()
 
 
@@ -227,14 +231,14 @@ def _device(accelerator: str) -> torch.device:
 
 
 def _pretrained(config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str) -> None:
-    """The filter of a run that begins, after its pretraining."""
+    """Pretrains the filter of a run that begins, where its configuration asks for it."""
     filter_, chosen = module.model.preprocessor, config.preprocessor
     if filter_ is None or chosen is None or not chosen.pretraining.steps:
         return
-    error = pretrain(filter_, photos, config, _device(accelerator))
+    left = pretrain(filter_, photos, config, _device(accelerator))
     module.average_anew()
     filter_.save(Path(config.out) / _PRETRAINED)
-    text = json.dumps({"steps": chosen.pretraining.steps, "mse": error}, indent=1) + "\n"
+    text = json.dumps(left.as_mapping(), indent=1) + "\n"
     write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
 
 

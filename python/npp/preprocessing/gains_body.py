@@ -1,0 +1,144 @@
+"""The network that decides on the gains, from the coefficients around each block."""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from npp.hevc.quantiser import QP_FEATURES
+from npp.torch_state import in_transform
+
+_DILATIONS = (1, 2, 4)
+_EMBEDDING = 32
+_PLACES = 1024  # half a megabyte of a body's widest layer
+
+
+def start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
+    """Sets all of its parameters to 0."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def as_convolutions(x: Tensor) -> bool:
+    """Whether layers must be what exporters, vmap and counters know; else they are faster matrix products."""
+    return in_transform() or torch.compiler.is_compiling() or x.device.type == "meta"
+
+
+def without_gradient(x: Tensor) -> bool:
+    """Whether a part of the work may be done in place: on the CPU, with nobody looking on."""
+    return (
+        x.device.type == "cpu"
+        and not torch.is_grad_enabled()
+        and not as_convolutions(x)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
+
+    torch copies its input for the convolution, which takes longer than the product.
+    """
+    if as_convolutions(x):
+        found: Tensor = layer(x)
+        return found
+    places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
+    return places.permute(0, 3, 1, 2)
+
+
+def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """The same of pictures with the places of a channel together; those that come out have it the other way.
+
+    Most of the work is pointwise layers, which are faster with the channels of a place together.
+    """
+    if in_transform():  # vmap cannot be asked for an order of memory
+        found: Tensor = layer(x)
+        return found
+    if as_convolutions(x):
+        ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
+        return ordered
+    places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
+    return places.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
+
+
+def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, conditioned: Tensor) -> Tensor:
+    """x + narrow(relu(widen(conditioned))) in the place of x, some places at a time.
+
+    What is wide stays in the cache.
+    """
+    assert widen.bias is not None and narrow.bias is not None
+    up, down = widen.weight.flatten(1).T, narrow.weight.flatten(1).T
+    out = x.permute(0, 2, 3, 1).add_(narrow.bias)
+    for picture, given in zip(out.flatten(1, 2), conditioned.permute(0, 2, 3, 1).flatten(1, 2), strict=True):
+        for places, rows in zip(picture.split(_PLACES), given.split(_PLACES), strict=True):
+            places.addmm_(torch.addmm(widen.bias, rows, up).relu_(), down)
+    return out.permute(0, 3, 1, 2)
+
+
+def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """The same, with the places of a channel together in what comes out."""
+    if as_convolutions(x):
+        found: Tensor = layer(x)
+        return found
+    places = x.permute(0, 2, 3, 1).flatten(1, 2)
+    bias = None if layer.bias is None else layer.bias[:, None]
+    channels = layer.weight.flatten(1) @ places.transpose(1, 2)
+    moved = channels if bias is None else channels + bias
+    return moved.view(len(x), -1, *x.shape[-2:])
+
+
+class _Block(nn.Module):
+    """Residual: depthwise 3x3, scale and shift by qp, two pointwise layers."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, groups=width)
+        self.condition = nn.Linear(_EMBEDDING, 2 * width)
+        self.widen = nn.Conv2d(width, 2 * width, 1)
+        self.narrow = nn.Conv2d(2 * width, width, 1)
+        start_at_zero(self.condition)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
+        conditioned = torch.addcmul(shift, self.spread(x), 1 + scale)
+        if without_gradient(x):
+            return _widened_and_narrowed(self.widen, self.narrow, x, conditioned)
+        return x + _pointwise(self.narrow, F.relu(_pointwise(self.widen, conditioned)))
+
+
+class Body(nn.Module):
+    """Logits of the gains from the coefficients around a block. Starts at 0.
+
+    Its three parts are called one after the other; whoever has a large picture calls the first and the last
+    for some rows of blocks at a time.
+    """
+
+    def __init__(self, inputs: int, width: int, depth: int, outputs: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(QP_FEATURES, _EMBEDDING)
+        self.enter = nn.Conv2d(inputs, width, 1)
+        self.blocks = nn.ModuleList(_Block(width, d) for d in islice(cycle(_DILATIONS), depth))
+        self.leave = nn.Conv2d(width, outputs, 1)
+        start_at_zero(self.leave)
+
+    def forward(self, features: Tensor, qp: Tensor) -> Tensor:
+        """Logits (N, outputs, h, w) of features (N, inputs, h, w) and those of the qp."""
+        return self.decide(self.look_around(self.take_in(features), qp))
+
+    def take_in(self, features: Tensor) -> Tensor:
+        """(N, width, h, w), each place for itself."""
+        return _pointwise_in(self.enter, features)
+
+    def look_around(self, x: Tensor, qp: Tensor) -> Tensor:
+        """The residual blocks; without a gradient the result may take the place of x."""
+        embedding = F.silu(self.embed(qp))
+        for block in self.blocks:
+            x = block(x, embedding)
+        return x
+
+    def decide(self, x: Tensor) -> Tensor:
+        """Logits, each place for itself."""
+        return _pointwise_out(self.leave, F.relu(x))
