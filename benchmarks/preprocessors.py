@@ -24,6 +24,7 @@ _SIDE = 512
 _QP = 34
 _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "gains": ("gains", {}),
+    "gains, width 24, depth 4": ("gains", {"width": 24, "depth": 4}),
     "gains, width 128": ("gains", {"width": 128}),
     "gains, luma_only": ("gains", {"luma_only": True}),
     "gains, depth 0": ("gains", {"depth": 0}),

@@ -84,3 +84,9 @@ def test_a_teacher_that_cannot_teach_is_named(photos: Path, tmp_path: Path, teac
     asked = f"preprocessor={{network: gains, pretraining: {{steps: 1, teacher: {teacher}}}}}"
     with pytest.raises(ConfigError, match=rf"preprocessor\.pretraining\.teacher.*{why}"):
         train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=0"))
+
+
+def test_a_quick_run_pretrains_for_one_step(photos: Path, tmp_path: Path) -> None:
+    asked = "preprocessor={network: gains, width: 8, pretraining: {steps: 100000, teacher: classification}}"
+    train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=0"), fast_dev_run=True)
+    assert json.loads((tmp_path / "fast-dev-run" / "pretraining.json").read_text())["steps"] == 1

@@ -129,8 +129,8 @@ def train_recipe(
         resume: a checkpoint to go on from; on the same number of devices the run then ends with the
             weights of one that was never interrupted. A finished run goes on where ``optimiser.steps`` is
             more than it had; from then on its learning rate is that of the longer run.
-        fast_dev_run: one step and one validation batch, without logs and checkpoints, in a folder of its
-            own below ``out``.
+        fast_dev_run: one step of each training and one validation batch, without logs and checkpoints, in a
+            folder of its own below ``out``.
         stage: told about what is done after the training; Lightning shows the training itself.
 
     Returns:
@@ -151,8 +151,7 @@ def train_recipe(
         need("a training's log", "tensorboard")
     accelerator = resolve_accelerator(config.trainer.accelerator, config.trainer.devices)
     if fast_dev_run:
-        # What an earlier run left in the folder stays.
-        config = dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
+        config = _quick(config)
     with modules_below(config.modules), float32_by_default():
         lightning.seed_everything(config.seed, workers=True)
         photos = Photos(config)
@@ -175,6 +174,15 @@ def train_recipe(
                     stage("choosing size and map", len(paths) * rounds_of(recipe, config.choose)),
                 ).save(path)
         return path
+
+
+def _quick(config: TrainConfig) -> TrainConfig:
+    """One step of pretraining too, in a folder of its own: what an earlier run left stays."""
+    filter_ = config.preprocessor
+    if filter_ is not None and filter_.pretraining.steps:
+        short = dataclasses.replace(filter_.pretraining, steps=1)
+        config = dataclasses.replace(config, preprocessor=dataclasses.replace(filter_, pretraining=short))
+    return dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
 
 
 def made_by(config: TrainConfig, recipe: Path) -> Path:
