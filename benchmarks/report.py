@@ -13,9 +13,12 @@ import re
 from collections.abc import Callable
 
 import figures
+import gradient_figures
 import gradient_tables
+import package_figures
 import recipe_tables
 import reliability
+import research_figures
 import saving
 from common import ROOT
 from tables import load, table
@@ -318,7 +321,9 @@ _FIGURES: dict[str, Callable[[], str]] = {
         reliability.leaks,
         reliability.codec_versions,
     )
-} | figures.FIGURES
+}
+for _page in (figures, gradient_figures, package_figures, research_figures):
+    _FIGURES |= _page.FIGURES
 
 
 def filled(text: str) -> str:
