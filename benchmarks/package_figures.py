@@ -32,6 +32,13 @@ def unet_adaptive_adds() -> str:
     return f"{found['unet-adaptive']['parameters'] - found['unet']['parameters']:,}"
 
 
+def filter_time() -> str:
+    """Percent of the time that encoding takes by default which the filter `gains` takes."""
+    gains = load("preprocessors")["results"]["gains"]["cpu_ms_per_megapixel"]
+    (default,) = (row for row in load("efforts")["rungs"] if row["effort"] == 8)
+    return f"{100 * gains / default['one_thread_ms_per_mp']:.0f} %"
+
+
 def proxy_size() -> str:
     """Megabytes of the learned proxy's weights."""
     weights = ROOT / "python/npp/gradient/surrogates/weights/hyperprior.pt"
@@ -56,6 +63,7 @@ FIGURES: dict[str, Callable[[], str]] = {
         allocator_macs,
         unet_parameters,
         unet_adaptive_adds,
+        filter_time,
         proxy_size,
         weights_size,
         hostile_stored,

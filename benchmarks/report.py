@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import archive
 import figures
 import gradient_figures
 import gradient_tables
@@ -313,6 +314,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= recipe_tables.SECTIONS
+_SECTIONS["archive"] = archive.section
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
@@ -322,7 +324,7 @@ _FIGURES: dict[str, Callable[[], str]] = {
         reliability.codec_versions,
     )
 }
-for _page in (figures, gradient_figures, package_figures, research_figures):
+for _page in (archive, figures, gradient_figures, package_figures, research_figures):
     _FIGURES |= _page.FIGURES
 
 
