@@ -6,14 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from doc_pages import PAGES, name
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Pages that people write: `npp evaluate` wrote those below docs/results.
-PAGES = sorted(
-    page
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    if not page.relative_to(ROOT).as_posix().startswith("docs/results/")
-)
 _MARKED = re.compile(r"<!-- (results|figure) \w+ -->.*?<!-- end -->", re.DOTALL)
 _FENCED = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]+`")
@@ -34,26 +28,22 @@ _TYPED = re.compile(
 )
 #: What stands typed all the same: a page, words of it, and why they are no measurement.
 _NOT_MEASURED = {
-    ("evaluation.md", "for 95 % of what a network reaches"): "what the table asks for",
-    ("results.md", "to read 95 % of the plates"): "what the table asks for",
-    ("glossary.md", "8 times the bytes of the whole file"): "a definition",
-    ("glossary.md", "-20 % means a fifth fewer bits"): "an example of how to read a figure",
-    ("results.md", "-30 % means that three tenths"): "an example of how to read a figure",
-    ("gradients.md", "In the first 30 % of the steps"): "a setting",
+    ("docs/evaluation.md", "for 95 % of what a network reaches"): "what the table asks for",
+    ("docs/results.md", "to read 95 % of the plates"): "what the table asks for",
+    ("docs/glossary.md", "8 times the bytes of the whole file"): "a definition",
+    ("docs/glossary.md", "-20 % means a fifth fewer bits"): "an example of how to read a figure",
+    ("docs/results.md", "-30 % means that three tenths"): "an example of how to read a figure",
+    ("docs/gradients.md", "In the first 30 % of the steps"): "a setting",
     (
-        "performance.md",
+        "docs/performance.md",
         "3.5 times the speed at a BD-rate of 0 %, 6 times at +5 % and 18 times at +35 %",
     ): "goals",
-    ("performance.md", "5, 8 and 25 times were hoped for"): "goals",
-    ("performance.md", "at most 10 % over C++ for 64x64 and 3 % for 512x512"): "a goal",
-    ("research/filters.md", "8 % was asked for"): "a goal",
-    ("research/filters.md", "-30 % was the target"): "a goal",
-    ("research/filters.md", "-20 % was asked for"): "a goal",
+    ("docs/performance.md", "5, 8 and 25 times were hoped for"): "goals",
+    ("docs/performance.md", "at most 10 % over C++ for 64x64 and 3 % for 512x512"): "a goal",
+    ("docs/research/filters.md", "8 % was asked for"): "a goal",
+    ("docs/research/filters.md", "-30 % was the target"): "a goal",
+    ("docs/research/filters.md", "-20 % was asked for"): "a goal",
 }
-
-
-def _name(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix().removeprefix("docs/")
 
 
 def _sentences(text: str) -> str:
@@ -68,11 +58,11 @@ def _typed(text: str) -> list[str]:
     return [text[max(0, found.start() - 60) : found.end() + 40] for found in _TYPED.finditer(text)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_no_measured_figure_is_typed_into_a_sentence(page: Path) -> None:
     text = _sentences(page.read_text())
-    for name, words in _NOT_MEASURED:
-        if name == _name(page):
+    for where, words in _NOT_MEASURED:
+        if where == name(page):
             assert words in text, f"{words}: not on the page any more"
             text = text.replace(words, "~")
     found = _typed(text)
@@ -80,7 +70,7 @@ def test_no_measured_figure_is_typed_into_a_sentence(page: Path) -> None:
 
 
 def test_every_exception_is_of_a_page() -> None:
-    assert {name for name, _ in _NOT_MEASURED} <= {_name(page) for page in PAGES}
+    assert {where for where, _ in _NOT_MEASURED} <= {name(page) for page in PAGES}
 
 
 @pytest.mark.parametrize(
