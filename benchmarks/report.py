@@ -55,17 +55,34 @@ def efforts() -> str:
     return table(head, rows)
 
 
-def machine_tune() -> str:
+_JUDGES = {"lite0": "EfficientNet-Lite0", "lite2": "EfficientNet-Lite2", "fastestdet": "FastestDet"}
+
+
+def task_efforts() -> str:
+    found = load("task_efforts")
+    tables = found["tables"]
+    rows = []
+    for index, rung in enumerate(row["rung"] for row in next(iter(tables.values()))):
+        lines = [judged[index] for judged in tables.values()]
+        value = ("{0[0]:+.1f} % [{0[1]:+.1f}, {0[2]:+.1f}]".format(line["bd_rate"]) for line in lines)
+        marked = (f"**{cell}**" if line["counts"] else cell for cell, line in zip(value, lines, strict=True))
+        tune, effort = rung.split()
+        rows.append([tune, effort, f"{lines[0]['time']:.2f}", *marked])
+    return table(["tune", "effort", "time, effort 8 = 1", *(_JUDGES[name] for name in tables)], rows)
+
+
+def refine_speed() -> str:
     rows = [
         [
-            f"{row['network']}, {row['pictures']}",
-            row["arm"],
-            f"{row['bd_rate']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]",
-            f"{row['time_ratio']:.2f}",
+            f"{name}, {what}",
+            f"{one['first_call_s']:.2f}",
+            f"{one['next_call_s']:.2f}",
+            f"{one['objective']:.4f}",
         ]
-        for row in load("machine_tune")["results"]
+        for name, runs in load("refine_speed").items()
+        for what, one in (("the photo alone", runs["plain"]), ("with `npp.VIEWS`", runs["views"]))
     ]
-    return table(["judged by", "setting", "BD-rate (divergence)", "time, effort 8 = 1"], rows)
+    return table(["refine, 12 steps", "first call, s", "next call, s", "objective"], rows)
 
 
 def crops() -> str:
@@ -286,7 +303,8 @@ _SECTIONS: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
         efforts,
-        machine_tune,
+        task_efforts,
+        refine_speed,
         crops,
         codec,
         conversions,

@@ -1,6 +1,6 @@
 """The tasks' ladder: what each effort and tune gives a network for its time; docs/performance.md.
 
-    python benchmarks/task_efforts.py [--out docs/results/task_efforts.json] [--judges lite0,fastestdet]
+    python benchmarks/task_efforts.py [--out docs/results/task_efforts.json] [--judges lite0,lite2,fastestdet]
 
 For every rung the CPU time of the encoder and the BD-rate on -log of the mean divergence of a judge's output
 from that on the original, against effort 8 with tune "ssim", with 95 % bootstrap intervals over pictures. A
@@ -74,8 +74,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("docs/results/task_efforts.json"))
-    parser.add_argument("--judges", default="lite0,fastestdet")
-    parser.add_argument("--photos", type=int, default=100)
+    parser.add_argument("--judges", default="lite0,lite2,fastestdet")
+    parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--set", default="imagenet-sample", help="folder of ../shared/data")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@
         [--plates TRAINED.safetensors]
 
 What each recipe is made of stands here; how it was chosen and what it saves, in docs/results.md. A filter
-comes from a recipe that npp train made (configs/recipe-*.yaml), and the allocator that finds plates from
+comes from a recipe that npp train made (configs/recipe-*.yaml, classification's from -narrow), and the allocator that finds plates from
 configs/allocator-plates.yaml; without them, the recipe that is there keeps what it has.
 """
 
@@ -20,8 +20,8 @@ from npp.recipes import Recipe, ScaleRule
 
 _CLASSIFICATION = """\
 For classifiers of about 224 pixels. A filter trained through the codec with EfficientNet-Lite0, Lite1 and
-MobileNetV2 on 227 photos of ImageNet (294 steps of 64 crops), bits by block, and the encoder's tools chosen
-for networks."""
+MobileNetV2 on 227 photos of ImageNet (294 steps of 64 crops), which a narrower network imitates; bits by
+block, and the encoder's tools chosen for networks."""
 _DETECTION = """\
 For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though never
 below three quarters of 416 pixels; bits by block."""

@@ -140,7 +140,20 @@ def start_round_trip(
             meta.
     """
     check_batch(x)
+    return begin_round_trip(x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line)
+
+
+def begin_round_trip(
+    x: Tensor,
+    qps: list[int],
+    options: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    *,
+    qp_map: QpMap | None = None,
+    line: int = 0,
+) -> RoundTrip:
+    """The same of a batch and qps that the caller has checked: of small pictures that is felt."""
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
-    return RoundTrip(x.detach(), resolve_qp(qp, x.shape[0]), resolved, resolve_threads(threads), maps, line)
+    return RoundTrip(x.detach(), qps, resolved, resolve_threads(threads), maps, line)

@@ -145,8 +145,9 @@ class Measurer:
         parts: list[list[dict[str, Any]]] = [[] for _ in cells]
         metrics = [self._metrics([everything, arm.key(qp)]) for arm, qp in cells]
         for batch in batches:
+            true = self._labels.key(batch.paths)
             for i, (arm, qp) in enumerate(cells):
-                part = self._part(batch, arm, qp)
+                part = self._part(batch, true, arm, qp)
                 metrics[i].add(batch, part.pop("predictions"))
                 parts[i].append(part)
                 progress(len(batch))
@@ -193,13 +194,13 @@ class Measurer:
             self._store.save(key, stored)
         return stored
 
-    def _part(self, batch: Batch, arm: Arm, qp: int) -> dict[str, Any]:
-        """Measures a batch in an arm at a qp unless that has been done."""
+    def _part(self, batch: Batch, true: Any, arm: Arm, qp: int) -> dict[str, Any]:
+        """Measures a batch, whose labels have a key, in an arm at a qp unless that has been done."""
         key = {
             "batch": batch.key,
             "arm": arm.key(qp),
             "networks": self._judges,
-            "true": self._labels.key(batch.paths),
+            "true": true,
         }
         stored: dict[str, Any] | None = self._store.load(key)
         if stored is not None:

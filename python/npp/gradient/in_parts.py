@@ -13,7 +13,7 @@ import npp.checks as checks
 from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.codec.qp_maps import QpMap
-from npp.codec.round_trip import RoundTrip, check_batch, start_round_trip
+from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.pairing import Compressed, finish_round_trip
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 
@@ -77,6 +77,6 @@ def compress_in_parts(
     started = []
     for where in part_slices(len(qps), parts):
         piece, maps = x[where], None if qp_map is None else qp_map[where]
-        round_trip = start_round_trip(piece, qps[where], options, threads, qp_map=maps, line=line)
+        round_trip = begin_round_trip(piece, qps[where], options, threads, qp_map=maps, line=line)
         started.append(_Part(piece, qps[where], maps, round_trip))
     return (finish_round_trip(chosen, one.x, one.qps, one.qp_map, one.round_trip, options) for one in started)

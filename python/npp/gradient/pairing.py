@@ -16,7 +16,7 @@ from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
-from npp.codec.round_trip import RoundTrip, check_batch, start_round_trip
+from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
 from npp.torch_state import in_transform
@@ -184,7 +184,7 @@ def _compress(
         return _paired(estimate, x_hat, bpp, call.bitstreams)
     check_batch(x)
     qps = resolve_qp(qp, x.shape[0])
-    round_trip = start_round_trip(x, qps, options, threads, qp_map=qp_map)
+    round_trip = begin_round_trip(x, qps, options, threads, qp_map=qp_map)
     return finish_round_trip(chosen, x, qps, qp_map, round_trip, options)
 
 

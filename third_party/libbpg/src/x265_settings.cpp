@@ -23,17 +23,18 @@ constexpr const char* kIntraDefaults =
     "tskip=0:tskip-fast=0:strong-intra-smoothing=1:rskip=1:rd-refine=0:deblock=0,0";
 
 // The ladders: what benchmarks/effort_search.py found on the frontier of rate-distortion and time,
-// figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's veryslow does to a still,
-// bpgenc's default. fast-intra and rskip matter to animations only.
+// by PSNR of luma and of RGB, figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's
+// veryslow does to a still, bpgenc's default. fast-intra and rskip matter to animations only.
 constexpr const char* kSsimLadder[] = {
-    "min-cu-size=16:ctu=16:signhide=0",
-    "min-cu-size=16:ctu=16:tu-intra-depth=2",
-    "min-cu-size=16:ctu=16:tu-intra-depth=3",
-    "min-cu-size=16:ctu=16:tu-intra-depth=3:rdoq-level=2",
-    "ctu=16",
-    "ctu=64:sao=1",
-    "ctu=16:rdoq-level=2",
-    "ctu=64:rdoq-level=2:sao=1:rd=3:strong-intra-smoothing=0:deblock=-1,-1",
+    "min-cu-size=16:ctu=16:rd=1:signhide=0",
+    "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=2",
+    "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=3",
+    "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=3:rdoq-level=2",
+    "ctu=16:rd=1",
+    "ctu=64:rd=1:sao=1",
+    // Chroma one step finer: blocks this small lose colour, and effort 5 would have more of it.
+    "ctu=16:rd=1:rdoq-level=2:cbqpoffs=-1:crqpoffs=-1",
+    "ctu=64:rd=1:rdoq-level=2:sao=1:strong-intra-smoothing=0:deblock=-1,-1",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
 };
