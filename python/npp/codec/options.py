@@ -41,8 +41,7 @@ class CodecOptions(TypedDict, total=False):
         deblock: strength of the filter against block edges, -6 (next to none) to 6; ``None``, the default,
             is what effort and tune choose, about 0. Some networks gain by less of it, others lose.
         chroma_qp_offset: quantiser of the two colour planes against that of luma, -12 (finer) to 12;
-            ``None``, the default, is what effort and tune choose: -3 with tune ``"machine"``, else 0, at
-            effort 6 -1.
+            ``None``, the default, is 0, with tune ``"machine"`` -3.
     """
 
     effort: int

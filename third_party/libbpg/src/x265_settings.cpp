@@ -32,8 +32,7 @@ constexpr const char* kSsimLadder[] = {
     "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=3:rdoq-level=2",
     "ctu=16:rd=1",
     "ctu=64:rd=1:sao=1",
-    // Chroma one step finer: blocks this small lose colour, and effort 5 would have more of it.
-    "ctu=16:rd=1:rdoq-level=2:cbqpoffs=-1:crqpoffs=-1",
+    "ctu=32:rd=1:rdoq-level=2",
     "ctu=64:rd=1:rdoq-level=2:sao=1:strong-intra-smoothing=0:deblock=-1,-1",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3:deblock=-1,-1",
