@@ -39,6 +39,46 @@ def effort_1_bits() -> str:
     return f"{100 * more:.0f} %"
 
 
+def _listed(words: list[str]) -> str:
+    """Words with commas, and "and" before the last."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _reached(speeds: tuple[float, ...]) -> str:
+    """The fastest effort of each goal's speed and BD-rate, or none."""
+    rungs = sorted(load("efforts")["rungs"], key=lambda row: -row["speed_up_over_temp_files"])
+    found = []
+    for speed, rate in zip(speeds, (0, 5, 35), strict=True):
+        efforts = (
+            str(row["effort"])
+            for row in rungs
+            if round(row["speed_up_over_temp_files"], 1) >= speed and row["bd_rate_y"] <= rate
+        )
+        found.append(next(efforts, "none"))
+    return _listed(found)
+
+
+def goals_reached() -> str:
+    """The efforts that reach what was asked for."""
+    return _reached((3.5, 6, 18))
+
+
+def hopes_reached() -> str:
+    """The efforts that reach what was hoped for."""
+    return _reached((5, 8, 25))
+
+
+def overhead_missed() -> str:
+    """The calls of small pictures that take more time beyond their work in C++ than was asked for."""
+    most = {64: 10, 512: 3}
+    missed = [
+        f"{row['side']}x{row['side']} in a batch of {row['batch']} at effort {row['effort']}"
+        for row in load("codec")["overhead"]
+        if row["percent"] > most.get(row["side"], 100)
+    ]
+    return _listed(missed or ["none"])
+
+
 def _saved(task: str, network: str, arm: str = "recipe", quality: str = "kl") -> dict[str, Any]:
     """The comparison of an arm with BPG as bpgenc writes it."""
     return against_bpg(task)[network, arm, quality]
@@ -164,6 +204,9 @@ FIGURES: dict[str, Callable[[], str]] = {
         effort_8_ms,
         effort_1_time,
         effort_1_bits,
+        goals_reached,
+        hopes_reached,
+        overhead_missed,
         unseen_classifier,
         unseen_classifier_interval,
         unseen_classifier_settings,

@@ -8,7 +8,8 @@ from typing import Any
 from common import ROOT
 from tables import table
 
-_QPS = ("28", "34", "40", "46")
+#: At which surrogates are compared.
+QPS = ("28", "34", "40", "46")
 _ARROW = "→"
 # Which of the models that were tried stand on the page, and how it writes them.
 _MODELS = {
@@ -28,7 +29,8 @@ _JUDGES = {
 }
 
 
-def _load(name: str) -> Any:
+def load_data(name: str) -> Any:
+    """A JSON file of docs/data."""
     return json.loads((ROOT / "docs" / "data" / f"{name}.json").read_text())
 
 
@@ -45,10 +47,10 @@ def _surrogate(name: str, default: str) -> str:
 
 def rate_models() -> str:
     """Each model's correlation with real bits, and the real bits that a step along its gradient saves."""
-    found = _load("rate_models")["results"]
+    found = load_data("rate_models")["results"]
     rows = []
     for key, name in _MODELS.items():
-        correlations, saved = zip(*(found[key][qp] for qp in _QPS), strict=True)
+        correlations, saved = zip(*(found[key][qp] for qp in QPS), strict=True)
         cells = [" ".join(_short(one, 3) for one in correlations), " ".join(f"{one:.1f}" for one in saved)]
         rows.append([name, *cells, f"{sum(saved) / len(saved):.1f}"])
     return table(["model", "log-correlation", "real bits saved, %", "mean"], rows, text_columns=3)
@@ -56,37 +58,37 @@ def rate_models() -> str:
 
 def descent() -> str:
     """The lowest real objective along each surrogate's gradient, the best surrogate first."""
-    report = _load("gradients")
+    report = load_data("gradients")
     rows = []
     for name, by_qp in report["summary"].items():
-        best = [by_qp[qp]["best"] for qp in _QPS]
+        best = [by_qp[qp]["best"] for qp in QPS]
         cells = [f"{one:.3f}" for one in best]
         if name != report["default"]:
-            pairs = [report["against_default"][name][qp][:2] for qp in _QPS]
+            pairs = [report["against_default"][name][qp][:2] for qp in QPS]
             notes = [f"({mean:+.3f} ± {error:.3f})" for mean, error in pairs]
             cells = [" ".join(cell) for cell in zip(cells, notes, strict=True)]
-        last = sum(by_qp[qp]["last"] for qp in _QPS) / len(_QPS)
+        last = sum(by_qp[qp]["last"] for qp in QPS) / len(QPS)
         means = [f"{sum(best) / len(best):.3f}", f"{last:.2f}"]
         rows.append([_surrogate(name, report["default"]), *cells, *means])
     rows.sort(key=lambda row: float(row[-2]))
-    head = ["surrogate", *(f"qp {qp}" for qp in _QPS), "mean", "mean of the 30th step"]
+    head = ["surrogate", *(f"qp {qp}" for qp in QPS), "mean", "mean of the 30th step"]
     return table(head, rows, text_columns=len(head))
 
 
 def directions() -> str:
     """How well each gradient predicts what happens along random directions."""
-    by_qp = _load("gradients")["direction"]["by_qp"]
+    by_qp = load_data("gradients")["direction"]["by_qp"]
     rows = [
-        [f"rate, {name}", *(_short(by_qp[qp][key]["rate"]) for qp in _QPS)]
+        [f"rate, {name}", *(_short(by_qp[qp][key]["rate"]) for qp in QPS)]
         for key, name in (("gated", "the rate model"), ("hyperprior", "`hyperprior`"))
     ]
-    rows += [[f"task, `{name}`", *(_short(by_qp[qp][name]["task"]) for qp in _QPS)] for name in by_qp["28"]]
-    return table(["", *(f"qp {qp}" for qp in _QPS)], rows, text_columns=5)
+    rows += [[f"task, `{name}`", *(_short(by_qp[qp][name]["task"]) for qp in QPS)] for name in by_qp["28"]]
+    return table(["", *(f"qp {qp}" for qp in QPS)], rows, text_columns=5)
 
 
 def surrogate_cost() -> str:
     """CPU time of each surrogate, the fastest first."""
-    report = _load("gradients")
+    report = load_data("gradients")
     costs = {name: cost for name, cost in report["cost"].items() if name != "codec"}
     rows = [
         [
@@ -102,7 +104,7 @@ def surrogate_cost() -> str:
 
 def proxy() -> str:
     """How near the shipped proxy is to BPG."""
-    by_qp = _load("gradients")["proxy"]["by_qp"]
+    by_qp = load_data("gradients")["proxy"]["by_qp"]
     rows = [
         ["PSNR of its x_hat to BPG's, dB", *(f"{one['psnr_proxy_to_bpg']:.2f}" for one in by_qp.values())],
         ["PSNR of the input to BPG's, dB", *(f"{one['psnr_input_to_bpg']:.2f}" for one in by_qp.values())],
@@ -116,7 +118,7 @@ def refine_judges() -> str:
     """What refining saves by each judge."""
     rows = []
     for key, name in _JUDGES.items():
-        one = _load("refine")["judges"][key]
+        one = load_data("refine")["judges"][key]
         value, low, high = one["bd_rate_kl"]
         interval = f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]"
         rows.append([name, "yes" if key == "lite0" else "no", interval, f"{100 * one['covered']:.0f} %"])
@@ -140,7 +142,7 @@ def _wrong(judge: dict[str, Any], name: str) -> list[list[str]]:
 
 def refine_points() -> str:
     """Rates, divergences and predictions, plain and refined, at the refined qps."""
-    report = _load("refine")
+    report = load_data("refine")
     places = [report["plain_qps"].index(qp) for qp in report["refined_qps"]]
     lite0, lite2, detector = (report["judges"][name] for name in _JUDGES)
 

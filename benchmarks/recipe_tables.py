@@ -190,7 +190,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "parts": part_rows,
     **{
         f"choices_{group}": (lambda group=group: choices(group))
-        for group in ("settings", "map", "filter", "detectors")
+        for group in ("settings", "map", "filter", "detectors", "detector_filter")
     },
     **{name: (lambda name=name: _map_rows(name)) for name in ("maps_classification", "maps_detection")},
 }

@@ -12,10 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import archive
 import figures
+import gradient_figures
 import gradient_tables
+import package_figures
 import recipe_tables
 import reliability
+import research_figures
 import saving
 from common import ROOT
 from tables import load, table
@@ -328,6 +332,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
 _SECTIONS |= recipe_tables.SECTIONS
+_SECTIONS["archive"] = archive.section
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
@@ -336,7 +341,9 @@ _FIGURES: dict[str, Callable[[], str]] = {
         reliability.leaks,
         reliability.codec_versions,
     )
-} | figures.FIGURES
+}
+for _page in (archive, figures, gradient_figures, package_figures, research_figures):
+    _FIGURES |= _page.FIGURES
 
 
 def filled(text: str) -> str:

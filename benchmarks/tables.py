@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from common import ROOT
@@ -19,3 +20,10 @@ def table(head: list[str], rows: list[list[str]], text_columns: int = 1) -> str:
     """A Markdown table; columns after the first ``text_columns`` are numbers, to the right."""
     rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *rows])
+
+
+def span(values: Iterable[float], digits: int = 0) -> str:
+    """The least and the most of some values, or both at once where they are written alike."""
+    shown = sorted(values)
+    least, most = f"{shown[0]:.{digits}f}", f"{shown[-1]:.{digits}f}"
+    return least if least == most else f"{least} to {most}"

@@ -1,4 +1,4 @@
-"""Blocks of the documentation that no test runs: settings are read, programs for other machines compile."""
+"""Blocks of the documentation that are not Python for this machine: settings are read, programs compile."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ from doc_pages import PAGES, ROOT, blocks, name
 from picture_folder import _signals
 from PIL import Image
 
+import npp
+
 __all__ = ["_signals"]
 
 # Every language of the pages, and what says that its blocks are right.
 _LANGUAGES = {
     "python": "test_docs.py runs them, or a guide's test in tests/integrations where its packages are",
-    "py": "tests/integrations/openmmlab runs those of its section; below",
+    "py": "tests/integrations/openmmlab runs those of its section, other tests there the others; below",
     "sh": "test_doc_commands.py runs them; below",
     "yaml": "test_doc_commands.py and test_doc_settings.py run them; below",
     "json": "below",
 }
-#: Programs in `py` that no test runs, by their page and a word in them, and why.
-_PROGRAMS_NOT_RUN = {
-    ("docs/frameworks.md", "fiftyone"): "an app with a database of its own",
-    ("docs/many-machines.md", "s3://"): "a cluster that runs, and an object store",
+#: Programs in `py` by their page and a word in them, and the test that runs each where its packages are.
+_PROGRAMS = {
+    ("docs/frameworks.md", "fiftyone"): "test_fiftyone_guide.py",
+    ("docs/many-machines.md", "s3://"): "test_ray_object_store.py",
 }
 _DATA = {"folder": "photos"}
 _TASK = {"name": "match", "model": "python:mine:network"}
@@ -106,39 +108,73 @@ def test_reports_have_the_fields_of_the_page(
         assert type(report["files"][0][field]) is type(value), field
 
 
-def _imported(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """Module, name and the name that it has here, of what is imported from npp."""
+def _imported(tree: ast.AST) -> Iterator[tuple[str, Any]]:
+    """What is imported from npp, each with the name that it has here."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npp":
+            module = importlib.import_module(node.module or "")
             for alias in node.names:
-                yield node.module or "", alias.name, alias.asname or alias.name
+                yield alias.asname or alias.name, getattr(module, alias.name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "npp":
+                    module = importlib.import_module(alias.name)
+                    yield alias.asname or "npp", module if alias.asname else npp
+
+
+def _called(node: ast.expr, values: dict[str, Any]) -> Any:
+    """What a name, or names with points between, stand for, if the first was imported from npp."""
+    if isinstance(node, ast.Attribute):
+        owner = _called(node.value, values)
+        return None if owner is None else getattr(owner, node.attr)
+    return values.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _bind_calls(code: str) -> None:
+    """Gives the arguments of each call of npp to its signature."""
+    tree = ast.parse(code)
+    values = dict(_imported(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (called := _called(node.func, values)) is not None:
+            named = {word.arg: None for word in node.keywords if word.arg}
+            inspect.signature(called).bind(*node.args, **named)
 
 
 @pytest.mark.parametrize("code", _blocks("py"))
 def test_programs_of_other_machines_call_what_there_is(code: str) -> None:
     """They compile, import public names, and give arguments that these take."""
-    tree = ast.parse(code)
-    compile(tree, "block", "exec")
-    values = {}
-    for module, wanted, here in _imported(tree):
-        values[here] = getattr(importlib.import_module(module), wanted)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in values:
-            named = {word.arg: None for word in node.keywords if word.arg}
-            inspect.signature(values[node.func.id]).bind(*node.args, **named)
+    compile(code, "block", "exec")
+    _bind_calls(code)
 
 
-def test_which_programs_are_not_run() -> None:
-    """All others are in the section on OpenMMLab, whose test runs each of them."""
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import npp\nnpp.decode()", TypeError),
+        ("import npp\nnpp.decoded(b'')", AttributeError),
+        ("from npp.integrations.ray import Cluster\nCluster(nodes=2)", TypeError),
+        ("from npp.integrations.ray import Clusters", AttributeError),
+        ("import npp.pillow as bpg\nbpg.nothing()", AttributeError),
+    ],
+)
+def test_a_call_of_what_there_is_not_is_seen(code: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        _bind_calls(code)
+
+
+def test_every_program_is_run_somewhere() -> None:
+    """Those in the section on OpenMMLab by the section's test, which runs each of them."""
     section = (ROOT / "docs/frameworks.md").read_text().partition("\n## MMDetection and MMPretrain\n")[2]
     elsewhere = section.partition("\n## ")[0]
     found = set()
     for page in PAGES:
         for block in blocks(page, "py"):
-            keys = {key for key in _PROGRAMS_NOT_RUN if key[0] == name(page) and key[1] in block.code}
+            keys = {key for key in _PROGRAMS if key[0] == name(page) and key[1] in block.code}
             assert keys or block.code in elsewhere, block.code
             found |= keys
-    assert found == set(_PROGRAMS_NOT_RUN)
+    assert found == set(_PROGRAMS)
+    for test in _PROGRAMS.values():
+        assert "blocks(_PAGE" in (ROOT / "tests/integrations" / test).read_text()
 
 
 def _extras() -> set[str]:

@@ -17,10 +17,6 @@ BENCHMARKS = ROOT / "benchmarks"
 _MARKED = re.compile(r"<!-- results \w+ -->.*?<!-- end -->", re.DOTALL)
 # What only a measurement gives: a signed percentage, an interval, times, sizes, decibels.
 _MEASURED = re.compile(r"[-+]\d[\d.]* %|\[[-+−]\d|\d ?(ms|dB|GB)\b|\.\d{2,} → ")
-# Tables that are typed by hand, by a word of each one's head, and why.
-_BY_HAND = {
-    ("many-machines.md", "effort 8"): "a calculation from the speeds of the page on performance",
-}
 
 
 @pytest.fixture
@@ -84,14 +80,12 @@ def _tables(text: str) -> list[list[str]]:
     return found
 
 
-def test_tables_of_measurements_are_not_typed_by_hand() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
-    pages += (ROOT / "docs/research").glob("*.md")
-    allowed, found = set(_BY_HAND), set()
-    for page in pages:
+def test_tables_of_measurements_are_not_typed_by_hand(report: ModuleType) -> None:
+    looked_at = 0
+    for page in report.PAGES:
         for table in _tables(_MARKED.sub("", page.read_text())):
-            if any(_MEASURED.search(re.sub(r"<!-- figure.*?<!-- end -->", "", row)) for row in table[1:]):
-                known = [key for key in allowed if key[0] == page.name and key[1] in table[0]]
-                assert known, f"{page.name}: {table[0]} has measurements and no result file"
-                found.update(known)
-    assert found == allowed
+            looked_at += 1
+            for row in table[1:]:
+                typed = re.sub(r"<!-- figure.*?<!-- end -->", "", row)
+                assert not _MEASURED.search(typed), f"{page.name}: {row} has measurements and no result file"
+    assert looked_at > 30
