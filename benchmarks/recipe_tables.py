@@ -154,7 +154,7 @@ def _map_rows(name: str) -> str:
             row["arm"]: interval(row)
             for row in found["comparisons"]
             if (row["network"], row["against"], row["quality"]) == (network["label"], "codec", "kl")
-            and row["arm"] != "bpg"
+            and row["arm"] not in ("bpg", "own size")
         }
         arms = list(cells)
         lines.append([judge(network["label"]) + ("" if network["seen"] else ", unseen"), *cells.values()])
@@ -176,6 +176,7 @@ def choices(group: str) -> str:
     return table(["coded with", *rows[0]["bd_rate"]], lines)
 
 
+_MAPS = ("maps_classification", "maps_detection", "maps_detection_own_size")
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
@@ -192,5 +193,5 @@ SECTIONS: dict[str, Callable[[], str]] = {
         f"choices_{group}": (lambda group=group: choices(group))
         for group in ("settings", "map", "filter", "detectors", "detector_filter")
     },
-    **{name: (lambda name=name: _map_rows(name)) for name in ("maps_classification", "maps_detection")},
+    **{name: (lambda name=name: _map_rows(name)) for name in _MAPS},
 }

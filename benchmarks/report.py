@@ -71,6 +71,14 @@ def task_efforts() -> str:
     return table(["tune", "effort", "time, effort 8 = 1", *(_JUDGES[name] for name in tables)], rows)
 
 
+def analysis_reuse() -> str:
+    rows = [
+        [row["again"], f"{row['time_ratio']:.2f}", f"{row['more_bytes_percent']:+.1f} %"]
+        for row in load("analysis_reuse")["rows"]
+    ]
+    return table(["encoded again", "time, without loading = 1", "bytes"], rows)
+
+
 def refine_speed() -> str:
     rows = [
         [
@@ -305,6 +313,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         efforts,
         task_efforts,
         refine_speed,
+        analysis_reuse,
         crops,
         codec,
         conversions,

@@ -28,7 +28,8 @@ def _bpg(qp: int, folder: Path) -> None:
     subprocess.run(["bpgdec", "-o", decoded, coded], check=True)
 
 
-def _as_y4m(picture: Image.Image) -> bytes:
+def as_y4m(picture: Image.Image) -> bytes:
+    """A picture of even sides as the one frame of a YUV4MPEG2 file, 4:2:0."""
     ycbcr = np.asarray(picture.convert("YCbCr"))
     height, width = ycbcr.shape[:2]
     chroma = ycbcr[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).mean((1, 3)).astype(np.uint8)
@@ -50,7 +51,7 @@ def _hevc(qp: int, folder: Path) -> None:
     """x.png to y.png as the BPG tools do it, by x265's own program with bpgenc's settings, and dec265."""
     raw, coded, decoded = (str(folder / name) for name in ("x.y4m", "x.hevc", "y.yuv"))
     picture = Image.open(folder / "x.png")
-    Path(raw).write_bytes(_as_y4m(picture))
+    Path(raw).write_bytes(as_y4m(picture))
     settings = ["--preset", "veryslow", "--tune", "ssim", "--qp", str(qp), "--aq-mode", "0", "--keyint", "1"]
     encode = ["x265", *settings, "--bframes", "0", "--frames", "1", "-o", coded, raw]
     decode = ["libde265-dec265", "-q", "-o", decoded, coded]
