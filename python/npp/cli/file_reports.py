@@ -49,7 +49,8 @@ class FileReport:
     def lines(self) -> list[str]:
         """The report for people."""
         if self.status == FAILED:
-            return [f"npp: {self.file}: {self.error}"]
+            reason = (self.error or "").removesuffix(f": {self.file}")  # the system's messages name it too
+            return [f"npp: {self.file}: {reason}"]
         if self.status == SKIPPED:
             return [f"{self.file}: skipped, {self.output} exists"]
         return [self.summary, *(f"  note: {note}" for note in self.notes)]

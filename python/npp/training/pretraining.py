@@ -69,6 +69,17 @@ def load_teacher(name_or_path: str) -> Preprocessor:
     return teacher.requires_grad_(False)
 
 
+def check_teacher(config: TrainConfig) -> None:
+    """Refuses a teacher that cannot be had, before anything of an earlier run is written over.
+
+    Raises:
+        ConfigError: see :func:`load_teacher`.
+    """
+    chosen = None if config.preprocessor is None else config.preprocessor.pretraining
+    if chosen is not None and chosen.steps and chosen.teacher is not None:
+        load_teacher(chosen.teacher)
+
+
 def _begin_as(preprocessor: Preprocessor, teacher: Preprocessor) -> None:
     """Takes over what has the same name and shape in both, where they are networks of one kind."""
     if preprocessor.network != teacher.network:

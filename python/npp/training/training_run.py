@@ -24,7 +24,7 @@ from npp.recipes import Recipe
 from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import TASKS, RecipeModule
-from npp.training.pretraining import pretrain
+from npp.training.pretraining import check_teacher, pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
@@ -150,6 +150,7 @@ def train_recipe(
     if not fast_dev_run:
         need("a training's log", "tensorboard")
     accelerator = resolve_accelerator(config.trainer.accelerator, config.trainer.devices)
+    check_teacher(config)
     if fast_dev_run:
         config = _quick(config)
     with modules_below(config.modules), float32_by_default():
