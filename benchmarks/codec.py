@@ -28,7 +28,7 @@ from torch import Tensor
 
 import npp
 from npp.codec.options import CodecOptions
-from npp.codec.round_trip import RoundTrip, start_round_trip
+from npp.codec.round_trip import RoundTrip, begin_round_trip
 
 _QP = 32
 
@@ -56,12 +56,12 @@ def compress_times(x: Tensor, effort: int, runs: int) -> Times:
     """The call of median overhead over C++, on one thread; what is within it is taken from the same call."""
     trips: list[RoundTrip] = []
 
-    def start(*arguments: Any) -> RoundTrip:
-        trips.append(start_round_trip(*arguments))
+    def start(*arguments: Any, **named: Any) -> RoundTrip:
+        trips.append(begin_round_trip(*arguments, **named))
         return trips[-1]
 
     times = []
-    with mock.patch.object(npp.gradient.pairing, "start_round_trip", start):
+    with mock.patch.object(npp.gradient.pairing, "begin_round_trip", start):
         for _ in range(runs + 1):
             begin = time.perf_counter()
             npp.compress(x, _QP, threads=1, effort=effort)

@@ -112,13 +112,13 @@ def test_macs_of_gains_are_the_hand_count() -> None:
     assert Preprocessor("gains", width=width, depth=depth).macs_per_pixel() == pytest.approx(expected, 1e-3)
 
 
-@pytest.mark.parametrize("luma_only", [False, True])
-@pytest.mark.parametrize("shape", [(2, 3, 648, 424), (1, 3, 8, 262_200), (3, 3, 400, 408)])
+@pytest.mark.parametrize("changes", [{}, {"luma_only": True}, {"depth": 0}])
+@pytest.mark.parametrize("shape", [(2, 3, 648, 424), (1, 3, 8, 262_200), (3, 3, 280, 304)])
 def test_large_pictures_and_many_are_filtered_as_small_ones_are(
-    shape: tuple[int, ...], luma_only: bool
+    shape: tuple[int, ...], changes: dict[str, Any]
 ) -> None:
     """Without a gradient the work is cut into strips or groups, which nobody shall see."""
-    network = make("gains", 1.0, luma_only=luma_only).filter.double()
+    network = make("gains", 1.0, **changes).filter.double()
     x, qp = torch.rand(shape).double(), torch.tensor([22.0, 45.0, 33.0][: shape[0]]).double()
     whole = network(x, qp)
     assert (whole - x).abs().max() > 0.1

@@ -28,7 +28,7 @@ _LEVEL_POWERS = 3
 _TABLE_RATE = 10.0  # makes the few weights of the table move faster than the body's at one learning rate
 _PEAK = 255.0
 _STRIP = 2048  # blocks whose coefficients are a megabyte
-_AT_ONCE = 2 * _STRIP * _BLOCK**2  # pixels that are filtered in one go
+_TOGETHER = 2 * _STRIP  # blocks of several small pictures
 _MEAN_LUMA, _LUMA_SPREAD, _CHROMA_SPREAD = 0.5, 0.25, 0.1
 
 
@@ -158,7 +158,7 @@ class Gains(FilterNetwork):
                 x = self.blur(x, qp)
             steps, conditions = step_size(slice_qp(qp)) / _PEAK, qp_features(qp)
         if without_gradient(x):
-            together = max(1, _AT_ONCE // x[0, 0].numel())
+            together = max(1, _TOGETHER * _BLOCK**2 // x[0, 0].numel())
             filtered = [self._at_once(*group) for group in _groups(together, x, steps, conditions)]
             return torch.cat(filtered) if len(filtered) > 1 else filtered[0]
         return self._whole(x, steps, conditions)
@@ -168,8 +168,8 @@ class Gains(FilterNetwork):
 
         Asking for much memory and giving it back takes a third of the time otherwise.
         """
-        if self.body is not None and x[0, 0].numel() > _AT_ONCE:
-            return self._by_strips(self.body, x, steps, conditions)
+        if x[0, 0].numel() > _STRIP * _BLOCK**2:
+            return self._by_strips(x, steps, conditions)
         return self._whole(x, steps, conditions)
 
     def _whole(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
@@ -204,13 +204,15 @@ class Gains(FilterNetwork):
         change = (1 - self._settings.floor) * _tanh_of_half(logits) * ac[:, :moving]
         return _add_coefficients(x, change, self._planes)
 
-    def _by_strips(self, body: Body, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
+    def _by_strips(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
         """One large picture, some rows of blocks at a time as far as blocks do not look at each other."""
         height, width = (side // _BLOCK for side in x.shape[-2:])
-        rows = max(1, _STRIP // width)
+        rows, body = max(1, _STRIP // width), self.body
+        strips = torch.split(x, _BLOCK * rows, dim=2)
+        if body is None:
+            return torch.cat([self._whole(strip, steps, conditions) for strip in strips], dim=2)
         dtype = body.enter.weight.dtype
         around = x.new_empty(1, height, width, body.enter.out_channels, dtype=dtype).permute(0, 3, 1, 2)
-        strips = torch.split(x, _BLOCK * rows, dim=2)
         coefficients = []
         for strip, into in zip(strips, torch.split(around, rows, dim=2), strict=True):
             ac, _, features = self._see(strip, steps)

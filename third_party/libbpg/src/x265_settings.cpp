@@ -31,7 +31,7 @@ constexpr const char* kSsimLadder[] = {
     "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=3",
     "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=3:rdoq-level=2",
     "ctu=16:rd=1",
-    "ctu=64:rd=1:sao=1",
+    "ctu=64:rd=1:sao=1:deblock=-1,-1",
     "ctu=32:rd=1:rdoq-level=2",
     "ctu=64:rd=1:rdoq-level=2:sao=1:strong-intra-smoothing=0:deblock=-1,-1",
     "ctu=64:rdoq-level=2:sao=1:rd=6:fast-intra=0:tu-intra-depth=3",
