@@ -117,6 +117,7 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         ({"arms": [{"name": "a"}]}, r"^arms must be at least two"),
         (_first_arm(name="b"), r"^arms\[1\]\.name .*used twice"),
         (_first_arm(name="b/c"), r"^arms\[0\]\.name must be of letters"),
+        (_first_arm(tun="ssim"), r"^arms\[0\]\.tun is not known; allowed are .*codec_of.*tune"),
         (_first_arm(effort=11), r"^arms\[0\].*effort.*0 to 9.*11"),
         (_first_arm(prefilter={"sharpen": 1}), r"^arms\[0\]\.prefilter must be none or one of"),
         (_first_arm(prefilter={"blur": {28: 1}}), r"^arms\[0\]\.prefilter\.blur\.31 is missing"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
@@ -143,6 +143,22 @@ def _is_hashable(value: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def check_option_names(options: Mapping[str, Any], beside: Iterable[str]) -> None:
+    """Refuses options that the codec does not have, in a section that has other keys too.
+
+    Args:
+        options: all keys that the section does not know itself.
+        beside: the keys that it knows.
+
+    Raises:
+        ValueError: an unknown option, whose name the message begins with.
+    """
+    for name in options:
+        if name not in _NAMES:
+            allowed = sorted({*beside, *CodecOptions.__annotations__})
+            raise ValueError(f"{name} is not known; allowed are {', '.join(allowed)}")
 
 
 @lru_cache(maxsize=128)

@@ -23,8 +23,9 @@ constexpr const char* kIntraDefaults =
     "tskip=0:tskip-fast=0:strong-intra-smoothing=1:rskip=1:rd-refine=0:deblock=0,0";
 
 // The ladders: what benchmarks/effort_search.py found on the frontier of rate-distortion and time,
-// by PSNR of luma and of RGB, figures in docs/performance.md. Effort 8 of kSsimLadder is what x265's
-// veryslow does to a still, bpgenc's default. fast-intra and rskip matter to animations only.
+// by PSNR of luma and of RGB, figures in docs/performance.md. Effort 8 of kSsimLadder is what
+// x265's veryslow does to a still, bpgenc's default. fast-intra and rskip matter to animations
+// only.
 constexpr const char* kSsimLadder[] = {
     "min-cu-size=16:ctu=16:rd=1:signhide=0",
     "min-cu-size=16:ctu=16:rd=1:tu-intra-depth=2",
@@ -206,8 +207,9 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   param.bLossless = config.lossless ? 1 : 0;
   fit_blocks(param, config.width, config.height);
   what_bpg_implies(param);
-  if (config.inter) {
-    // Below that, inter pictures lose tools that BPG implies.
+  if (config.inter || config.qp_maps) {
+    // Below that, inter pictures lose tools that BPG implies, and blocks get other QPs than their
+    // map says.
     param.rdLevel = std::max(param.rdLevel, 2);
   }
   // The same bytes, sooner, but only where all blocks of an intra picture have one QP.
