@@ -207,9 +207,8 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   param.bLossless = config.lossless ? 1 : 0;
   fit_blocks(param, config.width, config.height);
   what_bpg_implies(param);
-  if (config.inter || config.qp_maps) {
-    // Below that, inter pictures lose tools that BPG implies, and blocks get other QPs than their
-    // map says.
+  if (config.inter) {
+    // Below that, inter pictures lose tools that BPG implies.
     param.rdLevel = std::max(param.rdLevel, 2);
   }
   // The same bytes, sooner, but only where all blocks of an intra picture have one QP.
