@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tables import load, table
+from tables import rung, table
 
 # What the page assumes.
 _PHOTOS = 100_000_000
@@ -18,8 +18,7 @@ _EFFORTS = (8, 3, 0)
 
 def _core_seconds(effort: int) -> float:
     """The codec's time for a photo."""
-    (row,) = (row for row in load("efforts")["rungs"] if row["effort"] == effort)
-    return float(_MEGAPIXELS * row["one_thread_ms_per_mp"] / 1000)
+    return float(_MEGAPIXELS * rung(effort)["one_thread_ms_per_mp"] / 1000)
 
 
 def _photos_a_second(effort: int) -> float:

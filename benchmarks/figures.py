@@ -8,40 +8,31 @@ from collections.abc import Callable
 from typing import Any
 
 from recipe_tables import against_bpg, parts
-from tables import RESULTS, load
+from tables import RESULTS, listed, load, rung
 
 _UNSEEN = "efficientnet-lite2"
 
 
-def _effort(effort: int) -> dict[str, Any]:
-    return next(row for row in load("efforts")["rungs"] if row["effort"] == effort)
-
-
 def effort_1_ms() -> str:
     """Milliseconds a megapixel and thread."""
-    return f"{_effort(1)['one_thread_ms_per_mp']:.0f}"
+    return f"{rung(1)['one_thread_ms_per_mp']:.0f}"
 
 
 def effort_8_ms() -> str:
     """The same of the default."""
-    return f"{_effort(8)['one_thread_ms_per_mp']:.0f}"
+    return f"{rung(8)['one_thread_ms_per_mp']:.0f}"
 
 
 def effort_1_time() -> str:
     """Percent of the time that the default effort takes."""
-    part = _effort(1)["one_thread_ms_per_mp"] / _effort(8)["one_thread_ms_per_mp"]
+    part = rung(1)["one_thread_ms_per_mp"] / rung(8)["one_thread_ms_per_mp"]
     return f"{100 * part:.0f} %"
 
 
 def effort_1_bits() -> str:
     """Percent more bits than the default effort at equal PSNR of the luma, both against bpgenc's."""
-    more = (1 + _effort(1)["bd_rate_y"] / 100) / (1 + _effort(8)["bd_rate_y"] / 100) - 1
+    more = (1 + rung(1)["bd_rate_y"] / 100) / (1 + rung(8)["bd_rate_y"] / 100) - 1
     return f"{100 * more:.0f} %"
-
-
-def _listed(words: list[str]) -> str:
-    """Words with commas, and "and" before the last."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def goals_reached() -> str:
@@ -56,7 +47,7 @@ def goals_reached() -> str:
             and max(row["bd_rate_y"], row["bd_rate_rgb"]) <= rate
         )
         found.append(next(efforts, "none"))
-    return _listed(found)
+    return listed(found)
 
 
 def overhead_missed() -> str:
@@ -67,7 +58,7 @@ def overhead_missed() -> str:
         for row in load("codec")["overhead"]
         if row["percent"] > most.get(row["side"], 100)
     ]
-    return _listed(missed or ["none"])
+    return listed(missed or ["none"])
 
 
 def _saved(task: str, network: str, arm: str = "recipe", quality: str = "kl") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from common import ROOT
-from tables import load
+from tables import load, rung
 
 import npp
 
@@ -35,15 +35,13 @@ def unet_adaptive_adds() -> str:
 def filter_time() -> str:
     """Percent of the time that encoding takes by default which the filter `gains` takes."""
     gains = load("preprocessors")["results"]["gains"]["cpu_ms_per_megapixel"]
-    (default,) = (row for row in load("efforts")["rungs"] if row["effort"] == 8)
-    return f"{100 * gains / default['one_thread_ms_per_mp']:.0f} %"
+    return f"{100 * gains / rung(8)['one_thread_ms_per_mp']:.0f} %"
 
 
 def narrow_filter_time() -> str:
     """Percent of the time of effort 5 that the filter of the recipe `classification` takes."""
     narrow = load("preprocessors")["results"]["gains, width 24, depth 4"]["cpu_ms_per_megapixel"]
-    (chosen,) = (row for row in load("efforts")["rungs"] if row["effort"] == 5)
-    return f"{100 * narrow / chosen['one_thread_ms_per_mp']:.0f} %"
+    return f"{100 * narrow / rung(5)['one_thread_ms_per_mp']:.0f} %"
 
 
 def proxy_size() -> str:

@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from recipe_tables import interval
-from tables import load, span
+from tables import listed, load, span
 
 
 def _find(rows: Iterable[dict[str, Any]], **values: Any) -> dict[str, Any]:
@@ -183,8 +183,7 @@ def _searched(task: str, arm: str, network: str, sign: int) -> str:
 
 # The recipe for classifiers with the filter of its training and with the narrow one.
 def _each(values: list[float]) -> str:
-    first, second, third = (f"{-value:.1f}" for value in values)
-    return f"{first}, {second} and {third} %"
+    return f"{listed([f'{-value:.1f}' for value in values])} %"
 
 
 def narrow_saves() -> str:

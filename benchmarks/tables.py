@@ -16,10 +16,21 @@ def load(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
+def rung(effort: int) -> dict[str, Any]:
+    """What was measured of an effort."""
+    (row,) = (row for row in load("efforts")["rungs"] if row["effort"] == effort)
+    return dict(row)
+
+
 def table(head: list[str], rows: list[list[str]], text_columns: int = 1) -> str:
     """A Markdown table; columns after the first ``text_columns`` are numbers, to the right."""
     rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *rows])
+
+
+def listed(words: list[str]) -> str:
+    """Words with commas, and "and" before the last."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def span(values: Iterable[float], digits: int = 0) -> str:
