@@ -86,6 +86,16 @@ def test_a_teacher_that_cannot_teach_is_named(photos: Path, tmp_path: Path, teac
         train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=0"))
 
 
+def test_a_run_that_goes_on_needs_no_teacher(photos: Path, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.safetensors"
+    npp.Recipe.load("classification").save(teacher)
+    asked = f"preprocessor={{network: gains, width: 8, pretraining: {{steps: 1, teacher: {teacher}}}}}"
+    train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=1"))
+    teacher.unlink()
+    longer = smoke(photos, tmp_path, asked, "optimiser.steps=2")
+    assert train_recipe(longer, resume=tmp_path / "checkpoints/last.ckpt").is_file()
+
+
 def test_a_quick_run_pretrains_for_one_step(photos: Path, tmp_path: Path) -> None:
     asked = "preprocessor={network: gains, width: 8, pretraining: {steps: 100000, teacher: classification}}"
     train_recipe(smoke(photos, tmp_path, asked, "optimiser.steps=0"), fast_dev_run=True)

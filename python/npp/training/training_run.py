@@ -150,7 +150,8 @@ def train_recipe(
     if not fast_dev_run:
         need("a training's log", "tensorboard")
     accelerator = resolve_accelerator(config.trainer.accelerator, config.trainer.devices)
-    check_teacher(config)
+    if resume is None:
+        check_teacher(config)
     if fast_dev_run:
         config = _quick(config)
     with modules_below(config.modules), float32_by_default():
