@@ -18,6 +18,7 @@
 #include "bpg/error.hpp"
 #include "bpg/qp_map.hpp"
 #include "errors.hpp"
+#include "huge_pages.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -134,10 +135,12 @@ class DecodeJob final : public Job {
         frame_bytes = static_cast<std::size_t>(format.width) *
                       static_cast<std::size_t>(format.height) * static_cast<std::size_t>(channels) *
                       sample_size(type_);
-        item.memory.reset(static_cast<std::byte*>(std::malloc(frame_bytes * info.ticks.size())));
+        const std::size_t bytes = frame_bytes * info.ticks.size();
+        item.memory.reset(static_cast<std::byte*>(std::malloc(bytes)));
         if (!item.memory) {
           throw std::bad_alloc();
         }
+        ask_for_huge_pages(item.memory.get(), bytes);
       }
       bpg::export_image(picture,
                         view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));

@@ -18,6 +18,7 @@
 #include "bpg/error.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
+#include "huge_pages.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -174,9 +175,11 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
 std::unique_ptr<EncodeHandle> start_round_trip(
     const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
     const bpg::EncodeOptions& options, py::array& outputs, int threads,
-    const std::optional<py::list>& qp_maps, std::uint64_t line) {
+    const std::optional<py::list>& qp_maps, std::uint64_t line, bool waits) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
+  ask_for_huge_pages(static_cast<std::byte*>(outputs.mutable_data()),
+                     static_cast<std::size_t>(outputs.nbytes()));
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
       targets.size() != views.size()) {
     throw bpg::EncodeError("start_round_trip: the arguments differ in length");
@@ -188,7 +191,7 @@ std::unique_ptr<EncodeHandle> start_round_trip(
     items[i].reconstruction = targets[i];
   }
   return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
-               JobHandle::Caller::goes_on, line);
+               waits ? JobHandle::Caller::waits : JobHandle::Caller::goes_on, line);
 }
 
 }  // namespace
@@ -200,7 +203,7 @@ void bind_batch_encode(py::module_& module) {
              py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
-             py::arg("qp_maps") = py::none(), py::arg("line") = 0);
+             py::arg("qp_maps") = py::none(), py::arg("line") = 0, py::arg("waits") = false);
   module.def("clear_encoders", [] {
     const WithoutGil release;
     EncoderCache::instance().clear();

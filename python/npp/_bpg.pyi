@@ -77,6 +77,7 @@ def start_round_trip(
     threads: int,
     qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
     line: int = 0,
+    waits: bool = False,
 ) -> EncodeHandle: ...
 def start_decode(
     files: Sequence[bytes],

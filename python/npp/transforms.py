@@ -70,7 +70,8 @@ def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[C
     if plain.ndim < _LEAST_DIMENSIONS:
         raise ValueError(f"a picture must be a tensor (..., C, H, W), not of shape {tuple(plain.shape)}")
     batch = plain.reshape(-1, *plain.shape[-3:])
-    return start_round_trip(batch, qp, options, threads).result()[0].reshape(plain.shape)
+    trip = start_round_trip(batch, qp, options, threads, waits=True)
+    return trip.result()[0].reshape(plain.shape)
 
 
 def _tv_tensors() -> Any:

@@ -39,6 +39,7 @@ class RoundTrip:
         threads: int,
         qp_maps: NativeMaps | None = None,
         line: int = 0,
+        waits: bool = False,
     ) -> None:
         self._x = x
         self._transfer = DeviceTransfer(x, deep=options.bit_depth > 8)
@@ -46,8 +47,9 @@ class RoundTrip:
         self._x_hat = self._transfer.buffer_for(samples)
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
+        alpha_qps = _alpha_qps(options, qps)
         self._handle = _bpg.start_round_trip(
-            self._samples, qps, _alpha_qps(options, qps), native, self._x_hat.numpy(), threads, qp_maps, line
+            self._samples, qps, alpha_qps, native, self._x_hat.numpy(), threads, qp_maps, line, waits
         )
         self.hevc_seconds: list[float] = []
         self.seconds: list[float] = []
@@ -122,6 +124,7 @@ def start_round_trip(
     *,
     qp_map: QpMap | None = None,
     line: int = 0,
+    waits: bool = False,
 ) -> RoundTrip:
     """Starts encoding a batch and returns at once; ``.result()`` joins.
 
@@ -134,13 +137,15 @@ def start_round_trip(
         qp_map: (N, ceil(H/16), ceil(W/16)) offsets, or a list with a map or ``None`` for each picture.
         line: batches of one line other than 0 are worked on one after the other; those of others share the
             threads.
+        waits: ``.result()`` follows at once: of small pictures the calling thread then codes one itself,
+            which saves waking another.
 
     Raises:
         TypeError, EncodeError, UnsupportedError: as :func:`encode`; x is traced, sparse or on the device
             meta.
     """
     check_batch(x)
-    return begin_round_trip(x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line)
+    return begin_round_trip(x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line, waits=waits)
 
 
 def begin_round_trip(
@@ -151,9 +156,10 @@ def begin_round_trip(
     *,
     qp_map: QpMap | None = None,
     line: int = 0,
+    waits: bool = False,
 ) -> RoundTrip:
     """The same of a batch and qps that the caller has checked: of small pictures that is felt."""
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
-    return RoundTrip(x.detach(), qps, resolved, resolve_threads(threads), maps, line)
+    return RoundTrip(x.detach(), qps, resolved, resolve_threads(threads), maps, line, waits)

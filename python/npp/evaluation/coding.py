@@ -145,7 +145,8 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
         filtered = arm.prefilter(small, qp, losses, arm.options)
         offsets = offsets_of(filtered)
     qp_map = None if offsets is None else offsets.qp_map
-    x_hat, _, files = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map).result()
+    trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
+    x_hat, _, files = trip.result()
     sizes = torch.tensor([len(file) for file in files])
     return ArmFiles(enlarge(filtered, size), enlarge(x_hat, size), sizes, offsets)
 

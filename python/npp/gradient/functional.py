@@ -35,7 +35,8 @@ class CodecCall:
 
     def run(self, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
         """The codec on tensors that nothing wraps any more."""
-        x_hat, bpp, self.bitstreams = start_round_trip(x, qp, self._options, self._threads).result()
+        trip = start_round_trip(x, qp, self._options, self._threads, waits=True)
+        x_hat, bpp, self.bitstreams = trip.result()
         return x_hat, bpp
 
 

@@ -155,6 +155,12 @@ def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
     )
 
 
+def _tensors_of(qp_map: object) -> list[Tensor]:
+    """The maps of a batch that autograd can follow, of what nobody has checked yet."""
+    maps = qp_map if isinstance(qp_map, (list, tuple)) else [qp_map]
+    return [one for one in maps if isinstance(one, Tensor)]
+
+
 def _needs_gradient(*tensors: Tensor | None) -> bool:
     given = [tensor for tensor in tensors if tensor is not None]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
@@ -184,7 +190,8 @@ def _compress(
         return _paired(estimate, x_hat, bpp, call.bitstreams)
     check_batch(x)
     qps = resolve_qp(qp, x.shape[0])
-    round_trip = begin_round_trip(x, qps, options, threads, qp_map=qp_map)
+    waits = chosen.needs_real or not _needs_gradient(x, *_tensors_of(qp_map))
+    round_trip = begin_round_trip(x, qps, options, threads, qp_map=qp_map, waits=waits)
     return finish_round_trip(chosen, x, qps, qp_map, round_trip, options)
 
 

@@ -1,0 +1,28 @@
+#include "huge_pages.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace npp {
+
+#ifdef MADV_HUGEPAGE
+void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept {
+  // As NumPy does for its arrays: smaller memory is mostly such that was used before.
+  constexpr std::size_t kLarge = std::size_t{4} << 20;
+  static const long page_size = sysconf(_SC_PAGESIZE);
+  if (size < kLarge || page_size <= 0) {
+    return;
+  }
+  const auto page = static_cast<std::uintptr_t>(page_size);
+  const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(data) + size) / page * page;
+  // Refused by a kernel that was built without them.
+  static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
+}
+#else
+void ask_for_huge_pages(std::byte* /*data*/, std::size_t /*size*/) noexcept {}
+#endif
+
+}  // namespace npp
