@@ -49,9 +49,10 @@ help: ## this list
 
 setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
 
-demo: setup ## what npp saves a classifier: a strip, curves and a report, to OUT=build/demo; PHOTOS=your own folder
+demo: setup ## what npp saves a classifier: a strip and curves, to OUT=build/demo; PHOTOS=your own folder
 	@$(PIP) --no-deps $(DEMO_PACKAGES)
-	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)')
+	@$(if $(PHOTOS),true,tools/demo-photos build/backgrounds)
+	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)',--backgrounds build/backgrounds)
 
 test: setup cpp-test sanitize lint docs pytest ## all checks: C++ tests, also under sanitizers, lint, the site, Python tests
 

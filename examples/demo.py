@@ -1,82 +1,53 @@
-"""What npp saves a classifier, on real photos: a strip, curves, and a short report.
+"""What npp saves a classifier: one photo that shows it, curves of 300, and this computer's own measurement.
 
-    python examples/demo.py --out build/demo            # photos inside packages: nothing is downloaded
+    python examples/demo.py --out build/demo            # photos inside packages
     python examples/demo.py --photos FOLDER             # your own
 
-Squares of the photos go through BPG as bpgenc writes it, through BPG with the encoder settings of npp's
-recipe "classification", and through the whole recipe, which adds a map of quantiser offsets and may add a
-learned filter. Two classifiers say how much of their answers is left; EfficientNet-Lite2 took no part in
-making the recipe. `npp evaluate` measures.
+The strip has one photo in two files of the same bytes, by BPG as bpgenc writes it and by npp's recipe
+"classification". The curves were measured beforehand and lie in docs/results; squares of the photos at hand
+go through the same codec and the same network and become points beside them. The network that judges,
+EfficientNet-Lite2, took no part in making the recipe.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from demo_analysis import Beforehand, Drawn, SameAnswer, bd_rate_over, read_beforehand, same_answer
+from demo_analysis import Beforehand, Drawn, bd_rate_over, read_beforehand
 from demo_figures import draw_curves, draw_strip
 from demo_strip import BPG, StripCase, find_case
-from demo_views import SIDE, folder_photos, package_photos, write_views
+from demo_views import SIDE, background_photos, folder_photos, package_photos, write_views
 
 import npp
-from npp.evaluation import BDInterval, Evaluation, evaluate, parse_config
+from npp.evaluation import BDInterval, evaluate, parse_config
 from npp.files import write_file
 from npp.photos import load_photo
 from npp.tasks import build_task
 
 RECIPE = "classification"
-SEEN, UNSEEN = "efficientnet-lite0", "efficientnet-lite2"
-NETWORKS = {
-    UNSEEN: "EfficientNet-Lite2 (took no part in making npp's recipe)",
-    SEEN: "EfficientNet-Lite0 (npp's recipe was made with it)",
-}
-QPS = [26, 30, 34, 38, 42, 46, 50]
+NETWORK, NAME = "efficientnet-lite2", "EfficientNet-Lite2"
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "results" / "recipes_classification"
 # Photos whose files are looked at for the strip.
 _STRIP_PHOTOS = 8
+_WIDTH = 100
 
 
-def part_names(recipe: npp.Recipe) -> dict[str, tuple[str, str]]:
-    """The measured parts of the saving: an arm and what it is compared with, by the part's name."""
-    first = {"encoder settings": ("settings", "bpg")}
-    if recipe.preprocessor is None:
-        own = {"map, on top of them": ("recipe", "settings")}
-    else:
-        own = {"map, on top of them": ("map", "settings"), "filter, on top": ("recipe", "map")}
-    return {**first, **own, "all": ("recipe", "bpg")}
-
-
-def without_filter(recipe: npp.Recipe, path: Path) -> Path:
-    """Writes a recipe that lacks the filter; the file."""
-    parts = {"scale": recipe.scale, "allocator": recipe.allocator, "options": recipe.options}
-    npp.Recipe("without filter", qp=recipe.qp, **parts).save(path)
-    return path
-
-
-def comparison(photos: Path, recipe: npp.Recipe, out: Path) -> dict[str, Any]:
+def comparison(photos: Path, qps: Sequence[int]) -> dict[str, Any]:
     """The configuration, as `npp evaluate` would read it from YAML."""
-    own = [{"name": "recipe", "recipe": RECIPE}]
-    if recipe.preprocessor is not None:
-        own.insert(0, {"name": "map", "recipe": str(without_filter(recipe, out / "map.safetensors"))})
-    judge = {"name": "classification", "metrics": False}
     return {
         "name": "demo",
         "data": {"folder": str(photos), "size": SIDE, "part": "all"},
-        "qps": QPS,
-        "seen": [{**judge, "model": SEEN}],
-        "unseen": [{**judge, "model": UNSEEN}],
-        "arms": [
-            {"name": "bpg", **BPG},
-            {"name": "settings", **recipe.options},
-            *own,
-        ],
+        "qps": list(qps),
+        "unseen": [{"name": "classification", "metrics": False, "model": NETWORK}],
+        "arms": [{"name": "bpg", **BPG}, {"name": "recipe", "recipe": RECIPE}],
         # The demo's own intervals are over photos, not over their squares.
         "analysis": {"samples": 10},
         "strip": {"photos": 1},
@@ -91,120 +62,101 @@ def stage(name: str, total: int) -> Callable[[int], None]:
         nonlocal done
         before, done = done, done + more
         if name == "measuring" and 4 * done // total > 4 * before // total:
-            print(f"  {name}: {100 * done // total} %", flush=True)
+            print(f"  measured: {100 * done // total} %", flush=True)
 
     return progress
 
 
-def find_strip(views: Path, recipe: npp.Recipe) -> StripCase:
+def find_strip(views: Path, photos: Sequence[str], recipe: npp.Recipe) -> StripCase:
     """The strip's photo among the middle squares of the first photos."""
-    paths = sorted(views.glob("*_0.png"))[:_STRIP_PHOTOS]
+    paths = [views / f"{photo}_0.png" for photo in photos[:_STRIP_PHOTOS]]
     images = torch.stack([load_photo(path, SIDE) for path in paths])
-    return find_case(images, recipe, build_task("classification", model=UNSEEN).eval())
+    return find_case(images, recipe, build_task("classification", model=NETWORK).eval())
 
 
-def parts(
-    evaluation: Evaluation, network: str, drawn: Drawn, names: Mapping[str, tuple[str, str]]
-) -> dict[str, BDInterval | str]:
-    """BD-rate at equal KL of the encoder settings, of the map, and of both; or why there is none."""
-    found: dict[str, BDInterval | str] = {}
-    for name, (arm, anchor) in names.items():
-        try:
-            found[name] = bd_rate_over(evaluation, network, arm, anchor, drawn)
-        except ValueError as error:
-            found[name] = str(error)
-    return found
+def fewer(change: BDInterval) -> str:
+    """A change of bytes with its interval, in words."""
+    low, high = sorted((-change.high, -change.low))
+    if change.value >= 0:
+        return f"{change.value:.0f} % more bytes (95 % interval {-high:.0f} to {-low:.0f} % more)"
+    return f"{-change.value:.0f} % fewer bytes (95 % interval {low:.0f} to {high:.0f})"
 
 
-def said(change: BDInterval) -> str:
-    """A change of bytes in words."""
-    return f"{abs(change.value):.0f} % {'fewer' if change.value < 0 else 'more'} bytes"
-
-
-def _doubt(change: BDInterval) -> str:
-    return "" if change.excludes_zero else " The interval touches zero: this run alone does not settle it."
-
-
-def sentence(network: str, found: SameAnswer, drawn: Drawn) -> str:
-    """Same answer at x % fewer bytes, with its condition."""
-    if found.change is None:
-        return f"{network}: too few squares of this run lose their answer at all; nothing can be said of it."
-    change, kind = found.change, "photos" if drawn.by_photo else "squares"
-    return (
-        f"{network}: same answer at {said(change)} "
-        f"[{change.low:+.0f}, {change.high:+.0f}] %.{_doubt(change)}\n"
-        "    (The fewest bytes down to which its answer is the one it gives on the original; geometric\n"
-        f"    mean of {found.used} of {found.pictures} squares; 95 % interval over {found.groups} {kind}.)"
-    )
-
-
-def beforehand_lines(before: Beforehand | None) -> list[str]:
-    """What was measured beforehand, for the report and below the curves."""
-    if before is None:
-        return ["No curve that was measured beforehand is at hand; the points are of this run."]
-    lines = [
-        f"Measured beforehand: {before.photos} photos of {before.source} that trained nothing of npp's.",
-        "Bars and bands are 95 % intervals over these photos; a band is BPG's curve moved by npp's saving.",
-        "Dotted: this run's own photos, which are others and need other rates: compare grey with green.",
+def strip_lines(case: StripCase) -> list[str]:
+    """One photo in two files."""
+    return [
+        f"{NAME} says of the photo: {case.answer}.",
+        f"Of BPG's file of {case.bpg.bytes:,} bytes it says: {case.bpg.answer}.",
+        f"Of npp's file of {case.npp.bytes:,} bytes it says: {case.npp.answer}.",
+        case.how_chosen(),
     ]
-    if not before.same_recipe:
-        lines.append("The recipe's encoder settings have changed since that measurement.")
+
+
+def measured_lines(before: Beforehand) -> list[str]:
+    """The sentence, and its conditions."""
+    by_kl, by_answers = (before.saving(NETWORK, quality) for quality in ("kl", "agreement"))
+    parts = ", ".join(f"{-points:.0f} by {name}" for name, points in before.parts(NETWORK).items())
+    meaning = (
+        f"npp's files need so many fewer bytes than BPG's to move {NAME}'s answers as little from those "
+        "on the originals (equal mean KL divergence). Counting only which class comes out first, as many "
+        f"answers stay the same at {fewer(by_answers)}."
+    )
+    conditions = (
+        f"Conditions: {before.photos} photos ({before.source}) of {SIDE}x{SIDE} pixels on which nothing was "
+        f"trained; a network that took no part; BPG as bpgenc writes it, at qp {before.qps[0]} to "
+        f"{before.qps[-1]}. Of these points come {parts}. What other networks save: docs/results.md."
+    )
+    changed = "The recipe's encoder settings have changed since that measurement."
+    first = [f"SAME ANSWER AT {fewer(by_kl)}.", meaning, conditions]
+    return first if before.same_recipe else [*first, changed]
+
+
+def own_lines(own: BDInterval | str, drawn: Drawn, before: Beforehand) -> list[str]:
+    """What this run's own photos say, and what they cannot."""
+    if isinstance(own, str):
+        return [f"No figure: {own}."]
+    if not drawn.by_photo:
+        return [f"{drawn.what} are too few for a figure with an interval; the picture has their points."]
+    lines = [f"Same answer at {fewer(own)}, over {drawn.what}."]
+    measured = before.saving(NETWORK, "kl")
+    if not own.excludes_zero:
+        lines.append("The interval has zero in it: these photos alone do not settle it.")
+    if own.low <= measured.high and measured.low <= own.high:
+        lines.append(f"It agrees with the {before.photos} photos: the intervals overlap.")
+    else:
+        lines.append(
+            f"It differs from the {before.photos} photos, for the intervals do not overlap: how much is "
+            "saved depends on the pictures."
+        )
     return lines
 
 
-def report(
-    same: Mapping[str, SameAnswer],
-    saved: Mapping[str, Mapping[str, BDInterval | str]],
-    before: Beforehand | None,
-    drawn: Drawn,
-) -> str:
-    """The whole report."""
-    lines = ["", "This run"]
-    lines += [f"  {sentence(NETWORKS[network], found, drawn)}" for network, found in same.items()]
-    lines += ["", f"  Bytes at equal distance of the answers (KL), 95 % intervals over {drawn.what}:"]
-    for network, kinds in saved.items():
-        lines.append(f"  {NETWORKS[network]}")
-        for name, found in kinds.items():
-            doubt = "  (touches zero)" if isinstance(found, BDInterval) and not found.excludes_zero else ""
-            lines.append(f"    {name:<20} {found}{doubt}")
-    if not drawn.by_photo:
-        lines.append("  Squares of one photo are alike: with so few photos these intervals are too narrow.")
-    lines += ["", "Beforehand"]
-    if before is None:
-        return "\n".join([*lines, f"  {beforehand_lines(before)[0]}"])
-    lines.append(f"  {before.photos} photos of {before.source}, npp's recipe against BPG at equal KL:")
-    for network in NETWORKS:
-        interval = before.intervals.get((network, "kl"))
-        lines.append(f"    {network:<20} {'not measured' if interval is None else interval}")
-    if not before.same_recipe:
-        lines.append("  The recipe's encoder settings have changed since that measurement.")
-    return "\n".join(lines)
+def tell(title: str, lines: Sequence[str]) -> None:
+    """Prints a part of the story."""
+    print(f"\n{title}")
+    for line in lines:
+        print(textwrap.fill(line, _WIDTH, initial_indent="   ", subsequent_indent="   "))
+    print(end="", flush=True)
 
 
 def figures(
-    same: Mapping[str, SameAnswer],
-    saved: Mapping[str, Mapping[str, BDInterval | str]],
-    drawn: Drawn,
-    case: StripCase,
-    views: int,
+    before: Beforehand, own: BDInterval | str, drawn: Drawn, case: StripCase, views: int
 ) -> dict[str, Any]:
     """All numbers of the run, as a JSON value."""
+    kinds = ("kl", "agreement")
     return {
-        "squares": views,
-        "intervals_over": drawn.what,
-        "networks": {
-            network: {
-                "seen": network == SEEN,
-                "same_answer": asdict(same[network]),
-                "bd_rate_at_equal_kl": {
-                    name: asdict(found) if isinstance(found, BDInterval) else {"problem": found}
-                    for name, found in saved[network].items()
-                },
-            }
-            for network in NETWORKS
+        "network": NETWORK,
+        "beforehand": {
+            "photos": before.photos,
+            **{f"bd_rate_at_equal_{kind}": asdict(before.saving(NETWORK, kind)) for kind in kinds},
+            "points": before.parts(NETWORK),
+        },
+        "this_run": {
+            "squares": views,
+            "intervals_over": drawn.what,
+            "bd_rate_at_equal_kl": {"problem": own} if isinstance(own, str) else asdict(own),
         },
         "strip": {
-            "network": UNSEEN,
             "original": case.answer,
             "bpg": {"bytes": case.bpg.bytes, "answer": case.bpg.answer, "same": case.bpg.same},
             "npp": {"bytes": case.npp.bytes, "answer": case.npp.answer, "same": case.npp.same},
@@ -214,37 +166,52 @@ def figures(
 
 
 def run(photos: Mapping[str, Path], out: Path) -> None:
-    """Measures, writes everything below ``out`` and prints the report."""
+    """Tells the story, and writes everything below ``out``."""
     recipe = npp.Recipe.load(RECIPE)
+    before = read_beforehand(MEASURED, RECIPE, recipe.options)
     names = write_views(photos, out / "squares")
     if not names:
         raise SystemExit(f"No photo is at least {SIDE} pixels wide and high: nothing to measure")
-    count = len(set(names.values()))
-    print(f"{len(names)} squares of {count} photos, {len(QPS)} qps, two classifiers", flush=True)
-    evaluation = evaluate(parse_config(comparison(out / "squares", recipe, out)), out / "measured", stage)
-    drawn = Drawn.of(evaluation.measured.pictures, names)
-    same = {network: same_answer(evaluation, network, "recipe", "bpg", drawn) for network in NETWORKS}
-    saved = {network: parts(evaluation, network, drawn, part_names(recipe)) for network in NETWORKS}
-    print("  looking for the strip's photo", flush=True)
-    case = find_strip(out / "squares", recipe)
-    draw_strip(case, NETWORKS[UNSEEN], out / "strip.png")
-    before = read_beforehand(MEASURED, RECIPE, recipe.options)
-    draw_curves(evaluation, before, NETWORKS, count, out / "curve.png", beforehand_lines(before))
-    numbers = json.dumps(figures(same, saved, drawn, case, len(names)), indent=1)
+    kept = list(dict.fromkeys(names.values()))
+
+    print(f"Looking for a photo to show ({len(names)} squares of {len(kept)} photos are at hand)", flush=True)
+    case = find_strip(out / "squares", kept, recipe)
+    draw_strip(case, NAME, out / "strip.png")
+    tell(f"1. One photo at the same bytes: {out / 'strip.png'}", strip_lines(case))
+    draw_curves(before, None, NETWORK, NAME, len(kept), out / "curve.png")
+    tell(f"2. Measured beforehand on {before.photos} photos: {out / 'curve.png'}", measured_lines(before))
+
+    print(f"\nMeasuring the {len(kept)} photos that are at hand", flush=True)
+    found = evaluate(parse_config(comparison(out / "squares", before.qps)), out / "measured", stage)
+    drawn = Drawn.of(found.measured.pictures, names)
+    own: BDInterval | str
+    try:
+        own = bd_rate_over(found, NETWORK, "recipe", "bpg", drawn)
+    except ValueError as error:
+        own = str(error)
+    draw_curves(before, found, NETWORK, NAME, len(kept), out / "curve.png")
+    tell(
+        "3. Measured just now on this computer: the dotted lines of that picture",
+        own_lines(own, drawn, before),
+    )
+    numbers = json.dumps(figures(before, own, drawn, case, len(names)), indent=1)
     write_file(out / "demo.json", f"{numbers}\n".encode(), force=True)
-    print(report(same, saved, before, drawn))
-    print(f"\nStrip: {out / 'strip.png'} ({case.how_chosen()})")
-    print(f"Curves: {out / 'curve.png'}\nNumbers: {out / 'demo.json'}")
+    print(f"\nAll numbers: {out / 'demo.json'}. The whole measurement: {out / 'measured' / 'report.html'}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What npp saves a classifier, on real photos.")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for the results")
     parser.add_argument("--photos", type=Path, help="folder of your own photos")
+    parser.add_argument("--backgrounds", type=Path, help="what tools/demo-photos unpacked, for more photos")
     options = parser.parse_args()
     start = time.monotonic()
     try:
-        photos = folder_photos(options.photos) if options.photos else package_photos()
+        if options.photos:
+            photos = folder_photos(options.photos)
+        else:
+            more = background_photos(options.backgrounds) if options.backgrounds else {}
+            photos = {**package_photos(), **more}
     except ValueError as error:
         parser.error(str(error))
     run(photos, options.out)

@@ -75,87 +75,71 @@ def bd_rate_over(found: Evaluation, network: str, arm: str, anchor: str, drawn: 
 
 
 @dataclass(frozen=True)
-class SameAnswer:
-    """The fewest bytes down to which the network gives the answer that it gives on the original.
-
-    Attributes:
-        change: percent of bytes (geometric mean over photos), or ``None`` where too few pictures tell.
-        groups: photos, or squares where these are resampled, that the change is of.
-        used, pictures: on how many pictures of how many; of the others both arms lose the answer at the
-            finest qp or keep it at the coarsest.
-    """
-
-    change: BDInterval | None
-    groups: int
-    used: int
-    pictures: int
-
-
-def _fewest(arm: Any, network: str) -> tuple[npt.NDArray[np.int64], Floats]:
-    """(pictures,) how many qps from the finest on keep the answer, and the bytes at the last of them."""
-    same = arm.scores[network, "agreement"] > 0.5
-    kept = np.cumprod(same, axis=0).sum(axis=0)
-    sizes = arm.sizes[np.maximum(kept - 1, 0), np.arange(same.shape[1])]
-    return kept, sizes.astype(np.float64)
-
-
-def same_answer(found: Evaluation, network: str, arm: str, anchor: str, drawn: Drawn) -> SameAnswer:
-    """Compares the fewest bytes of two arms, picture by picture."""
-    measured = found.measured
-    most = len(measured.qps)
-    (ours, our_bytes), (theirs, their_bytes) = (_fewest(measured.arms[one], network) for one in (arm, anchor))
-    # An arm that fails at the finest qp has no bytes; two that reach the last qp do not differ by answers.
-    usable = (ours > 0) & (theirs > 0) & ((ours < most) | (theirs < most))
-    count = len(np.unique(drawn.groups[usable]))
-    if count < _FEWEST:
-        return SameAnswer(None, count, int(usable.sum()), len(usable))
-    logs = np.log(our_bytes / their_bytes)[usable]
-    groups = np.unique(drawn.groups[usable], return_inverse=True)[1]
-    means = np.bincount(groups, logs) / np.bincount(groups)
-    chosen = np.random.default_rng(0).integers(0, count, (SAMPLES, count))
-    drawn_means = 100 * (np.exp(means[chosen].mean(axis=1)) - 1)
-    low, high = np.quantile(drawn_means, [0.025, 0.975])
-    change = BDInterval(float(100 * (np.exp(means.mean()) - 1)), float(low), float(high))
-    return SameAnswer(change, count, int(usable.sum()), len(usable))
-
-
-@dataclass(frozen=True)
 class Beforehand:
-    """A curve that `npp evaluate` measured before, as this repository ships it.
+    """What `npp evaluate` measured before, as this repository ships it.
 
     Attributes:
         photos, source: how many photos, and the name of their folder.
+        qps: at which they were coded.
         anchor, arm: results of BPG and of the recipe, lists over qps by quality.
-        intervals: BD-rate of the recipe against BPG by network and quality.
+        intervals: BD-rate against BPG by arm, network and quality.
+        recipe: name of the recipe's arm.
         same_recipe: whether it was measured with the encoder settings that the recipe has now.
     """
 
     photos: int
     source: str
+    qps: tuple[int, ...]
     anchor: dict[str, list[float]]
     arm: dict[str, list[float]]
-    intervals: dict[tuple[str, str], BDInterval]
+    intervals: dict[tuple[str, str, str], BDInterval]
+    recipe: str
     same_recipe: bool
 
+    def saving(self, network: str, quality: str) -> BDInterval:
+        """Percent of bytes that the recipe needs beside BPG for the same quality."""
+        return self.intervals[self.recipe, network, quality]
 
-def read_beforehand(folder: Path, recipe: str, options: Mapping[str, Any]) -> Beforehand | None:
-    """Reads a result folder of `npp evaluate`; ``None`` where there is none with this recipe."""
-    if not (folder / "summary.json").is_file():
-        return None
+    def parts(self, network: str) -> dict[str, float]:
+        """Points of the saving at equal KL, by what they come from; together they are the whole.
+
+        Where an arm of the recipe without its filter was not measured, map and filter are one part.
+        """
+        settings, whole = self.intervals["machine", network, "kl"].value, self.saving(network, "kl").value
+        without_filter = self.intervals.get(("map", network, "kl"))
+        if without_filter is None:
+            return {"encoder settings": settings, "map and filter": whole - settings}
+        by_map = without_filter.value
+        return {"encoder settings": settings, "map": by_map - settings, "filter": whole - by_map}
+
+
+def read_beforehand(folder: Path, recipe: str, options: Mapping[str, Any]) -> Beforehand:
+    """Reads a result folder of `npp evaluate`.
+
+    Args:
+        folder: of the results.
+        recipe: whose arm is meant.
+        options: the codec options that the recipe has now.
+
+    Raises:
+        ValueError: there is no arm with this recipe.
+        OSError: there are no such results.
+    """
     summary = json.loads((folder / "summary.json").read_text())
     arm = next((one for one in summary["arms"] if one.get("recipe") == recipe), None)
     if arm is None:
-        return None
+        raise ValueError(f"{folder} has no arm with the recipe {recipe!r}")
+    anchor = summary["anchor"]
     curves = [
         json.loads((folder / "results" / f"{name}.json").read_text())["results"]
-        for name in (summary["anchor"], arm["name"])
+        for name in (anchor, arm["name"])
     ]
     intervals = {
-        (one["network"], one["quality"]): BDInterval(one["bd_rate"], one["low"], one["high"])
+        (one["arm"], one["network"], one["quality"]): BDInterval(one["bd_rate"], one["low"], one["high"])
         for one in summary["comparisons"]
-        if (one["arm"], one["against"]) == (arm["name"], summary["anchor"])
-        and None not in (one["bd_rate"], one.get("low"), one.get("high"))
+        if one["against"] == anchor and None not in (one["bd_rate"], one.get("low"), one.get("high"))
     }
     source = Path(summary["config"]["data"]["folder"]).name
     same = dict(arm["codec"]) == dict(options)
-    return Beforehand(summary["photos"], source, *curves, intervals, same)
+    qps = tuple(map(int, summary["qps"]))
+    return Beforehand(summary["photos"], source, qps, *curves, intervals, arm["name"], same)

