@@ -118,16 +118,14 @@ def own_lines(own: BDInterval | str, drawn: Drawn, before: Beforehand) -> list[s
     if not drawn.by_photo:
         return [f"{drawn.what} are too few for a figure with an interval; the picture has their points."]
     lines = [f"Same answer at {fewer(own)}, over {drawn.what}."]
-    measured = before.saving(NETWORK, "kl")
     if not own.excludes_zero:
         lines.append("The interval has zero in it: these photos alone do not settle it.")
-    if own.low <= measured.high and measured.low <= own.high:
-        lines.append(f"It agrees with the {before.photos} photos: the intervals overlap.")
+    measured = before.saving(NETWORK, "kl").value
+    which = f"The {abs(measured):.0f} % of the {before.photos} photos"
+    if own.low <= measured <= own.high:
+        lines.append(f"{which} lie within that interval.")
     else:
-        lines.append(
-            f"It differs from the {before.photos} photos, for the intervals do not overlap: how much is "
-            "saved depends on the pictures."
-        )
+        lines.append(f"{which} lie outside that interval: how much is saved depends on the pictures.")
     return lines
 
 

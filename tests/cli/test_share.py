@@ -68,6 +68,15 @@ def test_total_is_met_at_different_qps(crops: Path, capsys: pytest.CaptureFixtur
     assert sum(len(file) for file in npp.encode(pictures, even - 1, effort=1)) > _size()
 
 
+def test_every_file_is_told_of_once(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("in", "-o", "out", "--share", "--total", "24k") == 0
+    said = capsys.readouterr().err
+    report = _shared("--total", "24k", "--force", capsys=capsys)
+    assert report["share"]["encodes"] > 16  # some were encoded at more than one qp
+    assert [said.count(f"in/{i:02}.png") for i in range(16)] == [1] * 16
+    assert f"{_size()} of 24000 bytes" in said
+
+
 def test_mean_bpp_counts_all_pixels(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(skimage.data.astronaut()[:300, :300]).save("in/large.png")
     report = _shared("--mean-bpp", 0.8, capsys=capsys)

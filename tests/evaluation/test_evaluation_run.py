@@ -138,7 +138,15 @@ def test_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureF
     path.write_text("seen: [{name: classification}]\nqps: [1, 2]\ndata: {folder: .}\n")
     with pytest.raises(SystemExit) as stopped:
         npp.cli.main(["evaluate", str(path)])
-    assert stopped.value.code == 2 and "qps" in capsys.readouterr().err
+    assert stopped.value.code == 2 and f"npp: {path}: qps" in capsys.readouterr().err
+    path.write_text(
+        "seen: [{name: classification}]\ndata: {folder: .}\narms: [{name: a}, {name: b, efort: 3}]\n"
+    )
+    with pytest.raises(SystemExit):
+        npp.cli.main(["evaluate", str(path)])
+    said = capsys.readouterr().err
+    assert f"npp: {path}: arms[1].efort is not known; allowed are " in said
+    assert all(name in said for name in ("prefilter", "codec_of", "recipe", "share", "chroma", "effort"))
 
 
 def test_photos_that_cannot_be_read_are_left_out_and_named(photos: Path, tmp_path: Path) -> None:

@@ -131,6 +131,9 @@ def test_the_command_says_where_the_page_is_and_writes_it_again(
         npp.cli.main(["evaluate", str(found.out.parent / "page.yaml"), "--out", str(found.out)])
     assert stopped.value.code == 0
     said = capsys.readouterr()
+    told = " ".join(said.err.split())
+    arms, qps, count = len(found.measured.arms), len(found.measured.qps), len(found.measured.pictures)
+    assert f"npp: measured {arms} arms at {qps} qps on {count} photos npp: all results lie in" in told
     assert said.err.replace("\n", "").endswith(f"npp: open {page} in a browser")
     assert said.out.splitlines()[-1] == str(found.out)
     assert page.read_text(encoding="utf-8") == text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command_line import EXIF
 from PIL import Image
 
 import npp
 from npp.allocation import Allocator
+from npp.codec.metadata import Metadata
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.recipes.scale import enlarge, shrink
 
@@ -238,6 +241,32 @@ def test_refining_pays_bits_of_the_picture_s_own_pixels(recipe: Recipe, x: torch
     assert torch.equal(found.x_hat, enlarge(by_hand.x_hat, (80, 112)))
     first, best = found.history[0].objective, torch.stack([step.objective for step in found.history]).amin(0)
     assert bool((best < first).any())
+
+
+@pytest.mark.parametrize(("smaller", "exif", "written"), [(False, b"", 0), (False, EXIF, 1), (True, EXIF, 1)])
+def test_refined_files_are_written_anew_at_most_once(
+    smaller: bool,
+    exif: bytes,
+    written: int,
+    allocator: Allocator,
+    recipe: Recipe,
+    x: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return npp.encode(*arguments, **options)
+
+    monkeypatch.setattr("npp.recipes.refined_files.encode", counted)
+    made = recipe if smaller else Recipe(allocator=allocator, options={"effort": 1})
+    metadata = Metadata(exif=exif or None)
+    found = made.refine(x, lambda pictures: pictures.mean((1, 2, 3)), 37, steps=0, metadata=metadata)
+    assert len(calls) == written
+    for file, picture in zip(found.bitstreams, found.x_hat, strict=True):
+        assert npp.probe(file).metadata.exif == (exif or None)
+        assert made.decode(file).shape == picture.shape
 
 
 def test_refining_at_its_own_size_is_refine(allocator: Allocator, x: torch.Tensor) -> None:

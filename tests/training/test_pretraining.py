@@ -10,7 +10,9 @@ import torch
 from small_runs import pictures, smoke
 
 import npp
+from npp.config.typed import fill
 from npp.config.yaml_files import ConfigError
+from npp.training.train_config import TrainConfig
 from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -61,6 +63,18 @@ def test_a_narrow_filter_imitates_the_wide_one_of_a_recipe(photos: Path, tmp_pat
     assert missed < 0.2 * change
     told = json.loads((tmp_path / "pretraining.json").read_text())
     assert told["teacher"] == "classification" and 0 < told["relative_mse"] < 0.5
+
+
+def test_no_task_is_asked_where_nothing_is_trained_or_chosen_by_one(photos: Path, tmp_path: Path) -> None:
+    filter_ = "preprocessor={width: 8, depth: 1, pretraining: {steps: 1, batch: 2, teacher: classification}}"
+    config = smoke(photos, tmp_path, filter_, "optimiser.steps=0", "tasks=[]")
+    assert npp.Recipe.load(train_recipe(config)).preprocessor is not None
+    given = {key: value for key, value in config.as_mapping().items() if key != "tasks"}
+    assert fill(TrainConfig, given) == config
+    with pytest.raises(ConfigError, match=r"^tasks must name .* optimiser\.steps trains for them"):
+        smoke(photos, tmp_path, filter_, "optimiser.steps=1", "tasks=[]")
+    with pytest.raises(ConfigError, match=r"^tasks must name .* choose asks them"):
+        smoke(photos, tmp_path, filter_, "optimiser.steps=0", "tasks=[]", "choose={}")
 
 
 def test_an_imitation_of_the_same_size_begins_as_its_teacher(photos: Path, tmp_path: Path) -> None:

@@ -31,14 +31,25 @@ def test_command_trains_from_yaml(
     assert run_cli(*words, "--fast-dev-run") == 0
     out = tmp_path / "run" / "fast-dev-run"
     weights = out / "preprocessor.safetensors"
-    assert capsys.readouterr().out.split() == [str(weights)] and weights.is_file()
+    said = capsys.readouterr()
+    assert said.out.split() == [str(weights)] and weights.is_file()
+    told = " ".join(said.err.split())
+    assert "npp: the trial went through: one step of the training, one batch of validation." in told
+    assert f"What it made lies in {out} and shows" in told
+    assert f"without --fast-dev-run the whole run (4 steps) goes to {tmp_path / 'run'}" in told
     assert weights.with_name("recipe.safetensors").is_file()
     assert load_config(out / "config.yaml").seed == 3
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
-    assert "npp: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err
+    config = ROOT / "configs/smoke.yaml"
+    assert f"npp: {config}: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err
+    assert run_cli(*words, "--set", "codec.efort=3") == 2
+    said_of_key = capsys.readouterr().err
+    assert f"npp: {config}: codec.efort is not known; allowed are " in said_of_key
+    assert all(name in said_of_key for name in ("surrogate", "threads", "chroma", "effort"))
     assert run_cli(*words, "--resume", str(tmp_path / "none.ckpt")) == 2
     assert "there is no checkpoint" in capsys.readouterr().err
     assert run_cli("train", str(tmp_path / "absent.yaml")) == 2
+    assert capsys.readouterr().err.count("absent.yaml") == 1
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from npp.batch.recipe_use import RecipeUse
-from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import Metadata
 from npp.gradient.prediction import View, keep_prediction
 from npp.gradient.refinement import refine
 from npp.recipes.picture_floats import as_floats
-from npp.recipes.size_extension import with_size
 
 
 @lru_cache(maxsize=2)
@@ -66,16 +64,7 @@ def refined_by_recipe(
 ) -> bytes:
     """The file of a picture that a recipe prepares, its map refined for a network."""
     x = as_floats(CodecImage(frame, "image"))
-    chosen = {**use.recipe.options, **options}
-    found = use.recipe.refine(x, _keeping(path, x, views), qp, parts=use.parts, threads=1, **options)
-    if found.x.shape != x.shape:
-        metadata = with_size(metadata, x.shape[-2], x.shape[-1])
-    file: bytes = encode(
-        found.x[0],
-        qp,
-        qp_map=None if found.qp_map is None else found.qp_map[0],
-        metadata=metadata,
-        threads=1,
-        **chosen,
+    found = use.recipe.refine(
+        x, _keeping(path, x, views), qp, parts=use.parts, metadata=metadata, threads=1, **options
     )
-    return file
+    return found.bitstreams[0]

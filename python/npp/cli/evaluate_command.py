@@ -12,6 +12,13 @@ from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import console, say
 
 
+def _photos(count: int, limit: int | None) -> str:
+    """How many there were, and that a limit was given."""
+    if limit is None or count < limit:
+        return f"{count} photos"
+    return f"{count} photos, for --limit {limit} leaves out the rest; intervals over few photos say little"
+
+
 def evaluate(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, see docs/evaluation.md.")],
     out: Annotated[
@@ -27,7 +34,7 @@ def evaluate(
 
     A stopped run goes on where it was when it is started again. Needs npp[eval].
     """
-    with explained("eval", lambda: "the same command goes on from here", f"{config}: "):
+    with explained("eval", lambda: "the same command goes on from here", config):
         from npp.evaluation.evaluate_config import load_evaluation
         from npp.evaluation.evaluation_run import REPORT
         from npp.evaluation.evaluation_run import evaluate as run
@@ -40,5 +47,8 @@ def evaluate(
         shown = console(stderr=False)
         for table in found.tables:
             shown.print(table.rich())
+        count, arms = len(found.measured.pictures), len(found.measured.arms)
+        say(f"npp: measured {arms} arms at {len(settings.qps)} qps on {_photos(count, limit)}")
+        say(f"npp: all results lie in {folder}")
         say(f"npp: open {folder / REPORT} in a browser")
         typer.echo(str(folder))

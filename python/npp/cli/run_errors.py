@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -36,8 +37,13 @@ def _photo_warnings() -> Iterator[None]:
         yield
 
 
+def _placed(message: str, where: Path | None) -> str:
+    """The message with the file in front, where it does not name it anyway."""
+    return message if where is None or str(where) in message else f"{where}: {message}"
+
+
 @contextmanager
-def explained(extra: str, after_a_stop: Callable[[], str], where: str = "") -> Iterator[None]:
+def explained(extra: str, after_a_stop: Callable[[], str], where: Path | None = None) -> Iterator[None]:
     """Says in one line what is missing, wrong, or to be done next, with the exit code for it.
 
     Meanwhile standard output is standard error: the only thing that belongs there is the result.
@@ -45,7 +51,7 @@ def explained(extra: str, after_a_stop: Callable[[], str], where: str = "") -> I
     Args:
         extra: of npp, that the command needs.
         after_a_stop: says how to go on after Ctrl-C.
-        where: what messages about settings begin with.
+        where: the file of settings, which messages about what is wrong begin with.
     """
     try:
         with redirect_stdout(sys.stderr), _photo_warnings():
@@ -54,7 +60,7 @@ def explained(extra: str, after_a_stop: Callable[[], str], where: str = "") -> I
         typer.echo(f"npp: {missing_package(error, extra)}", err=True)
         raise typer.Exit(USAGE) from None
     except (OSError, ValueError) as error:
-        typer.echo(f"npp: {where}{describe(error)}", err=True)
+        typer.echo(f"npp: {_placed(describe(error), where)}", err=True)
         raise typer.Exit(USAGE) from None
     except ArithmeticError as error:
         typer.echo(f"npp: {error}", err=True)

@@ -210,7 +210,8 @@ def encode_shared(
         if budget.least_bits > _HOPELESS * total_bits:
             return _hopeless(run, good, total_bits, budget, state)
         encode = partial(_encode_job, settings=settings, state=state, policy=policy)
-        with crew("Encoding", total=len(good), threads=threads, quiet=quiet) as workers:
+        # Files may be written more than once until the total is met: what became of each is said at the end.
+        with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
             encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
         _conclude(run, good, total_bits, encodes, quiet)
     run.code = max(run.code, exit_code(run.reports))
@@ -281,6 +282,9 @@ def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, 
         "encodes": encodes,
     }
     if not quiet:
+        for report in (run.reports[place] for place in good):
+            for line in report.lines() if report.status != FAILED else ():
+                say(line)
         say(counts(run.reports))
         say(f"{size} of {int(total_bits // 8)} bytes" + (f", {8 * size / pixels:.4g} bpp" if pixels else ""))
     if 8 * size > total_bits:

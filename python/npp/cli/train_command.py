@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
+from npp.cli.streams import say
 
 _DEFAULT = "preprocessor"
 
@@ -76,8 +77,8 @@ def preprocessor(
     def how_to_go_on() -> str:
         return "the same command goes on from here" if alone else _how_to_go_on(folder)
 
-    with explained("train", how_to_go_on):
-        from npp.training.any_training import load_training, run_training
+    with explained("train", how_to_go_on, config):
+        from npp.training.any_training import load_training, run_training, trial_done
         from npp.training.train_config import TrainConfig
         from npp.training.training_run import made_by
 
@@ -91,6 +92,8 @@ def preprocessor(
             weights = run_training(settings, resume=resume, fast_dev_run=fast_dev_run, stage=stage)
         if isinstance(settings, TrainConfig):
             weights = made_by(settings, weights)
+    if fast_dev_run:
+        say(f"npp: {trial_done(settings)}")
     typer.echo(str(weights))
 
 

@@ -35,7 +35,7 @@ from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
 from npp.recipes.picture_floats import as_floats, filtered, restored
-from npp.recipes.refined_files import at_size, enlarged
+from npp.recipes.refined_files import at_size, told_all
 from npp.recipes.scale import ScaleRule, enlarge, shrink
 from npp.recipes.size_extension import with_size
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
@@ -162,6 +162,7 @@ class Recipe(nn.Module):
         steps: int = 12,
         weight: float | Tensor | None = None,
         parts: Parts = ALL_PARTS,
+        metadata: Metadata | None = None,
         search_effort: int | None = 0,
         surrogate: str | Surrogate = DEFAULT_SURROGATE,
         threads: int | None = None,
@@ -174,11 +175,10 @@ class Recipe(nn.Module):
             task: as in :func:`npp.refine`; looks at decoded pictures of x's size.
             qp: 0 to 51, one for all, for the size depends on it; the recipe's own by default.
             over: ``"map"``, ``"pixels"`` or ``"both"``. What is found for the map serves other networks more.
-            steps: how many.
-            weight: bits that a unit of loss is worth, for each pixel of x; by default as in
-                :func:`npp.refine`.
+            weight: bits that a unit of loss is worth, for each pixel of x; see :func:`npp.refine`.
             parts: which parts of the recipe are used.
-            search_effort, surrogate, threads: as in :func:`npp.refine`.
+            metadata: of the files.
+            steps, search_effort, surrogate, threads: as in :func:`npp.refine`.
             **options: of the codec, instead of the recipe's.
 
         Returns:
@@ -208,7 +208,7 @@ class Recipe(nn.Module):
             threads=threads,
             **chosen,
         )
-        return found if shrunk == 1 else enlarged(found, one, size, chosen, threads)
+        return told_all(found, one, size, metadata, chosen, threads)
 
     @torch.no_grad()
     def encode(

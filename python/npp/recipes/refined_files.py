@@ -27,15 +27,22 @@ def at_size(task: PictureLoss | Sequence[PictureLoss], size: Size) -> list[Pictu
 
 
 @torch.no_grad()
-def enlarged(found: Refined, qp: int, size: Size, options: dict[str, Any], threads: int | None) -> Refined:
-    """The same with decoded pictures of that height and width, bits for their pixels, files that say so."""
-    files = encode(
-        list(found.x),
-        qp,
-        qp_map=found.qp_map,
-        metadata=with_size(Metadata(), *size),
-        threads=threads,
-        **options,
-    )
+def told_all(
+    found: Refined,
+    qp: int,
+    size: Size,
+    metadata: Metadata | None,
+    options: dict[str, Any],
+    threads: int | None,
+) -> Refined:
+    """The same with decoded pictures of that height and width, bits for their pixels, and files that say so.
+
+    The files are written anew only where they have something to say: the size, or metadata.
+    """
+    smaller = found.x.shape[-2:] != size
+    if not smaller and metadata in (None, Metadata()):
+        return found
+    said = with_size(metadata, *size) if smaller else metadata
+    files = encode(list(found.x), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options)
     bpp = torch.tensor([8 * len(file) / (size[0] * size[1]) for file in files], device=found.bpp.device)
     return found._replace(x_hat=enlarge(found.x_hat, size), bpp=bpp, bitstreams=files)

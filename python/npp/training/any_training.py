@@ -35,6 +35,27 @@ def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfi
     return fill(_KINDS[trains], values)
 
 
+def trial_done(config: TrainConfig | DistillationConfig) -> str:
+    """What a run of ``fast_dev_run`` did, where it left what it made, and what the whole run would do."""
+    if isinstance(config, TrainConfig):
+        filter_, steps = config.preprocessor, config.optimiser.steps
+        pretrains = filter_ is not None and filter_.pretraining.steps
+        done = ["one step of the pretraining"] if pretrains else []
+        done += ["one step of the training", "one batch of validation"] if steps else []
+        done += ["size and map chosen on two photos"] if config.choose is not None else []
+        whole = [f"{filter_.pretraining.steps} steps of pretraining"] if filter_ and pretrains else []
+        whole += [f"{steps} steps"] if steps else []
+    else:
+        done = ["labels for two pictures of each source", "one step of the training"]
+        whole = [f"labels for {config.labels.count} pictures", f"{config.training.optimiser.steps} steps"]
+    what = ", ".join(done) or "the parts were put together, and nothing was trained"
+    rest = f" ({', '.join(whole)})" if whole else ""
+    return (
+        f"the trial went through: {what}. What it made lies in {Path(config.out) / 'fast-dev-run'} and shows "
+        f"that all is there, no more; without --fast-dev-run the whole run{rest} goes to {config.out}"
+    )
+
+
 def run_training(
     config: TrainConfig | DistillationConfig,
     *,

@@ -232,6 +232,7 @@ class TrainConfig:
     """All settings of a run; each section is explained with its class.
 
     Attributes:
+        tasks: what is trained for; may be left out where ``optimiser.steps`` is 0 and nothing is chosen.
         out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.
         seed: of everything random.
         preprocessor: the filter; none where it is ``null``.
@@ -244,7 +245,7 @@ class TrainConfig:
     """
 
     data: DataConfig
-    tasks: list[TaskConfig]
+    tasks: list[TaskConfig] = field(default_factory=list)
     trains: Literal["recipe"] = "recipe"
     out: str = "runs/preprocessor"
     seed: int = 0
@@ -264,8 +265,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "seed")
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
-        if not self.tasks:
-            raise ValueError("tasks must name at least one task")
+        self._check_tasks()
         trained = any(part is not None and part.train for part in (self.preprocessor, self.allocator))
         if self.optimiser.steps and not trained:
             raise ValueError("preprocessor or allocator must be trained, or optimiser.steps be 0: neither is")
@@ -274,6 +274,16 @@ class TrainConfig:
             raise ValueError(
                 f"codec.surrogate must take a map with allocator, as gated; {self.codec.surrogate} does not"
             )
+
+    def _check_tasks(self) -> None:
+        """They are asked while training through the codec, and to choose; a pretraining needs none."""
+        needs = {
+            "optimiser.steps trains for them": self.optimiser.steps > 0,
+            "choose asks them": self.choose is not None,
+        }
+        for why, needed in needs.items():
+            if needed and not self.tasks:
+                raise ValueError(f"tasks must name at least one task, for {why}")
 
     @property
     def labels(self) -> list[str]:
