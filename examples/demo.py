@@ -35,8 +35,6 @@ from npp.tasks import build_task
 RECIPE = "classification"
 NETWORK, NAME = "efficientnet-lite2", "EfficientNet-Lite2"
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "results" / "recipes_classification"
-# Photos whose files are looked at for the strip.
-_STRIP_PHOTOS = 8
 _WIDTH = 100
 
 
@@ -68,8 +66,8 @@ def stage(name: str, total: int) -> Callable[[int], None]:
 
 
 def find_strip(views: Path, photos: Sequence[str], recipe: npp.Recipe) -> StripCase:
-    """The strip's photo among the middle squares of the first photos."""
-    paths = [views / f"{photo}_0.png" for photo in photos[:_STRIP_PHOTOS]]
+    """The strip's photo among the middle squares of all photos."""
+    paths = [views / f"{photo}_0.png" for photo in photos]
     images = torch.stack([load_photo(path, SIDE) for path in paths])
     return find_case(images, recipe, build_task("classification", model=NETWORK).eval())
 

@@ -17,6 +17,7 @@ _BPG_QPS = tuple(range(32, 51, 3))
 _NPP_QPS = tuple(range(28, 51))
 _LEAST = 0.93  # of BPG's bytes that npp's file may have, so as to count as equal
 _CHUNK = 32
+_PHOTOS = 8  # whose files are looked at
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class StripCase:
         differs = self.npp.same and not self.bpg.same
         why = "Chosen because the answers differ" if differs else "No photo has the answer with npp only"
         return (
-            f"{why}. Of {found.pairs} pairs of files of equal bytes from {self.photos} photos the answer "
-            f"stays in both in {found.both}, only with npp in {found.only_npp}, "
+            f"{why}. Of {found.pairs} pairs of files of equal bytes, from the {self.photos} photos it is "
+            f"most certain of, the answer stays in both in {found.both}, only with npp in {found.only_npp}, "
             f"only with BPG in {found.only_bpg}, in neither in {found.neither}."
         )
 
@@ -132,7 +133,7 @@ def _pairs(bpg: Sequence[Shown], ours: Sequence[Shown]) -> list[tuple[Shown, int
 
 
 def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
-    """The pair of files to show.
+    """The pair of files to show, among those of the photos of which the network is most certain.
 
     The first choice is the photo of whose original the network is most certain among those whose answer
     only npp keeps, at the bytes where the certainties differ most.
@@ -147,7 +148,8 @@ def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
     """
     cases = []
     clean = _judged(task, list(images))
-    for image, logs in zip(images, clean, strict=True):
+    certain = sorted(range(len(images)), key=lambda i: -float(clean[i].max()))[:_PHOTOS]
+    for image, logs in ((images[i], clean[i]) for i in certain):
         plain = npp.encode(image.expand(len(_BPG_QPS), -1, -1, -1), list(_BPG_QPS), **BPG)
         ours = recipe.encode(image.expand(len(_NPP_QPS), -1, -1, -1), list(_NPP_QPS))
         bpg, npp_files = _files(task, logs, plain), _files(task, logs, ours)
@@ -167,4 +169,4 @@ def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
     with torch.no_grad():
         qp_map = recipe.prepare(image[None], qp).qp_map
     offsets = torch.zeros(1, 1) if qp_map is None else qp_map[0].float()
-    return StripCase(image, _said(logs), offsets, bpg_file, npp_file, counts, len(images))
+    return StripCase(image, _said(logs), offsets, bpg_file, npp_file, counts, len(certain))

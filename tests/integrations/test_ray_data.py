@@ -27,6 +27,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from npp.integrations.ray import Cluster, decode, encode  # noqa: E402
 from npp.integrations.ray import ray_pipelines as pipelines  # noqa: E402
 from npp.integrations.ray.ray_sessions import actor  # noqa: E402
+from npp.integrations.ray.ray_tars import tar_of  # noqa: E402
 from npp.integrations.ray.ray_workers import Networks  # noqa: E402
 
 # Ray warns about itself, and its processes leave sockets to the collector.
@@ -163,6 +164,23 @@ def test_workers_leave_a_cpu_to_those_who_read(folder: Path, photo: np.ndarray) 
     assert encode("in", "out", qp=35, effort=0, format="parquet").written == 3
     given = ray.data.read_binary_files(str(folder / "photos/a.png"), include_paths=True)
     assert encode(given, qp=35, effort=0).count() == 1
+
+
+@pytest.mark.parametrize("format_", ["files", "webdataset"])
+def test_tars_without_pictures_are_named(folder: Path, photo: np.ndarray, format_: Any) -> None:
+    Path("in").mkdir()
+    picture = _pngs(photo, 1)[0]
+    Path("in/full.tar").write_bytes(tar_of([("a", {"png": picture}), ("deep/b", {"png": picture})]))
+    Path("in/empty.tar").write_bytes(tar_of([("a", {"txt": b"no picture"})]))
+    with pytest.warns(UserWarning, match=r"no pictures \(.*\.png.*\) in .*in/empty\.tar$"):
+        summary = encode("in", "out", format=format_, effort=0)
+    assert (summary.written, summary.failed) == (2, 0)
+    if format_ == "webdataset":  # what was done before counts too
+        with pytest.warns(UserWarning, match=r"in/empty\.tar$"):
+            assert encode("in", "out", format=format_, effort=0, existing="skip").skipped == 2
+    Path("in/full.tar").unlink()
+    with pytest.raises(ValueError, match=r"no pictures \(.*\) in .*in/empty\.tar$"):
+        encode("in", "none", format=format_, effort=0)
 
 
 def test_tars_keep_their_other_members(folder: Path, photo: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_pipelines import Goal
 from npp.integrations.ray.ray_shared import Probe, shared_qps
 from npp.integrations.ray.ray_sinks import JOURNALS, FileSink
-from npp.integrations.ray.ray_sources import Picture, batch_size, find_pictures, plain_name
+from npp.integrations.ray.ray_sources import Picture, TarCheck, batch_size, find_pictures, plain_name
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import read_samples, tar_of
 
@@ -89,6 +89,18 @@ def test_storage(tmp_path: Path) -> None:
     storage.write(".hidden/b", b"3", replace=False)
     assert list(storage.names()) == ["deep/a"] and storage.hidden(".hidden") == [".hidden/b"]
     assert (storage.read("deep/a"), storage.size("deep/a")) == (b"22", 2)
+
+
+def test_tars_that_nothing_came_from_are_found() -> None:
+    tars = ["/in/a.tar", "s3://bucket/b.tar", "/in/c.tar"]
+    check = TarCheck(tars, {".png", ".jpg"})
+    for name in ("/in/a.tar/deep/x.png", "s3://bucket/b.tar/y.jpg", "/elsewhere/c.tar/z.png"):
+        check.saw(name)
+    with pytest.warns(UserWarning, match=r"^no pictures \(\.jpg \.png\) in /in/c\.tar$"):
+        check.conclude()
+    with pytest.raises(ValueError, match=r"in /in/a\.tar, s3://bucket/b\.tar, /in/c\.tar$"):
+        TarCheck(tars, {".png"}).conclude()
+    TarCheck([], {".png"}).conclude()
 
 
 def test_tars_there_and_back() -> None:

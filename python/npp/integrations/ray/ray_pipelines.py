@@ -217,11 +217,15 @@ def elsewhere(unit: BatchEncoder, networks: Sequence[Any]) -> BatchEncoder:
     return BatchEncoder.of(settings, unit.max_pixels)
 
 
-def _consume(dataset: Any, summary: RaySummary, on_row: OnRow | None) -> None:
+def _consume(
+    dataset: Any, summary: RaySummary, on_row: OnRow | None, tars: sources.TarCheck | None = None
+) -> None:
     for table in dataset.iter_batches(batch_format="pyarrow", batch_size=None):
         for found in table.to_pylist():
             row = ManifestRow.from_json(found)
             summary.count(row)
+            if tars is not None:
+                tars.saw(row.input)
             if on_row is not None:
                 on_row(row)
 
@@ -336,6 +340,9 @@ def _run_rows(
     dataset, alone = _rows(given, goal)
     workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
     summary = RaySummary()
+    tars = sources.TarCheck(
+        [] if _is_dataset(given.source) else sources.files_with(_paths(given.source), ".tar"), given.suffixes
+    )
     qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
     if goal.format == "files":
         record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
@@ -346,8 +353,9 @@ def _run_rows(
         dataset = _worker_map(
             dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps, cpus=cpus
         )
-        _consume(dataset, summary, on_row)
+        _consume(dataset, summary, on_row, tars)
         record.conclude([])
+        tars.conclude()
         return summary
     suffix = _SUFFIXES[goal.format]
     done = _done(storage, suffix, goal.existing)
@@ -366,8 +374,11 @@ def _run_rows(
         qps=qps,
         cpus=cpus,
     )
-    _consume(dataset, summary, on_row)
+    for name in done:
+        tars.saw(name)
+    _consume(dataset, summary, on_row, tars)
     inputs_in_parts(storage, suffix)
+    tars.conclude()
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -165,6 +166,37 @@ def tars_dataset(paths: Sequence[str], suffixes: Collection[str], column: str) -
     return rows.map_batches(
         _samples_of, fn_args=(frozenset(suffixes), column), batch_format="pyarrow", batch_size=1
     )
+
+
+class TarCheck:
+    """Finds out which tars hold no pictures.
+
+    Args:
+        tars: paths; none where a run reads something else.
+        suffixes: of pictures.
+    """
+
+    def __init__(self, tars: Sequence[str], suffixes: Collection[str]) -> None:
+        self._tars, self._suffixes = tars, suffixes
+        self._empty = set(tars)
+
+    def saw(self, name: str) -> None:
+        """Takes an input's name into account, which begins with its tar's."""
+        while self._empty and (name := name.rpartition("/")[0]):
+            self._empty.discard(name)
+
+    def conclude(self) -> None:
+        """Warns of those that held no pictures.
+
+        Raises:
+            ValueError: none held any.
+        """
+        what = f"no pictures ({' '.join(sorted(self._suffixes))}) in"
+        empty = [tar for tar in self._tars if tar in self._empty]
+        if empty and len(empty) == len(self._tars):
+            raise ValueError(f"{what} {', '.join(empty)}")
+        for tar in empty:
+            warnings.warn(f"{what} {tar}", stacklevel=2)
 
 
 def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
