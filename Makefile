@@ -23,6 +23,8 @@ ASAN_BUILD := build/asan
 TSAN_BUILD := build/tsan
 FRAMEWORKS := $(VENV)/frameworks
 FRAMEWORK_TESTS := tests/integrations tests/tasks
+# Ray leaves processes and sockets to the collector, which may come for them after the last test.
+FRAMEWORK_WARNS := -W ignore:subprocess:ResourceWarning -W ignore:unclosed:ResourceWarning
 ROUNDS ?= 20
 OLDEST := build/oldest
 WHEEL_TOOLS := build/wheels/venv
@@ -89,14 +91,14 @@ test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.
 	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
 
 # Where pip cannot reach the packages, CI says so and goes on; a test that fails is a failure everywhere.
-test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultralytics (QUICK=1 without the long ones)
+test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultralytics, Ray (QUICK=1 without the long ones)
 	@code=0; tools/frameworks_env $(FRAMEWORKS) $(VENV) '$(TORCH)' || code=$$?; \
 	  if [[ $$code == 75 && -n '$(CI)' ]]; then \
 	    echo 'test-frameworks: NOT RUN, for the packages could not be installed'; exit 0; \
 	  fi; \
 	  [[ $$code == 0 ]] || exit $$code; \
 	  NPP_FRAMEWORKS=1 OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -q $(PYTEST_PARALLEL) $(if $(CI),--durations=15) \
-	    -m '$(if $(QUICK),not slow,slow or not slow)' $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
+	    $(FRAMEWORK_WARNS) -m '$(if $(QUICK),not slow,slow or not slow)' $(FRAMEWORK_TESTS) $(PYTEST_ARGS)
 
 coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passed on)
 	@$(PIP) 'pytest-cov>=5'

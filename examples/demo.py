@@ -65,11 +65,11 @@ def stage(name: str, total: int) -> Callable[[int], None]:
     return progress
 
 
-def find_strip(views: Path, photos: Sequence[str], recipe: npp.Recipe) -> StripCase:
+def find_strip(views: Path, photos: Sequence[str], qps: Sequence[int], recipe: npp.Recipe) -> StripCase:
     """The strip's photo among the middle squares of all photos."""
     paths = [views / f"{photo}_0.png" for photo in photos]
     images = torch.stack([load_photo(path, SIDE) for path in paths])
-    return find_case(images, recipe, build_task("classification", model=NETWORK).eval())
+    return find_case(images, qps, recipe, build_task("classification", model=NETWORK).eval())
 
 
 def fewer(change: BDInterval) -> str:
@@ -171,7 +171,7 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
     kept = list(dict.fromkeys(names.values()))
 
     print(f"Looking for a photo to show ({len(names)} squares of {len(kept)} photos are at hand)", flush=True)
-    case = find_strip(out / "squares", kept, recipe)
+    case = find_strip(out / "squares", kept, before.qps, recipe)
     draw_strip(case, NAME, out / "strip.png")
     tell(f"1. One photo at the same bytes: {out / 'strip.png'}", strip_lines(case))
     draw_curves(before, None, NETWORK, NAME, len(kept), out / "curve.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ _PANEL = 448
 _GAP = 12
 _FONT = 19
 _LINE = 26
+_LETTERS = 190  # of a line below the strip
 _GREEN, _RED, _BLACK = (0, 120, 40), (190, 20, 20), (20, 20, 20)
 _FINER, _COARSER, _OPACITY = (220, 40, 30), (40, 90, 220), 0.55
 _COLOURS = {"bpg": "tab:gray", "recipe": "tab:green"}
@@ -64,8 +66,10 @@ def draw_strip(case: StripCase, network: str, path: Path) -> None:
         (map_picture, ["npp's map of quantiser offsets", offsets], _BLACK),
         npp,
     ]
+    notes = textwrap.wrap(case.how_chosen(), _LETTERS)
     top, below = 2 * _GAP + _LINE, 2 * _LINE
-    width, height = 4 * (_PANEL + _GAP) + _GAP, top + _PANEL + below + _LINE + 3 * _GAP
+    foot = top + _PANEL + below + 2 * _GAP
+    width, height = 4 * (_PANEL + _GAP) + _GAP, foot + len(notes) * _LINE + _GAP
     canvas = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_FONT)
     draw.text((_GAP, _GAP), f"{case.title(network)}", _BLACK, font)
@@ -75,7 +79,8 @@ def draw_strip(case: StripCase, network: str, path: Path) -> None:
         for row, line in enumerate(lines):
             ink = _BLACK if row == 0 else colour
             draw.text((left, top + _PANEL + 4 + row * _LINE), line, ink, font)
-    draw.text((_GAP, height - _LINE - _GAP), case.how_chosen(), _BLACK, font)
+    for row, line in enumerate(notes):
+        draw.text((_GAP, foot + row * _LINE), line, _BLACK, font)
     _save(canvas, path)
 
 

@@ -13,11 +13,9 @@ import npp
 from npp.tasks import Task
 
 BPG = {"effort": 8, "tune": "ssim"}
-_BPG_QPS = tuple(range(32, 51, 3))
-_NPP_QPS = tuple(range(28, 51))
+_LAST_QP = 51
 _LEAST = 0.93  # of BPG's bytes that npp's file may have, so as to count as equal
 _CHUNK = 32
-_PHOTOS = 8  # whose files are looked at
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Shown:
         answer: what the network says, with its certainty.
         same: whether it says the same of the original.
         certainty: of the original's answer, 0 to 1.
+        distance: of all that it says from what it says of the original: KL in nats.
     """
 
     image: Tensor
@@ -37,12 +36,14 @@ class Shown:
     answer: str
     same: bool
     certainty: float
+    distance: float
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Pairs of files of the same bytes by who keeps the answer."""
+    """Pairs of files of the same bytes: where npp's is nearer the answer, and who keeps its first class."""
 
+    nearer: int
     both: int
     only_npp: int
     only_bpg: int
@@ -87,9 +88,10 @@ class StripCase:
         differs = self.npp.same and not self.bpg.same
         why = "Chosen because the answers differ" if differs else "No photo has the answer with npp only"
         return (
-            f"{why}. Of {found.pairs} pairs of files of equal bytes, from the {self.photos} photos it is "
-            f"most certain of, the answer stays in both in {found.both}, only with npp in {found.only_npp}, "
-            f"only with BPG in {found.only_bpg}, in neither in {found.neither}."
+            f"{why}. Of {found.pairs} pairs of files of equal bytes from {self.photos} photos, npp's is the "
+            f"nearer to the original's answer (KL) in {found.nearer}; the first class stays in both in "
+            f"{found.both}, only with npp in {found.only_npp}, only with BPG in {found.only_bpg}, in neither "
+            f"in {found.neither}."
         )
 
 
@@ -117,29 +119,37 @@ def _files(task: Task, clean: Tensor, files: Sequence[bytes]) -> list[Shown]:
     said = _judged(task, images)
     right = int(clean.argmax())
     return [
-        Shown(image, len(file), _said(logs), int(logs.argmax()) == right, float(logs[right].exp()))
+        Shown(
+            image,
+            len(file),
+            _said(logs),
+            int(logs.argmax()) == right,
+            float(logs[right].exp()),
+            float((clean.exp() * (clean - logs)).sum()),
+        )
         for image, file, logs in zip(images, files, said, strict=True)
     ]
 
 
-def _pairs(bpg: Sequence[Shown], ours: Sequence[Shown]) -> list[tuple[Shown, int]]:
+def _pairs(bpg: Sequence[bytes], ours: Sequence[bytes]) -> list[tuple[bytes, int]]:
     """BPG's files with the place of npp's largest file that has no more bytes, where one is near enough."""
     found = []
     for one in bpg:
-        fits = [i for i, other in enumerate(ours) if _LEAST * one.bytes <= other.bytes <= one.bytes]
+        fits = [i for i, other in enumerate(ours) if _LEAST * len(one) <= len(other) <= len(one)]
         if fits:
-            found.append((one, max(fits, key=lambda i: ours[i].bytes)))
+            found.append((one, max(fits, key=lambda i: len(ours[i]))))
     return found
 
 
-def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
-    """The pair of files to show, among those of the photos of which the network is most certain.
+def find_case(images: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task) -> StripCase:
+    """The pair of files to show.
 
     The first choice is the photo of whose original the network is most certain among those whose answer
     only npp keeps, at the bytes where the certainties differ most.
 
     Args:
         images: (N, 3, H, W) floats in [0, 1], one a photo.
+        qps: of BPG's files; npp's are looked for among all from the finest of these on.
         recipe: npp's.
         task: a classification.
 
@@ -147,18 +157,22 @@ def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
         ValueError: no two files have about the same bytes.
     """
     cases = []
+    own_qps = list(range(min(qps), _LAST_QP + 1))
     clean = _judged(task, list(images))
-    certain = sorted(range(len(images)), key=lambda i: -float(clean[i].max()))[:_PHOTOS]
-    for image, logs in ((images[i], clean[i]) for i in certain):
-        plain = npp.encode(image.expand(len(_BPG_QPS), -1, -1, -1), list(_BPG_QPS), **BPG)
-        ours = recipe.encode(image.expand(len(_NPP_QPS), -1, -1, -1), list(_NPP_QPS))
-        bpg, npp_files = _files(task, logs, plain), _files(task, logs, ours)
-        cases += [(image, logs, one, npp_files[i], _NPP_QPS[i]) for one, i in _pairs(bpg, npp_files)]
+    for image, logs in zip(images, clean, strict=True):
+        plain = npp.encode(image.expand(len(qps), -1, -1, -1), list(qps), **BPG)
+        ours = recipe.encode(image.expand(len(own_qps), -1, -1, -1), own_qps)
+        pairs = _pairs(plain, ours)
+        if pairs:
+            shown = _files(task, logs, [file for file, _ in pairs] + [ours[place] for _, place in pairs])
+            both = zip(shown[: len(pairs)], shown[len(pairs) :], pairs, strict=True)
+            cases += [(image, logs, one, other, own_qps[place]) for one, other, (_, place) in both]
     if not cases:
         raise ValueError("no two files of BPG and npp have about the same bytes")
     kinds = [(ours.same, one.same) for _, _, one, ours, _ in cases]
     counts = Counts(
-        *(kinds.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False)))
+        sum(ours.distance < one.distance for _, _, one, ours, _ in cases),
+        *(kinds.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))),
     )
 
     def worth(case: tuple[Tensor, Tensor, Shown, Shown, int]) -> tuple[bool, float, float]:
@@ -169,4 +183,4 @@ def find_case(images: Tensor, recipe: npp.Recipe, task: Task) -> StripCase:
     with torch.no_grad():
         qp_map = recipe.prepare(image[None], qp).qp_map
     offsets = torch.zeros(1, 1) if qp_map is None else qp_map[0].float()
-    return StripCase(image, _said(logs), offsets, bpg_file, npp_file, counts, len(certain))
+    return StripCase(image, _said(logs), offsets, bpg_file, npp_file, counts, len(images))

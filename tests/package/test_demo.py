@@ -38,8 +38,6 @@ def test_whole_run(
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(demo.main, "NETWORK", _NET)  # it is among the measured ones, and every clone has it
     monkeypatch.setattr(demo.views, "MOST_VIEWS", 3)
-    monkeypatch.setattr(demo.strip, "_BPG_QPS", (38, 44))
-    monkeypatch.setattr(demo.strip, "_NPP_QPS", tuple(range(36, 44)))
     photos = demo.views.package_photos()
     out = tmp_path / "new" / "demo"
     demo.main.run({name: photos[name] for name in ("astronaut", "chelsea")}, out)
@@ -115,9 +113,10 @@ def test_few_photos_claim_nothing(demo: SimpleNamespace) -> None:
 
 
 def test_counts_of_the_strip_are_said(demo: SimpleNamespace) -> None:
-    shown = {one: demo.strip.Shown(None, 100, "", one == "npp", 0.5) for one in ("bpg", "npp")}
-    case = demo.strip.StripCase(None, "", None, **shown, counts=demo.strip.Counts(5, 3, 2, 1), photos=4)
-    assert "Of 11 pairs of files of equal bytes, from the 4 photos it is most certain of" in case.how_chosen()
+    shown = {one: demo.strip.Shown(None, 100, "", one == "npp", 0.5, 0.1) for one in ("bpg", "npp")}
+    case = demo.strip.StripCase(None, "", None, **shown, counts=demo.strip.Counts(7, 5, 3, 2, 1), photos=4)
+    assert "Of 11 pairs of files of equal bytes from 4 photos npp's is the nearer" in case.how_chosen()
+    assert "answer (KL) in 7; the first class stays in both in 5" in case.how_chosen()
     assert "only with npp in 3, only with BPG in 2" in case.how_chosen()
     assert "keeps its answer with npp" in case.title("A network")
 
