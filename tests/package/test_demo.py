@@ -115,7 +115,7 @@ def test_few_photos_claim_nothing(demo: SimpleNamespace) -> None:
 def test_counts_of_the_strip_are_said(demo: SimpleNamespace) -> None:
     shown = {one: demo.strip.Shown(None, 100, "", one == "npp", 0.5, 0.1) for one in ("bpg", "npp")}
     case = demo.strip.StripCase(None, "", None, **shown, counts=demo.strip.Counts(7, 5, 3, 2, 1), photos=4)
-    assert "Of 11 pairs of files of equal bytes from 4 photos npp's is the nearer" in case.how_chosen()
+    assert "Of 11 pairs of files of equal bytes from 4 photos, npp's is the nearer" in case.how_chosen()
     assert "answer (KL) in 7; the first class stays in both in 5" in case.how_chosen()
     assert "only with npp in 3, only with BPG in 2" in case.how_chosen()
     assert "keeps its answer with npp" in case.title("A network")
