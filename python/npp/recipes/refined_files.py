@@ -37,5 +37,5 @@ def enlarged(found: Refined, qp: int, size: Size, options: dict[str, Any], threa
         threads=threads,
         **options,
     )
-    bpp = torch.tensor([8 * len(file) / (size[0] * size[1]) for file in files], device=found.bpp.device)
+    bpp = found.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
     return found._replace(x_hat=enlarge(found.x_hat, size), bpp=bpp, bitstreams=files)

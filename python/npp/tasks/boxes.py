@@ -84,7 +84,7 @@ def _suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Te
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()
-    left = torch.ones(len(order), dtype=torch.bool)
+    left = torch.ones(len(order), dtype=torch.bool, device="cpu")
     for place in range(len(order)):
         if left[place]:
             left &= ~rivals[place]
@@ -124,7 +124,7 @@ class AveragePrecision:
         """Adds pictures."""
 
         def chosen(entry: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-            return {name: torch.as_tensor(entry[name]).detach().cpu() for name in names}
+            return {name: torch.as_tensor(entry[name], device="cpu").detach() for name in names}
 
         self._metric.update(
             [chosen(entry, ("boxes", "labels", "scores")) for entry in predictions],

@@ -6,10 +6,13 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+
+from npp.torch_defaults import plain_defaults
 
 Module = TypeVar("Module", bound=nn.Module)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -66,14 +69,10 @@ def private_copy(network: Module) -> Module:
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Networks and tables made inside are float32 and of use in training, whatever the caller has set."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.inference_mode(False):
-            yield
-    finally:
-        torch.set_default_dtype(before)
+    """Networks and tables made inside are float32, on the CPU and of use in training, whatever the caller
+    has set."""
+    with plain_defaults(), torch.inference_mode(False):
+        yield
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:
@@ -82,6 +81,11 @@ def dtype_of(network: nn.Module) -> torch.dtype:
         if values.is_floating_point():
             return values.dtype
     return torch.float32
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """That of the network's first parameter or buffer; the CPU if it has none."""
+    return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
 
 
 def without_gradients(method: Method) -> Method:

@@ -63,6 +63,11 @@ def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _walk(part, f"{name}.{index}")
 
 
+def as_tensor(target: Any) -> Tensor:
+    """A target as a tensor: where it is if it is one, else on the CPU."""
+    return target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
+
+
 def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
     """What was said about each clean picture, as one tensor like what is said now.
 
