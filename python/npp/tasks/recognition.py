@@ -18,6 +18,7 @@ from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets
 from npp.tasks.text_reader import load_text_reader
+from npp.torch_defaults import cpu_by_default
 
 
 class Alphabet:
@@ -211,7 +212,8 @@ class Recognition(Task):
         """Of one line; edits are counted against the target's length, at least 1."""
         text = target if isinstance(target, str) else self.alphabet.decode(as_tensor(target))
         distance = require("torchmetrics.functional.text", "recognition's scores").edit_distance
-        edits = float(distance([prediction], [text], reduction="sum"))
+        with cpu_by_default():
+            edits = float(distance([prediction], [text], reduction="sum"))
         return {"word_accuracy": float(prediction == text), "character_error_rate": edits / max(1, len(text))}
 
     def metric(self) -> Metric:
