@@ -145,7 +145,9 @@ def start_round_trip(
             meta.
     """
     check_batch(x)
-    return begin_round_trip(x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line, waits=waits)
+    return begin_round_trip(
+        x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line, waits=waits
+    )
 
 
 def begin_round_trip(
