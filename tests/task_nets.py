@@ -45,15 +45,14 @@ class Finder(nn.Module):
         super().__init__()
         self.backbone = Body(2)
 
-    def _boxes(self, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
-        sides = [torch.arange(side, device=device) for side in (height, width)]
-        rows, columns = torch.meshgrid(*sides, indexing="ij")
+    def _boxes(self, height: int, width: int) -> Tensor:
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         corner = 2 * torch.stack([columns, rows], -1).reshape(-1, 2).float()
         return torch.cat([corner, corner + 6], 1)
 
     def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
         logits = torch.stack([self.backbone(image[None])[0] for image in images])
-        boxes = self._boxes(*logits.shape[-2:], logits.device)
+        boxes = self._boxes(*logits.shape[-2:])
         if self.training:
             assert targets is not None
             wanted = [(iou_matrix(boxes, each["boxes"]) > 0.3).any(1).float() for each in targets]

@@ -9,13 +9,19 @@ from typing import Any
 import torch
 
 
-def cpu_by_default() -> AbstractContextManager[Any]:
+def cpu_by_default(beside: object = None) -> AbstractContextManager[Any]:
     """Within it new tensors are on the CPU, whatever default device the caller has set.
 
     For other people's code and for much at once; a single tensor is given its device instead.
+
+    Args:
+        beside: where this is a tensor of another device, the caller's default stays.
     """
+    elsewhere = isinstance(beside, torch.Tensor) and beside.device.type != "cpu"
     # Nothing is entered without need: torch.as_tensor would take tensors of other devices to the CPU.
-    return nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
+    if elsewhere or torch.empty(0).device.type == "cpu":
+        return nullcontext()
+    return torch.device("cpu")
 
 
 @contextmanager

@@ -313,7 +313,7 @@ def test_a_head_on_features_is_loaded_on_the_cpu() -> None:
 def test_an_exported_model(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    made, x = npp.Preprocessor("blur", **SMALL["blur"]), pictures(2, 40)
+    made, x = npp.Preprocessor("unet", **SMALL["unet"]).eval(), pictures(2, 40)
     with torch.device("meta"):
         made.export_onnx(tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

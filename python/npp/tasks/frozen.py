@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from npp.torch_defaults import plain_defaults
+from npp.torch_defaults import cpu_by_default, plain_defaults
 
 Module = TypeVar("Module", bound=nn.Module)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -86,6 +86,20 @@ def dtype_of(network: nn.Module) -> torch.dtype:
 def device_of(network: nn.Module) -> torch.device:
     """That of the network's first parameter or buffer; the CPU if it has none."""
     return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
+
+
+def off_the_default_device(method: Method) -> Method:
+    """For methods of tasks: what a network makes beside pictures of the CPU is there too.
+
+    Networks of several packages give some of their tables no device.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+        with cpu_by_default(images):
+            return method(self, images, *others, **named)
+
+    return cast("Method", wrapped)
 
 
 def without_gradients(method: Method) -> Method:
