@@ -26,6 +26,8 @@ import npp
 import npp.pillow
 import npp.transforms
 from npp.allocation import FeatureAllocator, SharedBudget, box_importance, mask_importance
+from npp.batch import BatchDecoder, BatchEncoder
+from npp.batch.refined_frames import load_network
 from npp.gradient.surrogates import NAMES, resolve_surrogate
 from npp.tasks import build_task
 
@@ -221,6 +223,18 @@ def recipe() -> Call:
     return call
 
 
+def many_files() -> Call:
+    file = io.BytesIO()
+    Image.fromarray((pictures(1, 64)[0] * 255).byte().permute(1, 2, 0).numpy()).save(file, "PNG")
+
+    def call() -> Any:
+        units = BatchEncoder(30, effort=0), BatchEncoder(recipe=made_recipe()), BatchEncoder(target_bpp=1.0)
+        files = [unit.encode(file.getvalue()).file for unit in units]
+        return files, [BatchDecoder().decode(one).file for one in files if one is not None]
+
+    return call
+
+
 CALLS = [
     files_and_pictures,
     decompressed,
@@ -234,6 +248,7 @@ CALLS = [
     allocator,
     feature_allocator,
     recipe,
+    many_files,
 ]
 
 
@@ -319,6 +334,15 @@ def test_an_exported_model(tmp_path: Path) -> None:
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"x": x.numpy(), "qp": np.array([30, 40], np.float32)})
     torch.testing.assert_close(torch.from_numpy(found), made(x, [30, 40]))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_network_to_refine_for_is_read_onto_the_cpu(tmp_path: Path) -> None:
+    network, x = classifier().eval(), pictures(1)
+    torch.export.save(torch.export.export(network, (x,)), tmp_path / "network.pt2")
+    with torch.device("meta"), torch.inference_mode():
+        loaded = load_network(str(tmp_path / "network.pt2"))
+    torch.testing.assert_close(loaded(x), network(x))
 
 
 def test_pillow() -> None:
