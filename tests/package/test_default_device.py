@@ -31,6 +31,7 @@ from npp.batch.refined_frames import load_network
 from npp.gradient.surrogates import NAMES, resolve_surrogate
 from npp.tasks import build_task
 
+DEVICES = ["meta", *(["cuda"] if torch.cuda.is_available() else [])]
 Call = Callable[[], Any]
 MAPS = [np.array([[3.0, -3.0], [0.0, 2.0]]), None, torch.tensor([[1.0, 0.0], [-4.0, 4.0]])]
 
@@ -59,12 +60,13 @@ def same(found: Any, expected: Any) -> None:
 
 
 def unchanged(call: Call) -> None:
-    """Makes the call as it is, and where all that names no device goes to meta."""
+    """Makes the call as it is, and where all that names no device goes elsewhere."""
     torch.manual_seed(0)
     expected = call()
-    with torch.device("meta"):
-        torch.manual_seed(0)
-        same(call(), expected)
+    for device in DEVICES:
+        with torch.device(device):
+            torch.manual_seed(0)
+            same(call(), expected)
 
 
 def files_and_pictures() -> Call:
