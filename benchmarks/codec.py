@@ -2,8 +2,8 @@
 
     python benchmarks/codec.py [--quick] [--out docs/results/codec.json]
 
-Medians of several runs on one 768x512 photo (efforts), on eight of them (threads), and on crops
-(images a second). Everything that is compared runs in this process, one after the other.
+Medians of several runs on one 768x512 photo and on crops of it. Everything that is compared runs in this
+process, one after the other.
 """
 
 from __future__ import annotations
@@ -92,46 +92,6 @@ def effort_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
                 "decode_ms_per_mp": decode * 1e3 / megapixels,
             }
         )
-    return rows
-
-
-def thread_rows(photos: list[Tensor], runs: int) -> list[dict[str, Any]]:
-    """A batch of eight photos on 1 and 2 threads, alternating so that both meet the same noise."""
-    x = torch.stack([photo if photo.shape[1] < photo.shape[2] else photo.transpose(1, 2) for photo in photos])
-    rows = []
-    for effort in (1, 8):
-        times: dict[int, list[float]] = {1: [], 2: []}
-        for _ in range(runs):
-            for threads, measured in times.items():
-                start = time.perf_counter()
-                npp.compress(x, _QP, threads=threads, effort=effort)
-                measured.append(time.perf_counter() - start)
-        one, two = statistics.median(times[1]), statistics.median(times[2])
-        megapixels = x.shape[0] * x.shape[2] * x.shape[3] / 1e6
-        rows.append(
-            {
-                "effort": effort,
-                "one_thread_ms_per_mp": one * 1e3 / megapixels,
-                "two_threads_ms_per_mp": two * 1e3 / megapixels,
-                "speed_up": one / two,
-            }
-        )
-    return rows
-
-
-def crop_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
-    """Images a second for training-sized crops, batch of 16, effort 1, all usable cores."""
-    rows = []
-    for side in (64, 128, 224, 256, 512):
-        x = photo[None, :, :side, :side].expand(16, -1, -1, -1).float() / 255
-        kept = median_seconds(lambda x=x: npp.compress(x, _QP, effort=1), runs)  # type: ignore[misc]
-
-        def reopened(x: Tensor = x) -> None:
-            npp.clear_encoder_cache()
-            npp.compress(x, _QP, effort=1)
-
-        fresh = median_seconds(reopened, runs)
-        rows.append({"side": side, "images_per_second": 16 / kept, "without_encoder_reuse": 16 / fresh})
     return rows
 
 
@@ -265,23 +225,18 @@ def main() -> None:
         report |= {"peak_memory": peak_memory(2), "memory": memory_growth(trips)}
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")
         return
-    photos = load_photos("kodak")
-    landscape = next(photo for photo in photos if photo.shape[2] == 768)
+    landscape = next(photo for photo in load_photos("kodak") if photo.shape[2] == 768)
     report = {
         "machine": machine(),
         "qp": _QP,
         "runs": runs,
         "efforts": effort_rows(landscape, runs),
-        "threads": thread_rows(photos, max(2, runs // 2)),
-        "crops": crop_rows(landscape, runs),
         "overhead": overhead_rows(landscape, runs),
         "training_step": training_step_rows(landscape, runs),
         "peak_memory": peak_memory(2),
         "memory": memory_growth(trips),
     }
     show("One 768x512 photo, one thread", report["efforts"])
-    show("Eight 768x512 photos", report["threads"])
-    show("Batch of 16 crops, effort 1, all usable cores", report["crops"])
     show("npp.compress around x265, one thread", report["overhead"])
     show("Gradient step, batch of 8 of 224x224, effort 1", report["training_step"])
     show("Batch of 64 of 512x512", [report["peak_memory"]])

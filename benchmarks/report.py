@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 import archive
+import codec_tables
 import figures
 import gradient_figures
 import gradient_tables
@@ -30,159 +31,6 @@ PAGES = (
     *sorted((ROOT / "docs/research").glob("*.md")),
     ROOT / "README.md",
 )
-
-
-def efforts() -> str:
-    rows = [
-        [
-            str(row["effort"]),
-            f"{row['bd_rate_y']:+.1f} %",
-            f"{row['bd_rate_rgb']:+.1f} %",
-            f"{row['one_thread_ms_per_mp']:.0f}",
-            f"{row['two_threads_ms_per_mp']:.0f}",
-            f"{row['speed_up_over_temp_files']:.1f}x",
-        ]
-        for row in load("efforts")["rungs"]
-    ]
-    head = [
-        "effort",
-        "BD-rate, PSNR-Y",
-        "BD-rate, PSNR-RGB",
-        "ms/MP, 1 thread",
-        "ms/MP, 2 threads",
-        "speed-up",
-    ]
-    return table(head, rows)
-
-
-_JUDGES = {"lite0": "EfficientNet-Lite0", "lite2": "EfficientNet-Lite2", "fastestdet": "FastestDet"}
-
-
-def task_efforts() -> str:
-    found = load("task_efforts")
-    tables = found["tables"]
-    rows = []
-    for index, rung in enumerate(row["rung"] for row in next(iter(tables.values()))):
-        lines = [judged[index] for judged in tables.values()]
-        value = ("{0[0]:+.1f} % [{0[1]:+.1f}, {0[2]:+.1f}]".format(line["bd_rate"]) for line in lines)
-        marked = (f"**{cell}**" if line["counts"] else cell for cell, line in zip(value, lines, strict=True))
-        tune, effort = rung.split()
-        rows.append([tune, effort, f"{lines[0]['time']:.2f}", *marked])
-    return table(["tune", "effort", "time, effort 8 = 1", *(_JUDGES[name] for name in tables)], rows)
-
-
-def analysis_reuse() -> str:
-    rows = [
-        [row["again"], f"{row['time_ratio']:.2f}", f"{row['more_bytes_percent']:+.1f} %"]
-        for row in load("analysis_reuse")["rows"]
-    ]
-    return table(["encoded again", "time, without loading = 1", "bytes"], rows)
-
-
-def refine_speed() -> str:
-    rows = [
-        [
-            f"{name}, {what}",
-            f"{one['first_call_s']:.2f}",
-            f"{one['next_call_s']:.2f}",
-            f"{one['objective']:.4f}",
-        ]
-        for name, runs in load("refine_speed").items()
-        for what, one in (("the photo alone", runs["plain"]), ("with `npp.VIEWS`", runs["views"]))
-    ]
-    return table(["refine, 12 steps", "first call, s", "next call, s", "objective"], rows)
-
-
-def crops() -> str:
-    rows = [
-        [
-            f"{row['side']}x{row['side']}",
-            f"{row['images_per_second']:.0f}",
-            f"{row['without_encoder_reuse']:.0f}",
-        ]
-        for row in load("codec")["crops"]
-    ]
-    return table(["crop", "images a second", "opening an encoder for each"], rows)
-
-
-def codec() -> str:
-    rows = [
-        [
-            str(row["effort"]),
-            f"{row['encode_ms_per_mp']:.0f}",
-            f"{row['round_trip_ms_per_mp']:.0f}",
-            f"{row['x265_ms_per_mp']:.0f}",
-            f"{row['around_x265_percent']:.1f} %",
-            f"{row['decode_ms_per_mp']:.0f}",
-        ]
-        for row in load("codec")["efforts"]
-    ]
-    head = [
-        "effort",
-        "encode, ms/MP",
-        "round trip, ms/MP",
-        "x265 in it, ms/MP",
-        "around x265",
-        "decode, ms/MP",
-    ]
-    return table(head, rows)
-
-
-def conversions() -> str:
-    rows = [
-        [row["picture"], row["image"], f"{row['import_ms_per_mp']:.2f}", f"{row['export_ms_per_mp']:.2f}"]
-        for row in load("conversions")["conversions"]
-        if row["image"] == "f32 CHW"
-    ]
-    return table(["in the file", "tensor", "to the codec, ms/MP", "back, ms/MP"], rows, text_columns=2)
-
-
-def threads() -> str:
-    rows = [
-        [
-            str(row["effort"]),
-            f"{row['one_thread_ms_per_mp']:.0f}",
-            f"{row['two_threads_ms_per_mp']:.0f}",
-            f"{row['speed_up']:.2f}x",
-        ]
-        for row in load("codec")["threads"]
-    ]
-    return table(["effort", "1 thread, ms/MP", "2 threads, ms/MP", "speed-up"], rows)
-
-
-def overhead() -> str:
-    rows = [
-        [
-            f"{row['side']}x{row['side']}, batch of {row['batch']}",
-            str(row["effort"]),
-            f"{row['compress_ms']:.2f}",
-            f"{row['cpp_ms']:.2f}",
-            f"{row['percent']:.1f} %",
-            f"{row['percent_over_x265']:.1f} %",
-        ]
-        for row in load("codec")["overhead"]
-    ]
-    head = ["picture", "effort", "compress, ms", "C++ in it, ms", "more than C++", "more than x265"]
-    return table(head, rows)
-
-
-def step() -> str:
-    rows = [
-        [str(row["torch_threads"]), str(row["codec_threads"]), f"{row['ms_per_step']:.0f}"]
-        for row in load("codec")["training_step"]
-    ]
-    return table(["torch threads", "codec threads", "ms a step"], rows)
-
-
-def memory() -> str:
-    report = load("codec")
-    peak, growth = report["peak_memory"], report["memory"]
-    return (
-        f"A batch of 64 pictures of 512x512, {peak['threads']} threads: inputs {peak['inputs_mib']:.0f} MiB, "
-        f"outputs {peak['outputs_mib']:.0f} MiB, live encoders {peak['encoders_mib']:.0f} MiB, peak "
-        f"{peak['peak_with_inputs_mib']:.0f} MiB, {peak['ratio']:.2f} times their sum. "
-        f"Over {growth['round_trips']} round trips of 64x64 the peak grew by {growth['growth_kib']} KiB."
-    )
 
 
 def preprocessors() -> str:
@@ -297,37 +145,15 @@ def qp_maps() -> str:
     return "\n".join([table(head, rows), "", note])
 
 
-def conditions() -> str:
-    report = load("efforts")
-    about = report["machine"]
-    return (
-        f"{about['cpu']}, {about['cores']} cores, x265 {about['x265_version']}, libavcodec "
-        f"{about['libavcodec_version']}, commit {about['commit']}. The temporary-file loop takes "
-        f"{report['loop_ms_per_mp']:.0f} ms/MP: {report['loop_source']}."
-    )
-
-
 _SECTIONS: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
-        efforts,
-        task_efforts,
-        refine_speed,
-        analysis_reuse,
-        crops,
-        codec,
-        conversions,
-        threads,
-        overhead,
-        step,
-        memory,
         preprocessors,
         training_step,
         gpu_step,
         trainings,
         adaptive,
         qp_maps,
-        conditions,
         reliability.codec_version_table,
         reliability.fuzz_table,
         gradient_tables.rate_models,
@@ -340,7 +166,7 @@ _SECTIONS: dict[str, Callable[[], str]] = {
     )
 }
 _SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks")}
-_SECTIONS |= recipe_tables.SECTIONS
+_SECTIONS |= codec_tables.SECTIONS | recipe_tables.SECTIONS
 _SECTIONS["archive"] = archive.section
 _FIGURES: dict[str, Callable[[], str]] = {
     f.__name__: f

@@ -16,9 +16,9 @@
 #include "bpg/color.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
+#include "bpg/huge_pages.hpp"
 #include "bpg/qp_map.hpp"
 #include "errors.hpp"
-#include "huge_pages.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -140,7 +140,7 @@ class DecodeJob final : public Job {
         if (!item.memory) {
           throw std::bad_alloc();
         }
-        ask_for_huge_pages(item.memory.get(), bytes);
+        bpg::ask_for_huge_pages(item.memory.get(), bytes);
       }
       bpg::export_image(picture,
                         view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));

@@ -16,9 +16,9 @@
 #include "arrays.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
+#include "bpg/huge_pages.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
-#include "huge_pages.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -178,8 +178,8 @@ std::unique_ptr<EncodeHandle> start_round_trip(
     const std::optional<py::list>& qp_maps, std::uint64_t line, bool waits) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
-  ask_for_huge_pages(static_cast<std::byte*>(outputs.mutable_data()),
-                     static_cast<std::size_t>(outputs.nbytes()));
+  bpg::ask_for_huge_pages(static_cast<std::byte*>(outputs.mutable_data()),
+                          static_cast<std::size_t>(outputs.nbytes()));
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
       targets.size() != views.size()) {
     throw bpg::EncodeError("start_round_trip: the arguments differ in length");

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.files import write_file
+from npp.torch_defaults import plain_defaults
 
 _NEEDED = ("onnx", "onnxscript")
 
@@ -42,13 +43,13 @@ def write_onnx(whole: nn.Module, path: str | os.PathLike[str], output: str) -> N
         if find_spec(name) is None:
             raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
     sizes = {0: "N", 2: "H", 3: "W"}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), plain_defaults():
         # torch's exporter about its own parts, and about the N that both inputs share as they should.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
         warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
         program = torch.onnx.export(
             whole,
-            (torch.rand(2, 3, 40, 56, dtype=torch.float32), torch.tensor([30, 40], dtype=torch.float32)),
+            (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
             input_names=["x", "qp"],
             output_names=[output],
             dynamic_shapes={"x": sizes, "qp": {0: "N"}},

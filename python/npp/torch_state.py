@@ -78,10 +78,12 @@ def why_without_values(x: Tensor) -> str | None:
     """Why no values can be had of a tensor now: it is traced, or has no memory. None where they can."""
     if torch._C._get_tracing_state() is not None:
         return "traced by torch.jit.trace"
-    if _is_instance(x, "torch._subclasses.fake_tensor", "FakeTensor"):
-        return "a FakeTensor, as in torch.export"
-    functional = _is_instance(x, "torch._subclasses.functional_tensor", "FunctionalTensor")
-    if functional or torch._is_functional_tensor(x):
+    functional = torch._is_functional_tensor(x)
+    if type(x) is not Tensor:
+        if _is_instance(x, "torch._subclasses.fake_tensor", "FakeTensor"):
+            return "a FakeTensor, as in torch.export"
+        functional |= _is_instance(x, "torch._subclasses.functional_tensor", "FunctionalTensor")
+    if functional:
         return "a functional tensor, as in torch.export and torch.func.functionalize"
     proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
     if proxies is not None and proxies.get_innermost_proxy_mode() is not None:

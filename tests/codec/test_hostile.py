@@ -17,6 +17,7 @@ from hostile import bases, check
 from hostile.families import FAMILIES
 from hostile.generate import EXPECTED, FOLDER, expected, files
 from hostile.parts import Parts, with_bit
+from torch import Tensor
 
 import npp
 import npp.cli
@@ -108,6 +109,37 @@ def test_family(name: str) -> None:
 def test_family_in_full(name: str) -> None:
     summary = _checked("--families")["families"][name]
     assert summary["files"] > 0 and summary["problems"] == []
+
+
+def _outcome(data: bytes) -> Tensor | str:
+    try:
+        return npp.decode(data, threads=1)
+    except npp.BPGError as error:
+        return str(error)
+
+
+def test_a_damaged_file_shows_nothing_of_the_picture_before() -> None:
+    """Threads keep the memory of a picture for the next of its size: it must not shine through."""
+    generator = torch.Generator().manual_seed(0)
+    before = [
+        npp.encode(torch.rand(3, 64, 64, generator=generator) * scale, 30, effort=0) for scale in (1, 0.2)
+    ]
+    good = npp.encode(torch.rand(3, 64, 64, generator=generator), 20, effort=1)
+    shown = 0
+    for at in range(20, len(good), len(good) // 150):
+        damaged = bytearray(good)
+        damaged[at] ^= 0x5A
+        outcomes = []
+        for file in before:
+            npp.decode(file, threads=1)
+            outcomes.append(_outcome(bytes(damaged)))
+        first, second = outcomes
+        if isinstance(first, Tensor) and isinstance(second, Tensor):
+            assert torch.equal(first, second)
+            shown += 1
+        else:
+            assert first == second
+    assert 0 < shown < 150
 
 
 def test_animation_of_thousands_of_frames() -> None:

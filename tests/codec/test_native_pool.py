@@ -43,6 +43,7 @@ _THREADS = """
     for _ in range(20):
         file = npp.encode(image, 30, effort=0, threads=64)
         npp.decode(file, threads=64)
+        npp.compress(image[None], 30, effort=0, threads=64)
     npp.clear_encoder_cache()  # x265 has a thread of its own for each open encoder
     print(len(os.listdir("/proc/self/task")) - before)
 """

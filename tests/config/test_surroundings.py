@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from npp.config.surroundings import (
-    float32_by_default,
     missing_package,
     modules_below,
     need,
@@ -71,13 +70,3 @@ def test_modules_of_a_folder_are_found_within_only(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), modules_below(str(tmp_path)):
         raise ZeroDivisionError
     assert sys.path == before
-
-
-def test_the_default_dtype_is_the_callers_again_afterwards() -> None:
-    torch.set_default_dtype(torch.float64)
-    try:
-        with float32_by_default():
-            assert torch.ones(1).dtype == torch.float32
-        assert torch.ones(1).dtype == torch.float64
-    finally:
-        torch.set_default_dtype(torch.float32)

@@ -202,6 +202,18 @@ def test_a_first_call_in_a_mode_leaves_nothing_behind(name: str, mode: str) -> N
     assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_device_changes_nothing(name: str) -> None:
+    x = pictures(2, 16).float().requires_grad_()
+    plain = npp.compress(x, [31, 40], surrogate=name, effort=0)
+    (wanted,) = torch.autograd.grad(plain.bpp.sum() + plain.x_hat.sum(), x)
+    with torch.device("meta"):
+        under = npp.compress(x, [31, 40], surrogate=name, effort=0)
+        (gradient,) = torch.autograd.grad(under.bpp.sum() + under.x_hat.sum(), x)
+    assert torch.equal(under.bpp, plain.bpp) and torch.equal(under.x_hat, plain.x_hat)
+    assert torch.equal(gradient, wanted)
+
+
 def _forget() -> None:
     import npp.gradient.surrogates.learned as learned
     import npp.hevc.dct as dct

@@ -121,6 +121,26 @@ def test_the_bits_have_a_gradient() -> None:
     assert own.filter.weight.grad is not None and own.filter.weight.grad.abs().sum() > 0
 
 
+def test_the_default_device_changes_nothing() -> None:
+    (x, _), *_ = _loader(_pictures())
+    own = Own()
+
+    def coded() -> list[Tensor]:
+        torch.manual_seed(3)
+        callback = CodedInput(qp=(20, 51), module="model", mean=MEAN, std=STD)
+        callback.setup(None, own, "fit")
+        callback.on_train_batch_start(None, own, None, 0)
+        outputs = own.model(own.filter(x))
+        callback.teardown(None, own, "fit")
+        assert callback.bpp is not None
+        return [outputs, callback.bpp]
+
+    expected = coded()
+    with torch.device("meta"):
+        found = coded()
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="qp must be"):
         CodedInput(qp=(46, 25))

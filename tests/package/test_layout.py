@@ -74,7 +74,18 @@ BELOW = {
     },
 }
 # Modules beside the rooms: the tools know none of them, Pillow's plugin and the transforms use the codec.
-TOOLS = {"checks", "files", "lazy", "macs", "onnx_writing", "pchip", "torch_state", "weight_files", "_bpg"}
+TOOLS = {
+    "checks",
+    "files",
+    "lazy",
+    "macs",
+    "onnx_writing",
+    "pchip",
+    "torch_defaults",
+    "torch_state",
+    "weight_files",
+    "_bpg",
+}
 DOORS = {"__init__", "__main__", "pillow", "transforms"}
 # npp.BPG is a layer of a network, npp.transforms.BPG the same codec as a step of a dataset: as in torchvision
 # and albumentations, whose users write both, the package of the second says which is meant.

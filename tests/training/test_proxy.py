@@ -150,7 +150,7 @@ def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> 
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own
-def test_training_rounds_after_its_first_part_and_follows_its_seed(
+def test_training_rounds_after_its_first_part_and_follows_its_seed_on_any_default_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lightning")
@@ -170,9 +170,11 @@ def test_training_rounds_after_its_first_part_and_follows_its_seed(
     monkeypatch.setattr("npp.gradient.surrogates.hyperprior.quantise", recording)
     quiet = {"batch": 2, "crop": 32, "accelerator": "cpu", "devices": 1, "progress": False}
     runs = []
-    for seed in (3, 3, 4):
+    for seed, device in ((3, "cpu"), (3, "meta"), (4, "cpu")):
         noisy.clear()
-        weights = train_proxy(tmp_path, tmp_path / str(len(runs)), config=SMALL, steps=6, seed=seed, **quiet)  # type: ignore[arg-type]
+        out = tmp_path / str(len(runs))
+        with torch.device(device):
+            weights = train_proxy(tmp_path, out, config=SMALL, steps=6, seed=seed, **quiet)  # type: ignore[arg-type]
         runs.append(torch.cat([value.flatten() for value in load_hyperprior(weights).state_dict().values()]))
         assert noisy == 4 * [True] + 8 * [False]
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])

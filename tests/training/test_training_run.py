@@ -226,10 +226,12 @@ def test_a_damaged_photo_is_replaced_and_named_once(photos: Path, tmp_path: Path
     assert state(out / "checkpoints/last.ckpt")["global_step"] == 6
 
 
-def test_the_default_dtype_changes_nothing(finished: Path, photos: Path, tmp_path: Path) -> None:
+def test_the_default_dtype_and_device_change_nothing(finished: Path, photos: Path, tmp_path: Path) -> None:
     torch.set_default_dtype(torch.float64)
     try:
-        weights = train_recipe(smoke(photos, tmp_path))
+        with torch.device("meta"):
+            weights = train_recipe(smoke(photos, tmp_path))
+            assert torch.empty(0).is_meta
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)

@@ -19,6 +19,7 @@ from npp.hevc.qp_inputs import resolve_qps
 from npp.tasks.classification import Classification
 from npp.tasks.segmentation import Segmentation
 from npp.tasks.task import Task, check_images
+from npp.torch_defaults import cpu_by_default
 
 _SPREAD = 3.0  # pictures are coded so far below and above the qp
 _MAX_QP = 51
@@ -229,7 +230,8 @@ def importance(
     maps: list[Tensor] = []
     for group in groups:
         images = torch.stack([pictures[i] for i in group])
-        maps += _of_batch(images, tasks, qps[group].to(images.device), draws, generator, threads, options)
+        with cpu_by_default(images):  # some networks give their tables no device
+            maps += _of_batch(images, tasks, qps[group].to(images.device), draws, generator, threads, options)
     if not isinstance(x, Tensor):
         return maps
     empty = x.new_zeros((0, -(-x.shape[-2] // MAP_BLOCK), -(-x.shape[-1] // MAP_BLOCK)), dtype=torch.float32)

@@ -136,7 +136,7 @@ class _Ridge:
         centred_sums = self._sums - torch.outer(means, self._sums[-1])
         gram, right = centred_sums[:-2, :-2], centred_sums[:-2, -2]
         spread = (gram.diagonal() / self._sums[-1, -1]).clamp_min(0).sqrt().clamp_min(_LEAST_SPREAD)
-        penalty = ridge * torch.eye(len(gram), dtype=gram.dtype)
+        penalty = ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         solved = torch.linalg.solve(gram / spread[:, None] / spread + penalty, right / spread) / spread
         return solved, means[-2] - solved @ means[:-2]
 

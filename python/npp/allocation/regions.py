@@ -16,7 +16,7 @@ from npp.codec.qp_maps import MAP_BLOCK, map_size
 
 def _boxes(boxes: Any) -> Tensor:
     """(K, 4) x1, y1, x2, y2."""
-    checked = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4) if len(boxes) else torch.zeros(0, 4)
+    checked = torch.as_tensor(boxes if len(boxes) else [], dtype=torch.float64, device="cpu").reshape(-1, 4)
     if not bool(torch.isfinite(checked).all()):
         raise ValueError(f"boxes must be finite, not {checked.tolist()}")
     return checked
@@ -25,7 +25,7 @@ def _boxes(boxes: Any) -> Tensor:
 def _weights(weights: Any, count: int) -> list[float]:
     if isinstance(weights, (int, float)):
         weights = [weights] * count
-    given = torch.as_tensor(weights, dtype=torch.float64).flatten().tolist()
+    given = torch.as_tensor(weights, dtype=torch.float64, device="cpu").flatten().tolist()
     if len(given) != count:
         raise ValueError(f"weights must be a number or one for each of {count} boxes, not {len(given)}")
     return [number("weights", weight, 0, 1e9) for weight in given]
@@ -33,7 +33,7 @@ def _weights(weights: Any, count: int) -> list[float]:
 
 def _covered(count: int, low: float, high: float) -> Tensor:
     """How much of each block along a side lies between two places, 0 to 1."""
-    starts = torch.arange(count, dtype=torch.float64) * MAP_BLOCK
+    starts = torch.arange(count, dtype=torch.float64, device="cpu") * MAP_BLOCK
     inside = (starts + MAP_BLOCK).clamp_max(high) - starts.clamp_min(low)
     return inside.clamp_min(0) / MAP_BLOCK
 
@@ -58,7 +58,7 @@ def box_importance(
         margin: pixels by which boxes grow on every side, 0 to 4096.
 
     Returns:
-        (ceil(H/16), ceil(W/16)) float32.
+        (ceil(H/16), ceil(W/16)) float32 on the CPU.
 
     Raises:
         ValueError: a size, a box or a weight that is not valid.
@@ -67,8 +67,8 @@ def box_importance(
     margin = number("margin", margin, 0, 4096)
     rows, columns = map_size(height, width)
     checked = _boxes(boxes)
-    found = torch.zeros(rows, columns, dtype=torch.float64)
-    seen = torch.zeros(rows, columns, dtype=torch.bool)
+    found = torch.zeros(rows, columns, dtype=torch.float64, device="cpu")
+    seen = torch.zeros(rows, columns, dtype=torch.bool, device="cpu")
     for (x1, y1, x2, y2), weight in zip(checked.tolist(), _weights(weights, len(checked)), strict=True):
         down = _covered(rows, y1 - margin, min(y2 + margin, rows * MAP_BLOCK))
         across = _covered(columns, x1 - margin, min(x2 + margin, columns * MAP_BLOCK))

@@ -69,7 +69,7 @@ class SharedBudget:
         growth: float = GROWTH,
         qps: tuple[int, int] = (0, _LAST_QP),
     ) -> None:
-        curves: Floats = np.asarray(torch.as_tensor(bits, dtype=torch.float64))
+        curves: Floats = np.asarray(torch.as_tensor(bits, dtype=torch.float64, device="cpu"))
         total = number("total_bits", total_bits, 0, math.inf)
         # This checks the others; a total that is too small is only found out by the files themselves.
         share_bits(curves, max(total, float(curves.sum())), sensitivity=sensitivity, growth=growth, qps=qps)
@@ -77,7 +77,7 @@ class SharedBudget:
         self._curves: Floats = np.minimum.accumulate(curves, axis=1)
         self._total, self._growth = total, growth
         given = np.ones(len(curves)) if sensitivity is None else sensitivity
-        self._sensitivity: Floats = np.asarray(torch.as_tensor(given, dtype=torch.float64))
+        self._sensitivity: Floats = np.asarray(torch.as_tensor(given, dtype=torch.float64, device="cpu"))
         # A part of any list of files is not like the rest of it: folders are sorted by something.
         self._rest: list[int] = np.random.default_rng(0).permutation(len(curves)).tolist()
         self._known: dict[tuple[int, int], float] = {}

@@ -50,7 +50,7 @@ class SharedBits:
 
 
 def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floats:
-    found: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
+    found: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64, device="cpu"))
     if shape is not None and found.shape != shape:
         raise ValueError(f"{name} has shape {found.shape}; {shape} is needed")
     if not np.isfinite(found).all() or (found <= 0).any():

@@ -15,6 +15,7 @@ from npp.codec.metadata import Metadata
 from npp.gradient.prediction import View, keep_prediction
 from npp.gradient.refinement import refine
 from npp.recipes.picture_floats import as_floats
+from npp.torch_state import in_plain_torch
 
 
 @lru_cache(maxsize=2)
@@ -28,7 +29,7 @@ def load_network(path: str) -> Callable[[Tensor], Tensor]:
         ValueError: it cannot be read.
     """
     try:
-        return torch.export.load(path).module()
+        return in_plain_torch(lambda: torch.export.load(path).module())
     except Exception as error:  # whatever the bytes make of the unpacking
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +15,16 @@ from npp.codec.errors import indexed
 from npp.codec.sample_range import refuse_other_scale
 from npp.torch_state import moved
 
+_NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.int64: np.int64}
+
 
 def small_tensor(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Numbers as a tensor of a device, without waiting for the work that is queued there."""
-    return moved(torch.tensor(values, dtype=dtype), device)
+    """Numbers as a tensor of a device, without waiting for the work that is queued there.
+
+    By way of NumPy, which takes half the time that torch takes for a list.
+    """
+    found = torch.from_numpy(np.array(values, dtype=_NUMPY[dtype]))
+    return found if device.type == "cpu" else moved(found, device)
 
 
 class DeviceTransfer:
@@ -70,7 +78,7 @@ class DeviceTransfer:
     def buffer_for(self, samples: Tensor) -> Tensor:
         """Memory for the decoded pictures, which the codec writes."""
         pinned = self._x.device.type == "cuda"
-        return torch.empty(samples.shape, dtype=samples.dtype, pin_memory=pinned)
+        return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=pinned)
 
     def errors(self) -> dict[int, EncodeError]:
         """The pictures of x, on another device, that hold NaN or are of another scale than [0, 1].
@@ -92,7 +100,7 @@ class DeviceTransfer:
     def from_codec(self, x_hat: Tensor) -> Tensor:
         """The codec's output, in memory of ``buffer_for``, with x's dtype on x's device."""
         if not self._remote:
-            return x_hat.to(self._x.dtype)
+            return x_hat if x_hat.dtype == self._x.dtype else x_hat.to(self._x.dtype)
         remote = x_hat.to(self._x.device, non_blocking=True)
         if not self._x.is_floating_point():
             return remote

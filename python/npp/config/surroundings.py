@@ -1,4 +1,4 @@
-"""What a run needs around its configuration: packages, modules of one's own, a device, the default dtype."""
+"""What a run needs around its configuration: packages, modules of one's own, a device."""
 
 from __future__ import annotations
 
@@ -76,17 +76,6 @@ def modules_below(folder: str | None) -> Iterator[None]:
 def folder_of(path: Path | str) -> str:
     """The folder of a configuration file, whole."""
     return str(Path(path).resolve().parent)
-
-
-@contextmanager
-def float32_by_default() -> Iterator[None]:
-    """Within it new tensors are float32, whatever the caller has set."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def resolve_device(name: str) -> torch.device:

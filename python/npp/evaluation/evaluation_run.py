@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from npp.config.surroundings import float32_by_default, modules_below, need, resolve_device
+from npp.config.surroundings import modules_below, need, resolve_device
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.analysis import Analyst, Findings
 from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_name, weighted_by_size
@@ -39,6 +39,7 @@ from npp.evaluation.report_pictures import draw_strip, plot_curves
 from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.files import write_file
 from npp.photos.photo_set import PhotoSet
+from npp.torch_defaults import plain_defaults
 
 #: The page, beside the other results.
 REPORT = "report.html"
@@ -151,7 +152,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
     need("the page with the results", "plotly", "jinja2")
     device = resolve_device(config.device)
     out.mkdir(parents=True, exist_ok=True)
-    with modules_below(config.modules), float32_by_default():
+    with modules_below(config.modules), plain_defaults():
         return _run(config, device, out, stage)
 
 

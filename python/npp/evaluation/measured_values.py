@@ -138,7 +138,7 @@ class PartStore:
             packed = self._path(key).read_bytes()
         except FileNotFoundError:
             return None
-        return torch.load(io.BytesIO(zlib.decompress(packed)), weights_only=True)
+        return torch.load(io.BytesIO(zlib.decompress(packed)), map_location="cpu", weights_only=True)
 
     def save(self, key: Any, part: Any) -> None:
         """Keeps a part: dicts and lists of tensors, numbers and strings."""

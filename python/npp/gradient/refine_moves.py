@@ -150,5 +150,5 @@ def _as_tensor(start: Chosen) -> Tensor:
     """Maps (N, h, w); constant QP is zeros."""
     size = map_size(start.x.shape[-2], start.x.shape[-1])
     maps = start.maps or [None] * len(start.x)
-    zeros = torch.zeros(size, device=start.x.device)
+    zeros = torch.zeros(size, dtype=torch.float32, device=start.x.device)
     return torch.stack([zeros if one is None else one for one in maps])

@@ -126,4 +126,4 @@ def _channels(name: str, value: float | Sequence[float]) -> Tensor:
     numbers = [value] if isinstance(value, (int, float)) else list(value)
     if len(numbers) not in (1, 3):
         raise ValueError(f"{name} must be one number or three, not {value!r}")
-    return torch.tensor(numbers, dtype=torch.float32)[:, None, None]
+    return torch.tensor(numbers, dtype=torch.float32, device="cpu")[:, None, None]

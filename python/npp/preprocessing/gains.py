@@ -69,7 +69,7 @@ class GainsSettings:
 def _pixels_of_coefficients(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(192, C): the change of a block's RGB pixels, channel by channel, that a coefficient's makes."""
     counts = _COUNTS[:planes]
-    unit = torch.eye(sum(counts), dtype=torch.float64)[:, :, None, None]
+    unit = torch.eye(sum(counts), dtype=torch.float64, device="cpu")[:, :, None, None]
     changed = add_to_planes(unit.new_zeros(len(unit), 3, 8, 8), _planes_of(unit, planes))
     return changed.flatten(1).T.contiguous().to(device=device, dtype=dtype)
 

@@ -39,6 +39,7 @@ from npp.recipes.refined_files import at_size, told_all
 from npp.recipes.scale import ScaleRule, enlarge, shrink
 from npp.recipes.size_extension import with_size
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
+from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
@@ -136,8 +137,7 @@ class Recipe(nn.Module):
         """
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
-        x_hat: list[Tensor | None] = [None] * len(x)
-        bpp: list[Tensor | None] = [None] * len(x)
+        x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
         files: list[bytes] = [b""] * len(x)
         for value in sorted(set(qps)):
             rows = [row for row, one in enumerate(qps) if one == value]
@@ -150,7 +150,7 @@ class Recipe(nn.Module):
             for place, row in enumerate(rows):
                 x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
                 files[row] = found.bitstreams[place]
-        return Compressed(_stacked(x_hat), _stacked(bpp), files)
+        return Compressed(torch.stack(x_hat), torch.stack(bpp), files)
 
     def refine(
         self,
@@ -194,6 +194,8 @@ class Recipe(nn.Module):
             ready = self.prepare(x, one, parts)
         chosen: Any = {**self.options, **options}
         size = x.shape[-2], x.shape[-1]
+        if weight is None:
+            weight = default_weight(x.new_tensor(one, dtype=torch.float32))
         shrunk = ready.x.shape[-2] * ready.x.shape[-1] / (size[0] * size[1])
         found = refine(
             ready.x,
@@ -201,7 +203,7 @@ class Recipe(nn.Module):
             at_size(task, size),
             over=over,
             steps=steps,
-            weight=(default_weight(torch.tensor(float(one))) if weight is None else weight) / shrunk,
+            weight=weight / shrunk,
             qp_map=ready.qp_map,
             search_effort=search_effort,
             surrogate=surrogate,
@@ -290,8 +292,7 @@ class Recipe(nn.Module):
 
     @property
     def _device(self) -> torch.device:
-        parameter = next(self.parameters(), None)
-        return torch.device("cpu") if parameter is None else parameter.device
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     @overload
     def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
@@ -367,23 +368,23 @@ class Recipe(nn.Module):
             device: where to put its networks, default the CPU.
 
         Returns:
-            The recipe, in evaluation mode.
+            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
 
         Raises:
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        path = _FILES.find(name_or_path)
+        return in_plain_torch(lambda: cls._read(_FILES.find(name_or_path))).to(device).eval()
+
+    @classmethod
+    def _read(cls, path: Path) -> Recipe:
         stored = _FILES.read(path)
         try:
-            weights = stored.settings.pop("allocator_weights", None)
-            if weights is not None:
-                stored.tensors.update(allocator_tensors(weights))
-            recipe = cls(**recipe_arguments(stored.settings))
+            recipe = cls(**recipe_arguments(stored)).float()
         except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
         stored.copy_into(recipe, path)
-        return recipe.to(device).eval()
+        return recipe
 
     @staticmethod
     def available() -> list[str]:
@@ -394,7 +395,3 @@ class Recipe(nn.Module):
 class _Ready(NamedTuple):
     picture: CodecImage
     qp_map: Any
-
-
-def _stacked(parts: Sequence[Tensor | None]) -> Tensor:
-    return torch.stack([part for part in parts if part is not None])

@@ -44,5 +44,5 @@ def told_all(
         return found
     said = with_size(metadata, *size) if smaller else metadata
     files = encode(list(found.x), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options)
-    bpp = torch.tensor([8 * len(file) / (size[0] * size[1]) for file in files], device=found.bpp.device)
+    bpp = found.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
     return found._replace(x_hat=enlarge(found.x_hat, size), bpp=bpp, bitstreams=files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -10,11 +9,15 @@ from torch import Tensor
 from npp.allocation.allocator import Allocator
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
+from npp.weight_files import Stored
 
 
-def recipe_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored recipe is built with."""
-    found = dict(settings)
+def recipe_arguments(stored: Stored) -> dict[str, Any]:
+    """What a stored recipe is built with; weights that it only names are put beside its own."""
+    found = dict(stored.settings)
+    weights = found.pop("allocator_weights", None)
+    if weights is not None:
+        stored.tensors.update(allocator_tensors(weights))
     if found.get("scale") is not None:
         found["scale"] = ScaleRule.from_mapping(found["scale"])
     for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator)):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from npp.tasks.optional_packages import how_to_install, require
+from npp.torch_defaults import cpu_by_default
 
 _LEAST_AREA = 1e-9
 MATCH_IOU = 0.5
@@ -84,7 +85,7 @@ def _suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Te
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()
-    left = torch.ones(len(order), dtype=torch.bool)
+    left = torch.ones(len(order), dtype=torch.bool, device="cpu")
     for place in range(len(order)):
         if left[place]:
             left &= ~rivals[place]
@@ -115,7 +116,8 @@ class AveragePrecision:
     def __init__(self) -> None:
         require("torchvision", "mean average precision")
         kind = require("torchmetrics.detection", "mean average precision").MeanAveragePrecision
-        self._metric: Any = kind(backend=_backend())
+        with cpu_by_default():
+            self._metric: Any = kind(backend=_backend())
         self._metric.warn_on_many_detections = False
 
     def update(
@@ -124,14 +126,15 @@ class AveragePrecision:
         """Adds pictures."""
 
         def chosen(entry: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-            return {name: torch.as_tensor(entry[name]).detach().cpu() for name in names}
+            return {name: torch.as_tensor(entry[name], device="cpu").detach() for name in names}
 
-        self._metric.update(
-            [chosen(entry, ("boxes", "labels", "scores")) for entry in predictions],
-            [chosen(entry, ("boxes", "labels")) for entry in targets],
-        )
+        found = [chosen(entry, ("boxes", "labels", "scores")) for entry in predictions]
+        true = [chosen(entry, ("boxes", "labels")) for entry in targets]
+        with cpu_by_default():
+            self._metric.update(found, true)
 
     def compute(self) -> dict[str, float]:
         """``{"map", "map_50", "map_75"}``; NaN while there is no true box."""
-        values = self._metric.compute()
+        with cpu_by_default():
+            values = self._metric.compute()
         return {name: float(values[name]) if values[name] >= 0 else math.nan for name in _NAMES}

@@ -9,6 +9,7 @@ from typing import Any
 
 from npp.tasks.networks import imported
 from npp.tasks.task import Task
+from npp.torch_defaults import cpu_by_default
 
 _TASKS = {
     "classification": ("npp.tasks.classification", "Classification"),
@@ -61,13 +62,17 @@ def build_task(name: str, **settings: Any) -> Task:
             of one's own that gives a :class:`Task`.
         **settings: of that task, for example ``model="efficientnet-lite0"``.
 
+    Returns:
+        The task; what it loads by name is on the CPU.
+
     Raises:
         ValueError: an unknown name or setting, or a missing one; the message names what is allowed.
         TypeError: what was made is not a :class:`Task`.
     """
     maker = _maker(name)
     _check_settings(name, maker, settings)
-    task = maker(**settings)
+    with cpu_by_default():
+        task = maker(**settings)
     if not isinstance(task, Task):
         raise TypeError(f"task {name!r} must be an npp.tasks.Task, not {type(task).__name__}")
     return task

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
+from npp.tasks.frozen import plain_torch
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import Metric, Task, check_targets
@@ -72,7 +73,8 @@ class ClassificationMetric:
 
     def _update(self, name: str, top_k: int, now: Tensor, labels: Tensor) -> None:
         if name not in self._metrics:
-            metric = self._accuracy(now.shape[1], top_k=top_k, average="micro", validate_args=False)
+            with plain_torch():
+                metric = self._accuracy(now.shape[1], top_k=top_k, average="micro", validate_args=False)
             self._metrics[name] = metric.to(now.device)
         self._metrics[name].update(now, labels)
 

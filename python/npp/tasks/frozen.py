@@ -6,10 +6,13 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+
+from npp.torch_defaults import cpu_by_default, plain_defaults
 
 Module = TypeVar("Module", bound=nn.Module)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -66,14 +69,10 @@ def private_copy(network: Module) -> Module:
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Networks and tables made inside are float32 and of use in training, whatever the caller has set."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.inference_mode(False):
-            yield
-    finally:
-        torch.set_default_dtype(before)
+    """Networks and tables made inside are float32, on the CPU and of use in training, whatever the caller
+    has set."""
+    with plain_defaults(), torch.inference_mode(False):
+        yield
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:
@@ -82,6 +81,25 @@ def dtype_of(network: nn.Module) -> torch.dtype:
         if values.is_floating_point():
             return values.dtype
     return torch.float32
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """That of the network's first parameter or buffer; the CPU if it has none."""
+    return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
+
+
+def off_the_default_device(method: Method) -> Method:
+    """For methods of tasks: what a network makes beside pictures of the CPU is there too.
+
+    Networks of several packages give some of their tables no device.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+        with cpu_by_default(images):
+            return method(self, images, *others, **named)
+
+    return cast("Method", wrapped)
 
 
 def without_gradients(method: Method) -> Method:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.checks import number, whole
-from npp.tasks.frozen import dtype_of
+from npp.tasks.frozen import device_of, dtype_of
 
 RESIZE_MODES = ("stretch", "crop", "letterbox", "edges")
 PLACES = ("corner", "centre")
@@ -238,10 +238,10 @@ class Prepared(nn.Module):
         super().__init__()
         self.network = network
         self.format = format or InputFormat()
-        dtype = dtype_of(network)
+        dtype, device = dtype_of(network), device_of(network)
         with torch.inference_mode(False):
             for name, values in (("_mean", self.format.mean), ("_std", self.format.std)):
-                table = torch.tensor(values, dtype=dtype)[:, None, None]
+                table = torch.tensor(values, dtype=dtype, device=device)[:, None, None]
                 self.register_buffer(name, table, persistent=False)
 
     def fit(self, height: int, width: int) -> Fit:

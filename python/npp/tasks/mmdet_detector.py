@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import class_divergence
-from npp.tasks.frozen import evaluation_mode
+from npp.tasks.frozen import device_of, evaluation_mode
 from npp.tasks.input_format import InputFormat
 from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
 from npp.tasks.optional_packages import require
@@ -136,7 +136,7 @@ class MMDetOneStage(MMDetDetector):
         head = self.model.bbox_head
         with torch.no_grad():
             try:
-                found = self._levels([torch.zeros(3, _PROBE, _PROBE)])
+                found = self._levels([torch.zeros(3, _PROBE, _PROBE, device=device_of(self.model))])
                 counts = zip(found[0], found[1], head.prior_generator.num_base_priors, strict=True)
                 return all(
                     scores.shape[1] == head.cls_out_channels * places and boxes.shape[1] == _BOX * places

@@ -16,6 +16,7 @@ from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.name_prefixes import FORMS, adapter_of_name, adapter_of_network
 from npp.tasks.onnx_files import load_onnx
 from npp.tasks.optional_packages import require
+from npp.torch_defaults import cpu_by_default
 
 _LITE_SIZES = {0: 224, 1: 240, 2: 260}
 _LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
@@ -142,7 +143,8 @@ def _loaded(spec: str) -> Loaded:
 def load_raw(spec: str) -> Loaded:
     """The network without its preparation, and the input that it wants; see :func:`load_network`."""
     if spec.startswith("python:"):
-        return _loaded(spec)  # a module of somebody else's, who may go on using it
+        with cpu_by_default():
+            return _loaded(spec)  # a module of somebody else's, who may go on using it
     with plain_torch():
         if (named := adapter_of_name(spec)) is not None:
             adapter, rest = named
@@ -167,6 +169,9 @@ def load_network(spec: str) -> nn.Module:
             - ``ultralytics:WEIGHTS_OR_YAML``: a classifier of Ultralytics (AGPL-3.0);
             - ``onnx:PATH``: with onnx2torch; a fixed input size is resized to, nothing is normalised;
             - ``python:package.module:function``: what the function returns, fed with [0, 1].
+
+    Returns:
+        The network, on the CPU unless a function of one's own puts it elsewhere.
 
     Raises:
         ValueError: none of these.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from npp.torch_defaults import cpu_by_default
+
 # The extra of npp that has the package; what is in none is installed by its own name.
 EXTRAS = {
     "lightning": "train",
@@ -50,7 +52,9 @@ def require(module: str, purpose: str, install: str = "") -> Any:
         ModuleNotFoundError: it or something that it needs is missing; the message tells what to install.
     """
     try:
-        return importlib.import_module(module)
+        # Some packages make tensors when they are imported, which then stay.
+        with cpu_by_default():
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or module).partition(".")[0]
         message = f"{purpose} needs the package {missing}: {how_to_install(missing, install)}"

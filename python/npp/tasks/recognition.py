@@ -16,8 +16,9 @@ from npp.tasks.divergence import kl_divergence, log_distribution
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import AverageMetric, Metric, Task, check_targets
+from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets
 from npp.tasks.text_reader import load_text_reader
+from npp.torch_defaults import cpu_by_default
 
 
 class Alphabet:
@@ -77,12 +78,12 @@ def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: i
                 f"targets[{index}] is too long: its {len(text)} characters need {_steps_of(text)} steps, "
                 f"counting one between equal neighbours, and the network gives {steps} for this picture"
             )
-    lengths = torch.tensor([len(text) for text in texts], dtype=torch.int64)
-    flat = torch.tensor([one for text in texts for one in text], dtype=torch.int64)
+    lengths = torch.tensor([len(text) for text in texts], dtype=torch.int64, device="cpu")
+    flat = [one for text in texts for one in text]
     return F.ctc_loss(
         log_probabilities.transpose(0, 1),
-        flat.to(log_probabilities.device),
-        torch.full((count,), steps),
+        torch.tensor(flat, dtype=torch.int64, device=log_probabilities.device),
+        torch.full((count,), steps, device="cpu"),
         lengths,
         blank=blank,
         reduction="none",
@@ -209,9 +210,10 @@ class Recognition(Task):
 
     def _compare(self, prediction: str, target: Any) -> dict[str, float]:
         """Of one line; edits are counted against the target's length, at least 1."""
-        text = target if isinstance(target, str) else self.alphabet.decode(torch.as_tensor(target))
+        text = target if isinstance(target, str) else self.alphabet.decode(as_tensor(target))
         distance = require("torchmetrics.functional.text", "recognition's scores").edit_distance
-        edits = float(distance([prediction], [text], reduction="sum"))
+        with cpu_by_default():
+            edits = float(distance([prediction], [text], reduction="sum"))
         return {"word_accuracy": float(prediction == text), "character_error_rate": edits / max(1, len(text))}
 
     def metric(self) -> Metric:

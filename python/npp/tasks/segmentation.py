@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, check_targets
+from npp.tasks.task import Metric, Task, as_tensor, check_targets
 
 IGNORE = 255
 
@@ -67,17 +68,18 @@ class MeanIoU:
     def _make(self) -> dict[str, Any]:
         count = self._classes()
         settings: dict[str, Any] = {"ignore_index": self._ignore, "validate_args": False}
-        return {
-            "miou": self._library.MulticlassJaccardIndex(count, average="macro", **settings),
-            "pixel_accuracy": self._library.MulticlassAccuracy(count, average="micro", **settings),
-        }
+        with plain_torch():
+            return {
+                "miou": self._library.MulticlassJaccardIndex(count, average="macro", **settings),
+                "pixel_accuracy": self._library.MulticlassAccuracy(count, average="micro", **settings),
+            }
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
         """Adds pictures; they may differ in size."""
         self._metrics = self._metrics or self._make()
-        pairs = zip(predictions, map(torch.as_tensor, targets), strict=True)
-        for index, (prediction, target) in enumerate(pairs):
-            labels = target if _is_map(target) else target.argmax(0)
+        for index, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
+            true = as_tensor(target)
+            labels = true if _is_map(true) else true.argmax(0)
             _counted(index, labels, prediction.shape, self._classes(), self._ignore)
             for metric in self._metrics.values():
                 metric.update(prediction[None].cpu(), labels[None].long().cpu())
@@ -184,7 +186,7 @@ class Segmentation(Task):
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``{"cross_entropy", "pixel_accuracy"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
-        maps = [_is_map(torch.as_tensor(target)) for target in targets]
+        maps = [_is_map(as_tensor(target)) for target in targets]
         if any(maps) and not all(maps):
             raise ValueError("targets must be all maps of labels or all predictions, not both")
         names = ("cross_entropy", "pixel_accuracy") if all(maps) else ("kl", "agreement")

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from npp.tasks.frozen import dtype_of, evaluation_mode, frozen, plain_torch, private_copy, without_gradients
+from npp.tasks.frozen import (
+    dtype_of,
+    evaluation_mode,
+    frozen,
+    off_the_default_device,
+    plain_torch,
+    private_copy,
+    without_gradients,
+)
 from npp.tasks.optional_packages import require
 
 
@@ -63,6 +71,11 @@ def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _walk(part, f"{name}.{index}")
 
 
+def as_tensor(target: Any) -> Tensor:
+    """A target as a tensor: where it is if it is one, else on the CPU."""
+    return target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
+
+
 def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
     """What was said about each clean picture, as one tensor like what is said now.
 
@@ -99,11 +112,15 @@ class Task(nn.Module, ABC):
     network: nn.Module
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Sees to it that what every task says of pictures has no history and serves in a later training."""
+        """Sees to it that what every task says of pictures has no history and serves in a later training, and
+        that its network makes nothing on the caller's default device."""
         super().__init_subclass__(**settings)
         for name in ("targets", "predict", "scores"):
             if name in vars(cls):
                 setattr(cls, name, without_gradients(vars(cls)[name]))
+        for name in ("targets", "predict", "scores", "loss"):
+            if name in vars(cls):
+                setattr(cls, name, off_the_default_device(vars(cls)[name]))
 
     def __init__(self, network: nn.Module, *, copy: bool = True) -> None:
         super().__init__()

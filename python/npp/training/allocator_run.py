@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from npp.allocation import Allocator
-from npp.config.surroundings import float32_by_default, modules_below
+from npp.config.surroundings import modules_below
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError, expand
 from npp.evaluation.measuring import Stage, silent
@@ -18,6 +18,7 @@ from npp.evaluation.region_files import read_regions
 from npp.files import write_file
 from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
+from npp.torch_defaults import plain_defaults
 from npp.training.allocator_config import DistillationConfig, DistilSettings, PhotoSource
 from npp.training.allocator_distillation import distil, rank_correlation
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
@@ -93,6 +94,7 @@ def _fewer(drawn: LabelSettings) -> LabelSettings:
     return dataclasses.replace(drawn, count=count, shard=min(drawn.shard, count))
 
 
+@plain_defaults()
 def train_allocator(
     photos: Sequence[Path],
     tasks: Mapping[str, Task],
@@ -152,7 +154,7 @@ def distil_allocator(
     """
     if fast_dev_run:
         config = _quick(config)
-    with modules_below(config.modules), float32_by_default():
+    with modules_below(config.modules), plain_defaults():
         tasks = _tasks(config)
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
         labellers = [_labellers(config, tasks, part) for part in ("train", "val")]

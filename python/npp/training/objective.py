@@ -98,7 +98,8 @@ def total_loss(
     mse = (coded.x_pre.float() - coded.x.float()).square().mean((1, 2, 3))
     energy = torch.zeros_like(mse) if coded.qp_map is None else coded.qp_map.square().mean((1, 2))
     task = (coefficients * losses).sum(1)
-    total = (coded.bpp + config.w_pre * config.mse_scale * mse + task) / torch.as_tensor(norm)
+    norm = torch.as_tensor(norm, device=mse.device)
+    total = (coded.bpp + config.w_pre * config.mse_scale * mse + task) / norm
     if coded.qp_map is not None:
         total = total + config.w_map * energy
     return Terms(coded.bpp, mse, energy, losses, total)

@@ -12,9 +12,10 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from npp.config.surroundings import float32_by_default, need, resolve_accelerator
+from npp.config.surroundings import need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
+from npp.torch_defaults import plain_defaults
 from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import AtomicCheckpointIO, build_schedule, check_finite, set_rates
@@ -149,7 +150,7 @@ class ProxyModule(lightning.LightningModule):
         set_rates(schedule, self._schedule(), self.global_step)
 
 
-@float32_by_default()
+@plain_defaults()
 def train_proxy(
     data: Path | str,
     out: Path | str = "runs/proxy",

@@ -17,10 +17,11 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgr
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from npp.config.surroundings import float32_by_default, modules_below, need, resolve_accelerator
+from npp.config.surroundings import modules_below, need, resolve_accelerator
 from npp.evaluation.measuring import Progress, Stage, silent
 from npp.files import write_file
 from npp.recipes import Recipe
+from npp.torch_defaults import plain_defaults
 from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import TASKS, RecipeModule
@@ -154,7 +155,7 @@ def train_recipe(
         check_teacher(config)
     if fast_dev_run:
         config = _quick(config)
-    with modules_below(config.modules), float32_by_default():
+    with modules_below(config.modules), plain_defaults():
         lightning.seed_everything(config.seed, workers=True)
         photos = Photos(config)
         module = RecipeModule(config, photos)

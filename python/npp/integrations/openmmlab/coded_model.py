@@ -234,7 +234,7 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         place = int(self.step) * dist.get_world_size() + dist.get_rank()
         generator = torch.Generator().manual_seed((self._seed << 32) + place)
         qps = self.weights.qps
-        return qps[int(torch.randint(len(qps), (), generator=generator))]
+        return qps[int(torch.randint(len(qps), (), generator=generator, device="cpu"))]
 
     def _losses(self, inputs: Inputs, data_samples: Any) -> dict[str, Any]:
         if self.weights.missing():

@@ -94,7 +94,7 @@ def code_pictures(
     for picture in given:
         _check(picture)
     pictures: list[Tensor] = list(given)
-    columns: list[Tensor] = [torch.zeros(())] * len(given)
+    columns: list[Tensor] = list(given)
     sizes = [0] * len(given)
     for places in _by_shape(given):
         x = _as_rgb([given[place] for place in places], bgr)

@@ -60,7 +60,7 @@ class QpWeights(nn.Module):
         self.register_buffer("task", torch.full((_QPS,), float("nan")))
         self.register_buffer("norm", torch.full((_QPS,), float("nan")))
         if trade_off.table is not None:
-            self.task[self.qps] = torch.tensor([trade_off.table[qp] for qp in self.qps])
+            self.task[self.qps] = self.task.new_tensor([trade_off.table[qp] for qp in self.qps])
         if loss.normalise == "none":
             self.norm[self.qps] = 1.0
 
@@ -85,6 +85,6 @@ class QpWeights(nn.Module):
         baseline = Baseline(curve)
         if self._trade_off.table is None:
             slopes = self._trade_off.slope_factor * baseline.slope(LABEL, self.qps)
-            self.task[self.qps] = torch.as_tensor(slopes).to(self.task)
+            self.task[self.qps] = self.task.new_tensor(slopes)
         if self._loss.normalise == "baseline":
-            self.norm[self.qps] = torch.as_tensor(baseline.bpp(self.qps)).to(self.norm)
+            self.norm[self.qps] = self.norm.new_tensor(baseline.bpp(self.qps))

@@ -44,14 +44,14 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
         low, high = model.weights.qps[0], model.weights.qps[-1]
         qps = sorted({round(low + (high - low) * i / (self._points - 1)) for i in range(self._points)})
         loader = runner.train_dataloader
-        sums = torch.zeros(len(qps), 2, dtype=torch.float64)
+        sums = torch.zeros(len(qps), 2, dtype=torch.float64, device="cpu")
         count = 0
         for data in islice(loader, self._batches):
             count += 1
             for row, qp in enumerate(qps):
                 with torch.random.fork_rng():
                     torch.manual_seed(_SEED)  # two-stage detectors sample boxes
-                    sums[row] += torch.tensor(model.plain_losses(data, qp), dtype=torch.float64)
+                    sums[row] += sums.new_tensor(model.plain_losses(data, qp))
         means = sums / count
         require("mmengine.dist", "training").all_reduce(means, op="mean")
         curve = Curve(qps, means[:, 0].tolist(), {LABEL: means[:, 1].tolist()})

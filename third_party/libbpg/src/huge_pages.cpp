@@ -1,11 +1,11 @@
-#include "huge_pages.hpp"
+#include "bpg/huge_pages.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
 
-namespace npp {
+namespace bpg {
 
 #ifdef MADV_HUGEPAGE
 void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept {
@@ -25,4 +25,4 @@ void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept {
 void ask_for_huge_pages(std::byte* /*data*/, std::size_t /*size*/) noexcept {}
 #endif
 
-}  // namespace npp
+}  // namespace bpg

@@ -2,11 +2,11 @@
 
 #include <cstddef>
 
-namespace npp {
+namespace bpg {
 
 /// Asks the system for pages of megabytes in large memory that nobody has written to yet. Getting
 /// it in pages of kilobytes, each on the first write to it, takes longer than converting the
 /// samples that are written. Does nothing where the system has no such pages.
 void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept;
 
-}  // namespace npp
+}  // namespace bpg
