@@ -149,6 +149,15 @@ def test_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureF
     assert all(name in said for name in ("prefilter", "codec_of", "recipe", "share", "chroma", "effort"))
 
 
+def test_an_unknown_setting_of_a_network_lists_all_keys(photos: Path, tmp_path: Path) -> None:
+    seen = [{"name": "classification", "model": "efficientnet-lite0", "modle": 3}]
+    own = "name, label, quality, metrics, categories"
+    with pytest.raises(
+        ConfigError, match=rf"no setting 'modle'; allowed are model, .*, and beside these {own}"
+    ):
+        evaluate(parse_config(values(photos, seen=seen)), tmp_path)
+
+
 def test_photos_that_cannot_be_read_are_left_out_and_named(photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(photos / "test", folder)

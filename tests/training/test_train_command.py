@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def test_command_trains_from_yaml(
     said_of_key = capsys.readouterr().err
     assert f"npp: {config}: codec.efort is not known; allowed are " in said_of_key
     assert all(name in said_of_key for name in ("surrogate", "threads", "chroma", "effort"))
+    # What a part does not know is not all that its section has.
+    for change, known in (
+        (
+            "preprocessor.widht=3",
+            "allowed are width, depth, .*, and beside these network, start, train, pretraining",
+        ),
+        ("allocator={stren: 3}", "allowed are .*, strength, limit, and beside these .*start, train"),
+        ("tasks.0.modell=x", "allowed are .*, and beside these name, weight"),
+    ):
+        assert run_cli(*words, "--set", change) == 2
+        assert re.search(known, capsys.readouterr().err)
     assert run_cli(*words, "--resume", str(tmp_path / "none.ckpt")) == 2
     assert "there is no checkpoint" in capsys.readouterr().err
     assert run_cli("train", str(tmp_path / "absent.yaml")) == 2

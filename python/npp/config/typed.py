@@ -134,6 +134,22 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
         raise ConfigError(f"{prefix}{error}") from None
 
 
+def refusal(error: Exception, section: Any) -> str:
+    """What a part says against the settings of its section.
+
+    A part that does not know a setting lists those that it knows; the section's own keys are allowed too.
+
+    Args:
+        error: of the part.
+        section: the dataclass whose field with the metadata :data:`REST` holds the part's settings.
+    """
+    said = str(error)
+    if " setting " not in said or "allowed are " not in said:
+        return said
+    own = [one.name for one in dataclasses.fields(section) if not one.metadata.get("rest")]
+    return f"{said}, and beside these {', '.join(own)}"
+
+
 def plain(config: Any) -> Any:
     """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples."""
     if dataclasses.is_dataclass(config):

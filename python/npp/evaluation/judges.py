@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from npp.config.typed import REST
+from npp.config.typed import REST, refusal
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
@@ -176,7 +176,7 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
         if spec.metrics:
             task.metric()
     except (ImportError, TypeError, ValueError, OSError) as error:
-        raise ConfigError(f"network {spec.label}: {error}") from error
+        raise ConfigError(f"network {spec.label}: {refusal(error, spec)}") from error
     if spec.quality is not None and spec.quality not in task.higher_is_better:
         raise ConfigError(
             f"network {spec.label}: quality must be one of {', '.join(task.higher_is_better)}, "

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
-from npp.config.typed import plain
+from npp.config.typed import plain, refusal
 from npp.config.yaml_files import ConfigError, expand
 from npp.evaluation.measuring import Stage, silent
 from npp.evaluation.region_files import read_regions
@@ -201,7 +201,7 @@ def _tasks(config: DistillationConfig) -> dict[str, Task]:
             found[task.label] = build_task(task.name, **task.settings)
         except (ImportError, OSError, TypeError, ValueError) as error:
             if not (task.optional and isinstance(error, ModuleNotFoundError)):
-                raise ConfigError(f"tasks[{i}]: {error}") from None
+                raise ConfigError(f"tasks[{i}]: {refusal(error, task)}") from None
             warnings.warn(f"tasks[{i}] {task.label!r} is left out: {error}", stacklevel=3)
     if not found:
         raise ConfigError("tasks: all are optional, and none has its packages")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk
+from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.tasks.networks import load_raw
 from npp.training.allocator_config import AllocatorStartConfig
@@ -74,7 +75,7 @@ def build_start(chosen: AllocatorStartConfig, heads: Sequence[str], seed: int) -
             return with_heads(Allocator.load(chosen.start), heads)
         allocator = Allocator(**chosen.settings, heads=tuple(heads))
     except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(f"allocator: {error}") from None
+        raise ConfigError(f"allocator: {refusal(error, chosen)}") from None
     if chosen.trunk is not None:
         load_trunk(allocator.network.trunk)
     return allocator

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from npp._bpg import EncodeError
+from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import part_slices
 from npp.photos.photo_set import warn_unreadable
@@ -73,7 +74,7 @@ def build_tasks(config: TrainConfig) -> dict[str, Task]:
         try:
             tasks[label] = build_task(task.name, **task.settings)
         except (ImportError, OSError, TypeError, ValueError) as error:
-            raise ConfigError(f"tasks[{i}]: {error}") from None
+            raise ConfigError(f"tasks[{i}]: {refusal(error, task)}") from None
     return tasks
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
+from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import compress_in_parts, part_slices
 from npp.gradient.surrogates import Surrogate
@@ -58,7 +59,7 @@ def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
         else:
             network = Preprocessor.load(chosen.start)
     except _Errors as error:
-        raise ConfigError(f"preprocessor: {error}") from None
+        raise ConfigError(f"preprocessor: {refusal(error, chosen)}") from None
     if chosen.train and not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError(f"preprocessor.network {network.network!r} has nothing to train")
     return _trained_or_not(network, chosen.train)
@@ -82,7 +83,7 @@ def build_allocator(chosen: AllocatorConfig) -> Allocator:
         if chosen.mix is not None:
             network = network.with_mix(chosen.mix)
     except _Errors as error:
-        raise ConfigError(f"allocator: {error}") from None
+        raise ConfigError(f"allocator: {refusal(error, chosen)}") from None
     network = _trained_or_not(network, chosen.train)
     # How sensitive a picture is as a whole has no part in its map.
     network.network.level.requires_grad_(False)
