@@ -281,7 +281,6 @@ def test_the_command_trains_it(
 def test_the_shipped_configuration_names_what_general_knows() -> None:
     config = loaded(ROOT / "configs/allocator.yaml")
     labels = [task.label for task in config.tasks]
-    assert tuple(labels[:4]) == npp.Allocator().settings.heads and labels[4:] == ["plates"]
-    assert [task.optional for task in config.tasks] == [False] * 4 + [True]
-    assert config.allocator.settings == {"width": 96, "depth": 3}
+    assert tuple(labels) == npp.Allocator().settings.heads and config.allocator.start == "general"
+    assert {label for source in config.photos for label in source.tasks or ()} == set(labels)
     assert isinstance(load_training(ROOT / "configs/recipe-detection.yaml"), TrainConfig)
