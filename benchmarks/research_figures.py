@@ -207,6 +207,14 @@ def _map_saves(evaluation: str, arm: str, networks: tuple[str, ...]) -> str:
     return f"{span((-_find(rows, network=name, **place)['bd_rate'] for name in networks), 1)} %"
 
 
+def _map_keeps(evaluation: str, arm: str, network: str) -> str:
+    """How much of the saving of the gradients' map another map has."""
+    rows = load(f"maps_{evaluation}/summary")["comparisons"]
+    place = {"network": network, "against": "codec", "quality": "kl"}
+    ours, theirs = (_find(rows, arm=name, **place)["bd_rate"] for name in (arm, "gradients"))
+    return f"{100 * ours / theirs:.0f} %"
+
+
 _CLASSIFIERS = ("efficientnet-lite0", "MobileNetV2", "efficientnet-lite2")
 
 FIGURES: dict[str, Callable[[], str]] = {
@@ -255,4 +263,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "map_nanodet_allocator_own_size": lambda: _map_saves("detection_own_size", "allocator", ("NanoDet",)),
     "map_nanodet_gradients": lambda: _map_saves("detection", "gradients", ("NanoDet",)),
     "map_nanodet_allocator": lambda: _map_saves("detection", "allocator", ("NanoDet",)),
+    "map_lite0_kept": lambda: _map_keeps("classification", "allocator", "efficientnet-lite0"),
+    "map_mobilenet_kept": lambda: _map_keeps("classification", "allocator", "MobileNetV2"),
+    "map_lite2_kept": lambda: _map_keeps("classification", "allocator", "efficientnet-lite2"),
+    "map_nanodet_kept": lambda: _map_keeps("detection", "allocator", "NanoDet"),
+    "map_nanodet_kept_own_size": lambda: _map_keeps("detection_own_size", "allocator", "NanoDet"),
 }

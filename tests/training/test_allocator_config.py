@@ -268,7 +268,7 @@ def test_the_command_trains_it(
     assert run_cli(*words, "--resume", str(folder / "last.ckpt")) == 2
     assert "goes on by itself" in capsys.readouterr().err
     assert run_cli(*words, "--devices", "2") == 2
-    assert "npp: trainer is not known" in capsys.readouterr().err
+    assert "allocator.yaml: trainer is not known" in capsys.readouterr().err
 
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -281,6 +281,6 @@ def test_the_command_trains_it(
 def test_the_shipped_configuration_names_what_general_knows() -> None:
     config = loaded(ROOT / "configs/allocator.yaml")
     labels = [task.label for task in config.tasks]
-    assert tuple(labels) == npp.Allocator().settings.heads and config.allocator.start == "general"
+    assert tuple(labels) == npp.Allocator().settings.heads and config.allocator.start == "general-1"
     assert {label for source in config.photos for label in source.tasks or ()} == set(labels)
     assert isinstance(load_training(ROOT / "configs/recipe-detection.yaml"), TrainConfig)
