@@ -76,8 +76,8 @@ def test_files_are_the_commands(folder: Path, photo: np.ndarray) -> None:
     for name in files(folder / "plain"):
         if name != "m.jsonl":
             assert (folder / "ray" / name).read_bytes() == (folder / "plain" / name).read_bytes()
-    # Without the words of an error: Ultralytics, where another test has imported it here, puts an opener of its
-    # own into Pillow, but not into Ray's workers.
+    # Without the words of an error: Ultralytics, where another test has imported it here, puts an opener of
+    # its own into Pillow, but not into Ray's workers.
     rows = [
         {replace(row, error="failed" if row.error else None) for row in read_manifest(f"{out}/m.jsonl")}
         for out in ("plain", "ray")
