@@ -30,7 +30,7 @@ import npp
 from npp.codec.options import CodecOptions
 from npp.codec.round_trip import RoundTrip, begin_round_trip
 
-_QP = 32
+QP = 32
 
 
 def median_seconds(call: Callable[[], object], runs: int) -> float:
@@ -52,22 +52,25 @@ class Times(NamedTuple):
     x265: float
 
 
-def compress_times(x: Tensor, effort: int, runs: int) -> Times:
-    """The call of median overhead over C++, on one thread; what is within it is taken from the same call."""
+def timed_compress(x: Tensor, effort: int, threads: int) -> Times:
+    """One call; what is within it is the sum over its threads."""
     trips: list[RoundTrip] = []
 
     def start(*arguments: Any, **named: Any) -> RoundTrip:
         trips.append(begin_round_trip(*arguments, **named))
         return trips[-1]
 
-    times = []
     with mock.patch.object(npp.gradient.pairing, "begin_round_trip", start):
-        for _ in range(runs + 1):
-            begin = time.perf_counter()
-            npp.compress(x, _QP, threads=1, effort=effort)
-            whole = time.perf_counter() - begin
-            trip = trips.pop()
-            times.append(Times(1e3 * whole, 1e3 * sum(trip.seconds), 1e3 * sum(trip.hevc_seconds)))
+        begin = time.perf_counter()
+        npp.compress(x, QP, threads=threads, effort=effort)
+        whole = time.perf_counter() - begin
+    trip = trips.pop()
+    return Times(1e3 * whole, 1e3 * sum(trip.seconds), 1e3 * sum(trip.hevc_seconds))
+
+
+def compress_times(x: Tensor, effort: int, runs: int) -> Times:
+    """The call of median overhead over C++, on one thread."""
+    times = [timed_compress(x, effort, 1) for _ in range(runs + 1)]
     return sorted(times[1:], key=lambda t: t.compress - t.cpp)[runs // 2]
 
 
@@ -77,9 +80,9 @@ def effort_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
     rows = []
     for effort in range(10):
         options: CodecOptions = {"effort": effort}
-        data = npp.encode(photo, _QP, **options)
+        data = npp.encode(photo, QP, **options)
         times = compress_times(photo[None].float() / 255, effort, runs)
-        encode = median_seconds(lambda o=options: npp.encode(photo, _QP, threads=1, **o), runs)  # type: ignore[misc]
+        encode = median_seconds(lambda o=options: npp.encode(photo, QP, threads=1, **o), runs)  # type: ignore[misc]
         decode = median_seconds(lambda d=data: npp.decode(d, threads=1), 4 * runs)  # type: ignore[misc]
         rows.append(
             {
@@ -166,7 +169,7 @@ def training_step_rows(photo: Tensor, runs: int) -> list[dict[str, Any]]:
 
     def step() -> None:
         leaf = x.clone().requires_grad_()
-        out = npp.compress(leaf, _QP, threads=codec_threads, effort=1)
+        out = npp.compress(leaf, QP, threads=codec_threads, effort=1)
         (out.bpp.sum() + network(out.x_hat).square().mean()).backward()
 
     rows = []
@@ -189,13 +192,13 @@ def resident_kib() -> int:
 def memory_growth(trips: int) -> dict[str, Any]:
     """Growth of the resident size over many round trips of 64x64."""
     x = torch.rand(8, 3, 64, 64)
-    npp.compress(x, _QP, effort=0)
+    npp.compress(x, QP, effort=0)
     settle = trips // 10
     for _ in range(settle // 8):
-        npp.compress(x, _QP, effort=0)
+        npp.compress(x, QP, effort=0)
     before = resident_kib()
     for _ in range(trips // 8):
-        npp.compress(x, _QP, effort=0)
+        npp.compress(x, QP, effort=0)
     return {"round_trips": trips // 8 * 8, "growth_kib": resident_kib() - before}
 
 
@@ -228,7 +231,7 @@ def main() -> None:
     landscape = next(photo for photo in load_photos("kodak") if photo.shape[2] == 768)
     report = {
         "machine": machine(),
-        "qp": _QP,
+        "qp": QP,
         "runs": runs,
         "efforts": effort_rows(landscape, runs),
         "overhead": overhead_rows(landscape, runs),

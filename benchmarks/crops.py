@@ -16,19 +16,16 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import mock
+from typing import Any
 
 import torch
-from codec import show
+from codec import QP, Times, show, timed_compress
 from common import load_photos, machine
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import npp
-from npp.codec.round_trip import RoundTrip, begin_round_trip
 
-_QP = 32
 _EFFORT = 1
 _BATCH = 64
 _LOADED = 8  # batches of an epoch
@@ -44,33 +41,11 @@ def crops_of(photos: list[Tensor], side: int) -> Tensor:
     return torch.stack(found).float() / 255
 
 
-class Call(NamedTuple):
-    """Seconds of one call of npp.compress, and of x265 in it, the sum over threads."""
-
-    whole: float
-    x265: float
-
-
-def call(x: Tensor, threads: int) -> Call:
-    """One batch through the codec."""
-    trips: list[RoundTrip] = []
-
-    def start(*arguments: Any, **named: Any) -> RoundTrip:
-        trips.append(begin_round_trip(*arguments, **named))
-        return trips[-1]
-
-    with mock.patch.object(npp.gradient.pairing, "begin_round_trip", start):
-        begin = time.perf_counter()
-        npp.compress(x, _QP, threads=threads, effort=_EFFORT)
-        whole = time.perf_counter() - begin
-    return Call(whole, sum(trips.pop().hevc_seconds))
-
-
 def one_a_call(x: Tensor, *, reopened: bool = False) -> float:
     """Seconds of the first crop by itself; an encoder is there from the call before, or opened anew."""
     if reopened:
         npp.clear_encoder_cache()
-    return call(x[:1], 1).whole
+    return timed_compress(x[:1], _EFFORT, 1).compress / 1e3
 
 
 class Crops(Dataset[Tensor]):
@@ -86,12 +61,12 @@ class Crops(Dataset[Tensor]):
         x = self._x[index % _BATCH]
         if not self._coded:
             return x
-        return npp.compress(x[None], _QP, threads=1, effort=_EFFORT).x_hat[0]
+        return npp.compress(x[None], QP, threads=1, effort=_EFFORT).x_hat[0]
 
 
 def coded_together(crops: list[Tensor]) -> Tensor:
     """A ``collate_fn`` that codes the whole batch."""
-    return npp.compress(torch.stack(crops), _QP, threads=1, effort=_EFFORT).x_hat
+    return npp.compress(torch.stack(crops), QP, threads=1, effort=_EFFORT).x_hat
 
 
 def epochs(x: Tensor, workers: int, *, together: bool) -> Iterator[float]:
@@ -121,23 +96,24 @@ def row(photos: list[Tensor], side: int, runs: int) -> dict[str, Any]:
     """All that is measured of crops of one size; what is compared takes turns."""
     x = crops_of(photos, side)
     measures: dict[str, Callable[[], float]] = {
-        "two_threads": lambda: call(x, 2).whole,
+        "two_threads": lambda: timed_compress(x, _EFFORT, 2).compress / 1e3,
         "one_a_call": lambda: _BATCH * one_a_call(x),
         "one_a_call_reopened": lambda: _BATCH * one_a_call(x, reopened=True),
     }
-    for measure in (lambda: call(x, 1), *measures.values()):
+    timed_compress(x, _EFFORT, 1)
+    for measure in measures.values():
         measure()
-    one: list[Call] = []
+    one: list[Times] = []
     others: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(runs):
-        one.append(call(x, 1))
+        one.append(timed_compress(x, _EFFORT, 1))
         for name, measure in measures.items():
             others[name].append(measure())
     return {
         "side": side,
-        "x265": _BATCH / statistics.median(c.x265 for c in one),
-        "one_thread": _BATCH / statistics.median(c.whole for c in one),
-        "over_x265_percent": 100 * (statistics.median(c.whole / c.x265 for c in one) - 1),
+        "x265": 1e3 * _BATCH / statistics.median(c.x265 for c in one),
+        "one_thread": 1e3 * _BATCH / statistics.median(c.compress for c in one),
+        "over_x265_percent": 100 * (statistics.median(c.compress / c.x265 for c in one) - 1),
         **{name: _BATCH / statistics.median(times) for name, times in others.items()},
         **{
             f"{workers}_workers_{'together' if together else 'one_by_one'}": loaded(
@@ -160,7 +136,7 @@ def main() -> None:
     runs = 4 if arguments.quick else 15
     report = {
         "machine": machine(),
-        "qp": _QP,
+        "qp": QP,
         "effort": _EFFORT,
         "batch": _BATCH,
         "runs": runs,

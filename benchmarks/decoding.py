@@ -67,10 +67,11 @@ def libavcodec_ms(program: Path, file: bytes) -> float:
 def rows(program: Path) -> list[dict[str, Any]]:
     """One for each qp."""
     megapixels = _HEIGHT * _WIDTH / 1e6
+    photos = pictures()
     table = []
     for qp in (22, 27, 32, 37, 42):
         pairs = []
-        for x in pictures():
+        for x in photos:
             file = npp.encode(x, qp, effort=_EFFORT)
             pairs.append((1e3 * decode_seconds(file) / megapixels, libavcodec_ms(program, file)))
         table.append(

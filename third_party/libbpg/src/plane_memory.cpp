@@ -78,8 +78,6 @@ class Kept {
   std::size_t next_ = 0;
 };
 
-constexpr std::size_t kMostKept = std::size_t{1} << 20;  // of one block
-
 Kept& kept() {
   static thread_local Kept of_this_thread;
   return of_this_thread;
@@ -88,12 +86,12 @@ Kept& kept() {
 }  // namespace
 
 std::byte* allocate_planes(std::size_t size) noexcept {
-  std::byte* planes = size <= kMostKept ? kept().take(size) : nullptr;
+  std::byte* planes = size < kLarge ? kept().take(size) : nullptr;
   return planes != nullptr ? planes : allocate(size);
 }
 
 void free_planes(std::byte* planes, std::size_t size) noexcept {
-  if (size <= kMostKept) {
+  if (size < kLarge) {
     kept().put({planes, size});
   } else {
     give_back({planes, size});
