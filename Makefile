@@ -91,7 +91,7 @@ test-pythons: | system ## builds and tests with every Python here (ONLY='3.11 3.
 	@$(PYTHON) tools/test_pythons.py $(if $(ONLY),--only $(ONLY)) $(if $(TORCHES),--torch '$(TORCHES)',--local-torch '$(TORCH)')
 
 # Where pip cannot reach the packages, CI says so and goes on; a test that fails is a failure everywhere.
-test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultralytics, Ray (QUICK=1 without the long ones)
+test-frameworks: setup ## tests with MMDetection, MMPretrain, transformers, Ultralytics, Ray, FiftyOne (QUICK=1 without the long ones)
 	@code=0; tools/frameworks_env $(FRAMEWORKS) $(VENV) '$(TORCH)' || code=$$?; \
 	  if [[ $$code == 75 && -n '$(CI)' ]]; then \
 	    echo 'test-frameworks: NOT RUN, for the packages could not be installed'; exit 0; \

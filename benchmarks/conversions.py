@@ -8,15 +8,13 @@ Runs the C++ program that ``make cpp-test`` builds: one 768x512 picture, one thr
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
 from pathlib import Path
 
-from common import ROOT, machine
+from common import machine, program_and_out
 
-_PROGRAM = ROOT / "build/cpp-tests/third_party/libbpg/tests/bench_color"
 _LINE = re.compile(r"(?P<picture>.+?) +(?P<image>f32 CHW|u8 HWC) +(?P<in>[\d.]+) +(?P<out>[\d.]+)")
 
 
@@ -38,12 +36,7 @@ def measure(program: Path) -> list[dict[str, str | float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--program", type=Path, default=_PROGRAM)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    arguments = program_and_out(__doc__, "bench_color")
     rows = measure(arguments.program)
     for row in rows:
         print("  ".join(str(value) for value in row.values()))

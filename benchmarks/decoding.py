@@ -9,7 +9,6 @@ program bench_decode (`make cpp-test` builds it); medians of several runs and th
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
@@ -22,12 +21,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from codec import show
-from common import ROOT, load_photos, machine
+from common import load_photos, machine, program_and_out
 from torch import Tensor
 
 import npp
 
-_PROGRAM = ROOT / "build/cpp-tests/third_party/libbpg/tests/bench_decode"
 _HEIGHT, _WIDTH = 576, 864
 _EFFORT = 5
 _RUNS = 31
@@ -86,14 +84,7 @@ def rows(program: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--program", type=Path, default=_PROGRAM)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    if not arguments.program.is_file():
-        raise SystemExit(f"{arguments.program} does not exist; `make cpp-test` builds it")
+    arguments = program_and_out(__doc__, "bench_decode")
     torch.set_num_threads(1)
     report = {"machine": machine(), "effort": _EFFORT, "rows": rows(arguments.program)}
     show("Decoding to float32, one thread", report["rows"])

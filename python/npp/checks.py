@@ -1,11 +1,52 @@
-"""Checks of numbers that callers give; every message names the setting, the value and what is allowed."""
+"""Checks of what callers give; every message names the setting, the value and what is allowed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
+
+
+class UnknownSettingError(TypeError, ValueError):
+    """Settings that a part does not have.
+
+    It is a TypeError, as an unknown keyword gives one, and a ValueError, as wrong values give one.
+
+    Args:
+        said: the message up to what is allowed; it names the first unknown setting.
+        names: all settings that are unknown, at least one.
+        allowed: the settings that there are.
+
+    Attributes:
+        names: of the unknown ones.
+        allowed: those that there are.
+    """
+
+    def __init__(self, said: str, names: Sequence[str], allowed: Sequence[str]) -> None:
+        super().__init__(said, names, allowed)  # another process makes it from these
+        self.names = names
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}"
+
+
+def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end: str = "") -> None:
+    """Refuses settings that are not among those allowed.
+
+    Args:
+        said: the message up to the name of the first unknown one.
+        given: names of the settings that somebody chose.
+        allowed: names of those that there are.
+        end: what follows the name in the message.
+
+    Raises:
+        UnknownSettingError: there are such.
+    """
+    there_are = tuple(allowed)
+    if unknown := [name for name in given if name not in there_are]:
+        raise UnknownSettingError(f"{said} {unknown[0]!r}{end}", unknown, there_are)
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:

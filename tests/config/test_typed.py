@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
+from torch import nn
 
 import npp.checks as checks
-from npp.config.typed import REST, fill, plain
+from npp.checks import UnknownSettingError
+from npp.config.typed import REST, fill, plain, refusal
 from npp.config.yaml_files import ConfigError
+from npp.tasks import build_task
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Part:
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "steps")
         checks.above(self, 0, "rate")
+
+
+#: Keys of a part that are no settings of what it describes.
+OWN = "name, steps, rate, dry, sides, filter, groups"
 
 
 @dataclass(frozen=True)
@@ -94,3 +102,33 @@ def test_what_comes_out_goes_in_again() -> None:
     assert fill(Part, plain(part)) == part
     assert fill(Part, {"name": "a", "filter": {"learned": "w"}}).filter == Learned("w")
     assert fill(Part, {"name": "a", "filter": "none"}).filter == "none"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "beside"),
+    [
+        ({"modle": 3}, "task 'match' has no setting 'modle'; allowed are model", f", and beside these {OWN}"),
+        ({"model": nn.Flatten(), "input": {"sice": 3}}, "input has no setting 'sice'; allowed are mean", ""),
+    ],
+)
+def test_the_sections_own_keys_are_allowed_beside_a_parts_settings(
+    settings: dict[str, Any], words: str, beside: str
+) -> None:
+    """Not where it was something further down that did not know a setting."""
+    with pytest.raises(UnknownSettingError, match=words) as refused:
+        build_task("match", **settings)
+    assert refusal(refused.value, Part("a", settings=settings)) == f"{refused.value}{beside}"
+
+
+def test_other_errors_are_told_as_they_are() -> None:
+    error = ValueError("this setting is wrong; allowed are others")
+    assert refusal(error, Part("a")) == str(error)
+
+
+def test_an_unknown_setting_comes_back_from_another_process() -> None:
+    with pytest.raises(UnknownSettingError) as refused:
+        checks.known_settings("no setting", ["b", "a", "d", "c"], ["a", "c"])
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert str(again) == "no setting 'b'; allowed are a, c"
+    assert (again.names, again.allowed) == (["b", "d"], ("a", "c"))
+    assert isinstance(again, TypeError) and isinstance(again, ValueError)

@@ -32,7 +32,8 @@ _LANGUAGES = {
     "yaml": "test_doc_commands.py and test_doc_settings.py run them; below",
     "json": "below",
 }
-#: Programs in `py` by their page and a word in them, and the test that runs each where its packages are.
+#: Programs in `py` by their page and a word in them, and the test that runs each: in the environment of
+#: `make test-frameworks`, which has their packages, and elsewhere where these are.
 _PROGRAMS = {
     ("docs/frameworks.md", "fiftyone"): "test_fiftyone_guide.py",
     ("docs/many-machines.md", "s3://"): "test_ray_object_store.py",

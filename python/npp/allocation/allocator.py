@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
 from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import centred, offsets_of
+from npp.checks import known_settings
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import refuse_other_scale
 from npp.hevc.qp_inputs import resolve_qps
@@ -48,10 +49,7 @@ class Allocator(nn.Module):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        known = [field.name for field in fields(AllocatorSettings)]
-        for name in settings:
-            if name not in known:
-                raise TypeError(f"unknown setting {name!r}; allowed are {', '.join(known)}")
+        known_settings("unknown setting", settings, [field.name for field in fields(AllocatorSettings)])
         self.settings = AllocatorSettings(**settings)
         self.network = AllocatorNetwork(self.settings)
 

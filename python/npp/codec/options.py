@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError, UnsupportedError
-from npp.checks import is_int
+from npp.checks import is_int, known_settings
 
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
@@ -118,9 +118,6 @@ def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
     )
 
 
-_NAMES = (*CodecOptions.__annotations__, "_x265")
-
-
 def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
     """Checks codec options and fills in the defaults.
 
@@ -128,7 +125,7 @@ def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
     benchmarks/ and may change.
 
     Raises:
-        TypeError: an unknown option.
+        UnknownSettingError: an unknown option; it is a TypeError and a ValueError.
         EncodeError: a value that is not allowed; the message says which are.
         UnsupportedError: a bit depth of 9, 11, 13 or 14.
     """
@@ -145,31 +142,14 @@ def _is_hashable(value: object) -> bool:
     return True
 
 
-def check_option_names(options: Mapping[str, Any], beside: Iterable[str]) -> None:
-    """Refuses options that the codec does not have, in a section that has other keys too.
-
-    Args:
-        options: all keys that the section does not know itself.
-        beside: the keys that it knows.
-
-    Raises:
-        ValueError: an unknown option, whose name the message begins with.
-    """
-    for name in options:
-        if name not in _NAMES:
-            allowed = sorted({*beside, *CodecOptions.__annotations__})
-            raise ValueError(f"{name} is not known; allowed are {', '.join(allowed)}")
-
-
 @lru_cache(maxsize=128)
 def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
     return _resolve({name: value for name, _, value in items})
 
 
 def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
-    for name in options:
-        if name not in _NAMES:
-            raise TypeError(f"unknown option {name!r}; allowed are {', '.join(CodecOptions.__annotations__)}")
+    named = [name for name in options if name != "_x265"]
+    known_settings("unknown option", named, CodecOptions.__annotations__)
     lossless = _flag("lossless", options.get("lossless", False))
     chroma = options.get("chroma", "444" if lossless else "420")
     _choice("chroma", chroma, CHROMA_NAMES)

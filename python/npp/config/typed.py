@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from npp.checks import UnknownSettingError
 from npp.config.yaml_files import ConfigError
 
 _T = TypeVar("_T")
@@ -101,6 +102,15 @@ def _required(kind: Any) -> set[str]:
     return {one.name for one in fields if one.default is missing and one.default_factory is missing}
 
 
+def _rest(kind: Any) -> str | None:
+    """The field of a dataclass that takes the keys which no other field has."""
+    return next((one.name for one in dataclasses.fields(kind) if one.metadata.get("rest")), None)
+
+
+def _unknown(key: str, allowed: Iterable[str]) -> ConfigError:
+    return ConfigError(f"{key} is not known; allowed are {', '.join(sorted(set(allowed)))}")
+
+
 def fill(kind: type[_T], values: Any, key: str = "") -> _T:
     """A dataclass from a mapping.
 
@@ -117,11 +127,11 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
     prefix = f"{key}." if key else ""
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    rest = next((name for name, field in fields.items() if field.metadata.get("rest")), None)
+    rest = _rest(kind)
     known = [name for name in fields if name != rest]
     left = {str(name): value for name, value in values.items() if name not in known}
     if left and rest is None:
-        raise ConfigError(f"{prefix}{next(iter(left))} is not known; allowed are {', '.join(sorted(known))}")
+        raise _unknown(f"{prefix}{next(iter(left))}", known)
     given = {name: convert(values[name], hints[name], f"{prefix}{name}") for name in known if name in values}
     for name in known:
         if name not in given and name in _required(kind):
@@ -130,6 +140,10 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
         return kind(**given, **({rest: left} if rest else {}))
     except ConfigError:
         raise
+    except UnknownSettingError as error:
+        if error.names[0] not in left:
+            raise ConfigError(f"{prefix}{error}") from None
+        raise _unknown(f"{prefix}{error.names[0]}", [*known, *error.allowed]) from None
     except ValueError as error:
         raise ConfigError(f"{prefix}{error}") from None
 
@@ -137,17 +151,19 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
 def refusal(error: Exception, section: Any) -> str:
     """What a part says against the settings of its section.
 
-    A part that does not know a setting lists those that it knows; the section's own keys are allowed too.
+    A part that does not know a setting lists those that it knows; the section's own keys are allowed too,
+    though not further down, as in a task's ``input``.
 
     Args:
         error: of the part.
         section: the dataclass whose field with the metadata :data:`REST` holds the part's settings.
     """
-    said = str(error)
-    if " setting " not in said or "allowed are " not in said:
-        return said
-    own = [one.name for one in dataclasses.fields(section) if not one.metadata.get("rest")]
-    return f"{said}, and beside these {', '.join(own)}"
+    rest = _rest(section)
+    settings = getattr(section, rest) if rest else {}
+    if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
+        return str(error)
+    own = [one.name for one in dataclasses.fields(section) if one.name != rest]
+    return f"{error}, and beside these {', '.join(own)}"
 
 
 def plain(config: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import torch
 
 import npp.checks as checks
-from npp.codec.options import CodecOptions, check_option_names, resolve_options
+from npp.codec.options import CodecOptions, resolve_options
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
@@ -67,7 +67,6 @@ class ArmConfig:
             raise ValueError(f"name must be of letters, digits, spaces and . _ + -, not {self.name!r}")
         if self.codec_of is not None and self.options:
             raise ValueError(f"{next(iter(self.options))} and codec_of ({self.codec_of}) exclude each other")
-        check_option_names(self.options, vars(self).keys() - {"options"})
         resolve_options(self.options)
         if self.options.get("lossless") and (self.map or self.recipe):
             raise ValueError("lossless goes without map and recipe: nothing is quantised")

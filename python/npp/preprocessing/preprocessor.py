@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from npp.checks import known_settings
 from npp.codec.sample_range import refuse_other_scale
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
@@ -42,12 +43,8 @@ def _build(network: object, settings: Mapping[str, Any]) -> FilterNetwork:
     if not isinstance(network, str) or network not in _NETWORKS:
         raise ValueError(f"network must be one of {', '.join(map(repr, _NETWORKS))}, not {network!r}")
     kind = _NETWORKS[network]
-    known = [field.name for field in fields(kind.settings)]  # type: ignore[arg-type]
-    for name in settings:
-        if name not in known:
-            raise TypeError(
-                f"unknown setting {name!r} of network {network!r}; allowed are {', '.join(known)}"
-            )
+    names = [field.name for field in fields(kind.settings)]  # type: ignore[arg-type]
+    known_settings("unknown setting", settings, names, f" of network {network!r}")
     return kind.build(kind.settings(**settings))
 
 

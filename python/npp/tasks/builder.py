@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from npp.checks import known_settings
 from npp.tasks.networks import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
@@ -41,10 +42,7 @@ def _check_settings(name: str, maker: Callable[..., Any], settings: dict[str, An
     parameters = inspect.signature(maker).parameters
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return
-    unknown = sorted(set(settings) - set(parameters))
-    if unknown:
-        allowed = ", ".join(parameters)
-        raise ValueError(f"task {name!r} has no setting {unknown[0]!r}; allowed are {allowed}")
+    known_settings(f"task {name!r} has no setting", settings, parameters)
     missing = [
         key
         for key, one in parameters.items()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import flag, number, whole
+from npp.checks import flag, known_settings, number, whole
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
@@ -76,10 +76,7 @@ class CellFormat:
         Raises:
             ValueError: a name that is none of the attributes, or a wrong value.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise ValueError(f"cells has no setting {unknown[0]!r}; allowed are {', '.join(known)}")
+        known_settings("cells has no setting", settings, [field.name for field in fields(cls)])
         return cls(**settings)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import number, whole
+from npp.checks import known_settings, number, whole
 from npp.tasks.frozen import device_of, dtype_of
 
 RESIZE_MODES = ("stretch", "crop", "letterbox", "edges")
@@ -123,9 +123,7 @@ class InputFormat:
             ValueError: a name that is none of the attributes, or a wrong value.
         """
         known = {field.name: getattr(self, field.name) for field in fields(self)}
-        unknown = sorted(set(settings or {}) - set(known))
-        if unknown:
-            raise ValueError(f"input has no setting {unknown[0]!r}; allowed are {', '.join(known)}")
+        known_settings("input has no setting", settings or {}, known)
         return InputFormat(**{**known, **(settings or {})})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import npp.checks as checks
-from npp.codec.options import CodecOptions, check_option_names, resolve_options
+from npp.codec.options import CodecOptions, resolve_options
 from npp.config.typed import REST
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 
@@ -107,7 +107,6 @@ class CodecConfig:
 
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "threads")
-        check_option_names(self.options, vars(self).keys() - {"options"})
         self.build_surrogate()
         resolve_options(self.all_options)
 
