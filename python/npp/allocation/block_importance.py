@@ -140,7 +140,12 @@ def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
     tasks = [task] if isinstance(task, Task) else list(task) if isinstance(task, Sequence) else [task]
     for one in tasks:
         if not isinstance(one, Task):
-            raise TypeError(f"task must be an npp.tasks.Task or several, not {type(one).__name__}")
+            hint = (
+                '; npp.tasks.build_task("match", model=network) makes one of any network'
+                if issubclass(type(one), torch.nn.Module)
+                else ""
+            )
+            raise TypeError(f"task must be an npp.tasks.Task or several, not {type(one).__name__}{hint}")
     if not tasks:
         raise ValueError("task must be one at least, not an empty list")
     return tasks
