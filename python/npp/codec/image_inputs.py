@@ -130,6 +130,7 @@ class CodecImage:
 
     def __init__(self, image: SingleImage, name: str) -> None:
         gray_alpha = False
+        given: Any = image
         if isinstance(image, Image.Image):
             pixels, gray_alpha = _from_pil(image, name)
             self.samples = _from_numpy(pixels, name)
@@ -138,10 +139,9 @@ class CodecImage:
         elif isinstance(image, Tensor):
             self.samples = _from_torch(image, name)
         else:
-            kind = type(image)
-            hint = "; PIL.Image.open reads a file" if issubclass(kind, (str, bytes, PathLike)) else ""
+            hint = "; PIL.Image.open reads a file" if isinstance(given, (str, bytes, PathLike)) else ""
             raise TypeError(
-                f"{name} must be a PIL image, numpy array or torch tensor, not {kind.__name__}{hint}"
+                f"{name} must be a PIL image, numpy array or torch tensor, not {type(given).__name__}{hint}"
             )
         channels, height, width = self.samples.shape
         check_geometry(name, channels, height, width)
