@@ -120,6 +120,12 @@ def _from_torch(tensor: Tensor, name: str) -> Array:
     return samples
 
 
+def _no_picture(given: object, name: str) -> TypeError:
+    hint = "; PIL.Image.open reads a file" if isinstance(given, (str, bytes, PathLike)) else ""
+    kind = type(given).__name__
+    return TypeError(f"{name} must be a PIL image, numpy array or torch tensor, not {kind}{hint}")
+
+
 class CodecImage:
     """One picture as the codec reads it.
 
@@ -130,7 +136,6 @@ class CodecImage:
 
     def __init__(self, image: SingleImage, name: str) -> None:
         gray_alpha = False
-        given: Any = image
         if isinstance(image, Image.Image):
             pixels, gray_alpha = _from_pil(image, name)
             self.samples = _from_numpy(pixels, name)
@@ -139,10 +144,7 @@ class CodecImage:
         elif isinstance(image, Tensor):
             self.samples = _from_torch(image, name)
         else:
-            hint = "; PIL.Image.open reads a file" if isinstance(given, (str, bytes, PathLike)) else ""
-            raise TypeError(
-                f"{name} must be a PIL image, numpy array or torch tensor, not {type(given).__name__}{hint}"
-            )
+            raise _no_picture(image, name)
         channels, height, width = self.samples.shape
         check_geometry(name, channels, height, width)
         self.gray = gray_alpha or channels == 1
