@@ -173,3 +173,8 @@ def test_wrong_input_is_named() -> None:
     ):
         with pytest.raises(kind, match=message):
             wrong()
+
+
+def test_a_bare_network_is_told_how_to_become_a_task() -> None:
+    with pytest.raises(TypeError, match=r'build_task\("match", model=network\) makes one'):
+        npp.importance(torch.rand(1, 3, 32, 32), torch.nn.Conv2d(3, 2, 3), 37)  # type: ignore[call-overload]

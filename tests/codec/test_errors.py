@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,34 @@ def test_bad_pictures(image: Any, words: list[str]) -> None:
     with pytest.raises(npp.EncodeError) as caught:
         npp.encode(image)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "help_"),
+    [
+        (255 * GOOD, "divide samples of 0 to 255 by 255"),
+        ((GOOD - 0.5) / 0.2, "normalise after the codec"),
+        (torch.full((3, 8, 8), 1.004), "clamp what is a little outside"),
+        (torch.rand(20, 30, 3), r"tensors are \(C, H, W\): movedim\(-1, -3\)"),
+        (np.zeros((3, 20, 30)), r"arrays are \(H, W, C\): numpy.moveaxis\(x, 0, -1\)"),
+        (torch.rand(20, 30, 40), r"3 \(RGB\) and 4 \(RGBA\)$"),
+    ],
+)
+def test_what_strangers_pass_is_answered_with_help(image: Any, help_: str) -> None:
+    with pytest.raises(npp.EncodeError, match=help_):
+        npp.encode(image)
+
+
+def test_the_help_turns_dimensions_round() -> None:
+    assert torch.rand(2, 20, 30, 3).movedim(-1, -3).shape == (2, 3, 20, 30)
+    with pytest.raises(npp.EncodeError, match="movedim"):
+        npp.compress(torch.rand(2, 20, 30, 3), 30)
+
+
+@pytest.mark.parametrize("name", ["x.png", Path("x.png"), b"x.png"])
+def test_a_file_is_no_picture_yet(name: Any) -> None:
+    with pytest.raises(TypeError, match=r"image must be a PIL image.*PIL\.Image\.open reads a file"):
+        npp.encode(name)
 
 
 @pytest.mark.parametrize(

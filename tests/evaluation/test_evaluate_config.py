@@ -143,3 +143,10 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
 def test_errors_name_the_key(photos: Path, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_config(values(photos, **changes))
+
+
+def test_who_names_no_arms_and_no_seen_network_is_told_of_both() -> None:
+    network = [{"name": "classification", "model": "m"}]
+    text = r"needs a network among the seen ones.*name arms of your own, without which bpg, machine, blur are"
+    with pytest.raises(ConfigError, match=text):
+        parse_config({"data": {"folder": "x"}, "unseen": network})

@@ -258,3 +258,12 @@ def test_photos_are_known_by_what_is_in_them(photos: Path, tmp_path: Path) -> No
     os.utime(changed, ns=(first.stat().st_mtime_ns,) * 2)
     assert key(moved) == key(first) and key(changed) != key(first) != key(second)
     assert key(first, "meta") != key(first)
+
+
+def test_a_network_that_does_not_fit_its_task_is_named(photos: Path, tmp_path: Path) -> None:
+    lines = ["import torch", "def build():", "    return torch.nn.Identity()"]
+    (tmp_path / "odd_network.py").write_text("\n".join(lines), encoding="utf-8")
+    seen = [{"name": "classification", "model": "python:odd_network:build", "label": "odd"}]
+    config = parse_config(values(photos, seen=seen, modules=str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"^network odd: the network must give logits \(N, C\)"):
+        evaluate(config, tmp_path / "run")

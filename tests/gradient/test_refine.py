@@ -16,6 +16,7 @@ import npp.cli
 from npp.gradient.prediction import VIEWS, keep_prediction, mirrored, zoomed
 from npp.gradient.refine_objective import RefineStep, TaskError, default_weight
 from npp.gradient.refinement import refine
+from npp.tasks import build_task
 
 
 def pooled_task(clean: Tensor) -> Any:
@@ -179,6 +180,11 @@ def test_dtype_is_kept() -> None:
         ({"weight": torch.ones(3)}, ValueError, "weight"),
         ({"task": 3}, TypeError, "task"),
         ({"task": []}, TypeError, "task"),
+        (
+            {"task": build_task("match", model=nn.Conv2d(3, 2, 3))},
+            TypeError,
+            r"task must be a function .*: task.bind\(task.targets\(x\)\)",
+        ),
         ({"task": lambda x_hat: x_hat.mean()}, ValueError, "one per picture"),
         ({"task": lambda x_hat: 1.0}, TypeError, "task 0 gave a loss of float"),
         ({"task": lambda x_hat: torch.ones(2, dtype=torch.int64)}, TypeError, "loss of torch.int64"),

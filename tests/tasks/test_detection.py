@@ -251,3 +251,23 @@ def test_detectors_of_torchvision(kind: str) -> None:
     divergence.sum().backward()
     assert (divergence > 0).all() and noisy.grad is not None and (noisy.grad.abs().sum((1, 2, 3)) > 0).all()
     torch.testing.assert_close(task.loss(noisy[1:], targets[1:]), divergence[1:])
+
+
+class Cells(nn.Module):
+    """Gives boxes and scores of many places for a batch, or for a list."""
+
+    def __init__(self, takes_lists: bool) -> None:
+        super().__init__()
+        self.takes_lists = takes_lists
+
+    def forward(self, x: Any) -> dict[str, Tensor]:
+        x = torch.stack(x) if self.takes_lists else x
+        return {"boxes": x.new_zeros(x.shape[0], 5, 4), "scores": x.new_zeros(x.shape[0], 5, 2)}
+
+
+@pytest.mark.parametrize(("takes_lists", "text"), [(False, "could not be called"), (True, "gave str for a")])
+def test_a_network_of_cells_without_cells_is_told(takes_lists: bool, text: str, images: Tensor) -> None:
+    task = build_task("detection", model=Cells(takes_lists))
+    with pytest.raises(TypeError, match=rf"{text}.* list of pictures \(3, H, W\).*say cells=\{{\}}"):
+        task.targets(images)
+    assert build_task("detection", model=Cells(False), cells={}).targets(images)

@@ -132,3 +132,33 @@ def test_wrong_images_are_named(
 def test_missing_targets_are_named(task: Task, images: Tensor) -> None:
     with pytest.raises(ValueError, match="one entry per image, 3, not 2"):
         task.loss(images, task.targets(images)[:2])
+
+
+def test_pictures_of_another_scale_are_refused(task: Task, images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"images hold values from .*: divide samples of 0 to 255 by 255"):
+        task.targets(255 * images)
+
+
+class Dressed(nn.Module):
+    """Gives more than the logits, as many networks do."""
+
+    def __init__(self, network: nn.Module, kind: type) -> None:
+        super().__init__()
+        self.network, self.kind = network, kind
+
+    def forward(self, x: Tensor) -> Any:
+        found = self.network(x)
+        return {"logits": found} if self.kind is dict else (found, x)
+
+
+@pytest.mark.parametrize("kind", [dict, tuple])
+@pytest.mark.parametrize("name", ["classification", "segmentation", "recognition"])
+def test_a_network_that_gives_more_than_logits_is_told_how_to_be_wrapped(
+    name: str, kind: type, images: Tensor
+) -> None:
+    plain = {"classification": classifier, "segmentation": lambda: Body(5), "recognition": Reader}[name]()
+    settings = {"alphabet": ALPHABET} if name == "recognition" else {}
+    task = build_task(name, model=Dressed(plain, kind), **settings)
+    given = "dict of logits" if kind is dict else "tuple"
+    with pytest.raises(ValueError, match=f"must give logits .*not {given}: wrap it in a module"):
+        task.targets(images)

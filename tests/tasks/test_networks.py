@@ -108,3 +108,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModuleNotFoundError, match=r"needs the package timm: pip install 'npp\[tasks\]'"):
         load_network("timm:resnet18")
+
+
+def test_a_module_that_is_missing_is_told_from_one_that_lacks_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "in_want.py").write_text("import a_package_of_nobody", encoding="utf-8")
+    with pytest.raises(
+        ModuleNotFoundError, match=r"No module named 'out_of_sight': .* beside the YAML file$"
+    ):
+        load_network("python:out_of_sight:net")
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'a_package_of_nobody'$"):
+        load_network("python:in_want:net")

@@ -139,8 +139,14 @@ def _of_batch(
 def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
     tasks = [task] if isinstance(task, Task) else list(task) if isinstance(task, Sequence) else [task]
     for one in tasks:
-        if not isinstance(one, Task):
-            raise TypeError(f"task must be an npp.tasks.Task or several, not {type(one).__name__}")
+        kind: type[Any] = type(one)
+        if not issubclass(kind, Task):
+            hint = (
+                '; npp.tasks.build_task("match", model=network) makes one of any network'
+                if issubclass(kind, torch.nn.Module)
+                else ""
+            )
+            raise TypeError(f"task must be an npp.tasks.Task or several, not {kind.__name__}{hint}")
     if not tasks:
         raise ValueError("task must be one at least, not an empty list")
     return tasks

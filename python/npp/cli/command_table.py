@@ -32,7 +32,7 @@ COMMANDS = {
     "recipes": CommandPlace("recipes_command", "recipes", "Lists the recipes that come with npp."),
     "train": CommandPlace("train_command", "app", "Trains the networks of npp (needs npp[train])."),
     "evaluate": CommandPlace(
-        "evaluate_command", "evaluate", "Measures what arms save at equal accuracy (needs npp[eval])."
+        "evaluate_command", "evaluate", "Measures what recipes save for a network (needs npp[eval])."
     ),
 }
 

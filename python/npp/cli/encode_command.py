@@ -208,7 +208,9 @@ def encode(
     recipe: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="RECIPE", help="Prepare stills for a task: a name of npp recipes, or a file."
+            "--for",
+            metavar="RECIPE",
+            help="Prepare stills for a task: a name that npp recipes lists, or a file.",
         ),
     ] = None,
     qp_map_only: Annotated[

@@ -30,9 +30,11 @@ def evaluate(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
-    """Measures what arms save at equal accuracy: real files, networks, BD-rates with intervals.
+    """Measures what recipes save for a network (needs npp[eval]).
 
-    A stopped run goes on where it was when it is started again. Needs npp[eval].
+    Photos are coded in several ways, the arms; networks look at them; BD-rates with intervals say by how many
+    percent the bits of the files differ where the networks see equally much. A stopped run goes on where it
+    was when it is started again.
     """
     with explained("eval", lambda: "the same command goes on from here", config):
         from npp.evaluation.evaluate_config import load_evaluation

@@ -32,7 +32,8 @@ app = typer.Typer(
     cls=_DefaultCommand,
     help="Trains the networks of npp (needs npp[train]). npp train CONFIG.yaml [--out DIR] "
     "[--resume CHECKPOINT] [--devices N] [--seed S] [--set KEY=VALUE] [--fast-dev-run] trains what "
-    "it describes: a recipe (a filter, a map of quantiser offsets, or both) or an allocator.",
+    "it describes: a recipe (a filter, a map of quantiser offsets, or both) or an allocator. "
+    "npp train preprocessor --help explains these options.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -56,7 +57,7 @@ def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
     return given + [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
 
 
-@app.command(_DEFAULT)
+@app.command(_DEFAULT, short_help="What CONFIG.yaml describes; the default.")
 def preprocessor(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings; see docs/training.md.")],
     out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
@@ -97,7 +98,7 @@ def preprocessor(
     typer.echo(str(weights))
 
 
-@app.command()
+@app.command(short_help="The learned proxy, one of the surrogates.")
 def proxy(
     data: Annotated[Path, typer.Option(help="Folder of photos, searched recursively.")],
     out: Annotated[Path, typer.Option(help="Checkpoints, TensorBoard logs and hyperprior.pt.")] = Path(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
 from npp.codec.pil_pictures import plain
+from npp.codec.sample_range import floats_wanted
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -32,10 +34,22 @@ def check_dtype(name: str, dtype: torch.dtype) -> None:
         raise TypeError(f"{name} has dtype {dtype}; allowed are {_DTYPES}")
 
 
+def _order(channels: int, height: int, width: int) -> str:
+    """For messages: how dimensions in the other order are turned round, where these look like it."""
+    if width in CHANNELS and min(channels, height) > max(CHANNELS):
+        return "; tensors are (C, H, W): movedim(-1, -3) turns (H, W, C) round"
+    if height in CHANNELS and min(channels, width) > max(CHANNELS):
+        return "; arrays are (H, W, C): numpy.moveaxis(x, 0, -1) turns (C, H, W) round"
+    return ""
+
+
 def check_geometry(name: str, channels: int, height: int, width: int) -> None:
     """Raises EncodeError for channels other than 1, 3, 4, an empty picture or one above the limit."""
     if channels not in CHANNELS:
-        raise EncodeError(f"{name} has {channels} channels; allowed are 1 (gray), 3 (RGB) and 4 (RGBA)")
+        raise EncodeError(
+            f"{name} has {channels} channels; allowed are 1 (gray), 3 (RGB) and 4 (RGBA)"
+            f"{_order(channels, height, width)}"
+        )
     if height < 1 or width < 1:
         raise EncodeError(f"{name} is {width}x{height} pixels; both sides must be at least 1")
     if height * width > get_max_pixels():
@@ -106,6 +120,12 @@ def _from_torch(tensor: Tensor, name: str) -> Array:
     return samples
 
 
+def _no_picture(given: object, name: str) -> TypeError:
+    hint = "; PIL.Image.open reads a file" if isinstance(given, (str, bytes, PathLike)) else ""
+    kind = type(given).__name__
+    return TypeError(f"{name} must be a PIL image, numpy array or torch tensor, not {kind}{hint}")
+
+
 class CodecImage:
     """One picture as the codec reads it.
 
@@ -124,9 +144,7 @@ class CodecImage:
         elif isinstance(image, Tensor):
             self.samples = _from_torch(image, name)
         else:
-            raise TypeError(
-                f"{name} must be a PIL image, numpy array or torch tensor, not {type(image).__name__}"
-            )
+            raise _no_picture(image, name)
         channels, height, width = self.samples.shape
         check_geometry(name, channels, height, width)
         self.gray = gray_alpha or channels == 1
@@ -186,4 +204,5 @@ def describe_range(name: str, samples: Array) -> str:
     nans = int(np.isnan(samples).sum())
     if nans:
         return f"{name} holds {nans} NaN value(s); floats must lie in [0, 1]"
-    return f"{name} holds values from {samples.min():.6g} to {samples.max():.6g}; floats must lie in [0, 1]"
+    low, high = samples.min(), samples.max()
+    return f"{name} holds values from {low:.6g} to {high:.6g}; {floats_wanted(float(low), float(high))}"

@@ -11,7 +11,22 @@ from npp.codec.errors import indexed
 # pictures lie, there is a warning; and what no network near [0, 1] gives is refused.
 _LOW, _HIGH = -1.0, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
-_ALLOWED = "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
+
+
+def floats_wanted(low: float, high: float) -> str:
+    """For messages: where floats must lie, and what brings these there.
+
+    Args:
+        low, high: the least and the greatest sample that was refused.
+    """
+    if high > _FAR_HIGH and low >= 0:
+        return "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
+    return "floats must lie in [0, 1]: clamp what is a little outside, and normalise after the codec only"
+
+
+def on_other_scale(low: float, high: float) -> bool:
+    """Whether samples from ``low`` to ``high`` are plainly on another scale, 0 to 255 above all."""
+    return low < _FAR_LOW or high > _FAR_HIGH
 
 
 def refuse_other_scale(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:
@@ -24,8 +39,8 @@ def refuse_other_scale(name: str, low: float, high: float, index: int | None = N
         low, high: its least and greatest sample.
         index: of the picture in its batch.
     """
-    if low < _FAR_LOW or high > _FAR_HIGH:
-        text = f"{name} holds values from {low:.6g} to {high:.6g}; {_ALLOWED}"
+    if on_other_scale(low, high):
+        text = f"{name} holds values from {low:.6g} to {high:.6g}; {floats_wanted(low, high)}"
         return indexed(EncodeError, text, index)
     if low < _LOW or high > _HIGH:
         # Without the picture's own numbers: the same text is shown once.

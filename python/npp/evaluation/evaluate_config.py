@@ -193,6 +193,9 @@ class EvaluateConfig:
         for i, arm in enumerate(self.arms):
             if not self.seen and arm.needs_seen:
                 why = arm.needs_seen
+                if self.arms == DEFAULT_ARMS:
+                    names = ", ".join(one.name for one in self.arms)
+                    why += f"; name arms of your own, without which {names} are compared"
                 raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
         labels = [network.label for network in self.networks]
         for label in labels:

@@ -102,6 +102,8 @@ class _Measuring:
             return Measurer(
                 photos, networks, self._store, batch=size, device=device, threads=threads, labels=labels
             )
+        except ConfigError:
+            raise
         except ValueError as error:
             raise ConfigError(f"{key}.{error}") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
@@ -52,6 +53,7 @@ class Measurer:
         labels: real ones of the photos.
 
     Raises:
+        ConfigError: a network does not fit its task; the message names it.
         ValueError: a photo has no real label though there are some.
     """
 
@@ -117,7 +119,7 @@ class Measurer:
         stored = self._store.load(key)
         if stored is None:
             batch = self._open(self._batches[0][:_PROBED])
-            scores = list(batch.task(network).scores(batch.images, batch.targets(network)))
+            scores = self._score_names(network, batch, batch.images)
             stored = {"scores": scores, "metrics": [], "true_scores": [], "true_metrics": []}
             stored["true_metrics"] = true_metrics
             if self._labels.has_scores(network):
@@ -126,6 +128,14 @@ class Measurer:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
         return JudgeNames(**stored)
+
+    @staticmethod
+    def _score_names(network: Judge, batch: Batch, images: Tensor) -> list[str]:
+        """Of the network's first look at photos, where one that does not fit its task shows."""
+        try:
+            return list(batch.task(network).scores(images, batch.targets(network)))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"network {network.label}: {error}") from error
 
     @staticmethod
     def _metric_names(network: Judge, batch: Batch, scores: list[str]) -> list[str]:

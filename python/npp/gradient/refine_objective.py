@@ -66,6 +66,8 @@ class RefineObjective:
         self._tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
         if not self._tasks or not all(callable(one) for one in self._tasks):
             raise TypeError(f"task must be a callable or several, not {task!r}")
+        if any(hasattr(one, "bind") for one in self._tasks):
+            raise TypeError("task must be a function of pictures alone: task.bind(task.targets(x)) makes one")
         qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
         self._weight = (
             default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()

@@ -14,7 +14,7 @@ from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, check_targets
+from npp.tasks.task import Metric, Task, check_targets, not_a_tensor
 
 
 def is_label(target: Any) -> bool:
@@ -116,8 +116,9 @@ class Classification(Task):
     def _log_probabilities(self, images: Tensor) -> Tensor:
         logits: Tensor = self.run_network(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f"the network must give logits (N, C) of at least 2 classes, not {given}")
+            raise ValueError(
+                f"the network must give logits (N, C) of at least 2 classes, not {not_a_tensor(logits)}"
+            )
         return logits.float().log_softmax(1)
 
     def targets(self, images: Tensor) -> list[Any]:

@@ -51,6 +51,27 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
     return {"boxes": boxes[solid], "labels": labels[solid]}
 
 
+_INTERFACE = (
+    "a detector takes a list of pictures (3, H, W) and gives a dict of boxes, labels and scores for each, as "
+    "torchvision's do; for a network that takes a batch and gives boxes and scores of many cells say cells={}"
+)
+
+
+def _called(network: nn.Module, pictures: list[Tensor]) -> list[Any]:
+    """What a detector finds; TypeError says how a detector is called where this one plainly is none."""
+    try:
+        found = list(network(pictures))
+    except (TypeError, AttributeError) as error:
+        why = str(error).partition("\n")[0]
+        raise TypeError(f"the network could not be called as a detector ({why}): {_INTERFACE}") from error
+    for one in found:
+        if not isinstance(one, Mapping) or not {"boxes", "labels", "scores"} <= one.keys():
+            keys = f" of {', '.join(map(str, one))}" if isinstance(one, Mapping) else ""
+            given = f"{type(one).__name__}{keys}"
+            raise TypeError(f"the network gave {given} for a picture: {_INTERFACE}")
+    return found
+
+
 class Detection(Task):
     """A detector: of torchvision's interface (FCOS, RetinaNet, SSD, Faster R-CNN), of transformers (DETR,
     RT-DETR, YOLOS) or Ultralytics (YOLO), an ONNX file of cells (NanoDet-Plus, YOLOX, CenterNet), FastestDet,
@@ -119,7 +140,7 @@ class Detection(Task):
         pictures = list(self._fed(images).unbind())
         if dense is not None and hasattr(network, "detections"):
             return list(network.detections(dense, pictures))
-        found = list(network(pictures))
+        found = _called(network, pictures)
         self.check_output(images, found)
         return found
 

@@ -99,11 +99,18 @@ def imported(path: str) -> Any:
 
     Raises:
         ValueError: not of that form, or the module has no such name.
+        ModuleNotFoundError: there is no such module, or a package that it imports is missing.
     """
     module, _, name = path.partition(":")
     if not module or not name:
         raise ValueError(f"python:{path} must be python:package.module:name")
-    found = getattr(importlib.import_module(module), name, None)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and lacks a package that it imports
+        said = f"{error}: it is not installed, and in no folder of Python's path or beside the YAML file"
+        raise ModuleNotFoundError(said, name=error.name) from error
     if found is None:
         raise ValueError(f"{module} has no {name!r}")
     return found

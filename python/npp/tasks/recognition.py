@@ -16,7 +16,7 @@ from npp.tasks.divergence import kl_divergence, log_distribution
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets
+from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets, not_a_tensor
 from npp.tasks.text_reader import load_text_reader
 from npp.torch_defaults import cpu_by_default
 
@@ -150,10 +150,10 @@ class Recognition(Task):
         """(N, T, C)."""
         logits: Tensor = self.run_network(images)
         classes = len(self._all.classes)
-        if logits.ndim != 3 or logits.shape[-1] != classes:
+        if not isinstance(logits, Tensor) or logits.ndim != 3 or logits.shape[-1] != classes:
             raise ValueError(
                 f"the network must give logits {self.layout} with C = {classes} (alphabet and blank), "
-                f"not {tuple(logits.shape)}"
+                f"not {not_a_tensor(logits)}"
             )
         steps = logits.transpose(0, 1) if self.layout == "TNC" else logits
         if len(steps) != len(images):

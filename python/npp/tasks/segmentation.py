@@ -15,7 +15,7 @@ from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, as_tensor, check_targets
+from npp.tasks.task import Metric, Task, as_tensor, check_targets, not_a_tensor
 
 IGNORE = 255
 
@@ -125,10 +125,12 @@ class Segmentation(Task):
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         output = self.run_network(images)
-        logits: Tensor = output["out"] if isinstance(output, Mapping) else output
-        if logits.ndim != 4 or logits.shape[1] < 2:
-            shape = tuple(logits.shape)
-            raise ValueError(f"the network must give logits (N, K, h, w) of at least 2 classes, not {shape}")
+        logits: Tensor = output["out"] if isinstance(output, Mapping) and "out" in output else output
+        if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] < 2:
+            raise ValueError(
+                "the network must give logits (N, K, h, w) of at least 2 classes, or a dict with them as "
+                f"out, not {not_a_tensor(logits)}"
+            )
         self._class_count = logits.shape[1]
         logits = logits.float()
         if isinstance(self.network, Prepared):

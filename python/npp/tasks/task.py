@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from npp.codec.sample_range import floats_wanted, on_other_scale
 from npp.tasks.frozen import (
     dtype_of,
     evaluation_mode,
@@ -41,10 +43,33 @@ def check_images(images: Tensor) -> None:
         raise ValueError(f"images must have shape (N, 3, H, W), not {tuple(images.shape)}")
 
 
+def _on_the_right_scale(method: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """For ``targets``: refuses pictures of 0 to 255, of which networks say something too, but nonsense."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> list[Any]:
+        if isinstance(images, Tensor) and images.is_floating_point() and images.numel():
+            low, high = (float(end) for end in torch.aminmax(images.detach()))
+            if on_other_scale(low, high):
+                wanted = floats_wanted(low, high)
+                raise ValueError(f"images hold values from {low:.6g} to {high:.6g}; {wanted}")
+        return method(self, images, *others, **named)
+
+    return wrapped
+
+
 def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
     """Raises ValueError unless there is one target for each picture."""
     if len(targets) != len(images):
         raise ValueError(f"targets must hold one entry per image, {len(images)}, not {len(targets)}")
+
+
+def not_a_tensor(output: Any) -> str:
+    """For messages: what a network gave instead of a tensor, and how to help it."""
+    if isinstance(output, Tensor):
+        return str(tuple(output.shape))
+    keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+    return f"{type(output).__name__}{keys}: wrap it in a module whose forward picks the logits out"
 
 
 def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
@@ -115,6 +140,8 @@ class Task(nn.Module, ABC):
         """Sees to it that what every task says of pictures has no history and serves in a later training, and
         that its network makes nothing on the caller's default device."""
         super().__init_subclass__(**settings)
+        if "targets" in vars(cls):
+            cls.targets = _on_the_right_scale(vars(cls)["targets"])  # type: ignore[method-assign]
         for name in ("targets", "predict", "scores"):
             if name in vars(cls):
                 setattr(cls, name, without_gradients(vars(cls)[name]))
