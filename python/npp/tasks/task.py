@@ -22,6 +22,7 @@ from npp.tasks.frozen import (
     without_gradients,
 )
 from npp.tasks.optional_packages import require
+from npp.torch_state import has_readable_values
 
 
 class Metric(Protocol):
@@ -44,18 +45,27 @@ def check_images(images: Tensor) -> None:
 
 
 def _on_the_right_scale(method: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """For ``targets``: refuses pictures of 0 to 255, of which networks say something too, but nonsense."""
+    """For ``targets``: refuses pictures of 0 to 255, of which networks say something too, but nonsense.
+
+    To read values of another device waits for it: there only a task's first pictures are looked at.
+    """
 
     @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> list[Any]:
-        if isinstance(images, Tensor) and images.is_floating_point() and images.numel():
-            low, high = (float(end) for end in torch.aminmax(images.detach()))
-            if on_other_scale(low, high):
-                wanted = floats_wanted(low, high)
-                raise ValueError(f"images hold values from {low:.6g} to {high:.6g}; {wanted}")
+    def wrapped(self: Task, images: Tensor, *others: Any, **named: Any) -> list[Any]:
+        if isinstance(images, Tensor) and (images.device.type == "cpu" or not self._scale_is_known):
+            _check_scale(images)
+            self._scale_is_known = True
         return method(self, images, *others, **named)
 
     return wrapped
+
+
+def _check_scale(images: Tensor) -> None:
+    if not (images.is_floating_point() and images.numel() and has_readable_values(images)):
+        return
+    low, high = (float(end) for end in torch.aminmax(images.detach()))
+    if on_other_scale(low, high):
+        raise ValueError(f"images hold values from {low:.6g} to {high:.6g}; {floats_wanted(low, high)}")
 
 
 def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
@@ -135,6 +145,7 @@ class Task(nn.Module, ABC):
     name: str
     higher_is_better: Mapping[str, bool]
     network: nn.Module
+    _scale_is_known = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
         """Sees to it that what every task says of pictures has no history and serves in a later training, and
