@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from npp.codec.image_inputs import CodecImage
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,8 @@ class Parts:
 
     Attributes:
         scale: code smaller where the rule says so.
-        filter: the preprocessor.
-        qp_map: the allocator.
+        filter: the preprocessor, and the smoothing that follows the map.
+        qp_map: the allocator; without its map nothing is smoothed either.
     """
 
     scale: bool = True
@@ -37,3 +39,15 @@ class CodecInput(NamedTuple):
 
     x: Tensor
     qp_map: Tensor | None
+
+
+class ReadyPicture(NamedTuple):
+    """One picture of any kind of samples, ready for the encoder.
+
+    Attributes:
+        picture: scaled, filtered and smoothed.
+        qp_map: array (ceil(h/16), ceil(w/16)) of offsets, or ``None``.
+    """
+
+    picture: CodecImage
+    qp_map: Any
