@@ -139,6 +139,7 @@ def test_a_recipe_is_the_sum_of_its_parts(photos: Path, tmp_path: Path) -> None:
         scale=npp.recipes.ScaleRule({30: 0.7}),
         preprocessor=blur,
         allocator=made,
+        smoothing=npp.recipes.Smoothing(1, -0.5, 0.5),
         options={"effort": 0},
     )
     recipe.save(tmp_path / "recipe.safetensors")
@@ -147,6 +148,7 @@ def test_a_recipe_is_the_sum_of_its_parts(photos: Path, tmp_path: Path) -> None:
         "scale": {30: 0.7},
         "prefilter": {"preprocessor": str(tmp_path / "blur.safetensors")},
         "map": {"allocator": str(tmp_path / "allocator.safetensors")},
+        "smoothing": {"sigma": 1, "first": -0.5, "full": 0.5},
     }
     found, _ = _coded(photos, parts)
     expected = recipe.eval().compress(x, 34)
