@@ -88,17 +88,19 @@ def _scaled(side: int, factor: float) -> int:
 
 def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures (N, C, H, W) in [0, 1] at a smaller size: an antialiased bicubic filter, differentiable."""
-    if x.shape[-2:] == size:
-        return x
-    import torch.nn.functional as F  # what files say about themselves is read without torch
-
-    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
+    return _resized(x, size, antialias=True)
 
 
 def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures (N, C, h, w) in [0, 1] back at a larger size: bicubic, differentiable."""
+    return _resized(x, size, antialias=False)
+
+
+def _resized(x: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
     if x.shape[-2:] == size:
         return x
+    import torch  # what files say about themselves is read without torch
     import torch.nn.functional as F
 
-    return F.interpolate(x, size, mode="bicubic").clamp(0, 1)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # CPUs have no such filter in half precision
+    return F.interpolate(wide, size, mode="bicubic", antialias=antialias).clamp(0, 1).to(x.dtype)
