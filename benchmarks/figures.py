@@ -87,11 +87,6 @@ def unseen_classifier_map() -> str:
     return f"{-parts('classification')[_UNSEEN]['map']['bd_rate']:.0f}"
 
 
-def unseen_classifier_smoothing() -> str:
-    """The points that smoothing adds."""
-    return f"{-parts('classification')[_UNSEEN]['smoothing']['bd_rate']:.0f}"
-
-
 def unseen_classifier_filter() -> str:
     """The points that the filter adds."""
     return f"{-parts('classification')[_UNSEEN]['filter']['bd_rate']:.0f}"
@@ -198,7 +193,6 @@ FIGURES: dict[str, Callable[[], str]] = {
         unseen_classifier_settings,
         unseen_classifier_map,
         unseen_classifier_filter,
-        unseen_classifier_smoothing,
         seen_classifier,
         detectors,
         detectors_half,

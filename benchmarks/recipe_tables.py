@@ -16,7 +16,7 @@ _ARMS = {
     "recipe": "the whole recipe",
 }
 _REFINED = {
-    "recipe": "the recipe without smoothing, nothing searched",
+    "recipe": "the recipe, nothing searched",
     "gradients": "the settings and the map of its gradients",
     "map": "the recipe's map, searched on",
     "pixels": "the recipe's map, the pixels searched",
@@ -121,7 +121,7 @@ def refined(task: str) -> str:
 
 
 def parts(task: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """By network: what the settings save, and by how many points each other part adds to those before it."""
+    """By network: what the settings save, and by how many points the map and the filter add to that."""
     saved = against_bpg(task)
     found = load(f"recipes_{task}/summary")["differences"]
     added = {(row["network"], row["first"], row["second"]): row for row in found if row["quality"] == "kl"}
@@ -129,8 +129,7 @@ def parts(task: str) -> dict[str, dict[str, dict[str, Any]]]:
         network: {
             "settings": saved[network, "machine", "kl"],
             "map": added[network, "map", "machine"],
-            "smoothing": added[network, "smoothing", "map"],
-            "filter": added[network, "recipe", "smoothing"],
+            "filter": added[network, "recipe", "map"],
             "recipe": saved[network, "recipe", "kl"],
         }
         for network in _networks(task)
@@ -141,11 +140,9 @@ def part_rows() -> str:
     """What each part of the recipe for classifiers saves."""
     lines = []
     for network, part in parts("classification").items():
-        points = [interval(part[name], " points") for name in ("map", "smoothing", "filter")]
+        points = [interval(part[name], " points") for name in ("map", "filter")]
         lines.append([judge(network), interval(part["settings"]), *points, interval(part["recipe"])])
-    return table(
-        ["network", "settings", "the map adds", "smoothing adds", "the filter adds", "together"], lines
-    )
+    return table(["network", "settings", "the map adds", "the filter adds", "together"], lines)
 
 
 def _map_rows(name: str) -> str:
@@ -192,6 +189,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "segmentation_seen": rows("segmentation", ("kl", "agreement", "true_miou"), seen=True),
     **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,
-    **{f"choices_{group}": (lambda group=group: choices(group)) for group in load("choices")["groups"]},
+    **{
+        f"choices_{group}": (lambda group=group: choices(group))
+        for group in ("settings", "map", "filter", "detectors", "detector_filter")
+    },
     **{name: (lambda name=name: _map_rows(name)) for name in _MAPS},
 }

@@ -187,9 +187,10 @@ def _each(values: list[float]) -> str:
 
 
 def narrow_saves() -> str:
-    """What the recipe for classifiers saved each of them, before it smoothed."""
-    found = load("earlier")["without_smoothing"]["classification"]["bd_rate_kl"]
-    return _each([found[name][0] for name in _CLASSIFIERS])
+    """What the recipe for classifiers saves each of them."""
+    rows = load("recipes_classification/summary")["comparisons"]
+    place = {"arm": "recipe", "against": "bpg", "quality": "kl"}
+    return _each([_find(rows, network=name, **place)["bd_rate"] for name in _CLASSIFIERS])
 
 
 def wide_saved() -> str:
@@ -245,7 +246,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "left_by_filter": lambda: _part(_left(*_FILTER)),
     "left_by_map": lambda: _part(_left(*_MAP)),
     "left_by_both": lambda: _part(_left(*_BOTH)),
-    "smoothing_detector_photos": lambda: str(load("choices")["photos"]["smoothing_detectors"]),
     "larger_than_half": lambda: _worse_than_half(".6 of the size"),
     "lanczos": lambda: _worse_than_half("half the size, scaled down by Lanczos's filter"),
     "sharpened": lambda: _worse_than_half("half the size, sharpened"),

@@ -17,18 +17,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import npp
-from npp.recipes import Recipe, ScaleRule, Smoothing
+from npp.recipes import Recipe, ScaleRule
 
 _CLASSIFICATION = """\
 For classifiers of about 224 pixels. A filter trained through the codec with EfficientNet-Lite0, Lite1 and
 MobileNetV2 on 227 photos of ImageNet (294 steps of 64 crops), which a narrower network imitates; bits by
-block, less detail where they are few, and the encoder's tools chosen for networks."""
+block, and the encoder's tools chosen for networks."""
 _DETECTION = """\
-For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though the longer
-side never below 312 pixels, three quarters of 416; bits by block, and less detail where they are few."""
+For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though never
+below three quarters of 416 pixels; bits by block."""
 _MACHINES = """\
-One for all tasks, at the picture's own size: the mean of all maps, less detail where it spends little, and
-an effort that was good for every network that was tried."""
+One for all tasks, at the picture's own size: the mean of all maps, and an effort that was good for every
+network that was tried."""
 _MAP = "general-1"  # with which all that is reported of the recipes was measured
 _READING = """\
 For reading number plates in photos of cars at their own size, about 1280x720, where a plate is 50 to 200
@@ -57,7 +57,6 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None], plates: npp.Allocato
             "classification",
             preprocessor=filters["classification"],
             allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}).with_strength(1),
-            smoothing=Smoothing(0.8, 0, 5),
             options={"effort": 5, "tune": "machine", "deblock": -6},
             qp=37,
             card=_CLASSIFICATION + _ALL.format(more=", and the filter changes its detail"),
@@ -65,16 +64,14 @@ def recipes(filters: Mapping[str, npp.Preprocessor | None], plates: npp.Allocato
         Recipe(
             "detection",
             scale=ScaleRule({25: 0.5}, input_size=416),
-            allocator=general.with_strength(0.75),
-            smoothing=Smoothing(1.5, 0, 2.25),
-            options={"effort": 5, "tune": "machine", "deblock": 3},
+            allocator=general,
+            options={"effort": 5, "tune": "machine"},
             qp=40,
             card=_DETECTION + _ALL.format(more=", and blurred, for it is coded smaller"),
         ),
         Recipe(
             "machines",
             allocator=general.with_strength(1),
-            smoothing=Smoothing(0.8, -1, 4),
             options={"effort": 5, "tune": "machine"},
             qp=37,
             card=_MACHINES + _ALL.format(more=""),

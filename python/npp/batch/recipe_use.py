@@ -38,7 +38,6 @@ class RecipeUse:
             "scale": self.parts.scale and self.recipe.scale is not None,
             "filter": self.parts.filter and self.recipe.preprocessor is not None,
             "qp_map": self.parts.qp_map and self.recipe.allocator is not None,
-            "smoothing": self.parts.filter and self.parts.qp_map and self.recipe.smoothing is not None,
         }
         return [name for name, used in there.items() if used]
 
@@ -72,7 +71,6 @@ class RecipeUse:
         """Tells this use of this recipe from all others."""
         description = {
             "scale": None if self.recipe.scale is None else self.recipe.scale.as_mapping(),
-            "smoothing": None if self.recipe.smoothing is None else self.recipe.smoothing.as_mapping(),
             "options": self.recipe.options,
             "allocator": None
             if self.recipe.allocator is None

@@ -24,7 +24,7 @@ from npp.evaluation.prefilters import (
     Unfiltered,
     build_prefilter,
 )
-from npp.recipes import Recipe, ScaleRule, Smoothing
+from npp.recipes import Recipe, ScaleRule
 from npp.recipes.scale import LEAST_FACTOR
 
 # Names become names of files and of arrays.
@@ -48,7 +48,6 @@ class ArmConfig:
             ``BEST``.
         prefilter: what happens to a picture before the codec.
         map: where the quantiser's offsets come from.
-        smoothing: what becomes of detail where the map spends little.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
         share: how each picture's qp is chosen anew so that the set loses least, in rows of their own.
         options: of the codec; all other keys.
@@ -59,7 +58,6 @@ class ArmConfig:
     scale: ScaleConfig | None = None
     prefilter: PrefilterConfig | None = None
     map: MapConfig | None = None
-    smoothing: Smoothing | None = None
     recipe: str | None = None
     share: Sharing | tuple[Sharing, ...] = ()
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
@@ -73,8 +71,6 @@ class ArmConfig:
         if self.options.get("lossless") and (self.map or self.recipe):
             raise ValueError("lossless goes without map and recipe: nothing is quantised")
         self._check_scale()
-        if self.smoothing is not None and (self.map is None or self.prefilter_kind == "refine"):
-            raise ValueError("smoothing needs a map, and goes without refine")
         if self.recipe is not None:
             for part in ("scale", "prefilter", "map"):
                 if getattr(self, part) is not None:
@@ -133,7 +129,6 @@ class Arm:
     prefilter: Prefilter
     scale: ScaleRule | None = None
     qp_map: MapSource | None = None
-    smoothing: Smoothing | None = None
 
     def key(self, qp: int) -> dict[str, Any]:
         """What decides its files at a qp."""
@@ -149,8 +144,6 @@ class Arm:
             found["scale"] = [factor, rule["input_size"], rule["least"]]
         if self.qp_map is not None:
             found["map"] = self.qp_map.identity()
-        if self.smoothing is not None:
-            found["smoothing"] = self.smoothing.as_mapping()
         return found
 
 
@@ -162,14 +155,12 @@ class ArmParts:
         prefilter: ``None`` where a blur is still to be found.
         scale: ``None`` where there is none or where it is still to be found.
         qp_map: ``None`` where there is none.
-        smoothing: ``None`` where there is none.
         options: of the codec that come with a recipe.
     """
 
     prefilter: Prefilter | None
     scale: ScaleRule | None
     qp_map: MapSource | None
-    smoothing: Smoothing | None
     options: CodecOptions
 
 
@@ -182,7 +173,7 @@ def _rule(scale: ScaleConfig | None) -> ScaleRule | None:
 def _of_recipe(recipe: Recipe) -> ArmParts:
     filtering = Unfiltered() if recipe.preprocessor is None else Learned(recipe.preprocessor)
     qp_map = None if recipe.allocator is None else AllocatorMap(recipe.allocator)
-    return ArmParts(filtering, recipe.scale, qp_map, recipe.smoothing, recipe.options)
+    return ArmParts(filtering, recipe.scale, qp_map, recipe.options)
 
 
 def build_parts(
@@ -209,6 +200,6 @@ def build_parts(
             return _of_recipe(Recipe.load(config.recipe, device))
         filtering = None if config.finds_blur else build_prefilter(config.prefilter, qps, device, threads)
         qp_map = None if config.map is None else config.map.build(judges, device)
-        return ArmParts(filtering, _rule(config.scale), qp_map, config.smoothing, {})
+        return ArmParts(filtering, _rule(config.scale), qp_map, {})
     except (OSError, ImportError, ValueError) as error:
         raise ConfigError(f"arm {config.name}: {error}") from error

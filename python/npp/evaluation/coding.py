@@ -144,8 +144,6 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     else:
         filtered = arm.prefilter(small, qp, losses, arm.options)
         offsets = offsets_of(filtered)
-        if arm.smoothing is not None and offsets is not None:
-            filtered = arm.smoothing(filtered, offsets.qp_map)
     qp_map = None if offsets is None else offsets.qp_map
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
     x_hat, _, files = trip.result()

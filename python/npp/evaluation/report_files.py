@@ -233,8 +233,6 @@ def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     found = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
     if arm.scale is not None:
         found["scale"] = arm.scale.as_mapping()
-    if arm.smoothing is not None:
-        found["smoothing"] = arm.smoothing.as_mapping()
     for part in ("map", "recipe"):
         if getattr(config, part) is not None:
             found[part] = plain(getattr(config, part))

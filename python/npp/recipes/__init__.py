@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from npp.recipes.parts import CodecInput, Parts
     from npp.recipes.recipe import Recipe
     from npp.recipes.scale import ScaleRule
-    from npp.recipes.smoothing import Smoothing
 else:
     __getattr__, __dir__ = exported_when_touched(
         __name__,
@@ -19,8 +18,7 @@ else:
             "Parts": "recipe",
             "Recipe": "recipe",
             "ScaleRule": "scale",
-            "Smoothing": "smoothing",
         },
     )
 
-__all__ = ["CodecInput", "Parts", "Recipe", "ScaleRule", "Smoothing"]
+__all__ = ["CodecInput", "Parts", "Recipe", "ScaleRule"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
-
-from npp.codec.image_inputs import CodecImage
 
 
 @dataclass(frozen=True)
@@ -16,8 +14,8 @@ class Parts:
 
     Attributes:
         scale: code smaller where the rule says so.
-        filter: the preprocessor, and the smoothing that follows the map.
-        qp_map: the allocator; without its map nothing is smoothed either.
+        filter: the preprocessor.
+        qp_map: the allocator.
     """
 
     scale: bool = True
@@ -39,15 +37,3 @@ class CodecInput(NamedTuple):
 
     x: Tensor
     qp_map: Tensor | None
-
-
-class ReadyPicture(NamedTuple):
-    """One picture of any kind of samples, ready for the encoder.
-
-    Attributes:
-        picture: scaled, filtered and smoothed.
-        qp_map: array (ceil(h/16), ceil(w/16)) of offsets, or ``None``.
-    """
-
-    picture: CodecImage
-    qp_map: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, NamedTuple, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +33,12 @@ from npp.gradient.refine_objective import default_weight
 from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, ReadyPicture
+from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
 from npp.recipes.picture_floats import as_floats, filtered, restored
 from npp.recipes.refined_files import at_size, told_all
 from npp.recipes.scale import ScaleRule, enlarge, shrink
 from npp.recipes.size_extension import with_size
-from npp.recipes.smoothing import Smoothing
-from npp.recipes.stored_parts import allocator_tensors, part_settings, recipe_arguments
+from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
 from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
@@ -58,7 +57,6 @@ class Recipe(nn.Module):
         scale: at which size pictures are coded.
         preprocessor: the learned filter.
         allocator: the learned map of quantiser offsets.
-        smoothing: what becomes of detail where the map spends little on it; needs an allocator.
         options: of the codec, see :class:`npp.CodecOptions`.
         qp: where a user names none.
         card: what it was made from and for, for people.
@@ -74,7 +72,6 @@ class Recipe(nn.Module):
         scale: ScaleRule | None = None,
         preprocessor: Preprocessor | None = None,
         allocator: Allocator | None = None,
-        smoothing: Smoothing | None = None,
         options: CodecOptions | None = None,
         qp: int = _DEFAULT_QP,
         card: str = "",
@@ -84,24 +81,20 @@ class Recipe(nn.Module):
             ("scale", scale, ScaleRule),
             ("preprocessor", preprocessor, Preprocessor),
             ("allocator", allocator, Allocator),
-            ("smoothing", smoothing, Smoothing),
         ):
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{key} must be npp's {kind.__name__} or None, not {type(value).__name__}")
-        if smoothing is not None and allocator is None:
-            raise ValueError("smoothing needs an allocator, whose map it follows")
         resolve_options(options or {})
         self.name = name
         self.scale = scale
         self.preprocessor = preprocessor
         self.allocator = allocator
-        self.smoothing = smoothing
         self.options: CodecOptions = {**(options or {})}
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
-        """Scales, filters, maps and smooths pictures that are coded at one size and qp each.
+        """Scales, filters and maps pictures that are coded at one size and qp each.
 
         Args:
             x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
@@ -113,12 +106,8 @@ class Recipe(nn.Module):
             x = shrink(x, self.scale.size(one, x.shape[-2], x.shape[-1]))
         if parts.filter and self.preprocessor is not None:
             x = filtered(self.preprocessor, x, one)
-        if not parts.qp_map or self.allocator is None:
-            return CodecInput(x, None)
-        qp_map = self.allocator(x, one)
-        if parts.filter and self.smoothing is not None:
-            x = self.smoothing(x, qp_map)
-        return CodecInput(x, qp_map)
+        use_map = parts.qp_map and self.allocator is not None
+        return CodecInput(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """:meth:`compress`."""
@@ -290,13 +279,13 @@ class Recipe(nn.Module):
                 groups.setdefault(size if smaller else None, []).append(row)
         return groups
 
-    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> ReadyPicture:
+    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> _Ready:
         assert isinstance(picture, CodecImage)
         x = as_floats(picture).to(self._device)
         ready = self.prepare(x, qp, parts)
         # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
         same = ready.x is x
-        return ReadyPicture(
+        return _Ready(
             picture if same else picture.with_samples(ready.x[0].cpu().numpy()),
             None if ready.qp_map is None else ready.qp_map[0].float().cpu().numpy(),
         )
@@ -354,15 +343,21 @@ class Recipe(nn.Module):
             ValueError: the allocator has other weights than those.
             OSError: it cannot be written.
         """
-        own = {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card}
-        parts = part_settings(self.scale, self.preprocessor, self.allocator, self.smoothing)
-        settings, tensors = {**own, **parts}, self.state_dict()
+        settings, tensors = self._settings(), self.state_dict()
         if allocator_weights is not None:
             for name, tensor in allocator_tensors(allocator_weights).items():
                 if name not in tensors or not torch.equal(tensors.pop(name).cpu(), tensor):
                     raise ValueError(f"allocator_weights {allocator_weights!r} are not the allocator's")
             settings["allocator_weights"] = allocator_weights
         _FILES.write(path, _KIND, settings, tensors)
+
+    def _settings(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"scale": None if self.scale is None else self.scale.as_mapping()}
+        if self.preprocessor is not None:
+            parts["preprocessor"] = {"network": self.preprocessor.network, **self.preprocessor.settings}
+        if self.allocator is not None:
+            parts["allocator"] = self.allocator.settings.as_mapping()
+        return {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card, **parts}
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None) -> Recipe:
@@ -395,3 +390,8 @@ class Recipe(nn.Module):
     def available() -> list[str]:
         """Names of the recipes that come with the package."""
         return sorted(_FILES.named())
+
+
+class _Ready(NamedTuple):
+    picture: CodecImage
+    qp_map: Any

@@ -9,7 +9,6 @@ from torch import Tensor
 from npp.allocation.allocator import Allocator
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
-from npp.recipes.smoothing import Smoothing
 from npp.weight_files import Stored
 
 
@@ -21,26 +20,9 @@ def recipe_arguments(stored: Stored) -> dict[str, Any]:
         stored.tensors.update(allocator_tensors(weights))
     if found.get("scale") is not None:
         found["scale"] = ScaleRule.from_mapping(found["scale"])
-    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator), ("smoothing", Smoothing)):
+    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator)):
         if found.get(key) is not None:
             found[key] = kind(**found[key])
-    return found
-
-
-def part_settings(
-    scale: ScaleRule | None,
-    preprocessor: Preprocessor | None,
-    allocator: Allocator | None,
-    smoothing: Smoothing | None,
-) -> dict[str, Any]:
-    """What a file says of a recipe's parts beside their weights; those that are absent are left out."""
-    found: dict[str, Any] = {"scale": None if scale is None else scale.as_mapping()}
-    if preprocessor is not None:
-        found["preprocessor"] = {"network": preprocessor.network, **preprocessor.settings}
-    if allocator is not None:
-        found["allocator"] = allocator.settings.as_mapping()
-    if smoothing is not None:
-        found["smoothing"] = smoothing.as_mapping()
     return found
 
 

@@ -151,7 +151,6 @@ def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told:
         scale=scale,
         preprocessor=recipe.preprocessor,
         allocator=allocator,
-        smoothing=None if allocator is None else recipe.smoothing,
         options=recipe.options,
         qp=recipe.qp,
         card="\n".join(filter(None, (recipe.card, told))),

@@ -32,7 +32,7 @@ class TrainedBatch(NamedTuple):
 
     Attributes:
         x: (N, 3, h, w) at the size that is coded.
-        x_pre: (N, 3, h, w) filtered and smoothed: what was coded.
+        x_pre: (N, 3, h, w) filtered: what was coded.
         qp_map: (N, ceil(h/16), ceil(w/16)) with which offsets, not rounded; ``None`` without an allocator.
         x_hat: (N, 3, H, W) decoded, at the size that the pictures had.
         bpp: (N,) bits for each of their pixels.
@@ -116,7 +116,6 @@ def build_recipe(config: TrainConfig) -> Recipe:
         scale=_scale_rule(config.scale),
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
-        smoothing=config.smoothing,
         options=config.codec.all_options,
         card=f"{'Trained' if config.optimiser.steps else 'Put together'} by npp train for "
         f"{', '.join(config.labels)}.",
@@ -142,7 +141,7 @@ class PreparedBatch(NamedTuple):
     Attributes:
         size: height and width of the pictures as they were.
         x: (N, 3, h, w) at the size that is coded.
-        x_pre: (N, 3, h, w) filtered and smoothed.
+        x_pre: (N, 3, h, w) filtered.
         qp_map: (N, ceil(h/16), ceil(w/16)), not rounded; ``None`` without an allocator.
     """
 
@@ -158,8 +157,6 @@ def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
     small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
     x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
     qp_map = None if recipe.allocator is None else recipe.allocator(x_pre, qp)
-    if recipe.smoothing is not None and qp_map is not None:
-        x_pre = recipe.smoothing(x_pre, qp_map)
     return PreparedBatch(size, small, x_pre, qp_map)
 
 

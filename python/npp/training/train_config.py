@@ -14,7 +14,6 @@ from npp.config.yaml_files import read_config
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
 from npp.recipes.scale import LEAST_FACTOR
-from npp.recipes.smoothing import Smoothing
 from npp.training.choice_config import ChoiceConfig
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
 
@@ -238,7 +237,6 @@ class TrainConfig:
         seed: of everything random.
         preprocessor: the filter; none where it is ``null``.
         allocator: the map; none by default.
-        smoothing: what becomes of detail where the map spends little, already while it is trained.
         scale: part of each side at which pictures are coded, 0.1 to 1.
         trains: what the configuration is for.
         choose: sizes and strengths of the map to choose from after the training; ``None`` keeps those that
@@ -254,7 +252,6 @@ class TrainConfig:
     modules: str | None = None
     preprocessor: PreprocessorConfig | None = field(default_factory=PreprocessorConfig)
     allocator: AllocatorConfig | None = None
-    smoothing: Smoothing | None = None
     scale: float = 1.0
     codec: CodecConfig = field(default_factory=CodecConfig)
     trade_off: TradeOffConfig = TradeOffConfig()
@@ -272,8 +269,6 @@ class TrainConfig:
         trained = any(part is not None and part.train for part in (self.preprocessor, self.allocator))
         if self.optimiser.steps and not trained:
             raise ValueError("preprocessor or allocator must be trained, or optimiser.steps be 0: neither is")
-        if self.smoothing is not None and self.allocator is None:
-            raise ValueError("smoothing needs an allocator, whose map it follows")
         takes_map = getattr(self.codec.build_surrogate(), "takes_qp_map", False)
         if self.allocator is not None and not takes_map:
             raise ValueError(
