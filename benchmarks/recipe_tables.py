@@ -189,9 +189,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "segmentation_seen": rows("segmentation", ("kl", "agreement", "true_miou"), seen=True),
     **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,
-    **{
-        f"choices_{group}": (lambda group=group: choices(group))
-        for group in ("settings", "map", "filter", "detectors", "detector_filter")
-    },
+    **{f"choices_{group}": (lambda group=group: choices(group)) for group in load("choices")["groups"]},
     **{name: (lambda name=name: _map_rows(name)) for name in _MAPS},
 }

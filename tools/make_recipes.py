@@ -24,8 +24,8 @@ For classifiers of about 224 pixels. A filter trained through the codec with Eff
 MobileNetV2 on 227 photos of ImageNet (294 steps of 64 crops), which a narrower network imitates; bits by
 block, and the encoder's tools chosen for networks."""
 _DETECTION = """\
-For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though never
-below three quarters of 416 pixels; bits by block."""
+For detectors that look at about 416 to 640 pixels. Coded at half the size from qp 25 on, though the longer
+side never below 312 pixels, three quarters of 416; bits by block."""
 _MACHINES = """\
 One for all tasks, at the picture's own size: the mean of all maps, and an effort that was good for every
 network that was tried."""
