@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
@@ -29,7 +30,13 @@ class UnknownSettingError(TypeError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}"
+        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{meant(self.names[0], self.allowed)}"
+
+
+def meant(name: str, allowed: Iterable[str]) -> str:
+    """For the end of a message about a name that is not known: the one that was probably meant, if any."""
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end: str = "") -> None:

@@ -117,7 +117,21 @@ def test_the_sections_own_keys_are_allowed_beside_a_parts_settings(
     """Not where it was something further down that did not know a setting."""
     with pytest.raises(UnknownSettingError, match=words) as refused:
         build_task("match", **settings)
-    assert refusal(refused.value, Part("a", settings=settings)) == f"{refused.value}{beside}"
+    listed, meant, guess = str(refused.value).partition("; did you mean")
+    assert refusal(refused.value, Part("a", settings=settings)) == f"{listed}{beside}{meant}{guess}"
+
+
+def test_a_message_guesses_what_was_meant() -> None:
+    """Of a section's own keys and of a part's, and only what is like it."""
+    with pytest.raises(ConfigError, match=r"^parst is not known; allowed are parts; did you mean 'parts'\?$"):
+        fill(Whole, {"parst": 0})
+    with pytest.raises(UnknownSettingError, match=r"'modle'; allowed are .*; did you mean 'model'\?$"):
+        build_task("match", modle=3)
+    for settings, guess in (({"nmae": 1}, "; did you mean 'name'?"), ({"qqq": 1}, "")):
+        with pytest.raises(UnknownSettingError) as refused:
+            build_task("match", **settings)
+        said = refusal(refused.value, Part("a", settings=settings))
+        assert said.endswith(f", and beside these {OWN}{guess}")
 
 
 def test_other_errors_are_told_as_they_are() -> None:

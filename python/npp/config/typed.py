@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from npp.checks import UnknownSettingError
+from npp.checks import UnknownSettingError, meant
 from npp.config.yaml_files import ConfigError
 
 _T = TypeVar("_T")
@@ -108,7 +108,9 @@ def _rest(kind: Any) -> str | None:
 
 
 def _unknown(key: str, allowed: Iterable[str]) -> ConfigError:
-    return ConfigError(f"{key} is not known; allowed are {', '.join(sorted(set(allowed)))}")
+    names = sorted(set(allowed))
+    hint = meant(key.rpartition(".")[2], names)
+    return ConfigError(f"{key} is not known; allowed are {', '.join(names)}{hint}")
 
 
 def fill(kind: type[_T], values: Any, key: str = "") -> _T:
@@ -163,7 +165,8 @@ def refusal(error: Exception, section: Any) -> str:
     if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
         return str(error)
     own = [one.name for one in dataclasses.fields(section) if one.name != rest]
-    return f"{error}, and beside these {', '.join(own)}"
+    hint = meant(error.names[0], [*error.allowed, *own])
+    return f"{error.args[0]}; allowed are {', '.join(error.allowed)}, and beside these {', '.join(own)}{hint}"
 
 
 def plain(config: Any) -> Any:
