@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from npp.config.yaml_files import ConfigError
+from npp.training.lightning_talk import without_asides
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -68,7 +69,8 @@ def check_checkpoint(path: Path | str, module: nn.Module, steps: int, *, without
 def lightning_errors() -> Iterator[None]:
     """What Lightning refuses is an error of the configuration."""
     try:
-        yield
+        with without_asides():
+            yield
     except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name:
             raise
@@ -84,7 +86,8 @@ def interruptible(trainer: lightning.Trainer) -> Iterator[None]:
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
-        yield
+        with without_asides():
+            yield
     except SystemExit:
         if trainer.interrupted:
             raise KeyboardInterrupt from None
