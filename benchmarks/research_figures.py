@@ -200,19 +200,21 @@ def wide_saved() -> str:
 
 
 # Where a map comes from.
+def _map_rate(evaluation: str, arm: str, network: str) -> float:
+    """BD-rate of a map against the same codec without one."""
+    rows = load(f"maps_{evaluation}/summary")["comparisons"]
+    found = _find(rows, arm=arm, network=network, against="codec", quality="kl")
+    return float(found["bd_rate"])
+
+
 def _map_saves(evaluation: str, arm: str, networks: tuple[str, ...]) -> str:
     """What a map saves each of some networks, on top of the same codec without one."""
-    rows = load(f"maps_{evaluation}/summary")["comparisons"]
-    place = {"arm": arm, "against": "codec", "quality": "kl"}
-    return f"{span((-_find(rows, network=name, **place)['bd_rate'] for name in networks), 1)} %"
+    return f"{span((-_map_rate(evaluation, arm, name) for name in networks), 1)} %"
 
 
 def _map_keeps(evaluation: str, arm: str, network: str) -> str:
     """How much of the saving of the gradients' map another map has."""
-    rows = load(f"maps_{evaluation}/summary")["comparisons"]
-    place = {"network": network, "against": "codec", "quality": "kl"}
-    ours, theirs = (_find(rows, arm=name, **place)["bd_rate"] for name in (arm, "gradients"))
-    return f"{100 * ours / theirs:.0f} %"
+    return f"{100 * _map_rate(evaluation, arm, network) / _map_rate(evaluation, 'gradients', network):.0f} %"
 
 
 _CLASSIFIERS = ("efficientnet-lite0", "MobileNetV2", "efficientnet-lite2")

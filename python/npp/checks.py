@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
@@ -30,11 +29,23 @@ class UnknownSettingError(TypeError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{meant(self.names[0], self.allowed)}"
+        return self.told()
+
+    def told(self, beside: Sequence[str] = ()) -> str:
+        """The message.
+
+        Args:
+            beside: names that are allowed too where the settings stand, though they are none of the part's.
+        """
+        others = f", and beside these {', '.join(beside)}" if beside else ""
+        hint = meant(self.names[0], [*self.allowed, *beside])
+        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{others}{hint}"
 
 
 def meant(name: str, allowed: Iterable[str]) -> str:
     """For the end of a message about a name that is not known: the one that was probably meant, if any."""
+    import difflib  # for messages alone: every start of a command imports this file
+
     near = difflib.get_close_matches(name, allowed, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

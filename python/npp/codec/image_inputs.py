@@ -17,7 +17,7 @@ from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
 from npp.codec.pil_pictures import plain
-from npp.codec.sample_range import floats_wanted
+from npp.codec.sample_range import values_told
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -204,5 +204,4 @@ def describe_range(name: str, samples: Array) -> str:
     nans = int(np.isnan(samples).sum())
     if nans:
         return f"{name} holds {nans} NaN value(s); floats must lie in [0, 1]"
-    low, high = samples.min(), samples.max()
-    return f"{name} holds values from {low:.6g} to {high:.6g}; {floats_wanted(float(low), float(high))}"
+    return f"{name} holds {values_told(float(samples.min()), float(samples.max()))}"

@@ -13,15 +13,17 @@ _LOW, _HIGH = -1.0, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
 
 
-def floats_wanted(low: float, high: float) -> str:
-    """For messages: where floats must lie, and what brings these there.
+def values_told(low: float, high: float) -> str:
+    """For messages: which values there are, where floats must lie, and what brings these there.
 
     Args:
         low, high: the least and the greatest sample that was refused.
     """
     if high > _FAR_HIGH and low >= 0:
-        return "floats must lie in [0, 1]: divide samples of 0 to 255 by 255"
-    return "floats must lie in [0, 1]: clamp what is a little outside, and normalise after the codec only"
+        remedy = "divide samples of 0 to 255 by 255"
+    else:
+        remedy = "clamp what is a little outside, and normalise after the codec only"
+    return f"values from {low:.6g} to {high:.6g}; floats must lie in [0, 1]: {remedy}"
 
 
 def on_other_scale(low: float, high: float) -> bool:
@@ -40,8 +42,7 @@ def refuse_other_scale(name: str, low: float, high: float, index: int | None = N
         index: of the picture in its batch.
     """
     if on_other_scale(low, high):
-        text = f"{name} holds values from {low:.6g} to {high:.6g}; {floats_wanted(low, high)}"
-        return indexed(EncodeError, text, index)
+        return indexed(EncodeError, f"{name} holds {values_told(low, high)}", index)
     if low < _LOW or high > _HIGH:
         # Without the picture's own numbers: the same text is shown once.
         warnings.warn(

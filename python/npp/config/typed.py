@@ -164,9 +164,7 @@ def refusal(error: Exception, section: Any) -> str:
     settings = getattr(section, rest) if rest else {}
     if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
         return str(error)
-    own = [one.name for one in dataclasses.fields(section) if one.name != rest]
-    hint = meant(error.names[0], [*error.allowed, *own])
-    return f"{error.args[0]}; allowed are {', '.join(error.allowed)}, and beside these {', '.join(own)}{hint}"
+    return error.told(beside=[one.name for one in dataclasses.fields(section) if one.name != rest])
 
 
 def plain(config: Any) -> Any:

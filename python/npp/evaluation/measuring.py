@@ -131,7 +131,10 @@ class Measurer:
 
     @staticmethod
     def _score_names(network: Judge, batch: Batch, images: Tensor) -> list[str]:
-        """Of the network's first look at photos, where one that does not fit its task shows."""
+        """Of the network's first look at photos, where one that does not fit its task shows.
+
+        The images are loaded before: a photo's error is not the network's.
+        """
         try:
             return list(batch.task(network).scores(images, batch.targets(network)))
         except (TypeError, ValueError) as error:

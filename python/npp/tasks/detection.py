@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
-from npp.tasks.task import Metric, Task, check_images, check_targets, stacked
+from npp.tasks.task import Metric, Task, check_images, check_targets, kind_of, stacked
 from npp.tasks.training_losses import training_loss
 
 LOSSES = ("auto", "dense", "training")
@@ -66,9 +66,7 @@ def _called(network: nn.Module, pictures: list[Tensor]) -> list[Any]:
         raise TypeError(f"the network could not be called as a detector ({why}): {_INTERFACE}") from error
     for one in found:
         if not isinstance(one, Mapping) or not {"boxes", "labels", "scores"} <= one.keys():
-            keys = f" of {', '.join(map(str, one))}" if isinstance(one, Mapping) else ""
-            given = f"{type(one).__name__}{keys}"
-            raise TypeError(f"the network gave {given} for a picture: {_INTERFACE}")
+            raise TypeError(f"the network gave {kind_of(one)} for a picture: {_INTERFACE}")
     return found
 
 

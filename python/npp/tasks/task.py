@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from npp.codec.sample_range import floats_wanted, on_other_scale
+from npp.codec.sample_range import on_other_scale, values_told
 from npp.tasks.frozen import (
     dtype_of,
     evaluation_mode,
@@ -65,7 +65,7 @@ def _check_scale(images: Tensor) -> None:
         return
     low, high = (float(end) for end in torch.aminmax(images.detach()))
     if on_other_scale(low, high):
-        raise ValueError(f"images hold values from {low:.6g} to {high:.6g}; {floats_wanted(low, high)}")
+        raise ValueError(f"images hold {values_told(low, high)}")
 
 
 def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
@@ -74,12 +74,17 @@ def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
         raise ValueError(f"targets must hold one entry per image, {len(images)}, not {len(targets)}")
 
 
+def kind_of(output: Any) -> str:
+    """For messages: the type of what a network gave, and its keys where it has some."""
+    keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+    return f"{type(output).__name__}{keys}"
+
+
 def not_a_tensor(output: Any) -> str:
     """For messages: what a network gave instead of a tensor, and how to help it."""
     if isinstance(output, Tensor):
         return str(tuple(output.shape))
-    keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
-    return f"{type(output).__name__}{keys}: wrap it in a module whose forward picks the logits out"
+    return f"{kind_of(output)}: wrap it in a module whose forward picks the logits out"
 
 
 def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
