@@ -22,6 +22,7 @@ _REFINED = {
     "pixels": "the recipe's map, the pixels searched",
     "both": "map and pixels searched",
 }
+_SHARING = {"rates": "the sizes of files", "sensitivity": "sizes and predicted sensitivity"}
 _JUDGES = {
     "efficientnet-lite0": "EfficientNet-Lite0",
     "efficientnet-lite2": "EfficientNet-Lite2",
@@ -29,6 +30,7 @@ _JUDGES = {
 }
 _QUALITIES = {
     "kl": "at equal divergence",
+    "distance": "at equal divergence",
     "agreement": "at equal agreement",
     "f1": "at equal F1",
     "true_miou": "at equal mIoU",
@@ -36,13 +38,18 @@ _QUALITIES = {
     "ctc": "at equal CTC loss",
     "exact_match": "at equal exact match",
 }
-#: What a recipe's task gives without anything that was learned.
-_PLAIN = {"classification": "machine", "detection": "half", "reading": "machine"}
+#: What the finding shows: evaluation, its task, its divergence, and the arm without anything learned.
+_FINDING = {
+    "classification": ("classification", "kl", "machine"),
+    "other_family": ("picture search", "distance", "machine"),
+    "detection": ("detection", "kl", "half"),
+}
 
 
-def interval(row: dict[str, Any], unit: str = " %") -> str:
-    """A BD-rate, or a difference of two, with its interval."""
-    return f"{row['bd_rate']:+.1f}{unit} [{row['low']:+.1f}, {row['high']:+.1f}]"
+def interval(row: dict[str, Any], unit: str = "%") -> str:
+    """A BD-rate, or a difference of two, with its interval; a line may break before that alone."""
+    joined = "\N{NO-BREAK SPACE}"
+    return f"{row['bd_rate']:+.1f}{joined}{unit} [{row['low']:+.1f},{joined}{row['high']:+.1f}]"
 
 
 def judge(network: str) -> str:
@@ -50,14 +57,18 @@ def judge(network: str) -> str:
     return _JUDGES.get(network, network)
 
 
-def against_bpg(task: str, *, shared: bool = False) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The comparisons with BPG as bpgenc writes it, by network, arm and quality."""
+def against_bpg(task: str, *, shared: str | None = None) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The comparisons with BPG as bpgenc writes it, by network, arm and quality.
+
+    Of single files, or of those whose bits are shared over the set by ``shared``.
+    """
     found = load(f"recipes_{task}/summary")
     rows = found["shared"]["comparisons"] if shared else found["comparisons"]
+    suffix = f" shared by {shared}" if shared else ""
     return {
-        (row["network"], row["arm"].removesuffix(" shared by rates"), row["quality"]): row
+        (row["network"], row["arm"].removesuffix(suffix), row["quality"]): row
         for row in rows
-        if row["against"] == found["anchor"]
+        if row["against"] == found["anchor"] and row["arm"].endswith(suffix)
     }
 
 
@@ -69,41 +80,55 @@ def _networks(task: str, *, seen: bool | None = None) -> list[str]:
 def finding() -> str:
     """What networks that took no part save: without anything learned, with the recipe, with shared bits."""
     rows = []
-    for task in ("classification", "detection"):
-        single, shared = against_bpg(task), against_bpg(task, shared=True)
-        for network in _networks(task, seen=False):
-            cells = [single[network, _PLAIN[task], "kl"], single[network, "recipe", "kl"]]
-            cells.append(shared[network, "recipe", "kl"])
+    for evaluation, (task, quality, plain) in _FINDING.items():
+        single, shared = against_bpg(evaluation), against_bpg(evaluation, shared="sensitivity")
+        for network in _networks(evaluation, seen=False):
+            cells = [single[network, plain, quality], single[network, "recipe", quality]]
+            cells.append(shared[network, "recipe", quality])
             rows.append([task, judge(network), *map(interval, cells)])
     head = ["task", "network", "nothing learned", "the recipe", "bits shared over the set"]
     return table(head, rows, text_columns=2)
 
 
-def _rows(task: str, qualities: Iterable[str], networks: list[str], *, shared: bool) -> str:
+def _rows(task: str, qualities: Iterable[str], networks: list[str]) -> str:
     """A row a network and arm; the arm ``map`` stands in the table of parts alone."""
-    cells = against_bpg(task, shared=shared)
-    unseen = _networks(task, seen=False) if shared else []
-    rows = []
+    cells = against_bpg(task)
+    lines = []
     for network in networks:
         for arm in dict.fromkeys(arm for _, arm, _ in cells if arm != "map"):
             found = [cells[network, arm, quality] for quality in qualities]
-            name = judge(network) + (", unseen" if network in unseen else "")
-            line = [name, _ARMS[arm], *map(interval, found)]
-            rows.append([*line, f"{100 * found[0]['overlap']:.0f} %"])
+            lines.append([judge(network), _ARMS[arm], *_cells(found)])
     head = ["network", "coded with", *(_QUALITIES[quality] for quality in qualities), "overlap"]
-    return table(head, rows, text_columns=2)
+    return table(head, lines, text_columns=2)
+
+
+def _cells(found: list[dict[str, Any]]) -> list[str]:
+    """The intervals of some qualities, and how much of the curves of the first overlaps."""
+    return [*map(interval, found), f"{100 * found[0]['overlap']:.0f} %"]
 
 
 def rows(task: str, qualities: tuple[str, ...], *, seen: bool) -> Callable[[], str]:
     """What the report calls for the single files of a task, as networks of one kind see them."""
-    return lambda: _rows(task, qualities, _networks(task, seen=seen), shared=False)
+    return lambda: _rows(task, qualities, _networks(task, seen=seen))
+
+
+def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
+    """The recipe's rows with sharing, unseen networks first: by sizes alone, and by predictions too."""
+    unseen = _networks(task, seen=False)
+    lines = []
+    for network in [*unseen, *_networks(task, seen=True)]:
+        for sharing, said in _SHARING.items():
+            cells = against_bpg(task, shared=sharing)
+            name = judge(network) + (", unseen" if network in unseen else "")
+            found = [cells[network, "recipe", quality] for quality in qualities]
+            lines.append([name, said, *_cells(found)])
+    head = ["network", "shared by", *(_QUALITIES[quality] for quality in qualities), "overlap"]
+    return table(head, lines, text_columns=2)
 
 
 def shared_rows(task: str, qualities: tuple[str, ...]) -> Callable[[], str]:
-    """The same for files whose bits are shared over the set, unseen networks first."""
-    return lambda: _rows(
-        task, qualities, _networks(task, seen=False) + _networks(task, seen=True), shared=True
-    )
+    """What the report calls for files whose bits are shared over the set."""
+    return lambda: _shared_rows(task, qualities)
 
 
 def refined(task: str) -> str:
@@ -120,17 +145,17 @@ def refined(task: str) -> str:
     return table(["network", "coded with", "at equal divergence", "overlap"], lines, text_columns=2)
 
 
-def parts(task: str) -> dict[str, dict[str, dict[str, Any]]]:
+def parts(task: str, quality: str = "kl") -> dict[str, dict[str, dict[str, Any]]]:
     """By network: what the settings save, and by how many points the map and the filter add to that."""
     saved = against_bpg(task)
     found = load(f"recipes_{task}/summary")["differences"]
-    added = {(row["network"], row["first"], row["second"]): row for row in found if row["quality"] == "kl"}
+    added = {(row["network"], row["first"], row["second"]): row for row in found if row["quality"] == quality}
     return {
         network: {
-            "settings": saved[network, "machine", "kl"],
+            "settings": saved[network, "machine", quality],
             "map": added[network, "map", "machine"],
             "filter": added[network, "recipe", "map"],
-            "recipe": saved[network, "recipe", "kl"],
+            "recipe": saved[network, "recipe", quality],
         }
         for network in _networks(task)
     }
@@ -139,8 +164,8 @@ def parts(task: str) -> dict[str, dict[str, dict[str, Any]]]:
 def part_rows() -> str:
     """What each part of the recipe for classifiers saves."""
     lines = []
-    for network, part in parts("classification").items():
-        points = [interval(part[name], " points") for name in ("map", "filter")]
+    for network, part in (parts("classification") | parts("other_family", "distance")).items():
+        points = [interval(part[name], "points") for name in ("map", "filter")]
         lines.append([judge(network), interval(part["settings"]), *points, interval(part["recipe"])])
     return table(["network", "settings", "the map adds", "the filter adds", "together"], lines)
 
@@ -171,16 +196,31 @@ def choices(group: str) -> str:
     lines = []
     for row in rows:
         found = row["bd_rate"].values()
-        cells = [f"{one['value']:+.1f} % [{one['low']:+.1f}, {one['high']:+.1f}]" for one in found]
+        cells = [interval({**one, "bd_rate": one["value"]}) for one in found]
         lines.append([row["coded_with"], *cells])
     return table(["coded with", *rows[0]["bd_rate"]], lines)
 
 
-_MAPS = ("maps_classification", "maps_detection", "maps_detection_own_size")
+def belief() -> str:
+    """Points that sharing by predictions saves beyond sizes alone, by how far they are believed."""
+    rows = load("choices")["belief"]
+    lines = [[f"{row['power']:g}", f"{row['classifiers']:+.1f}", f"{row['detectors']:+.1f}"] for row in rows]
+    return table(["power", "classifiers", "detectors"], lines)
+
+
+_MAPS = (
+    "maps_classification",
+    "maps_detection",
+    "maps_detection_own_size",
+    "allocators_classification",
+    "allocators_detection",
+)
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
     "classification_seen": rows("classification", ("kl", "agreement"), seen=True),
+    "other_family": rows("other_family", ("distance",), seen=False),
+    "other_family_shared": shared_rows("other_family", ("distance",)),
     "classification_shared": shared_rows("classification", ("kl", "agreement")),
     "detection_unseen": rows("detection", ("kl", "f1", "ap"), seen=False),
     "detection_seen": rows("detection", ("kl", "f1", "ap"), seen=True),
@@ -190,5 +230,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,
     **{f"choices_{group}": (lambda group=group: choices(group)) for group in load("choices")["groups"]},
+    "choices_belief": belief,
     **{name: (lambda name=name: _map_rows(name)) for name in _MAPS},
 }

@@ -141,7 +141,7 @@ def classifier_filter_effort_4_minus_1() -> str:
     """The difference to the shipped one."""
     rows = load("training_effort/summary")["differences"]
     place = {"first": "effort4", "second": "preprocessor"}
-    return interval(_find(rows, **place, network="efficientnet-lite0", quality="kl"), " points")
+    return interval(_find(rows, **place, network="efficientnet-lite0", quality="kl"), "points")
 
 
 def _validations() -> list[float]:
@@ -217,6 +217,22 @@ def _map_keeps(evaluation: str, arm: str, network: str) -> str:
     return f"{100 * _map_rate(evaluation, arm, network) / _map_rate(evaluation, 'gradients', network):.0f} %"
 
 
+def _sensitivity_adds(part_of_name: str) -> str:
+    """Points, over the networks, that sharing by a sensitivity has over sharing by rates alone."""
+    rows = load("choices")["groups"]["sensitivity"]
+    rates, other = (
+        next(row["bd_rate"] for row in rows if words in row["coded_with"])
+        for words in ("rates alone", part_of_name)
+    )
+    return span((rates[name]["value"] - other[name]["value"] for name in rates), 1)
+
+
+def _seeds_of_allocators_apart(task: str) -> str:
+    """Standard deviations, by network, of what the maps of three trainings save."""
+    groups = load(f"allocators_{task}/summary")["groups"]
+    return span((row["deviation"] for row in groups if row["quality"] == "kl"), 1)
+
+
 _CLASSIFIERS = ("efficientnet-lite0", "MobileNetV2", "efficientnet-lite2")
 
 FIGURES: dict[str, Callable[[], str]] = {
@@ -244,6 +260,12 @@ FIGURES: dict[str, Callable[[], str]] = {
         wide_saved,
     )
 } | {
+    "sensitivity_measured": lambda: _sensitivity_adds("divergences of"),
+    "sensitivity_learned": lambda: _sensitivity_adds("all of EfficientNet-Lite0"),
+    "sensitivity_trunk": lambda: _sensitivity_adds("trunk"),
+    "sensitivity_predicted": lambda: _sensitivity_adds("general-1"),
+    "allocator_seeds_classifiers": lambda: _seeds_of_allocators_apart("classification"),
+    "allocator_seeds_detectors": lambda: _seeds_of_allocators_apart("detection"),
     "left_by_settings": lambda: _part(_left(*_SETTINGS)),
     "left_by_filter": lambda: _part(_left(*_FILTER)),
     "left_by_map": lambda: _part(_left(*_MAP)),

@@ -19,6 +19,7 @@ from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
 import npp
+from npp.batch.rate_probing import sensitivity_factors
 from npp.cli.file_reports import UsageError
 from npp.cli.share_job import curve_bits, parse_size
 from npp.cli.share_state import STATE_NAME
@@ -99,6 +100,11 @@ def test_with_a_recipe(sensitivity: str, crops: Path, capsys: pytest.CaptureFixt
         plain = {one["file"]: one["qp"] for one in report["files"]}
         other = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
         assert plain != {one["file"]: one["qp"] for one in other["files"]}, "it has had no say"
+
+
+def test_predictions_are_believed_in_part() -> None:
+    """The fourth root of how far each lies from the middle one, and none beyond 6 doublings."""
+    assert sensitivity_factors([3.0, 7.0, -97.0]).tolist() == [1.0, 2.0, 2**-1.5]
 
 
 def test_result_does_not_depend_on_threads(crops: Path) -> None:

@@ -37,7 +37,8 @@ SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
 MAPS = [path for path in SHIPPED if "maps" in path.stem]
 RECIPES = [path for path in SHIPPED if "recipes" in path.stem]
 REFINED = [path for path in SHIPPED if "refine" in path.stem]
-FILTERS = [path for path in SHIPPED if path not in (*MAPS, *RECIPES, *REFINED)]
+ALLOCATORS = [path for path in SHIPPED if "allocators" in path.stem]
+FILTERS = [path for path in SHIPPED if path not in (*MAPS, *RECIPES, *REFINED, *ALLOCATORS)]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -62,6 +63,20 @@ def test_shipped_configurations_of_maps_are_sound(path: Path) -> None:
     labels = {one.label for one in config.seen}
     assert all(set(arm.map.labels) <= labels for arm in mapped if arm.map is not None)
     assert config.unseen
+
+
+@pytest.mark.parametrize("path", ALLOCATORS, ids=lambda path: path.stem)
+def test_shipped_configurations_of_allocators_differ_by_their_weights_alone(path: Path) -> None:
+    config = parse_config(read_config(path), name=path.stem)
+    codec = next(arm for arm in config.arms if arm.name == "codec")
+    mapped = [arm for arm in config.arms if arm.map is not None]
+    assert (config.anchor == "codec" or "codec" in config.analysis.against) and config.unseen
+    assert dict(config.analysis.groups) == {"seeds": ("seed0", "seed1", "seed2")}
+    maps = [arm.map for arm in mapped]
+    weights = [one.allocator for one in maps if isinstance(one, AllocatorMapConfig)]
+    assert len(set(weights)) == len(weights) == len(mapped) == 5
+    assert all((arm.codec_of, arm.scale) == ("codec", codec.scale) for arm in mapped)
+    assert len({(str(one.mix), one.strength) for one in maps if isinstance(one, AllocatorMapConfig)}) == 1
 
 
 @pytest.mark.parametrize("path", REFINED, ids=lambda path: path.stem)

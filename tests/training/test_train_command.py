@@ -38,7 +38,7 @@ def test_command_trains_from_yaml(
     assert "npp: the trial went through: one step of the training, one batch of validation." in told
     assert f"What it made lies in {out} and shows" in told
     assert f"without --fast-dev-run the whole run (4 steps) goes to {tmp_path / 'run'}" in told
-    assert not re.search("litlogger|TPU|LeafSpec", said.err), "Lightning's asides tell nothing"
+    assert not re.search("litlogger|TPU|LeafSpec|weights_only", said.err), "Lightning's asides tell nothing"
     assert weights.with_name("recipe.safetensors").is_file()
     assert load_config(out / "config.yaml").seed == 3
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2

@@ -17,7 +17,7 @@ from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import centred, offsets_of
 from npp.checks import known_settings
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.codec.sample_range import refuse_other_scale
+from npp.codec.sample_range import refuse_other_scale, sample_range
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
 from npp.torch_state import has_readable_values, in_plain_torch
@@ -222,8 +222,7 @@ def _colour(x: object) -> Tensor:
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
     if has_readable_values(x) and x.numel():
-        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
-        wrong = refuse_other_scale("x", low, high)
+        wrong = refuse_other_scale("x", *sample_range(x))
         if wrong is not None:
             raise wrong
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]

@@ -22,6 +22,9 @@ from npp.pchip import Floats, pchip
 _LAST_QP = 51
 #: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
 GROWTH = 1 / 3
+#: What predicted sensitivities are raised to: a prediction knows little of who loses most, and believed
+#: altogether it costs more than it saves (docs/research/choices.md).
+PREDICTED_POWER = 0.25
 _BISECTIONS = 60
 
 #: What :func:`rate_curves` encodes: three points describe a picture's curve to a few percent.
@@ -124,9 +127,9 @@ def share_bits(
     Args:
         bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`rate_curves`.
         total_bits: the most that all files may take together.
-        sensitivity: (N,) how much more than others a picture loses, on any scale, from
-            :meth:`npp.Allocator.sensitivity` or measured at one qp. Of measured values take
-            the square root: the extreme ones are partly extreme by chance.
+        sensitivity: (N,) how much more than others a picture loses, on any scale. Of values measured at one
+            qp take the square root, for the extreme ones are partly extreme by chance; of predicted ones the
+            fourth root, ``2 ** (allocator.sensitivity(x, qp) / 4)``, for they are partly wrong.
         divergence: (N, 52) measured loss at each qp instead.
         growth: doublings of the divergence a qp.
         qps: lowest and highest that may be chosen.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RateCurve
+from npp.allocation.sharing import PREDICTED_POWER, PROBE_EFFORT, PROBED_QPS, RateCurve
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.picture_reading import Source
 from npp.codec.image_inputs import CodecImage
@@ -68,5 +68,6 @@ def curve_bits(curve: Mapping[str, Any]) -> list[float]:
 
 def sensitivity_factors(logarithms: Sequence[float]) -> Floats:
     """How much more than the middle one each picture loses; no prediction is believed beyond a limit."""
-    factors: Floats = np.exp2(np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED))
+    doublings = np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED)
+    factors: Floats = np.exp2(PREDICTED_POWER * doublings)
     return factors

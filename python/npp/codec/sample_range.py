@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+from torch import Tensor
+
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 
@@ -29,6 +31,12 @@ def values_told(low: float, high: float) -> str:
 def on_other_scale(low: float, high: float) -> bool:
     """Whether samples from ``low`` to ``high`` are plainly on another scale, 0 to 255 above all."""
     return low < _FAR_LOW or high > _FAR_HIGH
+
+
+def sample_range(x: Tensor) -> tuple[float, float]:
+    """The least and the greatest sample of a tensor that is not empty."""
+    low, high = x.detach().aminmax()
+    return float(low), float(high)  # torch 2.4 has no tolist() under torch.func
 
 
 def refuse_other_scale(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
+from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
 from npp.evaluation.judges import Judge, hash_state
 from npp.tasks import Task
@@ -134,7 +135,7 @@ class AllocatorMap(MapSource):
     def __call__(self, scene: Scene) -> BlockOffsets:
         """The network's offsets."""
         offsets = self._allocator(scene.x, scene.qp)
-        return BlockOffsets(offsets, self._allocator.sensitivity(scene.x, scene.qp))
+        return BlockOffsets(offsets, PREDICTED_POWER * self._allocator.sensitivity(scene.x, scene.qp))
 
 
 class FeatureMap(MapSource):
@@ -157,7 +158,7 @@ class FeatureMap(MapSource):
     @torch.no_grad()
     def __call__(self, scene: Scene) -> BlockOffsets:
         """The head's offsets."""
-        return BlockOffsets(self._allocator(scene.x), self._allocator.sensitivity(scene.x))
+        return BlockOffsets(self._allocator(scene.x), PREDICTED_POWER * self._allocator.sensitivity(scene.x))
 
 
 class RegionMap(MapSource):

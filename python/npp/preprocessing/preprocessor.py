@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.checks import known_settings
-from npp.codec.sample_range import refuse_other_scale
+from npp.codec.sample_range import refuse_other_scale, sample_range
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
 from npp.preprocessing.blur import Blur, BlurSettings
@@ -191,8 +191,7 @@ def _check_pictures(x: object) -> None:
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
     if has_readable_values(x):
-        low, high = map(float, x.detach().aminmax())  # torch 2.4 has no tolist() under torch.func
-        wrong = refuse_other_scale("x", low, high)
+        wrong = refuse_other_scale("x", *sample_range(x))
         if wrong is not None:
             raise wrong
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from npp.codec.sample_range import on_other_scale, values_told
+from npp.codec.sample_range import on_other_scale, sample_range, values_told
 from npp.tasks.frozen import (
     dtype_of,
     evaluation_mode,
@@ -63,7 +63,7 @@ def _on_the_right_scale(method: Callable[..., list[Any]]) -> Callable[..., list[
 def _check_scale(images: Tensor) -> None:
     if not (images.is_floating_point() and images.numel() and has_readable_values(images)):
         return
-    low, high = (float(end) for end in torch.aminmax(images.detach()))
+    low, high = sample_range(images)
     if on_other_scale(low, high):
         raise ValueError(f"images hold {values_told(low, high)}")
 

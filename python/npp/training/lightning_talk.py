@@ -1,4 +1,4 @@
-"""What Lightning says of other products and of its own code, which tells nothing to who trains."""
+"""What Lightning says of other products, of its own code and of what is meant so."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero")
-_ASIDES = ("💡", "TPU available")
-_OWN_CODE = r".*isinstance\(treespec, LeafSpec\)"  # it asks torch in a way that torch calls outdated
+_ASIDES = ("💡", "TPU available", "`weights_only` was not set")
+_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\)",  # it asks torch in a way that torch calls outdated
+    r".*in eval mode at the start of training",  # as the tasks' networks are meant to be
+)
 
 
 def _tells_something(record: logging.LogRecord) -> bool:
@@ -24,7 +27,8 @@ def without_asides() -> Iterator[None]:
         logger.addFilter(_tells_something)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=_OWN_CODE)
+            for message in _WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
             yield
     finally:
         for logger in loggers:

@@ -272,8 +272,6 @@ def _trained(
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
     if resume is None:
         _pretrained(config, photos, module, accelerator)
-    with warnings.catch_warnings(), interruptible(trainer):
-        # That the tasks' networks stay in eval mode is the point of them.
-        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")
+    with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
     return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None
