@@ -17,6 +17,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,9 +92,7 @@ def timings(photos: list[Tensor], options: CodecOptions, runs: int, loop: Callab
     for _ in range(runs):
         beside = loop()
         one, two = (
-            _seconds(lambda threads=threads: npp.compress(x, qps, threads=threads, **options))  # type: ignore[misc]
-            * 1e3
-            / megapixels
+            _seconds(partial(npp.compress, x, qps, threads=threads, **options)) * 1e3 / megapixels
             for threads in (1, 2)
         )
         turns.append(Times(one, two, beside, beside / two))

@@ -115,12 +115,12 @@ def rows(task: str, qualities: tuple[str, ...], *, seen: bool) -> Callable[[], s
 def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
     """The recipe's rows with sharing, unseen networks first: by sizes alone, and by predictions too."""
     unseen = _networks(task, seen=False)
+    cells = {said: against_bpg(task, shared=sharing) for sharing, said in _SHARING.items()}
     lines = []
     for network in [*unseen, *_networks(task, seen=True)]:
-        for sharing, said in _SHARING.items():
-            cells = against_bpg(task, shared=sharing)
-            name = judge(network) + (", unseen" if network in unseen else "")
-            found = [cells[network, "recipe", quality] for quality in qualities]
+        name = judge(network) + (", unseen" if network in unseen else "")
+        for said, rows_of in cells.items():
+            found = [rows_of[network, "recipe", quality] for quality in qualities]
             lines.append([name, said, *_cells(found)])
     head = ["network", "shared by", *(_QUALITIES[quality] for quality in qualities), "overlap"]
     return table(head, lines, text_columns=2)

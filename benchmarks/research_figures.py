@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import mean
 from typing import Any
 
-from recipe_tables import interval
+from recipe_tables import against_bpg, interval
 from tables import listed, load, span
 
 
@@ -188,9 +188,8 @@ def _each(values: list[float]) -> str:
 
 def narrow_saves() -> str:
     """What the recipe for classifiers saves each of them."""
-    rows = load("recipes_classification/summary")["comparisons"]
-    place = {"arm": "recipe", "against": "bpg", "quality": "kl"}
-    return _each([_find(rows, network=name, **place)["bd_rate"] for name in _CLASSIFIERS])
+    saved = against_bpg("classification")
+    return _each([saved[name, "recipe", "kl"]["bd_rate"] for name in _CLASSIFIERS])
 
 
 def wide_saved() -> str:
