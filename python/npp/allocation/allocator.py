@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, overload
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
@@ -17,10 +16,11 @@ from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import centred, offsets_of
 from npp.checks import known_settings
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.codec.sample_range import refuse_other_scale, sample_range
+from npp.codec.sample_range import check_scale
+from npp.hevc.padding import whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
-from npp.torch_state import has_readable_values, in_plain_torch
+from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
@@ -126,7 +126,7 @@ class Allocator(nn.Module):
         wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
         colour = _colour(x).to(wide)
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
-        found: tuple[Tensor, Tensor] = self.network(_padded(colour), qps)
+        found: tuple[Tensor, Tensor] = self.network(whole_blocks(colour, MAP_BLOCK), qps)
         return found
 
     def _mixed(self, heads: Tensor) -> Tensor:
@@ -221,16 +221,5 @@ def _colour(x: object) -> Tensor:
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}")
-    if has_readable_values(x) and x.numel():
-        wrong = refuse_other_scale("x", *sample_range(x))
-        if wrong is not None:
-            raise wrong
+    check_scale("x", x)
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
-
-
-def _padded(x: Tensor) -> Tensor:
-    """Repeats the last row and column, as the codec does, up to whole blocks."""
-    bottom, right = -x.shape[-2] % MAP_BLOCK, -x.shape[-1] % MAP_BLOCK
-    if not bottom and not right:
-        return x
-    return F.pad(x, (0, right, 0, bottom), mode="replicate")

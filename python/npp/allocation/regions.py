@@ -12,6 +12,7 @@ from torch import Tensor
 
 from npp.checks import number, whole
 from npp.codec.qp_maps import MAP_BLOCK, map_size
+from npp.hevc.padding import whole_blocks
 
 
 def _boxes(boxes: Any) -> Tensor:
@@ -103,9 +104,7 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
     if not bool(((parts >= 0) & (parts <= 1)).all()):
         raise ValueError("mask must be within 0 and 1")
     planes = parts if parts.ndim == 3 else parts[None]
-    height, width = planes.shape[-2:]
-    whole_blocks = F.pad(planes[:, None], (0, -width % MAP_BLOCK, 0, -height % MAP_BLOCK), mode="replicate")
-    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks, MAP_BLOCK)[:, 0]
+    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks(planes[:, None], MAP_BLOCK), MAP_BLOCK)[:, 0]
     return found if parts.ndim == 3 else found[0]
 
 

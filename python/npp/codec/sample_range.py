@@ -8,6 +8,7 @@ from torch import Tensor
 
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
+from npp.torch_state import has_readable_values
 
 # What a filter or an untrained network overshoots by is clamped in silence; beyond it, where normalised
 # pictures lie, there is a warning; and what no network near [0, 1] gives is refused.
@@ -39,7 +40,9 @@ def sample_range(x: Tensor) -> tuple[float, float]:
     return float(low), float(high)  # torch 2.4 has no tolist() under torch.func
 
 
-def refuse_other_scale(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:
+def refuse_other_scale(
+    name: str, low: float, high: float, index: int | None = None, *, stacklevel: int = 2
+) -> EncodeError | None:
     """An error for samples that are plainly on another scale, 0 to 255 above all; None for all others.
 
     Values that are outside, but not as far, are warned about: once at each place, as Python's warnings are.
@@ -48,6 +51,7 @@ def refuse_other_scale(name: str, low: float, high: float, index: int | None = N
         name: what messages call the picture.
         low, high: its least and greatest sample.
         index: of the picture in its batch.
+        stacklevel: whose place a warning names: 2 is the caller's, 3 that of who called the caller.
     """
     if on_other_scale(low, high):
         return indexed(EncodeError, f"{name} holds {values_told(low, high)}", index)
@@ -57,6 +61,19 @@ def refuse_other_scale(name: str, low: float, high: float, index: int | None = N
             f"{name.split('[')[0]} holds values below {_LOW:g} or above {_HIGH:g}, which are clamped to "
             "[0, 1]; is it normalised, or on a scale of 0 to 255?",
             UserWarning,
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
     return None
+
+
+def check_scale(name: str, x: Tensor) -> None:
+    """Does for a whole tensor what :func:`refuse_other_scale` does, where its values can be read.
+
+    Raises:
+        EncodeError: samples are plainly on another scale than [0, 1].
+    """
+    if not x.numel() or not has_readable_values(x):
+        return
+    wrong = refuse_other_scale(name, *sample_range(x), stacklevel=3)
+    if wrong is not None:
+        raise wrong

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from npp.hevc.padding import whole_blocks
 from npp.torch_state import made_once
 
 
@@ -41,10 +42,7 @@ def block_dct(plane: Tensor, size: int) -> Tensor:
         (N, ceil(H/size), size, ceil(W/size), size): block row, vertical frequency, block column,
         horizontal frequency.
     """
-    height, width = plane.shape[-2:]
-    bottom, right = -height % size, -width % size
-    if bottom or right:
-        plane = F.pad(plane[:, None], (0, right, 0, bottom), mode="replicate")[:, 0]
+    plane = whole_blocks(plane[:, None], size)[:, 0]
     count, height, width = plane.shape
     basis = _basis(size, plane.dtype, plane.device)
     rows = basis @ plane.reshape(count, height // size, size, width)

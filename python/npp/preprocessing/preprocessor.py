@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.checks import known_settings
-from npp.codec.sample_range import refuse_other_scale, sample_range
+from npp.codec.sample_range import check_scale
+from npp.hevc.padding import whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
-from npp.torch_state import has_readable_values, in_plain_torch
+from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
@@ -105,7 +105,7 @@ class Preprocessor(nn.Module):
             break
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
         height, width = x.shape[-2:]
-        padded = _pad(x.to(wide), self.filter.multiple)
+        padded = whole_blocks(x.to(wide), self.filter.multiple)
         filtered: Tensor = self.filter(padded, qps)
         return filtered[..., :height, :width].clamp(0, 1).to(x.dtype)
 
@@ -190,15 +190,4 @@ def _check_pictures(x: object) -> None:
         raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}")
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
-    if has_readable_values(x):
-        wrong = refuse_other_scale("x", *sample_range(x))
-        if wrong is not None:
-            raise wrong
-
-
-def _pad(x: Tensor, multiple: int) -> Tensor:
-    """Repeats the last row and column, as the codec does, up to a multiple."""
-    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
-    if not bottom and not right:
-        return x
-    return F.pad(x, (0, right, 0, bottom), mode="replicate")
+    check_scale("x", x)

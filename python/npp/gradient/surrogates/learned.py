@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior
 from npp.gradient.surrogates.surrogate import Estimate, Real
+from npp.hevc.padding import whole_blocks
 from npp.torch_state import made_once
 
 _SHIPPED = Path(__file__).parent / "weights" / "hyperprior.pt"
@@ -80,7 +80,7 @@ def _run(model: Callable[..., Any], multiple: int, x: Tensor, qp: Tensor) -> Est
     """What a model makes of pictures of any size and 1, 3 or 4 channels."""
     height, width = x.shape[-2:]
     color = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
-    padded = F.pad(color, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    padded = whole_blocks(color, multiple)
     conditioned = getattr(getattr(model, "config", None), "conditioned", False)
     out = model(padded, qp) if conditioned else model(padded)
     decoded = out["x_hat"][..., :height, :width]
