@@ -106,7 +106,8 @@ coverage: setup ## how much of each room the tests run (PYTEST_ARGS=... is passe
 	@$(BIN)/python tools/coverage_by_room.py build/coverage.json
 
 develop: setup ## makes the installation in .venv editable: Python at once, C++ compiled again when npp is imported
-	@$(PIP) --no-build-isolation --no-deps --config-settings=editable.rebuild=true \
+	@$(PIP) --no-build-isolation --no-deps \
+	  --config-settings=editable.rebuild=true --config-settings=editable.verbose=false \
 	  --config-settings=build-dir=build/editable/{wheel_tag} --config-settings=cmake.define.BPG_WERROR=ON --editable .
 
 cpp-test: $(VENV)/.created ## builds libbpg's own tests and runs them with ctest

@@ -226,6 +226,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "detection_seen": rows("detection", ("kl", "f1", "ap"), seen=True),
     "detection_shared": shared_rows("detection", ("kl", "f1")),
     "reading_seen": rows("reading", ("kl", "ctc", "exact_match"), seen=True),
+    "reading_shared": shared_rows("reading", ("kl", "ctc", "exact_match")),
     "segmentation_seen": rows("segmentation", ("kl", "agreement", "true_miou"), seen=True),
     **{f"refine_{task}": (lambda task=task: refined(task)) for task in ("classification", "detection")},
     "parts": part_rows,

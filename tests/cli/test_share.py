@@ -98,8 +98,10 @@ def test_with_a_recipe(sensitivity: str, crops: Path, capsys: pytest.CaptureFixt
         assert one["coded_width"] == (SIDE // 2 if one["qp"] >= 30 else SIDE)
     if sensitivity == "predicted":
         plain = {one["file"]: one["qp"] for one in report["files"]}
-        other = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
+        other = _shared("--total", "9k", "--for", recipe, "--sensitivity", "none", "--force", capsys=capsys)
         assert plain != {one["file"]: one["qp"] for one in other["files"]}, "it has had no say"
+        asked_nothing = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
+        assert plain == {one["file"]: one["qp"] for one in asked_nothing["files"]}, "it is not the default"
 
 
 def test_predictions_are_believed_in_part() -> None:

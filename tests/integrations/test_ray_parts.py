@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
+from recipe_files import saved_recipe
 
 from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
 from npp.integrations.ray import Cluster, Sharing, encode
@@ -56,6 +58,26 @@ def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
     with pytest.raises(ValueError, match="one of total_bytes and mean_bpp"):
         Sharing()
     assert probe.one(b"no picture").error == "cannot identify the picture's format"
+
+
+def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
+    """An allocator is asked where there is one, unless that is refused."""
+    side = 96  # the recipe codes halves, and a smaller picture would have few blocks that differ
+    places = [(y, x) for y in range(0, 400, 100) for x in range(0, 400, 100)]
+    pictures = [_png(skimage.data.astronaut()[y : y + side, x : x + side]) for y, x in places]
+    with_recipe = BatchEncoder(recipe=saved_recipe(tmp_path)).settings
+    found = {}
+    for asked in (None, True, False):
+        sharing = Sharing(mean_bpp=0.5, predicted=asked)
+        probe = Probe(with_recipe, sharing.predicts(with_recipe), max_pixels=None)
+        curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
+        found[asked] = shared_qps(curves, sharing)
+    assert found[None] == found[True] != found[False]
+
+    plain = BatchEncoder().settings
+    assert not Sharing(mean_bpp=1).predicts(plain)
+    with pytest.raises(ValueError, match="predicted needs a recipe that has an allocator"):
+        encode("photos", "out", sharing=Sharing(mean_bpp=1, predicted=True), cluster=Cluster())
 
 
 @pytest.mark.parametrize(

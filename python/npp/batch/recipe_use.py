@@ -32,6 +32,11 @@ class RecipeUse:
     parts: Parts
     name: str
 
+    @property
+    def predicts(self) -> bool:
+        """Whether :meth:`sensitivity` has an allocator to ask."""
+        return self.recipe.allocator is not None
+
     def used(self) -> list[str]:
         """Names of the parts that the recipe has and that are used."""
         there = {

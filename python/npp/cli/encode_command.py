@@ -86,7 +86,12 @@ def _recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> Recipe
 
 
 def _share_settings(
-    share: bool, total: str | None, mean_bpp: float | None, sensitivity: Sensitivity | None, keep_state: bool
+    share: bool,
+    total: str | None,
+    mean_bpp: float | None,
+    sensitivity: Sensitivity | None,
+    keep_state: bool,
+    recipe: RecipeUse | None,
 ) -> ShareSettings | None:
     if not share:
         for option, value in (("--total", total), ("--mean-bpp", mean_bpp), ("--sensitivity", sensitivity)):
@@ -99,7 +104,10 @@ def _share_settings(
         raise UsageError("--share needs one of --total and --mean-bpp")
     if mean_bpp is not None and not 0 < mean_bpp < math.inf:
         raise UsageError(f"--mean-bpp must be above 0, not {mean_bpp:g}")
-    predicted = sensitivity is Sensitivity.predicted
+    predicts = recipe is not None and recipe.predicts
+    if sensitivity is Sensitivity.predicted and not predicts:
+        raise UsageError("--sensitivity predicted needs --for with a recipe that has an allocator")
+    predicted = predicts and sensitivity is not Sensitivity.none
     return ShareSettings(None if total is None else parse_size(total), mean_bpp, predicted, keep_state)
 
 
@@ -120,8 +128,6 @@ def _check_shared(
         raise UsageError(f"--share writes into a folder, not to {output}")
     if any(job.source.path is None for job in jobs):
         raise UsageError("--share reads every picture twice, and standard input can be read once")
-    if share.predicted and (settings.recipe is None or settings.recipe.recipe.allocator is None):
-        raise UsageError("--sensitivity predicted needs --for with a recipe that has an allocator")
 
 
 def _record(path: str | None, shard: Shard | None, output: str, policy: WritePolicy) -> ManifestRecord | None:
@@ -230,7 +236,10 @@ def encode(
     ] = None,
     sensitivity: Annotated[
         Sensitivity | None,
-        typer.Option(help="Which pictures lose more, as the recipe sees them.", show_default="none"),
+        typer.Option(
+            help="Which pictures lose more, as the recipe sees them.",
+            show_default="predicted, where a recipe has an allocator",
+        ),
     ] = None,
     keep_state: Annotated[
         bool, typer.Option("--keep-state", help=f"Keep OUT/{STATE_NAME}, for another --total.")
@@ -289,7 +298,6 @@ def encode(
         )
         if refine is not None:
             _check_network(refine)
-        sharing = _share_settings(share, total, mean_bpp, sensitivity, keep_state)
         use = _recipe_use(
             recipe,
             lossless=lossless,
@@ -298,6 +306,7 @@ def encode(
             no_filter=no_filter,
             no_map=no_map,
         )
+        sharing = _share_settings(share, total, mean_bpp, sensitivity, keep_state, use)
         workers = checked(resolve_threads, threads)
         part = None if shard is None else checked(Shard.parse, shard)
         if part is not None and sharing is not None:

@@ -84,6 +84,8 @@ def encode(
         max_pixels=max_pixels,
         **options,
     )
+    if sharing is not None:
+        sharing.predicts(unit.settings)  # raises what would come up in the workers
     goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
     given = Given(source, PICTURE_SUFFIXES, key, column, recursive)
     return run(unit, given, goal, cluster or Cluster())

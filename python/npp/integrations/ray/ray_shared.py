@@ -28,7 +28,8 @@ class Sharing:
     Attributes:
         total_bytes: of all files; ``None`` with ``mean_bpp``.
         mean_bpp: all bits for each pixel of all pictures.
-        predicted: the recipe's allocator says which pictures lose more than others.
+        predicted: the recipe's allocator says which pictures lose more than others; ``None``, the default,
+            where there is a recipe with an allocator.
 
     Raises:
         ValueError: not one of both, or not above 0.
@@ -36,7 +37,7 @@ class Sharing:
 
     total_bytes: float | None = None
     mean_bpp: float | None = None
-    predicted: bool = False
+    predicted: bool | None = None
 
     def __post_init__(self) -> None:
         given = [value for value in (self.total_bytes, self.mean_bpp) if value is not None]
@@ -45,6 +46,17 @@ class Sharing:
                 "one of total_bytes and mean_bpp must be given, above 0, "
                 f"not {self.total_bytes!r} and {self.mean_bpp!r}"
             )
+
+    def predicts(self, settings: EncodeSettings) -> bool:
+        """Whether an allocator is asked.
+
+        Raises:
+            ValueError: it was said that one is, and there is none.
+        """
+        there = settings.recipe is not None and settings.recipe.predicts
+        if self.predicted and not there:
+            raise ValueError("sharing.predicted needs a recipe that has an allocator")
+        return there and self.predicted is not False
 
 
 class Probe:
@@ -92,9 +104,8 @@ def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dic
         bits *= real / bits[sampled, _SAMPLED_QP].sum()
     pixels = sum(curves[name]["pixels"] for name in names)
     total = 8 * sharing.total_bytes if sharing.total_bytes is not None else (sharing.mean_bpp or 0) * pixels
-    factors = (
-        sensitivity_factors([curves[name]["sensitivity"] for name in names]) if sharing.predicted else None
-    )
+    predicted = [curves[name]["sensitivity"] for name in names if "sensitivity" in curves[name]]
+    factors = sensitivity_factors(predicted) if predicted else None
     found = share_bits(bits, total, sensitivity=factors)
     return {name: int(qp) for name, qp in zip(names, found.qps, strict=True)}
 
