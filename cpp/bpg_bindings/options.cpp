@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "bpg/encoder.hpp"
+
 namespace py = pybind11;
 
 namespace npp {
@@ -26,6 +28,7 @@ void bind_options(py::module_& module) {
           py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"),
           py::arg("limited_range"), py::arg("lossless"), py::arg("premultiplied"),
           py::arg("effort"), py::arg("machine"), py::arg("x265"));
+  module.def("chroma_qp_offset", &bpg::chroma_qp_offset, py::arg("options"));
   module.def("intra_slice_qp", &bpg::intra_slice_qp, py::arg("qp"));
 }
 

@@ -101,9 +101,10 @@ def _without_rounding(picture_qp: Tensor, offset: Tensor) -> Tensor:
     return picture_qp + offset
 
 
-def _half_of_luma(luma_qp: Tensor) -> Tensor:
+def _half_of_luma(luma_qp: Tensor, offset: int, *, halved: bool) -> Tensor:
     """Parallel to luma's, as chroma's table is for the gradient."""
-    return luma_qp - 3
+    assert offset == 0
+    return luma_qp - 3 if halved else luma_qp
 
 
 @pytest.mark.parametrize("chroma", ["420", "422", "444"])

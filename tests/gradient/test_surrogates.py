@@ -111,6 +111,48 @@ def test_chroma_qp_is_the_standards_table() -> None:
     assert chroma_qp(given).tolist() == [0, 29, 29, 33, 33, 37, 37, 38, 45]
 
 
+def test_chroma_qp_with_an_offset() -> None:
+    """Up to 57 before the table; without one, up to 51."""
+    given = torch.tensor([0.0, 2, 30, 44, 51])
+    assert chroma_qp(given, -3).tolist() == [0, 0, 27, 36, 42]
+    assert chroma_qp(given, 12).tolist() == [12, 14, 37, 50, 51]
+    assert chroma_qp(given, 12, halved=False).tolist() == [12, 14, 42, 51, 51]
+
+
+@pytest.mark.parametrize(
+    ("options", "offset"),
+    [
+        ({"effort": 5}, 0),
+        ({"effort": 0}, 0),
+        ({"effort": 5, "tune": "machine"}, -3),
+        ({"effort": 0, "tune": "machine"}, -3),
+        ({"effort": 5, "chroma_qp_offset": 6}, 6),
+        ({"effort": 0, "tune": "machine", "chroma_qp_offset": -9}, -9),
+    ],
+    ids=str,
+)
+def test_chroma_steps_are_those_of_the_codec(options: dict, offset: int) -> None:
+    """Against no offset, noise in all coefficients loses as much more as the steps are larger.
+
+    At full resolution: halving and doubling the colour planes of noise would lose more than quantising.
+    """
+    torch.manual_seed(0)
+    x, qp = torch.rand(1, 3, 128, 128) * 0.6 + 0.2, 30
+
+    def chroma_of(options: dict) -> tuple[float, float]:
+        """The step, and the error that the codec makes."""
+        layout = PictureLayout(resolve_options(options), x.shape, torch.full((1,), float(qp)))
+        real, _, _ = start_round_trip(x, qp, options).result()
+        ours, theirs = layout.split(x)[1], layout.split(real)[1]
+        return float(ours.step[0]), float((ours.samples - theirs.samples).square().mean().sqrt())
+
+    options = {**options, "chroma": "444"}
+    assert resolve_options(options).chroma_qp_offset == offset
+    step, error = chroma_of(options)
+    plain_step, plain_error = chroma_of({**options, "chroma_qp_offset": 0})
+    assert error / plain_error == pytest.approx(step / plain_step, rel=0.12)
+
+
 def test_step_doubles_every_six() -> None:
     torch.testing.assert_close(step_size(torch.tensor([4.0, 10, 34])), torch.tensor([1.0, 2, 32]))
 

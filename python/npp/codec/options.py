@@ -102,6 +102,11 @@ class ResolvedOptions:
         """The extension's form of these options, for a gray or a colour picture."""
         return _native(self, gray or self.chroma == "400")
 
+    @property
+    def chroma_qp_offset(self) -> int:
+        """How much coarser than luma the colour planes are quantised: by option, tune or effort."""
+        return _chroma_qp_offset(self)
+
 
 @lru_cache(maxsize=128)
 def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
@@ -116,6 +121,11 @@ def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
         machine=options.tune == "machine",
         x265=options.x265,
     )
+
+
+@lru_cache(maxsize=128)
+def _chroma_qp_offset(options: ResolvedOptions) -> int:
+    return _bpg.chroma_qp_offset(options.native(gray=False))
 
 
 def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:

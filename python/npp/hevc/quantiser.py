@@ -16,6 +16,7 @@ from npp.torch_state import made_once
 _INTRA_OFFSET = 6 * math.log2(1.4)
 _STEP_ONE_QP = 4.0
 _MAX_QP = 51
+_MAX_SHIFTED_QP = 57  # of chroma, before the table
 
 # QpC of 4:2:0 for qPi = 30 .. 42; below it is qPi itself, above qPi - 6.
 _CHROMA_TABLE_START = 30
@@ -36,13 +37,20 @@ def block_qp(picture_qp: Tensor, offset: Tensor) -> Tensor:
     return (picture_qp + rounded).clamp(0, _MAX_QP)
 
 
-def chroma_qp(luma_qp: Tensor) -> Tensor:
-    """QP of the chroma planes of a 4:2:0 picture (table 8-10). Any shape, whole numbers as floats.
+def chroma_qp(luma_qp: Tensor, offset: int = 0, *, halved: bool = True) -> Tensor:
+    """QP of the chroma planes (8.6.1 and table 8-10), of 8-bit pictures where an offset leads below 0.
 
     Its gradient is 1, as if it ran parallel to luma's.
+
+    Args:
+        luma_qp: any shape, whole numbers as floats.
+        offset: of the picture's chroma planes, from -12 to 12.
+        halved: the picture is 4:2:0; in others chroma has no table.
     """
     fixed = luma_qp.detach()
-    return luma_qp + (_chroma_table(fixed) - fixed)
+    shifted = (fixed + offset).clamp(0, _MAX_SHIFTED_QP)
+    found = _chroma_table(shifted) if halved else shifted.clamp_max(_MAX_QP)
+    return luma_qp + (found - fixed)
 
 
 @made_once

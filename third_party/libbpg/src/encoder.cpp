@@ -11,6 +11,7 @@
 #include "bpg/error.hpp"
 #include "hevc_encoder.hpp"
 #include "hevc_syntax.hpp"
+#include "x265_settings.hpp"
 
 namespace bpg {
 namespace {
@@ -198,6 +199,19 @@ ByteSpan without_first_start_code(const std::vector<std::uint8_t>& nals) {
 int intra_slice_qp(int qp) {
   const double lowered = qp - 6.0 * std::log2(1.4);
   return std::max(0, static_cast<int>(std::floor(lowered + 0.5)));
+}
+
+int chroma_qp_offset(const EncodeOptions& options) {
+  constexpr int kSide = 64;
+  check_options(kSide, kSide, options);
+  const x265_api& api = x265_for(options.bit_depth);
+  const std::unique_ptr<x265_param, void (*)(x265_param*)> param(api.param_alloc(), api.param_free);
+  if (!param) {
+    throw EncodeError("x265 is out of memory");
+  }
+  apply_settings(api, make_config(kSide, kSide, hevc_chroma_idc(options.chroma), options, false),
+                 *param);
+  return param->cbQpOffset;
 }
 
 struct Encoder::State {

@@ -76,6 +76,11 @@ class AnimationEncoder {
   std::unique_ptr<State> state_;
 };
 
+/// How much coarser than luma the colour planes are quantised with these options, before HEVC's own
+/// table: what x265 is told, whether it comes from an option, the tune or the effort. Of the first
+/// colour plane where both differ. Throws as Encoder does.
+[[nodiscard]] int chroma_qp_offset(const EncodeOptions& options);
+
 /// Version of the x265 library and the bit depths that it was built for.
 struct X265Info {
   std::string version;
