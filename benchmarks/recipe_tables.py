@@ -170,8 +170,8 @@ def part_rows() -> str:
     return table(["network", "settings", "the map adds", "the filter adds", "together"], lines)
 
 
-def _map_rows(name: str) -> str:
-    """What maps save on top of the arm ``codec``: a row a judge, a column for where the map comes from."""
+def _arm_rows(name: str, lacks: str) -> str:
+    """What arms save on top of the arm ``codec``, which lacks what they have: a row a judge."""
     found = load(f"{name}/summary")
     lines, arms = [], []
     for network in found["networks"]:
@@ -184,9 +184,7 @@ def _map_rows(name: str) -> str:
         arms = list(cells)
         lines.append([judge(network["label"]) + ("" if network["seen"] else ", unseen"), *cells.values()])
     qps = ", ".join(map(str, found["qps"]))
-    said = (
-        f"{found['photos']} photos, qp {qps}, bits at equal divergence against the same codec without a map."
-    )
+    said = f"{found['photos']} photos, qp {qps}, bits at equal divergence against the same codec {lacks}."
     return "\n".join([said, "", table(["network", *arms], lines)])
 
 
@@ -232,5 +230,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "parts": part_rows,
     **{f"choices_{group}": (lambda group=group: choices(group)) for group in load("choices")["groups"]},
     "choices_belief": belief,
-    **{name: (lambda name=name: _map_rows(name)) for name in _MAPS},
+    **{name: (lambda name=name: _arm_rows(name, "without a map")) for name in _MAPS},
+    "filters_classification": lambda: _arm_rows("filters_classification", "and map without a filter"),
 }

@@ -226,9 +226,9 @@ def _sensitivity_adds(part_of_name: str) -> str:
     return span((rates[name]["value"] - other[name]["value"] for name in rates), 1)
 
 
-def _seeds_of_allocators_apart(task: str) -> str:
-    """Standard deviations, by network, of what the maps of three trainings save."""
-    groups = load(f"allocators_{task}/summary")["groups"]
+def _seeds_deviate(evaluation: str) -> str:
+    """Standard deviations, by network, of what three trainings save."""
+    groups = load(f"{evaluation}/summary")["groups"]
     return span((row["deviation"] for row in groups if row["quality"] == "kl"), 1)
 
 
@@ -263,8 +263,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "sensitivity_learned": lambda: _sensitivity_adds("all of EfficientNet-Lite0"),
     "sensitivity_trunk": lambda: _sensitivity_adds("trunk"),
     "sensitivity_predicted": lambda: _sensitivity_adds("general-1"),
-    "allocator_seeds_classifiers": lambda: _seeds_of_allocators_apart("classification"),
-    "allocator_seeds_detectors": lambda: _seeds_of_allocators_apart("detection"),
+    "allocator_seeds_classifiers": lambda: _seeds_deviate("allocators_classification"),
+    "allocator_seeds_detectors": lambda: _seeds_deviate("allocators_detection"),
+    "filter_seeds": lambda: _seeds_deviate("filters_classification"),
     "left_by_settings": lambda: _part(_left(*_SETTINGS)),
     "left_by_filter": lambda: _part(_left(*_FILTER)),
     "left_by_map": lambda: _part(_left(*_MAP)),
