@@ -231,5 +231,5 @@ SECTIONS: dict[str, Callable[[], str]] = {
     **{f"choices_{group}": (lambda group=group: choices(group)) for group in load("choices")["groups"]},
     "choices_belief": belief,
     **{name: (lambda name=name: _arm_rows(name, "without a map")) for name in _MAPS},
-    "filters_classification": lambda: _arm_rows("filters_classification", "and map without a filter"),
+    "recipes_filter_seeds": lambda: _arm_rows("recipes_filter_seeds", "and map without a filter"),
 }

@@ -265,7 +265,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "sensitivity_predicted": lambda: _sensitivity_adds("general-1"),
     "allocator_seeds_classifiers": lambda: _seeds_deviate("allocators_classification"),
     "allocator_seeds_detectors": lambda: _seeds_deviate("allocators_detection"),
-    "filter_seeds": lambda: _seeds_deviate("filters_classification"),
+    "filter_seeds": lambda: _seeds_deviate("recipes_filter_seeds"),
     "left_by_settings": lambda: _part(_left(*_SETTINGS)),
     "left_by_filter": lambda: _part(_left(*_FILTER)),
     "left_by_map": lambda: _part(_left(*_MAP)),
