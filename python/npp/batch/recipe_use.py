@@ -32,11 +32,6 @@ class RecipeUse:
     parts: Parts
     name: str
 
-    @property
-    def predicts(self) -> bool:
-        """Whether :meth:`sensitivity` has an allocator to ask."""
-        return self.recipe.allocator is not None
-
     def used(self) -> list[str]:
         """Names of the parts that the recipe has and that are used."""
         there = {
@@ -87,3 +82,20 @@ class RecipeUse:
             found.update(name.encode())
             found.update(tensor.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> bool:
+    """Whether a recipe's allocator says which pictures lose more than others, when they share bits.
+
+    Args:
+        use: the recipe, if there is one.
+        asked: ``None``: where there is an allocator.
+        refusal: the message where one is asked for and there is none.
+
+    Raises:
+        ValueError: with that message.
+    """
+    there = use is not None and use.recipe.allocator is not None
+    if asked and not there:
+        raise ValueError(refusal)
+    return there and asked is not False

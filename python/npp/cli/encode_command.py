@@ -16,7 +16,7 @@ from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.recipe_use import RecipeUse
+from npp.batch.recipe_use import RecipeUse, asks_allocator
 from npp.batch.refined_frames import load_network
 from npp.batch.shards import Shard
 from npp.cli.encode_job import encode_job
@@ -104,10 +104,9 @@ def _share_settings(
         raise UsageError("--share needs one of --total and --mean-bpp")
     if mean_bpp is not None and not 0 < mean_bpp < math.inf:
         raise UsageError(f"--mean-bpp must be above 0, not {mean_bpp:g}")
-    predicts = recipe is not None and recipe.predicts
-    if sensitivity is Sensitivity.predicted and not predicts:
-        raise UsageError("--sensitivity predicted needs --for with a recipe that has an allocator")
-    predicted = predicts and sensitivity is not Sensitivity.none
+    asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
+    refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
+    predicted = checked(asks_allocator, recipe, asked, refusal)
     return ShareSettings(None if total is None else parse_size(total), mean_bpp, predicted, keep_state)
 
 

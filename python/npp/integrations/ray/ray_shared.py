@@ -16,6 +16,7 @@ from npp.batch.outcomes import FileResult
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.rate_probing import curve_bits, probe_curve, sensitivity_factors
+from npp.batch.recipe_use import asks_allocator
 
 _SAMPLED = 4  # one picture of so many shows what the codec's own effort takes
 _SAMPLED_QP = 34
@@ -53,10 +54,8 @@ class Sharing:
         Raises:
             ValueError: it was said that one is, and there is none.
         """
-        there = settings.recipe is not None and settings.recipe.predicts
-        if self.predicted and not there:
-            raise ValueError("sharing.predicted needs a recipe that has an allocator")
-        return there and self.predicted is not False
+        refusal = "sharing.predicted needs a recipe that has an allocator"
+        return asks_allocator(settings.recipe, self.predicted, refusal)
 
 
 class Probe:
