@@ -204,14 +204,9 @@ int intra_slice_qp(int qp) {
 int chroma_qp_offset(const EncodeOptions& options) {
   constexpr int kSide = 64;
   check_options(kSide, kSide, options);
-  const x265_api& api = x265_for(options.bit_depth);
-  const std::unique_ptr<x265_param, void (*)(x265_param*)> param(api.param_alloc(), api.param_free);
-  if (!param) {
-    throw EncodeError("x265 is out of memory");
-  }
-  apply_settings(api, make_config(kSide, kSide, hevc_chroma_idc(options.chroma), options, false),
-                 *param);
-  return param->cbQpOffset;
+  const HevcConfig config =
+      make_config(kSide, kSide, hevc_chroma_idc(options.chroma), options, false);
+  return x265_settings(x265_for(options.bit_depth), config)->cbQpOffset;
 }
 
 struct Encoder::State {

@@ -59,14 +59,13 @@ void HevcEncoder::EncoderDeleter::operator()(x265_encoder* e) const {
 HevcEncoder::HevcEncoder(const HevcConfig& config)
     : config_(config),
       api_(&x265_for(config.bit_depth)),
-      param_(api_->param_alloc(), {api_}),
+      param_(x265_settings(*api_, config_)),
       encoder_(nullptr, {api_}),
       input_(api_->picture_alloc(), {api_}),
       output_(api_->picture_alloc(), {api_}) {
-  if (!param_ || !input_ || !output_) {
+  if (!input_ || !output_) {
     throw EncodeError("x265 is out of memory");
   }
-  apply_settings(*api_, config_, *param_);
   {
     const std::lock_guard<std::mutex> lock(open_mutex());
     const SignalsBlocked for_its_threads;

@@ -12,6 +12,12 @@
 
 namespace bpg {
 
+struct ParamDeleter {
+  const x265_api* api;
+  void operator()(x265_param* p) const { api->param_free(p); }
+};
+using ParamPtr = std::unique_ptr<x265_param, ParamDeleter>;
+
 /// What one x265 encoder is opened for.
 struct HevcConfig {
   int width = 0;
@@ -49,10 +55,6 @@ class HevcEncoder {
                      const QpMapView& qp_map = {});
 
  private:
-  struct ParamDeleter {
-    const x265_api* api;
-    void operator()(x265_param* p) const { api->param_free(p); }
-  };
   struct EncoderDeleter {
     const x265_api* api;
     void operator()(x265_encoder* e) const;
@@ -67,7 +69,7 @@ class HevcEncoder {
 
   HevcConfig config_;
   const x265_api* api_;
-  std::unique_ptr<x265_param, ParamDeleter> param_;
+  ParamPtr param_;
   std::unique_ptr<x265_encoder, EncoderDeleter> encoder_;
   std::unique_ptr<x265_picture, PictureDeleter> input_;
   std::unique_ptr<x265_picture, PictureDeleter> output_;

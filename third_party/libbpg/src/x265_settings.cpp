@@ -180,7 +180,12 @@ void fit_blocks(x265_param& p, int width, int height) {
 
 }  // namespace
 
-void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& param) {
+ParamPtr x265_settings(const x265_api& api, const HevcConfig& config) {
+  ParamPtr owned(api.param_alloc(), {&api});
+  if (!owned) {
+    throw EncodeError("x265 is out of memory");
+  }
+  x265_param& param = *owned;
   const char* preset = kInterPresets[config.effort];
   if (api.param_default_preset(&param, preset, "ssim") != 0) {
     throw EncodeError("x265: preset '" + std::string(preset) + "' is not known to x265");
@@ -216,6 +221,7 @@ void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& p
   if (config.qp_maps) {
     block_qps(param);
   }
+  return owned;
 }
 
 }  // namespace bpg

@@ -5,9 +5,9 @@
 
 namespace bpg {
 
-/// Fills `param` for one picture a call, one thread, a QP that the caller sets (constant, or with
-/// offsets by block), everything that BPG prescribes, and the search settings of the effort ladder.
-/// Throws EncodeError for an unknown x265 option.
-void apply_settings(const x265_api& api, const HevcConfig& config, x265_param& param);
+/// x265's parameters for one picture a call, one thread, a QP that the caller sets (constant, or
+/// with offsets by block), everything that BPG prescribes, and the search settings of the effort
+/// ladder. Throws EncodeError for an unknown x265 option.
+ParamPtr x265_settings(const x265_api& api, const HevcConfig& config);
 
 }  // namespace bpg
