@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import npp.photos as photos
     import npp.pillow as pillow
     import npp.recipes as recipes
+    import npp.restoration as restoration
     import npp.tasks as tasks
     import npp.training as training
     import npp.transforms as transforms
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     )
     from npp.preprocessing import Preprocessor
     from npp.recipes import Recipe
+    from npp.restoration import Restorer
 else:
     # Importing npp imports none of them: `npp info` and `npp --help` do without torch, which takes seconds.
     _ROOMS = (
@@ -84,6 +86,7 @@ else:
         "pillow",
         "preprocessing",
         "recipes",
+        "restoration",
         "tasks",
         "training",
         "transforms",
@@ -132,6 +135,7 @@ else:
             **dict.fromkeys(("Allocator", "importance", "qp_map", "rate_curves", "share_bits"), "allocation"),
             "Preprocessor": "preprocessing",
             "Recipe": "recipes",
+            "Restorer": "restoration",
         },
     )
 
@@ -150,6 +154,7 @@ __all__ = [
     "Recipe",
     "RefineStep",
     "Refined",
+    "Restorer",
     "TaskError",
     "UnsupportedError",
     "__version__",
@@ -179,6 +184,7 @@ __all__ = [
     "rate_curves",
     "recipes",
     "refine",
+    "restoration",
     "set_encoder_cache_limit",
     "set_max_pixels",
     "share_bits",

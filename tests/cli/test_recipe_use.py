@@ -16,7 +16,7 @@ from recipe_files import made_recipe, saved_recipe
 import npp
 from npp.cli.recipe_options import shared_cores
 from npp.cli.recipes_command import recipe_lines
-from npp.recipes import Parts, Recipe
+from npp.recipes import Parts, Recipe, ScaleRule
 
 
 def _report(*arguments: object, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -174,6 +174,25 @@ def test_decode_restores_the_size_when_asked(folder: Path, capsys: pytest.Captur
     assert large.shape == (3, 80, 112)
     assert run("decode", "a.bpg", "-o", "x.png", "--restore-size", "--max-pixels", 112 * 80 - 1) == 1
     assert "the picture was 112x80 pixels; at most 8959 are allowed (--max-pixels)" in capsys.readouterr().err
+
+
+def test_decode_for_a_recipe_restores(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    restorer = npp.Restorer(width=8, depth=1, edge_width=4)
+    with torch.no_grad():
+        for parameter in restorer.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    recipe = Recipe("restored", scale=ScaleRule({0: 0.5}), restorer=restorer).eval()
+    recipe.save("restored.safetensors")
+    assert run("encode", "photos/a.png", "-o", "a.bpg", "--for", "restored.safetensors") == 0
+    assert run("decode", "a.bpg", "-o", "large.png", "--restore-size") == 0
+    assert run("decode", "a.bpg", "-o", "seen.png", "--for", "restored.safetensors") == 0
+    seen = recipe.decode(Path("a.bpg").read_bytes())
+    assert np.array_equal(pixels("seen.png"), seen.permute(1, 2, 0).numpy())
+    assert not np.array_equal(pixels("seen.png"), pixels("large.png"))
+    capsys.readouterr()
+    assert run("decode", "a.bpg", "-o", "x.png", "--for", "none") == 2
+    assert "--for: no file 'none'" in capsys.readouterr().err
 
 
 def test_info_shows_block_qps_and_the_size_before(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -284,3 +284,29 @@ def test_what_cannot_be_loaded_names_the_arm(photos: Path) -> None:
             _arms(photos, arm)
     with pytest.raises(ConfigError, match=r"^arm arm0: map\.regions must name a judge of the task detection"):
         _arms(photos, {"map": {"regions": "tiny"}})
+
+
+def test_a_restorer_stands_behind_recipes_and_plain_files(photos: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    restorer = npp.Restorer(width=8, depth=1, edge_width=4).eval()
+    with torch.no_grad():
+        for parameter in restorer.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    path = str(tmp_path / "recipe.safetensors")
+    npp.Recipe("restored", restorer=restorer, options={"effort": 0}).save(path)
+    of_recipe, x = _coded(photos, {"recipe": path})
+    left_out, _ = _coded(photos, {"recipe": path, "restorer": False})
+    behind_plain, _ = _coded(photos, {"restorer": path})
+    plain = npp.compress(x, 34, effort=0)
+    with torch.no_grad():
+        wanted = restorer(plain.x_hat)
+    assert torch.equal(of_recipe.x_hat, wanted)
+    assert torch.equal(behind_plain.x_hat, wanted)
+    assert torch.equal(left_out.x_hat, plain.x_hat)
+    arms, _ = _arms(photos, {"recipe": path}, {"recipe": path, "restorer": False}, {"restorer": path})
+    assert len({str(arm.key(34)) for arm in arms[:2]}) == 2, "results of one must not pass for the other's"
+    with pytest.raises(ConfigError, match="restorer must be a recipe that has one; detection has none"):
+        _arms(photos, {"restorer": "detection"})
+    for wrong in (True, False):
+        with pytest.raises(ConfigError, match="restorer must be a recipe's name or path"):
+            _config(photos, {"restorer": wrong})

@@ -29,6 +29,7 @@ PUBLIC = (
     "npp.pillow",
     "npp.preprocessing",
     "npp.recipes",
+    "npp.restoration",
     "npp.tasks",
     "npp.training",
     "npp.transforms",

@@ -44,12 +44,12 @@ def test_total_is_what_a_pencil_says() -> None:
         torch.tensor([2.0, 0.5]),
         LossConfig(w_pre=0.5, mse_scale=4, w_map=0.1),
     )
-    terms = total_loss(coded, *rest)
+    terms = total_loss(coded.x, coded, *rest)
     assert terms.mse.tolist() == pytest.approx([0.25, 0.01])
     first = (1.0 + 0.5 * 4 * 0.25 + 2 * 0.3 + 0.5 * 2) / 2
     second = (0.2 + 0.5 * 4 * 0.01 + 10 * 0.1 + 0.25 * 4) / 0.5
     assert terms.total.tolist() == pytest.approx([first, second])
-    with_map = total_loss(coded._replace(qp_map=torch.tensor([[[3.0, -1.0]], [[0.0, 0.0]]])), *rest)
+    with_map = total_loss(coded.x, coded._replace(qp_map=torch.tensor([[[3.0, -1.0]], [[0.0, 0.0]]])), *rest)
     assert with_map.energy.tolist() == [5.0, 0.0]
     assert with_map.total.tolist() == pytest.approx([first + 0.5, second])
 

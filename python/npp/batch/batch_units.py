@@ -146,6 +146,8 @@ class BatchDecoder:
         quality: of JPEG, 1 to 100.
         keep_metadata: take EXIF, ICC profile and XMP along.
         restore_size: bring pictures that a recipe coded smaller back to their size.
+        recipe: a recipe, or a name or path of one, whose restorer the pictures go through; it brings them
+            back to their size, too.
         max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
 
     Raises:
@@ -160,6 +162,7 @@ class BatchDecoder:
         quality: int = 95,
         keep_metadata: bool = True,
         restore_size: bool = False,
+        recipe: str | os.PathLike[str] | Recipe | None = None,
         max_pixels: int | None = None,
     ) -> None:
         format_of(suffix)
@@ -167,7 +170,14 @@ class BatchDecoder:
             raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
         if not 1 <= quality <= 100:
             raise ValueError(f"quality must be from 1 to 100, not {quality!r}")
-        self.settings = DecodeSettings(suffix.lower(), bit_depth, keep_metadata, quality, restore_size)
+        self.settings = DecodeSettings(
+            suffix.lower(),
+            bit_depth,
+            keep_metadata,
+            quality,
+            restore_size,
+            None if recipe is None else _use(recipe, Parts()).recipe,
+        )
         self.max_pixels = max_pixels
 
     @classmethod

@@ -11,7 +11,8 @@ from torch import Tensor
 from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_animation, write_still
 from npp.codec.decoding import decode
 from npp.codec.metadata import ImageInfo, Metadata
-from npp.recipes.picture_floats import restored
+from npp.recipes.picture_floats import decoded_for_task
+from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import size_before
 
 
@@ -25,6 +26,7 @@ class DecodeSettings:
         keep_metadata: take EXIF, ICC profile and XMP along.
         quality: of JPEG.
         restore_size: enlarge pictures that were coded smaller to the size that they had.
+        recipe: make pictures what its task's network shall see: restored, and at that size, too.
     """
 
     suffix: str = ".png"
@@ -32,6 +34,7 @@ class DecodeSettings:
     keep_metadata: bool = True
     quality: int = 95
     restore_size: bool = False
+    recipe: Recipe | None = None
 
     def for_target(self, target: Path | None = None) -> WriteSettings:
         """How a target is to be written."""
@@ -42,8 +45,11 @@ class DecodeSettings:
 def decoded_frames(file: bytes, settings: DecodeSettings) -> Tensor:
     """Frames (F, C, H, W)."""
     pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
-    if settings.restore_size:
-        pixels = restored(pixels, file)
+    if settings.recipe is not None:
+        with torch.no_grad():
+            pixels = decoded_for_task(pixels, file, settings.recipe.restorer)
+    elif settings.restore_size:
+        pixels = decoded_for_task(pixels, file)
     return pixels if pixels.ndim == 4 else pixels[None]
 
 

@@ -11,7 +11,7 @@ import torch
 
 from npp.codec.decoding import decode
 from npp.codec.image_inputs import CodecImage, SingleImage
-from npp.recipes.picture_floats import restored
+from npp.recipes.picture_floats import decoded_for_task
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,7 +49,9 @@ def measure(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[s
     Returns:
         ``psnr`` of the colour (of all pixels, transparent ones too) and, with alpha, ``alpha_psnr``.
     """
-    decoded = restored(decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file)
+    decoded = decoded_for_task(
+        decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file
+    )
     pictures = decoded if decoded.ndim == 4 else decoded[None]
     pairs = [
         _squared_errors(_unit(CodecImage(frame, "frame").samples), _unit(picture.numpy()))

@@ -38,6 +38,7 @@ class RecipeUse:
             "scale": self.parts.scale and self.recipe.scale is not None,
             "filter": self.parts.filter and self.recipe.preprocessor is not None,
             "qp_map": self.parts.qp_map and self.recipe.allocator is not None,
+            "restorer": self.parts.restorer and self.recipe.restorer is not None,
         }
         return [name for name, used in there.items() if used]
 

@@ -16,6 +16,7 @@ from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.output_files import plan
+from npp.cli.recipe_options import load_recipe, shared_cores
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -35,6 +36,7 @@ from npp.cli.shared_options import (
 )
 from npp.codec.limits import resolve_threads
 from npp.photos.finding import BPG_SUFFIXES
+from npp.recipes.parts import Parts
 
 
 def decode(
@@ -49,6 +51,10 @@ def decode(
         bool,
         typer.Option("--restore-size", help="Bring pictures that a recipe coded smaller back to their size."),
     ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--for", help="Restore pictures for this recipe's network, at the size that they had."),
+    ] = None,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,
     threads: ThreadsOption = None,
@@ -73,12 +79,13 @@ def decode(
         checked(format_of, suffix)
         policy = write_policy(force, skip_existing)
         workers = checked(resolve_threads, threads)
+        restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
         jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
         for job in jobs:
             if job.target is not None:
                 checked(format_of, job.target.suffix)
-    settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size)
+    settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
     work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
-    with limit_on_pixels(max_pixels):
+    with limit_on_pixels(max_pixels), shared_cores(workers):
         reports, code = run_jobs(jobs, work, title="Decoding", policy=policy, threads=workers, quiet=quiet)
     finish([report.as_json() for report in reports], code, json_report)

@@ -77,3 +77,19 @@ def check_scale(name: str, x: Tensor) -> None:
     wrong = refuse_other_scale(name, *sample_range(x), stacklevel=3)
     if wrong is not None:
         raise wrong
+
+
+def check_pictures(name: str, x: object) -> None:
+    """Refuses what is no batch of colour pictures for a network.
+
+    Raises:
+        TypeError: no floating tensor.
+        ValueError: not (N, 3, H, W), or samples of another scale than [0, 1].
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}")
+    if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
+        raise ValueError(f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
+    check_scale(name, x)

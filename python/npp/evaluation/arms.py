@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -14,7 +14,7 @@ from npp.codec.options import CodecOptions, resolve_options
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
-from npp.evaluation.judges import Judge
+from npp.evaluation.judges import Judge, hash_state
 from npp.evaluation.prefilters import (
     BEST,
     BlurConfig,
@@ -26,6 +26,7 @@ from npp.evaluation.prefilters import (
 )
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.scale import LEAST_FACTOR
+from npp.restoration import Restorer
 
 # Names become names of files and of arrays.
 _NAME = re.compile(r"[\w.+-]+( [\w.+-]+)*")
@@ -34,7 +35,7 @@ Sharing = Literal["rates", "sensitivity", "measured"]
 ScaleConfig = Literal["best"] | float | dict[float, float]
 
 #: Kinds of arms, the most worth looking at first.
-KINDS = ("recipe", "map", "preprocessor", "refine", "scale", "blur", "none")
+KINDS = ("recipe", "map", "preprocessor", "restorer", "refine", "scale", "blur", "none")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class ArmConfig:
             ``BEST``.
         prefilter: what happens to a picture before the codec.
         map: where the quantiser's offsets come from.
+        restorer: what stands behind the decoder: name or path of a recipe that has one. With ``recipe``,
+            ``false`` leaves its own out.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
         share: how each picture's qp is chosen anew so that the set loses least, in rows of their own.
         options: of the codec; all other keys.
@@ -58,6 +61,7 @@ class ArmConfig:
     scale: ScaleConfig | None = None
     prefilter: PrefilterConfig | None = None
     map: MapConfig | None = None
+    restorer: str | bool | None = None
     recipe: str | None = None
     share: Sharing | tuple[Sharing, ...] = ()
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
@@ -71,6 +75,8 @@ class ArmConfig:
         if self.options.get("lossless") and (self.map or self.recipe):
             raise ValueError("lossless goes without map and recipe: nothing is quantised")
         self._check_scale()
+        if self.restorer is True or (self.restorer is False and self.recipe is None):
+            raise ValueError("restorer must be a recipe's name or path, or with recipe false")
         if self.recipe is not None:
             for part in ("scale", "prefilter", "map"):
                 if getattr(self, part) is not None:
@@ -101,7 +107,7 @@ class ArmConfig:
     @property
     def kind(self) -> str:
         """One of ``KINDS``, the first that it has."""
-        has = {"recipe": self.recipe, "map": self.map, "scale": self.scale}
+        has = {"recipe": self.recipe, "map": self.map, "scale": self.scale, "restorer": self.restorer}
         return next(one for one in KINDS if has.get(one) is not None or one == self.prefilter_kind)
 
     @property
@@ -129,6 +135,7 @@ class Arm:
     prefilter: Prefilter
     scale: ScaleRule | None = None
     qp_map: MapSource | None = None
+    restorer: Restorer | None = None
 
     def key(self, qp: int) -> dict[str, Any]:
         """What decides its files at a qp."""
@@ -144,6 +151,8 @@ class Arm:
             found["scale"] = [factor, rule["input_size"], rule["least"]]
         if self.qp_map is not None:
             found["map"] = self.qp_map.identity()
+        if self.restorer is not None:
+            found["restorer"] = hash_state(self.restorer, f"{sorted(self.restorer.settings.items())}")
         return found
 
 
@@ -156,12 +165,14 @@ class ArmParts:
         scale: ``None`` where there is none or where it is still to be found.
         qp_map: ``None`` where there is none.
         options: of the codec that come with a recipe.
+        restorer: ``None`` where there is none.
     """
 
     prefilter: Prefilter | None
     scale: ScaleRule | None
     qp_map: MapSource | None
     options: CodecOptions
+    restorer: Restorer | None
 
 
 def _rule(scale: ScaleConfig | None) -> ScaleRule | None:
@@ -173,7 +184,14 @@ def _rule(scale: ScaleConfig | None) -> ScaleRule | None:
 def _of_recipe(recipe: Recipe) -> ArmParts:
     filtering = Unfiltered() if recipe.preprocessor is None else Learned(recipe.preprocessor)
     qp_map = None if recipe.allocator is None else AllocatorMap(recipe.allocator)
-    return ArmParts(filtering, recipe.scale, qp_map, recipe.options)
+    return ArmParts(filtering, recipe.scale, qp_map, recipe.options, recipe.restorer)
+
+
+def _restorer(name_or_path: str, device: torch.device) -> Restorer:
+    found = Recipe.load(name_or_path, device).restorer
+    if found is None:
+        raise ValueError(f"restorer must be a recipe that has one; {name_or_path} has none")
+    return found
 
 
 def build_parts(
@@ -196,10 +214,12 @@ def build_parts(
         ConfigError: something cannot be loaded; it names the arm.
     """
     try:
+        restorer = _restorer(config.restorer, device) if isinstance(config.restorer, str) else None
         if config.recipe is not None:
-            return _of_recipe(Recipe.load(config.recipe, device))
+            parts = _of_recipe(Recipe.load(config.recipe, device))
+            return parts if config.restorer is None else replace(parts, restorer=restorer)
         filtering = None if config.finds_blur else build_prefilter(config.prefilter, qps, device, threads)
         qp_map = None if config.map is None else config.map.build(judges, device)
-        return ArmParts(filtering, _rule(config.scale), qp_map, {})
+        return ArmParts(filtering, _rule(config.scale), qp_map, {}, restorer)
     except (OSError, ImportError, ValueError) as error:
         raise ConfigError(f"arm {config.name}: {error}") from error

@@ -229,6 +229,6 @@ def resolve_arms(
         chosen, has = codec(arm), parts[arm.name]
         scale = found().best_scale(arm.name, chosen) if arm.scale == BEST else has.scale
         prefilter = has.prefilter or found().best_blur(arm.name, chosen, scale)
-        return Arm(arm.name, chosen, prefilter, scale, has.qp_map)
+        return Arm(arm.name, chosen, prefilter, scale, has.qp_map, has.restorer)
 
     return [resolved(arm) for arm in config.arms]

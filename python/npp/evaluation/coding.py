@@ -1,4 +1,4 @@
-"""A batch of photos on its way through an arm: scaled, filtered, mapped, coded, decoded, enlarged."""
+"""A batch of photos on its way through an arm, from the scale to what the networks are shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from npp.evaluation.prefilters import Refine
 from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.gradient.refinement import Refined
 from npp.photos.photo_set import PhotoSet
+from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
+from npp.restoration import Restorer
 from npp.tasks import Task
 
 
@@ -94,7 +96,7 @@ class ArmFiles:
 
     Attributes:
         filtered: (N, 3, H, W) what was encoded, enlarged where it was scaled.
-        x_hat: (N, 3, H, W) what was decoded, enlarged where it was scaled.
+        x_hat: (N, 3, H, W) what networks are shown: decoded, restored, enlarged where it was scaled.
         sizes: bytes of the files.
         offsets: the map, where there is one.
     """
@@ -105,9 +107,11 @@ class ArmFiles:
     offsets: BlockOffsets | None
 
 
-def _looking_at(loss: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """A loss of enlarged pictures."""
-    return lambda pictures: loss(enlarge(pictures, size))
+def _looking_at(
+    loss: Callable[[Tensor], Tensor], size: tuple[int, int], restorer: Restorer | None
+) -> Callable[[Tensor], Tensor]:
+    """A loss of decoded pictures as they are shown."""
+    return lambda pictures: loss(shown(pictures, size, restorer))
 
 
 def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | None:
@@ -126,7 +130,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
 
     def losses() -> list[Callable[[Tensor], Tensor]]:
         bound = (batch.task(one).bind(batch.targets(one)) for one in networks if one.seen)
-        return [_looking_at(loss, size) for loss in bound]
+        return [_looking_at(loss, size, arm.restorer) for loss in bound]
 
     def targets(label: str) -> list[Any]:
         return batch.targets(by_label[label])
@@ -148,7 +152,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
     x_hat, _, files = trip.result()
     sizes = torch.tensor([len(file) for file in files])
-    return ArmFiles(enlarge(filtered, size), enlarge(x_hat, size), sizes, offsets)
+    return ArmFiles(enlarge(filtered, size), shown(x_hat, size, arm.restorer), sizes, offsets)
 
 
 def to_cpu(value: Any) -> Any:

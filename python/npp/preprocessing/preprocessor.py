@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import known_settings
-from npp.codec.sample_range import check_scale
+from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
@@ -97,7 +97,7 @@ class Preprocessor(nn.Module):
             TypeError: x is no floating tensor; qp is of another type.
             ValueError: a wrong shape or qp; samples of another scale, such as 0 to 255.
         """
-        _check_pictures(x)
+        check_pictures("x", x)
         wide = torch.promote_types(x.dtype, torch.float32)
         for parameter in self.filter.parameters():  # torch 2.4 cannot compile next()
             if parameter.dtype == torch.float64:
@@ -181,13 +181,3 @@ class Preprocessor(nn.Module):
     def extra_repr(self) -> str:
         """The arguments."""
         return ", ".join([repr(self.network), *(f"{k}={v!r}" for k, v in self.settings.items())])
-
-
-def _check_pictures(x: object) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a tensor, not {type(x).__name__}")
-    if not x.is_floating_point():
-        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}")
-    if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
-        raise ValueError(f"x must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
-    check_scale("x", x)

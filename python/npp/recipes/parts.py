@@ -16,11 +16,13 @@ class Parts:
         scale: code smaller where the rule says so.
         filter: the preprocessor.
         qp_map: the allocator.
+        restorer: what stands behind the decoder.
     """
 
     scale: bool = True
     filter: bool = True
     qp_map: bool = True
+    restorer: bool = True
 
 
 #: Nothing is left out.

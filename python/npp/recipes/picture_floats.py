@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,17 +15,34 @@ from npp.codec.limits import get_max_pixels
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import enlarge
 from npp.recipes.size_extension import size_before
+from npp.restoration import Restorer
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def filtered(preprocessor: Preprocessor, x: Tensor, qp: int) -> Tensor:
-    """Colour through the filter; gray as gray, alpha as it is."""
+def _colour_through(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Colour through a network; gray as gray, alpha as it is."""
     if x.shape[1] == 1:
-        gray: Tensor = preprocessor(x.expand(-1, 3, -1, -1), qp)
+        gray = network(x.expand(-1, 3, -1, -1))
         return (gray * gray.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
-    colour: Tensor = preprocessor(x[:, :3], qp)
+    colour = network(x[:, :3])
     return colour if x.shape[1] == 3 else torch.cat([colour, x[:, 3:]], dim=1)
+
+
+def filtered(preprocessor: Preprocessor, x: Tensor, qp: int) -> Tensor:
+    """Pictures (N, C, H, W) through the filter in front of the codec."""
+    return _colour_through(lambda colour: preprocessor(colour, qp), x)
+
+
+def shown(x_hat: Tensor, size: tuple[int, int], restorer: Restorer | None) -> Tensor:
+    """Decoded pictures as networks shall see them: restored, then at the size that they had.
+
+    Args:
+        x_hat: (N, C, h, w) floats in [0, 1] as the decoder gives them.
+        size: height and width of the pictures.
+        restorer: where there is one.
+    """
+    return enlarge(x_hat if restorer is None else _colour_through(restorer, x_hat), size)
 
 
 def as_floats(picture: CodecImage) -> Tensor:
@@ -35,10 +54,20 @@ def as_floats(picture: CodecImage) -> Tensor:
     return torch.from_numpy(samples.astype(np.float32) / np.float32(peak))[None]
 
 
-def restored(decoded: Tensor, file: bytes) -> Tensor:
-    """A decoded picture or its frames at the size that it had."""
-    size = size_before(probe(file))
-    if size is None or tuple(decoded.shape[-2:]) == size:
+def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = None) -> Tensor:
+    """A decoded picture or its frames as :func:`shown` makes them, in the decoder's own dtype.
+
+    Args:
+        decoded: (C, h, w) or (F, C, h, w) of any dtype that the decoder gives.
+        file: it says which size the picture had.
+        restorer: where there is one, on any device.
+
+    Raises:
+        DecodeError: the size that the file says is above the limit on pixels.
+    """
+    before = size_before(probe(file))
+    size = (decoded.shape[-2], decoded.shape[-1]) if before is None else before
+    if restorer is None and tuple(decoded.shape[-2:]) == size:
         return decoded
     if size[0] * size[1] > get_max_pixels():
         raise DecodeError(
@@ -46,11 +75,18 @@ def restored(decoded: Tensor, file: bytes) -> Tensor:
             "(npp.set_max_pixels)"
         )
     frames = decoded if decoded.ndim == 4 else decoded[None]
-    peak = 1.0 if decoded.is_floating_point() else float(torch.iinfo(decoded.dtype).max)
-    wide = torch.promote_types(decoded.dtype, torch.float32) if decoded.is_floating_point() else torch.float32
-    large = enlarge(frames.to(wide) / peak, size) * peak
-    large = large if decoded.is_floating_point() else (large + 0.5).floor()
-    large = (
-        large.to(torch.int32).to(decoded.dtype) if decoded.dtype == torch.uint16 else large.to(decoded.dtype)
-    )
+    # One frame at a time: a network's features take far more memory than a picture.
+    large = torch.cat([_shown_frame(frame[None], size, restorer) for frame in frames])
     return large if decoded.ndim == 4 else large[0]
+
+
+def _shown_frame(frame: Tensor, size: tuple[int, int], restorer: Restorer | None) -> Tensor:
+    floating = frame.is_floating_point()
+    peak = 1.0 if floating else float(torch.iinfo(frame.dtype).max)
+    wide = torch.promote_types(frame.dtype, torch.float32) if floating else torch.float32
+    device = torch.device("cpu") if restorer is None else next(restorer.parameters()).device
+    large = shown((frame.to(wide) / peak).to(device), size, restorer).cpu() * peak
+    if floating:
+        return large.to(frame.dtype)
+    whole = (large + 0.5).floor()
+    return whole.to(torch.int32).to(frame.dtype) if frame.dtype == torch.uint16 else whole.to(frame.dtype)

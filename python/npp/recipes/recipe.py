@@ -1,4 +1,4 @@
-"""What is trained, evaluated, shipped and used under one name: scale, filter, map and codec options."""
+"""What is trained, evaluated, shipped and used under one name, from the scale to the restorer."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
-from npp.recipes.picture_floats import as_floats, filtered, restored
-from npp.recipes.refined_files import at_size, told_all
-from npp.recipes.scale import ScaleRule, enlarge, shrink
+from npp.recipes.picture_floats import as_floats, decoded_for_task, filtered, shown
+from npp.recipes.refined_files import looking_at_shown, told_all
+from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.size_extension import with_size
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
+from npp.restoration import Restorer
 from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
@@ -57,6 +58,7 @@ class Recipe(nn.Module):
         scale: at which size pictures are coded.
         preprocessor: the learned filter.
         allocator: the learned map of quantiser offsets.
+        restorer: the learned filter behind the decoder.
         options: of the codec, see :class:`npp.CodecOptions`.
         qp: where a user names none.
         card: what it was made from and for, for people.
@@ -72,6 +74,7 @@ class Recipe(nn.Module):
         scale: ScaleRule | None = None,
         preprocessor: Preprocessor | None = None,
         allocator: Allocator | None = None,
+        restorer: Restorer | None = None,
         options: CodecOptions | None = None,
         qp: int = _DEFAULT_QP,
         card: str = "",
@@ -81,6 +84,7 @@ class Recipe(nn.Module):
             ("scale", scale, ScaleRule),
             ("preprocessor", preprocessor, Preprocessor),
             ("allocator", allocator, Allocator),
+            ("restorer", restorer, Restorer),
         ):
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{key} must be npp's {kind.__name__} or None, not {type(value).__name__}")
@@ -89,6 +93,7 @@ class Recipe(nn.Module):
         self.scale = scale
         self.preprocessor = preprocessor
         self.allocator = allocator
+        self.restorer = restorer
         self.options: CodecOptions = {**(options or {})}
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
@@ -108,6 +113,9 @@ class Recipe(nn.Module):
             x = filtered(self.preprocessor, x, one)
         use_map = parts.qp_map and self.allocator is not None
         return CodecInput(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
+
+    def _restorer(self, parts: Parts) -> Restorer | None:
+        return self.restorer if parts.restorer else None
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """:meth:`compress`."""
@@ -133,7 +141,8 @@ class Recipe(nn.Module):
             **options: of the codec, instead of the recipe's.
 
         Returns:
-            As :func:`npp.compress`: x_hat has x's shape; bpp counts the pixels of x, not the coded ones.
+            As :func:`npp.compress`, but x_hat is what the task's network shall see: restored, and of x's
+            shape. bpp counts the pixels of x, not the coded ones.
         """
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
@@ -146,7 +155,7 @@ class Recipe(nn.Module):
                 ready.x, value, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **chosen
             )
             pixels = ready.x.shape[-2] * ready.x.shape[-1] / (x.shape[-2] * x.shape[-1])
-            large = enlarge(found.x_hat, (x.shape[-2], x.shape[-1]))
+            large = shown(found.x_hat, (x.shape[-2], x.shape[-1]), self._restorer(parts))
             for place, row in enumerate(rows):
                 x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
                 files[row] = found.bitstreams[place]
@@ -172,7 +181,7 @@ class Recipe(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1].
-            task: as in :func:`npp.refine`; looks at decoded pictures of x's size.
+            task: as in :func:`npp.refine`; looks at decoded pictures, restored and of x's size.
             qp: 0 to 51, one for all, for the size depends on it; the recipe's own by default.
             over: ``"map"``, ``"pixels"`` or ``"both"``. What is found for the map serves other networks more.
             weight: bits that a unit of loss is worth, for each pixel of x; see :func:`npp.refine`.
@@ -182,9 +191,9 @@ class Recipe(nn.Module):
             **options: of the codec, instead of the recipe's.
 
         Returns:
-            As :func:`npp.refine`: x_hat has x's shape and bpp counts the pixels of x; ``x`` and ``qp_map``
-            are what was coded, and ``history`` counts the coded pixels. A file that is coded smaller carries
-            the size in an extension, for :meth:`decode`.
+            As :func:`npp.refine`: x_hat is restored and has x's shape, and bpp counts the pixels of x;
+            ``x`` and ``qp_map`` are what was coded, and ``history`` counts the coded pixels. A file that is
+            coded smaller carries the size in an extension, for :meth:`decode`.
 
         Raises:
             As :func:`npp.refine`.
@@ -200,7 +209,7 @@ class Recipe(nn.Module):
         found = refine(
             ready.x,
             one,
-            at_size(task, size),
+            looking_at_shown(task, size, self._restorer(parts)),
             over=over,
             steps=steps,
             weight=weight / shrunk,
@@ -210,7 +219,7 @@ class Recipe(nn.Module):
             threads=threads,
             **chosen,
         )
-        return told_all(found, one, size, metadata, chosen, threads)
+        return told_all(found, one, size, metadata, chosen, threads, self._restorer(parts))
 
     @torch.no_grad()
     def encode(
@@ -296,25 +305,31 @@ class Recipe(nn.Module):
 
     @overload
     def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
-        self, data: File, *, dtype: torch.dtype = ..., threads: int | None = ...
+        self, data: File, *, parts: Parts = ..., dtype: torch.dtype = ..., threads: int | None = ...
     ) -> Tensor: ...
 
     @overload
     def decode(
-        self, data: Sequence[File], *, dtype: torch.dtype = ..., threads: int | None = ...
+        self, data: Sequence[File], *, parts: Parts = ..., dtype: torch.dtype = ..., threads: int | None = ...
     ) -> list[Tensor]: ...
 
+    @torch.no_grad()
     def decode(
         self,
         data: File | Sequence[File],
         *,
+        parts: Parts = ALL_PARTS,
         dtype: torch.dtype = torch.uint8,
         threads: int | None = None,
     ) -> Any:
-        """Decodes files as :func:`npp.decode` does, and brings back pictures that were coded smaller.
+        """Decodes files as :func:`npp.decode` does, as the task's network shall see them.
+
+        They are restored, and those that were coded smaller are brought back. For a picture from another
+        decoder, call ``recipe.restorer``.
 
         Args:
             data, dtype, threads: as in :func:`npp.decode`.
+            parts: which parts of the recipe are used; the restorer is the one that counts here.
 
         Returns:
             As :func:`npp.decode`, at the size that the picture had.
@@ -326,8 +341,11 @@ class Recipe(nn.Module):
         given = cast(Any, data) if several else [data]
         files = [file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(given)]
         decoded = decode(files, dtype=dtype, threads=threads)
-        at_size = [restored(tensor, file) for tensor, file in zip(decoded, files, strict=True)]
-        return at_size if several else at_size[0]
+        restorer = self._restorer(parts)
+        ready = [
+            decoded_for_task(tensor, file, restorer) for tensor, file in zip(decoded, files, strict=True)
+        ]
+        return ready if several else ready[0]
 
     def save(self, path: str | os.PathLike[str], *, allocator_weights: str | None = None) -> None:
         """Writes a safetensors file with all parts.
@@ -357,6 +375,8 @@ class Recipe(nn.Module):
             parts["preprocessor"] = {"network": self.preprocessor.network, **self.preprocessor.settings}
         if self.allocator is not None:
             parts["allocator"] = self.allocator.settings.as_mapping()
+        if self.restorer is not None:
+            parts["restorer"] = self.restorer.settings
         return {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card, **parts}
 
     @classmethod

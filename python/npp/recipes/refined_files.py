@@ -11,17 +11,20 @@ from npp.codec.encoding import encode
 from npp.codec.metadata import Metadata
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refinement import Refined
-from npp.recipes.scale import enlarge
+from npp.recipes.picture_floats import shown
 from npp.recipes.size_extension import with_size
+from npp.restoration import Restorer
 
 Size = tuple[int, int]
 
 
-def at_size(task: PictureLoss | Sequence[PictureLoss], size: Size) -> list[PictureLoss]:
-    """Tasks that look at decoded pictures brought back to their height and width."""
+def looking_at_shown(
+    task: PictureLoss | Sequence[PictureLoss], size: Size, restorer: Restorer | None
+) -> list[PictureLoss]:
+    """Tasks that look at decoded pictures restored and brought back to their height and width."""
 
     def looking(one: PictureLoss) -> PictureLoss:
-        return lambda pictures: one(enlarge(pictures, size))
+        return lambda pictures: one(shown(pictures, size, restorer))
 
     return [looking(one) for one in ([task] if callable(task) else task)]
 
@@ -34,15 +37,20 @@ def told_all(
     metadata: Metadata | None,
     options: dict[str, Any],
     threads: int | None,
+    restorer: Restorer | None,
 ) -> Refined:
-    """The same with decoded pictures of that height and width, bits for their pixels, and files that say so.
+    """The same with decoded pictures as they are shown, bits for their pixels, and files that say their size.
 
     The files are written anew only where they have something to say: the size, or metadata.
     """
+    found = found._replace(x_hat=shown(found.x_hat, size, restorer))
     smaller = found.x.shape[-2:] != size
     if not smaller and metadata in (None, Metadata()):
         return found
     said = with_size(metadata, *size) if smaller else metadata
-    files = encode(list(found.x), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options)
+    # A step may leave [0, 1] by a rounding error; the codec of the search clamped it, and so does this.
+    files = encode(
+        list(found.x.clamp(0, 1)), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options
+    )
     bpp = found.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
-    return found._replace(x_hat=enlarge(found.x_hat, size), bpp=bpp, bitstreams=files)
+    return found._replace(bpp=bpp, bitstreams=files)

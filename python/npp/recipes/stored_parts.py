@@ -9,6 +9,7 @@ from torch import Tensor
 from npp.allocation.allocator import Allocator
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
+from npp.restoration import Restorer
 from npp.weight_files import Stored
 
 
@@ -20,7 +21,7 @@ def recipe_arguments(stored: Stored) -> dict[str, Any]:
         stored.tensors.update(allocator_tensors(weights))
     if found.get("scale") is not None:
         found["scale"] = ScaleRule.from_mapping(found["scale"])
-    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator)):
+    for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator), ("restorer", Restorer)):
         if found.get(key) is not None:
             found[key] = kind(**found[key])
     return found

@@ -231,7 +231,9 @@ class RecipeModule(lightning.LightningModule):
             wanted = {label: values[where] for label, values in targets.items()}
             losses = task_losses(self.by_label, coded.x_hat, wanted)
             qp = batch.qp[where]
-            yield total_loss(coded, losses, table.coefficients[qp], table.norm[qp], config.loss)
+            yield total_loss(
+                batch.x[where], coded, losses, table.coefficients[qp], table.norm[qp], config.loss
+            )
 
     def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():

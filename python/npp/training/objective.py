@@ -78,28 +78,36 @@ class LossWeights(nn.Module):
 
 
 def total_loss(
+    x: Tensor,
     coded: TrainedBatch,
     losses: Tensor,
     coefficients: Tensor,
     norm: Tensor | Sequence[float],
     config: LossConfig,
 ) -> Terms:
-    """total = (bpp + w_pre · mse_scale · MSE + Σ coefficient · loss) / norm + w_map · energy, by picture.
+    """total = (bpp + mse_scale · MSEs + Σ coefficient · loss) / norm + w_map · energy, by picture.
+
+    MSEs are w_pre times that of x_pre and w_hat times that of x_hat.
 
     Args:
+        x: (N, 3, H, W) the pictures.
         coded: the pictures on their way through the recipe.
         losses, coefficients: (N, tasks).
         norm: (N,).
         config: the other weights.
 
     Returns:
-        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective; the map is ours.
+        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective; the map and
+        the last MSE are ours.
     """
     mse = (coded.x_pre.float() - coded.x.float()).square().mean((1, 2, 3))
     energy = torch.zeros_like(mse) if coded.qp_map is None else coded.qp_map.square().mean((1, 2))
     task = (coefficients * losses).sum(1)
     norm = torch.as_tensor(norm, device=mse.device)
-    total = (coded.bpp + config.w_pre * config.mse_scale * mse + task) / norm
+    changes = config.w_pre * mse
+    if config.w_hat:
+        changes = changes + config.w_hat * (coded.x_hat.float() - x.float()).square().mean((1, 2, 3))
+    total = (coded.bpp + config.mse_scale * changes + task) / norm
     if coded.qp_map is not None:
         total = total + config.w_map * energy
     return Terms(coded.bpp, mse, energy, losses, total)

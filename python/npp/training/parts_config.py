@@ -1,4 +1,4 @@
-"""What a trained recipe is made of, as YAML says it: filter, map and codec (docs/training.md)."""
+"""What a trained recipe is made of, as YAML says it: filter, map, codec and restorer (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class PreprocessorConfig:
 
     Attributes:
         network: as :class:`npp.Preprocessor` names it.
-        start: weights to begin with, a name or a path; its network and settings are taken.
+        start: weights to begin with, a name or a path, or ``recipe:`` and a recipe's; its network and
+            settings are taken.
         train: false leaves it as it starts.
         pretraining: for a network that begins with random weights, as the published one, and for a small one
             that shall do what a larger one does.
@@ -83,6 +84,27 @@ class AllocatorConfig:
     def __post_init__(self) -> None:
         checks.above(self, 0, "rate")
         checks.at_least(self, 0, "strength", "limit")
+
+
+@dataclass(frozen=True)
+class RestorerConfig:
+    """What stands behind the decoder.
+
+    Attributes:
+        start: weights to begin with: a recipe that has a restorer, one that comes with npp or a path; its
+            settings are taken. Without it the network begins as the identity.
+        train: false leaves it as it starts.
+        rate: its learning rate as a part of ``optimiser.learning_rate``.
+        settings: all other keys are settings of :class:`npp.Restorer`.
+    """
+
+    start: str | None = None
+    train: bool = True
+    rate: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+    def __post_init__(self) -> None:
+        checks.above(self, 0, "rate")
 
 
 @dataclass(frozen=True)

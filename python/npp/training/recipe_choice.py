@@ -24,7 +24,7 @@ from npp.training.choice_config import ChoiceConfig, ScaleChoices
 from npp.training.progress import untold
 
 _ALL = Parts()
-_PLAIN = Parts(scale=False, filter=False, qp_map=False)
+_PLAIN = Parts(scale=False, filter=False, qp_map=False, restorer=False)
 _DEFAULT_QPS = (28, 31, 34, 37, 40, 44)
 
 

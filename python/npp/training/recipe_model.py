@@ -16,14 +16,17 @@ from npp.gradient.in_parts import compress_in_parts, part_slices
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
+from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
-from npp.training.parts_config import AllocatorConfig, PreprocessorConfig
+from npp.restoration import Restorer
+from npp.training.parts_config import AllocatorConfig, PreprocessorConfig, RestorerConfig
 from npp.training.train_config import TrainConfig
 
 _GAP = 4
 _GAIN = 8
+_OF_RECIPE = "recipe:"
 _MAP_RANGE = 12.0  # qps from black to white
-_Part = TypeVar("_Part", Preprocessor, Allocator)
+_Part = TypeVar("_Part", Preprocessor, Allocator, Restorer)
 _Errors = (OSError, TypeError, ValueError)
 
 
@@ -34,7 +37,7 @@ class TrainedBatch(NamedTuple):
         x: (N, 3, h, w) at the size that is coded.
         x_pre: (N, 3, h, w) filtered: what was coded.
         qp_map: (N, ceil(h/16), ceil(w/16)) with which offsets, not rounded; ``None`` without an allocator.
-        x_hat: (N, 3, H, W) decoded, at the size that the pictures had.
+        x_hat: (N, 3, H, W) decoded, restored, at the size that the pictures had.
         bpp: (N,) bits for each of their pixels.
     """
 
@@ -57,12 +60,21 @@ def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
         elif chosen.settings:
             raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
         else:
-            network = Preprocessor.load(chosen.start)
+            network = _filter_of(chosen.start)
     except _Errors as error:
         raise ConfigError(f"preprocessor: {refusal(error, chosen)}") from None
     if chosen.train and not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError(f"preprocessor.network {network.network!r} has nothing to train")
     return _trained_or_not(network, chosen.train)
+
+
+def _filter_of(start: str) -> Preprocessor:
+    if not start.startswith(_OF_RECIPE):
+        return Preprocessor.load(start)
+    found = Recipe.load(start.removeprefix(_OF_RECIPE)).preprocessor
+    if found is None:
+        raise ValueError(f"start must be a recipe with a filter; {start} has none")
+    return found
 
 
 def build_allocator(chosen: AllocatorConfig) -> Allocator:
@@ -90,6 +102,31 @@ def build_allocator(chosen: AllocatorConfig) -> Allocator:
     return network
 
 
+def build_restorer(chosen: RestorerConfig) -> Restorer:
+    """The network of a configuration, or the weights that it starts with.
+
+    Raises:
+        ConfigError: an unknown setting, or no such weights.
+    """
+    try:
+        if chosen.start is None:
+            network = Restorer(**chosen.settings)
+        elif chosen.settings:
+            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
+        else:
+            network = _restorer_of(chosen.start)
+    except _Errors as error:
+        raise ConfigError(f"restorer: {refusal(error, chosen)}") from None
+    return _trained_or_not(network, chosen.train)
+
+
+def _restorer_of(recipe: str) -> Restorer:
+    found = Recipe.load(recipe).restorer
+    if found is None:
+        raise ValueError(f"start must be a recipe with a restorer; {recipe} has none")
+    return found
+
+
 def _trained_or_not(network: _Part, train: bool) -> _Part:
     return network.train(train).requires_grad_(train)
 
@@ -99,7 +136,7 @@ def _scale_rule(factor: float) -> ScaleRule | None:
 
 
 def bare_recipe(config: TrainConfig, scale: float | None = None) -> Recipe:
-    """The codec of a configuration, at its scale or another, without filter and map."""
+    """The codec of a configuration, at its scale or another, without filter, map and restorer."""
     factor = config.scale if scale is None else scale
     return Recipe(scale=_scale_rule(factor), options=config.codec.all_options)
 
@@ -110,12 +147,13 @@ def build_recipe(config: TrainConfig) -> Recipe:
     Raises:
         ConfigError: a part that cannot be built; the message names it.
     """
-    filter_config, map_config = config.preprocessor, config.allocator
+    filter_config, map_config, restorer_config = config.preprocessor, config.allocator, config.restorer
     return Recipe(
         Path(config.out).name,
         scale=_scale_rule(config.scale),
         preprocessor=None if filter_config is None else build_preprocessor(filter_config),
         allocator=None if map_config is None else build_allocator(map_config),
+        restorer=None if restorer_config is None else build_restorer(restorer_config),
         options=config.codec.all_options,
         card=f"{'Trained' if config.optimiser.steps else 'Put together'} by npp train for "
         f"{', '.join(config.labels)}.",
@@ -130,6 +168,11 @@ def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, 
             recipe.allocator,
             config.allocator is not None and config.allocator.train,
             config.allocator.rate if config.allocator else 1.0,
+        ),
+        (
+            recipe.restorer,
+            config.restorer is not None and config.restorer.train,
+            config.restorer.rate if config.restorer else 1.0,
         ),
     )
     return [(part, rate) for part, train, rate in given if part is not None and train]
@@ -199,7 +242,7 @@ def code_in_parts(
             ready.x[where],
             ready.x_pre[where],
             None if ready.qp_map is None else ready.qp_map[where],
-            enlarge(part.x_hat, ready.size),
+            shown(part.x_hat, ready.size, recipe.restorer),
             part.bpp * pixels,
         )
 

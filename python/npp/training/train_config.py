@@ -15,7 +15,12 @@ from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
 from npp.recipes.scale import LEAST_FACTOR
 from npp.training.choice_config import ChoiceConfig
-from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
+from npp.training.parts_config import (
+    AllocatorConfig,
+    CodecConfig,
+    PreprocessorConfig,
+    RestorerConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class LossConfig:
 
     Attributes:
         w_pre: weight of the squared error between the preprocessed and the original picture.
-        mse_scale: what the mean squared error of pixels in [0, 1] is multiplied with before that; 65025
+        w_hat: weight of the squared error between the decoded, restored and the original picture.
+        mse_scale: what the mean squared errors of pixels in [0, 1] are multiplied with before that; 65025
             for pixels in [0, 255].
         normalise: ``"baseline"`` divides a picture's total by BPG's mean bpp at its qp, so that high qps
             count as much as low ones.
@@ -115,12 +121,13 @@ class LossConfig:
     """
 
     w_pre: float = 0.5
+    w_hat: float = 0.0
     mse_scale: float = 1.0
     w_map: float = 0.001
     normalise: Literal["none", "baseline"] = "baseline"
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 0, "w_pre", "mse_scale", "w_map")
+        checks.at_least(self, 0, "w_pre", "w_hat", "mse_scale", "w_map")
 
 
 @dataclass(frozen=True)
@@ -237,6 +244,7 @@ class TrainConfig:
         seed: of everything random.
         preprocessor: the filter; none where it is ``null``.
         allocator: the map; none by default.
+        restorer: what stands behind the decoder; none by default.
         scale: part of each side at which pictures are coded, 0.1 to 1.
         trains: what the configuration is for.
         choose: sizes and strengths of the map to choose from after the training; ``None`` keeps those that
@@ -252,6 +260,7 @@ class TrainConfig:
     modules: str | None = None
     preprocessor: PreprocessorConfig | None = field(default_factory=PreprocessorConfig)
     allocator: AllocatorConfig | None = None
+    restorer: RestorerConfig | None = None
     scale: float = 1.0
     codec: CodecConfig = field(default_factory=CodecConfig)
     trade_off: TradeOffConfig = TradeOffConfig()
@@ -266,9 +275,16 @@ class TrainConfig:
         checks.at_least(self, 0, "seed")
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
         self._check_tasks()
-        trained = any(part is not None and part.train for part in (self.preprocessor, self.allocator))
-        if self.optimiser.steps and not trained:
-            raise ValueError("preprocessor or allocator must be trained, or optimiser.steps be 0: neither is")
+        parts = (self.preprocessor, self.allocator, self.restorer)
+        if self.optimiser.steps and not any(part is not None and part.train for part in parts):
+            raise ValueError(
+                "preprocessor, allocator or restorer must be trained, or optimiser.steps be 0: none is"
+            )
+        if self.trainer.parts > 1 and self.restorer is not None and self.restorer.train:
+            raise ValueError(
+                f"trainer.parts must be 1 where a restorer is trained, not {self.trainer.parts}: "
+                "its gradient would be lost between the parts"
+            )
         takes_map = getattr(self.codec.build_surrogate(), "takes_qp_map", False)
         if self.allocator is not None and not takes_map:
             raise ValueError(

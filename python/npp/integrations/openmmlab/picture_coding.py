@@ -11,7 +11,7 @@ from torch import Tensor
 from npp.gradient.pairing import compress
 from npp.gradient.surrogates import Surrogate
 from npp.recipes import Parts, Recipe
-from npp.recipes.scale import enlarge
+from npp.recipes.picture_floats import shown
 
 _PEAK = 255.0
 _NORMALISED = 16.0  # below it, and with values below 0, samples are no longer 0 to 255
@@ -101,7 +101,7 @@ def code_pictures(
         small = recipe.prepare(x, qp, Parts(filter=False, qp_map=False)).x
         ready = recipe.prepare(small, qp, Parts(scale=False))
         found = compress(ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options)
-        large = _as_given(enlarge(found.x_hat, (x.shape[-2], x.shape[-1])), bgr)
+        large = _as_given(shown(found.x_hat, (x.shape[-2], x.shape[-1]), recipe.restorer), bgr)
         bpp = found.bpp * (small.shape[-2] * small.shape[-1] / (x.shape[-2] * x.shape[-1]))
         mse = (ready.x.float() - small).square().mean((1, 2, 3))
         energy = torch.zeros_like(mse) if ready.qp_map is None else ready.qp_map.square().mean((1, 2))

@@ -100,6 +100,7 @@ def decode(
     quality: int = 95,
     keep_metadata: bool = True,
     restore_size: bool = False,
+    recipe: str | os.PathLike[str] | Recipe | None = None,
     max_pixels: int | None = None,
     format: Format = "files",  # noqa: A002
     existing: Existing = "error",
@@ -116,7 +117,7 @@ def decode(
         source, out, format, existing, manifest, key, column, rows_per_part, recursive, cluster: as in
             :func:`encode`, which writes Parquet with the column ``bpg``. The results' column or member is
             called as their suffix.
-        suffix, bit_depth, quality, keep_metadata, restore_size, max_pixels: as in
+        suffix, bit_depth, quality, keep_metadata, restore_size, recipe, max_pixels: as in
             :class:`npp.batch.BatchDecoder`.
 
     Returns, Raises:
@@ -128,6 +129,7 @@ def decode(
         quality=quality,
         keep_metadata=keep_metadata,
         restore_size=restore_size,
+        recipe=recipe,
         max_pixels=max_pixels,
     )
     goal = Goal(out, format, existing, manifest, rows_per_part, suffix.lower())

@@ -1,0 +1,122 @@
+"""The learned filter behind the decoder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from npp.checks import known_settings
+from npp.codec.sample_range import check_pictures
+from npp.hevc.padding import whole_blocks
+from npp.macs import count_macs_per_pixel
+from npp.restoration.restoring_network import RestorerSettings, RestoringNetwork
+from npp.torch_state import in_plain_torch
+from npp.weight_files import WeightFiles
+
+_FILES = WeightFiles("restorer", Path(__file__).parent / "weights")
+_KIND = "residual"
+
+
+class Restorer(nn.Module):
+    """Changes decoded pictures so that a task's network sees in them what it saw in the originals.
+
+    It stands behind any BPG decoder, needs to know neither the qp nor the map, and nothing of the file. It
+    is trained for tasks: to the eye the picture is not better. It changes nothing until it is trained.
+
+    Args:
+        **settings: :class:`~npp.restoration.restoring_network.RestorerSettings`.
+
+    Attributes:
+        settings: with the defaults.
+
+    Raises:
+        ValueError: a value that a setting does not take; the message says which are.
+        TypeError: an unknown setting.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        names = [field.name for field in fields(RestorerSettings)]
+        known_settings("unknown setting", settings, names, " of a restorer")
+        chosen = RestorerSettings(**settings)
+        self.settings = asdict(chosen)
+        self.network = RestoringNetwork(chosen)
+
+    def forward(self, x_hat: Tensor) -> Tensor:
+        """Restores decoded pictures, at the size that they were coded at.
+
+        A picture's result does not depend on its neighbours in the batch.
+
+        Args:
+            x_hat: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
+
+        Returns:
+            Shape, dtype and device of x_hat, clamped to [0, 1]. Computed in the weights' precision; under
+            autocast the convolutions are in its own.
+
+        Raises:
+            TypeError: x_hat is no floating tensor.
+            ValueError: a wrong shape, or samples of another scale, such as 0 to 255.
+        """
+        check_pictures("x_hat", x_hat)
+        height, width = x_hat.shape[-2:]
+        padded = whole_blocks(x_hat.to(self.network.last.weight.dtype), self.network.multiple)
+        restored: Tensor = self.network(padded)
+        return restored[..., :height, :width].clamp(0, 1).to(x_hat.dtype)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a safetensors file with the weights and the settings.
+
+        An existing file is replaced, once the new one is complete.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _FILES.write(path, _KIND, self.settings, self.network.state_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str | None = None) -> Restorer:
+        """Reads what :meth:`save` wrote. Those that come with the package are parts of its recipes.
+
+        Args:
+            path: the file.
+            device: where to put it, default the CPU.
+
+        Returns:
+            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        """
+        found = _FILES.find(path)
+        return in_plain_torch(lambda: cls._read(found)).to(device).eval()
+
+    @classmethod
+    def _read(cls, path: Path) -> Restorer:
+        stored = _FILES.read(path)
+        if stored.network != _KIND:
+            raise ValueError(f"{path}: network must be {_KIND!r}, not {stored.network!r}")
+        try:
+            restorer = cls(**stored.settings).float()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        stored.copy_into(restorer.network, path)
+        return restorer
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for each pixel of one picture of 1024x1024."""
+        return count_macs_per_pixel(self.network, takes_qp=False)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())

@@ -1,0 +1,90 @@
+"""What a restorer computes: residual blocks at a quarter of the size, which know the picture as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import npp.checks as checks
+
+_COLOURS = 3
+_FOLD = 2  # pixels of a square beside each other become channels
+_STEP = 0.1  # of what the last layer says: an untrained step is small against a pixel's range
+_MIDDLE = 0.5
+
+
+@dataclass(frozen=True)
+class RestorerSettings:
+    """Sizes of a restorer.
+
+    Attributes:
+        width: channels at a quarter of the size, 8 to 256.
+        depth: residual blocks there, 1 to 32.
+        edge_width: channels at half of the size, where what is fine is seen, 4 to 128.
+    """
+
+    width: int = 64
+    depth: int = 4
+    edge_width: int = 24
+
+    def __post_init__(self) -> None:
+        checks.whole("width", self.width, 8, 256)
+        checks.whole("depth", self.depth, 1, 32)
+        checks.whole("edge_width", self.edge_width, 4, 128)
+
+
+def _begin_with_zeros(layer: nn.Conv2d | nn.Linear) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+class _Block(nn.Module):
+    """Two convolutions whose sum with the input goes on; the picture as a whole scales and shifts them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.by_picture = nn.Linear(width, 2 * width)
+        _begin_with_zeros(self.second)
+        _begin_with_zeros(self.by_picture)
+
+    def forward(self, x: Tensor, picture: Tensor) -> Tensor:
+        scale, shift = self.by_picture(picture)[:, :, None, None].chunk(2, 1)
+        change: Tensor = self.second(F.silu(self.first(x) * (1 + scale) + shift))
+        return x + change
+
+
+class RestoringNetwork(nn.Module):
+    """x plus a change that is 0 until it is trained.
+
+    How coarsely a picture was quantised it sees by itself: from the mean of its features, and from place to
+    place, where a map had the quantiser differ. So it needs nothing but the decoded pixels.
+    """
+
+    #: Heights and widths must be multiples of this.
+    multiple = 2 * _FOLD
+
+    def __init__(self, settings: RestorerSettings) -> None:
+        super().__init__()
+        width, edge = settings.width, settings.edge_width
+        folded = _COLOURS * _FOLD * _FOLD
+        self.edges = nn.Conv2d(folded, edge, 3, padding=1)
+        self.down = nn.Conv2d(edge, width, 2, stride=2)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(settings.depth))
+        self.up = nn.ConvTranspose2d(width, edge, 2, stride=2)
+        self.together = nn.Conv2d(edge, edge, 3, padding=1)
+        self.last = nn.Conv2d(edge, folded, 3, padding=1)
+        _begin_with_zeros(self.last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) to the same; values may leave [0, 1]."""
+        edges = F.silu(self.edges(F.pixel_unshuffle(x - _MIDDLE, _FOLD)))
+        features: Tensor = self.down(edges)
+        picture = F.silu(features).mean((2, 3))
+        for block in self.blocks:
+            features = block(features, picture)
+        joined = F.silu(self.together(edges + self.up(features)))
+        return x + _STEP * F.pixel_shuffle(self.last(joined), _FOLD)

@@ -1,0 +1,184 @@
+"""A restorer changes nothing until it is trained, whatever the size, and survives its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import npp
+from npp.recipes import Parts, Recipe, ScaleRule
+from npp.restoration import Restorer
+
+
+def _talking(seed: int = 0) -> Restorer:
+    """Untrained, with layers that say something."""
+    torch.manual_seed(seed)
+    made = Restorer(width=16, depth=2, edge_width=8).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made
+
+
+@pytest.fixture(scope="module")
+def x(photo: object) -> torch.Tensor:
+    """(2, 3, 78, 109) in [0, 1]: no side is a multiple of anything."""
+    one = torch.as_tensor(photo).permute(2, 0, 1)[:, :78, :109].float() / 255
+    return torch.stack([one, one.flip(2)])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (63, 130)])
+def test_an_untrained_one_is_the_identity(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *size)
+    assert torch.equal(Restorer()(x), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_shape_dtype_and_range_are_kept(x: torch.Tensor, dtype: torch.dtype) -> None:
+    restored = _talking()(x.to(dtype))
+    assert restored.shape == x.shape
+    assert restored.dtype == dtype
+    assert 0 <= restored.min() < restored.max() <= 1
+    assert not torch.equal(restored, x.to(dtype))
+
+
+def test_neighbours_in_the_batch_do_not_matter(x: torch.Tensor) -> None:
+    together = _talking()(x)
+    alone = torch.cat([_talking()(one[None]) for one in x])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_it_learns_to_take_noise_away(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    restorer = Restorer(width=16, depth=1, edge_width=8)
+    noisy = (x + 0.1 * torch.randn_like(x)).clamp(0, 1)
+    optimiser = torch.optim.Adam(restorer.parameters(), 2e-2)
+    for _ in range(120):
+        optimiser.zero_grad()
+        (restorer(noisy) - x).square().mean().backward()
+        optimiser.step()
+    assert (restorer(noisy) - x).square().mean() < 0.7 * (noisy - x).square().mean()
+
+
+def test_a_file_brings_it_back(tmp_path: Path, x: torch.Tensor) -> None:
+    restorer = _talking()
+    restorer.save(tmp_path / "restorer.safetensors")
+    loaded = Restorer.load(tmp_path / "restorer.safetensors")
+    assert not loaded.training
+    assert loaded.settings == {"width": 16, "depth": 2, "edge_width": 8}
+    assert torch.equal(loaded(x), restorer(x))
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    npp.Preprocessor(width=8, depth=1).save(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="holds no npp restorer"):
+        Restorer.load(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        Restorer.load(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"width": 4}, ValueError, "width must be .* 8 to 256, not 4"),
+        ({"depth": 0}, ValueError, "depth must be .* 1 to 32, not 0"),
+        ({"edge_width": 2.5}, ValueError, "edge_width"),
+        ({"breadth": 8}, TypeError, "unknown setting.*breadth"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, float], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Restorer(**settings)
+
+
+def test_wrong_pictures_are_named() -> None:
+    with pytest.raises(TypeError, match=r"x_hat must be floating, in \[0, 1\], not torch.uint8"):
+        Restorer()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"x_hat must be \(N, 3, H, W\).*not \(3, 8, 8\)"):
+        Restorer()(torch.zeros(3, 8, 8))
+    with pytest.raises(ValueError, match="divide samples of 0 to 255 by 255"):
+        Restorer()(torch.full((1, 3, 8, 8), 200.0))
+
+
+def test_cost_is_counted() -> None:
+    restorer = Restorer()
+    assert restorer.parameter_count() == sum(p.numel() for p in restorer.parameters())
+    # By hand, a pixel: 3x3 and 2x2 convolutions at half and at a quarter of each side.
+    edges, down, block, together, last = 12 * 24 * 9, 24 * 64 * 4, 64 * 64 * 9, 24 * 24 * 9, 24 * 12 * 9
+    quarter, sixteenth = edges + together + last, 2 * down + 4 * 2 * block
+    assert restorer.macs_per_pixel() == pytest.approx(quarter / 4 + sixteenth / 16, rel=0.01)
+
+
+def _recipe(scale: float = 1.0) -> Recipe:
+    rule = ScaleRule({0: scale}) if scale < 1 else None
+    return Recipe("test", scale=rule, restorer=_talking(), options={"effort": 1}).eval()
+
+
+def test_a_recipe_restores_what_the_codec_gives(x: torch.Tensor) -> None:
+    recipe = _recipe()
+    assert recipe.restorer is not None
+    with torch.no_grad():
+        plain, restored = npp.compress(x, 37, effort=1), recipe.compress(x, 37)
+        assert restored.bitstreams == plain.bitstreams
+        assert torch.equal(restored.x_hat, recipe.restorer(plain.x_hat))
+        left = recipe.compress(x, 37, parts=Parts(restorer=False))
+    assert torch.equal(left.x_hat, plain.x_hat)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_decoding_restores_as_compressing_does(x: torch.Tensor, scale: float, dtype: torch.dtype) -> None:
+    recipe = _recipe(scale)
+    with torch.no_grad():
+        seen = recipe.compress(x, 37).x_hat
+    files = recipe.encode(x, 37)
+    decoded = recipe.decode(files, dtype=dtype)
+    peak = 1.0 if dtype.is_floating_point else float(torch.iinfo(dtype).max)
+    values = torch.stack([one.to(torch.float64) / peak for one in decoded])
+    # Of 16 bits the decoder rounds less than of 8, which is where floats come from, too.
+    assert (values - seen).abs().max() < (1e-5 if dtype.is_floating_point else 1 / 255)
+    plain = recipe.decode(files, dtype=dtype, parts=Parts(restorer=False))
+    assert not torch.equal(plain[0].float(), decoded[0].float())
+
+
+def test_gray_and_alpha_go_through(x: torch.Tensor) -> None:
+    recipe = _recipe()
+    gray = recipe.decode(recipe.encode(x[0].mean(0, keepdim=True), 37))
+    assert gray.shape == (1, 78, 109)
+    with_alpha = torch.cat([x[0], torch.linspace(0, 1, 109).expand(1, 78, -1)])
+    file = recipe.encode(with_alpha, 37)
+    both = recipe.decode(file)
+    assert torch.equal(both[3:], npp.decode(file)[3:])
+    assert not torch.equal(both[:3], npp.decode(file)[:3])
+
+
+def test_a_recipe_keeps_its_restorer(tmp_path: Path, x: torch.Tensor) -> None:
+    recipe = _recipe()
+    recipe.save(tmp_path / "recipe.safetensors")
+    loaded = Recipe.load(tmp_path / "recipe.safetensors")
+    with torch.no_grad():
+        assert torch.equal(loaded.compress(x, 40).x_hat, recipe.compress(x, 40).x_hat)
+
+
+def test_refining_looks_through_the_restorer(x: torch.Tensor) -> None:
+    recipe, looked = _recipe(0.5), []
+
+    def task(pictures: torch.Tensor) -> torch.Tensor:
+        looked.append(pictures.shape[-2:])
+        return (pictures - x[:1]).square().mean((1, 2, 3))
+
+    found = recipe.refine(x[:1], task, 40, steps=1, over="pixels")
+    assert set(looked) == {x.shape[-2:]}
+    restored = recipe.decode(found.bitstreams[0], dtype=torch.float32)
+    assert torch.allclose(found.x_hat[0], restored, atol=1e-5)
+
+
+def test_gradients_reach_restorer_and_picture(x: torch.Tensor) -> None:
+    recipe, given = _recipe(), x.clone().requires_grad_()
+    (recipe.compress(given, 37).x_hat - x).square().mean().backward()
+    assert recipe.restorer is not None
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in recipe.restorer.parameters())
+    assert given.grad is not None
+    assert given.grad.abs().sum() > 0
