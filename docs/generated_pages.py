@@ -32,6 +32,7 @@ _TITLES = {
     "npp.photos": "Finding and loading photos",
     "npp.pillow": "Pillow",
     "npp.preprocessing": "Filters in front of the codec",
+    "npp.restoration": "Restorers behind the decoder",
     "npp.recipes": "Recipes",
     "npp.tasks": "Networks that judge",
     "npp.training": "Training",
@@ -49,6 +50,7 @@ FOREIGN_PACKAGES = ("albumentations", "mmcv", "mmdet", "mmengine", "mmpretrain",
 # What public names are made of or give back, and is not exported itself.
 _ALSO = {
     "npp.allocation": ["npp.allocation.allocator_network.AllocatorSettings"],
+    "npp.restoration": ["npp.restoration.restoring_network.RestorerSettings"],
     "npp.preprocessing": [
         "npp.preprocessing.gains.GainsSettings",
         "npp.preprocessing.unet.UNetSettings",
