@@ -51,7 +51,9 @@ def _distribution(module: str) -> str:
     return _DISTRIBUTIONS.get(module, module).lower()
 
 
-@pytest.mark.parametrize("room", ["codec", "hevc", "gradient", "preprocessing", "allocation", "tasks"])
+@pytest.mark.parametrize(
+    "room", ["codec", "hevc", "gradient", "preprocessing", "restoration", "allocation", "tasks"]
+)
 def test_core_rooms_import_what_is_always_installed(room: str) -> None:
     for path in sorted((PACKAGE / room).rglob("*.py")):
         for module in _imports(path, top_only=True):

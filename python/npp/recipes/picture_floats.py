@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from npp.codec.decoding import probe
-from npp.codec.errors import DecodeError
+from npp.codec.errors import BPGError, DecodeError
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import get_max_pixels
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.scale import enlarge
+from npp.recipes.scale import ScaleRule, enlarge
 from npp.recipes.size_extension import size_before
 from npp.restoration import Restorer
 
@@ -52,6 +52,19 @@ def as_floats(picture: CodecImage) -> Tensor:
         return torch.from_numpy(samples.astype(np.float32, copy=False))[None]
     peak = np.iinfo(samples.dtype).max
     return torch.from_numpy(samples.astype(np.float32) / np.float32(peak))[None]
+
+
+def by_size_before(
+    pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], rule: ScaleRule | None
+) -> dict[tuple[int, int] | None, list[int]]:
+    """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
+    groups: dict[tuple[int, int] | None, list[int]] = {}
+    for row, picture in enumerate(pictures):
+        if isinstance(picture, CodecImage):
+            size = picture.samples.shape[-2], picture.samples.shape[-1]
+            smaller = rule is not None and rule.size(qps[row], *size) != size
+            groups.setdefault(size if smaller else None, []).append(row)
+    return groups
 
 
 def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = None) -> Tensor:

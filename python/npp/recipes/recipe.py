@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
-from npp.recipes.picture_floats import as_floats, decoded_for_task, filtered, shown
+from npp.recipes.picture_floats import as_floats, by_size_before, decoded_for_task, filtered, shown
 from npp.recipes.refined_files import looking_at_shown, told_all
 from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.size_extension import with_size
@@ -259,13 +259,13 @@ class Recipe(nn.Module):
             raise_first(pictures, None)
         qps = resolve_qp(self.qp if qp is None else qp, len(pictures))
         outcomes: list[Any] = list(pictures)
-        for size, rows in self._by_size_before(pictures, qps, parts).items():
+        for size, rows in by_size_before(pictures, qps, self.scale if parts.scale else None).items():
             ready = [self._ready(pictures[row], qps[row], parts) for row in rows]
             found = encode_pictures(
-                [one.picture for one in ready],
+                [picture for picture, _ in ready],
                 [qps[row] for row in rows],
                 resolved,
-                qp_maps=[one.qp_map for one in ready],
+                qp_maps=[qp_map for _, qp_map in ready],
                 metadata=metadata if size is None else with_size(metadata, *size),
                 threads=threads,
             )
@@ -276,25 +276,13 @@ class Recipe(nn.Module):
             raise_first(outcomes, outcomes if is_batch else None)
         return outcomes if is_batch else outcomes[0]
 
-    def _by_size_before(
-        self, pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], parts: Parts
-    ) -> dict[tuple[int, int] | None, list[int]]:
-        """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
-        groups: dict[tuple[int, int] | None, list[int]] = {}
-        for row, picture in enumerate(pictures):
-            if isinstance(picture, CodecImage):
-                size = picture.samples.shape[-2], picture.samples.shape[-1]
-                smaller = parts.scale and self.scale is not None and self.scale.size(qps[row], *size) != size
-                groups.setdefault(size if smaller else None, []).append(row)
-        return groups
-
-    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> _Ready:
+    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> tuple[CodecImage, Any]:
         assert isinstance(picture, CodecImage)
         x = as_floats(picture).to(self._device)
         ready = self.prepare(x, qp, parts)
         # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
         same = ready.x is x
-        return _Ready(
+        return (
             picture if same else picture.with_samples(ready.x[0].cpu().numpy()),
             None if ready.qp_map is None else ready.qp_map[0].float().cpu().numpy(),
         )
@@ -410,8 +398,3 @@ class Recipe(nn.Module):
     def available() -> list[str]:
         """Names of the recipes that come with the package."""
         return sorted(_FILES.named())
-
-
-class _Ready(NamedTuple):
-    picture: CodecImage
-    qp_map: Any
