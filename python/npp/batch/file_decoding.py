@@ -45,11 +45,9 @@ class DecodeSettings:
 def decoded_frames(file: bytes, settings: DecodeSettings) -> Tensor:
     """Frames (F, C, H, W)."""
     pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
-    if settings.recipe is not None:
-        with torch.no_grad():
-            pixels = decoded_for_task(pixels, file, settings.recipe.restorer)
-    elif settings.restore_size:
-        pixels = decoded_for_task(pixels, file)
+    recipe = settings.recipe
+    if recipe is not None or settings.restore_size:
+        pixels = decoded_for_task(pixels, file, None if recipe is None else recipe.restorer)
     return pixels if pixels.ndim == 4 else pixels[None]
 
 

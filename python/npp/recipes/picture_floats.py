@@ -67,6 +67,7 @@ def by_size_before(
     return groups
 
 
+@torch.no_grad()
 def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = None) -> Tensor:
     """A decoded picture or its frames as :func:`shown` makes them, in the decoder's own dtype.
 

@@ -301,7 +301,6 @@ class Recipe(nn.Module):
         self, data: Sequence[File], *, parts: Parts = ..., dtype: torch.dtype = ..., threads: int | None = ...
     ) -> list[Tensor]: ...
 
-    @torch.no_grad()
     def decode(
         self,
         data: File | Sequence[File],

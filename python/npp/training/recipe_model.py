@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -48,6 +49,19 @@ class TrainedBatch(NamedTuple):
     bpp: Tensor
 
 
+def _begun(
+    chosen: PreprocessorConfig | AllocatorConfig | RestorerConfig,
+    make: Callable[..., _Part],
+    load: Callable[[str], _Part],
+) -> _Part:
+    """A new network with the settings of a configuration, or the weights that it starts with."""
+    if chosen.start is None:
+        return make(**chosen.settings)
+    if chosen.settings:
+        raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
+    return load(chosen.start)
+
+
 def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
     """The network of a configuration, or the weights that it starts with.
 
@@ -55,12 +69,7 @@ def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
         ConfigError: an unknown network or setting, no such weights, or nothing to train.
     """
     try:
-        if chosen.start is None:
-            network = Preprocessor(chosen.network, **chosen.settings)
-        elif chosen.settings:
-            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
-        else:
-            network = _filter_of(chosen.start)
+        network = _begun(chosen, partial(Preprocessor, chosen.network), _filter_of)
     except _Errors as error:
         raise ConfigError(f"preprocessor: {refusal(error, chosen)}") from None
     if chosen.train and not any(parameter.requires_grad for parameter in network.parameters()):
@@ -84,12 +93,7 @@ def build_allocator(chosen: AllocatorConfig) -> Allocator:
         ConfigError: an unknown setting, or no such weights.
     """
     try:
-        if chosen.start is None:
-            network = Allocator(**chosen.settings)
-        elif chosen.settings:
-            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
-        else:
-            network = Allocator.load(chosen.start)
+        network = _begun(chosen, Allocator, Allocator.load)
         strength = network.settings.strength if chosen.strength is None else chosen.strength
         network = network.with_strength(strength, chosen.limit)
         if chosen.mix is not None:
@@ -109,12 +113,7 @@ def build_restorer(chosen: RestorerConfig) -> Restorer:
         ConfigError: an unknown setting, or no such weights.
     """
     try:
-        if chosen.start is None:
-            network = Restorer(**chosen.settings)
-        elif chosen.settings:
-            raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
-        else:
-            network = _restorer_of(chosen.start)
+        network = _begun(chosen, Restorer, _restorer_of)
     except _Errors as error:
         raise ConfigError(f"restorer: {refusal(error, chosen)}") from None
     return _trained_or_not(network, chosen.train)
