@@ -9,10 +9,9 @@ import pytest
 import torch
 from small_runs import smoke
 
+from npp.config.yaml_files import ConfigError
 from npp.training.draws import Draws, Photos
-from npp.training.train_config import (
-    DataConfig,
-)
+from npp.training.train_config import DataConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
@@ -48,3 +47,18 @@ def test_a_damaged_photo_is_replaced_by_the_next_one(photos: Path, tmp_path: Pat
             assert torch.equal(before.x, now.x) and int(now.damaged) == -1
     config = smoke(tmp_path / "photos", tmp_path, "data.limit=3")
     assert len(Photos(config).training) == 3
+
+
+def test_photos_of_other_folders_are_trained_on_too(photos: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more" / "inside"
+    more.mkdir(parents=True)
+    for path in sorted(photos.glob("*.png"))[:2]:
+        shutil.copy(path, more / f"other-{path.name}")
+    alone = Photos(smoke(photos, tmp_path))
+    both = Photos(smoke(photos, tmp_path, f"data.more=[{tmp_path / 'more'}]"))
+    assert both.training[: len(alone.training)] == alone.training
+    assert both.training[len(alone.training) :] == sorted(more.iterdir())
+    # What a run is judged by does not depend on them.
+    assert both.validation == alone.validation
+    with pytest.raises(ConfigError, match=r"data\.more: .*nowhere is not a folder"):
+        Photos(smoke(photos, tmp_path, f"data.more=[{tmp_path / 'nowhere'}]"))

@@ -155,8 +155,7 @@ class Photos(lightning.LightningDataModule):
         self._config = config
         held_out = _held_out(config)
         try:
-            # By their paths, so that what a seed draws does not depend on how the limit is applied.
-            self.training = sorted(config.data.paths())
+            self.training = config.data.training_paths()
             self.validation = sorted(held_out.readable_paths())
             self.baseline = readable(self.training, config.baseline.photos)
         except ValueError as error:

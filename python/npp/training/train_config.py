@@ -11,6 +11,7 @@ import npp.checks as checks
 from npp.config.surroundings import folder_of
 from npp.config.typed import REST, fill, plain
 from npp.config.yaml_files import read_config
+from npp.photos.finding import find_photos
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
 from npp.recipes.scale import LEAST_FACTOR
@@ -28,11 +29,13 @@ class DataConfig(PhotoSet):
     """The photos: those of part ``"train"`` are trained on, those of ``"val"`` validate.
 
     Attributes:
+        more: other folders, all of whose photos are trained on, too, each as often as one of ``folder``.
         augment: random place and mirroring in training; the centre without.
         workers: processes that read.
         cache_targets: keep the clean predictions in memory; needs ``augment: false``.
     """
 
+    more: list[str] = field(default_factory=list)
     augment: bool = True
     workers: int = 0
     cache_targets: bool = False
@@ -46,6 +49,21 @@ class DataConfig(PhotoSet):
             raise ValueError("mode must be crop or resize, not 'full': the pictures of a batch have one size")
         if self.cache_targets and self.augment:
             raise ValueError("cache_targets must be false where augment is true: no picture comes twice")
+
+    def training_paths(self) -> list[Path]:
+        """The photos that are trained on: those of ``folder`` come first, each folder's by their paths.
+
+        Raises:
+            ValueError: a folder has none; the message begins with the attribute's name.
+        """
+        # By their paths, so that what a seed draws does not depend on how the limit is applied.
+        found = sorted(self.paths())
+        for folder in self.more:
+            try:
+                found += sorted(find_photos(folder))
+            except ValueError as error:
+                raise ValueError(str(error).replace("data folder", "more", 1)) from None
+        return found
 
 
 @dataclass(frozen=True)
