@@ -111,7 +111,7 @@ def test_a_file_may_name_the_allocators_weights(general: Recipe, photo: np.ndarr
     named, whole = tmp_path / "named.safetensors", tmp_path / "whole.safetensors"
     general.save(named, allocator_weights="general-1")
     general.save(whole)
-    assert named.stat().st_size < 600_000 < 1_000_000 < whole.stat().st_size - named.stat().st_size
+    assert named.stat().st_size < 1_600_000 < 1_700_000 < whole.stat().st_size - named.stat().st_size
     assert Recipe.load(named).encode(photo) == Recipe.load(whole).encode(photo) == general.encode(photo)
 
 
