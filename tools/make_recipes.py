@@ -5,9 +5,9 @@
         [--restorer NAME=TRAINED.safetensors ...] [--plates TRAINED.safetensors]
 
 What each recipe is made of stands here; how it was chosen and what it saves, in docs/results.md. A filter
-comes from a recipe that npp train made (configs/recipe-*.yaml; of classification from -narrow.yaml), a restorer
-from configs/restorer-*.yaml, and the allocator that finds plates from configs/allocator-plates.yaml; without
-them, the recipe that is there keeps what it has.
+comes from a recipe that npp train made (configs/recipe-*.yaml; of classification from -narrow.yaml), a
+restorer from configs/restorer-*.yaml, and the allocator that finds plates from configs/allocator-plates.yaml;
+without them, the recipe that is there keeps what it has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks of a picture and its qp as ONNX models, for pictures of any size."""
+"""Networks of a picture, and of its qp, as ONNX models, for pictures of any size."""
 
 from __future__ import annotations
 
@@ -27,13 +27,22 @@ def extended(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def write_onnx(whole: nn.Module, path: str | os.PathLike[str], output: str) -> None:
-    """Writes a network with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,).
+def write_onnx(
+    whole: nn.Module,
+    path: str | os.PathLike[str],
+    output: str,
+    *,
+    picture: str = "x",
+    takes_qp: bool = True,
+) -> None:
+    """Writes a network with the inputs picture (N, 3, H, W) and, where it takes one, ``qp`` (N,).
 
     Args:
         whole: in eval mode, float32, on the CPU.
         path: an existing file is replaced, once the new one is complete.
-        output: what the model calls its output.
+        output, picture: what the model calls its output and the picture; the network's ``forward`` calls
+            it so, too.
+        takes_qp: whether there is a second input.
 
     Raises:
         ImportError: a package is missing.
@@ -42,17 +51,20 @@ def write_onnx(whole: nn.Module, path: str | os.PathLike[str], output: str) -> N
     for name in _NEEDED:
         if find_spec(name) is None:
             raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
-    sizes = {0: "N", 2: "H", 3: "W"}
+    inputs = {picture: torch.rand(2, 3, 40, 56)}
+    shapes = {picture: {0: "N", 2: "H", 3: "W"}}
+    if takes_qp:
+        inputs["qp"], shapes["qp"] = torch.tensor([30.0, 40.0]), {0: "N"}
     with warnings.catch_warnings(), plain_defaults():
         # torch's exporter about its own parts, and about the N that both inputs share as they should.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
         warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
         program = torch.onnx.export(
             whole,
-            (torch.rand(2, 3, 40, 56), torch.tensor([30.0, 40.0])),
-            input_names=["x", "qp"],
+            tuple(inputs.values()),
+            input_names=list(inputs),
             output_names=[output],
-            dynamic_shapes={"x": sizes, "qp": {0: "N"}},
+            dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,
         )

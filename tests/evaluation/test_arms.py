@@ -305,7 +305,7 @@ def test_a_restorer_stands_behind_recipes_and_plain_files(photos: Path, tmp_path
     assert torch.equal(left_out.x_hat, plain.x_hat)
     arms, _ = _arms(photos, {"recipe": path}, {"recipe": path, "restorer": False}, {"restorer": path})
     assert len({str(arm.key(34)) for arm in arms[:2]}) == 2, "results of one must not pass for the other's"
-    with pytest.raises(ConfigError, match="restorer must be a recipe that has one; detection has none"):
+    with pytest.raises(ConfigError, match="restorer must be a recipe with a restorer; detection has none"):
         _arms(photos, {"restorer": "detection"})
     for wrong in (True, False):
         with pytest.raises(ConfigError, match="restorer must be a recipe's name or path"):

@@ -111,6 +111,44 @@ def test_cost_is_counted() -> None:
     assert restorer.macs_per_pixel() == pytest.approx(quarter / 4 + sixteenth / 16, rel=0.01)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_strips_give_what_the_whole_gives(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    restorer, x = _talking(), torch.rand(count, 3, 250, 94)
+    with torch.no_grad():
+        whole = restorer(x)
+        monkeypatch.setattr("npp.restoration.restorer.STRIP_PIXELS", 1)
+        for rows in (4, 40, 252):
+            monkeypatch.setattr("npp.restoration.strips.STRIP_PIXELS", rows * count * 96)
+            torch.testing.assert_close(restorer(x), whole, atol=2e-6, rtol=0)
+
+
+def test_what_reaches_a_row_is_what_the_network_says() -> None:
+    network = _talking().double().network
+    x = torch.rand(1, 3, 256, 8, dtype=torch.float64)
+    with torch.no_grad():
+        picture = network.seen_of(x).mean((2, 3))
+        before = network(x, picture)
+        x[..., 128:, :] += 0.1
+        changed = (network(x, picture) - before).abs().amax((0, 1, 3)) > 0
+    first = int(changed.nonzero()[0])
+    assert 128 - network.reach <= first < 128 - network.reach + 2 * network.multiple
+
+
+def test_onnx_gives_the_same(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    restorer = _talking()
+    restorer.export_onnx(tmp_path / "a.onnx")
+    session = runtime.InferenceSession(tmp_path / "a.onnx")
+    assert [value.name for value in session.get_inputs()] == ["x_hat"]
+    assert [value.name for value in session.get_outputs()] == ["x_restored"]
+    for shape in ((3, 3, 37, 51), (1, 3, 16, 64), (1, 3, 1, 1)):
+        x = torch.rand(shape)
+        (found,) = session.run(None, {"x_hat": x.numpy()})
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(found), restorer(x), atol=2e-5, rtol=0)
+
+
 def _recipe(scale: float = 1.0) -> Recipe:
     rule = ScaleRule({0: scale}) if scale < 1 else None
     return Recipe("test", scale=rule, restorer=_talking(), options={"effort": 1}).eval()

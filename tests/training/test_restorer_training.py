@@ -55,5 +55,5 @@ def test_a_filter_can_begin_as_a_recipes(photos: Path, tmp_path: Path) -> None:
     assert shipped is not None
     x = torch.rand(1, 3, 64, 64)
     assert torch.equal(recipe.preprocessor(x, 37), shipped(x, 37))
-    with pytest.raises(ConfigError, match="start must be a recipe with a filter; recipe:detection has none"):
+    with pytest.raises(ConfigError, match="start must be a recipe with a filter; detection has none"):
         train_recipe(smoke(photos, tmp_path, SMALL, "preprocessor={start: 'recipe:detection', train: false}"))

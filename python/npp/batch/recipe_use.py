@@ -42,6 +42,10 @@ class RecipeUse:
         }
         return [name for name, used in there.items() if used]
 
+    def used_in_coding(self) -> list[str]:
+        """Those of them that make the files: what stands behind the decoder is not among them."""
+        return [name for name in self.used() if name != "restorer"]
+
     def encode(self, frame: SingleImage, qp: int, metadata: Metadata, options: dict[str, Any]) -> bytes:
         """A still's file."""
         file: bytes = self.recipe.encode(
@@ -66,7 +70,7 @@ class RecipeUse:
 
     def as_json(self) -> dict[str, Any]:
         """The report's fields about it."""
-        return {"recipe": self.name, "parts": self.used()}
+        return {"recipe": self.name, "parts": self.used_in_coding()}
 
     def digest(self) -> str:
         """Tells this use of this recipe from all others."""

@@ -25,6 +25,7 @@ from npp.evaluation.prefilters import (
     build_prefilter,
 )
 from npp.recipes import Recipe, ScaleRule
+from npp.recipes.named_parts import restorer_of
 from npp.recipes.scale import LEAST_FACTOR
 from npp.restoration import Restorer
 
@@ -187,13 +188,6 @@ def _of_recipe(recipe: Recipe) -> ArmParts:
     return ArmParts(filtering, recipe.scale, qp_map, recipe.options, recipe.restorer)
 
 
-def _restorer(name_or_path: str, device: torch.device) -> Restorer:
-    found = Recipe.load(name_or_path, device).restorer
-    if found is None:
-        raise ValueError(f"restorer must be a recipe that has one; {name_or_path} has none")
-    return found
-
-
 def build_parts(
     config: ArmConfig,
     qps: Sequence[int],
@@ -214,7 +208,8 @@ def build_parts(
         ConfigError: something cannot be loaded; it names the arm.
     """
     try:
-        restorer = _restorer(config.restorer, device) if isinstance(config.restorer, str) else None
+        named = config.restorer if isinstance(config.restorer, str) else None
+        restorer = None if named is None else restorer_of("restorer", named, device)
         if config.recipe is not None:
             parts = _of_recipe(Recipe.load(config.recipe, device))
             return parts if config.restorer is None else replace(parts, restorer=restorer)

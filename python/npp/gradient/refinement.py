@@ -246,7 +246,8 @@ def _write(
         x_hat=torch.where(keep, refined.x_hat, given.x_hat),
         bpp=torch.where(gained, refined.bpp, given.bpp),
         bitstreams=[ours if better else theirs for better, ours, theirs in files],
-        x=torch.where(keep, found, start.x),
+        # A step may leave [0, 1] by a rounding error, which the codec clamped.
+        x=torch.where(keep, found, start.x).clamp(0, 1),
         history=history,
         best_step=torch.where(gained, best.step, torch.zeros_like(best.step)),
         qp_map=_written(best.maps, start.maps, gained.tolist()),

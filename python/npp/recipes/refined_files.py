@@ -48,9 +48,6 @@ def told_all(
     if not smaller and metadata in (None, Metadata()):
         return found
     said = with_size(metadata, *size) if smaller else metadata
-    # A step may leave [0, 1] by a rounding error; the codec of the search clamped it, and so does this.
-    files = encode(
-        list(found.x.clamp(0, 1)), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options
-    )
+    files = encode(list(found.x), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options)
     bpp = found.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
     return found._replace(bpp=bpp, bitstreams=files)

@@ -15,6 +15,7 @@ from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import whole_blocks
 from npp.macs import count_macs_per_pixel
 from npp.restoration.restoring_network import RestorerSettings, RestoringNetwork
+from npp.restoration.strips import STRIP_PIXELS, restored_in_strips
 from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
@@ -50,7 +51,8 @@ class Restorer(nn.Module):
     def forward(self, x_hat: Tensor) -> Tensor:
         """Restores decoded pictures, at the size that they were coded at.
 
-        A picture's result does not depend on its neighbours in the batch.
+        A picture's result does not depend on its neighbours in the batch. Without gradients, large pictures
+        go through the network in strips, so that they need little memory beside their own.
 
         Args:
             x_hat: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
@@ -66,7 +68,9 @@ class Restorer(nn.Module):
         check_pictures("x_hat", x_hat)
         height, width = x_hat.shape[-2:]
         padded = whole_blocks(x_hat.to(self.network.last.weight.dtype), self.network.multiple)
-        restored: Tensor = self.network(padded)
+        large = padded.shape[0] * padded.shape[-2] * padded.shape[-1] > STRIP_PIXELS
+        in_strips = large and not torch.is_grad_enabled()
+        restored: Tensor = restored_in_strips(self.network, padded) if in_strips else self.network(padded)
         return restored[..., :height, :width].clamp(0, 1).to(x_hat.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -116,6 +120,20 @@ class Restorer(nn.Module):
     def parameter_count(self) -> int:
         """Number of trained values."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes an ONNX model with the input ``x_hat`` (N, 3, H, W) and the output ``x_restored``.
+
+        Both are float32; N, H and W are free; it does the padding and the clamping too. It is exported in
+        evaluation mode. An existing file is replaced, once the new one is complete.
+
+        Raises:
+            ImportError: a package of the extra ``onnx`` is missing.
+            OSError: it cannot be written.
+        """
+        from npp.restoration.onnx_export import export
+
+        export(self.network, path)
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -70,6 +70,7 @@ class RestoringNetwork(nn.Module):
     def __init__(self, settings: RestorerSettings) -> None:
         super().__init__()
         width, edge = settings.width, settings.edge_width
+        self.width = width
         folded = _COLOURS * _FOLD * _FOLD
         self.edges = nn.Conv2d(folded, edge, 3, padding=1)
         self.down = nn.Conv2d(edge, width, 2, stride=2)
@@ -79,11 +80,30 @@ class RestoringNetwork(nn.Module):
         self.last = nn.Conv2d(edge, folded, 3, padding=1)
         _begin_with_zeros(self.last)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) to the same; values may leave [0, 1]."""
+    @property
+    def reach(self) -> int:
+        """How many rows above and below have a part in what becomes of a row; whole ``multiple``."""
+        at_quarter, at_half = 2 * len(self.blocks), 3
+        return self.multiple * (at_quarter + (at_half + 1) // 2)
+
+    def _begun(self, x: Tensor) -> tuple[Tensor, Tensor]:
         edges = F.silu(self.edges(F.pixel_unshuffle(x - _MIDDLE, _FOLD)))
-        features: Tensor = self.down(edges)
-        picture = F.silu(features).mean((2, 3))
+        return edges, self.down(edges)
+
+    def seen_of(self, x: Tensor) -> Tensor:
+        """What is seen of pictures as a whole, place by place: (N, width, H/4, W/4)."""
+        return F.silu(self._begun(x)[1])
+
+    def forward(self, x: Tensor, picture: Tensor | None = None) -> Tensor:
+        """Pictures to the same; values may leave [0, 1].
+
+        Args:
+            x: (N, 3, H, W).
+            picture: (N, width) the mean of :meth:`seen_of` of the whole pictures, where x is a part of them.
+        """
+        edges, features = self._begun(x)
+        if picture is None:
+            picture = F.silu(features).mean((2, 3))
         for block in self.blocks:
             features = block(features, picture)
         joined = F.silu(self.together(edges + self.up(features)))

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from npp.config.yaml_files import ConfigError
 from npp.preprocessing import Preprocessor
-from npp.recipes import Recipe
+from npp.recipes.named_parts import filter_of
 from npp.training.draws import Draws, Photos
 from npp.training.schedule import TrainingFailedError
 from npp.training.train_config import TrainConfig
@@ -59,14 +59,9 @@ def load_teacher(name_or_path: str) -> Preprocessor:
         ConfigError: there is no such recipe, or it has no filter.
     """
     try:
-        teacher = Recipe.load(name_or_path).preprocessor
+        return filter_of("it", name_or_path).requires_grad_(False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"preprocessor.pretraining.teacher: {error}") from None
-    if teacher is None:
-        raise ConfigError(
-            f"preprocessor.pretraining.teacher must be a recipe with a filter; {name_or_path} has none"
-        )
-    return teacher.requires_grad_(False)
 
 
 def check_teacher(config: TrainConfig) -> None:

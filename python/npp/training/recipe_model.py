@@ -17,6 +17,7 @@ from npp.gradient.in_parts import compress_in_parts, part_slices
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
+from npp.recipes.named_parts import filter_of, restorer_of
 from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
 from npp.restoration import Restorer
@@ -80,10 +81,7 @@ def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
 def _filter_of(start: str) -> Preprocessor:
     if not start.startswith(_OF_RECIPE):
         return Preprocessor.load(start)
-    found = Recipe.load(start.removeprefix(_OF_RECIPE)).preprocessor
-    if found is None:
-        raise ValueError(f"start must be a recipe with a filter; {start} has none")
-    return found
+    return filter_of("start", start.removeprefix(_OF_RECIPE))
 
 
 def build_allocator(chosen: AllocatorConfig) -> Allocator:
@@ -113,17 +111,10 @@ def build_restorer(chosen: RestorerConfig) -> Restorer:
         ConfigError: an unknown setting, or no such weights.
     """
     try:
-        network = _begun(chosen, Restorer, _restorer_of)
+        network = _begun(chosen, Restorer, partial(restorer_of, "start"))
     except _Errors as error:
         raise ConfigError(f"restorer: {refusal(error, chosen)}") from None
     return _trained_or_not(network, chosen.train)
-
-
-def _restorer_of(recipe: str) -> Restorer:
-    found = Recipe.load(recipe).restorer
-    if found is None:
-        raise ValueError(f"start must be a recipe with a restorer; {recipe} has none")
-    return found
 
 
 def _trained_or_not(network: _Part, train: bool) -> _Part:
