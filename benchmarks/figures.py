@@ -186,7 +186,10 @@ def ray_resumed() -> str:
 def _conditions() -> dict[str, Callable[[], str]]:
     """How many photos each evaluation of a recipe has, and at which qps they are coded."""
     found: dict[str, Callable[[], str]] = {}
-    recipes = {task: f"recipes_{task}" for task in ("classification", "detection", "segmentation", "reading")}
+    recipes = {
+        task: f"recipes_{task}"
+        for task in ("classification", "detection", "segmentation", "reading", "other_photos")
+    }
     refined = {f"refine_{task}": f"refine_{task}" for task in ("classification", "detection")}
     for name, folder in (recipes | refined).items():
         found[f"{name}_photos"] = lambda folder=folder: str(load(f"{folder}/summary")["photos"])

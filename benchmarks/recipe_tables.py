@@ -117,16 +117,17 @@ def rows(task: str, qualities: tuple[str, ...], *, seen: bool) -> Callable[[], s
     return lambda: _rows(task, qualities, _networks(task, seen=seen))
 
 
-def restored() -> str:
+def _restored(*evaluations: str) -> str:
     """What a network behind the decoder adds, for networks that took no part first."""
     lines = []
-    for task, quality in (("classification", "kl"), ("other_family", "distance")):
+    for task in evaluations:
         cells = against_bpg(task)
-        for seen in (False, True):
-            for network in _networks(task, seen=seen):
-                name = judge(network) + ("" if seen else ", unseen")
-                found = [cells[network, arm, quality] for arm in _BEHIND]
-                lines.append([name, *map(interval, found), f"{100 * found[-1]['overlap']:.0f} %"])
+        for network in _networks(task):
+            qualities = (quality for each, _, quality in cells if each == network)
+            divergence = next(one for one in qualities if one in ("kl", "distance"))
+            found = [cells[network, arm, divergence] for arm in _BEHIND]
+            name = judge(network) + (", unseen" if network in _networks(task, seen=False) else "")
+            lines.append([name, *map(interval, found), f"{100 * found[-1]['overlap']:.0f} %"])
     lines.sort(key=lambda line: "unseen" not in line[0])
     return table(["network", *_BEHIND.values(), "overlap of the last"], lines)
 
@@ -234,7 +235,8 @@ _MAPS = (
 )
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
-    "restored": restored,
+    "restored": lambda: _restored("classification", "other_family"),
+    "restored_other_photos": lambda: _restored("other_photos"),
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
     "classification_seen": rows("classification", ("kl", "agreement"), seen=True),
     "other_family": rows("other_family", ("distance",), seen=False),

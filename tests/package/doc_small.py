@@ -69,5 +69,7 @@ def small(words: list[str]) -> list[str]:
         parts = [f"photos.{number}.fractions=[0.5,0.5,0]" for number in range(len(values["photos"]))]
         settings = [*_ALLOCATOR, *parts, f"tasks={_with_small_networks(values['tasks'])}"]
     else:
-        settings = [*_TRAINING, f"tasks={_with_small_networks(values['tasks'])}"]
+        pretrained = "pretraining" in (values.get("preprocessor") or {})
+        steps = ["preprocessor.pretraining.steps=2"] if pretrained else []
+        settings = [*_TRAINING, *steps, f"tasks={_with_small_networks(values['tasks'])}"]
     return [word for setting in settings for word in ("--set", setting)]

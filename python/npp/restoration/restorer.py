@@ -131,7 +131,7 @@ class Restorer(nn.Module):
             ImportError: a package of the extra ``onnx`` is missing.
             OSError: it cannot be written.
         """
-        from npp.restoration.onnx_export import export
+        from npp.restoration.restorer_export import export
 
         export(self.network, path)
 
