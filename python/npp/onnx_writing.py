@@ -51,14 +51,14 @@ def write_onnx(
     for name in _NEEDED:
         if find_spec(name) is None:
             raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
-    inputs = {picture: torch.rand(2, 3, 40, 56)}
-    shapes = {picture: {0: "N", 2: "H", 3: "W"}}
-    if takes_qp:
-        inputs["qp"], shapes["qp"] = torch.tensor([30.0, 40.0]), {0: "N"}
     with warnings.catch_warnings(), plain_defaults():
         # torch's exporter about its own parts, and about the N that both inputs share as they should.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
         warnings.filterwarnings("ignore", "# The axis name: N will not be used", UserWarning)
+        inputs = {picture: torch.rand(2, 3, 40, 56)}
+        shapes = {picture: {0: "N", 2: "H", 3: "W"}}
+        if takes_qp:
+            inputs["qp"], shapes["qp"] = torch.tensor([30.0, 40.0]), {0: "N"}
         program = torch.onnx.export(
             whole,
             tuple(inputs.values()),

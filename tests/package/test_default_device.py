@@ -336,6 +336,10 @@ def test_an_exported_model(tmp_path: Path) -> None:
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"x": x.numpy(), "qp": np.array([30, 40], np.float32)})
     torch.testing.assert_close(torch.from_numpy(found), made(x, [30, 40]))
+    with torch.device("meta"):
+        npp.Recipe.load("classification").restorer.export_onnx(tmp_path / "restorer.onnx")
+    session = runtime.InferenceSession(tmp_path / "restorer.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x_hat": x.numpy()})[0].shape == x.shape
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
