@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ def write_onnx(
     """Writes a network with the inputs picture (N, 3, H, W) and, where it takes one, ``qp`` (N,).
 
     Args:
-        whole: in eval mode, float32, on the CPU.
+        whole: a copy of it is exported, in evaluation mode, float32 and on the CPU.
         path: an existing file is replaced, once the new one is complete.
         output, picture: what the model calls its output and the picture; the network's ``forward`` calls
             it so, too.
@@ -60,7 +61,7 @@ def write_onnx(
         if takes_qp:
             inputs["qp"], shapes["qp"] = torch.tensor([30.0, 40.0]), {0: "N"}
         program = torch.onnx.export(
-            whole,
+            copy.deepcopy(whole).cpu().float().eval(),
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=[output],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from npp.files import write_file
+from npp.torch_state import in_plain_torch
 
 _SUFFIX = ".safetensors"
 _FORMAT = 1
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Stored(NamedTuple):
@@ -75,6 +77,38 @@ class WeightFiles(NamedTuple):
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
             raise FileNotFoundError(f"no file {str(path)!r}, and no weights of that name; names are: {names}")
         return path
+
+    def load(
+        self,
+        name_or_path: str | os.PathLike[str],
+        device: torch.device | str | None,
+        build: Callable[[Stored], _Module],
+        weighted: Callable[[_Module], nn.Module],
+    ) -> _Module:
+        """A module of a file, in evaluation mode and float32, whatever state torch is in.
+
+        Args:
+            name_or_path: as of :meth:`find`.
+            device: where to put it, default the CPU.
+            build: makes the module that a file describes, with any weights.
+            weighted: the part of it whose weights the file has.
+
+        Raises:
+            FileNotFoundError: see :meth:`find`.
+            ValueError: see :meth:`read` and :meth:`Stored.copy_into`, or it cannot be built; names the file.
+        """
+        path = self.find(name_or_path)
+
+        def read() -> _Module:
+            stored = self.read(path)
+            try:
+                module = build(stored).float()
+            except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}: {error}") from None
+            stored.copy_into(weighted(module), path)
+            return module
+
+        return in_plain_torch(read).to(device).eval()
 
     def write(
         self,

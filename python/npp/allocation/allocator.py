@@ -20,8 +20,7 @@ from npp.codec.sample_range import check_scale
 from npp.hevc.padding import whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
 from npp.macs import count_macs_per_pixel
-from npp.torch_state import in_plain_torch
-from npp.weight_files import WeightFiles
+from npp.weight_files import Stored, WeightFiles
 
 _FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
 _NETWORK = "trunk-and-body"
@@ -160,20 +159,13 @@ class Allocator(nn.Module):
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        path = _FILES.find(name_or_path)
-        return in_plain_torch(lambda: cls._read(path)).to(device).eval()
+        return _FILES.load(name_or_path, device, cls._described, lambda allocator: allocator.network)
 
     @classmethod
-    def _read(cls, path: Path) -> Allocator:
-        stored = _FILES.read(path)
+    def _described(cls, stored: Stored) -> Allocator:
         if stored.network != _NETWORK:
-            raise ValueError(f"{path}: unknown network {stored.network!r}; this version knows {_NETWORK!r}")
-        try:
-            allocator = cls(**stored.settings).float()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
-        stored.copy_into(allocator.network, path)
-        return allocator
+            raise ValueError(f"unknown network {stored.network!r}; this version knows {_NETWORK!r}")
+        return cls(**stored.settings)
 
     @staticmethod
     def fit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 
 from torch import Tensor, nn
@@ -29,4 +28,4 @@ class _Whole(nn.Module):
 
 def export(network: AllocatorNetwork, settings: AllocatorSettings, path: str | os.PathLike[str]) -> None:
     """See :meth:`npp.Allocator.export_onnx`."""
-    write_onnx(_Whole(copy.deepcopy(network).cpu().float(), settings).eval(), path, "qp_map")
+    write_onnx(_Whole(network, settings), path, "qp_map")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 
 from torch import Tensor, nn
@@ -26,4 +25,4 @@ class _Whole(nn.Module):
 
 def export(network: FilterNetwork, path: str | os.PathLike[str]) -> None:
     """See :meth:`npp.Preprocessor.export_onnx`."""
-    write_onnx(_Whole(copy.deepcopy(network).cpu().float()).eval(), path, "x_pre")
+    write_onnx(_Whole(network), path, "x_pre")

@@ -20,7 +20,6 @@ from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
-from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
@@ -138,18 +137,12 @@ class Preprocessor(nn.Module):
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        path = _FILES.find(name_or_path)
-        return in_plain_torch(lambda: cls._read(path)).to(device).eval()
-
-    @classmethod
-    def _read(cls, path: Path) -> Preprocessor:
-        stored = _FILES.read(path)
-        try:
-            preprocessor = cls(stored.network, **stored.settings).float()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
-        stored.copy_into(preprocessor.filter, path)
-        return preprocessor
+        return _FILES.load(
+            name_or_path,
+            device,
+            lambda stored: cls(stored.network, **stored.settings),
+            lambda preprocessor: preprocessor.filter,
+        )
 
     @staticmethod
     def available() -> list[str]:

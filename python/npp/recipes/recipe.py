@@ -40,7 +40,6 @@ from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.size_extension import with_size
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
 from npp.restoration import Restorer
-from npp.torch_state import in_plain_torch
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
@@ -381,17 +380,9 @@ class Recipe(nn.Module):
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        return in_plain_torch(lambda: cls._read(_FILES.find(name_or_path))).to(device).eval()
-
-    @classmethod
-    def _read(cls, path: Path) -> Recipe:
-        stored = _FILES.read(path)
-        try:
-            recipe = cls(**recipe_arguments(stored)).float()
-        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
-        stored.copy_into(recipe, path)
-        return recipe
+        return _FILES.load(
+            name_or_path, device, lambda stored: cls(**recipe_arguments(stored)), lambda recipe: recipe
+        )
 
     @staticmethod
     def available() -> list[str]:

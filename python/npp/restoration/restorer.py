@@ -16,8 +16,7 @@ from npp.hevc.padding import whole_blocks
 from npp.macs import count_macs_per_pixel
 from npp.restoration.restoring_network import RestorerSettings, RestoringNetwork
 from npp.restoration.strips import STRIP_PIXELS, restored_in_strips
-from npp.torch_state import in_plain_torch
-from npp.weight_files import WeightFiles
+from npp.weight_files import Stored, WeightFiles
 
 _FILES = WeightFiles("restorer", Path(__file__).parent / "weights")
 _KIND = "residual"
@@ -98,20 +97,13 @@ class Restorer(nn.Module):
             FileNotFoundError: no such file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        found = _FILES.find(path)
-        return in_plain_torch(lambda: cls._read(found)).to(device).eval()
+        return _FILES.load(path, device, cls._described, lambda restorer: restorer.network)
 
     @classmethod
-    def _read(cls, path: Path) -> Restorer:
-        stored = _FILES.read(path)
+    def _described(cls, stored: Stored) -> Restorer:
         if stored.network != _KIND:
-            raise ValueError(f"{path}: network must be {_KIND!r}, not {stored.network!r}")
-        try:
-            restorer = cls(**stored.settings).float()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
-        stored.copy_into(restorer.network, path)
-        return restorer
+            raise ValueError(f"network must be {_KIND!r}, not {stored.network!r}")
+        return cls(**stored.settings)
 
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates for each pixel of one picture of 1024x1024."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 
 from torch import Tensor, nn
@@ -26,5 +25,4 @@ class _Whole(nn.Module):
 
 def export(network: RestoringNetwork, path: str | os.PathLike[str]) -> None:
     """See :meth:`npp.Restorer.export_onnx`."""
-    whole = _Whole(copy.deepcopy(network).cpu().float()).eval()
-    write_onnx(whole, path, "x_restored", picture="x_hat", takes_qp=False)
+    write_onnx(_Whole(network), path, "x_restored", picture="x_hat", takes_qp=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -152,20 +152,17 @@ def build_recipe(config: TrainConfig) -> Recipe:
 
 def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, float]]:
     """The parts of a recipe that a configuration trains, with their share of the learning rate."""
-    given = (
-        (recipe.preprocessor, config.preprocessor is not None and config.preprocessor.train, 1.0),
-        (
-            recipe.allocator,
-            config.allocator is not None and config.allocator.train,
-            config.allocator.rate if config.allocator else 1.0,
-        ),
-        (
-            recipe.restorer,
-            config.restorer is not None and config.restorer.train,
-            config.restorer.rate if config.restorer else 1.0,
-        ),
+    given: tuple[tuple[nn.Module | None, Any], ...] = (
+        (recipe.preprocessor, config.preprocessor),
+        (recipe.allocator, config.allocator),
+        (recipe.restorer, config.restorer),
     )
-    return [(part, rate) for part, train, rate in given if part is not None and train]
+    # A filter has no rate of its own: the others' are parts of it.
+    return [
+        (part, getattr(chosen, "rate", 1.0))
+        for part, chosen in given
+        if part is not None and chosen is not None and chosen.train
+    ]
 
 
 class PreparedBatch(NamedTuple):
