@@ -1,7 +1,9 @@
 #include "arrays.hpp"
 
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "bpg/error.hpp"
 
@@ -78,6 +80,15 @@ bpg::ImageView mutable_image_view(py::array& array) {
   auto view = fill_view<bpg::ImageView>(array);
   view.data = static_cast<std::byte*>(array.mutable_data());
   return view;
+}
+
+py::array array_of(OutputBlock memory, const py::dtype& dtype,
+                   const std::vector<py::ssize_t>& shape) {
+  auto owned = std::make_unique<OutputBlock>(std::move(memory));
+  std::byte* data = owned->get();
+  const py::capsule owner(owned.get(), [](void* p) { delete static_cast<OutputBlock*>(p); });
+  static_cast<void>(owned.release());
+  return {dtype, shape, data, owner};
 }
 
 py::dtype numpy_dtype(bpg::SampleType type) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bpg/picture.hpp"
+#include "output_memory.hpp"
 
 namespace npp {
 
@@ -17,6 +18,10 @@ bpg::ImageView mutable_image_view(pybind11::array& array);
 /// The pictures of an (N, C, H, W) array.
 std::vector<bpg::ConstImageView> image_views(const pybind11::array& array);
 std::vector<bpg::ImageView> mutable_image_views(pybind11::array& array);
+
+/// A contiguous array in memory that it owns.
+pybind11::array array_of(OutputBlock memory, const pybind11::dtype& dtype,
+                         const std::vector<pybind11::ssize_t>& shape);
 
 /// The numpy dtype of a sample type.
 pybind11::dtype numpy_dtype(bpg::SampleType type);

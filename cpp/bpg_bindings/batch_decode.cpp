@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,22 +14,17 @@
 #include "bpg/color.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
-#include "bpg/huge_pages.hpp"
 #include "bpg/qp_map.hpp"
 #include "errors.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "output_memory.hpp"
 
 namespace py = pybind11;
 
 namespace npp {
 namespace {
-
-struct FreeDeleter {
-  void operator()(std::byte* p) const { std::free(p); }
-};
-using Memory = std::unique_ptr<std::byte, FreeDeleter>;
 
 int channels_of(const bpg::Format& format) {
   if (format.alpha == bpg::Alpha::straight || format.alpha == bpg::Alpha::premultiplied) {
@@ -44,7 +37,7 @@ struct DecodeItem {
   bpg::ByteSpan file;
   std::optional<bpg::ImageView> output;  // else memory is allocated
   // Results.
-  Memory memory;
+  OutputBlock memory;
   std::vector<py::ssize_t> shape;
   Failure failure;
 };
@@ -136,11 +129,7 @@ class DecodeJob final : public Job {
                       static_cast<std::size_t>(format.height) * static_cast<std::size_t>(channels) *
                       sample_size(type_);
         const std::size_t bytes = frame_bytes * info.ticks.size();
-        item.memory.reset(static_cast<std::byte*>(std::malloc(bytes)));
-        if (!item.memory) {
-          throw std::bad_alloc();
-        }
-        bpg::ask_for_huge_pages(item.memory.get(), bytes);
+        item.memory = OutputMemory::instance().take(bytes);
       }
       bpg::export_image(picture,
                         view_of(item.memory.get() + frame * frame_bytes, type_, format, channels));
@@ -172,10 +161,7 @@ class DecodeHandle : public JobHandle {
       if (item.failure) {
         failure = item.failure.to_python();
       } else if (item.memory) {
-        std::byte* data = item.memory.get();
-        const py::capsule owner(data, [](void* p) { std::free(p); });
-        item.memory.release();
-        array = py::array(numpy_dtype(job_->type()), item.shape, data, owner);
+        array = array_of(std::move(item.memory), numpy_dtype(job_->type()), item.shape);
       }
       out.append(py::make_tuple(array, failure));
     }

@@ -16,12 +16,12 @@
 #include "arrays.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
-#include "bpg/huge_pages.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
 #include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "output_memory.hpp"
 #include "qp_maps.hpp"
 
 namespace py = pybind11;
@@ -172,14 +172,18 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
                JobHandle::Caller::waits);
 }
 
+// For the outputs of start_round_trip.
+py::array output_bytes(py::ssize_t size) {
+  return array_of(OutputMemory::instance().take(static_cast<std::size_t>(size)), py::dtype("u1"),
+                  {size});
+}
+
 std::unique_ptr<EncodeHandle> start_round_trip(
     const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
     const bpg::EncodeOptions& options, py::array& outputs, int threads,
     const std::optional<py::list>& qp_maps, std::uint64_t line, bool waits) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
-  bpg::ask_for_huge_pages(static_cast<std::byte*>(outputs.mutable_data()),
-                          static_cast<std::size_t>(outputs.nbytes()));
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
       targets.size() != views.size()) {
     throw bpg::EncodeError("start_round_trip: the arguments differ in length");
@@ -198,6 +202,8 @@ std::unique_ptr<EncodeHandle> start_round_trip(
 
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
+  module.def("output_bytes", &output_bytes, py::arg("size"));
+  module.def("kept_output_bytes", [] { return OutputMemory::instance().kept_bytes(); });
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
              py::arg("options"), py::arg("extensions"), py::arg("threads"),
              py::arg("qp_maps") = py::none());
@@ -207,6 +213,7 @@ void bind_batch_encode(py::module_& module) {
   module.def("clear_encoders", [] {
     const WithoutGil release;
     EncoderCache::instance().clear();
+    OutputMemory::instance().clear();
     give_back_free_memory();
   });
   module.def(

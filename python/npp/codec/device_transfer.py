@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import npp._bpg as _bpg
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 from npp.codec.sample_range import refuse_other_scale
@@ -77,8 +78,10 @@ class DeviceTransfer:
 
     def buffer_for(self, samples: Tensor) -> Tensor:
         """Memory for the decoded pictures, which the codec writes."""
-        pinned = self._x.device.type == "cuda"
-        return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=pinned)
+        if self._x.device.type == "cuda":
+            return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=True)
+        size = samples.numel() * samples.element_size()
+        return torch.from_numpy(_bpg.output_bytes(size)).view(samples.dtype).view(samples.shape)
 
     def errors(self) -> dict[int, EncodeError]:
         """The pictures of x, on another device, that hold NaN or are of another scale than [0, 1].

@@ -1,0 +1,118 @@
+#include "output_memory.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <new>
+#include <utility>
+
+#include "bpg/huge_pages.hpp"
+#include "per_process.hpp"
+
+namespace npp {
+namespace {
+
+// As NumPy has it for its arrays: the C library keeps smaller memory by itself.
+constexpr std::size_t kLarge = std::size_t{4} << 20;
+// Two batches of 64 crops of 224x224 floats, of which a loop frees one while it has the other.
+constexpr std::size_t kMostKept = std::size_t{96} << 20;
+
+std::byte* map_pages(std::size_t size) {
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) {
+    throw std::bad_alloc();
+  }
+  auto* data = static_cast<std::byte*>(pages);
+  bpg::ask_for_huge_pages(data, size);
+  return data;
+}
+
+// What is kept stays with the process only as long as the system has no better use for it.
+void offer_to_the_system(std::byte* data, std::size_t size) noexcept {
+#ifdef MADV_FREE
+  static_cast<void>(madvise(data, size, MADV_FREE));
+#else
+  static_cast<void>(data);
+  static_cast<void>(size);
+#endif
+}
+
+}  // namespace
+
+void GiveBack::operator()(std::byte* data) const noexcept {
+  if (size < kLarge) {
+    std::free(data);
+  } else {
+    OutputMemory::instance().put(data, size);
+  }
+}
+
+OutputMemory& OutputMemory::instance() { return PerProcess<OutputMemory>::get(); }
+
+OutputBlock OutputMemory::take(std::size_t size) {
+  if (size >= kLarge) {
+    std::byte* data = reuse(size);
+    return {data != nullptr ? data : map_pages(size), GiveBack{size}};
+  }
+  auto* data = static_cast<std::byte*>(std::malloc(std::max<std::size_t>(size, 1)));
+  if (data == nullptr) {
+    throw std::bad_alloc();
+  }
+  return {data, GiveBack{size}};
+}
+
+std::byte* OutputMemory::reuse(std::size_t size) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found =
+      std::find_if(kept_.begin(), kept_.end(), [size](const Kept& k) { return k.size == size; });
+  if (found == kept_.end()) {
+    return nullptr;
+  }
+  std::byte* data = found->data;
+  bytes_ -= size;
+  kept_.erase(found);
+  return data;
+}
+
+void OutputMemory::put(std::byte* data, std::size_t size) noexcept {
+  std::list<Kept> evicted;
+  try {
+    evicted.push_back({data, size});
+  } catch (const std::bad_alloc&) {
+    munmap(data, size);
+    return;
+  }
+  if (size <= kMostKept) {
+    offer_to_the_system(data, size);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    kept_.splice(kept_.begin(), evicted);
+    for (bytes_ += size; bytes_ > kMostKept;) {
+      bytes_ -= kept_.back().size;
+      evicted.splice(evicted.end(), kept_, std::prev(kept_.end()));
+    }
+  }
+  for (const Kept& old : evicted) {
+    munmap(old.data, old.size);
+  }
+}
+
+void OutputMemory::clear() {
+  std::list<Kept> all;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    all.swap(kept_);
+    bytes_ = 0;
+  }
+  for (const Kept& old : all) {
+    munmap(old.data, old.size);
+  }
+}
+
+std::size_t OutputMemory::kept_bytes() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return bytes_;
+}
+
+}  // namespace npp
