@@ -42,6 +42,7 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
         "alpha_qp": draw(st.one_of(st.none(), st.integers(0, 51))),
         "deblock": draw(st.one_of(st.none(), st.integers(-6, 6))),
         "chroma_qp_offset": draw(st.one_of(st.none(), st.integers(-12, 12))),
+        "psy_rd": draw(st.one_of(st.just(0), st.floats(0, 5))),
     }
     return options
 
@@ -239,6 +240,24 @@ def test_deblock_smooths_the_edges_of_blocks() -> None:
         return float((grey[:, 32::32] - grey[:, 31:-1:32]).abs().mean())
 
     assert edges(6) < edges(-6)
+
+
+@pytest.mark.parametrize("options", [{"effort": 5, "tune": "machine"}, {"effort": 1}, {"effort": 8}])
+def test_psy_rd_keeps_texture_at_the_price_of_pixels(options: dict[str, Any]) -> None:
+    noise = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(5))
+    x = ((0.7 * _picture(3, 128, 128, 4) + 0.3 * noise) * 255).round().to(torch.uint8)
+    plain, textured = (npp.decode(npp.encode(x, 40, psy_rd=p, **options)).float() for p in (0, 4))
+    assert (textured - x).square().mean() > (plain - x).square().mean()
+
+    def texture(picture: torch.Tensor) -> float:
+        return float((picture[:, 1:] - picture[:, :-1]).abs().mean())
+
+    assert texture(plain) < texture(textured) < texture(x.float())
+
+
+def test_no_psy_rd_is_no_option_at_all() -> None:
+    x = _picture(3, 64, 64, 4)
+    assert npp.encode(x, 34, psy_rd=0) == npp.encode(x, 34)
 
 
 def test_decompress_is_the_inverse() -> None:

@@ -203,6 +203,10 @@ def encode(
         int | None,
         typer.Option(help="Colour's quantiser against luma's, -12 to 12.", show_default="0; machine: -3"),
     ] = None,
+    psy_rd: Annotated[
+        float | None,
+        typer.Option(help="Keep the texture's energy rather than each pixel, 0 to 5.", show_default="0"),
+    ] = None,
     refine: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
@@ -293,6 +297,7 @@ def encode(
                 "tune": tune,
                 "deblock": deblock,
                 "chroma_qp_offset": chroma_qp_offset,
+                "psy_rd": psy_rd,
             }
         )
         if refine is not None:

@@ -201,6 +201,9 @@ ParamPtr x265_settings(const x265_api& api, const HevcConfig& config) {
     param.cpuid &= ~X265_CPU_AVX2;
   }
   apply_list(api, param, config.x265);
+  if (param.psyRd > 0) {
+    param.rdLevel = std::max(param.rdLevel, 3);  // below that x265 has no psycho-visual decisions
+  }
   one_picture_one_thread(param);
   constant_qp(param);
   picture_types(param, config.inter);
