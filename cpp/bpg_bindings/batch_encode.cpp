@@ -203,6 +203,7 @@ std::unique_ptr<EncodeHandle> start_round_trip(
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
   module.def("output_bytes", &output_bytes, py::arg("size"));
+  module.attr("LARGE_OUTPUT") = kLargeOutput;
   module.def("kept_output_bytes", [] { return OutputMemory::instance().kept_bytes(); });
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
              py::arg("options"), py::arg("extensions"), py::arg("threads"),

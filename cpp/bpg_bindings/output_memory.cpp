@@ -14,8 +14,6 @@
 namespace npp {
 namespace {
 
-// As NumPy has it for its arrays: the C library keeps smaller memory by itself.
-constexpr std::size_t kLarge = std::size_t{4} << 20;
 // Two batches of 64 crops of 224x224 floats, of which a loop frees one while it has the other.
 constexpr std::size_t kMostKept = std::size_t{96} << 20;
 
@@ -42,7 +40,7 @@ void offer_to_the_system(std::byte* data, std::size_t size) noexcept {
 }  // namespace
 
 void GiveBack::operator()(std::byte* data) const noexcept {
-  if (size < kLarge) {
+  if (size < kLargeOutput) {
     std::free(data);
   } else {
     OutputMemory::instance().put(data, size);
@@ -52,7 +50,7 @@ void GiveBack::operator()(std::byte* data) const noexcept {
 OutputMemory& OutputMemory::instance() { return PerProcess<OutputMemory>::get(); }
 
 OutputBlock OutputMemory::take(std::size_t size) {
-  if (size >= kLarge) {
+  if (size >= kLargeOutput) {
     std::byte* data = reuse(size);
     return {data != nullptr ? data : map_pages(size), GiveBack{size}};
   }

@@ -7,6 +7,9 @@
 
 namespace npp {
 
+/// From here on the C library does not keep memory by itself.
+constexpr std::size_t kLargeOutput = std::size_t{4} << 20;
+
 /// Gives memory of OutputMemory::take back.
 struct GiveBack {
   std::size_t size = 0;

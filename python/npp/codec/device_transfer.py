@@ -78,9 +78,9 @@ class DeviceTransfer:
 
     def buffer_for(self, samples: Tensor) -> Tensor:
         """Memory for the decoded pictures, which the codec writes."""
-        if self._x.device.type == "cuda":
-            return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=True)
-        size = samples.numel() * samples.element_size()
+        pinned, size = self._x.device.type == "cuda", samples.numel() * samples.element_size()
+        if pinned or size < _bpg.LARGE_OUTPUT:
+            return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=pinned)
         return torch.from_numpy(_bpg.output_bytes(size)).view(samples.dtype).view(samples.shape)
 
     def errors(self) -> dict[int, EncodeError]:
