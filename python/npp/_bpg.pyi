@@ -68,6 +68,7 @@ def start_encode(
     threads: int,
     qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
+
 LARGE_OUTPUT: int
 
 def output_bytes(size: int) -> npt.NDArray[np.uint8]: ...

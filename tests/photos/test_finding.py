@@ -35,7 +35,7 @@ def test_finds_photos_below_a_folder_in_order(tmp_path: Path) -> None:
     assert below(tmp_path, ["a/*.png", "*.bmp"]) == ["a/c.png", "a/d.bmp"]
     with pytest.raises(ValueError, match=r"no photos \(\*\.webp\)"):
         below(tmp_path, "*.webp")
-    with pytest.raises(ValueError, match="missing is not a folder"):
+    with pytest.raises(ValueError, match=r"^folder: .*missing is not a folder"):
         find_photos(tmp_path / "missing")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import torch
@@ -152,9 +153,15 @@ class Arm:
             found["scale"] = [factor, rule["input_size"], rule["least"]]
         if self.qp_map is not None:
             found["map"] = self.qp_map.identity()
-        if self.restorer is not None:
-            found["restorer"] = hash_state(self.restorer, f"{sorted(self.restorer.settings.items())}")
+        if self._restorer_digest is not None:
+            found["restorer"] = self._restorer_digest
         return found
+
+    @cached_property
+    def _restorer_digest(self) -> str | None:
+        if self.restorer is None:
+            return None
+        return hash_state(self.restorer, f"{sorted(self.restorer.settings.items())}")
 
 
 @dataclass(frozen=True)

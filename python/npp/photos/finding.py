@@ -98,7 +98,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     """
     root = Path(expand(str(folder)))
     if not root.is_dir():
-        raise ValueError(f"data folder: {root} is not a folder")
+        raise ValueError(f"folder: {root} is not a folder")
     patterns = [include] if isinstance(include, str) else include
     from PIL import Image  # not for those who only look for files
 
@@ -114,7 +114,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
 
     paths = _each_file_once(filter(wanted, visible_files(root)), root)
     if not paths:
-        raise ValueError(f"data folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
+        raise ValueError(f"folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
     return paths
 
 

@@ -65,10 +65,7 @@ class PhotoSet:
         return None if self.mode == "full" else height_and_width(self.size or _SIZE)
 
     def _found(self) -> list[Path]:
-        try:
-            found = find_photos(self.folder, self.include)
-        except ValueError as error:
-            raise ValueError(str(error).removeprefix("data ")) from None
+        found = find_photos(self.folder, self.include)
         if self.part != "all":
             count, found = (
                 len(found),

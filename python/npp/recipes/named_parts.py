@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.recipe import Recipe
 from npp.restoration import Restorer
+
+_Part = TypeVar("_Part")
+
+
+def _present(part: _Part | None, kind: str, argument: str, recipe: str) -> _Part:
+    if part is None:
+        raise ValueError(f"{argument} must be a recipe with a {kind}; {recipe} has none")
+    return part
 
 
 def filter_of(argument: str, name_or_path: str) -> Preprocessor:
@@ -19,10 +29,7 @@ def filter_of(argument: str, name_or_path: str) -> Preprocessor:
     Raises:
         FileNotFoundError, ValueError: as there, or the recipe has no filter.
     """
-    found = Recipe.load(name_or_path).preprocessor
-    if found is None:
-        raise ValueError(f"{argument} must be a recipe with a filter; {name_or_path} has none")
-    return found
+    return _present(Recipe.load(name_or_path).preprocessor, "filter", argument, name_or_path)
 
 
 def restorer_of(argument: str, name_or_path: str, device: torch.device | str | None = None) -> Restorer:
@@ -35,7 +42,4 @@ def restorer_of(argument: str, name_or_path: str, device: torch.device | str | N
     Raises:
         FileNotFoundError, ValueError: as there, or the recipe has no restorer.
     """
-    found = Recipe.load(name_or_path, device).restorer
-    if found is None:
-        raise ValueError(f"{argument} must be a recipe with a restorer; {name_or_path} has none")
-    return found
+    return _present(Recipe.load(name_or_path, device).restorer, "restorer", argument, name_or_path)
