@@ -10,24 +10,25 @@ namespace npp {
 
 void bind_options(py::module_& module) {
   py::class_<bpg::EncodeOptions>(module, "EncodeOptions")
-      .def(
-          py::init([](int chroma, int color_space, int bit_depth, bool limited_range, bool lossless,
-                      bool premultiplied, int effort, bool machine, std::string x265) {
-            bpg::EncodeOptions options;
-            options.chroma = static_cast<bpg::Chroma>(chroma);
-            options.color_space = static_cast<bpg::ColorSpace>(color_space);
-            options.bit_depth = bit_depth;
-            options.limited_range = limited_range;
-            options.lossless = lossless;
-            options.premultiplied = premultiplied;
-            options.effort = effort;
-            options.tune = machine ? bpg::Tune::machine : bpg::Tune::ssim;
-            options.x265 = std::move(x265);
-            return options;
-          }),
-          py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"),
-          py::arg("limited_range"), py::arg("lossless"), py::arg("premultiplied"),
-          py::arg("effort"), py::arg("machine"), py::arg("x265"));
+      .def(py::init([](int chroma, int color_space, int bit_depth, bool limited_range,
+                       bool lossless, bool premultiplied, int effort, bool machine, double psy_rd,
+                       std::string x265) {
+             bpg::EncodeOptions options;
+             options.chroma = static_cast<bpg::Chroma>(chroma);
+             options.color_space = static_cast<bpg::ColorSpace>(color_space);
+             options.bit_depth = bit_depth;
+             options.limited_range = limited_range;
+             options.lossless = lossless;
+             options.premultiplied = premultiplied;
+             options.effort = effort;
+             options.tune = machine ? bpg::Tune::machine : bpg::Tune::ssim;
+             options.psy_rd = psy_rd;
+             options.x265 = std::move(x265);
+             return options;
+           }),
+           py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"),
+           py::arg("limited_range"), py::arg("lossless"), py::arg("premultiplied"),
+           py::arg("effort"), py::arg("machine"), py::arg("psy_rd"), py::arg("x265"));
   module.def("chroma_qp_offset", &bpg::chroma_qp_offset, py::arg("options"));
   module.def("intra_slice_qp", &bpg::intra_slice_qp, py::arg("qp"));
 }

@@ -5,10 +5,12 @@
 #include <memory>
 #include <mutex>
 
+#include "bpg/huge_pages.hpp"
+
 namespace npp {
 
-/// From here on the C library does not keep memory by itself.
-constexpr std::size_t kLargeOutput = std::size_t{4} << 20;
+/// Smaller memory the C library mostly has at hand, used before.
+constexpr std::size_t kLargeOutput = bpg::kHugePagesFrom;
 
 /// Gives memory of OutputMemory::take back.
 struct GiveBack {
@@ -19,7 +21,7 @@ using OutputBlock = std::unique_ptr<std::byte, GiveBack>;
 
 /// Memory that decoded pictures are returned in. Large memory that was returned is kept for the
 /// next batch: a loop frees one batch for each that it makes, and getting fresh pages from the
-/// system takes longer than filling them with samples. The system may take back what is kept.
+/// system takes about as long as converting the samples. The system may take back what is kept.
 class OutputMemory {
  public:
   /// The one of this process.

@@ -27,6 +27,7 @@ class EncodeOptions:
         premultiplied: bool,
         effort: int,
         machine: bool,
+        psy_rd: float,
         x265: str,
     ) -> None: ...
 

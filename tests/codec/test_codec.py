@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import locale
 from fractions import Fraction
 from typing import Any
 
@@ -244,8 +245,7 @@ def test_deblock_smooths_the_edges_of_blocks() -> None:
 
 @pytest.mark.parametrize("options", [{"effort": 5, "tune": "machine"}, {"effort": 1}, {"effort": 8}])
 def test_psy_rd_keeps_texture_at_the_price_of_pixels(options: dict[str, Any]) -> None:
-    noise = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(5))
-    x = ((0.7 * _picture(3, 128, 128, 4) + 0.3 * noise) * 255).round().to(torch.uint8)
+    x = _textured()
     plain, textured = (npp.decode(npp.encode(x, 40, psy_rd=p, **options)).float() for p in (0, 4))
     assert (textured - x).square().mean() > (plain - x).square().mean()
 
@@ -255,9 +255,42 @@ def test_psy_rd_keeps_texture_at_the_price_of_pixels(options: dict[str, Any]) ->
     assert texture(plain) < texture(textured) < texture(x.float())
 
 
-def test_no_psy_rd_is_no_option_at_all() -> None:
-    x = _picture(3, 64, 64, 4)
-    assert npp.encode(x, 34, psy_rd=0) == npp.encode(x, 34)
+def _textured() -> Tensor:
+    noise = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(5))
+    return ((0.7 * _picture(3, 128, 128, 4) + 0.3 * noise) * 255).round().to(torch.uint8)
+
+
+def test_psy_rd_is_a_number_and_none_and_zero_are_no_option_at_all() -> None:
+    x = _textured()
+    plain = npp.encode(x, 34)
+    assert npp.encode(x, 34, psy_rd=0) == npp.encode(x, 34, psy_rd=None) == plain
+    files = {npp.encode(x, 34, psy_rd=strength) for strength in (0, 1, 2.5, 5)}
+    assert len(files) == 4
+
+
+def test_psy_rd_does_not_depend_on_the_locale() -> None:
+    comma = next((n for n in ("de_DE.UTF-8", "fr_FR.UTF-8", "de_DE") if _has_locale(n)), None)
+    if comma is None:
+        pytest.skip("no locale with a decimal comma is installed")
+    x = _textured()
+    plain = npp.encode(x, 34, psy_rd=2.5)
+    before = locale.setlocale(locale.LC_NUMERIC)
+    npp.clear_encoder_cache()
+    locale.setlocale(locale.LC_NUMERIC, comma)
+    try:
+        assert npp.encode(x, 34, psy_rd=2.5) == plain
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, before)
+
+
+def _has_locale(name: str) -> bool:
+    before = locale.setlocale(locale.LC_NUMERIC)
+    try:
+        locale.setlocale(locale.LC_NUMERIC, name)
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_NUMERIC, before)
+    return True
 
 
 def test_decompress_is_the_inverse() -> None:

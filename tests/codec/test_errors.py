@@ -112,7 +112,6 @@ def test_bad_qp(qp: Any) -> None:
         ("psy_rd", float("nan"), "0 to 5"),
         ("psy_rd", True, "0 to 5"),
         ("psy_rd", "1", "0 to 5"),
-        ("psy_rd", None, "0 to 5"),
         ("lossless", 1, "True or False"),
         ("premultiplied", "yes", "True or False"),
         ("limited_range", None, "True or False"),

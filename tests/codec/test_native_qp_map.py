@@ -28,6 +28,7 @@ def options(effort: int = 4, **changes: Any) -> _bpg.EncodeOptions:
         "premultiplied": False,
         "effort": effort,
         "machine": False,
+        "psy_rd": 0.0,
         "x265": "",
     }
     return _bpg.EncodeOptions(**{**fields, **changes})

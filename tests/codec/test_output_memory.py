@@ -47,10 +47,12 @@ def test_an_output_that_is_still_looked_at_is_not_written_again() -> None:
 
 
 def test_reused_memory_changes_no_sample() -> None:
-    x = _BATCH.half()
-    fresh = npp.compress(x, 30, effort=0).x_hat.clone()
-    npp.compress(1 - x, 30, effort=0)
-    assert torch.equal(npp.compress(x, 30, effort=0).x_hat, fresh)
+    first = npp.compress(_BATCH, 30, effort=0).x_hat
+    fresh, place = first.clone(), first.data_ptr()
+    del first
+    npp.compress(1 - _BATCH, 30, effort=0)
+    again = npp.compress(_BATCH, 30, effort=0).x_hat
+    assert again.data_ptr() == place and torch.equal(again, fresh)
 
 
 def test_decoded_photos_leave_their_memory_too() -> None:
@@ -84,18 +86,40 @@ def test_an_output_above_the_bound_goes_back_at_once() -> None:
 
 def test_clear_encoder_cache_gives_it_back() -> None:
     npp.compress(_BATCH, 40, effort=0)
+    assert _bpg.kept_output_bytes() == _BYTES
     npp.clear_encoder_cache()
     assert _bpg.kept_output_bytes() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64])
+def test_large_outputs_are_tensors_like_small_ones(dtype: torch.dtype) -> None:
+    """No views: autograd refuses to change those in place where it lets others be changed."""
+    most = {torch.uint8: 255, torch.uint16: 65535}.get(dtype)
+    x = _BATCH.repeat(4, 1, 1, 1).double()
+    x = (x * most).round().to(dtype) if most else x.to(dtype)
+    weight = torch.ones((), requires_grad=True)
+    with torch.no_grad():
+        x_hat = npp.compress(x, 40, effort=0).x_hat
+    assert x_hat.nbytes >= _bpg.LARGE_OUTPUT and x_hat.dtype == dtype and not x_hat._is_view()
+    if dtype.is_floating_point:
+        x_hat.mul_(weight)
+        assert x_hat.grad_fn is not None
+    x_hat.detach_()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_keeps_memory_of_its_own() -> None:
     x_hat = npp.compress(_BATCH, 40, effort=0).x_hat
+    npp.compress(_BATCH, 40, effort=0)
+    assert _bpg.kept_output_bytes() == _BYTES
     child = os.fork()
     if child == 0:
         kept = _bpg.kept_output_bytes()
         del x_hat
-        os._exit(0 if kept == 0 and _bpg.kept_output_bytes() == _BYTES else 1)
+        again = _bpg.output_bytes(_BYTES)
+        again[:] = 1
+        os._exit(0 if kept == 0 and _bpg.kept_output_bytes() == 0 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert _bpg.kept_output_bytes() == 0
+    assert _bpg.kept_output_bytes() == _BYTES
+    assert torch.equal(npp.compress(_BATCH, 40, effort=0).x_hat, x_hat)

@@ -62,3 +62,5 @@ def test_photos_of_other_folders_are_trained_on_too(photos: Path, tmp_path: Path
     assert both.validation == alone.validation
     with pytest.raises(ConfigError, match=r"data\.more: .*nowhere is not a folder"):
         Photos(smoke(photos, tmp_path, f"data.more=[{tmp_path / 'nowhere'}]"))
+    with pytest.raises(ValueError, match=r"^more: .*NPP_NOWHERE is not set"):
+        DataConfig(folder=str(photos), more=["$NPP_NOWHERE/photos"]).training_paths()

@@ -205,7 +205,7 @@ def encode(
     ] = None,
     psy_rd: Annotated[
         float | None,
-        typer.Option(help="Keep the texture's energy rather than each pixel, 0 to 5.", show_default="0"),
+        typer.Option(help="Keep texture even where pixels come out less exact, 0 to 5.", show_default="0"),
     ] = None,
     refine: Annotated[
         str | None,

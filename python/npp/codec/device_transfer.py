@@ -80,8 +80,11 @@ class DeviceTransfer:
         """Memory for the decoded pictures, which the codec writes."""
         pinned, size = self._x.device.type == "cuda", samples.numel() * samples.element_size()
         if pinned or size < _bpg.LARGE_OUTPUT:
-            return torch.empty(samples.shape, dtype=samples.dtype, device="cpu", pin_memory=pinned)
-        return torch.from_numpy(_bpg.output_bytes(size)).view(samples.dtype).view(samples.shape)
+            # In less than half the time of torch.empty, which small pictures feel.
+            return torch.empty_like(samples, memory_format=torch.contiguous_format, pin_memory=pinned)
+        # Shaped before torch sees it: a view of a tensor cannot be changed in place wherever a tensor can.
+        memory = _bpg.output_bytes(size).view(samples.numpy().dtype)
+        return torch.from_numpy(memory.reshape(samples.shape))
 
     def errors(self) -> dict[int, EncodeError]:
         """The pictures of x, on another device, that hold NaN or are of another scale than [0, 1].
@@ -104,7 +107,8 @@ class DeviceTransfer:
         """The codec's output, in memory of ``buffer_for``, with x's dtype on x's device."""
         if not self._remote:
             return x_hat if x_hat.dtype == self._x.dtype else x_hat.to(self._x.dtype)
-        remote = x_hat.to(self._x.device, non_blocking=True)
+        # Elsewhere than on CUDA the memory could be used again before the copy has read it.
+        remote = x_hat.to(self._x.device, non_blocking=self._x.device.type == "cuda")
         if not self._x.is_floating_point():
             return remote
         wide = torch.float64 if self._x.dtype == torch.float64 else torch.float32

@@ -81,7 +81,7 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def clear_encoder_cache() -> None:
-    """Closes all idle encoders and gives their memory back, and that of outputs that are gone."""
+    """Closes all idle encoders and gives their memory back, and that of outputs that were freed."""
     _bpg.clear_encoders()
 
 

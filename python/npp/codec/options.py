@@ -44,8 +44,9 @@ class CodecOptions(TypedDict, total=False):
             is what effort and tune choose, about 0. Some networks gain by less of it, others lose.
         chroma_qp_offset: quantiser of the two colour planes against that of luma, -12 (finer) to 12;
             ``None``, the default, is 0, with tune ``"machine"`` -3.
-        psy_rd: how much the encoder prefers blocks that keep the texture's energy to blocks that are closer
-            pixel by pixel, 0 (not at all, the default) to 5. Many networks gain by it; PSNR loses.
+        psy_rd: how much the encoder prefers blocks that keep how much texture they have, even where single
+            pixels come out less exact, 0 to 5; ``None``, the default, is 0, not at all. Above 0 the encoder
+            searches as x265 does from its rd level 3 on. Meant for the eye; PSNR loses.
     """
 
     effort: int
@@ -59,7 +60,7 @@ class CodecOptions(TypedDict, total=False):
     tune: Tune
     deblock: int | None
     chroma_qp_offset: int | None
-    psy_rd: float
+    psy_rd: float | None
 
 
 def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
@@ -108,6 +109,7 @@ class ResolvedOptions:
     alpha_qp: int | None
     premultiplied: bool
     tune: Tune
+    psy_rd: float
     x265: str
 
     def native(self, *, gray: bool) -> _bpg.EncodeOptions:
@@ -131,6 +133,7 @@ def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
         premultiplied=options.premultiplied,
         effort=options.effort,
         machine=options.tune == "machine",
+        psy_rd=options.psy_rd,
         x265=options.x265,
     )
 
@@ -179,7 +182,7 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     _choice("color_space", color_space, COLOR_SPACE_NAMES)
     tune = options.get("tune", "ssim")
     _choice("tune", tune, get_args(Tune))
-    alpha_qp = options.get("alpha_qp")
+    alpha_qp, psy_rd = options.get("alpha_qp"), options.get("psy_rd")
     return ResolvedOptions(
         effort=_whole("effort", options.get("effort", 8), 0, _MAX_EFFORT),
         chroma=chroma,
@@ -190,6 +193,7 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
         alpha_qp=None if alpha_qp is None else _whole("alpha_qp", alpha_qp, 0, _MAX_QP),
         premultiplied=_flag("premultiplied", options.get("premultiplied", False)),
         tune=tune,
+        psy_rd=0.0 if psy_rd is None else _number("psy_rd", psy_rd, 0, _MAX_PSY_RD),
         x265=":".join(part for part in (*_tools(options), str(options.get("_x265", ""))) if part),
     )
 
@@ -203,9 +207,6 @@ def _tools(options: Mapping[str, Any]) -> Iterator[str]:
     if chroma is not None:
         offset = _whole("chroma_qp_offset", chroma, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET)
         yield f"cbqpoffs={offset}:crqpoffs={offset}"
-    texture = _number("psy_rd", options.get("psy_rd", 0), 0, _MAX_PSY_RD)
-    if texture:
-        yield f"psy-rd={texture:g}"
 
 
 def resolve_qp(qp: Any, count: int) -> list[int]:

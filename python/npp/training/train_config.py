@@ -62,7 +62,7 @@ class DataConfig(PhotoSet):
             try:
                 found += sorted(find_photos(folder))
             except ValueError as error:
-                raise ValueError(f"more{str(error).removeprefix('folder')}") from None
+                raise ValueError(f"more: {str(error).removeprefix('folder: ')}") from None
         return found
 
 

@@ -71,6 +71,7 @@ HevcConfig make_config(int width, int height, int chroma_format_idc, const Encod
   config.qp_maps = options.qp_maps;
   config.effort = options.effort;
   config.tune = options.tune;
+  config.psy_rd = options.psy_rd;
   config.x265 = options.x265;
   return config;
 }

@@ -29,6 +29,7 @@ struct HevcConfig {
   bool qp_maps = false;  ///< blocks have QPs of their own
   int effort = 8;
   Tune tune = Tune::ssim;
+  double psy_rd = 0;
   std::string x265;
 };
 

@@ -9,10 +9,8 @@ namespace bpg {
 
 #ifdef MADV_HUGEPAGE
 void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept {
-  // As NumPy does for its arrays: smaller memory is mostly such that was used before.
-  constexpr std::size_t kLarge = std::size_t{4} << 20;
   static const long page_size = sysconf(_SC_PAGESIZE);
-  if (size < kLarge || page_size <= 0) {
+  if (size < kHugePagesFrom || page_size <= 0) {
     return;
   }
   const auto page = static_cast<std::uintptr_t>(page_size);

@@ -201,8 +201,9 @@ ParamPtr x265_settings(const x265_api& api, const HevcConfig& config) {
     param.cpuid &= ~X265_CPU_AVX2;
   }
   apply_list(api, param, config.x265);
-  if (param.psyRd > 0) {
-    param.rdLevel = std::max(param.rdLevel, 3);  // below that x265 has no psycho-visual decisions
+  if (config.psy_rd > 0) {
+    param.psyRd = config.psy_rd;  // as text it would be read with the program's decimal comma
+    param.rdLevel = std::max(param.rdLevel, 3);  // below that x265 decides nothing by it
   }
   one_picture_one_thread(param);
   constant_qp(param);

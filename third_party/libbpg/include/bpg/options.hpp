@@ -28,6 +28,9 @@ struct EncodeOptions {
   /// Pictures bring a map of QP offsets (qp_map.hpp). Without it the QP of a picture is constant,
   /// which is not the same bytes as a map of zeros.
   bool qp_maps = false;
+  /// Psycho-visual rate-distortion, 0 (off) to 5: blocks that keep how much texture they have are
+  /// preferred to those that are closer sample by sample. Searches from x265's rd level 3 on.
+  double psy_rd = 0;
   /// Further x265 options as "name=value:name=value", applied last. For experiments: what cannot be
   /// expressed in BPG is refused when the encoder opens.
   std::string x265;
@@ -36,7 +39,7 @@ struct EncodeOptions {
     return chroma == o.chroma && color_space == o.color_space && bit_depth == o.bit_depth &&
            limited_range == o.limited_range && lossless == o.lossless &&
            premultiplied == o.premultiplied && effort == o.effort && tune == o.tune &&
-           qp_maps == o.qp_maps && x265 == o.x265;
+           qp_maps == o.qp_maps && psy_rd == o.psy_rd && x265 == o.x265;
   }
 };
 
