@@ -18,16 +18,6 @@ namespace {
 // loops, or a loop and its validation.
 constexpr std::size_t kMostKept = std::size_t{96} << 20;
 
-std::byte* map_pages(std::size_t size) {
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) {
-    throw std::bad_alloc();
-  }
-  auto* data = static_cast<std::byte*>(pages);
-  bpg::ask_for_huge_pages(data, size);
-  return data;
-}
-
 void advise(const std::byte* data, std::size_t size, int advice) noexcept {
   static_cast<void>(madvise(const_cast<std::byte*>(data), size, advice));
 }
@@ -62,11 +52,12 @@ void GiveBack::operator()(std::byte* data) const noexcept {
 OutputMemory& OutputMemory::instance() { return PerProcess<OutputMemory>::get(); }
 
 OutputBlock OutputMemory::take(std::size_t size) {
-  if (size >= kLargeOutput) {
-    std::byte* data = reuse(size);
-    return {data != nullptr ? data : map_pages(size), GiveBack{size}};
+  std::byte* data = nullptr;
+  if (size < kLargeOutput) {
+    data = static_cast<std::byte*>(std::malloc(std::max<std::size_t>(size, 1)));
+  } else if (data = reuse(size); data == nullptr) {
+    data = bpg::map_pages(size);
   }
-  auto* data = static_cast<std::byte*>(std::malloc(std::max<std::size_t>(size, 1)));
   if (data == nullptr) {
     throw std::bad_alloc();
   }
@@ -92,7 +83,7 @@ void OutputMemory::put(std::byte* data, std::size_t size) noexcept {
   try {
     evicted.push_back({data, size});
   } catch (const std::bad_alloc&) {
-    munmap(data, size);
+    bpg::unmap_pages(data, size);
     return;
   }
   if (size <= kMostKept) {
@@ -105,7 +96,7 @@ void OutputMemory::put(std::byte* data, std::size_t size) noexcept {
     }
   }
   for (const Kept& old : evicted) {
-    munmap(old.data, old.size);
+    bpg::unmap_pages(old.data, old.size);
   }
 }
 
@@ -117,7 +108,7 @@ void OutputMemory::clear() {
     bytes_ = 0;
   }
   for (const Kept& old : all) {
-    munmap(old.data, old.size);
+    bpg::unmap_pages(old.data, old.size);
   }
 }
 

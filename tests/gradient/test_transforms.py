@@ -143,10 +143,10 @@ def test_what_has_no_pixels_is_refused_with_what_to_do(how: str) -> None:
 
 
 # The memory of large outputs is npp's own.
-@pytest.mark.parametrize(("name", "side"), [*((name, 16) for name in NAMES), (DEFAULT_SURROGATE, 608)])
+@pytest.mark.parametrize(("name", "side"), [*((name, 16) for name in NAMES), (DEFAULT_SURROGATE, 432)])
 @pytest.mark.parametrize("needs_graph", [True, False])
 def test_x_hat_and_bpp_may_be_changed_in_place(name: str, side: int, needs_graph: bool) -> None:
-    x = pictures(1, side).requires_grad_(needs_graph)
+    x = pictures(2, side).requires_grad_(needs_graph)
     out = npp.compress(x, 33, surrogate=name, effort=0)
     outside = npp.compress(x, 33, surrogate=name, effort=0)
     expected = outside.x_hat.sub(0.5).div(0.25).clamp(-1, 1), outside.bpp.mul(2)

@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
-from npp import checks
 from npp._bpg import EncodeError, UnsupportedError
-from npp.checks import is_int, known_settings
+from npp.checks import is_int, known_settings, number
 
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
@@ -82,7 +81,7 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
     try:
-        return checks.number(name, value, low, high)
+        return number(name, value, low, high)
     except ValueError as error:
         raise EncodeError(str(error)) from None
 

@@ -1,26 +1,23 @@
 #include "bpg/huge_pages.hpp"
 
 #include <sys/mman.h>
-#include <unistd.h>
-
-#include <cstdint>
 
 namespace bpg {
 
-#ifdef MADV_HUGEPAGE
-void ask_for_huge_pages(std::byte* data, std::size_t size) noexcept {
-  static const long page_size = sysconf(_SC_PAGESIZE);
-  if (size < kHugePagesFrom || page_size <= 0) {
-    return;
+std::byte* map_pages(std::size_t size) noexcept {
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) {
+    return nullptr;
   }
-  const auto page = static_cast<std::uintptr_t>(page_size);
-  const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<std::uintptr_t>(data) + size) / page * page;
-  // Refused by a kernel that was built without them.
-  static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
-}
-#else
-void ask_for_huge_pages(std::byte* /*data*/, std::size_t /*size*/) noexcept {}
+#ifdef MADV_HUGEPAGE
+  if (size >= kHugePagesFrom) {
+    // Refused by a kernel that was built without them.
+    static_cast<void>(madvise(pages, size, MADV_HUGEPAGE));
+  }
 #endif
+  return static_cast<std::byte*>(pages);
+}
+
+void unmap_pages(std::byte* data, std::size_t size) noexcept { munmap(data, size); }
 
 }  // namespace bpg

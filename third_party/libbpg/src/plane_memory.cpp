@@ -1,7 +1,5 @@
 #include "plane_memory.hpp"
 
-#include <sys/mman.h>
-
 #include <array>
 #include <new>
 #include <utility>
@@ -20,24 +18,16 @@ struct Block {
 };
 
 std::byte* allocate(std::size_t size) noexcept {
-  if (size < kLarge) {
-    return static_cast<std::byte*>(
-        ::operator new (size, std::align_val_t{kPlaneAlignment}, std::nothrow));
-  }
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) {
-    return nullptr;
-  }
-  auto* planes = static_cast<std::byte*>(pages);
-  ask_for_huge_pages(planes, size);
-  return planes;
+  return size < kLarge ? static_cast<std::byte*>(
+                             ::operator new (size, std::align_val_t{kPlaneAlignment}, std::nothrow))
+                       : map_pages(size);
 }
 
 void give_back(const Block& block) noexcept {
   if (block.size < kLarge) {
     ::operator delete (block.data, std::align_val_t{kPlaneAlignment});
   } else {
-    munmap(block.data, block.size);
+    unmap_pages(block.data, block.size);
   }
 }
 
