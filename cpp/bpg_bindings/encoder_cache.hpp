@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
 
 #include "bpg/encoder.hpp"
+#include "idle_store.hpp"
 
 namespace npp {
 
@@ -24,7 +22,7 @@ struct EncoderKey {
 };
 
 /// Idle encoders, kept for the next picture of their kind: opening one costs milliseconds and
-/// megabytes. Bounded; the one that was idle longest goes first. Thread-safe.
+/// megabytes. Thread-safe.
 class EncoderCache {
  public:
   /// The cache of this process; a forked child gets an empty one.
@@ -36,25 +34,14 @@ class EncoderCache {
   void release(const EncoderKey& key, std::unique_ptr<bpg::Encoder> encoder);
 
   /// Closes all idle encoders.
-  void clear();
+  void clear() { idle_.clear(); }
   /// Pixels of all pictures for which idle encoders are kept.
-  void set_limit(std::size_t pixels);
-  [[nodiscard]] std::size_t idle_count();
-  [[nodiscard]] std::size_t idle_pixels();
+  void set_limit(std::size_t pixels) { idle_.set_limit(pixels); }
+  [[nodiscard]] std::size_t idle_count() { return idle_.count(); }
+  [[nodiscard]] std::size_t idle_pixels() { return idle_.total(); }
 
  private:
-  struct Idle {
-    EncoderKey key;
-    std::unique_ptr<bpg::Encoder> encoder;
-  };
-  using IdleList = std::list<Idle>;
-
-  IdleList evict();
-
-  std::mutex mutex_;
-  IdleList idle_;  // the latest first
-  std::size_t pixels_ = 0;
-  std::size_t limit_ = std::size_t{8} << 20;
+  IdleStore<EncoderKey, std::unique_ptr<bpg::Encoder>> idle_{std::size_t{8} << 20};
 };
 
 }  // namespace npp

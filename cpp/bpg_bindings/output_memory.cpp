@@ -4,19 +4,14 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iterator>
 #include <new>
+#include <optional>
 #include <utility>
 
-#include "bpg/huge_pages.hpp"
 #include "per_process.hpp"
 
 namespace npp {
 namespace {
-
-// Enough for what a loop over batches of 64 crops of 224x224 floats frees, 37 MB, twice over: two
-// loops, or a loop and its validation.
-constexpr std::size_t kMostKept = std::size_t{96} << 20;
 
 void advise(const std::byte* data, std::size_t size, int advice) noexcept {
   static_cast<void>(madvise(const_cast<std::byte*>(data), size, advice));
@@ -65,56 +60,22 @@ OutputBlock OutputMemory::take(std::size_t size) {
 }
 
 std::byte* OutputMemory::reuse(std::size_t size) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found =
-      std::find_if(kept_.begin(), kept_.end(), [size](const Kept& k) { return k.size == size; });
-  if (found == kept_.end()) {
+  std::optional<Pages> kept = kept_.take(size);
+  if (!kept) {
     return nullptr;
   }
-  std::byte* data = found->data;
-  bytes_ -= size;
-  kept_.erase(found);
-  take_up(data, size);
-  return data;
+  take_up(kept->get(), size);
+  return kept->release();
 }
 
 void OutputMemory::put(std::byte* data, std::size_t size) noexcept {
-  std::list<Kept> evicted;
+  Pages pages(data, Unmap{size});
+  set_aside(data, size);
   try {
-    evicted.push_back({data, size});
+    kept_.put(size, std::move(pages), size);
   } catch (const std::bad_alloc&) {
-    bpg::unmap_pages(data, size);
-    return;
+    // There is no memory for the list's entry: the pages went back to the system instead.
   }
-  if (size <= kMostKept) {
-    set_aside(data, size);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    kept_.splice(kept_.begin(), evicted);
-    for (bytes_ += size; bytes_ > kMostKept;) {
-      bytes_ -= kept_.back().size;
-      evicted.splice(evicted.end(), kept_, std::prev(kept_.end()));
-    }
-  }
-  for (const Kept& old : evicted) {
-    bpg::unmap_pages(old.data, old.size);
-  }
-}
-
-void OutputMemory::clear() {
-  std::list<Kept> all;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    all.swap(kept_);
-    bytes_ = 0;
-  }
-  for (const Kept& old : all) {
-    bpg::unmap_pages(old.data, old.size);
-  }
-}
-
-std::size_t OutputMemory::kept_bytes() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return bytes_;
 }
 
 }  // namespace npp
