@@ -64,7 +64,7 @@ def recipes(
             preprocessor=filters["classification"],
             allocator=general.with_mix({"efficientnet-lite0": 1, "mobilenet-v2": 1}).with_strength(1),
             restorer=restorers["classification"],
-            options={"effort": 5, "tune": "machine", "deblock": -6},
+            options={"effort": 5, "tune": "machine", "deblock": -6, "psy_rd": 1},
             qp=37,
             card=_CLASSIFICATION + _ALL.format(more=", and the filter changes its detail"),
         ),

@@ -76,9 +76,11 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)
+    found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(found) or not low <= found <= high:
+        allowed = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}, and finite"
+        raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
+    return found
 
 
 def flag(name: str, value: object) -> bool:

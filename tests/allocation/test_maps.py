@@ -89,7 +89,9 @@ def test_what_is_no_importance_is_refused(
         npp.qp_map(importance)
 
 
-@pytest.mark.parametrize("wrong", [{"strength": -1}, {"limit": 60}, {"sigma": math.nan}, {"rounded": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"strength": -1}, {"strength": math.inf}, {"limit": 60}, {"sigma": math.nan}, {"rounded": 1}]
+)
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         npp.qp_map(torch.ones(2, 3), **wrong)  # type: ignore[arg-type]

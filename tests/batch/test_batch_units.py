@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from recipe_files import made_recipe, saved_recipe
 
 import npp
 from npp.batch import BatchDecoder, BatchEncoder
+from npp.batch.pixel_limit import limit_on_pixels
 
 
 def _set(folder: Path, photo: np.ndarray) -> list[Path]:
@@ -98,3 +100,44 @@ def test_decoding_is_the_commands(folder: Path, photo: np.ndarray) -> None:
         BatchDecoder(".xyz")
     with pytest.raises(ValueError, match="bit_depth must be 8 or 16"):
         BatchDecoder(bit_depth=10)
+
+
+def test_limits_on_pixels_of_threads_at_once_are_their_own_and_leave_nothing(photo: np.ndarray) -> None:
+    """The first to enter is the first to leave, while the other is still at work."""
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+    pillows = Image.MAX_IMAGE_PIXELS
+    seen: list[int] = []
+
+    def first() -> None:
+        with limit_on_pixels(1000):
+            first_in.set()
+            assert second_in.wait(10)
+            seen.append(npp.get_max_pixels())
+        first_out.set()
+
+    def second() -> None:
+        assert first_in.wait(10)
+        with limit_on_pixels(2000):
+            second_in.set()
+            assert first_out.wait(10)
+            seen.append(npp.get_max_pixels())
+            assert Image.MAX_IMAGE_PIXELS is None
+
+    with ThreadPoolExecutor(2) as pool:
+        for running in (pool.submit(first), pool.submit(second)):
+            running.result()
+    assert seen == [1000, 2000]
+    assert npp.get_max_pixels() == 178_956_970
+    assert pillows is not None
+    assert pillows == Image.MAX_IMAGE_PIXELS
+    small, large = BatchEncoder(effort=0, max_pixels=100), BatchEncoder(effort=0, max_pixels=10**6)
+    file = npp.encode(photo, 40, effort=0)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(unit.one, file) for _ in range(20) for unit in (small, large)]
+    assert [job.result().error is None for job in jobs] == [False, True] * 20
+
+
+def test_a_limit_on_pixels_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="pixels must be at least 1"), limit_on_pixels(0):
+        pass
+    assert Image.MAX_IMAGE_PIXELS is not None

@@ -41,6 +41,11 @@ def test_file_to_file_and_back(folder: Path, photo: np.ndarray, capsys: pytest.C
         (["photos", "-o", "out", "--lossless", "--target-bpp", "1"], "exclude each other"),
         (["photos", "-o", "out", "--target-bpp", "0"], "--target-bpp must be above 0"),
         (["photos", "-o", "out", "--target-bpp", "nan"], "--target-bpp must be above 0"),
+        (["photos", "-o", "out", "--target-bpp", "inf"], "--target-bpp must be above 0 and finite, not inf"),
+        (
+            ["photos", "-o", "out", "--lossless", "--refine", "NET"],
+            "--refine and --lossless exclude each other",
+        ),
         (["photos", "-o", "out", "--force", "--skip-existing"], "exclude each other"),
         (["photos", "-o", "out", "--chroma", "411"], "chroma must be one of '400', '420'"),
         (["photos", "-o", "out", "--bit-depth", "11"], "bit_depth must be 8, 10 or 12, not 11"),

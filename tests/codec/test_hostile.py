@@ -97,6 +97,38 @@ def test_a_header_alone_takes_no_memory() -> None:
     assert (FOLDER / "forty_bytes_claim_16384x10000.bpg").stat().st_size <= 40
 
 
+def test_headers_alone_take_no_memory_in_a_batch() -> None:
+    """Together they claim 117 GiB."""
+    file = (FOLDER / "forty_bytes_claim_16384x10000.bpg").read_bytes()
+    with pytest.raises(npp.DecodeError, match=r"bitstreams\[0\]: .*cannot hold a picture") as caught:
+        npp.decompress([file] * 64, threads=1)
+    assert caught.value.index == 0
+    assert caught.value.results is not None
+    assert [error.index for error in caught.value.results] == list(range(64))
+
+
+def test_a_batch_without_room_is_put_together_from_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = npp.encode([torch.rand(3, 24, 40), torch.rand(3, 24, 40)], 30, effort=0)
+    wanted = npp.decompress(files)
+    monkeypatch.setattr("npp.codec.decoding._room", lambda *_: None)
+    assert torch.equal(npp.decompress(files), wanted)
+    damaged = files[1].replace(b"\x44\x01", b"\x46\x01", 1)  # its header is in order, its PPS is gone
+    with pytest.raises(npp.DecodeError, match=r"^bitstreams\[1\]: (?!data)") as caught:
+        npp.decompress([files[0], damaged])
+    assert caught.value.index == 1
+
+
+def test_a_batch_above_the_limit_on_pixels_is_refused_as_damaged_files_are() -> None:
+    files = npp.encode([torch.rand(3, 24, 40)], 30, effort=0)
+    npp.set_max_pixels(24 * 40 - 1)
+    try:
+        with pytest.raises(npp.DecodeError, match=r"bitstreams\[0\] claims 40x24 .*at most 959") as caught:
+            npp.decompress(files)
+    finally:
+        npp.set_max_pixels(None)
+    assert caught.value.index == 0
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_family(name: str) -> None:
     """Truncation at every byte in full, a part of the others."""

@@ -64,6 +64,9 @@ def test_wrong_arguments_are_refused_at_once() -> None:
         npp.compress_in_parts(pictures(2, 32), [30, 31, 32])
     with pytest.raises(npp.EncodeError, match=r"qp_map"):
         npp.compress_in_parts(pictures(2, 32), qp_map=torch.zeros(2, 9, 9))
+    for maps in (torch.zeros(3, 2, 2), [torch.zeros(2, 2)]):
+        with pytest.raises(npp.EncodeError, match=rf"qp_map has {len(maps)} map\(s\) for 2 picture\(s\)"):
+            npp.compress_in_parts(pictures(2, 32), qp_map=maps)
 
 
 def test_a_broken_picture_is_named_when_its_part_is_taken() -> None:

@@ -169,6 +169,7 @@ def test_dtype_is_kept() -> None:
     [
         ({"steps": -1}, ValueError, "steps must be 0 or more, not -1"),
         ({"lr": 0.0}, ValueError, "lr must be above 0"),
+        ({"lossless": True}, npp.EncodeError, "lossless must be False: refine changes what is coded"),
         ({"over": "bits"}, ValueError, "over must be one of 'pixels', 'map', 'both', not 'bits'"),
         ({"map_lr": 0.0}, ValueError, "map_lr must be above 0, not 0.0"),
         ({"map_limit": 60}, ValueError, "map_limit must be a number from 0 to 51, not 60"),

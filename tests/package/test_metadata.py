@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 import subprocess
 import sys
 from importlib.metadata import metadata, requires
 from pathlib import Path
 
 import pytest
+
+from npp import _bpg
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "npp"
@@ -117,6 +120,15 @@ def test_coverage_is_counted_by_room(tmp_path: Path) -> None:
         ["npp", "4", "75.0%"],
         ["all", "12", "75.0%"],
     ]
+
+
+def test_the_extension_that_is_used_alone_on_other_pythons_is_used_rightly() -> None:
+    """The script of the tool runs in pythons of other environments, where a mistake shows only in a release."""
+    script = runpy.run_path(str(ROOT / "tools" / "test_pythons.py"))["ALONE"]
+    command = [sys.executable, "-c", script, _bpg.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch("[0-9a-f]{12}", done.stdout.strip())
 
 
 def test_pythons_are_found() -> None:

@@ -16,6 +16,7 @@ from npp.allocation import Allocator
 from npp.codec.metadata import Metadata
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.recipes.scale import enlarge, shrink
+from npp.recipes.size_extension import with_size
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,30 @@ def test_errors_stand_in_their_place(recipe: Recipe, photo: np.ndarray) -> None:
 def test_metadata_is_kept(recipe: Recipe, photo: np.ndarray) -> None:
     file = recipe.encode(photo, 40, metadata=npp.Metadata(exif=b"II*\0"))
     assert npp.probe(file).metadata.exif == b"II*\0"
+
+
+def test_all_frames_that_are_enlarged_count_for_the_limit_on_pixels(recipe: Recipe) -> None:
+    frames = [np.full((16, 16, 3), 9 * i, np.uint8) for i in range(5)]
+    file = npp.encode_animation(frames, 40, durations=0.1, metadata=with_size(None, 32, 32))
+    assert recipe.decode(file).shape == (5, 3, 32, 32)
+    npp.set_max_pixels(5 * 32 * 32 - 1)
+    try:
+        assert npp.decode(file).shape == (5, 3, 16, 16)
+        with pytest.raises(npp.DecodeError, match="each of 5 frames was 32x32 pixels; at most 5119 in all"):
+            recipe.decode(file)
+    finally:
+        npp.set_max_pixels(None)
+
+
+def test_a_changed_recipe_has_the_other_parts_of_the_first(recipe: Recipe, x: torch.Tensor) -> None:
+    other = recipe.changed(scale=None, qp=30)
+    assert (other.scale, other.qp, other.training) == (None, 30, recipe.training)
+    for part in ("name", "preprocessor", "allocator", "restorer", "options", "card"):
+        assert getattr(other, part) is getattr(recipe, part) or getattr(other, part) == getattr(recipe, part)
+    assert recipe.scale is not None
+    assert torch.equal(other.compress(x, 40).x_hat, recipe.compress(x, 40, parts=Parts(scale=False)).x_hat)
+    with pytest.raises(TypeError, match="nmae"):
+        recipe.changed(nmae="other")
 
 
 def test_saved_and_loaded_it_is_the_same(recipe: Recipe, x: torch.Tensor, tmp_path: Path) -> None:

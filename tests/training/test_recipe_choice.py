@@ -110,6 +110,23 @@ def test_the_recipe_keeps_its_own_size_where_none_is_to_be_chosen() -> None:
     assert found.recipe.scale == given.scale and [one.factor for one in found.measured] == [None]
 
 
+def test_what_stands_behind_the_decoder_stays_and_is_measured() -> None:
+    given = recipe(8.0)
+    given.restorer = npp.Restorer(width=8, depth=1, edge_width=4).eval()
+    with torch.no_grad():
+        for parameter in given.restorer.parameters():
+            parameter.normal_(std=0.2, generator=torch.Generator().manual_seed(1))
+    choices, tasks = ChoiceConfig(strengths=(0.5,)), Match(upper())
+    found = choose_recipe(given, pictures(2, 64), tasks, choices, qps=QPS, threads=1)
+    assert found.recipe.restorer is given.restorer
+    bare = choose_recipe(given.changed(restorer=None), pictures(2, 64), tasks, choices, qps=QPS, threads=1)
+    assert bare.recipe.restorer is None
+    assert bare.plain == found.plain
+    for mine, without in zip(found.measured, bare.measured, strict=True):
+        assert mine.curve.bpp == without.curve.bpp
+        assert mine.curve.losses["match"] != without.curve.losses["match"]
+
+
 @pytest.mark.parametrize(
     ("offsets", "expected"),
     [

@@ -28,6 +28,16 @@ def test_it_is_trained_alone(photos: Path, tmp_path: Path) -> None:
     assert not torch.equal(recipe.restorer(x), x)
 
 
+def test_it_is_still_there_after_size_and_map_were_chosen(photos: Path, tmp_path: Path) -> None:
+    config = smoke(
+        photos, tmp_path, SMALL, FILTER, "choose={photos: 2, qps: [30, 40], scales: {factors: [1]}}"
+    )
+    recipe = npp.Recipe.load(train_recipe(config))
+    assert (tmp_path / "choice.json").exists()
+    assert recipe.restorer is not None
+    assert recipe.restorer.settings == {"width": 8, "depth": 1, "edge_width": 4}
+
+
 def test_it_is_trained_with_a_filter_and_goes_on(photos: Path, tmp_path: Path) -> None:
     first = npp.Recipe.load(train_recipe(smoke(photos, tmp_path / "a", SMALL, FILTER)))
     start = f"restorer={{start: {tmp_path / 'a' / 'recipe.safetensors'}, train: false}}"

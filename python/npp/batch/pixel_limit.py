@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PIL import Image
 
-from npp.codec.limits import get_max_pixels, set_max_pixels
+from npp.codec.limits import max_pixels_within
+
+
+class _PillowsLimit:
+    """Pillow's own limit, which is the process's: off as long as anybody wants it off."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted_off = 0
+        self._before: int | None = None
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        with self._lock:
+            if not self._wanted_off:
+                self._before = Image.MAX_IMAGE_PIXELS
+                Image.MAX_IMAGE_PIXELS = None
+            self._wanted_off += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted_off -= 1
+                if not self._wanted_off:
+                    Image.MAX_IMAGE_PIXELS = self._before
+
+
+_PILLOWS = _PillowsLimit()
 
 
 @contextmanager
 def limit_on_pixels(pixels: int | None) -> Iterator[None]:
     """npp's limit as given, and none of Pillow's own beside it; ``None`` leaves both.
 
-    Both are the process's: other threads have them, too.
+    npp's is this thread's and that of threads which copy its context. Pillow has one for the process: while any
+    thread is in here it is off in all.
     """
     if pixels is None:
         yield
         return
-    before = get_max_pixels(), Image.MAX_IMAGE_PIXELS
-    set_max_pixels(pixels)
-    Image.MAX_IMAGE_PIXELS = None
-    try:
+    with max_pixels_within(pixels), _PILLOWS.off():
         yield
-    finally:
-        set_max_pixels(before[0])
-        Image.MAX_IMAGE_PIXELS = before[1]

@@ -57,13 +57,15 @@ def _codec_options(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool) -> None:
+def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool, refine: bool) -> None:
     if sum([qp is not None, target_bpp is not None, lossless]) > 1:
         raise UsageError("--qp, --target-bpp and --lossless exclude each other")
+    if lossless and refine:
+        raise UsageError("--refine and --lossless exclude each other")
     if qp is not None:
         checked(resolve_qp, qp, 1)
-    if target_bpp is not None and not target_bpp > 0:
-        raise UsageError(f"--target-bpp must be above 0, not {target_bpp:g}")
+    if target_bpp is not None and not 0 < target_bpp < math.inf:
+        raise UsageError(f"--target-bpp must be above 0 and finite, not {target_bpp:g}")
 
 
 def _check_network(path: str) -> None:
@@ -103,7 +105,7 @@ def _share_settings(
     if (total is None) == (mean_bpp is None):
         raise UsageError("--share needs one of --total and --mean-bpp")
     if mean_bpp is not None and not 0 < mean_bpp < math.inf:
-        raise UsageError(f"--mean-bpp must be above 0, not {mean_bpp:g}")
+        raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
     asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
     refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
     predicted = checked(asks_allocator, recipe, asked, refusal)
@@ -281,7 +283,7 @@ def encode(
     Reads what Pillow reads. GIF, APNG and animated WebP become BPG animations.
     """
     with usage_errors():
-        _check_rate(qp, target_bpp, lossless)
+        _check_rate(qp, target_bpp, lossless, refine is not None)
         check_stdout(output, json_report)
         policy = write_policy(force, skip_existing)
         options = _codec_options(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -81,7 +82,8 @@ class Crew:
         Returns:
             Reports in the order of the jobs.
         """
-        futures = [self._pool.submit(_attempt, job, work, policy) for job in jobs]
+        # In this context: a limit on pixels is of a thread and of those that copy its context.
+        futures = [self._pool.submit(copy_context().run, _attempt, job, work, policy) for job in jobs]
         for future in as_completed(futures):
             report = future.result()
             if report.status == FAILED or not self._quiet:

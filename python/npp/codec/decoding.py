@@ -13,10 +13,7 @@ import npp._bpg as _bpg
 from npp._bpg import BPGError, DecodeError
 from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
 from npp.codec.file_inputs import File, file_bytes, is_several
-from npp.codec.image_inputs import (
-    Array,
-    check_geometry,
-)
+from npp.codec.image_inputs import Array
 from npp.codec.limits import get_max_pixels, resolve_threads
 from npp.codec.metadata import ImageInfo, image_info
 
@@ -150,32 +147,55 @@ def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int
     files = [file_bytes(b, f"bitstreams[{i}]") for i, b in enumerate(bitstreams)]
     if not files:
         raise DecodeError("bitstreams is empty; at least one file is needed")
-    infos = [_info(file, i) for i, file in enumerate(files)]
+    first = _one_shape([_info(file, i) for i, file in enumerate(files)])
+    shape = len(files), first.channels, first.height, first.width
+    batch = _room((len(files), first.channels, first.height, first.width), _NUMPY_OF[dtype])
+    places = None if batch is None else list(batch)
+    found = _bpg.start_decode(
+        files, _NUMPY_OF[dtype], places, get_max_pixels(), resolve_threads(threads)
+    ).result()
+    tensors = None if batch is None else torch.from_numpy(batch).to(dtype)
+    outcomes = [
+        named(error, "bitstreams", i, True)
+        if error is not None
+        else (_decoded(array, dtype) if tensors is None else tensors[i])
+        for i, (array, error) in enumerate(found)
+    ]
+    raise_first(outcomes, outcomes)
+    return torch.stack(outcomes) if tensors is None else tensors  # type: ignore[arg-type]  # no errors are left
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    """Memory for a batch, whose pages come when pictures are written to them.
+
+    ``None`` where there is none: headers may lie, so each file is then decoded to memory of its own.
+    """
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        return None
+
+
+def _one_shape(infos: Sequence[ImageInfo]) -> ImageInfo:
+    """The first of several still pictures that have the same shape, within the limit on pixels."""
+    first = infos[0]
     for i, info in enumerate(infos):
         if info.animation:
             message = f"bitstreams[{i}] is an animation of {info.frames} frame(s); use npp.decode"
             raise indexed(DecodeError, message, i)
-    first = infos[0]
-    check_geometry("bitstreams[0]", first.channels, first.height, first.width)
-    for i, info in enumerate(infos):
         if (info.channels, info.height, info.width) != (first.channels, first.height, first.width):
             message = (
                 f"bitstreams[{i}] is {info.channels}x{info.height}x{info.width} (CxHxW), bitstreams[0] is "
                 f"{first.channels}x{first.height}x{first.width}; a batch needs one size (see npp.decode)"
             )
             raise indexed(DecodeError, message, i)
-    numpy_dtype = _NUMPY_OF[dtype]
-    out = torch.from_numpy(np.empty((len(files), first.channels, first.height, first.width), numpy_dtype))
-    handle = _bpg.start_decode(
-        files, numpy_dtype, list(out.numpy()), get_max_pixels(), resolve_threads(threads)
-    )
-    found = [error for _, error in handle.result()]
-    tensors = out.to(dtype)
-    outcomes = [
-        tensors[i] if error is None else named(error, "bitstreams", i, True) for i, error in enumerate(found)
-    ]
-    raise_first(outcomes, outcomes)
-    return tensors
+    if first.height * first.width > get_max_pixels():
+        message = (
+            f"bitstreams[0] claims {first.width}x{first.height} pixels; at most {get_max_pixels()} are allowed "
+            "(npp.set_max_pixels)"
+        )
+        raise indexed(DecodeError, message, 0)
+    return first
 
 
 def probe(data: File) -> ImageInfo:

@@ -6,6 +6,9 @@ import functools
 import math
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import npp._bpg as _bpg
@@ -13,11 +16,12 @@ import npp._bpg as _bpg
 _DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
 _UNLIMITED = 1e9
 _max_pixels = _DEFAULT_MAX_PIXELS
+_max_pixels_here: ContextVar[int | None] = ContextVar("npp_max_pixels", default=None)
 
 
 def get_max_pixels() -> int:
     """The largest number of pixels of a picture, or of all frames of an animation together."""
-    return _max_pixels
+    return _max_pixels_here.get() or _max_pixels
 
 
 def set_max_pixels(pixels: int | None) -> None:
@@ -30,9 +34,27 @@ def set_max_pixels(pixels: int | None) -> None:
         ValueError: ``pixels`` is not positive.
     """
     global _max_pixels
-    if pixels is not None and pixels < 1:
+    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else _checked_pixels(pixels)
+
+
+def _checked_pixels(pixels: int) -> int:
+    if pixels < 1:
         raise ValueError(f"pixels must be at least 1 or None, not {pixels!r}")
-    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else int(pixels)
+    return int(pixels)
+
+
+@contextmanager
+def max_pixels_within(pixels: int) -> Iterator[None]:
+    """Another limit for what this thread does meanwhile, and for threads that copy its context.
+
+    Raises:
+        ValueError: ``pixels`` is not positive.
+    """
+    token = _max_pixels_here.set(_checked_pixels(pixels))
+    try:
+        yield
+    finally:
+        _max_pixels_here.reset(token)
 
 
 @functools.cache

@@ -56,12 +56,12 @@ def _checked(value: Any, size: tuple[int, int], name: str, index: int | None) ->
     return np.ascontiguousarray(found, dtype=np.float32)
 
 
-def _entries(qp_map: Any, count: int, name: str, kind: str) -> Sequence[Any]:
+def _entries(qp_map: Any, count: int, kind: str) -> Sequence[Any]:
     entries: Sequence[Any]
     if isinstance(qp_map, (Tensor, np.ndarray)):
         if qp_map.ndim != 3:
             raise EncodeError(
-                f"{name} has shape {tuple(qp_map.shape)}; (N, h, w), or a list with one (h, w) a {kind}, "
+                f"qp_map has shape {tuple(qp_map.shape)}; (N, h, w), or a list with one (h, w) a {kind}, "
                 "is needed"
             )
         entries = list(qp_map)
@@ -69,12 +69,18 @@ def _entries(qp_map: Any, count: int, name: str, kind: str) -> Sequence[Any]:
         entries = qp_map
     else:
         raise TypeError(
-            f"{name} must be a tensor or an array (N, h, w), or a list with one a {kind}, not "
+            f"qp_map must be a tensor or an array (N, h, w), or a list with one a {kind}, not "
             f"{type(qp_map).__name__}"
         )
     if len(entries) != count:
-        raise EncodeError(f"{name} has {len(entries)} map(s) for {count} {kind}(s); one each is needed")
+        raise EncodeError(f"qp_map has {len(entries)} map(s) for {count} {kind}(s); one each is needed")
     return entries
+
+
+def check_map_count(qp_map: QpMap | None, count: int) -> None:
+    """Raises as :func:`resolve_qp_maps` where a batch of so many pictures has not as many maps."""
+    if qp_map is not None:
+        _entries(qp_map, count, "picture")
 
 
 def resolve_qp_maps(
@@ -83,7 +89,6 @@ def resolve_qp_maps(
     *,
     is_batch: bool = True,
     lossless: bool = False,
-    name: str = "qp_map",
     kind: str = "picture",
 ) -> NativeMaps | None:
     """One map or ``None`` for each picture.
@@ -94,7 +99,7 @@ def resolve_qp_maps(
         sizes: height and width of each picture, ``None`` for one that is not encoded.
         is_batch: whether the caller gave a batch.
         lossless: the picture is coded without a quantiser.
-        name, kind: what messages call the argument and its pictures.
+        kind: what messages call a picture.
 
     Raises:
         TypeError: no floats.
@@ -105,13 +110,13 @@ def resolve_qp_maps(
         return None
     if isinstance(qp_map, Tensor):
         qp_map = qp_map.detach().cpu()  # at once: from a GPU each copy waits
-    entries = _entries(qp_map, len(sizes), name, kind) if is_batch else [qp_map]
+    entries = _entries(qp_map, len(sizes), kind) if is_batch else [qp_map]
     if lossless and any(entry is not None for entry in entries):
-        raise EncodeError(f"{name} must be None with lossless=True: nothing is quantised")
+        raise EncodeError("qp_map must be None with lossless=True: nothing is quantised")
     return [
         None
         if entry is None or size is None
-        else _checked(entry, size, picture_name(name, i, is_batch), i if is_batch else None)
+        else _checked(entry, size, picture_name("qp_map", i, is_batch), i if is_batch else None)
         for i, (entry, size) in enumerate(zip(entries, sizes, strict=True))
     ]
 

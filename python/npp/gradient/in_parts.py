@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 import npp.checks as checks
 from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_qp
-from npp.codec.qp_maps import QpMap
+from npp.codec.qp_maps import QpMap, check_map_count
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.pairing import Compressed, finish_round_trip
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
@@ -74,6 +74,7 @@ def compress_in_parts(
     chosen, line = resolve_surrogate(surrogate), next(_LINES)
     threads = resolve_threads(threads)
     qps = resolve_qp(qp, x.shape[0])
+    check_map_count(qp_map, len(qps))
     started = []
     for where in part_slices(len(qps), parts):
         piece, maps = x[where], None if qp_map is None else qp_map[where]

@@ -250,22 +250,24 @@ def compress(
     return compressed
 
 
-def decompress(bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32) -> Tensor:
+def decompress(
+    bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32, threads: int | None = None
+) -> Tensor:
     """Decodes BPG files of one size to a batch.
 
     Args:
         bitstreams: files whose pictures have the same size and number of channels.
-        dtype: as in :func:`npp.decode`.
+        dtype, threads: as in :func:`npp.decode`.
 
     Returns:
         (N, C, H, W), floats in [0, 1].
 
     Raises:
-        DecodeError: a damaged file, an animation, or pictures of different shapes; the message and ``index``
-            say which. Where decoding failed, ``results`` has a tensor or an error for each file; the headers
+        DecodeError: a damaged file, an animation, pictures of different shapes or above the limit on pixels;
+            the message and ``index`` say which. Where decoding failed, ``results`` has a tensor or an error for each file; the headers
             of all are looked at before.
     """
-    return decode_batch(bitstreams, dtype=dtype)
+    return decode_batch(bitstreams, dtype=dtype, threads=threads)
 
 
 class BPG(nn.Module):

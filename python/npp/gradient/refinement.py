@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 import npp.checks as checks
+from npp.codec.errors import EncodeError
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.gradient.pairing import Compressed, compress
@@ -166,6 +167,8 @@ def refine(
     """
     loop = _Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback)
     _check(x, loop)
+    if resolve_options(options).lossless:
+        raise EncodeError("lossless must be False: refine changes what is coded")
     chosen = resolve_surrogate(surrogate)
     qps = resolve_qp(qp, len(x))
     objective = RefineObjective(task, weight, qps, x)
@@ -176,8 +179,7 @@ def refine(
     def run(given: Chosen, codec: CodecOptions) -> Compressed:
         return compress(given.x, qps, qp_map=given.maps, surrogate=chosen, threads=threads, **codec)
 
-    lossless = resolve_options(options).lossless
-    start = Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x, lossless=lossless))
+    start = Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x))
     history: list[RefineStep] = []
     try:
         place = Place(start, qps, None if over == "map" else lr, None if over == "pixels" else loop.map)
@@ -188,10 +190,10 @@ def refine(
         raise
 
 
-def _given_maps(qp_map: QpMap | None, x: Tensor, *, lossless: bool) -> Maps | None:
+def _given_maps(qp_map: QpMap | None, x: Tensor) -> Maps | None:
     """A batch's maps, checked; one or ``None`` for each picture."""
     sizes = [(x.shape[-2], x.shape[-1])] * len(x)
-    found = resolve_qp_maps(qp_map, sizes, lossless=lossless)
+    found = resolve_qp_maps(qp_map, sizes)
     if found is None:
         return None
     return [None if one is None else torch.tensor(one, device=x.device) for one in found]

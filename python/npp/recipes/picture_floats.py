@@ -83,12 +83,15 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
     size = (decoded.shape[-2], decoded.shape[-1]) if before is None else before
     if restorer is None and tuple(decoded.shape[-2:]) == size:
         return decoded
-    if size[0] * size[1] > get_max_pixels():
+    frames = decoded if decoded.ndim == 4 else decoded[None]
+    if len(frames) * size[0] * size[1] > get_max_pixels():
+        what, in_all = (
+            ("the picture", "") if len(frames) == 1 else (f"each of {len(frames)} frames", " in all")
+        )
         raise DecodeError(
-            f"the picture was {size[1]}x{size[0]} pixels; at most {get_max_pixels()} are allowed "
+            f"{what} was {size[1]}x{size[0]} pixels; at most {get_max_pixels()}{in_all} are allowed "
             "(npp.set_max_pixels)"
         )
-    frames = decoded if decoded.ndim == 4 else decoded[None]
     # One frame at a time: a network's features take far more memory than a picture.
     large = torch.cat([_shown_frame(frame[None], size, restorer) for frame in frames])
     return large if decoded.ndim == 4 else large[0]

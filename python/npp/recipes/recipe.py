@@ -97,6 +97,27 @@ class Recipe(nn.Module):
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
+    def changed(self, **parts: Any) -> Recipe:
+        """A recipe with other arguments, that has this one's networks where they say nothing.
+
+        Args:
+            **parts: as in the constructor; ``None`` leaves a part out.
+
+        Raises:
+            As the constructor.
+        """
+        unchanged = {
+            "name": self.name,
+            "scale": self.scale,
+            "preprocessor": self.preprocessor,
+            "allocator": self.allocator,
+            "restorer": self.restorer,
+            "options": self.options,
+            "qp": self.qp,
+            "card": self.card,
+        }
+        return Recipe(**{**unchanged, **parts}).train(self.training)
+
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
 

@@ -146,15 +146,8 @@ def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told:
         allocator = None
     else:
         allocator = allocator.with_strength(setting.strength, setting.limit)
-    return Recipe(
-        recipe.name,
-        scale=scale,
-        preprocessor=recipe.preprocessor,
-        allocator=allocator,
-        options=recipe.options,
-        qp=recipe.qp,
-        card="\n".join(filter(None, (recipe.card, told))),
-    ).eval()
+    card = "\n".join(filter(None, (recipe.card, told)))
+    return recipe.changed(scale=scale, allocator=allocator, card=card).eval()
 
 
 def _map_settings(recipe: Recipe, choices: ChoiceConfig) -> list[MapSetting]:

@@ -101,6 +101,20 @@ def test_what_mmengine_adds_up_is_the_published_total(fcos: CodedModel, photo: n
     assert {"bpp", "qp", "task_cls", "loss_bpp", "loss_fidelity", "loss_cls"} <= set(logged)
 
 
+def test_bits_and_losses_are_divided_by_the_norm_once(fcos: CodedModel, photo: np.ndarray) -> None:
+    data = fcos.data_preprocessor(_batch(photo, FCOS), True)
+    norm = fcos.weights.norm.clone()
+    fcos.weights.norm /= 4
+    try:
+        found = fcos(**data, mode="loss")
+    finally:
+        fcos.weights.norm.copy_(norm)
+    weight = LAMBDAS[int(found["qp"])]
+    torch.testing.assert_close(found["loss_bpp"], 4 * found["bpp"])
+    for name in ("cls", "bbox", "centerness"):
+        torch.testing.assert_close(found[f"loss_{name}"], 4 * weight * found[f"task_{name}"])
+
+
 def test_the_only_loss_of_a_classifier_is_not_taken_for_the_total(photo: np.ndarray) -> None:
     model = CodedModel(RESNET, "none")
     found = model(**model.data_preprocessor(_batch(photo, RESNET), True), mode="loss")

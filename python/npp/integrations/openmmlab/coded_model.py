@@ -246,13 +246,11 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
             self.step += 1
         coded = self._code(self.recipe, inputs, qp, self._training_options)
         norm = self.weights.norm[qp]
-        weight = self.weights.task[qp] / norm
+        weight = self.weights.task[qp] / norm  # λ, as bits are divided
         found: dict[str, Any] = {}
         for name, value in self._inner_losses(coded, data_samples).items():
             if "loss" in name:
-                found["loss_task" if name == "loss" else name] = _each(
-                    value, lambda one: one * (weight / norm)
-                )
+                found["loss_task" if name == "loss" else name] = _each(value, lambda one: one * weight)
                 # mmengine adds up whatever has "loss" in its name.
                 found[name.replace("loss", "task")] = _each(value, Tensor.detach)
             else:
