@@ -188,7 +188,7 @@ def _conditions() -> dict[str, Callable[[], str]]:
     found: dict[str, Callable[[], str]] = {}
     recipes = {
         task: f"recipes_{task}"
-        for task in ("classification", "detection", "segmentation", "reading", "other_photos")
+        for task in ("classification", "detection", "segmentation", "reading", "other_photos", "bsds")
     }
     refined = {f"refine_{task}": f"refine_{task}" for task in ("classification", "detection")}
     for name, folder in (recipes | refined).items():

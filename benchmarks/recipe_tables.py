@@ -20,6 +20,7 @@ _BEHIND = {
     "recipe": "the recipe, any decoder",
     "restored": "the recipe, restored",
 }
+_IN_FRONT = {"machine": "the encoder's settings alone", "recipe": "the whole recipe, any decoder"}
 _REFINED = {
     "recipe": "the recipe, nothing searched",
     "gradients": "the settings and the map of its gradients",
@@ -117,19 +118,19 @@ def rows(task: str, qualities: tuple[str, ...], *, seen: bool) -> Callable[[], s
     return lambda: _rows(task, qualities, _networks(task, seen=seen))
 
 
-def _restored(*evaluations: str) -> str:
-    """What a network behind the decoder adds, for networks that took no part first."""
+def _by_divergence(arms: dict[str, str], *evaluations: str) -> str:
+    """What arms save at equal divergence: a row a network, those that took no part first."""
     lines = []
     for task in evaluations:
         cells = against_bpg(task)
         for network in _networks(task):
             qualities = (quality for each, _, quality in cells if each == network)
             divergence = next(one for one in qualities if one in ("kl", "distance"))
-            found = [cells[network, arm, divergence] for arm in _BEHIND]
+            found = [cells[network, arm, divergence] for arm in arms]
             name = judge(network) + (", unseen" if network in _networks(task, seen=False) else "")
             lines.append([name, *map(interval, found), f"{100 * found[-1]['overlap']:.0f} %"])
     lines.sort(key=lambda line: "unseen" not in line[0])
-    return table(["network", *_BEHIND.values(), "overlap of the last"], lines)
+    return table(["network", *arms.values(), "overlap of the last"], lines)
 
 
 def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
@@ -235,8 +236,9 @@ _MAPS = (
 )
 SECTIONS: dict[str, Callable[[], str]] = {
     "finding": finding,
-    "restored": lambda: _restored("classification", "other_family"),
-    "restored_other_photos": lambda: _restored("other_photos"),
+    "restored": lambda: _by_divergence(_BEHIND, "classification", "other_family"),
+    "restored_other_photos": lambda: _by_divergence(_BEHIND, "other_photos"),
+    "bsds": lambda: _by_divergence(_IN_FRONT, "bsds"),
     "classification_unseen": rows("classification", ("kl", "agreement"), seen=False),
     "classification_seen": rows("classification", ("kl", "agreement"), seen=True),
     "other_family": rows("other_family", ("distance",), seen=False),

@@ -1,5 +1,7 @@
 #include "errors.hpp"
 
+#include <new>
+
 #include "bpg/error.hpp"
 
 namespace py = pybind11;
@@ -62,6 +64,8 @@ Failure Failure::current() noexcept {
     failure = {Kind::decode, error.what()};
   } catch (const bpg::UnsupportedError& error) {
     failure = {Kind::unsupported, error.what()};
+  } catch (const std::bad_alloc&) {
+    failure.kind = Kind::memory;
   } catch (const std::exception& error) {
     failure = {Kind::other, error.what()};
   } catch (...) {
@@ -71,6 +75,9 @@ Failure Failure::current() noexcept {
 }
 
 py::object Failure::to_python() const {
+  if (kind == Kind::memory) {
+    throw std::bad_alloc();
+  }
   return py::reinterpret_borrow<py::object>(type_of(kind))(message);
 }
 

@@ -76,10 +76,12 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
-    found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     if not math.isfinite(found) or not low <= found <= high:
-        allowed = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}, and finite"
-        raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
+        allowed = (
+            f"number from {low:g} to {high:g}" if math.isfinite(high) else f"finite number from {low:g} on"
+        )
+        raise ValueError(f"{name} must be a {allowed}, not {value!r}")
     return found
 
 

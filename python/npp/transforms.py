@@ -7,8 +7,9 @@ the codec, within the network, there is :class:`npp.BPG`.
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,11 @@ def code_array(
     pixels: np.ndarray[Any, Any], qp: int, **options: Unpack[CodecOptions]
 ) -> np.ndarray[Any, Any]:
     """An array (H, W) or (H, W, C) as it comes out of its BPG file, of the same dtype."""
-    planes = torch.from_numpy(np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., None]))
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)  # torch has no other order of bytes
+    planes = torch.from_numpy(np.ascontiguousarray(native if pixels.ndim == 3 else native[..., None]))
     coded = code_tensor(planes.movedim(-1, 0), qp, 1, **options).movedim(0, -1)
     found: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
-    return found
+    return found.astype(pixels.dtype, copy=False)
 
 
 def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[CodecOptions]) -> Tensor:
@@ -100,8 +102,12 @@ def _leaves(sample: Any) -> Iterator[Any]:
 
 def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
     """The same structure with each leaf changed."""
+    if isinstance(sample, MutableMapping):
+        made: Any = copy.copy(sample)  # some are not made from a mapping alone, as defaultdict
+        made.update({name: _mapped(value, change) for name, value in sample.items()})
+        return made
     if isinstance(sample, Mapping):
-        made: Any = type(sample)
+        made = type(sample)
         return made({name: _mapped(value, change) for name, value in sample.items()})
     if isinstance(sample, (list, tuple)):
         values = [_mapped(value, change) for value in sample]
@@ -163,7 +169,7 @@ class BPG(nn.Module):
         if isinstance(picture, np.ndarray):
             return code_array(picture, qp, **self.options)
         coded = code_tensor(picture, qp, self.threads, **self.options)
-        return coded if type(picture) is Tensor else _tv_tensors().wrap(coded, like=picture)
+        return _tv_tensors().wrap(coded, like=picture) if _is_marked(picture) else coded
 
     def forward(self, *sample: Any) -> Any:
         """The sample with its pictures coded, in the same structure; several arguments make a tuple."""

@@ -87,6 +87,16 @@ def test_only_what_a_network_looks_at_is_important(kind: str) -> None:
     assert found[:, inside].min() > 1e6 * found[:, ~inside].max()
 
 
+@pytest.mark.parametrize("kind", TASKS)
+def test_modes_of_the_caller_change_nothing(kind: str) -> None:
+    x, task = pictures(), TASKS[kind]()
+    wanted = npp.importance(x, task, 34, effort=1, generator=seeded())
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode():
+            found = npp.importance(x.clone(), task, 34, effort=1, generator=seeded())
+        assert torch.equal(found, wanted)
+
+
 def test_the_mean_of_many_draws_is_the_fisher_diagonal() -> None:
     """Its diagonal is known for a network that is linear in the mean colour of a window."""
     x = pictures(1)

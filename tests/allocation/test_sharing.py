@@ -118,6 +118,12 @@ def test_curves_tell_what_files_take(photo: np.ndarray) -> None:
         assert torch.allclose(bits[:, qp].float(), real, rtol=0.06), qp
 
 
+def test_one_picture_alone_has_no_curves() -> None:
+    for one in (torch.rand(3, 16, 16), np.zeros((16, 16), np.uint8)):
+        with pytest.raises(TypeError, match="images must be several pictures, a list or"):
+            npp.rate_curves(one)  # type: ignore[arg-type]
+
+
 def test_curve_goes_through_its_points_and_straight_on() -> None:
     curve = RateCurve([20, 30, 40], [4000, 1500, 400])
     assert [round(curve.at(qp)) for qp in (20, 30, 40)] == [4000, 1500, 400]

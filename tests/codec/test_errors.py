@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +273,28 @@ def test_bad_metadata() -> None:
         npp.Metadata(extensions=((5, b""),))
     with pytest.raises(TypeError, match="metadata"):
         npp.encode(GOOD, metadata={"exif": b""})  # type: ignore[call-overload]
+
+
+_WITHOUT_MEMORY = """
+import resource, sys, torch, npp
+file = npp.encode(torch.full((3, 2048, 4096), 0.5), 40, effort=0)
+npp.decode([file, file])  # what is loaded and started once is there
+with open("/proc/self/statm") as pages:
+    now = int(pages.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (150 << 20),) * 2)
+for threads in (1, 2):
+    try:
+        npp.decode([file, file], dtype=torch.float64, threads=threads, errors="return")
+    except MemoryError:
+        continue
+    sys.exit("no MemoryError")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_memory_that_runs_out_is_no_picture_s_fault() -> None:
+    """The decoder needs some 50 MB of the 150 that are left, the pictures 200 each."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

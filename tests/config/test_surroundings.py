@@ -17,6 +17,7 @@ from npp.config.surroundings import (
     resolve_device,
 )
 from npp.config.yaml_files import ConfigError
+from npp.tasks.optional_packages import require
 
 
 def test_auto_is_a_gpu_where_there_is_one_and_else_the_cpu() -> None:
@@ -57,6 +58,19 @@ def test_packages_are_looked_for_and_hints_name_the_extra(monkeypatch: pytest.Mo
     assert hint("lightning.pytorch", "eval") == "needs the package lightning: pip install 'npp[train]'"
     assert hint("rich", "train").endswith("pip install 'npp[cli]'")
     assert hint("my_networks", "train") == "No module named 'my_networks'"
+
+
+def test_a_command_names_its_own_extra_whoever_found_the_package_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    for look in (lambda: require("torchmetrics", "a metric"), lambda: need("a metric", "torchmetrics")):
+        with pytest.raises(ModuleNotFoundError, match=r"torchmetrics: pip install 'npp\[eval\]'$") as missing:
+            look()
+        assert missing.value.name == "torchmetrics"
+        said = "a metric needs the package torchmetrics: pip install 'npp[train]'"
+        assert missing_package(missing.value, "train") == said
+        assert missing_package(missing.value, "cli") == str(missing.value)
 
 
 def test_modules_of_a_folder_are_found_within_only(tmp_path: Path) -> None:

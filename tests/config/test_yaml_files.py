@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from npp.config.yaml_files import ConfigError, read_config
+from npp.config.yaml_files import ConfigError, expand, read_config
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -26,6 +27,27 @@ def test_numbers_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "list": [{"folder": "/photos/a"}],
         "blur": {25: 0.5},
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "found"),
+    [
+        ("", "$NPP_TEST_DATA/a", "/a"),
+        ("", "${NPP_TEST_DATA}", ""),
+        ("", "${NPP_TEST_DATA:-/photos}/a", "/photos/a"),
+        (None, "${NPP_TEST_DATA:-/photos}/a", "/photos/a"),
+        (None, "a${NPP_TEST_DATA:-}", "a"),
+        ("/own", "${NPP_TEST_DATA:-/photos}/a", "/own/a"),
+    ],
+)
+def test_variables_mean_what_they_mean_to_a_shell(
+    value: str | None, given: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NPP_TEST_DATA", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NPP_TEST_DATA", value)
+    shell = subprocess.run(["sh", "-uc", f'printf %s "{given}"'], capture_output=True, text=True, check=True)
+    assert expand(given) == found == shell.stdout
 
 
 def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zlib import compress as zipped
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, build_judge, hash_state
 from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.report_files import describe_computer
+from npp.extras import PACKAGES
 from npp.photos.photo_set import PhotoWarning
 
 
@@ -107,6 +111,54 @@ def test_store_keeps_parts_by_all_that_they_depend_on(tmp_path: Path) -> None:
     store.save({"qp": 30, "arm": "x"}, part)
     assert store.load({"arm": "x", "qp": 30})["names"][1]["b"].equal(part["names"][1]["b"])
     assert store.load({"qp": 31, "arm": "x"}) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-9],
+        lambda _: b"",
+        lambda data: data[:40] + b"?" + data[41:],
+        lambda _: zipped(b"x"),
+    ],
+    ids=["cut", "emptied", "changed", "other"],
+)
+def test_a_damaged_part_is_named_and_measured_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+) -> None:
+    config = parse_config(values(photos), limit=2)
+    evaluate(config, tmp_path)
+    table = (tmp_path / "table.md").read_bytes()
+    paths = sorted((tmp_path / "parts").iterdir())
+    for path in paths:
+        path.write_bytes(damage(path.read_bytes()))
+    codings = _count_codings(monkeypatch)
+    with pytest.warns(UserWarning, match=r"\.part is damaged; what was in it is measured again$") as warned:
+        evaluate(config, tmp_path)
+    assert {str(one.message).split(" is damaged")[0] for one in warned} == set(map(str, paths))
+    assert sorted(codings) == sorted([*QPS, *QPS])
+    assert (tmp_path / "table.md").read_bytes() == table
+    codings.clear()
+    evaluate(config, tmp_path)
+    assert codings == []
+
+
+def test_the_results_are_those_of_the_configuration_alone(photos: Path, tmp_path: Path) -> None:
+    def run(name: str, **settings: Any) -> set[str]:
+        arms = [{"name": "bpg", "effort": 0}, {"name": name, "effort": 0, "tune": "machine", **settings}]
+        evaluate(parse_config(values(photos, arms=arms), limit=2), tmp_path)
+        return {path.name for path in (tmp_path / "results").iterdir()}
+
+    assert run("half", share="rates") == {"bpg.json", "half.json", "half shared by rates.json"}
+    assert (tmp_path / "shared.npz").is_file()
+    own = tmp_path / "results" / "own.json"
+    own.write_text("{}")  # somebody's
+    assert run("renamed") == {"bpg.json", "renamed.json", own.name}
+    assert not (tmp_path / "shared.npz").exists()
+    # Of a folder whose summary is not npp's nothing is known.
+    for summary in ("[", "[]", '{"arms": 3}'):
+        (tmp_path / "summary.json").write_text(summary)
+        assert run("bpg2") == {"bpg.json", "renamed.json", "bpg2.json", own.name}
 
 
 def test_a_higher_limit_keeps_the_photos_of_a_lower_one(photos: Path) -> None:
@@ -212,6 +264,15 @@ def test_parts_of_another_build_are_not_taken(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(measured_values, "build_config", lambda name=name: {**build, name: "another"})
         assert PartStore(tmp_path).load("key") is None
     assert versions()["torch"] == torch.__version__
+    judging = ("transformers", "ultralytics", "mmcv", "mmdet", "rapidocr", "pycocotools", "onnx")
+    assert all(PACKAGES[package].judges for package in judging)
+    for package in ("transformers", "mmcv-lite"):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                measured_values, "version", lambda name, new=package: "9.9" if name == new else version(name)
+            )
+            assert versions()[package.removesuffix("-lite")] == "9.9"
+            assert PartStore(tmp_path).load("key") is None
     assert "commit" not in describe_computer() and describe_computer()["npp_version"] == build["npp_version"]
 
 

@@ -191,6 +191,8 @@ def test_dtype_is_kept() -> None:
         ({"task": lambda x_hat: torch.ones(2, dtype=torch.int64)}, TypeError, "loss of torch.int64"),
         ({"task": lambda x_hat: torch.ones(2, device="meta")}, ValueError, "a loss on meta.* on cpu"),
         ({"x": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}, TypeError, "x must be a floating"),
+        ({"x": 255 * pictures()}, npp.EncodeError, "x holds values from .* divide samples of 0 to 255"),
+        ({"x": pictures()[0]}, npp.EncodeError, r"x has shape \(3, .*\(N, C, H, W\) is needed"),
         ({"qp": 99}, npp.EncodeError, "qp"),
     ],
 )

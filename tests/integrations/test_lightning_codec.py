@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,78 @@ def test_the_default_device_changes_nothing() -> None:
     with torch.device("meta"):
         found = coded()
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+class Called(Own):
+    """Somebody's module that is called by its own steps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(self.filter(x))
+
+    def _loss(self, batch: Any) -> Tensor:
+        x, y = batch if isinstance(batch, list) else (batch, torch.zeros(len(batch), dtype=torch.int64))
+        return F.cross_entropy(self(x), y)
+
+
+class Wrapper(nn.Module):
+    """Calls the module that it is given, as DistributedDataParallel does."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *arguments: Any) -> Any:
+        return self.module(*arguments)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_whole_module_codes_pictures_once_where_a_strategy_calls_it_for_its_steps(labelled: bool) -> None:
+    strategy = pytest.importorskip("lightning.pytorch.strategies.strategy")
+    (x, y), *_ = _loader(_pictures())
+    own, plain = Called(), Called()
+    callback = CodedInput(qp=40, mean=MEAN, std=STD, codec=npp.BPG(effort=0))
+    with torch.no_grad():
+        callback.setup(None, own, "fit")
+        outputs = own(x)
+        (expected,) = own.seen
+        strategy._ForwardRedirection()(Wrapper(own), own, "training_step", [x, y] if labelled else x, 0)
+        assert torch.equal(own.seen[1], expected) and not torch.equal(expected, x) and len(own.seen) == 2
+        callback.teardown(None, own, "fit")
+        own(x)
+    assert torch.equal(own.seen[2], x) and set(vars(own)) == set(vars(plain)) and len(outputs) == len(x)
+
+
+def test_a_copy_of_a_whole_module_codes_what_is_its_own() -> None:
+    (x, _), *_ = _loader(_pictures())
+    own, callback = Called(), CodedInput(qp=40, mean=MEAN, std=STD, codec=npp.BPG(effort=0))
+    callback.setup(None, own, "fit")
+    copy = deepcopy(own)
+    with torch.no_grad():
+        assert torch.equal(copy(x), own(x))
+        for parameter in copy.parameters():
+            parameter.zero_()
+        assert not copy(x).any() and own(x).any()
+
+
+class Failing(Own):
+    """Fails in its first step of training, once the network was called."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        super().training_step(batch, batch_idx)
+        raise ZeroDivisionError
+
+
+def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    pictures, own = _pictures()[:1].expand(4, -1, -1, -1), Failing()
+    callback = CodedInput(qp=(20, 51), module="model", mean=MEAN, std=STD, codec=npp.BPG(effort=0))
+    with pytest.raises(ZeroDivisionError):
+        _trainer(tmp_path, callback).fit(own, _loader(pictures))
+    own.seen.clear()
+    own.model(pictures)
+    assert torch.equal(own.seen[0], pictures)
+    own.seen.clear()
+    _trainer(tmp_path, callback).validate(own, _loader(pictures), verbose=False)
+    assert all(torch.equal(one, own.seen[0][:1]) for batch in own.seen for one in batch.split(1))
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,27 @@ def test_pil_pictures_stay_pil_pictures(photo: np.ndarray, mode: str) -> None:
     if mode == "RGB":
         wanted = _coded(torch.from_numpy(photo).permute(2, 0, 1), 20)
         assert torch.equal(torch.from_numpy(np.array(found)).permute(2, 0, 1), wanted)
+
+
+def test_samples_that_are_no_plain_dict_and_tensors_that_are_no_plain_tensor(pixels: Tensor) -> None:
+    transform = BPG(qp=40, effort=0)
+    sample = defaultdict(list, image=pixels, label=3)
+    found = transform(sample)
+    assert type(found) is defaultdict
+    assert found["new"] == []
+    assert found["label"] == 3
+    assert torch.equal(found["image"], _coded(pixels, 40))
+    assert sample["image"] is pixels
+    learned = torch.nn.Parameter(pixels / 255)
+    assert torch.equal((transform(learned) * 255).round().byte(), _coded(pixels, 40))
+
+
+def test_arrays_of_another_order_of_bytes_keep_it(deep_photo: np.ndarray) -> None:
+    transform = BPG(qp=40, effort=0, bit_depth=10)
+    swapped = deep_photo.astype(deep_photo.dtype.newbyteorder())
+    found = transform(swapped)
+    assert found.dtype == swapped.dtype
+    assert (found == transform(deep_photo)).all()
 
 
 def test_arrays(photo: np.ndarray) -> None:

@@ -81,6 +81,7 @@ BELOW = {
 # Modules beside the rooms: the tools know none of them, Pillow's plugin and the transforms use the codec.
 TOOLS = {
     "checks",
+    "extras",
     "files",
     "lazy",
     "macs",

@@ -123,7 +123,7 @@ def test_coverage_is_counted_by_room(tmp_path: Path) -> None:
 
 
 def test_the_extension_that_is_used_alone_on_other_pythons_is_used_rightly() -> None:
-    """The script of the tool runs in pythons of other environments, where a mistake shows only in a release."""
+    """The tool's script runs in other environments, where a mistake would only show in a release."""
     script = runpy.run_path(str(ROOT / "tools" / "test_pythons.py"))["ALONE"]
     command = [sys.executable, "-c", script, _bpg.__file__]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

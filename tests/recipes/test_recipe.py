@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,71 @@ def test_errors_stand_in_their_place(recipe: Recipe, photo: np.ndarray) -> None:
     first, second, third = recipe.encode([photo, bad, photo], 30, parts=Parts(filter=False), errors="return")
     assert isinstance(second, npp.EncodeError)
     assert first == third == recipe.encode(photo, 30, parts=Parts(filter=False))
+
+
+@pytest.mark.parametrize("parts", [Parts(), Parts(scale=False), Parts(scale=False, qp_map=False)], ids=str)
+def test_pictures_of_another_scale_are_refused_before_a_part_clamps_them(
+    recipe: Recipe, x: torch.Tensor, parts: Parts
+) -> None:
+    wide = x * 255
+    for call in (recipe.compress, recipe.encode):
+        with pytest.raises(
+            ValueError, match=r"(x|image\[0\]) holds values from .* divide samples of 0 to 255"
+        ):
+            call(wide, 40, parts=parts)
+    with pytest.raises(npp.EncodeError, match="x holds values from"):
+        recipe.refine(wide, lambda pictures: pictures.mean((1, 2, 3)), 40, parts=parts, steps=0)
+    with pytest.raises(TypeError, match=r"x must be floating, in .* not torch.uint8; npp.compress takes"):
+        recipe.compress(wide.to(torch.uint8), 40, parts=parts)
+
+
+def test_nan_is_named_as_the_pictures_and_not_as_the_maps(recipe: Recipe, x: torch.Tensor) -> None:
+    broken = x.clone()
+    broken[1, 0, 3, 3] = torch.nan
+    with pytest.raises(npp.EncodeError, match=r"^x\[1\] holds NaN") as caught:
+        recipe.compress(broken, 40)
+    assert caught.value.index == 1
+    good, bad, other = recipe.encode([x[0], broken[1], x[0]], 40, errors="return")
+    assert good == other == recipe.encode(x[0], 40)
+    assert bad.index == 1
+    assert str(bad).startswith("image[1] holds 1 NaN value(s)")
+    with pytest.raises(npp.EncodeError, match=r"^image holds 1 NaN"):
+        recipe.encode(broken[1], 40)
+    # Pictures of other sizes are worked on apart, and yet named by their places.
+    small = recipe.encode([x[0], x[0, :, :32, :48], broken[1, :, :16, :16]], 40, errors="return")[2]
+    assert str(small).startswith("image[2] holds 1 NaN")
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 32, 32), (3, 32, 32), (1, 2, 32, 32)], ids=str)
+def test_wrong_shapes_are_named(recipe: Recipe, shape: tuple[int, ...]) -> None:
+    for call in (recipe.compress, lambda given: recipe.refine(given, lambda p: p.mean((1, 2, 3)))):
+        with pytest.raises(npp.EncodeError, match=r"^x (has|is)"):
+            call(torch.zeros(shape))
+
+
+def test_it_works_in_inference_mode(recipe: Recipe, x: torch.Tensor) -> None:
+    def task(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - 0.5).square().mean((1, 2, 3))
+
+    wanted = recipe.refine(x, task, 40, steps=1)
+    with torch.inference_mode():
+        found = recipe.refine(x.clone(), task, 40, steps=1)
+    assert found.bitstreams == wanted.bitstreams
+
+
+def test_an_allocator_in_half_precision_gives_nearly_the_same_map(recipe: Recipe, x: torch.Tensor) -> None:
+    assert recipe.allocator is not None
+    half = copy.deepcopy(recipe).half()
+    assert half.allocator is not None
+    maps, wanted = half.allocator(x, 40), recipe.allocator(x, 40)
+    assert maps.dtype == torch.float32
+    assert 0 < float((maps - wanted).detach().abs().max()) < 0.1
+    assert len(half.encode(x, 40)) == 2
+
+
+def test_options_of_numpys_numbers_are_saved(tmp_path: Path) -> None:
+    Recipe("numbers", options={"effort": np.int64(3)}).save(tmp_path / "numbers.safetensors")
+    assert Recipe.load(tmp_path / "numbers.safetensors").options == {"effort": 3}
 
 
 def test_metadata_is_kept(recipe: Recipe, photo: np.ndarray) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import npp
-from npp.codec.metadata import Metadata
+from npp.codec.metadata import SIZE_TAG, Metadata
 from npp.recipes import ScaleRule
 from npp.recipes.scale import enlarge, shrink
-from npp.recipes.size_extension import SIZE_TAG, size_before, with_size
+from npp.recipes.size_extension import size_before, with_size
 
 
 def test_factor_holds_from_its_qp_on() -> None:
@@ -80,8 +80,17 @@ def test_size_survives_in_a_file(photo: object) -> None:
     assert size_before(info) == (160, 224)
     assert info.metadata.exif == b"II*\0"
     assert (9, b"other") in info.extensions
-    again = with_size(info.metadata, 100, 120)
+    again = with_size(metadata, 100, 120)
     assert [tag for tag, _ in again.extensions].count(SIZE_TAG) == 1
+
+
+def test_size_is_not_taken_along_with_the_metadata_of_another_picture(photo: object) -> None:
+    """A part of a picture that was coded smaller is not as large as that picture was."""
+    small = npp.encode(photo, 40, effort=0, metadata=with_size(Metadata(exif=b"II*\0"), 160, 224))  # type: ignore[call-overload]
+    metadata = npp.probe(small).metadata
+    assert metadata == Metadata(exif=b"II*\0")
+    file = npp.encode(npp.decode(small)[:, :48, :48], 40, effort=0, metadata=metadata)
+    assert size_before(npp.probe(file)) is None
 
 
 @pytest.mark.parametrize(

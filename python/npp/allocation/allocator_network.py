@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from npp.allocation.maps import centred
 from npp.checks import number, whole
+from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
+from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
 from npp.hevc.quantiser import QP_FEATURES, qp_features
+from npp.hevc.zero_start import start_at_zero
 
 #: Networks whose importance the shipped weights were distilled from.
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
@@ -156,8 +159,8 @@ class _ResidualBlock(nn.Module):
         self.condition = nn.Linear(_EMBEDDING + width, 2 * width)
         self.widen = nn.Conv2d(width, 2 * width, 1)
         self.narrow = nn.Conv2d(2 * width, width, 1)
-        _start_at_zero(self.condition)
-        _start_at_zero(self.narrow)
+        start_at_zero(self.condition)
+        start_at_zero(self.narrow)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         condition = self.condition(torch.cat([embedding, x.mean((2, 3))], dim=1))
@@ -166,13 +169,10 @@ class _ResidualBlock(nn.Module):
         return x + change
 
 
-def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
 _STATISTICS = 6
 _COORDINATES = 4
+_RED, _GREEN, _BLUE = BT601
+_CB_TO_BLUE, _CR_TO_RED = round(CB_TO_BLUE, 3), round(CR_TO_RED, 3)  # with the digits of BT.601
 
 
 def _log(variance: Tensor) -> Tensor:
@@ -182,8 +182,8 @@ def _log(variance: Tensor) -> Tensor:
 def block_statistics(x: Tensor) -> Tensor:
     """(N, 6, H/16, W/16): mean luma and chroma of blocks, and how busy luma is in detail and at large."""
     red, green, blue = torch.split(x, 1, dim=1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    chroma = torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
+    luma = _RED * red + _GREEN * green + _BLUE * blue
+    chroma = torch.cat([(blue - luma) / _CB_TO_BLUE, (red - luma) / _CR_TO_RED], dim=1)
     small = F.avg_pool2d(luma, 4)
     mean, mean_chroma = F.avg_pool2d(luma, MAP_BLOCK), F.avg_pool2d(chroma, MAP_BLOCK)
     coarse = F.avg_pool2d(small.square(), MAP_BLOCK // 4)
@@ -223,8 +223,8 @@ class AllocatorNetwork(nn.Module):
         self.body = nn.ModuleList(_ResidualBlock(settings.width, dilation) for dilation in dilations)
         self.leave = nn.Conv2d(settings.width, heads, 1)
         self.level = nn.Linear(settings.width + _EMBEDDING + heads, heads)
-        _start_at_zero(self.leave)
-        _start_at_zero(self.level)
+        start_at_zero(self.leave)
+        start_at_zero(self.level)
 
     def forward(self, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
         """log2 importance of blocks and of the picture.

@@ -24,9 +24,6 @@ from npp.torch_defaults import cpu_by_default
 _SPREAD = 3.0  # pictures are coded so far below and above the qp
 _MAX_QP = 51
 
-# Pictures (N, 3, H, W) to a number whose gradient is squared.
-_Output = Callable[[Tensor], Tensor]
-
 
 class _Probe(NamedTuple):
     """Where gradients are taken and of what: each point's importance is the mean over its outputs."""
@@ -180,6 +177,7 @@ def importance(
 ) -> list[Tensor]: ...
 
 
+@torch.inference_mode(False)
 def importance(
     x: Tensor | Sequence[Tensor],
     task: Task | Sequence[Task],

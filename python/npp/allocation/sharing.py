@@ -218,7 +218,7 @@ def rate_curves(
     to be met exactly, multiply by the ratio that the files themselves show.
 
     Args:
-        images: pictures, as for :func:`npp.encode`; sizes may differ.
+        images: several pictures, as for :func:`npp.encode`; sizes may differ.
         qps: those that are encoded.
         threads: codec threads, ``None`` for all usable cores.
         **options: see :class:`npp.CodecOptions`; ``effort`` is 1 unless given.
@@ -227,9 +227,12 @@ def rate_curves(
         (N, 52) float64, as :func:`share_bits` takes them.
 
     Raises:
-        As :func:`npp.encode`.
+        TypeError: images is a single picture.
+        As :func:`npp.encode` else.
     """
     options.setdefault("effort", PROBE_EFFORT)
-    probed = [encode(images, qp, threads=threads, **options) for qp in qps]
+    probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in qps]
+    if any(isinstance(files, bytes) for files in probed):
+        raise TypeError("images must be several pictures, a list or (N, C, H, W), not one alone")
     curves = [RateCurve(qps, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
     return torch.from_numpy(np.stack([curve.table() for curve in curves]))

@@ -148,7 +148,6 @@ def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int
     if not files:
         raise DecodeError("bitstreams is empty; at least one file is needed")
     first = _one_shape([_info(file, i) for i, file in enumerate(files)])
-    shape = len(files), first.channels, first.height, first.width
     batch = _room((len(files), first.channels, first.height, first.width), _NUMPY_OF[dtype])
     places = None if batch is None else list(batch)
     found = _bpg.start_decode(
@@ -191,8 +190,8 @@ def _one_shape(infos: Sequence[ImageInfo]) -> ImageInfo:
             raise indexed(DecodeError, message, i)
     if first.height * first.width > get_max_pixels():
         message = (
-            f"bitstreams[0] claims {first.width}x{first.height} pixels; at most {get_max_pixels()} are allowed "
-            "(npp.set_max_pixels)"
+            f"bitstreams[0] claims {first.width}x{first.height} pixels; at most {get_max_pixels()} are "
+            "allowed (npp.set_max_pixels)"
         )
         raise indexed(DecodeError, message, 0)
     return first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
 from npp.codec.pil_pictures import plain
-from npp.codec.sample_range import values_told
+from npp.codec.sample_range import on_other_scale, values_told
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -197,6 +198,17 @@ def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
     pictures, _ = pictures_or_errors(image, name)
     raise_first(pictures, None)
     return [picture for picture in pictures if isinstance(picture, CodecImage)]
+
+
+def check_samples(picture: CodecImage, name: str, index: int | None) -> EncodeError | None:
+    """Why a picture's floats cannot be worked with before the codec sees them: NaN, or another scale."""
+    samples = picture.samples
+    if samples.dtype.kind != "f":
+        return None
+    low, high = float(samples.min()), float(samples.max())
+    if math.isnan(low) or on_other_scale(low, high):
+        return indexed(EncodeError, describe_range(name, samples), index)
+    return None
 
 
 def describe_range(name: str, samples: Array) -> str:

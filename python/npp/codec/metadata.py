@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
 _ANIMATION_CONTROL = 5
+#: "npp" as a number: the size that the picture had before it was coded smaller (npp.recipes).
+SIZE_TAG = int.from_bytes(b"npp", "big")
 _TIFF_HEADERS = (b"II*\0", b"MM\0*")
 # Before the TIFF header stands Exif\0\0 in JPEG files, one byte too many in files of bpgenc 0.9.1 to 0.9.7.
 _MOST_BEFORE_TIFF = 8
@@ -79,10 +81,12 @@ class Metadata:
 
     @classmethod
     def from_extensions(cls, extensions: tuple[tuple[int, bytes], ...]) -> Metadata:
-        """From (tag, data) pairs; the animation's control extension is not metadata."""
+        """From (tag, data) pairs but for those that tell of this file alone and would be wrong in another."""
         by_tag = dict(reversed(extensions))
         named = {name: by_tag.get(tag) for name, tag in _TAGS.items()}
-        others = tuple((tag, data) for tag, data in extensions if tag > _ANIMATION_CONTROL)
+        others = tuple(
+            (tag, data) for tag, data in extensions if tag > _ANIMATION_CONTROL and tag != SIZE_TAG
+        )
         return cls(**named, extensions=others)
 
 
@@ -136,7 +140,7 @@ class ImageInfo:
 
     @property
     def metadata(self) -> Metadata:
-        """EXIF, ICC profile, XMP, thumbnail and unknown extensions."""
+        """EXIF, ICC profile, XMP, thumbnail and unknown extensions; no size that the picture had before."""
         return Metadata.from_extensions(self.extensions)
 
 

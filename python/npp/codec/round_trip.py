@@ -123,7 +123,6 @@ def start_round_trip(
     threads: int | None = None,
     *,
     qp_map: QpMap | None = None,
-    line: int = 0,
     waits: bool = False,
 ) -> RoundTrip:
     """Starts encoding a batch and returns at once; ``.result()`` joins.
@@ -135,8 +134,6 @@ def start_round_trip(
         options: see :class:`npp.CodecOptions`.
         threads: codec threads, ``None`` for all usable cores.
         qp_map: (N, ceil(H/16), ceil(W/16)) offsets, or a list with a map or ``None`` for each picture.
-        line: batches of one line other than 0 are worked on one after the other; those of others share the
-            threads.
         waits: ``.result()`` follows at once: of small pictures the calling thread then codes one itself,
             which saves waking another.
 
@@ -145,9 +142,7 @@ def start_round_trip(
             meta.
     """
     check_batch(x)
-    return begin_round_trip(
-        x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, line=line, waits=waits
-    )
+    return begin_round_trip(x, resolve_qp(qp, x.shape[0]), options, threads, qp_map=qp_map, waits=waits)
 
 
 def begin_round_trip(
@@ -160,7 +155,10 @@ def begin_round_trip(
     line: int = 0,
     waits: bool = False,
 ) -> RoundTrip:
-    """The same of a batch and qps that the caller has checked: of small pictures that is felt."""
+    """The same of a batch and qps that the caller has checked: of small pictures that is felt.
+
+    Batches of one ``line`` other than 0 are worked on one after the other; those of others share the threads.
+    """
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)

@@ -11,24 +11,8 @@ from pathlib import Path
 import torch
 
 from npp.config.yaml_files import ConfigError
+from npp.extras import PACKAGES, MissingPackageError, how_to_install
 
-# The extra that brings a package; the first one that is asked for, where several do.
-_EXTRAS = {
-    "lightning": ("train",),
-    "tensorboard": ("train",),
-    "yaml": ("train", "eval"),
-    "torchmetrics": ("train", "eval", "tasks"),
-    "matplotlib": ("eval",),
-    "jinja2": ("eval",),
-    "plotly": ("eval",),
-    "typer": ("cli",),
-    "rich": ("cli",),
-    "onnx": ("tasks",),
-    "onnx2torch": ("tasks",),
-    "pycocotools": ("tasks",),
-    "timm": ("tasks",),
-    "torchvision": ("tasks",),
-}
 _GPU = ("cuda", "gpu")
 
 
@@ -39,25 +23,23 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> str:
         error: what importing it raised.
         extra: of npp, where several bring the package.
     """
+    if isinstance(error, MissingPackageError):
+        return error.told(extra)
     name = (error.name or "").partition(".")[0]
-    if name not in _EXTRAS or "pip install" in str(error):
+    if name not in PACKAGES or "pip install" in str(error):
         return str(error)
-    extras = _EXTRAS[name]
-    return f"needs the package {name}: pip install 'npp[{extra if extra in extras else extras[0]}]'"
+    return f"needs the package {name}: {how_to_install(name, extra=extra)}"
 
 
 def need(purpose: str, *packages: str) -> None:
     """Looks for packages that are only imported after hours of work.
 
     Raises:
-        ModuleNotFoundError: one is missing; the message tells what to install.
+        MissingPackageError: one is missing; the message tells what to install. It is a ModuleNotFoundError.
     """
     for package in packages:
         if find_spec(package) is None:
-            extra = _EXTRAS[package][0]
-            raise ModuleNotFoundError(
-                f"{purpose} needs the package {package}: pip install 'npp[{extra}]'", name=package
-            )
+            raise MissingPackageError(purpose, package)
 
 
 @contextmanager

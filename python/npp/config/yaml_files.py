@@ -98,7 +98,9 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})")
 
 
 def expand(text: str) -> str:
-    """Replaces ``~``, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` as a shell does.
+    """Replaces ``~``, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` as a shell does after ``set -u``.
+
+    A variable that is set to nothing is the empty string, and with a default it is the default.
 
     Raises:
         ValueError: a variable without default is not set.
@@ -106,7 +108,9 @@ def expand(text: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, default = match[1] or match[2], match[3]
-        found = os.environ.get(name) or default
+        found = os.environ.get(name)
+        if default is not None:
+            return found or default
         if found is None:
             raise ValueError(f"{text}: the environment variable {name} is not set")
         return found

@@ -15,6 +15,7 @@ from npp.evaluation.analysis import Analyst, Findings
 from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_name, weighted_by_size
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.choosing import Selector, curve_qps, resolve_arms
+from npp.evaluation.earlier_results import SHARED, remove_earlier, result_file
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, write_report
@@ -138,6 +139,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
 
     What was measured before an interruption is taken from ``out/parts``. Written are ``results/ARM.json``,
     ``summary.json``, ``table.md``, ``measurements.npz``, ``curves.png``, ``strip.png`` and ``report.html``.
+    What an earlier run has written there of arms that the configuration does not have is removed.
 
     Args:
         config: see :func:`npp.evaluation.evaluate_config.parse_config`.
@@ -256,28 +258,42 @@ def _report_parts(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]
     return parts
 
 
+def _content(
+    config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The summary."""
+    described = [arm_summary(given, arm) for arm, given in zip(arms, config.arms, strict=True)]
+    content = summary(config, found.measured, found.findings, computer, described)
+    if found.shared is not None:
+        content["shared"] = {
+            "arms": [shared_summary(one) for one in found.shared.arms],
+            "comparisons": comparisons_json(found.shared.findings),
+        }
+    return content
+
+
+def _write_arms(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> None:
+    for arm, given in zip(arms, config.arms, strict=True):
+        text = describe_arm(given, arm)
+        write_json(found.out / result_file(arm.name), arm_results(found.measured, arm.name, text))
+    if found.shared is not None:
+        measured = found.shared.measured
+        for one in found.shared.arms:
+            name = shared_name(one.arm, one.sharing)
+            write_json(found.out / result_file(name), arm_results(measured, name, _shared_text(one)))
+        measured.save(found.out / SHARED)
+
+
 def _write(
     config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
 ) -> None:
-    out, measured, shared = found.out, found.measured, found.shared
+    out, measured = found.out, found.measured
     (out / "results").mkdir(exist_ok=True)
-    described = []
-    for arm, given in zip(arms, config.arms, strict=True):
-        text = describe_arm(given, arm)
-        write_json(out / "results" / f"{arm.name}.json", arm_results(measured, arm.name, text))
-        described.append(arm_summary(given, arm))
-    content = summary(config, measured, found.findings, computer, described)
-    if shared is not None:
-        content["shared"] = {
-            "arms": [shared_summary(one) for one in shared.arms],
-            "comparisons": comparisons_json(shared.findings),
-        }
-        for one in shared.arms:
-            name = shared_name(one.arm, one.sharing)
-            content_of = arm_results(shared.measured, name, _shared_text(one))
-            write_json(out / "results" / f"{name}.json", content_of)
-        shared.measured.save(out / "shared.npz")
+    content = _content(config, found, arms, computer)
+    remove_earlier(out, content)
+    # Before the files that it tells of: where a run is stopped in between, the next one knows of them all.
     write_json(out / "summary.json", content)
+    _write_arms(config, found, arms)
     measured.save(out / "measurements.npz")
     text = "\n\n".join(table.markdown() for table in found.tables)
     head = f"# {config.name}\n\n{len(measured.pictures)} photos, qp {', '.join(map(str, measured.qps))}."

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +21,7 @@ import torch
 from npp.codec.build import build_config
 from npp.evaluation.judges import Axis
 from npp.evaluation.real_labels import Matches
+from npp.extras import PACKAGES
 from npp.files import write_file
 from npp.pchip import Floats
 
@@ -97,25 +100,38 @@ def digest(value: Any) -> str:
 
 
 _BUILD = ("npp_version", "npp_commit", "x265_version", "x265_build", "libavcodec_version")
-_PACKAGES = ("torch", "torchvision", "timm", "onnx2torch", "torchmetrics", "numpy", "pillow")
+_ALWAYS = ("torch", "numpy", "pillow")
+
+
+def _judging() -> dict[str, tuple[str, ...]]:
+    """The packages that networks and scores come from, with what they may be installed by."""
+    return {name: (name, *package.other_names) for name, package in PACKAGES.items() if package.judges}
+
+
+def _installed(names: Iterable[str]) -> str | None:
+    """The version of what is installed by one of the names."""
+    for name in names:
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return None
 
 
 def versions() -> dict[str, str | None]:
-    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks."""
+    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks.
+
+    Packages that are not installed are left out.
+    """
     build = build_config()
-    found: dict[str, str | None] = {name: build.get(name) for name in _BUILD}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    names = {name: (name,) for name in _ALWAYS} | _judging()
+    packages = {name: _installed(known_as) for name, known_as in names.items()}
+    there = {name: found for name, found in packages.items() if found is not None}
+    return {name: build.get(name) for name in _BUILD} | there
 
 
 class PartStore:
     """One file for each finished part; a file is there whole or not at all.
 
-    Parts of other :func:`versions` are not found.
+    Parts of other :func:`versions` are not found, and damaged ones are as good as missing.
 
     Args:
         folder: made when the first part is saved.
@@ -134,11 +150,16 @@ class PartStore:
         Args:
             key: a JSON value that says all that the part depends on.
         """
+        path = self._path(key)
         try:
-            packed = self._path(key).read_bytes()
+            packed = path.read_bytes()
         except FileNotFoundError:
             return None
-        return torch.load(io.BytesIO(zlib.decompress(packed)), map_location="cpu", weights_only=True)
+        try:
+            return torch.load(io.BytesIO(zlib.decompress(packed)), map_location="cpu", weights_only=True)
+        except Exception:  # of a file that it has not written torch says anything
+            warnings.warn(f"{path} is damaged; what was in it is measured again", stacklevel=2)
+            return None
 
     def save(self, key: Any, part: Any) -> None:
         """Keeps a part: dicts and lists of tensors, numbers and strings."""

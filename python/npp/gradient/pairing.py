@@ -264,8 +264,8 @@ def decompress(
 
     Raises:
         DecodeError: a damaged file, an animation, pictures of different shapes or above the limit on pixels;
-            the message and ``index`` say which. Where decoding failed, ``results`` has a tensor or an error for each file; the headers
-            of all are looked at before.
+            the message and ``index`` say which. Where decoding failed, ``results`` has a tensor or an error
+            for each file; the headers of all are looked at before.
     """
     return decode_batch(bitstreams, dtype=dtype, threads=threads)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,9 @@ class TaskError(ValueError):
         self.task = task
         self.picture = picture
         self.history: list[RefineStep] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.task, self.picture), vars(self)  # for another process
 
 
 def default_weight(qp: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import npp.checks as checks
 from npp.codec.errors import EncodeError
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.codec.round_trip import check_batch
+from npp.codec.sample_range import check_scale
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_moves import Chosen, Maps, MapSearch, Place
@@ -85,6 +87,8 @@ def _check(x: Tensor, loop: _Loop) -> None:
         raise TypeError(
             f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}"
         )
+    check_batch(x)
+    check_scale("x", x)  # what is clamped to begin with must not be another scale
     if loop.over not in get_args(Over):
         raise ValueError(f"over must be one of {', '.join(map(repr, get_args(Over)))}, not {loop.over!r}")
     if loop.steps < 0:

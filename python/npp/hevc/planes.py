@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from npp.codec.luma_weights import BT601, LUMA_WEIGHTS
 from npp.codec.options import ResolvedOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.chroma_filters import double, halve
@@ -22,11 +23,6 @@ from npp.torch_state import made_once
 _PEAK = 255.0
 _LIMITED_LUMA, _LIMITED_CHROMA = 219 / 255, 224 / 255
 _LOSSLESS_STEP = 1.0
-_LUMA_WEIGHTS = {  # K_r, K_b
-    "ycbcr": (0.299, 0.114),
-    "ycbcr_bt709": (0.2126, 0.0722),
-    "ycbcr_bt2020": (0.2627, 0.0593),
-}
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def _color_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: t
         rows = [[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]]
         scales = [_LIMITED_LUMA, _LIMITED_CHROMA, _LIMITED_CHROMA]
     else:
-        k_r, k_b = _LUMA_WEIGHTS[color_space]
+        k_r, k_b = LUMA_WEIGHTS[color_space]
         k_g = 1 - k_r - k_b
         rows = [
             [k_r, k_g, k_b],
@@ -201,10 +197,10 @@ class PictureLayout:
         return planes
 
 
-_RED, _BLUE = _LUMA_WEIGHTS["ycbcr"]
-_GREEN = round(1 - _RED - _BLUE, 3)
-_CR_TO_RED = 2 * (1 - _RED)
-_CB_TO_BLUE = 2 * (1 - _BLUE)
+_RED, _GREEN, _BLUE = BT601
+#: What red and blue less luma are, in Cr and Cb.
+CR_TO_RED = 2 * (1 - _RED)
+CB_TO_BLUE = 2 * (1 - _BLUE)
 
 
 class Planes(NamedTuple):
@@ -219,7 +215,7 @@ def split_planes(x: Tensor) -> Planes:
     """Planes of (N, 3, H, W) RGB with even sizes; chroma is the mean of 2x2 pixels."""
     red, green, blue = torch.split(x, 1, dim=1)
     y = _RED * red + _GREEN * green + _BLUE * blue
-    return Planes(y, F.avg_pool2d((blue - y) / _CB_TO_BLUE, 2), F.avg_pool2d((red - y) / _CR_TO_RED, 2))
+    return Planes(y, F.avg_pool2d((blue - y) / CB_TO_BLUE, 2), F.avg_pool2d((red - y) / CR_TO_RED, 2))
 
 
 def add_to_planes(x: Tensor, change: Planes) -> Tensor:
@@ -228,7 +224,7 @@ def add_to_planes(x: Tensor, change: Planes) -> Tensor:
     What the planes do not show, the chroma's detail within 2x2 pixels, stays as it is. A change of zero
     gives x itself, bit for bit.
     """
-    cb = _CB_TO_BLUE * F.interpolate(change.cb, scale_factor=2.0, mode="nearest")
-    cr = _CR_TO_RED * F.interpolate(change.cr, scale_factor=2.0, mode="nearest")
+    cb = CB_TO_BLUE * F.interpolate(change.cb, scale_factor=2.0, mode="nearest")
+    cr = CR_TO_RED * F.interpolate(change.cr, scale_factor=2.0, mode="nearest")
     green = change.y - (_BLUE / _GREEN) * cb - (_RED / _GREEN) * cr
     return x + torch.cat([change.y + cr, green, change.y + cb], dim=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,20 +63,50 @@ class CodedInput(_Callback):  # type: ignore[misc]
             raise ValueError(f"std must be above 0, not {std!r}")
         self.codec = BPG() if codec is None else codec
         self.bpp: Tensor | None = None
-        self._hook: Any = None
+        self._take_away: Callable[[], None] | None = None
         self._training = False
 
     def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Puts the codec in front of the network."""
         self.teardown(trainer, pl_module, stage)
-        network = pl_module.get_submodule(self.module)
-        self._hook = network.register_forward_pre_hook(self._before, with_kwargs=False)
+        if self.module:
+            network = pl_module.get_submodule(self.module)
+            self._take_away = network.register_forward_pre_hook(self._before, with_kwargs=False).remove
+        else:
+            self._take_away = self._wrap(pl_module)
 
     def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Takes it away again."""
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+        self._training = False
+        if self._take_away is not None:
+            self._take_away()
+            self._take_away = None
+
+    def on_exception(self, trainer: Any, pl_module: nn.Module, exception: BaseException) -> None:
+        """Takes it away: a run that fails or is stopped is not torn down."""
+        self.teardown(trainer, pl_module, "")
+
+    def _wrap(self, network: nn.Module) -> Callable[[], None]:
+        """Gives a network another ``forward``; the result gives it the one before back.
+
+        A hook would also see the batches of strategies as DDP, which call the LightningModule itself for its
+        steps and have ``forward`` be the step meanwhile.
+        """
+        own = vars(network)
+        before = {"forward": own["forward"]} if "forward" in own else {}
+        own["forward"] = partial(self._forward, network.forward)
+
+        def take_away() -> None:
+            own.pop("forward", None)
+            own.update(before)
+
+        return take_away
+
+    def _forward(self, forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        return forward(*self._coded(arguments), **named)
+
+    def _before(self, network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self._coded(arguments)
 
     def _qps(self, count: int) -> list[int]:
         if not self._training:
@@ -83,7 +114,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         low, high = self.qp
         return torch.randint(low, high + 1, (count,), device="cpu").tolist()
 
-    def _before(self, network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _coded(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """What the network is called with instead."""
         x = arguments[0] if arguments else None
         if not isinstance(x, Tensor) or x.ndim != 4:

@@ -9,17 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.hevc.quantiser import QP_FEATURES
+from npp.hevc.zero_start import start_at_zero
 from npp.torch_state import in_transform
 
 _DILATIONS = (1, 2, 4)
 _EMBEDDING = 32
 _PLACES = 1024  # half a megabyte of a body's widest layer
-
-
-def start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
-    """Sets all of its parameters to 0."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
 
 
 def as_convolutions(x: Tensor) -> bool:

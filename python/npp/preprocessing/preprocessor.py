@@ -114,7 +114,6 @@ class Preprocessor(nn.Module):
         An existing file is replaced, once the new one is complete.
 
         Raises:
-            ImportError: safetensors is missing.
             OSError: it cannot be written.
         """
         _FILES.write(path, self.network, self.settings, self.filter.state_dict())
@@ -133,7 +132,6 @@ class Preprocessor(nn.Module):
             In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
 
         Raises:
-            ImportError: safetensors is missing.
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from npp.codec.decoding import probe
-from npp.codec.errors import BPGError, DecodeError
+from npp.codec.errors import DecodeError
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import get_max_pixels
+from npp.codec.luma_weights import BT601
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.scale import ScaleRule, enlarge
+from npp.recipes.scale import enlarge
 from npp.recipes.size_extension import size_before
 from npp.restoration import Restorer
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def _colour_through(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Colour through a network; gray as gray, alpha as it is."""
     if x.shape[1] == 1:
         gray = network(x.expand(-1, 3, -1, -1))
-        return (gray * gray.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        return (gray * gray.new_tensor(BT601)[:, None, None]).sum(1, keepdim=True)
     colour = network(x[:, :3])
     return colour if x.shape[1] == 3 else torch.cat([colour, x[:, 3:]], dim=1)
 
@@ -54,19 +53,6 @@ def as_floats(picture: CodecImage) -> Tensor:
     return torch.from_numpy(samples.astype(np.float32) / np.float32(peak))[None]
 
 
-def by_size_before(
-    pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], rule: ScaleRule | None
-) -> dict[tuple[int, int] | None, list[int]]:
-    """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
-    groups: dict[tuple[int, int] | None, list[int]] = {}
-    for row, picture in enumerate(pictures):
-        if isinstance(picture, CodecImage):
-            size = picture.samples.shape[-2], picture.samples.shape[-1]
-            smaller = rule is not None and rule.size(qps[row], *size) != size
-            groups.setdefault(size if smaller else None, []).append(row)
-    return groups
-
-
 @torch.no_grad()
 def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = None) -> Tensor:
     """A decoded picture or its frames as :func:`shown` makes them, in the decoder's own dtype.
@@ -85,9 +71,8 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
         return decoded
     frames = decoded if decoded.ndim == 4 else decoded[None]
     if len(frames) * size[0] * size[1] > get_max_pixels():
-        what, in_all = (
-            ("the picture", "") if len(frames) == 1 else (f"each of {len(frames)} frames", " in all")
-        )
+        one = len(frames) == 1
+        what, in_all = ("the picture", "") if one else (f"each of {len(frames)} frames", " in all")
         raise DecodeError(
             f"{what} was {size[1]}x{size[0]} pixels; at most {get_max_pixels()}{in_all} are allowed "
             "(npp.set_max_pixels)"

@@ -13,18 +13,9 @@ from typing_extensions import Unpack
 
 from npp.allocation.allocator import Allocator
 from npp.codec.decoding import decode
-from npp.codec.encoding import encode_pictures
-from npp.codec.errors import (
-    BPGError,
-    EncodeError,
-    OnError,
-    check_on_error,
-    named,
-    picture_name,
-    raise_first,
-)
+from npp.codec.errors import EncodeError, OnError, check_on_error, picture_name, raise_first
 from npp.codec.file_inputs import File, file_bytes, is_several
-from npp.codec.image_inputs import CodecImage, ImageOrBatch, pictures_or_errors
+from npp.codec.image_inputs import ImageOrBatch, pictures_or_errors
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.gradient.pairing import Compressed, compress
@@ -33,11 +24,12 @@ from npp.gradient.refine_objective import default_weight
 from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.checked_pictures import check_floats, check_values, plain_numbers, refused_or_not
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
-from npp.recipes.picture_floats import as_floats, by_size_before, decoded_for_task, filtered, shown
+from npp.recipes.picture_floats import decoded_for_task, filtered, shown
+from npp.recipes.prepared_files import encode_prepared
 from npp.recipes.refined_files import looking_at_shown, told_all
 from npp.recipes.scale import ScaleRule, shrink
-from npp.recipes.size_extension import with_size
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
 from npp.restoration import Restorer
 from npp.weight_files import WeightFiles
@@ -93,7 +85,7 @@ class Recipe(nn.Module):
         self.preprocessor = preprocessor
         self.allocator = allocator
         self.restorer = restorer
-        self.options: CodecOptions = {**(options or {})}
+        self.options: CodecOptions = plain_numbers(options or {})
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
@@ -106,17 +98,8 @@ class Recipe(nn.Module):
         Raises:
             As the constructor.
         """
-        unchanged = {
-            "name": self.name,
-            "scale": self.scale,
-            "preprocessor": self.preprocessor,
-            "allocator": self.allocator,
-            "restorer": self.restorer,
-            "options": self.options,
-            "qp": self.qp,
-            "card": self.card,
-        }
-        return Recipe(**{**unchanged, **parts}).train(self.training)
+        names = ("name", "scale", "preprocessor", "allocator", "restorer", "options", "qp", "card")
+        return Recipe(**{**{name: getattr(self, name) for name in names}, **parts}).train(self.training)
 
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
@@ -125,14 +108,26 @@ class Recipe(nn.Module):
             x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
             qp: one for all: the size depends on it.
             parts: which parts are used.
+
+        Raises:
+            EncodeError: NaN or samples of another scale in x; ``index`` says which picture.
         """
         one = resolve_qp(qp, 1)[0]
-        if parts.scale and self.scale is not None:
-            x = shrink(x, self.scale.size(one, x.shape[-2], x.shape[-1]))
-        if parts.filter and self.preprocessor is not None:
-            x = filtered(self.preprocessor, x, one)
-        use_map = parts.qp_map and self.allocator is not None
-        return CodecInput(x, self.allocator(x, one) if use_map and self.allocator is not None else None)
+        scale, preprocessor, allocator = self._used(parts)
+        if scale is not None or allocator is not None:  # the one clamps, the other would show in the map
+            check_values(x)
+        if scale is not None:
+            x = shrink(x, scale.size(one, x.shape[-2], x.shape[-1]))
+        if preprocessor is not None:
+            x = filtered(preprocessor, x, one)
+        return CodecInput(x, None if allocator is None else allocator(x, one))
+
+    def _used(self, parts: Parts) -> tuple[ScaleRule | None, Preprocessor | None, Allocator | None]:
+        return (
+            self.scale if parts.scale else None,
+            self.preprocessor if parts.filter else None,
+            self.allocator if parts.qp_map else None,
+        )
 
     def _restorer(self, parts: Parts) -> Restorer | None:
         return self.restorer if parts.restorer else None
@@ -162,8 +157,14 @@ class Recipe(nn.Module):
 
         Returns:
             As :func:`npp.compress`, but x_hat is what the task's network shall see: restored, and of x's
-            shape. bpp counts the pixels of x, not the coded ones.
+            shape. bpp counts the pixels of x, not the coded ones. The files do not say which size x had;
+            those of :meth:`encode` do.
+
+        Raises:
+            TypeError: x is no floating tensor.
+            As :func:`npp.compress` else.
         """
+        check_floats(x)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
         x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
@@ -181,6 +182,7 @@ class Recipe(nn.Module):
                 files[row] = found.bitstreams[place]
         return Compressed(torch.stack(x_hat), torch.stack(bpp), files)
 
+    @torch.inference_mode(False)
     def refine(
         self,
         x: Tensor,
@@ -218,6 +220,7 @@ class Recipe(nn.Module):
         Raises:
             As :func:`npp.refine`.
         """
+        check_floats(x)
         one = resolve_qp(self.qp if qp is None else qp, 1)[0]
         with torch.no_grad():
             ready = self.prepare(x, one, parts)
@@ -278,34 +281,20 @@ class Recipe(nn.Module):
         if errors == "raise":
             raise_first(pictures, None)
         qps = resolve_qp(self.qp if qp is None else qp, len(pictures))
-        outcomes: list[Any] = list(pictures)
-        for size, rows in by_size_before(pictures, qps, self.scale if parts.scale else None).items():
-            ready = [self._ready(pictures[row], qps[row], parts) for row in rows]
-            found = encode_pictures(
-                [picture for picture, _ in ready],
-                [qps[row] for row in rows],
-                resolved,
-                qp_maps=[qp_map for _, qp_map in ready],
-                metadata=metadata if size is None else with_size(metadata, *size),
-                threads=threads,
-            )
-            for row, outcome in zip(rows, found, strict=True):
-                wrong = isinstance(outcome, BPGError)
-                outcomes[row] = named(outcome, "image", row, is_batch) if wrong else outcome
+        outcomes = encode_prepared(
+            refused_or_not(pictures, is_batch),
+            qps,
+            resolved,
+            scale=self.scale if parts.scale else None,
+            prepare=lambda x, one: self.prepare(x, one, parts),
+            device=self._device,
+            metadata=metadata,
+            threads=threads,
+            is_batch=is_batch,
+        )
         if errors == "raise":
             raise_first(outcomes, outcomes if is_batch else None)
         return outcomes if is_batch else outcomes[0]
-
-    def _ready(self, picture: CodecImage | BPGError, qp: int, parts: Parts) -> tuple[CodecImage, Any]:
-        assert isinstance(picture, CodecImage)
-        x = as_floats(picture).to(self._device)
-        ready = self.prepare(x, qp, parts)
-        # Where neither filter nor scale is used the samples go to the codec as they are, 16 bits included.
-        same = ready.x is x
-        return (
-            picture if same else picture.with_samples(ready.x[0].cpu().numpy()),
-            None if ready.qp_map is None else ready.qp_map[0].float().cpu().numpy(),
-        )
 
     @property
     def _device(self) -> torch.device:

@@ -8,11 +8,8 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.metadata import SIZE_TAG, ImageInfo, Metadata
 from npp.recipes.scale import LEAST_FACTOR
-
-#: "npp" as a number; BPG's own tags end at 5.
-SIZE_TAG = int.from_bytes(b"npp", "big")
 
 _FORMAT = struct.Struct(">II")
 

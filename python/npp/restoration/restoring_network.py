@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import npp.checks as checks
+from npp.hevc.zero_start import start_at_zero
 
 _COLOURS = 3
 _FOLD = 2  # pixels of a square beside each other become channels
@@ -36,11 +37,6 @@ class RestorerSettings:
         checks.whole("edge_width", self.edge_width, 4, 128)
 
 
-def _begin_with_zeros(layer: nn.Conv2d | nn.Linear) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
 class _Block(nn.Module):
     """Two convolutions whose sum with the input goes on; the picture as a whole scales and shifts them."""
 
@@ -49,8 +45,8 @@ class _Block(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.by_picture = nn.Linear(width, 2 * width)
-        _begin_with_zeros(self.second)
-        _begin_with_zeros(self.by_picture)
+        start_at_zero(self.second)
+        start_at_zero(self.by_picture)
 
     def forward(self, x: Tensor, picture: Tensor) -> Tensor:
         scale, shift = self.by_picture(picture)[:, :, None, None].chunk(2, 1)
@@ -79,7 +75,7 @@ class RestoringNetwork(nn.Module):
         self.up = nn.ConvTranspose2d(width, edge, 2, stride=2)
         self.together = nn.Conv2d(edge, edge, 3, padding=1)
         self.last = nn.Conv2d(edge, folded, 3, padding=1)
-        _begin_with_zeros(self.last)
+        start_at_zero(self.last)
 
     @property
     def reach(self) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.tasks.optional_packages import how_to_install, require
+from npp.extras import MissingPackageError
+from npp.tasks.optional_packages import require
 from npp.torch_defaults import cpu_by_default
 
 _LEAST_AREA = 1e-9
@@ -101,10 +102,7 @@ def _backend() -> str:
     for name in _BACKENDS:
         if importlib.util.find_spec(name) is not None:
             return name
-    name = _BACKENDS[0]
-    raise ModuleNotFoundError(
-        f"mean average precision needs the package {name}: {how_to_install(name)}", name=name
-    )
+    raise MissingPackageError("mean average precision", _BACKENDS[0])
 
 
 class AveragePrecision:

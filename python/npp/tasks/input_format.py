@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.checks import known_settings, number, whole
+from npp.codec.luma_weights import BT601
 from npp.tasks.frozen import device_of, dtype_of
 
 RESIZE_MODES = ("stretch", "crop", "letterbox", "edges")
 PLACES = ("corner", "centre")
 CHANNEL_ORDERS = ("rgb", "bgr", "gray")
-_GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def _triple(name: str, value: Any) -> tuple[float, ...]:
@@ -264,7 +264,7 @@ class Prepared(nn.Module):
         if self.format.channels == "bgr":
             images = images.flip(1)
         if self.format.channels == "gray":
-            images = (images * images.new_tensor(_GRAY)[:, None, None]).sum(1, keepdim=True)
+            images = (images * images.new_tensor(BT601)[:, None, None]).sum(1, keepdim=True)
         return (images - mean) / std
 
     def forward(self, images: Tensor) -> Any:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from npp.extras import MissingPackageError
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat
 from npp.tasks.onnx_files import convert_model
-from npp.tasks.optional_packages import how_to_install, require
+from npp.tasks.optional_packages import require
 
 _FILES = "*_rec_*.onnx"
 # As the package feeds it: 48 pixels high with the line's own shape, at least 320 wide with gray behind it.
@@ -37,10 +38,7 @@ def _file() -> Path:
     """The recogniser's file; the package itself would import OpenCV."""
     found = importlib.util.find_spec("rapidocr")
     if found is None or found.origin is None:
-        raise ModuleNotFoundError(
-            f"rapidocr needs the package rapidocr: {how_to_install('rapidocr', '--no-deps rapidocr')}",
-            name="rapidocr",
-        )
+        raise MissingPackageError("rapidocr", "rapidocr", "--no-deps rapidocr")
     files = sorted((Path(found.origin).parent / "models").glob(_FILES))
     if not files:
         raise FileNotFoundError(f"rapidocr has no recogniser {_FILES} among its models")

@@ -200,10 +200,12 @@ def distil(
     settings: DistilSettings | None = None,
     *,
     allocator: Allocator | None = None,
-    resume: bool = True,
     progress: Progress = untold,
 ) -> Path:
     """Trains an allocator on the labels of a folder.
+
+    It goes on from ``last.ckpt`` in ``out`` if that is there, and then ends with the weights of a training
+    that was never stopped.
 
     Args:
         labels: folder of :func:`npp.training.allocator_labels.label_photos`.
@@ -211,8 +213,6 @@ def distil(
         settings: see :class:`DistilSettings`.
         allocator: where to start; by default one whose trunk has EfficientNet-Lite0's weights, with a head
             for each network that labelled a picture.
-        resume: go on from ``last.ckpt`` in ``out`` if it is there; the run then ends with the weights of
-            one that was never stopped.
         progress: told how many steps are done since the last time.
 
     Returns:
@@ -233,7 +233,7 @@ def distil(
     optimiser = _optimiser(allocator.train(), settings)
     mean = averaged(allocator, settings.optimiser.ema)
     learner = _Learner(allocator, mean, optimiser, settings)
-    first = learner.restore(out / _CHECKPOINT) if resume else 0
+    first = learner.restore(out / _CHECKPOINT)
     progress(first)
     crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
     wholes = itertools.islice(_turns(lessons.wholes, settings.seed + 1), first * settings.wholes, None)

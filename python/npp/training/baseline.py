@@ -45,6 +45,11 @@ class Curve:
     losses: dict[str, list[float]]
 
 
+def spread_qps(low: int, high: int, points: int) -> list[int]:
+    """About as many qps as points, at least two: evenly spaced, both ends included."""
+    return sorted({round(low + (high - low) * i / (points - 1)) for i in range(points)})
+
+
 class Sums:
     """Adds up bits and losses of pictures, for each qp.
 

@@ -30,6 +30,7 @@ from npp.training.baseline import (
     load_curves,
     measure,
     save_curves,
+    spread_qps,
     task_losses,
 )
 from npp.training.draws import Photos, Sample
@@ -141,8 +142,7 @@ class RecipeModule(lightning.LightningModule):
 
     def _trained_qps(self) -> list[int]:
         choices = self.config.trade_off.choices
-        steps = max(1, self.config.baseline.points - 1)
-        return sorted({round(choices[0] + (choices[-1] - choices[0]) * i / steps) for i in range(steps + 1)})
+        return spread_qps(choices[0], choices[-1], self.config.baseline.points)
 
     def prepare_data(self) -> None:
         """Measures BPG's own curves unless the run's folder has them; one process of a machine does it."""

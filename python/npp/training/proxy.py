@@ -14,7 +14,7 @@ from torch import Tensor
 
 from npp.config.surroundings import need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
-from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, save_hyperprior
+from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, nats, save_hyperprior
 from npp.torch_defaults import plain_defaults
 from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
@@ -24,12 +24,12 @@ from npp.training.train_config import OptimiserConfig
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
 _LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
+_NOISY_PART = 0.3  # of a distilled run, at its beginning
 
 
 def total_bpp(likelihoods: dict[str, Tensor], pixels: int) -> Tensor:
     """Bits a pixel (N,) of latents with these likelihoods (N, C, H, W) each."""
-    bits = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
-    return torch.stack(bits).sum(0) / (math.log(2) * pixels)
+    return nats(likelihoods) / (math.log(2) * pixels)
 
 
 class ProxyModule(lightning.LightningModule):
@@ -47,10 +47,8 @@ class ProxyModule(lightning.LightningModule):
         objective: see above.
         learning_rate: of Adam, falling to nothing along a cosine over the run.
         distortion_weight: of the published objective.
-        rate_weight: of the rate's term in the distilled one.
         qps: lowest and highest qp of the distilled one.
         effort: of the codec while distilling.
-        noisy_part: first part of a distilled run, 0 to 1, that has noise.
     """
 
     def __init__(
@@ -59,10 +57,8 @@ class ProxyModule(lightning.LightningModule):
         objective: Objective = "distil",
         learning_rate: float = 1e-3,
         distortion_weight: float = 0.01,
-        rate_weight: float = 1.0,
         qps: tuple[int, int] = (22, 47),
         effort: int = 0,
-        noisy_part: float = 0.3,
     ) -> None:
         super().__init__()
         if objective not in ("distil", "published"):
@@ -75,10 +71,8 @@ class ProxyModule(lightning.LightningModule):
         self.objective = objective
         self.learning_rate = learning_rate
         self.distortion_weight = distortion_weight
-        self.rate_weight = rate_weight
         self.qps = qps
         self.effort = effort
-        self.noisy_part = noisy_part
         self._least: dict[tuple[int, ...], float] = {}
 
     def _published(self, x: Tensor) -> dict[str, Tensor]:
@@ -97,7 +91,7 @@ class ProxyModule(lightning.LightningModule):
         rate = ((bpp + self._least_bpp(x.shape)).log() - real.bpp.log()).abs().mean()
         part = (error / own).mean()
         psnr = -10 * error.clamp_min(1e-12).log10().mean()
-        return {"loss": part + self.rate_weight * rate, "part": part, "rate": rate, "psnr": psnr}
+        return {"loss": part + rate, "part": part, "rate": rate, "psnr": psnr}
 
     def _real(self, x: Tensor, qp: Tensor) -> Compressed:
         with torch.no_grad():
@@ -116,7 +110,7 @@ class ProxyModule(lightning.LightningModule):
 
     def _rounds(self) -> bool:
         """Whether the latents are rounded at this step of training."""
-        begin = self.noisy_part * int(self.trainer.estimated_stepping_batches)
+        begin = _NOISY_PART * int(self.trainer.estimated_stepping_batches)
         return self.objective == "distil" and self.global_step >= begin
 
     def training_step(self, x: Tensor, index: int) -> Tensor:

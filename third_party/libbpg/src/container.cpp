@@ -103,14 +103,7 @@ std::vector<std::uint8_t> hevc_header_bytes(const HevcHeader& h) {
   w.ue(static_cast<std::uint32_t>(h.log2_diff_max_min_tb));
   w.ue(static_cast<std::uint32_t>(h.max_transform_hierarchy_depth_intra));
   w.flag(h.sao);
-  w.flag(h.pcm);
-  if (h.pcm) {
-    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_luma - 1), 4);
-    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_chroma - 1), 4);
-    w.ue(static_cast<std::uint32_t>(h.log2_min_pcm_cb - 3));
-    w.ue(static_cast<std::uint32_t>(h.log2_diff_max_min_pcm_cb));
-    w.flag(h.pcm_loop_filter_disabled);
-  }
+  put_pcm(w, h);
   w.flag(h.strong_intra_smoothing);
   w.flag(h.sps_extension);
   if (h.sps_extension) {

@@ -10,7 +10,6 @@ namespace bpg {
 namespace {
 
 constexpr int kLog2MaxPocLsb = 8;
-constexpr int kFrameDurationSei = 257;
 constexpr int kMaxDecPictureBuffering = 2;
 constexpr std::size_t kMaxSpsBytes = 4096;
 
@@ -74,17 +73,6 @@ void put_vps(std::vector<std::uint8_t>& out) {
   append_nal(out, w);
 }
 
-void put_pcm(BitWriter& w, const HevcHeader& h) {
-  w.flag(h.pcm);
-  if (h.pcm) {
-    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_luma - 1), 4);
-    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_chroma - 1), 4);
-    w.ue(static_cast<std::uint32_t>(h.log2_min_pcm_cb - 3));
-    w.ue(static_cast<std::uint32_t>(h.log2_diff_max_min_pcm_cb));
-    w.flag(h.pcm_loop_filter_disabled);
-  }
-}
-
 void put_sps_extension(BitWriter& w, const HevcHeader& h) {
   // Only range extensions are passed on; other extension bits mean nothing in a BPG file.
   w.flag(h.sps_extension && h.range_extension);
@@ -95,12 +83,14 @@ void put_sps_extension(BitWriter& w, const HevcHeader& h) {
   }
 }
 
+// A side of the picture, rounded up to the smallest coding block.
+std::uint32_t coded_side(const HevcHeader& h, int side) {
+  return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() *
+                                    h.min_cb_size());
+}
+
 void put_sps(std::vector<std::uint8_t>& out, const HevcHeader& h, int chroma_format_idc, int width,
              int height, int bit_depth) {
-  const auto round_up = [&h](int side) {
-    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() *
-                                      h.min_cb_size());
-  };
   BitWriter w;
   put_nal_header(w, kNalSps);
   w.bits(0, 4);
@@ -112,8 +102,8 @@ void put_sps(std::vector<std::uint8_t>& out, const HevcHeader& h, int chroma_for
   if (chroma_format_idc == 3) {
     w.flag(false);
   }
-  w.ue(round_up(width));
-  w.ue(round_up(height));
+  w.ue(coded_side(h, width));
+  w.ue(coded_side(h, height));
   w.flag(false);
   w.ue(static_cast<std::uint32_t>(bit_depth - 8));
   w.ue(static_cast<std::uint32_t>(bit_depth - 8));
@@ -183,6 +173,17 @@ void must_be(bool ok, const char* what) {
 
 }  // namespace
 
+void put_pcm(BitWriter& w, const HevcHeader& h) {
+  w.flag(h.pcm);
+  if (h.pcm) {
+    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_luma - 1), 4);
+    w.bits(static_cast<std::uint32_t>(h.pcm_bit_depth_chroma - 1), 4);
+    w.ue(static_cast<std::uint32_t>(h.log2_min_pcm_cb - 3));
+    w.ue(static_cast<std::uint32_t>(h.log2_diff_max_min_pcm_cb));
+    w.flag(h.pcm_loop_filter_disabled);
+  }
+}
+
 bool starts_picture(const Nal& nal) {
   return nal.bytes.size > kNalHeaderSize && (nal.bytes.data[kNalHeaderSize] & 0x80U) != 0;
 }
@@ -236,11 +237,7 @@ HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, i
     skip_vui(r);
   }
   must_be(!r.flag(), "an SPS extension");
-  const auto coded = [&h](int side) {
-    return static_cast<std::uint32_t>((side + h.min_cb_size() - 1) / h.min_cb_size() *
-                                      h.min_cb_size());
-  };
-  must_be(coded_width == coded(width) && coded_height == coded(height),
+  must_be(coded_width == coded_side(h, width) && coded_height == coded_side(h, height),
           "the coded size is not the picture's rounded up to the smallest coding block");
   return h;
 }

@@ -7,6 +7,8 @@
 
 namespace bpg {
 
+class BitWriter;
+
 // NAL unit types of ITU-T H.265 table 7-1 that BPG meets.
 inline constexpr int kNalFirstIrap = 16;
 inline constexpr int kNalLastIrap = 21;
@@ -16,6 +18,9 @@ inline constexpr int kNalPps = 34;
 inline constexpr int kNalPrefixSei = 39;
 inline constexpr std::size_t kNalHeaderSize = 2;
 
+/// The SEI message that BPG has for how long a frame of an animation is shown.
+inline constexpr std::uint32_t kFrameDurationSei = 257;
+
 [[nodiscard]] constexpr bool is_irap(int type) {
   return type >= kNalFirstIrap && type <= kNalLastIrap;
 }
@@ -23,6 +28,9 @@ inline constexpr std::size_t kNalHeaderSize = 2;
 [[nodiscard]] constexpr bool is_slice(int type) {
   return (type >= 0 && type <= 9) || is_irap(type);
 }
+/// The fields about PCM, which are the same in BPG's header and in an SPS.
+void put_pcm(BitWriter& w, const HevcHeader& h);
+
 /// Whether a slice NAL unit begins a new picture.
 [[nodiscard]] bool starts_picture(const Nal& nal);
 

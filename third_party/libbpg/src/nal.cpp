@@ -8,7 +8,6 @@
 namespace bpg {
 namespace {
 
-constexpr std::uint32_t kFrameDurationSei = 257;
 // More than any SEI message before the one that is looked for could reasonably need.
 constexpr std::size_t kMaxSeiBytes = 64 * 1024;
 

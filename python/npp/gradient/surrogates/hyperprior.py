@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -61,21 +62,28 @@ def gaussian_likelihood(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     return likelihood
 
 
+def nats(likelihoods: Mapping[str, Tensor]) -> Tensor:
+    """Information (N,) of latents whose symbols have those likelihoods (N, ...); a bit is log 2 of it."""
+    found = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
+    return torch.stack(found).sum(0)
+
+
+_DENSITY_SIZES = (1, 3, 3, 3, 1)  # units of the layers
+_DENSITY_SPREAD = 10.0  # about how far from 0 the initial density reaches
+
+
 class FactorizedDensity(nn.Module):
     """A learned density for each channel, by a monotone network (Ballé et al. 2018, appendix 6.1).
 
     Args:
         channels: of the latent.
-        width: units of the three hidden layers.
-        spread: about how far from 0 the initial density reaches.
     """
 
-    def __init__(self, channels: int, width: int = 3, spread: float = 10.0) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        sizes = [1, width, width, width, 1]
-        growth = spread ** (1 / (len(sizes) - 1))
+        growth = _DENSITY_SPREAD ** (1 / (len(_DENSITY_SIZES) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for inputs, outputs in pairwise(sizes):
+        for inputs, outputs in pairwise(_DENSITY_SIZES):
             start = torch.expm1(torch.tensor(1 / growth / outputs)).log()
             self.matrices.append(nn.Parameter(start.repeat(channels, outputs, inputs)))
             self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.codec.options import ResolvedOptions
-from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior
+from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior, nats
 from npp.gradient.surrogates.surrogate import Estimate, Real
 from npp.hevc.padding import whole_blocks
 from npp.torch_state import made_once
@@ -88,10 +88,5 @@ def _run(model: Callable[..., Any], multiple: int, x: Tensor, qp: Tensor) -> Est
         decoded = decoded.mean(1, keepdim=True)
     if x.shape[1] == 4:
         decoded = torch.cat([decoded, x[:, 3:]], dim=1)
-    return Estimate(decoded, _bits(out["likelihoods"]) / (height * width))
-
-
-def _bits(likelihoods: Mapping[str, Tensor]) -> Tensor:
-    """(N,) bits of latents whose symbols have those likelihoods."""
-    bits = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
-    return torch.stack(bits).sum(0) / math.log(2)
+    bits = nats(out["likelihoods"]) / math.log(2)
+    return Estimate(decoded, bits / (height * width))

@@ -15,7 +15,6 @@ from npp.training.train_config import LossConfig, TradeOffConfig
 #: The inner model's losses together, in a curve.
 LABEL = "task"
 _QPS = 52
-_PUBLISHED = "published"
 
 
 def trade_off_config(given: str | Mapping[str, Any]) -> TradeOffConfig:

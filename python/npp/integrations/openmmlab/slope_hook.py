@@ -10,7 +10,7 @@ import torch
 from npp.integrations.openmmlab.qp_weights import LABEL
 from npp.integrations.openmmlab.recipe_hook import coded_model
 from npp.tasks.optional_packages import require
-from npp.training.baseline import Curve
+from npp.training.baseline import Curve, spread_qps
 
 _hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")
 _SEED = 0
@@ -41,8 +41,7 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
         model = coded_model(runner)
         if not model.weights.missing():
             return
-        low, high = model.weights.qps[0], model.weights.qps[-1]
-        qps = sorted({round(low + (high - low) * i / (self._points - 1)) for i in range(self._points)})
+        qps = spread_qps(model.weights.qps[0], model.weights.qps[-1], self._points)
         loader = runner.train_dataloader
         sums = torch.zeros(len(qps), 2, dtype=torch.float64, device="cpu")
         count = 0

@@ -1,4 +1,4 @@
-"""What runs on the machines of a cluster: workers with the codec, networks on GPUs, the count of tries."""
+"""What runs on the machines of a cluster: workers with the codec, and networks on GPUs."""
 
 from __future__ import annotations
 
@@ -32,22 +32,6 @@ class Unit(Protocol):
 
     def one(self, data: bytes, /) -> FileResult:
         """One file; what goes wrong is in the result."""
-
-
-class Tries:
-    """Counts how often each batch was begun: one that has killed its worker again and again is suspicious."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def begin(self, name: str) -> int:
-        """How often the batch was begun, this time included."""
-        self._counts[name] = self._counts.get(name, 0) + 1
-        return self._counts[name]
-
-    def end(self, name: str) -> None:
-        """The batch is done."""
-        self._counts.pop(name, None)
 
 
 class Networks:
@@ -101,7 +85,7 @@ class BatchWorker:
         unit: what becomes of a picture.
         column: with the pictures' bytes.
         sink: where results go; ``None`` gives them back in the rows.
-        tries: an actor of :class:`Tries`.
+        tries: what :func:`npp.integrations.ray.ray_tries.counter` gives.
         done: a reference to the set of inputs that are not to be done again.
         result: what the results' column is called where there is no sink.
         qps: a reference to the qps of inputs, for a unit that takes them.

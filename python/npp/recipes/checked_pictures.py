@@ -1,0 +1,64 @@
+"""What a recipe refuses before one of its parts could hide what is wrong with a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from npp.codec.errors import BPGError, EncodeError, indexed, picture_name
+from npp.codec.image_inputs import CodecImage, check_samples
+from npp.codec.options import CodecOptions
+from npp.codec.round_trip import check_batch
+from npp.codec.sample_range import check_scale
+from npp.torch_state import has_readable_values
+
+
+def check_floats(x: object) -> None:
+    """Refuses what is no batch of floating pictures.
+
+    Raises:
+        TypeError: no floating tensor.
+        EncodeError, UnsupportedError: as :func:`npp.compress` for wrong shapes.
+    """
+    check_batch(x)
+    assert isinstance(x, Tensor)
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}; npp.compress takes integers")
+
+
+def check_values(x: Tensor) -> None:
+    """Refuses values that clamping would hide, and NaN, which a map would spread.
+
+    Raises:
+        EncodeError: NaN or samples of another scale; ``index`` says in which picture NaN is.
+    """
+    check_scale("x", x)
+    if not x.numel() or not has_readable_values(x):
+        return
+    wrong = torch.isnan(x.detach()).flatten(1).any(1).nonzero().flatten().tolist()
+    if wrong:
+        raise indexed(EncodeError, f"x[{wrong[0]}] holds NaN; floats must lie in [0, 1]", wrong[0])
+
+
+def plain_numbers(options: CodecOptions) -> CodecOptions:
+    """The options without numpy's numbers, which no file could hold."""
+    plain: Any = {name: one.item() if isinstance(one, np.generic) else one for name, one in options.items()}
+    return cast("CodecOptions", plain)
+
+
+def refused_or_not(
+    pictures: Sequence[CodecImage | EncodeError], is_batch: bool
+) -> list[CodecImage | BPGError]:
+    """The pictures, an error in the place of each whose samples are NaN or of another scale."""
+    found: list[CodecImage | BPGError] = []
+    for row, picture in enumerate(pictures):
+        if isinstance(picture, CodecImage):
+            name = picture_name("image", row, is_batch)
+            found.append(check_samples(picture, name, row if is_batch else None) or picture)
+        else:
+            found.append(picture)
+    return found
