@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from npp.extras import MissingPackageError, how_to_install
+from npp.extras import MissingPackageError
 from npp.torch_defaults import cpu_by_default
-
-__all__ = ["how_to_install", "require"]
 
 
 def require(module: str, purpose: str, install: str = "") -> Any:
