@@ -6,12 +6,13 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _OPEN_FILES = Path("/proc/self/fd")
+_MOST_OPEN = 64  # complete files without a name: a process may have about a thousand files open
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -145,6 +146,68 @@ def _errors_name(path: str | os.PathLike[str], temporary: Path) -> Iterator[None
         raise
 
 
+class _Draft:
+    """A file that is written beside its target and has not got its name yet.
+
+    Until then it lies in a file without a name or, where the file system has none, in a temporary file.
+
+    Args:
+        path: the file to write, as the caller names it.
+        force: replace an existing file.
+
+    Raises:
+        FileExistsError, IsADirectoryError, OSError: as :func:`check_target`, or nothing can be written there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, force: bool) -> None:
+        self._path, self._force = path, force
+        self.target = check_target(path, force=force)
+        self._temporary = self.target.parent / f".npp-{secrets.token_hex(8)}.tmp"
+        with self.errors():
+            self.file = _open_unnamed(self.target.parent) or _open_named(self._temporary)
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Within it, errors name the file that the caller knows."""
+        return _errors_name(self._path, self._temporary)
+
+    def complete(self) -> None:
+        """All is written: the data goes to the disk."""
+        with self.errors():
+            self.file.flush()
+            os.fsync(self.file.fileno())
+
+    def park(self) -> None:
+        """Closes the file, which keeps a temporary name until it is published."""
+        with self.errors():
+            _give_name(self.file, self._temporary)
+            self.file.close()
+
+    def publish(self) -> None:
+        """Gives the complete file its name.
+
+        Raises:
+            FileExistsError: something has it already and may not be replaced.
+        """
+        with self.errors(), _existing_named(self._path):
+            if not self.file.closed:
+                if not self._force and _became(self.file, self.target):
+                    self.file.close()
+                    return
+                self.park()
+            if self._force:
+                self._temporary.replace(self.target)
+            else:
+                _publish_new(self._temporary, self.target)
+
+    def discard(self) -> None:
+        """Removes what is left of it beside the target; a published file stays."""
+        # A full disk makes the closing fail, too, and a read-only file system refuses to remove even nothing.
+        with suppress(OSError):
+            self.file.close()
+        with suppress(OSError):
+            self._temporary.unlink()
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[BinaryIO]:
     """A file to write to that gets its name when the block ends without an exception.
@@ -165,30 +228,86 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
     Raises:
         FileExistsError, IsADirectoryError, OSError: as :func:`check_target`, or writing failed.
     """
-    target = check_target(path, force=force)
-    temporary = target.parent / f".npp-{secrets.token_hex(8)}.tmp"
+    draft = _Draft(path, force=force)
     try:
-        with _errors_name(path, temporary):
-            with _open_unnamed(target.parent) or _open_named(temporary) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                with _existing_named(path):
-                    finished = not force and _became(file, target)
-                if not finished:
-                    _give_name(file, temporary)
-            if force:
-                temporary.replace(target)
-            elif not finished:
-                with _existing_named(path):
-                    _publish_new(temporary, target)
+        with draft.errors():
+            yield draft.file
+        draft.complete()
+        draft.publish()
     finally:
-        with suppress(OSError):  # a read-only file system refuses even where there is nothing to remove
-            temporary.unlink()
-    _sync_folder(target.parent)
+        draft.discard()
+    _sync_folder(draft.target.parent)
 
 
 def write_file(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
     """Writes a whole file at once, as :func:`atomic_write`."""
     with atomic_write(path, force=force) as file:
         file.write(data)
+
+
+def write_together(
+    files: Iterable[tuple[Path, bytes]], *, force: bool = False, leave_existing: bool = False
+) -> None:
+    """Writes several files, none of which gets its name before all of them are complete.
+
+    What fails until then, as a full disk does, leaves all old files as they are and no new ones. The names
+    are given one after the other: a process that is killed meanwhile leaves some old files and some new ones.
+    Of many files a killed process can leave temporary ones behind, too.
+
+    Args:
+        files: paths, whose folders must exist, with what is to be in them; taken one by one.
+        force: replace existing files.
+        leave_existing: a file that exists or appears meanwhile stays, and is no error.
+
+    Raises:
+        FileExistsError, IsADirectoryError, OSError: as :func:`atomic_write`.
+    """
+    drafts: list[_Draft] = []
+    may_exist = (FileExistsError,) if leave_existing else ()
+    try:
+        for path, data in files:
+            with suppress(*may_exist):
+                drafts.append(_Draft(path, force=force))
+                with drafts[-1].errors():
+                    drafts[-1].file.write(data)
+                drafts[-1].complete()
+                if len(drafts) > _MOST_OPEN:
+                    drafts[-1].park()
+        _publish_all(drafts, may_exist, undo=not force)
+    finally:
+        for draft in drafts:
+            draft.discard()
+    for folder in {draft.target.parent for draft in drafts}:
+        _sync_folder(folder)
+
+
+def _publish_all(drafts: list[_Draft], may_exist: tuple[type[OSError], ...], *, undo: bool) -> None:
+    """Gives all files their names; where one cannot have it, none keeps it if nothing was replaced."""
+    published: list[Path] = []
+    try:
+        for draft in drafts:
+            with suppress(*may_exist):
+                draft.publish()
+                published.append(draft.target)
+    except BaseException:
+        for target in published if undo else ():
+            target.unlink(missing_ok=True)
+        raise
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Adds to a file, which is made if it is not there: all of the data, or nothing where that fails.
+
+    Raises:
+        OSError: it cannot be written; the error names the file.
+    """
+    with _errors_name(path, path), path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(end)
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import pickle
 import threading
@@ -17,6 +18,7 @@ from recipe_files import made_recipe, saved_recipe
 import npp
 from npp.batch import BatchDecoder, BatchEncoder
 from npp.batch.pixel_limit import limit_on_pixels
+from npp.batch.recipe_use import RecipeUse
 
 
 def _set(folder: Path, photo: np.ndarray) -> list[Path]:
@@ -51,6 +53,20 @@ def test_a_recipe_travels_with_the_unit(folder: Path, photo: np.ndarray) -> None
     assert result.values["bpp"] == pytest.approx(result.bits / photo[..., 0].size)
 
 
+def test_a_recipe_in_training_stays_in_training(photo: np.ndarray) -> None:
+    recipe = made_recipe().train()
+    wanted = made_recipe().encode(photo)
+    for unit in (BatchEncoder(recipe=recipe), BatchDecoder(recipe=recipe)):
+        assert all(module.training for module in recipe.modules())
+        found = unit.settings.recipe
+        used = found.recipe if isinstance(found, RecipeUse) else found
+        assert used is not None and not any(module.training for module in used.modules())
+    encode = BatchEncoder(recipe=recipe)
+    png = io.BytesIO()
+    Image.fromarray(photo).save(png, "PNG")
+    assert encode.encode(png.getvalue()).file == wanted
+
+
 def test_qps_metadata_and_errors(folder: Path, photo: np.ndarray) -> None:
     paths = _set(folder, photo)[:2]
     unit = BatchEncoder(keep_metadata=False, effort=0)
@@ -68,8 +84,10 @@ def test_qps_metadata_and_errors(folder: Path, photo: np.ndarray) -> None:
 def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray) -> None:
     (result,) = BatchEncoder(max_pixels=100)([Path("photos/a.png")])
     assert result.error is not None and "100" in result.error
-    (good,) = BatchEncoder(effort=0)([Path("photos/a.png")])
-    assert good.error is None
+    for limit in (None, 10**20):
+        (good,) = BatchEncoder(effort=0, max_pixels=limit)([Path("photos/a.png")])
+        assert good.file is not None
+        assert BatchDecoder(max_pixels=limit).decode(good.file).file is not None
 
 
 @pytest.mark.parametrize(
@@ -77,7 +95,7 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
     [
         ({"qp": 30, "target_bpp": 0.5}, "exclude each other"),
         ({"target_bpp": 0}, "target_bpp must be above 0"),
-        ({"target_bpp": -1.0}, "target_bpp must be a number from 0"),
+        ({"target_bpp": -1.0}, "target_bpp must be a finite number from 0 on"),
         ({"qp": 52}, "52"),
         ({"effort": 10}, "effort"),
         ({"lossless": True, "recipe": "detection"}, "lossless must be False with a recipe"),

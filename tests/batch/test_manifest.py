@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +36,64 @@ def test_a_killed_run_leaves_no_half_row(tmp_path: Path) -> None:
     manifest = ManifestFile(path)
     manifest.add(_row("c"))
     assert [row.input for row in read_manifest(path)] == ["a", "c"]
+
+
+def test_a_row_may_be_cut_off_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    first, last = (f"{_row(name).as_json()}\n".encode() for name in "ab")
+    for cut in range(len(last)):
+        path.write_bytes(first + last[:cut])
+        assert [row.input for row in read_manifest(path)] == ["a"]
+        ManifestFile(path).add(_row("c"))
+        assert [row.input for row in read_manifest(path)] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b'{"important": 1}',
+        b'{"input": 3}',
+        b'{"input": "a", "batch": 8}',
+        b'{"input":"a","output":null,"error":"x"}',
+        b"[1, 2]",
+        b"text",
+        b"\x89PNG",
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_foreign_last_line_is_no_row_that_was_cut_off(foreign: bytes, rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    whole = f"{_row('a').as_json()}\n".encode() * rows + foreign
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match=rf"m\.jsonl, line {rows + 1}: "):
+        list(read_manifest(path))
+    with pytest.raises(ValueError, match=rf"m\.jsonl, line {rows + 1}: "):
+        ManifestFile(path)
+    assert path.read_bytes() == whole
+
+
+def test_a_row_for_which_there_is_no_space_is_not_there_in_part(tmp_path: Path) -> None:
+    script = """
+        import resource
+        from pathlib import Path
+        from npp.batch import FileResult, ManifestFile, ManifestRow
+        manifest = ManifestFile(Path("m.jsonl"))
+        for limit in (1000, 2000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, 3000))
+            for number in range(limit // 100):
+                name = f"{limit}-{number}"
+                try:
+                    manifest.add(ManifestRow.of(name, name, FileResult(b"data")))
+                except OSError as error:
+                    print(error)
+                    break
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[Errno 27] File too large: 'm.jsonl'\n" * 2, done.stderr
+    names = [row.input for row in read_manifest(tmp_path / "m.jsonl")]
+    assert names[0] == "1000-0" and "2000-0" in names
+    assert len((tmp_path / "m.jsonl").read_bytes().splitlines()) == len(names)
 
 
 def test_the_last_row_of_an_input_counts(tmp_path: Path) -> None:

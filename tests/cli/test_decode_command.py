@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import decoded, encode, files, moving, pixels, run, save_moving
 from PIL import Image
 
 import npp
-from npp.batch.picture_writing import _whole_units
+from npp.batch.animation_writing import _whole_units
 from npp.cli.output_files import numbered
 
 
@@ -37,11 +38,33 @@ def test_wrong_usage_of_decode(
     assert files(folder) == before
 
 
-def test_16_bits_where_the_format_has_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert encode("photos/a.png", "-o", "a.bpg", "-q") == 0
-    assert run("decode", "a.bpg", "-o", "a.jpg", "--bit-depth", 16) == 1
-    assert "colour of 16 bits can only be written as png, not JPEG" in capsys.readouterr().err
-    assert not Path("a.jpg").exists()
+@pytest.mark.parametrize("suffix", ["jpg", "bmp", "webp", "gif"])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB"])
+def test_16_bits_where_the_format_has_none(
+    suffix: str, mode: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open("photos/a.png") as image:
+        image.convert(mode).save("in.png")
+    assert encode("in.png", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", f"a.{suffix}", "--bit-depth", 16) == 1
+    said = capsys.readouterr().err
+    if mode == "LA" and suffix in ("jpg", "bmp"):
+        assert "the picture has alpha" in said
+    elif mode == "L":
+        assert "gray of 16 bits can only be written as png, tiff or pgm, not " in said
+    else:
+        assert "colour of 16 bits can only be written as png, not " in said
+    assert not Path(f"a.{suffix}").exists()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "ppm", "pgm", "pnm"])
+def test_gray_of_16_bits(suffix: str, folder: Path, deep_photo: np.ndarray) -> None:
+    Image.fromarray(deep_photo[..., 0]).save("in.png")
+    assert encode("in.png", "-o", "a.bpg", "--bit-depth", 12) == 0
+    assert run("decode", "a.bpg", "-o", f"a.{suffix}", "--bit-depth", 16) == 0
+    wanted = npp.decode(Path("a.bpg").read_bytes(), dtype=torch.uint16)[0].numpy()
+    assert np.array_equal(pixels(f"a.{suffix}"), wanted)
+    assert len(np.unique(wanted)) > 256
 
 
 @pytest.mark.parametrize("suffix", ["bmp", "jpg", "ppm"])
@@ -103,6 +126,47 @@ def test_sequence_is_whole_or_not_there(
     assert files(folder / "out") == ["3.png"]
 
 
+def test_frames_that_are_missing_are_written(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_moving("in.webp", moving(photo), duration=40, lossless=True)
+    assert encode("in.webp", "-o", "a.bpg", "--lossless") == 0
+    assert run("decode", "a.bpg", "-o", "f%d.png") == 0
+    whole = {name: Path(name).read_bytes() for name in ("f1.png", "f2.png", "f3.png", "f4.png")}
+    Path("f1.png").unlink()
+    Path("f4.png").unlink()
+    Path("f2.png").write_bytes(b"precious")
+    capsys.readouterr()
+    assert run("decode", "a.bpg", "-o", "f%d.png", "--skip-existing", "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    assert (report["status"], report["notes"]) == ("written", ["2 of 4 files were there and stay"])
+    assert report["outputs"] == list(whole)
+    assert Path("f2.png").read_bytes() == b"precious"
+    Path("f2.png").write_bytes(whole["f2.png"])
+    assert {name: Path(name).read_bytes() for name in whole} == whole
+    assert run("decode", "a.bpg", "-o", "f%d.png", "--skip-existing", "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    assert report["status"] == "skipped"
+    Path("f3.png").unlink()
+    Path("f3.png").mkdir()
+    assert run("decode", "a.bpg", "-o", "f%d.png", "--skip-existing") == 1
+    assert "f3.png is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", [[], ["--force"], ["--skip-existing"]])
+def test_frames_do_not_replace_the_file_that_is_read(
+    policy: list[str], folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_moving("in.webp", moving(photo), duration=40)
+    assert encode("in.webp", "-o", "f-02", "-q") == 0
+    file = Path("f-02").read_bytes()
+    Path("f-02").rename("f-02.png")
+    assert run("decode", "f-02.png", "-o", "f-%02d.png", *policy) == 2
+    assert "f-02.png could be one of f-%02d.png and is read" in capsys.readouterr().err
+    assert Path("f-02.png").read_bytes() == file
+    assert run("decode", "f-02.png", "-o", "f-%03d.png") == 0, "which has other names"
+
+
 def test_animation_in_a_format_without(
     folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,5 +223,8 @@ def test_the_limit_on_pixels_is_named_and_moved(
     assert "npp: in/a.bpg: 1 frame(s) of 112x80 are 8960 pixels" in said
     assert run("decode", "in", "-o", "out", "--max-pixels", 4 * 64 * 64) == 0
     assert npp.get_max_pixels() == 178_956_970
+    assert run("decode", "in", "-o", "huge", "--max-pixels", 10**20) == 0
+    assert encode("in/in.bpg", "in/a.bpg", "-o", "again", "--max-pixels", 10**20) == 0
+    capsys.readouterr()
     assert encode("in/in.bpg", "-o", "again.bpg", "--max-pixels", 64 * 64) == 1
     assert "16384 pixels; at most 4096 are allowed (--max-pixels)" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from isolated import run_mounted
 from PIL import Image
 
 import npp
-from npp.files import write_file
+from npp.files import write_file, write_together
 
 _PICTURES = 12
 _ENCODE = [sys.executable, "-m", "npp", "encode", "photos", "-o", "out", "--effort", "0", "--qp", "20"]
@@ -102,6 +103,22 @@ def test_limit_on_file_sizes_keeps_the_old_file(tmp_path: Path) -> None:
     assert done.stdout == "[Errno 27] File too large: 'a.bpg'\n['a.bpg'] old\n"
 
 
+@pytest.mark.parametrize("leave", [False, True])
+def test_files_of_a_set_and_one_that_appears_meanwhile(tmp_path: Path, leave: bool) -> None:
+    def parts() -> Iterator[tuple[Path, bytes]]:
+        for number in range(100):
+            yield tmp_path / f"{number}.png", b"new"
+        (tmp_path / "70.png").write_bytes(b"theirs")
+
+    if leave:
+        write_together(parts(), leave_existing=True)
+        assert _files(tmp_path) == {f"{i}.png": b"theirs" if i == 70 else b"new" for i in range(100)}
+    else:
+        with pytest.raises(FileExistsError, match=r"70\.png exists"):
+            write_together(parts())
+        assert _files(tmp_path) == {"70.png": b"theirs"}
+
+
 def test_encode_onto_a_full_disk_then_onto_one_with_room(photos: Path, wanted: dict[str, bytes]) -> None:
     (photos / "out").mkdir()
     (photos / "kept").mkdir()
@@ -181,3 +198,27 @@ def test_two_runs_at_once(photos: Path, wanted: dict[str, bytes], policy: str | 
     assert len(written) == _PICTURES  # each by one of the two
     assert len(failed) == _PICTURES
     assert all("exists; --force replaces it, --skip-existing leaves it" in line for line in failed)
+
+
+def test_frames_onto_a_full_disk(tmp_path: Path, photo: np.ndarray) -> None:
+    """The frames that are there stay, all of them; nothing is left of the new ones."""
+    rng = np.random.default_rng(0)
+    noise = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), dtype=np.uint8)) for _ in range(80)]
+    (tmp_path / "a.bpg").write_bytes(npp.encode_animation(noise, 0, effort=0, chroma="444"))
+    (tmp_path / "small").mkdir()
+    script = """
+        import os, subprocess, sys
+        for number in range(1, 41):
+            with open(f"small/f-{number:02}.png", "wb") as file:
+                file.write(b"old")
+        decode = [sys.executable, "-m", "npp", "decode", "a.bpg", "-o", "small/f-%02d.png", "--force"]
+        done = subprocess.run(decode, capture_output=True, text=True)
+        print(done.returncode, done.stderr)
+        print(len(os.listdir("small")), {open(f"small/{name}").read() for name in os.listdir("small")})
+        subprocess.run(["mount", "-o", "remount,size=8m", "small"], check=True)
+        print(subprocess.run(decode, capture_output=True, text=True).returncode)
+        print(len(os.listdir("small")), {open(f"small/{name}", "rb").read(4) for name in os.listdir("small")})
+    """
+    done = run_mounted("mount -t tmpfs -o size=1000k none small", script, tmp_path)
+    assert done.stdout.startswith("1 npp: a.bpg: No space left on device: small/f-"), done.stderr
+    assert done.stdout.endswith("40 {'old'}\n0\n80 {b'\\x89PNG'}\n"), done.stdout

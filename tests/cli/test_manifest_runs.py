@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,70 @@ def test_an_existing_manifest_is_not_lost(folder: Path, capsys: pytest.CaptureFi
     assert list(_rows("m.jsonl")) == ["photos/b.jpg"]
 
 
+_ROW = '{"input": "x", "output": "x.bpg", "bytes": 1, "checksum": "0"}\n'
+_FOREIGN = {"conf.json": '{"important": 1}', "broken.jsonl": _ROW + "nonsense\n" + _ROW, "notes": "text"}
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+@pytest.mark.parametrize("engine", ["threads", "ray"])
+@pytest.mark.parametrize("policy", ["--force", "--skip-existing", None])
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("photos/a.png", "--manifest photos/a.png is read as an input; give it another name"),
+        ("link.png", "--manifest link.png is read as an input; give it another name"),
+        ("out/a.bpg", "--manifest out/a.bpg is an output of the command, too; give it another name"),
+        ("out/a.bpg/m.jsonl", "--manifest out/a.bpg/m.jsonl and the output out/a.bpg cannot both be there"),
+        ("out", "--manifest out and the output out/a.bpg cannot both be there"),
+        ("photos", "--manifest: photos is a folder"),
+        ("pipe", "--manifest: pipe is not an ordinary file"),
+        ("photos/notes.txt", "--manifest must be a manifest or a new file: photos/notes.txt, line 1: "),
+        ("conf.json", "--manifest must be a manifest or a new file: conf.json, line 1: "),
+        ("broken.jsonl", "--manifest must be a manifest or a new file: broken.jsonl, line 2: "),
+    ],
+)
+def test_a_manifest_replaces_nothing_else(
+    manifest: str,
+    said: str,
+    policy: str | None,
+    engine: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("link.png").symlink_to("photos/a.png")
+    os.mkfifo("pipe")
+    for name, text in _FOREIGN.items():
+        Path(name).write_text(text)
+    before = _contents(folder)
+    arguments = ("photos", "-o", "out/", "--engine", engine, "--manifest", manifest)
+    assert encode(*arguments, *([policy] if policy else [])) == 2
+    assert f"npp: {said}" in capsys.readouterr().err
+    assert _contents(folder) == before
+    assert Path("pipe").is_fifo() and Path("link.png").is_symlink()
+
+
+def test_a_manifest_is_told_from_outputs_of_all_parts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part's manifest has a name of its own, which may be that of another part's output."""
+    Path("b.00000-of-00002.png").write_bytes(Path("photos/a.png").read_bytes())
+    arguments = ("*.png", "-o", "out/", "--manifest", "out/b.bpg")
+    for rank in range(2):
+        assert encode(*arguments, "--shard", f"{rank}/2") == (2 if rank == 0 else 0)
+    assert "--manifest out/b.00000-of-00002.bpg is an output" in capsys.readouterr().err
+
+
+def test_a_manifest_stays_a_link_when_it_is_begun_anew(folder: Path) -> None:
+    assert encode("photos/a.png", "-o", "out/", "--manifest", "real.jsonl") == 0
+    Path("m.jsonl").symlink_to("real.jsonl")
+    assert encode("photos/b.jpg", "-o", "out/", "--manifest", "m.jsonl", "--force") == 0
+    assert Path("m.jsonl").is_symlink()
+    assert list(_rows("real.jsonl")) == ["photos/b.jpg"]
+
+
 def test_sharing_fills_a_manifest_too(folder: Path) -> None:
     arguments = ("photos", "-r", "-o", "out", "--share", "--mean-bpp", 2, "--manifest", "m.jsonl")
     assert encode(*arguments) == 0
@@ -115,10 +180,11 @@ def test_wrong_usage(
 
 
 def test_what_cannot_be_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("m.jsonl").write_text("nonsense\n")
-    assert run("verify", "m.jsonl") == 2
+    for content in ("nonsense\n", "nonsense", '{"important": 1}'):
+        Path("m.jsonl").write_text(content)
+        assert run("verify", "m.jsonl") == 2
+        assert "m.jsonl, line 1: " in capsys.readouterr().err
     assert run("verify", "nothing.jsonl") == 2
-    assert "m.jsonl, line 1: " in capsys.readouterr().err
 
 
 def test_a_part_may_be_empty(folder: Path) -> None:

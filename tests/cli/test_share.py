@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import skimage.data
 from command_line import encode, files, moving, run, save_moving
+from isolated import run_mounted
 from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
@@ -196,6 +197,86 @@ def test_foreign_files_are_not_replaced_and_bad_ones_do_not_stop_the_others(
     assert 0.98 * 20_000 <= _size() <= 20_000
 
 
+def test_what_failed_is_done_by_the_same_command(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Path("in/07.png").read_bytes()
+    Path("in/07.png").write_bytes(b"no picture")
+    _shared("--total", "20k", capsys=capsys, code=1)
+    assert Path("out", STATE_NAME).exists()
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.bpg")}
+    assert encode("in", "-o", "out", "--share", "--total", "20k") == 1
+    assert f"npp: out/{STATE_NAME} stays: the same command goes on from it" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in Path("out").glob("*.bpg")} == before
+    Path("in/07.png").write_bytes(whole)
+    report = _shared("--total", "20k", capsys=capsys)
+    assert report["share"]["pictures"] == 16
+    assert 0.98 * 20_000 <= _size() <= 20_000
+    assert not Path("out", STATE_NAME).exists()
+
+
+def test_onto_a_full_disk_then_onto_one_with_room(crops: Path) -> None:
+    """Reported and there are the same files; with more space the same command ends as one run does."""
+    share = [sys.executable, "-m", "npp", "encode", "in", "-o", "out", "--share", "--total", "24k"]
+    share += ["--effort", "0", "--threads", "1", "--json", "-q"]
+    subprocess.run([*share, "-o", "whole"], check=True, capture_output=True)
+    Path("out").mkdir()
+    for small in (12, 40, 72):  # KiB: no room for all curves, for half of the files, for most of them
+        script = f"""
+            import json, os, subprocess
+            done = subprocess.run({share!r}, capture_output=True, text=True)
+            print(done.returncode)
+            reports = json.loads(done.stdout)["files"]
+            told = {{one["output"]: one["bytes"] for one in reports if one["status"] == "written"}}
+            there = {{f"out/{{name}}": os.path.getsize(f"out/{{name}}") for name in os.listdir("out")}}
+            assert there.pop("out/{STATE_NAME}") > 0
+            assert told == there, (told, there)
+            failed = [one["error"] for one in reports if one["status"] == "failed"]
+            assert failed and all("No space left on device: out/" in error for error in failed), failed
+            subprocess.run(["mount", "-o", "remount,size=1m", "out"], check=True)
+            print(subprocess.run({share!r}, capture_output=True, text=True).returncode)
+            print(subprocess.run(["diff", "-r", "out", "whole"]).returncode)
+        """
+        done = run_mounted(f"mount -t tmpfs -o size={small}k none out", script, crops)
+        assert done.stdout == "1\n0\n0\n", (small, done.stdout, done.stderr)
+
+
+def test_an_earlier_file_of_what_failed_is_named(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _shared("--total", "24k", "--keep-state", capsys=capsys)
+    Path("in/07.png").write_bytes(b"no picture")
+    report = _shared("--total", "18k", capsys=capsys, code=1)
+    failed = report["files"][7]
+    assert failed["error"].endswith("; out/07.bpg is still an earlier file")
+    assert Path("out/07.bpg").exists() and "bytes" not in failed
+
+
+@pytest.mark.parametrize(
+    ("manifest", "state", "message"),
+    [
+        (f"out/{STATE_NAME}", None, f"--manifest out/{STATE_NAME} is where --share keeps its state"),
+        (None, b"my notes", f"out/{STATE_NAME} is no state of npp encode --share; remove it"),
+        (None, b'{"kinds": 1}', f"out/{STATE_NAME} is no state of npp encode --share; remove it"),
+        (None, "folder", f"the state: out/{STATE_NAME} is a folder"),
+    ],
+)
+def test_the_state_replaces_nothing_else(
+    manifest: str | None,
+    state: bytes | str | None,
+    message: str,
+    crops: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("out").mkdir()
+    if isinstance(state, bytes):
+        Path("out", STATE_NAME).write_bytes(state)
+    elif state is not None:
+        Path("out", STATE_NAME).mkdir()
+    arguments = [] if manifest is None else ["--manifest", manifest]
+    assert encode("in", "-o", "out", "--share", "--total", "20k", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert files(crops / "out") == ([STATE_NAME] if isinstance(state, bytes) else [])
+    if isinstance(state, bytes):
+        assert Path("out", STATE_NAME).read_bytes() == state
+
+
 def test_totals_that_cannot_be_met(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert encode("in", "-o", "out", "--share", "--total", 500) == 1
     assert "500 bytes in all are too few: qp 51 takes about" in capsys.readouterr().err
@@ -251,7 +332,7 @@ def test_one_file_needs_a_folder(crops: Path, capsys: pytest.CaptureFixture[str]
 def test_sizes() -> None:
     sizes = {"500000": 500_000, "500k": 500_000, "12M": 12_000_000, "1.5Mi": 1_572_864, "2 GB": 2 * 10**9}
     assert {text: parse_size(text) for text in sizes} == sizes
-    for text in ("", "k", "-3", "1e6", "0", "12T"):
+    for text in ("", "k", "-3", "1e6", "0", "12T", "9" * 400):
         with pytest.raises(UsageError, match="--total must be bytes"):
             parse_size(text)
 

@@ -19,7 +19,7 @@ from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_pipelines import Goal
 from npp.integrations.ray.ray_shared import Probe, shared_qps
-from npp.integrations.ray.ray_sinks import JOURNALS, FileSink
+from npp.integrations.ray.ray_sinks import JOURNALS, Existing, FileSink
 from npp.integrations.ray.ray_sources import Picture, TarCheck, batch_size, find_pictures, plain_name
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import read_samples, tar_of
@@ -160,6 +160,18 @@ def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Pa
     assert [row.input for row in read_manifest(manifest)] == ["in/a.png"]
     assert next(iter(read_manifest(manifest))).output == "out/a.bpg"
     assert storage.hidden(JOURNALS) == []
+
+
+@pytest.mark.parametrize("existing", ["skip", "replace"])
+def test_a_file_that_is_no_manifest_is_not_replaced_by_one(tmp_path: Path, existing: Existing) -> None:
+    foreign = tmp_path / "conf.json"
+    foreign.write_text('{"important": 1}')
+    storage = Storage(tmp_path / "out")
+    storage.write(f"{JOURNALS}/0.jsonl", b"", replace=True)
+    with pytest.raises(ValueError, match=r"conf\.json, line 1"):
+        RunRecord(storage, foreign, existing)
+    assert foreign.read_text() == '{"important": 1}'
+    assert storage.hidden(JOURNALS) != []
 
 
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:

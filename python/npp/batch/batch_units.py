@@ -6,6 +6,7 @@ becomes of a file depends on nothing but the file and the settings.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -142,7 +143,7 @@ class BatchDecoder:
 
     Args:
         suffix: says the format: ``.png``, ``.webp``, ``.gif`` (these hold animations), ``.jpg``, ...
-        bit_depth: 8, or 16 (png).
+        bit_depth: 8, or 16 (png; gray as tif and pgm, too).
         quality: of JPEG, 1 to 100.
         keep_metadata: take EXIF, ICC profile and XMP along.
         restore_size: bring pictures that a recipe coded smaller back to their size.
@@ -229,6 +230,7 @@ class BatchDecoder:
 
 def _use(recipe: str | os.PathLike[str] | Recipe, parts: Parts) -> RecipeUse:
     if isinstance(recipe, Recipe):
-        return RecipeUse(recipe.eval(), parts, recipe.name)
+        # A copy: the caller's may be in training, and goes on with that.
+        return RecipeUse(copy.deepcopy(recipe).eval(), parts, recipe.name)
     found = Recipe.load(recipe)
     return RecipeUse(found, parts, found.name or Path(recipe).stem)

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_animation, write_still
+from npp.batch.animation_writing import write_animation
+from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_still
 from npp.codec.decoding import decode
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.recipes.picture_floats import decoded_for_task

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.outcomes import FileResult
-from npp.files import atomic_write
+from npp.files import append_whole, atomic_write
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class ManifestRow:
 
 
 _FIELDS = frozenset(field.name for field in fields(ManifestRow))
+_ROW_BEGINS = b'{"input": "'  # as ManifestRow.as_json writes it
 
 
 def name_in_manifest(output: Path, folder: Path) -> str:
@@ -86,17 +87,34 @@ def name_in_manifest(output: Path, folder: Path) -> str:
 
 
 def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, ManifestRow]]:
-    """Rows with the place behind each; a last line without its end, which a kill leaves, does not count."""
+    """Rows with the place behind each; a last line that a kill has cut off does not count.
+
+    Raises:
+        ValueError: a line is no row, and not the beginning of one either.
+    """
     end = 0
     for number, line in enumerate(data, 1):
-        if not line.endswith(b"\n"):
-            return
-        end += len(line)
-        if line.strip():
-            try:
+        try:
+            if not line.endswith(b"\n"):
+                _check_cut_off(line)
+                return
+            end += len(line)
+            if line.strip():
                 yield end, ManifestRow.from_json(json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def _check_cut_off(line: bytes) -> None:
+    """That a last line without its end is the beginning of a row: other files may end so, too."""
+    shared = min(len(line), len(_ROW_BEGINS))
+    if line[:shared] != _ROW_BEGINS[:shared]:
+        raise ValueError("neither a row of a manifest nor the beginning of one")
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return
+    ManifestRow.from_json(found)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
@@ -175,8 +193,7 @@ class ManifestFile:
     def add(self, row: ManifestRow) -> None:
         """Adds a row, in place of an earlier one about the same input. It is in the file at once."""
         with self._lock:
-            with self.path.open("ab") as file:
-                file.write(f"{row.as_json()}\n".encode())
+            append_whole(self.path, f"{row.as_json()}\n".encode())
             self._twice = self._twice or row.input in self._rows
             self._rows[row.input] = row
 

@@ -42,8 +42,8 @@ _PILLOWS = _PillowsLimit()
 def limit_on_pixels(pixels: int | None) -> Iterator[None]:
     """npp's limit as given, and none of Pillow's own beside it; ``None`` leaves both.
 
-    npp's is this thread's and that of threads which copy its context. Pillow has one for the process: while any
-    thread is in here it is off in all.
+    npp's is this thread's and that of threads which copy its context. Pillow has one for the process: while
+    any thread is in here it is off in all.
     """
     if pixels is None:
         yield

@@ -15,7 +15,7 @@ from npp.cli.decode_job import decode_job
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.output_files import plan
+from npp.cli.output_files import check_frames, plan
 from npp.cli.recipe_options import load_recipe, shared_cores
 from npp.cli.shared_options import (
     ForceOption,
@@ -45,7 +45,7 @@ def decode(
     format_name: Annotated[
         str, typer.Option("--format", help="Of files in a folder and of standard output, as a suffix.")
     ] = "png",
-    bit_depth: Annotated[int, typer.Option(help="8, or 16 (png).")] = 8,
+    bit_depth: Annotated[int, typer.Option(help="8, or 16 (png; gray as tif and pgm, too).")] = 8,
     quality: Annotated[int, typer.Option(help="Of JPEG, 1 to 100.")] = 95,
     restore_size: Annotated[
         bool,
@@ -81,6 +81,7 @@ def decode(
         workers = checked(resolve_threads, threads)
         restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
         jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
+        check_frames(jobs)
         for job in jobs:
             if job.target is not None:
                 checked(format_of, job.target.suffix)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +14,28 @@ from npp.batch.batch_units import BatchDecoder
 from npp.batch.file_decoding import DecodeSettings, decoded_frames, size_notes
 from npp.batch.picture_writing import Rendered, write_still
 from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport
-from npp.cli.output_files import Job, WritePolicy, must_skip, numbered, write
+from npp.cli.output_files import Job, WritePolicy, must_skip, numbered, write, write_sequence
 from npp.codec.decoding import probe
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels
 
 
-def _existing(targets: list[Path], policy: WritePolicy) -> bool:
-    """Whether a whole sequence is there and is to be left alone. OSError if one of it must not be written."""
-    if policy.skip_existing and all(target.is_file() for target in targets):
-        return True
-    for target in targets:
-        must_skip(target, WritePolicy(force=policy.force))
-    return False
+def _missing(targets: list[Path], policy: WritePolicy) -> list[bool]:
+    """Which files of a sequence are to be written. OSError if one of them must not be."""
+    return [not must_skip(target, policy) for target in targets]
 
 
 def _write_sequence(
-    targets: list[Path], frames: Tensor, render: Callable[[Tensor], Rendered], policy: WritePolicy
+    targets: list[Path], frames: Iterable[Tensor], render: Callable[[Tensor], Rendered], policy: WritePolicy
 ) -> list[str]:
     """One file for each frame, all of them or none; gives notes."""
-    written: list[Path] = []
     notes: list[str] = []
-    try:
+
+    def rendered() -> Iterator[tuple[Path, bytes]]:
         for target, frame in zip(targets, frames, strict=True):
-            data, notes = render(frame)
-            write(target, data, policy)
-            written.append(target)
-    except BaseException:
-        for target in written:
-            target.unlink(missing_ok=True)
-        raise
+            data, notes[:] = render(frame)
+            yield target, data
+
+    write_sequence(rendered(), policy)
     return notes
 
 
@@ -59,8 +53,11 @@ def _summary(job: Job, values: dict[str, Any]) -> str:
 
 def _sequence_job(
     job: Job, file: bytes, info: ImageInfo, targets: list[Path], settings: DecodeSettings, policy: WritePolicy
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """One file for each frame; gives the report's fields and notes."""
+) -> FileReport:
+    """One file for each frame, as far as they are to be written."""
+    missing = _missing(targets, policy)
+    if not any(missing):
+        return FileReport(str(job.source), job.target_name, SKIPPED)
     check_pixels(info)
     start = time.perf_counter()
     frames = decoded_frames(file, settings)
@@ -74,9 +71,18 @@ def _sequence_job(
     metadata = info.metadata if settings.keep_metadata else Metadata()
     to_write = settings.for_target(job.target)
     notes = _write_sequence(
-        targets, frames, lambda frame: write_still(frame, info, metadata, to_write), policy
+        list(itertools.compress(targets, missing)),
+        itertools.compress(frames, missing),
+        lambda frame: write_still(frame, info, metadata, to_write),
+        policy,
     )
-    return values, (*notes, *size_notes(info, frames.shape[-1]))
+    if not all(missing):
+        notes.append(f"{missing.count(False)} of {len(targets)} files were there and stay")
+    return _written(job, (*notes, *size_notes(info, frames.shape[-1])), values)
+
+
+def _written(job: Job, notes: tuple[str, ...], values: dict[str, Any]) -> FileReport:
+    return FileReport(str(job.source), job.target_name, WRITTEN, None, notes, values, _summary(job, values))
 
 
 def decode_job(job: Job, decoder: BatchDecoder, policy: WritePolicy) -> FileReport:
@@ -84,13 +90,9 @@ def decode_job(job: Job, decoder: BatchDecoder, policy: WritePolicy) -> FileRepo
     file = job.source.read()
     info = probe(file)
     targets = _targets(job, info)
-    if targets and _existing(targets, policy):
-        return FileReport(str(job.source), job.target_name, SKIPPED)
     if targets:
-        values, notes = _sequence_job(job, file, info, targets, decoder.settings, policy)
-    else:
-        result = decoder.decode(file, job.target)
-        assert result.file is not None
-        write(job.target, result.file, policy)
-        values, notes = dict(result.values), result.notes
-    return FileReport(str(job.source), job.target_name, WRITTEN, None, notes, values, _summary(job, values))
+        return _sequence_job(job, file, info, targets, decoder.settings, policy)
+    result = decoder.decode(file, job.target)
+    assert result.file is not None
+    write(job.target, result.file, policy)
+    return _written(job, result.notes, dict(result.values))

@@ -23,12 +23,12 @@ from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.manifest_record import ManifestRecord
+from npp.cli.manifest_record import ManifestRecord, check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
 from npp.cli.ray_engine import encode_with_ray
 from npp.cli.recipe_options import load_recipe, parts_of, shared_cores
 from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared, parse_size
-from npp.cli.share_state import STATE_NAME
+from npp.cli.share_state import STATE_NAME, check_state
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -113,7 +113,11 @@ def _share_settings(
 
 
 def _check_shared(
-    settings: EncodeSettings, share: ShareSettings, output: str, jobs: Sequence[Job], policy: WritePolicy
+    settings: EncodeSettings,
+    output: str,
+    jobs: Sequence[Job],
+    policy: WritePolicy,
+    manifest: Path | None,
 ) -> None:
     for option, given in (
         ("--qp", settings.qp is not None),
@@ -129,16 +133,20 @@ def _check_shared(
         raise UsageError(f"--share writes into a folder, not to {output}")
     if any(job.source.path is None for job in jobs):
         raise UsageError("--share reads every picture twice, and standard input can be read once")
+    check_state(Path(output) / STATE_NAME, jobs, manifest)
 
 
-def _record(path: str | None, shard: Shard | None, output: str, policy: WritePolicy) -> ManifestRecord | None:
-    """The manifest that was asked for, each part's own."""
+def _manifest_place(
+    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy
+) -> Path | None:
+    """Where the manifest that was asked for goes, each part's own."""
     if path is None:
         return None
     if output == STDOUT:
         raise UsageError("--manifest is about files, and --output - writes none")
     own = Path(path) if shard is None else shard.own_name(Path(path))
-    return ManifestRecord(own, policy)
+    check_manifest(own, jobs, policy)
+    return own
 
 
 def _own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
@@ -337,10 +345,11 @@ def encode(
             finish(rows, code, json_report)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
         _check_suffixes(jobs)
+        place = _manifest_place(manifest, part, output, jobs, policy)
         jobs = _own_part(jobs, part)
         if sharing is not None:
-            _check_shared(settings, sharing, output, jobs, policy)
-        record = _record(manifest, part, output, policy)
+            _check_shared(settings, output, jobs, policy, place)
+        record = None if place is None else ManifestRecord(place, policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):
         if sharing is not None:
             shared = encode_shared(

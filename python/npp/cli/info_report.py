@@ -11,9 +11,9 @@ from npp.batch.outcomes import describe
 from npp.cli.file_reports import OK, SOME_FAILED, print_report
 from npp.cli.input_files import Input, find_inputs
 from npp.cli.streams import say, write_output
-from npp.codec.metadata import ImageInfo, block_quantisers, image_info
+from npp.codec.metadata import SIZE_TAG, ImageInfo, block_quantisers, image_info
 from npp.photos.finding import BPG_SUFFIXES
-from npp.recipes.size_extension import SIZE_TAG, bpp_of, size_before
+from npp.recipes.size_extension import bpp_of, size_before
 
 if TYPE_CHECKING:
     import numpy as np

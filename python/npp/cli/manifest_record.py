@@ -6,12 +6,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest
+from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest, write_manifest
 from npp.batch.outcomes import FileResult, describe
 from npp.cli.file_reports import FAILED, SKIPPED, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy
+from npp.cli.side_files import check_side_file
 from npp.codec.decoding import probe
 from npp.recipes.size_extension import bpp_of
+
+
+def check_manifest(path: Path, jobs: Sequence[Job], policy: WritePolicy) -> None:
+    """That a run may write its manifest there.
+
+    Args:
+        path: of the manifest.
+        jobs: all that the command reads and writes.
+        policy: whether it may exist.
+
+    Raises:
+        UsageError: it is an input or an output of the command, a file that is no manifest, or one that exists
+            and may not.
+    """
+    check_side_file("--manifest", path, jobs)
+    if not path.exists():
+        return
+    try:
+        for _ in read_manifest(path):
+            pass
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--manifest must be a manifest or a new file: {describe(error)}") from None
+    if not (policy.skip_existing or policy.force):
+        raise UsageError(f"{path} exists; --skip-existing goes on with it, --force begins it anew")
 
 
 class ManifestRecord:
@@ -21,21 +46,17 @@ class ManifestRecord:
     one makes, and no files without a row.
 
     Args:
-        path: of the manifest.
-        policy: whether it may exist.
+        path: of the manifest, as :func:`check_manifest` lets it pass.
+        policy: whether it goes on or is begun anew.
 
     Raises:
-        UsageError: it exists and may not, is none, or cannot be written.
+        UsageError: it cannot be written.
     """
 
     def __init__(self, path: Path, policy: WritePolicy) -> None:
         try:
-            if path.exists() and not policy.skip_existing:
-                if not policy.force:
-                    raise UsageError(
-                        f"{path} exists; --skip-existing goes on with it, --force begins it anew"
-                    )
-                path.unlink()
+            if policy.force and path.exists():
+                write_manifest(path, ())
             self._manifest = ManifestFile(path)
             self._made: set[str] = set()
         except (OSError, ValueError) as error:

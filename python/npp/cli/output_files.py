@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input, Inputs
 from npp.cli.streams import write_output
-from npp.files import check_target, write_file
+from npp.files import check_target, write_file, write_together
 
 STDOUT = "-"
 _NUMBER = re.compile(r"%0?\d*d")
+_WAYS_OUT = "; --force replaces it, --skip-existing leaves it"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,27 @@ class WritePolicy:
 def numbered(path: Path, number: int) -> Path:
     """A sequence's file for a frame."""
     return path.with_name(_NUMBER.sub(lambda match: match.group() % number, path.name, count=1))
+
+
+def check_frames(jobs: Sequence[Job]) -> None:
+    """That no sequence of frames could replace a file that is read.
+
+    Raises:
+        UsageError: it could.
+    """
+    sources = [os.path.realpath(job.source.path) for job in jobs if job.source.path is not None]
+    for target in (job.target for job in jobs if job.is_sequence and job.target is not None):
+        for source in sources:
+            number = _number_in(Path(source).name, target.name)
+            if number is not None and os.path.realpath(numbered(target, number)) == source:
+                raise UsageError(f"{source} could be one of {target} and is read; choose another --output")
+
+
+def _number_in(name: str, pattern: str) -> int | None:
+    """The number of a file of a sequence, by its name; ``None`` where it is none of it."""
+    before, after = _NUMBER.split(pattern, maxsplit=1)
+    found = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+    return None if found is None else int(found[1])
 
 
 def _is_folder(out: str, inputs: Inputs) -> bool:
@@ -103,7 +126,7 @@ def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
 
 
 def _exists(target: Path) -> FileExistsError:
-    return FileExistsError(f"{target} exists; --force replaces it, --skip-existing leaves it")
+    return FileExistsError(f"{target} exists{_WAYS_OUT}")
 
 
 def must_skip(target: Path | None, policy: WritePolicy) -> bool:
@@ -123,13 +146,37 @@ def must_skip(target: Path | None, policy: WritePolicy) -> bool:
     return False
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # which would be taken for one about a result
+        raise NotADirectoryError(f"{folder} is not a folder") from None
+
+
 def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
     """Writes a result, whole or not at all, and the folders it needs."""
     if target is None:
         write_output(data)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     try:
         write_file(target, data, force=policy.force)
     except FileExistsError:  # another process was faster
         raise _exists(target) from None
+
+
+def write_sequence(files: Iterable[tuple[Path, bytes]], policy: WritePolicy) -> None:
+    """Writes the files of a sequence, all of them in one folder, and the folders that this needs.
+
+    None appears or is replaced before all are complete.
+    """
+
+    def in_folders() -> Iterator[tuple[Path, bytes]]:
+        for target, data in files:
+            _make_folder(target.parent)
+            yield target, data
+
+    try:
+        write_together(in_folders(), force=policy.force, leave_existing=policy.skip_existing)
+    except FileExistsError as error:  # another process was faster
+        raise FileExistsError(f"{error}{_WAYS_OUT}") from None

@@ -14,6 +14,7 @@ from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.cli.file_reports import OK, SOME_FAILED, UsageError
 from npp.cli.input_files import find_inputs
+from npp.cli.manifest_record import check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
 from npp.cli.streams import say
 
@@ -33,16 +34,16 @@ def _pictures(jobs: Sequence[Job], output: str) -> list[Any]:
     return found
 
 
-def _source(inputs: Sequence[str], output: str, recursive: bool) -> Any:
-    """What the cluster is to read: this machine's files with their targets, or URLs as they are."""
+def _jobs(inputs: Sequence[str], output: str, recursive: bool) -> list[Job] | None:
+    """This machine's files with their targets; ``None`` where URLs are given, which the cluster looks up."""
     from npp.integrations.ray.ray_storage import is_remote
 
     if is_remote(output) or any(map(is_remote, inputs)):
-        return list(inputs)
+        return None
     jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
     if any(job.source.path is None for job in jobs) or any(job.target == Path(output) for job in jobs):
         raise UsageError("--engine ray reads files, and writes into a folder (-o OUT/)")
-    return _pictures(jobs, output)
+    return jobs
 
 
 def _line(row: ManifestRow) -> str:
@@ -82,8 +83,12 @@ def encode_with_ray(
     try:
         from npp.integrations.ray.ray_pipelines import Cluster, Given, Goal, run
 
+        jobs = _jobs(inputs, output, recursive)
+        if manifest is not None:
+            check_manifest(Path(manifest), jobs or [], policy)
         unit = BatchEncoder.of(replace(settings, measure=False), max_pixels)
-        given = Given(_source(inputs, output, recursive), PICTURE_SUFFIXES, recursive=recursive)
+        source = list(inputs) if jobs is None else _pictures(jobs, output)
+        given = Given(source, PICTURE_SUFFIXES, recursive=recursive)
         goal = Goal(output, existing=_existing(policy), manifest=manifest)
         summary = run(unit, given, goal, Cluster(address, workers), on_row)
     except (ModuleNotFoundError, FileExistsError, ConnectionError, ValueError) as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
@@ -17,10 +19,11 @@ import numpy as np
 
 from npp.allocation.shared_budget import SharedBudget, SharedStep
 from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
+from npp.batch.outcomes import describe
 from npp.batch.picture_reading import read_source
 from npp.batch.rate_probing import curve_bits, probe_curve, probe_effort, sensitivity_factors
 from npp.cli.encode_job import written
-from npp.cli.file_reports import FAILED, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
+from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
 from npp.cli.jobs import Crew, crew, exit_code
 from npp.cli.output_files import Job, WritePolicy, must_skip, write
 from npp.cli.share_state import STATE_NAME, ShareState, identity
@@ -84,10 +87,10 @@ def parse_size(text: str) -> int:
         UsageError: no size above 0.
     """
     match = _SIZE.fullmatch(text.strip())
-    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
-    if size < 1:
+    size = 0.0 if match is None else float(match[1]) * _UNITS[match[2].lower()]
+    if not 1 <= size < math.inf:
         raise UsageError(f"--total must be bytes as 500000, 500k, 12M or 12Mi, not {text!r}")
-    return size
+    return int(size)
 
 
 def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
@@ -139,11 +142,17 @@ def _encode_job(
     file = encode_source(picture, step.qp, settings)
     values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
     ours = state.is_ours(job)
-    state.put_file(job, source, step.qp, file, values)
-    if _too_large(len(file), step):
-        tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes, too many"
-        return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
-    write(job.target, file, _REPLACES if ours else policy)
+    try:
+        state.put_file(job, source, step.qp, file, values)
+        if _too_large(len(file), step):
+            tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes, too many"
+            return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
+        write(job.target, file, _REPLACES if ours else policy)
+    except OSError as error:
+        # What the file takes is known and counts: the others get the qps that they have when the same command
+        # goes on with more space.
+        return FileReport(str(job.source), job.target_name, FAILED, describe(error), values=values)
+    state.wrote(job)
     return written(job, picture.notes, values)
 
 
@@ -213,11 +222,37 @@ def encode_shared(
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
             encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
+        _clear_failed(run, jobs, state)
         _conclude(run, good, total_bits, encodes, quiet)
     run.code = max(run.code, exit_code(run.reports))
-    if not share.keep_state:
+    if run.code != OK and state.path.exists():
+        say(f"npp: {state.path} stays: the same command goes on from it")
+    elif not share.keep_state:
         state.remove()
     return run
+
+
+def _clear_failed(run: SharedRun, jobs: list[Job], state: ShareState) -> None:
+    """No file of a qp that was given up lies where the report says that there is none.
+
+    What an earlier run has written there stays, and is named: nothing has taken its place.
+    """
+    for place, (job, report) in enumerate(zip(jobs, run.reports, strict=True)):
+        if report.status == FAILED:
+            run.reports[place] = replace(report, error=f"{report.error}{_cleared(job, state)}", values={})
+
+
+def _cleared(job: Job, state: ShareState) -> str:
+    """Removes this run's own file of a job that failed; says where one stays."""
+    if job.target is None or not state.is_ours(job):
+        return ""
+    if state.has_written(job):
+        with suppress(OSError):  # then it stays, too
+            job.target.unlink()
+    if not job.target.exists():
+        return ""
+    say(f"npp: {job.target} is still an earlier file")
+    return f"; {job.target} is still an earlier file"
 
 
 def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, SharedBudget]:
@@ -255,7 +290,7 @@ def _work_off(
         encodes += len(new)
         for job, step in by_job.items():
             report = outcomes[job]
-            if report.status == FAILED:
+            if report.status == FAILED and not report.values:
                 budget.drop(step)
             elif not budget.record(step, 8 * report.values["bytes"]):
                 continue

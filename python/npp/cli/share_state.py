@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from npp.batch.outcomes import describe
+from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
+from npp.cli.side_files import check_side_file
+from npp.files import append_whole
 
 #: In the folder of the results.
 STATE_NAME = ".npp-share.jsonl"
 
+_LINE_BEGINS = b'{"kind": "'  # as ShareState writes it
 _Identity = tuple[str, int, int]
+
+
+def check_state(path: Path, jobs: Sequence[Job], manifest: Path | None) -> None:
+    """That the state of a run may stand there.
+
+    Args:
+        path: of the state.
+        jobs: all that the command reads and writes.
+        manifest: which the command writes, too.
+
+    Raises:
+        UsageError: the file is read, is written by the command for something else, or is no such state.
+    """
+    check_side_file("the state", path, jobs)
+    if manifest is not None and os.path.realpath(manifest) == os.path.realpath(path):
+        raise UsageError(f"--manifest {manifest} is where --share keeps its state; give it another name")
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_LINE_BEGINS))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(describe(error)) from None
+    if not _LINE_BEGINS.startswith(begins):
+        raise UsageError(f"{path} is no state of npp encode --share; remove it or choose another --output")
 
 
 def identity(source: Input) -> _Identity:
@@ -45,6 +77,7 @@ class ShareState:
         self._curves: dict[_Identity, dict[str, Any]] = {}
         self._files: dict[tuple[_Identity, int], dict[str, Any]] = {}
         self._checksums: dict[str, set[int]] = {}
+        self._written: set[str] = set()
         self._load()
 
     def _load(self) -> None:
@@ -77,8 +110,7 @@ class ShareState:
         head = {"kind": kind, "key": self._keys[kind]}
         line = {**head, "source": source[0], "size": source[1], "mtime_ns": source[2], **fields}
         with self._lock:
-            with self.path.open("ab") as file:
-                file.write(json.dumps(line).encode() + b"\n")
+            append_whole(self.path, json.dumps(line).encode() + b"\n")
             self._take(line)
 
     def curve(self, source: _Identity) -> dict[str, Any] | None:
@@ -108,6 +140,14 @@ class ShareState:
         """Whether a result was written by such a run, and may be replaced by one."""
         known = self._checksums.get(job.target_name)
         return known is not None and _checksum(job.target) in known
+
+    def wrote(self, job: Job) -> None:
+        """A result is there now."""
+        self._written.add(job.target_name)
+
+    def has_written(self, job: Job) -> bool:
+        """Whether this run has written a result, if only at a qp that it has given up since."""
+        return job.target_name in self._written
 
     def remove(self) -> None:
         """Deletes the file."""

@@ -40,7 +40,7 @@ def set_max_pixels(pixels: int | None) -> None:
 def _checked_pixels(pixels: int) -> int:
     if pixels < 1:
         raise ValueError(f"pixels must be at least 1 or None, not {pixels!r}")
-    return int(pixels)
+    return min(int(pixels), sys.maxsize)  # the codec counts in 64 bits, and no picture has more
 
 
 @contextmanager

@@ -39,6 +39,7 @@ class RunRecord:
 
     Raises:
         FileExistsError: the manifest exists, or a stopped run's journals do, and neither may.
+        ValueError: the manifest is a file that is none.
     """
 
     def __init__(self, storage: Storage, manifest: Path | None, existing: Existing) -> None:
@@ -52,10 +53,13 @@ class RunRecord:
                 raise FileExistsError(
                     f"{found} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
                 )
+        # Before anything is deleted: a file that is no manifest must not be replaced by one.
+        before = read_manifest(manifest) if manifest is not None and manifest.exists() else ()
+        rows = {row.input: row for row in before}
         if existing == "replace":
             self._delete(journals)
-        elif manifest is not None and manifest.exists():
-            self._before = {row.input: row for row in read_manifest(manifest)}
+        else:
+            self._before = rows
 
     def plan(self, pictures: Sequence[Picture]) -> Plan:
         """What is to be done of some pictures."""
