@@ -227,8 +227,8 @@ def rate_curves(
         (N, 52) float64, as :func:`share_bits` takes them.
 
     Raises:
-        TypeError: images is a single picture.
-        As :func:`npp.encode` else.
+        TypeError: images is a single picture, or as :func:`npp.encode`.
+        EncodeError: as :func:`npp.encode`.
     """
     options.setdefault("effort", PROBE_EFFORT)
     probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in qps]

@@ -162,7 +162,7 @@ class Recipe(nn.Module):
 
         Raises:
             TypeError: x is no floating tensor.
-            As :func:`npp.compress` else.
+            EncodeError, UnsupportedError, ValueError: as :func:`npp.compress`.
         """
         check_floats(x)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
