@@ -172,6 +172,9 @@ def test_nan_is_named_as_the_pictures_and_not_as_the_maps(recipe: Recipe, x: tor
     with pytest.raises(npp.EncodeError, match=r"^x\[1\] holds NaN") as caught:
         recipe.compress(broken, 40)
     assert caught.value.index == 1
+    with pytest.raises(npp.EncodeError, match=r"^x\[1\] holds NaN") as caught:
+        recipe.compress(broken, [40, 30])  # which are coded apart
+    assert caught.value.index == 1
     good, bad, other = recipe.encode([x[0], broken[1], x[0]], 40, errors="return")
     assert good == other == recipe.encode(x[0], 40)
     assert bad.index == 1

@@ -112,22 +112,21 @@ class Recipe(nn.Module):
         Raises:
             EncodeError: NaN or samples of another scale in x; ``index`` says which picture.
         """
-        one = resolve_qp(qp, 1)[0]
-        scale, preprocessor, allocator = self._used(parts)
-        if scale is not None or allocator is not None:  # the one clamps, the other would show in the map
-            check_values(x)
-        if scale is not None:
-            x = shrink(x, scale.size(one, x.shape[-2], x.shape[-1]))
-        if preprocessor is not None:
-            x = filtered(preprocessor, x, one)
-        return CodecInput(x, None if allocator is None else allocator(x, one))
+        self._check(x, parts)
+        return self._prepared(x, resolve_qp(qp, 1)[0], parts)
 
-    def _used(self, parts: Parts) -> tuple[ScaleRule | None, Preprocessor | None, Allocator | None]:
-        return (
-            self.scale if parts.scale else None,
-            self.preprocessor if parts.filter else None,
-            self.allocator if parts.qp_map else None,
-        )
+    def _check(self, x: Tensor, parts: Parts) -> None:
+        """Refuses what scaling would clamp and NaN, which would be told of the map."""
+        if (parts.scale and self.scale is not None) or (parts.qp_map and self.allocator is not None):
+            check_values(x)
+
+    def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
+        if parts.scale and self.scale is not None:
+            x = shrink(x, self.scale.size(qp, x.shape[-2], x.shape[-1]))
+        if parts.filter and self.preprocessor is not None:
+            x = filtered(self.preprocessor, x, qp)
+        allocator = self.allocator if parts.qp_map else None
+        return CodecInput(x, None if allocator is None else allocator(x, qp))
 
     def _restorer(self, parts: Parts) -> Restorer | None:
         return self.restorer if parts.restorer else None
@@ -165,13 +164,14 @@ class Recipe(nn.Module):
             EncodeError, UnsupportedError, ValueError: as :func:`npp.compress`.
         """
         check_floats(x)
+        self._check(x, parts)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
         x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
         files: list[bytes] = [b""] * len(x)
         for value in sorted(set(qps)):
             rows = [row for row, one in enumerate(qps) if one == value]
-            ready = self.prepare(x[rows], value, parts)
+            ready = self._prepared(x[rows], value, parts)
             found = compress(
                 ready.x, value, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **chosen
             )
@@ -286,7 +286,7 @@ class Recipe(nn.Module):
             qps,
             resolved,
             scale=self.scale if parts.scale else None,
-            prepare=lambda x, one: self.prepare(x, one, parts),
+            prepare=lambda x, one: self._prepared(x, one, parts),
             device=self._device,
             metadata=metadata,
             threads=threads,
