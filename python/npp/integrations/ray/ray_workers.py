@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
@@ -24,7 +25,6 @@ from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import bpp_of
 
 _TRIES_TOGETHER = 2
-_ALL = Parts()
 
 
 class Unit(Protocol):
@@ -68,10 +68,10 @@ class PreparedElsewhere(Recipe):
         super().__init__(recipe.name, scale=recipe.scale, options=recipe.options, qp=recipe.qp)
         self._networks = list(networks)
 
-    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = _ALL) -> CodecInput:
-        """As :meth:`npp.Recipe.prepare`."""
+    @override  # everything that a recipe does with pictures comes through here
+    def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
         ray: Any = importlib.import_module("ray")
-        found = ray.get(random.choice(self._networks).prepare.remote(x.numpy(), int(qp), parts))
+        found = ray.get(random.choice(self._networks).prepare.remote(x.numpy(), qp, parts))
         # Arrays from Ray's memory cannot be written to.
         ready, qp_map = (None if one is None else torch.from_numpy(one.copy()) for one in found)
         assert ready is not None
