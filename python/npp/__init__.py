@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import npp.training as training
     import npp.transforms as transforms
     from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
+    from npp.batch import loss_curves
     from npp.codec import (
         BPGError,
         CodecOptions,
@@ -133,6 +134,7 @@ else:
             **dict.fromkeys(_CODEC, "codec"),
             **dict.fromkeys(_GRADIENT, "gradient"),
             **dict.fromkeys(("Allocator", "importance", "qp_map", "rate_curves", "share_bits"), "allocation"),
+            "loss_curves": "batch",
             "Preprocessor": "preprocessing",
             "Recipe": "recipes",
             "Restorer": "restoration",
@@ -176,6 +178,7 @@ __all__ = [
     "importance",
     "integrations",
     "keep_prediction",
+    "loss_curves",
     "mirrored",
     "photos",
     "pillow",

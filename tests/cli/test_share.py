@@ -20,9 +20,9 @@ from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
 import npp
-from npp.batch.rate_probing import sensitivity_factors
+from npp.batch.rate_probing import curve_bits
 from npp.cli.file_reports import UsageError
-from npp.cli.share_job import curve_bits, parse_size
+from npp.cli.share_job import parse_size
 from npp.cli.share_state import STATE_NAME
 
 SIDE = 96
@@ -103,11 +103,6 @@ def test_with_a_recipe(sensitivity: str, crops: Path, capsys: pytest.CaptureFixt
         assert plain != {one["file"]: one["qp"] for one in other["files"]}, "it has had no say"
         asked_nothing = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
         assert plain == {one["file"]: one["qp"] for one in asked_nothing["files"]}, "it is not the default"
-
-
-def test_predictions_are_believed_in_part() -> None:
-    """The fourth root of how far each lies from the middle one, and none beyond 6 doublings."""
-    assert sensitivity_factors([3.0, 7.0, -97.0]).tolist() == [1.0, 2.0, 2**-1.5]
 
 
 def test_result_does_not_depend_on_threads(crops: Path) -> None:

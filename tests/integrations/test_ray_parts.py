@@ -15,6 +15,7 @@ from PIL import Image
 from recipe_files import saved_recipe
 
 from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
+from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_pipelines import Goal
@@ -46,7 +47,7 @@ def _png(photo: np.ndarray) -> bytes:
 def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
     pictures = {str(i): _png(np.roll(photo, 5 * i, 1)[: 40 + 2 * i] // (1 + i % 3)) for i in range(16)}
     unit = BatchEncoder()
-    probe = Probe(unit.settings, predicted=False, max_pixels=None)
+    probe = Probe(unit.settings, Probing(), max_pixels=None)
     curves = {name: json.loads(probe.one(data).file or b"") for name, data in pictures.items()}
     sizes = [len(result.file or b"") for result in unit(list(pictures.values()), [33] * 16)]
     qps = shared_qps(curves, Sharing(total_bytes=sum(sizes)))
@@ -69,13 +70,13 @@ def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
     found = {}
     for asked in (None, True, False):
         sharing = Sharing(mean_bpp=0.5, predicted=asked)
-        probe = Probe(with_recipe, sharing.predicts(with_recipe), max_pixels=None)
+        probe = Probe(with_recipe, sharing.probing(with_recipe), max_pixels=None)
         curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
         found[asked] = shared_qps(curves, sharing)
     assert found[None] == found[True] != found[False]
 
     plain = BatchEncoder().settings
-    assert not Sharing(mean_bpp=1).predicts(plain)
+    assert not Sharing(mean_bpp=1).probing(plain).predicted
     with pytest.raises(ValueError, match="predicted needs a recipe that has an allocator"):
         encode("photos", "out", sharing=Sharing(mean_bpp=1, predicted=True), cluster=Cluster())
 

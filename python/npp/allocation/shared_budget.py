@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.allocation.sharing import GROWTH, share_bits
+from npp.allocation.qp_curves import LAST_QP
+from npp.allocation.sharing import GROWTH, losses_at, share_bits
 from npp.checks import number
 from npp.pchip import Floats
 
-_LAST_QP = 51
 _FIRST = 8  # pictures that tell how the curves relate to the files
 _PART = 8  # then an eighth of what is left at a time
 _CLOSE = 0.003  # of the total may be left
@@ -54,7 +54,7 @@ class SharedBudget:
     Args:
         bits: (N, 52) as :func:`npp.rate_curves` gives them, right up to one factor for all.
         total_bits: the most that all files may take together.
-        sensitivity, growth, qps: as in :func:`npp.share_bits`.
+        sensitivity, divergence, belief, growth, qps: as in :func:`npp.share_bits`.
 
     Raises:
         ValueError: wrong shapes or values.
@@ -66,18 +66,25 @@ class SharedBudget:
         total_bits: float,
         *,
         sensitivity: Tensor | npt.ArrayLike | None = None,
+        divergence: Tensor | npt.ArrayLike | None = None,
+        belief: float = 1.0,
         growth: float = GROWTH,
-        qps: tuple[int, int] = (0, _LAST_QP),
+        qps: tuple[int, int] = (0, LAST_QP),
     ) -> None:
         curves: Floats = np.asarray(torch.as_tensor(bits, dtype=torch.float64, device="cpu"))
         total = number("total_bits", total_bits, 0, math.inf)
-        # This checks the others; a total that is too small is only found out by the files themselves.
-        share_bits(curves, max(total, float(curves.sum())), sensitivity=sensitivity, growth=growth, qps=qps)
+        given: dict[str, Any] = {
+            "sensitivity": sensitivity,
+            "divergence": divergence,
+            "belief": belief,
+            "growth": growth,
+        }
+        # This checks all; a total that is too small is only found out by the files themselves.
+        share_bits(curves, max(total, float(curves.sum())), qps=qps, **given)
+        self._losses = losses_at(len(curves), **given)
         self._low, self._high = qps
         self._curves: Floats = np.minimum.accumulate(curves, axis=1)
-        self._total, self._growth = total, growth
-        given = np.ones(len(curves)) if sensitivity is None else sensitivity
-        self._sensitivity: Floats = np.asarray(torch.as_tensor(given, dtype=torch.float64, device="cpu"))
+        self._total = total
         # A part of any list of files is not like the rest of it: folders are sorted by something.
         self._rest: list[int] = np.random.default_rng(0).permutation(len(curves)).tolist()
         self._known: dict[tuple[int, int], float] = {}
@@ -156,13 +163,7 @@ class SharedBudget:
     def _plan(self, rows: list[int], curves: Floats, left: float) -> list[int]:
         if left < curves[:, self._high].sum():
             return [self._high] * len(rows)
-        shared = share_bits(
-            curves,
-            left,
-            sensitivity=self._sensitivity[rows],
-            growth=self._growth,
-            qps=(self._low, self._high),
-        )
+        shared = share_bits(curves, left, divergence=self._losses[rows], qps=(self._low, self._high))
         return [int(qp) for qp in shared.qps]
 
     def _steps(self, chosen: list[int]) -> list[SharedStep]:
@@ -189,8 +190,8 @@ class SharedBudget:
         then = now * self._curves[rows, before + by] / self._curves[rows, before]
         for place, row in enumerate(rows):
             then[place] = self._known.get((row, int(before[place]) + by), then[place])
-        growth = np.exp2(self._growth * (before + by)) - np.exp2(self._growth * before)
-        return rows, now - then, self._sensitivity[rows] * growth
+        lost: Floats = self._losses[rows, before + by] - self._losses[rows, before]
+        return rows, now - then, lost
 
     def _corrections(self) -> list[SharedStep]:
         """One picture a qp higher while the total is exceeded, lower while much is left."""

@@ -13,18 +13,23 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from npp.allocation.qp_curves import LAST_QP, RateCurve
 from npp.checks import number
 from npp.codec.encoding import encode
-from npp.codec.image_inputs import SingleImage
+from npp.codec.image_inputs import SingleImage, several_pictures
 from npp.codec.options import CodecOptions
-from npp.pchip import Floats, pchip
+from npp.pchip import Floats
 
-_LAST_QP = 51
 #: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
 GROWTH = 1 / 3
 #: What predicted sensitivities are raised to: a prediction knows little of who loses most, and believed
 #: altogether it costs more than it saves (docs/research/choices.md).
-PREDICTED_POWER = 0.25
+PREDICTED_POWER = 0.4
+#: Beside a prediction: pictures that take many bits lose less at the same qp than those that take few.
+RATE_POWER = -0.25
+#: How far losses are believed that were measured on quick encodes.
+PROBED_BELIEF = 0.5
+_MOST_DOUBLINGS = 6.0  # beyond these no prediction is believed
 _BISECTIONS = 60
 
 #: What :func:`rate_curves` encodes: three points describe a picture's curve to a few percent.
@@ -63,20 +68,59 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floa
 
 def _qp_range(qps: tuple[int, int]) -> tuple[int, int]:
     low, high = qps
-    if not 0 <= low <= high <= _LAST_QP:
-        raise ValueError(f"qps must be the lowest and the highest, from 0 to {_LAST_QP}, not {qps}")
+    if not 0 <= low <= high <= LAST_QP:
+        raise ValueError(f"qps must be the lowest and the highest, from 0 to {LAST_QP}, not {qps}")
     return low, high
 
 
-def _losses(count: int, low: int, high: int, sensitivity: Any, divergence: Any, growth: float) -> Floats:
-    """(N, Q): what each picture loses at each qp."""
+def losses_at(
+    count: int,
+    *,
+    sensitivity: Tensor | npt.ArrayLike | None = None,
+    divergence: Tensor | npt.ArrayLike | None = None,
+    belief: float = 1.0,
+    growth: float = GROWTH,
+) -> Floats:
+    """(N, 52): what each of N pictures loses at each qp; the arguments are those of :func:`share_bits`."""
     if sensitivity is not None and divergence is not None:
         raise ValueError("sensitivity and divergence exclude each other")
+    curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(LAST_QP + 1))
+    believed = number("belief", belief, 0, 1)
     if divergence is not None:
-        return _table("divergence", divergence, (count, _LAST_QP + 1))[:, low : high + 1]
-    curve = np.exp2(number("growth", growth, 0.01, 4) * np.arange(low, high + 1))
-    factor = np.ones(count) if sensitivity is None else _table("sensitivity", sensitivity, (count,))
-    found: Floats = factor[:, None] * curve
+        measured = _table("divergence", divergence, (count, LAST_QP + 1))
+        losses: Floats = measured**believed * curve ** (1 - believed)
+    elif believed != 1:
+        raise ValueError(f"belief is about divergence, which is not given; got {belief}")
+    else:
+        factor = np.ones(count) if sensitivity is None else _table("sensitivity", sensitivity, (count,))
+        losses = factor[:, None] * curve
+    found: Floats = np.maximum.accumulate(losses, axis=1)
+    return found
+
+
+def expected_sensitivity(predicted: Tensor | npt.ArrayLike, bpp: Tensor | npt.ArrayLike) -> Floats:
+    """How much more than others each picture of a set is expected to lose, as :func:`share_bits` takes it.
+
+    Args:
+        predicted: (N,) log2 of what an allocator predicts, :meth:`npp.Allocator.sensitivity`; not believed
+            altogether.
+        bpp: (N,) bits for each pixel of each picture, all at one qp: at the same qp pictures that take many
+            bits lose less than those that take few.
+
+    Returns:
+        (N,) factors, around 1.
+
+    Raises:
+        ValueError: not one finite number for each picture, or bpp that is not above 0.
+    """
+    logarithms: Floats = np.asarray(torch.as_tensor(predicted, dtype=torch.float64, device="cpu"))
+    if logarithms.ndim != 1 or not np.isfinite(logarithms).all():
+        raise ValueError(
+            f"predicted must hold a finite number for each picture, not shape {logarithms.shape}"
+        )
+    rates = np.log2(_table("bpp", bpp, logarithms.shape))
+    doublings = np.clip(logarithms - np.median(logarithms), -_MOST_DOUBLINGS, _MOST_DOUBLINGS)
+    found: Floats = np.exp2(PREDICTED_POWER * doublings + RATE_POWER * (rates - np.median(rates)))
     return found
 
 
@@ -114,24 +158,28 @@ def share_bits(
     *,
     sensitivity: Tensor | npt.ArrayLike | None = None,
     divergence: Tensor | npt.ArrayLike | None = None,
+    belief: float = 1.0,
     growth: float = GROWTH,
-    qps: tuple[int, int] = (0, _LAST_QP),
+    qps: tuple[int, int] = (0, LAST_QP),
 ) -> SharedBits:
     """Chooses the qp of each picture of a set, so that their mean divergence is least at their bits.
 
     Each picture gets the qp at which one bit more would save as much divergence as in every other picture.
-    How much a picture loses at a qp is best measured (``divergence``); otherwise it is modelled as
-    ``sensitivity * 2^(growth * qp)``, and without ``sensitivity`` all pictures are taken to be alike, so that
-    only the rate curves decide.
+    How much a picture loses at a qp is best measured (``divergence``, see :func:`loss_curves`); otherwise it
+    is modelled as ``sensitivity * 2^(growth * qp)``, and without ``sensitivity`` all pictures are taken to be
+    alike, so that only the rate curves decide.
 
     Args:
         bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`rate_curves`.
         total_bits: the most that all files may take together.
         sensitivity: (N,) how much more than others a picture loses, on any scale. Of values measured at one
-            qp take the square root, for the extreme ones are partly extreme by chance; of predicted ones the
-            fourth root, ``2 ** (allocator.sensitivity(x, qp) / 4)``, for they are partly wrong.
+            qp take the square root, for the extreme ones are partly extreme by chance; for predicted ones
+            there is :func:`npp.allocation.expected_sensitivity`.
         divergence: (N, 52) measured loss at each qp instead.
-        growth: doublings of the divergence a qp.
+        belief: from 0, the model alone, to 1, the measured loss alone: that loss is raised to this power and
+            the model to the rest. 1 where the very files were looked at by the network that counts; one half
+            where it was other files of these pictures, or another network (docs/research/choices.md).
+        growth: doublings of the divergence a qp, in the model.
         qps: lowest and highest that may be chosen.
 
     Returns:
@@ -142,10 +190,12 @@ def share_bits(
     """
     low, high = _qp_range(qps)
     rates = _table("bits", bits)
-    if rates.ndim != 2 or rates.shape[1] != _LAST_QP + 1 or not len(rates):
-        raise ValueError(f"bits has shape {rates.shape}; (N, {_LAST_QP + 1}), one at each qp, is needed")
+    if rates.ndim != 2 or rates.shape[1] != LAST_QP + 1 or not len(rates):
+        raise ValueError(f"bits has shape {rates.shape}; (N, {LAST_QP + 1}), one at each qp, is needed")
     rates = np.minimum.accumulate(rates[:, low : high + 1], axis=1)
-    losses = np.maximum.accumulate(_losses(len(rates), low, high, sensitivity, divergence, growth), axis=1)
+    losses = losses_at(
+        len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
+    )[:, low : high + 1]
     least = float(rates[:, -1].sum())
     if not total_bits >= least:
         raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total_bits:g}")
@@ -168,41 +218,6 @@ def _slope(losses: Floats, bits: Floats, budget: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
     return math.exp(high)
-
-
-class RateCurve:
-    """Bits of one picture at every qp, from a few encodes.
-
-    log2 bits is a piecewise cubic of the qp and goes on straight outside the encodes.
-
-    Args:
-        qps: at least two, rising.
-        bits: of the files at these.
-
-    Raises:
-        ValueError: other qps, or bits that are not above 0.
-    """
-
-    def __init__(self, qps: Sequence[int], bits: Sequence[float]) -> None:
-        if len(qps) < 2 or len(qps) != len(bits) or list(qps) != sorted(set(qps)):
-            raise ValueError(f"qps must be at least two rising ones with bits for each, not {list(qps)}")
-        self._qps = [float(qp) for qp in qps]
-        self._log_bits: list[float] = np.minimum.accumulate(np.log2(_table("bits", bits))).tolist()
-
-    def at(self, qp: float) -> float:
-        """Bits at one qp."""
-        return float(2 ** self._log_at(qp))
-
-    def _log_at(self, qp: float) -> float:
-        x, y = self._qps, self._log_bits
-        if x[0] <= qp <= x[-1]:
-            return pchip(x, y, qp)
-        near, next_ = (0, 1) if qp < x[0] else (-1, -2)
-        return y[near] + (y[near] - y[next_]) / (x[near] - x[next_]) * (qp - x[near])
-
-    def table(self) -> Floats:
-        """(52,) bits at qp 0 to 51."""
-        return np.array([self.at(qp) for qp in range(_LAST_QP + 1)])
 
 
 def rate_curves(
@@ -231,8 +246,7 @@ def rate_curves(
         EncodeError: as :func:`npp.encode`.
     """
     options.setdefault("effort", PROBE_EFFORT)
+    several_pictures(images, "images")
     probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in qps]
-    if any(isinstance(files, bytes) for files in probed):
-        raise TypeError("images must be several pictures, a list or (N, C, H, W), not one alone")
     curves = [RateCurve(qps, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
     return torch.from_numpy(np.stack([curve.table() for curve in curves]))

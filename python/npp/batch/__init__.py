@@ -8,6 +8,7 @@ from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
     from npp.batch.batch_units import BatchDecoder, BatchEncoder
+    from npp.batch.loss_probing import LossCurves, loss_curves
     from npp.batch.manifest import ManifestFile, ManifestRow, read_manifest, write_manifest
     from npp.batch.outcomes import FileResult
     from npp.batch.shards import Shard
@@ -20,9 +21,11 @@ else:
             "BatchDecoder": "batch_units",
             "BatchEncoder": "batch_units",
             "FileResult": "outcomes",
+            "LossCurves": "loss_probing",
             "ManifestFile": "manifest",
             "ManifestRow": "manifest",
             "Shard": "shards",
+            "loss_curves": "loss_probing",
             "read_manifest": "manifest",
             "verify_row": "verification",
             "write_manifest": "manifest",
@@ -33,9 +36,11 @@ __all__ = [
     "BatchDecoder",
     "BatchEncoder",
     "FileResult",
+    "LossCurves",
     "ManifestFile",
     "ManifestRow",
     "Shard",
+    "loss_curves",
     "read_manifest",
     "verify_row",
     "write_manifest",

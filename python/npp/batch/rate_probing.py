@@ -1,21 +1,44 @@
-"""How many bits a picture takes at every qp, found by a few quick encodes."""
+"""How many bits a picture takes at every qp, and what a network loses of it, found by a few quick encodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from npp.allocation.sharing import PREDICTED_POWER, PROBE_EFFORT, PROBED_QPS, RateCurve
+from npp.allocation.qp_curves import LAST_QP, LossCurve, RateCurve, least_loss
+from npp.allocation.sharing import PROBE_EFFORT, PROBED_BELIEF, PROBED_QPS, expected_sensitivity
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.picture_reading import Source
+from npp.codec.decoding import decode
+from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage
+from npp.gradient.prediction import PictureLoss
 from npp.pchip import Floats
+from npp.recipes.picture_floats import as_floats, decoded_for_task
+from npp.recipes.scale import ScaleRule
 
-_LAST_QP = 51
-_BELIEVED = 6.0  # doublings
+_MIDDLE_QP = 34
+
+#: What a network must go on seeing in a clean picture (1, C, H, W): gives the loss of decoded ones.
+Keep = Callable[[Tensor], PictureLoss]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What is found out about each picture beside its sizes.
+
+    Attributes:
+        predicted: what the recipe's allocator says of it.
+        keep: what a network loses of it.
+    """
+
+    predicted: bool = False
+    keep: Keep | None = None
 
 
 def probe_effort(settings: EncodeSettings) -> int:
@@ -23,51 +46,104 @@ def probe_effort(settings: EncodeSettings) -> int:
     return min(PROBE_EFFORT, int(settings.options.get("effort", PROBE_EFFORT)))
 
 
-def _probed_qps(first: int, last: int) -> list[int]:
+def _probed_qps(first: int, last: int, qps: Sequence[int]) -> list[int]:
     """Qps that describe a curve from one to another."""
-    found = sorted({min(max(qp, first), last) for qp in PROBED_QPS})
+    found = sorted({min(max(qp, first), last) for qp in qps})
     return found if len(found) > 1 else sorted({first, last})
 
 
-def _spans(source: Source, settings: EncodeSettings) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Height and width of a picture, and the ranges of qps in which it is coded at one size."""
-    size = CodecImage(source.frames[0], "image").samples.shape[-2:]
+def probed_pieces(
+    height: int, width: int, rule: ScaleRule | None, qps: Sequence[int] = PROBED_QPS
+) -> list[dict[str, Any]]:
+    """The ranges of qps in which a picture is coded at one size, each with the qps that describe it."""
+    spans = [(0, LAST_QP)] if rule is None else rule.spans(height, width)
+    return [{"first": first, "last": last, "qps": _probed_qps(first, last, qps)} for first, last in spans]
+
+
+def _rule(settings: EncodeSettings) -> ScaleRule | None:
     use = settings.recipe
-    if use is None or use.recipe.scale is None or not use.parts.scale:
-        return size, [(0, _LAST_QP)]
-    return size, use.recipe.scale.spans(*size)
+    return None if use is None or not use.parts.scale else use.recipe.scale
 
 
-def probe_curve(source: Source, settings: EncodeSettings, predicted: bool) -> dict[str, Any]:
-    """A picture's curve: its pixels, and for each range of qps the sizes of a few files."""
+@torch.no_grad()
+def seen_losses(x: Tensor, shown: Sequence[Tensor], keep: Keep) -> list[float]:
+    """What a network loses of a picture (1, C, H, W) in each of its decoded files (1, C, H, W).
+
+    Raises:
+        EncodeError: a loss is no finite number.
+    """
+    lost = keep(x)
+    losses = [float(lost(one).mean()) for one in shown]
+    if not np.isfinite(losses).all():
+        raise EncodeError(f"the network finds losses of {losses}, which are no finite numbers")
+    return losses
+
+
+def _looked_at(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
+    """Losses of files as any decoder shows them, at the picture's size; of animations of the first frame."""
+    decoded = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file) for file in files)
+    shown = [one[None] if one.ndim == 3 else one[:1] for one in decoded]
+    return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
+
+
+def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> dict[str, Any]:
+    """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
     quick = replace(settings, options={**settings.options, "effort": probe_effort(settings)})
-    (height, width), spans = _spans(source, settings)
-    pieces = []
-    for first, last in spans:
-        qps = _probed_qps(first, last)
-        sizes = [len(encode_source(source, qp, quick)) for qp in qps]
-        pieces.append({"first": first, "last": last, "qps": qps, "bytes": sizes})
+    height, width = CodecImage(source.frames[0], "image").samples.shape[-2:]
+    pieces = probed_pieces(height, width, _rule(settings))
+    for piece in pieces:
+        files = [encode_source(source, qp, quick) for qp in piece["qps"]]
+        piece["bytes"] = [len(file) for file in files]
+        if probing.keep is not None:
+            piece["losses"] = _looked_at(source, files, probing.keep)
     curve: dict[str, Any] = {"pixels": height * width * len(source.frames), "pieces": pieces}
-    if predicted and settings.recipe is not None:
+    if probing.predicted and settings.recipe is not None:
         curve["sensitivity"] = settings.recipe.sensitivity(source.frames[0])
     return curve
 
 
 def curve_bits(curve: Mapping[str, Any]) -> list[float]:
     """(52,) bits at every qp of a probed picture."""
-    bits: list[float] = []
+    return _over_pieces(curve, lambda piece: [8 * size for size in piece["bytes"]], RateCurve)
+
+
+def curve_losses(curves: Sequence[Mapping[str, Any]]) -> Floats:
+    """(N, 52) what the network loses at every qp of probed pictures of one set.
+
+    What is next to nothing against the others' losses is rounding, and counts as that.
+    """
+    every = [loss for curve in curves for piece in curve["pieces"] for loss in piece["losses"]]
+    least = least_loss(np.array(every))
+
+    def losses(piece: Mapping[str, Any]) -> list[float]:
+        return [max(loss, least) for loss in piece["losses"]]
+
+    return np.array([_over_pieces(curve, losses, LossCurve) for curve in curves])
+
+
+def _over_pieces(
+    curve: Mapping[str, Any],
+    values_of: Callable[[Mapping[str, Any]], list[float]],
+    kind: type[RateCurve] | type[LossCurve],
+) -> list[float]:
+    found: list[float] = []
     for piece in curve["pieces"]:
-        qps, sizes = piece["qps"], [8 * size for size in piece["bytes"]]
+        qps, values = piece["qps"], values_of(piece)
         if len(qps) == 1:
-            bits += sizes
+            found += values
         else:
-            at = RateCurve(qps, sizes).at
-            bits += [at(qp) for qp in range(piece["first"], piece["last"] + 1)]
-    return bits
+            at = kind(qps, values).at
+            found += [at(qp) for qp in range(piece["first"], piece["last"] + 1)]
+    return found
 
 
-def sensitivity_factors(logarithms: Sequence[float]) -> Floats:
-    """How much more than the middle one each picture loses; no prediction is believed beyond a limit."""
-    doublings = np.clip(np.array(logarithms) - np.median(logarithms), -_BELIEVED, _BELIEVED)
-    factors: Floats = np.exp2(PREDICTED_POWER * doublings)
-    return factors
+def set_losses(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What :func:`npp.share_bits` is told of the losses of probed pictures, all probed in the same way."""
+    if not curves:
+        return {}
+    if "losses" in curves[0]["pieces"][0]:
+        return {"divergence": curve_losses(curves), "belief": PROBED_BELIEF}
+    if "sensitivity" in curves[0]:
+        bpp = [curve_bits(curve)[_MIDDLE_QP] / curve["pixels"] for curve in curves]
+        return {"sensitivity": expected_sensitivity([curve["sensitivity"] for curve in curves], bpp)}
+    return {}

@@ -35,15 +35,15 @@ def load_network(path: str) -> Callable[[Tensor], Tensor]:
         raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
 
 
-def _keeping(path: str, x: Tensor, views: Sequence[View]) -> Callable[[Tensor], Tensor]:
-    """What the network must go on seeing in pictures (1, C, H, W): gray as RGB, and alpha not at all."""
+def colour_of(pictures: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) as networks take them: gray as RGB, and alpha not at all."""
+    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
+
+
+def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Tensor], Tensor]:
+    """What the network of a file must go on seeing in pictures (1, C, H, W)."""
     network = load_network(path)
-
-    def see(pictures: Tensor) -> Tensor:
-        color = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
-        return network(color)
-
-    return keep_prediction(see, x, views)
+    return keep_prediction(lambda pictures: network(colour_of(pictures)), x, views)
 
 
 def refine_frame(
@@ -51,7 +51,7 @@ def refine_frame(
 ) -> Tensor:
     """A picture refined for a network: floats (C, H, W) in [0, 1]."""
     x = as_floats(CodecImage(frame, "image"))
-    return refine(x, qp, _keeping(path, x, views), threads=1, **options).x[0]
+    return refine(x, qp, keep_seen(path, x, views), threads=1, **options).x[0]
 
 
 def refined_by_recipe(
@@ -66,6 +66,6 @@ def refined_by_recipe(
     """The file of a picture that a recipe prepares, its map refined for a network."""
     x = as_floats(CodecImage(frame, "image"))
     found = use.recipe.refine(
-        x, _keeping(path, x, views), qp, parts=use.parts, metadata=metadata, threads=1, **options
+        x, keep_seen(path, x, views), qp, parts=use.parts, metadata=metadata, threads=1, **options
     )
     return found.bitstreams[0]

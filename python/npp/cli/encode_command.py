@@ -14,6 +14,7 @@ from PIL import Image
 
 from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
+from npp.batch.named_judges import NamedJudge
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse, asks_allocator
@@ -75,6 +76,17 @@ def _check_network(path: str) -> None:
         raise UsageError(f"--refine: {error}") from None
 
 
+def _checked_judge(spec: str | None) -> NamedJudge | None:
+    if spec is None:
+        return None
+    judge = NamedJudge(spec)
+    try:
+        judge.check()
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise UsageError(f"--judge {spec}: {error}") from None
+    return judge
+
+
 def _recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> RecipeUse | None:
     """The recipe of ``--for``, loaded once for all files."""
     if name is None:
@@ -92,11 +104,17 @@ def _share_settings(
     total: str | None,
     mean_bpp: float | None,
     sensitivity: Sensitivity | None,
+    judge: str | None,
     keep_state: bool,
     recipe: RecipeUse | None,
 ) -> ShareSettings | None:
     if not share:
-        for option, value in (("--total", total), ("--mean-bpp", mean_bpp), ("--sensitivity", sensitivity)):
+        for option, value in (
+            ("--total", total),
+            ("--mean-bpp", mean_bpp),
+            ("--sensitivity", sensitivity),
+            ("--judge", judge),
+        ):
             if value is not None:
                 raise UsageError(f"{option} needs --share")
         if keep_state:
@@ -106,10 +124,15 @@ def _share_settings(
         raise UsageError("--share needs one of --total and --mean-bpp")
     if mean_bpp is not None and not 0 < mean_bpp < math.inf:
         raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
-    asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
+    if judge is not None and sensitivity is not None:
+        raise UsageError("--judge and --sensitivity exclude each other: the network says what is lost")
+    asked = (
+        False if judge is not None else None if sensitivity is None else sensitivity is Sensitivity.predicted
+    )
     refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
     predicted = checked(asks_allocator, recipe, asked, refusal)
-    return ShareSettings(None if total is None else parse_size(total), mean_bpp, predicted, keep_state)
+    size = None if total is None else parse_size(total)
+    return ShareSettings(size, mean_bpp, predicted, _checked_judge(judge), keep_state)
 
 
 def _check_shared(
@@ -254,6 +277,13 @@ def encode(
             show_default="predicted, where a recipe has an allocator",
         ),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Network that says which pictures lose more: a file, a name, or a task's YAML.",
+        ),
+    ] = None,
     keep_state: Annotated[
         bool, typer.Option("--keep-state", help=f"Keep OUT/{STATE_NAME}, for another --total.")
     ] = False,
@@ -320,7 +350,7 @@ def encode(
             no_filter=no_filter,
             no_map=no_map,
         )
-        sharing = _share_settings(share, total, mean_bpp, sensitivity, keep_state, use)
+        sharing = _share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
         workers = checked(resolve_threads, threads)
         part = None if shard is None else checked(Shard.parse, shard)
         if part is not None and sharing is not None:

@@ -19,9 +19,10 @@ import numpy as np
 
 from npp.allocation.shared_budget import SharedBudget, SharedStep
 from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
+from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import describe
 from npp.batch.picture_reading import read_source
-from npp.batch.rate_probing import curve_bits, probe_curve, probe_effort, sensitivity_factors
+from npp.batch.rate_probing import Probing, curve_bits, probe_curve, probe_effort, set_losses
 from npp.cli.encode_job import written
 from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
 from npp.cli.jobs import Crew, crew, exit_code
@@ -52,13 +53,20 @@ class ShareSettings:
         total_bytes: at most; ``None`` with ``mean_bpp``.
         mean_bpp: all bits for each pixel of all pictures, at most.
         predicted: the recipe's allocator says which pictures lose more than others.
+        judge: a network says so instead.
         keep_state: the file of :class:`~npp.cli.share_state.ShareState` stays.
     """
 
     total_bytes: int | None
     mean_bpp: float | None
     predicted: bool
+    judge: NamedJudge | None
     keep_state: bool
+
+    @property
+    def probing(self) -> Probing:
+        """What is found out about each picture."""
+        return Probing(self.predicted, self.judge)
 
 
 @dataclass
@@ -98,7 +106,8 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
     recipe = None if settings.recipe is None else settings.recipe.digest()
     common = [__version__, recipe, settings.keep_metadata]
     options = {name: value for name, value in settings.options.items() if name != "effort"}
-    for_curves = [*common, options, share.predicted, probe_effort(settings)]
+    judge = None if share.judge is None else share.judge.digest()
+    for_curves = [*common, options, share.predicted, probe_effort(settings), judge]
     for_files = [*common, settings.options]
     return _digest(for_curves), _digest(for_files)
 
@@ -116,7 +125,7 @@ def _probe_job(
     curve = state.curve(source)
     if curve is None:
         picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
-        curve = probe_curve(picture, settings, share.predicted)
+        curve = probe_curve(picture, settings, share.probing)
         state.put_curve(source, curve)
     return FileReport(str(job.source), job.target_name, WRITTEN, values=curve)
 
@@ -261,9 +270,8 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
         total = 8.0 * share.total_bytes
     else:
         total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
-    sensitivity = sensitivity_factors([curve["sensitivity"] for curve in curves]) if share.predicted else None
     bits = np.array([curve_bits(curve) for curve in curves])
-    return total, SharedBudget(bits, total, sensitivity=sensitivity)
+    return total, SharedBudget(bits, total, **set_losses(curves))
 
 
 def _work_off(

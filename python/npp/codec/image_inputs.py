@@ -188,6 +188,20 @@ def pictures_or_errors(
     return [_picture_or_error(one, f"{name}[{i}]", i) for i, one in enumerate(batch)], True
 
 
+def several_pictures(images: ImageOrBatch, name: str) -> list[CodecImage]:
+    """All pictures of an argument that must hold several.
+
+    Raises:
+        TypeError: a single picture, not a picture, or a wrong dtype.
+        EncodeError: an empty batch, or a shape or size that cannot be coded.
+    """
+    pictures, is_batch = pictures_or_errors(images, name)
+    if not is_batch:
+        raise TypeError(f"{name} must be several pictures, a list or (N, C, H, W), not one alone")
+    raise_first(pictures, None)
+    return [picture for picture in pictures if isinstance(picture, CodecImage)]
+
+
 def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
     """All pictures of an argument, a single one as a batch of one.
 

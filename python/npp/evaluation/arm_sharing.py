@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from npp.allocation import share_bits
-from npp.allocation.sharing import GROWTH
+from npp.allocation.qp_curves import LossCurve, least_loss
+from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS, RATE_POWER
 from npp.evaluation.arms import Sharing
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.pchip import Floats
 
 _PLACES = 52  # that share_bits chooses from
-_LEAST = 1e-12  # of a divergence
 
 
 def shared_name(arm: str, sharing: Sharing) -> str:
@@ -49,17 +49,30 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
     Raises:
         ValueError: the arm has no map that says how sensitive pictures are.
     """
-    if sharing == "measured":
-        measured: Floats = np.maximum(arm.scores[axis.network, axis.name].T, _LEAST)
-        return measured
     growth: Floats = np.exp2(GROWTH * (np.array(qps, np.float64) - qps[0]))[None]
+    if sharing == "measured":
+        return _believed(arm.scores[axis.network, axis.name], qps, growth)
     if sharing == "rates":
         return np.repeat(growth, arm.sizes.shape[1], axis=0)
     if arm.sensitivity is None:
         raise ValueError("share: sensitivity needs a map of gradients, an allocator or features")
-    logarithms = arm.sensitivity[len(qps) // 2]
-    found: Floats = np.exp2(logarithms - logarithms.mean())[:, None] * growth
+    logarithms, rates = arm.sensitivity[len(qps) // 2], np.log2(arm.bpp[len(qps) // 2])
+    doublings = logarithms - logarithms.mean() + RATE_POWER * (rates - rates.mean())
+    found: Floats = np.exp2(doublings)[:, None] * growth
     return found
+
+
+def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
+    """What a network lost, (qps, pictures), believed as ``npp encode --share --judge`` believes it.
+
+    That is from as many qps as are probed there, those next to the same ones.
+    """
+    probed = sorted({min(qps, key=lambda qp: abs(qp - asked)) for asked in PROBED_QPS})
+    values = np.maximum(measured[[qps.index(qp) for qp in probed]], least_loss(measured))
+    curves = [LossCurve(probed, column) for column in values.T.tolist()]
+    losses: Floats = np.array([[curve.at(qp) for qp in qps] for curve in curves])
+    believed: Floats = losses**PROBED_BELIEF * growth ** (1 - PROBED_BELIEF)
+    return believed
 
 
 def _padded(table: Floats) -> Floats:

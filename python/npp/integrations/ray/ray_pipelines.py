@@ -278,7 +278,7 @@ def _shared(
     ray: Any = importlib.import_module("ray")
     if goal.sharing is None:
         return None
-    probe = Probe(unit.settings, goal.sharing.predicts(unit.settings), unit.max_pixels)
+    probe = Probe(unit.settings, goal.sharing.probing(unit.settings), unit.max_pixels)
     probed = _worker_map(
         dataset,
         probe,

@@ -85,7 +85,7 @@ def encode(
         **options,
     )
     if sharing is not None:
-        sharing.predicts(unit.settings)  # raises what would come up in the workers
+        sharing.probing(unit.settings)  # raises what would come up in the workers
     goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
     given = Given(source, PICTURE_SUFFIXES, key, column, recursive)
     return run(unit, given, goal, cluster or Cluster())

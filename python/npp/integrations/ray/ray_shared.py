@@ -12,10 +12,11 @@ import numpy as np
 
 from npp.allocation.sharing import share_bits
 from npp.batch.file_encoding import EncodeSettings, encode_source
+from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import FileResult
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.rate_probing import curve_bits, probe_curve, sensitivity_factors
+from npp.batch.rate_probing import Probing, curve_bits, probe_curve, set_losses
 from npp.batch.recipe_use import asks_allocator
 
 _SAMPLED = 4  # one picture of so many shows what the codec's own effort takes
@@ -30,15 +31,18 @@ class Sharing:
         total_bytes: of all files; ``None`` with ``mean_bpp``.
         mean_bpp: all bits for each pixel of all pictures.
         predicted: the recipe's allocator says which pictures lose more than others; ``None``, the default,
-            where there is a recipe with an allocator.
+            where there is a recipe with an allocator and no judge.
+        judge: a network says so instead, as of ``npp encode --judge``: every worker loads it, so that a file
+            must be where all machines find it.
 
     Raises:
-        ValueError: not one of both, or not above 0.
+        ValueError: not one of both, or not above 0; a judge and ``predicted``.
     """
 
     total_bytes: float | None = None
     mean_bpp: float | None = None
     predicted: bool | None = None
+    judge: str | None = None
 
     def __post_init__(self) -> None:
         given = [value for value in (self.total_bytes, self.mean_bpp) if value is not None]
@@ -47,15 +51,19 @@ class Sharing:
                 "one of total_bytes and mean_bpp must be given, above 0, "
                 f"not {self.total_bytes!r} and {self.mean_bpp!r}"
             )
+        if self.judge is not None and self.predicted:
+            raise ValueError("judge and predicted exclude each other: the network says what is lost")
 
-    def predicts(self, settings: EncodeSettings) -> bool:
-        """Whether an allocator is asked.
+    def probing(self, settings: EncodeSettings) -> Probing:
+        """What is found out about each picture.
 
         Raises:
             ValueError: it was said that one is, and there is none.
         """
+        if self.judge is not None:
+            return Probing(keep=NamedJudge(self.judge))
         refusal = "sharing.predicted needs a recipe that has an allocator"
-        return asks_allocator(settings.recipe, self.predicted, refusal)
+        return Probing(asks_allocator(settings.recipe, self.predicted, refusal))
 
 
 class Probe:
@@ -63,19 +71,19 @@ class Probe:
 
     Args:
         settings: of the encoder.
-        predicted: ask the recipe's allocator, too.
+        probing: what is found out beside the sizes.
         max_pixels: as of :class:`npp.batch.BatchEncoder`.
     """
 
-    def __init__(self, settings: EncodeSettings, predicted: bool, max_pixels: int | None) -> None:
-        self._settings, self._predicted, self._max_pixels = settings, predicted, max_pixels
+    def __init__(self, settings: EncodeSettings, probing: Probing, max_pixels: int | None) -> None:
+        self._settings, self._probing, self._max_pixels = settings, probing, max_pixels
 
     def one(self, data: bytes) -> FileResult:
         """The curve of a picture file; what goes wrong is in the result."""
         try:
             with limit_on_pixels(self._max_pixels):
                 source = read_source(data, keep_metadata=self._settings.keep_metadata)
-                curve = probe_curve(source, self._settings, self._predicted)
+                curve = probe_curve(source, self._settings, self._probing)
                 if zlib.crc32(data) % _SAMPLED == 0:
                     curve["sampled"] = len(encode_source(source, _SAMPLED_QP, self._settings))
             return FileResult(json.dumps(curve).encode())
@@ -103,9 +111,7 @@ def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dic
         bits *= real / bits[sampled, _SAMPLED_QP].sum()
     pixels = sum(curves[name]["pixels"] for name in names)
     total = 8 * sharing.total_bytes if sharing.total_bytes is not None else (sharing.mean_bpp or 0) * pixels
-    predicted = [curves[name]["sensitivity"] for name in names if "sensitivity" in curves[name]]
-    factors = sensitivity_factors(predicted) if predicted else None
-    found = share_bits(bits, total, sensitivity=factors)
+    found = share_bits(bits, total, **set_losses([curves[name] for name in names]))
     return {name: int(qp) for name, qp in zip(names, found.qps, strict=True)}
 
 

@@ -1,0 +1,77 @@
+"""What one picture takes and loses at every qp, from what was found at a few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from npp.pchip import Floats, pchip
+
+LAST_QP = 51
+_LEAST_LOSS = 1e-4
+
+
+def least_loss(losses: Floats) -> float:
+    """What smaller losses of a set's pictures count as: next to the mean of all they are rounding."""
+    return max(_LEAST_LOSS * float(np.mean(losses)), float(np.finfo(np.float64).tiny))
+
+
+class _QpCurve:
+    """log2 of something above 0: a piecewise cubic of the qp that goes on straight outside its points."""
+
+    def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
+        if len(qps) < 2 or len(qps) != len(values) or list(qps) != sorted(set(qps)):
+            raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
+        given: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64, device="cpu"))
+        if not np.isfinite(given).all() or (given <= 0).any():
+            raise ValueError(f"{name} must hold finite numbers above 0")
+        self._qps = [float(qp) for qp in qps]
+        monotone = np.minimum if falls else np.maximum
+        self._logarithms: list[float] = monotone.accumulate(np.log2(given)).tolist()
+
+    def at(self, qp: float) -> float:
+        """The value at one qp."""
+        return float(2 ** self._log_at(qp))
+
+    def table(self) -> Floats:
+        """(52,) values at qp 0 to 51."""
+        return np.array([self.at(qp) for qp in range(LAST_QP + 1)])
+
+    def _log_at(self, qp: float) -> float:
+        x, y = self._qps, self._logarithms
+        if x[0] <= qp <= x[-1]:
+            return pchip(x, y, qp)
+        near, next_ = (0, 1) if qp < x[0] else (-1, -2)
+        return y[near] + (y[near] - y[next_]) / (x[near] - x[next_]) * (qp - x[near])
+
+
+class RateCurve(_QpCurve):
+    """Bits of one picture at every qp, from a few encodes; they never rise with the qp.
+
+    Args:
+        qps: at least two, rising.
+        bits: of the files at these.
+
+    Raises:
+        ValueError: other qps, or bits that are not above 0.
+    """
+
+    def __init__(self, qps: Sequence[int], bits: Sequence[float]) -> None:
+        super().__init__("bits", qps, bits, falls=True)
+
+
+class LossCurve(_QpCurve):
+    """What a network loses of one picture at every qp, from a few files; it never falls with the qp.
+
+    Args:
+        qps: at least two, rising.
+        losses: above 0, on any scale.
+
+    Raises:
+        ValueError: other qps, or losses that are not above 0.
+    """
+
+    def __init__(self, qps: Sequence[int], losses: Sequence[float]) -> None:
+        super().__init__("losses", qps, losses, falls=False)
