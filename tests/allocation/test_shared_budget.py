@@ -60,6 +60,20 @@ def test_choice_is_nearly_that_of_who_knows_the_files() -> None:
     assert (found != wanted).mean() < 0.1
 
 
+def test_measured_losses_decide_as_they_do_when_all_is_known() -> None:
+    curves, random = _curves(200), np.random.default_rng(3)
+    losses = np.exp2(random.normal(0, 2, (200, 1)) + random.uniform(0.2, 0.5, (200, 1)) * np.arange(52))
+    total = float(curves[:, 33].sum())
+    budget = SharedBudget(curves, total, divergence=losses, belief=0.5)
+    _run(budget, curves)
+    wanted = share_bits(curves, total, divergence=losses, belief=0.5).qps.numpy()
+    found = np.array([budget.qps[picture] for picture in range(200)])
+    assert np.abs(found - wanted).max() <= 1
+    assert (found != wanted).mean() < 0.1
+    alike = share_bits(curves, total).qps.numpy()
+    assert (found != alike).mean() > 0.5
+
+
 def test_never_exceeded_if_the_highest_qp_allows() -> None:
     """Files far larger than their curves, and a total that only qp 51 meets."""
     curves = _curves(9)

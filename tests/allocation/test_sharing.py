@@ -10,7 +10,7 @@ import skimage.data
 import torch
 
 import npp
-from npp.allocation import RateCurve, rate_curves, share_bits
+from npp.allocation import LossCurve, RateCurve, expected_sensitivity, rate_curves, share_bits
 
 
 def _curves(count: int, seed: int = 0) -> torch.Tensor:
@@ -62,6 +62,36 @@ def test_measured_divergence_decides() -> None:
     assert found.qps[1] < 35
 
 
+@pytest.mark.parametrize("belief", [0.0, 0.5, 1.0])
+def test_measured_divergence_is_believed_as_far_as_one_says(belief: float) -> None:
+    """The rest has the model, in which all pictures are alike."""
+    bits, random = _curves(20, 2), np.random.default_rng(5)
+    divergence = np.exp2(random.normal(0, 2, (20, 1)) + random.uniform(0.1, 0.6, (20, 1)) * np.arange(52))
+    model = np.exp2(np.arange(52) / 3)
+    budget = float(bits[:, 34].sum())
+    found = share_bits(bits, budget, divergence=divergence, belief=belief)
+    blended = divergence**belief * model ** (1 - belief)
+    assert found.qps.tolist() == share_bits(bits, budget, divergence=blended).qps.tolist()
+    alike = share_bits(bits, budget).qps.tolist()
+    assert (found.qps.tolist() == alike) is (belief == 0)
+
+
+def test_expected_sensitivity_believes_in_part() -> None:
+    """The power .4 of how far each prediction lies from the middle one, and none beyond 6 doublings."""
+    found = expected_sensitivity([3.0, 7.0, -97.0], [1.0, 1.0, 1.0])
+    assert found.tolist() == pytest.approx([1, 2**1.6, 2**-2.4])
+    rates = expected_sensitivity([0.0, 0.0, 0.0], [1.0, 0.25, 16.0])
+    assert rates.tolist() == pytest.approx([1, 2**0.5, 0.5])
+    for predicted, bpp, message in (
+        ([1.0, float("nan")], [1.0, 1.0], "predicted must hold a finite number"),
+        (1.0, 1.0, "predicted must hold a finite number"),
+        ([1.0, 2.0], [1.0], "bpp has shape"),
+        ([1.0, 2.0], [1.0, 0.0], "bpp must hold finite numbers above 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            expected_sensitivity(predicted, bpp)
+
+
 def test_equal_pictures_share_equally() -> None:
     bits = _curves(1).repeat(10, 1)
     found = share_bits(bits, float(bits[:, 33].sum()))
@@ -95,6 +125,8 @@ def test_a_budget_is_spent() -> None:
         ({"sensitivity": torch.tensor([1.0, float("nan"), 1.0])}, "sensitivity must hold finite"),
         ({"divergence": torch.ones(3, 10)}, "divergence has shape"),
         ({"sensitivity": torch.ones(3), "divergence": torch.ones(3, 52)}, "exclude each other"),
+        ({"divergence": torch.ones(3, 52), "belief": 1.1}, "belief"),
+        ({"belief": 0.5}, "belief is about divergence"),
         ({"qps": (40, 30)}, "qps must be"),
         ({"qps": (0, 52)}, "qps must be"),
         ({"growth": 0}, "growth"),
@@ -130,3 +162,17 @@ def test_curve_goes_through_its_points_and_straight_on() -> None:
     assert curve.at(50) == pytest.approx(400 * 400 / 1500)
     with pytest.raises(ValueError, match="rising"):
         RateCurve([30, 20], [1, 2])
+
+
+def test_losses_go_through_their_points_and_never_fall() -> None:
+    curve = LossCurve([20, 30, 40], [0.25, 0.125, 2.0])
+    assert [curve.at(qp) for qp in (20, 30, 40)] == pytest.approx([0.25, 0.25, 2.0])
+    assert curve.at(50) == pytest.approx(16.0)
+    assert (np.diff(curve.table()) >= 0).all() and curve.table().shape == (52,)
+    for qps, losses, message in (
+        ([20], [1.0], "at least two"),
+        ([20, 30], [1.0, 0.0], "losses must hold"),
+        ([20, 30], [1.0, float("inf")], "losses must hold"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LossCurve(qps, losses)

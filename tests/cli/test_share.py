@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from command_line import encode, files, moving, run, save_moving
 from isolated import run_mounted
 from PIL import Image
@@ -103,6 +105,99 @@ def test_with_a_recipe(sensitivity: str, crops: Path, capsys: pytest.CaptureFixt
         assert plain != {one["file"]: one["qp"] for one in other["files"]}, "it has had no say"
         asked_nothing = _shared("--total", "9k", "--for", recipe, "--force", capsys=capsys)
         assert plain == {one["file"]: one["qp"] for one in asked_nothing["files"]}, "it is not the default"
+
+
+class _Prefers(torch.nn.Module):
+    """A classifier whose answer moves with blue alone, and only where the picture is bright."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bright = (x.mean(1, keepdim=True) - 0.5).relu()
+        blue = (x[:, 2:] * bright).mean((2, 3))
+        fine = (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3), keepdim=True)[..., 0, 0]
+        return torch.cat([300 * blue, 300 * fine * blue, torch.zeros_like(blue)], 1)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    sides = {2: torch.export.Dim("h", min=16), 3: torch.export.Dim("w", min=16)}
+    exported = torch.export.export(_Prefers(), (torch.rand(1, 3, SIDE, SIDE),), dynamic_shapes=(sides,))
+    torch.export.save(exported, tmp_path / "network.pt2")
+    return tmp_path / "network.pt2"
+
+
+def _judged_qps(report: dict[str, Any]) -> list[int]:
+    return [one["qp"] for one in report["files"]]
+
+
+def test_a_network_says_which_pictures_lose(
+    network: Path, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own loss is less than without it, and what was probed without it is not taken for its own."""
+    pictures = [np.asarray(Image.open(f"in/{i:02}.png")) for i in range(16)]
+
+    def lost(report: dict[str, Any]) -> float:
+        losses = []
+        for picture, one in zip(pictures, report["files"], strict=True):
+            x = torch.tensor(picture).permute(2, 0, 1)[None] / 255
+            shown = npp.decode(Path(one["output"]).read_bytes(), dtype=torch.float32)[None]
+            losses.append(float(npp.keep_prediction(_Prefers(), x)(shown)))
+        return float(np.mean(losses))
+
+    alike = _shared("--total", "16k", "--keep-state", capsys=capsys)
+    lost_alike, curves = lost(alike), _lines("curve")
+    judged = _shared("--total", "16k", "--judge", network, "--keep-state", "--threads", 1, capsys=capsys)
+    assert _lines("curve") == curves + 16
+    assert 0.97 * 16_000 <= _size() <= 16_000
+    assert lost(judged) < 0.8 * lost_alike
+    again = _shared("--total", "16k", "--judge", network, "--force", "--threads", 3, capsys=capsys)
+    assert _judged_qps(again) == _judged_qps(judged) != _judged_qps(alike)
+
+
+def test_a_task_of_a_yaml_file_says_it_too(
+    network: Path, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a recipe as well: gray and animations included, each looked at as any decoder shows it."""
+    Path("task.yaml").write_text("name: python:share_judge:task\n")
+    Path("share_judge.py").write_text(
+        "import torch\nfrom npp.tasks import build_task\n"
+        "class Body(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
+        "def task():\n    return build_task('classification', model=Body())\n"
+    )
+    Image.open("in/03.png").convert("L").save("in/16.png")
+    recipe = saved_recipe(crops)
+    report = _shared("--total", "9k", "--for", recipe, "--judge", "task.yaml", capsys=capsys)
+    assert len(report["files"]) == 17 and 0.95 * 9_000 <= _size() <= 9_000
+    none = _shared("--total", "9k", "--for", recipe, "--sensitivity", "none", "--force", capsys=capsys)
+    assert _judged_qps(report) != _judged_qps(none)
+    shutil.rmtree("out")
+    save_moving("in/17.gif", moving(np.asarray(Image.open("in/00.png"))), duration=40)
+    moved = _shared("--total", "20k", "--judge", "task.yaml", capsys=capsys)
+    assert moved["files"][17]["frames"] > 1 and _size() <= 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--judge", "in/00.png"], "--judge needs --share"),
+        (["--share", "--total", "9k", "--judge", "in/00.png"], "in/00.png is not a file of torch.export"),
+        (["--share", "--total", "9k", "--judge", "nothing"], "--judge nothing: "),
+        (["--share", "--total", "9k", "--judge", "missing.yaml"], "--judge missing.yaml: "),
+        (["--share", "--total", "9k", "--judge", "bare.yaml"], "it has no key name"),
+        (
+            ["--share", "--total", "9k", "--judge", "nothing", "--sensitivity", "none"],
+            "--judge and --sensitivity exclude each other",
+        ),
+    ],
+)
+def test_a_wrong_judge_is_named(
+    arguments: list[str], message: str, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bare.yaml").write_text("model: efficientnet-lite0\n")
+    assert encode("in", "-o", "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_result_does_not_depend_on_threads(crops: Path) -> None:

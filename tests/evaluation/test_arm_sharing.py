@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_evaluation import KL, QPS, curve, measurements
 
+from npp.allocation import LossCurve
 from npp.evaluation.arm_sharing import choose_places, joined_qps, share_arm, weighted_by_size
 from npp.evaluation.measured_values import Measurements
 
@@ -56,16 +57,32 @@ def test_what_is_measured_is_believed_as_the_command_believes_it() -> None:
     """From the measured qps next to those that are probed, and by half."""
     measured = _measured()
     arm = measured.arms["a"]
-    probed = [QPS.index(qp) for qp in (28, 34, 42)]
-    logarithms = np.log2(arm.scores["net", "kl"][probed])
-    model = np.array([28, 34, 42])[:, None] / 3
-    bits = np.log2(8.0 * arm.sizes[probed])
-    found = share_arm(measured, "a", "measured", QPS, KL)[1].qps
-    # At each budget no two pictures would gain by exchanging bits, as far as steps between files allow.
-    losses = (logarithms + model) / 2
-    order = np.argsort((losses - bits)[1])
-    ends = found[2][order[:5]].mean(), found[2][order[-5:]].mean()
-    assert ends[0] > ends[1], "who loses more for its bits has the finer qp"
+    probed = [28, 34, 42]
+    rows = arm.scores["net", "kl"][[QPS.index(qp) for qp in probed]]
+    losses = np.array([[LossCurve(probed, column).at(qp) for qp in QPS] for column in rows.T])
+    believed = np.sqrt(losses * np.exp2(np.array(QPS) / 3))
+    bits = 8.0 * arm.sizes.T
+    wanted = choose_places(bits, believed, 8 * arm.sizes.sum(axis=1))
+    found = share_arm(measured, "a", "measured", QPS, KL)[1]
+    assert found.qps.tolist() == np.array(QPS)[wanted].tolist()
+    full = choose_places(bits, arm.scores["net", "kl"].T, 8 * arm.sizes.sum(axis=1))
+    assert found.qps.tolist() != np.array(QPS)[full].tolist()
+
+
+def test_pictures_that_take_fewer_bits_are_taken_to_be_more_sensitive() -> None:
+    generator = np.random.default_rng(0)
+    bpp = np.exp2(-np.array(QPS)[:, None] / 6) * generator.lognormal(0, 0.7, 40)
+    bpp[:, 20:] *= 4
+    found = measurements(a=(bpp, np.ones(bpp.shape)))
+    sizes = np.round(bpp * 50_000).astype(np.int64)
+    arm = replace(found.arms["a"], sizes=sizes, sensitivity=np.zeros(bpp.shape))
+    given = replace(found, arms={"a": arm})
+    means = {
+        sharing: share_arm(given, "a", sharing, QPS, KL)[1].qps[2].reshape(2, 20).mean(axis=1)
+        for sharing in ("rates", "sensitivity")
+    }
+    assert means["sensitivity"][0] < means["rates"][0]
+    assert means["sensitivity"][1] > means["rates"][1]
 
 
 def test_a_file_that_is_no_smaller_gives_way_to_the_better_one() -> None:

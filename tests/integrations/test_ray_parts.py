@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,36 @@ def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
     assert not Sharing(mean_bpp=1).probing(plain).predicted
     with pytest.raises(ValueError, match="predicted needs a recipe that has an allocator"):
         encode("photos", "out", sharing=Sharing(mean_bpp=1, predicted=True), cluster=Cluster())
+
+
+def test_shared_qps_ask_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network says what is lost, also where it has been sent to another process in another folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("ray_judge.py").write_text(
+        "import torch\nfrom npp.tasks import build_task\n"
+        "class Body(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
+        "def task():\n    return build_task('classification', model=Body())\n"
+    )
+    Path("judge.yaml").write_text("name: python:ray_judge:task\n")
+    places = [(y, x) for y in range(0, 400, 100) for x in range(0, 400, 100)]
+    pictures = [_png(skimage.data.astronaut()[y : y + 64, x : x + 64]) for y, x in places]
+    settings = BatchEncoder().settings
+    found = {}
+    for judge in (None, "judge.yaml"):
+        sharing = Sharing(mean_bpp=0.8, judge=judge)
+        probing = pickle.loads(pickle.dumps(sharing.probing(settings)))
+        monkeypatch.chdir("/")
+        probe = Probe(settings, probing, max_pixels=None)
+        curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
+        found[judge] = shared_qps(curves, sharing)
+        monkeypatch.chdir(tmp_path)
+    assert found[None] != found["judge.yaml"]
+    with pytest.raises(ValueError, match="judge and predicted exclude each other"):
+        Sharing(mean_bpp=1, judge="judge.yaml", predicted=True)
+    with pytest.raises(ValueError, match="nothing"):
+        encode("photos", "out", sharing=Sharing(mean_bpp=1, judge="nothing"), cluster=Cluster())
 
 
 @pytest.mark.parametrize(

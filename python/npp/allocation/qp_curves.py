@@ -18,7 +18,7 @@ def least_loss(losses: Floats) -> float:
     return max(_LEAST_LOSS * float(np.mean(losses)), float(np.finfo(np.float64).tiny))
 
 
-class _QpCurve:
+class QpCurve:
     """log2 of something above 0: a piecewise cubic of the qp that goes on straight outside its points."""
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
@@ -47,7 +47,7 @@ class _QpCurve:
         return y[near] + (y[near] - y[next_]) / (x[near] - x[next_]) * (qp - x[near])
 
 
-class RateCurve(_QpCurve):
+class RateCurve(QpCurve):
     """Bits of one picture at every qp, from a few encodes; they never rise with the qp.
 
     Args:
@@ -62,7 +62,7 @@ class RateCurve(_QpCurve):
         super().__init__("bits", qps, bits, falls=True)
 
 
-class LossCurve(_QpCurve):
+class LossCurve(QpCurve):
     """What a network loses of one picture at every qp, from a few files; it never falls with the qp.
 
     Args:

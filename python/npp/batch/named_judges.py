@@ -31,6 +31,11 @@ class NamedJudge:
 
     spec: str
 
+    @classmethod
+    def of(cls, spec: str) -> NamedJudge:
+        """The same from whatever folder it is asked later: files by their whole path."""
+        return cls(str(Path(spec).resolve()) if Path(spec).is_file() else spec)
+
     def __call__(self, x: Tensor) -> PictureLoss:
         """The loss of decoded pictures against the clean one (1, C, H, W)."""
         if self._is_exported():
@@ -53,11 +58,9 @@ class NamedJudge:
             _task(self.spec)
 
     def digest(self) -> str:
-        """Tells it from other judges, as far as its name and its file do."""
-        found = hashlib.sha256(self.spec.encode())
-        if Path(self.spec).is_file():
-            found.update(Path(self.spec).read_bytes())
-        return found.hexdigest()
+        """Tells it from other judges, as far as its name or its file does."""
+        file = Path(self.spec)
+        return hashlib.sha256(file.read_bytes() if file.is_file() else self.spec.encode()).hexdigest()
 
     def _is_exported(self) -> bool:
         return not self.spec.endswith(_SETTINGS) and Path(self.spec).is_file()
@@ -69,9 +72,11 @@ def _task(spec: str) -> Task:
 
     if not spec.endswith(_SETTINGS):
         return build_task("classification", model=spec)
+    from npp.config.surroundings import modules_below
     from npp.config.yaml_files import read_config
 
     settings = read_config(spec)
     if "name" not in settings:
         raise ValueError(f"{spec} must hold a task's name and settings; it has no key name")
-    return build_task(**settings)
+    with modules_below(str(Path(spec).resolve().parent)):
+        return build_task(**settings)

@@ -79,7 +79,7 @@ def _check_network(path: str) -> None:
 def _checked_judge(spec: str | None) -> NamedJudge | None:
     if spec is None:
         return None
-    judge = NamedJudge(spec)
+    judge = NamedJudge.of(spec)
     try:
         judge.check()
     except (ValueError, TypeError, ImportError, OSError) as error:

@@ -58,10 +58,13 @@ class Sharing:
         """What is found out about each picture.
 
         Raises:
-            ValueError: it was said that one is, and there is none.
+            ValueError: an allocator is asked for and there is none, or the judge cannot be loaded.
+            ImportError, OSError: the judge lacks a package or a file.
         """
         if self.judge is not None:
-            return Probing(keep=NamedJudge(self.judge))
+            named = NamedJudge.of(self.judge)
+            named.check()
+            return Probing(keep=named)
         refusal = "sharing.predicted needs a recipe that has an allocator"
         return Probing(asks_allocator(settings.recipe, self.predicted, refusal))
 
