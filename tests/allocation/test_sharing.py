@@ -78,18 +78,10 @@ def test_measured_divergence_is_believed_as_far_as_one_says(belief: float) -> No
 
 def test_expected_sensitivity_believes_in_part() -> None:
     """The power .4 of how far each prediction lies from the middle one, and none beyond 6 doublings."""
-    found = expected_sensitivity([3.0, 7.0, -97.0], [1.0, 1.0, 1.0])
-    assert found.tolist() == pytest.approx([1, 2**1.6, 2**-2.4])
-    rates = expected_sensitivity([0.0, 0.0, 0.0], [1.0, 0.25, 16.0])
-    assert rates.tolist() == pytest.approx([1, 2**0.5, 0.5])
-    for predicted, bpp, message in (
-        ([1.0, float("nan")], [1.0, 1.0], "predicted must hold a finite number"),
-        (1.0, 1.0, "predicted must hold a finite number"),
-        ([1.0, 2.0], [1.0], "bpp has shape"),
-        ([1.0, 2.0], [1.0, 0.0], "bpp must hold finite numbers above 0"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            expected_sensitivity(predicted, bpp)
+    assert expected_sensitivity([3.0, 7.0, -97.0]).tolist() == pytest.approx([1, 2**1.6, 2**-2.4])
+    for predicted in ([1.0, float("nan")], 1.0, [[1.0]]):
+        with pytest.raises(ValueError, match="predicted must hold a finite number"):
+            expected_sensitivity(predicted)
 
 
 def test_equal_pictures_share_equally() -> None:

@@ -69,22 +69,6 @@ def test_what_is_measured_is_believed_as_the_command_believes_it() -> None:
     assert found.qps.tolist() != np.array(QPS)[full].tolist()
 
 
-def test_pictures_that_take_fewer_bits_are_taken_to_be_more_sensitive() -> None:
-    generator = np.random.default_rng(0)
-    bpp = np.exp2(-np.array(QPS)[:, None] / 6) * generator.lognormal(0, 0.7, 40)
-    bpp[:, 20:] *= 4
-    found = measurements(a=(bpp, np.ones(bpp.shape)))
-    sizes = np.round(bpp * 50_000).astype(np.int64)
-    arm = replace(found.arms["a"], sizes=sizes, sensitivity=np.zeros(bpp.shape))
-    given = replace(found, arms={"a": arm})
-    means = {
-        sharing: share_arm(given, "a", sharing, QPS, KL)[1].qps[2].reshape(2, 20).mean(axis=1)
-        for sharing in ("rates", "sensitivity")
-    }
-    assert means["sensitivity"][0] < means["rates"][0]
-    assert means["sensitivity"][1] > means["rates"][1]
-
-
 def test_a_file_that_is_no_smaller_gives_way_to_the_better_one() -> None:
     bits = np.array([[900.0, 500.0, 510.0], [800.0, 400.0, 300.0]])
     losses = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])

@@ -25,8 +25,6 @@ GROWTH = 1 / 3
 #: What predicted sensitivities are raised to: a prediction knows little of who loses most, and believed
 #: altogether it costs more than it saves (docs/research/choices.md).
 PREDICTED_POWER = 0.4
-#: Beside a prediction: pictures that take many bits lose less at the same qp than those that take few.
-RATE_POWER = -0.25
 #: How far losses are believed that were measured on quick encodes.
 PROBED_BELIEF = 0.5
 _MOST_DOUBLINGS = 6.0  # beyond these no prediction is believed
@@ -98,29 +96,24 @@ def losses_at(
     return found
 
 
-def expected_sensitivity(predicted: Tensor | npt.ArrayLike, bpp: Tensor | npt.ArrayLike) -> Floats:
+def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
     """How much more than others each picture of a set is expected to lose, as :func:`share_bits` takes it.
 
     Args:
         predicted: (N,) log2 of what an allocator predicts, :meth:`npp.Allocator.sensitivity`; not believed
             altogether.
-        bpp: (N,) bits for each pixel of each picture, all at one qp: at the same qp pictures that take many
-            bits lose less than those that take few.
 
     Returns:
-        (N,) factors, around 1.
+        (N,) factors, 1 for the middle one.
 
     Raises:
-        ValueError: not one finite number for each picture, or bpp that is not above 0.
+        ValueError: not one finite number for each picture.
     """
     logarithms: Floats = np.asarray(torch.as_tensor(predicted, dtype=torch.float64, device="cpu"))
     if logarithms.ndim != 1 or not np.isfinite(logarithms).all():
-        raise ValueError(
-            f"predicted must hold a finite number for each picture, not shape {logarithms.shape}"
-        )
-    rates = np.log2(_table("bpp", bpp, logarithms.shape))
+        raise ValueError(f"predicted must hold a finite number for each picture, not {logarithms.tolist()}")
     doublings = np.clip(logarithms - np.median(logarithms), -_MOST_DOUBLINGS, _MOST_DOUBLINGS)
-    found: Floats = np.exp2(PREDICTED_POWER * doublings + RATE_POWER * (rates - np.median(rates)))
+    found: Floats = np.exp2(PREDICTED_POWER * doublings)
     return found
 
 

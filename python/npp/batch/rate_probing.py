@@ -22,8 +22,6 @@ from npp.pchip import Floats
 from npp.recipes.picture_floats import as_floats, decoded_for_task
 from npp.recipes.scale import ScaleRule
 
-_MIDDLE_QP = 34
-
 #: What a network must go on seeing in a clean picture (1, C, H, W): gives the loss of decoded ones.
 Keep = Callable[[Tensor], PictureLoss]
 
@@ -144,6 +142,5 @@ def set_losses(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if "losses" in curves[0]["pieces"][0]:
         return {"divergence": curve_losses(curves), "belief": PROBED_BELIEF}
     if "sensitivity" in curves[0]:
-        bpp = [curve_bits(curve)[_MIDDLE_QP] / curve["pixels"] for curve in curves]
-        return {"sensitivity": expected_sensitivity([curve["sensitivity"] for curve in curves], bpp)}
+        return {"sensitivity": expected_sensitivity([curve["sensitivity"] for curve in curves])}
     return {}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from npp.allocation import share_bits
 from npp.allocation.qp_curves import LossCurve, least_loss
-from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS, RATE_POWER
+from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS
 from npp.evaluation.arms import Sharing
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
@@ -56,9 +56,8 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
         return np.repeat(growth, arm.sizes.shape[1], axis=0)
     if arm.sensitivity is None:
         raise ValueError("share: sensitivity needs a map of gradients, an allocator or features")
-    logarithms, rates = arm.sensitivity[len(qps) // 2], np.log2(arm.bpp[len(qps) // 2])
-    doublings = logarithms - logarithms.mean() + RATE_POWER * (rates - rates.mean())
-    found: Floats = np.exp2(doublings)[:, None] * growth
+    logarithms = arm.sensitivity[len(qps) // 2]
+    found: Floats = np.exp2(logarithms - logarithms.mean())[:, None] * growth
     return found
 
 
