@@ -28,7 +28,11 @@ _REFINED = {
     "pixels": "the recipe's map, the pixels searched",
     "both": "map and pixels searched",
 }
-_SHARING = {"rates": "the sizes of files", "sensitivity": "sizes and predicted sensitivity"}
+_SHARING = {
+    "rates": "the sizes of files",
+    "sensitivity": "sizes and predicted sensitivity",
+    "measured": "sizes and what {judge} loses",
+}
 _JUDGES = {
     "efficientnet-lite0": "EfficientNet-Lite0",
     "efficientnet-lite2": "EfficientNet-Lite2",
@@ -44,6 +48,8 @@ _QUALITIES = {
     "ctc": "at equal CTC loss",
     "exact_match": "at equal exact match",
 }
+# Whose seen network is only there to say which pictures lose more.
+_ONLY_UNSEEN = ("other_family",)
 #: What the finding shows: evaluation, its task, its divergence, and the arm without anything learned.
 _FINDING = {
     "classification": ("classification", "kl", "machine"),
@@ -123,7 +129,7 @@ def _by_divergence(arms: dict[str, str], *evaluations: str) -> str:
     lines = []
     for task in evaluations:
         cells = against_bpg(task)
-        for network in _networks(task):
+        for network in _networks(task, seen=False if task in _ONLY_UNSEEN else None):
             qualities = (quality for each, _, quality in cells if each == network)
             divergence = next(one for one in qualities if one in ("kl", "distance"))
             found = [cells[network, arm, divergence] for arm in arms]
@@ -134,15 +140,22 @@ def _by_divergence(arms: dict[str, str], *evaluations: str) -> str:
 
 
 def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
-    """The recipe's rows with sharing, unseen networks first: by sizes alone, and by predictions too."""
-    unseen = _networks(task, seen=False)
-    cells = {said: against_bpg(task, shared=sharing) for sharing, said in _SHARING.items()}
+    """The recipe's rows with sharing, unseen networks first: by sizes alone, and by what is known beside them.
+
+    Networks that are only there to say which pictures lose more do not have these qualities.
+    """
+    seen, unseen = _networks(task, seen=True), _networks(task, seen=False)
+    cells = {
+        said.format(judge=judge(next(iter(seen), ""))): against_bpg(task, shared=sharing)
+        for sharing, said in _SHARING.items()
+    }
     lines = []
-    for network in [*unseen, *_networks(task, seen=True)]:
+    for network in [*unseen, *seen]:
         name = judge(network) + (", unseen" if network in unseen else "")
         for said, rows_of in cells.items():
-            found = [rows_of[network, "recipe", quality] for quality in qualities]
-            lines.append([name, said, *_cells(found)])
+            found = [rows_of[key] for quality in qualities if (key := (network, "recipe", quality)) in rows_of]
+            if found:
+                lines.append([name, said, *_cells(found)])
     head = ["network", "shared by", *(_QUALITIES[quality] for quality in qualities), "overlap"]
     return table(head, lines, text_columns=2)
 
