@@ -140,7 +140,7 @@ def _by_divergence(arms: dict[str, str], *evaluations: str) -> str:
 
 
 def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
-    """The recipe's rows with sharing, unseen networks first: by sizes alone, and by what is known beside them.
+    """The recipe's rows with sharing, unseen networks first: by sizes, and what is known beside them.
 
     Networks that are only there to say which pictures lose more do not have these qualities.
     """
@@ -153,8 +153,8 @@ def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
     for network in [*unseen, *seen]:
         name = judge(network) + (", unseen" if network in unseen else "")
         for said, rows_of in cells.items():
-            found = [rows_of[key] for quality in qualities if (key := (network, "recipe", quality)) in rows_of]
-            if found:
+            if (network, "recipe", qualities[0]) in rows_of:
+                found = [rows_of[network, "recipe", quality] for quality in qualities]
                 lines.append([name, said, *_cells(found)])
     head = ["network", "shared by", *(_QUALITIES[quality] for quality in qualities), "overlap"]
     return table(head, lines, text_columns=2)
