@@ -25,7 +25,7 @@ pytest.importorskip("ray.data")
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from npp.integrations.ray import Cluster, decode, encode  # noqa: E402
+from npp.integrations.ray import Cluster, Sharing, decode, encode  # noqa: E402
 from npp.integrations.ray import ray_pipelines as pipelines  # noqa: E402
 from npp.integrations.ray.ray_sessions import actor  # noqa: E402
 from npp.integrations.ray.ray_tars import tar_of  # noqa: E402
@@ -128,6 +128,37 @@ def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -
         )
         assert summary.written == 1
         assert Path(name, "a.bpg").read_bytes() == wanted
+
+
+@pytest.mark.parametrize("judge", [None, "judge.yaml"])
+def test_bits_are_shared_over_the_set(folder: Path, photo: np.ndarray, judge: str | None) -> None:
+    """The total is met, each file is the one of its qp, and a network has its say in every worker."""
+    Path("ray_data_judge.py").write_text(
+        "import torch\nfrom npp.tasks import build_task\n"
+        "class Body(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
+        "def task():\n    return build_task('classification', model=Body())\n"
+    )
+    Path("judge.yaml").write_text("name: python:ray_data_judge:task\n")
+    pictures = [np.roll(photo, 9 * i, 1)[:64] // (1 + i % 3) for i in range(12)]
+    Path("set").mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(f"set/{i:02}.png")
+    total = sum(len(file) for file in npp.encode(pictures, 33, effort=0))
+    sharing = Sharing(total_bytes=total, judge=judge)
+    summary = encode("set", "out", sharing=sharing, effort=0, manifest="m.jsonl", cluster=Cluster(workers=2))
+    assert summary.written == 12 and summary.bytes == pytest.approx(total, rel=0.06)
+    qps = {Path(row.input).stem: row.qp for row in read_manifest("m.jsonl")}
+    assert len(set(qps.values())) > 1
+    for i, picture in enumerate(pictures):
+        assert Path(f"out/{i:02}.bpg").read_bytes() == npp.encode(picture, qps[f"{i:02}"], effort=0)
+    if judge is not None:
+        plain = encode("set", "plain", sharing=Sharing(total_bytes=total), effort=0, cluster=_ONE)
+        assert plain.written == 12
+        assert any(
+            Path(f"out/{i:02}.bpg").read_bytes() != Path(f"plain/{i:02}.bpg").read_bytes() for i in range(12)
+        )
 
 
 def test_parquet_with_labels_there_and_back(folder: Path, photo: np.ndarray) -> None:
