@@ -76,9 +76,34 @@ def test_measured_divergence_is_believed_as_far_as_one_says(belief: float) -> No
     assert (found.qps.tolist() == alike) is (belief == 0)
 
 
+def test_losses_beside_the_qps_that_may_be_chosen_have_no_say() -> None:
+    bits = _curves(8, 4)
+    measured = torch.rand(8, 1, dtype=torch.float64) * torch.exp2(torch.arange(52) / 3.0)
+    budget, chosen = float(bits[:, 36].sum()), (30, 45)
+    wanted = share_bits(bits, budget, divergence=measured, qps=chosen).qps.tolist()
+    for outside in (1e-9, 1.0, 1e12):
+        padded = torch.full((8, 52), outside, dtype=torch.float64)
+        padded[:, 30:46] = measured[:, 30:46]
+        assert share_bits(bits, budget, divergence=padded, qps=chosen).qps.tolist() == wanted
+    assert len(set(wanted)) > 1
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e250])
+def test_the_scale_of_losses_changes_nothing(scale: float) -> None:
+    bits = _curves(8, 4)
+    measured = torch.rand(8, 1, dtype=torch.float64) * torch.exp2(torch.arange(52) / 3.0)
+    budget = float(bits[:, 36].sum())
+    found = share_bits(bits, budget, divergence=scale * measured)
+    plain = share_bits(bits, budget, divergence=measured)
+    assert found.qps.tolist() == plain.qps.tolist()
+    assert found.slope == pytest.approx(scale * plain.slope)
+
+
 def test_expected_sensitivity_believes_in_part() -> None:
     """The power .4 of how far each prediction lies from the middle one, and none beyond 6 doublings."""
     assert expected_sensitivity([3.0, 7.0, -97.0]).tolist() == pytest.approx([1, 2**1.6, 2**-2.4])
+    trained = torch.tensor([3.0, 7.0], requires_grad=True) * 1
+    assert expected_sensitivity(trained).tolist() == expected_sensitivity([3.0, 7.0]).tolist()
     for predicted in ([1.0, float("nan")], 1.0, [[1.0]]):
         with pytest.raises(ValueError, match="predicted must hold a finite number"):
             expected_sensitivity(predicted)

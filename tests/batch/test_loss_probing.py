@@ -12,7 +12,9 @@ from recipe_files import made_recipe
 from torch import Tensor
 
 import npp
+from npp.batch.rate_probing import probed_pieces, set_losses
 from npp.gradient.prediction import PictureLoss
+from npp.recipes import ScaleRule
 
 SIDE = 64
 
@@ -35,11 +37,11 @@ def _floats(picture: np.ndarray) -> Tensor:
 def test_at_the_probed_qps_they_are_what_files_take_and_lose(recipe: str | None) -> None:
     pictures = _pictures()
     used = None if recipe is None else made_recipe()
-    bits, losses = npp.loss_curves(pictures, _keep, recipe=used, qps=(26, 33, 43), effort=2)
+    bits, losses = npp.loss_curves(pictures, _keep, recipe=used, qps=(15, 33, 43), effort=2)
     assert bits.shape == losses.shape == (3, 52)
     assert bits.dtype == losses.dtype == torch.float64
     for row, picture in enumerate(pictures):
-        for qp in (26, 33, 43):  # the recipe halves pictures from qp 30 on
+        for qp in (15, 33, 43):  # the recipe halves pictures from qp 30 on
             if used is None:
                 file = npp.encode(picture, qp, effort=2)
                 shown = npp.decode(file, dtype=torch.float32)
@@ -84,6 +86,71 @@ def test_pictures_that_lose_more_get_more_bits() -> None:
     assert found.qps[0] > 36 > found.qps[1]
 
 
+def test_the_network_sees_colour_whatever_there_is() -> None:
+    photo = _pictures()[0]
+    rgba = np.dstack([photo, np.full(photo.shape[:2], 200, np.uint8)])
+    seen: list[tuple[int, ...]] = []
+
+    def keep(x: Tensor) -> PictureLoss:
+        def lost(shown: Tensor) -> float:  # a plain number will do
+            seen.append((*x.shape, *shown.shape))
+            return float((x - shown).square().mean())
+
+        return lost
+
+    npp.loss_curves([photo, photo[..., 0], rgba], keep)
+    assert seen == [(1, 3, SIDE, photo.shape[1]) * 2] * 9
+
+
+def test_what_is_wrong_is_named_by_its_place() -> None:
+    """Though pictures are coded several times, and some more often than others."""
+    pictures: list[Any] = [torch.from_numpy(one).permute(2, 0, 1) / 255 for one in _pictures() * 7]
+    pictures[18] = pictures[18] * float("nan")
+    with pytest.raises(npp.EncodeError, match=r"image\[18\]") as caught:
+        npp.loss_curves(pictures, _keep, recipe=made_recipe())
+    assert caught.value.index == 18
+    pictures[18] = pictures[0]
+    calls = iter(range(100))
+
+    def keep(x: Tensor) -> PictureLoss:
+        factor = float("inf") if next(calls) == 17 else 1.0
+        return lambda shown: factor * _keep(x)(shown)
+
+    with pytest.raises(npp.EncodeError, match=r"images\[17\]: losses must be finite") as caught:
+        npp.loss_curves(pictures, keep)
+    assert caught.value.index == 17
+
+
+@pytest.mark.parametrize(
+    ("factors", "wanted"),
+    [
+        ({}, [(0, 51, [24, 34, 44])]),
+        ({25: 0.5}, [(0, 24, [0, 24]), (25, 51, [25, 34, 44])]),
+        ({26: 0.5}, [(0, 25, [0, 25]), (26, 51, [26, 34, 44])]),
+        ({43: 0.5}, [(0, 42, [24, 34, 42]), (43, 51, [43, 51])]),
+        ({30: 0.75, 32: 0.5}, [(0, 29, [0, 29]), (30, 31, [30, 31]), (32, 51, [32, 34, 44])]),
+    ],
+)
+def test_neighbours_alone_describe_no_curve(
+    factors: dict[float, float], wanted: list[tuple[int, int, list[int]]]
+) -> None:
+    found = probed_pieces(480, 640, ScaleRule(factors) if factors else None)
+    assert [(piece["first"], piece["last"], piece["qps"]) for piece in found] == wanted
+
+
+def test_rounding_is_no_loss() -> None:
+    """Where a network loses nothing of any picture, the sizes alone decide."""
+    pieces = [{"first": 0, "last": 51, "qps": [24, 34, 44], "bytes": [900, 400, 100]}]
+    noise = [
+        {"pieces": [{**pieces[0], "losses": losses}]} for losses in ([0.0, 3e-8, 1e-9], [2e-8, 0.0, 0.0])
+    ]
+    assert set_losses(noise) == {}
+    sure = [noise[0], {"pieces": [{**pieces[0], "losses": [0.0, 0.01, 0.02]}]}]
+    found = set_losses(sure)
+    assert found["belief"] == 0.5 and found["divergence"].shape == (2, 52)
+    assert (found["divergence"][0] == found["divergence"][0][0]).all()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -91,8 +158,15 @@ def test_pictures_that_lose_more_get_more_bits() -> None:
         ({"images": []}, npp.EncodeError, "images is an empty batch"),
         ({"qps": (30,)}, ValueError, r"qps must be at least two different ones, not \[30\]"),
         ({"qps": (30, 52)}, ValueError, "qp must be"),
-        ({"keep": lambda x: lambda shown: shown.mean() * float("nan")}, npp.EncodeError, "no finite numbers"),
+        (
+            {"keep": lambda x: lambda shown: shown.mean() * float("nan")},
+            npp.EncodeError,
+            r"images\[0\]: losses must be finite and at least 0, and the network's are nan, nan, nan",
+        ),
+        ({"keep": lambda x: lambda shown: -shown.mean()}, npp.EncodeError, "finite and at least 0"),
+        ({"keep": lambda x: lambda shown: shown}, TypeError, "keep must give one loss for each picture"),
         ({"efort": 1}, TypeError, "efort"),
+        ({"errors": "return"}, TypeError, "errors"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
 import npp
+from npp.batch.named_judges import NamedJudge
 from npp.batch.rate_probing import curve_bits
 from npp.cli.file_reports import UsageError
 from npp.cli.share_job import parse_size
@@ -177,6 +179,120 @@ def test_a_task_of_a_yaml_file_says_it_too(
     assert moved["files"][17]["frames"] > 1 and _size() <= 20_000
 
 
+_BODY = """
+import torch
+from npp.tasks import build_task
+class Body(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 3, 3)
+        torch.manual_seed(0)
+        for weight in self.parameters():
+            torch.nn.init.normal_(weight, std={std})
+    def forward(self, x):
+        return {result}
+def task():
+    return build_task({task}, model=Body(){settings})
+"""
+
+
+def _write_judge(
+    task: str = "'classification'", result: str = "", settings: str = "", std: float = 1
+) -> None:
+    result = result or "self.b(self.a(x).relu()).mean((2, 3))"
+    Path("own_judge.py").write_text(_BODY.format(std=std, result=result, task=task, settings=settings))
+    Path("own.yaml").write_text("name: python:own_judge:task\n")
+
+
+@pytest.fixture
+def _fresh_judges() -> Iterator[None]:
+    """Modules of the same name in the folders of several tests."""
+    yield
+    sys.modules.pop("own_judge", None)
+
+
+@pytest.mark.usefixtures("_fresh_judges")
+def test_a_judge_that_looks_inside_is_asked_by_one_thread_at_a_time(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write_judge("'match'", settings=", layers=['a', 'b']")
+    found = [
+        _judged_qps(
+            _shared("--total", "16k", "--judge", "own.yaml", "--force", "--threads", threads, capsys=capsys)
+        )
+        for threads in (1, 4, 4)
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.usefixtures("_fresh_judges")
+def test_curves_of_a_judge_that_has_changed_are_not_believed(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind the same name other weights, and another module: every run is a process of its own."""
+
+    def lines() -> int:
+        command = [sys.executable, "-m", "npp", "encode", "in", "-o", "out", "--share", "--total", "16k"]
+        command += ["--judge", "own.yaml", "--keep-state", "-q", "--effort", "0"]
+        subprocess.run(command, check=True)
+        return _lines("curve")
+
+    _write_judge()
+    assert [lines(), lines()] == [16, 16]
+    _write_judge(std=2)
+    assert lines() == 32
+    _write_judge(std=2, result="self.b(self.a(x).tanh()).mean((2, 3))")
+    assert lines() == 48
+
+
+@pytest.mark.usefixtures("_fresh_judges")
+def test_a_judge_that_loses_nothing_leaves_it_to_the_sizes(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write_judge(result="x.new_zeros(len(x), 3) + 1e-9 * x.mean()")
+    judged = _shared("--total", "16k", "--judge", "own.yaml", capsys=capsys)
+    assert judged["share"]["by"] == str(crops / "own.yaml")
+    alike = _shared("--total", "16k", "--force", capsys=capsys)
+    assert alike["share"]["by"] == "sizes"
+    assert _judged_qps(judged) == _judged_qps(alike)
+
+
+@pytest.mark.usefixtures("_fresh_judges")
+def test_a_judge_that_cannot_look_is_named(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write_judge(result="x.mean((1, 2, 3))")
+    report = _shared("--total", "16k", "--judge", "own.yaml", capsys=capsys, code=1)
+    for one in report["files"]:
+        assert f"the judge {crops / 'own.yaml'} cannot look at this picture: " in one["error"]
+
+
+@pytest.mark.usefixtures("_fresh_judges")
+def test_of_an_animation_one_frame_is_looked_at(crops: Path) -> None:
+    """So that it passes where all frames together are above the limit on pixels."""
+    _write_judge()
+    frames = moving(np.asarray(Image.open("in/00.png")))
+    save_moving("in/16.gif", frames, duration=40)
+    height, width = np.asarray(frames[0]).shape[:2]
+    limit = max(height * width, SIDE * SIDE) + 1
+    command = ("in", "-o", "out", "--share", "--total", "24k", "--judge", "own.yaml", "--max-pixels", limit)
+    assert encode(*command) == 0
+    assert npp.probe(Path("out/16.bpg").read_bytes()).animation
+
+
+def test_a_judge_s_files_are_found_from_another_folder(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("sub").mkdir()
+    for name in ("net.onnx", "net.pt2", "task.yaml"):
+        Path("sub", name).write_bytes(b"")
+    for spec, wanted in (
+        ("sub/net.pt2", f"{crops}/sub/net.pt2"),
+        ("sub/task.yaml", f"{crops}/sub/task.yaml"),
+        ("onnx:sub/net.onnx", f"onnx:{crops}/sub/net.onnx"),
+        ("torchvision:resnet18:sub/net.pt2", f"torchvision:resnet18:{crops}/sub/net.pt2"),
+        ("torchvision:resnet18", "torchvision:resnet18"),
+        ("efficientnet-lite0", "efficientnet-lite0"),
+    ):
+        assert NamedJudge.of(spec).spec == wanted
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -184,7 +300,10 @@ def test_a_task_of_a_yaml_file_says_it_too(
         (["--share", "--total", "9k", "--judge", "in/00.png"], "in/00.png is not a file of torch.export"),
         (["--share", "--total", "9k", "--judge", "nothing"], "--judge nothing: "),
         (["--share", "--total", "9k", "--judge", "missing.yaml"], "--judge missing.yaml: "),
-        (["--share", "--total", "9k", "--judge", "bare.yaml"], "it has no key name"),
+        (["--share", "--total", "9k", "--judge", "missing.pt2"], "there is no file missing.pt2"),
+        (["--share", "--total", "9k", "--judge", "bare.yaml"], "it has no name, or no text there"),
+        (["--share", "--total", "9k", "--judge", "five.yaml"], "it has no name, or no text there"),
+        (["--share", "--total", "9k", "--judge", "broken.yaml"], "RuntimeError: not today"),
         (
             ["--share", "--total", "9k", "--judge", "nothing", "--sensitivity", "none"],
             "--judge and --sensitivity exclude each other",
@@ -195,6 +314,9 @@ def test_a_wrong_judge_is_named(
     arguments: list[str], message: str, crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("bare.yaml").write_text("model: efficientnet-lite0\n")
+    Path("five.yaml").write_text("name: 5\n")
+    Path("broken.yaml").write_text("name: python:broken_judge:task\n")
+    Path("broken_judge.py").write_text("raise RuntimeError('not today')\n")
     assert encode("in", "-o", "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not Path("out").exists()

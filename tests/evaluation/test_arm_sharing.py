@@ -69,6 +69,18 @@ def test_what_is_measured_is_believed_as_the_command_believes_it() -> None:
     assert found.qps.tolist() != np.array(QPS)[full].tolist()
 
 
+@pytest.mark.parametrize("qps", [(6, 8, 12, 16, 20, 22), (43, 47, 48, 49, 50, 51), (40, 41)])
+def test_losses_of_any_qps_describe_a_curve(qps: tuple[int, ...]) -> None:
+    measured = _measured()
+    arm = measured.arms["a"]
+    rows = [place % len(QPS) for place in range(len(qps))]
+    losses = np.exp2(np.array(qps)[:, None] / 3) * arm.scores["net", "kl"][:1]
+    sizes = np.sort(arm.sizes[rows], axis=0)[::-1]
+    given = replace(arm, sizes=sizes, bpp=8 * sizes / 40_000, scores={("net", "kl"): losses})
+    found = share_arm(replace(measured, qps=qps, arms={"a": given}), "a", "measured", qps[:1], KL)
+    assert found[1].qps.shape == (1, 30)
+
+
 def test_a_file_that_is_no_smaller_gives_way_to_the_better_one() -> None:
     bits = np.array([[900.0, 500.0, 510.0], [800.0, 400.0, 300.0]])
     losses = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])

@@ -21,12 +21,13 @@ import npp
 import npp.cli
 from npp.codec.build import build_config
 from npp.config.yaml_files import ConfigError
+from npp.digests import hash_state
 from npp.evaluation import measured_values
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
-from npp.evaluation.judges import Judge, build_judge, hash_state
+from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.report_files import describe_computer
 from npp.extras import PACKAGES

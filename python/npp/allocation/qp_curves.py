@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from npp.pchip import Floats, pchip
 
 LAST_QP = 51
+#: A network's losses are sums of numbers about 1 in single precision: what is smaller is rounding.
+LEAST_SURE = 2.0**-23
 _LEAST_LOSS = 1e-4
 
 
-def least_loss(losses: Floats) -> float:
+def positive_numbers(name: str, values: Tensor | npt.ArrayLike) -> Floats:
+    """Values as an array of doubles, from wherever they are.
+
+    Raises:
+        ValueError: one is not finite, or not above 0.
+    """
+    found = doubles(values)
+    if not np.isfinite(found).all() or (found <= 0).any():
+        raise ValueError(f"{name} must hold finite numbers above 0")
+    return found
+
+
+def doubles(values: Tensor | npt.ArrayLike) -> Floats:
+    """Values as an array of doubles; of a tensor with gradients without these."""
+    tensor = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
+    found: Floats = tensor.numpy()
+    return found
+
+
+def least_loss(losses: Sequence[float]) -> float:
     """What smaller losses of a set's pictures count as: next to the mean of all they are rounding."""
-    return max(_LEAST_LOSS * float(np.mean(losses)), float(np.finfo(np.float64).tiny))
+    return max(_LEAST_LOSS * float(np.mean(np.maximum(losses, 0.0))), LEAST_SURE)
 
 
 class QpCurve:
@@ -24,9 +47,7 @@ class QpCurve:
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
         if len(qps) < 2 or len(qps) != len(values) or list(qps) != sorted(set(qps)):
             raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
-        given: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64, device="cpu"))
-        if not np.isfinite(given).all() or (given <= 0).any():
-            raise ValueError(f"{name} must hold finite numbers above 0")
+        given = positive_numbers(name, values)
         self._qps = [float(qp) for qp in qps]
         monotone = np.minimum if falls else np.maximum
         self._logarithms: list[float] = monotone.accumulate(np.log2(given)).tolist()

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from npp.allocation.qp_curves import LAST_QP
+from npp.allocation.qp_curves import LAST_QP, doubles
 from npp.allocation.sharing import GROWTH, losses_at, share_bits
 from npp.checks import number
 from npp.pchip import Floats
@@ -71,7 +70,7 @@ class SharedBudget:
         growth: float = GROWTH,
         qps: tuple[int, int] = (0, LAST_QP),
     ) -> None:
-        curves: Floats = np.asarray(torch.as_tensor(bits, dtype=torch.float64, device="cpu"))
+        curves = doubles(bits)
         total = number("total_bits", total_bits, 0, math.inf)
         given: dict[str, Any] = {
             "sensitivity": sensitivity,
@@ -81,8 +80,10 @@ class SharedBudget:
         }
         # This checks all; a total that is too small is only found out by the files themselves.
         share_bits(curves, max(total, float(curves.sum())), qps=qps, **given)
-        self._losses = losses_at(len(curves), **given)
         self._low, self._high = qps
+        self._losses = losses_at(len(curves), **given)
+        chosen = slice(self._low, self._high + 1)
+        self._losses[:, chosen] = np.maximum.accumulate(self._losses[:, chosen], axis=1)
         self._curves: Floats = np.minimum.accumulate(curves, axis=1)
         self._total = total
         # A part of any list of files is not like the rest of it: folders are sorted by something.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.qp_curves import LAST_QP, RateCurve
+from npp.allocation.qp_curves import LAST_QP, RateCurve, doubles, positive_numbers
 from npp.checks import number
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import SingleImage, several_pictures
@@ -56,12 +56,10 @@ class SharedBits:
 
 
 def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floats:
-    found: Floats = np.asarray(torch.as_tensor(values, dtype=torch.float64, device="cpu"))
+    found = doubles(values)
     if shape is not None and found.shape != shape:
         raise ValueError(f"{name} has shape {found.shape}; {shape} is needed")
-    if not np.isfinite(found).all() or (found <= 0).any():
-        raise ValueError(f"{name} must hold finite numbers above 0")
-    return found
+    return positive_numbers(name, found)
 
 
 def _qp_range(qps: tuple[int, int]) -> tuple[int, int]:
@@ -92,8 +90,7 @@ def losses_at(
     else:
         factor = np.ones(count) if sensitivity is None else _table("sensitivity", sensitivity, (count,))
         losses = factor[:, None] * curve
-    found: Floats = np.maximum.accumulate(losses, axis=1)
-    return found
+    return losses
 
 
 def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
@@ -109,7 +106,7 @@ def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
     Raises:
         ValueError: not one finite number for each picture.
     """
-    logarithms: Floats = np.asarray(torch.as_tensor(predicted, dtype=torch.float64, device="cpu"))
+    logarithms = doubles(predicted)
     if logarithms.ndim != 1 or not np.isfinite(logarithms).all():
         raise ValueError(f"predicted must hold a finite number for each picture, not {logarithms.tolist()}")
     doublings = np.clip(logarithms - np.median(logarithms), -_MOST_DOUBLINGS, _MOST_DOUBLINGS)
@@ -189,13 +186,16 @@ def share_bits(
     losses = losses_at(
         len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
     )[:, low : high + 1]
+    scale = float(losses.max())  # so that no scale of losses is too large or too small
+    losses = np.maximum(np.maximum.accumulate(losses / scale, axis=1), np.finfo(np.float64).tiny)
     least = float(rates[:, -1].sum())
     if not total_bits >= least:
         raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total_bits:g}")
     slope = _slope(losses, rates, total_bits)
     rows = np.arange(len(rates))
     places = _spend_rest(_choice(losses, rates, slope), losses, rates, total_bits)
-    return SharedBits(torch.from_numpy(places + low), torch.from_numpy(rates[rows, places].copy()), slope)
+    taken = torch.from_numpy(rates[rows, places].copy())
+    return SharedBits(torch.from_numpy(places + low), taken, slope * scale)
 
 
 def _slope(losses: Floats, bits: Floats, budget: float) -> float:

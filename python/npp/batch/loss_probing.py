@@ -12,13 +12,13 @@ from typing_extensions import Unpack
 
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS
 from npp.batch.rate_probing import Keep, curve_bits, curve_losses, probed_pieces, seen_losses
+from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
-from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.recipes.parts import Parts
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Recipe
 
-_TOGETHER = 16  # pictures whose decoded files are in memory at a time
 _NOT_RESTORED = Parts(restorer=False)
 
 
@@ -51,8 +51,9 @@ def loss_curves(
 
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.
-        keep: called with each clean picture (1, C, H, W) in [0, 1]; gives a function of decoded ones to
-            their losses, as ``lambda x: npp.keep_prediction(network, x)`` does, or with a task
+        keep: called with each clean picture (1, 3, H, W) in [0, 1], gray as RGB and without alpha; gives a
+            function of such decoded ones to their loss, finite and at least 0. It may be
+            ``lambda x: npp.keep_prediction(network, x)``, or with a task
             ``lambda x: task.bind(task.targets(x))``.
         recipe: that the files will be made with. The network sees them as any decoder shows them, at the
             pictures' own size.
@@ -61,48 +62,47 @@ def loss_curves(
         **options: see :class:`npp.CodecOptions`, instead of the recipe's; ``effort`` is 1 unless given.
 
     Raises:
-        TypeError: images is a single picture, or as :func:`npp.encode`.
+        TypeError: images is a single picture, or as :func:`npp.encode`; ``keep`` gives no number.
         ValueError: less than two qps, or qps out of range.
-        EncodeError: as :func:`npp.encode`, or a loss that is no finite number.
+        EncodeError: as :func:`npp.encode`, or a loss that is not finite or below 0; ``index`` says of which
+            picture.
     """
     pictures = several_pictures(images, "images")
     probed = sorted({resolve_qp(qp, 1)[0] for qp in qps})
     if len(probed) < 2:
         raise ValueError(f"qps must be at least two different ones, not {list(qps)}")
+    resolve_options(options)
     codec = Recipe() if recipe is None else recipe
     chosen: Any = {"effort": PROBE_EFFORT, **options}
-    curves: list[dict[str, Any]] = []
-    for first in range(0, len(pictures), _TOGETHER):
-        some = pictures[first : first + _TOGETHER]
-        given = list(images[first : first + _TOGETHER])
-        curves += _curves(some, given, keep, codec, probed, threads, chosen)
+    plans = [probed_pieces(*_size(picture), codec.scale, probed) for picture in pictures]
+    files = _files(list(images), plans, codec, threads, chosen)
+    for place, (picture, plan) in enumerate(zip(pictures, plans, strict=True)):
+        for piece in plan:
+            mine = [files[place][qp] for qp in piece["qps"]]
+            piece["bytes"] = [len(file) for file in mine]
+            shown = codec.decode(mine, parts=_NOT_RESTORED, dtype=torch.float32, threads=threads)
+            try:
+                piece["losses"] = seen_losses(as_floats(picture), shown, keep)
+            except EncodeError as error:
+                raise indexed(EncodeError, f"images[{place}]: {error}", place) from None
+    curves = [{"pieces": plan} for plan in plans]
     bits = np.array([curve_bits(curve) for curve in curves])
     return LossCurves(torch.from_numpy(bits), torch.from_numpy(curve_losses(curves)))
 
 
-def _curves(
-    pictures: Sequence[CodecImage],
-    images: Sequence[SingleImage],
-    keep: Keep,
-    codec: Recipe,
-    probed: Sequence[int],
-    threads: int | None,
-    options: Any,
-) -> list[dict[str, Any]]:
-    """Curves as :func:`npp.batch.rate_probing.probe_curve` makes them."""
-    plans = [probed_pieces(*_size(picture), codec.scale, probed) for picture in pictures]
-    jobs = [(place, qp) for place, plan in enumerate(plans) for piece in plan for qp in piece["qps"]]
-    files = codec.encode(
-        [images[place] for place, _ in jobs], [qp for _, qp in jobs], threads=threads, **options
-    )
-    decoded = codec.decode(files, parts=_NOT_RESTORED, dtype=torch.float32, threads=threads)
-    found = iter(zip(files, decoded, strict=True))
-    for picture, plan in zip(pictures, plans, strict=True):
-        for piece in plan:
-            mine = [next(found) for _ in piece["qps"]]
-            piece["bytes"] = [len(file) for file, _ in mine]
-            piece["losses"] = seen_losses(as_floats(picture), [shown[None] for _, shown in mine], keep)
-    return [{"pieces": plan} for plan in plans]
+def _files(
+    images: list[SingleImage], plans: Sequence[Any], codec: Recipe, threads: int | None, options: Any
+) -> list[dict[int, bytes]]:
+    """Each picture's files by qp. All pictures are coded at once, so that errors have their places."""
+    wanted = [[qp for piece in plan for qp in piece["qps"]] for plan in plans]
+    found: list[dict[int, bytes]] = [{} for _ in images]
+    for turn in range(max(map(len, wanted))):
+        rows = [row for row, qps in enumerate(wanted) if turn < len(qps)]
+        qps = [wanted[row][turn] for row in rows]
+        made = codec.encode([images[row] for row in rows], qps, threads=threads, **options)
+        for row, qp, file in zip(rows, qps, made, strict=True):
+            found[row][qp] = file
+    return found
 
 
 def _size(picture: CodecImage) -> tuple[int, int]:

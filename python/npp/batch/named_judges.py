@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from npp.batch.refined_frames import colour_of, keep_seen, load_network
+from npp.batch.refined_frames import keep_seen, load_network
+from npp.codec.errors import EncodeError
+from npp.digests import files_named, hash_file, hash_state
 from npp.gradient.prediction import PictureLoss
 
 if TYPE_CHECKING:
@@ -33,50 +37,101 @@ class NamedJudge:
 
     @classmethod
     def of(cls, spec: str) -> NamedJudge:
-        """The same from whatever folder it is asked later: files by their whole path."""
-        return cls(str(Path(spec).resolve()) if Path(spec).is_file() else spec)
+        """The same from whatever folder it is asked later: a file is named by its whole path.
+
+        Paths inside a YAML file stay as they are.
+        """
+        head, colon, tail = spec.rpartition(":")
+        whole = str(Path(tail).resolve()) if Path(tail).is_file() else tail
+        return cls(str(Path(spec).resolve()) if Path(spec).is_file() else head + colon + whole)
 
     def __call__(self, x: Tensor) -> PictureLoss:
-        """The loss of decoded pictures against the clean one (1, C, H, W)."""
+        """The loss of a decoded picture against the clean one, both (1, 3, H, W).
+
+        Raises:
+            EncodeError: the network cannot look at this picture.
+        """
         if self._is_exported():
-            return keep_seen(self.spec, x)
-        task = _task(self.spec)
-        kept = task.bind(task.targets(colour_of(x)))
-        return lambda pictures: kept(colour_of(pictures))
+            keep = self._told(lambda: keep_seen(self.spec, x, stamp=_stamp(self.spec)))
+            return lambda shown: self._told(lambda: keep(shown))
+        loaded = _task(self.spec, _stamp(self.spec))
+        kept = self._told(lambda: loaded.bind(x))
+        return lambda shown: self._told(lambda: kept(shown))
+
+    def _told(self, look: Any) -> Any:
+        try:
+            return look()
+        except EncodeError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise EncodeError(f"the judge {self.spec} cannot look at this picture: {said}") from error
 
     def check(self) -> None:
         """Loads the network.
 
         Raises:
-            ValueError: it cannot be loaded.
+            ValueError: it cannot be loaded; what a module or a package of one's own raises comes as it is.
             ImportError: a package is missing.
             OSError: a file cannot be read.
         """
         if self._is_exported():
-            load_network(self.spec)
+            load_network(self.spec, _stamp(self.spec))
         else:
-            _task(self.spec)
+            _task(self.spec, _stamp(self.spec))
 
     def digest(self) -> str:
-        """Tells it from other judges, as far as its name or its file does."""
-        file = Path(self.spec)
-        return hashlib.sha256(file.read_bytes() if file.is_file() else self.spec.encode()).hexdigest()
+        """Tells it from other judges: by what its file holds, or by its settings, weights and files."""
+        if self._is_exported():
+            return hash_file(Path(self.spec))
+        loaded = _task(self.spec, _stamp(self.spec))
+        named = sorted({hash_file(path) for path in files_named(loaded.settings)})
+        said = [loaded.settings, hash_state(loaded.task), named]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
     def _is_exported(self) -> bool:
         return not self.spec.endswith(_SETTINGS) and Path(self.spec).is_file()
 
 
+class _LoadedTask:
+    """A task that one thread asks at a time: a network may keep something of the picture that it looks at."""
+
+    def __init__(self, settings: dict[str, Any], task: Task) -> None:
+        self.settings, self.task = settings, task
+        self._lock = Lock()
+
+    def bind(self, x: Tensor) -> PictureLoss:
+        with self._lock:
+            kept = self.task.bind(self.task.targets(x))
+
+        def lost(shown: Tensor) -> Tensor:
+            with self._lock:
+                return kept(shown)
+
+        return lost
+
+
+def _stamp(spec: str) -> tuple[int, int] | None:
+    """Tells a file from what lay there before."""
+    if not Path(spec).is_file():
+        return None
+    found = Path(spec).stat()
+    return found.st_mtime_ns, found.st_size
+
+
 @lru_cache(maxsize=2)
-def _task(spec: str) -> Task:
+def _task(spec: str, stamp: tuple[int, int] | None) -> _LoadedTask:
+    from npp.config.surroundings import folder_of, modules_below
+    from npp.config.yaml_files import read_config
     from npp.tasks import build_task  # the network's own packages come with it
 
     if not spec.endswith(_SETTINGS):
-        return build_task("classification", model=spec)
-    from npp.config.surroundings import modules_below
-    from npp.config.yaml_files import read_config
-
+        if ":" not in spec and ("/" in spec or Path(spec).suffix):
+            raise FileNotFoundError(f"there is no file {spec}")
+        settings: dict[str, Any] = {"name": "classification", "model": spec}
+        return _LoadedTask(settings, build_task(**settings))
     settings = read_config(spec)
-    if "name" not in settings:
-        raise ValueError(f"{spec} must hold a task's name and settings; it has no key name")
-    with modules_below(str(Path(spec).resolve().parent)):
-        return build_task(**settings)
+    if not isinstance(settings.get("name"), str):
+        raise ValueError(f"{spec} must hold a task's name and settings; it has no name, or no text there")
+    with modules_below(folder_of(spec)):
+        return _LoadedTask(settings, build_task(**settings))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npp.allocation.qp_curves import LAST_QP, LossCurve, RateCurve, least_loss
+from npp.allocation.qp_curves import LAST_QP, LEAST_SURE, LossCurve, RateCurve, least_loss
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_BELIEF, PROBED_QPS, expected_sensitivity
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.picture_reading import Source
+from npp.batch.refined_frames import colour_of
 from npp.codec.decoding import decode
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage
@@ -22,7 +24,10 @@ from npp.pchip import Floats
 from npp.recipes.picture_floats import as_floats, decoded_for_task
 from npp.recipes.scale import ScaleRule
 
-#: What a network must go on seeing in a clean picture (1, C, H, W): gives the loss of decoded ones.
+_LEAST_SPREAD = 8  # qps between the first and the last that describe a curve
+_ROUNDING = 1e-5  # by which a divergence may come out below 0
+
+#: What a network must go on seeing in a clean picture (1, 3, H, W): gives the loss of decoded ones.
 Keep = Callable[[Tensor], PictureLoss]
 
 
@@ -45,9 +50,9 @@ def probe_effort(settings: EncodeSettings) -> int:
 
 
 def _probed_qps(first: int, last: int, qps: Sequence[int]) -> list[int]:
-    """Qps that describe a curve from one to another."""
+    """Qps that describe a curve from one to another; neighbours alone would say nothing of its ends."""
     found = sorted({min(max(qp, first), last) for qp in qps})
-    return found if len(found) > 1 else sorted({first, last})
+    return found if found[-1] - found[0] >= min(_LEAST_SPREAD, last - first) else sorted({first, last})
 
 
 def probed_pieces(
@@ -64,23 +69,31 @@ def _rule(settings: EncodeSettings) -> ScaleRule | None:
 
 
 @torch.no_grad()
-def seen_losses(x: Tensor, shown: Sequence[Tensor], keep: Keep) -> list[float]:
-    """What a network loses of a picture (1, C, H, W) in each of its decoded files (1, C, H, W).
+def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
+    """What a network loses of a picture (1, C, H, W) in each of its decoded files (C, H, W); it sees RGB.
 
     Raises:
-        EncodeError: a loss is no finite number.
+        EncodeError: a loss is no finite number, or below 0 by more than rounding.
+        TypeError: ``keep`` does not give one number a picture.
     """
-    lost = keep(x)
-    losses = [float(lost(one).mean()) for one in shown]
-    if not np.isfinite(losses).all():
-        raise EncodeError(f"the network finds losses of {losses}, which are no finite numbers")
-    return losses
+    lost = keep(colour_of(x))
+    losses = [_one_loss(lost(colour_of(one[None]))) for one in shown]
+    if not all(math.isfinite(loss) and loss > -_ROUNDING for loss in losses):
+        said = ", ".join(f"{loss:.4g}" for loss in losses)
+        raise EncodeError(f"losses must be finite and at least 0, and the network's are {said}")
+    return [max(loss, 0.0) for loss in losses]
+
+
+def _one_loss(loss: Tensor | float) -> float:
+    found = torch.as_tensor(loss)
+    if found.numel() != 1:
+        raise TypeError(f"keep must give one loss for each picture, not shape {tuple(found.shape)}")
+    return float(found)
 
 
 def _looked_at(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
-    """Losses of files as any decoder shows them, at the picture's size; of animations of the first frame."""
-    decoded = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file) for file in files)
-    shown = [one[None] if one.ndim == 3 else one[:1] for one in decoded]
+    """Losses of a picture's files as any decoder shows them, at the picture's size."""
+    shown = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file, None) for file in files)
     return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
 
 
@@ -89,11 +102,14 @@ def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> d
     quick = replace(settings, options={**settings.options, "effort": probe_effort(settings)})
     height, width = CodecImage(source.frames[0], "image").samples.shape[-2:]
     pieces = probed_pieces(height, width, _rule(settings))
+    still = replace(source, frames=source.frames[:1], durations=None)
     for piece in pieces:
         files = [encode_source(source, qp, quick) for qp in piece["qps"]]
         piece["bytes"] = [len(file) for file in files]
         if probing.keep is not None:
-            piece["losses"] = _looked_at(source, files, probing.keep)
+            if source.durations is not None:  # its first frame says what is lost of an animation
+                files = [encode_source(still, qp, quick) for qp in piece["qps"]]
+            piece["losses"] = _looked_at(still, files, probing.keep)
     curve: dict[str, Any] = {"pixels": height * width * len(source.frames), "pieces": pieces}
     if probing.predicted and settings.recipe is not None:
         curve["sensitivity"] = settings.recipe.sensitivity(source.frames[0])
@@ -110,13 +126,16 @@ def curve_losses(curves: Sequence[Mapping[str, Any]]) -> Floats:
 
     What is next to nothing against the others' losses is rounding, and counts as that.
     """
-    every = [loss for curve in curves for piece in curve["pieces"] for loss in piece["losses"]]
-    least = least_loss(np.array(every))
+    least = least_loss(_all_losses(curves))
 
     def losses(piece: Mapping[str, Any]) -> list[float]:
         return [max(loss, least) for loss in piece["losses"]]
 
     return np.array([_over_pieces(curve, losses, LossCurve) for curve in curves])
+
+
+def _all_losses(curves: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [loss for curve in curves for piece in curve["pieces"] for loss in piece["losses"]]
 
 
 def _over_pieces(
@@ -136,11 +155,15 @@ def _over_pieces(
 
 
 def set_losses(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What :func:`npp.share_bits` is told of the losses of probed pictures, all probed in the same way."""
+    """What :func:`npp.share_bits` is told of the losses of probed pictures, all probed in the same way.
+
+    Nothing where a network lost nothing of any of them: then the sizes alone decide.
+    """
     if not curves:
         return {}
     if "losses" in curves[0]["pieces"][0]:
-        return {"divergence": curve_losses(curves), "belief": PROBED_BELIEF}
+        sure = max(_all_losses(curves)) > LEAST_SURE
+        return {"divergence": curve_losses(curves), "belief": PROBED_BELIEF} if sure else {}
     if "sensitivity" in curves[0]:
         return {"sensitivity": expected_sensitivity([curve["sensitivity"] for curve in curves])}
     return {}

@@ -19,11 +19,11 @@ from npp.torch_state import in_plain_torch
 
 
 @lru_cache(maxsize=2)
-def load_network(path: str) -> Callable[[Tensor], Tensor]:
+def load_network(path: str, stamp: object = None) -> Callable[[Tensor], Tensor]:
     """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
 
     It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
-    (1, classes, ...).
+    (1, classes, ...). It is loaded once for each ``stamp``, which tells a file from what lay there before.
 
     Raises:
         ValueError: it cannot be read.
@@ -40,9 +40,11 @@ def colour_of(pictures: Tensor) -> Tensor:
     return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
 
 
-def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Tensor], Tensor]:
+def keep_seen(
+    path: str, x: Tensor, views: Sequence[View] = (), stamp: object = None
+) -> Callable[[Tensor], Tensor]:
     """What the network of a file must go on seeing in pictures (1, C, H, W)."""
-    network = load_network(path)
+    network = load_network(path, stamp)
     return keep_prediction(lambda pictures: network(colour_of(pictures)), x, views)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
 from npp.batch.named_judges import NamedJudge
+from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse, asks_allocator
@@ -82,8 +83,8 @@ def _checked_judge(spec: str | None) -> NamedJudge | None:
     judge = NamedJudge.of(spec)
     try:
         judge.check()
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        raise UsageError(f"--judge {spec}: {error}") from None
+    except Exception as error:  # whatever the packages and modules that it names raise
+        raise UsageError(f"--judge {spec}: {describe(error)}") from None
     return judge
 
 

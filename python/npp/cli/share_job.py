@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from npp.allocation.qp_curves import LAST_QP
 from npp.allocation.shared_budget import SharedBudget, SharedStep
 from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
 from npp.batch.named_judges import NamedJudge
@@ -33,7 +34,6 @@ from npp.codec.build import __version__
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
-_LAST_QP = 51
 _HOPELESS = 1.25  # times the total: what qp 51 takes by the curves, when it is not even tried
 _REPLACES = WritePolicy(force=True)
 
@@ -62,6 +62,13 @@ class ShareSettings:
     predicted: bool
     judge: NamedJudge | None
     keep_state: bool
+
+    @property
+    def by(self) -> str:
+        """Who says which pictures lose more: a judge's name, ``predicted``, or ``sizes`` alone."""
+        if self.judge is not None:
+            return self.judge.spec
+        return Sensitivity.predicted.value if self.predicted else "sizes"
 
     @property
     def probing(self) -> Probing:
@@ -232,7 +239,7 @@ def encode_shared(
         with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
             encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
         _clear_failed(run, jobs, state)
-        _conclude(run, good, total_bits, encodes, quiet)
+        _conclude(run, good, total_bits, encodes, share.by, quiet)
     run.code = max(run.code, exit_code(run.reports))
     if run.code != OK and state.path.exists():
         say(f"npp: {state.path} stays: the same command goes on from it")
@@ -312,7 +319,7 @@ def _work_off(
     return encodes
 
 
-def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, quiet: bool) -> None:
+def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, by: str, quiet: bool) -> None:
     """The totals for the report and for people."""
     files = [run.reports[place].values for place in good if run.reports[place].status != FAILED]
     size = sum(values["bytes"] for values in files)
@@ -323,6 +330,7 @@ def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, 
         "bpp": 8 * size / pixels if pixels else None,
         "pictures": len(files),
         "encodes": encodes,
+        "by": by,
     }
     if not quiet:
         for report in (run.reports[place] for place in good):
@@ -340,7 +348,7 @@ def _hopeless(
 ) -> SharedRun:
     """Nothing is encoded where the total is far below what the highest qp takes."""
     least = int(budget.least_bits / 8)
-    error = f"{int(total_bits // 8)} bytes in all are too few: qp {_LAST_QP} takes about {least} already"
+    error = f"{int(total_bits // 8)} bytes in all are too few: qp {LAST_QP} takes about {least} already"
     say(f"npp: {error}; the rate curves stay in {state.path}")
     for place in good:
         run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})

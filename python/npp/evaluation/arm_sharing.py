@@ -64,10 +64,14 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
 def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
     """What a network lost, (qps, pictures), believed as ``npp encode --share --judge`` believes it.
 
-    That is from as many qps as are probed there, those next to the same ones.
+    That is from as many qps as are probed there: those next to the same ones, or where these are few, the
+    first, the middle and the last.
     """
     probed = sorted({min(qps, key=lambda qp: abs(qp - asked)) for asked in PROBED_QPS})
-    values = np.maximum(measured[[qps.index(qp) for qp in probed]], least_loss(measured))
+    if len(probed) < len(PROBED_QPS):
+        probed = sorted({qps[0], qps[len(qps) // 2], qps[-1]})
+    values = measured[[qps.index(qp) for qp in probed]]
+    values = np.maximum(values, least_loss(values.flatten().tolist()))
     curves = [LossCurve(probed, column) for column in values.T.tolist()]
     losses: Floats = np.array([[curve.at(qp) for qp in qps] for curve in curves])
     believed: Floats = losses**PROBED_BELIEF * growth ** (1 - PROBED_BELIEF)

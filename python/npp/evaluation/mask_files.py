@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp.config.yaml_files import expand
-from npp.evaluation.judges import hash_file
+from npp.digests import hash_file
 from npp.tasks.segmentation import IGNORE
 
 _ENDINGS = (".png", ".tif", ".tiff", ".bmp")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from threading import get_ident
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -27,12 +28,14 @@ def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
 
 @contextmanager
 def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Fills the dict with the outputs of these layers while the network runs inside."""
+    """Fills the dict with the outputs of these layers while the network runs inside, in this thread."""
     outputs: dict[str, Any] = {}
+    mine = get_ident()
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            outputs[name] = output
+            if get_ident() == mine:
+                outputs[name] = output
 
         return hook
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Sharing:
         predicted: the recipe's allocator says which pictures lose more than others; ``None``, the default,
             where there is a recipe with an allocator and no judge.
         judge: a network says so instead, as of ``npp encode --judge``: every worker loads it, so that a file
-            must be where all machines find it.
+            must be where all machines find it, and a YAML file must name others by their whole paths.
 
     Raises:
         ValueError: not one of both, or not above 0; a judge and ``predicted``.
@@ -42,7 +43,7 @@ class Sharing:
     total_bytes: float | None = None
     mean_bpp: float | None = None
     predicted: bool | None = None
-    judge: str | None = None
+    judge: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         given = [value for value in (self.total_bytes, self.mean_bpp) if value is not None]
@@ -62,7 +63,7 @@ class Sharing:
             ImportError, OSError: the judge lacks a package or a file.
         """
         if self.judge is not None:
-            named = NamedJudge.of(self.judge)
+            named = NamedJudge.of(os.fspath(self.judge))
             named.check()
             return Probing(keep=named)
         refusal = "sharing.predicted needs a recipe that has an allocator"
