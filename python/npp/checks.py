@@ -78,9 +78,9 @@ def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
     found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     if not math.isfinite(found) or not low <= found <= high:
-        allowed = (
-            f"number from {low:g} to {high:g}" if math.isfinite(high) else f"finite number from {low:g} on"
-        )
+        allowed = f"number from {low:g} to {high:g}"
+        if not math.isfinite(high):
+            allowed = f"finite number from {low:g} on" if math.isfinite(low) else "finite number"
         raise ValueError(f"{name} must be a {allowed}, not {value!r}")
     return found
 

@@ -60,7 +60,8 @@ def code_array(
 ) -> np.ndarray[Any, Any]:
     """An array (H, W) or (H, W, C) as it comes out of its BPG file, of the same dtype."""
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)  # torch has no other order of bytes
-    planes = torch.from_numpy(np.ascontiguousarray(native if pixels.ndim == 3 else native[..., None]))
+    # A copy: of an axis of length 1 numpy calls any stride contiguous, and torch takes none below 0.
+    planes = torch.from_numpy(np.array(native if pixels.ndim == 3 else native[..., None], order="C"))
     coded = code_tensor(planes.movedim(-1, 0), qp, 1, **options).movedim(0, -1)
     found: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
     return found.astype(pixels.dtype, copy=False)

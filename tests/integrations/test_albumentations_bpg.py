@@ -45,6 +45,14 @@ def test_pictures_are_coded_and_boxes_stay(library: Any, photo: np.ndarray) -> N
     assert floats.dtype == np.float32 and floats.shape == photo.shape
 
 
+def test_gray_pictures_whatever_the_order_of_channels(library: Any, photo: np.ndarray) -> None:
+    gray = np.ascontiguousarray(photo[..., :1])
+    for bgr in (False, True):
+        coded = _transform(qp_range=33, p=1.0, effort=0, bgr=bgr)(image=gray)["image"]
+        wanted = npp.decode(npp.encode(gray, 33, effort=0))[0].numpy()
+        assert coded.shape == gray.shape and (coded[..., 0] == wanted).all()
+
+
 def test_draws_are_those_of_the_pipelines_seed(library: Any, photo: np.ndarray) -> None:
     def found(seed: int) -> list[int]:
         pipeline = library.Compose([_transform(qp_range=(25, 46), p=1.0, effort=0)], seed=seed)

@@ -193,3 +193,11 @@ def test_torchvisions_kinds(pixels: Tensor) -> None:
         coded[0].as_subclass(Tensor), _coded(pixels, 40)
     )
     assert isinstance(v2.RandomApply([BPG(qp=30, effort=0)], p=1.0)(image), tv_tensors.Image)
+
+
+def test_arrays_that_run_backwards(photo: np.ndarray) -> None:
+    """Also along an axis of length 1, which numpy calls contiguous either way."""
+    for pixels in (photo, photo[..., :1]):
+        backwards = pixels[..., ::-1]
+        wanted = code_array(np.ascontiguousarray(backwards).copy(), 30, effort=0)
+        assert (code_array(backwards, 30, effort=0) == wanted).all()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from task_nets import classifier
+from task_nets import Body, classifier
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -77,3 +77,22 @@ def test_a_single_class_is_named(images: Tensor) -> None:
     network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))
     with pytest.raises(ValueError, match=r"at least 2 classes, not \(3, 1\)"):
         build_task("classification", model=network).targets(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_probabilities_are_told_from_logits_whatever_their_precision(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    for classes in (2, 10, 1000):
+        exact = torch.randn(64, classes).mul(2).softmax(1)
+        for one in exact:
+            found = log_distribution(one.to(dtype))
+            assert float(found.exp().sum()) == pytest.approx(1, abs=1e-3)
+            kl = float((one * (one.clamp_min(1e-9).log() - found.clamp_min(-50))).sum())
+            assert abs(kl) < 0.02, (dtype, classes)
+
+
+def test_a_metric_of_no_pictures_says_nothing() -> None:
+    for name, network in (("classification", classifier()), ("segmentation", Body(4))):
+        metric = build_task(name, model=network.eval()).metric()
+        metric.update([], [])
+        assert metric.compute() == {}

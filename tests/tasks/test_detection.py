@@ -111,7 +111,7 @@ def _torchvision_detector(kind: str) -> nn.Module:
     )
 
 
-@pytest.mark.parametrize("kind", ["fcos", "retinanet", "faster-rcnn"])
+@pytest.mark.parametrize("kind", ["fcos", "retinanet", "ssd", "faster-rcnn"])
 def test_labels_beyond_a_detectors_classes_are_named(kind: str) -> None:
     task = build_task("detection", model=_torchvision_detector(kind))
     with pytest.raises(ValueError, match=r"targets\[1\] must have labels from 0 to 3, not \[4\]"):

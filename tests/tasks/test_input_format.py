@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -101,6 +102,12 @@ def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> 
     ("settings", "text"),
     [
         ({"mean": [1, 2]}, "mean must be one number or three"),
+        ({"mean": "123"}, "mean must be one number or three"),
+        ({"mean": float("nan")}, "mean must be a finite number, not nan"),
+        ({"mean": [0.1, 0.2, "x"]}, "mean must be a finite number, not 'x'"),
+        ({"size": True}, "size must be a number"),
+        ({"size": [True, 3]}, "whole numbers of 1 or more"),
+        ({"channels": "gray", "mean": [0.1, 0.2, 0.3]}, "mean and std must be one number each"),
         ({"std": 0}, "std must be above 0"),
         ({"size": 0}, "1 or more"),
         ({"size": [None, None]}, "size must be"),
@@ -119,3 +126,9 @@ def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> 
 def test_wrong_input_formats_are_named(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         InputFormat(**settings)
+
+
+def test_numbers_may_be_numpys() -> None:
+    given = InputFormat(mean=np.array([0.1, 0.2, 0.3]), std=np.float32(0.5), size=np.int64(24))
+    assert given == InputFormat(mean=[0.1, 0.2, 0.3], std=0.5, size=24)
+    assert InputFormat(size=(None, np.int32(9))).size == (None, 9)

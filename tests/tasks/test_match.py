@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import npp
 from npp.tasks import build_task
+from npp.tasks.onnx_files import OneByOne
 
 
 def test_match_distances(images: Tensor) -> None:
@@ -65,3 +67,28 @@ def test_targets_of_pictures_of_another_size_are_named(images: Tensor) -> None:
         ValueError, match=r"targets\[0\] must hold output of shape \(4, 11, 17\), not \(4, 1, 17\)"
     ):
         task.loss(images, task.targets(images[:, :, :1]))
+
+
+def test_a_layer_is_taken_as_it_was_before_the_next_one_changed_it(images: Tensor) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 3)).eval()
+    task = build_task("match", model=network, layers=["0"], output=False)
+    (name, found), *_ = task.targets(images[:1])[0].items()
+    assert "0" in name and float(found.min()) < 0
+    torch.testing.assert_close(found, network[0](images[:1])[0])
+
+
+def test_layers_of_a_network_that_takes_one_picture_at_a_time(images: Tensor) -> None:
+    network = Body(4).eval()
+    at_once = build_task("match", model=network, layers=["0"], output=False)
+    one_by_one = build_task("match", model=OneByOne(network), layers=["network.0"], output=False)
+    for wanted, found in zip(at_once.targets(images), one_by_one.targets(images), strict=True):
+        torch.testing.assert_close(list(found.values()), list(wanted.values()))
+
+
+def test_each_thread_sees_its_own_pictures_layers(images: Tensor) -> None:
+    task = build_task("match", model=Body(4).eval(), layers=["0", "4"])
+    wanted = [task.targets(images.roll(shift, 3)) for shift in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for turn in range(8):
+            found = list(pool.map(lambda shift: task.targets(images.roll(shift, 3)), range(4)))
+            torch.testing.assert_close(found, wanted, msg=f"turn {turn}")

@@ -57,6 +57,27 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
         assert torch.equal(value, kept.state_dict()[name])
 
 
+@pytest.mark.parametrize("kind", ["damaged", "nested", "of another", "safetensors"])
+def test_weights_that_do_not_fit_are_named(kind: str, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    path = tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pth")
+    if kind in ("damaged", "safetensors"):
+        path.write_bytes(b"no weights at all")
+    elif kind == "nested":
+        torch.save({"state_dict": models.squeezenet1_1(weights=None).state_dict()}, path)
+    else:
+        torch.save(models.squeezenet1_0(weights=None).state_dict(), path)
+    with pytest.raises(ValueError, match=f"{path} has no weights for SqueezeNet: "):
+        load_network(f"torchvision:squeezenet1_1:{path}")
+
+
+def test_torchvisions_own_scale_goes_with_weights_from_a_file(tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    torch.save(models.googlenet(weights=None, init_weights=False).state_dict(), tmp_path / "weights.pth")
+    found = load_network(f"torchvision:googlenet:{tmp_path / 'weights.pth'}")
+    assert isinstance(found, Prepared) and found.network.transform_input is True
+
+
 def test_timm_by_name() -> None:
     pytest.importorskip("timm", reason="timm is not installed")
     network = load_network("timm:mobilenetv3_small_050:none")

@@ -12,13 +12,22 @@ from torch.nn import functional as F
 from npp.tasks import load_network
 
 
-def _save(path: Path, nodes: list[Any], tensors: dict[str, torch.Tensor], width: int = 9) -> str:
-    """A file with input ``x`` (n, 3, 8, width) and output ``y``."""
+def _save(
+    path: Path,
+    nodes: list[Any],
+    tensors: dict[str, torch.Tensor],
+    width: int = 9,
+    *,
+    shape: list[Any] | None = None,
+    kind: str = "FLOAT",
+) -> str:
+    """A file with input ``x`` (n, 3, 8, width), or of another shape and kind, and output ``y``."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
-    info, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    info, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     stored = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in tensors.items()]
-    entry, leave = info("x", kind, ["n", 3, 8, width]), info("y", kind, None)
+    entry = info("x", getattr(onnx.TensorProto, kind), shape or ["n", 3, 8, width])
+    leave = info("y", float_, None)
     graph = onnx.helper.make_graph(nodes, "one", [entry], [leave], stored)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
     onnx.save(model, path)
@@ -67,3 +76,50 @@ def test_a_slice_backwards(tmp_path: Path) -> None:
     network = load_network(_save(tmp_path / "one.onnx", [node], stored))
     x = torch.rand(1, 3, 8, 9)
     assert torch.equal(network(x), x[..., [6, 4, 2]])
+
+
+@pytest.mark.parametrize("shape", [["n", 8, 9, 3], [1, 8, 9, 3], ["n", "h", "w", 3]])
+def test_channels_that_come_last(shape: list[Any], tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    weight = torch.rand(2, 3, 2, 2)
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "w"], ["y"], kernel_shape=[2, 2]),
+    ]
+    network = load_network(_save(tmp_path / "one.onnx", nodes, {"w": weight}, shape=shape))
+    x = torch.rand(2, 3, 8, 9)
+    torch.testing.assert_close(network(x), F.conv2d(x, weight))
+
+
+def test_pictures_of_bytes_are_up_to_255(tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    weight = torch.rand(2, 3, 2, 2)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=1),
+        helper.make_node("Conv", ["f", "w"], ["y"], kernel_shape=[2, 2]),
+    ]
+    network = load_network(_save(tmp_path / "one.onnx", nodes, {"w": weight}, kind="UINT8"))
+    x = torch.rand(2, 3, 8, 9)
+    torch.testing.assert_close(network(x), F.conv2d(255 * x, weight))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        (["n", 12, 8, 9], "FLOAT", "must take pictures of 1 or 3 channels"),
+        (["n", 3, 8, 9], "INT64", "takes INT64"),
+        (None, "", "no ONNX file with an input, or a damaged one"),
+    ],
+)
+def test_files_that_take_no_pictures_are_named(
+    shape: list[Any] | None, kind: str, message: str, tmp_path: Path
+) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    path = tmp_path / "one.onnx"
+    if kind:
+        _save(path, [helper.make_node("Identity", ["x"], ["y"])], {}, shape=shape, kind=kind)
+    else:
+        pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
+        path.write_bytes(b"no graph")
+    with pytest.raises(ValueError, match=message):
+        load_network(f"onnx:{path}")

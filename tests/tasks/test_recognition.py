@@ -75,8 +75,13 @@ def test_only_some_characters_may_be_looked_for(images: Tensor) -> None:
     assert all(set(text) <= {"a", "c"} for text in some.predict(images))
     with pytest.raises(ValueError, match="has the character 'b', which the alphabet lacks"):
         some.loss(images[:1], ["ab"])
-    with pytest.raises(ValueError, match="has the character 'z', which the alphabet lacks"):
-        build_task("recognition", model=Steps(), alphabet="abcd", blank=4, only="az")
+    for only, message in (
+        ("az", "only: 'az' has the character 'z', which the alphabet lacks"),
+        ("aa", "only: it must have every character once, not 'a' again"),
+        ("", "only: it must have characters"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build_task("recognition", model=Steps(), alphabet="abcd", blank=4, only=only)
 
 
 def test_layouts_are_the_same(images: Tensor) -> None:

@@ -79,7 +79,7 @@ class LayerFeatures(nn.Module):
             x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
         with recorded(self.network, self.layers) as found:
             self.network(x)
-        return [found[layer].float() for layer in self.layers]
+        return [found[layer][-1].float() for layer in self.layers]
 
 
 def _on_blocks(features: Tensor, shape: tuple[int, int]) -> Tensor:

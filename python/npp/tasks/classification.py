@@ -80,6 +80,8 @@ class ClassificationMetric:
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
         """Adds log-probabilities (C,) each, with labels or clean predictions."""
+        if not predictions and not targets:
+            return
         now = torch.stack(list(predictions))
         clean = _distributions(targets, now).argmax(1)
         if not all_labels(targets):

@@ -64,11 +64,13 @@ class FastestDet(nn.Module):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        network, shape, _ = convert_onnx(path)
-        if shape != (1, 3, *_INPUT):
-            raise ValueError(f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(shape)}")
+        found = convert_onnx(path)
+        if found.shape != (1, 3, *_INPUT):
+            raise ValueError(
+                f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(found.shape)}"
+            )
         self.class_count = _CHANNELS - 5
-        self.prepared = Prepared(network, InputFormat(size=_INPUT, channels="bgr"))
+        self.prepared = Prepared(found.network, InputFormat(size=_INPUT, channels="bgr"))
 
     def dense(self, images: Tensor) -> Dense:
         """``{"cells": (N, 85, 22, 22)}`` of pictures (N, 3, H, W): probabilities, the box before decoding."""

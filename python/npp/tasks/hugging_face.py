@@ -83,9 +83,25 @@ def _stretched(settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings.get("do_center_crop") and settings.get("crop_size"):
         size = settings["crop_size"]
     if isinstance(size, Mapping):
-        edge = size.get("shortest_edge")
-        size = (size["height"], size["width"]) if "height" in size else (edge and (edge, edge))
+        size = _of_names(size)
     return {"size": size or None}
+
+
+def _of_names(size: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width as processors name them.
+
+    Raises:
+        ValueError: they are named in another way.
+    """
+    if size.get("height") and size.get("width"):
+        return size["height"], size["width"]
+    edge = size.get("shortest_edge")
+    if size and not edge:
+        raise ValueError(
+            f"the image processor's size must have height and width or shortest_edge, not {dict(size)}: "
+            "give the model itself, and say with input what it wants"
+        )
+    return (edge, edge) if edge else None
 
 
 def _with_edges(settings: Mapping[str, Any]) -> dict[str, Any]:

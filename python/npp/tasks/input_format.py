@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import known_settings, number, whole
+from npp.checks import is_int, known_settings, number, whole
 from npp.codec.luma_weights import BT601
 from npp.tasks.frozen import device_of, dtype_of
 
@@ -20,21 +22,23 @@ CHANNEL_ORDERS = ("rgb", "bgr", "gray")
 
 
 def _triple(name: str, value: Any) -> tuple[float, ...]:
-    numbers = (value,) if isinstance(value, (int, float)) else value
-    if not isinstance(numbers, Sequence) or len(numbers) not in (1, 3):
+    numbers = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    numbers = [numbers] if isinstance(numbers, (int, float)) else numbers
+    if not isinstance(numbers, (list, tuple)) or len(numbers) not in (1, 3):
         raise ValueError(f"{name} must be one number or three, not {value!r}")
-    return tuple(float(number) for number in numbers)
+    return tuple(number(name, one, -math.inf, math.inf) for one in numbers)
 
 
 def _size(value: Any) -> tuple[int | None, int | None] | None:
     if value is None:
         return None
-    pair = (value, value) if isinstance(value, int) else value
-    if not isinstance(pair, Sequence) or len(pair) != 2 or pair[0] is pair[1] is None:
+    pair = (value, value) if is_int(value) else value
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] is pair[1] is None:
         raise ValueError(f"size must be a number or (height, width), one of which may be None, not {value!r}")
-    if any(side is not None and (not isinstance(side, int) or side < 1) for side in pair):
+    if any(side is not None and (not is_int(side) or side < 1) for side in pair):
         raise ValueError(f"size must hold whole numbers of 1 or more, not {value!r}")
-    return (pair[0], pair[1])
+    rows, columns = (None if side is None else int(side) for side in pair)
+    return rows, columns
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ class InputFormat:
             raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {self.resize!r}")
         if self.channels not in CHANNEL_ORDERS:
             raise ValueError(f"channels must be one of {', '.join(CHANNEL_ORDERS)}, not {self.channels!r}")
+        if self.channels == "gray" and len(self.mean) + len(self.std) > 2:
+            raise ValueError(
+                f"mean and std must be one number each with one channel, not {self.mean}, {self.std}"
+            )
         if self.place not in PLACES:
             raise ValueError(f"place must be one of {', '.join(PLACES)}, not {self.place!r}")
         number("fill", self.fill, 0, 1)

@@ -26,16 +26,36 @@ def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
             raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
 
 
+def _copied(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.clone()
+    if isinstance(output, Mapping):
+        return {name: _copied(value) for name, value in output.items()}
+    if isinstance(output, (list, tuple)):
+        return [_copied(value) for value in output]
+    return output
+
+
+def _of_batch(calls: Sequence[Any], count: int) -> Any:
+    """What a layer gave for a batch: of its last call, or of one call for each picture."""
+    if len(calls) == count > 1 and all(isinstance(one, Tensor) and len(one) == 1 for one in calls):
+        return torch.cat(list(calls))
+    return calls[-1] if calls else None
+
+
 @contextmanager
-def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Fills the dict with the outputs of these layers while the network runs inside, in this thread."""
-    outputs: dict[str, Any] = {}
+def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """Fills the dict with what these layers give, call by call, while the network runs in this thread.
+
+    What a later layer does in place does not change it.
+    """
+    outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
     mine = get_ident()
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if get_ident() == mine:
-                outputs[name] = output
+                outputs[name].append(_copied(output))
 
         return hook
 
@@ -113,7 +133,7 @@ class Match(Task):
         self.check_output(images, inner)
         found = tensors_of(output) if self.output else {}
         for layer in self.layers:
-            found |= tensors_of(inner[layer], f"layer.{layer}")
+            found |= tensors_of(_of_batch(inner[layer], len(images)), f"layer.{layer}")
         for name, values in found.items():
             if len(values) != len(images):
                 raise ValueError(f"{name} must have the batch first, not shape {tuple(values.shape)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch, private_copy
@@ -21,6 +21,8 @@ from npp.torch_defaults import cpu_by_default
 _LITE_SIZES = {0: 224, 1: 240, 2: 260}
 _LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
 _LITE_SCALE = 128 / 255
+# Networks of torchvision whose weights want pictures in another scale, which they make themselves if told.
+_OWN_SCALE = ("googlenet", "inception_v3")
 Loaded = tuple[nn.Module, InputFormat]
 
 
@@ -35,12 +37,24 @@ def _efficientnet_lite(number: int) -> Loaded:
     return network, InputFormat(_LITE_CENTRE, _LITE_SCALE, _LITE_SIZES[number])
 
 
-def _state(path: str) -> dict[str, Tensor]:
-    """Weights of a file, torch's or safetensors."""
-    if path.endswith(".safetensors"):
-        return safetensors.torch.load_file(path)
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def _take_weights(network: nn.Module, path: str) -> None:
+    """Weights of a file, torch's or safetensors.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or has weights of another network.
+    """
+    try:
+        if path.endswith(".safetensors"):
+            state: Any = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+    except OSError:
+        raise
+    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} has no weights for {type(network).__name__}: {said}") from None
 
 
 def _is_file(weights: str) -> bool:
@@ -68,9 +82,11 @@ def _torchvision(name: str, weights: str) -> Loaded:
     settings: dict[str, Any] = {"weights": chosen if weights == "" or downloaded else None}
     if settings["weights"] is None and "weights_backbone" in _parameters(models.get_model_builder(name)):
         settings["weights_backbone"] = None
+    if _is_file(weights) and name in _OWN_SCALE:
+        settings["transform_input"] = True  # as with the weights that torchvision names
     network: nn.Module = models.get_model(name, **settings)
     if _is_file(weights):
-        network.load_state_dict(_state(weights))
+        _take_weights(network, weights)
     return network, _torchvision_format(chosen.transforms())
 
 
@@ -88,7 +104,7 @@ def _timm(name: str, weights: str) -> Loaded:
         raise ValueError(f"timm has no model {name!r}; timm.list_models() names them")
     network: nn.Module = timm.create_model(name, pretrained=not weights)
     if _is_file(weights):
-        network.load_state_dict(_state(weights))
+        _take_weights(network, weights)
     config = timm.data.resolve_data_config({}, model=network)
     height, width = config["input_size"][1:]
     return network, InputFormat(tuple(config["mean"]), tuple(config["std"]), (height, width))

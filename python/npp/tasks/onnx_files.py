@@ -15,6 +15,9 @@ from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat
 from npp.tasks.optional_packages import require
 
+_PICTURE = 4  # dimensions
+_FLOATS = (1, 10, 11, 16)  # of onnx.TensorProto: float, float16, double, bfloat16
+
 
 class OneByOne(nn.Module):
     """Runs a network whose graph is fixed to batches of one on any batch."""
@@ -95,6 +98,18 @@ def convert_model(model: Any) -> nn.Module:
     return network
 
 
+class ChannelsLast(nn.Module):
+    """Feeds pictures (N, C, H, W) to a network that takes (N, H, W, C), as TensorFlow's exports do."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Any:
+        """What the network gives."""
+        return self.network(images.permute(0, 2, 3, 1))
+
+
 class OnnxFile(NamedTuple):
     """What an ONNX file holds.
 
@@ -102,11 +117,13 @@ class OnnxFile(NamedTuple):
         network: gives a tensor, or a sequence of them if there are several outputs.
         shape: of the first input, ``None`` where it is free.
         outputs: names in order.
+        bytes: whether the first input has samples of 8 bits.
     """
 
     network: nn.Module
     shape: tuple[int | None, ...]
     outputs: tuple[str, ...]
+    bytes: bool
 
 
 def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
@@ -114,30 +131,51 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or its input has neither floats nor 8 bits.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no ONNX file {str(path)!r}")
-    model = require("onnx", "an ONNX file").load(str(path))
-    stored = {tensor.name for tensor in model.graph.initializer}
-    first = next(value for value in model.graph.input if value.name not in stored)
-    shape = tuple(side.dim_value or None for side in first.type.tensor_type.shape.dim)
+    onnx = require("onnx", "an ONNX file")
+    try:
+        model = onnx.load(str(path))
+        stored = {tensor.name for tensor in model.graph.initializer}
+        first = next(value for value in model.graph.input if value.name not in stored).type.tensor_type
+    except Exception as error:  # protobuf's own kinds, and whatever a damaged file makes of the rest
+        raise ValueError(f"{path} is no ONNX file with an input, or a damaged one: {error}") from None
+    shape = tuple(side.dim_value or None for side in first.shape.dim)
     outputs = tuple(value.name for value in model.graph.output)
+    if first.elem_type not in _FLOATS and first.elem_type != onnx.TensorProto.UINT8:
+        kind = onnx.TensorProto.DataType.Name(first.elem_type)
+        raise ValueError(f"{path} takes {kind}; a network must take pictures of floats or of 8 bits")
     with plain_torch():
-        return OnnxFile(convert_model(model), shape, outputs)
+        network = convert_model(model)
+    return OnnxFile(network, shape, outputs, first.elem_type == onnx.TensorProto.UINT8)
 
 
 def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
     """A network from an ONNX file for any batch, the input that it wants, and the names of its outputs.
+
+    A file whose pictures are (N, H, W, C) is fed so, and one that takes 8 bits gets values up to 255.
 
     Args:
         path: ``~`` and environment variables are expanded.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or its input is no picture.
     """
-    network, shape, outputs = convert_onnx(Path(os.path.expandvars(path)).expanduser())
-    network = for_judging(network)
-    size = shape[-2:] if len(shape) == 4 and None not in shape[-2:] else None
-    channels = "gray" if len(shape) == 4 and shape[1] == 1 else "rgb"
+    found = convert_onnx(Path(os.path.expandvars(path)).expanduser())
+    network, shape = for_judging(found.network), found.shape
+    if len(shape) == _PICTURE and shape[1] not in (1, 3):
+        if shape[-1] in (1, 3):
+            network, shape = ChannelsLast(network), (shape[0], shape[3], shape[1], shape[2])
+        elif shape[1] is not None:
+            raise ValueError(f"{path} must take pictures of 1 or 3 channels, not shape {shape}")
+    size = shape[-2:] if len(shape) == _PICTURE and None not in shape[-2:] else None
+    channels = "gray" if len(shape) == _PICTURE and shape[1] == 1 else "rgb"
     wrapped = OneByOne(network) if shape and shape[0] == 1 else network
-    return wrapped, InputFormat(size=size, channels=channels), outputs
+    return (
+        wrapped,
+        InputFormat(std=1 / 255 if found.bytes else 1.0, size=size, channels=channels),
+        found.outputs,
+    )

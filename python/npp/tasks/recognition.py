@@ -142,8 +142,13 @@ class Recognition(Task):
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
         self._all = Alphabet(alphabet, blank)
-        self.alphabet = self._all if only is None else Alphabet(only)
-        self._wanted = None if only is None else self._all.encode(only)
+        self.alphabet = self._all
+        self._wanted: list[int] | None = None
+        if only is not None:
+            try:
+                self._wanted, self.alphabet = self._all.encode(only), Alphabet(only)
+            except ValueError as error:
+                raise ValueError(f"only: {str(error).replace('alphabet must', 'it must')}") from None
         self.layout = layout
 
     def _log_probabilities(self, images: Tensor) -> Tensor:

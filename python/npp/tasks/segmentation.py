@@ -76,6 +76,8 @@ class MeanIoU:
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
         """Adds pictures; they may differ in size."""
+        if not predictions and not targets:
+            return
         self._metrics = self._metrics or self._make()
         for index, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
             true = as_tensor(target)

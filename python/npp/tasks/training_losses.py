@@ -91,7 +91,11 @@ def _fixed_draws(device: torch.device) -> Iterator[None]:
 
 def _class_count(detector: Any) -> int | None:
     """How many classes a detector of torchvision has, the background among them."""
-    for path in ("head.classification_head.num_classes", "roi_heads.box_predictor.cls_score.out_features"):
+    for path in (
+        "head.classification_head.num_classes",
+        "head.classification_head.num_columns",  # of SSD
+        "roi_heads.box_predictor.cls_score.out_features",
+    ):
         found = detector
         for name in path.split("."):
             found = getattr(found, name, None)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from npp.codec.decoding import decode
 from npp.codec.encoding import encode
-from npp.codec.options import resolve_options, resolve_qp
+from npp.codec.options import resolve_options
 from npp.recipes import Recipe
 from npp.tasks.optional_packages import require
+from npp.transforms import qp_range
 
 _transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")
 
@@ -41,10 +42,7 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         channels: str = "bgr",
         **options: Any,
     ) -> None:
-        low, high = (qp, qp) if isinstance(qp, int) else qp
-        self._low, self._high = resolve_qp([low, high], 2)
-        if self._low > self._high:
-            raise ValueError(f"qp must be one or the lowest and the highest, not {[low, high]}")
+        self._low, self._high = qp_range(qp)
         if channels not in ("bgr", "rgb"):
             raise ValueError(f"channels must be bgr or rgb, not {channels!r}")
         resolve_options(options)

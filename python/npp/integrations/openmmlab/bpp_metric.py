@@ -48,7 +48,9 @@ class BppMetric(_evaluator.BaseMetric):  # type: ignore[misc]  # mmengine has no
             self.results.append((float(sample["bpp"]), of_photo, size, float(sample["bpg_qp"])))
 
     def compute_metrics(self, results: Sequence[tuple[float, float | None, int, float]]) -> dict[str, float]:
-        """Means over the samples, and the sum of the bytes."""
+        """Means over the samples, and the sum of the bytes; nothing where there are no samples."""
+        if not results:
+            return {}
         bpp, of_photo, sizes, qps = zip(*results, strict=True)
         known = [value for value in of_photo if value is not None]
         found = {"bpp": sum(bpp) / len(bpp), "bytes": sum(sizes), "qp": sum(qps) / len(qps)}
