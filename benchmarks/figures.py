@@ -107,6 +107,12 @@ def restored() -> str:
     return f"{-_saved('classification', _UNSEEN, 'restored')['bd_rate']:.0f} %"
 
 
+def judged() -> str:
+    """What a set saves the unseen classifier where EfficientNet-Lite0 says which pictures lose more."""
+    rows = against_bpg("classification", shared="measured")
+    return f"{-rows[_UNSEEN, 'recipe', 'kl']['bd_rate']:.0f} %"
+
+
 def other_family_restored() -> str:
     """The same for InceptionV3."""
     return f"{-_saved('other_family', 'InceptionV3', 'restored', 'distance')['bd_rate']:.0f} %"
@@ -217,6 +223,7 @@ FIGURES: dict[str, Callable[[], str]] = {
         detectors_half,
         classification_psnr,
         restored,
+        judged,
         other_family_restored,
         reading_bpg_bpp,
         reading_recipe_bpp,

@@ -68,6 +68,9 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
         ("a: [", [], "is not YAML"),
         ("- a", [], "must hold keys and values"),
         ("a: {b: '${NPP_NOT_SET}'}", [], r"^a\.b: .*NPP_NOT_SET is not set"),
+        ("a: {b: 1, c: 2, b: 3}", [], r"has the key 'b' twice in one section"),
+        ("codec: {effort: 8}\nseed: 1\ncodec: {tune: ssim}", [], r"has the key 'codec' twice in one section"),
+        ("a: ~no_such_user_here/x", [], r"^a: ~no_such_user_here/x: there is no home folder of that user"),
         ("a: 1", ["a"], "needs key=value"),
         ("a: 1", ["a.b=2"], "nothing below"),
         ("a: [1]", ["a.3=2"], "place in a list of 1"),
@@ -76,3 +79,10 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
 def test_bad_files_are_refused(tmp_path: Path, text: str, sets: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_config(_file(tmp_path, text), sets)
+
+
+def test_patterns_and_merged_sections(tmp_path: Path) -> None:
+    text = "base: &base {a: 1, b: 2}\nother:\n  <<: *base\n  b: 3\n"
+    found = read_config(_file(tmp_path, text), ["include=*.jpg", "deep.include=*"])
+    assert found["other"] == {"a": 1, "b": 3}
+    assert found["include"] == "*.jpg" and found["deep"] == {"include": "*"}

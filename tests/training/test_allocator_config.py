@@ -131,8 +131,29 @@ def test_what_is_there_from_other_settings_is_refused(folder: Path) -> None:
         distil_allocator(loaded(written(folder), "training.optimiser.batch=3"))
     with pytest.raises(ConfigError, match=r"training: .*last\.ckpt has done 4 steps, more than the 2"):
         distil_allocator(loaded(written(folder), "training.optimiser.steps=2"))
+    with pytest.raises(
+        ConfigError, match=r"training: .*last\.ckpt is of a training with other weights to start"
+    ):
+        distil_allocator(loaded(written(folder), "allocator.trunk=efficientnet-lite0"))
     distil_allocator(loaded(written(folder), "training.optimiser.steps=6", "labels.count=12"))
     assert len(read_labels(folder / "out/labels")) == 12
+    (folder / "out/last.ckpt").write_bytes(b"half of a check")
+    with pytest.raises(ConfigError, match=r"training: .*last\.ckpt is no checkpoint, or a damaged one"):
+        distil_allocator(loaded(written(folder)))
+
+
+def test_more_labels_after_the_last_step_change_no_weight(folder: Path) -> None:
+    """What was learned in the units of the labels that were there is told in these units."""
+    before = npp.Allocator.load(distil_allocator(loaded(written(folder)))).state_dict()
+    after = npp.Allocator.load(distil_allocator(loaded(written(folder), "labels.count=12"))).state_dict()
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]), name
+
+
+def test_a_trial_begins_anew(folder: Path) -> None:
+    distil_allocator(loaded(written(folder)), fast_dev_run=True)
+    path = distil_allocator(loaded(written(folder), "labels.qps=[30, 40]"), fast_dev_run=True)
+    assert path == folder / "out/fast-dev-run/allocator.safetensors" and path.is_file()
 
 
 def test_an_optional_task_is_left_out_with_its_photos(folder: Path) -> None:

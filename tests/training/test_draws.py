@@ -60,7 +60,32 @@ def test_photos_of_other_folders_are_trained_on_too(photos: Path, tmp_path: Path
     assert both.training[len(alone.training) :] == sorted(more.iterdir())
     # What a run is judged by does not depend on them.
     assert both.validation == alone.validation
+    # Nor may what is held out come in again by another way.
+    link = tmp_path / "link"
+    link.symlink_to(photos, target_is_directory=True)
+    again = Photos(smoke(photos, tmp_path, f"data.more=['{tmp_path / 'more'}', '{photos.parent}']"))
+    assert not {path.resolve() for path in again.validation} & {path.resolve() for path in again.training}
+    for same in (photos, link):
+        with pytest.raises(ConfigError, match=r"data\.more: \S+ has photos of folder .* only"):
+            Photos(smoke(photos, tmp_path, f"data.more=['{same}']"))
     with pytest.raises(ConfigError, match=r"data\.more: .*nowhere is not a folder"):
         Photos(smoke(photos, tmp_path, f"data.more=[{tmp_path / 'nowhere'}]"))
     with pytest.raises(ValueError, match=r"^more: .*NPP_NOWHERE is not set"):
         DataConfig(folder=str(photos), more=["$NPP_NOWHERE/photos"]).training_paths()
+
+
+def test_bpgs_curve_is_measured_on_photos_of_all_folders(photos: Path, tmp_path: Path) -> None:
+    """Folders often are classes, and their names say which come first."""
+    for name in ("a", "b", "c"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(12):
+            shutil.copy(next(photos.glob("*.png")), tmp_path / "set" / name / f"{i}.png")
+    found = Photos(smoke(tmp_path / "set", tmp_path / "run", "baseline.photos=9", "validation.photos=6"))
+    assert {path.parent.name for path in found.baseline} == {"a", "b", "c"}
+    assert len({path.parent.name for path in found.chosen_with(3)}) > 1
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "set", moved)
+    other = Photos(smoke(moved, tmp_path / "run", "baseline.photos=9", "validation.photos=6"))
+    assert [path.relative_to(moved) for path in other.baseline] == [
+        path.relative_to(tmp_path / "set") for path in found.baseline
+    ]

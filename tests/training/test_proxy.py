@@ -142,6 +142,9 @@ def test_training_writes_weights_and_resumes(tmp_path: Path, objective: str) -> 
     train_proxy(tmp_path, out, objective=objective, config=config, steps=3, resume=resume, **quiet)  # type: ignore[arg-type]
     assert torch.load(resume, weights_only=True)["global_step"] == 3
     assert list(out.rglob("events.out.tfevents*"))
+    again = train_proxy(tmp_path, out, objective=objective, config=config, steps=5, **quiet)  # type: ignore[arg-type]
+    assert again == weights and torch.load(resume, weights_only=True)["global_step"] == 5
+    assert not list(out.rglob("last-v*.ckpt"))
     other = HyperpriorConfig(12, 12, 3, conditioned=objective == "distil", residual=objective == "distil")
     with pytest.raises(ValueError, match=r"^resume: .*last\.ckpt is of another size of network"):
         train_proxy(tmp_path, out, objective=objective, config=other, steps=4, resume=resume, **quiet)  # type: ignore[arg-type]

@@ -79,6 +79,11 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path), "--set", SMALL_TASK]
     assert run_cli(*words) == 130
     assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
+    (tmp_path / "checkpoints/last.ckpt").write_bytes(b"of an earlier run")
+    os.utime(tmp_path / "checkpoints/last.ckpt", (1, 1))
+    assert run_cli(*words) == 130
+    assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
     at = 3
     assert run_cli(*words) == 130
     captured = capsys.readouterr()

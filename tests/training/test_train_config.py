@@ -42,6 +42,13 @@ CONFIGS = [
         ("trade_off.pairs=published", r"trade_off\.qps and pairs exclude each other"),
         ("trade_off={pairs: [[60, 1]]}", r"trade_off\.pairs must be from 0 to 51, not 60"),
         ("trade_off={pairs: best}", r"trade_off\.pairs must be published or a list or null, not 'best'"),
+        (
+            "trade_off={pairs: [[34, -2.0]]}",
+            r"trade_off\.pairs must have λ above 0 and finite, not -2\.0 at qp 34",
+        ),
+        ("seed=5000000000", r"seed must be an integer from 0 to 4294967295, not 5000000000"),
+        ("data.size=0", r"data\.size must be a number or \(height, width\), 1 or more, not 0"),
+        ("out=~no_such_user_here/x", r"out: .*there is no home folder of that user"),
         ("validation.qps=[30]", r"validation\.qps must be at least 2 different ones, not \[30\]"),
         ("loss.normalise=mean", r"loss\.normalise must be none or baseline, not 'mean'"),
         ("data.cache_targets=true", r"data\.cache_targets must be false where augment is true"),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import training_nets
+from PIL import Image
 from small_runs import NETWORK, exponential, pictures, smoke, state
 
 import npp
@@ -25,7 +27,7 @@ from npp.training.train_config import (
     OptimiserConfig,
     load_config,
 )
-from npp.training.training_run import train_recipe
+from npp.training.training_run import made_by, train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
@@ -178,6 +180,16 @@ def test_a_run_that_has_all_its_steps_says_so(finished: Path, photos: Path, tmp_
         ),
         ("checkpoints/last.ckpt", "preprocessor.depth=2", "is of another network: the checkpoint lacks "),
         ("checkpoints/last.ckpt", "optimiser.steps=3", "has done 4 steps, more than the 3 of the whole run"),
+        ("checkpoints/last.ckpt", "seed=7", "is of a training with other seed: 0, not 7"),
+        ("checkpoints/last.ckpt", "codec.effort=3", "is of a training with other codec: "),
+        ("checkpoints/last.ckpt", "loss.w_pre=0.25", "is of a training with other loss: "),
+        ("checkpoints/last.ckpt", "data.size=40", "is of a training with other data.size: "),
+        ("checkpoints/last.ckpt", "data.limit=3", "is of a training with other photos"),
+        (
+            "checkpoints/last.ckpt",
+            "tasks=[{name: match, model: 'python:training_nets:upper'}]",
+            "is of a training with other tasks",
+        ),
         ("preprocessor.safetensors", "seed=0", "is no checkpoint of a training"),
         ("config.yaml", "seed=0", "is no checkpoint of a training"),
     ],
@@ -261,3 +273,113 @@ def test_what_lightning_refuses_is_an_error_of_the_configuration(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         train_recipe(smoke(photos, tmp_path, change), fast_dev_run=True)
+
+
+def test_a_run_that_was_moved_knows_its_best_weights(finished: Path, photos: Path, tmp_path: Path) -> None:
+    """The best ones are earlier than the last here; a copy of the folder on another disk has them too."""
+    shutil.copytree(finished, tmp_path / "one")
+    best, last = (
+        torch.load(tmp_path / f"one/checkpoints/{name}.ckpt", weights_only=True) for name in ("best", "last")
+    )
+    key = next(name for name in last["callbacks"] if name.startswith("ModelCheckpoint"))
+    for name in best["state_dict"]:
+        if name.startswith("ema.module.preprocessor") and best["state_dict"][name].ndim > 1:
+            best["state_dict"][name] += 1.0
+    torch.save(best, tmp_path / "one/checkpoints/best.ckpt")
+    last["callbacks"][key]["best_model_score"] = torch.tensor(-99.0)
+    torch.save(last, tmp_path / "one/checkpoints/last.ckpt")
+    shutil.rmtree(tmp_path / "two", ignore_errors=True)
+    config = smoke(photos, tmp_path / "two", "optimiser.steps=6")
+    weights = train_recipe(config, resume=tmp_path / "one/checkpoints/last.ckpt")
+    stored = npp.Recipe.load(weights).preprocessor.state_dict()
+    for name, tensor in stored.items():
+        assert torch.equal(tensor, best["state_dict"][f"ema.module.preprocessor.{name}"]), name
+    assert (tmp_path / "one/checkpoints/best.ckpt").is_file(), "the other run's file was taken away"
+    assert state(tmp_path / "two/checkpoints/best.ckpt")["global_step"] == best["global_step"]
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize("what", ["validation", "file"])
+def test_best_weights_that_say_nothing_are_forgotten(
+    what: str, finished: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "one")
+    last = torch.load(tmp_path / "one/checkpoints/last.ckpt", weights_only=True)
+    key = next(name for name in last["callbacks"] if name.startswith("ModelCheckpoint"))
+    last["callbacks"][key]["best_model_score"] = torch.tensor(-99.0)
+    torch.save(last, tmp_path / "one/checkpoints/last.ckpt")
+    changes = ["optimiser.steps=6"]
+    if what == "file":
+        (tmp_path / "one/checkpoints/best.ckpt").unlink()
+    else:
+        changes.append("validation.qps=[30, 37, 44]")
+    said = "not beside it" if what == "file" else "another validation has chosen them"
+    with pytest.warns(UserWarning, match=said):
+        train_recipe(smoke(photos, tmp_path / "two", *changes), resume=tmp_path / "one/checkpoints/last.ckpt")
+    kept = state(tmp_path / "two/checkpoints/best.ckpt")
+    assert float(kept["callbacks"][key]["best_model_score"]) > -99 and kept["global_step"] == 6
+
+
+# BPG's own curve
+
+
+def test_curves_are_measured_again_where_a_network_or_a_photo_has_changed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    config = smoke(tmp_path / "photos", tmp_path / "run", "optimiser.steps=1")
+    curves = tmp_path / "run/baseline.json"
+    train_recipe(config)
+    first = curves.read_text()
+    train_recipe(config)
+    assert curves.read_text() == first
+    real = training_nets.classifier
+
+    def other() -> torch.nn.Module:
+        network = real()
+        with torch.no_grad():
+            next(network.parameters()).mul_(1.5)
+        return network
+
+    monkeypatch.setattr(training_nets, "classifier", other)
+    train_recipe(config)
+    second = curves.read_text()
+    assert json.loads(second)["curves"] != json.loads(first)["curves"]
+    photo = next((tmp_path / "photos").rglob("*.png"))
+    Image.open(photo).rotate(180).save(photo)
+    train_recipe(config)
+    assert json.loads(curves.read_text())["conditions"] != json.loads(second)["conditions"]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_filter_that_does_nothing_saves_nothing(photos: Path, tmp_path: Path, precision: str) -> None:
+    """In mixed precision too: BPG's curve and the recipe's are measured in the same."""
+    changes = [f"trainer.precision={precision}", "optimiser.learning_rate=1e-12", "optimiser.steps=1"]
+    train_recipe(smoke(photos, tmp_path, *changes))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "logs"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("val/bd_rate")] == [pytest.approx(0, abs=0.05)]
+
+
+def test_one_qp_alone_can_be_trained(photos: Path, tmp_path: Path) -> None:
+    changes = ("trade_off={pairs: [[34, 2.0]]}", "optimiser.steps=1")
+    train_recipe(smoke(photos, tmp_path, *changes))
+    curve = json.loads((tmp_path / "baseline.json").read_text())["curves"]["training"]
+    assert curve["qps"][0] <= 30 and curve["qps"][-1] >= 38
+
+
+def test_what_a_run_is_about(photos: Path, tmp_path: Path) -> None:
+    """The filter where nothing else was trained, whatever an earlier run has left in the folder."""
+    recipe = tmp_path / "recipe.safetensors"
+    (tmp_path / "preprocessor.safetensors").write_bytes(b"earlier")
+    restorer = "restorer={width: 8, depth: 1, edge_width: 4}"
+    for changes, name in (
+        ((), "preprocessor.safetensors"),
+        ((restorer,), "recipe.safetensors"),
+        ((restorer, "preprocessor=null"), "recipe.safetensors"),
+        (("scale=0.5",), "recipe.safetensors"),
+        (("preprocessor.train=false", "optimiser.steps=0"), "recipe.safetensors"),
+    ):
+        assert made_by(smoke(photos, tmp_path, *changes), recipe).name == name, changes

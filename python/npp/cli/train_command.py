@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -46,8 +47,10 @@ class _Objective(str, Enum):
     published = "published"
 
 
-def _how_to_go_on(out: Path | None) -> str:
-    if out is None or not (last := out / "checkpoints" / "last.ckpt").is_file():
+def _how_to_go_on(out: Path | None, begun: float) -> str:
+    """Of a run that was stopped; a checkpoint that an earlier run has left in its folder is not its own."""
+    last = None if out is None else out / "checkpoints" / "last.ckpt"
+    if last is None or not last.is_file() or last.stat().st_mtime < begun:
         return "there is no checkpoint yet"
     return f"--resume {last} goes on from there"
 
@@ -73,10 +76,10 @@ def preprocessor(
     ] = False,
 ) -> None:
     """Trains what a configuration says, a recipe or an allocator; the default: npp train CONFIG.yaml."""
-    folder, alone = out, False
+    folder, alone, begun = out, False, time.time()
 
     def how_to_go_on() -> str:
-        return "the same command goes on from here" if alone else _how_to_go_on(folder)
+        return "the same command goes on from here" if alone else _how_to_go_on(folder, begun)
 
     with explained("train", how_to_go_on, config):
         from npp.training.any_training import load_training, run_training, trial_done
@@ -124,7 +127,8 @@ def proxy(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
-    with explained("train", lambda: _how_to_go_on(out)):
+    begun = time.time()
+    with explained("train", lambda: _how_to_go_on(out, begun)):
         from npp.gradient.surrogates.hyperprior import HyperpriorConfig
         from npp.training.proxy import train_proxy
 

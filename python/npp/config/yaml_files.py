@@ -20,7 +20,14 @@ def _parse(text: str, source: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            own = [key for key, _ in node.value if not key.tag.endswith(":merge")]
+            keys = [self.construct_object(key, deep=True) for key in own]
+            twice = [key for place, key in enumerate(keys) if key in keys[:place]]
+            if twice:
+                raise ConfigError(f"{source} has the key {twice[0]!r} twice in one section")
+            found: dict[Any, Any] = super().construct_mapping(node, deep)
+            return found
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
     try:
@@ -75,7 +82,9 @@ def override(config: dict[str, Any], assignment: str) -> None:
         if isinstance(target, dict) and target.get(place) is None:
             target[place] = {}
         target = target[place]
-    target[_step(target, last, key)] = _parse(text, f"--set {key}")
+    # A pattern of file names is no alias, which a single value could not have.
+    value = text if text.startswith("*") else _parse(text, f"--set {key}")
+    target[_step(target, last, key)] = value
 
 
 def read_config(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
@@ -103,7 +112,7 @@ def expand(text: str) -> str:
     A variable that is set to nothing is the empty string, and with a default it is the default.
 
     Raises:
-        ValueError: a variable without default is not set.
+        ValueError: a variable without default is not set, or there is no such user's home.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -116,4 +125,7 @@ def expand(text: str) -> str:
         return found
 
     filled = _VARIABLE.sub(value, text)
-    return str(Path(filled).expanduser()) if filled.startswith("~") else filled
+    try:
+        return str(Path(filled).expanduser()) if filled.startswith("~") else filled
+    except RuntimeError:
+        raise ValueError(f"{text}: there is no home folder of that user") from None

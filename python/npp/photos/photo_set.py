@@ -62,7 +62,7 @@ class PhotoSet:
     @property
     def shape(self) -> tuple[int, int] | None:
         """Height and width of every picture, or ``None`` where each has its own."""
-        return None if self.mode == "full" else height_and_width(self.size or _SIZE)
+        return None if self.mode == "full" else height_and_width(_SIZE if self.size is None else self.size)
 
     def _found(self) -> list[Path]:
         found = find_photos(self.folder, self.include)
@@ -115,6 +115,11 @@ class PhotoSet:
         for path in paths:
             groups.setdefault(photo_size(path) if self.mode == "full" else (0, 0), []).append(path)
         return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+def in_hashed_order(paths: Iterable[Path]) -> list[Path]:
+    """Photos in an order that has nothing to do with their folders or with where these are."""
+    return sorted(paths, key=lambda path: (_hash("/".join(path.parts[-2:])), path))
 
 
 def _hash(name: str) -> bytes:

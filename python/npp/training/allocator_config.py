@@ -10,7 +10,7 @@ from npp.config.typed import REST, plain
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
-from npp.training.train_config import OptimiserConfig
+from npp.training.train_config import LAST_SEED, OptimiserConfig
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class DistillationConfig:
     training: DistilSettings = field(default_factory=DistilSettings)
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 0, "seed")
+        checks.whole("seed", self.seed, 0, LAST_SEED)
         if not self.photos or not self.tasks:
             raise ValueError(f"{'tasks' if self.photos else 'photos'} must not be empty")
         labels = [task.label for task in self.tasks]

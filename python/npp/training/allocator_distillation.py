@@ -16,6 +16,7 @@ from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
 from npp.config.typed import plain
+from npp.digests import hash_state
 from npp.evaluation.measuring import Progress
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
@@ -229,11 +230,13 @@ def distil(
         load_trunk(allocator.network.trunk)
     lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
     scales = lessons.scales()
+    origin = {"weights to start from": hash_state(allocator)[:16]}
     _out_of_units(allocator, scales)
     optimiser = _optimiser(allocator.train(), settings)
     mean = averaged(allocator, settings.optimiser.ema)
-    learner = _Learner(allocator, mean, optimiser, settings)
-    first = learner.restore(out / _CHECKPOINT)
+    learner = _Learner(allocator, mean, optimiser, settings, scales, origin)
+    first, scales = learner.restore(out / _CHECKPOINT)
+    learner = learner._replace(scales=scales)
     progress(first)
     crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
     wholes = itertools.islice(_turns(lessons.wholes, settings.seed + 1), first * settings.wholes, None)
@@ -278,10 +281,12 @@ class _Learner(NamedTuple):
     mean: nn.Module
     optimiser: torch.optim.Optimizer
     settings: DistilSettings
+    scales: _Scales
+    origin: Mapping[str, str]
 
     def _conditions(self) -> dict[str, Any]:
         """What must be as it was; steps may become more."""
-        found = {**plain(self.settings), "allocator": self.allocator.settings.as_mapping()}
+        found = {**plain(self.settings), "allocator": self.allocator.settings.as_mapping(), **self.origin}
         optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
         return {**found, **optimiser}
 
@@ -292,18 +297,27 @@ class _Learner(NamedTuple):
             "allocator": self.allocator.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scales": self.scales._asdict(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, force=True) as file:
             torch.save(state, file)
 
-    def restore(self, path: Path) -> int:
-        """The step that a checkpoint had come to; 0 where there is none."""
+    def restore(self, path: Path) -> tuple[int, _Scales]:
+        """The step that a checkpoint had come to, 0 where there is none, and the scales that it learns in.
+
+        These are those of the labels that it began with: others may have come since.
+        """
         if not path.is_file():
-            return 0
-        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return 0, self.scales
+        try:
+            state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+            raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
         now = self._conditions()
         for name, before in state.get("conditions", now).items():
+            if name in self.origin and now[name] != before:
+                raise ValueError(f"{path} is of a training with other {name}; take another out, or remove it")
             if now[name] != before:
                 raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
         step, steps = int(state["step"]), self.settings.optimiser.steps
@@ -312,7 +326,7 @@ class _Learner(NamedTuple):
         self.allocator.load_state_dict(state["allocator"])
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
-        return step
+        return step, _Scales(**state["scales"]) if "scales" in state else self.scales
 
 
 def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:

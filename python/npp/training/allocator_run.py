@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ def distil_allocator(
     """
     if fast_dev_run:
         config = _quick(config)
+        shutil.rmtree(config.out, ignore_errors=True)  # an earlier trial is in the way of another one
     with modules_below(config.modules), plain_defaults():
         tasks = _tasks(config)
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from npp.config.yaml_files import ConfigError
 from npp.photos.loading import cover, open_photo, to_tensor
-from npp.photos.photo_set import PhotoSet, load_or_next, readable
+from npp.photos.photo_set import PhotoSet, in_hashed_order, load_or_next, readable
 from npp.training.train_config import DataConfig, TrainConfig
 
 # Parts of the seed, so that orders and draws do not share random numbers.
@@ -157,9 +157,14 @@ class Photos(lightning.LightningDataModule):
         try:
             self.training = config.data.training_paths()
             self.validation = sorted(held_out.readable_paths())
-            self.baseline = readable(self.training, config.baseline.photos)
+            # Spread over the folders, which often are classes.
+            self.baseline = readable(in_hashed_order(self.training), config.baseline.photos)
         except ValueError as error:
             raise ConfigError(f"data.{error}") from None
+
+    def chosen_with(self, count: int | None) -> list[Path]:
+        """At most so many of the photos that validate, spread over the folders."""
+        return in_hashed_order(self.validation)[:count]
 
     def centres(self, paths: Sequence[Path]) -> Iterator[Tensor]:
         """Batches (N, 3, H, W) of the photos' centres."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +46,13 @@ from npp.training.recipe_model import (
     prepare,
     trained_parts,
 )
+from npp.training.run_identity import (
+    check_identity,
+    digest_of_files,
+    digest_of_tasks,
+    identity_of_steps,
+    identity_of_validation,
+)
 from npp.training.schedule import (
     TrainingFailedError,
     averaged,
@@ -53,6 +60,7 @@ from npp.training.schedule import (
     build_schedule,
     check_finite,
     set_rates,
+    take_best_along,
 )
 from npp.training.step_in_parts import total_in_parts
 from npp.training.train_config import TrainConfig
@@ -60,8 +68,10 @@ from npp.training.train_config import TrainConfig
 _TRAINING, _VALIDATION = "training", "validation"
 #: Beginning of the names that checkpoints leave out.
 TASKS = "tasks."
-_QUICK_PHOTOS = 2
-_STEP = "pictures_a_step"
+_QUICK_PHOTOS = 8
+_STEP, _IDENTITY, _VALIDATED = "pictures_a_step", "training", "validation"
+_LAST_QP = 51
+_LEAST_RANGE = 4  # qps over which BPG's own curve is measured at least
 
 
 def build_tasks(config: TrainConfig) -> dict[str, Task]:
@@ -136,13 +146,27 @@ class RecipeModule(lightning.LightningModule):
         all_settings = self.config.as_mapping()
         return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
             "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
-            "photos": {_TRAINING: len(self._photos.baseline), _VALIDATION: len(self._photos.validation)},
+            "photos": self._files,
+            "networks": self._networks,
+            "precision": self.config.trainer.precision,
             "quick": self._quick(),
         }
 
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        parts = {_TRAINING: self._photos.baseline, _VALIDATION: self._photos.validation}
+        return {part: digest_of_files(paths) for part, paths in parts.items()}
+
+    @cached_property
+    def _networks(self) -> dict[str, str]:
+        return digest_of_tasks(self.by_label)
+
     def _trained_qps(self) -> list[int]:
         choices = self.config.trade_off.choices
-        return spread_qps(choices[0], choices[-1], self.config.baseline.points)
+        low, high = choices[0], choices[-1]
+        # A slope needs a range: one qp alone has none.
+        low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(_LAST_QP, low + _LEAST_RANGE))
+        return spread_qps(low, high, self.config.baseline.points)
 
     def prepare_data(self) -> None:
         """Measures BPG's own curves unless the run's folder has them; one process of a machine does it."""
@@ -158,12 +182,18 @@ class RecipeModule(lightning.LightningModule):
         # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
         # saved is told against the pictures as they are.
         bare = {_TRAINING: bare_recipe(self.config), _VALIDATION: bare_recipe(self.config, scale=1)}
-        return {
-            part: measure(
-                self._photos.centres(paths), self.by_label, qps[part], self._coder(bare[part]), device
-            )
-            for part, paths in parts.items()
-        }
+        with self._precision():
+            return {
+                part: measure(
+                    self._photos.centres(paths), self.by_label, qps[part], self._coder(bare[part]), device
+                )
+                for part, paths in parts.items()
+            }
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """What validations run in: curves are compared that were measured alike."""
+        mixed = self.config.trainer.precision.endswith("mixed")
+        return self.trainer.precision_plugin.forward_context() if mixed else nullcontext()
 
     def _coder(self, recipe: Recipe) -> Code:
         return partial(recipe.compress, threads=self.config.codec.threads)
@@ -318,19 +348,32 @@ class RecipeModule(lightning.LightningModule):
 
     # Checkpoints: the tasks' networks are frozen, and come from elsewhere
 
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return identity_of_steps(self.config, self._photos, self._networks)
+
+    @cached_property
+    def _validated(self) -> str:
+        return identity_of_validation(self.config, self._photos, self._networks)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves the tasks' networks out, and notes how many pictures a step takes."""
         state = checkpoint["state_dict"]
         checkpoint[_STEP] = self._pictures_a_step()
+        checkpoint[_IDENTITY], checkpoint[_VALIDATED] = self._identity, self._validated
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Puts the tasks' networks in as they are, and lets a finished run go on.
 
         Raises:
-            ConfigError: its steps took another number of pictures than these would: where the run is among
-                the photos follows from both.
+            ConfigError: it is of another training, or its steps took another number of pictures than these
+                would: where the run is among the photos follows from both.
         """
+        path = Path(str(self.trainer.ckpt_path))
+        check_identity(checkpoint.get(_IDENTITY, {}), self._identity, path)
+        same = checkpoint.get(_VALIDATED, self._validated) == self._validated
+        take_best_along(self.trainer, checkpoint["callbacks"], path.parent if same else None)
         before, now = checkpoint.get(_STEP), self._pictures_a_step()
         if before not in (None, now):
             raise ConfigError(

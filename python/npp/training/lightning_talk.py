@@ -7,7 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero")
+_LOGGERS = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.pytorch.trainer.connectors.checkpoint_connector",
+)
 _ASIDES = ("💡", "TPU available", "`weights_only` was not set")
 _WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\)",  # it asks torch in a way that torch calls outdated

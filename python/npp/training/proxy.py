@@ -204,7 +204,9 @@ def train_proxy(
     if resume is not None:
         check_checkpoint(resume, module, steps)
     folder = Path(out)
-    checkpoints = ModelCheckpoint(folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1)
+    checkpoints = ModelCheckpoint(
+        folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1, enable_version_counter=False
+    )
     with lightning_errors():
         trainer = lightning.Trainer(
             max_steps=steps,
@@ -220,6 +222,7 @@ def train_proxy(
         )
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
+        trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")  # with the last steps
     check_finite(module.model, "the weights")
     weights = folder / "hyperprior.pt"
     if trainer.is_global_zero:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,36 @@ def checkpoint_callbacks(folder: Path, every: int) -> list[Checkpoint]:
         enable_version_counter=False,
     )
     return [best, LastCheckpoint(folder, every)]
+
+
+def take_best_along(trainer: Trainer, callbacks: dict[str, Any], folder: Path | None) -> None:
+    """Makes a run that goes on in another place know its best weights so far.
+
+    Args:
+        trainer: of the run that goes on.
+        callbacks: what the checkpoint says of Lightning's callbacks; changed in place.
+        folder: where the checkpoint lies, with ``best.ckpt`` beside it; ``None`` where its validations cannot
+            be compared with those that follow.
+    """
+    best: Any = trainer.checkpoint_callback
+    known = callbacks.get(best.state_key) if isinstance(best, ModelCheckpoint) else None
+    if not known or not known["best_model_path"]:
+        return
+    source = None if folder is None else folder / Path(known["best_model_path"]).name
+    if source is None or not source.is_file():
+        warnings.warn(
+            "the best weights before this checkpoint are forgotten: "
+            + ("they are not beside it" if folder else "another validation has chosen them"),
+            stacklevel=2,
+        )
+        del callbacks[best.state_key]
+        return
+    target = Path(best.dirpath) / source.name
+    if trainer.is_global_zero and source.resolve() != target.resolve():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as given, atomic_write(target, force=True) as taken:
+            shutil.copyfileobj(given, taken)
+    trainer.strategy.barrier()
+    score = known["best_model_score"]
+    known |= {"dirpath": best.dirpath, "best_model_path": str(target), "kth_best_model_path": str(target)}
+    known["best_k_models"] = {str(target): score}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +24,17 @@ from npp.training.parts_config import (
     RestorerConfig,
 )
 
+#: numpy's generators and Lightning take no larger one.
+LAST_SEED = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class DataConfig(PhotoSet):
     """The photos: those of part ``"train"`` are trained on, those of ``"val"`` validate.
 
     Attributes:
-        more: other folders, all of whose photos are trained on, too, each as often as one of ``folder``.
+        more: other folders, all of whose photos are trained on, too, each as often as one of ``folder``; what
+            lies in ``folder`` as well is left to that.
         augment: random place and mirroring in training; the centre without.
         workers: processes that read.
         cache_targets: keep the clean predictions in memory; needs ``augment: false``.
@@ -58,11 +63,15 @@ class DataConfig(PhotoSet):
         """
         # By their paths, so that what a seed draws does not depend on how the limit is applied.
         found = sorted(self.paths())
+        own = {path.resolve() for path in find_photos(self.folder)} if self.more else set()
         for folder in self.more:
             try:
-                found += sorted(find_photos(folder))
+                others = [path for path in sorted(find_photos(folder)) if path.resolve() not in own]
             except ValueError as error:
                 raise ValueError(f"more: {str(error).removeprefix('folder: ')}") from None
+            if not others:
+                raise ValueError(f"more: {folder} has photos of folder ({self.folder}) only")
+            found += others
         return found
 
 
@@ -108,6 +117,9 @@ class TradeOffConfig:
         if self.pairs is not None and not self.pairs:
             raise ValueError("pairs must be published or a list of (qp, λ), not empty")
         checks.qps("pairs" if self.pairs else "qps", self.choices)
+        for qp, weight in (self.table or {}).items():
+            if not 0 < weight < math.inf:
+                raise ValueError(f"pairs must have λ above 0 and finite, not {weight} at qp {qp}")
 
     @property
     def table(self) -> dict[int, float] | None:
@@ -290,7 +302,7 @@ class TrainConfig:
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 0, "seed")
+        checks.whole("seed", self.seed, 0, LAST_SEED)
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
         self._check_tasks()
         parts = (self.preprocessor, self.allocator, self.restorer)

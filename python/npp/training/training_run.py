@@ -167,7 +167,7 @@ def train_recipe(
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
-                paths = photos.validation[: config.choose.photos][: _QUICK_PHOTOS if fast_dev_run else None]
+                paths = photos.chosen_with(config.choose.photos)[: _QUICK_PHOTOS if fast_dev_run else None]
                 device = _device(accelerator)
                 _chosen(
                     recipe.to(device),
@@ -195,8 +195,10 @@ def made_by(config: TrainConfig, recipe: Path) -> Path:
         config: of the run.
         recipe: what :func:`train_recipe` returned.
     """
-    alone = config.allocator is None and config.choose is None and config.scale == 1
-    return recipe.with_name(_FILTER) if alone and recipe.with_name(_FILTER).exists() else recipe
+    more = (config.allocator, config.restorer, config.choose)
+    alone = all(part is None for part in more) and config.scale == 1
+    filter_ = config.preprocessor
+    return recipe.with_name(_FILTER) if alone and filter_ is not None and filter_.train else recipe
 
 
 def _save(recipe: Recipe, config: TrainConfig) -> None:
