@@ -13,7 +13,8 @@ from npp.tasks import Task
 from npp.training.draws import Photos
 from npp.training.train_config import TrainConfig
 
-_OF_A_STEP = ("seed", "scale", "codec", "trade_off", "loss")
+_OF_A_STEP = ("seed", "scale", "trade_off", "loss")
+_OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
 _OF_A_PICTURE = ("size", "mode", "augment")
 
 
@@ -47,6 +48,7 @@ def identity_of_steps(config: TrainConfig, photos: Photos, networks: Mapping[str
     ]
     return {
         **{name: settings[name] for name in _OF_A_STEP},
+        "codec": {name: value for name, value in settings["codec"].items() if name not in _OF_NO_STEP},
         **{f"data.{name}": settings["data"][name] for name in _OF_A_PICTURE},
         "photos": _digest(path.name for path in photos.training),
         "tasks": tasks,
