@@ -20,8 +20,8 @@ from small_evaluation import QPS, values
 import npp
 import npp.cli
 from npp.codec.build import build_config
+from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
-from npp.digests import hash_state
 from npp.evaluation import measured_values
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch

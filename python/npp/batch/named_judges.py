@@ -14,7 +14,7 @@ from torch import Tensor
 
 from npp.batch.refined_frames import keep_seen, load_network
 from npp.codec.errors import EncodeError
-from npp.digests import files_named, hash_file, hash_state
+from npp.config.digests import files_named, hash_file, hash_state
 from npp.gradient.prediction import PictureLoss
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import torch
 
 import npp.checks as checks
 from npp.codec.options import CodecOptions, resolve_options
+from npp.config.digests import hash_state
 from npp.config.typed import REST
 from npp.config.yaml_files import ConfigError
-from npp.digests import hash_state
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
 from npp.evaluation.judges import Judge
 from npp.evaluation.prefilters import (

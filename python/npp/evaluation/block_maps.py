@@ -15,7 +15,7 @@ import npp.checks as checks
 from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
-from npp.digests import hash_state
+from npp.config.digests import hash_state
 from npp.evaluation.judges import Judge
 from npp.tasks import Task
 from npp.tasks.detection import Detection

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from npp.codec.qp_maps import map_size
 from npp.codec.round_trip import start_round_trip
-from npp.digests import hash_file
+from npp.config.digests import hash_file
 from npp.evaluation.arms import Arm
 from npp.evaluation.block_maps import BlockOffsets, Scene
 from npp.evaluation.judges import Judge

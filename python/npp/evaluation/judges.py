@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from npp.config.digests import files_named, hash_file, hash_state
 from npp.config.typed import REST, refusal
 from npp.config.yaml_files import ConfigError
-from npp.digests import files_named, hash_file, hash_state
 from npp.pchip import Floats
 
 if TYPE_CHECKING:

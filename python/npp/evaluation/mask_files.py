@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from npp.config.digests import hash_file
 from npp.config.yaml_files import expand
-from npp.digests import hash_file
 from npp.tasks.segmentation import IGNORE
 
 _ENDINGS = (".png", ".tif", ".tiff", ".bmp")

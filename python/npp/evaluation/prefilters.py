@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from npp.codec.options import CodecOptions
-from npp.digests import hash_state
+from npp.config.digests import hash_state
 from npp.gradient.refinement import Over, Refined, refine
 
 if TYPE_CHECKING:

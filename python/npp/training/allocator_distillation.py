@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
+from npp.config.digests import hash_state
 from npp.config.typed import plain
-from npp.digests import hash_state
 from npp.evaluation.measuring import Progress
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings

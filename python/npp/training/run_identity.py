@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
-from npp.digests import hash_state
 from npp.tasks import Task
 from npp.training.draws import Photos
 from npp.training.train_config import TrainConfig
