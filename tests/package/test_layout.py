@@ -20,7 +20,7 @@ BELOW = {
     "restoration": {"codec", "hevc"},
     "allocation": {"codec", "hevc", "gradient", "tasks"},
     "recipes": {"codec", "hevc", "gradient", "preprocessing", "allocation", "restoration"},
-    "batch": {"codec", "gradient", "allocation", "recipes", "photos"},
+    "batch": {"codec", "gradient", "allocation", "recipes", "photos", "tasks", "config"},
     "tasks": {"codec"},
     "photos": {"codec", "config"},
     "config": set(),
