@@ -48,8 +48,8 @@ _QUALITIES = {
     "ctc": "at equal CTC loss",
     "exact_match": "at equal exact match",
 }
-# Whose seen network is only there to say which pictures lose more.
-_ONLY_UNSEEN = ("other_family",)
+# Where the bits of its files are shared in an evaluation of its own, with a network that says who loses more.
+_SHARED_IN = {"other_family": "judge_other_family"}
 #: What the finding shows: evaluation, its task, its divergence, and the arm without anything learned.
 _FINDING = {
     "classification": ("classification", "kl", "machine"),
@@ -93,7 +93,8 @@ def finding() -> str:
     """What networks that took no part save: without anything learned, with the recipe, with shared bits."""
     rows = []
     for evaluation, (task, quality, plain) in _FINDING.items():
-        single, shared = against_bpg(evaluation), against_bpg(evaluation, shared="sensitivity")
+        single = against_bpg(evaluation)
+        shared = against_bpg(_SHARED_IN.get(evaluation, evaluation), shared="sensitivity")
         for network in _networks(evaluation, seen=False):
             cells = [single[network, plain, quality], single[network, "recipe", quality]]
             cells.append(shared[network, "recipe", quality])
@@ -129,7 +130,7 @@ def _by_divergence(arms: dict[str, str], *evaluations: str) -> str:
     lines = []
     for task in evaluations:
         cells = against_bpg(task)
-        for network in _networks(task, seen=False if task in _ONLY_UNSEEN else None):
+        for network in _networks(task):
             qualities = (quality for each, _, quality in cells if each == network)
             divergence = next(one for one in qualities if one in ("kl", "distance"))
             found = [cells[network, arm, divergence] for arm in arms]
@@ -162,7 +163,7 @@ def _shared_rows(task: str, qualities: tuple[str, ...]) -> str:
 
 def shared_rows(task: str, qualities: tuple[str, ...]) -> Callable[[], str]:
     """What the report calls for files whose bits are shared over the set."""
-    return lambda: _shared_rows(task, qualities)
+    return lambda: _shared_rows(_SHARED_IN.get(task, task), qualities)
 
 
 def refined(task: str) -> str:

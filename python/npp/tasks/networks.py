@@ -83,7 +83,8 @@ def _torchvision(name: str, weights: str) -> Loaded:
     if settings["weights"] is None and "weights_backbone" in _parameters(models.get_model_builder(name)):
         settings["weights_backbone"] = None
     if _is_file(weights) and name in _OWN_SCALE:
-        settings["transform_input"] = True  # as with the weights that torchvision names
+        # As with the weights that torchvision names; first weights, which take long, are not needed.
+        settings |= {"transform_input": True, "init_weights": False}
     network: nn.Module = models.get_model(name, **settings)
     if _is_file(weights):
         _take_weights(network, weights)
