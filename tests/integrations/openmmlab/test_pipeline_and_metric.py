@@ -65,7 +65,7 @@ def test_a_recipe_prepares_the_picture(photo: np.ndarray) -> None:
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ValueError, match="qp"):
         BPGRoundTrip(52)
-    with pytest.raises(ValueError, match="lowest and the highest, not \\[40, 30\\]"):
+    with pytest.raises(ValueError, match=r"qp must be \(least, greatest\), not \(40, 30\)"):
         BPGRoundTrip((40, 30))
     with pytest.raises(ValueError, match="channels"):
         BPGRoundTrip(30, channels="gbr")
