@@ -19,6 +19,7 @@ import skimage.data
 import torch
 from command_line import encode, files, moving, run, save_moving
 from isolated import run_mounted
+from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
@@ -159,49 +160,20 @@ def test_a_task_of_a_yaml_file_says_it_too(
     network: Path, crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a recipe as well: gray and animations included, each looked at as any decoder shows it."""
-    Path("task.yaml").write_text("name: python:share_judge:task\n")
-    Path("share_judge.py").write_text(
-        "import torch\nfrom npp.tasks import build_task\n"
-        "class Body(torch.nn.Module):\n"
-        "    def forward(self, x):\n"
-        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
-        "def task():\n    return build_task('classification', model=Body())\n"
-    )
+    write_judge("share_judge", MEAN_COLOUR)
     Image.open("in/03.png").convert("L").save("in/16.png")
     recipe = saved_recipe(crops)
-    report = _shared("--total", "9k", "--for", recipe, "--judge", "task.yaml", capsys=capsys)
+    report = _shared("--total", "9k", "--for", recipe, "--judge", "share_judge.yaml", capsys=capsys)
     assert len(report["files"]) == 17 and 0.95 * 9_000 <= _size() <= 9_000
     none = _shared("--total", "9k", "--for", recipe, "--sensitivity", "none", "--force", capsys=capsys)
     assert _judged_qps(report) != _judged_qps(none)
     shutil.rmtree("out")
     save_moving("in/17.gif", moving(np.asarray(Image.open("in/00.png"))), duration=40)
-    moved = _shared("--total", "20k", "--judge", "task.yaml", capsys=capsys)
+    moved = _shared("--total", "20k", "--judge", "share_judge.yaml", capsys=capsys)
     assert moved["files"][17]["frames"] > 1 and _size() <= 20_000
 
 
-_BODY = """
-import torch
-from npp.tasks import build_task
-class Body(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 3, 3)
-        torch.manual_seed(0)
-        for weight in self.parameters():
-            torch.nn.init.normal_(weight, std={std})
-    def forward(self, x):
-        return {result}
-def task():
-    return build_task({task}, model=Body(){settings})
-"""
-
-
-def _write_judge(
-    task: str = "'classification'", result: str = "", settings: str = "", std: float = 1
-) -> None:
-    result = result or "self.b(self.a(x).relu()).mean((2, 3))"
-    Path("own_judge.py").write_text(_BODY.format(std=std, result=result, task=task, settings=settings))
-    Path("own.yaml").write_text("name: python:own_judge:task\n")
+_LAYERS = "self.b(self.a(x).relu()).mean((2, 3))"
 
 
 @pytest.fixture
@@ -215,10 +187,12 @@ def _fresh_judges() -> Iterator[None]:
 def test_a_judge_that_looks_inside_is_asked_by_one_thread_at_a_time(
     crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _write_judge("'match'", settings=", layers=['a', 'b']")
+    write_judge("own_judge", _LAYERS, "'match'", settings=", layers=['a', 'b']")
     found = [
         _judged_qps(
-            _shared("--total", "16k", "--judge", "own.yaml", "--force", "--threads", threads, capsys=capsys)
+            _shared(
+                "--total", "16k", "--judge", "own_judge.yaml", "--force", "--threads", threads, capsys=capsys
+            )
         )
         for threads in (1, 4, 4)
     ]
@@ -233,15 +207,15 @@ def test_curves_of_a_judge_that_has_changed_are_not_believed(
 
     def lines() -> int:
         command = [sys.executable, "-m", "npp", "encode", "in", "-o", "out", "--share", "--total", "16k"]
-        command += ["--judge", "own.yaml", "--keep-state", "-q", "--effort", "0"]
+        command += ["--judge", "own_judge.yaml", "--keep-state", "-q", "--effort", "0"]
         subprocess.run(command, check=True)
         return _lines("curve")
 
-    _write_judge()
+    write_judge("own_judge", _LAYERS)
     assert [lines(), lines()] == [16, 16]
-    _write_judge(std=2)
+    write_judge("own_judge", _LAYERS, std=2)
     assert lines() == 32
-    _write_judge(std=2, result="self.b(self.a(x).tanh()).mean((2, 3))")
+    write_judge("own_judge", _LAYERS.replace("relu", "tanh"), std=2)
     assert lines() == 48
 
 
@@ -249,9 +223,9 @@ def test_curves_of_a_judge_that_has_changed_are_not_believed(
 def test_a_judge_that_loses_nothing_leaves_it_to_the_sizes(
     crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _write_judge(result="x.new_zeros(len(x), 3) + 1e-9 * x.mean()")
-    judged = _shared("--total", "16k", "--judge", "own.yaml", capsys=capsys)
-    assert judged["share"]["by"] == str(crops / "own.yaml")
+    write_judge("own_judge", "x.new_zeros(len(x), 3) + 1e-9 * x.mean()")
+    judged = _shared("--total", "16k", "--judge", "own_judge.yaml", capsys=capsys)
+    assert judged["share"]["by"] == str(crops / "own_judge.yaml")
     alike = _shared("--total", "16k", "--force", capsys=capsys)
     assert alike["share"]["by"] == "sizes"
     assert _judged_qps(judged) == _judged_qps(alike)
@@ -259,21 +233,32 @@ def test_a_judge_that_loses_nothing_leaves_it_to_the_sizes(
 
 @pytest.mark.usefixtures("_fresh_judges")
 def test_a_judge_that_cannot_look_is_named(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _write_judge(result="x.mean((1, 2, 3))")
-    report = _shared("--total", "16k", "--judge", "own.yaml", capsys=capsys, code=1)
+    write_judge("own_judge", "x.mean((1, 2, 3))")
+    report = _shared("--total", "16k", "--judge", "own_judge.yaml", capsys=capsys, code=1)
     for one in report["files"]:
-        assert f"the judge {crops / 'own.yaml'} cannot look at this picture: " in one["error"]
+        assert f"the judge {crops / 'own_judge.yaml'} cannot look at this picture: " in one["error"]
 
 
 @pytest.mark.usefixtures("_fresh_judges")
 def test_of_an_animation_one_frame_is_looked_at(crops: Path) -> None:
     """So that it passes where all frames together are above the limit on pixels."""
-    _write_judge()
+    write_judge("own_judge", _LAYERS)
     frames = moving(np.asarray(Image.open("in/00.png")))
     save_moving("in/16.gif", frames, duration=40)
     height, width = np.asarray(frames[0]).shape[:2]
     limit = max(height * width, SIDE * SIDE) + 1
-    command = ("in", "-o", "out", "--share", "--total", "24k", "--judge", "own.yaml", "--max-pixels", limit)
+    command = (
+        "in",
+        "-o",
+        "out",
+        "--share",
+        "--total",
+        "24k",
+        "--judge",
+        "own_judge.yaml",
+        "--max-pixels",
+        limit,
+    )
     assert encode(*command) == 0
     assert npp.probe(Path("out/16.bpg").read_bytes()).animation
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import EXIF, files, moving, run, save_moving
+from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
@@ -130,17 +131,10 @@ def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -
         assert Path(name, "a.bpg").read_bytes() == wanted
 
 
-@pytest.mark.parametrize("judge", [None, "judge.yaml"])
+@pytest.mark.parametrize("judge", [None, "ray_data_judge.yaml"])
 def test_bits_are_shared_over_the_set(folder: Path, photo: np.ndarray, judge: str | None) -> None:
     """The total is met, each file is the one of its qp, and a network has its say in every worker."""
-    Path("ray_data_judge.py").write_text(
-        "import torch\nfrom npp.tasks import build_task\n"
-        "class Body(torch.nn.Module):\n"
-        "    def forward(self, x):\n"
-        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
-        "def task():\n    return build_task('classification', model=Body())\n"
-    )
-    Path("judge.yaml").write_text("name: python:ray_data_judge:task\n")
+    write_judge("ray_data_judge", MEAN_COLOUR)
     pictures = [np.roll(photo, 9 * i, 1)[:64] // (1 + i % 3) for i in range(12)]
     Path("set").mkdir()
     for i, picture in enumerate(pictures):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import saved_recipe
 
@@ -85,19 +86,12 @@ def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
 def test_shared_qps_ask_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network says what is lost, also where it has been sent to another process in another folder."""
     monkeypatch.chdir(tmp_path)
-    Path("ray_judge.py").write_text(
-        "import torch\nfrom npp.tasks import build_task\n"
-        "class Body(torch.nn.Module):\n"
-        "    def forward(self, x):\n"
-        "        return 40 * x.mean((2, 3)) * torch.tensor([1.0, -1.0, 2.0])\n"
-        "def task():\n    return build_task('classification', model=Body())\n"
-    )
-    Path("judge.yaml").write_text("name: python:ray_judge:task\n")
+    write_judge("ray_judge", MEAN_COLOUR)
     places = [(y, x) for y in range(0, 400, 100) for x in range(0, 400, 100)]
     pictures = [_png(skimage.data.astronaut()[y : y + 64, x : x + 64]) for y, x in places]
     settings = BatchEncoder().settings
     found = {}
-    for judge in (None, "judge.yaml"):
+    for judge in (None, "ray_judge.yaml"):
         sharing = Sharing(mean_bpp=0.8, judge=judge)
         probing = pickle.loads(pickle.dumps(sharing.probing(settings)))
         monkeypatch.chdir("/")
@@ -105,9 +99,9 @@ def test_shared_qps_ask_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
         found[judge] = shared_qps(curves, sharing)
         monkeypatch.chdir(tmp_path)
-    assert found[None] != found["judge.yaml"]
+    assert found[None] != found["ray_judge.yaml"]
     with pytest.raises(ValueError, match="judge and predicted exclude each other"):
-        Sharing(mean_bpp=1, judge="judge.yaml", predicted=True)
+        Sharing(mean_bpp=1, judge="ray_judge.yaml", predicted=True)
     with pytest.raises(ValueError, match="nothing"):
         encode("photos", "out", sharing=Sharing(mean_bpp=1, judge="nothing"), cluster=Cluster())
 

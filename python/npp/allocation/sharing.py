@@ -69,6 +69,12 @@ def _qp_range(qps: tuple[int, int]) -> tuple[int, int]:
     return low, high
 
 
+def blended(measured: Floats, model: Floats, belief: float) -> Floats:
+    """Losses between what was measured, which is believed to this power, and what the model says."""
+    found: Floats = measured**belief * model ** (1 - belief)
+    return found
+
+
 def losses_at(
     count: int,
     *,
@@ -84,7 +90,7 @@ def losses_at(
     believed = number("belief", belief, 0, 1)
     if divergence is not None:
         measured = _table("divergence", divergence, (count, LAST_QP + 1))
-        losses: Floats = measured**believed * curve ** (1 - believed)
+        losses = blended(measured, curve, believed)
     elif believed != 1:
         raise ValueError(f"belief is about divergence, which is not given; got {belief}")
     else:

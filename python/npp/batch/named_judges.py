@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from npp.batch.refined_frames import keep_seen, load_network
+from npp.batch.outcomes import describe
+from npp.batch.refined_frames import file_stamp, keep_seen, load_network
 from npp.codec.errors import EncodeError
-from npp.config.digests import files_named, hash_file, hash_state
+from npp.config.digests import hash_file, hash_files, hash_state
 from npp.gradient.prediction import PictureLoss
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class NamedJudge:
             EncodeError: the network cannot look at this picture.
         """
         if self._is_exported():
-            keep = self._told(lambda: keep_seen(self.spec, x, stamp=_stamp(self.spec)))
+            keep = self._told(lambda: keep_seen(self.spec, x))
             return lambda shown: self._told(lambda: keep(shown))
-        loaded = _task(self.spec, _stamp(self.spec))
+        loaded = _task(self.spec, file_stamp(self.spec))
         kept = self._told(lambda: loaded.bind(x))
         return lambda shown: self._told(lambda: kept(shown))
 
@@ -64,8 +65,9 @@ class NamedJudge:
         except EncodeError:
             raise
         except Exception as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise EncodeError(f"the judge {self.spec} cannot look at this picture: {said}") from error
+            raise EncodeError(
+                f"the judge {self.spec} cannot look at this picture: {describe(error)}"
+            ) from error
 
     def check(self) -> None:
         """Loads the network.
@@ -76,17 +78,16 @@ class NamedJudge:
             OSError: a file cannot be read.
         """
         if self._is_exported():
-            load_network(self.spec, _stamp(self.spec))
+            load_network(self.spec)
         else:
-            _task(self.spec, _stamp(self.spec))
+            _task(self.spec, file_stamp(self.spec))
 
     def digest(self) -> str:
         """Tells it from other judges: by what its file holds, or by its settings, weights and files."""
         if self._is_exported():
             return hash_file(Path(self.spec))
-        loaded = _task(self.spec, _stamp(self.spec))
-        named = sorted({hash_file(path) for path in files_named(loaded.settings)})
-        said = [loaded.settings, hash_state(loaded.task), named]
+        loaded = _task(self.spec, file_stamp(self.spec))
+        said = [loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
     def _is_exported(self) -> bool:
@@ -109,14 +110,6 @@ class _LoadedTask:
                 return kept(shown)
 
         return lost
-
-
-def _stamp(spec: str) -> tuple[int, int] | None:
-    """Tells a file from what lay there before."""
-    if not Path(spec).is_file():
-        return None
-    found = Path(spec).stat()
-    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import torch
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import Metadata
+from npp.config.digests import hash_state
 from npp.recipes.parts import Parts
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Recipe
@@ -82,11 +82,7 @@ class RecipeUse:
             else self.recipe.allocator.settings.as_mapping(),
             "parts": self.used(),
         }
-        found = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-        for name, tensor in self.recipe.state_dict().items():
-            found.update(name.encode())
-            found.update(tensor.cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+        return hash_state(self.recipe, json.dumps(description, sort_keys=True))
 
 
 def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> bool:

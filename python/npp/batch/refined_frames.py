@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,16 +19,28 @@ from npp.recipes.picture_floats import as_floats
 from npp.torch_state import in_plain_torch
 
 
-@lru_cache(maxsize=2)
-def load_network(path: str, stamp: object = None) -> Callable[[Tensor], Tensor]:
+def load_network(path: str) -> Callable[[Tensor], Tensor]:
     """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
 
     It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
-    (1, classes, ...). It is loaded once for each ``stamp``, which tells a file from what lay there before.
+    (1, classes, ...). It is loaded once, and again where the file has changed.
 
     Raises:
         ValueError: it cannot be read.
     """
+    return _loaded(path, file_stamp(path))
+
+
+def file_stamp(path: str) -> tuple[int, int] | None:
+    """Tells a file from what lay there before; ``None`` where there is none."""
+    if not Path(path).is_file():
+        return None
+    found = Path(path).stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: str, stamp: tuple[int, int] | None) -> Callable[[Tensor], Tensor]:
     try:
         return in_plain_torch(lambda: torch.export.load(path).module())
     except Exception as error:  # whatever the bytes make of the unpacking
@@ -40,11 +53,9 @@ def colour_of(pictures: Tensor) -> Tensor:
     return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
 
 
-def keep_seen(
-    path: str, x: Tensor, views: Sequence[View] = (), stamp: object = None
-) -> Callable[[Tensor], Tensor]:
+def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Tensor], Tensor]:
     """What the network of a file must go on seeing in pictures (1, C, H, W)."""
-    network = load_network(path, stamp)
+    network = load_network(path)
     return keep_prediction(lambda pictures: network(colour_of(pictures)), x, views)
 
 

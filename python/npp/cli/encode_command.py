@@ -127,11 +127,9 @@ def _share_settings(
         raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
     if judge is not None and sensitivity is not None:
         raise UsageError("--judge and --sensitivity exclude each other: the network says what is lost")
-    asked = (
-        False if judge is not None else None if sensitivity is None else sensitivity is Sensitivity.predicted
-    )
+    asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
     refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
-    predicted = checked(asks_allocator, recipe, asked, refusal)
+    predicted = judge is None and checked(asks_allocator, recipe, asked, refusal)
     size = None if total is None else parse_size(total)
     return ShareSettings(size, mean_bpp, predicted, _checked_judge(judge), keep_state)
 

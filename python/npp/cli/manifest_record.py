@@ -31,8 +31,7 @@ def check_manifest(path: Path, jobs: Sequence[Job], policy: WritePolicy) -> None
     if not path.exists():
         return
     try:
-        for _ in read_manifest(path):
-            pass
+        next(read_manifest(path), None)  # every line is looked at before there is a first row
     except (OSError, ValueError) as error:
         raise UsageError(f"--manifest must be a manifest or a new file: {describe(error)}") from None
     if not (policy.skip_existing or policy.force):

@@ -35,13 +35,17 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def files_named(settings: Any) -> Iterator[Path]:
-    """Files that settings name: weights and graphs, and the modules of ``python:module:name``."""
+def hash_files(settings: Any) -> list[str]:
+    """SHA-256 of each file that settings name: weights and graphs, and modules of ``python:module:name``."""
+    return sorted({hash_file(path) for path in _files_named(settings)})
+
+
+def _files_named(settings: Any) -> Iterator[Path]:
     if isinstance(settings, Mapping):
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
         for one in settings:
-            yield from files_named(one)
+            yield from _files_named(one)
     elif isinstance(settings, str):
         parts = settings.split(":")
         if parts[0] == "python" and len(parts) > 1:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from npp.allocation import share_bits
 from npp.allocation.qp_curves import LossCurve, least_loss
-from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS
+from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS, blended
 from npp.evaluation.arms import Sharing
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
@@ -74,8 +74,7 @@ def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
     values = np.maximum(values, least_loss(values.flatten().tolist()))
     curves = [LossCurve(probed, column) for column in values.T.tolist()]
     losses: Floats = np.array([[curve.at(qp) for qp in qps] for curve in curves])
-    believed: Floats = losses**PROBED_BELIEF * growth ** (1 - PROBED_BELIEF)
-    return believed
+    return blended(losses, growth, PROBED_BELIEF)
 
 
 def _padded(table: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from npp.config.digests import files_named, hash_file, hash_state
+from npp.config.digests import hash_files, hash_state
 from npp.config.typed import REST, refusal
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
@@ -85,7 +85,7 @@ class Judge:
     @cached_property
     def key(self) -> dict[str, Any]:
         """What decides its scores and where they stand, for keys of stored results."""
-        files = sorted({hash_file(path) for path in files_named([self.spec.name, self.spec.settings])})
+        files = hash_files([self.spec.name, self.spec.settings])
         return {**self.spec.describe(seen=self.seen), "weights": hash_state(self.task), "files": files}
 
 
