@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from npp.tasks import build_task
-from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
+from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 
 
 def test_classification_values(images: Tensor) -> None:
@@ -45,7 +45,7 @@ def test_zero_probability_has_a_finite_gradient() -> None:
     loss = kl_divergence(one_hot_log(torch.tensor([1]), 3), now.log_softmax(1))
     loss.sum().backward()
     torch.testing.assert_close(now.grad, torch.tensor([[1 / 3, -2 / 3, 1 / 3]]))
-    assert log_distribution(torch.tensor([0.0, 1.0])).tolist() == [-torch.inf, 0]
+    assert log_distributions([torch.tensor([0.0, 1.0])], now.device).tolist() == [[-torch.inf, 0]]
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,20 @@ def test_probabilities_are_told_from_logits_whatever_their_precision(dtype: torc
     torch.manual_seed(0)
     for classes in (2, 10, 1000):
         exact = torch.randn(64, classes).mul(2).softmax(1)
-        for one in exact:
-            found = log_distribution(one.to(dtype))
-            assert float(found.exp().sum()) == pytest.approx(1, abs=1e-3)
-            kl = float((one * (one.clamp_min(1e-9).log() - found.clamp_min(-50))).sum())
-            assert abs(kl) < 0.02, (dtype, classes)
+        found = log_distributions(list(exact.to(dtype)), exact.device)
+        torch.testing.assert_close(found.exp().sum(1), torch.ones(64), atol=1e-3, rtol=0)
+        kl = (exact * (exact.clamp_min(1e-9).log() - found.clamp_min(-50))).sum(1)
+        assert float(kl.abs().max()) < 0.02, (dtype, classes)
+
+
+def test_each_picture_of_a_batch_has_probabilities_or_logits() -> None:
+    """One that has the one does not make the others of the same kind."""
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5)
+    given = [logits[0], logits[1].softmax(0), logits[2].log_softmax(0), torch.eye(5)[2]]
+    found = log_distributions(given, logits.device)
+    torch.testing.assert_close(found[:3], logits.log_softmax(1))
+    assert found[3].exp().tolist() == [0, 0, 1, 0, 0]
 
 
 def test_a_metric_of_no_pictures_says_nothing() -> None:

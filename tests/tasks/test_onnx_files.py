@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from npp.tasks import load_network
+from npp.tasks.onnx_files import convert_onnx, fix_sides
 
 
 def _save(
@@ -123,3 +125,37 @@ def test_files_that_take_no_pictures_are_named(
         path.write_bytes(b"no graph")
     with pytest.raises(ValueError, match=message):
         load_network(f"onnx:{path}")
+
+
+def test_what_a_file_reshapes_to_and_picks_is_fixed_in_the_network(tmp_path: Path) -> None:
+    """A network on a GPU would fetch it from there at every call."""
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    nodes = [
+        helper.make_node("Reshape", ["x", "sides"], ["flat"]),
+        helper.make_node("Gather", ["flat", "place"], ["y"], axis=-2),
+    ]
+    tensors = {"sides": torch.tensor([0, 3, -1]), "place": torch.tensor(1)}
+    network = load_network(_save(tmp_path / "one.onnx", nodes, tensors))
+    assert not {type(part).__name__ for part in network.modules()} & {"OnnxReshape", "OnnxGather"}
+    x = torch.rand(2, 3, 8, 9)
+    assert torch.equal(network(x), x[:, 1].flatten(1))
+    copied = copy.deepcopy(network)
+    assert torch.equal(copied(x), network(x)) and "(0, 3, -1)" in str(network)
+
+
+def test_sides_that_a_file_computes_stay_free_unless_they_are_fixed(tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sides"]),
+        helper.make_node("Gather", ["sides", "order"], ["turned"]),
+        helper.make_node("Reshape", ["x", "turned"], ["y"]),
+    ]
+    path = _save(tmp_path / "one.onnx", nodes, {"order": torch.tensor([0, 1, 3, 2])})
+    network = convert_onnx(path.removeprefix("onnx:")).network
+    for height in (8, 5):
+        x = torch.rand(2, 3, height, 9)
+        assert torch.equal(network(x), x.reshape(2, 3, 9, height))
+    fix_sides(network, (1, 3, 8, 9))
+    assert {type(part).__name__ for part in network.modules()} == {"GraphModule", "_Reshape"}
+    x = torch.rand(1, 3, 8, 9)
+    assert torch.equal(network(x), x.reshape(1, 3, 9, 8))

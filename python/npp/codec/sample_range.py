@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import torch
 from torch import Tensor
 
 from npp._bpg import EncodeError
@@ -36,7 +37,7 @@ def on_other_scale(low: float, high: float) -> bool:
 
 def sample_range(x: Tensor) -> tuple[float, float]:
     """The least and the greatest sample of a tensor that is not empty."""
-    low, high = x.detach().aminmax()
+    low, high = torch.stack(x.detach().aminmax()).cpu()  # a GPU is waited for once
     return float(low), float(high)  # torch 2.4 has no tolist() under torch.func
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from npp.codec.errors import BPGError, EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, check_samples
 from npp.codec.options import CodecOptions
 from npp.codec.round_trip import check_batch
-from npp.codec.sample_range import check_scale
+from npp.codec.sample_range import refuse_other_scale, sample_range
 from npp.torch_state import has_readable_values
 
 
@@ -36,12 +37,15 @@ def check_values(x: Tensor) -> None:
     Raises:
         EncodeError: NaN or samples of another scale; ``index`` says in which picture NaN is.
     """
-    check_scale("x", x)
     if not x.numel() or not has_readable_values(x):
         return
-    wrong = torch.isnan(x.detach()).flatten(1).any(1).nonzero().flatten().tolist()
-    if wrong:
-        raise indexed(EncodeError, f"x[{wrong[0]}] holds NaN; floats must lie in [0, 1]", wrong[0])
+    low, high = sample_range(x)
+    if math.isnan(low):
+        first = int(torch.isnan(x.detach()).flatten(1).any(1).nonzero()[0])
+        raise indexed(EncodeError, f"x[{first}] holds NaN; floats must lie in [0, 1]", first)
+    wrong = refuse_other_scale("x", low, high, stacklevel=3)
+    if wrong is not None:
+        raise wrong
 
 
 def plain_numbers(options: CodecOptions) -> CodecOptions:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.checks import flag, known_settings, number, whole
+from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
@@ -263,7 +264,7 @@ def _check_cells(boxes: Tensor, scores: Tensor, count: int) -> None:
             "the network must give boxes (N, K, 4) and scores (N, K, C), not "
             f"{tuple(boxes.shape)} and {tuple(scores.shape)} for {count} pictures"
         )
-    least, most = (float(end) for end in scores.detach().aminmax())
+    least, most = sample_range(scores)
     if least < -_SCORE_TOLERANCE or most > 1 + _SCORE_TOLERANCE:
         raise ValueError(
             f"scores must be probabilities, not {least:.3g} to {most:.3g}; "

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.divergence import kl_divergence, log_distribution, one_hot_log
+from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, check_targets, not_a_tensor
+from npp.tasks.task import Metric, Task, as_tensor, check_targets, not_a_tensor
 
 
 def is_label(target: Any) -> bool:
@@ -51,7 +51,7 @@ def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
     classes = now.shape[1]
     if all_labels(targets):
         return one_hot_log(_labels(targets, classes, now.device), classes)
-    vectors = [torch.as_tensor(target, device=now.device) for target in targets]
+    vectors = [as_tensor(target) for target in targets]
     for index, vector in enumerate(vectors):
         if vector.shape != (classes,):
             shape = tuple(vector.shape)
@@ -61,7 +61,7 @@ def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
                 "targets must be class indices, or logits or probabilities as floats; "
                 f"targets[{index}] is {vector.dtype} and does not choose one class"
             )
-    return torch.stack([log_distribution(vector) for vector in vectors])
+    return log_distributions(vectors, now.device)
 
 
 class ClassificationMetric:

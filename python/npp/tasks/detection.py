@@ -19,6 +19,12 @@ LOSSES = ("auto", "dense", "training")
 Detections = dict[str, Any]
 
 
+def _each(dense: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """What was said everywhere in a batch as a target of each picture."""
+    count = len(next(iter(dense.values())))
+    return [{"dense": {name: values[index] for name, values in dense.items()}} for index in range(count)]
+
+
 def _checked(index: int, target: Any, device: torch.device, classes: int | None) -> dict[str, Tensor]:
     """Boxes (K, 4) and labels (K,) of a target, on the device; boxes without area are left out.
 
@@ -152,16 +158,23 @@ class Detection(Task):
 
     def targets(self, images: Tensor) -> list[Any]:
         """Detections above the threshold, with ``dense`` where the loss may use it."""
-        if not self._offers_dense or self.loss_kind == "training":
+        if not self._goes_by_dense:
             return [self._above(found) for found in self._found(images)]
         dense = self._dense(images)
-        targets = [self._above(found) for found in self._found(images, dense)]
-        for index, target in enumerate(targets):
-            target["dense"] = {name: values[index] for name, values in dense.items()}
-        return targets
+        found = [self._above(one) for one in self._found(images, dense)]
+        return [{**boxes, **said} for boxes, said in zip(found, _each(dense), strict=True)]
+
+    def loss_targets(self, images: Tensor) -> list[Any]:
+        """``dense`` alone where the loss uses it: no boxes are looked for."""
+        return _each(self._dense(images)) if self._goes_by_dense else self.targets(images)
+
+    @property
+    def _goes_by_dense(self) -> bool:
+        return self._offers_dense and self.loss_kind != "training"
 
     def _uses_dense(self, targets: Sequence[Mapping[str, Any]]) -> bool:
-        available = self._offers_dense and all("dense" in target for target in targets)
+        given = all(isinstance(target, Mapping) and "dense" in target for target in targets)
+        available = self._offers_dense and given
         if self.loss_kind == "dense" and not available:
             raise ValueError("loss 'dense' needs the targets that Detection.targets gave")
         return available and self.loss_kind != "training"
@@ -183,9 +196,10 @@ class Detection(Task):
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Divergence from what the network said everywhere, or its losses, (N,)."""
-        checked = self._all_checked(images, targets)
+        check_targets(images, targets)
         if self._uses_dense(targets):
             return self._divergence(self._dense(images), targets)
+        checked = self._all_checked(images, targets)
         each = [training_loss(self.network, *pair) for pair in zip(self._fed(images), checked, strict=True)]
         loss = torch.stack(each) if each else images.sum((1, 2, 3))
         self.check_output(images, {"losses": loss})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -46,23 +48,32 @@ def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) 
     return divergence, 1 - clean.softmax(-1)[..., background]
 
 
-def log_distribution(values: Tensor, dim: int = 0) -> Tensor:
-    """Log-probabilities of what is either probabilities or logits along ``dim``.
+def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 1) -> Tensor:
+    """Log-probabilities (N, ...) of what is, for each picture, either probabilities or logits.
 
-    Values of 0 or more that sum to 1 are probabilities; everything else, log-probabilities included, is
-    logits.
+    Where all of a picture's values are 0 or more and sum to 1 they are probabilities; everything else,
+    log-probabilities included, is logits. All pictures are looked at together: whether there is NaN is the
+    only thing that a GPU is waited for.
+
+    Args:
+        given: of each picture, of one shape.
+        device: where they are wanted.
+        dim: of the classes, with the pictures as the first one.
 
     Raises:
         ValueError: one is NaN.
     """
-    tolerance = _SUM_TOLERANCES.get(values.dtype, _SUM_TOLERANCE)
-    values = values.float()
+    tolerance = max(_SUM_TOLERANCES.get(one.dtype, _SUM_TOLERANCE) for one in given)
+    alike = len({one.device for one in given}) == 1
+    stacked = torch.stack(list(given) if alike else [one.to(device) for one in given])
+    values = stacked.to(device).float()
     if bool(values.isnan().any()):
         raise ValueError("targets must be probabilities or logits without NaN")
-    sums = values.sum(dim)
-    if bool((values >= 0).all()) and bool(((sums - 1).abs() < tolerance).all()):
-        return values.log() if tolerance == _SUM_TOLERANCE else (values / sums.unsqueeze(dim)).log()
-    return values.log_softmax(dim)
+    sums = values.sum(dim, keepdim=True)
+    fits = (values >= 0).all(dim, keepdim=True) & ((sums - 1).abs() < tolerance)
+    likely = fits.flatten(1).all(1).reshape(-1, *[1] * (values.ndim - 1))
+    exact = values if tolerance == _SUM_TOLERANCE else values / sums
+    return torch.where(likely, exact.log(), values.log_softmax(dim))
 
 
 def one_hot_log(labels: Tensor, classes: int) -> Tensor:

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from npp.tasks.boxes import paired_iou, suppressed
 from npp.tasks.divergence import binary_kl, kl_divergence
+from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.onnx_files import convert_onnx
+from npp.tasks.onnx_files import convert_onnx, fix_sides
 
 _INPUT = (352, 352)
 _CHANNELS = 85  # objectness, box, 80 classes
@@ -69,6 +70,8 @@ class FastestDet(nn.Module):
             raise ValueError(
                 f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(found.shape)}"
             )
+        with plain_torch():
+            fix_sides(found.network, found.shape)
         self.class_count = _CHANNELS - 5
         self.prepared = Prepared(found.network, InputFormat(size=_INPUT, channels="bgr"))
 
@@ -123,6 +126,15 @@ class FastestDet(nn.Module):
     def _cells(self, images: Sequence[Tensor]) -> Tensor:
         return torch.cat([self.dense(image[None])["cells"] for image in images])
 
+    def detections(self, dense: Dense, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """``boxes`` in pixels of the picture, ``labels``, ``scores``, the surest first, of each picture.
+
+        Args:
+            dense: of these pictures.
+            images: (3, H, W) each; only their sizes count.
+        """
+        return [self._detections(*one) for one in zip(dense["cells"], images, strict=True)]
+
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
         """Means over pictures (3, H, W) of the losses for their boxes, by name."""
         each = [self._losses(*one) for one in zip(self._cells(images), images, targets, strict=True)]
@@ -130,5 +142,4 @@ class FastestDet(nn.Module):
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """A dict of detections for each picture (3, H, W)."""
-        pairs = zip(self._cells(images), images, strict=True)
-        return [self._detections(cells, image) for cells, image in pairs]
+        return self.detections({"cells": self._cells(images)}, images)

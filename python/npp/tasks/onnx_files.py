@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
@@ -54,6 +55,100 @@ class _Slice(nn.Module):
         return x
 
 
+class _Reshape(nn.Module):
+    """ONNX's Reshape to sides that are known. onnx2torch's fetches them in every call, from the GPU if the
+    network is there."""
+
+    def __init__(self, sides: Sequence[int]) -> None:
+        super().__init__()
+        self.sides = tuple(sides)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` with these sides; 0 stands for the side that is there, -1 for what is left."""
+        return x.reshape([x.shape[i] if side == 0 else side for i, side in enumerate(self.sides)])
+
+    def extra_repr(self) -> str:
+        """The sides."""
+        return str(self.sides)
+
+
+class _Pick(nn.Module):
+    """ONNX's Gather of one place, which onnx2torch's, too, fetches in every call."""
+
+    def __init__(self, dim: int, place: int) -> None:
+        super().__init__()
+        self.dim, self.place = dim, place
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` without the dimension."""
+        return x.select(self.dim, self.place)
+
+
+class _Sides(fx.Interpreter):
+    """Runs a network and notes to which sides its nodes reshape."""
+
+    def __init__(self, network: fx.GraphModule) -> None:
+        super().__init__(network)
+        self.found: dict[fx.Node, list[int]] = {}
+
+    def run_node(self, node: fx.Node) -> Any:
+        """What the node gives."""
+        sides = node.args[1] if _is(node, self.module, "OnnxReshape") else None
+        if isinstance(sides, fx.Node):
+            self.found[node] = self.env[sides].tolist()
+        return super().run_node(node)
+
+
+def _is(node: fx.Node, network: nn.Module, kind: str) -> bool:
+    """Whether a node is one of onnx2torch's modules."""
+    return node.op == "call_module" and type(network.get_submodule(str(node.target))).__name__ == kind
+
+
+def _stored(network: fx.GraphModule, kind: str) -> Iterator[tuple[fx.Node, Tensor]]:
+    """Nodes of a kind whose second input the file holds, with it."""
+    for node in network.graph.nodes:
+        second = node.args[1] if _is(node, network, kind) else None
+        if isinstance(second, fx.Node) and second.op == "get_attr":
+            yield node, attrgetter(str(second.target))(network)
+
+
+def _replace(network: fx.GraphModule, new: Mapping[fx.Node, nn.Module]) -> None:
+    """Puts modules of one input in the place of others."""
+    for node, module in new.items():
+        network.set_submodule(str(node.target), module)
+        node.args = node.args[:1]
+    network.graph.eliminate_dead_code()
+    network.delete_all_unused_submodules()
+    network.recompile()
+
+
+def _write_in_what_is_stored(network: fx.GraphModule) -> None:
+    """Sides and places that the file holds as they are become numbers."""
+    new: dict[fx.Node, nn.Module] = {
+        node: _Reshape(sides.tolist()) for node, sides in _stored(network, "OnnxReshape")
+    }
+    for node, places in _stored(network, "OnnxGather"):
+        dim = getattr(network.get_submodule(str(node.target)), "_axis", None)
+        if dim is not None and places.ndim == 0:
+            new[node] = _Pick(dim, int(places))
+    _replace(network, new)
+
+
+def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
+    """Writes into a network what its nodes reshape to, where its file lets them compute it.
+
+    Args:
+        network: of :func:`convert_onnx`, changed in place. No shape in it may depend on the values of its
+            input.
+        shape: of its input, from now on the only one.
+    """
+    if isinstance(network, fx.GraphModule):
+        run = _Sides(network)
+        with torch.no_grad():
+            run.run(torch.zeros(tuple(shape)))
+        _replace(network, {node: _Reshape(sides) for node, sides in run.found.items()})
+
+
 def _attributes(node: Any) -> dict[str, Any]:
     return {attribute.name: attribute for attribute in node.attribute}
 
@@ -95,6 +190,8 @@ def convert_model(model: Any) -> nn.Module:
     for name, part in list(network.named_modules()):
         if type(part).__name__ == "OnnxSlice":
             network.set_submodule(name, _Slice())
+    if isinstance(network, fx.GraphModule):
+        _write_in_what_is_stored(network)
     return network
 
 

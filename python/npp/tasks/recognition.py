@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
@@ -186,13 +186,12 @@ class Recognition(Task):
     def _loss(self, now: Tensor, targets: Sequence[Any]) -> Tensor:
         if _all_texts(targets):
             return ctc_loss(now, [self.alphabet.encode(text) for text in targets], self.alphabet.blank)
-        clean = [torch.as_tensor(target, device=now.device) for target in targets]
+        clean = [as_tensor(target) for target in targets]
         for steps in clean:
             if steps.shape != now.shape[1:]:
                 wanted, given = tuple(now.shape[1:]), tuple(steps.shape)
                 raise ValueError(f"targets must be strings or have shape {wanted}, not {given}")
-        before = torch.stack([log_distribution(steps, dim=-1) for steps in clean])
-        return kl_divergence(before, now, dim=-1).sum(1)
+        return kl_divergence(log_distributions(clean, now.device, dim=-1), now, dim=-1).sum(1)
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """CTC or KL of the whole line, (N,) in nats."""

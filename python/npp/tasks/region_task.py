@@ -65,6 +65,10 @@ class RegionTask(Task):
         """What the network says about each region."""
         return [self._task[0].targets(seen)[0] for seen in self._seen(images)]
 
+    def loss_targets(self, images: Tensor) -> list[Any]:
+        """As much of it as the task's loss goes by."""
+        return [self._task[0].loss_targets(seen)[0] for seen in self._seen(images)]
+
     def predict(self, images: Tensor) -> list[Any]:
         """The same as the task's own metric wants it."""
         return [self._task[0].predict(seen)[0] for seen in self._seen(images)]

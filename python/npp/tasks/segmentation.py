@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.divergence import kl_divergence, log_distribution
+from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
@@ -164,7 +164,7 @@ class Segmentation(Task):
                 f"not {tuple(clean.shape)} of {clean.dtype}"
             )
         if not _is_map(clean):
-            clean = log_distribution(clean)
+            (clean,) = log_distributions([clean], now.device)
             right = clean.argmax(0) == now.argmax(0)
             return kl_divergence(clean, now, dim=0), right, torch.ones_like(right)
         counts = _counted(index, clean, now.shape[1:], len(now), self.ignore_index)

@@ -156,12 +156,13 @@ class Task(nn.Module, ABC):
         """Sees to it that what every task says of pictures has no history and serves in a later training, and
         that its network makes nothing on the caller's default device."""
         super().__init_subclass__(**settings)
-        if "targets" in vars(cls):
-            cls.targets = _on_the_right_scale(vars(cls)["targets"])  # type: ignore[method-assign]
-        for name in ("targets", "predict", "scores"):
+        for name in ("targets", "loss_targets"):
+            if name in vars(cls):
+                setattr(cls, name, _on_the_right_scale(vars(cls)[name]))
+        for name in ("targets", "loss_targets", "predict", "scores"):
             if name in vars(cls):
                 setattr(cls, name, without_gradients(vars(cls)[name]))
-        for name in ("targets", "predict", "scores", "loss"):
+        for name in ("targets", "loss_targets", "predict", "scores", "loss"):
             if name in vars(cls):
                 setattr(cls, name, off_the_default_device(vars(cls)[name]))
 
@@ -196,6 +197,13 @@ class Task(nn.Module, ABC):
         Like ``predict`` and ``scores`` of every task it runs without gradients, and outside of
         ``torch.inference_mode``, whose tensors could not be used in training.
         """
+
+    def loss_targets(self, images: Tensor) -> list[Any]:
+        """As much of :meth:`targets` as :meth:`loss` goes by, which may be had sooner. No grad.
+
+        Trainings ask for it at every step. :meth:`targets` unless overridden.
+        """
+        return self.targets(images)
 
     @abstractmethod
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:

@@ -118,7 +118,7 @@ def measure(
     sums = Sums(qps, list(tasks), device)
     for batch in batches:
         images = batch.to(device)
-        targets = {label: task.targets(images) for label, task in tasks.items()}
+        targets = {label: task.loss_targets(images) for label, task in tasks.items()}
         add_points(sums, images, targets, tasks, qps, code)
     return sums.curve()
 

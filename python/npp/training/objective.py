@@ -144,4 +144,4 @@ class Targets:
 
     def _predict(self, x: Tensor) -> dict[str, list[Any]]:
         with torch.no_grad():
-            return {label: task.targets(x) for label, task in self._tasks.items()}
+            return {label: task.loss_targets(x) for label, task in self._tasks.items()}

@@ -311,7 +311,7 @@ def choose_recipe(
     coders = [_coder(_changed(recipe, setting, scale), threads) for setting, _, scale in variants]
     count = 0
     for x in _batches(photos):
-        targets = {label: task.targets(x) for label, task in by_label.items()}
+        targets = {label: task.loss_targets(x) for label, task in by_label.items()}
         plainly = _coder(recipe, threads, _PLAIN)
         add_points(plain_sums, x, targets, by_label, curve_qps(chosen_qps), plainly)
         progress(len(x))

@@ -103,11 +103,13 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     after n steps at most (1 + n) / (10 + n) of it is old.
     """
 
-    def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    @torch.no_grad()
+    def average(old: Any, new: Any, count: Tensor | int) -> None:
+        # All weights at once, and the count is read once: to read it waits for a GPU.
         n = int(count)
-        return torch.lerp(new, old, min(decay, (1 + n) / (10 + n)))
+        torch._foreach_lerp_(old, new, 1 - min(decay, (1 + n) / (10 + n)))
 
-    return AveragedModel(model, avg_fn=average).requires_grad_(False)
+    return AveragedModel(model, multi_avg_fn=average).requires_grad_(False)
 
 
 MONITOR = "val/bd_rate"
