@@ -67,10 +67,19 @@ def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end:
         raise UnknownSettingError(f"{said} {unknown[0]!r}{end}", unknown, there_are)
 
 
+_LONG = 200
+
+
+def brief(value: object) -> str:
+    """For messages: a value, or its type where the value would fill the screen."""
+    said = repr(value)
+    return said if len(said) <= _LONG and "\n" not in said else f"a {type(value).__name__}"
+
+
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """A whole number from low to high, ends included."""
     if not is_int(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+        raise ValueError(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
     return int(value)
 
 
@@ -81,14 +90,14 @@ def number(name: str, value: object, low: float, high: float) -> float:
         allowed = f"number from {low:g} to {high:g}"
         if not math.isfinite(high):
             allowed = f"finite number from {low:g} on" if math.isfinite(low) else "finite number"
-        raise ValueError(f"{name} must be a {allowed}, not {value!r}")
+        raise ValueError(f"{name} must be a {allowed}, not {brief(value)}")
     return found
 
 
 def flag(name: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
+        raise ValueError(f"{name} must be True or False, not {brief(value)}")
     return value
 
 

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _Made = TypeVar("_Made")
 _KEPT = 32
@@ -57,6 +58,11 @@ def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
     get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
     return get
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """That of the network's first parameter or buffer; the CPU if it has none."""
+    return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:

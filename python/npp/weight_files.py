@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from npp.checks import meant
 from npp.files import write_file
 from npp.torch_state import in_plain_torch
 
@@ -75,7 +76,10 @@ class WeightFiles(NamedTuple):
         path = named.get(os.fspath(name_or_path), Path(name_or_path))
         if not path.is_file():
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
-            raise FileNotFoundError(f"no file {str(path)!r}, and no weights of that name; names are: {names}")
+            hint = meant(str(name_or_path).lower(), named)
+            raise FileNotFoundError(
+                f"no file {str(path)!r}, and no {self.kind} of that name; names are: {names}{hint}"
+            )
         return path
 
     def load(

@@ -128,7 +128,7 @@ def test_animations_are_refused_by_name(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--for", "no-such-name"], "--for: no file 'no-such-name', and no weights of that name"),
+        (["--for", "no-such-name"], "--for: no file 'no-such-name', and no recipe of that name"),
         (["--for", "photos/a.png"], "--for: photos/a.png is not a safetensors file"),
         (["--for", "RECIPE", "--lossless"], "--for and --lossless exclude each other"),
         (["--for", "RECIPE", "--qp-map-only", "--no-map"], "--qp-map-only and --no-map exclude each other"),

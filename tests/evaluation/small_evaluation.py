@@ -166,6 +166,16 @@ class Brightness(Task):
         return Correlation()
 
 
+class Goodness(Brightness):
+    """The same as a quality that rises, so that there is no divergence."""
+
+    name = "goodness"
+    higher_is_better: Mapping[str, bool] = MappingProxyType({"goodness": True, "correlation": True})
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        return {"goodness": 1 - self.loss(images, targets)}
+
+
 def values(photos: Path, **changes: Any) -> dict[str, Any]:
     """A small configuration."""
     return {

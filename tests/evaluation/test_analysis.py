@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from small_evaluation import KL, curve, findings, measurements
 
 from npp.evaluation import resample_bd_rate
+from npp.evaluation.bd_rate import picture_counts, resampled_means
+from npp.evaluation.judges import Axis
+from npp.evaluation.measured_values import ArmMeasurements
+from npp.evaluation.report_files import _needed
+from npp.pchip import pchip
 
 
 def test_identical_arms_differ_by_exactly_nothing() -> None:
@@ -58,3 +64,57 @@ def test_curves_without_overlap_are_said_and_do_not_stop_the_others() -> None:
     assert "do not overlap" in found.find("b", "a", KL).problem
     assert found.differences[0].interval is None and found.spreads == ()
     assert found.find("c", "a", KL).interval.value == 0
+
+
+def test_one_picture_has_no_interval() -> None:
+    """It can be drawn in one way only, which says nothing of other pictures."""
+    bpp, kl = (table[:, :1] for table in curve())
+    measured = measurements(a=(bpp, kl), b=(0.8 * bpp, kl))
+    found = findings(measured, differences=(("b", "a"),))
+    single = found.find("b", "a", KL).interval
+    assert single.value == pytest.approx(-20)
+    assert np.isnan(single.low) and not single.excludes_zero and found.differences == ()
+
+
+def test_an_error_that_is_gone_does_not_decide_the_rest() -> None:
+    """Its logarithm has no end: it counts as half of the smallest error that is left."""
+    bpp, kl = curve()
+    gone = kl.copy()
+    gone[0] = 0
+    measured = measurements(a=(bpp, gone), b=(0.7 * bpp, gone))
+    assert findings(measured).find("b", "a", KL).interval.value == pytest.approx(-30)
+    dearer = 0.7 * bpp
+    dearer[0] = 1.3 * bpp[0]
+    measured = measurements(a=(bpp, gone), b=(dearer, gone))
+    assert findings(measured).find("b", "a", KL).interval.value < -12
+
+
+def test_accuracies_that_are_equal_as_whole_numbers_stay_equal() -> None:
+    counts = picture_counts(40, 300, 0)
+    assert (counts == counts.round()).all() and (counts.sum(0) == 40).all()
+    right = np.random.default_rng(0).integers(0, 2, (1, 40)).astype(float)
+    shuffled = np.concatenate([right, right[:, ::-1]])
+    means = resampled_means(shuffled, np.concatenate([counts[:20], counts[:20][::-1]]))
+    assert (means[0] == means[1]).all()
+
+
+def test_what_a_quality_needs_in_words() -> None:
+    axis = Axis("net", "top1", higher_is_better=True, true=True)
+    bpp, _ = curve()
+    for points, said in (
+        ([0.8, 0.8, 0.79, 0.78, 0.77], f"at most {bpp.mean(axis=1).min():.3f} bpp"),
+        ([0.7, 0.65, 0.6, 0.5, 0.4], "not reached"),
+        ([0.8, 0.78, 0.7, 0.6, 0.5], f"{rate_at_076(bpp):.3f} bpp"),
+    ):
+        scores = np.repeat(np.array(points)[:, None], bpp.shape[1], axis=1)
+        arm = ArmMeasurements(np.ones(bpp.shape, np.int64), bpp, {("net", "top1"): scores}, {})
+        assert _needed(arm, axis, 0.76) == said
+
+
+def rate_at_076(bpp: np.ndarray) -> float:
+    """Between the second and the third point, a third of the way in quality from the former."""
+    rates = bpp.mean(axis=1)
+    order = np.argsort(rates)
+    heights = np.array([0.8, 0.78, 0.7, 0.6, 0.5])
+    log_rates = np.log10(rates[order])
+    return float(10 ** pchip(heights[order].tolist(), log_rates.tolist(), 0.76))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from zlib import compress as zipped
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from small_evaluation import QPS, values
 
 import npp
@@ -23,13 +25,14 @@ from npp.codec.build import build_config
 from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import measured_values
-from npp.evaluation.arms import Arm
+from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.measured_values import PartStore, versions
-from npp.evaluation.report_files import describe_computer
+from npp.evaluation.prefilters import Unfiltered
+from npp.evaluation.report_files import describe_arm, describe_computer
 from npp.extras import PACKAGES
 from npp.photos.photo_set import PhotoWarning
 
@@ -329,3 +332,86 @@ def test_a_network_that_does_not_fit_its_task_is_named(photos: Path, tmp_path: P
     config = parse_config(values(photos, seen=seen, modules=str(tmp_path)))
     with pytest.raises(ConfigError, match=r"^network odd: the network must give logits \(N, C\)"):
         evaluate(config, tmp_path / "run")
+
+
+def test_every_arm_can_share_whatever_it_has(photos: Path, tmp_path: Path) -> None:
+    """Sharing measures at more qps than are listed, which a blur has to know as well."""
+    arms: list[dict[str, Any]] = [
+        {"name": "bpg", "effort": 0},
+        {"name": "soft", "effort": 0, "prefilter": {"blur": 0.4}, "share": "rates"},
+        {"name": "by qp", "effort": 0, "prefilter": {"blur": dict.fromkeys(QPS, 0.2)}, "share": "rates"},
+    ]
+    found = evaluate(parse_config(values(photos, arms=arms)), tmp_path)
+    assert found.shared is not None and len(found.shared.arms) == 2
+
+
+def test_sharing_by_rates_needs_no_divergence(photos: Path, tmp_path: Path) -> None:
+    good = [{"name": "python:small_evaluation:Goodness", "label": "good"}]
+    arms: list[dict[str, Any]] = [
+        {"name": "bpg", "effort": 0},
+        {"name": "more", "effort": 1, "share": "rates"},
+    ]
+    assert evaluate(parse_config(values(photos, seen=good, arms=arms)), tmp_path).shared is not None
+    arms[1]["share"] = "measured"
+    with pytest.raises(ConfigError, match="share: measured needs a divergence, and good has none"):
+        evaluate(parse_config(values(photos, seen=good, arms=arms)), tmp_path / "other")
+
+
+def test_a_quality_that_is_not_measured_is_refused_before_anything_is(photos: Path, tmp_path: Path) -> None:
+    given = values(photos)
+    given["seen"][0] = {**given["seen"][0], "quality": "top1"}
+    with pytest.raises(ConfigError, match="network tiny: quality must be one of kl, agreement, not 'top1'"):
+        evaluate(parse_config(given), tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dataset_metric_may_be_what_is_quoted(photos: Path, tmp_path: Path) -> None:
+    seen = [{"name": "python:small_evaluation:Brightness", "label": "bright", "quality": "correlation"}]
+    found = evaluate(parse_config(values(photos, seen=seen, unseen=[])), tmp_path)
+    (axis,) = [one for one in found.measured.axes if one.network == "bright" and one.primary]
+    assert axis.dataset and axis.name == "correlation" and (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"seen": [{"name": "classification", "model": "x", "label": "picture"}]},
+            "'picture' is that of PSNR",
+        ),
+        (
+            {"arms": [{"name": "bpg", "share": "rates"}, {"name": "bpg shared by rates", "effort": 1}]},
+            "'bpg shared by rates' is that of a row",
+        ),
+        ({"blur_sigmas": [9]}, "blur_sigmas must be a list of numbers from 0 to 8, not"),
+        (
+            {"arms": [{"name": "bpg"}, {"name": "soft", "prefilter": {"blur": 99}}]},
+            r"arms\[1\].prefilter.blur must be a number from 0 to 8, not 99",
+        ),
+    ],
+)
+def test_names_and_values_that_would_break_later_are_refused(
+    photos: Path, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(values(photos, **change))
+
+
+def test_arms_with_and_without_a_restorer_are_told_apart(tmp_path: Path) -> None:
+    arms = [
+        ArmConfig("recipe", recipe="classification"),
+        ArmConfig("any decoder", recipe="classification", restorer=False),
+    ]
+    said = [describe_arm(one, Arm(one.name, {}, Unfiltered())) for one in arms]
+    assert said[0] == "BPG (default options), recipe classification"
+    assert said[1] == "BPG (default options), recipe classification, restorer no"
+
+
+def test_labels_may_look_like_markup(photos: Path, tmp_path: Path) -> None:
+    given = values(photos)
+    given["seen"][0] = {**given["seen"][0], "label": "net[/v2]"}
+    found = evaluate(parse_config(given), tmp_path)
+    console = Console(width=200, file=io.StringIO())
+    for table in found.tables:
+        console.print(table.rich())
+    assert "net[/v2]" in console.file.getvalue()

@@ -13,7 +13,7 @@ from PIL import Image
 from small_evaluation import QPS, RED, red_photos, segmenter, values
 
 from npp.config.yaml_files import ConfigError
-from npp.evaluation.bd_rate import picture_weights
+from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
@@ -104,7 +104,7 @@ def test_miou_is_torchmetrics_and_resamples_as_if_pictures_were_drawn() -> None:
     for one, other in zip(found, true, strict=True):
         metric.update(one[None], other[None])
     assert overlaps.values["true_miou"] == pytest.approx(float(metric.compute()), abs=1e-6)
-    weights = picture_weights(9, 5, 0)
+    weights = picture_counts(9, 5, 0) / 9
     resampled = overlaps.resampled("true_miou", weights)
     assert resampled[0] == pytest.approx(overlaps.values["true_miou"])
     drawn = [i for i in range(9) for _ in range(round(9 * weights[i, 3]))]

@@ -14,7 +14,7 @@ from small_evaluation import QPS, RED, detector, red_photos, tiny_network, value
 
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.average_precision import BoxMatches, match_boxes
-from npp.evaluation.bd_rate import picture_weights
+from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
@@ -66,7 +66,7 @@ def test_average_precision_is_torchmetrics_and_of_resamplings_too() -> None:
     metric.update(found, true)
     matched = match_boxes(found, true)
     theirs = metric.compute()
-    weights = picture_weights(12, 6, 0)
+    weights = picture_counts(12, 6, 0) / 12
     # torchmetrics reads precision at recalls in float32, a little below those of pycocotools.
     rows = {"ap": "map", "ap_50": "map_50", "ap_75": "map_75"}
     for name, other in rows.items():
@@ -193,3 +193,74 @@ def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
     few.write_text("file,label\n0.png,1\n")
     with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: .*\.png"):
         evaluate(parse_config(changed(labels=str(few))), tmp_path)
+
+
+def test_other_meanings_of_labels_are_measured_anew(labelled: Path, tmp_path: Path) -> None:
+    """What was measured with places is no answer to ids."""
+    arms = [{"name": "bpg", "effort": 0}, {"name": "half", "effort": 0, "scale": 0.5}]
+    clean = []
+    for categories in ("id", "place"):
+        given = _values(labelled, arms=arms)
+        given["unseen"] = [{**detector(), "categories": categories}]
+        clean.append(evaluate(parse_config(given), tmp_path).measured.clean["finder", "ap"])
+    assert clean == [0, 1]
+
+
+def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        red_photos(tmp_path / "twice" / folder)
+    given = _values(labelled)
+    given["data"]["folder"] = str(tmp_path / "twice")
+    with pytest.raises(ConfigError, match=r"data.folder has several photos named [0-3].png, and real labels"):
+        evaluate(parse_config(given), tmp_path / "out")
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["images"][1]["file_name"] = "other/0.png"
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
+    with pytest.raises(ValueError, match=r"0\.png is listed 2 times"):
+        read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"category_id": 99}, "annotation None is of category 99, which the file does not list"),
+        ({"image_id": 99}, "is of image 99, which the file does not list"),
+        ({"bbox": [5, 5, -3, 4]}, "has a box of -3x4"),
+    ],
+)
+def test_annotations_that_contradict_themselves_are_named(
+    labelled: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["annotations"][1] |= change
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
+    with pytest.raises(ValueError, match=words):
+        read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    photos = LabelledPhotos("x", labels=str(file))
+    file.write_bytes("\ufefffile,label\r\na.png,3\r\n".encode())  # as Excel does
+    assert read_labels(photos).classes == {"a.png": 3}
+    for text, words in (
+        ("file;label\na.png;3\n", "columns must be file, label, not file;label"),
+        ("file,label\n", "lists none"),
+        ("file,label\na.png\n", "row 2 must have file, label"),
+        ("file,label\na/0.png,1\nb/0.png,5\n", "0.png is listed 2 times"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=words):
+            read_labels(photos)
+    regions = tmp_path / "regions.csv"
+    regions.write_text("file,x,y,width,height,text\na.png,0,0,8,8,ab\nb.png,0,0,8,8,\n")
+    found = read_labels(LabelledPhotos("x", mode="full", regions=str(regions)))
+    assert dict(found.texts) == {"a.png": "ab"} and not found.has(Path("b.png"))
+
+
+def test_a_label_that_a_network_cannot_have_is_told_with_its_photo(labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,1000\n3.png,2\n")
+    given = _values(labelled, batch=1)
+    given["data"]["labels"] = str(tmp_path / "classes.csv")
+    with pytest.raises(ConfigError, match=r"network tiny: .* from 0 to 5, not 1000 .*with 2.png"):
+        evaluate(parse_config(given), tmp_path / "out")

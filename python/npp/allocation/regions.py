@@ -10,16 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from npp.checks import number, whole
+from npp.checks import brief, number, whole
 from npp.codec.qp_maps import MAP_BLOCK, map_size
 from npp.hevc.padding import whole_blocks
 
 
 def _boxes(boxes: Any) -> Tensor:
     """(K, 4) x1, y1, x2, y2."""
-    checked = torch.as_tensor(boxes if len(boxes) else [], dtype=torch.float64, device="cpu").reshape(-1, 4)
+    given = torch.as_tensor(boxes if len(boxes) else [], dtype=torch.float64, device="cpu")
+    if given.numel() and (given.ndim != 2 or given.shape[1] != 4):
+        raise ValueError(f"boxes must be (K, 4), a row x1, y1, x2, y2 each, not {tuple(given.shape)}")
+    checked = given.reshape(-1, 4)
     if not bool(torch.isfinite(checked).all()):
         raise ValueError(f"boxes must be finite, not {checked.tolist()}")
+    if not bool((checked[:, :2] <= checked[:, 2:]).all()):
+        raise ValueError(f"boxes must be x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, not {checked.tolist()}")
     return checked
 
 
@@ -64,6 +69,8 @@ def box_importance(
     Raises:
         ValueError: a size, a box or a weight that is not valid.
     """
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"size must be (height, width), not {brief(size)}")
     height, width = (whole("size", side, 1, 2**20) for side in size)
     margin = number("margin", margin, 0, 4096)
     rows, columns = map_size(height, width)
@@ -112,7 +119,7 @@ def weight_for(offset: float, strength: float = 0.5) -> float:
     """The weight with which the inside becomes ``offset`` qps finer than the outside.
 
     Args:
-        offset: qps, 0 to 51.
+        offset: qps, 0 to 51; for more than 6 :func:`npp.qp_map` needs a larger ``limit``, too.
         strength: of :func:`npp.qp_map`, above 0.
     """
     offset = number("offset", offset, 0, 51)

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS
 from npp.batch.rate_probing import Keep, curve_bits, curve_losses, probed_pieces, seen_losses
+from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
@@ -68,6 +69,13 @@ def loss_curves(
             picture.
     """
     pictures = several_pictures(images, "images")
+    if not callable(keep) or hasattr(keep, "bind"):
+        raise TypeError(
+            f"keep must be a function of clean pictures, not {type(keep).__name__}: of a task it is "
+            "lambda x: task.bind(task.targets(x))"
+        )
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
     probed = sorted({resolve_qp(qp, 1)[0] for qp in qps})
     if len(probed) < 2:
         raise ValueError(f"qps must be at least two different ones, not {list(qps)}")

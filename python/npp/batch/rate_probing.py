@@ -77,6 +77,11 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
         TypeError: ``keep`` does not give one number a picture.
     """
     lost = keep(colour_of(x))
+    if not callable(lost):
+        raise TypeError(
+            "keep must give a function of decoded pictures for each clean one, not "
+            f"{type(lost).__name__}: of a network it is lambda x: npp.keep_prediction(network, x)"
+        )
     losses = [_one_loss(lost(colour_of(one[None]))) for one in shown]
     if not all(math.isfinite(loss) and loss > -_ROUNDING for loss in losses):
         said = ", ".join(f"{loss:.4g}" for loss in losses)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,45 @@ def file_stamp(path: str) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=2)
 def _loaded(path: str, stamp: tuple[int, int] | None) -> Callable[[Tensor], Tensor]:
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}")
     try:
-        return in_plain_torch(lambda: torch.export.load(path).module())
+        with _silent_export():
+            network = in_plain_torch(lambda: torch.export.load(path).module())
     except Exception as error:  # whatever the bytes make of the unpacking
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
+
+    return lambda pictures: _looked(network, pictures, path)
+
+
+# What torch's guards say: since 2.6, and before.
+_OTHER_SHAPE = ("Guard failed", "Expected input at")
+
+
+def _looked(network: Callable[[Tensor], Tensor], pictures: Tensor, path: str) -> Tensor:
+    try:
+        return network(pictures)
+    except (AssertionError, RuntimeError) as error:
+        said = " ".join(str(error).split())
+        if not said.startswith(_OTHER_SHAPE):
+            raise
+        raise ValueError(
+            f"the network of {path} takes no pictures of shape {tuple(pictures.shape)} ({said}): export it "
+            "with dynamic_shapes for the dimensions 0, 2 and 3"
+        ) from None
+
+
+@contextmanager
+def _silent_export() -> Iterator[None]:
+    """What torch logs of a file that it cannot load, with a traceback, is said in one line here."""
+    log = logging.getLogger("torch.export")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def colour_of(pictures: Tensor) -> Tensor:

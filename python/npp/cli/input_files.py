@@ -106,11 +106,13 @@ def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, recursiv
         recursive: search folders below folders.
 
     Raises:
-        UsageError: a folder or a pattern gives nothing.
+        UsageError: a folder or a pattern gives nothing, or an argument is empty.
     """
     found: list[Input] = []
     seen: set[object] = set()
     several = len(arguments) > 1
+    if "" in arguments:
+        raise UsageError("an input is empty; . is the folder where the command runs")
     for argument in arguments:
         files, many = _expand(argument, suffixes, recursive)
         several = several or many

@@ -104,6 +104,8 @@ def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
     Raises:
         UsageError: several results would get one name, or a file that is read would be replaced.
     """
+    if not out:
+        raise UsageError("--output is empty; . is the folder where the command runs")
     files = inputs.files
     if out == STDOUT:
         if len(files) != 1:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import cast
 
 import npp._bpg as _bpg
+from npp.checks import is_int
 
 _DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
 _UNLIMITED = 1e9
@@ -31,6 +33,7 @@ def set_max_pixels(pixels: int | None) -> None:
         pixels: at least 1; ``None`` puts the default of 178,956,970 back.
 
     Raises:
+        TypeError: ``pixels`` is no whole number.
         ValueError: ``pixels`` is not positive.
     """
     global _max_pixels
@@ -38,9 +41,17 @@ def set_max_pixels(pixels: int | None) -> None:
 
 
 def _checked_pixels(pixels: int) -> int:
-    if pixels < 1:
-        raise ValueError(f"pixels must be at least 1 or None, not {pixels!r}")
-    return min(int(pixels), sys.maxsize)  # the codec counts in 64 bits, and no picture has more
+    # The codec counts in 64 bits, and no picture has more.
+    return min(_whole_number("pixels", pixels, 1, " or None"), sys.maxsize)
+
+
+def _whole_number(name: str, value: object, least: int, beside: str = "") -> int:
+    if not is_int(value):
+        raise TypeError(f"{name} must be a whole number{beside}, not {value!r}")
+    found = int(cast(int, value))
+    if found < least:
+        raise ValueError(f"{name} must be at least {least}{beside}, not {value!r}")
+    return found
 
 
 @contextmanager
@@ -48,6 +59,7 @@ def max_pixels_within(pixels: int) -> Iterator[None]:
     """Another limit for what this thread does meanwhile, and for threads that copy its context.
 
     Raises:
+        TypeError: ``pixels`` is no whole number.
         ValueError: ``pixels`` is not positive.
     """
     token = _max_pixels_here.set(_checked_pixels(pixels))
@@ -115,8 +127,7 @@ def set_encoder_cache_limit(pixels: int) -> None:
             0 keeps none. The default is 8,388,608 (a hundred encoders of 256x256 or smaller).
 
     Raises:
+        TypeError: no whole number.
         ValueError: negative.
     """
-    if pixels < 0:
-        raise ValueError(f"pixels must be 0 or more, not {pixels}")
-    _bpg.set_encoder_limit(pixels)
+    _bpg.set_encoder_limit(min(_whole_number("pixels", pixels, 0), sys.maxsize))

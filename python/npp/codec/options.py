@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError, UnsupportedError
-from npp.checks import is_int, known_settings, number
+from npp.checks import brief, is_int, known_settings, number
 
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
@@ -64,18 +64,18 @@ class CodecOptions(TypedDict, total=False):
 
 def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
-        raise EncodeError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, not {value!r}")
+        raise EncodeError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, not {brief(value)}")
 
 
 def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise EncodeError(f"{name} must be True or False, not {value!r}")
+        raise EncodeError(f"{name} must be True or False, not {brief(value)}")
     return value
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     if not is_int(value) or not low <= int(value) <= high:
-        raise EncodeError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+        raise EncodeError(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
     return int(value)
 
 
@@ -220,7 +220,7 @@ def resolve_qp(qp: Any, count: int) -> list[int]:
     if is_int(values):
         return [_whole("qp", values, 0, _MAX_QP)] * count
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise EncodeError(f"qp must be an integer from 0 to {_MAX_QP} or one per image, not {qp!r}")
+        raise EncodeError(f"qp must be an integer from 0 to {_MAX_QP} or one per image, not {brief(qp)}")
     if len(values) != count:
         raise EncodeError(
             f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int"

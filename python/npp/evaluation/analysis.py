@@ -14,7 +14,8 @@ from npp.evaluation.bd_rate import (
     bd_rate_of_resamplings,
     monotone,
     overlap,
-    picture_weights,
+    picture_counts,
+    resampled_means,
 )
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import Axis
@@ -24,6 +25,7 @@ from npp.pchip import Floats, pchip
 
 # The first so many resamplings are taken for average precision, which costs a second for each thousand.
 _AP_SAMPLES = 200
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Analyst:
         self._resampled: dict[tuple[str, str, Axis], ResampledBDRate] = {}
         self._tables: dict[tuple[str, Axis], Floats] = {}
         self._drawn: Floats | None = None
+        self._least: dict[Axis, float] = {}
 
     def findings(self, stage: Stage) -> Findings:
         """All comparisons that the configuration asks for."""
@@ -141,37 +144,55 @@ class Analyst:
         ]
         return Findings(tuple(comparisons), differences, tuple(one for one in spreads if one is not None))
 
-    def _heights(self, arm: str, axis: Axis, weights: Floats) -> Floats:
+    def _rising(self, axis: Axis, means: Floats) -> Floats:
+        """Mean scores as values that rise with quality, on the same scale for all arms.
+
+        An error that is gone counts as half of the smallest that any arm has left: its logarithm would
+        decide what the curves say of everything before it.
+        """
+        if axis not in self._least:
+            every = np.concatenate([arm.points(axis) for arm in self._measured.arms.values()])
+            self._least[axis] = float(every[every > 0].min(initial=_LARGEST)) / 2
+        least = self._least[axis]
+        return axis.heights(means, least) if least < _LARGEST / 2 else axis.heights(means)
+
+    def _heights(self, arm: str, axis: Axis, counts: Floats) -> Floats:
         """(qps, resamplings) of an arm's quality, rising with it."""
         key = arm, axis
         if key not in self._tables:
             found = self._measured.arms[arm]
             if axis.dataset:
+                weights = counts / len(counts)
                 rows = [one.resampled(axis.name, weights) for one in found.matches[axis.network]]
-                self._tables[key] = axis.heights(np.stack(rows))
+                self._tables[key] = self._rising(axis, np.stack(rows))
             else:
-                self._tables[key] = axis.heights(found.scores[axis.network, axis.name] @ weights)
+                means = resampled_means(found.scores[axis.network, axis.name], counts)
+                self._tables[key] = self._rising(axis, means)
         return self._tables[key]
 
-    def _weights(self, axis: Axis) -> Floats:
+    def _counts(self, axis: Axis) -> Floats:
         if self._drawn is None:
             pictures = len(self._measured.pictures)
-            self._drawn = picture_weights(pictures, self._analysis.samples, self._analysis.seed)
+            self._drawn = picture_counts(pictures, self._analysis.samples, self._analysis.seed)
         return self._drawn[:, : 1 + _AP_SAMPLES] if axis.dataset else self._drawn
 
     def _resample(self, arm: str, against: str, axis: Axis) -> ResampledBDRate:
         key = arm, against, axis
         if key not in self._resampled:
-            weights = self._weights(axis)
+            counts = self._counts(axis)
             tables = []
             for name in (against, arm):
-                tables += [self._measured.arms[name].bpp @ weights, self._heights(name, axis, weights)]
+                rates = resampled_means(self._measured.arms[name].bpp, counts)
+                tables += [rates, self._heights(name, axis, counts)]
             self._resampled[key] = bd_rate_of_resamplings(*tables)
         return self._resampled[key]
 
     def _can_resample(self, axis: Axis) -> bool:
-        """Whether the quality can be had of some pictures: not of metrics, but of matched boxes."""
-        return not axis.dataset or axis.true
+        """Whether the quality can be had of some pictures: not of metrics, but of matched boxes.
+
+        One picture alone can be drawn in one way only.
+        """
+        return len(self._measured.pictures) > 1 and (not axis.dataset or axis.true)
 
     def _interval(self, arm: str, against: str, axis: Axis) -> BDInterval:
         if self._can_resample(axis):
@@ -179,11 +200,11 @@ class Analyst:
         curves = []
         for name in (against, arm):
             found = self._measured.arms[name]
-            curves += list(monotone(found.bpp.mean(axis=1), axis.heights(found.points(axis))))
+            curves += list(monotone(found.bpp.mean(axis=1), self._rising(axis, found.points(axis))))
         return BDInterval(bd_rate(*curves), float("nan"), float("nan"))
 
     def _compare(self, arm: str, against: str, axis: Axis) -> Comparison:
-        heights = [axis.heights(self._measured.arms[name].points(axis)) for name in (against, arm)]
+        heights = [self._rising(axis, self._measured.arms[name].points(axis)) for name in (against, arm)]
         joint = np.concatenate(heights)
         shared = overlap(*heights) if joint.max() > joint.min() else 0.0
         try:

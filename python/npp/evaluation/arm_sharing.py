@@ -43,7 +43,7 @@ class SharedArm:
     budgets: npt.NDArray[np.int64]
 
 
-def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Axis) -> Floats:
+def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Axis | None) -> Floats:
     """(pictures, qps): what each picture loses at each qp, up to a common factor.
 
     Raises:
@@ -51,6 +51,7 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
     """
     growth: Floats = np.exp2(GROWTH * (np.array(qps, np.float64) - qps[0]))[None]
     if sharing == "measured":
+        assert axis is not None
         return _believed(arm.scores[axis.network, axis.name], qps, growth)
     if sharing == "rates":
         return np.repeat(growth, arm.sizes.shape[1], axis=0)
@@ -109,7 +110,7 @@ def _taken(table: Floats, places: npt.NDArray[np.int64]) -> Floats:
 
 
 def share_arm(
-    measured: Measurements, name: str, sharing: Sharing, budget_qps: Sequence[int], axis: Axis
+    measured: Measurements, name: str, sharing: Sharing, budget_qps: Sequence[int], axis: Axis | None
 ) -> tuple[ArmMeasurements, SharedArm]:
     """An arm whose pictures have qps of their own at the total bits that it takes at one.
 

@@ -141,12 +141,20 @@ class ResampledBDRate:
         return ResampledBDRate(self.value - other.value, self.rates - other.rates)
 
 
-def picture_weights(pictures: int, samples: int, seed: int) -> Floats:
-    """(pictures, 1 + samples) weights: all pictures once, then how often each resampling drew each."""
+def picture_counts(pictures: int, samples: int, seed: int) -> Floats:
+    """(pictures, 1 + samples) whole numbers: all pictures once, then how often each resampling drew each."""
     generator = np.random.default_rng(seed)
     drawn = [generator.choice(np.arange(pictures), pictures) for _ in range(samples)]
     counts = [np.ones(pictures), *(np.bincount(one, minlength=pictures) for one in drawn)]
-    return np.stack(counts, axis=1) / pictures
+    return np.stack(counts, axis=1)
+
+
+def resampled_means(scores: Floats, counts: Floats) -> Floats:
+    """Means (points, 1 + samples) of scores (points, pictures).
+
+    Divided at the end: accuracies that are equal as whole numbers stay equal, and are no tiny gain.
+    """
+    return (scores @ counts) / len(counts)
 
 
 def resample_bd_rate(
@@ -169,8 +177,8 @@ def resample_bd_rate(
         raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")
     if arms[0].shape[1] != arms[2].shape[1]:
         raise ValueError(f"both arms need the same pictures, not {arms[0].shape[1]} and {arms[2].shape[1]}")
-    weights = picture_weights(arms[0].shape[1], samples, seed)
-    r0, q0, r1, q1 = (arm @ weights for arm in arms)
+    counts = picture_counts(arms[0].shape[1], samples, seed)
+    r0, q0, r1, q1 = (resampled_means(arm, counts) for arm in arms)
     return bd_rate_of_resamplings(r0, summarise(q0), r1, summarise(q1))
 
 

@@ -160,7 +160,8 @@ class Selector:
     @property
     def _axis(self) -> Axis:
         label = self._config.networks[0].label
-        return next(axis for axis in self._measurer.axes() if axis.network == label and axis.primary)
+        own = [axis for axis in self._measurer.axes() if axis.network == label and not axis.dataset]
+        return next((axis for axis in own if axis.primary), own[0])
 
     def best_codec(self) -> CodecOptions:
         """Options of the unfiltered arm with the lowest BD-rate against the first of them."""

@@ -11,10 +11,13 @@ import npp.checks as checks
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import read_config
+from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
 from npp.evaluation.judges import JudgeConfig
+from npp.evaluation.measured_values import PICTURE
 from npp.evaluation.prefilters import BEST, BlurConfig, RefineConfig
 from npp.evaluation.real_labels import LabelledPhotos
+from npp.preprocessing.blur import MAX_SIGMA
 from npp.recipes.scale import LEAST_FACTOR
 
 #: Of the method (arXiv 2206.05650).
@@ -144,8 +147,10 @@ class EvaluateConfig:
         checks.at_least(self, 1, "batch", "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
         self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))
-        if not self.blur_sigmas or not min(self.blur_sigmas) >= 0:
-            raise ValueError(f"blur_sigmas must be a list of numbers from 0, not {list(self.blur_sigmas)}")
+        if not self.blur_sigmas or not all(0 <= sigma <= MAX_SIGMA for sigma in self.blur_sigmas):
+            raise ValueError(
+                f"blur_sigmas must be a list of numbers from 0 to {MAX_SIGMA:g}, not {list(self.blur_sigmas)}"
+            )
         self._set("blur_sigmas", tuple(sorted({0.0, *self.blur_sigmas})))
         if not all(LEAST_FACTOR <= factor <= 1 for factor in self.scale_factors):
             raise ValueError(
@@ -175,10 +180,13 @@ class EvaluateConfig:
         names = [arm.name for arm in self.arms]
         if len(names) < 2:
             raise ValueError(f"arms must be at least two, not {names}")
+        rows = {shared_name(arm.name, sharing) for arm in self.arms for sharing in arm.sharings}
         plain_arms = [arm.name for arm in self.arms if arm.codec_of is None]
         for i, arm in enumerate(self.arms):
             if arm.name in names[:i]:
                 raise ValueError(f"arms[{i}].name {arm.name!r} is used twice")
+            if arm.name in rows:
+                raise ValueError(f"arms[{i}].name {arm.name!r} is that of a row whose bits are shared")
             if arm.codec_of not in (None, BEST, *plain_arms):
                 allowed = f"{BEST} or one of {', '.join(plain_arms)}"
                 raise ValueError(f"arms[{i}].codec_of must be {allowed}, not {arm.codec_of!r}")
@@ -199,6 +207,8 @@ class EvaluateConfig:
                 raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
         labels = [network.label for network in self.networks]
         for label in labels:
+            if label == PICTURE:
+                raise ValueError(f"networks: the label {label!r} is that of PSNR; give label: to it")
             if labels.count(label) > 1:
                 raise ValueError(f"networks: the label {label!r} is used twice; give label: to one")
         seen = [network.label for network in self.seen]

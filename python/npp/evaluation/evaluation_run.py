@@ -116,7 +116,7 @@ def _selector(measuring: _Measuring, test: Measurer, stage: Stage) -> Selector |
     # Only the first seen network chooses.
     labels = _labels("selection", photos)
     measurer = measuring.of("selection", photos, measuring.networks[:1], labels)
-    if set(measurer.pictures) & set(test.pictures):
+    if {path.resolve() for path in measurer.pictures} & {path.resolve() for path in test.pictures}:
         raise ConfigError("selection and data share photos: choose another part or folder for one of them")
     return Selector(measuring.config, measurer, stage)
 
@@ -173,12 +173,14 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     judges = {one.label: one for one in measuring.networks}
     parts = {arm.name: build_parts(arm, config.qps, judges, device, config.threads) for arm in config.arms}
     measurer = measuring.of("data", config.data, measuring.networks, labels)
+    measurer.check_qualities()
+    axis = _choosing_axis(config, measurer.axes())
     arms = resolve_arms(config, parts, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
     measured = measurer.measure(arms, config.qps, stage("measuring", total))
     measured = replace(measured, clean=measurer.clean())
     findings = Analyst(measured, config.analysis, config.anchor).findings(stage)
-    shared = _shared(config, measurer, arms, measured, stage)
+    shared = _shared(config, measurer, arms, measured, axis, stage)
     shown = tables(config, measured, findings)
     if shared is not None:
         shown += shared_tables(config, shared.measured, shared.findings)
@@ -191,17 +193,24 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     return found
 
 
-def _choosing_axis(config: EvaluateConfig, measured: Measurements) -> Axis:
-    """The divergence of the first seen network."""
+def _choosing_axis(config: EvaluateConfig, axes: Sequence[Axis]) -> Axis | None:
+    """The divergence of the first seen network, where bits are shared by what it measures."""
+    if not any("measured" in arm.sharings for arm in config.arms):
+        return None
     label = config.networks[0].label
-    for axis in measured.axes:
+    for axis in axes:
         if axis.network == label and not (axis.higher_is_better or axis.dataset or axis.true):
             return axis
     raise ConfigError(f"share: measured needs a divergence, and {label} has none")
 
 
 def _shared(
-    config: EvaluateConfig, measurer: Measurer, arms: Sequence[Arm], measured: Measurements, stage: Stage
+    config: EvaluateConfig,
+    measurer: Measurer,
+    arms: Sequence[Arm],
+    measured: Measurements,
+    axis: Axis | None,
+    stage: Stage,
 ) -> SharedFindings | None:
     """Shares bits as the arms ask for it, from measurements at more qps."""
     wanted = [(arm.name, sharing) for arm in config.arms for sharing in arm.sharings]
@@ -215,7 +224,6 @@ def _shared(
         further = measurer.measure(chosen, more, progress)
         wide = joined_qps(measured, further, [arm.name for arm in chosen])
     found, described = {config.anchor: measured.arms[config.anchor]}, []
-    axis = _choosing_axis(config, measured)
     for name, sharing in wanted:
         try:
             row, said = share_arm(wide, name, sharing, config.qps, axis)

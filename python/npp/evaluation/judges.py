@@ -60,7 +60,8 @@ class JudgeConfig:
             seen: whether it took part in training or choosing what is measured.
         """
         head = {"label": self.label, "task": self.name, "seen": seen, "metrics": self.metrics}
-        return {**head, **self.settings}
+        given = {} if self.categories is None else {"categories": self.categories}
+        return {**head, **given, **self.settings}
 
 
 @dataclass(frozen=True)
@@ -109,20 +110,24 @@ class Axis:
     dataset: bool = False
     true: bool = False
 
-    def heights(self, means: Floats) -> Floats:
+    def heights(self, means: Floats, least: float = _TINY) -> Floats:
         """Mean scores as values that rise with quality.
 
         What is better when it is smaller, as a divergence, goes on a logarithmic scale.
+
+        Args:
+            means: of any shape.
+            least: what less counts as; the logarithm of nothing has no end.
         """
-        return means if self.higher_is_better else -np.log(np.maximum(means, _TINY))
+        return means if self.higher_is_better else -np.log(np.maximum(means, least))
 
 
 def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge:
     """Loads a network.
 
     Raises:
-        ConfigError: the task does not take these settings, has no such score or needs something that is
-            missing; it names the network.
+        ConfigError: the task does not take these settings or needs something that is missing; it names the
+            network.
     """
     from npp.tasks import build_task
 
@@ -132,9 +137,4 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
             task.metric()
     except (ImportError, TypeError, ValueError, OSError) as error:
         raise ConfigError(f"network {spec.label}: {refusal(error, spec)}") from error
-    if spec.quality is not None and spec.quality not in task.higher_is_better:
-        raise ConfigError(
-            f"network {spec.label}: quality must be one of {', '.join(task.higher_is_better)}, "
-            f"not {spec.quality!r}"
-        )
     return Judge(spec, task, seen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,18 @@ _PROBED = 2
 def _psnr(x: Tensor, x_hat: Tensor) -> Tensor:
     """(N,) dB over all samples; 100 for exact pictures."""
     return -10 * (x - x_hat).double().square().mean((1, 2, 3)).clamp_min(_EXACT_MSE).log10()
+
+
+@contextmanager
+def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
+    """What a network cannot look at, or a label that it cannot have, is told with network and photos."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        photos = ", ".join(path.name for path in batch.paths)
+        raise ConfigError(f"network {network.label}: {error} (with {photos})") from error
 
 
 class Measurer:
@@ -80,8 +93,13 @@ class Measurer:
     def _chosen(photos: LabelledPhotos | PhotoSet, labels: RealLabels) -> list[Path]:
         """The photos that can be read, and with ``unlabelled: skip`` those alone that have all labels."""
         if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
-            return photos.readable_paths(labels.has)
+            listed = photos.readable_paths(labels.has)
+            if twice := labels.ambiguous(listed):
+                raise ValueError(f"folder has several photos named {twice}, and real labels go by file name")
+            return listed
         paths = photos.readable_paths()
+        if twice := labels.ambiguous(paths):
+            raise ValueError(f"folder has several photos named {twice}, and real labels go by file name")
         if missing := [path.name for path in paths if not labels.has(path)]:
             raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
         return paths
@@ -107,9 +125,21 @@ class Measurer:
             found += [Axis(label, name, higher[name], name == primary) for name in names.scores]
             found += [Axis(label, name, higher[name], name == primary, True) for name in names.metrics]
             higher = {**higher, **{TRUE_NAMES[name]: up for name, up in higher.items() if name in TRUE_NAMES}}
-            found += [Axis(label, name, higher[name], true=True) for name in names.true_scores]
-            found += [Axis(label, name, True, dataset=True, true=True) for name in names.true_metrics]
+            found += [
+                Axis(label, name, higher[name], name == primary, true=True) for name in names.true_scores
+            ]
+            found += [Axis(label, name, True, name == primary, True, True) for name in names.true_metrics]
         return tuple(found)
+
+    def check_qualities(self) -> None:
+        """Raises ConfigError where a network is to be quoted on something that is not measured."""
+        for network, names in zip(self._networks, self._names, strict=True):
+            known = [*names.scores, *names.metrics, *names.true_scores, *names.true_metrics]
+            if network.spec.quality not in (None, *known):
+                raise ConfigError(
+                    f"network {network.label}: quality must be one of {', '.join(known)}, "
+                    f"not {network.spec.quality!r}"
+                )
 
     def _probe(self, network: Judge) -> JudgeNames:
         """Names of a network's scores, and of those metrics that are not among them."""
@@ -123,7 +153,8 @@ class Measurer:
             stored = {"scores": scores, "metrics": [], "true_scores": [], "true_metrics": []}
             stored["true_metrics"] = true_metrics
             if self._labels.has_scores(network):
-                stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
+                with _network_named(network, batch):
+                    stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
             if not stored["true_metrics"]:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
@@ -135,10 +166,8 @@ class Measurer:
 
         The images are loaded before: a photo's error is not the network's.
         """
-        try:
+        with _network_named(network, batch):
             return list(batch.task(network).scores(images, batch.targets(network)))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"network {network.label}: {error}") from error
 
     @staticmethod
     def _metric_names(network: Judge, batch: Batch, scores: list[str]) -> list[str]:
@@ -191,7 +220,12 @@ class Measurer:
                     share = float(values.double().sum()) / len(self.pictures)
                     sums[network, name] = sums.get((network, name), 0.0) + share
             batch.release()
-        return sums | metrics.compute()[0]
+        true = {
+            (network.label, name)
+            for network, names in zip(self._networks, self._names, strict=True)
+            for name in names.true_metrics
+        }
+        return sums | {key: value for key, value in metrics.compute()[0].items() if key in true}
 
     def _clean_part(self, batch: Batch) -> dict[str, Any]:
         key = {"clean": batch.key, "true": self._labels.key(batch.paths), "networks": self._judges}
@@ -223,13 +257,14 @@ class Measurer:
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
         predictions = {}
         for network, names in zip(self._networks, self._names, strict=True):
-            task = batch.task(network)
-            found = task.scores(coded.x_hat, batch.targets(network))
-            if names.true_scores:
-                found |= self._labels.scores(network, coded.x_hat, batch.paths)
-            scores[network.label] = found
-            if names.predicts:
-                predictions[network.label] = task.predict(coded.x_hat)
+            with _network_named(network, batch):
+                task = batch.task(network)
+                found = task.scores(coded.x_hat, batch.targets(network))
+                if names.true_scores:
+                    found |= self._labels.scores(network, coded.x_hat, batch.paths)
+                scores[network.label] = found
+                if names.predicts:
+                    predictions[network.label] = task.predict(coded.x_hat)
         sensitivity = None if coded.offsets is None else coded.offsets.sensitivity
         part: dict[str, Any] = to_cpu(
             {

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from npp.checks import number
 from npp.codec.options import CodecOptions
 from npp.config.digests import hash_state
 from npp.gradient.refinement import Over, Refined, refine
+from npp.preprocessing.blur import MAX_SIGMA
 
 if TYPE_CHECKING:
     from npp.preprocessing import Preprocessor
@@ -58,7 +60,7 @@ class BlurByQp(Prefilter):
     """A Gaussian blur whose sigma depends on the qp.
 
     Args:
-        sigmas: qp to sigma in pixels, 0 to 8; 0 leaves pictures as they are.
+        sigmas: qp to sigma in pixels, 0 to 8; 0 leaves pictures as they are. At other qps the nearest one's.
 
     Raises:
         ValueError: a sigma out of range.
@@ -73,11 +75,14 @@ class BlurByQp(Prefilter):
 
     def identity(self, qp: int) -> Any:
         """The sigma."""
-        return {"blur": self.sigmas[qp]} if self.sigmas[qp] > 0 else None
+        return {"blur": self._at(qp)} if self._at(qp) > 0 else None
+
+    def _at(self, qp: int) -> float:
+        return self.sigmas[min(self.sigmas, key=lambda one: (abs(one - qp), one))]
 
     def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
         """Blurred pictures."""
-        sigma = self.sigmas[qp]
+        sigma = self._at(qp)
         blurred: Tensor = self._networks[sigma](images, qp) if sigma > 0 else images
         return blurred
 
@@ -165,10 +170,11 @@ class BlurConfig:
         """Raises ValueError where a qp has no sigma, or a wrong one."""
         if self.blur == BEST:
             return
-        if isinstance(self.blur, dict):
-            _check_by_qp(key, self.blur, qps)
-        else:
-            _check_from_zero(key, self.blur)
+        given = self.blur if isinstance(self.blur, dict) else {}
+        if given:
+            _check_by_qp(key, given, qps)
+        for name, sigma in given.items() if given else [(None, self.blur)]:
+            number(key if name is None else f"{key}.{name}", sigma, 0, MAX_SIGMA)
 
     def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
         """By qp."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_packa
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
 from npp.evaluation.mask_files import ClassMaps, find_masks
-from npp.evaluation.region_files import read_regions
+from npp.evaluation.region_files import check_once, read_regions, read_table
 from npp.photos.loading import photo_size
 from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
@@ -154,6 +154,13 @@ class RealLabels:
         listed = all(path.name in one for one in known if one)
         return listed and (not self.masks or path.stem in self.masks)
 
+    def ambiguous(self, paths: Sequence[Path]) -> str | None:
+        """A name that several of these photos have, where something is known by it."""
+        if self.boxes or self.classes or self.regions or self.masks:
+            names = Counter(path.stem if self.masks else path.name for path in paths)
+            return next((name for name, count in names.items() if count > 1), None)
+        return None
+
     def check(self, paths: Sequence[Path]) -> None:
         """Reads the maps of these photos, so that a wrong one is noticed before anything is measured.
 
@@ -207,12 +214,19 @@ def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     """Boxes by file name; crowds are left out."""
     content = json.loads(path.read_text(encoding="utf-8"))
     names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
+    check_once(names.values())
+    categories = tuple(int(one["id"]) for one in content["categories"])
     rows: dict[str, list[tuple[list[float], int]]] = {name: [] for name in names.values()}
     for one in content["annotations"]:
         if not one.get("iscrowd"):
+            category, image = int(one["category_id"]), one["image_id"]
+            if category not in categories or image not in names:
+                what = f"category {category}" if image in names else f"image {image}"
+                raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
             left, top, width, height = map(float, one["bbox"])
-            box = [left, top, left + width, top + height]
-            rows[names[one["image_id"]]].append((box, int(one["category_id"])))
+            if not (width >= 0 and height >= 0):
+                raise ValueError(f"annotation {one.get('id')} has a box of {width:g}x{height:g}")
+            rows[names[image]].append(([left, top, left + width, top + height], category))
     found = {
         name: TrueBoxes(
             torch.tensor([box for box, _ in listed], dtype=torch.float32).reshape(-1, 4),
@@ -220,23 +234,24 @@ def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
         )
         for name, listed in rows.items()
     }
-    return found, tuple(int(one["id"]) for one in content["categories"])
+    return found, categories
 
 
 def _read_classes(path: Path) -> dict[str, int]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {Path(row["file"]).name: int(row["label"]) for row in csv.DictReader(file)}
+    rows = [(Path(row["file"]).name, int(row["label"])) for row in read_table(path, ("file", "label"))]
+    check_once(name for name, _ in rows)
+    return dict(rows)
 
 
 def _read_texts(file: str) -> tuple[dict[str, Region], dict[str, str]]:
-    """Regions and texts by file name; no texts unless every region has one."""
+    """Regions by file name, and the texts that there are."""
     found = read_regions(file)
     several = [name for name, rows in found.items() if len(rows) > 1]
     if several:
         raise ValueError(f"regions: {file} must have one line for each photo, not more for {several[0]}")
     regions = {name: rows[0].region for name, rows in found.items()}
     texts = {name: rows[0].text for name, rows in found.items()}
-    return regions, {name: text for name, text in texts.items() if text} if all(texts.values()) else {}
+    return regions, {name: text for name, text in texts.items() if text}
 
 
 def read_labels(photos: LabelledPhotos) -> RealLabels:
@@ -260,7 +275,10 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
         except OSError as error:
             raise ValueError(f"{key}: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{key}: {path} is not of that form: {error!r}") from error
+            said = f"KeyError({error})" if isinstance(error, KeyError) else error
+            raise ValueError(f"{key}: {path} is not of that form: {said}") from error
+        if not (boxes if key == "annotations" else classes):
+            raise ValueError(f"{key}: {path} lists none")
     regions, texts = _read_texts(photos.regions) if photos.regions is not None else ({}, {})
     masks = ClassMaps({})
     if photos.masks is not None:

@@ -21,7 +21,7 @@ from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.bd_rate import BDInterval
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis, JudgeConfig
-from npp.evaluation.measured_values import PICTURE, Measurements, versions
+from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, versions
 from npp.evaluation.prefilters import BlurByQp, RefineConfig
 from npp.files import write_file
 
@@ -77,13 +77,14 @@ class Table:
 
     def rich(self) -> rich.table.Table:
         """For a terminal."""
+        from rich.markup import escape
         from rich.table import Table as RichTable
 
-        table = RichTable(title=self.title, title_justify="left")
+        table = RichTable(title=escape(self.title), title_justify="left")
         for i, name in enumerate(self.head):
-            table.add_column(name, justify="right" if i else "left")
+            table.add_column(escape(name), justify="right" if i else "left")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         return table
 
 
@@ -144,14 +145,24 @@ def _bd_tables(
 _KEPT = 0.95  # of the clean value
 
 
+def _needed(arm: ArmMeasurements, axis: Axis, value: float) -> str:
+    """What an arm needs for a value of a quality, in words."""
+    rates = arm.bpp.mean(axis=1)
+    if arm.points(axis)[rates.argmin()] >= value:
+        return f"at most {rates.min():.3f} bpp"
+    rate = rate_at(arm, axis, value)
+    return "not reached" if rate is None else f"{rate:.3f} bpp"
+
+
 def _rate_table(measured: Measurements) -> Table:
     """What each arm needs for nearly the quality of the originals, against real labels."""
     axes = [axis for axis in measured.axes if axis.true and axis.higher_is_better]
     clean = [measured.clean[axis.network, axis.name] for axis in axes]
     rows = [("originals", *(f"{value:.3f}" for value in clean))]
     for name, arm in measured.arms.items():
-        rates = [rate_at(arm, axis, _KEPT * value) for axis, value in zip(axes, clean, strict=True)]
-        rows.append((name, *("not reached" if rate is None else f"{rate:.3f} bpp" for rate in rates)))
+        rows.append(
+            (name, *(_needed(arm, axis, _KEPT * value) for axis, value in zip(axes, clean, strict=True)))
+        )
     title = f"Bits per pixel at {100 * _KEPT:g} % of what the networks reach on the originals, real labels"
     return Table(title, ("arm", *(f"{axis.network} {axis.name}" for axis in axes)), tuple(rows))
 
@@ -214,7 +225,7 @@ def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Find
 
 def write_json(path: Path, value: Any) -> None:
     """A JSON file, whole or not at all."""
-    write_file(path, (json.dumps(value, indent=1) + "\n").encode(), force=True)
+    write_file(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), force=True)
 
 
 def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
@@ -233,7 +244,7 @@ def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     found = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
     if arm.scale is not None:
         found["scale"] = arm.scale.as_mapping()
-    for part in ("map", "recipe"):
+    for part in ("map", "recipe", "restorer"):
         if getattr(config, part) is not None:
             found[part] = plain(getattr(config, part))
     return found
@@ -265,8 +276,10 @@ def describe_arm(config: ArmConfig, arm: Arm) -> str:
     """One line about an arm."""
     said = arm_summary(config, arm)
     codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
-    names = ("scale", "prefilter", "map", "recipe")
-    parts = [f"{name} {_inner(said[name])}" for name in names if name in said]
+    names = ("scale", "prefilter", "map", "recipe", "restorer")
+    # What a recipe has in front of the codec is not named part by part.
+    hidden = {"prefilter"} if "recipe" in said else set()
+    parts = [f"{name} {_inner(said[name])}" for name in names if name in said and name not in hidden]
     return f"BPG ({codec or 'default options'}), {', '.join(parts)}"
 
 
@@ -287,13 +300,13 @@ def arm_results(measured: Measurements, name: str, description: str) -> dict[str
     Names are ``psnr``, and ``network/score`` for the judges.
     """
     arm = measured.arms[name]
-    results: dict[str, list[float]] = {
+    results: dict[str, list[float | None]] = {
         "q": [float(qp) for qp in measured.qps],
         "bpp": arm.bpp.mean(axis=1).tolist(),
     }
     for axis in measured.axes:
         label = axis.name if axis.network == PICTURE else f"{axis.network}/{axis.name}"
-        results[label] = arm.points(axis).tolist()
+        results[label] = [finite(value) for value in arm.points(axis).tolist()]
     return {"name": name, "description": description, "results": results}
 
 

@@ -111,7 +111,8 @@ def _said(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
     """The first network's quality of a decoded picture."""
     judge = judges[0]
     scores = batch.task(judge).scores(image[None], batch.targets(judge))
-    name = judge.spec.quality or next(iter(scores))
+    wanted = judge.spec.quality
+    name = wanted if wanted in scores else next(iter(scores))
     return f"{name} {float(scores[name][0]):.3g}"
 
 

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from npp.checks import brief, number
+
 PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
 View: TypeAlias = Callable[[Tensor], Tensor]
 _MARGIN = 7  # this part of each side is cut off
@@ -25,7 +27,16 @@ def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
     Args:
         x: the pictures.
         vertical, horizontal: where the part lies, 0 at the top or left to 1 at the bottom or right.
+
+    Returns:
+        As x.
+
+    Raises:
+        ValueError: x has another shape, or the place is outside 0 to 1.
     """
+    if x.ndim != 4:
+        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
+    vertical, horizontal = number("vertical", vertical, 0, 1), number("horizontal", horizontal, 0, 1)
     height, width = x.shape[-2:]
     cut = height // _MARGIN, width // _MARGIN
     top, left = round(vertical * cut[0]), round(horizontal * cut[1])
@@ -54,7 +65,12 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ())
     Returns:
         Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the picture and its views, and over
         the places of dense logits.
+
+    Raises:
+        TypeError: the network or a view cannot be called, views are no sequence, or x is no floating tensor.
+        ValueError: x is no batch of pictures.
     """
+    _check(network, x, views)
     looks = (_as_it_is, *views)
     # Not in inference_mode: what is made there could not take part in refine's gradients.
     with torch.inference_mode(False), torch.no_grad():
@@ -65,6 +81,18 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ())
         return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
 
     return divergence
+
+
+def _check(network: object, x: object, views: object) -> None:
+    if not callable(network):
+        raise TypeError(f"network must be a module or a function of pictures, not {brief(network)}")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = getattr(x, "dtype", type(x).__name__)
+        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
+    if x.ndim != 4:
+        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
+    if not isinstance(views, Sequence) or not all(callable(view) for view in views):
+        raise TypeError(f"views must be a sequence of functions, such as npp.VIEWS, not {brief(views)}")
 
 
 def _as_it_is(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from npp.checks import brief
 from npp.torch_state import has_readable_values, moved
 
 _MAX_QP = 51
@@ -45,9 +46,9 @@ def _values(qp: Any) -> Tensor:
 
 def _number(qp: Any) -> float:
     if isinstance(qp, bool) or not isinstance(qp, Real):
-        raise TypeError(f"qp must be a number, or one per picture, not {qp!r}")
+        raise TypeError(f"qp must be a number, or one per picture, not {brief(qp)}")
     if not 0 <= float(qp) <= _MAX_QP:
-        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {brief(qp)}")
     return float(qp)
 
 
@@ -55,5 +56,5 @@ def _checked(qp: Tensor) -> Tensor:
     if qp.dtype == torch.bool or qp.is_complex():
         raise TypeError(f"qp must hold numbers, not {qp.dtype}")
     if has_readable_values(qp) and not bool(((qp >= 0) & (qp <= _MAX_QP)).all()):
-        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {qp!r}")
+        raise ValueError(f"qp must be from 0 to {_MAX_QP}, not {brief(qp)}")
     return qp

@@ -125,7 +125,7 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 
 def _place(name: str, seed: int) -> float:
     """A number in [0, 1) that depends on the name only."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    digest = hashlib.sha256(os.fsencode(f"{seed}:{name}")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 

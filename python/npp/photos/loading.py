@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -19,6 +20,7 @@ from npp.photos.picture_files import open_picture, read_still
 
 Mode = Literal["crop", "resize", "full"]
 
+_BPG = b"BPG\xfb"
 
 # What EXIF's orientation asks for; 1 is as it is.
 _ORIENTATION = 0x0112
@@ -69,6 +71,14 @@ def _errors_name(path: Path | str) -> Iterator[None]:
         raise OSError(f"{path}: {text}") from error
 
 
+def _read(path: Path | str) -> bytes:
+    """A file's bytes; Pillow reads npp's own format as well then."""
+    data = Path(path).read_bytes()
+    if data.startswith(_BPG):
+        import_module("npp.pillow")
+    return data
+
+
 def open_photo(path: Path | str) -> Image.Image:
     """An RGB picture of 8 bits, turned as its EXIF orientation says.
 
@@ -82,7 +92,7 @@ def open_photo(path: Path | str) -> Image.Image:
             samples outside its range; the message names it.
     """
     with _errors_name(path):
-        data = Path(path).read_bytes()
+        data = _read(path)
         with open_picture(data) as image:
             picture = _as_rgb(read_still(image, data)[0])
             # Asked when all is read: Pillow itself turns a TIFF while it loads it.
@@ -96,7 +106,7 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     Raises:
         OSError: as there.
     """
-    with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
+    with _errors_name(path), open_picture(_read(path)) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns it then
         lying = image.getexif().get(_ORIENTATION, 1) in _LYING
@@ -121,15 +131,15 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     """
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"size must be a number or (height, width), 1 or more, not {size}")
+        raise ValueError(f"size must be a number or (height, width), 1 or more, not {size!r}")
     return pair[0], pair[1]
 
 
 def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode = "crop") -> Tensor:
-    """One photo.
+    """One photo, turned as its EXIF orientation says.
 
     Args:
-        path: a file that Pillow reads.
+        path: a file that Pillow reads, or a BPG file.
         size: height and width of the result, or one number for both; not for ``"full"``.
         mode: ``"crop"`` cuts the centre out of the pixels as they are (a smaller photo is enlarged first),
             ``"resize"`` scales the photo until it just covers ``size`` and then cuts, ``"full"`` takes all
@@ -149,7 +159,7 @@ def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: 
             raise ValueError(f"size must be None with mode 'full', not {size}")
         return to_tensor(open_photo(path))
     if size is None:
-        raise ValueError(f"size must be given with mode {mode!r}")
+        raise ValueError(f"size must be given with mode {mode!r}; mode 'full' takes all pixels")
     height, width = height_and_width(size)
     image = cover(open_photo(path), (height, width), shrink=mode == "resize")
     left, top = (image.width - width) // 2, (image.height - height) // 2

@@ -13,7 +13,7 @@ from torch import Tensor
 import npp.checks as checks
 from npp.preprocessing.filter_network import FilterNetwork
 
-_MAX_SIGMA = 8.0
+MAX_SIGMA = 8.0
 _RADIUS_SIGMAS = 4
 _TINY_SIGMA = 1e-6
 _CHANNELS = 3
@@ -31,7 +31,7 @@ class BlurSettings:
     sigmas: dict[float, float] = field(default_factory=lambda: {34.0: 0.5})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sigmas", checks.table("sigmas", self.sigmas, 0, _MAX_SIGMA))
+        object.__setattr__(self, "sigmas", checks.table("sigmas", self.sigmas, 0, MAX_SIGMA))
 
 
 class Blur(FilterNetwork):

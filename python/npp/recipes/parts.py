@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from npp.checks import brief
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -27,6 +29,12 @@ class Parts:
 
 #: Nothing is left out.
 ALL_PARTS = Parts()
+
+
+def check_parts(parts: object) -> None:
+    """Raises TypeError for what is no :class:`Parts`."""
+    if not isinstance(parts, Parts):
+        raise TypeError(f"parts must be npp.recipes.Parts, such as Parts(scale=False), not {brief(parts)}")
 
 
 class CodecInput(NamedTuple):

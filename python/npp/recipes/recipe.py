@@ -25,13 +25,14 @@ from npp.gradient.refinement import Over, Refined, refine
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.checked_pictures import check_floats, check_values, plain_numbers, refused_or_not
-from npp.recipes.parts import ALL_PARTS, CodecInput, Parts
+from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
 from npp.recipes.picture_floats import decoded_for_task, filtered, shown
 from npp.recipes.prepared_files import encode_prepared
 from npp.recipes.refined_files import looking_at_shown, told_all
 from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
 from npp.restoration import Restorer
+from npp.torch_state import device_of
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
@@ -117,6 +118,7 @@ class Recipe(nn.Module):
 
     def _check(self, x: Tensor, parts: Parts) -> None:
         """Refuses what scaling would clamp and NaN, which would be told of the map."""
+        check_parts(parts)
         if (parts.scale and self.scale is not None) or (parts.qp_map and self.allocator is not None):
             check_values(x)
 
@@ -273,6 +275,7 @@ class Recipe(nn.Module):
             As :func:`npp.encode`.
         """
         check_on_error(errors)
+        check_parts(parts)
         chosen: dict[str, Any] = {**self.options, **options}
         resolved = resolve_options(chosen)
         if resolved.lossless:
@@ -287,7 +290,7 @@ class Recipe(nn.Module):
             resolved,
             scale=self.scale if parts.scale else None,
             prepare=lambda x, one: self._prepared(x, one, parts),
-            device=self._device,
+            device=device_of(self),
             metadata=metadata,
             threads=threads,
             is_batch=is_batch,
@@ -295,10 +298,6 @@ class Recipe(nn.Module):
         if errors == "raise":
             raise_first(outcomes, outcomes if is_batch else None)
         return outcomes if is_batch else outcomes[0]
-
-    @property
-    def _device(self) -> torch.device:
-        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     @overload
     def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
@@ -333,6 +332,7 @@ class Recipe(nn.Module):
         Raises:
             As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
         """
+        check_parts(parts)
         several = is_several(data)
         given = cast(Any, data) if several else [data]
         files = [file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(given)]

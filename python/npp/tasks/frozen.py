@@ -6,7 +6,6 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any, TypeVar, cast
 
 import torch
@@ -81,11 +80,6 @@ def dtype_of(network: nn.Module) -> torch.dtype:
         if values.is_floating_point():
             return values.dtype
     return torch.float32
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """That of the network's first parameter or buffer; the CPU if it has none."""
-    return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
 
 
 def off_the_default_device(method: Method) -> Method:

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from npp.checks import is_int, known_settings, number, whole
 from npp.codec.luma_weights import BT601
-from npp.tasks.frozen import device_of, dtype_of
+from npp.tasks.frozen import dtype_of
+from npp.torch_state import device_of
 
 RESIZE_MODES = ("stretch", "crop", "letterbox", "edges")
 PLACES = ("corner", "centre")

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import class_divergence
-from npp.tasks.frozen import device_of, evaluation_mode
+from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
 from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
 from npp.tasks.optional_packages import require
 from npp.tasks.training_losses import loss_branch
+from npp.torch_state import device_of
 
 _PACKAGE = "mmdet"
 _PEAK = 255.0
