@@ -96,6 +96,16 @@ class EncodeJob final : public Job {
   std::vector<bpg::Extension> extensions_;
 };
 
+// pybind11's own says with a RuntimeError that there is no memory.
+py::bytes to_bytes(const std::vector<std::uint8_t>& data) {
+  PyObject* made = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data()),
+                                             static_cast<py::ssize_t>(data.size()));
+  if (made == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::bytes>(made);
+}
+
 class EncodeHandle : public JobHandle {
  public:
   EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads, Caller caller)
@@ -113,7 +123,7 @@ class EncodeHandle : public JobHandle {
       if (item.failure) {
         failure = item.failure.to_python();
       } else {
-        file = py::bytes(reinterpret_cast<const char*>(item.file.data()), item.file.size());
+        file = to_bytes(item.file);
       }
       out.append(py::make_tuple(file, failure, item.range.outside, item.range.nan,
                                 item.hevc_seconds, item.seconds));

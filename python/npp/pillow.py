@@ -44,6 +44,7 @@ from npp.codec.pil_pictures import (
     exif_to_tiff,
     has_own_color,
     iterate_frames,
+    loop_count_of,
     plain,
     same_mode,
     seconds,
@@ -205,7 +206,7 @@ def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
 
 
 def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
-    loop = options.get("loop", image.info.get("loop", 0))
+    loop = options.get("loop", loop_count_of(image))
     if loop is None:
         return 1
     if not is_int(loop) or not 0 <= loop < 2**32:

@@ -80,6 +80,11 @@ def in_transform() -> bool:
     return not torch.compiler.is_compiling() and bool(torch._C._are_functorch_transforms_active())
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """A tensor as convolutions of the CPU like it; vmap knows of no such order."""
+    return x if in_transform() else x.contiguous(memory_format=torch.channels_last)
+
+
 def why_without_values(x: Tensor) -> str | None:
     """Why no values can be had of a tensor now: it is traced, or has no memory. None where they can."""
     if torch._C._get_tracing_state() is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -159,3 +162,30 @@ def test_a_limit_on_pixels_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="pixels must be at least 1"), limit_on_pixels(0):
         pass
     assert Image.MAX_IMAGE_PIXELS is not None
+
+
+_AFTER_WORK_OF_TORCH = """
+import sys, torch, npp
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+torch.set_num_threads(2)
+encode = npp.batch.BatchEncoder(37, recipe="classification", effort=0)
+first = encode.one(sys.argv[1]).file
+torch.nn.functional.conv2d(torch.rand(4, 16, 64, 64), torch.rand(16, 16, 3, 3))
+with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+    assert list(pool.map(encode.one, sys.argv[1:]))[0].file == first
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_pool_does_not_wait_for_torchs_threads(tmp_path: Path) -> None:
+    """They do not live in a forked process, and a network would wait for them for ever."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)).save(tmp_path / "a.png")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _AFTER_WORK_OF_TORCH, str(tmp_path / "a.png")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr

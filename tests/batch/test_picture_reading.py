@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from command_line import EXIF, deep_samples, encode, moving, pixels, profile, run, save_moving, spread_gray
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 import npp
 from npp.batch.picture_reading import read_source
+from npp.codec.image_inputs import CodecImage
 from npp.photos import png16
 
 
@@ -133,3 +137,53 @@ def test_bpg_is_a_source_too(folder: Path, photo: np.ndarray) -> None:
 def test_read_source_refuses_what_is_no_picture() -> None:
     with pytest.raises(OSError, match="cannot identify"):
         read_source(b"junk", keep_metadata=True)
+
+
+def _png_with(chunks: list[tuple[bytes, bytes]], *, late: bool, deep: bool = False) -> bytes:
+    """A PNG with more chunks in front of its pixels or behind them."""
+    out = io.BytesIO()
+    if deep:
+        Image.fromarray(np.full((6, 8), 40000, np.uint16)).save(out, "PNG")
+    else:
+        Image.new("RGB", (8, 6), "teal").save(out, "PNG")
+    data = out.getvalue()
+    made = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    place = data.index(b"IEND" if late else b"IDAT") - 4
+    return data[:place] + made + data[place:]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_metadata_behind_a_pngs_pixels_is_found(deep: bool) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    tiff = exif.tobytes().removeprefix(b"Exif\0\0")
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>"
+    found = [
+        read_source(
+            _png_with([(b"eXIf", tiff), (b"iTXt", xmp)], late=late, deep=deep), keep_metadata=True
+        ).metadata
+        for late in (False, True)
+    ]
+    assert found[0] == found[1]
+    assert found[1].exif is not None and found[1].xmp == b"<x:xmpmeta/>"
+
+
+def test_a_tiffs_description_is_kept_and_its_pixels_are_turned() -> None:
+    """Pillow turns them, so that the orientation is no longer true."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.ImageDescription] = "a street"
+    exif[ExifTags.Base.XResolution] = 72.0
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.5}
+    out = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(out, "TIFF", exif=exif.tobytes())
+    source = read_source(out.getvalue(), keep_metadata=True)
+    assert CodecImage(source.frames[0], "x").samples.shape == (3, 8, 6)
+    kept = Image.Exif()
+    kept.load(b"Exif\0\0" + source.metadata.exif)
+    assert dict(kept)[ExifTags.Base.ImageDescription] == "a street"
+    assert ExifTags.Base.Orientation not in kept and ExifTags.Base.XResolution not in kept
+    assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] == 0.5

@@ -24,6 +24,7 @@ from PIL import Image
 from recipe_files import made_recipe, saved_recipe
 
 import npp
+from npp.batch.manifest import read_manifest
 from npp.batch.named_judges import NamedJudge
 from npp.batch.rate_probing import curve_bits
 from npp.cli.file_reports import UsageError
@@ -546,3 +547,20 @@ def test_curves_follow_the_sizes_of_a_recipe() -> None:
     assert bits[34] == pytest.approx(16_000)
     assert bits[49] == pytest.approx(8000 / 2**0.5)
     assert bits[50:] == [2400, 1600]
+
+
+def test_a_stopped_run_goes_on_with_its_manifest(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The manifest is there from the start, so that it must not stand in the way."""
+    good = Path("in/05.png").read_bytes()
+    Path("in/05.png").write_bytes(b"no picture")
+    manifest = ["--manifest", "m.jsonl"]
+    _shared("--total", "24k", *manifest, capsys=capsys, code=1)
+    assert Path("out", STATE_NAME).is_file() and Path("m.jsonl").is_file()
+    Path("in/05.png").write_bytes(good)
+    _shared("--total", "24k", *manifest, capsys=capsys)
+    assert run("verify", "m.jsonl") == 0
+    assert {row.error for row in read_manifest("m.jsonl")} == {None}
+    shutil.rmtree("out")
+    capsys.readouterr()
+    assert encode("in", "-o", "out", "--share", "--total", "24k", *manifest) == 2
+    assert capsys.readouterr().err == "npp: m.jsonl exists; --force begins it anew\n"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import npp
 
@@ -300,3 +301,98 @@ def test_memory_that_runs_out_is_no_picture_s_fault() -> None:
         [sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+_SHORT_OF_MEMORY = """
+import hashlib, resource, sys, torch, npp
+torch.manual_seed(0)
+x = torch.rand(3, 2000, 2000)
+npp.encode(x[:, :64, :64])
+npp.clear_encoder_cache()
+with open("/proc/self/statm") as pages:
+    now = int(pages.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (int(sys.argv[1]) << 20), resource.RLIM_INFINITY))
+try:
+    file = npp.encode(x, 45, effort=0)
+except (MemoryError, npp.EncodeError) as error:
+    print(type(error).__name__)
+else:
+    print(hashlib.sha256(file).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_a_file_is_right_or_there_is_none_where_memory_is_short() -> None:
+    """x265 leaves bytes out where it gets no memory for them, and says so on standard error alone.
+
+    In some places it does not ask whether it got any; such a process dies, and nobody takes its file.
+    """
+    said = []
+    for megabytes in (2, 12, 20, 40, 56, 400):
+        command = [sys.executable, "-c", _SHORT_OF_MEMORY, str(megabytes)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said.append(done.stdout.strip() if done.returncode == 0 else str(done.returncode))
+    right = said[-1]
+    assert len(right) == 64
+    assert set(said) <= {"MemoryError", "EncodeError", right, "-11", "-6"}
+    assert {"MemoryError", "EncodeError"} & set(said)
+
+
+_WITHOUT_THREADS = """
+import os, resource, torch, npp
+torch.set_num_threads(1)
+x = torch.rand(3, 64, 64)
+npp.encode(x)
+npp.clear_encoder_cache()
+if os.getuid() == 0:  # whom no limit holds
+    os.setgid(54321)
+    os.setuid(54321)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    npp.encode(x)
+except npp.EncodeError as error:
+    assert "no more threads" in str(error), error
+else:
+    raise SystemExit("encoded without a thread")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_a_system_without_threads_is_an_error_and_no_endless_wait() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_THREADS], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_tensors_without_pixels_are_named() -> None:
+    x = torch.rand(3, 16, 16)
+    nested = torch.nested.nested_tensor([x, x])
+    for given, words in ((x.to("meta"), "on the device meta"), (x.to_sparse(), "of layout torch.sparse_coo")):
+        with pytest.raises(npp.UnsupportedError, match=f"image is {words}, and the codec needs pixels"):
+            npp.encode(given)
+    with pytest.raises(npp.UnsupportedError, match=r"image\[0\] is nested"):
+        npp.encode([nested])
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_empty_pictures_of_any_mode_are_named() -> None:
+    for mode in ("L", "I", "F", "I;16"):
+        with pytest.raises(npp.EncodeError, match="is 0x5 pixels; both sides must be at least 1"):
+            npp.encode(Image.new(mode, (0, 5)))
+    assert npp.encode(np.asmatrix(np.zeros((20, 20), np.uint8))) == npp.encode(np.zeros((20, 20), np.uint8))
+
+
+@pytest.mark.parametrize("threads", [4097, 10**12])
+def test_more_threads_than_any_machine_has(threads: int) -> None:
+    with pytest.raises(ValueError, match="threads must be at most 4096"):
+        npp.encode(GOOD, threads=threads)
+    assert npp.encode(GOOD, threads=np.int64(2)) == npp.encode(GOOD)  # type: ignore[call-overload]
+
+
+def test_what_is_just_above_one_is_told_exactly() -> None:
+    x = torch.zeros(3, 16, 16)
+    x[0, 0, 0] = float(np.nextafter(np.float32(1), np.float32(2)))
+    with pytest.raises(npp.EncodeError, match=r"to 1\.0000001"):
+        npp.encode(x)

@@ -20,12 +20,20 @@ from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_journal import RunRecord
-from npp.integrations.ray.ray_pipelines import Goal
+from npp.integrations.ray.ray_pipelines import Goal, _check_apart
 from npp.integrations.ray.ray_shared import Probe, shared_qps
-from npp.integrations.ray.ray_sinks import JOURNALS, Existing, FileSink
+from npp.integrations.ray.ray_sinks import (
+    JOURNALS,
+    Existing,
+    FileSink,
+    PartSink,
+    batch_name,
+    inputs_in_parts,
+    parts_in,
+)
 from npp.integrations.ray.ray_sources import Picture, TarCheck, batch_size, find_pictures, plain_name
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tars import read_samples, tar_of
+from npp.integrations.ray.ray_tars import key_of, read_samples, tar_of
 
 
 def test_without_ray_its_absence_is_said() -> None:
@@ -230,3 +238,38 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
         Goal("out", **arguments)
     with pytest.raises(ValueError, match="sharing excludes qp"):
         encode("photos", "out", qp=30, sharing=Sharing(mean_bpp=1), cluster=Cluster())
+
+
+def test_parts_of_other_programs_are_not_npps(tmp_path: Path) -> None:
+    """Spark calls its parts nearly the same; what npp replaces, it deletes."""
+    own = f"part-{batch_name(['a'])}.parquet"
+    for name in (own, "part-00000-abc.snappy.parquet", "part-0.parquet", f"{own}.bak"):
+        (tmp_path / name).write_bytes(b"x")
+    assert parts_in(Storage(tmp_path), ".parquet") == [own]
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    source = tmp_path / "part-00000-abc.snappy.parquet"
+    source.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"out must be another folder than that of .*part-00000-abc"):
+        _check_apart([str(tmp_path)], f"{tmp_path}/", ".parquet")
+    _check_apart([str(tmp_path)], tmp_path / "out", ".parquet")
+    assert source.is_file()
+
+
+def test_names_with_dots_stay_apart_in_tars(photo: np.ndarray) -> None:
+    """A sample's name ends at the first dot."""
+    names = ["IMG_1.edit", "IMG_1.raw", "v1.0/a.b"]
+    data = tar_of([(f"d/{key_of(name)}", {"png": _png(photo)}) for name in names])
+    found = list(read_samples(io.BytesIO(data), {".png"}))
+    assert [one.path for one in found] == [f"d/{name}.png" for name in names]
+    assert len({one.key for one in found}) == 3
+
+
+def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    sink = PartSink(Storage(tmp_path), "bytes", "bpg")
+    table = pa.table({"input": ["a", "b"], "bytes": [b"1", b"2"]})
+    sink.take("0" * 20, table, [FileResult(b"file", {"bpp": 1.0}), FileResult.failed("no picture")])
+    inputs, failed = inputs_in_parts(Storage(tmp_path), ".parquet")
+    assert inputs == {"a", "b"} and [row.input for row in failed] == ["b"]

@@ -433,3 +433,15 @@ def test_first_frame_above_the_limit(photo: np.ndarray) -> None:
 def test_append_images_may_be_none(photo: np.ndarray) -> None:
     image = Image.fromarray(photo)
     assert _saved(image, save_all=True, append_images=None) == _saved(image)
+
+
+@pytest.mark.parametrize(("loop", "shown"), [(None, 1), (0, 0), (1, 2), (3, 4)])
+def test_a_gif_is_shown_as_often_as_it_says(photo: np.ndarray, loop: int | None, shown: int) -> None:
+    """It counts repetitions, and nothing means once."""
+    first, second = Image.fromarray(photo), Image.fromarray(photo[:, ::-1])
+    out = io.BytesIO()
+    said = {} if loop is None else {"loop": loop}
+    first.save(out, "GIF", save_all=True, append_images=[second], duration=100, **said)
+    with Image.open(out) as image:
+        data = _saved(image, save_all=True)
+    assert npp.probe(data).loop_count == shown

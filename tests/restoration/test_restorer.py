@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import npp
 from npp.recipes import Parts, Recipe, ScaleRule
-from npp.restoration import Restorer
+from npp.restoration import Restorer, strips
+from npp.restoration.strips import restored_in_strips
 
 
 def _talking(seed: int = 0) -> Restorer:
@@ -220,3 +223,35 @@ def test_gradients_reach_restorer_and_picture(x: torch.Tensor) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in recipe.restorer.parameters())
     assert given.grad is not None
     assert given.grad.abs().sum() > 0
+
+
+def test_large_pictures_in_half_precision_have_a_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum over all of their places is above what half precision holds."""
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 1 << 14)
+    torch.manual_seed(0)
+    network = npp.Restorer(width=8, depth=1, edge_width=4).network
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+        network.down.bias.fill_(30.0)
+        x = torch.rand(1, 3, 512, 512)
+        whole = restored_in_strips(network, x)
+        half = restored_in_strips(network.half(), x.half())
+    assert half.dtype == torch.float16 and bool(half.isfinite().all())
+    torch.testing.assert_close(half.float(), whole, atol=0.05, rtol=0)
+
+
+def test_vmap_goes_through() -> None:
+    restorer = npp.Restorer(width=8, depth=1, edge_width=4).eval()
+    x = torch.rand(2, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.func.vmap(lambda one: restorer(one[None])[0])(x), restorer(x))
+
+
+def test_numpys_numbers_can_be_saved(tmp_path: Path) -> None:
+    made: Any = np.int64(8)
+    npp.Restorer(width=made, depth=np.int64(1)).save(tmp_path / "r.safetensors")
+    npp.Allocator(width=made, depth=1, strength=np.float32(0.5)).save(tmp_path / "a.safetensors")
+    rule = npp.recipes.ScaleRule({30: 0.5}, input_size=np.int64(416), least=np.float32(0.5))
+    npp.Recipe("r", scale=rule).save(tmp_path / "s.safetensors")
+    assert npp.Recipe.load(tmp_path / "s.safetensors").scale == rule

@@ -18,6 +18,7 @@ from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
 from npp.hevc.quantiser import QP_FEATURES, qp_features
 from npp.hevc.zero_start import start_at_zero
+from npp.torch_state import channels_last
 
 #: Networks whose importance the shipped weights were distilled from.
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
@@ -72,10 +73,10 @@ class AllocatorSettings:
     limit: float = 6.0
 
     def __post_init__(self) -> None:
-        whole("width", self.width, 8, 512)
-        whole("depth", self.depth, 1, 16)
-        number("strength", self.strength, 0, 16)
-        number("limit", self.limit, 0, 51)
+        for name, least, most in (("width", 8, 512), ("depth", 1, 16)):
+            object.__setattr__(self, name, whole(name, getattr(self, name), least, most))
+        for name, most in (("strength", 16), ("limit", 51)):
+            object.__setattr__(self, name, number(name, getattr(self, name), 0, most))
         heads = tuple(self.heads) if isinstance(self.heads, (list, tuple)) else ()
         if not heads or len(set(heads)) != len(heads) or not all(isinstance(name, str) for name in heads):
             raise ValueError(f"heads must be different names, one at least, not {self.heads!r}")
@@ -236,7 +237,7 @@ class AllocatorNetwork(nn.Module):
         Returns:
             (N, K, H/16, W/16) with mean 0 over each picture, and (N, K).
         """
-        features = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        features = self.trunk(channels_last(x))
         return self.finish(features, block_statistics(x), qp)
 
     def finish(self, features: Tensor, statistics: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:

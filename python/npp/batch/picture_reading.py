@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.codec.image_inputs import SingleImage
@@ -15,6 +15,7 @@ from npp.codec.pil_pictures import (
     exif_to_tiff,
     has_own_color,
     iterate_frames,
+    loop_count_of,
     same_mode,
     seconds_or_default,
 )
@@ -30,6 +31,18 @@ PICTURE_SUFFIXES = frozenset(
 )
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
+#: Chunks of a PNG with metadata that may stand behind the pixels.
+_MAY_BE_LATE = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
+#: Tags of a TIFF that are about the picture. Its orientation is not among them: Pillow turns the pixels.
+_DESCRIBING = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,27 @@ def _bytes(value: Any) -> bytes | None:
     return value if isinstance(value, bytes) and value else None
 
 
+def _exif(image: Image.Image) -> bytes | None:
+    """EXIF as a TIFF structure; of a TIFF what is about the picture and not about its own pixels."""
+    if image.format == "TIFF":
+        return _exif_of_tiff(image)
+    found = _bytes(image.info.get("exif"))
+    if found is None and image.format == "PNG" and (parsed := image.getexif()):
+        found = parsed.tobytes()  # some programs write it as text
+    return exif_to_tiff(found)
+
+
+def _exif_of_tiff(image: Image.Image) -> bytes | None:
+    own, kept = image.getexif(), Image.Exif()
+    for tag in _DESCRIBING:
+        if tag in own:
+            kept[tag] = own[tag]
+    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if part := own.get_ifd(folder):
+            kept[folder] = dict(part)
+    return exif_to_tiff(kept.tobytes()) if kept else None
+
+
 def _metadata(image: Image.Image) -> tuple[Metadata, list[str]]:
     info, notes = image.info, []
     profile = _bytes(info.get("icc_profile"))
@@ -67,24 +101,23 @@ def _metadata(image: Image.Image) -> tuple[Metadata, list[str]]:
         notes.append(f"{image.mode} converted to RGB" + (", its ICC profile left out" if profile else ""))
         profile = None
     metadata = Metadata(
-        exif=exif_to_tiff(_bytes(info.get("exif"))),
+        exif=_exif(image),
         icc_profile=profile,
         xmp=_bytes(info.get("xmp", info.get("XML:com.adobe.xmp"))),
     )
     return metadata, notes
 
 
-def loop_count_of(image: Image.Image) -> int:
-    """How often an opened animation is shown, 0 for ever.
+def _is_png(image: Image.Image) -> bool:
+    return image.format == "PNG" and not _is_animation(image)
 
-    A GIF says how often it is *repeated*, and nothing when it is shown once; the others count showings.
-    """
-    loop = image.info.get("loop")
-    if image.format != "GIF":
-        return int(loop or 0)
-    if loop is None:
-        return 1
-    return int(loop) + 1 if loop else 0
+
+def _metadata_of_png(data: bytes) -> tuple[Metadata, list[str]]:
+    """What stands behind the pixels, too, which is known when they are read."""
+    with open_picture(data) as image:
+        if any(name in data for name in _MAY_BE_LATE):
+            image.load()
+        return _metadata(image)
 
 
 def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
@@ -133,7 +166,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
         OSError and others that Pillow raises: not a picture, or a damaged one.
     """
     with open_picture(data) as image:
-        metadata, notes = _metadata(image)
+        metadata, notes = _metadata_of_png(data) if _is_png(image) else _metadata(image)
         if _is_animation(image):
             source = _animation(image, metadata, notes)
         else:

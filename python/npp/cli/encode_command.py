@@ -25,7 +25,7 @@ from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.manifest_record import ManifestRecord, check_manifest
+from npp.cli.manifest_record import ManifestRecord, check_manifest, conclude
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
 from npp.cli.ray_engine import encode_with_ray
 from npp.cli.recipe_options import load_recipe, parts_of, shared_cores
@@ -159,7 +159,7 @@ def _check_shared(
 
 
 def _manifest_place(
-    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy
+    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy, share: bool
 ) -> Path | None:
     """Where the manifest that was asked for goes, each part's own."""
     if path is None:
@@ -167,7 +167,7 @@ def _manifest_place(
     if output == STDOUT:
         raise UsageError("--manifest is about files, and --output - writes none")
     own = Path(path) if shard is None else shard.own_name(Path(path))
-    check_manifest(own, jobs, policy)
+    check_manifest(own, jobs, policy, goes_on=(Path(output) / STATE_NAME).is_file() if share else None)
     return own
 
 
@@ -374,7 +374,7 @@ def encode(
             finish(rows, code, json_report)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
         _check_suffixes(jobs)
-        place = _manifest_place(manifest, part, output, jobs, policy)
+        place = _manifest_place(manifest, part, output, jobs, policy, share)
         jobs = _own_part(jobs, part)
         if sharing is not None:
             _check_shared(settings, output, jobs, policy, place)
@@ -384,11 +384,9 @@ def encode(
             shared = encode_shared(
                 jobs, settings, sharing, Path(output), policy, threads=workers, quiet=quiet
             )
-            if record is not None:
-                record.conclude(jobs, shared.reports)
-            finish(shared.documents(), shared.code, json_report, share=shared.totals)
+            _, code = conclude(record, jobs, shared.reports, shared.code)
+            finish(shared.documents(), code, json_report, share=shared.totals)
         work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
-        reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
-        if record is not None:
-            record.conclude(jobs, reports)
+        done = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
+        reports, code = conclude(record, jobs, *done)
     finish([report.as_json() for report in reports], code, json_report)

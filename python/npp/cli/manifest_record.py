@@ -8,20 +8,24 @@ from typing import Any
 
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest, write_manifest
 from npp.batch.outcomes import FileResult, describe
-from npp.cli.file_reports import FAILED, SKIPPED, FileReport, UsageError
+from npp.cli.file_reports import FAILED, SKIPPED, SOME_FAILED, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy
 from npp.cli.side_files import check_side_file
+from npp.cli.streams import say
 from npp.codec.decoding import probe
 from npp.recipes.size_extension import bpp_of
 
 
-def check_manifest(path: Path, jobs: Sequence[Job], policy: WritePolicy) -> None:
+def check_manifest(
+    path: Path, jobs: Sequence[Job], policy: WritePolicy, *, goes_on: bool | None = None
+) -> None:
     """That a run may write its manifest there.
 
     Args:
         path: of the manifest.
         jobs: all that the command reads and writes.
         policy: whether it may exist.
+        goes_on: of bits that are shared, whether a stopped run is gone on with, whose manifest this is.
 
     Raises:
         UsageError: it is an input or an output of the command, a file that is no manifest, or one that exists
@@ -34,8 +38,9 @@ def check_manifest(path: Path, jobs: Sequence[Job], policy: WritePolicy) -> None
         next(read_manifest(path), None)  # every line is looked at before there is a first row
     except (OSError, ValueError) as error:
         raise UsageError(f"--manifest must be a manifest or a new file: {describe(error)}") from None
-    if not (policy.skip_existing or policy.force):
-        raise UsageError(f"{path} exists; --skip-existing goes on with it, --force begins it anew")
+    if not (policy.skip_existing or policy.force or goes_on):
+        ways = "" if goes_on is False else "--skip-existing goes on with it, "
+        raise UsageError(f"{path} exists; {ways}--force begins it anew")
 
 
 class ManifestRecord:
@@ -87,6 +92,19 @@ class ManifestRecord:
         row = self._manifest.get(str(job.source))
         assert job.target is not None
         return row is not None and row.output == self._name(job) and row.bytes == job.target.stat().st_size
+
+
+def conclude(
+    record: ManifestRecord | None, jobs: Sequence[Job], reports: Sequence[FileReport], code: int
+) -> tuple[Sequence[FileReport], int]:
+    """Ends a run's manifest, if it has one; what went wrong is said and is no reason to say nothing else."""
+    try:
+        if record is not None:
+            record.conclude(jobs, reports)
+    except OSError as error:
+        say(f"npp: --manifest: {describe(error)}")
+        code = SOME_FAILED
+    return reports, code
 
 
 def _found(job: Job, values: Mapping[str, Any]) -> FileResult:

@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from npp._bpg import EncodeError
+from npp._bpg import EncodeError, UnsupportedError
 from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
 from npp.codec.pil_pictures import plain
 from npp.codec.sample_range import on_other_scale, values_told
+from npp.torch_state import why_without_values
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -75,6 +76,7 @@ def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
         return np.asarray(image.convert("LA").convert("RGBA")), True
     if mode.startswith("I"):
         samples = np.asarray(image)
+        check_geometry(name, 1, image.height, image.width)
         if samples.min() < 0 or samples.max() > 65535:
             raise EncodeError(
                 f"{name}: mode {mode} holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
@@ -94,6 +96,7 @@ def _with_transparent_gray(gray: Array, transparent: object) -> tuple[Array, boo
 
 
 def _from_numpy(array: Array, name: str) -> Array:
+    array = np.asarray(array)  # a matrix has two dimensions whatever is done to it
     if array.dtype.newbyteorder("=") not in _NUMPY_DTYPES:
         raise TypeError(
             f"{name} has dtype {array.dtype}; allowed are uint8, uint16, float16, float32, float64"
@@ -108,8 +111,17 @@ def _from_numpy(array: Array, name: str) -> Array:
     return view
 
 
+def why_without_pixels(x: Tensor) -> str | None:
+    """Why the codec can read nothing of a tensor; None where it can."""
+    if x.is_nested:
+        return "nested"
+    return why_without_values(x) or (None if x.layout == torch.strided else f"of layout {x.layout}")
+
+
 def _from_torch(tensor: Tensor, name: str) -> Array:
     check_dtype(name, tensor.dtype)
+    if (why := why_without_pixels(tensor)) is not None:
+        raise UnsupportedError(f"{name} is {why}, and the codec needs pixels in memory")
     if tensor.ndim != 3:
         raise EncodeError(
             f"{name} has shape {tuple(tensor.shape)}; a torch image is (C, H, W), a batch (N, C, H, W)"

@@ -17,6 +17,7 @@ from npp.checks import is_int
 
 _DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
 _UNLIMITED = 1e9
+_MOST_THREADS = 4096
 _max_pixels = _DEFAULT_MAX_PIXELS
 _max_pixels_here: ContextVar[int | None] = ContextVar("npp_max_pixels", default=None)
 
@@ -98,20 +99,22 @@ def resolve_threads(threads: int | None) -> int:
     """The number of codec threads for a call.
 
     Args:
-        threads: at least 1, or ``None``: all usable cores, but 1 inside a DataLoader worker, where the
+        threads: 1 to 4096, or ``None``: all usable cores, but 1 inside a DataLoader worker, where the
             workers themselves are the parallelism.
 
     Raises:
         TypeError: not an integer.
-        ValueError: below 1.
+        ValueError: out of range.
     """
     if threads is None:
         return 1 if _is_loader_worker() else usable_cores()
-    if isinstance(threads, bool) or not isinstance(threads, int):
+    if not is_int(threads):
         raise TypeError(f"threads must be an int or None, not {threads!r}")
     if threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    return threads
+    if threads > _MOST_THREADS:
+        raise ValueError(f"threads must be at most {_MOST_THREADS}, not {threads}")
+    return int(threads)
 
 
 def clear_encoder_cache() -> None:

@@ -140,3 +140,16 @@ def to_pil(samples: Tensor, *, gray: bool) -> Image.Image:
     if pixels.shape[0] == 4 and gray:
         pixels = pixels[[0, 3]]
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def loop_count_of(image: Image.Image) -> int:
+    """How often an opened animation is shown, 0 for ever.
+
+    A GIF says how often it is *repeated*, and nothing when it is shown once; the others count showings.
+    """
+    loop = image.info.get("loop")
+    if image.format != "GIF":
+        return int(loop or 0)
+    if loop is None:
+        return 1
+    return int(loop) + 1 if loop else 0

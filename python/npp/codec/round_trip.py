@@ -13,12 +13,11 @@ from npp._bpg import BPGError, EncodeError, UnsupportedError
 from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
-from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
+from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range, why_without_pixels
 from npp.codec.limits import resolve_threads
 from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 from npp.codec.sample_range import refuse_other_scale
-from npp.torch_state import why_without_values
 
 
 class RoundTrip:
@@ -101,10 +100,7 @@ def check_batch(x: object) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}")
     check_dtype("x", x.dtype)
-    why = why_without_values(x)
-    if why is None and x.layout != torch.strided:
-        why = f"of layout {x.layout}"
-    if why is not None:
+    if (why := why_without_pixels(x)) is not None:
         raise UnsupportedError(
             f"x is {why}, and the codec needs pixels in memory: trace, export or compile what is in front of "
             "npp.compress and behind it, and call npp.compress between them"

@@ -27,7 +27,8 @@ def values_told(low: float, high: float) -> str:
         remedy = "divide samples of 0 to 255 by 255"
     else:
         remedy = "clamp what is a little outside, and normalise after the codec only"
-    return f"values from {low:.6g} to {high:.6g}; floats must lie in [0, 1]: {remedy}"
+    ends = [f"{end:.6g}" if float(f"{end:.6g}") not in (0.0, 1.0) else f"{end:.17g}" for end in (low, high)]
+    return f"values from {ends[0]} to {ends[1]}; floats must lie in [0, 1]: {remedy}"
 
 
 def on_other_scale(low: float, high: float) -> bool:

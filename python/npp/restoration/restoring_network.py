@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import npp.checks as checks
 from npp.hevc.zero_start import start_at_zero
+from npp.torch_state import channels_last
 
 _COLOURS = 3
 _FOLD = 2  # pixels of a square beside each other become channels
@@ -32,9 +32,8 @@ class RestorerSettings:
     edge_width: int = 24
 
     def __post_init__(self) -> None:
-        checks.whole("width", self.width, 8, 256)
-        checks.whole("depth", self.depth, 1, 32)
-        checks.whole("edge_width", self.edge_width, 4, 128)
+        for name, low, high in (("width", 8, 256), ("depth", 1, 32), ("edge_width", 4, 128)):
+            object.__setattr__(self, name, checks.whole(name, getattr(self, name), low, high))
 
 
 class _Block(nn.Module):
@@ -85,7 +84,7 @@ class RestoringNetwork(nn.Module):
 
     def _begun(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # Pixels beside their channels: a quarter faster on CPUs.
-        folded = F.pixel_unshuffle(x - _MIDDLE, _FOLD).contiguous(memory_format=torch.channels_last)
+        folded = channels_last(F.pixel_unshuffle(x - _MIDDLE, _FOLD))
         edges = F.silu(self.edges(folded))
         return edges, self.down(edges)
 

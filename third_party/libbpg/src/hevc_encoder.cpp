@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <string>
 
 #include "block_qps.hpp"
@@ -11,6 +12,7 @@
 #include "bpg/signals.hpp"
 #include "hevc_syntax.hpp"
 #include "slice_header.hpp"
+#include "x265_resources.hpp"
 #include "x265_settings.hpp"
 
 namespace bpg {
@@ -25,6 +27,25 @@ std::mutex& open_mutex() {
       [] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
   static_cast<void>(registered);
   return g_open_mutex;
+}
+
+// x265 opens an encoder with a thread of its own, and waits for ever where the system gives none.
+void check_threads() {
+  pthread_t thread{};
+  if (pthread_create(
+          &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr) != 0) {
+    throw EncodeError(
+        "x265 needs a thread, and the system gives no more threads or no memory for one");
+  }
+  pthread_join(thread, nullptr);
+}
+
+// A coding block costs at least one bit. x265 gives less where its memory runs out.
+bool can_hold(const HevcHeader& header, const HevcConfig& config, std::uint64_t bytes) {
+  const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
+  const std::uint64_t across = (static_cast<std::uint64_t>(config.width) + ctb - 1) / ctb;
+  const std::uint64_t down = (static_cast<std::uint64_t>(config.height) + ctb - 1) / ctb;
+  return across * down <= 8 * bytes;
 }
 
 ByteSpan without_start_code(const x265_nal& nal) {
@@ -69,6 +90,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   {
     const std::lock_guard<std::mutex> lock(open_mutex());
     const SignalsBlocked for_its_threads;
+    check_threads();
     encoder_.reset(api_->encoder_open(param_.get()));
   }
   if (!encoder_) {
@@ -140,12 +162,17 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
 
   x265_nal* nals = nullptr;
   std::uint32_t count = 0;
+  const std::uint64_t failed = failed_allocations();
   const int done = x265_api_differences::encode(api_->encoder_encode, encoder_.get(), &nals, &count,
                                                 input_.get(), output_.get());
+  if (failed_allocations() != failed) {
+    throw std::bad_alloc();
+  }
   if (done != 1) {
     throw EncodeError("x265 failed to encode the picture");
   }
   HevcPicture picture;
+  std::uint64_t slice_bytes = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     const ByteSpan span{nals[i].payload, nals[i].sizeBytes};
     const int type = static_cast<int>(nals[i].type);
@@ -153,9 +180,13 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
       picture.pps.push_back(span);
     } else if (is_slice(type)) {
       picture.slices.push_back(span);
+      slice_bytes += span.size;
     }
   }
   if (!config_.inter) {
+    if (!can_hold(header_, config_, slice_bytes)) {
+      throw std::bad_alloc();
+    }
     set_loop_filter_flag(nals, count);
   }
   for (std::size_t i = 0; i < planes.size(); ++i) {

@@ -358,8 +358,11 @@ def _run_rows(
         tars.conclude()
         return summary
     suffix = _SUFFIXES[goal.format]
-    done = _done(storage, suffix, goal.existing)
-    summary.skipped = len(done)
+    _check_apart([] if _is_dataset(given.source) else _paths(given.source), goal.out, suffix)
+    done, failed = _done(storage, suffix, goal.existing)
+    summary.skipped = len(done) - len(failed)
+    for row in failed:
+        summary.count(row)
     kind = PartSink if goal.format == "parquet" else TarSink
     sink = kind(storage, given.column, goal.suffix.removeprefix("."))
     dataset = _worker_map(
@@ -382,8 +385,19 @@ def _run_rows(
     return summary
 
 
-def _done(storage: Storage, suffix: str, existing: Existing) -> set[str]:
-    """Inputs that need not be done again."""
+def _check_apart(paths: Sequence[str], out: str | os.PathLike[str], suffix: str) -> None:
+    """Raises ValueError where what is read lies among what is written and may be replaced."""
+    for path in sources.files_with(paths, suffix):
+        if _whole(path.rpartition("/")[0]) == _whole(os.fspath(out)):
+            raise ValueError(f"out must be another folder than that of {path}, which is read")
+
+
+def _whole(folder: str) -> str:
+    return folder.rstrip("/") if "://" in folder else os.path.realpath(folder)
+
+
+def _done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:
+    """Inputs that need not be done again, and those of them that failed."""
     found = parts_in(storage, suffix)
     if existing == "skip":
         return inputs_in_parts(storage, suffix)
@@ -393,4 +407,4 @@ def _done(storage: Storage, suffix: str, existing: Existing) -> set[str]:
         )
     for part in found:
         storage.delete(part)
-    return set()
+    return set(), []

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -19,18 +20,19 @@ from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tars import FACTS, facts_in, tar_of
+from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, tar_of
 
 Existing: TypeAlias = Literal["error", "skip", "replace"]
 
 #: Rows of batches, in the folder of the results until a run has ended.
 JOURNALS = ".npp-ray"
 _PART = "part-"
+_NAME_DIGITS = 20
 
 
 def batch_name(inputs: Iterable[str]) -> str:
     """The name of a batch by its inputs: a repeated one has the same."""
-    return hashlib.sha256("\n".join(inputs).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return hashlib.sha256("\n".join(inputs).encode("utf-8", "surrogateescape")).hexdigest()[:_NAME_DIGITS]
 
 
 def rows_of(lines: bytes) -> list[ManifestRow]:
@@ -197,7 +199,8 @@ def _keys(table: Any) -> list[str]:
     if "key" in table.column_names:
         return [str(key) for key in table["key"].to_pylist()]
     name = "target" if "target" in table.column_names else "input"
-    return [PurePosixPath(plain_name(one)).with_suffix("").as_posix() for one in table[name].to_pylist()]
+    paths = [PurePosixPath(plain_name(one)).with_suffix("") for one in table[name].to_pylist()]
+    return [path.with_name(key_of(path.name)).as_posix() for path in paths]
 
 
 def with_results(
@@ -228,21 +231,26 @@ def rows_table(rows: Sequence[ManifestRow]) -> Any:
     )
 
 
-def inputs_in_parts(storage: Storage, suffix: str) -> set[str]:
-    """Inputs that the parts in a folder hold. A part that repeats another's inputs is deleted."""
+def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[ManifestRow]]:
+    """Inputs that the parts in a folder hold, and the rows of those that failed.
+
+    A part that repeats another's inputs is deleted.
+    """
     sink = {".parquet": PartSink, ".tar": TarSink}[suffix](storage, "", "")
     found: set[str] = set()
+    failed: list[ManifestRow] = []
     for part in parts_in(storage, suffix):
-        own = {row.input for row in sink._rows(storage.read(part), part)}
+        rows = sink._rows(storage.read(part), part)
+        own = {row.input for row in rows}
         if own & found:
             storage.delete(part)
         else:
             found |= own
-    return found
+            failed += [row for row in rows if row.error is not None]
+    return found, failed
 
 
 def parts_in(storage: Storage, suffix: str) -> list[str]:
-    """Names of the parts in a folder."""
-    return sorted(
-        name for name in storage.names(recursive=False) if name.startswith(_PART) and name.endswith(suffix)
-    )
+    """Names of the parts in a folder that npp wrote; other programs call theirs nearly the same."""
+    own = re.compile(f"{_PART}[0-9a-f]{{{_NAME_DIGITS}}}{re.escape(suffix)}")
+    return sorted(name for name in storage.names(recursive=False) if own.fullmatch(name))

@@ -17,7 +17,7 @@ class TarSample(NamedTuple):
 
     Attributes:
         key: its members' name, before the first dot of the last part.
-        path: of the picture in the tar.
+        path: of the picture in the tar, with the dots that its name had.
         data: the picture file.
         more: the other members by what stands behind the key and the dot.
     """
@@ -26,6 +26,15 @@ class TarSample(NamedTuple):
     path: str
     data: bytes
     more: dict[str, bytes]
+
+
+# A key ends at the first dot: one in a file's own name is written like this.
+_DOT = "%2E"
+
+
+def key_of(stem: str) -> str:
+    """What a sample is called whose picture has this name without its suffix."""
+    return stem.replace(".", _DOT)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -66,7 +75,8 @@ def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[TarSampl
             for ending in members:
                 if f".{ending.rpartition('.')[2].lower()}" in suffixes:
                     more = {name: data for name, data in members.items() if name != ending}
-                    yield TarSample(key, f"{key}.{ending}", members[ending], more)
+                    name = f"{key.replace(_DOT, '.')}.{ending}"
+                    yield TarSample(key, name, members[ending], more)
                     break
 
 
