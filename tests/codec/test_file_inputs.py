@@ -104,3 +104,15 @@ def test_a_path_that_is_not_there(path: Path) -> None:
 def test_bytes_are_not_copied(path: Path) -> None:
     data = path.read_bytes()
     assert file_bytes(data, "data") is data
+
+
+def test_a_wrong_file_is_named_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"no picture at all")
+    good = npp.encode(torch.rand(3, 16, 16))
+    for given in (path, str(path)):
+        with pytest.raises(npp.DecodeError, match=r"^.*photo\.png: not a BPG file"):
+            npp.decode(given)
+    with pytest.raises(npp.DecodeError, match=r"^.*photo\.png: not a BPG file") as caught:
+        npp.decode([good, path])
+    assert caught.value.index == 1

@@ -118,3 +118,10 @@ def rate_at_076(bpp: np.ndarray) -> float:
     heights = np.array([0.8, 0.78, 0.7, 0.6, 0.5])
     log_rates = np.log10(rates[order])
     return float(10 ** pchip(heights[order].tolist(), log_rates.tolist(), 0.76))
+
+
+def test_curves_that_do_not_meet_are_told_in_the_quality_s_numbers() -> None:
+    bpp, kl = curve()
+    problem = findings(measurements(a=(bpp, kl), b=(bpp, 1000 * kl))).find("b", "a", KL).problem
+    assert problem.startswith("the curves do not overlap: kl is 0.0")
+    assert " with a, " in problem and problem.endswith(" with b")

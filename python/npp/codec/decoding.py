@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -101,14 +102,15 @@ def decode(
     _check_decode_dtype(dtype)
     check_on_error(errors)
     is_batch = is_several(data)
-    outcomes = _files_or_errors(data if is_batch else [data], is_batch, errors)
+    given: Sequence[Any] = cast("Sequence[Any]", data) if is_batch else [data]
+    outcomes = _files_or_errors(given, is_batch, errors)
     good = {i: file for i, file in enumerate(outcomes) if isinstance(file, bytes)}
     if good:
         handle = _bpg.start_decode(
             list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
         )
         for i, (array, error) in zip(good, handle.result(), strict=True):
-            outcomes[i] = _decoded(array, dtype) if error is None else named(error, "data", i, is_batch)
+            outcomes[i] = _decoded(array, dtype) if error is None else _told(error, given[i], i, is_batch)
     if errors == "raise":
         raise_first(outcomes, outcomes if is_batch else None)
     return outcomes if is_batch else outcomes[0]
@@ -125,6 +127,13 @@ def _files_or_errors(data: Any, is_batch: bool, errors: OnError) -> list[Any]:
                 raise
             found.append(error.with_traceback(None))
     return found
+
+
+def _told(error: BPGError, given: object, index: int, is_batch: bool) -> BPGError:
+    """An error of a file that names it: its path, or its place in a list."""
+    if isinstance(given, (str, os.PathLike)):
+        return indexed(type(error), f"{os.fspath(given)}: {error}", index if is_batch else None)
+    return named(error, "data", index, is_batch)
 
 
 def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:

@@ -103,7 +103,8 @@ def encode(
         image: a PIL image, a numpy array (H, W) or (H, W, C), a tensor (C, H, W); or a batch of them, a
             tensor (N, C, H, W) or a list whose sizes may differ. 1 (gray), 3 (RGB) or 4 (RGBA) channels
             of uint8, uint16 or floats in [0, 1]. Floats are rounded to 8 bits, to 16 when ``bit_depth``
-            is above 8. Any strides and devices.
+            is above 8. Any strides and devices. Of PIL images the modes I and I;16 count from 0 to 65535, F
+            from 0 to 1.
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per image.
         qp_map: offsets from the qp in QP units for each block of 16x16 pixels, floats of any dtype and
             device: (ceil(H/16), ceil(W/16)) for a picture; for a batch (N, h, w), or a list with a map or
@@ -123,7 +124,8 @@ def encode(
         EncodeError: wrong shapes, sizes or values; the message names argument, value and what is allowed.
             From a batch, ``index`` says which picture it was. A wrong shape or size is raised before any
             work; of what comes later, ``results`` has a file or an error for each picture.
-        UnsupportedError: a bit depth that x265 cannot write.
+        UnsupportedError: a bit depth that x265 cannot write, or a tensor without pixels in memory: on the
+            device meta, traced, sparse, nested.
     """
     check_on_error(errors)
     resolved = resolve_options(options)

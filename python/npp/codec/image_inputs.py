@@ -104,7 +104,8 @@ def _from_numpy(array: Array, name: str) -> Array:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
-        raise EncodeError(f"{name} has shape {array.shape}; a numpy image is (H, W) or (H, W, C)")
+        hint = "; list(array) is a batch of such" if array.ndim == 4 else ""
+        raise EncodeError(f"{name} has shape {array.shape}; a numpy image is (H, W) or (H, W, C){hint}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     view: Array = array.transpose(2, 0, 1)

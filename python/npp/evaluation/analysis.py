@@ -210,7 +210,18 @@ class Analyst:
         try:
             return Comparison(arm, against, axis, self._interval(arm, against, axis), shared)
         except ValueError as error:
-            return Comparison(arm, against, axis, None, shared, str(error))
+            apart = shared == 0 and max(map(np.min, heights)) > min(map(np.max, heights))
+            return Comparison(
+                arm, against, axis, None, shared, self._apart(arm, against, axis) if apart else str(error)
+            )
+
+    def _apart(self, arm: str, against: str, axis: Axis) -> str:
+        """Why curves that share no quality have no BD-rate, in the quality's own numbers."""
+        ends = []
+        for name in (against, arm):
+            points = self._measured.arms[name].points(axis)
+            ends.append(f"{points.min():.3g} to {points.max():.3g} with {name}")
+        return f"the curves do not overlap: {axis.name} is {ends[0]}, {ends[1]}"
 
     def _difference(self, first: str, second: str, axis: Axis) -> Difference:
         try:

@@ -147,7 +147,7 @@ def refine(
             or ``"both"``.
         steps: how many.
         weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
-            ``default_weight`` of the qp.
+            2^((34 - qp) / 3), so 8 at qp 25 and 1 at qp 34.
         lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
             cosine to a tenth. What is large against the codec's own error serves one network and harms
             others.
