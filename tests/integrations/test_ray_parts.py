@@ -20,7 +20,7 @@ from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_journal import RunRecord
-from npp.integrations.ray.ray_pipelines import Goal, _check_apart
+from npp.integrations.ray.ray_pipelines import Goal
 from npp.integrations.ray.ray_shared import Probe, shared_qps
 from npp.integrations.ray.ray_sinks import (
     JOURNALS,
@@ -31,7 +31,14 @@ from npp.integrations.ray.ray_sinks import (
     inputs_in_parts,
     parts_in,
 )
-from npp.integrations.ray.ray_sources import Picture, TarCheck, batch_size, find_pictures, plain_name
+from npp.integrations.ray.ray_sources import (
+    Picture,
+    TarCheck,
+    batch_size,
+    check_apart,
+    find_pictures,
+    plain_name,
+)
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import key_of, read_samples, tar_of
 
@@ -252,8 +259,8 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     source = tmp_path / "part-00000-abc.snappy.parquet"
     source.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"out must be another folder than that of .*part-00000-abc"):
-        _check_apart([str(tmp_path)], f"{tmp_path}/", ".parquet")
-    _check_apart([str(tmp_path)], tmp_path / "out", ".parquet")
+        check_apart([str(tmp_path)], f"{tmp_path}/", ".parquet")
+    check_apart([str(tmp_path)], tmp_path / "out", ".parquet")
     assert source.is_file()
 
 
@@ -273,3 +280,16 @@ def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
     sink.take("0" * 20, table, [FileResult(b"file", {"bpp": 1.0}), FileResult.failed("no picture")])
     inputs, failed = inputs_in_parts(Storage(tmp_path), ".parquet")
     assert inputs == {"a", "b"} and [row.input for row in failed] == ["b"]
+
+
+@pytest.mark.parametrize("existing", ["error", "replace", "skip"])
+def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    table = pa.table(
+        {"input": ["cat.jpg", "cat.png", "dog.jpg"], "target": ["cat.bpg", "cat.bpg", "dog.bpg"]}
+    )
+    results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog")]
+    rows = FileSink(Storage(tmp_path), existing).take("0" * 20, table, results)
+    assert [row.output for row in rows] == ["cat.bpg", None, "dog.bpg"]
+    assert rows[1].error == "cat.bpg is what cat.jpg becomes, too: give rows other names"
+    assert (tmp_path / "cat.bpg").read_bytes() == b"jpg"

@@ -358,7 +358,7 @@ def _run_rows(
         tars.conclude()
         return summary
     suffix = _SUFFIXES[goal.format]
-    _check_apart([] if _is_dataset(given.source) else _paths(given.source), goal.out, suffix)
+    sources.check_apart([] if _is_dataset(given.source) else _paths(given.source), goal.out, suffix)
     done, failed = _done(storage, suffix, goal.existing)
     summary.skipped = len(done) - len(failed)
     for row in failed:
@@ -383,17 +383,6 @@ def _run_rows(
     inputs_in_parts(storage, suffix)
     tars.conclude()
     return summary
-
-
-def _check_apart(paths: Sequence[str], out: str | os.PathLike[str], suffix: str) -> None:
-    """Raises ValueError where what is read lies among what is written and may be replaced."""
-    for path in sources.files_with(paths, suffix):
-        if _whole(path.rpartition("/")[0]) == _whole(os.fspath(out)):
-            raise ValueError(f"out must be another folder than that of {path}, which is read")
-
-
-def _whole(folder: str) -> str:
-    return folder.rstrip("/") if "://" in folder else os.path.realpath(folder)
 
 
 def _done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:

@@ -96,6 +96,7 @@ class FileSink:
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """As :class:`Sink`."""
         inputs, targets = table["input"].to_pylist(), table["target"].to_pylist()
+        results = _without_rivals(inputs, targets, results)
         planned = [ManifestRow.of(*three) for three in zip(inputs, targets, results, strict=True)]
         known = self.earlier(name, table)
         self._note(name, {**known, **{row.input: row for row in planned}})
@@ -122,6 +123,22 @@ class FileSink:
         except OSError as error:
             return ManifestRow.of(row.input, None, FileResult.failed(error))
         return row
+
+
+def _without_rivals(
+    inputs: Sequence[str], targets: Sequence[str], results: Sequence[FileResult]
+) -> list[FileResult]:
+    """An error in place of what would replace the result of another row of the batch."""
+    owners: dict[str, str] = {}
+    kept = []
+    for one, target, result in zip(inputs, targets, results, strict=True):
+        owner = owners.setdefault(target, one) if result.file is not None else one
+        kept.append(
+            result
+            if owner == one
+            else FileResult.failed(f"{target} is what {owner} becomes, too: give rows other names")
+        )
+    return kept
 
 
 class PartSink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -94,6 +95,17 @@ def files_with(sources: Sequence[str], suffix: str) -> list[str]:
         else:
             return []
     return found
+
+
+def check_apart(paths: Sequence[str], out: str | os.PathLike[str], suffix: str) -> None:
+    """Raises ValueError where what is read lies among what is written and may be replaced."""
+    for path in files_with(paths, suffix):
+        if _whole(path.rpartition("/")[0]) == _whole(os.fspath(out)):
+            raise ValueError(f"out must be another folder than that of {path}, which is read")
+
+
+def _whole(folder: str) -> str:
+    return folder.rstrip("/") if "://" in folder else os.path.realpath(folder)
 
 
 def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
