@@ -135,7 +135,7 @@ def test_targets_are_made_once_where_photos_come_again() -> None:
     class Counting:
         seen = 0
 
-        def targets(self, x: torch.Tensor) -> list[float]:
+        def loss_targets(self, x: torch.Tensor) -> list[float]:
             self.seen += len(x)
             return x.flatten(1).sum(1).tolist()
 
