@@ -206,7 +206,9 @@ def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
 
 
 def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
-    loop = options.get("loop", loop_count_of(image))
+    loop = options.get("loop", image.info.get("loop", 0))
+    if image.format == "GIF" and "loop" not in options:
+        loop = loop_count_of(image)
     if loop is None:
         return 1
     if not is_int(loop) or not 0 <= loop < 2**32:

@@ -6,6 +6,7 @@ tensor means. What is kept beyond a call must not depend on which of them the fi
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Hashable
@@ -78,6 +79,29 @@ def in_transform() -> bool:
     torch before 2.5 cannot compile the question.
     """
     return not torch.compiler.is_compiling() and bool(torch._C._are_functorch_transforms_active())
+
+
+_forked = False
+
+
+def _note_the_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_the_fork)
+
+
+def one_thread_after_a_fork() -> None:
+    """Networks on one thread in a process that was forked, for torch's threads do not live there.
+
+    It would wait for them for ever. Processes of a pool are forked on Linux before Python 3.14.
+    """
+    global _forked
+    if _forked:
+        torch.set_num_threads(1)
+        _forked = False
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from command_line import EXIF, deep_samples, encode, moving, pixels, profile, run, save_moving, spread_gray
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import npp
 from npp.batch.picture_reading import read_source
@@ -175,9 +175,9 @@ def test_a_tiffs_description_is_kept_and_its_pixels_are_turned() -> None:
     """Pillow turns them, so that the orientation is no longer true."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    exif[ExifTags.Base.ImageDescription] = "a street"
+    exif[ExifTags.Base.ImageDescription] = b"a street"
     exif[ExifTags.Base.XResolution] = 72.0
-    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.5}
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.5, ExifTags.IFD.Interop: {1: "R98"}}
     out = io.BytesIO()
     Image.new("RGB", (8, 6)).save(out, "TIFF", exif=exif.tobytes())
     source = read_source(out.getvalue(), keep_metadata=True)
@@ -186,4 +186,24 @@ def test_a_tiffs_description_is_kept_and_its_pixels_are_turned() -> None:
     kept.load(b"Exif\0\0" + source.metadata.exif)
     assert dict(kept)[ExifTags.Base.ImageDescription] == "a street"
     assert ExifTags.Base.Orientation not in kept and ExifTags.Base.XResolution not in kept
-    assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] == 0.5
+    assert dict(kept.get_ifd(ExifTags.IFD.Exif)) == {ExifTags.Base.ExposureTime: 0.5}
+
+
+def test_damaged_exif_is_left_out_and_said() -> None:
+    text = b"Raw profile type exif\0\nexif\n       8\n0011223344556677\n"
+    data = _png_with([(b"tEXt", text)], late=False)
+    source = read_source(data, keep_metadata=True)
+    assert source.metadata.exif is None
+    assert any(note.startswith("EXIF left out: ") for note in source.notes)
+    assert read_source(data, keep_metadata=False).notes == ()
+
+
+def test_a_png_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+    load = PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda self: loads.append(1) or load(self))
+    read_source(_png_with([(b"tEXt", b"Comment\0hello")], late=False), keep_metadata=True)
+    once = len(loads)
+    loads.clear()
+    read_source(_png_with([], late=False), keep_metadata=False)
+    assert once == len(loads)

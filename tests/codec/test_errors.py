@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import npp
+from npp.codec.build import build_config
 
 GOOD = torch.rand(3, 16, 16)
 
@@ -322,6 +323,7 @@ else:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+@pytest.mark.skipif(build_config()["x265_linkage"] != "static", reason="a shared x265 is not watched")
 def test_a_file_is_right_or_there_is_none_where_memory_is_short() -> None:
     """x265 leaves bytes out where it gets no memory for them, and says so on standard error alone.
 
@@ -335,19 +337,28 @@ def test_a_file_is_right_or_there_is_none_where_memory_is_short() -> None:
     right = said[-1]
     assert len(right) == 64
     assert set(said) <= {"MemoryError", "EncodeError", right, "-11", "-6"}
-    assert {"MemoryError", "EncodeError"} & set(said)
+    assert "MemoryError" in said
 
 
 _WITHOUT_THREADS = """
-import os, resource, torch, npp
+import os, resource, threading, torch, npp
 torch.set_num_threads(1)
 x = torch.rand(3, 64, 64)
 npp.encode(x)
 npp.clear_encoder_cache()
 if os.getuid() == 0:  # whom no limit holds
-    os.setgid(54321)
-    os.setuid(54321)
+    try:
+        os.setgid(54321)
+        os.setuid(54321)
+    except OSError:
+        raise SystemExit(77)
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    threading.Thread(target=int).start()
+except RuntimeError:
+    pass
+else:
+    raise SystemExit(77)
 try:
     npp.encode(x)
 except npp.EncodeError as error:
@@ -362,6 +373,8 @@ def test_a_system_without_threads_is_an_error_and_no_endless_wait() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_THREADS], capture_output=True, text=True, check=False, timeout=120
     )
+    if done.returncode == 77:
+        pytest.skip("no limit holds this process")
     assert done.returncode == 0, done.stderr
 
 

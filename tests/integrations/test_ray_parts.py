@@ -40,7 +40,7 @@ from npp.integrations.ray.ray_sources import (
     plain_name,
 )
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tars import key_of, read_samples, tar_of
+from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
 
 
 def test_without_ray_its_absence_is_said() -> None:
@@ -266,11 +266,14 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
 
 def test_names_with_dots_stay_apart_in_tars(photo: np.ndarray) -> None:
     """A sample's name ends at the first dot."""
-    names = ["IMG_1.edit", "IMG_1.raw", "v1.0/a.b"]
-    data = tar_of([(f"d/{key_of(name)}", {"png": _png(photo)}) for name in names])
+    names = ["IMG_1.edit", "IMG_1.raw", "a.b", "a%2Eb", "100%"]
+    members = {"png": _png(photo), FACTS: b"{}"}
+    data = tar_of([(f"d/{key_of(name)}", members) for name in names])
     found = list(read_samples(io.BytesIO(data), {".png"}))
     assert [one.path for one in found] == [f"d/{name}.png" for name in names]
-    assert len({one.key for one in found}) == 3
+    assert len({one.key for one in found}) == len(names)
+    others = tar_of([("a%2Eb", {"png": _png(photo)})])  # what npp has not written is called as it is
+    assert [one.path for one in read_samples(io.BytesIO(others), {".png"})] == ["a%2Eb.png"]
 
 
 def test_what_failed_before_is_no_success(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from npp.hevc.padding import whole_blocks
 def _boxes(boxes: Any) -> Tensor:
     """(K, 4) x1, y1, x2, y2."""
     given = torch.as_tensor(boxes if len(boxes) else [], dtype=torch.float64, device="cpu")
+    if given.shape == (4,):
+        given = given[None]
     if given.numel() and (given.ndim != 2 or given.shape[1] != 4):
         raise ValueError(f"boxes must be (K, 4), a row x1, y1, x2, y2 each, not {tuple(given.shape)}")
     checked = given.reshape(-1, 4)
@@ -59,7 +61,7 @@ def box_importance(
 
     Args:
         size: height and width of the picture.
-        boxes: (K, 4) x1, y1, x2, y2 in pixels; they may reach out of the picture.
+        boxes: (K, 4) x1, y1, x2, y2 in pixels, or one of them; they may reach out of the picture.
         weights: how important the inside is against the outside's 1, 0 to 1e9; a number or one each.
         margin: pixels by which boxes grow on every side, 0 to 4096.
 
@@ -69,7 +71,7 @@ def box_importance(
     Raises:
         ValueError: a size, a box or a weight that is not valid.
     """
-    if not isinstance(size, Sequence) or len(size) != 2:
+    if not hasattr(size, "__len__") or len(size) != 2:
         raise ValueError(f"size must be (height, width), not {brief(size)}")
     height, width = (whole("size", side, 1, 2**20) for side in size)
     margin = number("margin", margin, 0, 4096)

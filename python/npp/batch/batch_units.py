@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from typing_extensions import Unpack
 
 from npp.batch.file_decoding import DecodeSettings, decoded_frames, render, size_notes
@@ -32,28 +31,7 @@ from npp.codec.metadata import check_pixels
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.recipes.parts import Parts
 from npp.recipes.recipe import Recipe
-
-_forked = False
-
-
-def _note_the_fork() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_the_fork)
-
-
-def _one_thread_after_a_fork() -> None:
-    """Networks on one thread in a process that was forked, for torch's threads do not live there.
-
-    It would wait for them for ever. Processes of a pool are forked on Linux before Python 3.14.
-    """
-    global _forked
-    if _forked:
-        torch.set_num_threads(1)
-        _forked = False
+from npp.torch_state import one_thread_after_a_fork
 
 
 class BatchEncoder:
@@ -124,7 +102,7 @@ class BatchEncoder:
         Raises:
             OSError, ValueError and whatever else a decoder raises for a strange file.
         """
-        _one_thread_after_a_fork()
+        one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
             source = read_source(file_bytes(picture, "picture"), keep_metadata=self.settings.keep_metadata)
             start = time.perf_counter()
@@ -222,6 +200,7 @@ class BatchDecoder:
         Raises:
             OSError, ValueError: it cannot be read, is damaged, or cannot be written in this format.
         """
+        one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
             data = file_bytes(file, "file")
             info = probe(data)

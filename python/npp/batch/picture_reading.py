@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -31,8 +31,10 @@ PICTURE_SUFFIXES = frozenset(
 )
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
-#: Chunks of a PNG with metadata that may stand behind the pixels.
-_MAY_BE_LATE = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
+#: Tags whose values are places in the file that they were in.
+_PLACES = (ExifTags.IFD.Interop, ExifTags.IFD.MakerNote)
+_PNG_HEADER = 8
+_WITH_METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 #: Tags of a TIFF that are about the picture. Its orientation is not among them: Pillow turns the pixels.
 _DESCRIBING = (
     ExifTags.Base.ImageDescription,
@@ -78,8 +80,9 @@ def _exif(image: Image.Image) -> bytes | None:
     if image.format == "TIFF":
         return _exif_of_tiff(image)
     found = _bytes(image.info.get("exif"))
-    if found is None and image.format == "PNG" and (parsed := image.getexif()):
-        found = parsed.tobytes()  # some programs write it as text
+    if found is None and "Raw profile type exif" in image.info:  # some programs write it as text
+        said = image.getexif()
+        found = said.tobytes() if said else None
     return exif_to_tiff(found)
 
 
@@ -87,37 +90,50 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
     own, kept = image.getexif(), Image.Exif()
     for tag in _DESCRIBING:
         if tag in own:
-            kept[tag] = own[tag]
+            value = own[tag]
+            kept[tag] = value.encode() if isinstance(value, str) else value  # Pillow would write ASCII
     for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if part := own.get_ifd(folder):
-            kept[folder] = dict(part)
+        part = {tag: value for tag, value in own.get_ifd(folder).items() if tag not in _PLACES}
+        if part:
+            kept[folder] = part
     return exif_to_tiff(kept.tobytes()) if kept else None
 
 
-def _metadata(image: Image.Image) -> tuple[Metadata, list[str]]:
+def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
     info, notes = image.info, []
     profile = _bytes(info.get("icc_profile"))
     if has_own_color(image.mode):
         notes.append(f"{image.mode} converted to RGB" + (", its ICC profile left out" if profile else ""))
         profile = None
-    metadata = Metadata(
-        exif=_exif(image),
-        icc_profile=profile,
-        xmp=_bytes(info.get("xmp", info.get("XML:com.adobe.xmp"))),
-    )
-    return metadata, notes
+    if not keep:
+        return Metadata(), notes
+    exif = None
+    try:
+        exif = _exif(image)
+    except Exception as error:  # of damaged EXIF Pillow says anything; the picture is good
+        notes.append(f"EXIF left out: {' '.join(str(error).split()) or type(error).__name__}")
+    xmp = _bytes(info.get("xmp", info.get("XML:com.adobe.xmp")))
+    return Metadata(exif=exif, icc_profile=profile, xmp=xmp), notes
 
 
-def _is_png(image: Image.Image) -> bool:
-    return image.format == "PNG" and not _is_animation(image)
+def _has_late_metadata(data: bytes) -> bool:
+    """Whether a PNG has chunks with metadata behind its pixels, which Pillow knows when it has read these."""
+    place, behind = _PNG_HEADER, False
+    while place + 8 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        if behind and kind in _WITH_METADATA:
+            return True
+        behind = behind or kind == b"IDAT"
+        place += 12 + length
+    return False
 
 
-def _metadata_of_png(data: bytes) -> tuple[Metadata, list[str]]:
-    """What stands behind the pixels, too, which is known when they are read."""
-    with open_picture(data) as image:
-        if any(name in data for name in _MAY_BE_LATE):
-            image.load()
-        return _metadata(image)
+def _found_metadata(image: Image.Image, data: bytes, *, keep: bool) -> tuple[Metadata, list[str]]:
+    if keep and image.format == "PNG" and not _is_animation(image) and _has_late_metadata(data):
+        with open_picture(data) as twin:  # 16 bits are not read by Pillow, and not after it has been asked to
+            twin.load()
+            return _metadata(twin, keep=keep)
+    return _metadata(image, keep=keep)
 
 
 def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
@@ -166,9 +182,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
         OSError and others that Pillow raises: not a picture, or a damaged one.
     """
     with open_picture(data) as image:
-        metadata, notes = _metadata_of_png(data) if _is_png(image) else _metadata(image)
+        metadata, notes = _found_metadata(image, data, keep=keep_metadata)
         if _is_animation(image):
-            source = _animation(image, metadata, notes)
-        else:
-            source = _still(image, data, metadata, notes)
-    return source if keep_metadata else replace(source, metadata=Metadata())
+            return _animation(image, metadata, notes)
+        return _still(image, data, metadata, notes)

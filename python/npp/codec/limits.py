@@ -47,6 +47,8 @@ def _checked_pixels(pixels: int) -> int:
 
 
 def _whole_number(name: str, value: object, least: int, beside: str = "") -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e9
     if not is_int(value):
         raise TypeError(f"{name} must be a whole number{beside}, not {value!r}")
     found = int(cast(int, value))

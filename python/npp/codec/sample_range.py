@@ -38,7 +38,9 @@ def on_other_scale(low: float, high: float) -> bool:
 
 def sample_range(x: Tensor) -> tuple[float, float]:
     """The least and the greatest sample of a tensor that is not empty."""
-    low, high = torch.stack(x.detach().aminmax()).cpu()  # a GPU is waited for once
+    low, high = x.detach().aminmax()
+    if x.device.type != "cpu":
+        low, high = torch.stack((low, high)).cpu()  # waited for once
     return float(low), float(high)  # torch 2.4 has no tolist() under torch.func
 
 

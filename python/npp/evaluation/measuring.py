@@ -46,7 +46,7 @@ def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
     """What a network cannot look at, or a label that it cannot have, is told with network and photos."""
     try:
         yield
-    except ConfigError:
+    except (ConfigError, torch.cuda.OutOfMemoryError):
         raise
     except (RuntimeError, TypeError, ValueError) as error:
         photos = ", ".join(path.name for path in batch.paths)
@@ -93,11 +93,9 @@ class Measurer:
     def _chosen(photos: LabelledPhotos | PhotoSet, labels: RealLabels) -> list[Path]:
         """The photos that can be read, and with ``unlabelled: skip`` those alone that have all labels."""
         if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
-            listed = photos.readable_paths(labels.has)
-            if twice := labels.ambiguous(listed):
-                raise ValueError(f"folder has several photos named {twice}, and real labels go by file name")
-            return listed
-        paths = photos.readable_paths()
+            paths = photos.readable_paths(labels.has)
+        else:
+            paths = photos.readable_paths()
         if twice := labels.ambiguous(paths):
             raise ValueError(f"folder has several photos named {twice}, and real labels go by file name")
         if missing := [path.name for path in paths if not labels.has(path)]:

@@ -216,11 +216,12 @@ def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
     check_once(names.values())
     categories = tuple(int(one["id"]) for one in content["categories"])
+    known = set(categories)
     rows: dict[str, list[tuple[list[float], int]]] = {name: [] for name in names.values()}
     for one in content["annotations"]:
         if not one.get("iscrowd"):
             category, image = int(one["category_id"]), one["image_id"]
-            if category not in categories or image not in names:
+            if category not in known or image not in names:
                 what = f"category {category}" if image in names else f"image {image}"
                 raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
             left, top, width, height = map(float, one["bbox"])

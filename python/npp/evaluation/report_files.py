@@ -225,7 +225,16 @@ def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Find
 
 def write_json(path: Path, value: Any) -> None:
     """A JSON file, whole or not at all."""
-    write_file(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), force=True)
+    write_file(path, (json.dumps(_as_json(value), indent=1, allow_nan=False) + "\n").encode(), force=True)
+
+
+def _as_json(value: Any) -> Any:
+    """A value in which what is no number is ``None``: JSON has no other word for it."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(one) for one in value]
+    return finite(value) if isinstance(value, float) else value
 
 
 def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
@@ -300,13 +309,13 @@ def arm_results(measured: Measurements, name: str, description: str) -> dict[str
     Names are ``psnr``, and ``network/score`` for the judges.
     """
     arm = measured.arms[name]
-    results: dict[str, list[float | None]] = {
+    results: dict[str, list[float]] = {
         "q": [float(qp) for qp in measured.qps],
         "bpp": arm.bpp.mean(axis=1).tolist(),
     }
     for axis in measured.axes:
         label = axis.name if axis.network == PICTURE else f"{axis.network}/{axis.name}"
-        results[label] = [finite(value) for value in arm.points(axis).tolist()]
+        results[label] = arm.points(axis).tolist()
     return {"name": name, "description": description, "results": results}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeAlias
 
@@ -52,7 +52,7 @@ def _mirrored_corner(x: Tensor) -> Tensor:
 VIEWS: tuple[View, ...] = (mirrored, zoomed, _mirrored_corner, partial(zoomed, vertical=1, horizontal=1))
 
 
-def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ()) -> PictureLoss:
+def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ()) -> PictureLoss:
     """A task for :func:`refine`: the network must go on seeing what it sees in the clean pictures.
 
     Args:
@@ -67,10 +67,16 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ())
         the places of dense logits.
 
     Raises:
-        TypeError: the network or a view cannot be called, views are no sequence, or x is no floating tensor.
+        TypeError: the network or a view cannot be called, or x is no floating tensor.
         ValueError: x is no batch of pictures.
     """
-    _check(network, x, views)
+    _check(network, x)
+    try:
+        views = tuple(views)
+    except TypeError:
+        views = (None,)  # type: ignore[assignment]
+    if not all(callable(view) for view in views):
+        raise TypeError("views must be several functions of pictures, such as npp.VIEWS")
     looks = (_as_it_is, *views)
     # Not in inference_mode: what is made there could not take part in refine's gradients.
     with torch.inference_mode(False), torch.no_grad():
@@ -83,7 +89,7 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Sequence[View] = ())
     return divergence
 
 
-def _check(network: object, x: object, views: object) -> None:
+def _check(network: object, x: object) -> None:
     if not callable(network):
         raise TypeError(f"network must be a module or a function of pictures, not {brief(network)}")
     if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -91,8 +97,6 @@ def _check(network: object, x: object, views: object) -> None:
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
     if x.ndim != 4:
         raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
-    if not isinstance(views, Sequence) or not all(callable(view) for view in views):
-        raise TypeError(f"views must be a sequence of functions, such as npp.VIEWS, not {brief(views)}")
 
 
 def _as_it_is(x: Tensor) -> Tensor:

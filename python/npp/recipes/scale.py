@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from npp.checks import number, table, whole
+from npp.checks import number, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,8 @@ class ScaleRule:
         factors = dict(self.factors)
         object.__setattr__(self, "factors", table("factors", factors, LEAST_FACTOR, 1) if factors else {})
         if self.input_size is not None:
-            object.__setattr__(self, "input_size", whole("input_size", self.input_size, 1, 65_536))
+            side = number("input_size", self.input_size, 1, 65_536)
+            object.__setattr__(self, "input_size", int(side) if side.is_integer() else side)
         object.__setattr__(self, "least", number("least", self.least, 0.1, 4))
 
     def factor(self, qp: float, height: int, width: int) -> float:

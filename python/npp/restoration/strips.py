@@ -38,12 +38,13 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     count, _, height, width = x.shape
     strips = list(_strips(height, count * width, network.multiple))
     # In half precision the sum of a large picture has no end.
-    total = torch.zeros(count, network.width, dtype=torch.float32, device=x.device)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    total = torch.zeros(count, network.width, dtype=wide, device=x.device)
     for strip in strips:
         part, above = _around(x, strip, network.multiple)
         seen, skipped = network.seen_of(part), above // network.multiple
         rows = (strip[1] - strip[0]) // network.multiple
-        total += seen[:, :, skipped : skipped + rows].sum((2, 3), dtype=torch.float32)
+        total += seen[:, :, skipped : skipped + rows].sum((2, 3), dtype=wide)
     picture = (total / (height // network.multiple * (width // network.multiple))).to(seen.dtype)
     restored = torch.empty_like(x)
     for strip in strips:

@@ -73,6 +73,10 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
     fits = (values >= 0).all(dim, keepdim=True) & ((sums - 1).abs() < tolerance)
     likely = fits.flatten(1).all(1).reshape(-1, *[1] * (values.ndim - 1))
     exact = values if tolerance == _SUM_TOLERANCE else values / sums
+    if device.type == "cpu" and bool(likely.all()):
+        return exact.log()
+    if device.type == "cpu" and not bool(likely.any()):
+        return values.log_softmax(dim)
     return torch.where(likely, exact.log(), values.log_softmax(dim))
 
 

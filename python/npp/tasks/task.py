@@ -156,6 +156,9 @@ class Task(nn.Module, ABC):
         """Sees to it that what every task says of pictures has no history and serves in a later training, and
         that its network makes nothing on the caller's default device."""
         super().__init_subclass__(**settings)
+        if "targets" in vars(cls) and "loss_targets" not in vars(cls):
+            # What an ancestor takes a shorter way to is not what this class says.
+            cls.loss_targets = Task.loss_targets  # type: ignore[method-assign]
         for name in ("targets", "loss_targets"):
             if name in vars(cls):
                 setattr(cls, name, _on_the_right_scale(vars(cls)[name]))

@@ -87,6 +87,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   if (!input_ || !output_) {
     throw EncodeError("x265 is out of memory");
   }
+  const std::uint64_t failed = failed_allocations();
   {
     const std::lock_guard<std::mutex> lock(open_mutex());
     const SignalsBlocked for_its_threads;
@@ -100,6 +101,9 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   api_->picture_init(param_.get(), input_.get());
   api_->picture_init(param_.get(), output_.get());
   read_header();
+  if (failed_allocations() != failed) {
+    throw std::bad_alloc();
+  }
 }
 
 void HevcEncoder::read_header() {

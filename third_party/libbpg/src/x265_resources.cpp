@@ -34,7 +34,7 @@ extern "C" int __wrap_posix_memalign(void** memory, std::size_t alignment, std::
 extern "C" int __real_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 extern "C" int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                                      void* (*run)(void*), void* argument) {
-  constexpr int kTries = 100;
+  constexpr int kTries = 20;
   int error = EAGAIN;
   for (int i = 0; i < kTries && error == EAGAIN; ++i) {
     if (i > 0) {

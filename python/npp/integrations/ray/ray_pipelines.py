@@ -337,6 +337,10 @@ def _run_rows(
     ray: Any = importlib.import_module("ray")
     assert goal.out is not None
     storage = Storage(goal.out)
+    suffix = _SUFFIXES.get(goal.format, "")
+    if suffix and not _is_dataset(given.source):
+        sources.check_apart(_paths(given.source), goal.out, suffix)
+    done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
     dataset, alone = _rows(given, goal)
     workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
     summary = RaySummary()
@@ -357,9 +361,6 @@ def _run_rows(
         record.conclude([])
         tars.conclude()
         return summary
-    suffix = _SUFFIXES[goal.format]
-    sources.check_apart([] if _is_dataset(given.source) else _paths(given.source), goal.out, suffix)
-    done, failed = _done(storage, suffix, goal.existing)
     summary.skipped = len(done) - len(failed)
     for row in failed:
         summary.count(row)

@@ -17,7 +17,7 @@ class TarSample(NamedTuple):
 
     Attributes:
         key: its members' name, before the first dot of the last part.
-        path: of the picture in the tar, with the dots that its name had.
+        path: of the picture in the tar; of one that npp wrote, with the dots that its name had.
         data: the picture file.
         more: the other members by what stands behind the key and the dot.
     """
@@ -28,13 +28,22 @@ class TarSample(NamedTuple):
     more: dict[str, bytes]
 
 
-# A key ends at the first dot: one in a file's own name is written like this.
-_DOT = "%2E"
+# A key ends at the first dot: one in a file's own name is written as in an address.
+_ESCAPES = (("%", "%25"), (".", "%2E"))
 
 
 def key_of(stem: str) -> str:
     """What a sample is called whose picture has this name without its suffix."""
-    return stem.replace(".", _DOT)
+    for sign, escape in _ESCAPES:
+        stem = stem.replace(sign, escape)
+    return stem
+
+
+def _name_of(key: str) -> str:
+    """The reverse of :func:`key_of`."""
+    for sign, escape in reversed(_ESCAPES):
+        key = key.replace(escape, sign)
+    return key
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -75,8 +84,8 @@ def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[TarSampl
             for ending in members:
                 if f".{ending.rpartition('.')[2].lower()}" in suffixes:
                     more = {name: data for name, data in members.items() if name != ending}
-                    name = f"{key.replace(_DOT, '.')}.{ending}"
-                    yield TarSample(key, name, members[ending], more)
+                    name = _name_of(key) if FACTS in members else key
+                    yield TarSample(key, f"{name}.{ending}", members[ending], more)
                     break
 
 
