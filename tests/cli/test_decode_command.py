@@ -21,9 +21,9 @@ from npp.cli.output_files import numbered
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.bpg", "-o", "a.xyz"], ".xyz: pictures are written as .apng"),
-        (["a.bpg", "-o", "a"], "no suffix: pictures are written as .apng"),
-        (["a.bpg", "-o", "out/", "--format", "heic"], ".heic: pictures are written as .apng"),
+        (["a.bpg", "-o", "a.xyz"], "--output a.xyz: .xyz: pictures are written as .apng"),
+        (["a.bpg", "-o", "a"], "--output a: no suffix: pictures are written as .apng"),
+        (["a.bpg", "-o", "out/", "--format", "heic"], "--format heic: .heic: pictures are written as .apng"),
         (["a.bpg", "-o", "a.png", "--bit-depth", "10"], "--bit-depth must be 8 or 16, not 10"),
         (["a.bpg", "-o", "a.jpg", "--quality", "0"], "--quality must be from 1 to 100, not 0"),
     ],

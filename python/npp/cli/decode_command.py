@@ -39,6 +39,15 @@ from npp.photos.finding import BPG_SUFFIXES
 from npp.recipes.parts import Parts
 
 
+def _check_format(option: str, suffix: str) -> None:
+    """That pictures can be written as a suffix says, which an option gave."""
+    try:
+        format_of(suffix)
+    except ValueError as error:
+        ways = "" if suffix else f"; write {option}.png for a file, {option}/ for a folder"
+        raise UsageError(f"{option}: {error}{ways}") from None
+
+
 def decode(
     inputs: InputsArgument,
     output: OutputOption,
@@ -76,7 +85,7 @@ def decode(
             raise UsageError(f"--quality must be from 1 to 100, not {quality}")
         check_stdout(output, json_report)
         suffix = "." + format_name.removeprefix(".").lower()
-        checked(format_of, suffix)
+        _check_format(f"--format {format_name}", suffix)
         policy = write_policy(force, skip_existing)
         workers = checked(resolve_threads, threads)
         restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
@@ -84,7 +93,7 @@ def decode(
         check_frames(jobs)
         for job in jobs:
             if job.target is not None:
-                checked(format_of, job.target.suffix)
+                _check_format(f"--output {output}", job.target.suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
     work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):

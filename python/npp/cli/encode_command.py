@@ -70,11 +70,16 @@ def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool, refine
         raise UsageError(f"--target-bpp must be above 0 and finite, not {target_bpp:g}")
 
 
-def _check_network(path: str) -> None:
+def _checked_views(refine: str | None, views: bool | None) -> bool:
+    """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
+    if refine is None and views is not None:
+        raise UsageError("--refine-views and --no-refine-views need --refine")
     try:
-        load_network(path)
+        if refine is not None:
+            load_network(refine)
     except ValueError as error:
         raise UsageError(f"--refine: {error}") from None
+    return views is not False
 
 
 def _checked_judge(spec: str | None) -> NamedJudge | None:
@@ -244,8 +249,8 @@ def encode(
         typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
     ] = None,
     refine_views: Annotated[
-        bool, typer.Option(help="Let it look at the mirror image and at parts too; not for text.")
-    ] = True,
+        bool | None, typer.Option(help="Let it look at the mirror image and at parts too; not for text.")
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -339,8 +344,7 @@ def encode(
                 "psy_rd": psy_rd,
             }
         )
-        if refine is not None:
-            _check_network(refine)
+        views = _checked_views(refine, refine_views)
         use = _recipe_use(
             recipe,
             lossless=lossless,
@@ -355,7 +359,7 @@ def encode(
         if part is not None and sharing is not None:
             raise UsageError("--share and --shard exclude each other: bits are shared over all files")
         settings = EncodeSettings(
-            qp, target_bpp, options, metadata, json_report, refine=refine, views=refine_views, recipe=use
+            qp, target_bpp, options, metadata, json_report, refine=refine, views=views, recipe=use
         )
         _check_engine(engine, address, share=share, shard=part is not None)
         if engine is Engine.ray:
