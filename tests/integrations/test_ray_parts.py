@@ -260,6 +260,8 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     source.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"out must be another folder than that of .*part-00000-abc"):
         check_apart([str(tmp_path)], f"{tmp_path}/", ".parquet")
+    with pytest.raises(ValueError, match="out must be another folder"):
+        check_apart([str(tmp_path)], f"file://{tmp_path}", ".parquet")
     check_apart([str(tmp_path)], tmp_path / "out", ".parquet")
     assert source.is_file()
 

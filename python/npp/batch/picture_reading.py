@@ -9,6 +9,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
+from npp.batch.outcomes import describe
 from npp.codec.image_inputs import SingleImage
 from npp.codec.metadata import Metadata
 from npp.codec.pil_pictures import (
@@ -111,7 +112,7 @@ def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
     try:
         exif = _exif(image)
     except Exception as error:  # of damaged EXIF Pillow says anything; the picture is good
-        notes.append(f"EXIF left out: {' '.join(str(error).split()) or type(error).__name__}")
+        notes.append(f"EXIF left out: {describe(error)}")
     xmp = _bytes(info.get("xmp", info.get("XML:com.adobe.xmp")))
     return Metadata(exif=exif, icc_profile=profile, xmp=xmp), notes
 

@@ -43,7 +43,7 @@ def file_stamp(path: str) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=2)
 def _loaded(path: str, stamp: tuple[int, int] | None) -> Callable[[Tensor], Tensor]:
-    if not Path(path).is_file():
+    if stamp is None:
         raise ValueError(f"there is no file {path}")
     try:
         with _silent_export():

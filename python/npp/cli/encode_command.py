@@ -388,9 +388,9 @@ def encode(
             shared = encode_shared(
                 jobs, settings, sharing, Path(output), policy, threads=workers, quiet=quiet
             )
-            _, code = conclude(record, jobs, shared.reports, shared.code)
+            code = conclude(record, jobs, shared.reports, shared.code)
             finish(shared.documents(), code, json_report, share=shared.totals)
         work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
-        done = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
-        reports, code = conclude(record, jobs, *done)
+        reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
+        code = conclude(record, jobs, reports, code)
     finish([report.as_json() for report in reports], code, json_report)

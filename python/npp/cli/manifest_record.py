@@ -96,15 +96,18 @@ class ManifestRecord:
 
 def conclude(
     record: ManifestRecord | None, jobs: Sequence[Job], reports: Sequence[FileReport], code: int
-) -> tuple[Sequence[FileReport], int]:
-    """Ends a run's manifest, if it has one; what went wrong is said and is no reason to say nothing else."""
+) -> int:
+    """Ends a run's manifest, if it has one, and gives the exit code: the run's as long as all goes well.
+
+    What went wrong is said, and is no reason to say nothing else.
+    """
     try:
         if record is not None:
             record.conclude(jobs, reports)
     except OSError as error:
         say(f"npp: --manifest: {describe(error)}")
-        code = SOME_FAILED
-    return reports, code
+        return SOME_FAILED
+    return code
 
 
 def _found(job: Job, values: Mapping[str, Any]) -> FileResult:

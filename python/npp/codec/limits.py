@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import npp._bpg as _bpg
 from npp.checks import is_int
@@ -46,15 +46,14 @@ def _checked_pixels(pixels: int) -> int:
     return min(_whole_number("pixels", pixels, 1, " or None"), sys.maxsize)
 
 
-def _whole_number(name: str, value: object, least: int, beside: str = "") -> int:
+def _whole_number(name: str, value: Any, least: int, beside: str = "") -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e9
     if not is_int(value):
         raise TypeError(f"{name} must be a whole number{beside}, not {value!r}")
-    found = int(cast(int, value))
-    if found < least:
+    if value < least:
         raise ValueError(f"{name} must be at least {least}{beside}, not {value!r}")
-    return found
+    return int(value)
 
 
 @contextmanager

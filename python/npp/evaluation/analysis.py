@@ -18,14 +18,13 @@ from npp.evaluation.bd_rate import (
     resampled_means,
 )
 from npp.evaluation.evaluate_config import Analysis
-from npp.evaluation.judges import Axis
+from npp.evaluation.judges import TINY, Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.measuring import Stage
 from npp.pchip import Floats, pchip
 
 # The first so many resamplings are taken for average precision, which costs a second for each thousand.
 _AP_SAMPLES = 200
-_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,9 @@ class Analyst:
         """
         if axis not in self._least:
             every = np.concatenate([arm.points(axis) for arm in self._measured.arms.values()])
-            self._least[axis] = float(every[every > 0].min(initial=_LARGEST)) / 2
-        least = self._least[axis]
-        return axis.heights(means, least) if least < _LARGEST / 2 else axis.heights(means)
+            left = every[every > 0]
+            self._least[axis] = float(left.min()) / 2 if len(left) else TINY
+        return axis.heights(means, self._least[axis])
 
     def _heights(self, arm: str, axis: Axis, counts: Floats) -> Floats:
         """(qps, resamplings) of an arm's quality, rising with it."""

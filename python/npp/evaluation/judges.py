@@ -17,8 +17,8 @@ from npp.pchip import Floats
 if TYPE_CHECKING:
     from npp.tasks import Task
 
-
-_TINY = 1e-12
+#: What an error that is gone counts as where nobody has any left: its logarithm has no end.
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class Axis:
     dataset: bool = False
     true: bool = False
 
-    def heights(self, means: Floats, least: float = _TINY) -> Floats:
+    def heights(self, means: Floats, least: float = TINY) -> Floats:
         """Mean scores as values that rise with quality.
 
         What is better when it is smaller, as a divergence, goes on a logarithmic scale.
 
         Args:
             means: of any shape.
-            least: what less counts as; the logarithm of nothing has no end.
+            least: what less counts as.
         """
         return means if self.higher_is_better else -np.log(np.maximum(means, least))
 

@@ -170,11 +170,12 @@ class BlurConfig:
         """Raises ValueError where a qp has no sigma, or a wrong one."""
         if self.blur == BEST:
             return
-        given = self.blur if isinstance(self.blur, dict) else {}
-        if given:
-            _check_by_qp(key, given, qps)
-        for name, sigma in given.items() if given else [(None, self.blur)]:
-            number(key if name is None else f"{key}.{name}", sigma, 0, MAX_SIGMA)
+        if isinstance(self.blur, dict):
+            _check_by_qp(key, self.blur, qps)
+            for qp, sigma in self.blur.items():
+                number(f"{key}.{qp}", sigma, 0, MAX_SIGMA)
+        else:
+            number(key, self.blur, 0, MAX_SIGMA)
 
     def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
         """By qp."""

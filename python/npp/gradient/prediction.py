@@ -71,13 +71,7 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
         ValueError: x is no batch of pictures.
     """
     _check(network, x)
-    try:
-        views = tuple(views)
-    except TypeError:
-        views = (None,)  # type: ignore[assignment]
-    if not all(callable(view) for view in views):
-        raise TypeError("views must be several functions of pictures, such as npp.VIEWS")
-    looks = (_as_it_is, *views)
+    looks = (_as_it_is, *_several(views))
     # Not in inference_mode: what is made there could not take part in refine's gradients.
     with torch.inference_mode(False), torch.no_grad():
         clean = [network(look(x)).log_softmax(1) for look in looks]
@@ -97,6 +91,13 @@ def _check(network: object, x: object) -> None:
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
     if x.ndim != 4:
         raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
+
+
+def _several(views: object) -> tuple[View, ...]:
+    found = tuple(views) if isinstance(views, Iterable) else None
+    if found is None or not all(callable(view) for view in found):
+        raise TypeError("views must be several functions of pictures, such as npp.VIEWS")
+    return found
 
 
 def _as_it_is(x: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -20,7 +19,6 @@ from npp.photos.picture_files import open_picture, read_still
 
 Mode = Literal["crop", "resize", "full"]
 
-_BPG = b"BPG\xfb"
 
 # What EXIF's orientation asks for; 1 is as it is.
 _ORIENTATION = 0x0112
@@ -71,14 +69,6 @@ def _errors_name(path: Path | str) -> Iterator[None]:
         raise OSError(f"{path}: {text}") from error
 
 
-def _read(path: Path | str) -> bytes:
-    """A file's bytes; Pillow reads npp's own format as well then."""
-    data = Path(path).read_bytes()
-    if data.startswith(_BPG):
-        import_module("npp.pillow")
-    return data
-
-
 def open_photo(path: Path | str) -> Image.Image:
     """An RGB picture of 8 bits, turned as its EXIF orientation says.
 
@@ -92,7 +82,7 @@ def open_photo(path: Path | str) -> Image.Image:
             samples outside its range; the message names it.
     """
     with _errors_name(path):
-        data = _read(path)
+        data = Path(path).read_bytes()
         with open_picture(data) as image:
             picture = _as_rgb(read_still(image, data)[0])
             # Asked when all is read: Pillow itself turns a TIFF while it loads it.
@@ -106,7 +96,7 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     Raises:
         OSError: as there.
     """
-    with _errors_name(path), open_picture(_read(path)) as image:
+    with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns it then
         lying = image.getexif().get(_ORIENTATION, 1) in _LYING

@@ -6,6 +6,7 @@ Training, evaluation and ``npp encode`` read pictures here and nowhere else, so 
 from __future__ import annotations
 
 import struct
+from importlib import import_module
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
@@ -16,6 +17,7 @@ from npp.codec.pil_pictures import plain
 from npp.photos import png16
 
 _LONGEST_MAGIC = 16
+_BPG = b"BPG\xfb"
 
 
 def _open_without_limit(data: bytes) -> Image.Image:
@@ -44,6 +46,8 @@ def open_picture(data: bytes) -> Image.Image:
         EncodeError: above the limit; the message says how large it is.
         OSError and whatever else Pillow raises: not a picture, or a damaged one.
     """
+    if data.startswith(_BPG):
+        import_module("npp.pillow")  # Pillow knows npp's own format then
     try:
         image: Image.Image = Image.open(BytesIO(data))
     except UnidentifiedImageError:

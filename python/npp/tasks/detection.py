@@ -174,10 +174,9 @@ class Detection(Task):
 
     def _uses_dense(self, targets: Sequence[Mapping[str, Any]]) -> bool:
         given = all(isinstance(target, Mapping) and "dense" in target for target in targets)
-        available = self._offers_dense and given
-        if self.loss_kind == "dense" and not available:
+        if self.loss_kind == "dense" and not given:
             raise ValueError("loss 'dense' needs the targets that Detection.targets gave")
-        return available and self.loss_kind != "training"
+        return given and self._goes_by_dense
 
     def _divergence(self, now: Mapping[str, Tensor], targets: Sequence[Mapping[str, Any]]) -> Tensor:
         clean = {

@@ -93,17 +93,13 @@ void check_bit_depth(int depth) {
   }
 }
 
-// An intra coding block costs at least one bypass-coded bit (mpm_idx), so a picture of few bytes
-// cannot have many blocks: a header that lies about the size is found out before it costs memory.
+// A header that lies about the size is found out before it costs memory.
 void check_plausible(const Format& f, const HevcHeader& header, const std::vector<Nal>& nals) {
   std::uint64_t bytes = 0;
   for (const Nal& nal : nals) {
     bytes += is_slice(nal.type) ? nal.bytes.size : 0;
   }
-  const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
-  const std::uint64_t blocks = ((static_cast<std::uint64_t>(f.width) + ctb - 1) / ctb) *
-                               ((static_cast<std::uint64_t>(f.height) + ctb - 1) / ctb);
-  if (blocks > bytes * 8) {
+  if (!can_hold(header, f.width, f.height, bytes)) {
     throw DecodeError("damaged file: " + std::to_string(bytes) +
                       " bytes cannot hold a picture of " + std::to_string(f.width) + "x" +
                       std::to_string(f.height) + " pixels");

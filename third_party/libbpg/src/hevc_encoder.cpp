@@ -40,14 +40,6 @@ void check_threads() {
   pthread_join(thread, nullptr);
 }
 
-// A coding block costs at least one bit. x265 gives less where its memory runs out.
-bool can_hold(const HevcHeader& header, const HevcConfig& config, std::uint64_t bytes) {
-  const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
-  const std::uint64_t across = (static_cast<std::uint64_t>(config.width) + ctb - 1) / ctb;
-  const std::uint64_t down = (static_cast<std::uint64_t>(config.height) + ctb - 1) / ctb;
-  return across * down <= 8 * bytes;
-}
-
 ByteSpan without_start_code(const x265_nal& nal) {
   std::size_t zeros = 0;
   while (zeros < nal.sizeBytes && nal.payload[zeros] == 0) {
@@ -188,7 +180,7 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
     }
   }
   if (!config_.inter) {
-    if (!can_hold(header_, config_, slice_bytes)) {
+    if (!can_hold(header_, config_.width, config_.height, slice_bytes)) {  // x265 had no memory
       throw std::bad_alloc();
     }
     set_loop_filter_flag(nals, count);

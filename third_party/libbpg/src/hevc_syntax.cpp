@@ -188,6 +188,13 @@ bool starts_picture(const Nal& nal) {
   return nal.bytes.size > kNalHeaderSize && (nal.bytes.data[kNalHeaderSize] & 0x80U) != 0;
 }
 
+bool can_hold(const HevcHeader& header, int width, int height, std::uint64_t slice_bytes) {
+  const auto ctb = std::uint64_t{1} << (header.log2_min_cb + header.log2_diff_max_min_cb);
+  const std::uint64_t blocks = ((static_cast<std::uint64_t>(width) + ctb - 1) / ctb) *
+                               ((static_cast<std::uint64_t>(height) + ctb - 1) / ctb);
+  return blocks <= slice_bytes * 8;
+}
+
 HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height,
                            int bit_depth, bool inter) {
   const std::vector<std::uint8_t> payload = unescape_nal(sps_nal, kMaxSpsBytes);

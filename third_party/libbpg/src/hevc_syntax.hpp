@@ -34,6 +34,11 @@ void put_pcm(BitWriter& w, const HevcHeader& h);
 /// Whether a slice NAL unit begins a new picture.
 [[nodiscard]] bool starts_picture(const Nal& nal);
 
+/// Whether slices of so many bytes can be those of an intra picture: each coding block costs at
+/// least one bypass-coded bit (mpm_idx).
+[[nodiscard]] bool can_hold(const HevcHeader& header, int width, int height,
+                            std::uint64_t slice_bytes);
+
 /// The header fields of an SPS that an encoder wrote. Throws EncodeError when the SPS breaks one of
 /// the restrictions under which BPG can drop it (see README.md), since no decoder could rebuild it.
 /// `inter`: the stream may hold pictures to which the tools of inter prediction matter.

@@ -99,13 +99,14 @@ def files_with(sources: Sequence[str], suffix: str) -> list[str]:
 
 def check_apart(paths: Sequence[str], out: str | os.PathLike[str], suffix: str) -> None:
     """Raises ValueError where what is read lies among what is written and may be replaced."""
+    written = _real(Storage(out).root)
     for path in files_with(paths, suffix):
-        if _whole(path.rpartition("/")[0]) == _whole(os.fspath(out)):
+        if _real(path.rpartition("/")[0]) == written:
             raise ValueError(f"out must be another folder than that of {path}, which is read")
 
 
-def _whole(folder: str) -> str:
-    return folder.rstrip("/") if "://" in folder else os.path.realpath(folder)
+def _real(folder: str) -> str:
+    return folder if is_remote(folder) else os.path.realpath(folder)
 
 
 def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
