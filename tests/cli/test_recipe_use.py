@@ -107,7 +107,7 @@ def test_a_network_refines_the_recipes_map(
     ]
     (report,) = _report(*given, capsys=capsys)
     file = Path("a.bpg").read_bytes()
-    found = made_recipe().refine(x, npp.keep_prediction(lambda pictures: network(pictures), x))
+    found = made_recipe().refine(x, None, npp.keep_prediction(lambda pictures: network(pictures), x))
     assert torch.equal(npp.decode(file), npp.decode(found.bitstreams[0]))
     assert npp.probe(file).metadata.exif == EXIF
     assert made_recipe().decode(file).shape == (3, 80, 112) and report["coded_width"] == 56

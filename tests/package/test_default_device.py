@@ -220,7 +220,7 @@ def recipe() -> Call:
         gradient = torch.autograd.grad(coded.bpp.sum() + coded.x_hat.sum(), x)
         files = made.encode(arrays, [28, 36])
         task = npp.keep_prediction(nn.Flatten(), x.detach())
-        return coded, gradient, files, made.decode(files), made.refine(x.detach(), task, steps=1)
+        return coded, gradient, files, made.decode(files), made.refine(x.detach(), None, task, steps=1)
 
     return call
 

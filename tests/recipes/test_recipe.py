@@ -161,7 +161,7 @@ def test_pictures_of_another_scale_are_refused_before_a_part_clamps_them(
         ):
             call(wide, 40, parts=parts)
     with pytest.raises(npp.EncodeError, match="x holds values from"):
-        recipe.refine(wide, lambda pictures: pictures.mean((1, 2, 3)), 40, parts=parts, steps=0)
+        recipe.refine(wide, 40, lambda pictures: pictures.mean((1, 2, 3)), parts=parts, steps=0)
     with pytest.raises(TypeError, match=r"x must be floating, in .* not torch.uint8; npp.compress takes"):
         recipe.compress(wide.to(torch.uint8), 40, parts=parts)
 
@@ -188,7 +188,7 @@ def test_nan_is_named_as_the_pictures_and_not_as_the_maps(recipe: Recipe, x: tor
 
 @pytest.mark.parametrize("shape", [(0, 3, 32, 32), (3, 32, 32), (1, 2, 32, 32)], ids=str)
 def test_wrong_shapes_are_named(recipe: Recipe, shape: tuple[int, ...]) -> None:
-    for call in (recipe.compress, lambda given: recipe.refine(given, lambda p: p.mean((1, 2, 3)))):
+    for call in (recipe.compress, lambda given: recipe.refine(given, None, lambda p: p.mean((1, 2, 3)))):
         with pytest.raises(npp.EncodeError, match=r"^x (has|is)"):
             call(torch.zeros(shape))
 
@@ -197,9 +197,9 @@ def test_it_works_in_inference_mode(recipe: Recipe, x: torch.Tensor) -> None:
     def task(pictures: torch.Tensor) -> torch.Tensor:
         return (pictures - 0.5).square().mean((1, 2, 3))
 
-    wanted = recipe.refine(x, task, 40, steps=1)
+    wanted = recipe.refine(x, 40, task, steps=1)
     with torch.inference_mode():
-        found = recipe.refine(x.clone(), task, 40, steps=1)
+        found = recipe.refine(x.clone(), 40, task, steps=1)
     assert found.bitstreams == wanted.bitstreams
 
 
@@ -291,13 +291,19 @@ def test_wrong_parts_are_named(arguments: dict[str, object], message: str) -> No
         Recipe("wrong", **arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("task", [37, [], [None]], ids=str)
+def test_what_is_no_task_is_named(recipe: Recipe, x: torch.Tensor, task: object) -> None:
+    with pytest.raises(TypeError, match="task must be a callable or several, not"):
+        recipe.refine(x, 40, task, steps=0)  # type: ignore[arg-type]
+
+
 def test_refining_begins_with_the_recipe_s_own_map_and_size(recipe: Recipe, x: torch.Tensor) -> None:
     def task(pictures: torch.Tensor) -> torch.Tensor:
         assert pictures.shape[-2:] == x.shape[-2:]
         return (pictures - x).square().mean((1, 2, 3))
 
     plain = recipe.compress(x)
-    unmoved = recipe.refine(x, task, steps=0)
+    unmoved = recipe.refine(x, None, task, steps=0)
     assert torch.equal(unmoved.x_hat, plain.x_hat)
     assert unmoved.qp_map is not None and recipe.allocator is not None
     ready = recipe.prepare(x, 38)
@@ -316,7 +322,7 @@ def test_refining_pays_bits_of_the_picture_s_own_pixels(recipe: Recipe, x: torch
     def task(pictures: torch.Tensor) -> torch.Tensor:
         return (pictures - x).square().mean((1, 2, 3))
 
-    found = recipe.refine(x, task, 38, steps=3, weight=20.0)
+    found = recipe.refine(x, 38, task, steps=3, weight=20.0)
     ready = recipe.prepare(x, 38)
     by_hand = npp.refine(
         ready.x,
@@ -356,7 +362,7 @@ def test_refined_files_are_written_anew_at_most_once(
     monkeypatch.setattr("npp.recipes.refined_files.encode", counted)
     made = recipe if smaller else Recipe(allocator=allocator, options={"effort": 1})
     metadata = Metadata(exif=exif or None)
-    found = made.refine(x, lambda pictures: pictures.mean((1, 2, 3)), 37, steps=0, metadata=metadata)
+    found = made.refine(x, 37, lambda pictures: pictures.mean((1, 2, 3)), steps=0, metadata=metadata)
     assert len(calls) == written
     for file, picture in zip(found.bitstreams, found.x_hat, strict=True):
         assert npp.probe(file).metadata.exif == (exif or None)
@@ -366,7 +372,7 @@ def test_refined_files_are_written_anew_at_most_once(
 def test_refining_at_its_own_size_is_refine(allocator: Allocator, x: torch.Tensor) -> None:
     made = Recipe(allocator=allocator, options={"effort": 1})
     tasks = [lambda pictures: pictures.mean((1, 2, 3)), lambda pictures: pictures.square().mean((1, 2, 3))]
-    found = made.refine(x, tasks, 37, over="both", steps=2)
+    found = made.refine(x, 37, tasks, over="both", steps=2)
     by_hand = npp.refine(x, 37, tasks, over="both", steps=2, qp_map=allocator(x, 37), effort=1)
     assert found.bitstreams == by_hand.bitstreams
 

@@ -210,7 +210,7 @@ def test_refining_looks_through_the_restorer(x: torch.Tensor) -> None:
         looked.append(pictures.shape[-2:])
         return (pictures - x[:1]).square().mean((1, 2, 3))
 
-    found = recipe.refine(x[:1], task, 40, steps=1, over="pixels")
+    found = recipe.refine(x[:1], 40, task, steps=1, over="pixels")
     assert set(looked) == {x.shape[-2:]}
     restored = recipe.decode(found.bitstreams[0], dtype=torch.float32)
     assert torch.allclose(found.x_hat[0], restored, atol=1e-5)

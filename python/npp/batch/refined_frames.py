@@ -115,6 +115,6 @@ def refined_by_recipe(
     """The file of a picture that a recipe prepares, its map refined for a network."""
     x = as_floats(CodecImage(frame, "image"))
     found = use.recipe.refine(
-        x, keep_seen(path, x, views), qp, parts=use.parts, metadata=metadata, threads=1, **options
+        x, qp, keep_seen(path, x, views), parts=use.parts, metadata=metadata, threads=1, **options
     )
     return found.bitstreams[0]

@@ -55,6 +55,21 @@ def default_weight(qp: Tensor) -> Tensor:
     return torch.exp2((34 - qp) / 3)
 
 
+def listed_tasks(task: PictureLoss | Sequence[PictureLoss]) -> list[PictureLoss]:
+    """One task or several as a list.
+
+    Raises:
+        TypeError: what cannot be called with pictures alone, or no task at all.
+    """
+    several = isinstance(task, Sequence) and not callable(task)
+    tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
+    if not tasks or not all(callable(one) for one in tasks):
+        raise TypeError(f"task must be a callable or several, not {task!r}")
+    if any(hasattr(one, "bind") for one in tasks):
+        raise TypeError("task must be a function of pictures alone: task.bind(task.targets(x)) makes one")
+    return tasks
+
+
 class RefineObjective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
@@ -65,12 +80,7 @@ class RefineObjective:
         qps: list[int],
         x: Tensor,
     ) -> None:
-        several = isinstance(task, Sequence) and not callable(task)
-        self._tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
-        if not self._tasks or not all(callable(one) for one in self._tasks):
-            raise TypeError(f"task must be a callable or several, not {task!r}")
-        if any(hasattr(one, "bind") for one in self._tasks):
-            raise TypeError("task must be a function of pictures alone: task.bind(task.targets(x)) makes one")
+        self._tasks = listed_tasks(task)
         qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
         self._weight = (
             default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()

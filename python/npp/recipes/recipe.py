@@ -188,8 +188,8 @@ class Recipe(nn.Module):
     def refine(
         self,
         x: Tensor,
+        qp: int | None,
         task: PictureLoss | Sequence[PictureLoss],
-        qp: int | None = None,
         *,
         over: Over = "map",
         steps: int = 12,
@@ -205,8 +205,8 @@ class Recipe(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1].
+            qp: 0 to 51, one for all, for the size depends on it; None for the recipe's own.
             task: as in :func:`npp.refine`; looks at decoded pictures, restored and of x's size.
-            qp: 0 to 51, one for all, for the size depends on it; the recipe's own by default.
             over: ``"map"``, ``"pixels"`` or ``"both"``. What is found for the map serves other networks more.
             weight: bits that a unit of loss is worth, for each pixel of x; see :func:`npp.refine`.
             parts: which parts of the recipe are used.

@@ -10,6 +10,7 @@ import torch
 from npp.codec.encoding import encode
 from npp.codec.metadata import Metadata
 from npp.gradient.prediction import PictureLoss
+from npp.gradient.refine_objective import listed_tasks
 from npp.gradient.refinement import Refined
 from npp.recipes.picture_floats import shown
 from npp.recipes.size_extension import with_size
@@ -26,7 +27,7 @@ def looking_at_shown(
     def looking(one: PictureLoss) -> PictureLoss:
         return lambda pictures: one(shown(pictures, size, restorer))
 
-    return [looking(one) for one in ([task] if callable(task) else task)]
+    return [looking(one) for one in listed_tasks(task)]
 
 
 @torch.no_grad()
