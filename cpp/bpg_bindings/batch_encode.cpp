@@ -222,6 +222,7 @@ void bind_batch_encode(py::module_& module) {
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
              py::arg("qp_maps") = py::none(), py::arg("line") = 0, py::arg("waits") = false);
   module.def("clear_encoders", [] {
+    let_go_of_finished_jobs();
     const WithoutGil release;
     EncoderCache::instance().clear();
     OutputMemory::instance().clear();

@@ -1,30 +1,91 @@
 #include "jobs.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <mutex>
+#include <new>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "interpreter.hpp"
+#include "per_process.hpp"
 
 namespace py = pybind11;
 
 namespace npp {
+namespace {
+
+constexpr std::chrono::milliseconds kSignalInterval{50};
+
+// Jobs that nobody waits for while threads still work on their last items, and what these read and
+// write. Python's objects can only be let go of with the GIL: a later call does.
+class GivenUp {
+ public:
+  void add(std::shared_ptr<Job> job, py::object kept_alive) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    jobs_.push_back({std::move(job), std::move(kept_alive)});
+    any_ = true;
+  }
+
+  void let_go_of_finished() {
+    if (!any_) {
+      return;
+    }
+    std::vector<Entry> finished;  // goes away after the lock: what is let go of may call npp
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto first = std::stable_partition(jobs_.begin(), jobs_.end(), [](const Entry& entry) {
+      return !entry.job->wait_for(std::chrono::milliseconds{0});
+    });
+    std::move(first, jobs_.end(), std::back_inserter(finished));
+    jobs_.erase(first, jobs_.end());
+    any_ = !jobs_.empty();
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Job> job;
+    py::object kept_alive;
+  };
+
+  std::mutex mutex_;
+  std::vector<Entry> jobs_;
+  std::atomic<bool> any_{false};
+};
+
+}  // namespace
+
+void let_go_of_finished_jobs() { PerProcess<GivenUp>::get().let_go_of_finished(); }
 
 JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int threads, Items items,
                      Caller caller)
     : job_(std::move(job)), kept_alive_(std::move(kept_alive)), items_(items) {
+  let_go_of_finished_jobs();
   Pool::instance().submit(job_, threads, items == Items::brief && caller == Caller::waits);
 }
 
-JobHandle::~JobHandle() { stop(); }
+JobHandle::~JobHandle() { give_up(); }
 
-void JobHandle::stop() noexcept {
-  const WithoutGil release;
-  Pool::instance().cancel(job_);
-  job_->wait();
+void JobHandle::give_up() noexcept {
+  bool done = false;
+  {
+    const WithoutGil release;
+    Pool::instance().cancel(job_);
+    done = job_->wait_for(kSignalInterval);
+  }
+  if (done || !kept_alive_) {
+    return;
+  }
+  try {
+    PerProcess<GivenUp>::get().add(job_, kept_alive_);
+    Pool::instance().give_up(job_);
+  } catch (const std::bad_alloc&) {
+    const WithoutGil release;
+    job_->wait();
+  }
 }
 
 void JobHandle::wait() {
-  constexpr std::chrono::milliseconds kSignalInterval{50};
   for (;;) {
     bool done = false;
     {
@@ -40,12 +101,13 @@ void JobHandle::wait() {
     }
     if (PyErr_CheckSignals() != 0) {
       const py::error_already_set interrupt;
-      stop();
+      give_up();
       throw interrupt;
     }
   }
   if (job_->cancelled()) {
-    throw std::runtime_error("the codec's work was cancelled: the interpreter is shutting down");
+    throw std::runtime_error(
+        "the codec's work was cancelled: by Ctrl-C, or because the interpreter is shutting down");
   }
   if (taken_.exchange(true)) {
     throw std::runtime_error("the results of this call were taken before");

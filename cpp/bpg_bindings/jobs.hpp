@@ -9,8 +9,9 @@
 
 namespace npp {
 
-/// The Python side of a job: keeps the arrays alive that the job reads and writes, and lets go of
-/// them only when no thread works on them any more.
+/// The Python side of a job: keeps the arrays alive that the job reads and writes. Where it goes
+/// away before the job is done, nothing new begins, and what is being worked on has the arrays
+/// until no thread does.
 class JobHandle {
  public:
   /// How long one item takes: brief ones no longer than a user waits for Ctrl-C to act.
@@ -26,18 +27,21 @@ class JobHandle {
 
  protected:
   /// Waits without the GIL, and lends a hand with brief items; a signal handler's exception
-  /// (KeyboardInterrupt) ends the wait after the pictures that are being worked on. Once it has
-  /// returned the results may be taken, by this caller alone: it raises RuntimeError for others.
+  /// (KeyboardInterrupt) ends the wait, and the job. Once it has returned the results may be taken,
+  /// by this caller alone: it raises RuntimeError for others.
   void wait();
 
  private:
-  void stop() noexcept;
+  void give_up() noexcept;
 
   std::shared_ptr<Job> job_;
   pybind11::object kept_alive_;
   Items items_;
   std::atomic<bool> taken_{false};
 };
+
+/// Lets go of what jobs kept that were given up while threads worked on them, where they are done.
+void let_go_of_finished_jobs();
 
 void bind_batch_encode(pybind11::module_& module);
 void bind_batch_decode(pybind11::module_& module);

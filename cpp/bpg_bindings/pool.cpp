@@ -78,9 +78,10 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::vector<std::thread> threads;
   // Threads that may be at work at once: callers that ask for one each have all cores together.
   std::size_t limit = std::max(1U, std::thread::hardware_concurrency());
-  std::size_t at_work = 0;  // threads that run an item, helping callers among them
-  std::size_t woken = 0;    // workers that were told to look for work and have not begun to
-  std::size_t asleep = 0;   // workers that were not told to
+  std::size_t at_work = 0;   // threads that run an item, helping callers among them
+  std::size_t woken = 0;     // workers that were told to look for work and have not begun to
+  std::size_t asleep = 0;    // workers that were not told to
+  std::size_t given_up = 0;  // workers in items that nobody waits for; none of the others
   bool stopping = false;
 
   // Wakes up to `count` workers, or starts them, as far as more may be at work.
@@ -88,7 +89,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     for (; count > 0 && at_work + woken < limit; --count) {
       if (asleep > 0) {
         --asleep;
-      } else if (threads.size() == limit || !start_worker()) {
+      } else if (threads.size() >= limit + given_up || !start_worker()) {
         return;
       }
       ++woken;
@@ -157,6 +158,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
 
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
+    ++job.at_work_;
     if (job.line_ != 0) {
       ++in_line[job.line_];
     }
@@ -164,10 +166,31 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     job.run(item);
     job.finish_one();
     lock.lock();
-    --at_work;
-    if (job.line_ != 0 && --in_line[job.line_] == 0) {
-      in_line.erase(job.line_);
+    --job.at_work_;
+    if (job.given_up_) {
+      --given_up;
+    } else {
+      leave(job, 1);
     }
+  }
+
+  // So many threads are no longer in a job's items, or no longer count.
+  void leave(const Job& job, std::size_t count) {
+    at_work -= count;
+    const auto found = in_line.find(job.line_);
+    if (found != in_line.end() && (found->second -= static_cast<int>(count)) == 0) {
+      in_line.erase(found);
+    }
+  }
+
+  void give_up(Job& job) {
+    if (job.given_up_ || job.pool_ != this) {
+      return;
+    }
+    job.given_up_ = true;
+    given_up += job.at_work_;
+    leave(job, job.at_work_);
+    rouse(jobs.size());
   }
 
   void work_until_stopped() {
@@ -232,6 +255,7 @@ void Pool::submit(const std::shared_ptr<Job>& job, int threads, bool caller_help
     }
     current->limit = std::max(current->limit, static_cast<std::size_t>(threads));
     current->jobs.push_back(job);
+    job->pool_ = current.get();
     const std::size_t most = job->most_threads();
     current->rouse(caller_helps && most > 0 ? most - 1 : most);
     return;
@@ -249,6 +273,13 @@ void Pool::cancel(const std::shared_ptr<Job>& job) {
   const std::shared_ptr<State> current = state();
   const std::lock_guard<std::mutex> lock(current->mutex);
   current->remove(job);
+}
+
+void Pool::give_up(const std::shared_ptr<Job>& job) {
+  cancel(job);
+  const std::shared_ptr<State> current = state();
+  const std::lock_guard<std::mutex> lock(current->mutex);
+  current->give_up(*job);
 }
 
 std::size_t Pool::thread_count() {

@@ -52,6 +52,11 @@ class Job {
   int running_ = 0;
   int max_threads_;
   std::uint64_t line_;
+  // Of the pool, under its lock: which threads have it, items that they are in, and whether nobody
+  // waits for these.
+  const void* pool_ = nullptr;
+  std::size_t at_work_ = 0;
+  bool given_up_ = false;
   std::atomic<bool> cancelled_{false};
 };
 
@@ -75,6 +80,9 @@ class Pool {
   [[nodiscard]] bool needs_help();
   /// Cancels a job and lets go of it.
   void cancel(const std::shared_ptr<Job>& job);
+  /// The same of a job that nobody waits for: what is being worked on holds up no other job, for
+  /// which more threads than there are cores may be at work meanwhile.
+  void give_up(const std::shared_ptr<Job>& job);
   /// Lets running items finish and ends all threads. Later jobs start new ones.
   void shut_down();
   /// Threads that were started and have not ended.

@@ -59,6 +59,26 @@ def test_a_stopped_run_leaves_whole_files_only(folder: Path, number: signal.Sign
         npp.decode((folder / "out" / name).read_bytes())
 
 
+def test_a_second_ctrl_c_leaves_at_once(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), dtype=np.uint8)
+    Path("two").mkdir()
+    Image.fromarray(noise[:32, :32]).save("two/a.png")
+    Image.fromarray(noise).save("two/b.png", compress_level=1)
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from npp.cli import main; main()"
+    options = ["-o", "out", "--qp", "0", "--effort", "9", "--threads", "1"]
+    command = [sys.executable, "-c", script, "encode", "two", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "a.png ->" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "Ctrl-C again leaves at once" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+    assert files(folder / "out") == ["a.bpg"]
+
+
 @pytest.mark.parametrize("module", ["typer", "rich"])
 def test_without_the_extra(
     module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

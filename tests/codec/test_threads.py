@@ -207,6 +207,41 @@ def test_keyboard_interrupt_ends_long_calls() -> None:
     assert result.stdout.splitlines() == [f"{kind}: interrupted" for kind in kinds]
 
 
+_IN_THE_MIDDLE = """
+    import os, signal, threading, time, torch, npp
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    start = time.monotonic()
+    npp.encode(torch.rand(3, 256, 256), 20, effort=9)
+    # What would take some ten seconds: the parts of one picture cannot be stopped between.
+    side = 256 * int((10 / (time.monotonic() - start)) ** 0.5)
+    large = torch.rand(3, side, side)
+    calls = {
+        "encode": lambda: npp.encode(large, 20, effort=9),
+        "compress": lambda: npp.compress(large[None], 20, effort=9),
+        "forgotten": lambda: npp.codec.round_trip.start_round_trip(large[None], 20, {"effort": 9}) and None,
+    }
+    for name, call in calls.items():
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        try:
+            call()
+            while time.monotonic() < start + 60:
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            print(name, time.monotonic() - start < 4)
+    start = time.monotonic()
+    data = npp.encode(torch.full((3, 64, 64), 0.5), 30, effort=0)  # no core is free, and yet it comes
+    print("next", time.monotonic() - start < 4, len(data) > 0, flush=True)
+    os._exit(0)
+"""
+
+
+def test_a_large_picture_holds_up_neither_ctrl_c_nor_the_next_call() -> None:
+    result = _run(_IN_THE_MIDDLE)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["encode True", "compress True", "forgotten True", "next True True"]
+
+
 @pytest.mark.parametrize("daemon", [True, False])
 def test_interpreter_shutdown_with_work_in_flight(daemon: bool) -> None:
     script = f"""

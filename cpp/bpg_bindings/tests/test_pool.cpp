@@ -181,6 +181,51 @@ class Meeting final : public npp::Job {
   std::chrono::milliseconds patience_;
 };
 
+// Ctrl-C leaves what is being worked on to itself, on all threads that there are: what comes after
+// does not wait for it.
+void what_is_given_up_holds_up_nobody() {
+  npp::Pool& pool = npp::Pool::instance();
+  pool.shut_down();
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  std::atomic<int> there{0};
+  std::vector<std::shared_ptr<Meeting>> given_up;
+  for (int i = 0; i < cores; ++i) {
+    // They are through when one more is there: the job that comes after them.
+    given_up.push_back(
+        std::make_shared<Meeting>(there, cores + 1, i % 2 * 5, std::chrono::minutes(1)));
+    pool.submit(given_up.back(), 1);
+  }
+  while (there < (cores + 1) / 2) {  // of a line only one is at work
+    std::this_thread::yield();
+  }
+  for (const std::shared_ptr<Meeting>& job : given_up) {
+    pool.give_up(job);
+    pool.give_up(job);  // nothing happens twice
+  }
+  const int left = there;
+  std::atomic<int> later{left};
+  const auto next = std::make_shared<Meeting>(later, left + 1, 5, std::chrono::minutes(1));
+  pool.submit(next, 1);
+  next->wait();
+  CHECK(next->met);
+  there = cores + 1;
+  for (const std::shared_ptr<Meeting>& job : given_up) {
+    job->wait();
+  }
+  // All count again: as many as there are cores work together, and no more.
+  std::atomic<int> together{0};
+  std::vector<std::shared_ptr<Meeting>> jobs;
+  for (int i = 0; i <= cores; ++i) {
+    jobs.push_back(
+        std::make_shared<Meeting>(together, cores + 1, 0, std::chrono::milliseconds(50)));
+    pool.submit(jobs.back(), 1);
+  }
+  for (const std::shared_ptr<Meeting>& job : jobs) {
+    job->wait();
+  }
+  CHECK(std::none_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->met.load(); }));
+}
+
 // Callers that ask for one thread each are at work together, as far as there are cores; what stands
 // in one line is not.
 void callers_with_a_thread_each_work_together() {
@@ -407,6 +452,7 @@ void a_pool_without_threads_needs_help() {
 int main() {
   jobs_of_many_callers_do_not_mix();
   jobs_of_a_line_follow_each_other();
+  what_is_given_up_holds_up_nobody();
   callers_with_a_thread_each_work_together();
   helping_callers_and_workers_share_the_work();
   maps_do_not_leak_through_the_cache();

@@ -11,6 +11,8 @@ from npp.batch.outcomes import describe
 from npp.cli.streams import say, write_output
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
+#: By Ctrl-C.
+STOPPED = 130
 EXIT_CODES = "Exit code: 0 all went well, 1 some files failed, 2 wrong usage and nothing was done."
 WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,7 +12,7 @@ from contextvars import copy_context
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from npp.batch.outcomes import describe
-from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, FileReport, counts
+from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts
 from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.streams import console, is_terminal, say
 
@@ -34,9 +35,16 @@ def _is_there(job: Job, policy: WritePolicy) -> bool:
 
 @contextmanager
 def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """On Ctrl-C: no new files, and those that are being worked on are finished."""
+    """On Ctrl-C: no new files, and those being worked on are finished; a second one leaves at once."""
     try:
         yield
+    except KeyboardInterrupt:
+        say("npp: the files that are being worked on are finished; Ctrl-C again leaves at once")
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            os._exit(STOPPED)  # as if killed: what is half written has no name yet
+        raise
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise

@@ -12,11 +12,9 @@ from typing import Any
 import typer
 
 from npp.batch.outcomes import describe
-from npp.cli.file_reports import SOME_FAILED, USAGE
+from npp.cli.file_reports import SOME_FAILED, STOPPED, USAGE
 from npp.config.surroundings import missing_package
 from npp.photos.photo_set import PhotoWarning
-
-STOPPED = 130
 
 
 @contextmanager
