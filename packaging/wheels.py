@@ -6,7 +6,7 @@
 The compiler is zig's for glibc 2.28, so that wheels made here run on distributions of 2018 and later
 (manylinux_2_28); `--compiler system` takes this machine's, and the wheel gets the tag that its glibc allows.
 auditwheel decides which tag a wheel may carry. Then this script looks into it and fails if it is larger than
-12 MB, asks for a library that is not on the short list, exports a symbol besides Python's entry, or lacks a
+16 MB, asks for a library that is not on the short list, exports a symbol besides Python's entry, or lacks a
 licence.
 """
 

@@ -1,5 +1,7 @@
 #include "jobs.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iterator>
 #include <mutex>
@@ -59,7 +61,7 @@ void let_go_of_finished_jobs() { PerProcess<GivenUp>::get().let_go_of_finished()
 
 JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int threads, Items items,
                      Caller caller)
-    : job_(std::move(job)), kept_alive_(std::move(kept_alive)), items_(items) {
+    : job_(std::move(job)), kept_alive_(std::move(kept_alive)), items_(items), process_(getpid()) {
   let_go_of_finished_jobs();
   Pool::instance().submit(job_, threads, items == Items::brief && caller == Caller::waits);
 }
@@ -67,6 +69,11 @@ JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int thread
 JobHandle::~JobHandle() { give_up(); }
 
 void JobHandle::give_up() noexcept {
+  if (process_ != getpid()) {
+    // Its lock may be taken for ever, and others count on its end: it stays where it is.
+    static_cast<void>(new std::shared_ptr<Job>(job_));
+    return;
+  }
   bool done = false;
   {
     const WithoutGil release;
@@ -86,6 +93,9 @@ void JobHandle::give_up() noexcept {
 }
 
 void JobHandle::wait() {
+  if (process_ != getpid()) {
+    throw std::runtime_error("this call was begun before the process forked, by its parent");
+  }
   for (;;) {
     bool done = false;
     {

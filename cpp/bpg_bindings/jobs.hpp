@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <memory>
@@ -11,7 +12,8 @@ namespace npp {
 
 /// The Python side of a job: keeps the arrays alive that the job reads and writes. Where it goes
 /// away before the job is done, nothing new begins, and what is being worked on has the arrays
-/// until no thread does.
+/// until no thread does. A forked child, which has none of the threads, can do nothing with it but
+/// let it go away.
 class JobHandle {
  public:
   /// How long one item takes: brief ones no longer than a user waits for Ctrl-C to act.
@@ -37,6 +39,7 @@ class JobHandle {
   std::shared_ptr<Job> job_;
   pybind11::object kept_alive_;
   Items items_;
+  pid_t process_;  // that has the threads
   std::atomic<bool> taken_{false};
 };
 

@@ -13,8 +13,7 @@ template <typename T>
 class PerProcess {
  public:
   static T& get() {
-    static const int registered = pthread_atfork(before_fork, after_fork, after_fork_in_child);
-    static_cast<void>(registered);
+    static_cast<void>(kAtForks);
     const std::lock_guard<std::mutex> lock(mutex_);
     if (instance_ == nullptr) {
       instance_ = new T;
@@ -33,6 +32,8 @@ class PerProcess {
     mutex_.unlock();
   }
 
+  // Registered as the library is loaded: the first T may be made while the process forks.
+  inline static const int kAtForks = pthread_atfork(before_fork, after_fork, after_fork_in_child);
   inline static std::mutex mutex_;
   inline static T* instance_ = nullptr;
 };

@@ -41,6 +41,7 @@ from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
 from npp.codec.pil_pictures import (
+    MOST_SHOWN,
     exif_to_tiff,
     has_own_color,
     iterate_frames,
@@ -211,8 +212,10 @@ def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
         loop = loop_count_of(image)
     if loop is None:
         return 1
-    if not is_int(loop) or not 0 <= loop < 2**32:
-        raise EncodeError(f"loop must be an integer from 0 (for ever) to 2**32 - 1 or None, not {loop!r}")
+    if is_int(loop) and "loop" not in options:  # other formats count further
+        loop = min(loop, MOST_SHOWN)
+    if not is_int(loop) or not 0 <= loop <= MOST_SHOWN:
+        raise EncodeError(f"loop must be an integer from 0 (for ever) to {MOST_SHOWN} or None, not {loop!r}")
     return int(loop)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 import npp
+from npp.codec.limits import max_pixels_within
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
 
 
@@ -384,6 +385,55 @@ def test_loop_counts_that_are_none_are_refused_by_name(loop: Any) -> None:
         npp.encode_animation(frames, loop_count=loop)
 
 
+@pytest.mark.parametrize(
+    ("durations", "period", "shown"),
+    [
+        # NTSC's rate has no denominator below 10,000.
+        ([Fraction(1001, 30_000)] * 3, (1001, 30_000), [Fraction(1001, 30_000)] * 3),
+        ([1 / 30, 1 / 25, 1 / 24], (1, 600), [Fraction(1, 30), Fraction(1, 25), Fraction(1, 24)]),
+        # No common period that fits into the file: each to 1/60,000 s.
+        ([Fraction(1001, 30_000), Fraction(1001, 24_000), 1], (1, 60_000), [2002, 2502, 60_000]),
+        ([0.0333667, 0.0417083, 0.0500501], (1, 60_000), [2002, 2502, 3003]),
+        ([1 / 7, 0.0417, 0.0333], (1, 60_000), [8571, 2502, 1998]),
+        # Coarser, so that the longest takes no more than 65,535 periods.
+        ([9.9999, 1, 1], (1, 6_000), [59_999, 6_000, 6_000]),
+        ([70_000, 35_000, 34_999], (64_088, 60_000), [65_535, 32_767, 32_767]),
+    ],
+)
+def test_durations_fit_into_16_bits(
+    durations: list[Any], period: tuple[int, int], shown: list[Fraction | int]
+) -> None:
+    """As the specification has it, and so bpgdec: two numbers of a period, and how many of it."""
+    data = npp.encode_animation(torch.rand(3, 1, 16, 16), 40, durations=durations, loop_count=65_535)
+    info = npp.probe(data)
+    unit = Fraction(*period)
+    assert info.durations == tuple(one if isinstance(one, Fraction) else one * unit for one in shown)
+    control = next(found for tag, found in info.extensions if tag == 5)
+    numbers = [0]
+    for byte in control:
+        numbers[-1] = numbers[-1] << 7 | byte & 0x7F
+        if byte < 0x80:
+            numbers.append(0)
+    assert numbers[:-1] == [65_535, unit.numerator, unit.denominator]
+
+
+@pytest.mark.parametrize("size", [(2_000_000, 16), (16, 2_000_000)])
+def test_stills_that_libavcodec_does_not_take_are_read(
+    size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    height, width = size
+    picture = torch.arange(width, dtype=torch.int64).div(4, rounding_mode="floor") % 2 * 255
+    picture = picture.to(torch.uint8).expand(1, height, width)
+    with max_pixels_within(height * width):
+        data = npp.encode(picture, 30, effort=0)
+        found = npp.decode(data)
+    assert found.shape == (1, height, width)
+    assert (found.int() - picture.int()).abs().float().mean() < 12
+    assert capfd.readouterr().err == ""
+    with pytest.raises(npp.EncodeError, match="larger than libavcodec decodes, which reads animations"):
+        npp.encode_animation([picture, picture], 30, effort=0)
+
+
 def test_durations_of_numpy_and_torch() -> None:
     frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
     wanted = npp.encode_animation(frames, durations=[0.5, 2], loop_count=3, effort=0)
@@ -392,6 +442,32 @@ def test_durations_of_numpy_and_torch() -> None:
     one = npp.encode_animation(frames, durations=0.5, effort=0)
     for duration in (np.float64(0.5), np.array(0.5), torch.tensor(0.5), Fraction(1, 2)):
         assert npp.encode_animation(frames, durations=duration, effort=0) == one
+
+
+def test_metadata_takes_pillow_s_exif_and_pairs_in_any_sequence() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    given = npp.Metadata(exif=exif, extensions=[(77, b"k")])  # type: ignore[arg-type]
+    assert Image.Exif() != exif and given.exif is not None
+    read = Image.Exif()
+    read.load(b"Exif\0\0" + given.exif)
+    assert read[0x0112] == 6
+    found = npp.probe(npp.encode(torch.rand(3, 8, 8), metadata=given)).metadata
+    assert found == given and hash(found) == hash(given)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "message"),
+    [
+        ([(6.5, b"x")], r"tag must be an integer from 6 to 2\*\*32 - 1, not 6.5"),
+        ([(True, b"x")], "tag must be an integer"),
+        ({7: b"x"}, r"extensions must be pairs \(tag, data\), not"),
+        (5, r"extensions must be pairs \(tag, data\), not 5"),
+    ],
+)
+def test_extensions_that_are_none_are_named(extensions: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        npp.Metadata(extensions=extensions)
 
 
 def test_metadata_of_any_buffer() -> None:

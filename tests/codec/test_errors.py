@@ -252,6 +252,7 @@ def test_errors_in_a_batch_name_the_index() -> None:
         ({"durations": -1.0}, "durations"),
         ({"durations": [1e-4, 9999.0]}, "too far apart"),
         ({"loop_count": -1}, "loop_count"),
+        ({"loop_count": 65_536}, "loop_count must be an integer from 0 .for ever. to 65535"),
     ],
 )
 def test_bad_animations(arguments: dict[str, Any], words: str) -> None:

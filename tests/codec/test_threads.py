@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import npp
 from npp.codec.limits import resolve_threads, usable_cores
+from npp.codec.round_trip import start_round_trip
 
 
 def _picture(seed: int, side: int = 48) -> Tensor:
@@ -112,7 +113,7 @@ def test_dataloader_workers_use_one_thread_each_by_default() -> None:
 def test_fork_in_the_middle_of_a_batch() -> None:
     x = torch.stack([_picture(i, 96) for i in range(8)])
     expected = npp.encode(x, 25, effort=2)
-    started = npp.codec.round_trip.start_round_trip(x, 25, {"effort": 2}, 2)
+    started = start_round_trip(x, 25, {"effort": 2}, 2)
     child = os.fork()
     if child == 0:
         # The child has no pool threads of its own yet and must not wait for the parent's.
@@ -136,6 +137,34 @@ class _Damaged(Dataset[Tensor]):
 def test_a_dataloader_worker_hands_its_error_on() -> None:
     with pytest.raises(npp.DecodeError, match="truncated file"):
         list(DataLoader(_Damaged(), num_workers=1, batch_size=None))
+
+
+_FORKED_WITH_A_CALL = """
+    import os, signal, sys, torch, npp
+    from npp.codec.round_trip import start_round_trip
+    trip = start_round_trip(torch.rand(4, 3, 256, 256), 30, {"effort": 8}, 2)
+    for way in ("forgotten", "result", "exit"):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # instead of for ever
+            if way == "result":
+                try:
+                    trip.result()
+                except RuntimeError as error:
+                    os._exit(0 if "before the process forked" in str(error) else 1)
+            if way == "exit":
+                sys.exit(0)
+            del trip
+            os._exit(0 if len(npp.encode(torch.rand(3, 64, 64), 30)) > 0 else 1)
+        print(way, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(len(trip.result()[2]))
+"""
+
+
+def test_a_fork_with_a_call_that_its_parent_began() -> None:
+    result = _run(_FORKED_WITH_A_CALL)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["forgotten 0", "result 0", "exit 0", "4"]
 
 
 def test_forks_while_threads_encode_and_decode() -> None:
@@ -208,7 +237,7 @@ def test_keyboard_interrupt_ends_long_calls() -> None:
 
 
 _IN_THE_MIDDLE = """
-    import os, signal, threading, time, torch, npp
+    import os, signal, threading, time, torch, npp, npp.codec.round_trip
     signal.signal(signal.SIGINT, signal.default_int_handler)
     start = time.monotonic()
     npp.encode(torch.rand(3, 256, 256), 20, effort=9)
@@ -261,7 +290,7 @@ def test_interpreter_shutdown_with_work_in_flight(daemon: bool) -> None:
 def test_a_started_round_trip_may_be_forgotten() -> None:
     x = torch.rand(6, 3, 64, 64)
     for _ in range(20):
-        npp.codec.round_trip.start_round_trip(x, 30, {"effort": 0}, 2)
+        start_round_trip(x, 30, {"effort": 0}, 2)
     assert npp.compress(x, 30, effort=0).bpp.shape == (6,)
 
 

@@ -382,7 +382,7 @@ def test_loop(photo: np.ndarray, loop: Any, shown: int) -> None:
 def test_bad_loops(photo: np.ndarray, loop: Any) -> None:
     first, second = _moving(photo, 2)
     with pytest.raises(
-        npp.EncodeError, match=r"loop must be an integer from 0 \(for ever\) to 2\*\*32 - 1 or None"
+        npp.EncodeError, match=r"loop must be an integer from 0 \(for ever\) to 65535 or None"
     ):
         _saved(first, save_all=True, append_images=[second], loop=loop)
 

@@ -13,6 +13,7 @@ from npp.batch.outcomes import describe
 from npp.codec.image_inputs import SingleImage
 from npp.codec.metadata import Metadata
 from npp.codec.pil_pictures import (
+    MOST_SHOWN,
     exif_to_tiff,
     has_own_color,
     iterate_frames,
@@ -145,7 +146,10 @@ def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
 
 
 def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Source:
-    loop_count = loop_count_of(image)
+    shown = loop_count_of(image)
+    loop_count = min(shown, MOST_SHOWN)
+    if shown > loop_count:
+        notes = [*notes, f"shown {loop_count} times instead of {shown}: BPG counts no further"]
     pairs = list(iterate_frames(image))
     milliseconds = [duration for _, duration in pairs]
     untimed = sum(not value for value in milliseconds)

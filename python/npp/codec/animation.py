@@ -18,11 +18,13 @@ from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, describe_range
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.codec.pil_pictures import finite_positive
+from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 
-_MAX_TICKS = 0xFFFF
-_MAX_PERIOD = 2**32 - 1
+_MOST = 0xFFFF  # periods that a frame is shown, and either number of the period
+#: Frames a second of film and video, 30 / 1.001 included, and milliseconds are whole numbers of it.
+_FINE = 60_000
+_LARGEST_DENOMINATOR = 10_000
 
 
 def one_or_each(name: str, given: Any, count: int) -> list[Any]:
@@ -42,25 +44,43 @@ def one_or_each(name: str, given: Any, count: int) -> list[Any]:
 
 def _seconds(name: str, value: Any) -> Fraction:
     number = finite_positive(value)
-    rounded = Fraction(0) if number is None else number.limit_denominator(10_000)
-    if not rounded:
+    if number is None or not number.limit_denominator(_LARGEST_DENOMINATOR):
         raise EncodeError(f"{name} must be positive, finite seconds, not {value!r}")
-    return rounded
+    return number
+
+
+def _common_period(seconds: Sequence[Fraction]) -> Fraction | None:
+    """The longest period that all durations are multiples of; None where the file cannot hold it."""
+    denominator = math.lcm(*(value.denominator for value in seconds))
+    period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
+    fits = max(period.numerator, period.denominator) <= _MOST and max(seconds) / period <= _MOST
+    return period if fits else None
+
+
+def _grid(seconds: Sequence[Fraction]) -> Fraction:
+    """A period for durations without a common one: the finest of which the longest takes no more than fit."""
+    shortest, longest = min(seconds), max(seconds)
+    coarser = math.ceil(longest * _FINE / _MOST)
+    period = Fraction(coarser, _FINE)
+    if coarser > _MOST or round(shortest / period) < 1:
+        raise EncodeError(
+            f"durations from {float(shortest):g} s to {float(longest):g} s are too far apart; the longest "
+            f"may be {_MOST} times as long as the shortest, and {_MOST**2 // _FINE} s"
+        )
+    return period
 
 
 def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
     """The frame period (numerator, denominator) and each frame's number of periods."""
     values = one_or_each("durations", durations, count)
-    seconds = [_seconds(f"durations[{i}]", value) for i, value in enumerate(values)]
-    denominator = math.lcm(*(value.denominator for value in seconds))
-    period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
-    ticks = [int(value / period) for value in seconds]
-    if max(ticks) > _MAX_TICKS or max(period.numerator, period.denominator) > _MAX_PERIOD:
-        raise EncodeError(
-            f"durations from {float(min(seconds)):g} s to {float(max(seconds)):g} s are too far apart; one "
-            f"lasts at most {_MAX_TICKS} times their common divisor, {float(period):g} s"
-        )
-    return (period.numerator, period.denominator), ticks
+    exact = [_seconds(f"durations[{i}]", value) for i, value in enumerate(values)]
+    rounded = [value.limit_denominator(_LARGEST_DENOMINATOR) for value in exact]
+    # What a float says exactly is rarely what was meant, but a Fraction's may be: 1001/30000 s.
+    for seconds in (exact, rounded):
+        if (period := _common_period(seconds)) is not None:
+            return (period.numerator, period.denominator), [int(value / period) for value in seconds]
+    period = _grid(exact)
+    return (period.numerator, period.denominator), [round(value / period) for value in exact]
 
 
 def encode_animation(
@@ -78,9 +98,10 @@ def encode_animation(
     Args:
         frames: tensor (F, C, H, W), or a list of pictures of one size and number of channels.
         qp: as in :func:`encode`, one for all or one per frame.
-        durations: seconds a frame (float or ``Fraction``), one for all or one per frame. Rounded to
-            fractions with denominators up to 10,000.
-        loop_count: how often it is shown, 0 for ever.
+        durations: seconds a frame (float or ``Fraction``), one for all or one per frame. Kept as they are
+            where the file can say so; else rounded to fractions with denominators up to 10,000, or, where
+            these have no common period that fits, to 1/60,000 s, coarser if one is longer than a second.
+        loop_count: how often it is shown, up to 65,535 times; 0 for ever.
         qp_map: as in :func:`encode`, (F, h, w) or a list with a map or ``None`` for each frame.
         metadata: written into the file.
         **options: see :class:`npp.CodecOptions`.
@@ -102,8 +123,10 @@ def encode_animation(
                 "all frames need one (C, H, W) and kind"
             )
             raise indexed(EncodeError, message, i)
-    if not is_int(loop_count) or not 0 <= loop_count < 2**32:
-        raise EncodeError(f"loop_count must be an integer from 0 (for ever) to 2**32 - 1, not {loop_count!r}")
+    if not is_int(loop_count) or not 0 <= loop_count <= MOST_SHOWN:
+        raise EncodeError(
+            f"loop_count must be an integer from 0 (for ever) to {MOST_SHOWN}, not {loop_count!r}"
+        )
     qps = resolve_qp(qp, len(images))
     sizes = [image.samples.shape[-2:] for image in images]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless, kind="frame")

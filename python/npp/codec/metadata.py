@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import npp._bpg as _bpg
 from npp._bpg import DecodeError
+from npp.checks import is_int
 from npp.codec.limits import get_max_pixels
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, Chroma, ColorSpace
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 _TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
 _ANIMATION_CONTROL = 5
@@ -32,6 +34,13 @@ def tiff_structure(exif: bytes) -> bytes:
     return exif[min((place for place in found if place >= 0), default=0) :]
 
 
+def _pillow_exif() -> type[Image.Exif]:
+    """Imported where it is asked for: `npp info` does without Pillow."""
+    from PIL import Image as pillow_image
+
+    return pillow_image.Exif
+
+
 def _as_bytes(name: str, value: Any) -> bytes:
     """The bytes of anything that holds bytes: bytearray, memoryview, mmap, array of uint8."""
     if isinstance(value, bytes):
@@ -40,7 +49,16 @@ def _as_bytes(name: str, value: Any) -> bytes:
         view = memoryview(value)
         if view.format == "B":
             return view.tobytes()
+    if name == "exif" and isinstance(value, _pillow_exif()):
+        return bytes(value.tobytes())
     raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
+
+
+def _pairs(given: Any) -> tuple[tuple[Any, Any], ...]:
+    try:
+        return tuple((tag, data) for tag, data in given)
+    except (TypeError, ValueError):
+        raise TypeError(f"extensions must be pairs (tag, data), not {given!r:.200}") from None
 
 
 @dataclass(frozen=True)
@@ -48,8 +66,8 @@ class Metadata:
     """Metadata to write into a file, or found in one. All of it is kept byte for byte, but for EXIF's prefix.
 
     Attributes:
-        exif: EXIF, as a TIFF structure. What stands before that, ``Exif\\0\\0`` or the surplus byte of old
-            bpgenc, is left out.
+        exif: EXIF, as a TIFF structure or Pillow's ``Image.Exif``. What stands before that, ``Exif\\0\\0``
+            or the surplus byte of old bpgenc, is left out.
         icc_profile: ICC colour profile.
         xmp: XMP packet.
         thumbnail: a small picture, itself a BPG file.
@@ -68,9 +86,10 @@ class Metadata:
             if value is not None:
                 data = _as_bytes(name, value)
                 object.__setattr__(self, name, tiff_structure(data) if name == "exif" else data)
+        object.__setattr__(self, "extensions", _pairs(self.extensions))
         for tag, data in self.extensions:
-            if not _ANIMATION_CONTROL < tag < 2**32:
-                raise ValueError(f"extensions: tag must be from 6 to 2**32 - 1, not {tag}")
+            if not is_int(tag) or not _ANIMATION_CONTROL < tag < 2**32:
+                raise ValueError(f"extensions: tag must be an integer from 6 to 2**32 - 1, not {tag!r}")
             if not isinstance(data, bytes):
                 raise TypeError(f"extensions: data of tag {tag} must be bytes, not {type(data).__name__}")
 

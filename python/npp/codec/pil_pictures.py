@@ -142,6 +142,10 @@ def to_pil(samples: Tensor, *, gray: bool) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
+#: As often BPG can say that an animation is shown.
+MOST_SHOWN = 0xFFFF
+
+
 def loop_count_of(image: Image.Image) -> int:
     """How often an opened animation is shown, 0 for ever.
 

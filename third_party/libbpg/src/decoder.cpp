@@ -34,6 +34,10 @@ class Stream {
   // The intra decoder knows stills only.
   Stream(const Format& f, int chroma_format_idc, const HevcHeader& header, bool still)
       : format_{f.width, f.height, chroma_format_idc, f.bit_depth, header} {
+    if (!still && !libavcodec_takes(f.width, f.height)) {
+      throw UnsupportedError("frames of " + std::to_string(f.width) + "x" +
+                             std::to_string(f.height) + " pixels are larger than libavcodec takes");
+    }
     if (!still || !needs_intra_decoder(format_)) {
       decoder_.emplace(format_);
     }

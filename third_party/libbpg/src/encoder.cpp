@@ -247,6 +247,9 @@ AnimationEncoder::AnimationEncoder(int width, int height, bool has_alpha,
   check_options(width, height, options);
   state_ =
       std::make_unique<State>(State{PictureCoder(width, height, has_alpha, options, true), {}});
+  require(libavcodec_takes(width, height),
+          "frames of " + std::to_string(width) + "x" + std::to_string(height) +
+              " pixels are larger than libavcodec decodes, which reads animations");
 }
 AnimationEncoder::~AnimationEncoder() = default;
 AnimationEncoder::AnimationEncoder(AnimationEncoder&&) noexcept = default;
@@ -261,7 +264,10 @@ Encoded AnimationEncoder::add(const ConstImageView& image, PictureQp qp, std::ui
 std::vector<std::uint8_t> AnimationEncoder::finish(const AnimationControl& control,
                                                    const std::vector<Extension>& extensions) {
   require(!state_->nals.empty(), "an animation needs at least one frame");
+  constexpr std::uint32_t kMost = 0xFFFF;  // of all three, in bpgdec and in BPG's specification
   require(control.period_num > 0 && control.period_den > 0, "the frame period must be positive");
+  require(control.period_num <= kMost && control.period_den <= kMost && control.loop_count <= kMost,
+          "the frame period's two numbers and the number of loops must be at most 65535");
   FileHeader header;
   header.format = state_->coder.format();
   header.animation = true;

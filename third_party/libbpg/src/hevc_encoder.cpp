@@ -21,13 +21,10 @@ namespace {
 // Opening and closing touch tables that x265 shares between encoders without a lock of its own.
 std::mutex g_open_mutex;
 
-// A fork while another thread opens an encoder would leave the child with a lock held for ever.
-std::mutex& open_mutex() {
-  static const int registered = pthread_atfork(
-      [] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
-  static_cast<void>(registered);
-  return g_open_mutex;
-}
+// A fork while another thread opens an encoder would leave the child with a lock held for ever. As
+// the library is loaded: the first encoder may be opened while the process forks.
+[[maybe_unused]] const int g_open_mutex_at_forks = pthread_atfork(
+    [] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
 
 // x265 opens an encoder with a thread of its own, and waits for ever where the system gives none.
 void check_threads() {
@@ -55,7 +52,7 @@ ByteSpan without_start_code(const x265_nal& nal) {
 }  // namespace
 
 const x265_api& x265_for(int bit_depth) {
-  const std::lock_guard<std::mutex> lock(open_mutex());
+  const std::lock_guard<std::mutex> lock(g_open_mutex);
   const x265_api* api = x265_api_get(bit_depth);
   if (api == nullptr || api->bit_depth != bit_depth) {
     throw UnsupportedError("bit_depth " + std::to_string(bit_depth) +
@@ -65,7 +62,7 @@ const x265_api& x265_for(int bit_depth) {
 }
 
 void HevcEncoder::EncoderDeleter::operator()(x265_encoder* e) const {
-  const std::lock_guard<std::mutex> lock(open_mutex());
+  const std::lock_guard<std::mutex> lock(g_open_mutex);
   api->encoder_close(e);
 }
 
@@ -81,7 +78,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   }
   const std::uint64_t failed = failed_allocations();
   {
-    const std::lock_guard<std::mutex> lock(open_mutex());
+    const std::lock_guard<std::mutex> lock(g_open_mutex);
     const SignalsBlocked for_its_threads;
     check_threads();
     encoder_.reset(api_->encoder_open(param_.get()));

@@ -1,6 +1,7 @@
 #include "hevc_syntax.hpp"
 
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "bits.hpp"
@@ -193,6 +194,13 @@ bool can_hold(const HevcHeader& header, int width, int height, std::uint64_t sli
   const std::uint64_t blocks = ((static_cast<std::uint64_t>(width) + ctb - 1) / ctb) *
                                ((static_cast<std::uint64_t>(height) + ctb - 1) / ctb);
   return blocks <= slice_bytes * 8;
+}
+
+bool libavcodec_takes(int width, int height) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  const auto rounded = [](std::int64_t side) { return (side + 63) / 64 * 64; };
+  const std::int64_t row = 8 * rounded(width) + 1024;
+  return row < kMost && row * (rounded(height) + 128) < kMost;
 }
 
 HevcHeader header_from_sps(ByteSpan sps_nal, int chroma_format_idc, int width, int height,

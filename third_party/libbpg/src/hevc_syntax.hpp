@@ -39,6 +39,11 @@ void put_pcm(BitWriter& w, const HevcHeader& h);
 [[nodiscard]] bool can_hold(const HevcHeader& header, int width, int height,
                             std::uint64_t slice_bytes);
 
+/// Whether libavcodec takes pictures of such a size: eight bytes for each sample of a row and 1024
+/// more, times the rows and 128 more, must be below 2 GiB. Rounds both sides up to 64, as
+/// libavcodec does a width (to less on some machines) and coding blocks may.
+[[nodiscard]] bool libavcodec_takes(int width, int height);
+
 /// The header fields of an SPS that an encoder wrote. Throws EncodeError when the SPS breaks one of
 /// the restrictions under which BPG can drop it (see README.md), since no decoder could rebuild it.
 /// `inter`: the stream may hold pictures to which the tools of inter prediction matter.

@@ -120,7 +120,7 @@ bool needs_intra_decoder(const StreamFormat& format) {
   const bool range_tools =
       header.sps_extension && header.range_extension && header.range_flags != 0;
   return range_tools || header.pcm || (small_blocks && header.sao && subsampled) ||
-         format.bit_depth > kDeepest;
+         format.bit_depth > kDeepest || !libavcodec_takes(format.width, format.height);
 }
 
 Picture decode_intra_picture(const StreamFormat& format, const std::vector<Nal>& nals) {
