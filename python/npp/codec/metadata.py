@@ -36,9 +36,9 @@ def tiff_structure(exif: bytes) -> bytes:
 
 def _pillow_exif() -> type[Image.Exif]:
     """Imported where it is asked for: `npp info` does without Pillow."""
-    from PIL import Image as pillow_image
+    import PIL.Image
 
-    return pillow_image.Exif
+    return PIL.Image.Exif
 
 
 def _as_bytes(name: str, value: Any) -> bytes:
