@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from closed_folders import close_folder
 from command_line import encode, files, run
 
 import npp
+from npp.batch.manifest import read_manifest
 
 
 def test_folder_to_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,3 +137,29 @@ def test_hidden_files_and_folders_are_no_pictures(folder: Path) -> None:
     assert encode("photos", "-r", "-o", "out") == 0
     assert encode("photos/**/*.png", "-o", "two") == 0
     assert files(folder / "two") == ["a.bpg", "deep/c.bpg"]
+
+
+@pytest.mark.parametrize("inputs", ["photos", "photos/**/*.png", "photos/*/*.png", "photos/deep"])
+def test_a_folder_that_may_not_be_read_is_a_failure(
+    inputs: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close_folder(folder / "photos" / "deep", monkeypatch)
+    assert encode(inputs, "-r", "-o", "out/", "--manifest", "m.jsonl") == 1
+    assert "npp: photos/deep: Permission denied\n" in capsys.readouterr().err
+    failed = {row.input: row.error for row in read_manifest("m.jsonl") if row.error}
+    assert failed == {"photos/deep": "Permission denied: photos/deep"}
+    assert "out/a.bpg" in files(folder) or "deep" in inputs or "/*/" in inputs
+
+
+def test_a_folder_that_may_not_be_read_fails_in_every_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode("photos", "-r", "-o", "out") == 0
+    close_folder(folder / "photos" / "deep", monkeypatch)
+    assert encode("photos", "-r", "-o", "shared/", "--share", "--total", "1M") == 1
+    assert files(folder / "shared") == [".npp-share.jsonl", "a.bpg", "b.bpg"]
+    close_folder(folder / "out" / "deep", monkeypatch)
+    assert run("decode", "out", "-r", "-o", "again") == 1
+    assert files(folder / "again") == ["a.png", "b.png"]
+    assert run("info", "out", "-r") == 1
+    assert capsys.readouterr().err.count("Permission denied") == 3

@@ -34,7 +34,7 @@ from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.prefilters import Unfiltered
 from npp.evaluation.report_files import describe_arm, describe_computer
 from npp.extras import PACKAGES
-from npp.photos.photo_set import PhotoWarning
+from npp.photos.finding import PhotoWarning
 
 
 def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from closed_folders import close_folder
 from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import saved_recipe
@@ -36,6 +37,7 @@ from npp.integrations.ray.ray_sources import (
     TarCheck,
     batch_size,
     check_apart,
+    files_with,
     find_pictures,
     plain_name,
 )
@@ -140,6 +142,20 @@ def test_finding(folder: Path) -> None:
     with pytest.raises(ValueError, match="no pictures"):
         find_pictures(["photos"], frozenset([".gif"]), ".bpg", recursive=True)
     assert plain_name("s3://bucket/../a//b.png") == "bucket/a/b.png"
+
+
+def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "photos" / "a.tar").touch()
+    close_folder(folder / "photos" / "deep", monkeypatch)
+    found = find_pictures(["photos"], {".png"}, ".bpg", recursive=True)
+    assert found == [
+        Picture(f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
+        Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg"),
+    ]
+    with pytest.raises(ValueError, match=r"photos/deep may not be read; it may hold more \.tar files"):
+        files_with(["photos"], ".tar")
 
 
 def test_storage(tmp_path: Path) -> None:

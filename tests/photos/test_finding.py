@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from closed_folders import close_folder
 
 from npp.config.yaml_files import expand
-from npp.photos.finding import find_photos, split
+from npp.photos.finding import PhotoWarning, find_photos, split
 
 NAMES = [Path(f"{i}.jpg") for i in range(400)]
 VAL_OF_60 = ["4", "16", "18", "26", "32", "37", "40", "52", "57"]
@@ -130,3 +131,15 @@ def test_each_file_is_found_once_by_its_own_name(tmp_path: Path) -> None:
     (folder / "a_folder").symlink_to(folder / "z")
     os.link(folder / "z" / "own.jpg", folder / "z" / "second_name.jpg")
     assert below(folder) == ["b.jpg", "z/own.jpg"]
+
+
+def test_a_folder_that_may_not_be_read_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "secret/b.png")
+    close_folder(tmp_path / "secret", monkeypatch)
+    with pytest.warns(PhotoWarning, match=r"left out, for it cannot be read: .*denied: .*secret") as warned:
+        assert below(tmp_path) == ["a.png"]
+    assert len(warned) == 1
+    with pytest.warns(PhotoWarning), pytest.raises(ValueError, match="no photos"):
+        find_photos(tmp_path / "secret")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from npp.photos.photo_set import PhotoSet, PhotoWarning, load_or_next, readable
+from npp.photos.finding import PhotoWarning
+from npp.photos.photo_set import PhotoSet, load_or_next, readable
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from small_runs import NETWORK, exponential, pictures, smoke, state
 
 import npp
 from npp.config.yaml_files import ConfigError
-from npp.photos.photo_set import PhotoWarning
+from npp.photos.finding import PhotoWarning
 from npp.training import lightning_module as module_file
 from npp.training.baseline import Baseline, Curve
 from npp.training.draws import Photos, Sample

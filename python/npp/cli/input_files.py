@@ -23,16 +23,21 @@ class Input:
     Attributes:
         path: where it is; ``None`` is standard input.
         relative: its place below the folder or the pattern that it was found by.
+        error: why it cannot be read, where that is known already: it stands for a folder that may not be
+            listed, and fails in place of the files in it.
     """
 
     path: Path | None
     relative: Path
+    error: PermissionError | None = None
 
     def __str__(self) -> str:
         return "standard input" if self.path is None else str(self.path)
 
     def read(self) -> bytes:
-        """The file's bytes."""
+        """The file's bytes. Raises OSError."""
+        if self.error is not None:
+            raise self.error
         return read_input() if self.path is None else self.path.read_bytes()
 
 
@@ -50,10 +55,16 @@ class Inputs:
 
 
 def _in_folder(folder: Path, suffixes: Collection[str], recursive: bool) -> list[Input]:
-    files = sorted(
-        path for path in visible_files(folder, recursive=recursive) if path.suffix.lower() in suffixes
-    )
-    return [Input(path, path.relative_to(folder)) for path in files]
+    closed: list[PermissionError] = []
+    below = visible_files(folder, unreadable=closed.append, recursive=recursive)
+    files = sorted(path for path in below if path.suffix.lower() in suffixes)
+    return [Input(path, path.relative_to(folder)) for path in files] + _closed_folders(closed, folder)
+
+
+def _closed_folders(errors: Sequence[PermissionError], root: Path) -> list[Input]:
+    """What fails in place of the files of folders that may not be listed."""
+    found = [(Path(error.filename), error) for error in errors]
+    return [Input(path, path.relative_to(root) / "*", error) for path, error in found]
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -69,13 +80,37 @@ def _matching(pattern: str) -> list[Input]:
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     fixed = Path(*parts[:first])
+    closed: list[PermissionError] = []
     if "**" in parts:  # glob's own would walk in circles where a link leads back
-        below = visible_files(fixed) if fixed.is_dir() else iter(())
+        below = visible_files(fixed, unreadable=closed.append) if fixed.is_dir() else iter(())
         paths = [path for path in below if _fits(path.relative_to(fixed).parts, parts[first:])]
     else:
         found = map(Path, glob.glob(pattern))  # noqa: PTH207 (pathlib's own would also find hidden files)
-        paths = [path for path in found if path.is_file() or not path.exists()]
-    return [Input(path, path.relative_to(fixed)) for path in sorted(paths)]
+        paths = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 (as below)
+        closed = _closed_within(parts, first)
+    return [Input(path, path.relative_to(fixed)) for path in sorted(paths)] + _closed_folders(closed, fixed)
+
+
+def _closed_within(parts: Sequence[str], first: int) -> list[PermissionError]:
+    """Of the folders whose entries a pattern asks for, those that may not be listed: glob passes over them.
+
+    Args:
+        parts: of the pattern.
+        first: the place of the first one that has a wildcard.
+    """
+    closed = []
+    for place in range(first, len(parts)):
+        if not glob.has_magic(parts[place]):
+            continue
+        above = str(Path(*parts[:place]))
+        for folder in sorted(glob.glob(above)) if place > first else [above]:  # noqa: PTH207 (as above)
+            try:
+                os.scandir(folder).close()
+            except PermissionError as error:
+                closed.append(error)
+            except OSError:  # no folder
+                continue
+    return closed
 
 
 def _expand(argument: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Input], bool]:
@@ -83,7 +118,7 @@ def _expand(argument: str, suffixes: Collection[str], recursive: bool) -> tuple[
     path = Path(argument)
     if argument == STDIN:
         return [Input(None, Path("stdin"))], False
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 (pathlib's own raises where nobody may look, which is one failed file)
         files = _in_folder(path, suffixes, recursive)
         if not files:
             below = "" if recursive else " (--recursive searches the folders below too)"

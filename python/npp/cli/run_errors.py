@@ -14,22 +14,25 @@ import typer
 from npp.batch.outcomes import describe
 from npp.cli.file_reports import SOME_FAILED, STOPPED, USAGE
 from npp.config.surroundings import missing_package
-from npp.photos.photo_set import PhotoWarning
+from npp.photos.finding import PhotoWarning
 
 
 @contextmanager
 def _photo_warnings() -> Iterator[None]:
     """Warnings about photos are lines for people; all others stay what they are."""
     others = warnings.showwarning
+    said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
         if issubclass(category, PhotoWarning):
-            typer.echo(f"npp: {message}", err=True)
+            if str(message) not in said:  # several searches meet one folder
+                typer.echo(f"npp: {message}", err=True)
+            said.add(str(message))
         else:
             others(message, category, *place, **named)
 
     with warnings.catch_warnings():
-        # Every photo is named, and named once: whoever warns sees to that.
+        # Every photo is named, and each once.
         warnings.simplefilter("always", PhotoWarning)
         warnings.showwarning = show
         yield

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.photos.finding import find_photos, split
+    from npp.photos.finding import PhotoWarning, find_photos, split
     from npp.photos.loading import load_photo, open_photo, photo_size, to_tensor
-    from npp.photos.photo_set import PhotoSet, PhotoWarning
+    from npp.photos.photo_set import PhotoSet
 else:
     __getattr__, __dir__ = exported_when_touched(
         __name__,
@@ -21,7 +21,7 @@ else:
             "photo_size": "loading",
             "to_tensor": "loading",
             "PhotoSet": "photo_set",
-            "PhotoWarning": "photo_set",
+            "PhotoWarning": "finding",
         },
     )
 

@@ -6,7 +6,8 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,16 +19,28 @@ PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 BPG_SUFFIXES = frozenset([".bpg"])
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+class PhotoWarning(UserWarning):
+    """A photo, or a folder of photos, cannot be read; the work goes on without it."""
+
+
+def warn_unreadable(what: object) -> None:
+    """Warns about a photo or a folder: its name, and why it cannot be read where that is known."""
+    warnings.warn(f"left out, for it cannot be read: {what}", PhotoWarning, stacklevel=2)
+
+
+def _entries(folder: Path, unreadable: Callable[[PermissionError], object]) -> list[os.DirEntry[str]]:
     """What a folder holds by name, hidden entries left out; nothing where it may not be read."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(str(folder)) as entries:
             return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
-    except PermissionError:
+    except PermissionError as error:
+        unreadable(error)
         return []
 
 
-def visible_files(folder: Path, *, recursive: bool = True) -> Iterator[Path]:
+def visible_files(
+    folder: Path, *, unreadable: Callable[[PermissionError], object], recursive: bool = True
+) -> Iterator[Path]:
     """Files of a folder, a folder's own before those of the folders in it.
 
     Files and folders whose name begins with a dot are passed over: half-copied files, thumbnails, checkpoints
@@ -36,6 +49,7 @@ def visible_files(folder: Path, *, recursive: bool = True) -> Iterator[Path]:
 
     Args:
         folder: it may be hidden or a link itself.
+        unreadable: told about every folder that may not be read, which the error names by ``filename``.
         recursive: search the folders in it, too.
     """
 
@@ -43,18 +57,29 @@ def visible_files(folder: Path, *, recursive: bool = True) -> Iterator[Path]:
         real = os.path.realpath(inner)
         if real in above:
             return
-        entries = _entries(inner)
-        yield from (inner / one.name for one in entries if one.is_file() or _leads_nowhere(one))
+        entries = _entries(inner, unreadable)
+        yield from (inner / one.name for one in entries if _is_to_be_opened(one))
         if recursive:
             for one in entries:
-                if one.is_dir():
+                if _is_folder(one):
                     yield from below(inner / one.name, above | {real})
 
     return below(folder, frozenset())
 
 
-def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not Path(entry.path).exists()
+def _is_to_be_opened(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a file, or a link that leads nowhere or where nobody may look."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except PermissionError:
+        return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except PermissionError:  # it counts as a file
+        return False
 
 
 def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
@@ -67,7 +92,11 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
         if folder not in reached_by_a_link:
             own = real_root / folder.relative_to(root)
             reached_by_a_link[folder] = os.path.realpath(folder) != str(own)
-        status = path.lstat()
+        try:
+            status = path.lstat()
+        except PermissionError as error:  # a folder that may be listed, and whose files may not be opened
+            warn_unreadable(error)
+            continue
         is_link = stat.S_ISLNK(status.st_mode)
         if is_link:
             try:
@@ -85,7 +114,8 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     """Photos below a folder, sorted by path.
 
     Hidden files and folders (``.thumbs/``, ``._a.jpg``, ``.ipynb_checkpoints/``) hold no photos. Linked
-    folders are searched, too. A file that several names lead to is found once.
+    folders are searched, too. A file that several names lead to is found once. Folders that may not be read
+    are left out with a :class:`PhotoWarning`.
 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
@@ -112,7 +142,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
 
-    paths = _each_file_once(filter(wanted, visible_files(root)), root)
+    paths = _each_file_once(filter(wanted, visible_files(root, unreadable=warn_unreadable)), root)
     if not paths:
         raise ValueError(f"folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
     return paths

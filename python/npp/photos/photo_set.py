@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +15,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.config.yaml_files import expand
-from npp.photos.finding import Part, find_photos, split
+from npp.photos.finding import Part, find_photos, split, warn_unreadable
 from npp.photos.loading import Mode, height_and_width, load_photo, open_photo, photo_size
 
 _T = TypeVar("_T")
@@ -134,15 +133,6 @@ def _can_be_read(path: Path) -> bool:
         warn_unreadable(error)
         return False
     return True
-
-
-class PhotoWarning(UserWarning):
-    """A photo cannot be read; the work goes on without it."""
-
-
-def warn_unreadable(what: object) -> None:
-    """Warns about a photo: its name, and why it cannot be read where that is known."""
-    warnings.warn(f"left out, for it cannot be read: {what}", PhotoWarning, stacklevel=2)
 
 
 def readable(paths: Iterable[Path], limit: int | None = None) -> list[Path]:

@@ -18,7 +18,7 @@ from npp.allocation.qp_curves import LAST_QP
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import part_slices
-from npp.photos.photo_set import warn_unreadable
+from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (

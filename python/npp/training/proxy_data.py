@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from npp.photos.finding import find_photos
+from npp.photos.finding import find_photos, warn_unreadable
 from npp.photos.loading import open_photo, to_tensor
-from npp.photos.photo_set import load_or_next, warn_unreadable
+from npp.photos.photo_set import load_or_next
 
 _VALIDATION_EVERY = 20
 

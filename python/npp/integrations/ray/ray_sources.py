@@ -18,7 +18,7 @@ LARGEST_BATCH = 64
 
 
 class Picture(NamedTuple):
-    """A picture file.
+    """A picture file, or a folder that may not be read, which fails in place of the files in it.
 
     Attributes:
         path: where a worker finds it, wherever that runs.
@@ -39,10 +39,17 @@ def batch_size(count: int, workers: int) -> int:
 
 def _in_folder(folder: str, suffixes: Collection[str], suffix: str, recursive: bool) -> Iterator[Picture]:
     storage = Storage(folder)
-    for name in sorted(storage.names(recursive=recursive)):
+    closed: list[str] = []
+    for name in sorted(storage.names(recursive=recursive, unreadable=closed.append)):
         if PurePosixPath(name).suffix.lower() in suffixes:
             target = PurePosixPath(name).with_suffix(suffix).as_posix()
             yield Picture(f"{storage.root}/{name}", f"{folder.rstrip('/')}/{name}", target)
+    for name in closed:
+        yield Picture(
+            storage.inner_path(f"{storage.root}/{name}"),
+            f"{folder.rstrip('/')}/{name}",
+            f"{name}/*{suffix}".lstrip("/"),
+        )
 
 
 def _is_folder(path: str) -> bool:
@@ -62,7 +69,7 @@ def find_pictures(
 
     Raises:
         ValueError: no pictures, or two whose results would have one name.
-        OSError: a folder cannot be read.
+        OSError: a folder cannot be read; one that may not be is a picture that fails.
     """
     found: list[Picture] = []
     for source in sources:
@@ -83,17 +90,26 @@ def find_pictures(
 
 
 def files_with(sources: Sequence[str], suffix: str) -> list[str]:
-    """Files of a suffix among paths and in folders; empty where there is another file beside them."""
+    """Files of a suffix among paths and in folders; empty where there is another file beside them.
+
+    Raises:
+        ValueError: a folder that holds such files has one below it that may not be read.
+    """
     found: list[str] = []
+    closed: list[str] = []
     for source in sources:
         if source.lower().endswith(suffix):
             found.append(source if is_remote(source) else str(Path(source).absolute()))
         elif _is_folder(source):
             storage = Storage(source)
-            names = sorted(storage.names())
+            names = sorted(
+                storage.names(unreadable=lambda name, root=storage.root: closed.append(f"{root}/{name}"))
+            )
             found += [f"{storage.root}/{name}" for name in names if name.lower().endswith(suffix)]
         else:
             return []
+    if found and closed:
+        raise ValueError(f"the folder {closed[0]} may not be read; it may hold more {suffix} files")
     return found
 
 

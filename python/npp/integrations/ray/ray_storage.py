@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,28 @@ class Storage:
         if self._fs is None and Path(self._path(name)).is_dir():
             Path(self._path(name)).rmdir()
 
-    def names(self, *, recursive: bool = True) -> Iterator[str]:
-        """Names of the files below it, hidden ones left out; none where the folder is not there."""
+    def names(
+        self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None
+    ) -> Iterator[str]:
+        """Names of the files below it, hidden ones left out; none where the folder is not there.
+
+        Args:
+            recursive: search the folders in it, too.
+            unreadable: told the name of every folder in it that may not be read, empty for its own.
+
+        Raises:
+            OSError: a folder cannot be read, and nobody is to be told.
+        """
         if self._fs is None:
             root = Path(self._base)
-            for path in visible_files(root, recursive=recursive) if root.is_dir() else ():
+
+            def tell(error: PermissionError) -> None:
+                if unreadable is None:
+                    raise error
+                name = Path(error.filename).relative_to(root).as_posix()
+                unreadable("" if name == "." else name)
+
+            for path in visible_files(root, unreadable=tell, recursive=recursive) if root.is_dir() else ():
                 yield path.relative_to(root).as_posix()
             return
         yield from (name for name in self._listed("", recursive) if "/." not in f"/{name}")
