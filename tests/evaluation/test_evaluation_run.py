@@ -189,6 +189,19 @@ def test_selection_photos_must_be_others(photos: Path, tmp_path: Path) -> None:
         evaluate(config, tmp_path)
 
 
+def test_a_run_s_own_pictures_are_no_photos(photos: Path, tmp_path: Path) -> None:
+    data = {"folder": str(tmp_path), "size": 40, "part": "all"}
+    shutil.copytree(photos / "test", tmp_path / "test")
+    with pytest.raises(
+        ConfigError, match=rf"^out must not lie in data\.folder, {tmp_path}, where .*curves\.png"
+    ):
+        evaluate(parse_config(values(photos, data=data)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    config = parse_config(values(photos, data={**data, "include": "test/*"}))
+    for _ in range(2):
+        assert len(evaluate(config, tmp_path / "run").measured.pictures) == 6
+
+
 def test_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("seen: [{name: classification}]\nqps: [1, 2]\ndata: {folder: .}\n")

@@ -10,7 +10,7 @@ import pytest
 from closed_folders import close_folder
 
 from npp.config.yaml_files import expand
-from npp.photos.finding import PhotoWarning, find_photos, split
+from npp.photos.finding import PhotoWarning, find_photos, split, would_be_found
 
 NAMES = [Path(f"{i}.jpg") for i in range(400)]
 VAL_OF_60 = ["4", "16", "18", "26", "32", "37", "40", "52", "57"]
@@ -143,3 +143,26 @@ def test_a_folder_that_may_not_be_read_is_warned_about(
     assert len(warned) == 1
     with pytest.warns(PhotoWarning), pytest.raises(ValueError, match="no photos"):
         find_photos(tmp_path / "secret")
+
+
+@pytest.mark.parametrize(
+    ("name", "include", "found"),
+    [
+        ("run/a.png", None, True),
+        ("run/a.png", "*.jpg", False),
+        ("run/a.png", ["*.jpg", "run/*"], True),
+        ("run/a.html", None, False),
+        (".run/a.png", None, False),
+        ("../a.png", None, False),
+    ],
+)
+def test_what_would_be_found_is_known_before_it_is_there(
+    name: str, include: str | list[str] | None, found: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    assert would_be_found(folder / name, folder, include) is found
+    assert would_be_found(tmp_path / "link" / name, folder, include) is found
+    touch(folder, name, "b.jpg")
+    assert (name in below(folder, include)) is found

@@ -39,11 +39,13 @@ from npp.evaluation.report_files import (
 from npp.evaluation.report_pictures import draw_strip, plot_curves
 from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.files import write_file
+from npp.photos.finding import would_be_found
 from npp.photos.photo_set import PhotoSet
 from npp.torch_defaults import plain_defaults
 
 #: The page, beside the other results.
 REPORT = "report.html"
+_CURVES, _STRIP = "curves.png", "strip.png"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: 
         strip_row(batch, shown, anchor, strip.qp, networks, config.threads)
         for batch in measurer.first(strip.photos)
     ]
-    draw_strip(rows, out / "strip.png", f"{shown.name} and {anchor.name} at about the same bytes")
+    draw_strip(rows, out / _STRIP, f"{shown.name} and {anchor.name} at about the same bytes")
     return rows
 
 
@@ -147,17 +149,33 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
         stage: told about every stage of the work; gives the stage's progress.
 
     Raises:
-        ConfigError: a network or weights cannot be loaded, there is no such device, photos are missing, or
-            selection and data share some.
+        ConfigError: a network or weights cannot be loaded, there is no such device, photos are missing,
+            selection and data share some, or the pictures in ``out`` would be taken for photos.
         ModuleNotFoundError: a package is missing.
     """
     # What is not there is better found before hours of work than after.
     need("a plot of the curves", "matplotlib")
     need("the page with the results", "plotly", "jinja2")
     device = resolve_device(config.device)
+    _check_apart(config, out)
     out.mkdir(parents=True, exist_ok=True)
     with modules_below(config.modules), plain_defaults():
         return _run(config, device, out, stage)
+
+
+def _check_apart(config: EvaluateConfig, out: Path) -> None:
+    """That the next run does not measure this one's pictures."""
+    for key, photos in (("data", config.data), ("selection", config.selection)):
+        for name in (_CURVES, _STRIP) if photos is not None else ():
+            try:
+                taken = would_be_found(out / name, photos.folder, photos.include)
+            except ValueError as error:
+                raise ConfigError(f"{key}.folder: {error}") from None
+            if taken:
+                raise ConfigError(
+                    f"out must not lie in {key}.folder, {photos.folder}, where {out / name} would be "
+                    "taken for a photo; choose another folder for one of them, or a narrower include"
+                )
 
 
 def _labels(key: str, photos: LabelledPhotos) -> RealLabels:
@@ -306,4 +324,4 @@ def _write(
     text = "\n\n".join(table.markdown() for table in found.tables)
     head = f"# {config.name}\n\n{len(measured.pictures)} photos, qp {', '.join(map(str, measured.qps))}."
     write_file(out / "table.md", f"{head}\n\n{text}\n".encode(), force=True)
-    plot_curves(measured, out / "curves.png", f"{config.name}: {len(measured.pictures)} photos")
+    plot_curves(measured, out / _CURVES, f"{config.name}: {len(measured.pictures)} photos")

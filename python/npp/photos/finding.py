@@ -129,6 +129,16 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     root = Path(expand(str(folder)))
     if not root.is_dir():
         raise ValueError(f"folder: {root} is not a folder")
+    wanted = _wanted(root, include)
+    paths = _each_file_once(filter(wanted, visible_files(root, unreadable=warn_unreadable)), root)
+    if not paths:
+        patterns = [include] if isinstance(include, str) else include or PHOTO_SUFFIXES
+        raise ValueError(f"folder: no photos ({', '.join(patterns)}) in {root}")
+    return paths
+
+
+def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path], bool]:
+    """Says of a path below a folder whether its name is that of a photo which is asked for."""
     patterns = [include] if isinstance(include, str) else include
     from PIL import Image  # not for those who only look for files
 
@@ -142,10 +152,19 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
 
-    paths = _each_file_once(filter(wanted, visible_files(root, unreadable=warn_unreadable)), root)
-    if not paths:
-        raise ValueError(f"folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
-    return paths
+    return wanted
+
+
+def would_be_found(path: Path, folder: Path | str, include: str | Sequence[str] | None = None) -> bool:
+    """Whether :func:`find_photos`, called with ``folder`` and ``include``, would take a file of this path.
+
+    Raises:
+        ValueError: an environment variable in ``folder`` is not set.
+    """
+    root, real = (Path(os.path.realpath(one)) for one in (expand(str(folder)), path))
+    if root not in real.parents or any(part.startswith(".") for part in real.relative_to(root).parts):
+        return False
+    return _wanted(root, include)(real)
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
