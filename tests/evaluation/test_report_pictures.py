@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
-from small_evaluation import QPS, RED, allocator, detector, red_photos, values
+from small_evaluation import QPS, RED, allocator, curve, detector, measurements, red_photos, values
 
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch, code
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.prefilters import Unfiltered
-from npp.evaluation.report_pictures import map_over, with_boxes
+from npp.evaluation.report_pictures import map_over, plot_curves, with_boxes
 from npp.evaluation.strip_rows import ShownBoxes, ShownFile, same_bytes
 from npp.photos.photo_set import PhotoSet
 from npp.recipes import ScaleRule
 
 CPU = torch.device("cpu")
+
+
+def test_names_of_arms_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure_module = pytest.importorskip("matplotlib.figure")
+    drawn = []
+
+    class Kept(figure_module.Figure):
+        def savefig(self, *args: Any, **options: Any) -> None:
+            drawn.append(self)
+            super().savefig(*args, **options)
+
+    monkeypatch.setattr(figure_module, "Figure", Kept)
+    bpp, kl = curve()
+    names = ["_hidden", "$a_b_c$", "plain"]
+    plot_curves(measurements(**dict.fromkeys(names, (bpp, kl))), tmp_path / "a.png", "$a_b_c$: 2 photos")
+    (figure,) = drawn
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == names
+    assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_a_map_colours_its_blocks_and_draws_their_grid() -> None:

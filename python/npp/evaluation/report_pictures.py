@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -22,7 +23,8 @@ _INCHES = (4.6, 3.6)
 def plot_curves(measured: Measurements, path: Path, title: str) -> None:
     """One panel for each quality, one line for each arm, written as PNG.
 
-    Qualities that are better when smaller have a logarithmic axis.
+    Qualities that are better when smaller have a logarithmic axis. Names are shown as they are: neither
+    ``$`` nor ``_`` means anything in them.
     """
     from matplotlib.figure import Figure
 
@@ -31,19 +33,31 @@ def plot_curves(measured: Measurements, path: Path, title: str) -> None:
     figure = Figure(figsize=(_INCHES[0] * columns, _INCHES[1] * rows + 0.4), dpi=110, layout="tight")
     for i, axis in enumerate(measured.axes):
         panel = figure.add_subplot(rows, columns, i + 1)
-        for name, arm in measured.arms.items():
-            panel.plot(arm.bpp.mean(axis=1), arm.points(axis), marker="o", markersize=3, label=name)
-        panel.set(xlabel="bpp", ylabel=axis.name)
-        panel.set_title("decoded picture" if axis.network == PICTURE else axis.network, fontsize=10)
+        lines = [
+            line
+            for arm in measured.arms.values()
+            for line in panel.plot(arm.bpp.mean(axis=1), arm.points(axis), marker="o", markersize=3)
+        ]
+        panel.set_xlabel("bpp")
+        panel.set_ylabel(axis.name, parse_math=False)
+        shown = "decoded picture" if axis.network == PICTURE else axis.network
+        panel.set_title(shown, fontsize=10, parse_math=False)
         if not axis.higher_is_better and all((arm.points(axis) > 0).all() for arm in measured.arms.values()):
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
         if i == 0:
-            panel.legend(fontsize=8)
-    figure.suptitle(title)
+            _name_lines(panel.legend(lines, ["arm"] * len(lines), fontsize=8), list(measured.arms))
+    figure.suptitle(title, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_file(path, buffer.getvalue(), force=True)
+
+
+def _name_lines(legend: Any, names: Sequence[str]) -> None:
+    """Puts names into a legend, which takes none that begins with ``_`` when it is made."""
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 #: How many times what was changed before the codec is shown.
