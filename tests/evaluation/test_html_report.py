@@ -17,7 +17,7 @@ import torch
 import yaml
 from chromium import Tab, find_chromium, opened_tab
 from PIL import Image
-from small_evaluation import QPS, allocator, curve, detector, findings, measurements, red_photos, values
+from small_evaluation import KL, QPS, allocator, curve, detector, findings, measurements, red_photos, values
 
 pytest.importorskip("plotly")
 
@@ -27,8 +27,9 @@ from npp.evaluation.evaluation_run import Evaluation, evaluate
 from npp.evaluation.html_curves import panels_of, savings_of
 from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, render_report
-from npp.evaluation.report_files import describe_computer
+from npp.evaluation.report_files import Table, describe_computer
 from npp.evaluation.strip_rows import ShownBoxes, ShownFile, StripRow
+from npp.evaluation.table_cells import comparison_cell
 
 in_browser = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium")
 
@@ -149,6 +150,23 @@ def test_savings_are_those_of_the_tables() -> None:
     assert lost == {"arm": "c", "points": []}
     (panel,) = panels_of(measured, "x")
     assert panel.logarithmic and panel.better == "lower is better" and panel.key == "x-0"
+
+
+def test_only_an_interval_without_zero_has_a_colour() -> None:
+    bpp, kl = curve()
+    measured = measurements(a=(bpp, kl), same=(bpp, kl), less=(0.9 * bpp, kl), more=(1.1 * bpp, kl))
+    config = parse_config(values(Path("photos"), arms=[{"name": name} for name in measured.arms]))
+    compared = findings(measured)
+    rows = tuple((arm, comparison_cell(compared.find(arm, "a", KL))) for arm in ("same", "less", "more"))
+    table = Table("BD-rate against a", ("arm", "kl"), rows)
+    part = ReportPart("files", "Files", "", (ArmLine("a", ""),), measured, compared, (table,))
+    text = render_report(config, [part], [], {"npp_version": "1"})
+    cells = re.findall(r'<th scope="row">(\w+)</th><td(.*?)>(.*?) %', text)
+    assert cells == [
+        ("same", "", "+0.0"),
+        ("less", ' class="less"', "-10.0"),
+        ("more", ' class="more"', "+10.0"),
+    ]
 
 
 def test_values_that_are_no_numbers_do_not_break_the_page() -> None:

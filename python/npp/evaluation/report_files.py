@@ -15,7 +15,7 @@ import torch
 
 from npp.codec.build import build_config
 from npp.config.typed import plain
-from npp.evaluation.analysis import Comparison, Difference, Findings, Spread, rate_at
+from npp.evaluation.analysis import Difference, Findings, Spread, rate_at
 from npp.evaluation.arm_sharing import SharedArm, shared_name
 from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.bd_rate import BDInterval
@@ -23,6 +23,7 @@ from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis, JudgeConfig
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, versions
 from npp.evaluation.prefilters import BlurByQp, RefineConfig
+from npp.evaluation.table_cells import comparison_cell, interval_cell
 from npp.files import write_file
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Table:
     Attributes:
         title: what the rows are about.
         head: names of the columns.
-        rows: as wide as the head.
+        rows: as wide as the head; what compares arms is a :class:`~npp.evaluation.table_cells.Cell`.
         judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
             table is not of one judge.
         shared: whether it is of arms whose bits are shared over all pictures.
@@ -88,20 +89,6 @@ class Table:
         return table
 
 
-def _interval(interval: BDInterval | None, problem: str | None = None) -> str:
-    if interval is None:
-        return f"none: {problem}"
-    if math.isnan(interval.low):
-        return f"{interval.value:+.1f} %"
-    return str(interval)
-
-
-def _cell(one: Comparison) -> str:
-    """A BD-rate with its interval, and the overlap where the curves share less than nine tenths."""
-    text = _interval(one.interval, one.problem)
-    return text if one.overlap >= 0.9 or one.interval is None else f"{text}, overlap {one.overlap:.2f}"
-
-
 def _axis_name(axis: Axis) -> str:
     return f"{axis.name} (all pictures)" if axis.dataset else axis.name
 
@@ -117,7 +104,9 @@ def _bd_table(
 ) -> Table:
     """The arms against one, over qualities of one judge."""
     rows = [
-        (arm, *(_cell(findings.find(arm, against, axis)) for axis in axes)) for arm in arms if arm != against
+        (arm, *(comparison_cell(findings.find(arm, against, axis)) for axis in axes))
+        for arm in arms
+        if arm != against
     ]
     percent = f"{100 * config.analysis.confidence:g} %"
     title = f"BD-rate against {against}, judged by {by}; {percent} intervals over photos"
@@ -173,7 +162,7 @@ def _difference_table(differences: Sequence[Difference]) -> Table:
             f"{one.first} minus {one.second}",
             one.axis.network,
             one.axis.name,
-            _interval(one.interval, one.problem).replace(" %", ""),
+            interval_cell(one.interval, one.problem, unit=""),
             "" if one.interval is None else "yes" if one.interval.excludes_zero else "no",
         )
         for one in differences
