@@ -16,6 +16,7 @@ from zlib import compress as zipped
 import numpy as np
 import pytest
 import torch
+import yaml
 from rich.console import Console
 from small_evaluation import QPS, values
 
@@ -27,7 +28,7 @@ from npp.config.yaml_files import ConfigError
 from npp.evaluation import measured_values
 from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.coding import Batch
-from npp.evaluation.evaluate_config import parse_config
+from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.measured_values import PartStore, versions
@@ -187,6 +188,20 @@ def test_selection_photos_must_be_others(photos: Path, tmp_path: Path) -> None:
     config = parse_config(values(photos, arms=arms, selection={**selection, "part": "all"}))
     with pytest.raises(ValueError, match="selection and data share photos"):
         evaluate(config, tmp_path)
+
+
+def test_names_that_are_no_utf8_cost_nothing(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos / "test", folder)
+    for path in list(folder.iterdir()):
+        path.rename(folder / os.fsdecode(os.fsencode(path.stem) + b"\xff.png"))
+    data = {"folder": str(folder), "size": 40, "part": "all"}
+    path = tmp_path / os.fsdecode(b"\xff.yaml")
+    path.write_text(yaml.safe_dump(values(photos, data=data)))
+    config = load_evaluation(path, limit=3)
+    assert config.name == "\\xff"
+    assert len(evaluate(config, tmp_path / "run").measured.pictures) == 3
+    assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8").count("udcff.png") > 0
 
 
 def test_a_run_s_own_pictures_are_no_photos(photos: Path, tmp_path: Path) -> None:

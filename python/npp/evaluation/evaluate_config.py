@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -296,4 +297,6 @@ def load_evaluation(
         OSError: the file cannot be read.
     """
     values = {"modules": folder_of(path), **read_config(path, overrides)}
-    return parse_config(values, name=Path(path).stem, limit=limit)
+    # The name stands in results, which are UTF-8 whatever the file's name is.
+    name = os.fsencode(Path(path).stem).decode("utf-8", "backslashreplace")
+    return parse_config(values, name=name, limit=limit)

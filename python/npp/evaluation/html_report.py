@@ -168,5 +168,9 @@ def write_report(
     photos: Sequence[PhotoView],
     computer: Mapping[str, Any],
 ) -> None:
-    """Writes the page, whole or not at all; arguments as for :func:`render_report`."""
-    write_file(path, render_report(config, parts, photos, computer).encode(), force=True)
+    """Writes the page, whole or not at all; arguments as for :func:`render_report`.
+
+    What is no UTF-8 in a photo's name stands there as an escape.
+    """
+    text = render_report(config, parts, photos, computer)
+    write_file(path, text.encode("utf-8", "backslashreplace"), force=True)
