@@ -204,6 +204,21 @@ def test_names_that_are_no_utf8_cost_nothing(photos: Path, tmp_path: Path) -> No
     assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8").count("udcff.png") > 0
 
 
+def test_what_goes_wrong_after_measuring_is_no_wrong_usage(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(*_: Any) -> None:
+        raise ValueError("no page")
+
+    monkeypatch.setattr("npp.evaluation.evaluation_run.write_report", wrong)
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(values(photos)))
+    with pytest.raises(SystemExit) as stopped:
+        npp.cli.main(
+            ["evaluate", str(tmp_path / "a.yaml"), "--limit", "2", "--out", str(tmp_path / "run"), "-q"]
+        )
+    assert stopped.value.code == 1 and "a.yaml: no page" in capsys.readouterr().err
+
+
 def test_a_run_s_own_pictures_are_no_photos(photos: Path, tmp_path: Path) -> None:
     data = {"folder": str(tmp_path), "size": 40, "part": "all"}
     shutil.copytree(photos / "test", tmp_path / "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -36,14 +37,20 @@ def evaluate(
     percent the bits of the files differ where the networks see equally much. A stopped run goes on where it
     was when it is started again.
     """
-    with explained("eval", lambda: "the same command goes on from here", config):
+    stages: list[str] = []
+    with explained("eval", lambda: "the same command goes on from here", config, lambda: bool(stages)):
         from npp.evaluation.evaluate_config import load_evaluation
         from npp.evaluation.evaluation_run import REPORT
         from npp.evaluation.evaluation_run import evaluate as run
 
         settings = load_evaluation(config, changes or [], limit=limit)
         folder = out or Path(settings.out)
-        with stage_bars(quiet) as stage:
+        with stage_bars(quiet) as bars:
+
+            def stage(name: str, total: int) -> Callable[[int], None]:
+                stages.append(name)
+                return bars(name, total)
+
             found = run(settings, folder, stage)
     if not quiet:
         shown = console(stderr=False)

@@ -44,7 +44,12 @@ def _placed(message: str, where: Path | None) -> str:
 
 
 @contextmanager
-def explained(extra: str, after_a_stop: Callable[[], str], where: Path | None = None) -> Iterator[None]:
+def explained(
+    extra: str,
+    after_a_stop: Callable[[], str],
+    where: Path | None = None,
+    begun: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """Says in one line what is missing, wrong, or to be done next, with the exit code for it.
 
     Meanwhile standard output is standard error: the only thing that belongs there is the result.
@@ -53,6 +58,7 @@ def explained(extra: str, after_a_stop: Callable[[], str], where: Path | None = 
         extra: of npp, that the command needs.
         after_a_stop: says how to go on after Ctrl-C.
         where: the file of settings, which messages about what is wrong begin with.
+        begun: whether work has been done, so that what is wrong is no wrong usage any more.
     """
     try:
         with redirect_stdout(sys.stderr), _photo_warnings():
@@ -62,7 +68,7 @@ def explained(extra: str, after_a_stop: Callable[[], str], where: Path | None = 
         raise typer.Exit(USAGE) from None
     except (OSError, ValueError) as error:
         typer.echo(f"npp: {_placed(describe(error), where)}", err=True)
-        raise typer.Exit(USAGE) from None
+        raise typer.Exit(SOME_FAILED if begun() else USAGE) from None
     except ArithmeticError as error:
         typer.echo(f"npp: {error}", err=True)
         raise typer.Exit(SOME_FAILED) from None
