@@ -150,6 +150,17 @@ def test_wrong_masks_and_settings_are_named(masked: Path, tmp_path: Path) -> Non
     (tmp_path / "masks" / "0.png").write_bytes(b"no picture")
     with pytest.raises(ConfigError, match=r"^data\.masks: .*0\.png cannot be read"):
         evaluate(parse_config(_values(masked, masks=str(tmp_path / "masks"))), tmp_path / "out")
+    for number, words in (
+        (2, r"^network segmenter: .* from 0 to 1, not 2 \(with \d\)"),
+        (255, r"^data\.masks: \d must have a pixel that counts for segmenter"),
+    ):
+        for name in "012":
+            Image.new("L", (96, 96), number).save(tmp_path / "masks" / f"{name}.png")
+        with pytest.raises(ConfigError, match=words):
+            evaluate(
+                parse_config(_values(masked, masks=str(tmp_path / "masks"), mask_classes={})),
+                tmp_path / "out",
+            )
     for name in "012":
         Image.new("L", (48, 96)).save(tmp_path / "masks" / f"{name}.png")
     with pytest.raises(ConfigError, match=r"^data\.masks: \d must be 96x96 as its photo, not \(96, 48\)"):

@@ -18,6 +18,7 @@ from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
+from npp.evaluation.measuring import silent
 from npp.evaluation.real_labels import LabelledPhotos, read_labels
 from npp.photos.loading import load_photo
 from npp.tasks import build_task
@@ -226,6 +227,8 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
         ({"category_id": 99}, "annotation None is of category 99, which the file does not list"),
         ({"image_id": 99}, "is of image 99, which the file does not list"),
         ({"bbox": [5, 5, -3, 4]}, "has a box of -3x4"),
+        ({"bbox": [float("nan"), 5, 3, 4]}, r"annotation None of 1\.png has a box of 3x4 at nan, 5"),
+        ({"bbox": [5, 5, 3, float("inf")]}, "has a box of 3xinf"),
     ],
 )
 def test_annotations_that_contradict_themselves_are_named(
@@ -238,6 +241,45 @@ def test_annotations_that_contradict_themselves_are_named(
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
 
 
+@pytest.mark.parametrize(
+    ("key", "entry", "words"),
+    [
+        ("images", {"id": 10, "file_name": "new.png"}, r"image 10 is listed twice, as 0\.png and new\.png"),
+        ("categories", {"id": 18, "name": "car"}, "category 18 is listed twice, as red and car"),
+    ],
+)
+def test_two_things_of_one_id_are_named(
+    labelled: Path, tmp_path: Path, key: str, entry: dict[str, Any], words: str
+) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed[key].append(entry)
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
+    with pytest.raises(ValueError, match=words):
+        read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+def test_what_labels_lack_is_found_before_anything_is_measured(labelled: Path, tmp_path: Path) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    (tmp_path / "boxes.json").write_text(json.dumps({**listed, "annotations": []}))
+    stages: list[str] = []
+
+    def stage(name: str, total: int) -> Any:
+        stages.append(name)
+        return silent(name, total)
+
+    given = _values(labelled)
+    given["data"]["annotations"] = str(tmp_path / "boxes.json")
+    with pytest.raises(ConfigError, match=r"^data\.annotations have no box in any of the 4 photos"):
+        evaluate(parse_config(given), tmp_path / "out", stage)
+    (tmp_path / "classes.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,6\n3.png,2\n")
+    given = _values(labelled)
+    given["data"]["labels"] = str(tmp_path / "classes.csv")
+    for _ in range(2):  # the second time the number of classes is known
+        with pytest.raises(ConfigError, match=r"^network tiny: .* from 0 to 5, not 6 \(with 2\.png\)"):
+            evaluate(parse_config(given), tmp_path / "out", stage)
+    assert not stages
+
+
 def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     photos = LabelledPhotos("x", labels=str(file))
@@ -248,6 +290,7 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
         ("file,label\n", "lists none"),
         ("file,label\na.png\n", "row 2 must have file, label"),
         ("file,label\na/0.png,1\nb/0.png,5\n", "0.png is listed 2 times"),
+        ("file,label\na.png,-1\n", "the label of a.png must be the index of a class, from 0 on, not -1"),
     ):
         file.write_text(text)
         with pytest.raises(ValueError, match=words):

@@ -17,7 +17,14 @@ from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
 from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore
-from npp.evaluation.real_labels import TRUE_NAMES, UNLABELLED, LabelledPhotos, Matches, RealLabels
+from npp.evaluation.real_labels import (
+    TRUE_NAMES,
+    UNLABELLED,
+    LabelledPhotos,
+    Matches,
+    NamedClass,
+    RealLabels,
+)
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -66,8 +73,9 @@ class Measurer:
         labels: real ones of the photos.
 
     Raises:
-        ConfigError: a network does not fit its task; the message names it.
-        ValueError: a photo has no real label though there are some.
+        ConfigError: a network does not fit its task, or lacks a class that real labels have; the message
+            names it.
+        ValueError: a photo has no real label though there are some, or one cannot be right.
     """
 
     def __init__(
@@ -85,8 +93,11 @@ class Measurer:
         self._photos, self._device, self._labels = photos, device, labels
         self._judges = [network.key for network in self._networks]
         chosen = self._chosen(photos, labels)
-        labels.check(chosen)
+        highest = labels.check(self._networks, chosen)
         self._batches = photos.batches(chosen, batch)
+        for network in self._networks:
+            if network.label in highest:
+                self._check_class(network, highest[network.label])
         self._names = [self._probe(network) for network in self._networks]
 
     @staticmethod
@@ -157,6 +168,21 @@ class Measurer:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
         return JudgeNames(**stored)
+
+    def _check_class(self, network: Judge, highest: NamedClass) -> None:
+        """That a network has the highest class of the real labels; asked once, as it takes a look."""
+        key = ["classes", network.key]
+        stored = self._store.load(key)
+        if stored is None:
+            batch = self._open(self._batches[0][:1])
+            with _network_named(network, batch):
+                stored = {"classes": len(batch.targets(network)[0])}
+            self._store.save(key, stored)
+        if highest.index >= stored["classes"]:
+            raise ConfigError(
+                f"network {network.label}: real labels must be classes from 0 to {stored['classes'] - 1}, "
+                f"not {highest.index} (with {highest.photo})"
+            )
 
     @staticmethod
     def _score_names(network: Judge, batch: Batch, images: Tensor) -> list[str]:

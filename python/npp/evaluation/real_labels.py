@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,6 +90,13 @@ class TrueBoxes:
     categories: Tensor
 
 
+class NamedClass(NamedTuple):
+    """The index of a class, and the photo that has it."""
+
+    index: int
+    photo: str
+
+
 @dataclass(frozen=True)
 class RealLabels:
     """By file name, without folders; empty where nothing is given.
@@ -161,16 +169,40 @@ class RealLabels:
             return next((name for name, count in names.items() if count > 1), None)
         return None
 
-    def check(self, paths: Sequence[Path]) -> None:
-        """Reads the maps of these photos, so that a wrong one is noticed before anything is measured.
+    def check(self, judges: Sequence[Judge], paths: Sequence[Path]) -> dict[str, NamedClass]:
+        """Looks through all that is said of these photos, before anything is measured.
+
+        Returns:
+            The highest class that a judge needs, by its label; none for judges that need no classes.
 
         Raises:
-            ValueError: one cannot be read, holds colours or has another size than its photo.
+            ValueError: there is no box at all, or a map cannot be read, holds colours, has another size than
+                its photo or no pixel that counts.
         """
+        fitting = [judge for judge in judges if self.fit(judge)]
+        if any(isinstance(judge.task, Detection) and judge.spec.metrics for judge in fitting) and not any(
+            len(self.boxes[path.name].boxes) for path in paths
+        ):
+            raise ValueError(f"annotations have no box in any of the {len(paths)} photos")
+        highest: dict[str, NamedClass] = {}
+        for judge in fitting:
+            if isinstance(judge.task, Classification):
+                highest[judge.label] = max(NamedClass(self.classes[path.name], path.name) for path in paths)
+        segmenters = [judge for judge in fitting if isinstance(judge.task, Segmentation)]
         for path in paths if self.masks else ():
-            height, width = photo_size(path)
-            if (found := tuple(self.masks[path.stem].shape)) != (height, width):
-                raise ValueError(f"masks: {path.stem} must be {height}x{width} as its photo, not {found}")
+            found = self._checked_mask(path)
+            for judge in segmenters:
+                known = highest.get(judge.label, NamedClass(0, path.name))
+                highest[judge.label] = max(known, _highest_class(judge, found, path.stem))
+        return highest
+
+    def _checked_mask(self, path: Path) -> Tensor:
+        """The map of a photo, which has its size."""
+        height, width = photo_size(path)
+        found = self.masks[path.stem]
+        if (shape := tuple(found.shape)) != (height, width):
+            raise ValueError(f"masks: {path.stem} must be {height}x{width} as its photo, not {shape}")
+        return found
 
     def targets(self, judge: Judge, paths: Sequence[Path]) -> list[Any]:
         """What is right for a judge: class indices, texts, or ``boxes`` with the network's own ``labels``."""
@@ -210,9 +242,30 @@ class RealLabels:
 UNLABELLED = RealLabels({}, (), {})
 
 
+def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
+    """Of the pixels of a map that count for a segmenter."""
+    counted = mask[mask != getattr(judge.task, "ignore_index", None)]
+    if not len(counted):
+        raise ValueError(f"masks: {name} must have a pixel that counts for {judge.label}")
+    if int(counted.min()) < 0:
+        raise ValueError(f"masks: {name} must have numbers from 0 on, not {int(counted.min())}")
+    return NamedClass(int(counted.max()), name)
+
+
+def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Raises ValueError where two things of a file have one id, with which everything else names them."""
+    names: dict[Any, str] = {}
+    for one in listed:
+        own = str(one.get(name))
+        if (other := names.setdefault(one["id"], own)) is not own:
+            raise ValueError(f"{what} {one['id']} is listed twice, as {other} and {own}")
+
+
 def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     """Boxes by file name; crowds are left out."""
     content = json.loads(path.read_text(encoding="utf-8"))
+    _check_ids("image", content["images"], "file_name")
+    _check_ids("category", content["categories"], "name")
     names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
     check_once(names.values())
     categories = tuple(int(one["id"]) for one in content["categories"])
@@ -225,8 +278,9 @@ def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
                 what = f"category {category}" if image in names else f"image {image}"
                 raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
             left, top, width, height = map(float, one["bbox"])
-            if not (width >= 0 and height >= 0):
-                raise ValueError(f"annotation {one.get('id')} has a box of {width:g}x{height:g}")
+            if not (width >= 0 and height >= 0 and all(map(math.isfinite, (left, top, width, height)))):
+                box = f"{width:g}x{height:g} at {left:g}, {top:g}"
+                raise ValueError(f"annotation {one.get('id')} of {names[image]} has a box of {box}")
             rows[names[image]].append(([left, top, left + width, top + height], category))
     found = {
         name: TrueBoxes(
@@ -241,6 +295,10 @@ def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
 def _read_classes(path: Path) -> dict[str, int]:
     rows = [(Path(row["file"]).name, int(row["label"])) for row in read_table(path, ("file", "label"))]
     check_once(name for name, _ in rows)
+    if wrong := [(name, label) for name, label in rows if label < 0]:
+        raise ValueError(
+            f"the label of {wrong[0][0]} must be the index of a class, from 0 on, not {wrong[0][1]}"
+        )
     return dict(rows)
 
 

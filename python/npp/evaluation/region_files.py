@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -67,7 +68,8 @@ def read_regions(file: str) -> dict[str, list[RegionRow]]:
     try:
         for row in read_table(path, ("file", *_SIDES)):
             left, top, width, height = (float(row[key]) for key in _SIDES)
-            if min(left, top) < 0 or min(width, height) <= 0:
+            whole = all(map(math.isfinite, (left, top, width, height)))
+            if not whole or min(left, top) < 0 or min(width, height) <= 0:
                 raise ValueError(f"a region at {left:g}, {top:g} of {width:g}x{height:g}")
             region = Region(left, top, left + width, top + height)
             found.setdefault(Path(row["file"]).name, []).append(RegionRow(region, row.get("text") or None))
