@@ -157,25 +157,26 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
     need("a plot of the curves", "matplotlib")
     need("the page with the results", "plotly", "jinja2")
     device = resolve_device(config.device)
-    _check_apart(config, out)
+    _check_apart("data", config.data, out)
+    if config.selection is not None:
+        _check_apart("selection", config.selection, out)
     out.mkdir(parents=True, exist_ok=True)
     with modules_below(config.modules), plain_defaults():
         return _run(config, device, out, stage)
 
 
-def _check_apart(config: EvaluateConfig, out: Path) -> None:
+def _check_apart(key: str, photos: LabelledPhotos, out: Path) -> None:
     """That the next run does not measure this one's pictures."""
-    for key, photos in (("data", config.data), ("selection", config.selection)):
-        for name in (_CURVES, _STRIP) if photos is not None else ():
-            try:
-                taken = would_be_found(out / name, photos.folder, photos.include)
-            except ValueError as error:
-                raise ConfigError(f"{key}.folder: {error}") from None
-            if taken:
-                raise ConfigError(
-                    f"out must not lie in {key}.folder, {photos.folder}, where {out / name} would be "
-                    "taken for a photo; choose another folder for one of them, or a narrower include"
-                )
+    for name in (_CURVES, _STRIP):
+        try:
+            taken = would_be_found(out / name, photos.folder, photos.include)
+        except ValueError as error:
+            raise ConfigError(f"{key}.folder: {error}") from None
+        if taken:
+            raise ConfigError(
+                f"out must not lie in {key}.folder, {photos.folder}, where {out / name} would be "
+                "taken for a photo; choose another folder for one of them, or a narrower include"
+            )
 
 
 def _labels(key: str, photos: LabelledPhotos) -> RealLabels:

@@ -178,10 +178,10 @@ class Measurer:
             with _network_named(network, batch):
                 stored = {"classes": len(batch.targets(network)[0])}
             self._store.save(key, stored)
-        if highest.index >= stored["classes"]:
+        if highest.number >= stored["classes"]:
             raise ConfigError(
                 f"network {network.label}: real labels must be classes from 0 to {stored['classes'] - 1}, "
-                f"not {highest.index} (with {highest.photo})"
+                f"not {highest.number} (with {highest.photo})"
             )
 
     @staticmethod

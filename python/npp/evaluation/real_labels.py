@@ -91,9 +91,9 @@ class TrueBoxes:
 
 
 class NamedClass(NamedTuple):
-    """The index of a class, and the photo that has it."""
+    """A class, and the photo that has it."""
 
-    index: int
+    number: int
     photo: str
 
 

@@ -102,9 +102,9 @@ def files_with(sources: Sequence[str], suffix: str) -> list[str]:
             found.append(source if is_remote(source) else str(Path(source).absolute()))
         elif _is_folder(source):
             storage = Storage(source)
-            names = sorted(
-                storage.names(unreadable=lambda name, root=storage.root: closed.append(f"{root}/{name}"))
-            )
+            own: list[str] = []
+            names = sorted(storage.names(unreadable=own.append))
+            closed += [f"{storage.root}/{name}" for name in own]
             found += [f"{storage.root}/{name}" for name in names if name.lower().endswith(suffix)]
         else:
             return []
