@@ -46,6 +46,29 @@ def test_floats_and_gray_pictures_keep_their_kind(photo: np.ndarray, gray: bool)
     assert one_channel.shape == (*photo.shape[:2], 1)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x.astype(np.float32) / 255, "from 0.* to 1:"),
+        (lambda x: (x.astype(np.float32) - 120) / 58, r"from -2\.069 to"),
+        (lambda x: x.astype(np.uint16) * 257, "from 0 to 65535:"),
+        (lambda x: x.astype(np.float32) * np.nan, "from nan to nan:"),
+    ],
+)
+def test_pictures_of_another_scale_are_refused(photo: np.ndarray, change: Any, words: str) -> None:
+    given = photo.copy()
+    given[0, :2, 0] = 0, 255
+    with pytest.raises(ValueError, match=rf"img must be raw pictures from 0 to 255, not {words}"):
+        BPGRoundTrip(40, effort=0)({"img": change(given)})
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float64])
+def test_raw_pictures_of_other_kinds_are_taken(photo: np.ndarray, kind: type) -> None:
+    black = np.zeros((16, 16, 3), kind)
+    assert BPGRoundTrip(40, effort=0)({"img": photo.astype(kind)})["img"].dtype == kind
+    assert BPGRoundTrip(40, effort=0)({"img": black})["img"].max() <= 2
+
+
 def test_a_pair_draws_a_qp_for_each_picture(photo: np.ndarray) -> None:
     step = BPGRoundTrip((30, 33), effort=0)
     drawn = {step({"img": _bgr(photo)})["bpg_qp"] for _ in range(40)}

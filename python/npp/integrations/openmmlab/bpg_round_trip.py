@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from npp.codec.decoding import decode
 from npp.codec.encoding import encode
 from npp.codec.options import resolve_options
+from npp.integrations.openmmlab.picture_coding import check_raw
 from npp.recipes import Recipe
 from npp.tasks.optional_packages import require
 from npp.transforms import qp_range
@@ -64,8 +66,15 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         return file, decoded.permute(1, 2, 0).numpy()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Changes ``results["img"]``, (H, W) or (H, W, C) from 0 to 255; dtype and shape stay."""
+        """Changes ``results["img"]``, (H, W) or (H, W, C) from 0 to 255; dtype and shape stay.
+
+        Raises:
+            ValueError: samples are on another scale: normalised, in [0, 1], or of 16 bits.
+        """
         given = results["img"]
+        # torch has no unsigned numbers beyond 8 bits that know their ends everywhere.
+        wide = given if given.dtype.kind == "f" or given.dtype == np.uint8 else given.astype(np.int64)
+        check_raw("img", torch.from_numpy(np.ascontiguousarray(wide)), "so put BPGRoundTrip in front of that")
         flip = self._bgr and given.ndim == 3 and given.shape[2] == 3
         samples = given if given.dtype == np.uint8 else np.clip(np.rint(given), 0, 255).astype(np.uint8)
         qp = int(np.random.randint(self._low, self._high + 1))  # noqa: NPY002 (mmengine seeds this one)

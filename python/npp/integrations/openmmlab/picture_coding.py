@@ -15,6 +15,7 @@ from npp.recipes.picture_floats import shown
 
 _PEAK = 255.0
 _NORMALISED = 16.0  # below it, and with values below 0, samples are no longer 0 to 255
+_FAR = 255.0  # how far a filter that resizes may overshoot either end
 
 
 class CodedPictures(NamedTuple):
@@ -44,17 +45,34 @@ def _by_shape(pictures: Iterable[Tensor]) -> list[list[int]]:
     return list(groups.values())
 
 
+def check_raw(name: str, picture: Tensor, whose: str) -> None:
+    """Raises ValueError where samples are plainly not from 0 to 255, though a filter may have overshot.
+
+    Args:
+        name: what the message calls the picture.
+        picture: of any shape and kind of numbers.
+        whose: for the message, whose part normalising is.
+    """
+    if picture.dtype == torch.uint8 or not picture.numel():
+        return
+    low, high = float(picture.min()), float(picture.max())
+    overshoot = _FAR if picture.is_floating_point() else 0
+    wrong = not (-overshoot <= low and high <= _PEAK + overshoot)  # also where one is no number
+    if picture.is_floating_point() and not wrong:
+        in_unit_range = high <= 1 and bool((picture != picture.round()).any())
+        wrong = in_unit_range or (low < 0 and high < _NORMALISED)
+    if wrong:
+        raise ValueError(
+            f"{name} must be raw pictures from 0 to 255, not from {low:.5g} to {high:.5g}: "
+            f"the pipeline must not normalise or scale before, {whose}"
+        )
+
+
 def _check(picture: Tensor) -> None:
     """Raises ValueError unless this can be a raw picture."""
     if picture.ndim != 3 or picture.shape[0] not in (1, 3):
         raise ValueError(f"inputs must be pictures (C, H, W) of 1 or 3 channels, not {tuple(picture.shape)}")
-    if picture.is_floating_point() and picture.numel():
-        low, high = float(picture.min()), float(picture.max())
-        if low < 0 and high < _NORMALISED:
-            raise ValueError(
-                f"inputs must be raw pictures from 0 to 255, not from {low:.3g} to {high:.3g}: the pipeline "
-                "must not normalise, that is the inner model's data preprocessor's part"
-            )
+    check_raw("inputs", picture, "that is the inner model's data preprocessor's part")
 
 
 def _as_rgb(pictures: Sequence[Tensor], bgr: bool) -> Tensor:
