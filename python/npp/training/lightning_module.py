@@ -49,6 +49,7 @@ from npp.training.recipe_model import (
 )
 from npp.training.run_identity import (
     check_identity,
+    check_pictures,
     digest_of_files,
     digest_of_tasks,
     identity_of_steps,
@@ -350,7 +351,7 @@ class RecipeModule(lightning.LightningModule):
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        return identity_of_steps(self.config, self._photos, self._networks)
+        return identity_of_steps(self.config, self._photos, self.model, self._networks)
 
     @cached_property
     def _validated(self) -> str:
@@ -363,24 +364,25 @@ class RecipeModule(lightning.LightningModule):
         checkpoint[_IDENTITY], checkpoint[_VALIDATED] = self._identity, self._validated
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
+    def check_continued(self, checkpoint: Mapping[str, Any], path: Path, processes: int) -> None:
+        """Looks whether these steps can follow those of a checkpoint.
+
+        Raises:
+            ConfigError: it is of another training, or its steps took another number of pictures.
+        """
+        check_identity(checkpoint.get(_IDENTITY, {}), self._identity, path)
+        check_pictures(checkpoint.get(_STEP), self.config.optimiser.batch, processes)
+
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Puts the tasks' networks in as they are, and lets a finished run go on.
 
         Raises:
-            ConfigError: it is of another training, or its steps took another number of pictures than these
-                would: where the run is among the photos follows from both.
+            ConfigError: see :meth:`check_continued`.
         """
         path = Path(str(self.trainer.ckpt_path))
-        check_identity(checkpoint.get(_IDENTITY, {}), self._identity, path)
+        self.check_continued(checkpoint, path, self.trainer.world_size)
         same = checkpoint.get(_VALIDATED, self._validated) == self._validated
         take_best_along(self.trainer, checkpoint["callbacks"], path.parent if same else None)
-        before, now = checkpoint.get(_STEP), self._pictures_a_step()
-        if before not in (None, now):
-            raise ConfigError(
-                f"resume: the checkpoint's steps took {before} pictures, and these would take {now} "
-                f"({self.trainer.world_size} processes with optimiser.batch {self.config.optimiser.batch}): "
-                "their product must stay"
-            )
         own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,14 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def check_checkpoint(path: Path | str, module: nn.Module, steps: int, *, without: str = "") -> int:
+def check_checkpoint(
+    path: Path | str,
+    module: nn.Module,
+    steps: int,
+    *,
+    without: str = "",
+    accept: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
     """Looks whether a training can go on from a file.
 
     Args:
@@ -37,6 +44,7 @@ def check_checkpoint(path: Path | str, module: nn.Module, steps: int, *, without
         module: what will be trained.
         steps: of the whole run.
         without: beginning of the names in ``module`` that checkpoints do not hold.
+        accept: called with the checkpoint of such a network; raises where it is of another training.
 
     Returns:
         How many steps it has done.
@@ -62,6 +70,8 @@ def check_checkpoint(path: Path | str, module: nn.Module, steps: int, *, without
     done = int(checkpoint["global_step"])
     if done > steps:
         raise ConfigError(f"resume: {path} has done {done} steps, more than the {steps} of the whole run")
+    if accept is not None:
+        accept(checkpoint)
     return done
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from npp.config.digests import hash_state
+from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
+from npp.recipes import Recipe
 from npp.tasks import Task
 from npp.training.draws import Photos
 from npp.training.train_config import TrainConfig
@@ -16,6 +19,8 @@ from npp.training.train_config import TrainConfig
 _OF_A_STEP = ("seed", "scale", "trade_off", "loss")
 _OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
 _OF_A_PICTURE = ("size", "mode", "augment")
+_PARTS = ("preprocessor", "allocator", "restorer")
+_FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
 
 def _digest(values: Iterable[object]) -> str:
@@ -33,12 +38,42 @@ def digest_of_files(paths: Sequence[Path]) -> str:
     return _digest((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)
 
 
-def identity_of_steps(config: TrainConfig, photos: Photos, networks: Mapping[str, str]) -> dict[str, Any]:
+def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
+    """What each task is asked, but for the folder that its network lies in."""
+    found = {}
+    for label, task in zip(config.labels, config.tasks, strict=True):
+        settings = plain(task.settings)
+        if isinstance(model := settings.get("model"), str):
+            settings["model"] = _FOLDERS.sub("", model)
+        found[f"tasks.{label}"] = settings
+    return found
+
+
+def _settings_of_parts(recipe: Recipe) -> dict[str, Any]:
+    """Settings that the shapes of the weights do not show too, such as the strength of a map."""
+    found = {}
+    if recipe.preprocessor is not None:
+        found["preprocessor"] = recipe.preprocessor.settings
+    if recipe.allocator is not None:
+        found["allocator"] = recipe.allocator.settings.as_mapping()
+    if recipe.restorer is not None:
+        found["restorer"] = recipe.restorer.settings
+    return {f"{part}.{name}": plain(value) for part, all_ in found.items() for name, value in all_.items()}
+
+
+def _trained(config: TrainConfig) -> list[str]:
+    return [name for name in _PARTS if (part := getattr(config, name)) is not None and part.train]
+
+
+def identity_of_steps(
+    config: TrainConfig, photos: Photos, recipe: Recipe, networks: Mapping[str, str]
+) -> dict[str, Any]:
     """What must be as it was, by the name that a message has for it; another place of the photos may be.
 
     Args:
         config: of the run.
         photos: of the run.
+        recipe: that is trained.
         networks: what :func:`digest_of_tasks` gives.
     """
     settings = config.as_mapping()
@@ -52,6 +87,9 @@ def identity_of_steps(config: TrainConfig, photos: Photos, networks: Mapping[str
         **{f"data.{name}": settings["data"][name] for name in _OF_A_PICTURE},
         "photos": _digest(path.name for path in photos.training),
         "tasks": tasks,
+        **settings_of_tasks(config),
+        **_settings_of_parts(recipe),
+        "trained parts": _trained(config),
     }
 
 
@@ -71,3 +109,21 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
         if name in before and before[name] != value:
             said = "" if name in ("photos", "tasks") else f" {before[name]!r}, not {value!r}"
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")
+
+
+def check_pictures(before: int | None, batch: int, processes: int) -> None:
+    """Refuses steps of another number of pictures: where a run is among its photos follows from both.
+
+    Args:
+        before: pictures that a step of the checkpoint took; ``None`` where it does not say.
+        batch, processes: what they are made of now.
+
+    Raises:
+        ConfigError: the numbers differ.
+    """
+    now = batch * processes
+    if before not in (None, now):
+        raise ConfigError(
+            f"resume: the checkpoint's steps took {before} pictures, and these would take {now} "
+            f"({processes} processes with optimiser.batch {batch}): their product must stay"
+        )

@@ -255,6 +255,18 @@ def _pretrained(config: TrainConfig, photos: Photos, module: RecipeModule, accel
     write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
 
 
+def _steps_done(resume: Path, module: RecipeModule, trainer: lightning.Trainer) -> int:
+    """Of a checkpoint that a run can go on from; what cannot is refused before any file is replaced."""
+    processes = trainer.num_nodes * trainer.num_devices
+    return check_checkpoint(
+        resume,
+        module,
+        module.config.optimiser.steps,
+        without=TASKS,
+        accept=lambda checkpoint: module.check_continued(checkpoint, resume, processes),
+    )
+
+
 def _trained(
     config: TrainConfig,
     photos: Photos,
@@ -266,7 +278,7 @@ def _trained(
     """The recipe after its training; ``None`` in all processes but one."""
     trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
     steps = config.optimiser.steps
-    done = 0 if resume is None else check_checkpoint(resume, module, steps, without=TASKS)
+    done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
     out = Path(config.out)
     if trainer.is_global_zero:
         _save_config(config, out / "config.yaml")

@@ -1,0 +1,72 @@
+"""A checkpoint of another training is refused, and what an earlier run left then stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_runs import NETWORK, smoke
+
+from npp.config.yaml_files import ConfigError
+from npp.training.run_identity import settings_of_tasks
+from npp.training.training_run import train_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
+MAP = "allocator={width: 8, depth: 1, heads: [one, two], strength: 1, limit: 6, mix: {one: 1}}"
+MATCH = f"tasks=[{{name: match, model: '{NETWORK}', distance: kl}}]"
+ONE_STEP = ("optimiser.steps=1", "baseline.points=3")
+
+
+@pytest.fixture(scope="module")
+def with_a_map(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of filter and map for a task with settings."""
+    out = tmp_path_factory.mktemp("with_a_map")
+    return train_recipe(smoke(photos, out, MAP, MATCH, *ONE_STEP)).parent
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("tasks.0.distance=mse", r"tasks\.match: .*'kl'.*, not .*'mse'"),
+        ("tasks.0.layers=['0']", r"tasks\.match: .*, not .*layers"),
+        ("tasks.0.input={mean: 0.5}", r"tasks\.match: .*, not .*mean"),
+        ("allocator.strength=2", r"allocator\.strength: 1\.0, not 2\.0"),
+        ("allocator.limit=3", r"allocator\.limit: 6\.0, not 3\.0"),
+        ("allocator.mix={two: 1}", r"allocator\.mix: \{'one': 1\.0\}, not \{'two': 1\.0\}"),
+        ("allocator.train=false", r"trained parts: \['preprocessor', 'allocator'\], not \['preprocessor'\]"),
+        ("preprocessor.floor=0.5", r"preprocessor\.floor: 0\.0, not 0\.5"),
+    ],
+)
+def test_other_settings_of_tasks_and_parts_are_refused(
+    change: str, message: str, with_a_map: Path, photos: Path, tmp_path: Path
+) -> None:
+    config = smoke(photos, tmp_path, MAP, MATCH, *ONE_STEP, change)
+    with pytest.raises(ConfigError, match=rf"^resume: .*last\.ckpt is of a training with other {message}"):
+        train_recipe(config, resume=with_a_map / "checkpoints/last.ckpt")
+
+
+def test_a_refused_run_leaves_the_earlier_ones_files(with_a_map: Path, photos: Path) -> None:
+    files = [with_a_map / name for name in ("config.yaml", "baseline.json", "recipe.safetensors")]
+    before = [path.read_bytes() for path in files]
+    for change in ("tasks.0.distance=mse", "validation.qps=[30, 40]", "optimiser.batch=4", "seed=3"):
+        extra = ("loss.w_pre=0.25",) if change.startswith("validation") else ()
+        config = smoke(photos, with_a_map, MAP, MATCH, *ONE_STEP, change, *extra)
+        with pytest.raises(ConfigError, match=r"^resume: "):
+            train_recipe(config, resume=with_a_map / "checkpoints/last.ckpt")
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize(
+    ("model", "stored"),
+    [
+        ("onnx:/data/nets/small.onnx", "onnx:small.onnx"),
+        ("fastestdet:nets/small.onnx", "fastestdet:small.onnx"),
+        ("python:nets:small", "python:nets:small"),
+        ("timm:resnet18", "timm:resnet18"),
+    ],
+)
+def test_folders_of_networks_are_not_compared(model: str, stored: str, photos: Path, tmp_path: Path) -> None:
+    task = f"tasks=[{{name: match, model: '{model}', layers: [a/b]}}]"
+    assert settings_of_tasks(smoke(photos, tmp_path, task)) == {
+        "tasks.match": {"model": stored, "layers": ["a/b"]}
+    }
