@@ -64,7 +64,7 @@ from npp.training.schedule import (
     set_rates,
     take_best_along,
 )
-from npp.training.step_in_parts import total_in_parts
+from npp.training.step_in_parts import loss_scale, total_in_parts
 from npp.training.train_config import TrainConfig
 
 _TRAINING, _VALIDATION = "training", "validation"
@@ -234,14 +234,16 @@ class RecipeModule(lightning.LightningModule):
                 "a lower optimiser.learning_rate or optimiser.clip may help"
             ) from error
 
-    def total(self, batch: Sample) -> tuple[Tensor, Terms]:
-        """The mean total of a batch, with its gradient, and what each picture costs."""
+    def total(self, batch: Sample, scale: Tensor | None = None) -> tuple[Tensor, Terms]:
+        """The mean total of a batch, with its gradient, and what each picture costs; scale: see
+        :func:`~npp.training.step_in_parts.total_in_parts`, 1 by default."""
         targets = self._targets[_TRAINING].of(batch.x, batch.photo)
         parts = self.config.trainer.parts
         with self._broken_weights_named():
             ready = prepare(self.model, batch.x, batch.qp)
             if parts > 1:
-                return total_in_parts(ready, lambda given: self._terms(batch, given, targets, parts))
+                scale = ready.x.new_ones(()) if scale is None else scale
+                return total_in_parts(ready, lambda given: self._terms(batch, given, targets, parts), scale)
             (terms,) = self._terms(batch, ready, targets, 1)
             return terms.total.mean(), terms
 
@@ -280,7 +282,7 @@ class RecipeModule(lightning.LightningModule):
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """The mean total of one batch."""
-        total, terms = self.total(batch)
+        total, terms = self.total(batch, loss_scale(self.trainer, self.device))
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
         values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
         if self.model.allocator is not None:
