@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import training_nets
 import yaml
 from PIL import Image
 from small_runs import ROOT, pictures, run_cli
-from training_nets import upper
+from training_nets import classifier, upper
 
 import npp
 from npp.config.yaml_files import ConfigError
@@ -142,10 +143,42 @@ def test_what_is_there_from_other_settings_is_refused(folder: Path) -> None:
         distil_allocator(loaded(written(folder)))
 
 
+def test_what_was_refused_leaves_the_folder_as_it_is(folder: Path) -> None:
+    distil_allocator(loaded(written(folder)))
+    before = _contents(folder / "out")
+    for change in ("training.dropout=0.3", "labels.qps=[30, 40]", "training.optimiser.steps=2"):
+        with pytest.raises(ConfigError):
+            distil_allocator(loaded(written(folder), "labels.count=12", change))
+    assert _contents(folder / "out") == before
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_labels_of_another_network_are_not_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same name in the configuration may be other weights by now."""
+    distil_allocator(loaded(written(folder)))
+
+    def other() -> torch.nn.Module:
+        network = classifier()
+        with torch.no_grad():
+            next(network.parameters()).mul_(1.5)
+        return network
+
+    monkeypatch.setattr(training_nets, "classifier", other)
+    with pytest.raises(ConfigError, match=r"labels/0 holds labels that were made with other networks"):
+        distil_allocator(loaded(written(folder), "labels.count=12"))
+
+
 def test_more_labels_after_the_last_step_change_no_weight(folder: Path) -> None:
     """What was learned in the units of the labels that were there is told in these units."""
     before = npp.Allocator.load(distil_allocator(loaded(written(folder)))).state_dict()
-    after = npp.Allocator.load(distil_allocator(loaded(written(folder), "labels.count=12"))).state_dict()
+    with pytest.warns(UserWarning, match=r"last\.ckpt has done all 4 steps: nothing is left to train"):
+        more = distil_allocator(loaded(written(folder), "labels.count=12"))
+    after = npp.Allocator.load(more).state_dict()
     for name, tensor in before.items():
         assert torch.equal(tensor, after[name]), name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from npp.training.train_config import OptimiserConfig
 
 _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"
+_START = "weights to start from"
 _LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
 _WHOLE_SHARE = 0.25  # of a picture that is seen whole, against a batch of crops
 _HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
@@ -230,12 +232,18 @@ def distil(
         load_trunk(allocator.network.trunk)
     lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
     scales = lessons.scales()
-    origin = {"weights to start from": hash_state(allocator)[:16]}
+    conditions = _conditions(settings, allocator)
     _out_of_units(allocator, scales)
     optimiser = _optimiser(allocator.train(), settings)
     mean = averaged(allocator, settings.optimiser.ema)
-    learner = _Learner(allocator, mean, optimiser, settings, scales, origin)
-    first, scales = learner.restore(out / _CHECKPOINT)
+    learner = _Learner(allocator, mean, optimiser, scales, conditions)
+    first, scales = learner.restore(_read(out / _CHECKPOINT, settings, conditions))
+    if 0 < first == settings.optimiser.steps:
+        warnings.warn(
+            f"{out / _CHECKPOINT} has done all {first} steps: nothing is left to train, and labels that have "
+            "come since teach nothing",
+            stacklevel=2,
+        )
     learner = learner._replace(scales=scales)
     progress(first)
     crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
@@ -280,20 +288,13 @@ class _Learner(NamedTuple):
     allocator: Allocator
     mean: nn.Module
     optimiser: torch.optim.Optimizer
-    settings: DistilSettings
     scales: _Scales
-    origin: Mapping[str, str]
-
-    def _conditions(self) -> dict[str, Any]:
-        """What must be as it was; steps may become more."""
-        found = {**plain(self.settings), "allocator": self.allocator.settings.as_mapping(), **self.origin}
-        optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
-        return {**found, **optimiser}
+    conditions: Mapping[str, Any]
 
     def store(self, path: Path, step: int) -> None:
         state = {
             "step": step,
-            "conditions": self._conditions(),
+            "conditions": self.conditions,
             "allocator": self.allocator.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -303,30 +304,52 @@ class _Learner(NamedTuple):
         with atomic_write(path, force=True) as file:
             torch.save(state, file)
 
-    def restore(self, path: Path) -> tuple[int, _Scales]:
+    def restore(self, state: Mapping[str, Any] | None) -> tuple[int, _Scales]:
         """The step that a checkpoint had come to, 0 where there is none, and the scales that it learns in.
 
         These are those of the labels that it began with: others may have come since.
         """
-        if not path.is_file():
+        if state is None:
             return 0, self.scales
-        try:
-            state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
-            raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
-        now = self._conditions()
-        for name, before in state.get("conditions", now).items():
-            if name in self.origin and now[name] != before:
-                raise ValueError(f"{path} is of a training with other {name}; take another out, or remove it")
-            if now[name] != before:
-                raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
-        step, steps = int(state["step"]), self.settings.optimiser.steps
-        if step > steps:
-            raise ValueError(f"{path} has done {step} steps, more than the {steps} of the whole run")
         self.allocator.load_state_dict(state["allocator"])
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
-        return step, _Scales(**state["scales"]) if "scales" in state else self.scales
+        return int(state["step"]), _Scales(**state["scales"]) if "scales" in state else self.scales
+
+
+def _conditions(settings: DistilSettings, allocator: Allocator) -> dict[str, Any]:
+    """What must be as it was where a training goes on; steps may become more."""
+    found = {**plain(settings), "allocator": allocator.settings.as_mapping()}
+    optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
+    return {**found, **optimiser, _START: hash_state(allocator)[:16]}
+
+
+def _read(path: Path, settings: DistilSettings, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A checkpoint that a training under these conditions can go on from, or ``None`` where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+        raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
+    for name, before in state.get("conditions", now).items():
+        if name == _START and now[name] != before:
+            raise ValueError(f"{path} is of a training with other {name}; take another out, or remove it")
+        if now[name] != before:
+            raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
+    step, steps = int(state["step"]), settings.optimiser.steps
+    if step > steps:
+        raise ValueError(f"{path} has done {step} steps, more than the {steps} of the whole run")
+    return state
+
+
+def check_folder(out: Path, settings: DistilSettings, allocator: Allocator) -> None:
+    """Looks whether :func:`distil` can begin or go on in a folder, before labels are made for it.
+
+    Raises:
+        ValueError: it has a checkpoint of another training; the message says in what.
+    """
+    _read(out / _CHECKPOINT, settings, _conditions(settings, allocator))
 
 
 def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:

@@ -21,9 +21,10 @@ from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults
 from npp.training.allocator_config import DistillationConfig, DistilSettings, PhotoSource
-from npp.training.allocator_distillation import distil, rank_correlation
+from npp.training.allocator_distillation import check_folder, distil, rank_correlation
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
 from npp.training.allocator_start import build_start
+from npp.training.run_identity import digest_of_tasks
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
 _VALIDATION_SHARD = 8
@@ -33,7 +34,7 @@ _QUICK = 2  # pictures of each source in a trial run
 class _Labeller(NamedTuple):
     """Photos of one source, and who labels them.
 
-    ``origin`` is what tells whether labels in a folder are of the same kind; empty where nobody asks.
+    ``origin`` is what tells whether labels in a folder are of the same kind.
     """
 
     photos: Sequence[Path]
@@ -51,31 +52,31 @@ class _Labeller(NamedTuple):
 def _label_all(labellers: Sequence[_Labeller], name: str, stage: Stage) -> None:
     progress = stage(name, sum(one.shards() for one in labellers))
     for one in labellers:
-        _check_origin(one)
+        one.folder.mkdir(parents=True, exist_ok=True)
+        if not _origin_file(one).is_file():
+            write_file(_origin_file(one), json.dumps(one.origin, indent=1).encode(), force=True)
         label_photos(one.photos, one.tasks, one.folder, one.settings, regions=one.regions, progress=progress)
 
 
+def _origin_file(labeller: _Labeller) -> Path:
+    return labeller.folder / "origin.json"
+
+
 def _check_origin(labeller: _Labeller) -> None:
-    """Labels of other photos, tasks or settings are not gone on with.
+    """Labels of other photos, tasks, networks or settings are not gone on with.
 
     Raises:
         ConfigError: the folder has such; the message names what is other.
     """
-    if not labeller.origin:
+    if not _origin_file(labeller).is_file():
         return
-    path = labeller.folder / "origin.json"
-    text = json.dumps(labeller.origin, indent=1)
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        for key, value in json.loads(text).items():
-            if before.get(key) != value:
-                raise ConfigError(
-                    f"out: {labeller.folder} holds labels that were made with other {key}; "
-                    "take another out, or remove them"
-                )
-        return
-    labeller.folder.mkdir(parents=True, exist_ok=True)
-    write_file(path, text.encode(), force=True)
+    before = json.loads(_origin_file(labeller).read_text(encoding="utf-8"))
+    for key, value in json.loads(json.dumps(labeller.origin)).items():
+        if before.get(key) != value:
+            raise ConfigError(
+                f"out: {labeller.folder} holds labels that were made with other {key}; "
+                "take another out, or remove them"
+            )
 
 
 def _learn(
@@ -160,14 +161,31 @@ def distil_allocator(
         tasks = _tasks(config)
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
         labellers = [_labellers(config, tasks, part) for part in ("train", "val")]
+        training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
+        _check_out(Path(config.out), [*labellers[0], *labellers[1]], training, allocator)
         _save_config(config)
         for found, name in zip(labellers, ("labelling", "labelling what validates"), strict=True):
             _label_all(found, name, stage)
-        training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
         try:
             return _learn(Path(config.out), training, allocator, stage, ranks=bool(labellers[1]))
         except ValueError as error:
             raise ConfigError(f"training: {error}") from None
+
+
+def _check_out(
+    out: Path, labellers: Sequence[_Labeller], training: DistilSettings, allocator: Allocator
+) -> None:
+    """Refuses to go on with another training, before anything in its folder is replaced.
+
+    Raises:
+        ConfigError: see :func:`_check_origin` and :func:`check_folder`.
+    """
+    for one in labellers:
+        _check_origin(one)
+    try:
+        check_folder(out, training, allocator)
+    except ValueError as error:
+        raise ConfigError(f"training: {error}") from None
 
 
 def _quick(config: DistillationConfig) -> DistillationConfig:
@@ -261,5 +279,6 @@ def _origin(
         "photos": [path.relative_to(root).as_posix() for path in photos],
         "regions": source.regions,
         "tasks": [plain(task) for task in config.tasks if task.label in tasks],
+        "networks": digest_of_tasks(tasks),
         **{f"labels.{name}": value for name, value in drawn.items()},
     }
