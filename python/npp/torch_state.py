@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,22 @@ def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
     get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
     return get
+
+
+def outside_graphs(function: Callable[..., _Made], why: str) -> Callable[..., _Made]:
+    """A function for callers that torch compiles: with one graph break around it.
+
+    Not torch.compiler.disable: that imports the compiler at once, a second that ``import npp`` would pay.
+    This one imports it in its first call: only compiled callers may call it.
+
+    Args:
+        function: what no graph can hold.
+        why: for the message where no break is allowed.
+    """
+    found: Any = torch._disable_dynamo(function)  # type: ignore[attr-defined]
+    found._torchdynamo_disable = True
+    found._torchdynamo_disable_msg = why
+    return cast("Callable[..., _Made]", found)
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -69,6 +69,60 @@ def test_wrong_arguments_are_refused_at_once() -> None:
             npp.compress_in_parts(pictures(2, 32), qp_map=maps)
 
 
+def test_a_wrong_map_is_named_by_its_place_in_the_batch() -> None:
+    maps = [torch.zeros(2, 2), None, None, torch.zeros(2, 3)]
+    with pytest.raises(npp.EncodeError, match=r"^qp_map\[3\] has shape \(2, 3\)") as caught:
+        npp.compress_in_parts(pictures(4, 32), parts=4, qp_map=maps)
+    assert caught.value.index == 3
+
+
+@pytest.mark.parametrize("of", ["pictures", "map"])
+def test_a_surrogate_without_maps_is_refused_at_once(of: str) -> None:
+    x = pictures(2, 32).requires_grad_(of == "pictures")
+    maps = torch.zeros(2, 2, 2, requires_grad=of == "map")
+    with pytest.raises(ValueError, match=r"^the surrogate \w+ takes no qp_map; those by coefficient do"):
+        npp.compress_in_parts(x, qp_map=maps, surrogate="hyperprior")
+    plain = npp.compress_in_parts(x.detach(), qp_map=maps.detach(), surrogate="hyperprior", parts=2)
+    assert len(list(plain)) == 2  # without a gradient no surrogate is asked
+
+
+def test_parts_after_a_failed_one_can_be_taken() -> None:
+    x = pictures(3, 32)
+    x[1] = torch.nan
+    parts = npp.compress_in_parts(x, parts=3)
+    assert next(parts).bitstreams == npp.compress(x[:1]).bitstreams
+    with pytest.raises(npp.EncodeError):
+        next(parts)
+    assert next(parts).bitstreams == npp.compress(x[2:]).bitstreams
+    assert next(parts, None) is None
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_it_works_within_what_torch_compiles() -> None:
+    def step(x: Tensor) -> Tensor:
+        seen, total = torch.sigmoid(3 * x), x.new_zeros(())
+        for part in npp.compress_in_parts(seen, 35, parts=2, effort=0):
+            total = total + loss(part.x_hat, part.bpp)
+        return total
+
+    x = pictures(4, 32).requires_grad_()
+    torch._dynamo.reset()
+    (got,) = torch.autograd.grad(torch.compile(step, backend="aot_eager")(x), x)
+    (expected,) = torch.autograd.grad(step(x), x)
+    torch.testing.assert_close(got, expected)
+    with pytest.raises(Exception, match=r"npp\.compress|torch\._dynamo\.disable"):
+        torch.compile(step, backend="eager", fullgraph=True)(x)
+
+
+def test_transforms_are_refused_with_what_works() -> None:
+    def total(x: Tensor) -> Tensor:
+        return sum((part.bpp.sum() for part in npp.compress_in_parts(x, 35)), x.new_zeros(()))
+
+    for transformed in (torch.func.grad(total), torch.func.vmap(lambda x: total(x[None]))):
+        with pytest.raises(npp.UnsupportedError, match=r"under torch\.func's transforms; use npp\.compress"):
+            transformed(pictures(2, 32))
+
+
 def test_a_broken_picture_is_named_when_its_part_is_taken() -> None:
     x = pictures(4, 32)
     x[3, 0, 0, 0] = torch.nan

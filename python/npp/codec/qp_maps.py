@@ -77,12 +77,6 @@ def _entries(qp_map: Any, count: int, kind: str) -> Sequence[Any]:
     return entries
 
 
-def check_map_count(qp_map: QpMap | None, count: int) -> None:
-    """Raises as :func:`resolve_qp_maps` where a batch of so many pictures has not as many maps."""
-    if qp_map is not None:
-        _entries(qp_map, count, "picture")
-
-
 def resolve_qp_maps(
     qp_map: QpMap | None,
     sizes: Sequence[tuple[int, int] | None],

@@ -23,7 +23,8 @@ from npp.codec.sample_range import refuse_other_scale
 class RoundTrip:
     """A batch on its way through the codec; the codec's threads work while the caller does other things.
 
-    Made by :func:`start_round_trip`.
+    Made by :func:`start_round_trip`, or of arguments that were checked as there. Batches of one ``line``
+    other than 0 are worked on one after the other; those of others share the threads.
 
     Attributes:
         hevc_seconds, seconds: wall time of each picture within x265, and of all that C++ does for it; known
@@ -148,14 +149,10 @@ def begin_round_trip(
     threads: int | None = None,
     *,
     qp_map: QpMap | None = None,
-    line: int = 0,
     waits: bool = False,
 ) -> RoundTrip:
-    """The same of a batch and qps that the caller has checked: of small pictures that is felt.
-
-    Batches of one ``line`` other than 0 are worked on one after the other; those of others share the threads.
-    """
+    """The same of a batch and qps that the caller has checked: of small pictures that is felt."""
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
-    return RoundTrip(x.detach(), qps, resolved, resolve_threads(threads), maps, line, waits)
+    return RoundTrip(x.detach(), qps, resolved, resolve_threads(threads), maps, waits=waits)

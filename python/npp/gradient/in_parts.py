@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from itertools import count, pairwise
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 import npp.checks as checks
+from npp.codec.errors import UnsupportedError
 from npp.codec.limits import resolve_threads
-from npp.codec.options import CodecOptions, resolve_qp
-from npp.codec.qp_maps import QpMap, check_map_count
-from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
-from npp.gradient.pairing import Compressed, finish_round_trip
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.codec.round_trip import RoundTrip, check_batch
+from npp.gradient.pairing import NO_GRAPH, Compressed, finish_round_trip, will_estimate
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
+from npp.torch_state import in_transform, outside_graphs
 
 # Parts of one call are coded one after the other, so that the first is there early.
 _LINES = count(1)
@@ -28,11 +31,70 @@ class _Part(NamedTuple):
     round_trip: RoundTrip
 
 
+class _Parts(Iterator[Compressed]):
+    """Hands out the parts; one that cannot be encoded is passed over by whoever goes on."""
+
+    def __init__(self, surrogate: Surrogate, parts: Sequence[_Part], options: CodecOptions) -> None:
+        self.surrogate = surrogate
+        self._left = list(reversed(parts))
+        self.options = options
+
+    def __next__(self) -> Compressed:
+        run = _finish_outside_the_graph if torch.compiler.is_dynamo_compiling() else _finish_next
+        return run(self)
+
+    def pop(self) -> _Part:
+        """The next part that is not finished yet."""
+        if not self._left:
+            raise StopIteration
+        return self._left.pop()
+
+
+def _finish_next(parts: _Parts) -> Compressed:
+    one = parts.pop()
+    return finish_round_trip(parts.surrogate, one.x, one.qps, one.qp_map, one.round_trip, parts.options)
+
+
+_finish_outside_the_graph = outside_graphs(_finish_next, NO_GRAPH)
+
+
 def part_slices(count: int, parts: int) -> list[slice]:
     """Where a batch is cut: as many pieces as ``parts`` or pictures, their lengths one apart at most."""
     parts = min(parts, count)
     ends = [count * i // parts for i in range(parts + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _begin(
+    x: Tensor,
+    qp: int | Sequence[int] | Tensor,
+    parts: int,
+    qp_map: QpMap | None,
+    surrogate: str | Surrogate,
+    threads: int | None,
+    options: CodecOptions,
+) -> Iterator[Compressed]:
+    checks.whole("parts", parts, 1, 1024)
+    chosen = resolve_surrogate(surrogate)
+    if in_transform():
+        raise UnsupportedError(
+            "npp.compress_in_parts does not work under torch.func's transforms; use npp.compress or autograd"
+        )
+    check_batch(x)
+    threads, qps, resolved = resolve_threads(threads), resolve_qp(qp, x.shape[0]), resolve_options(options)
+    # Of the whole batch, so that messages count from its first picture.
+    sizes = [(x.shape[2], x.shape[3])] * len(qps)
+    maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
+    will_estimate(chosen, x, qp_map)
+    line, started = next(_LINES), []
+    for where in part_slices(len(qps), parts):
+        piece, own = x[where], None if maps is None else maps[where]
+        round_trip = RoundTrip(piece.detach(), qps[where], resolved, threads, own, line)
+        started.append(_Part(piece, qps[where], None if qp_map is None else qp_map[where], round_trip))
+    return _Parts(chosen, started, options)
+
+
+_begin_outside_the_graph = outside_graphs(_begin, NO_GRAPH)
 
 
 def compress_in_parts(
@@ -67,17 +129,9 @@ def compress_in_parts(
 
     Raises:
         As :func:`npp.compress` at once for what is wrong with the arguments; for a picture that cannot be
-        encoded when its part is taken, where ``index`` counts from the part's first picture.
+        encoded when its part is taken, where ``index`` counts from the part's first picture. The parts after
+        it can still be taken.
+        UnsupportedError: under the transforms of ``torch.func``, where :func:`npp.compress` works.
     """
-    checks.whole("parts", parts, 1, 1024)
-    check_batch(x)
-    chosen, line = resolve_surrogate(surrogate), next(_LINES)
-    threads = resolve_threads(threads)
-    qps = resolve_qp(qp, x.shape[0])
-    check_map_count(qp_map, len(qps))
-    started = []
-    for where in part_slices(len(qps), parts):
-        piece, maps = x[where], None if qp_map is None else qp_map[where]
-        round_trip = begin_round_trip(piece, qps[where], options, threads, qp_map=maps, line=line)
-        started.append(_Part(piece, qps[where], maps, round_trip))
-    return (finish_round_trip(chosen, one.x, one.qps, one.qp_map, one.round_trip, options) for one in started)
+    run = _begin_outside_the_graph if torch.compiler.is_dynamo_compiling() else _begin
+    return run(x, qp, parts, qp_map, surrogate, threads, options)

@@ -19,7 +19,7 @@ from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
-from npp.torch_state import in_transform
+from npp.torch_state import in_transform, outside_graphs
 
 
 class Compressed(NamedTuple):
@@ -97,11 +97,7 @@ def _estimate(
     Raises:
         ValueError: there is a quantiser map, and the surrogate takes none.
     """
-    if qp_map is not None and not getattr(surrogate, "takes_qp_map", False):
-        raise ValueError(
-            f"the surrogate {type(surrogate).__name__} takes no qp_map; those by coefficient do: 'identity', "
-            "'dct', 'scaled', 'gated', 'masked'"
-        )
+    _check_takes_map(surrogate, qp_map)
     wide = x if x.dtype == torch.float64 else x.float()
     if real is not None:
         real = Real(real.x_hat.to(wide.dtype), real.bpp.to(wide.dtype))
@@ -110,6 +106,15 @@ def _estimate(
         if qp_map is None:
             return surrogate(*given)
         return surrogate(*given, qp_map=qp_map.to(wide.device, wide.dtype))  # type: ignore[call-arg]
+
+
+def _check_takes_map(surrogate: Surrogate, qp_map: object) -> None:
+    """Raises ValueError where there is a quantiser map and the surrogate takes none."""
+    if qp_map is not None and not getattr(surrogate, "takes_qp_map", False):
+        raise ValueError(
+            f"the surrogate {type(surrogate).__name__} takes no qp_map; those by coefficient do: 'identity', "
+            "'dct', 'scaled', 'gated', 'masked'"
+        )
 
 
 def _pair(
@@ -161,6 +166,18 @@ def _tensors_of(qp_map: object) -> list[Tensor]:
     return [one for one in maps if isinstance(one, Tensor)]
 
 
+def will_estimate(surrogate: Surrogate, x: Tensor, qp_map: QpMap | None) -> bool:
+    """Whether a surrogate will be run for these pictures and maps.
+
+    Raises:
+        ValueError: it will, there are maps, and it takes none.
+    """
+    if not _needs_gradient(x, *_tensors_of(qp_map)):
+        return False
+    _check_takes_map(surrogate, qp_map)
+    return True
+
+
 def _needs_gradient(*tensors: Tensor | None) -> bool:
     given = [tensor for tensor in tensors if tensor is not None]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
@@ -190,19 +207,16 @@ def _compress(
         return _paired(estimate, x_hat, bpp, call.bitstreams)
     check_batch(x)
     qps = resolve_qp(qp, x.shape[0])
-    waits = chosen.needs_real or not _needs_gradient(x, *_tensors_of(qp_map))
+    waits = not will_estimate(chosen, x, qp_map) or chosen.needs_real
     round_trip = begin_round_trip(x, qps, options, threads, qp_map=qp_map, waits=waits)
     return finish_round_trip(chosen, x, qps, qp_map, round_trip, options)
 
 
-# One graph break around the codec. Not torch.compiler.disable: that imports the compiler at once, a second
-# that `import npp` would pay. This one imports it in its first call: only compiled callers call it.
-_compress_outside_the_graph: Any = torch._disable_dynamo(_compress)  # type: ignore[attr-defined]
-_compress_outside_the_graph._torchdynamo_disable = True
-_compress_outside_the_graph._torchdynamo_disable_msg = (
+NO_GRAPH = (
     "npp.compress runs the codec, which no graph can hold: compile without fullgraph=True, or compile or "
     "export what is in front of npp.compress and behind it (npp.Preprocessor can be); call it between them"
 )
+_compress_outside_the_graph = outside_graphs(_compress, NO_GRAPH)
 
 
 def compress(
@@ -246,8 +260,7 @@ def compress(
         ValueError: an unknown surrogate.
     """
     run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
-    compressed: Compressed = run(x, qp, qp_map, surrogate, threads, options)
-    return compressed
+    return run(x, qp, qp_map, surrogate, threads, options)
 
 
 def decompress(
