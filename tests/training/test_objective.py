@@ -98,6 +98,9 @@ def test_trend_stays_monotone() -> None:
     assert curved.log_slope([40])[0] > 1.3 * curved.log_slope([25])[0]
     with pytest.raises(ValueError, match="loss does not rise from qp 25 to 40"):
         Trend("loss", qps, [3.0, 2.0, 2.0, 1.0], rising=True)
+    for value, said in ((math.nan, "NaN"), (math.inf, "infinite")):
+        with pytest.raises(ValueError, match=rf"^loss is {said} at qp {qps[1]}$"):
+            Trend("loss", qps, [1.0, value, 2.0, 3.0], rising=True)
 
 
 def test_baseline_is_the_mean_of_the_real_codec() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from npp.extras import MissingPackageError
+from npp.tasks.divergence import widened
 from npp.tasks.optional_packages import require
 from npp.torch_defaults import cpu_by_default
 
@@ -30,7 +31,8 @@ def area(boxes: Tensor) -> Tensor:
 
 
 def paired_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of boxes at the same places, differentiable; broadcasts."""
+    """Intersection over union of boxes at the same places, float32 at least; differentiable, broadcasts."""
+    a, b = widened(a), widened(b)
     both = _intersection(a, b)
     return both / (area(a) + area(b) - both).clamp_min(_LEAST_AREA)
 

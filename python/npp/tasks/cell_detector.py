@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from npp.checks import flag, known_settings, number, whole
 from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
-from npp.tasks.divergence import binary_kl
+from npp.tasks.divergence import binary_kl, widened
 from npp.tasks.input_format import Prepared
 
 BOX_FORMATS = ("xyxy", "cxcywh")
@@ -147,8 +147,8 @@ class CellDetector(nn.Module):
             boxes, scores, joined_objectness = self._split(found[one.joined])
             objectness = joined_objectness if objectness is None else objectness
         if one.logits:
-            scores = scores.sigmoid()
-            objectness = None if objectness is None else objectness.sigmoid()
+            scores = widened(scores).sigmoid()
+            objectness = None if objectness is None else widened(objectness).sigmoid()
         if objectness is not None:
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
         _check_cells(boxes, scores, len(images))

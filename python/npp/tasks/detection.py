@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
+from npp.tasks.divergence import widened
 from npp.tasks.frozen import dtype_of
 from npp.tasks.task import Metric, Task, check_images, check_targets, kind_of, stacked
 from npp.tasks.training_losses import training_loss
@@ -179,6 +180,7 @@ class Detection(Task):
         return given and self._goes_by_dense
 
     def _divergence(self, now: Mapping[str, Tensor], targets: Sequence[Mapping[str, Any]]) -> Tensor:
+        now = {name: widened(values) for name, values in now.items()}
         clean = {
             name: stacked(f"dense[{name!r}]", [target["dense"][name] for target in targets], values)
             for name, values in now.items()

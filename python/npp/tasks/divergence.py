@@ -23,8 +23,14 @@ def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
     return torch.where(possible, clean.exp() * difference, torch.zeros_like(now)).sum(dim)
 
 
+def widened(values: Tensor) -> Tensor:
+    """In float32 at least: half precision knows no probability between .998 and 1, nor small divergences."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
-    """KL(clean || now) in nats between coins with these probabilities, elementwise."""
+    """KL(clean || now) in nats between coins with these probabilities, elementwise, in float32 at least."""
+    clean, now = widened(clean), widened(now)
     clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)
     return clean * (clean / now).log() + (1 - clean) * ((1 - clean) / (1 - now)).log()
 
@@ -39,8 +45,9 @@ def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) 
 
     Returns:
         KL(clean || now) of each place in nats, summed over sigmoids, and the probability that there was
-        something: the best class's, or 1 less that of the background; (...) each.
+        something: the best class's, or 1 less that of the background; (...) each, in float32 at least.
     """
+    clean, now = widened(clean), widened(now)
     if background is None:
         before = clean.sigmoid()
         return binary_kl(before, now.sigmoid()).sum(-1), before.amax(-1)

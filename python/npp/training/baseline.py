@@ -148,10 +148,13 @@ class Trend:
         rising: whether values rise with the qp.
 
     Raises:
-        ValueError: they do not, not even on the whole, or none is more than nothing.
+        ValueError: they do not, not even on the whole, none is more than nothing, or one is not finite.
     """
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
+        for qp, value in zip(qps, values, strict=True):
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {'NaN' if math.isnan(value) else 'infinite'} at qp {qp}")
         if not max(values) > LEAST_LOSS:
             raise ValueError(
                 f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}"

@@ -1,0 +1,53 @@
+"""Divergences of half precision, in which a sure probability is 1."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from task_nets import DenseFinder
+from torch import Tensor
+
+from npp.tasks import build_task
+from npp.tasks.boxes import paired_iou
+from npp.tasks.divergence import binary_kl, class_divergence
+
+HALF = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("background", [None, -1])
+def test_sure_classes_have_finite_divergences(dtype: torch.dtype, background: int | None) -> None:
+    clean = torch.tensor([[9.0, -9.0, 1.0], [30.0, -30.0, 0.0]]).to(dtype)
+    now = torch.tensor([[8.0, -9.0, 1.5], [30.0, -30.0, 0.0]]).to(dtype).requires_grad_()
+    divergence, weight = class_divergence(clean, now, background)
+    exact = class_divergence(clean.float(), now.detach().float(), background)
+    assert divergence.dtype == weight.dtype == torch.float32
+    torch.testing.assert_close((divergence, weight), exact)
+    divergence.sum().backward()
+    assert now.grad is not None and bool(now.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_a_probability_of_1_is_finite(dtype: torch.dtype) -> None:
+    clean, now = torch.tensor([1.0, 0.0, 0.5]).to(dtype), torch.tensor([0.5, 0.5, 1.0]).to(dtype)
+    torch.testing.assert_close(binary_kl(clean, now), binary_kl(clean.float(), now.float()))
+    assert bool(binary_kl(clean, now).isfinite().all())
+    assert binary_kl(clean.double(), now.double()).dtype == torch.float64
+
+
+def test_boxes_of_half_precision_overlap_as_exactly_as_they_are() -> None:
+    boxes = torch.tensor([[600.0, 400.0, 640.0, 440.0], [604.0, 404.0, 640.0, 440.0]]).bfloat16()
+    torch.testing.assert_close(paired_iou(boxes[0], boxes[1]), paired_iou(*boxes.float()))
+
+
+def test_detectors_own_divergences_are_asked_in_float32(images: Tensor) -> None:
+    class Half(DenseFinder):
+        def dense(self, images: Tensor) -> dict[str, Tensor]:
+            return {name: values.bfloat16() for name, values in super().dense(images).items()}
+
+        def divergence(self, clean: dict[str, Tensor], now: dict[str, Tensor]) -> Tensor:
+            assert {values.dtype for values in (*clean.values(), *now.values())} == {torch.float32}
+            return super().divergence(clean, now)
+
+    task = build_task("detection", model=Half())
+    assert task.loss(images, task.targets(images)).dtype == torch.float32
