@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import npp
 from npp.allocation.block_importance import block_energy
+from npp.tasks import build_task
 from npp.tasks.classification import Classification
 from npp.tasks.detection import Detection
 from npp.tasks.match import Match
@@ -188,3 +189,21 @@ def test_wrong_input_is_named() -> None:
 def test_a_bare_network_is_told_how_to_become_a_task() -> None:
     with pytest.raises(TypeError, match=r'build_task\("match", model=network\) makes one'):
         npp.importance(torch.rand(1, 3, 32, 32), torch.nn.Conv2d(3, 2, 3), 37)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["classification", "segmentation", "match"])
+def test_networks_of_other_dtypes_are_asked_in_theirs(kind: str, dtype: torch.dtype) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(5)
+        net = nn.Conv2d(3, 4, 8, 8)
+        return net if kind == "segmentation" else nn.Sequential(net, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+    x = pictures()
+    settings: dict[str, Any] = {"draws": 2, "effort": 0}
+    wanted, found = (
+        npp.importance(x, build_task(kind, model=net), 36, generator=seeded(), **settings)
+        for net in (network(), network().to(dtype))
+    )
+    assert found.dtype == torch.float32
+    assert torch.corrcoef(torch.stack([wanted.log().flatten(), found.log().flatten()]))[0, 1] > 0.9

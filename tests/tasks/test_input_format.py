@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from npp.tasks import InputFormat, Prepared
+from npp.tasks import InputFormat, Prepared, build_task
 from npp.tasks.input_format import fit_of
 
 
@@ -132,3 +132,31 @@ def test_numbers_may_be_numpys() -> None:
     given = InputFormat(mean=np.array([0.1, 0.2, 0.3]), std=np.float32(0.5), size=np.int64(24))
     assert given == InputFormat(mean=[0.1, 0.2, 0.3], std=0.5, size=24)
     assert InputFormat(size=(None, np.int32(9))).size == (None, 9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("settings", [{"size": 48}, {"size": 32, "resize": "letterbox", "mean": 0.4}, {}])
+def test_pictures_are_prepared_in_float32_at_least(dtype: torch.dtype, settings: dict[str, Any]) -> None:
+    """What a network in half precision is fed is the exact input, rounded once."""
+    image = torch.rand(2, 3, 40, 56)
+    network = nn.Conv2d(3, 4, 3).to(dtype)
+    given = InputFormat(std=(0.229, 0.224, 0.225), **settings)
+    found = Prepared(network, given).prepare(image)
+    exact = Prepared(nn.Identity(), given)(image)
+    assert found.dtype == dtype
+    if dtype == torch.float64:
+        torch.testing.assert_close(found, exact.double(), rtol=1e-5, atol=1e-5)
+    else:
+        assert torch.equal(found, exact.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_tasks_give_a_network_in_half_precision_exact_pictures(dtype: torch.dtype) -> None:
+    seen: list[torch.Tensor] = []
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(dtype)
+    task = build_task("classification", model=network, input={"size": 24})
+    task.network.network[0].register_forward_hook(lambda module, given, output: seen.append(given[0]))
+    image = torch.rand(1, 3, 40, 56, requires_grad=True)
+    task.loss(image, task.targets(image)).sum().backward()
+    assert image.grad is not None and image.grad.dtype == torch.float32
+    assert torch.equal(seen[0], Prepared(nn.Identity(), InputFormat(size=24))(image.detach()).to(dtype))

@@ -42,7 +42,7 @@ def block_energy(gradient: Tensor) -> Tensor:
 
 def _logits(task: Task, images: Tensor) -> Tensor:
     """(N, K, ...) of a classifier or a segmenter, as the network gives them."""
-    output = task.network(images)
+    output = task.run_network(images)
     logits: Tensor = output["out"] if isinstance(output, Mapping) else output
     return logits.float()
 

@@ -13,6 +13,7 @@ from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.divergence import widened
 from npp.tasks.frozen import dtype_of
+from npp.tasks.input_format import fed
 from npp.tasks.task import Metric, Task, check_images, check_targets, kind_of, stacked
 from npp.tasks.training_losses import training_loss
 
@@ -131,7 +132,7 @@ class Detection(Task):
 
     def _fed(self, images: Tensor) -> Tensor:
         check_images(images)
-        return images.to(dtype_of(self.network))
+        return fed(self.network, images)
 
     def _dense(self, images: Tensor) -> dict[str, Tensor]:
         network: Any = self.network
@@ -201,7 +202,8 @@ class Detection(Task):
         if self._uses_dense(targets):
             return self._divergence(self._dense(images), targets)
         checked = self._all_checked(images, targets)
-        each = [training_loss(self.network, *pair) for pair in zip(self._fed(images), checked, strict=True)]
+        given = images.to(dtype_of(self.network))  # losses of other packages want boxes of the same dtype
+        each = [training_loss(self.network, *pair) for pair in zip(given, checked, strict=True)]
         loss = torch.stack(each) if each else images.sum((1, 2, 3))
         self.check_output(images, {"losses": loss})
         return loss

@@ -74,12 +74,12 @@ def plain_torch() -> Iterator[None]:
         yield
 
 
-def dtype_of(network: nn.Module) -> torch.dtype:
-    """That of the network's first floating parameter or buffer; float32 if it has none."""
+def dtype_of(network: nn.Module, default: torch.dtype = torch.float32) -> torch.dtype:
+    """That of the network's first floating parameter or buffer, or the default if it has none."""
     for values in (*network.parameters(), *network.buffers()):
         if values.is_floating_point():
             return values.dtype
-    return torch.float32
+    return default
 
 
 def off_the_default_device(method: Method) -> Method:

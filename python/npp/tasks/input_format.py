@@ -245,7 +245,8 @@ class Prepared(nn.Module):
         super().__init__()
         self.network = network
         self.format = format or InputFormat()
-        dtype, device = dtype_of(network), device_of(network)
+        # Half precision would round them, and the CPU does not resize in it.
+        dtype, device = torch.promote_types(dtype_of(network), torch.float32), device_of(network)
         with torch.inference_mode(False):
             for name, values in (("_mean", self.format.mean), ("_std", self.format.std)):
                 table = torch.tensor(values, dtype=dtype, device=device)[:, None, None]
@@ -266,16 +267,23 @@ class Prepared(nn.Module):
         return maps[..., top : top + fit.scaled[0], left : left + fit.scaled[1]]
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [0, 1] to the network's input (N, 3 or 1, h, w)."""
+        """Pictures (N, 3, H, W) in [0, 1] to the network's input (N, 3 or 1, h, w), of its dtype."""
         mean, std = self.get_buffer("_mean"), self.get_buffer("_std")
-        images = images.to(mean.dtype)
+        dtype = dtype_of(self.network, mean.dtype)
+        images = images.to(torch.promote_types(dtype, torch.float32))
         images = _fitted(images, self.fit(*images.shape[-2:]), self.format.fill)
         if self.format.channels == "bgr":
             images = images.flip(1)
         if self.format.channels == "gray":
             images = (images * images.new_tensor(BT601)[:, None, None]).sum(1, keepdim=True)
-        return (images - mean) / std
+        return ((images - mean) / std).to(dtype)
 
     def forward(self, images: Tensor) -> Any:
         """The network's own output for pictures (N, 3, H, W) in [0, 1]."""
         return self.network(self.prepare(images))
+
+
+def fed(network: nn.Module, images: Tensor) -> Tensor:
+    """Pictures in a network's dtype; one that prepares them itself takes them as they are."""
+    own = isinstance(network, Prepared) or isinstance(getattr(network, "prepared", None), Prepared)
+    return images if own else images.to(dtype_of(network))

@@ -13,7 +13,6 @@ from typing_extensions import Self
 
 from npp.codec.sample_range import on_other_scale, sample_range, values_told
 from npp.tasks.frozen import (
-    dtype_of,
     evaluation_mode,
     frozen,
     off_the_default_device,
@@ -21,6 +20,7 @@ from npp.tasks.frozen import (
     private_copy,
     without_gradients,
 )
+from npp.tasks.input_format import fed
 from npp.tasks.optional_packages import require
 from npp.torch_state import has_readable_values
 
@@ -181,7 +181,7 @@ class Task(nn.Module, ABC):
             TypeError, ValueError: these are no pictures, or the output has NaN.
         """
         check_images(images)
-        output = self.network(images.to(dtype_of(self.network)))
+        output = self.network(fed(self.network, images))
         self.check_output(images, output)
         return output
 
