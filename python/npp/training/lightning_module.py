@@ -385,6 +385,8 @@ class RecipeModule(lightning.LightningModule):
         self.check_continued(checkpoint, path, self.trainer.world_size)
         same = checkpoint.get(_VALIDATED, self._validated) == self._validated
         take_best_along(self.trainer, checkpoint["callbacks"], path.parent if same else None)
+        if self.config.trainer.precision == "64-true":
+            self.double()  # Lightning does it later: weights would be rounded on their way in
         own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

@@ -135,11 +135,11 @@ class Targets:
         if self._kept is None:
             return self._predict(x)
         keys = [int(one) for one in photo]
-        new = [i for i, key in enumerate(keys) if key not in self._kept]
-        if new:
-            found = self._predict(x[new])
-            for place, i in enumerate(new):
-                self._kept[keys[i]] = {label: values[place] for label, values in found.items()}
+        for i, key in enumerate(keys):
+            if key not in self._kept:
+                # Alone: in a batch the last bits differ, and a run that goes on begins with other ones.
+                found = self._predict(x[i : i + 1])
+                self._kept[key] = {label: values[0] for label, values in found.items()}
         return {label: [self._kept[key][label] for key in keys] for label in self._tasks}
 
     def _predict(self, x: Tensor) -> dict[str, list[Any]]:
