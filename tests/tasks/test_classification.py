@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from task_nets import Body, classifier
+from task_nets import Body, DenseFinder, classifier
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -105,3 +105,18 @@ def test_a_metric_of_no_pictures_says_nothing() -> None:
         metric = build_task(name, model=network.eval()).metric()
         metric.update([], [])
         assert metric.compute() == {}
+
+
+@pytest.mark.parametrize("name", ["classification", "segmentation", "match", "detection"])
+def test_a_metric_wants_as_many_targets_as_predictions(name: str, images: Tensor) -> None:
+    network = {"segmentation": Body(4), "detection": DenseFinder()}.get(name, classifier())
+    task = build_task(name, model=network.eval())
+    predictions, targets = task.predict(images), task.targets(images)
+    try:
+        metric = task.metric()
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    for given in ((predictions[:1], targets[:2]), (predictions, targets[:1]), ([], targets)):
+        counts = f"{len(given[0])}, not {len(given[1])}"
+        with pytest.raises(ValueError, match=rf"^targets must hold one entry per prediction, {counts}$"):
+            metric.update(*given)

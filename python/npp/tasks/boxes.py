@@ -14,6 +14,7 @@ from torch import Tensor
 from npp.extras import MissingPackageError
 from npp.tasks.divergence import widened
 from npp.tasks.optional_packages import require
+from npp.tasks.task import check_predictions
 from npp.torch_defaults import cpu_by_default
 
 _LEAST_AREA = 1e-9
@@ -124,6 +125,7 @@ class AveragePrecision:
         self, predictions: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Adds pictures."""
+        check_predictions(predictions, targets)
 
         def chosen(entry: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
             return {name: torch.as_tensor(entry[name], device="cpu").detach() for name in names}

@@ -14,7 +14,7 @@ from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, as_tensor, check_targets, not_a_tensor
+from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
 
 
 def is_label(target: Any) -> bool:
@@ -80,7 +80,8 @@ class ClassificationMetric:
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
         """Adds log-probabilities (C,) each, with labels or clean predictions."""
-        if not predictions and not targets:
+        check_predictions(predictions, targets)
+        if not predictions:
             return
         now = torch.stack(list(predictions))
         clean = _distributions(targets, now).argmax(1)

@@ -15,7 +15,7 @@ from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, as_tensor, check_targets, not_a_tensor
+from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
 
 IGNORE = 255
 
@@ -76,7 +76,8 @@ class MeanIoU:
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
         """Adds pictures; they may differ in size."""
-        if not predictions and not targets:
+        check_predictions(predictions, targets)
+        if not predictions:
             return
         self._metrics = self._metrics or self._make()
         for index, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):

@@ -74,6 +74,14 @@ def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
         raise ValueError(f"targets must hold one entry per image, {len(images)}, not {len(targets)}")
 
 
+def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+    """Raises ValueError unless a metric is given as many targets as predictions."""
+    if len(predictions) != len(targets):
+        raise ValueError(
+            f"targets must hold one entry per prediction, {len(predictions)}, not {len(targets)}"
+        )
+
+
 def kind_of(output: Any) -> str:
     """For messages: the type of what a network gave, and its keys where it has some."""
     keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
@@ -281,6 +289,7 @@ class AverageMetric:
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
         """Adds pictures."""
+        check_predictions(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             for name, value in self._measure(prediction, target).items():
                 if name not in self._means:
