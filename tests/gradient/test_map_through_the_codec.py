@@ -75,6 +75,23 @@ def test_descent_lowers_the_real_objective(surrogate: str, x: torch.Tensor) -> N
     assert bool((block < maps.detach().flatten(1).mean(1)).all())
 
 
+@pytest.mark.parametrize("surrogate", ["dct", "gated"])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.uint8, 1e-5), (torch.uint16, 0.05)])
+def test_whole_numbers_have_the_gradient_of_their_floats(
+    surrogate: str, dtype: torch.dtype, close: float, x: torch.Tensor
+) -> None:
+    """The pictures are the same, and so are the files but for the rounding of 16 bits."""
+    peak = torch.iinfo(dtype).max
+    whole = (x * peak).round()
+    found = []
+    for given in (whole.to(torch.int32).to(dtype), whole / peak):
+        maps = torch.zeros(2, 5, 7, requires_grad=True)
+        coded = npp.compress(given, 32, qp_map=maps, surrogate=surrogate, effort=0)
+        found += torch.autograd.grad(coded.bpp.sum(), maps)
+    assert bool(found[1].abs().min() > 0)
+    assert torch.allclose(*found, rtol=close)
+
+
 def test_pictures_without_a_map_have_no_share_in_it(x: torch.Tensor) -> None:
     one = torch.zeros(5, 7, requires_grad=True)
     found = npp.compress(x, 32, qp_map=[None, one], effort=1)

@@ -84,6 +84,13 @@ def _paired(estimate: Estimate, x_hat: Tensor, bpp: Tensor, bitstreams: list[byt
     return Compressed(x_hat, bpp, bitstreams)
 
 
+def _floats(x: Tensor) -> Tensor:
+    """Pictures in at least float32, those of whole numbers brought to [0, 1]."""
+    if x.is_floating_point():
+        return x if x.dtype == torch.float64 else x.float()
+    return x.float() / torch.iinfo(x.dtype).max
+
+
 def _estimate(
     surrogate: Surrogate,
     x: Tensor,
@@ -98,9 +105,9 @@ def _estimate(
         ValueError: there is a quantiser map, and the surrogate takes none.
     """
     _check_takes_map(surrogate, qp_map)
-    wide = x if x.dtype == torch.float64 else x.float()
+    wide = _floats(x)
     if real is not None:
-        real = Real(real.x_hat.to(wide.dtype), real.bpp.to(wide.dtype))
+        real = Real(_floats(real.x_hat).to(wide.dtype), real.bpp.to(wide.dtype))
     with torch.autocast(device_type=x.device.type, enabled=False):
         given = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
         if qp_map is None:
