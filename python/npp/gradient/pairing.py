@@ -238,9 +238,9 @@ def compress(
     """Encodes and decodes a batch with the real codec; gradients flow through a surrogate.
 
     Works under autocast, gradient checkpointing (the codec is deterministic), DDP, forward-mode AD, the
-    transforms of ``torch.func`` (under ``vmap`` the list of files holds those of all calls, in order) and
-    around ``torch.compile`` (one graph break; ``fullgraph=True`` and ``torch.export`` are refused). The
-    surrogate runs only if x or the map needs a gradient.
+    transforms of ``torch.func`` (without a ``qp_map``; under ``vmap`` the list of files holds those of all
+    calls, in order) and around ``torch.compile`` (one graph break; ``fullgraph=True`` and ``torch.export``
+    are refused). The surrogate runs only if x or the map needs a gradient.
 
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
