@@ -11,7 +11,16 @@ import torch
 
 from npp.codec.options import resolve_options
 from npp.codec.round_trip import start_round_trip
-from npp.gradient.surrogates import NAMES, Identity, Masked, Real, SoftDCT, Surrogate, resolve_surrogate
+from npp.gradient.surrogates import (
+    NAMES,
+    Gated,
+    Identity,
+    Masked,
+    Real,
+    SoftDCT,
+    Surrogate,
+    resolve_surrogate,
+)
 from npp.gradient.surrogates.coefficientwise import TransformSurrogate
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig
 from npp.gradient.surrogates.learned import LearnedCodec
@@ -327,6 +336,10 @@ def test_unknown_name_lists_the_known() -> None:
         resolve_surrogate("nonsense")
     with pytest.raises(TypeError, match="needs_real"):
         resolve_surrogate(3)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"surrogate must be an object such as Gated\(\), not the class itself"
+    ):
+        resolve_surrogate(Gated)  # type: ignore[arg-type]
 
 
 class _TinyCodec(torch.nn.Module):

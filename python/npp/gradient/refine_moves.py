@@ -97,7 +97,9 @@ class _Offsets:
     def __init__(self, start: Tensor, settings: MapSearch) -> None:
         self._settings = settings
         self._sum, self._weight = torch.zeros_like(start), 0.0
-        self.parameter = start.clamp(-settings.limit, settings.limit).requires_grad_()
+        # A start beyond the limit is not cut: the search would begin with another file than was given.
+        self._limit = start.abs().amax((1, 2), keepdim=True).clamp_min(settings.limit)
+        self.parameter = start.clone().requires_grad_()
 
     def value(self) -> Tensor:
         """Whole numbers, with the gradient of those that are not."""
@@ -112,7 +114,7 @@ class _Offsets:
         self.parameter.sub_(self._settings.lr * factor / self._weight * self._sum)
         if self._settings.zero_mean:
             self.parameter.sub_(self.parameter.mean((1, 2), keepdim=True))
-        self.parameter.clamp_(-self._settings.limit, self._settings.limit)
+        self.parameter.copy_(self.parameter.clamp(-self._limit, self._limit))
 
 
 class Place:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from npp.checks import brief
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 
@@ -70,27 +71,38 @@ def listed_tasks(task: PictureLoss | Sequence[PictureLoss]) -> list[PictureLoss]
     return tasks
 
 
+def resolve_weight(weight: float | Sequence[float] | Tensor | None, qps: list[int], x: Tensor) -> Tensor:
+    """Weights of the pictures' loss, () or (N,) float32 on x's device; by default those of their qps.
+
+    Raises:
+        ValueError: not one finite number of 0 or more, or one per picture.
+    """
+    if weight is None:
+        return default_weight(torch.tensor(qps, dtype=torch.float32, device=x.device))
+    try:
+        found = torch.as_tensor(weight, device=x.device).detach().float()
+    except (TypeError, ValueError, RuntimeError):  # words, or rows of different lengths
+        found = torch.full((), torch.nan)
+    fits = found.ndim < 2 and found.numel() in (1, len(x))
+    if not fits or not bool((found.isfinite() & (found >= 0)).all()):
+        raise ValueError(
+            f"weight must be one finite number of 0 or more, or one per picture, not {brief(weight)}"
+        )
+    return found
+
+
 class RefineObjective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
     def __init__(
         self,
         task: PictureLoss | Sequence[PictureLoss],
-        weight: float | Tensor | None,
+        weight: float | Sequence[float] | Tensor | None,
         qps: list[int],
         x: Tensor,
     ) -> None:
         self._tasks = listed_tasks(task)
-        qp = torch.tensor(qps, dtype=torch.float32, device=x.device)
-        self._weight = (
-            default_weight(qp) if weight is None else torch.as_tensor(weight, device=x.device).float()
-        )
-        if (
-            self._weight.ndim > 1
-            or self._weight.numel() not in (1, len(x))
-            or not bool((self._weight >= 0).all())
-        ):
-            raise ValueError(f"weight must be one number of 0 or more, or one per picture, not {weight!r}")
+        self._weight = resolve_weight(weight, qps, x)
 
     def __call__(self, step: int, compressed: Compressed) -> RefineStep:
         losses = [self._loss(i, compressed) for i in range(len(self._tasks))]

@@ -116,7 +116,7 @@ def refine(
     *,
     over: Over = "pixels",
     steps: int = 12,
-    weight: float | Tensor | None = None,
+    weight: float | Sequence[float] | Tensor | None = None,
     lr: float = 0.03,
     qp_map: QpMap | None = None,
     map_lr: float = 2.0,
@@ -146,7 +146,7 @@ def refine(
         over: what is changed: ``"pixels"``; ``"map"``, which leaves the picture as it is and moves its bits;
             or ``"both"``.
         steps: how many.
-        weight: bits a pixel that a unit of loss is worth, one number or (N,); by default
+        weight: bits a pixel that a unit of loss is worth, 0 or more, one number or (N,); by default
             2^((34 - qp) / 3), so 8 at qp 25 and 1 at qp 34.
         lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
             cosine to a tenth. What is large against the codec's own error serves one network and harms
@@ -154,7 +154,8 @@ def refine(
         qp_map: offsets as in :func:`npp.compress` to start from; with ``over="pixels"`` they stay. By default
             none; a map that is changed then starts at zeros.
         map_lr: root mean square of a picture's first step of the map, in qps; falls along the same cosine.
-        map_limit: greatest offset, 0 to 51.
+        map_limit: greatest offset, 0 to 51; where a picture's ``qp_map`` has a greater one, that
+            is its limit.
         map_zero_mean: keep the mean offset of each picture at 0, so that its qp stays what it is; the
             objective weighs bits anyway.
         search_effort: the codec's effort during the steps, ``None`` for that of ``options``. The file is

@@ -38,6 +38,8 @@ def resolve_surrogate(surrogate: str | Surrogate) -> Surrogate:
                 f"surrogate must be one of {', '.join(map(repr, NAMES))} or an object, not {surrogate!r}"
             )
         return _FACTORIES[surrogate]()
+    if isinstance(surrogate, type):
+        raise TypeError(f"surrogate must be an object such as {surrogate.__name__}(), not the class itself")
     if not callable(surrogate) or not hasattr(surrogate, "needs_real"):
         raise TypeError(
             "surrogate must be a name or a callable (x, qp, real, options) -> Estimate with an attribute "
