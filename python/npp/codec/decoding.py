@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast, overload
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, DecodeError
-from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
+from npp.codec.errors import OnError, check_on_error, given_back, indexed, named, picture_name, raise_first
 from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import Array
 from npp.codec.limits import get_max_pixels, resolve_threads
@@ -99,6 +99,26 @@ def decode(
         OSError: a path that cannot be read.
         TypeError: data is none of these.
     """
+    return decode_finished(data, lambda decoded, file: decoded, dtype=dtype, threads=threads, errors=errors)
+
+
+def decode_finished(
+    data: File | Sequence[File],
+    finish: Callable[[Tensor, bytes], Tensor],
+    *,
+    dtype: torch.dtype,
+    threads: int | None,
+    errors: OnError,
+) -> Any:
+    """:func:`decode` with something done to each decoded picture, whose errors are told as the decoder's.
+
+    Args:
+        finish: called with what is decoded and the file's bytes; may raise DecodeError.
+        data, dtype, threads, errors: as there.
+
+    Raises:
+        As there.
+    """
     _check_decode_dtype(dtype)
     check_on_error(errors)
     is_batch = is_several(data)
@@ -110,10 +130,9 @@ def decode(
             list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
         )
         for i, (array, error) in zip(good, handle.result(), strict=True):
-            outcomes[i] = _decoded(array, dtype) if error is None else _told(error, given[i], i, is_batch)
-    if errors == "raise":
-        raise_first(outcomes, outcomes if is_batch else None)
-    return outcomes if is_batch else outcomes[0]
+            found = _finished(array, error, dtype, lambda one, at=i: finish(one, good[at]))
+            outcomes[i] = _told(found, given[i], i, is_batch) if isinstance(found, BPGError) else found
+    return given_back(outcomes, is_batch, errors)
 
 
 def _files_or_errors(data: Any, is_batch: bool, errors: OnError) -> list[Any]:
@@ -134,6 +153,18 @@ def _told(error: BPGError, given: object, index: int, is_batch: bool) -> BPGErro
     if isinstance(given, (str, os.PathLike)):
         return indexed(type(error), f"{os.fspath(given)}: {error}", index if is_batch else None)
     return named(error, "data", index, is_batch)
+
+
+def _finished(
+    array: Array | None, error: BPGError | None, dtype: torch.dtype, finish: Callable[[Tensor], Tensor]
+) -> Tensor | BPGError:
+    """What became of a file, the error where decoding or finishing it failed."""
+    if error is not None:
+        return error
+    try:
+        return finish(_decoded(array, dtype))
+    except BPGError as wrong:
+        return wrong.with_traceback(None)
 
 
 def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:

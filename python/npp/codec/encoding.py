@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError
-from npp.codec.errors import OnError, check_on_error, indexed, named, picture_name, raise_first
+from npp.codec.errors import OnError, check_on_error, given_back, indexed, named, picture_name, raise_first
 from npp.codec.image_inputs import (
     CodecImage,
     ImageOrBatch,
@@ -23,12 +23,15 @@ from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, re
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 
 
-def _extensions(metadata: Metadata | None) -> list[tuple[int, bytes]]:
-    if metadata is None:
-        return []
-    if not isinstance(metadata, Metadata):
+def check_metadata(metadata: object) -> None:
+    """Raises TypeError for what is neither metadata nor None."""
+    if metadata is not None and not isinstance(metadata, Metadata):
         raise TypeError(f"metadata must be npp.Metadata or None, not {type(metadata).__name__}")
-    return metadata.to_extensions()
+
+
+def _extensions(metadata: Metadata | None) -> list[tuple[int, bytes]]:
+    check_metadata(metadata)
+    return [] if metadata is None else metadata.to_extensions()
 
 
 def _alpha_qps(options: ResolvedOptions, qps: list[int]) -> list[int]:
@@ -137,9 +140,7 @@ def encode(
     outcomes = encode_pictures(
         pictures, qps, resolved, qp_maps=maps, metadata=metadata, threads=threads, is_batch=is_batch
     )
-    if errors == "raise":
-        raise_first(outcomes, outcomes if is_batch else None)
-    return outcomes if is_batch else outcomes[0]
+    return given_back(outcomes, is_batch, errors)
 
 
 def _sizes(pictures: Sequence[CodecImage | EncodeError]) -> list[tuple[int, int] | None]:

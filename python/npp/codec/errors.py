@@ -57,3 +57,10 @@ def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> No
     for outcome in outcomes:
         if isinstance(outcome, BPGError):
             raise _copy(outcome, results)
+
+
+def given_back(outcomes: list[Any], is_batch: bool, errors: OnError) -> Any:
+    """What a function gives for a picture or a batch, or raises, once there is an outcome for each."""
+    if errors == "raise":
+        raise_first(outcomes, outcomes if is_batch else None)
+    return outcomes if is_batch else outcomes[0]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from npp.codec.errors import BPGError, EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, check_samples
-from npp.codec.options import CodecOptions
 from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import refuse_other_scale, sample_range
 from npp.torch_state import has_readable_values
@@ -46,12 +43,6 @@ def check_values(x: Tensor) -> None:
     wrong = refuse_other_scale("x", low, high, stacklevel=3)
     if wrong is not None:
         raise wrong
-
-
-def plain_numbers(options: CodecOptions) -> CodecOptions:
-    """The options without numpy's numbers, which no file could hold."""
-    plain: Any = {name: one.item() if isinstance(one, np.generic) else one for name, one in options.items()}
-    return cast("CodecOptions", plain)
 
 
 def refused_or_not(

@@ -48,7 +48,8 @@ def as_floats(picture: CodecImage) -> Tensor:
     """(1, C, H, W) in [0, 1]; gray with alpha as RGBA."""
     samples = np.ascontiguousarray(picture.samples)
     if samples.dtype.kind == "f":
-        return torch.from_numpy(samples.astype(np.float32, copy=False))[None]
+        # A copy of what may not be written to: torch warns of such memory.
+        return torch.from_numpy(np.require(samples, np.float32, "W"))[None]
     peak = np.iinfo(samples.dtype).max
     return torch.from_numpy(samples.astype(np.float32) / np.float32(peak))[None]
 

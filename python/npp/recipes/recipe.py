@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from npp.allocation.allocator import Allocator
-from npp.codec.decoding import decode
-from npp.codec.errors import EncodeError, OnError, check_on_error, picture_name, raise_first
-from npp.codec.file_inputs import File, file_bytes, is_several
+from npp.codec.decoding import decode_finished
+from npp.codec.encoding import check_metadata
+from npp.codec.errors import OnError, check_on_error, given_back, raise_first
+from npp.codec.file_inputs import File
 from npp.codec.image_inputs import ImageOrBatch, pictures_or_errors
 from npp.codec.metadata import Metadata
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.gradient.pairing import Compressed, compress
+from npp.codec.options import CodecOptions, resolve_qp
+from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
-from npp.gradient.refine_objective import default_weight
-from npp.gradient.refinement import Over, Refined, refine
+from npp.gradient.refine_objective import RefineStep
+from npp.gradient.refinement import Over, Refined
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.checked_pictures import check_floats, check_values, plain_numbers, refused_or_not
+from npp.recipes.checked_pictures import check_floats, check_values, refused_or_not
+from npp.recipes.chosen_options import check_lossless, checked_options, lossy_options
+from npp.recipes.coded_batches import compress_prepared
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
-from npp.recipes.picture_floats import decoded_for_task, filtered, shown
+from npp.recipes.picture_floats import decoded_for_task, filtered
 from npp.recipes.prepared_files import encode_prepared
-from npp.recipes.refined_files import looking_at_shown, told_all
+from npp.recipes.refined_files import refined_files
 from npp.recipes.scale import ScaleRule, shrink
-from npp.recipes.stored_parts import allocator_tensors, recipe_arguments
+from npp.recipes.stored_parts import check_kinds, leave_out_named, part_settings, recipe_arguments
 from npp.restoration import Restorer
 from npp.torch_state import device_of
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
-_KIND = "recipe"
 _DEFAULT_QP = 37
 
 
@@ -72,21 +75,13 @@ class Recipe(nn.Module):
         card: str = "",
     ) -> None:
         super().__init__()
-        for key, value, kind in (
-            ("scale", scale, ScaleRule),
-            ("preprocessor", preprocessor, Preprocessor),
-            ("allocator", allocator, Allocator),
-            ("restorer", restorer, Restorer),
-        ):
-            if value is not None and not isinstance(value, kind):
-                raise TypeError(f"{key} must be npp's {kind.__name__} or None, not {type(value).__name__}")
-        resolve_options(options or {})
+        check_kinds(scale=scale, preprocessor=preprocessor, allocator=allocator, restorer=restorer)
         self.name = name
         self.scale = scale
         self.preprocessor = preprocessor
         self.allocator = allocator
         self.restorer = restorer
-        self.options: CodecOptions = plain_numbers(options or {})
+        self.options = checked_options({} if options is None else options)
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
 
@@ -111,13 +106,15 @@ class Recipe(nn.Module):
             parts: which parts are used.
 
         Raises:
-            EncodeError: NaN or samples of another scale in x; ``index`` says which picture.
+            TypeError, UnsupportedError: x is no floating tensor with pixels.
+            EncodeError: a wrong shape, NaN or samples of another scale in x; ``index`` says which picture.
         """
         self._check(x, parts)
         return self._prepared(x, resolve_qp(qp, 1)[0], parts)
 
     def _check(self, x: Tensor, parts: Parts) -> None:
-        """Refuses what scaling would clamp and NaN, which would be told of the map."""
+        """Refuses what are no pictures, what scaling would clamp and NaN, which would be told of the map."""
+        check_floats(x)
         check_parts(parts)
         if (parts.scale and self.scale is not None) or (parts.qp_map and self.allocator is not None):
             check_values(x)
@@ -165,24 +162,12 @@ class Recipe(nn.Module):
             TypeError: x is no floating tensor.
             EncodeError, UnsupportedError, ValueError: as :func:`npp.compress`.
         """
-        check_floats(x)
         self._check(x, parts)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         chosen: Any = {**self.options, **options}
-        x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
-        files: list[bytes] = [b""] * len(x)
-        for value in sorted(set(qps)):
-            rows = [row for row, one in enumerate(qps) if one == value]
-            ready = self._prepared(x[rows], value, parts)
-            found = compress(
-                ready.x, value, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **chosen
-            )
-            pixels = ready.x.shape[-2] * ready.x.shape[-1] / (x.shape[-2] * x.shape[-1])
-            large = shown(found.x_hat, (x.shape[-2], x.shape[-1]), self._restorer(parts))
-            for place, row in enumerate(rows):
-                x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
-                files[row] = found.bitstreams[place]
-        return Compressed(torch.stack(x_hat), torch.stack(bpp), files)
+        check_lossless(chosen, self.allocator if parts.qp_map else None)
+        prepare = partial(self._prepared, parts=parts)
+        return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, chosen)
 
     @torch.inference_mode(False)
     def refine(
@@ -193,11 +178,17 @@ class Recipe(nn.Module):
         *,
         over: Over = "map",
         steps: int = 12,
-        weight: float | Tensor | None = None,
+        weight: float | Sequence[float] | Tensor | None = None,
+        lr: float = 0.03,
+        map_lr: float = 2.0,
+        map_limit: float = 8.0,
+        map_zero_mean: bool = False,
         parts: Parts = ALL_PARTS,
         metadata: Metadata | None = None,
         search_effort: int | None = 0,
         surrogate: str | Surrogate = DEFAULT_SURROGATE,
+        patience: int | None = None,
+        callback: Callable[[RefineStep], bool | None] | None = None,
         threads: int | None = None,
         **options: Unpack[CodecOptions],
     ) -> Refined:
@@ -209,9 +200,11 @@ class Recipe(nn.Module):
             task: as in :func:`npp.refine`; looks at decoded pictures, restored and of x's size.
             over: ``"map"``, ``"pixels"`` or ``"both"``. What is found for the map serves other networks more.
             weight: bits that a unit of loss is worth, for each pixel of x; see :func:`npp.refine`.
+            map_limit: greatest offset; that of the recipe's own map where this is greater.
             parts: which parts of the recipe are used.
             metadata: of the files.
-            steps, search_effort, surrogate, threads: as in :func:`npp.refine`.
+            steps, lr, map_lr, map_zero_mean, search_effort, surrogate, patience, callback, threads: as in
+                :func:`npp.refine`.
             **options: of the codec, instead of the recipe's.
 
         Returns:
@@ -222,29 +215,30 @@ class Recipe(nn.Module):
         Raises:
             As :func:`npp.refine`.
         """
-        check_floats(x)
         one = resolve_qp(self.qp if qp is None else qp, 1)[0]
         with torch.no_grad():
             ready = self.prepare(x, one, parts)
-        chosen: Any = {**self.options, **options}
-        size = x.shape[-2], x.shape[-1]
-        if weight is None:
-            weight = default_weight(x.new_tensor(one, dtype=torch.float32))
-        shrunk = ready.x.shape[-2] * ready.x.shape[-1] / (size[0] * size[1])
-        found = refine(
-            ready.x,
+        return refined_files(
+            ready,
             one,
-            looking_at_shown(task, size, self._restorer(parts)),
+            task,
+            (x.shape[-2], x.shape[-1]),
+            self._restorer(parts),
+            weight=weight,
+            metadata=metadata,
+            threads=threads,
+            options={**self.options, **options},
             over=over,
             steps=steps,
-            weight=weight / shrunk,
-            qp_map=ready.qp_map,
+            lr=lr,
+            map_lr=map_lr,
+            map_limit=map_limit,
+            map_zero_mean=map_zero_mean,
             search_effort=search_effort,
             surrogate=surrogate,
-            threads=threads,
-            **chosen,
+            patience=patience,
+            callback=callback,
         )
-        return told_all(found, one, size, metadata, chosen, threads, self._restorer(parts))
 
     @torch.no_grad()
     def encode(
@@ -276,10 +270,8 @@ class Recipe(nn.Module):
         """
         check_on_error(errors)
         check_parts(parts)
-        chosen: dict[str, Any] = {**self.options, **options}
-        resolved = resolve_options(chosen)
-        if resolved.lossless:
-            raise EncodeError("lossless must be False with a recipe, which changes what is coded")
+        check_metadata(metadata)
+        resolved = lossy_options({**self.options, **options})
         pictures, is_batch = pictures_or_errors(image)
         if errors == "raise":
             raise_first(pictures, None)
@@ -289,25 +281,46 @@ class Recipe(nn.Module):
             qps,
             resolved,
             scale=self.scale if parts.scale else None,
-            prepare=lambda x, one: self._prepared(x, one, parts),
+            prepare=partial(self._prepared, parts=parts),
             device=device_of(self),
             metadata=metadata,
             threads=threads,
             is_batch=is_batch,
         )
-        if errors == "raise":
-            raise_first(outcomes, outcomes if is_batch else None)
-        return outcomes if is_batch else outcomes[0]
+        return given_back(outcomes, is_batch, errors)
 
     @overload
     def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
-        self, data: File, *, parts: Parts = ..., dtype: torch.dtype = ..., threads: int | None = ...
+        self,
+        data: File,
+        *,
+        parts: Parts = ...,
+        dtype: torch.dtype = ...,
+        threads: int | None = ...,
+        errors: Literal["raise"] = ...,
     ) -> Tensor: ...
 
     @overload
     def decode(
-        self, data: Sequence[File], *, parts: Parts = ..., dtype: torch.dtype = ..., threads: int | None = ...
+        self,
+        data: Sequence[File],
+        *,
+        parts: Parts = ...,
+        dtype: torch.dtype = ...,
+        threads: int | None = ...,
+        errors: Literal["raise"] = ...,
     ) -> list[Tensor]: ...
+
+    @overload
+    def decode(
+        self,
+        data: File | Sequence[File],
+        *,
+        parts: Parts = ...,
+        dtype: torch.dtype = ...,
+        threads: int | None = ...,
+        errors: Literal["return"],
+    ) -> Any: ...
 
     def decode(
         self,
@@ -316,6 +329,7 @@ class Recipe(nn.Module):
         parts: Parts = ALL_PARTS,
         dtype: torch.dtype = torch.uint8,
         threads: int | None = None,
+        errors: OnError = "raise",
     ) -> Any:
         """Decodes files as :func:`npp.decode` does, as the task's network shall see them.
 
@@ -323,7 +337,7 @@ class Recipe(nn.Module):
         decoder, call ``recipe.restorer``.
 
         Args:
-            data, dtype, threads: as in :func:`npp.decode`.
+            data, dtype, threads, errors: as in :func:`npp.decode`.
             parts: which parts of the recipe are used; the restorer is the one that counts here.
 
         Returns:
@@ -333,15 +347,8 @@ class Recipe(nn.Module):
             As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
         """
         check_parts(parts)
-        several = is_several(data)
-        given = cast(Any, data) if several else [data]
-        files = [file_bytes(one, picture_name("data", i, several)) for i, one in enumerate(given)]
-        decoded = decode(files, dtype=dtype, threads=threads)
-        restorer = self._restorer(parts)
-        ready = [
-            decoded_for_task(tensor, file, restorer) for tensor, file in zip(decoded, files, strict=True)
-        ]
-        return ready if several else ready[0]
+        finish = partial(decoded_for_task, restorer=self._restorer(parts))
+        return decode_finished(data, finish, dtype=dtype, threads=threads, errors=errors)
 
     def save(self, path: str | os.PathLike[str], *, allocator_weights: str | None = None) -> None:
         """Writes a safetensors file with all parts.
@@ -357,23 +364,13 @@ class Recipe(nn.Module):
             ValueError: the allocator has other weights than those.
             OSError: it cannot be written.
         """
-        settings, tensors = self._settings(), self.state_dict()
+        settings = part_settings(self.scale, self.preprocessor, self.allocator, self.restorer)
+        settings |= {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card}
+        tensors = self.state_dict()
         if allocator_weights is not None:
-            for name, tensor in allocator_tensors(allocator_weights).items():
-                if name not in tensors or not torch.equal(tensors.pop(name).cpu(), tensor):
-                    raise ValueError(f"allocator_weights {allocator_weights!r} are not the allocator's")
+            leave_out_named(tensors, allocator_weights)
             settings["allocator_weights"] = allocator_weights
-        _FILES.write(path, _KIND, settings, tensors)
-
-    def _settings(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"scale": None if self.scale is None else self.scale.as_mapping()}
-        if self.preprocessor is not None:
-            parts["preprocessor"] = {"network": self.preprocessor.network, **self.preprocessor.settings}
-        if self.allocator is not None:
-            parts["allocator"] = self.allocator.settings.as_mapping()
-        if self.restorer is not None:
-            parts["restorer"] = self.restorer.settings
-        return {"name": self.name, "qp": self.qp, "options": self.options, "card": self.card, **parts}
+        _FILES.write(path, "recipe", settings, tensors)
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None) -> Recipe:

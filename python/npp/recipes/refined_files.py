@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from npp.codec.encoding import encode
+from npp.codec.encoding import check_metadata, encode
 from npp.codec.metadata import Metadata
 from npp.gradient.prediction import PictureLoss
-from npp.gradient.refine_objective import listed_tasks
-from npp.gradient.refinement import Refined
+from npp.gradient.refine_objective import listed_tasks, resolve_weight
+from npp.gradient.refinement import Refined, refine
+from npp.recipes.parts import CodecInput
 from npp.recipes.picture_floats import shown
 from npp.recipes.size_extension import with_size
 from npp.restoration import Restorer
@@ -19,7 +21,46 @@ from npp.restoration import Restorer
 Size = tuple[int, int]
 
 
-def looking_at_shown(
+def refined_files(
+    ready: CodecInput,
+    qp: int,
+    task: PictureLoss | Sequence[PictureLoss],
+    size: Size,
+    restorer: Restorer | None,
+    *,
+    weight: float | Sequence[float] | Tensor | None,
+    metadata: Metadata | None,
+    threads: int | None,
+    options: dict[str, Any],
+    **search: Any,
+) -> Refined:
+    """What :meth:`npp.Recipe.refine` gives for pictures that the recipe has prepared.
+
+    Args:
+        ready: the pictures as they are coded.
+        qp: of all of them.
+        size: height and width that the pictures had.
+        restorer: what their networks look through, if there is one.
+        options: of the codec.
+        task, weight, metadata, threads, **search: as there.
+    """
+    check_metadata(metadata)
+    shrunk = ready.x.shape[-2] * ready.x.shape[-1] / (size[0] * size[1])
+    found = refine(
+        ready.x,
+        qp,
+        _looking_at_shown(task, size, restorer),
+        # The bits that refine counts are those of the coded pixels.
+        weight=resolve_weight(weight, [qp] * len(ready.x), ready.x) / shrunk,
+        qp_map=ready.qp_map,
+        threads=threads,
+        **search,
+        **options,
+    )
+    return _told_all(found, qp, size, metadata, options, threads, restorer)
+
+
+def _looking_at_shown(
     task: PictureLoss | Sequence[PictureLoss], size: Size, restorer: Restorer | None
 ) -> list[PictureLoss]:
     """Tasks that look at decoded pictures restored and brought back to their height and width."""
@@ -31,7 +72,7 @@ def looking_at_shown(
 
 
 @torch.no_grad()
-def told_all(
+def _told_all(
     found: Refined,
     qp: int,
     size: Size,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from npp.checks import number, table
+from npp.checks import brief, number, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,8 @@ class ScaleRule:
     least: float = 0.75
 
     def __post_init__(self) -> None:
+        if not isinstance(self.factors, Mapping):
+            raise ValueError(f"factors must be a mapping of qp to numbers, not {brief(self.factors)}")
         factors = dict(self.factors)
         object.__setattr__(self, "factors", table("factors", factors, LEAST_FACTOR, 1) if factors else {})
         if self.input_size is not None:

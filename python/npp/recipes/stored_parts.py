@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from npp.allocation.allocator import Allocator
@@ -11,6 +12,33 @@ from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
 from npp.restoration import Restorer
 from npp.weight_files import Stored
+
+_KINDS = {"scale": ScaleRule, "preprocessor": Preprocessor, "allocator": Allocator, "restorer": Restorer}
+
+
+def check_kinds(**parts: object) -> None:
+    """Raises TypeError for a part that is not of its kind."""
+    for name, part in parts.items():
+        kind = _KINDS[name]
+        if part is not None and not isinstance(part, kind):
+            raise TypeError(f"{name} must be npp's {kind.__name__} or None, not {type(part).__name__}")
+
+
+def part_settings(
+    scale: ScaleRule | None,
+    preprocessor: Preprocessor | None,
+    allocator: Allocator | None,
+    restorer: Restorer | None,
+) -> dict[str, Any]:
+    """What a file says about a recipe's parts, for :func:`recipe_arguments`."""
+    parts: dict[str, Any] = {"scale": None if scale is None else scale.as_mapping()}
+    if preprocessor is not None:
+        parts["preprocessor"] = {"network": preprocessor.network, **preprocessor.settings}
+    if allocator is not None:
+        parts["allocator"] = allocator.settings.as_mapping()
+    if restorer is not None:
+        parts["restorer"] = restorer.settings
+    return parts
 
 
 def recipe_arguments(stored: Stored) -> dict[str, Any]:
@@ -25,6 +53,17 @@ def recipe_arguments(stored: Stored) -> dict[str, Any]:
         if found.get(key) is not None:
             found[key] = kind(**found[key])
     return found
+
+
+def leave_out_named(tensors: dict[str, Tensor], weights: str) -> None:
+    """Takes a named allocator's weights off those of a recipe.
+
+    Raises:
+        ValueError: the recipe's allocator has others, or there is no such name.
+    """
+    for name, tensor in allocator_tensors(weights).items():
+        if name not in tensors or not torch.equal(tensors.pop(name).cpu(), tensor):
+            raise ValueError(f"allocator_weights {weights!r} are not the allocator's")
 
 
 def allocator_tensors(weights: str) -> dict[str, Tensor]:
