@@ -121,6 +121,27 @@ def test_margins_and_boxes_that_reach_out() -> None:
     assert (box_importance((20, 20), []) == 1).all()
 
 
+@pytest.mark.parametrize(("height", "width"), [(20, 24), (17, 40), (33, 16), (5, 7)])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_box_that_reaches_the_edge_reaches_its_blocks_end(height: int, width: int, margin: int) -> None:
+    """As the mask of the same pixels."""
+    for x1, y1, x2, y2 in [
+        (0, 0, width, height),
+        (3, 2, width + 9, height),
+        (width - 2, 1, width - 1, height - 1),
+    ]:
+        mask = torch.zeros(height, width)
+        mask[max(0, y1 - margin) : y2 + margin, max(0, x1 - margin) : x2 + margin] = 1
+        found = box_importance((height, width), [[x1, y1, x2, y2]], 9.0, margin=margin)
+        assert torch.allclose(found, mask_importance(mask, 9.0)), (x1, y1, x2, y2)
+    assert (box_importance((height, width), [0, 0, width, height], 9.0) == 9).all()
+
+
+@pytest.mark.parametrize("box", [[24, 0, 31, 20], [0, 20, 24, 32], [-9, 0, 0, 20], [30, 30, 40, 40]])
+def test_a_box_wholly_outside_counts_nowhere(box: list[int]) -> None:
+    assert (box_importance((20, 24), [box], 9.0) == 1).all()
+
+
 def test_a_mask_counts_pixels() -> None:
     mask = torch.zeros(24, 32, dtype=torch.bool)
     mask[:, :16] = True
@@ -134,6 +155,20 @@ def test_a_weight_is_as_many_qps_as_it_says() -> None:
     assert float(offsets[0, 7] - offsets[0, 0]) == pytest.approx(6)
 
 
+def test_every_weight_for_an_offset_is_taken() -> None:
+    weight = weight_for(51)
+    importance = box_importance((128, 128), [[0, 0, 64, 128]], weight)
+    mask = torch.zeros(128, 128)
+    mask[:, :64] = 1
+    assert torch.equal(mask_importance(mask, weight), importance)
+    offsets = npp.qp_map(importance, sigma=0, rounded=False, limit=51)
+    assert float(offsets[0, 7] - offsets[0, 0]) == pytest.approx(51, rel=1e-4)
+    with pytest.raises(ValueError, match=r"offset must be at most 11\.96 at strength 0\.1, not 12"):
+        weight_for(12, 0.1)
+    with pytest.raises(ValueError, match="offset must be at most"):
+        weight_for(51, 1e-9)
+
+
 def test_wrong_regions_are_named() -> None:
     with pytest.raises(ValueError, match="boxes must be finite"):
         box_importance((16, 16), [[0, 0, math.inf, 1]])
@@ -141,6 +176,12 @@ def test_wrong_regions_are_named() -> None:
         box_importance((16, 16), [[0, 0, 1, 1]], [1.0, 2.0])
     with pytest.raises(ValueError, match="size"):
         box_importance((0, 16), [])
+    for boxes in (None, 3, "ab", [[0, 0, 1]], [[0, 0, 1, 1], [0, 0]], [[None] * 4]):
+        with pytest.raises(ValueError, match="boxes must be"):
+            box_importance((16, 16), boxes)
+    for weights in ("x", None, ["x"], 2e12, -1.0, [[1.0], [2.0, 3.0]]):
+        with pytest.raises(ValueError, match="weights must be"):
+            box_importance((16, 16), [[0, 0, 1, 1]], weights)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="within 0 and 1"):
         mask_importance(torch.full((16, 16), 2.0))
     with pytest.raises(ValueError, match="shape"):

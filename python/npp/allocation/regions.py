@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -14,10 +15,20 @@ from npp.checks import brief, number, whole
 from npp.codec.qp_maps import MAP_BLOCK, map_size
 from npp.hevc.padding import whole_blocks
 
+MOST_WEIGHT = 1e12  #: a block that counts more makes all others nothing to :func:`npp.qp_map`
+
+
+def _numbers(name: str, values: Any, allowed: str) -> Tensor:
+    """A tensor of what somebody gave as numbers in rows."""
+    try:
+        return torch.as_tensor(values if len(values) else [], dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):  # nothing with a length, words, or rows that differ
+        raise ValueError(f"{name} must be {allowed}, not {brief(values)}") from None
+
 
 def _boxes(boxes: Any) -> Tensor:
     """(K, 4) x1, y1, x2, y2."""
-    given = torch.as_tensor(boxes if len(boxes) else [], dtype=torch.float64, device="cpu")
+    given = _numbers("boxes", boxes, "rows x1, y1, x2, y2")
     if given.shape == (4,):
         given = given[None]
     if given.numel() and (given.ndim != 2 or given.shape[1] != 4):
@@ -31,16 +42,25 @@ def _boxes(boxes: Any) -> Tensor:
 
 
 def _weights(weights: Any, count: int) -> list[float]:
-    if isinstance(weights, (int, float)):
+    allowed = f"a number or one for each of {count} boxes"
+    if isinstance(weights, Real) or getattr(weights, "ndim", 1) == 0:
         weights = [weights] * count
-    given = torch.as_tensor(weights, dtype=torch.float64, device="cpu").flatten().tolist()
+    given = _numbers("weights", weights, allowed).flatten().tolist()
     if len(given) != count:
-        raise ValueError(f"weights must be a number or one for each of {count} boxes, not {len(given)}")
-    return [number("weights", weight, 0, 1e9) for weight in given]
+        raise ValueError(f"weights must be {allowed}, not {len(given)}")
+    return [number("weights", weight, 0, MOST_WEIGHT) for weight in given]
 
 
-def _covered(count: int, low: float, high: float) -> Tensor:
-    """How much of each block along a side lies between two places, 0 to 1."""
+def _covered(count: int, side: int, low: float, high: float) -> Tensor:
+    """How much of each block along a side of so many pixels lies between two places, 0 to 1.
+
+    What reaches the picture's end reaches the end of its last block, which sticks out: so does the padding
+    that the codec puts there.
+    """
+    if low >= side:
+        return torch.zeros(count, dtype=torch.float64, device="cpu")
+    if high >= side:
+        high = count * MAP_BLOCK
     starts = torch.arange(count, dtype=torch.float64, device="cpu") * MAP_BLOCK
     inside = (starts + MAP_BLOCK).clamp_max(high) - starts.clamp_min(low)
     return inside.clamp_min(0) / MAP_BLOCK
@@ -55,14 +75,14 @@ def box_importance(
 ) -> Tensor:
     """Importance of blocks from boxes, for :func:`npp.qp_map`; 1 where there is none.
 
-    A block that a box covers whole gets the box's weight, one that it covers in part the same part of it;
-    where boxes overlap the greater counts. At the default strength a weight of 16 means 6 qps less than
-    outside.
+    A block that a box covers whole, or up to the picture's edge, gets the box's weight, one that it covers in
+    part the same part of it; where boxes overlap the greater counts. At the default strength a weight of 16
+    means 6 qps less than outside.
 
     Args:
         size: height and width of the picture.
         boxes: (K, 4) x1, y1, x2, y2 in pixels, or one of them; they may reach out of the picture.
-        weights: how important the inside is against the outside's 1, 0 to 1e9; a number or one each.
+        weights: how important the inside is against the outside's 1, 0 to 1e12; a number or one each.
         margin: pixels by which boxes grow on every side, 0 to 4096.
 
     Returns:
@@ -80,8 +100,8 @@ def box_importance(
     found = torch.zeros(rows, columns, dtype=torch.float64, device="cpu")
     seen = torch.zeros(rows, columns, dtype=torch.bool, device="cpu")
     for (x1, y1, x2, y2), weight in zip(checked.tolist(), _weights(weights, len(checked)), strict=True):
-        down = _covered(rows, y1 - margin, min(y2 + margin, rows * MAP_BLOCK))
-        across = _covered(columns, x1 - margin, min(x2 + margin, columns * MAP_BLOCK))
+        down = _covered(rows, height, y1 - margin, y2 + margin)
+        across = _covered(columns, width, x1 - margin, x2 + margin)
         part = down[:, None] * across[None]
         value = 1 + part * (weight - 1)
         found = torch.where((part > 0) & (~seen | (value > found)), value, found)
@@ -94,7 +114,7 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
 
     Args:
         mask: (N, H, W) or (H, W), bool or 0 to 1: how much of each pixel counts.
-        weight: of a block that counts whole against one that does not, 0 to 1e9.
+        weight: of a block that counts whole against one that does not, 0 to 1e12.
 
     Returns:
         (N, ceil(H/16), ceil(W/16)), or (h, w), float32 on the mask's device: 1 + (weight - 1) * the part of
@@ -104,7 +124,7 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
         TypeError: mask is no tensor of numbers.
         ValueError: a wrong shape or values outside 0 to 1.
     """
-    weight = number("weight", weight, 0, 1e9)
+    weight = number("weight", weight, 0, MOST_WEIGHT)
     if not isinstance(mask, Tensor) or mask.is_complex():
         raise TypeError(f"mask must be a tensor, not {getattr(mask, 'dtype', type(mask).__name__)}")
     if mask.ndim not in (2, 3) or not all(mask.shape[-2:]):
@@ -122,10 +142,17 @@ def weight_for(offset: float, strength: float = 0.5) -> float:
 
     Args:
         offset: qps, 0 to 51; for more than 6 :func:`npp.qp_map` needs a larger ``limit``, too.
-        strength: of :func:`npp.qp_map`, above 0.
+        strength: of :func:`npp.qp_map`, above 0; small ones cannot reach large offsets.
+
+    Raises:
+        ValueError: a value out of its range, or it would take a weight above 1e12.
     """
     offset = number("offset", offset, 0, 51)
     strength = number("strength", strength, 0, math.inf)
     if not strength:
         raise ValueError("strength must be above 0: a map of strength 0 follows no weight")
-    return float(2 ** (offset / (3 * strength)))
+    octaves = offset / (3 * strength)
+    if octaves > math.log2(MOST_WEIGHT):
+        most = 3 * strength * math.log2(MOST_WEIGHT)
+        raise ValueError(f"offset must be at most {most:.4g} at strength {strength:g}, not {offset:g}")
+    return float(2**octaves)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
+from npp.allocation.regions import MOST_WEIGHT
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
 from npp.config.digests import hash_state
@@ -285,7 +286,7 @@ class RegionMapConfig:
     sigma: float = 0.7
 
     def __post_init__(self) -> None:
-        checks.number("weight", self.weight, 0, 1e9)
+        checks.number("weight", self.weight, 0, MOST_WEIGHT)
         checks.number("margin", self.margin, 0, 4096)
         _check_shape(self)
 
