@@ -235,6 +235,24 @@ def test_a_head_learns_what_is_linear_in_the_features() -> None:
     assert torch.corrcoef(torch.stack([head.sensitivity(x), importance.sum((1, 2)).log2()]))[0, 1] > 0.5
 
 
+def test_the_network_stays_as_it_is_and_its_copy_frozen() -> None:
+    """Its owner goes on training it; the head's own stays in eval mode inside a model that is trained."""
+    network = nn.Sequential(backbone(), nn.BatchNorm2d(12)).train()
+    features = LayerFeatures(network, ["1"])
+    assert network[1].training and all(one.requires_grad for one in network.parameters())
+    x = pictures(2, 64, 64)
+    before = features(x)[0]
+    around = nn.Sequential(features).train()
+    assert torch.equal(around(x)[0], before)
+    assert not any(one.training for one in features.modules())
+    with torch.no_grad():
+        network[0][0].weight.zero_()
+    assert torch.equal(features(x)[0], before)
+    assert network[1].num_batches_tracked == 0
+    with pytest.raises(TypeError, match=r"model must be a name or a torch\.nn\.Module, not int"):
+        LayerFeatures(3, ["1"])  # type: ignore[arg-type]
+
+
 def test_features_at_any_size_and_grid() -> None:
     head = Allocator.fit(
         LayerFeatures(backbone(), ["1", "2"], longest=96),

@@ -10,14 +10,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from npp.allocation.maps import centred, log_importance, offsets_of, smoothed
 from npp.checks import number, whole
 from npp.codec.qp_maps import map_size
-from npp.tasks.frozen import frozen
+from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
-from npp.tasks.networks import load_raw
+from npp.tasks.networks import own_network
 from npp.tasks.task import check_images
 from npp.weight_files import WeightFiles
 
@@ -30,9 +31,11 @@ _LEAST_SPREAD = 1e-6  # of a column that is the same everywhere
 _SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
 
 
-def _at_any_size(model: str) -> nn.Module:
-    """A network by name that normalises pictures but does not resize them."""
-    network, wants = load_raw(model)
+def _own(model: str | nn.Module) -> nn.Module:
+    """A network that nobody else uses; one by name normalises pictures but does not resize them."""
+    if isinstance(model, nn.Module):
+        return private_copy(model)
+    network, wants = own_network(model)
     return Prepared(network, wants.changed({"size": None}))
 
 
@@ -40,13 +43,15 @@ class LayerFeatures(nn.Module):
     """Feature maps of some layers of a network, for pictures of any size.
 
     Args:
-        model: see :func:`npp.tasks.load_network`, or a network that takes pictures (N, 3, H, W) in [0, 1].
+        model: see :func:`npp.tasks.load_network`, or a network that takes pictures (N, 3, H, W) in [0, 1],
+            of which this keeps a frozen copy of its own.
         layers: names as in ``named_modules()``, whose outputs are (N, C, h, w); may be left out for
             ``efficientnet-lite0``.
         longest: pictures are shrunk until no side is above this, and stretched to multiples of 32; 32 to
             4096.
 
     Raises:
+        TypeError: model is neither a name nor a network, or cannot be copied.
         ValueError: an unknown layer, or none.
     """
 
@@ -54,11 +59,17 @@ class LayerFeatures(nn.Module):
         super().__init__()
         self.longest = whole("longest", longest, 32, 4096)
         self.model = model if isinstance(model, str) else None
-        self.network = frozen(_at_any_size(model) if isinstance(model, str) else model)
+        self.network = frozen(_own(model))
         chosen = tuple(layers) or KNOWN_LAYERS.get(str(model), ())
         if not chosen:
             raise ValueError(f"layers must name at least one layer of {model!r}")
         self.layers = tuple(self._full_name(layer) for layer in chosen)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""
+        super().train(False)
+        evaluation_mode(self.network)
+        return self
 
     def _full_name(self, layer: str) -> str:
         """The layer's name behind the preparation that :func:`npp.tasks.load_network` wraps around it."""
