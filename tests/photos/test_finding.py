@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from closed_folders import close_folder
+from PIL import Image
 
 from npp.config.yaml_files import expand
 from npp.photos.finding import PhotoWarning, find_photos, split, would_be_found
@@ -26,6 +27,30 @@ def touch(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("include", "found"),
+    [
+        ("**/*.jpg", ["a.jpg", "city/day/c.jpg", "city/b.jpg"]),
+        ("city/**/*.jpg", ["city/day/c.jpg", "city/b.jpg"]),
+        ("**/day/**/*.jpg", ["city/day/c.jpg"]),
+        (["**/c*", "a.*"], ["a.jpg", "city/day/c.jpg"]),
+    ],
+)
+def test_two_stars_stand_for_any_folders_or_none(
+    tmp_path: Path, include: str | list[str], found: list[str]
+) -> None:
+    touch(tmp_path, "a.jpg", "city/b.jpg", "city/day/c.jpg")
+    assert sorted(below(tmp_path, include)) == sorted(found)
+
+
+def test_bpg_files_are_found_whatever_pillow_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """npp.pillow, which tells Pillow of them, need not have been imported."""
+    monkeypatch.setattr(Image, "EXTENSION", {".jpg": "JPEG"})
+    touch(tmp_path, "a.bpg", "B.BPG", "c.jpg", "d.txt")
+    assert below(tmp_path, "*.[bB]*") == ["B.BPG", "a.bpg"]
+    assert below(tmp_path, ["*"]) == ["B.BPG", "a.bpg", "c.jpg"]
 
 
 def test_finds_photos_below_a_folder_in_order(tmp_path: Path) -> None:

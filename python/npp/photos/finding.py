@@ -110,6 +110,15 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
     return sorted(chosen.values())
 
 
+def _fits(path: str, pattern: str) -> bool:
+    """Whether a path, or for a pattern without a slash its name, is of a pattern; ``**`` may be no folder."""
+    if fnmatch(path if "/" in pattern else path.rpartition("/")[2], pattern):
+        return True
+    if pattern.startswith("**/") and _fits(path, pattern[3:]):
+        return True
+    return "/**/" in pattern and _fits(path, pattern.replace("/**/", "/", 1))
+
+
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:
     """Photos below a folder, sorted by path.
 
@@ -120,8 +129,8 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
         include: one pattern or several, as ``*.jpg``; one with a slash is for the path below ``folder``,
-            one without for the file's name. Files that Pillow does not know are left out. By default all of
-            ``PHOTO_SUFFIXES``.
+            one without for the file's name. ``**/`` stands for any folders, or none. Files that neither
+            Pillow nor npp knows are left out. By default all of ``PHOTO_SUFFIXES``.
 
     Raises:
         ValueError: no such folder, or no photo in it.
@@ -142,7 +151,7 @@ def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path],
     patterns = [include] if isinstance(include, str) else include
     from PIL import Image  # not for those who only look for files
 
-    suffixes = PHOTO_SUFFIXES if patterns is None else Image.registered_extensions()
+    suffixes = PHOTO_SUFFIXES if patterns is None else (*Image.registered_extensions(), *BPG_SUFFIXES)
 
     def wanted(path: Path) -> bool:
         if path.suffix.lower() not in suffixes:
@@ -150,7 +159,7 @@ def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path],
         if patterns is None:
             return True
         below = path.relative_to(root).as_posix()
-        return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
+        return any(_fits(below, pattern) for pattern in patterns)
 
     return wanted
 
