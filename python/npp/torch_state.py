@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from functools import lru_cache, wraps
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -80,6 +81,15 @@ def outside_graphs(function: Callable[..., _Made], why: str) -> Callable[..., _M
 def device_of(network: nn.Module) -> torch.device:
     """That of the network's first parameter or buffer; the CPU if it has none."""
     return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
+
+
+def full_precision(x: Tensor) -> torch.autocast | nullcontext[None]:
+    """Switches autocast off where it is on for a tensor's device."""
+    device = x.device.type
+    # Not is_autocast_available: torch 2.11 cannot compile it.
+    if device != "meta" and torch.is_autocast_enabled(device):
+        return torch.autocast(device_type=device, enabled=False)
+    return nullcontext()
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:

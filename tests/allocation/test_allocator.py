@@ -203,6 +203,21 @@ def test_onnx_gives_the_same_map(tmp_path: Path) -> None:
             assert torch.allclose(torch.from_numpy(found), allocator(x, qp), atol=1e-3)
 
 
+@pytest.mark.parametrize("mix", [None, {"nanodet-plus": 1.0}], ids=str)
+def test_under_autocast_logarithms_are_whole(mix: dict[str, float] | None) -> None:
+    """The trunk may be coarse; what is made of its features is not, and stays float32."""
+    allocator = Allocator.load("general").with_mix(mix)
+    x = pictures(2, 64, 96)
+    with torch.no_grad():
+        wanted = allocator(x, 32), allocator.importance(x, 32), allocator.sensitivity(x, 32)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = allocator(x, 32), allocator.importance(x, 32), allocator.sensitivity(x, 32)
+    assert [one.dtype for one in found] == [torch.float32] * 3
+    assert found[0].mean((1, 2)).abs().max() < 1e-5
+    assert (found[0] - wanted[0]).abs().max() < 0.25
+    assert not any(torch.equal(one, one.bfloat16().float()) for one in found)
+
+
 # Heads on features
 
 
@@ -251,6 +266,18 @@ def test_the_network_stays_as_it_is_and_its_copy_frozen() -> None:
     assert network[1].num_batches_tracked == 0
     with pytest.raises(TypeError, match=r"model must be a name or a torch\.nn\.Module, not int"):
         LayerFeatures(3, ["1"])  # type: ignore[arg-type]
+
+
+def test_a_head_under_autocast_is_as_without() -> None:
+    head = FeatureAllocator.fit(
+        LayerFeatures(backbone(), ["1"]), [(pictures(2, 64, 64), torch.rand(2, 4, 4) + 0.1)]
+    )
+    x = pictures(1, 64, 64)
+    features = head.features(x)
+    wanted = head.offsets(features, (64, 64))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(head.offsets(features, (64, 64)), wanted)
+        assert head(x).dtype == head.importance(x).dtype == head.sensitivity(x).dtype == torch.float32
 
 
 def test_features_at_any_size_and_grid() -> None:

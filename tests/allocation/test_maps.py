@@ -38,6 +38,14 @@ def test_equal_importance_and_none_at_all_change_nothing() -> None:
     assert not npp.qp_map(torch.zeros(1, 3, 4)).any()
 
 
+def test_autocast_changes_nothing() -> None:
+    importance = torch.rand(2, 5, 7)
+    wanted = npp.qp_map(importance, rounded=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = npp.qp_map(importance, rounded=False)
+    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+
+
 def test_the_limit_holds_before_the_means_are_taken_off() -> None:
     importance = torch.ones(1, 8, 8)
     importance[0, 3:5, 3:5] = 1e9

@@ -18,7 +18,7 @@ from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
 from npp.hevc.quantiser import QP_FEATURES, qp_features
 from npp.hevc.zero_start import start_at_zero
-from npp.torch_state import channels_last
+from npp.torch_state import channels_last, full_precision
 
 #: Networks whose importance the shipped weights were distilled from.
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
@@ -247,10 +247,12 @@ class AllocatorNetwork(nn.Module):
         y = self.enter(torch.cat(parts, dim=1))
         for block in self.body:
             y = block(y, embedding)
-        y = F.relu(y)
-        maps = centred(self.leave(y))
-        uneven = torch.log2(torch.exp2(maps).mean((2, 3)))
-        return maps, self.level(torch.cat([y.mean((2, 3)), embedding, uneven], dim=1))
+        with full_precision(y):  # in half of it logarithms would be too coarse
+            y = F.relu(y).to(self.leave.weight.dtype)
+            maps = centred(self.leave(y))
+            uneven = torch.log2(torch.exp2(maps).mean((2, 3)))
+            summary = torch.cat([y.mean((2, 3)), embedding.to(y.dtype), uneven], dim=1)
+            return maps, self.level(summary)
 
 
 def mixed(heads: Tensor, settings: AllocatorSettings) -> Tensor:
@@ -258,5 +260,6 @@ def mixed(heads: Tensor, settings: AllocatorSettings) -> Tensor:
     if settings.mix is None:
         return heads.mean(1)
     weights = heads.new_tensor([settings.mix.get(name, 0.0) for name in settings.heads])
-    found: Tensor = torch.tensordot(heads, weights / weights.sum(), dims=([1], [0]))
+    with full_precision(heads):
+        found: Tensor = torch.tensordot(heads, weights / weights.sum(), dims=([1], [0]))
     return found

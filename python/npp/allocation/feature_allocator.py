@@ -20,6 +20,7 @@ from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
 from npp.tasks.networks import own_network
 from npp.tasks.task import check_images
+from npp.torch_state import full_precision
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
@@ -202,13 +203,16 @@ class FeatureAllocator(nn.Module):
     def sensitivity(self, x: Tensor) -> Tensor:
         """How sensitive pictures are as a whole: log2 of their total importance (N,)."""
         check_images(x)
-        return _summary(self.features(x.float())) @ self.level[:-1] + self.level[-1]
+        summary = _summary(self.features(x.float()))
+        with full_precision(summary):
+            return summary @ self.level[:-1] + self.level[-1]
 
     def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         columns = design(features, map_size(*size))
         if columns.shape[1] != len(self.weight):
             raise ValueError(f"features must give {len(self.weight)} columns, not {columns.shape[1]}")
-        return centred(torch.einsum("ndhw,d->nhw", columns, self.weight))
+        with full_precision(columns):
+            return centred(torch.einsum("ndhw,d->nhw", columns, self.weight))
 
     @classmethod
     @torch.no_grad()

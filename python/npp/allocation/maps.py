@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from npp.checks import flag, number
+from npp.torch_state import full_precision
 
 _QP_PER_OCTAVE = 3.0  # twice the importance allows half the squared step: 6 log2(sqrt(2)) qps
 _DYNAMIC_RANGE = 2.0**-40  # of a picture's mean importance; less is as good as nothing
@@ -44,8 +45,9 @@ def smoothed(maps: Tensor, sigma: float) -> Tensor:
     kernel = torch.exp(-places.square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
     padded = F.pad(maps[:, None], (radius,) * 4, mode="replicate")
-    rows = F.conv2d(padded, kernel[None, None, :, None])
-    return F.conv2d(rows, kernel[None, None, None])[:, 0]
+    with full_precision(maps):
+        rows = F.conv2d(padded, kernel[None, None, :, None])
+        return F.conv2d(rows, kernel[None, None, None])[:, 0]
 
 
 def centred(maps: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains_body import Body, as_convolutions, without_gradient
-from npp.torch_state import made_once
+from npp.torch_state import full_precision, made_once
 
 _SIZES = (8, 4, 4)  # of the blocks of Y, Cb, Cr: one of each for 8x8 pixels
 _BLOCK = _SIZES[0]
@@ -153,7 +152,7 @@ class Gains(FilterNetwork):
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
         """See :class:`FilterNetwork`. Under autocast only the body runs in low precision."""
-        with _full_precision(x):
+        with full_precision(x):
             if self.blur is not None:
                 x = self.blur(x, qp)
             steps, conditions = step_size(slice_qp(qp)) / _PEAK, qp_features(qp)
@@ -173,13 +172,13 @@ class Gains(FilterNetwork):
         return self._whole(x, steps, conditions)
 
     def _whole(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
-        with _full_precision(x):
+        with full_precision(x):
             ac, level, features = self._see(x, steps)
         logits: Tensor | float = 0.0
         if self.body is not None:
             dtype = self.body.enter.weight.dtype
             logits = self.body(features.to(dtype), conditions.to(dtype)).to(x.dtype)
-        with _full_precision(x):
+        with full_precision(x):
             return self._change(x, ac, level, logits, conditions)
 
     def _see(self, x: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -235,12 +234,3 @@ def _groups(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 def _tanh_of_half(x: Tensor) -> Tensor:
     """tanh(x / 2), 0 of 0 to the bit; torch's sigmoid is five times as fast as its tanh."""
     return torch.sigmoid(x) * 2 - 1
-
-
-def _full_precision(x: Tensor) -> torch.autocast | nullcontext[None]:
-    """Switches autocast off where it is on."""
-    device = x.device.type
-    # Not is_autocast_available: torch 2.11 cannot compile it.
-    if device != "meta" and torch.is_autocast_enabled(device):
-        return torch.autocast(device_type=device, enabled=False)
-    return nullcontext()
