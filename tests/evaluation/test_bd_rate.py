@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bjontegaard
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npp.evaluation import bd_rate, bootstrap_bd_rate, monotone, overlap
+from npp.evaluation.bd_rate import resample_bd_rate
 
 
 def _curve(draw: st.DrawFn, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +59,44 @@ def test_bad_curves_are_refused(arguments: tuple[list[float], ...], words: str) 
 def test_monotone_drops_points_that_cost_more_for_nothing() -> None:
     rate, quality = monotone([0.1, 0.2, 0.3, 0.4], [0.5, 0.7, 0.65, 0.8])
     assert rate.tolist() == [0.1, 0.2, 0.4] and quality.tolist() == [0.5, 0.7, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("rate", "quality", "words"),
+    [
+        (
+            [0.1, 0.2, 0.3],
+            [0.5, 0.7],
+            r"rate and quality must be two equally long lists, .*\(3,\) and \(2,\)",
+        ),
+        ([0.1, 0.2], [0.5, np.nan], "quality must be finite"),
+        ([0.1, np.inf], [0.5, 0.7], "rate must be finite"),
+        ([[0.1, 0.2]], [[0.5, 0.7]], "two equally long lists"),
+    ],
+)
+def test_monotone_drops_nothing_in_silence(rate: list[float], quality: list[float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        monotone(rate, quality)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"confidence": -1}, "confidence must be a number from 0 to 1, not -1"),
+        ({"confidence": 95}, "confidence must be a number from 0 to 1, not 95"),
+        ({"confidence": 1.0}, r"confidence must be between 0 and 1, not 1\.0"),
+        ({"confidence": np.nan}, "confidence must be"),
+        ({"samples": 0}, "samples must be an integer from 1 to 1000000, not 0"),
+        ({"samples": 2.5}, "samples must be an integer"),
+    ],
+)
+def test_settings_of_the_bootstrap_are_named(settings: dict[str, Any], words: str) -> None:
+    bpp, quality = np.array([[1.0, 1.1], [2.0, 2.1]]), np.array([[1.0, 1.2], [2.0, 2.2]])
+    with pytest.raises(ValueError, match=words):
+        bootstrap_bd_rate(bpp, quality, bpp, quality, **settings)
+    if "confidence" in settings:
+        with pytest.raises(ValueError, match=words):
+            resample_bd_rate(bpp, quality, bpp, quality, samples=2).interval(**settings)
 
 
 def test_overlap_is_a_share_of_the_joint_range() -> None:

@@ -16,6 +16,7 @@ from npp.evaluation.bd_rate import (
     overlap,
     picture_counts,
     resampled_means,
+    rising_points,
 )
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import TINY, Axis
@@ -92,7 +93,7 @@ class Findings:
 
 def rate_at(arm: ArmMeasurements, axis: Axis, value: float) -> float | None:
     """Mean bpp that an arm needs for a value of a quality; ``None`` where its curve does not reach it."""
-    rates, heights = monotone(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
+    rates, heights = rising_points(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
     height = float(axis.heights(np.array(value)))
     if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
         return None

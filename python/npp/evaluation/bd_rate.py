@@ -8,16 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from npp.checks import number, whole
 from npp.pchip import Floats, pchip_integral
+
+_MOST_SAMPLES = 1_000_000
+
+
+def _points(begin: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Rates and qualities as two equally long arrays; messages start with ``begin``."""
+    r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
+    if r.ndim != 1 or r.shape != q.shape:
+        raise ValueError(
+            f"{begin}rate and quality must be two equally long lists, not of shapes {r.shape} and {q.shape}"
+        )
+    return r, q
 
 
 def _curve(name: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[list[float], list[float]]:
     """Log-rate and quality, by rising quality."""
-    r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
-    if r.ndim != 1 or r.shape != q.shape:
-        raise ValueError(
-            f"{name}: rate and quality must be two equally long lists, not of shapes {r.shape} and {q.shape}"
-        )
+    r, q = _points(f"{name}: ", rate, quality)
     if len(r) < 2:
         raise ValueError(
             f"{name}: a curve needs at least 2 points of which the costlier is better, not {len(r)}"
@@ -69,10 +78,25 @@ def overlap(anchor_quality: npt.ArrayLike, quality: npt.ArrayLike) -> float:
 def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:
     """A curve without the points that need more bits for no more quality (noisy accuracies).
 
+    Args:
+        rate, quality: of the points, in any order.
+
     Returns:
         Rates and qualities, both strictly rising.
+
+    Raises:
+        ValueError: they are not two equally long lists of finite numbers.
     """
-    r, q = (np.asarray(values, np.float64).tolist() for values in (rate, quality))
+    rates, qualities = _points("", rate, quality)
+    for name, values in (("rate", rates), ("quality", qualities)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite, not {values.tolist()}")
+    return rising_points(rates, qualities)
+
+
+def rising_points(rates: Floats, qualities: Floats) -> tuple[Floats, Floats]:
+    """As :func:`monotone`, of points that need not be finite; those without a number are left out."""
+    r, q = rates.tolist(), qualities.tolist()
     kept: list[int] = []
     for i in sorted(range(len(r)), key=r.__getitem__):
         if not kept or (q[i] > q[kept[-1]] and r[i] > r[kept[-1]]):
@@ -104,6 +128,11 @@ class BDInterval:
         return self.low > 0 or self.high < 0
 
 
+def _check_confidence(confidence: float) -> None:
+    if number("confidence", confidence, 0, 1) in (0, 1):
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
+
+
 @dataclass(frozen=True)
 class ResampledBDRate:
     """A BD-rate and what it is in every resampling of the pictures.
@@ -119,9 +148,13 @@ class ResampledBDRate:
     def interval(self, confidence: float = 0.95) -> BDInterval:
         """The quantiles of the resamplings.
 
+        Args:
+            confidence: how much of them lies within, between 0 and 1.
+
         Raises:
-            ValueError: the curves overlap in no resampling.
+            ValueError: confidence is not, or the curves overlap in no resampling.
         """
+        _check_confidence(confidence)
         found = self.rates[np.isfinite(self.rates)]
         if len(found) == 0:
             raise ValueError("the curves overlap in no resampling")
@@ -172,6 +205,7 @@ def resample_bd_rate(
     The same seed and number of pictures draw the same resamplings, so that two results can be compared
     pairwise (:meth:`ResampledBDRate.minus`). Arguments and exceptions as for :func:`bootstrap_bd_rate`.
     """
+    whole("samples", samples, 1, _MOST_SAMPLES)
     arms = [np.asarray(a, np.float64) for a in (anchor_bpp, anchor_quality, bpp, quality)]
     if arms[0].ndim != 2 or arms[0].shape != arms[1].shape or arms[2].shape != arms[3].shape:
         raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")
@@ -226,13 +260,15 @@ def bootstrap_bd_rate(
         anchor_bpp, anchor_quality, bpp, quality: (points, pictures); the same pictures in both arms.
         summarise: turns mean quality into the axis of comparison, for example
             ``lambda kl: -np.log(kl)``.
-        samples: number of resamplings; those without overlap of the curves are left out.
-        confidence: of the interval.
+        samples: number of resamplings, 1 to 1,000,000; those without overlap of the curves are left out.
+        confidence: of the interval, between 0 and 1.
         seed: of the resampling.
 
     Raises:
-        ValueError: the arrays' shapes do not match, or the curves do not overlap.
+        ValueError: the arrays' shapes do not match, another value is out of its range, or the curves do not
+            overlap.
     """
+    _check_confidence(confidence)
     found = resample_bd_rate(
         anchor_bpp, anchor_quality, bpp, quality, summarise=summarise, samples=samples, seed=seed
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from npp.codec.options import CodecOptions
 from npp.evaluation.arms import Arm, ArmConfig, ArmParts
-from npp.evaluation.bd_rate import bd_rate, monotone
+from npp.evaluation.bd_rate import bd_rate, monotone, rising_points
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
@@ -58,7 +58,7 @@ def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: fl
     Returns:
         Below 0 where the point saves bits; infinite where the curve does not reach its quality.
     """
-    rates, heights = monotone(curve_bpp, curve_heights)
+    rates, heights = rising_points(curve_bpp, curve_heights)
     if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
         return float("inf")
     return float(np.log10(bpp)) - pchip(heights.tolist(), np.log10(rates).tolist(), height)
