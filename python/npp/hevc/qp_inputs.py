@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,9 +18,12 @@ _MAX_QP = 51
 
 
 def resolve_qps(
-    qp: int | Sequence[int | float] | Tensor, count: int, dtype: torch.dtype, device: torch.device
+    qp: int | Sequence[int | float] | Tensor | npt.NDArray[Any],
+    count: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
-    """(count,) from a number, a sequence or a tensor. Fractions are allowed.
+    """(count,) from a number, a sequence, an array or a tensor. Fractions are allowed.
 
     A tensor's values are checked where they can be seen: not while torch compiles or exports, nor under vmap.
 
@@ -39,6 +44,8 @@ def resolve_qps(
 def _values(qp: Any) -> Tensor:
     if isinstance(qp, Tensor):
         return _checked(qp.detach())
+    if isinstance(qp, np.ndarray):
+        qp = qp.tolist()
     if isinstance(qp, Sequence) and not isinstance(qp, (str, bytes)):
         return torch.tensor([_number(entry) for entry in qp], dtype=torch.float64, device="cpu")
     return torch.tensor(_number(qp), dtype=torch.float64, device="cpu")
