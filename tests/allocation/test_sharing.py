@@ -146,6 +146,13 @@ def test_a_budget_is_spent() -> None:
         ({"belief": 0.5}, "belief is about divergence"),
         ({"qps": (40, 30)}, "qps must be"),
         ({"qps": (0, 52)}, "qps must be"),
+        ({"qps": (20.5, 40)}, r"qps must be the lowest and the highest, whole numbers .*not \(20\.5, 40\)"),
+        ({"qps": 30}, "qps must be the lowest and the highest, .*not 30"),
+        ({"qps": (10, 20, 30)}, "qps must be"),
+        ({"qps": "24"}, "qps must be"),
+        ({"total_bits": torch.ones(3)}, "total_bits must be a finite number from 0 on"),
+        ({"total_bits": torch.tensor(1.0)}, "total_bits must be at least"),
+        ({"total_bits": "1e6"}, "total_bits must be"),
         ({"growth": 0}, "growth"),
         ({"total_bits": float("nan")}, "total_bits"),
     ],
@@ -154,6 +161,30 @@ def test_wrong_arguments_are_named(arguments: dict[str, object], message: str) -
     given: dict[str, object] = {"bits": _curves(3), "total_bits": 1e6, **arguments}
     with pytest.raises(ValueError, match=message):
         share_bits(given.pop("bits"), given.pop("total_bits"), **given)  # type: ignore[arg-type]
+
+
+def test_a_total_may_be_a_tensor_and_qps_numpys() -> None:
+    bits = _curves(3)
+    budget = bits[:, 30].sum()
+    found = share_bits(bits, budget, qps=np.array([20, 40]))  # type: ignore[arg-type]
+    assert torch.equal(found.qps, share_bits(bits, float(budget), qps=(20, 40)).qps)
+
+
+def test_qps_of_curves_come_in_any_order_and_are_checked_first(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [photo[:32, :32], photo[:48, :32]]
+    assert torch.equal(rate_curves(pictures, qps=(44, 24)), rate_curves(pictures, qps=[24, 44, 24]))
+    monkeypatch.setattr("npp.allocation.sharing.encode", None)
+    for qps, message in (
+        ([], r"qps must be at least two different ones, not \[\]"),
+        ([30, 30], "qps must be at least two"),
+        (30, "qps must be at least two different ones, not 30"),
+        ((24, 60), r"qps\[1\] must be an integer from 0 to 51, not 60"),
+        ((24, 30.5), r"qps\[1\] must be an integer"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rate_curves(pictures, qps=qps)  # type: ignore[arg-type]
 
 
 def test_curves_tell_what_files_take(photo: np.ndarray) -> None:

@@ -157,7 +157,8 @@ def test_rounding_is_no_loss() -> None:
         ({"images": _pictures()[0]}, TypeError, "images must be several pictures"),
         ({"images": []}, npp.EncodeError, "images is an empty batch"),
         ({"qps": (30,)}, ValueError, r"qps must be at least two different ones, not \[30\]"),
-        ({"qps": (30, 52)}, ValueError, "qp must be"),
+        ({"qps": (30, 52)}, ValueError, r"qps\[1\] must be an integer from 0 to 51, not 52"),
+        ({"qps": 30}, ValueError, "qps must be at least two different ones, not 30"),
         (
             {"keep": lambda x: lambda shown: shown.mean() * float("nan")},
             npp.EncodeError,

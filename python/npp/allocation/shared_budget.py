@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from npp.allocation.qp_curves import LAST_QP, doubles
-from npp.allocation.sharing import GROWTH, losses_at, share_bits
+from npp.allocation.sharing import GROWTH, losses_at, qp_range, share_bits
 from npp.checks import number
 from npp.pchip import Floats
 
@@ -72,6 +72,7 @@ class SharedBudget:
     ) -> None:
         curves = doubles(bits)
         total = number("total_bits", total_bits, 0, math.inf)
+        self._low, self._high = qp_range(qps)
         given: dict[str, Any] = {
             "sensitivity": sensitivity,
             "divergence": divergence,
@@ -80,7 +81,6 @@ class SharedBudget:
         }
         # This checks all; a total that is too small is only found out by the files themselves.
         share_bits(curves, max(total, float(curves.sum())), qps=qps, **given)
-        self._low, self._high = qps
         self._losses = losses_at(len(curves), **given)
         chosen = slice(self._low, self._high + 1)
         self._losses[:, chosen] = np.maximum.accumulate(self._losses[:, chosen], axis=1)

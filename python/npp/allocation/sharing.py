@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from npp.allocation.qp_curves import LAST_QP, RateCurve, doubles, positive_numbers
-from npp.checks import number
+from npp.checks import brief, is_int, number, whole
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import SingleImage, several_pictures
 from npp.codec.options import CodecOptions
@@ -62,11 +62,54 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floa
     return positive_numbers(name, found)
 
 
-def _qp_range(qps: tuple[int, int]) -> tuple[int, int]:
-    low, high = qps
-    if not 0 <= low <= high <= LAST_QP:
-        raise ValueError(f"qps must be the lowest and the highest, from 0 to {LAST_QP}, not {qps}")
-    return low, high
+def qp_range(qps: Any) -> tuple[int, int]:
+    """The lowest and the highest qp that may be chosen.
+
+    Raises:
+        ValueError: not two whole numbers from 0 to 51, the lower one first.
+    """
+    given = _listed(qps)
+    if (
+        given is None
+        or len(given) != 2
+        or not all(map(is_int, given))
+        or not 0 <= given[0] <= given[1] <= LAST_QP
+    ):
+        raise ValueError(
+            f"qps must be the lowest and the highest, whole numbers from 0 to {LAST_QP}, not {brief(qps)}"
+        )
+    return int(given[0]), int(given[1])
+
+
+def probed_qps(qps: Any) -> list[int]:
+    """The qps that pictures are encoded at to know them at all qps, rising.
+
+    Raises:
+        ValueError: less than two different ones, or one that is no whole number from 0 to 51.
+    """
+    given = _listed(qps)
+    found = sorted({whole(f"qps[{i}]", qp, 0, LAST_QP) for i, qp in enumerate(given or [])})
+    if len(found) < 2:
+        raise ValueError(
+            f"qps must be at least two different ones, not {brief(qps if given is None else given)}"
+        )
+    return found
+
+
+def _listed(qps: Any) -> list[Any] | None:
+    """What was given as several qps; ``None`` where it is something else."""
+    values = qps.tolist() if isinstance(qps, (Tensor, np.ndarray)) else qps
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        return None
+    return list(values)
+
+
+def _total(total_bits: Any) -> float:
+    """A number of bits, which may be a tensor's sum, or infinite."""
+    given = total_bits.item() if isinstance(total_bits, Tensor) and total_bits.numel() == 1 else total_bits
+    if isinstance(given, float) and given == math.inf:
+        return given
+    return number("total_bits", given, 0, math.inf)
 
 
 def blended(measured: Floats, model: Floats, belief: float) -> Floats:
@@ -150,7 +193,7 @@ def _spend_rest(
 
 def share_bits(
     bits: Tensor | npt.ArrayLike,
-    total_bits: float,
+    total_bits: float | Tensor,
     *,
     sensitivity: Tensor | npt.ArrayLike | None = None,
     divergence: Tensor | npt.ArrayLike | None = None,
@@ -184,7 +227,8 @@ def share_bits(
     Raises:
         ValueError: wrong shapes or values, or not even the highest qp fits; the message says what is needed.
     """
-    low, high = _qp_range(qps)
+    low, high = qp_range(qps)
+    total = _total(total_bits)
     rates = _table("bits", bits)
     if rates.ndim != 2 or rates.shape[1] != LAST_QP + 1 or not len(rates):
         raise ValueError(f"bits has shape {rates.shape}; (N, {LAST_QP + 1}), one at each qp, is needed")
@@ -195,11 +239,11 @@ def share_bits(
     scale = float(losses.max())  # so that no scale of losses is too large or too small
     losses = np.maximum(np.maximum.accumulate(losses / scale, axis=1), np.finfo(np.float64).tiny)
     least = float(rates[:, -1].sum())
-    if not total_bits >= least:
-        raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total_bits:g}")
-    slope = _slope(losses, rates, total_bits)
+    if total < least:
+        raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total:g}")
+    slope = _slope(losses, rates, total)
     rows = np.arange(len(rates))
-    places = _spend_rest(_choice(losses, rates, slope), losses, rates, total_bits)
+    places = _spend_rest(_choice(losses, rates, slope), losses, rates, total)
     taken = torch.from_numpy(rates[rows, places].copy())
     return SharedBits(torch.from_numpy(places + low), taken, slope * scale)
 
@@ -233,7 +277,7 @@ def rate_curves(
 
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.
-        qps: those that are encoded.
+        qps: at least two that are encoded, in any order.
         threads: codec threads, ``None`` for all usable cores.
         **options: see :class:`npp.CodecOptions`; ``effort`` is 1 unless given.
 
@@ -242,10 +286,12 @@ def rate_curves(
 
     Raises:
         TypeError: images is a single picture, or as :func:`npp.encode`.
+        ValueError: less than two qps, or qps out of range.
         EncodeError: as :func:`npp.encode`.
     """
     options.setdefault("effort", PROBE_EFFORT)
     several_pictures(images, "images")
-    probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in qps]
-    curves = [RateCurve(qps, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
+    chosen = probed_qps(qps)
+    probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in chosen]
+    curves = [RateCurve(chosen, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
     return torch.from_numpy(np.stack([curve.table() for curve in curves]))

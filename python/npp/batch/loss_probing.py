@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS
+from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, probed_qps
 from npp.batch.rate_probing import Keep, curve_bits, curve_losses, probed_pieces, seen_losses
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, resolve_options
 from npp.recipes.parts import Parts
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Recipe
@@ -76,9 +76,7 @@ def loss_curves(
         )
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
-    probed = sorted({resolve_qp(qp, 1)[0] for qp in qps})
-    if len(probed) < 2:
-        raise ValueError(f"qps must be at least two different ones, not {list(qps)}")
+    probed = probed_qps(qps)
     resolve_options(options)
     codec = Recipe() if recipe is None else recipe
     chosen: Any = {"effort": PROBE_EFFORT, **options}
