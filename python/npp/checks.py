@@ -42,10 +42,12 @@ class UnknownSettingError(TypeError, ValueError):
         return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{others}{hint}"
 
 
-def meant(name: str, allowed: Iterable[str]) -> str:
+def meant(name: object, allowed: Iterable[str]) -> str:
     """For the end of a message about a name that is not known: the one that was probably meant, if any."""
     import difflib  # for messages alone: every start of a command imports this file
 
+    if not isinstance(name, str):
+        return ""
     near = difflib.get_close_matches(name, allowed, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -60,6 +60,10 @@ def test_load_names_wrong_arguments(tmp_path: Path) -> None:
         load_photo(path)
     with pytest.raises(ValueError, match="size must be a number or"):
         load_photo(path, (8, 8, 8))
+    for size in (64.0, (64.5, 64), True, (True, 8), "8", 0, (8, 0), None.__class__):
+        with pytest.raises(ValueError, match="size must be a number or"):
+            load_photo(path, size)  # type: ignore[arg-type]
+    assert load_photo(path, np.int64(8)).shape == load_photo(path, (np.int32(8), 8)).shape == (3, 8, 8)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size must be None"):
         load_photo(path, 8, "full")
     (tmp_path / "broken.png").write_bytes(b"nothing")

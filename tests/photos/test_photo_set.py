@@ -33,7 +33,13 @@ def folder(tmp_path: Path) -> Path:
         ({"size": 7}, "^size must be at least 8, not 7"),
         ({"size": (64, 4)}, r"^size must be at least 8, not \(64, 4\)"),
         ({"size": 64, "mode": "full"}, "^size and mode: full exclude each other"),
+        ({"size": 64.5}, "^size must be a number or"),
         ({"limit": 0}, "^limit must be at least 1, not 0"),
+        ({"limit": 2.5}, r"^limit must be a whole number or None, not 2\.5"),
+        ({"limit": True}, "^limit must be a whole number or None, not True"),
+        ({"part": "training"}, "^part must be one of train, val, test, all, not 'training'"),
+        ({"mode": "scale"}, "^mode must be one of crop, resize, full, not 'scale'"),
+        ({"mode": ["crop"]}, "^mode must be one of"),
         ({"fractions": (0.5, 0.2, 0.1)}, "^fractions must be three numbers from 0 with sum 1"),
     ],
 )

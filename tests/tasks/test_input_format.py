@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from npp.tasks import InputFormat, Prepared, build_task
+from npp.tasks.classification import Classification
 from npp.tasks.input_format import fit_of
 
 
@@ -128,7 +129,27 @@ def test_wrong_input_formats_are_named(settings: dict[str, Any], text: str) -> N
         InputFormat(**settings)
 
 
-def test_numbers_may_be_numpys() -> None:
+@pytest.mark.parametrize("settings", [[1, 2], "mean", 3, (("mean", 1),)], ids=str)
+def test_settings_must_be_a_mapping_or_a_format(settings: Any) -> None:
+    with pytest.raises(ValueError, match=r"input must be a mapping of .*, one of these or None, not"):
+        Classification(nn.Conv2d(3, 4, 1), input=settings)
+    with pytest.raises(ValueError, match="input has no setting 3"):
+        InputFormat().changed({3: 1})  # type: ignore[dict-item]
+
+
+def test_a_format_may_be_given_whole() -> None:
+    given = InputFormat(mean=0.5, std=0.25, size=16)
+    assert InputFormat(mean=0.1, resize="letterbox").changed(given) is given
+    task = Classification(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)), input=given)
+    named = Classification(task.network.network, input={"mean": 0.5, "std": 0.25, "size": 16})  # type: ignore[arg-type]
+    x = torch.rand(1, 3, 40, 40)
+    assert torch.equal(task.network(x), named.network(x))
+
+
+def test_numbers_may_be_numpys_and_torchs() -> None:
+    values = [0.25, 0.5, 0.75]
+    given = InputFormat(mean=torch.tensor(values), std=torch.tensor(0.5), size=torch.tensor([24, 32]))
+    assert given == InputFormat(mean=values, std=0.5, size=(24, 32))
     given = InputFormat(mean=np.array([0.1, 0.2, 0.3]), std=np.float32(0.5), size=np.int64(24))
     assert given == InputFormat(mean=[0.1, 0.2, 0.3], std=0.5, size=24)
     assert InputFormat(size=(None, np.int32(9))).size == (None, 9)

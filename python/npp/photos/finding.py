@@ -187,6 +187,12 @@ def _place(name: str, seed: int) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
+def check_part(part: object, names: Sequence[str]) -> None:
+    """Raises ValueError for what is none of these names of a part."""
+    if part not in names:
+        raise ValueError(f"part must be one of {', '.join(names)}, not {part!r}")
+
+
 def split(
     paths: Sequence[Path],
     part: Part = "train",
@@ -213,8 +219,7 @@ def split(
         ValueError: an unknown part, wrong fractions or a photo that is not below ``root``.
     """
     names = get_args(Part)
-    if part not in names:
-        raise ValueError(f"part must be one of {', '.join(names)}, not {part!r}")
+    check_part(part, names)
     if (
         len(fractions) != len(names)
         or min(fractions) < 0

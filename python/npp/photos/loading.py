@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp._bpg import EncodeError
+from npp.checks import brief, is_int
 from npp.codec.image_inputs import CodecImage, SingleImage, describe_range
 from npp.photos.picture_files import open_picture, read_still
 
@@ -117,12 +118,21 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     """Height and width from one number or the two.
 
     Raises:
-        ValueError: neither, or below 1.
+        ValueError: neither, not whole, or below 1.
     """
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"size must be a number or (height, width), 1 or more, not {size!r}")
-    return pair[0], pair[1]
+    several = isinstance(size, (Sequence, np.ndarray))
+    pair = tuple(size) if several else (size, size)  # type: ignore[arg-type]
+    if len(pair) != 2 or not all(is_int(side) and side >= 1 for side in pair):
+        raise ValueError(
+            f"size must be a number or (height, width), 1 or more, not {brief(size)}; pixels are whole"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def check_mode(mode: object) -> None:
+    """Raises ValueError for what is no :data:`Mode`."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
 
 
 def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode = "crop") -> Tensor:
@@ -142,8 +152,7 @@ def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: 
         ValueError: a wrong size or mode.
         OSError: the file cannot be read; see :func:`open_photo`.
     """
-    if mode not in get_args(Mode):
-        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
+    check_mode(mode)
     if mode == "full":
         if size is not None:
             raise ValueError(f"size must be None with mode 'full', not {size}")

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 import npp.checks as checks
 from npp.config.yaml_files import expand
-from npp.photos.finding import Part, find_photos, split, warn_unreadable
-from npp.photos.loading import Mode, height_and_width, load_photo, open_photo, photo_size
+from npp.photos.finding import Part, check_part, find_photos, split, warn_unreadable
+from npp.photos.loading import Mode, check_mode, height_and_width, load_photo, open_photo, photo_size
 
 _T = TypeVar("_T")
 _SIZE, _LEAST = 224, 8
@@ -52,10 +52,14 @@ class PhotoSet:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        check_mode(self.mode)
+        check_part(self.part, (*get_args(Part), "all"))
         if self.size is not None and self.mode == "full":
             raise ValueError("size and mode: full exclude each other")
         if self.shape is not None and min(self.shape) < _LEAST:
             raise ValueError(f"size must be at least {_LEAST}, not {self.size}")
+        if self.limit is not None and not checks.is_int(self.limit):
+            raise ValueError(f"limit must be a whole number or None, not {checks.brief(self.limit)}")
         checks.at_least(self, 1, "limit")
         split([], "train", self.split_seed, self.fractions)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
+from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
@@ -105,7 +106,8 @@ class Classification(Task):
 
     Args:
         model: see :func:`npp.tasks.load_network`, or a network.
-        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: replaces parts of the network's own input by name, or all of it with an
+            :class:`npp.tasks.InputFormat`.
     """
 
     name = "classification"
@@ -113,7 +115,7 @@ class Classification(Task):
         {"kl": False, "cross_entropy": False, "agreement": True, "top1": True, "top5": True}
     )
 
-    def __init__(self, model: str | nn.Module, *, input: Mapping[str, Any] | None = None) -> None:  # noqa: A002
+    def __init__(self, model: str | nn.Module, *, input: InputSettings | None = None) -> None:  # noqa: A002
         super().__init__(resolve_network(model, input), copy=False)
 
     def _log_probabilities(self, images: Tensor) -> Tensor:

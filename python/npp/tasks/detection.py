@@ -13,7 +13,7 @@ from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.divergence import widened
 from npp.tasks.frozen import dtype_of
-from npp.tasks.input_format import fed
+from npp.tasks.input_format import InputSettings, fed
 from npp.tasks.task import Metric, Task, check_images, check_targets, kind_of, stacked
 from npp.tasks.training_losses import training_loss
 
@@ -116,7 +116,7 @@ class Detection(Task):
         *,
         threshold: float = 0.5,
         loss: Literal["auto", "dense", "training"] = "auto",
-        input: Mapping[str, Any] | None = None,  # noqa: A002
+        input: InputSettings | None = None,  # noqa: A002
         cells: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(resolve_detector(model, input, cells), copy=False)

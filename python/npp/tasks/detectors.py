@@ -17,7 +17,7 @@ from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import class_divergence
 from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
-from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network
 from npp.tasks.onnx_files import load_onnx
@@ -154,7 +154,7 @@ def offers_dense(detector: nn.Module) -> bool:
     return hasattr(detector, "dense") and hasattr(detector, "divergence")
 
 
-def _of_cells(model: str | nn.Module, cells: CellFormat, settings: Mapping[str, Any] | None) -> nn.Module:
+def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings | None) -> nn.Module:
     names = None
     if isinstance(model, str) and model.startswith("onnx:"):
         network, own, names = load_onnx(model.removeprefix("onnx:"))
@@ -163,7 +163,7 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: Mapping[str, 
     return CellDetector(Prepared(network, own.changed(settings)), cells, names)
 
 
-def _of_package(model: str | nn.Module, settings: Mapping[str, Any] | None) -> nn.Module | None:
+def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Module | None:
     """A detector of one of the packages that have a module here; ``None`` for all others."""
     if isinstance(model, str):
         named = adapter_of_name(model)
@@ -181,7 +181,7 @@ def _of_package(model: str | nn.Module, settings: Mapping[str, Any] | None) -> n
 
 def resolve_detector(
     model: str | nn.Module,
-    settings: Mapping[str, Any] | None = None,
+    settings: InputSettings | None = None,
     cells: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A network with the interface of :class:`Detector` that nobody else uses.

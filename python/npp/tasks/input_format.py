@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import is_int, known_settings, number, whole
+from npp.checks import brief, is_int, known_settings, number, whole
 from npp.codec.luma_weights import BT601
 from npp.tasks.frozen import dtype_of
 from npp.torch_state import device_of
@@ -22,8 +23,13 @@ PLACES = ("corner", "centre")
 CHANNEL_ORDERS = ("rgb", "bgr", "gray")
 
 
+def _listed(value: Any) -> Any:
+    """Python's numbers for those of numpy and torch."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic, Tensor)) else value
+
+
 def _triple(name: str, value: Any) -> tuple[float, ...]:
-    numbers = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    numbers = _listed(value)
     numbers = [numbers] if isinstance(numbers, (int, float)) else numbers
     if not isinstance(numbers, (list, tuple)) or len(numbers) not in (1, 3):
         raise ValueError(f"{name} must be one number or three, not {value!r}")
@@ -33,7 +39,8 @@ def _triple(name: str, value: Any) -> tuple[float, ...]:
 def _size(value: Any) -> tuple[int | None, int | None] | None:
     if value is None:
         return None
-    pair = (value, value) if is_int(value) else value
+    sides = _listed(value)
+    pair = (sides, sides) if is_int(sides) else sides
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] is pair[1] is None:
         raise ValueError(f"size must be a number or (height, width), one of which may be None, not {value!r}")
     if any(side is not None and (not is_int(side) or side < 1) for side in pair):
@@ -125,15 +132,26 @@ class InputFormat:
                 f"size must be (shorter, longer) or (shorter, None) with 'edges', not {self.size}"
             )
 
-    def changed(self, settings: Mapping[str, Any] | None) -> InputFormat:
-        """The same with some attributes replaced.
+    def changed(self, settings: InputSettings | None) -> InputFormat:
+        """The same with some attributes replaced, or another that is given whole.
 
         Raises:
-            ValueError: a name that is none of the attributes, or a wrong value.
+            ValueError: neither of these, a name that is none of the attributes, or a wrong value.
         """
+        if isinstance(settings, InputFormat):
+            return settings
+        if not isinstance(settings, (Mapping, NoneType)):
+            raise ValueError(
+                "input must be a mapping of attributes of npp.tasks.InputFormat, one of these or None, not "
+                f"{brief(settings)}"
+            )
         known = {field.name: getattr(self, field.name) for field in fields(self)}
         known_settings("input has no setting", settings or {}, known)
         return InputFormat(**{**known, **(settings or {})})
+
+
+#: What replaces parts of a network's own input, by name, or all of it.
+InputSettings: TypeAlias = "Mapping[str, Any] | InputFormat"
 
 
 def _resolved(size: tuple[int | None, int | None], height: int, width: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.tasks.divergence import kl_divergence
+from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
 from npp.tasks.task import AverageMetric, Metric, Task, check_targets, stacked, tensors_of
 
@@ -96,7 +97,8 @@ class Match(Task):
             of at least two classes, else ``"mse"``.
         layers: names of inner layers, as in ``named_modules()``.
         output: whether the output counts.
-        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: replaces parts of the network's own input by name, or all of it with an
+            :class:`npp.tasks.InputFormat`.
     """
 
     name = "match"
@@ -109,7 +111,7 @@ class Match(Task):
         distance: Literal["auto", "kl", "mse"] = "auto",
         layers: Sequence[str] = (),
         output: bool = True,
-        input: Mapping[str, Any] | None = None,  # noqa: A002
+        input: InputSettings | None = None,  # noqa: A002
     ) -> None:
         super().__init__(resolve_network(model, input), copy=False)
         if distance not in DISTANCES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import safetensors.torch
@@ -12,7 +12,7 @@ from torch import nn
 
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch, private_copy
-from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.name_prefixes import FORMS, adapter_of_name, adapter_of_network
 from npp.tasks.onnx_files import load_onnx
 from npp.tasks.optional_packages import require
@@ -228,7 +228,7 @@ def own_network(model: str | nn.Module) -> Loaded:
 
 def resolve_network(
     model: str | nn.Module,
-    settings: Mapping[str, Any] | None = None,
+    settings: InputSettings | None = None,
 ) -> nn.Module:
     """A task's ``model`` and ``input`` settings as one network on pictures in [0, 1] that nobody else uses.
 

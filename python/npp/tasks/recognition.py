@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from types import MappingProxyType
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distributions
-from npp.tasks.input_format import Prepared
+from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets, not_a_tensor
@@ -108,7 +108,8 @@ class Recognition(Task):
         layout: ``"NTC"`` or ``"TNC"``, the order of the logits' dimensions.
         only: characters of the alphabet that are looked for, as those that plates have; all others that the
             network reads count as the blank. ``None`` for all.
-        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: replaces parts of the network's own input by name, or all of it with an
+            :class:`npp.tasks.InputFormat`.
     """
 
     name = "recognition"
@@ -124,7 +125,7 @@ class Recognition(Task):
         blank: int = 0,
         layout: Literal["NTC", "TNC"] = "NTC",
         only: str | None = None,
-        input: Mapping[str, Any] | None = None,  # noqa: A002
+        input: InputSettings | None = None,  # noqa: A002
     ) -> None:
         if model == "rapidocr":
             if alphabet is not None or blank != 0 or layout != "NTC":

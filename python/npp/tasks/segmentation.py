@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.frozen import plain_torch
-from npp.tasks.input_format import Prepared
+from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
@@ -101,7 +101,8 @@ class Segmentation(Task):
 
     Args:
         model: see :func:`npp.tasks.load_network`, or a network.
-        input: replaces parts of the network's own input, see :class:`npp.tasks.InputFormat`.
+        input: replaces parts of the network's own input by name, or all of it with an
+            :class:`npp.tasks.InputFormat`.
         ignore_index: label of pixels that do not count, or ``None``.
     """
 
@@ -114,7 +115,7 @@ class Segmentation(Task):
         self,
         model: str | nn.Module,
         *,
-        input: Mapping[str, Any] | None = None,  # noqa: A002
+        input: InputSettings | None = None,  # noqa: A002
         ignore_index: int | None = IGNORE,
     ) -> None:
         network = resolve_network(model, input)
