@@ -22,6 +22,7 @@ from npp.checks import is_int, number
 from npp.codec.decoding import decode
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage
+from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import to_pil
 from npp.codec.round_trip import start_round_trip
@@ -152,6 +153,7 @@ class BPG(nn.Module):
         super().__init__()
         self.qp = qp_range(qp)
         self.p = number("p", p, 0, 1)
+        resolve_threads(threads)
         self.threads = threads
         resolve_options(options)
         self.options = options

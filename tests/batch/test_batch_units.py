@@ -101,11 +101,32 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
         ({"qp": 52}, "52"),
         ({"effort": 10}, "effort"),
         ({"lossless": True, "recipe": "detection"}, "lossless must be False with a recipe"),
+        (
+            {"recipe": "detection", "parts": {"scale": False}},
+            r"parts must be npp\.recipes\.Parts, .*not {'scale'",
+        ),
+        ({"parts": "scale"}, "parts must be"),
+        ({"max_pixels": 0}, "max_pixels must be at least 1 or None, not 0"),
+        ({"max_pixels": "1"}, "max_pixels must be a whole number or None, not '1'"),
     ],
 )
 def test_wrong_arguments(arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         BatchEncoder(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"quality": "95"}, "quality must be an integer from 1 to 100, not '95'"),
+        ({"quality": 0}, "quality must be an integer from 1 to 100, not 0"),
+        ({"bit_depth": "8"}, "bit_depth must be 8 or 16, not '8'"),
+        ({"max_pixels": -1}, "max_pixels must be at least 1 or None, not -1"),
+    ],
+)
+def test_wrong_arguments_of_decoding(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BatchDecoder(**arguments)
 
 
 def test_decoding_is_the_commands(folder: Path, photo: np.ndarray) -> None:

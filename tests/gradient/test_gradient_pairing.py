@@ -247,6 +247,8 @@ def test_module_takes_a_qp_and_an_override() -> None:
     assert "qp=40" in repr(bpg)
     with pytest.raises(npp.EncodeError, match="qp"):
         npp.BPG(99)
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        npp.BPG(threads=0)
 
 
 def _ddp_worker(rank: int, folder: str) -> None:

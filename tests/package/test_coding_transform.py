@@ -159,6 +159,7 @@ def test_it_is_copied_and_pickled(pixels: Tensor) -> None:
         ({"qp": "25"}, "qp must be an integer"),
         ({"p": 1.5}, "p must be a number from 0 to 1, not 1.5"),
         ({"chroma": "411"}, "chroma must be one of"),
+        ({"threads": 0}, "threads must be at least 1, not 0"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], text: str) -> None:

@@ -23,13 +23,14 @@ from npp.batch.picture_reading import read_source
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
-from npp.checks import number
+from npp.checks import number, whole
 from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes
+from npp.codec.limits import checked_pixels
 from npp.codec.metadata import check_pixels
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.recipes.parts import Parts
+from npp.recipes.parts import Parts, check_parts
 from npp.recipes.recipe import Recipe
 from npp.torch_state import one_thread_after_a_fork
 
@@ -69,6 +70,8 @@ class BatchEncoder:
         max_pixels: int | None = None,
         **options: Unpack[CodecOptions],
     ) -> None:
+        if parts is not None:
+            check_parts(parts)
         lossless = resolve_options(options).lossless
         if sum([qp is not None, target_bpp is not None, lossless]) > 1:
             raise ValueError("qp, target_bpp and lossless exclude each other")
@@ -83,7 +86,7 @@ class BatchEncoder:
             keep_metadata,
             recipe=None if recipe is None else _use(recipe, parts or Parts()),
         )
-        self.max_pixels = max_pixels
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod
     def of(cls, settings: EncodeSettings, max_pixels: int | None = None) -> BatchEncoder:
@@ -154,7 +157,7 @@ class BatchDecoder:
         max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
 
     Raises:
-        ValueError: an argument is wrong.
+        TypeError, ValueError, FileNotFoundError: an argument is wrong, or there is no such recipe.
     """
 
     def __init__(
@@ -171,17 +174,15 @@ class BatchDecoder:
         format_of(suffix)
         if bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
-        if not 1 <= quality <= 100:
-            raise ValueError(f"quality must be from 1 to 100, not {quality!r}")
         self.settings = DecodeSettings(
             suffix.lower(),
             bit_depth,
             keep_metadata,
-            quality,
+            whole("quality", quality, 1, 100),
             restore_size,
             None if recipe is None else _use(recipe, Parts()).recipe,
         )
-        self.max_pixels = max_pixels
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod
     def of(cls, settings: DecodeSettings, max_pixels: int | None = None) -> BatchDecoder:

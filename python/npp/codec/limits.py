@@ -38,12 +38,18 @@ def set_max_pixels(pixels: int | None) -> None:
         ValueError: ``pixels`` is not positive.
     """
     global _max_pixels
-    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else _checked_pixels(pixels)
+    _max_pixels = _DEFAULT_MAX_PIXELS if pixels is None else checked_pixels("pixels", pixels)
 
 
-def _checked_pixels(pixels: int) -> int:
+def checked_pixels(name: str, pixels: int) -> int:
+    """A limit on the pixels of a picture.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is not positive.
+    """
     # The codec counts in 64 bits, and no picture has more.
-    return min(_whole_number("pixels", pixels, 1, " or None"), sys.maxsize)
+    return min(_whole_number(name, pixels, 1, " or None"), sys.maxsize)
 
 
 def _whole_number(name: str, value: Any, least: int, beside: str = "") -> int:
@@ -64,7 +70,7 @@ def max_pixels_within(pixels: int) -> Iterator[None]:
         TypeError: ``pixels`` is no whole number.
         ValueError: ``pixels`` is not positive.
     """
-    token = _max_pixels_here.set(_checked_pixels(pixels))
+    token = _max_pixels_here.set(checked_pixels("pixels", pixels))
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from npp.codec.decoding import decode_batch
 from npp.codec.device_transfer import small_tensor
 from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
+from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
@@ -313,6 +314,7 @@ class BPG(nn.Module):
         super().__init__()
         resolve_qp(qp, 1)
         resolve_options(options)
+        resolve_threads(threads)
         self.qp = qp
         self._unregistered = (resolve_surrogate(surrogate),)
         self.threads = threads
