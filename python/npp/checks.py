@@ -74,8 +74,14 @@ _LONG = 200
 
 def brief(value: object) -> str:
     """For messages: a value, or its type where the value would fill the screen."""
-    said = repr(value)
-    return said if len(said) <= _LONG and "\n" not in said else f"a {type(value).__name__}"
+    kind = type(value).__name__
+    try:
+        said = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        said = ""
+    if said and len(said) <= _LONG and "\n" not in said:
+        return said
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
@@ -87,7 +93,10 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
-    found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an integer above all floats
+        found = math.inf
     if not math.isfinite(found) or not low <= found <= high:
         allowed = f"number from {low:g} to {high:g}"
         if not math.isfinite(high):
@@ -106,15 +115,15 @@ def flag(name: str, value: object) -> bool:
 def table(name: str, value: object, low: float, high: float) -> dict[float, float]:
     """A mapping of qp to numbers from low to high, sorted by qp. Keys may be strings, as in JSON."""
     if not isinstance(value, dict) or not value:
-        raise ValueError(f"{name} must be a mapping of qp to numbers, not {value!r}")
+        raise ValueError(f"{name} must be a mapping of qp to numbers, not {brief(value)}")
     entries: dict[float, float] = {}
     for key, entry in value.items():
         try:
             qp = math.nan if isinstance(key, bool) else float(key)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             qp = math.nan
         entries[number(f"a qp in {name}", qp if math.isfinite(qp) else key, 0, 51)] = number(
-            f"{name}[{key!r}]", entry, low, high
+            f"{name}[{brief(key)}]", entry, low, high
         )
     return dict(sorted(entries.items()))
 

@@ -20,6 +20,7 @@ from npp.torch_state import in_plain_torch
 
 _SUFFIX = ".safetensors"
 _FORMAT = 1
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # what networks can be saved in
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -30,25 +31,27 @@ class Stored(NamedTuple):
     settings: dict[str, Any]
     tensors: dict[str, Tensor]
 
-    def copy_into(self, module: nn.Module, path: Path) -> None:
-        """Sets a module's weights.
+    def check(self, wanted: Mapping[str, Tensor], path: Path) -> None:
+        """Checks that the tensors are those of a network.
+
+        Args:
+            wanted: tensors of the right shapes and kinds by name, whose values do not matter.
+            path: the file, for messages.
 
         Raises:
             ValueError: names, shapes or kinds that differ, or values that are not finite; names the file.
         """
-        wanted = module.state_dict()
         for name in sorted(wanted.keys() ^ self.tensors.keys()):
             what = "lacks" if name in wanted else "has an unknown"
             raise ValueError(f"{path} {what} tensor {name!r} for network {self.network!r}")
         for name, tensor in self.tensors.items():
-            shape = tuple(wanted[name].shape)
+            shape, kind = tuple(wanted[name].shape), wanted[name].dtype
             if tuple(tensor.shape) != shape:
                 raise ValueError(f"{path}: tensor {name!r} must be {shape}, not {tuple(tensor.shape)}")
-            if tensor.is_floating_point() != wanted[name].is_floating_point():
-                raise ValueError(f"{path}: tensor {name!r} must be {wanted[name].dtype}, not {tensor.dtype}")
+            if tensor.dtype not in (_FLOATS if kind.is_floating_point else (kind,)):
+                raise ValueError(f"{path}: tensor {name!r} must be {kind}, not {tensor.dtype}")
             if not bool(torch.isfinite(tensor).all()):
                 raise ValueError(f"{path}: tensor {name!r} has values that are not finite")
-        module.load_state_dict(self.tensors)
 
 
 class WeightFiles(NamedTuple):
@@ -99,17 +102,21 @@ class WeightFiles(NamedTuple):
 
         Raises:
             FileNotFoundError: see :meth:`find`.
-            ValueError: see :meth:`read` and :meth:`Stored.copy_into`, or it cannot be built; names the file.
+            ValueError: see :meth:`read` and :meth:`Stored.check`, or it cannot be built; names the file.
         """
         path = self.find(name_or_path)
 
         def read() -> _Module:
             stored = self.read(path)
             try:
-                module = build(stored).float()
+                # A network takes memory only once the file is known to have all of its weights.
+                with torch.device("meta"):
+                    described = build(stored).float()
             except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{path}: {error}") from None
-            stored.copy_into(weighted(module), path)
+            stored.check(weighted(described).state_dict(), path)
+            module = build(stored).float()
+            weighted(module).load_state_dict(stored.tensors)
             return module
 
         return in_plain_torch(read).to(device).eval()

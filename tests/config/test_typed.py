@@ -61,6 +61,10 @@ class Whole:
         ({"name": "a", "steps": True}, r"^parts\[0\]\.steps must be a whole number, not True"),
         ({"name": "a", "rate": "x"}, r"^parts\[0\]\.rate must be a number, not 'x'"),
         ({"name": "a", "rate": float("nan")}, r"^parts\[0\]\.rate must be above 0, not nan"),
+        (
+            {"name": "a", "rate": 10**400},
+            r"^parts\[0\]\.rate must be a number that a float can hold, not an int",
+        ),
         ({"name": "a", "rate": float("inf")}, r"^parts\[0\]\.rate must be above 0, not inf"),
         ({"name": "a", "dry": 1}, r"^parts\[0\]\.dry must be true or false, not 1"),
         ({"name": "a", "sides": {}}, r"^parts\[0\]\.sides must be a list, not \{\}"),

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocessors import SMALL, make, pictures
 
+import npp.preprocessing.preprocessor as preprocessor_module
 from npp import Preprocessor
+from npp.preprocessing.unet import UNet, UNetSettings
 from npp.weight_files import WeightFiles
 
 
@@ -39,6 +42,22 @@ def test_half_precision_weights_load(tmp_path: Path) -> None:
     loaded = Preprocessor.load(tmp_path / "a.safetensors")
     for name, value in preprocessor.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value.float())
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ("gains", {"width": np.int64(8), "depth": np.int8(1), "floor": np.float32(0.5)}),
+        ("gains", {"width": np.uint16(8), "sigmas": {np.int64(30): np.float32(0.5)}}),
+        ("unet", {"width": np.int64(2)}),
+        ("unet-adaptive", {"width": np.int64(2)}),
+        ("blur", {"sigmas": {np.float32(30): np.float64(0.5)}}),
+    ],
+)
+def test_numpys_numbers_can_be_saved(network: str, settings: Any, tmp_path: Path) -> None:
+    preprocessor = Preprocessor(network, **settings)
+    preprocessor.save(tmp_path / "a.safetensors")
+    assert Preprocessor.load(tmp_path / "a.safetensors").settings == preprocessor.settings
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +110,12 @@ def _tensor(name: str, value: torch.Tensor) -> Callable[[Any, Any], None]:
         (_metadata(lambda d: d["settings"].update(depth=3)), "has an unknown tensor 'body.blocks.3"),
         (_tensor("bias", torch.zeros(92)), r"'body.leave.bias' must be \(93,\), not \(92,\)"),
         (_tensor("bias", torch.zeros(93, dtype=torch.int32)), r"must be torch\.float32, not torch\.int32"),
+        (
+            _tensor("bias", torch.zeros(93, dtype=torch.float8_e5m2)),
+            r"must be torch\.float32, not torch\.float8",
+        ),
+        (_metadata(lambda d: d["settings"].update(floor=10**400)), "floor must be"),
+        (_metadata(lambda d: d["settings"].update(sigmas={"30": 10**400})), "sigmas.*must be"),
         (_tensor("bias", torch.full((93,), math.nan)), "not finite"),
         (_tensor("extra", torch.zeros(1)), "unknown tensor 'body.leave.extra'"),
     ],
@@ -109,6 +134,29 @@ def test_files_that_do_not_fit_are_refused(
     with pytest.raises(ValueError, match=message) as caught:
         Preprocessor.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_network_takes_memory_only_where_the_file_has_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of some hundred bytes may ask for gigabytes; nothing of it is allocated."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    taken = []
+
+    class Watched(UNet):
+        def __init__(self, settings: UNetSettings) -> None:
+            super().__init__(settings)
+            taken.extend(tensor.device.type for tensor in self.state_dict().values())
+
+    networks = {"unet": preprocessor_module._Kind(UNetSettings, Watched)}
+    monkeypatch.setattr(preprocessor_module, "_NETWORKS", networks)
+    description = {"format": 1, "network": "unet", "settings": {"width": 128}}
+    metadata = {"npp.preprocessor": json.dumps(description)}
+    path = tmp_path / "small.safetensors"
+    safetensors.save_file({"leave.bias": torch.zeros(3)}, path, metadata=metadata)
+    with pytest.raises(ValueError, match="lacks tensor"):
+        Preprocessor.load(path)
+    assert set(taken) == {"meta"}
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation.maps import centred
-from npp.checks import number, whole
+from npp.checks import brief, number, whole
 from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
@@ -23,6 +23,7 @@ from npp.torch_state import channels_last, full_precision
 #: Networks whose importance the shipped weights were distilled from.
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
 
+_MOST_HEADS = 256
 _EMBEDDING = 32
 _DILATIONS = (1, 2, 4)
 _MEAN, _SCALE = 127 / 255, 128 / 255  # of the trunk's input
@@ -59,7 +60,7 @@ class AllocatorSettings:
     Attributes:
         width: channels of the body, 8 to 512.
         depth: residual blocks of the body, 1 to 16.
-        heads: names of the networks whose importance it learns.
+        heads: names of the networks whose importance it learns, 1 to 256 different ones.
         mix: weights of the heads in the map, 0 or more by name, those left out 0; ``None`` is the same for
             all.
         strength, limit: see :func:`npp.qp_map`.
@@ -78,8 +79,10 @@ class AllocatorSettings:
         for name, most in (("strength", 16), ("limit", 51)):
             object.__setattr__(self, name, number(name, getattr(self, name), 0, most))
         heads = tuple(self.heads) if isinstance(self.heads, (list, tuple)) else ()
-        if not heads or len(set(heads)) != len(heads) or not all(isinstance(name, str) for name in heads):
-            raise ValueError(f"heads must be different names, one at least, not {self.heads!r}")
+        named = all(isinstance(name, str) for name in heads) and len(set(heads)) == len(heads)
+        if not named or not 1 <= len(heads) <= _MOST_HEADS:
+            given = f"{len(heads)} names" if named and heads else brief(self.heads)
+            raise ValueError(f"heads must be 1 to {_MOST_HEADS} different names, not {given}")
         object.__setattr__(self, "heads", heads)
         if self.mix is not None:
             object.__setattr__(self, "mix", _checked_mix(self.mix, heads))
@@ -91,10 +94,10 @@ class AllocatorSettings:
 
 def _checked_mix(mix: object, heads: tuple[str, ...]) -> dict[str, float]:
     if not isinstance(mix, Mapping) or not set(mix) <= set(heads):
-        raise ValueError(f"mix must be a mapping of {', '.join(heads)} to weights, not {mix!r}")
+        raise ValueError(f"mix must be a mapping of {', '.join(heads)} to weights, not {brief(mix)}")
     weights = {str(name): number(f"mix[{name!r}]", value, 0, 1e6) for name, value in mix.items()}
     if not sum(weights.values()):
-        raise ValueError(f"mix must have a weight above 0, not {mix!r}")
+        raise ValueError(f"mix must have a weight above 0, not {brief(mix)}")
     return weights
 
 

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from npp.checks import UnknownSettingError, meant
+from npp.checks import UnknownSettingError, brief, meant
 from npp.config.yaml_files import ConfigError
 
 _T = TypeVar("_T")
@@ -21,7 +21,10 @@ def _plain(value: Any, kind: type, key: str) -> Any:
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{key} must be {_PLAIN[kind]}, not {value!r}")
-    return float(value) if kind is float else value
+    try:
+        return float(value) if kind is float else value
+    except OverflowError:  # an integer above all floats
+        raise ConfigError(f"{key} must be a number that a float can hold, not {brief(value)}") from None
 
 
 def _sequence(value: Any, kind: Any, key: str) -> Any:

@@ -53,11 +53,11 @@ class GainsSettings:
     sigmas: dict[float, float] | None = None
 
     def __post_init__(self) -> None:
-        checks.whole("width", self.width, 8, 512)
-        checks.whole("depth", self.depth, 0, 32)
+        for name, least, most in (("width", 8, 512), ("depth", 0, 32)):
+            object.__setattr__(self, name, checks.whole(name, getattr(self, name), least, most))
         checks.flag("table", self.table)
         checks.flag("luma_only", self.luma_only)
-        checks.number("floor", self.floor, 0, 0.99)
+        object.__setattr__(self, "floor", checks.number("floor", self.floor, 0, 0.99))
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", BlurSettings(self.sigmas).sigmas)
         if not self.depth and not self.table:
