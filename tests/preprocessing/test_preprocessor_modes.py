@@ -41,6 +41,16 @@ def test_one_graph_holds_it(network: str, qp: Any) -> None:
     torch.testing.assert_close(compiled(x, qp), preprocessor(x, qp))
 
 
+def test_compiled_for_several_sizes() -> None:
+    """From the second size on torch compiles for any, and has to divide the padded sizes by the block's."""
+    preprocessor = Preprocessor(width=8, depth=0).eval().requires_grad_(False)
+    torch._dynamo.reset()
+    compiled = torch.compile(preprocessor, backend="aot_eager")
+    for size in ((21, 34), (37, 50)):
+        x = torch.rand(2, 3, *size)
+        torch.testing.assert_close(compiled(x, 30), preprocessor(x, 30))
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("network", SETTINGS)
 def test_transforms(network: str) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import npp
+from npp.hevc import picture_strips
 from npp.recipes import Parts, Recipe, ScaleRule
-from npp.restoration import Restorer, strips
+from npp.restoration import Restorer
 from npp.restoration.strips import restored_in_strips
 
 
@@ -119,10 +120,20 @@ def test_strips_give_what_the_whole_gives(count: int, monkeypatch: pytest.Monkey
     restorer, x = _talking(), torch.rand(count, 3, 250, 94)
     with torch.no_grad():
         whole = restorer(x)
-        monkeypatch.setattr("npp.restoration.restorer.STRIP_PIXELS", 1)
-        for rows in (4, 40, 252):
-            monkeypatch.setattr("npp.restoration.strips.STRIP_PIXELS", rows * count * 96)
+        for rows in (4, 40, 248):
+            monkeypatch.setattr(picture_strips, "STRIP_PIXELS", rows * 96)
             torch.testing.assert_close(restorer(x), whole, atol=2e-6, rtol=0)
+
+
+def test_pictures_are_cut_only_where_one_alone_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows around a strip are worked on twice, so that thin strips of many pictures took times as long."""
+    restorer, x, shown = _talking(), torch.rand(5, 3, 30, 40), []
+    with torch.no_grad():
+        whole = restorer(x)
+        monkeypatch.setattr(picture_strips, "STRIP_PIXELS", 2 * 32 * 40 + 1)
+        restorer.network.register_forward_pre_hook(lambda _, given: shown.append(tuple(given[0].shape)))
+        torch.testing.assert_close(restorer(x), whole, atol=2e-6, rtol=0)
+    assert shown == [(2, 3, 32, 40), (2, 3, 32, 40), (1, 3, 32, 40)]
 
 
 def test_what_reaches_a_row_is_what_the_network_says() -> None:
@@ -227,7 +238,7 @@ def test_gradients_reach_restorer_and_picture(x: torch.Tensor) -> None:
 
 def test_large_pictures_in_half_precision_have_a_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sum over all of their places is above what half precision holds."""
-    monkeypatch.setattr(strips, "STRIP_PIXELS", 1 << 14)
+    monkeypatch.setattr(picture_strips, "STRIP_PIXELS", 1 << 14)
     torch.manual_seed(0)
     network = npp.Restorer(width=8, depth=1, edge_width=4).network
     with torch.no_grad():

@@ -15,7 +15,8 @@ def whole_blocks(x: Tensor, block: int) -> Tensor:
     Returns:
         (N, C, H', W'), x itself where nothing is missing.
     """
-    bottom, right = -x.shape[-2] % block, -x.shape[-1] % block
+    # Not -side % block, of which torch.compile makes a size that it takes for negative.
+    bottom, right = (block - 1 - (side - 1) % block for side in x.shape[-2:])
     if not bottom and not right:
         return x
     return F.pad(x, (0, right, 0, bottom), mode="replicate")

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from npp.checks import known_settings
 from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import whole_blocks
+from npp.hevc.picture_strips import goes_in_parts
 from npp.macs import count_macs_per_pixel
 from npp.restoration.restoring_network import RestorerSettings, RestoringNetwork
-from npp.restoration.strips import STRIP_PIXELS, restored_in_strips
+from npp.restoration.strips import restored_in_parts
 from npp.weight_files import Stored, WeightFiles
 
 _FILES = WeightFiles("restorer", Path(__file__).parent / "weights")
@@ -50,8 +51,9 @@ class Restorer(nn.Module):
     def forward(self, x_hat: Tensor) -> Tensor:
         """Restores decoded pictures, at the size that they were coded at.
 
-        A picture's result does not depend on its neighbours in the batch. Without gradients, large pictures
-        go through the network in strips, so that they need little memory beside their own.
+        A picture's result does not depend on its neighbours in the batch. Without gradients, many pictures
+        go through the network some at a time and large ones in strips, so that they need little memory
+        beside their own.
 
         Args:
             x_hat: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
@@ -67,9 +69,8 @@ class Restorer(nn.Module):
         check_pictures("x_hat", x_hat)
         height, width = x_hat.shape[-2:]
         padded = whole_blocks(x_hat.to(self.network.last.weight.dtype), self.network.multiple)
-        large = padded.shape[0] * padded.shape[-2] * padded.shape[-1] > STRIP_PIXELS
-        in_strips = large and not torch.is_grad_enabled()
-        restored: Tensor = restored_in_strips(self.network, padded) if in_strips else self.network(padded)
+        in_parts = goes_in_parts(padded)
+        restored: Tensor = restored_in_parts(self.network, padded) if in_parts else self.network(padded)
         return restored[..., :height, :width].clamp(0, 1).to(x_hat.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,43 @@
+"""Many or large pictures in parts, so that a network's features need no more memory than a small one's."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: Pixels that a network is shown at once where no gradients are wanted, what lies around a strip apart.
+STRIP_PIXELS = 1 << 20
+
+
+class RowRange(NamedTuple):
+    """Rows of pictures: the first one, and the one after the last."""
+
+    first: int
+    end: int
+
+
+def goes_in_parts(x: Tensor) -> bool:
+    """Whether pictures are so many, or so large, that they are worked on in parts; never with gradients."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # a graph shall not depend on the size
+        return False
+    return len(x) * x.shape[-2] * x.shape[-1] > STRIP_PIXELS
+
+
+def groups_of(x: Tensor) -> tuple[Tensor, ...]:
+    """Pictures in groups of as many as may be shown at once; one that is larger than that is a group."""
+    return x.split(max(1, STRIP_PIXELS // (x.shape[-2] * x.shape[-1])))
+
+
+def strips_of(x: Tensor, multiple: int) -> list[RowRange]:
+    """Strips of rows that may be shown at once; multiples of ``multiple``, as the pictures' height is."""
+    count, _, height, width = x.shape
+    rows = max(multiple, STRIP_PIXELS // (count * width) // multiple * multiple)
+    return [RowRange(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def around(x: Tensor, strip: RowRange, reach: int) -> tuple[Tensor, int]:
+    """The strip with as many rows around it as there are, at most ``reach``; and how many are above it."""
+    top = max(0, strip.first - reach)
+    return x[..., top : strip.end + reach, :], strip.first - top
