@@ -17,6 +17,7 @@ import npp
 from npp import Allocator
 from npp.allocation import FeatureAllocator, LayerFeatures
 from npp.codec.qp_maps import map_size
+from npp.hevc import picture_strips
 
 
 def make(**changes: Any) -> Allocator:
@@ -103,6 +104,44 @@ def test_heads_can_be_mixed() -> None:
     assert torch.allclose(allocator.with_mix({"one": 3, "two": 1})(x, 34), (3 * one + two) / 4, atol=1e-4)
     level = allocator.with_mix({"two": 1}).sensitivity(x, 34)
     assert level.shape == (2,) and not torch.allclose(level, allocator.sensitivity(x, 34))
+
+
+@pytest.mark.parametrize("width", [16, 44])
+@pytest.mark.parametrize("count", [1, 3])
+def test_parts_give_what_the_whole_gives(count: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    allocator, x = make(), pictures(count, 500, width)
+    with torch.no_grad():
+        whole, level = allocator(x, 34), allocator.sensitivity(x, 34)
+        for rows in (16, 352, 511, 512 * 2):
+            monkeypatch.setattr(picture_strips, "STRIP_PIXELS", rows * math.ceil(width / 16) * 16)
+            torch.testing.assert_close(allocator(x, 34), whole, atol=1e-4, rtol=0)
+            torch.testing.assert_close(allocator.sensitivity(x, 34), level, atol=1e-4, rtol=0)
+
+
+def test_a_large_picture_is_shown_to_the_trunk_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    allocator, shown = make(), []
+    allocator.network.trunk.register_forward_pre_hook(lambda _, given: shown.append(given[0].shape[-2]))
+    monkeypatch.setattr(picture_strips, "STRIP_PIXELS", 64 * 32)
+    with torch.no_grad():
+        allocator(pictures(1, 1024, 32), 34)
+    reach = allocator.network.trunk.reach
+    assert len(shown) == 4 and max(shown) == 6 * reach
+    shown.clear()
+    allocator(pictures(1, 1024, 32), 34)
+    assert shown == [1024]  # with gradients every feature is kept anyway
+
+
+def test_what_reaches_a_block_is_what_the_trunk_says() -> None:
+    trunk = make().double().network.trunk
+    with torch.no_grad():
+        for parameter in trunk.parameters():
+            # Means of what is seen: nothing is cancelled, and nothing cut off at 6.
+            parameter.fill_(1 / parameter[0].numel() if parameter.ndim > 1 else 0)
+        x = 0.5 + 0.01 * torch.rand(1, 3, 512, 16, dtype=torch.float64)
+        before = trunk(x)
+        x[..., 256:, :] += 0.01
+        changed = (trunk(x) != before).flatten(0, 1).any(-1).any(0)
+    assert 256 - 16 * int(changed.nonzero()[0]) in (trunk.reach - 16, trunk.reach)
 
 
 WRONG_SETTINGS: list[dict[str, Any]] = [

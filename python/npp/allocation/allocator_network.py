@@ -15,6 +15,7 @@ from npp.allocation.maps import centred
 from npp.checks import brief, number, whole
 from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
+from npp.hevc.picture_strips import around, goes_in_parts, groups_of, strips_of
 from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
 from npp.hevc.quantiser import QP_FEATURES, qp_features
 from npp.hevc.zero_start import start_at_zero
@@ -29,6 +30,7 @@ _DILATIONS = (1, 2, 4)
 _MEAN, _SCALE = 127 / 255, 128 / 255  # of the trunk's input
 _TRUNK_SCALE = 4.0  # of its output
 _FIRST = 32
+_FIRST_FILTER = (3, 2)  # its side and stride
 
 
 class _Bottle(NamedTuple):
@@ -101,13 +103,18 @@ def _checked_mix(mix: object, heads: tuple[str, ...]) -> dict[str, float]:
     return weights
 
 
+def _beside(side: int, stride: int) -> tuple[int, int]:
+    """How many places a filter sees before and behind those that become one; at most one more behind."""
+    total = side - stride
+    return total // 2, total - total // 2
+
+
 class _Convolution(nn.Conv2d):
     """Padded with zeros so that the size is divided by the stride, the odd one at the bottom and right."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, groups=groups)
-        total = side - stride if stride > 1 else side - 1
-        self._sides = (total // 2, total - total // 2)
+        self._sides = _beside(side, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, self._sides * 2) if max(self._sides) else x)
@@ -133,7 +140,7 @@ class Trunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = _Convolution(3, _FIRST, 3, 2)
+        self.first = _Convolution(3, _FIRST, *_FIRST_FILTER)
         channels = _FIRST
         bottles = []
         for shape in _TRUNK:
@@ -141,6 +148,15 @@ class Trunk(nn.Module):
             channels = shape.channels
         self.bottles = nn.ModuleList(bottles)
         self.channels = channels
+
+    @property
+    def reach(self) -> int:
+        """How many rows above and below have a part in what becomes of a row of blocks; whole blocks."""
+        rows, scale = 0, 1
+        for side, stride in (_FIRST_FILTER, *((shape.side, shape.stride) for shape in _TRUNK)):
+            rows += _beside(side, stride)[1] * scale
+            scale *= stride
+        return -(-rows // MAP_BLOCK) * MAP_BLOCK
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -240,8 +256,28 @@ class AllocatorNetwork(nn.Module):
         Returns:
             (N, K, H/16, W/16) with mean 0 over each picture, and (N, K).
         """
-        features = self.trunk(channels_last(x))
-        return self.finish(features, block_statistics(x), qp)
+        seen = self._seen_in_parts(x) if goes_in_parts(x) else self._seen(x)
+        return self.finish(*seen, qp)
+
+    def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The trunk's features and the statistics of blocks."""
+        return self.trunk(channels_last(x)), block_statistics(x)
+
+    def _seen_in_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same up to rounding, some pictures or a strip of one at a time: the trunk is wide at the start.
+
+        What comes after it sees the picture as a whole, at a sixteenth of its size.
+        """
+        groups = []
+        for pictures in groups_of(x):
+            strips = []
+            for strip in strips_of(pictures, MAP_BLOCK, self.trunk.reach):
+                part, above = around(pictures, strip, self.trunk.reach)
+                rows = slice(above // MAP_BLOCK, (above + strip.end - strip.first) // MAP_BLOCK)
+                strips.append([seen[:, :, rows] for seen in self._seen(part)])
+            groups.append([torch.cat(rows, dim=2) for rows in zip(*strips, strict=True)])
+        features, statistics = (torch.cat(pictures) for pictures in zip(*groups, strict=True))
+        return features, statistics
 
     def finish(self, features: Tensor, statistics: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, from the trunk's features and :func:`block_statistics`."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 #: Pixels that a network is shown at once where no gradients are wanted, what lies around a strip apart.
 STRIP_PIXELS = 1 << 20
+_REACHES = 4  # rows of a strip, at least, where one is what is around it on either side
 
 
 class RowRange(NamedTuple):
@@ -27,13 +28,18 @@ def goes_in_parts(x: Tensor) -> bool:
 
 def groups_of(x: Tensor) -> tuple[Tensor, ...]:
     """Pictures in groups of as many as may be shown at once; one that is larger than that is a group."""
-    return x.split(max(1, STRIP_PIXELS // (x.shape[-2] * x.shape[-1])))
+    return torch.split(x, max(1, STRIP_PIXELS // (x.shape[-2] * x.shape[-1])))
 
 
-def strips_of(x: Tensor, multiple: int) -> list[RowRange]:
-    """Strips of rows that may be shown at once; multiples of ``multiple``, as the pictures' height is."""
+def strips_of(x: Tensor, multiple: int, reach: int) -> list[RowRange]:
+    """Strips of rows that may be shown at once; multiples of ``multiple``, as the pictures' height is.
+
+    Of wide pictures they are higher than that: what is around a strip shall not take more work than half of
+    its own.
+    """
     count, _, height, width = x.shape
-    rows = max(multiple, STRIP_PIXELS // (count * width) // multiple * multiple)
+    rows = max(STRIP_PIXELS // (count * width), _REACHES * reach) // multiple * multiple
+    rows = max(multiple, rows)
     return [RowRange(first, min(first + rows, height)) for first in range(0, height, rows)]
 
 

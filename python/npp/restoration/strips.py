@@ -32,7 +32,7 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     Every strip is seen with as many rows around it as have a part in it, and with the whole picture's mean.
     """
     count, _, height, width = x.shape
-    strips = strips_of(x, network.multiple)
+    strips = strips_of(x, network.multiple, network.reach)
     if len(strips) == 1:
         whole: Tensor = network(x)
         return whole
