@@ -130,7 +130,7 @@ def decode_finished(
             list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
         )
         for i, (array, error) in zip(good, handle.result(), strict=True):
-            found = _finished(array, error, dtype, lambda one, at=i: finish(one, good[at]))
+            found = error or _finished(_decoded(array, dtype), good[i], finish)
             outcomes[i] = _told(found, given[i], i, is_batch) if isinstance(found, BPGError) else found
     return given_back(outcomes, is_batch, errors)
 
@@ -155,14 +155,10 @@ def _told(error: BPGError, given: object, index: int, is_batch: bool) -> BPGErro
     return named(error, "data", index, is_batch)
 
 
-def _finished(
-    array: Array | None, error: BPGError | None, dtype: torch.dtype, finish: Callable[[Tensor], Tensor]
-) -> Tensor | BPGError:
-    """What became of a file, the error where decoding or finishing it failed."""
-    if error is not None:
-        return error
+def _finished(decoded: Tensor, file: bytes, finish: Callable[[Tensor, bytes], Tensor]) -> Tensor | BPGError:
+    """What became of a decoded file, the error where finishing it failed."""
     try:
-        return finish(_decoded(array, dtype))
+        return finish(decoded, file)
     except BPGError as wrong:
         return wrong.with_traceback(None)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -120,8 +120,7 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     Raises:
         ValueError: neither, not whole, or below 1.
     """
-    several = isinstance(size, (Sequence, np.ndarray))
-    pair = tuple(size) if several else (size, size)  # type: ignore[arg-type]
+    pair: tuple[Any, ...] = tuple(size) if isinstance(size, (Sequence, np.ndarray)) else (size, size)
     if len(pair) != 2 or not all(is_int(side) and side >= 1 for side in pair):
         raise ValueError(
             f"size must be a number or (height, width), 1 or more, not {brief(size)}; pixels are whole"
