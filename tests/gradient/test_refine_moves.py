@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from npp.gradient.refine_moves import _Adam
+from npp.gradient.refine_moves import MapSearch, _Adam, _Offsets
 
 
 def test_adam_moves_as_torchs_does() -> None:
@@ -23,6 +23,15 @@ def test_adam_moves_as_torchs_does() -> None:
         torchs.step()
         ours -= adam.change(gradient, lr)
         assert torch.allclose(ours, theirs.detach(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_start_beyond_the_limit_is_not_cut_and_bounds_its_own_picture() -> None:
+    start = torch.tensor([[[20.0, -3.0]], [[1.0, -2.0]]])
+    offsets = _Offsets(start, MapSearch(lr=50.0, limit=8.0, zero_mean=False))
+    assert torch.equal(offsets.value().detach(), start)
+    offsets.move(torch.tensor([[[-1.0, 1.0]], [[-1.0, 1.0]]]), 1.0)
+    assert offsets.value().tolist() == [[[20, -20]], [[8, -8]]]
+    assert start.tolist() == [[[20, -3]], [[1, -2]]], "the caller's own is left alone"
 
 
 def test_refining_loads_no_compiler() -> None:
