@@ -132,3 +132,13 @@ def test_large_pictures_are_the_identity_until_gains_are_trained() -> None:
     x = torch.rand(1, 3, 648, 424)
     with torch.no_grad():
         assert torch.equal(Preprocessor("gains", **SMALL["gains"])(x, 30), x)
+
+
+def test_with_weights_in_half_precision_only_the_body_is_in_it() -> None:
+    """What is coarse is the gain; a pixel keeps float32, as the docs say."""
+    x = pictures()
+    table, both = make("gains", depth=0), make("gains")
+    wanted = table(x, 30), both(x, 30)
+    torch.testing.assert_close(table.half()(x, 30), wanted[0], atol=2e-3, rtol=0)
+    torch.testing.assert_close(both.half()(x, 30), wanted[1], atol=2e-2, rtol=0)
+    assert both(x, 30).dtype == torch.float32

@@ -90,7 +90,8 @@ class Preprocessor(nn.Module):
 
         Returns:
             Shape, dtype and device of x, clamped to [0, 1]. Computed in at least float32; under autocast the
-            convolutions are in its precision.
+            convolutions are in its precision, and with weights in half precision the body of ``gains`` and
+            all of the published networks are in theirs.
 
         Raises:
             TypeError: x is no floating tensor; qp is of another type.
