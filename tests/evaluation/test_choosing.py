@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_evaluation import KL, QPS, measurements
+from small_evaluation import KL, QPS, curve, measurements
 
-from npp.evaluation.choosing import Candidates, best_factors, best_sigmas, curve_qps, rate_offset
+from npp.evaluation.bd_rate import monotone
+from npp.evaluation.choosing import Candidates, best_arm, best_factors, best_sigmas, curve_qps, rate_offset
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.prefilters import BlurByQp
 
@@ -44,6 +45,36 @@ def test_a_size_that_won_stays_where_it_is_worse_than_the_curve_s_end() -> None:
     assert best_factors(useful) == dict.fromkeys(QPS, 0.5)
     assert not np.isfinite(useful.offsets(len(QPS) - 1)[0.5])
     assert best_factors(_candidates((0.5, 0.9, 2.0))) == dict.fromkeys(QPS, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ({}, 0),
+        ({"good": (0.8, 1.0)}, 2),  # a fifth fewer bits for the same
+        ({"bad": (1.2, 1.0)}, 0),
+        ({"far": (1.0, 1e6)}, 0),  # no quality in common
+    ],
+)
+def test_an_arm_that_cannot_be_compared_has_no_gain(
+    others: dict[str, tuple[float, float]], chosen: int
+) -> None:
+    """Arms are the anchor, one whose quality is the same at every qp, and others."""
+    bpp, kl = curve()
+    arms = {"a": (bpp, kl), "flat": (bpp, np.ones_like(kl))}
+    arms |= {name: (a * bpp, b * kl) for name, (a, b) in others.items()}
+    measured = measurements(**arms)
+    curves = {
+        name: monotone(arm.bpp.mean(axis=1), KL.heights(arm.points(KL)))
+        for name, arm in measured.arms.items()
+    }
+    assert best_arm(curves) == list(arms)[chosen]
+
+
+def test_no_arm_is_better_where_the_first_has_no_curve() -> None:
+    bpp, kl = curve()
+    flat = monotone(bpp.mean(axis=1), np.ones(len(QPS)))
+    assert best_arm({"flat": flat, "a": monotone(bpp.mean(axis=1), -np.log(kl.mean(axis=1)))}) == "flat"
 
 
 def test_blur_keeps_flat_pictures_and_smooths_others() -> None:

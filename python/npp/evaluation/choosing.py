@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -143,6 +144,16 @@ def search(
     return Candidates(curve, plain.name, others, values, axis)
 
 
+def best_arm(curves: Mapping[str, tuple[Floats, Floats]]) -> str:
+    """The arm with the lowest BD-rate against the first one; one that cannot be compared has no gain."""
+    anchor, *others = curves
+    rates = {anchor: 0.0}
+    for arm in others:
+        with suppress(ValueError):  # too few points of which the costlier is better, or no common quality
+            rates[arm] = bd_rate(*curves[anchor], *curves[arm])
+    return min(rates, key=rates.__getitem__)
+
+
 class Selector:
     """Fills in what a configuration leaves to the selection photos.
 
@@ -164,7 +175,7 @@ class Selector:
         return next((axis for axis in own if axis.primary), own[0])
 
     def best_codec(self) -> CodecOptions:
-        """Options of the unfiltered arm with the lowest BD-rate against the first of them."""
+        """Options of the unfiltered arm that :func:`best_arm` names."""
         plain = [
             Arm(arm.name, arm.codec_options, Unfiltered())
             for arm in self._config.arms
@@ -179,8 +190,8 @@ class Selector:
             name: monotone(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
             for name, arm in measured.arms.items()
         }
-        anchor = curves[plain[0].name]
-        return min(plain, key=lambda arm: bd_rate(*anchor, *curves[arm.name])).options
+        best = best_arm(curves)
+        return next(arm.options for arm in plain if arm.name == best)
 
     def _search(self, what: str, plain: Arm, arms: Mapping[float, Arm]) -> Candidates:
         config, measurer = self._config, self._measurer
