@@ -124,6 +124,11 @@ def test_what_is_no_manifest(line: str, tmp_path: Path) -> None:
 def test_outputs_are_named_relative_to_the_manifest(tmp_path: Path) -> None:
     assert name_in_manifest(tmp_path / "out" / "a.bpg", tmp_path) == "out/a.bpg"
     assert name_in_manifest(tmp_path / "a.bpg", tmp_path / "out") == (tmp_path / "a.bpg").as_posix()
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    assert name_in_manifest(tmp_path / "link" / ".." / "a.bpg", tmp_path) == "real/a.bpg"
+    assert name_in_manifest(tmp_path / "real" / "a.bpg", tmp_path / "link" / "..") == "a.bpg"
+    assert name_in_manifest(tmp_path / "link" / "a.bpg", tmp_path) == "link/a.bpg"
 
 
 def test_verifying(tmp_path: Path, photo: np.ndarray) -> None:

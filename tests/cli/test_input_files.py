@@ -53,6 +53,16 @@ def test_the_same_file_twice_is_one(folder: Path) -> None:
     assert files(folder / "out") == ["a.bpg"]
 
 
+def test_a_way_back_from_a_link_leads_to_another_file(folder: Path) -> None:
+    Path("far/away").mkdir(parents=True)
+    Path("far/b.jpg").write_bytes(Path("photos/b.jpg").read_bytes())
+    Path("photos/link").symlink_to(folder / "far" / "away")
+    assert encode("photos/a.png", "photos/link/../b.jpg", "-o", "out") == 0
+    assert encode("photos/link/../b.jpg", "-o", "out/one/") == encode("photos/b.jpg", "-o", "out/two/") == 0
+    # Both are named b.jpg, so that taking them for one file would hide that their results meet.
+    assert encode("photos/b.jpg", "photos/link/../b.jpg", "-o", "out") == 2
+
+
 def test_one_bad_file_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/bad.png").write_bytes(Path("photos/a.png").read_bytes()[:500])
     Path("photos/worse.jpg").write_text("no picture")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.outcomes import FileResult
-from npp.files import append_whole, atomic_write
+from npp.files import append_whole, atomic_write, without_dots
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,8 @@ _ROW_BEGINS = b'{"input": "'  # as ManifestRow.as_json writes it
 
 def name_in_manifest(output: Path, folder: Path) -> str:
     """What a manifest in a folder calls an output: sets can be moved as a whole."""
-    real, below = os.path.abspath(output), os.path.abspath(folder)  # noqa: PTH100 (links stay links)
-    if os.path.commonpath([real, below]) == below:
-        return Path(os.path.relpath(real, below)).as_posix()
-    return Path(real).as_posix()
+    real, below = without_dots(output), without_dots(folder)
+    return (real.relative_to(below) if real.is_relative_to(below) else real).as_posix()
 
 
 def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, ManifestRow]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from npp.cli.file_reports import UsageError
 from npp.cli.streams import read_input
+from npp.files import without_dots
 from npp.photos.finding import visible_files
 
 STDIN = "-"
@@ -163,4 +164,4 @@ def _names(file: Input) -> list[object]:
     """What tells that a file has been met before: its path, or itself with its place in the output."""
     if file.path is None:
         return [STDIN]
-    return [os.path.abspath(file.path), (os.path.realpath(file.path), file.relative)]  # noqa: PTH100
+    return [without_dots(file.path), (os.path.realpath(file.path), file.relative)]

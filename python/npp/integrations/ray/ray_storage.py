@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from npp.files import write_file
+from npp.files import without_dots, write_file
 from npp.photos.finding import visible_files
 
 # Their objects appear when the upload ends, and not before.
@@ -50,7 +50,7 @@ class Storage:
             self._fs, self._base = _filesystem(text)
             self.root = text.rstrip("/")
         else:
-            self._base = os.path.abspath(text.removeprefix("file://"))  # noqa: PTH100 (links stay links)
+            self._base = str(without_dots(text.removeprefix("file://")))
             self.root = self._base
 
     @property
