@@ -376,6 +376,24 @@ def test_kept_state_serves_another_total(crops: Path, capsys: pytest.CaptureFixt
     assert any(changed == npp.encode(np.asarray(Image.open("in/03.png")), qp, effort=1) for qp in range(52))
 
 
+@pytest.mark.parametrize("way", ["absolute", "another folder", "a link"])
+def test_the_run_is_known_by_whatever_path(
+    way: str, crops: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _shared("--total", "24k", "--keep-state", capsys=capsys)
+    made = {name: (crops / "out" / name).read_bytes() for name in files(crops / "out")}
+    places = {"absolute": (crops / "in", crops / "out"), "another folder": ("../in", "../out")}
+    if way == "another folder":
+        monkeypatch.chdir(crops / "in")
+    if way == "a link":
+        (crops / "same").symlink_to(crops)
+    source, out = places.get(way, ("same/in", "same/out"))
+    assert encode(source, "-o", out, "--share", "--total", "24k", "--keep-state", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["share"]["encodes"] == 0 and said.err.count("as it was") == 16
+    assert {name: (crops / "out" / name).read_bytes() for name in made} == made
+
+
 def test_foreign_files_are_not_replaced_and_bad_ones_do_not_stop_the_others(
     crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,7 +404,7 @@ def test_foreign_files_are_not_replaced_and_bad_ones_do_not_stop_the_others(
     assert Path("out/02.bpg").read_bytes() == b"mine"
     status = {Path(one["file"]).stem: one["status"] for one in report["files"]}
     assert {name for name, one in status.items() if one == "failed"} == {"02", "07"}
-    assert "--force replaces it" in report["files"][2]["error"]
+    assert report["files"][2]["error"] == "out/02.bpg exists; --force replaces it"
     written = _size() - 4
     assert 0.98 * 20_000 <= written <= 20_000
     assert report["share"]["bytes"] == written

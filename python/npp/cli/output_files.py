@@ -15,7 +15,6 @@ from npp.files import check_target, write_file, write_together
 
 STDOUT = "-"
 _NUMBER = re.compile(r"%0?\d*d")
-_WAYS_OUT = "; --force replaces it, --skip-existing leaves it"
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,22 @@ class Job:
 
 @dataclass(frozen=True)
 class WritePolicy:
-    """What to do where a file exists already: fail, unless one of these is set."""
+    """What to do where a file exists already: fail, unless one of the first two is set.
+
+    Attributes:
+        force: replace it.
+        skip_existing: leave it.
+        may_skip: whether the command takes ``--skip-existing``, so that a message may advise it.
+    """
 
     force: bool = False
     skip_existing: bool = False
+    may_skip: bool = True
+
+    @property
+    def ways_out(self) -> str:
+        """For the end of a message about a file that exists."""
+        return "; --force replaces it" + (", --skip-existing leaves it" if self.may_skip else "")
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -127,8 +138,8 @@ def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
     return jobs
 
 
-def _exists(target: Path) -> FileExistsError:
-    return FileExistsError(f"{target} exists{_WAYS_OUT}")
+def _exists(target: Path, policy: WritePolicy) -> FileExistsError:
+    return FileExistsError(f"{target} exists{policy.ways_out}")
 
 
 def must_skip(target: Path | None, policy: WritePolicy) -> bool:
@@ -144,7 +155,7 @@ def must_skip(target: Path | None, policy: WritePolicy) -> bool:
     try:
         check_target(target, force=policy.force)
     except FileExistsError:
-        raise _exists(target) from None
+        raise _exists(target, policy) from None
     return False
 
 
@@ -164,7 +175,7 @@ def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
     try:
         write_file(target, data, force=policy.force)
     except FileExistsError:  # another process was faster
-        raise _exists(target) from None
+        raise _exists(target, policy) from None
 
 
 def write_sequence(files: Iterable[tuple[Path, bytes]], policy: WritePolicy) -> None:
@@ -181,4 +192,4 @@ def write_sequence(files: Iterable[tuple[Path, bytes]], policy: WritePolicy) -> 
     try:
         write_together(in_folders(), force=policy.force, leave_existing=policy.skip_existing)
     except FileExistsError as error:  # another process was faster
-        raise FileExistsError(f"{error}{_WAYS_OUT}") from None
+        raise FileExistsError(f"{error}{policy.ways_out}") from None

@@ -223,6 +223,7 @@ def encode_shared(
     Raises:
         OSError: the state cannot be written.
     """
+    policy = replace(policy, may_skip=False)
     folder.mkdir(parents=True, exist_ok=True)
     state = ShareState(folder / STATE_NAME, *_keys(settings, share))
     probe = partial(_probe_job, settings=settings, share=share, state=state, policy=policy)

@@ -51,14 +51,14 @@ def check_state(path: Path, jobs: Sequence[Job], manifest: Path | None) -> None:
 
 
 def identity(source: Input) -> _Identity:
-    """Path, size and time of a file: another one has another.
+    """Path, size and time of a file: another one has another, however it is called.
 
     Raises:
         OSError: it is not there.
     """
     assert source.path is not None
     status = source.path.stat()
-    return str(source.path), status.st_size, status.st_mtime_ns
+    return os.path.realpath(source.path), status.st_size, status.st_mtime_ns
 
 
 class ShareState:
@@ -106,6 +106,11 @@ class ShareState:
         else:
             self._curves[found] = line["curve"]
 
+    def _name(self, job: Job) -> str:
+        """A result's name below the state's folder, which stays the same from wherever that is reached."""
+        assert job.target is not None
+        return Path(os.path.relpath(job.target, self.path.parent)).as_posix()
+
     def _append(self, kind: str, source: _Identity, fields: dict[str, Any]) -> None:
         head = {"kind": kind, "key": self._keys[kind]}
         line = {**head, "source": source[0], "size": source[1], "mtime_ns": source[2], **fields}
@@ -129,25 +134,25 @@ class ShareState:
     def is_there(self, job: Job, source: _Identity, qp: int) -> bool:
         """Whether the result of a job is the file that was made at a qp."""
         line = self._files.get((source, qp))
-        return line is not None and line["target"] == job.target_name and line["crc"] == _checksum(job.target)
+        return line is not None and self.is_ours(job) and line["crc"] == _checksum(job.target)
 
     def put_file(self, job: Job, source: _Identity, qp: int, file: bytes, values: dict[str, Any]) -> None:
         """Keeps what a file takes; to be called before the file is written, which is then known as ours."""
-        fields = {"target": job.target_name, "qp": qp, "crc": zlib.crc32(file), "values": values}
+        fields = {"target": self._name(job), "qp": qp, "crc": zlib.crc32(file), "values": values}
         self._append("file", source, fields)
 
     def is_ours(self, job: Job) -> bool:
         """Whether a result was written by such a run, and may be replaced by one."""
-        known = self._checksums.get(job.target_name)
+        known = self._checksums.get(self._name(job))
         return known is not None and _checksum(job.target) in known
 
     def wrote(self, job: Job) -> None:
         """A result is there now."""
-        self._written.add(job.target_name)
+        self._written.add(self._name(job))
 
     def has_written(self, job: Job) -> bool:
         """Whether this run has written a result, if only at a qp that it has given up since."""
-        return job.target_name in self._written
+        return self._name(job) in self._written
 
     def remove(self) -> None:
         """Deletes the file."""
