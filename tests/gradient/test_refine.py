@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,13 @@ def test_dtype_is_kept() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        ({"steps": -1}, ValueError, "steps must be 0 or more, not -1"),
-        ({"lr": 0.0}, ValueError, "lr must be above 0"),
+        ({"steps": -1}, ValueError, "^steps must be an integer from 0 to 1000000, not -1"),
+        ({"steps": 2.5}, ValueError, "^steps must be an integer from 0 to 1000000, not 2.5"),
+        ({"lr": 0.0}, ValueError, "^lr must be above 0"),
+        ({"lr": math.inf}, ValueError, "^lr must be a finite number from 0 on, not inf"),
+        ({"lr": "0.1"}, ValueError, "^lr must be a finite number from 0 on, not '0.1'"),
+        ({"callback": 3}, TypeError, "^callback must be a function of a RefineStep or None, not 3"),
+        ({"search_effort": 10}, ValueError, "^search_effort must be an integer from 0 to 9, not 10"),
         ({"lossless": True}, npp.EncodeError, "lossless must be False: refine changes what is coded"),
         ({"over": "bits"}, ValueError, "over must be one of 'pixels', 'map', 'both', not 'bits'"),
         ({"map_lr": 0.0}, ValueError, "map_lr must be above 0, not 0.0"),
@@ -176,8 +182,12 @@ def test_dtype_is_kept() -> None:
         ({"map_zero_mean": 1}, ValueError, "map_zero_mean must be True or False, not 1"),
         ({"qp_map": torch.zeros(2, 3, 3)}, npp.EncodeError, r"qp_map\[0\] has shape \(3, 3\)"),
         ({"over": "map", "surrogate": "hyperprior"}, ValueError, "takes no qp_map"),
-        ({"patience": 0}, ValueError, "patience must be at least 1"),
-        ({"weight": -1.0}, ValueError, "weight"),
+        ({"patience": 0}, ValueError, "^patience must be an integer from 1 to 1000000, not 0"),
+        ({"patience": "3"}, ValueError, "^patience must be an integer from 1 to 1000000, not '3'"),
+        ({"patience": math.nan}, ValueError, "^patience must be an integer from 1 to 1000000, not nan"),
+        ({"weight": -1.0}, ValueError, "^weight must be one finite number of 0 or more"),
+        ({"weight": math.inf}, ValueError, "^weight must be one finite number .*, not inf"),
+        ({"weight": "1"}, ValueError, "^weight must be one finite number .*, not '1'"),
         ({"weight": torch.ones(3)}, ValueError, "weight"),
         ({"task": 3}, TypeError, "task"),
         ({"task": []}, TypeError, "task"),

@@ -18,7 +18,7 @@ Tune = Literal["ssim", "machine"]
 #: Names in the order of BPG's pixel_format and color_space fields.
 CHROMA_NAMES: tuple[Chroma, ...] = get_args(Chroma)
 COLOR_SPACE_NAMES: tuple[ColorSpace, ...] = get_args(ColorSpace)
-_MAX_EFFORT = 9
+MAX_EFFORT = 9
 _MAX_QP = 51
 _MAX_DEBLOCK = 6
 _MAX_CHROMA_OFFSET = 12
@@ -183,7 +183,7 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     _choice("tune", tune, get_args(Tune))
     alpha_qp, psy_rd = options.get("alpha_qp"), options.get("psy_rd")
     return ResolvedOptions(
-        effort=_whole("effort", options.get("effort", 8), 0, _MAX_EFFORT),
+        effort=_whole("effort", options.get("effort", 8), 0, MAX_EFFORT),
         chroma=chroma,
         bit_depth=_bit_depth(options.get("bit_depth", 8)),
         color_space=color_space,

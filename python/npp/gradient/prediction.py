@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeAlias
 
@@ -57,6 +57,7 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
 
     Args:
         network: pictures (N, C, H, W) in [0, 1] to logits (N, classes), or (N, classes, ...) for dense ones.
+            A module is used as it is, and so must be in evaluation mode where that matters.
         x: the clean pictures.
         views: differentiable changes of the picture, such as :data:`npp.VIEWS`, after which the network must
             agree with itself too. Each costs another pass through the network. What is found then serves
@@ -67,17 +68,19 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
         the places of dense logits.
 
     Raises:
-        TypeError: the network or a view cannot be called, or x is no floating tensor.
-        ValueError: x is no batch of pictures.
+        TypeError: the network or a view cannot be called, x is no floating tensor, or the network gives no
+            tensor of logits.
+        ValueError: x is no batch of pictures; the network gives logits of another shape, or has batch
+            normalisation or dropout in training mode.
     """
     _check(network, x)
     looks = (_as_it_is, *_several(views))
     # Not in inference_mode: what is made there could not take part in refine's gradients.
     with torch.inference_mode(False), torch.no_grad():
-        clean = [network(look(x)).log_softmax(1) for look in looks]
+        clean = [_logits(network, look(x)).log_softmax(1) for look in looks]
 
     def divergence(x_hat: Tensor) -> Tensor:
-        seen = (network(look(x_hat)).log_softmax(1) for look in looks)
+        seen = (_logits(network, look(x_hat)).log_softmax(1) for look in looks)
         return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
 
     return divergence
@@ -86,11 +89,46 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
 def _check(network: object, x: object) -> None:
     if not callable(network):
         raise TypeError(f"network must be a module or a function of pictures, not {brief(network)}")
+    for name, part in network.named_modules() if isinstance(network, nn.Module) else ():
+        if part.training and _changes_in_training(part):
+            raise ValueError(
+                f"network must be in evaluation mode, network.eval(): its {type(part).__name__} {name!r} is "
+                "in training mode, where clean and decoded pictures are not treated alike"
+            )
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = getattr(x, "dtype", type(x).__name__)
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}")
     if x.ndim != 4:
         raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
+
+
+def _changes_in_training(part: nn.Module) -> bool:
+    """Whether a layer draws something in training mode, or learns from what it sees."""
+    if isinstance(part, nn.modules.dropout._DropoutNd):
+        return part.p > 0
+    norm = isinstance(part, (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm))
+    return norm and part.running_mean is not None
+
+
+def _logits(network: PictureLoss, x: Tensor) -> Tensor:
+    """(N, classes, ...) of pictures.
+
+    Raises:
+        TypeError, ValueError: the network gives something else.
+    """
+    found: object = network(x)
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        kind = found.dtype if isinstance(found, Tensor) else type(found).__name__
+        keys = f" of {', '.join(map(str, found))}" if isinstance(found, Mapping) else ""
+        raise TypeError(
+            f"network must give a tensor of logits (N, classes, ...), not {kind}{keys}; a function that "
+            "picks them out of its output helps"
+        )
+    if found.ndim < 2 or len(found) != len(x):
+        raise ValueError(
+            f"network must give logits (N, classes, ...) of {len(x)} pictures, not {tuple(found.shape)}"
+        )
+    return found
 
 
 def _several(views: object) -> tuple[View, ...]:

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 import npp.checks as checks
 from npp.codec.errors import EncodeError
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import check_scale
@@ -23,6 +23,7 @@ from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 
 _FINAL_RATE = 0.1
+_MOST_STEPS = 10**6
 
 #: What :func:`refine` changes.
 Over = Literal["pixels", "map", "both"]
@@ -82,24 +83,38 @@ class _Loop(NamedTuple):
     callback: Callable[[RefineStep], bool | None] | None
 
 
-def _check(x: Tensor, loop: _Loop) -> None:
+def _check_pictures(x: object) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise TypeError(
             f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}"
         )
     check_batch(x)
     check_scale("x", x)  # what is clamped to begin with must not be another scale
+
+
+def _rate(name: str, value: object) -> float:
+    found = checks.number(name, value, 0, math.inf)
+    if not found > 0:
+        raise ValueError(f"{name} must be above 0, not {value!r}")
+    return found
+
+
+def _checked(loop: _Loop) -> _Loop:
+    """The same with plain numbers; a wrong argument is named."""
     if loop.over not in get_args(Over):
         raise ValueError(f"over must be one of {', '.join(map(repr, get_args(Over)))}, not {loop.over!r}")
-    if loop.steps < 0:
-        raise ValueError(f"steps must be 0 or more, not {loop.steps}")
-    for name, rate in (("lr", loop.lr), ("map_lr", loop.map.lr)):
-        if not rate > 0:
-            raise ValueError(f"{name} must be above 0, not {rate}")
+    if loop.callback is not None and not callable(loop.callback):
+        raise TypeError(
+            f"callback must be a function of a RefineStep or None, not {checks.brief(loop.callback)}"
+        )
     checks.number("map_limit", loop.map.limit, 0, 51)
     checks.flag("map_zero_mean", loop.map.zero_mean)
-    if loop.patience is not None and loop.patience < 1:
-        raise ValueError(f"patience must be at least 1 or None, not {loop.patience}")
+    return loop._replace(
+        steps=checks.whole("steps", loop.steps, 0, _MOST_STEPS),
+        lr=_rate("lr", loop.lr),
+        map=loop.map._replace(lr=_rate("map_lr", loop.map.lr)),
+        patience=None if loop.patience is None else checks.whole("patience", loop.patience, 1, _MOST_STEPS),
+    )
 
 
 def _decay(step: int, steps: int) -> float:
@@ -145,7 +160,7 @@ def refine(
             in the callable.
         over: what is changed: ``"pixels"``; ``"map"``, which leaves the picture as it is and moves its bits;
             or ``"both"``.
-        steps: how many.
+        steps: how many, 0 to 1,000,000.
         weight: bits a pixel that a unit of loss is worth, 0 or more, one number or (N,); by default
             2^((34 - qp) / 3), so 8 at qp 25 and 1 at qp 34.
         lr: first step size of the pixels as a part of BPG's quantiser step at the picture's qp; falls along a
@@ -170,8 +185,8 @@ def refine(
         TaskError: a task's loss or gradient is NaN or infinite; says of which task and picture, and has the
             history so far.
     """
-    loop = _Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback)
-    _check(x, loop)
+    _check_pictures(x)
+    loop = _checked(_Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback))
     if resolve_options(options).lossless:
         raise EncodeError("lossless must be False: refine changes what is coded")
     chosen = resolve_surrogate(surrogate)
@@ -179,7 +194,7 @@ def refine(
     objective = RefineObjective(task, weight, qps, x)
     search: CodecOptions = {**options}
     if search_effort is not None:
-        search["effort"] = search_effort
+        search["effort"] = checks.whole("search_effort", search_effort, 0, MAX_EFFORT)
 
     def run(given: Chosen, codec: CodecOptions) -> Compressed:
         return compress(given.x, qps, qp_map=given.maps, surrogate=chosen, threads=threads, **codec)
@@ -187,7 +202,7 @@ def refine(
     start = Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x))
     history: list[RefineStep] = []
     try:
-        place = Place(start, qps, None if over == "map" else lr, None if over == "pixels" else loop.map)
+        place = Place(start, qps, None if over == "map" else loop.lr, None if over == "pixels" else loop.map)
         best = _search(place, objective, lambda given: run(given, search), loop, history)
         return _write(start, best, history, lambda given: run(given, options), objective)
     except TaskError as error:
