@@ -15,7 +15,7 @@ from PIL import Image
 import npp
 from npp.allocation import Allocator
 from npp.codec.metadata import Metadata
-from npp.recipes import Parts, Recipe, ScaleRule
+from npp.recipes import Parts, Recipe, ScaleRule, coded_batches
 from npp.recipes.scale import enlarge, shrink
 from npp.recipes.size_extension import with_size
 
@@ -157,10 +157,10 @@ def test_pictures_of_another_scale_are_refused_before_a_part_clamps_them(
     wide = x * 255
     for call in (recipe.compress, recipe.encode):
         with pytest.raises(
-            ValueError, match=r"(x|image\[0\]) holds values from .* divide samples of 0 to 255"
+            ValueError, match=r"(x|image)\[0\] holds values from .* divide samples of 0 to 255"
         ):
             call(wide, 40, parts=parts)
-    with pytest.raises(npp.EncodeError, match="x holds values from"):
+    with pytest.raises(npp.EncodeError, match=r"x\[0\] holds values from"):
         recipe.refine(wide, 40, lambda pictures: pictures.mean((1, 2, 3)), parts=parts, steps=0)
     with pytest.raises(TypeError, match=r"x must be floating, in .* not torch.uint8; npp.compress takes"):
         recipe.compress(wide.to(torch.uint8), 40, parts=parts)
@@ -289,6 +289,39 @@ def test_wrong_files_are_named(preprocessor: npp.Preprocessor, tmp_path: Path) -
 def test_wrong_parts_are_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         Recipe("wrong", **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("parts", [Parts(), Parts(scale=False, qp_map=False)], ids=str)
+@pytest.mark.parametrize(("value", "words"), [(float("nan"), "holds NaN"), (200.0, "holds values from")])
+def test_a_wrong_picture_of_a_batch_is_named_whatever_its_qp(
+    recipe: Recipe, x: torch.Tensor, parts: Parts, value: float, words: str
+) -> None:
+    batch = x[:1].repeat(3, 1, 1, 1)
+    batch[1, 0, 0, 0] = value
+    with pytest.raises(npp.EncodeError, match=rf"x\[1\] {words}") as caught:
+        recipe.compress(batch, [40, 20, 30], parts=parts)
+    assert caught.value.index == 1
+
+
+def test_errors_of_the_codec_are_those_of_the_whole_batch(
+    recipe: Recipe, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of one qp are coded in a call of their own, whose numbers are not the batch's."""
+
+    def failing(pictures: torch.Tensor, qp: int, **given: Any) -> npp.Compressed:
+        if qp != 20:
+            return npp.compress(pictures, qp, **given)
+        files: list[Any] = [npp.encode(pictures[0], qp), npp.EncodeError("x[1]: no memory")]
+        error = npp.EncodeError("x[1]: no memory")
+        error.index, error.results = 1, files
+        raise error
+
+    monkeypatch.setattr(coded_batches, "compress", failing)
+    with pytest.raises(npp.EncodeError, match=r"^x\[3\]: no memory$") as caught:
+        recipe.compress(x[:1].repeat(4, 1, 1, 1), [40, 20, 30, 20])
+    assert caught.value.index == 3
+    assert caught.value.results is not None
+    assert [type(one) for one in caught.value.results] == [bytes, bytes, bytes, npp.EncodeError]
 
 
 @pytest.mark.parametrize("task", [37, [], [None]], ids=str)

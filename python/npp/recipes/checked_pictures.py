@@ -11,7 +11,7 @@ from torch import Tensor
 from npp.codec.errors import BPGError, EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, check_samples
 from npp.codec.round_trip import check_batch
-from npp.codec.sample_range import refuse_other_scale, sample_range
+from npp.codec.sample_range import on_other_scale, refuse_other_scale, sample_range, values_told
 from npp.torch_state import has_readable_values
 
 
@@ -32,7 +32,7 @@ def check_values(x: Tensor) -> None:
     """Refuses values that clamping would hide, and NaN, which a map would spread.
 
     Raises:
-        EncodeError: NaN or samples of another scale; ``index`` says in which picture NaN is.
+        EncodeError: NaN or samples of another scale; ``index`` says in which picture.
     """
     if not x.numel() or not has_readable_values(x):
         return
@@ -40,9 +40,11 @@ def check_values(x: Tensor) -> None:
     if math.isnan(low):
         first = int(torch.isnan(x.detach()).flatten(1).any(1).nonzero()[0])
         raise indexed(EncodeError, f"x[{first}] holds NaN; floats must lie in [0, 1]", first)
-    wrong = refuse_other_scale("x", low, high, stacklevel=3)
-    if wrong is not None:
-        raise wrong
+    if on_other_scale(low, high):
+        ranges = [sample_range(one) for one in x]
+        first = next(row for row, found in enumerate(ranges) if on_other_scale(*found))
+        raise indexed(EncodeError, f"x[{first}] holds {values_told(*ranges[first])}", first)
+    refuse_other_scale("x", low, high, stacklevel=3)  # which warns of what is less wrong
 
 
 def refused_or_not(

@@ -8,11 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from npp.codec.errors import BPGError, indexed, raise_first
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates import Surrogate
 from npp.recipes.parts import CodecInput
 from npp.recipes.picture_floats import shown
 from npp.restoration import Restorer
+
+
+def _results_at(error: BPGError, rows: Sequence[int]) -> list[Any]:
+    """What became of the pictures of a call, its errors named and counted as those of the whole batch.
+
+    Raises:
+        BPGError: the error, where it is not that of a picture.
+    """
+    if error.results is None:
+        raise error
+    return [
+        indexed(type(one), str(one).replace(f"x[{place}]", f"x[{row}]", 1), row)
+        if isinstance(one, BPGError)
+        else one
+        for place, (row, one) in enumerate(zip(rows, error.results, strict=True))
+    ]
 
 
 def compress_prepared(
@@ -35,17 +52,28 @@ def compress_prepared(
 
     Returns:
         x_hat restored and of x's shape; bpp counts the pixels of x.
+
+    Raises:
+        EncodeError: a picture could not be encoded; ``index`` and ``results`` are those of the whole batch.
     """
     height, width = x.shape[-2:]
     x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
-    files: list[bytes] = [b""] * len(x)
+    files: list[Any] = [b""] * len(x)  # or errors
     for qp in sorted(set(qps)):
         rows = [row for row, one in enumerate(qps) if one == qp]
         ready = prepare(x[rows], qp)
-        found = compress(ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options)
+        try:
+            found = compress(
+                ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options
+            )
+        except BPGError as error:
+            for row, result in zip(rows, _results_at(error, rows), strict=True):
+                files[row] = result
+            continue
         pixels = ready.x.shape[-2] * ready.x.shape[-1] / (height * width)
         large = shown(found.x_hat, (height, width), restorer)
         for place, row in enumerate(rows):
             x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
             files[row] = found.bitstreams[place]
+    raise_first(files, files)
     return Compressed(torch.stack(x_hat), torch.stack(bpp), files)

@@ -113,10 +113,11 @@ class Recipe(nn.Module):
         return self._prepared(x, resolve_qp(qp, 1)[0], parts)
 
     def _check(self, x: Tensor, parts: Parts) -> None:
-        """Refuses what are no pictures, what scaling would clamp and NaN, which would be told of the map."""
+        """Refuses what are no pictures, and values that a part would clamp or spread over the picture."""
         check_floats(x)
         check_parts(parts)
-        if (parts.scale and self.scale is not None) or (parts.qp_map and self.allocator is not None):
+        used = (parts.scale, self.scale), (parts.filter, self.preprocessor), (parts.qp_map, self.allocator)
+        if any(wanted and part is not None for wanted, part in used):
             check_values(x)
 
     def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
