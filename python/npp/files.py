@@ -311,10 +311,3 @@ def append_whole(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 file.truncate(end)
             raise
-
-
-def without_dots(path: str | os.PathLike[str]) -> Path:
-    """The path from the root without ``..``: links stay links, but for those that one leads back from."""
-    parts = Path(path).absolute().parts
-    back = max((place for place, part in enumerate(parts, 1) if part == ".."), default=0)
-    return Path(os.path.realpath(Path(*parts[:back])), *parts[back:]) if back else Path(*parts)

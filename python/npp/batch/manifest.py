@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.outcomes import FileResult
-from npp.files import append_whole, atomic_write, without_dots
+from npp.batch.plain_paths import without_dots
+from npp.files import append_whole, atomic_write
 
 
 @dataclass(frozen=True)

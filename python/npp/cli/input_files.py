@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from npp.batch.plain_paths import without_dots
 from npp.cli.file_reports import UsageError
 from npp.cli.streams import read_input
-from npp.files import without_dots
 from npp.photos.finding import visible_files
 
 STDIN = "-"

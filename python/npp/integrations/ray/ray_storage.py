@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from npp.files import without_dots, write_file
+from npp.batch.plain_paths import without_dots
+from npp.files import write_file
 from npp.photos.finding import visible_files
 
 # Their objects appear when the upload ends, and not before.
