@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from npp.checks import is_int, number
-from npp.codec.decoding import decode
+from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import resolve_threads
@@ -50,9 +50,13 @@ def qp_range(qp: Any) -> tuple[int, int]:
 
 
 def code_pil(image: Image.Image, qp: int, **options: Unpack[CodecOptions]) -> Image.Image:
-    """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits."""
-    dtype = torch.uint16 if image.mode.startswith("I") else torch.uint8
-    decoded = decode(encode(image, qp, threads=1, **options), dtype=dtype)
+    """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits.
+
+    Gray of 16 bits with a transparent value becomes LA of 8 bits: Pillow has no mode for more with alpha.
+    """
+    file = encode(image, qp, threads=1, **options)
+    deep = image.mode.startswith("I") and not probe(file).has_alpha
+    decoded = decode(file, dtype=torch.uint16 if deep else torch.uint8)
     return to_pil(decoded, gray=CodecImage(image, "image").gray)
 
 
@@ -73,6 +77,8 @@ def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[C
     plain = x.detach().as_subclass(Tensor)
     if plain.ndim < _LEAST_DIMENSIONS:
         raise ValueError(f"a picture must be a tensor (..., C, H, W), not of shape {tuple(plain.shape)}")
+    if not plain.numel():
+        raise ValueError(f"a picture must have pixels, and its shape (..., C, H, W) is {tuple(plain.shape)}")
     batch = plain.reshape(-1, *plain.shape[-3:])
     trip = start_round_trip(batch, qp, options, threads, waits=True)
     return trip.result()[0].reshape(plain.shape)
@@ -89,6 +95,12 @@ def _is_marked(value: object) -> bool:
     return isinstance(value, Image.Image) or (
         kinds is not None and isinstance(value, (kinds.Image, kinds.Video))
     )
+
+
+def _is_other_kind(value: object) -> bool:
+    """Whether torchvision says that this is no picture: a mask, boxes, key points."""
+    kinds = _tv_tensors()
+    return kinds is not None and isinstance(value, kinds.TVTensor) and not _is_marked(value)
 
 
 def _leaves(sample: Any) -> Iterator[Any]:
@@ -125,7 +137,8 @@ class BPG(nn.Module):
     As with torchvision's transforms v2, a sample is one picture or any nest of dicts, lists and tuples. Coded
     are PIL pictures and torchvision's ``Image`` and ``Video``; where there is none of these, the first plain
     tensor. A numpy array (H, W) or (H, W, C) is coded where it is the whole sample. All else, boxes and masks
-    above all, is passed through: coding moves nothing. What is coded together has one qp.
+    above all, is passed through, torchvision's kinds also where they are the whole sample: coding moves
+    nothing. What is coded together has one qp.
 
     Tensors are (..., C, H, W) with C of 1, 3 or 4, uint8, uint16 or floats in [0, 1]; shape and dtype stay.
     Put this in front of normalising. The draws are torch's: ``torch.manual_seed`` repeats them, and each
@@ -177,6 +190,8 @@ class BPG(nn.Module):
     def forward(self, *sample: Any) -> Any:
         """The sample with its pictures coded, in the same structure; several arguments make a tuple."""
         whole = sample if len(sample) > 1 else sample[0]
+        if _is_other_kind(whole):
+            return whole
         leaves = [whole] if isinstance(whole, np.ndarray) else list(_leaves(whole))
         chosen = [leaf for leaf in leaves if _is_marked(leaf)]
         if not chosen:

@@ -202,3 +202,28 @@ def test_arrays_that_run_backwards(photo: np.ndarray) -> None:
         backwards = pixels[..., ::-1]
         wanted = code_array(np.ascontiguousarray(backwards).copy(), 30, effort=0)
         assert (code_array(backwards, 30, effort=0) == wanted).all()
+
+
+@pytest.mark.parametrize(
+    "empty", [torch.zeros(3, 0, 8), torch.zeros(0, 3, 8, 8), np.zeros((0, 8, 3), np.uint8)]
+)
+def test_a_picture_without_pixels_is_named(empty: Any) -> None:
+    with pytest.raises(ValueError, match=r"a picture must have pixels, and its shape \(\.\.\., C, H, W\) is"):
+        BPG(30, effort=0)(empty)
+
+
+def test_gray_of_16_bits_with_a_transparent_value(deep_photo: np.ndarray) -> None:
+    image = Image.fromarray(np.ascontiguousarray(deep_photo[..., 0]))
+    assert image.mode == "I;16" and BPG(30, effort=0)(image).mode == "I;16"
+    image.info["transparency"] = int(deep_photo[0, 0, 0])
+    coded = BPG(30, effort=0)(image)
+    assert coded.mode == "LA" and coded.size == image.size
+    assert np.asarray(coded)[0, 0, 1] < 128 < np.asarray(coded)[..., 1].mean()
+
+
+@pytest.mark.parametrize("name", ["Mask", "BoundingBoxes"])
+def test_a_mask_or_boxes_alone_stay_as_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = pytest.importorskip("torchvision.tv_tensors", reason="torchvision is not installed")
+    more = {"format": "XYXY", "canvas_size": (8, 8)} if name == "BoundingBoxes" else {}
+    given = getattr(kinds, name)(torch.randint(0, 9, (3, 8, 4) if name == "Mask" else (8, 4)), **more)
+    assert BPG(30, effort=0)(given) is given
