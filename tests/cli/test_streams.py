@@ -16,6 +16,9 @@ from command_line import decoded, encode, files, run
 from PIL import Image
 
 import npp
+from npp.batch.outcomes import single_line
+from npp.cli.streams import console
+from npp.evaluation.report_files import Table
 
 
 def _pipe(data: bytes, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -171,3 +174,29 @@ def test_names_that_are_no_text(folder: Path) -> None:
     os.rename(b"a.bpg", b"\xff.bpg")  # noqa: PTH104
     done = _npp("info", "'*.bpg'")
     assert done.returncode == 0 and "112x80" in done.stdout
+
+
+def test_names_do_not_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "photos/a\n\x1b[31mred\u2028.png"
+    Path(name).write_bytes(Path("photos/a.png").read_bytes())
+    assert encode(name, "photos/gone\x1b.png", "-o", "out") == 1
+    said = capsys.readouterr().err
+    assert r"photos/a\n\x1b[31mred\u2028.png -> out/a\n\x1b[31mred\u2028.bpg" in said
+    assert r"npp: photos/gone\x1b.png: No such file" in said and "\x1b" not in said
+    assert run("info", "out/a\n\x1b[31mred\u2028.bpg") == 0
+    assert capsys.readouterr().out.startswith("out/a\\n\\x1b[31mred\\u2028.bpg\n")
+    assert single_line(os.fsdecode(b"\xc3\xa9\xff \xf0\x9f\x90\x99")) == "é\\xff 🐙"
+
+
+def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("wide", ("arm", *"abcdef"), (("x", *["+10.0 % [-11.0, +12.0], overlap 0.55"] * 6),))
+    console(stderr=False).print(table.rich())
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 6 * 36
+
+
+def test_ctrl_c_on_the_short_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("npp.cli.input_files.read_input", stopped)
+    assert run("info", "-") == 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,23 @@ def describe(error: Exception) -> str:
     if isinstance(error, (OSError, ValueError)) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def single_line(text: str) -> str:
+    """Text for people as one line: what would end it or steer a terminal stands there as an escape.
+
+    Names of files may hold all of that, and bytes that are no UTF-8.
+    """
+    return "".join(_escaped(char) if unicodedata.category(char) in _STEERING else char for char in text)
+
+
+_STEERING = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, ends of lines and paragraphs
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as Python has it in names
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
 
 
 def checksum_of(file: bytes) -> str:

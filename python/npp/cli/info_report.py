@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from npp.batch.outcomes import describe
+from npp.batch.outcomes import describe, single_line
 from npp.cli.file_reports import OK, SOME_FAILED, print_report
 from npp.cli.input_files import Input, find_inputs
 from npp.cli.streams import say, write_output
@@ -134,7 +134,7 @@ def info_lines(found: _Found) -> list[str]:
             for tag, content in info.extensions
         ),
     ]
-    return [str(found.file), *(f"  {name:<18} {value}" for name, value in rows)]
+    return [single_line(str(found.file)), *(f"  {name:<18} {value}" for name, value in rows)]
 
 
 def report_files(inputs: Sequence[str], *, recursive: bool, json_report: bool) -> int:

@@ -11,7 +11,7 @@ from contextvars import copy_context
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from npp.batch.outcomes import describe
+from npp.batch.outcomes import describe, single_line
 from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts
 from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.streams import console, is_terminal, say
@@ -61,7 +61,7 @@ def _say(report: FileReport, progress: Progress) -> None:
         if progress.disable:
             say(line)
         else:  # above the bar
-            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            progress.console.print(single_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class Crew:

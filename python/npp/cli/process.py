@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from npp.batch.outcomes import describe
-from npp.cli.file_reports import OK, SOME_FAILED, USAGE, UsageError
+from npp.cli.file_reports import OK, SOME_FAILED, STOPPED, USAGE, UsageError
 from npp.cli.streams import say, silence_output
 
 
@@ -35,6 +35,8 @@ def run(work: Callable[[], int | None]) -> NoReturn:
     except UsageError as error:
         say(f"npp: {error}")
         code = USAGE
+    except KeyboardInterrupt:  # typer's commands see to it themselves
+        code = STOPPED
     except OSError as error:  # files have been seen to by the commands: what is left is standard output
         silence_output()
         if not isinstance(

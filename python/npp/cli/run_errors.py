@@ -13,6 +13,7 @@ import typer
 
 from npp.batch.outcomes import describe
 from npp.cli.file_reports import SOME_FAILED, STOPPED, USAGE
+from npp.cli.streams import say
 from npp.config.surroundings import missing_package
 from npp.photos.finding import PhotoWarning
 
@@ -26,7 +27,7 @@ def _photo_warnings() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
         if issubclass(category, PhotoWarning):
             if str(message) not in said:  # several searches meet one folder
-                typer.echo(f"npp: {message}", err=True)
+                say(f"npp: {message}")
             said.add(str(message))
         else:
             others(message, category, *place, **named)
@@ -64,14 +65,14 @@ def explained(
         with redirect_stdout(sys.stderr), _photo_warnings():
             yield
     except ModuleNotFoundError as error:
-        typer.echo(f"npp: {missing_package(error, extra)}", err=True)
+        say(f"npp: {missing_package(error, extra)}")
         raise typer.Exit(USAGE) from None
     except (OSError, ValueError) as error:
-        typer.echo(f"npp: {_placed(describe(error), where)}", err=True)
+        say(f"npp: {_placed(describe(error), where)}")
         raise typer.Exit(SOME_FAILED if begun() else USAGE) from None
     except ArithmeticError as error:
-        typer.echo(f"npp: {error}", err=True)
+        say(f"npp: {error}")
         raise typer.Exit(SOME_FAILED) from None
     except KeyboardInterrupt:
-        typer.echo(f"npp: stopped; {after_a_stop()}", err=True)
+        say(f"npp: stopped; {after_a_stop()}")
         raise typer.Exit(STOPPED) from None

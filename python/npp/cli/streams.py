@@ -7,15 +7,24 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from npp.batch.outcomes import single_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+_ANY_WIDTH = 10_000  # columns
+
+
 def console(*, stderr: bool) -> Console:
-    """Rich text on standard output or error: escape codes on terminals only, whatever FORCE_COLOR says."""
+    """Rich text on standard output or error: escape codes on terminals only, whatever FORCE_COLOR says.
+
+    Elsewhere nothing is cut: no line is too wide for a file.
+    """
     from rich.console import Console  # takes as long to load as all that commands need without it
 
-    return Console(stderr=stderr, force_terminal=is_terminal(sys.stderr if stderr else sys.stdout))
+    terminal = is_terminal(sys.stderr if stderr else sys.stdout)
+    return Console(stderr=stderr, force_terminal=terminal, width=None if terminal else _ANY_WIDTH)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -64,12 +73,12 @@ def write_output(data: bytes | str) -> None:
 
 
 def say(line: str) -> None:
-    """A line on standard error. That nobody can read it is no reason to stop the work."""
+    """A line on standard error, made one. That nobody can read it is no reason to stop the work."""
     stream = sys.stderr
     if stream is None:
         return
     try:
-        stream.write(line + "\n")
+        stream.write(single_line(line) + "\n")
         stream.flush()
     except (OSError, ValueError):
         _give_up(stream)
