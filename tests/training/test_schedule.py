@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,16 @@ def test_killed_writer_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert AtomicCheckpointIO().load_checkpoint(path) == {"step": 1}
+
+
+def test_an_average_goes_to_other_processes() -> None:
+    """As Lightning's strategy ddp_spawn sends it."""
+    model, decay = torch.nn.Linear(2, 1), 0.9
+    sent = pickle.loads(pickle.dumps(averaged(model, decay)))
+    own = averaged(model, decay)
+    other = torch.nn.Linear(2, 1)
+    for one in (own, sent):
+        one.update_parameters(model)
+        one.update_parameters(other)
+    assert torch.equal(own.module.weight, sent.module.weight)
+    assert not torch.equal(own.module.weight, model.weight)

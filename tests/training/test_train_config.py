@@ -46,6 +46,23 @@ CONFIGS = [
             "trade_off={pairs: [[34, -2.0]]}",
             r"trade_off\.pairs must have λ above 0 and finite, not -2\.0 at qp 34",
         ),
+        (
+            "trade_off={pairs: [[30, 1], [40, 3], [30, 2]]}",
+            r"trade_off\.pairs must have each qp once, not 30 2 times",
+        ),
+        (
+            "trade_off={pairs: published, slope_factor: 7}",
+            r"trade_off\.slope_factor goes with qps, not with pairs, .*; not 7\.0",
+        ),
+        (
+            "preprocessor.pretraining={teacher: classification}",
+            r"preprocessor\.pretraining\.teacher goes with steps of 1 or more, not with 0: 'classification'",
+        ),
+        (
+            "codec={surrogate: identity, floor: 0.5}",
+            r"codec\.floor goes with surrogate gated, not with identity; not 0\.5",
+        ),
+        ("codec.lossless=true", r"codec\.lossless must be false in a training, not true"),
         ("seed=5000000000", r"seed must be an integer from 0 to 4294967295, not 5000000000"),
         ("data.size=0", r"data\.size must be a number or \(height, width\), 1 or more, not 0"),
         ("out=~no_such_user_here/x", r"out: .*there is no home folder of that user"),
@@ -121,3 +138,25 @@ def test_shipped_configurations_can_be_built(
     assert (module.model.preprocessor is None) == (config.preprocessor is None)
     assert (module.model.allocator is None) == (config.allocator is None)
     assert module.model.options == config.codec.all_options
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["match", "python:own:match"], ["match1", "match2"]),
+        (["match", "match", "python:own:match1"], ["match2", "match3", "match1"]),
+        (["a", "a1", "a1", *["a"] * 11], ["a1", "a11", "a12", *(f"a{i}" for i in (*range(2, 11), 13, 14))]),
+    ],
+)
+def test_labels_are_those_of_one_task_each(
+    names: list[str], labels: list[str], photos: Path, tmp_path: Path
+) -> None:
+    tasks = ", ".join(f"{{name: '{name}'}}" for name in names)
+    assert smoke(photos, tmp_path, f"tasks=[{tasks}]").labels == labels
+    assert len(set(labels)) == len(labels)
+
+
+def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: Path) -> None:
+    """Defaults stand in it beside what they would not go with."""
+    config = smoke(photos, tmp_path, "trade_off={pairs: published}", "codec={surrogate: identity}")
+    assert fill(TrainConfig, config.as_mapping()) == config

@@ -32,6 +32,10 @@ class PretrainingConfig:
         checks.at_least(self, 0, "steps")
         checks.at_least(self, 1, "batch")
         checks.above(self, 0, "learning_rate")
+        if self.teacher is not None and not self.steps:
+            raise ValueError(
+                f"teacher goes with steps of 1 or more, not with 0: {self.teacher!r} teaches nothing"
+            )
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class CodecConfig:
 
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "threads")
+        # The default may stand beside others, as it does in what a run writes of its configuration.
+        if self.surrogate != "gated" and self.floor != CodecConfig.floor:
+            raise ValueError(f"floor goes with surrogate gated, not with {self.surrogate}; not {self.floor}")
         self.build_surrogate()
         resolve_options(self.all_options)
 

@@ -6,6 +6,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,14 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     after n steps at most (1 + n) / (10 + n) of it is old.
     """
 
-    @torch.no_grad()
-    def average(old: Any, new: Any, count: Tensor | int) -> None:
-        # All weights at once, and the count is read once: to read it waits for a GPU.
-        n = int(count)
-        torch._foreach_lerp_(old, new, 1 - min(decay, (1 + n) / (10 + n)))
+    return AveragedModel(model, multi_avg_fn=partial(_average, decay=decay)).requires_grad_(False)
 
-    return AveragedModel(model, multi_avg_fn=average).requires_grad_(False)
+
+@torch.no_grad()
+def _average(old: Any, new: Any, count: Tensor | int, decay: float) -> None:
+    # All weights at once, and the count is read once: to read it waits for a GPU.
+    n = int(count)
+    torch._foreach_lerp_(old, new, 1 - min(decay, (1 + n) / (10 + n)))
 
 
 MONITOR = "val/bd_rate"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 import npp.checks as checks
+from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
 from npp.config.typed import REST, fill, plain
 from npp.config.yaml_files import read_config
@@ -114,12 +116,25 @@ class TradeOffConfig:
         if self.qps is not None and self.qps[0] >= self.qps[1]:
             raise ValueError(f"qps must be the lowest and the highest, not {list(self.qps)}")
         checks.above(self, 0, "slope_factor")
-        if self.pairs is not None and not self.pairs:
-            raise ValueError("pairs must be published or a list of (qp, λ), not empty")
+        self._check_pairs()
         checks.qps("pairs" if self.pairs else "qps", self.choices)
         for qp, weight in (self.table or {}).items():
             if not 0 < weight < math.inf:
                 raise ValueError(f"pairs must have λ above 0 and finite, not {weight} at qp {qp}")
+
+    def _check_pairs(self) -> None:
+        if self.pairs is None:
+            return
+        if not self.pairs:
+            raise ValueError("pairs must be published or a list of (qp, λ), not empty")
+        # The default may stand beside them, as it does in what a run writes of its configuration.
+        if self.slope_factor != TradeOffConfig.slope_factor:
+            raise ValueError(
+                f"slope_factor goes with qps, not with pairs, which give λ; not {self.slope_factor}"
+            )
+        named = [] if self.pairs == "published" else [pair[0] for pair in self.pairs]
+        if twice := [qp for qp in named if named.count(qp) > 1]:
+            raise ValueError(f"pairs must have each qp once, not {twice[0]} {len(twice)} times")
 
     @property
     def table(self) -> dict[int, float] | None:
@@ -315,6 +330,8 @@ class TrainConfig:
                 f"trainer.parts must be 1 where a restorer is trained, not {self.trainer.parts}: "
                 "its gradient would be lost between the parts"
             )
+        if (self.optimiser.steps or self.choose) and resolve_options(self.codec.all_options).lossless:
+            raise ValueError("codec.lossless must be false in a training, not true: no qp decides then")
         takes_map = getattr(self.codec.build_surrogate(), "takes_qp_map", False)
         if self.allocator is not None and not takes_map:
             raise ValueError(
@@ -335,10 +352,15 @@ class TrainConfig:
     def labels(self) -> list[str]:
         """A name for each task that no other has, without what leads to one's own."""
         names = [task.name.rpartition(":")[2] for task in self.tasks]
-        return [
-            name if names.count(name) == 1 else f"{name}{names[: i + 1].count(name)}"
-            for i, name in enumerate(names)
-        ]
+        taken = {name for name in names if names.count(name) == 1}
+        found = []
+        for name in names:
+            label = name
+            if names.count(name) > 1:
+                label = next(one for i in count(1) if (one := f"{name}{i}") not in taken)
+                taken.add(label)
+            found.append(label)
+        return found
 
     def as_mapping(self) -> dict[str, Any]:
         """All keys, defaults included, as YAML takes them."""
