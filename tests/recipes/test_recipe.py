@@ -218,6 +218,16 @@ def test_options_of_numpys_numbers_are_saved(tmp_path: Path) -> None:
     assert Recipe.load(tmp_path / "numbers.safetensors").options == {"effort": 3}
 
 
+@pytest.mark.parametrize("options", [True, 5, "effort", [1], ["effort"]])
+def test_damaged_options_of_a_file_are_refused(options: Any, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    made = Recipe("damaged")
+    made.options = options
+    made.save(path)
+    with pytest.raises(ValueError, match=r"damaged\.safetensors: options must be a mapping"):
+        Recipe.load(path)
+
+
 def test_metadata_is_kept(recipe: Recipe, photo: np.ndarray) -> None:
     file = recipe.encode(photo, 40, metadata=npp.Metadata(exif=b"II*\0"))
     assert npp.probe(file).metadata.exif == b"II*\0"

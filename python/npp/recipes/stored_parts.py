@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from npp.allocation.allocator import Allocator
+from npp.checks import brief
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
 from npp.restoration import Restorer
@@ -47,6 +48,8 @@ def recipe_arguments(stored: Stored) -> dict[str, Any]:
     weights = found.pop("allocator_weights", None)
     if weights is not None:
         stored.tensors.update(allocator_tensors(weights))
+    if not isinstance(found.get("options") or {}, dict):
+        raise ValueError(f"options must be a mapping of the codec's options, not {brief(found['options'])}")
     if found.get("scale") is not None:
         found["scale"] = ScaleRule.from_mapping(found["scale"])
     for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator), ("restorer", Restorer)):
