@@ -109,6 +109,7 @@ def stored_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({}, {"layers": ["0"]}, "'weight' must be"),
         ({}, {"layers": "02"}, "layers must be a list of names, not '02'"),
         ({}, {"layers": ["0", "9"]}, "no layer '9'"),
+        ({}, {"model": "python:os:abort"}, "model is 'python:os:abort', a function, which no file may run"),
         ({}, {"model": None}, "model must be the name of a network, not None"),
         ({}, {"longest": 10**400}, "longest must be"),
         ({}, {"strength": 10**400}, "strength must be"),
@@ -130,6 +131,13 @@ def test_damaged_heads_are_refused(
     with pytest.raises(ValueError, match=message) as caught:
         FeatureAllocator.load(stored_head)
     assert str(caught.value).startswith(str(stored_head))
+
+
+def test_a_backbone_may_be_handed_over(stored_head: Path) -> None:
+    own = LayerFeatures(backbone(), ["0", "2"], longest=96)
+    x = pictures(1, 48, 64)
+    found = FeatureAllocator.load(stored_head, features=own)
+    assert torch.allclose(found(x, 30), FeatureAllocator.load(stored_head)(x, 30), atol=1e-5)
 
 
 def test_a_head_of_another_network_is_named_when_it_is_used(

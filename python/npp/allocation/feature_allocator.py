@@ -284,11 +284,18 @@ class FeatureAllocator(nn.Module):
         _FILES.write(path, _LINEAR, settings, {"weight": self.weight, "level": self.level})
 
     @classmethod
-    def load(cls, name_or_path: str | os.PathLike[str] = "efficientnet-lite0") -> FeatureAllocator:
+    def load(
+        cls,
+        name_or_path: str | os.PathLike[str] = "efficientnet-lite0",
+        *,
+        features: LayerFeatures | None = None,
+    ) -> FeatureAllocator:
         """Reads what :meth:`save` wrote, or a head that comes with the package, and loads its backbone.
 
-        The file names the backbone as for :func:`npp.tasks.load_network`, where ``python:`` runs a function:
-        of files whose origin you do not trust look at the name first.
+        Args:
+            name_or_path: of the head.
+            features: the backbone instead of the one that the file names. Needed where the file names a
+                function (``python:``), since no file may run one.
 
         Returns:
             In evaluation mode; the head is in float32 and can be trained later even if it was read in
@@ -297,13 +304,13 @@ class FeatureAllocator(nn.Module):
         Raises:
             FileNotFoundError: neither a name nor a file.
             ModuleNotFoundError: the backbone's package is missing.
-            ValueError: not such a file, damaged, or weights that do not fit.
+            ValueError: not such a file, damaged, weights that do not fit, or a backbone that is a function.
         """
         path = _FILES.find(name_or_path)
-        return in_plain_torch(lambda: cls._of(_FILES.read(path), path)).eval()
+        return in_plain_torch(lambda: cls._of(_FILES.read(path), path, features)).eval()
 
     @classmethod
-    def _of(cls, stored: Stored, path: Path) -> FeatureAllocator:
+    def _of(cls, stored: Stored, path: Path, given: LayerFeatures | None) -> FeatureAllocator:
         model, layers = stored.settings.get("model"), stored.settings.get("layers")
         if stored.network != _LINEAR:
             raise ValueError(f"{path}: network must be {_LINEAR!r}, not {brief(stored.network)}")
@@ -311,11 +318,16 @@ class FeatureAllocator(nn.Module):
             raise ValueError(f"{path}: model must be the name of a network, not {brief(model)}")
         if not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
             raise ValueError(f"{path}: layers must be a list of names, not {brief(layers)}")
+        if given is None and model.startswith("python:"):
+            raise ValueError(
+                f"{path}: model is {model!r}, a function, which no file may run: hand it over as "
+                f"features=LayerFeatures({model!r}, ...)"
+            )
         stored.check(_tensors_of(len(layers), stored), path)
         others = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
         try:
             strength, limit = others.pop("strength"), others.pop("limit")
-            features = LayerFeatures(model, layers, **others)
+            features = LayerFeatures(model, layers, **others) if given is None else given
             return cls(features, **stored.tensors, strength=strength, limit=limit)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: its settings are damaged: {error}") from None
