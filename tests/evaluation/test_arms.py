@@ -109,7 +109,10 @@ def test_a_map_of_features(photos: Path, tmp_path: Path) -> None:
     weights = torch.linspace(1, 5, 9).reshape(1, 3, 3).expand(2, 3, 3)
     made = FeatureAllocator.fit(features, [(x, weights)], ridge=0.1)
     made.save(tmp_path / "head.safetensors")
-    arm = {"map": {"features": str(tmp_path / "head.safetensors"), "strength": 1}}
+    named = {"features": str(tmp_path / "head.safetensors"), "strength": 1}
+    with pytest.raises(ConfigError, match="a function, which no file may run"):
+        _coded(photos, {"map": named})
+    arm = {"map": {**named, "model": "python:small_evaluation:tiny_network"}}
     found, _ = _coded(photos, arm)
     made.strength = 1.0
     assert found.offsets is not None and torch.allclose(found.offsets.qp_map, made(x), atol=1e-5)

@@ -288,14 +288,15 @@ class FeatureAllocator(nn.Module):
         cls,
         name_or_path: str | os.PathLike[str] = "efficientnet-lite0",
         *,
-        features: LayerFeatures | None = None,
+        model: str | nn.Module | None = None,
     ) -> FeatureAllocator:
         """Reads what :meth:`save` wrote, or a head that comes with the package, and loads its backbone.
 
         Args:
             name_or_path: of the head.
-            features: the backbone instead of the one that the file names. Needed where the file names a
-                function (``python:``), since no file may run one.
+            model: the backbone, a name or a network as for :class:`LayerFeatures`, instead of the one that
+                the file names. Needed where the file names a function (``python:``), since no file may run
+                one.
 
         Returns:
             In evaluation mode; the head is in float32 and can be trained later even if it was read in
@@ -307,10 +308,10 @@ class FeatureAllocator(nn.Module):
             ValueError: not such a file, damaged, weights that do not fit, or a backbone that is a function.
         """
         path = _FILES.find(name_or_path)
-        return in_plain_torch(lambda: cls._of(_FILES.read(path), path, features)).eval()
+        return in_plain_torch(lambda: cls._of(_FILES.read(path), path, model)).eval()
 
     @classmethod
-    def _of(cls, stored: Stored, path: Path, given: LayerFeatures | None) -> FeatureAllocator:
+    def _of(cls, stored: Stored, path: Path, given: str | nn.Module | None) -> FeatureAllocator:
         model, layers = stored.settings.get("model"), stored.settings.get("layers")
         if stored.network != _LINEAR:
             raise ValueError(f"{path}: network must be {_LINEAR!r}, not {brief(stored.network)}")
@@ -320,14 +321,13 @@ class FeatureAllocator(nn.Module):
             raise ValueError(f"{path}: layers must be a list of names, not {brief(layers)}")
         if given is None and model.startswith("python:"):
             raise ValueError(
-                f"{path}: model is {model!r}, a function, which no file may run: hand it over as "
-                f"features=LayerFeatures({model!r}, ...)"
+                f"{path}: model is {model!r}, a function, which no file may run: hand it over as model={model!r}"
             )
         stored.check(_tensors_of(len(layers), stored), path)
         others = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
         try:
             strength, limit = others.pop("strength"), others.pop("limit")
-            features = LayerFeatures(model, layers, **others) if given is None else given
+            features = LayerFeatures(model if given is None else given, layers, **others)
             return cls(features, **stored.tensors, strength=strength, limit=limit)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: its settings are damaged: {error}") from None

@@ -257,9 +257,15 @@ class AllocatorMapConfig(_Shaped):
 
 @dataclass(frozen=True)
 class FeatureMapConfig(_Shaped):
-    """``{features: NAME_OR_PATH}``, as :meth:`npp.allocation.FeatureAllocator.load` takes it."""
+    """``{features: NAME_OR_PATH}``, as :meth:`npp.allocation.FeatureAllocator.load` takes it.
+
+    Attributes:
+        features: the head.
+        model: its network, where the head's file names a function.
+    """
 
     features: str = field(kw_only=True)
+    model: str | None = field(default=None, kw_only=True)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -268,7 +274,7 @@ class FeatureMapConfig(_Shaped):
 
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""
-        allocator = FeatureAllocator.load(self.features).to(device)
+        allocator = FeatureAllocator.load(self.features, model=self.model).to(device)
         allocator.strength = allocator.strength if self.strength is None else self.strength
         allocator.limit = allocator.limit if self.limit is None else self.limit
         return FeatureMap(allocator)
