@@ -74,9 +74,9 @@ class LayerFeatures(nn.Module):
         return self
 
     def _full_name(self, layer: str) -> str:
-        """The layer's name behind the preparation that :func:`npp.tasks.load_network` wraps around it."""
+        """The layer's name, with or without the preparation that :func:`npp.tasks.load_network` wraps it in."""
         names = {name for name, _ in self.network.named_modules()}
-        for name in (layer, f"network.{layer}"):
+        for name in (layer, f"network.{layer}", layer.removeprefix("network.")):
             if name in names:
                 return name
         raise ValueError(f"the network has no layer {layer!r}")
@@ -321,7 +321,7 @@ class FeatureAllocator(nn.Module):
             raise ValueError(f"{path}: layers must be a list of names, not {brief(layers)}")
         if given is None and model.startswith("python:"):
             raise ValueError(
-                f"{path}: model is {model!r}, a function, which no file may run: hand it over as model={model!r}"
+                f"{path}: model is {model!r}, a function, which no file may run; hand over model={model!r}"
             )
         stored.check(_tensors_of(len(layers), stored), path)
         others = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
