@@ -84,7 +84,7 @@ void JobHandle::give_up() noexcept {
     return;
   }
   try {
-    PerProcess<GivenUp>::get().add(job_, kept_alive_);
+    PerProcess<GivenUp>::get().add(job_, std::exchange(kept_alive_, py::object()));
     Pool::instance().give_up(job_);
   } catch (const std::bad_alloc&) {
     const WithoutGil release;

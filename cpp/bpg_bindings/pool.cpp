@@ -190,7 +190,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     job.given_up_ = true;
     given_up += job.at_work_;
     leave(job, job.at_work_);
-    rouse(jobs.size());
+    rouse(limit);
   }
 
   void work_until_stopped() {

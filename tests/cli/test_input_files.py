@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,18 @@ def test_a_folder_that_may_not_be_read_is_a_failure(
     failed = {row.input: row.error for row in read_manifest("m.jsonl") if row.error}
     assert failed == {"photos/deep": "Permission denied: photos/deep"}
     assert "out/a.bpg" in files(folder) or "deep" in inputs or "/*/" in inputs
+
+
+def test_closed_folders_of_one_name_do_not_stop_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As lost+found of two disks, one after the other: both fail, and what else there is is coded."""
+    for disk in ("one", "two"):
+        shutil.copytree(folder / "photos", folder / disk)
+        (folder / disk / "a.png").rename(folder / disk / f"{disk}.png")
+        next((folder / disk).glob("b.*")).unlink()
+    for disk in ("one", "two"):
+        close_folder(folder / disk / "deep", monkeypatch)
+    assert encode("one", "two", "-r", "-o", "out/") == 1
+    assert files(folder / "out") == ["one.bpg", "two.bpg"]
 
 
 def test_a_folder_that_may_not_be_read_fails_in_every_command(

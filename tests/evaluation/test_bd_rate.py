@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npp.evaluation import bd_rate, bootstrap_bd_rate, monotone, overlap
-from npp.evaluation.bd_rate import resample_bd_rate
+from npp.evaluation.bd_rate import resample_bd_rate, rising_points
 
 
 def _curve(draw: st.DrawFn, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +54,11 @@ def test_a_curve_moved_in_rate_gives_that_factor() -> None:
 def test_bad_curves_are_refused(arguments: tuple[list[float], ...], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         bd_rate(*arguments)
+
+
+def test_rising_points_leave_out_what_is_no_number() -> None:
+    rates, qualities = rising_points(np.array([1.0, 2.0, 3.0, 4.0]), np.array([np.nan, 1.0, 0.5, 2.0]))
+    assert rates.tolist() == [2.0, 4.0] and qualities.tolist() == [1.0, 2.0]
 
 
 def test_monotone_drops_points_that_cost_more_for_nothing() -> None:

@@ -35,6 +35,7 @@ def touch(folder: Path, *names: str) -> None:
         ("**/*.jpg", ["a.jpg", "city/day/c.jpg", "city/b.jpg"]),
         ("city/**/*.jpg", ["city/day/c.jpg", "city/b.jpg"]),
         ("**/day/**/*.jpg", ["city/day/c.jpg"]),
+        ("city/**/day/**/*.jpg", ["city/day/c.jpg"]),
         (["**/c*", "a.*"], ["a.jpg", "city/day/c.jpg"]),
     ],
 )

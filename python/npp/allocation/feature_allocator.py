@@ -74,7 +74,7 @@ class LayerFeatures(nn.Module):
         return self
 
     def _full_name(self, layer: str) -> str:
-        """The layer's name, with or without the preparation that :func:`npp.tasks.load_network` wraps it in."""
+        """The layer's name, with or without the preparation that :func:`npp.tasks.load_network` adds."""
         names = {name for name, _ in self.network.named_modules()}
         for name in (layer, f"network.{layer}", layer.removeprefix("network.")):
             if name in names:

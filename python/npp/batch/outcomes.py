@@ -24,10 +24,15 @@ def single_line(text: str) -> str:
 
     Names of files may hold all of that, and bytes that are no UTF-8.
     """
-    return "".join(_escaped(char) if unicodedata.category(char) in _STEERING else char for char in text)
+    return "".join(_escaped(char) if _steers(char) else char for char in text)
 
 
 _STEERING = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, ends of lines and paragraphs
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # which turn the rest of a line round
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in _STEERING or char in _DIRECTIONS
 
 
 def _escaped(char: str) -> str:

@@ -43,7 +43,7 @@ def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
         try:
             pool.shutdown(wait=True, cancel_futures=True)
         except KeyboardInterrupt:
-            os._exit(STOPPED)  # as if killed: what is half written has no name yet
+            os._exit(STOPPED)  # as if killed: half a file has no name, or one of its own
         raise
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -94,7 +94,7 @@ def _check_collisions(jobs: list[Job]) -> None:
     sources = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
     first: dict[str, Job] = {}
     for job in jobs:
-        if job.target is None:
+        if job.target is None or job.source.error is not None:  # nothing will be written for it
             continue
         real = os.path.realpath(job.target)
         if real in sources:

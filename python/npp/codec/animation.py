@@ -21,7 +21,7 @@ from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 
-_MOST = 0xFFFF  # periods that a frame is shown, and either number of the period
+_MOST = MOST_SHOWN  # periods that a frame is shown, and either number of the period, as well
 #: Frames a second of film and video, 30 / 1.001 included, and milliseconds are whole numbers of it.
 _FINE = 60_000
 _LARGEST_DENOMINATOR = 10_000
@@ -45,7 +45,8 @@ def one_or_each(name: str, given: Any, count: int) -> list[Any]:
 def _seconds(name: str, value: Any) -> Fraction:
     number = finite_positive(value)
     if number is None or not number.limit_denominator(_LARGEST_DENOMINATOR):
-        raise EncodeError(f"{name} must be positive, finite seconds, not {value!r}")
+        least = 0.5 / _LARGEST_DENOMINATOR
+        raise EncodeError(f"{name} must be positive, finite seconds above {least:g}, not {value!r}")
     return number
 
 
@@ -53,6 +54,7 @@ def _common_period(seconds: Sequence[Fraction]) -> Fraction | None:
     """The longest period that all durations are multiples of; None where the file cannot hold it."""
     denominator = math.lcm(*(value.denominator for value in seconds))
     period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
+    period /= math.ceil(Fraction(period.numerator, _MOST))  # parts of a long one fit
     fits = max(period.numerator, period.denominator) <= _MOST and max(seconds) / period <= _MOST
     return period if fits else None
 
@@ -62,10 +64,15 @@ def _grid(seconds: Sequence[Fraction]) -> Fraction:
     shortest, longest = min(seconds), max(seconds)
     coarser = math.ceil(longest * _FINE / _MOST)
     period = Fraction(coarser, _FINE)
-    if coarser > _MOST or round(shortest / period) < 1:
+    if coarser > _MOST:
+        raise EncodeError(
+            f"durations without a common period must be at most {_MOST**2 // _FINE} s, not "
+            f"{float(longest):g} s"
+        )
+    if round(shortest / period) < 1:
         raise EncodeError(
             f"durations from {float(shortest):g} s to {float(longest):g} s are too far apart; the longest "
-            f"may be {_MOST} times as long as the shortest, and {_MOST**2 // _FINE} s"
+            f"may be {_MOST} times as long as the shortest"
         )
     return period
 

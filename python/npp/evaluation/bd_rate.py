@@ -96,7 +96,8 @@ def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Float
 
 def rising_points(rates: Floats, qualities: Floats) -> tuple[Floats, Floats]:
     """As :func:`monotone`, of points that need not be finite; those without a number are left out."""
-    r, q = rates.tolist(), qualities.tolist()
+    known = ~(np.isnan(rates) | np.isnan(qualities))
+    r, q = rates[known].tolist(), qualities[known].tolist()
     kept: list[int] = []
     for i in sorted(range(len(r)), key=r.__getitem__):
         if not kept or (q[i] > q[kept[-1]] and r[i] > r[kept[-1]]):

@@ -150,7 +150,7 @@ def best_arm(curves: Mapping[str, tuple[Floats, Floats]]) -> str:
     rates = {anchor: 0.0}
     for arm in others:
         with suppress(ValueError):  # too few points of which the costlier is better, or no common quality
-            rates[arm] = bd_rate(*curves[anchor], *curves[arm])
+            rates[arm] = bd_rate(*monotone(*curves[anchor]), *monotone(*curves[arm]))
     return min(rates, key=rates.__getitem__)
 
 
@@ -187,7 +187,7 @@ class Selector:
         total = len(plain) * len(qps) * len(self._measurer.pictures)
         measured = self._measurer.measure(plain, qps, self._stage("comparing codec settings", total))
         curves = {
-            name: monotone(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
+            name: (arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
             for name, arm in measured.arms.items()
         }
         best = best_arm(curves)

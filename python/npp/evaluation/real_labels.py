@@ -257,8 +257,9 @@ def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> Non
     names: dict[Any, str] = {}
     for one in listed:
         own = str(one.get(name))
-        if (other := names.setdefault(one["id"], own)) is not own:
-            raise ValueError(f"{what} {one['id']} is listed twice, as {other} and {own}")
+        if one["id"] in names:
+            raise ValueError(f"{what} {one['id']} is listed twice, as {names[one['id']]} and {own}")
+        names[one["id"]] = own
 
 
 def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:

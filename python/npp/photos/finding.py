@@ -116,7 +116,8 @@ def _fits(path: str, pattern: str) -> bool:
         return True
     if pattern.startswith("**/") and _fits(path, pattern[3:]):
         return True
-    return "/**/" in pattern and _fits(path, pattern.replace("/**/", "/", 1))
+    places = (place for place in range(len(pattern)) if pattern.startswith("/**/", place))
+    return any(_fits(path, pattern[:place] + pattern[place + 3 :]) for place in places)
 
 
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:

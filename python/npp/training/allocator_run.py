@@ -72,7 +72,7 @@ def _check_origin(labeller: _Labeller) -> None:
         return
     before = json.loads(_origin_file(labeller).read_text(encoding="utf-8"))
     for key, value in json.loads(json.dumps(labeller.origin)).items():
-        if before.get(key) != value:
+        if key in before and before[key] != value:  # older labels lack some
             raise ConfigError(
                 f"out: {labeller.folder} holds labels that were made with other {key}; "
                 "take another out, or remove them"

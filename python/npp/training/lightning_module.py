@@ -282,7 +282,8 @@ class RecipeModule(lightning.LightningModule):
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """The mean total of one batch."""
-        total, terms = self.total(batch, loss_scale(self.trainer, self.device))
+        scale = loss_scale(self.trainer, self.device) if self.config.trainer.parts > 1 else None
+        total, terms = self.total(batch, scale)
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
         values |= {"train/bpp": terms.bpp.mean(), "train/mse": terms.mse.mean()}
         if self.model.allocator is not None:

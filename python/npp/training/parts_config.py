@@ -34,7 +34,8 @@ class PretrainingConfig:
         checks.above(self, 0, "learning_rate")
         if self.teacher is not None and not self.steps:
             raise ValueError(
-                f"teacher goes with steps of 1 or more, not with 0: {self.teacher!r} teaches nothing"
+                f"teacher goes with steps of 1 or more, not with 0: {self.teacher!r} teaches nothing; "
+                "teacher: null takes it out"
             )
 
 

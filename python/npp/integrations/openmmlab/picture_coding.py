@@ -15,6 +15,8 @@ from npp.recipes.picture_floats import shown
 
 _PEAK = 255.0
 _NORMALISED = 16.0  # below it, and with values below 0, samples are no longer 0 to 255
+_OVERSHOOT = 5.0  # so much of the highest value a filter that resizes may go below 0
+_FEW = 16  # different samples of a raw picture that is nearly black, by a change of its contrast too
 _FAR = 255.0  # how far a filter that resizes may overshoot either end
 
 
@@ -59,8 +61,8 @@ def check_raw(name: str, picture: Tensor, whose: str) -> None:
     overshoot = _FAR if picture.is_floating_point() else 0
     wrong = not (-overshoot <= low and high <= _PEAK + overshoot)  # also where one is no number
     if picture.is_floating_point() and not wrong:
-        in_unit_range = high <= 1 and bool((picture != picture.round()).any())
-        wrong = in_unit_range or (low < 0 and high < _NORMALISED)
+        normalised = high < _NORMALISED and -low > high / _OVERSHOOT
+        wrong = normalised or (low >= 0 and high <= 1 and len(torch.unique(picture)) > _FEW)
     if wrong:
         raise ValueError(
             f"{name} must be raw pictures from 0 to 255, not from {low:.5g} to {high:.5g}: "

@@ -24,11 +24,13 @@ class Picture(NamedTuple):
         path: where a worker finds it, wherever that runs.
         input: what the manifest calls it.
         target: the result's name below the folder of the results.
+        closed: it is such a folder.
     """
 
     path: str
     input: str
     target: str
+    closed: bool = False
 
 
 def batch_size(count: int, workers: int) -> int:
@@ -49,6 +51,7 @@ def _in_folder(folder: str, suffixes: Collection[str], suffix: str, recursive: b
             storage.inner_path(f"{storage.root}/{name}"),
             f"{folder.rstrip('/')}/{name}",
             f"{name}/*{suffix}".lstrip("/"),
+            closed=True,
         )
 
 
@@ -84,7 +87,7 @@ def find_pictures(
     targets: dict[str, Picture] = {}
     for picture in found:
         other = targets.setdefault(picture.target, picture)
-        if other is not picture:
+        if other is not picture and not (picture.closed or other.closed):
             raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
     return found
 
