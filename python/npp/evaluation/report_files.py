@@ -59,7 +59,7 @@ class Table:
     Attributes:
         title: what the rows are about.
         head: names of the columns.
-        rows: as wide as the head; what compares arms is a :class:`~npp.evaluation.table_cells.Cell`.
+        rows: as wide as the head; what compares arms is a ``Cell``, a word that knows its verdict.
         judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
             table is not of one judge.
         shared: whether it is of arms whose bits are shared over all pictures.
