@@ -152,7 +152,7 @@ def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
     found = find_pictures(["photos"], {".png"}, ".bpg", recursive=True)
     assert found == [
         Picture(f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
-        Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg", closed=True),
+        Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg"),
     ]
     with pytest.raises(ValueError, match=r"photos/deep may not be read; it may hold more \.tar files"):
         files_with(["photos"], ".tar")

@@ -24,13 +24,11 @@ class Picture(NamedTuple):
         path: where a worker finds it, wherever that runs.
         input: what the manifest calls it.
         target: the result's name below the folder of the results.
-        closed: it is such a folder.
     """
 
     path: str
     input: str
     target: str
-    closed: bool = False
 
 
 def batch_size(count: int, workers: int) -> int:
@@ -39,20 +37,21 @@ def batch_size(count: int, workers: int) -> int:
     return max(1, min(most, count // (16 * workers)))
 
 
-def _in_folder(folder: str, suffixes: Collection[str], suffix: str, recursive: bool) -> Iterator[Picture]:
+def _in_folder(
+    folder: str, suffixes: Collection[str], suffix: str, recursive: bool, closed: set[str]
+) -> Iterator[Picture]:
+    """Its pictures; folders that may not be read are added to ``closed``, too, by what they are called."""
     storage = Storage(folder)
-    closed: list[str] = []
-    for name in sorted(storage.names(recursive=recursive, unreadable=closed.append)):
+    unreadable: list[str] = []
+    for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
         if PurePosixPath(name).suffix.lower() in suffixes:
             target = PurePosixPath(name).with_suffix(suffix).as_posix()
             yield Picture(f"{storage.root}/{name}", f"{folder.rstrip('/')}/{name}", target)
-    for name in closed:
-        yield Picture(
-            storage.inner_path(f"{storage.root}/{name}"),
-            f"{folder.rstrip('/')}/{name}",
-            f"{name}/*{suffix}".lstrip("/"),
-            closed=True,
-        )
+    for name in unreadable:
+        called = f"{folder.rstrip('/')}/{name}"
+        closed.add(called)
+        path = storage.inner_path(f"{storage.root}/{name}")
+        yield Picture(path, called, f"{name}/*{suffix}".lstrip("/"))
 
 
 def _is_folder(path: str) -> bool:
@@ -75,9 +74,10 @@ def find_pictures(
         OSError: a folder cannot be read; one that may not be is a picture that fails.
     """
     found: list[Picture] = []
+    closed: set[str] = set()
     for source in sources:
         if _is_folder(source):
-            found += _in_folder(source, suffixes, suffix, recursive)
+            found += _in_folder(source, suffixes, suffix, recursive, closed)
         else:
             path = source if is_remote(source) else str(Path(source).absolute())
             name = PurePosixPath(path).with_suffix(suffix).name
@@ -86,8 +86,10 @@ def find_pictures(
         raise ValueError(f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(sources)}")
     targets: dict[str, Picture] = {}
     for picture in found:
+        if picture.input in closed:  # nothing will be written for it
+            continue
         other = targets.setdefault(picture.target, picture)
-        if other is not picture and not (picture.closed or other.closed):
+        if other is not picture:
             raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
     return found
 
