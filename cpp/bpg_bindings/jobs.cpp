@@ -84,7 +84,8 @@ void JobHandle::give_up() noexcept {
     return;
   }
   try {
-    PerProcess<GivenUp>::get().add(job_, std::exchange(kept_alive_, py::object()));
+    PerProcess<GivenUp>::get().add(job_, kept_alive_);
+    kept_alive_ = py::object();  // not before: without memory for the entry the arrays stay here
     Pool::instance().give_up(job_);
   } catch (const std::bad_alloc&) {
     const WithoutGil release;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -70,6 +70,12 @@ def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end:
 
 
 _LONG = 200
+
+
+def kind_of(output: object) -> str:
+    """For messages: the type of what a network gave, and its keys where it has some."""
+    keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+    return f"{type(output).__name__}{keys}"
 
 
 def brief(value: object) -> str:

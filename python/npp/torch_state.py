@@ -83,6 +83,11 @@ def device_of(network: nn.Module) -> torch.device:
     return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
 
 
+def widened(values: Tensor) -> Tensor:
+    """The same in float32 at least, where half precision would be too coarse."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def full_precision(x: Tensor) -> torch.autocast | nullcontext[None]:
     """Switches autocast off where it is on for a tensor's device."""
     device = x.device.type

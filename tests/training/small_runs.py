@@ -12,7 +12,10 @@ from torch import Tensor
 
 import npp.cli
 from npp.training.baseline import Curve
+from npp.training.draws import Sample
+from npp.training.lightning_module import RecipeModule
 from npp.training.train_config import TrainConfig, load_config
+from npp.training.training_run import train_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "python:training_nets:classifier"
@@ -38,6 +41,25 @@ def state(path: Path) -> dict[str, Any]:
     """A checkpoint."""
     checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
     return checkpoint
+
+
+class _PowerCutError(Exception):
+    pass
+
+
+def run_until_power_cut(config: TrainConfig, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains until a step ends the run in its middle."""
+
+    def fail(self: RecipeModule, batch: Sample, at: int) -> Tensor:
+        if at == index:
+            raise _PowerCutError
+        return step(self, batch, at)
+
+    step = RecipeModule.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(RecipeModule, "training_step", fail)
+        with pytest.raises(_PowerCutError):
+            train_recipe(config)
 
 
 def exponential(scale: float = 1.0) -> Curve:

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import smoke, state
+from small_runs import run_until_power_cut, smoke, state
 
-from npp.training.lightning_module import RecipeModule
 from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
-
-
-class _PowerCutError(Exception):
-    pass
 
 
 @pytest.mark.parametrize(
@@ -30,19 +25,10 @@ class _PowerCutError(Exception):
 def test_a_run_goes_on_exactly(
     changes: tuple[str, ...], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: RecipeModule, batch: object, index: int) -> object:
-        if index == 3:
-            raise _PowerCutError
-        return step(self, batch, index)  # type: ignore[arg-type]
-
-    step = RecipeModule.training_step
     changes = (*changes, "optimiser.steps=5", "trainer.keep=last")
     train_recipe(smoke(photos, tmp_path / "whole", *changes))
     cut = smoke(photos, tmp_path / "cut", *changes)
-    with monkeypatch.context() as patch:
-        patch.setattr(RecipeModule, "training_step", fail)
-        with pytest.raises(_PowerCutError):
-            train_recipe(cut)
+    run_until_power_cut(cut, 3, monkeypatch)
     last = tmp_path / "cut/checkpoints/last.ckpt"
     assert state(last)["global_step"] == 3
     train_recipe(cut, resume=last)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import exponential, pictures, smoke, state
+from small_runs import exponential, pictures, run_until_power_cut, smoke, state
 
 import npp
 from npp.training.baseline import Baseline, Curve
@@ -103,15 +103,6 @@ def test_many_qps_at_once_are_what_the_recipe_writes(photos: Path, tmp_path: Pat
 def test_run_leaves_a_recipe_and_goes_on_exactly(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    def fail(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
-        if index == 3:
-            raise PowerCutError
-        return step(self, batch, index)
-
-    step = RecipeModule.training_step
     path = train_recipe(smoke(photos, tmp_path / "whole", MAP))
     recipe = npp.Recipe.load(path)
     assert path == tmp_path / "whole/recipe.safetensors" and recipe.name == "whole"
@@ -121,9 +112,7 @@ def test_run_leaves_a_recipe_and_goes_on_exactly(
     assert all(torch.equal(alone[name], tensor) for name, tensor in recipe.preprocessor.state_dict().items())
     assert bool(recipe.allocator.network.leave.weight.any())  # it began with zeros
     cut = smoke(photos, tmp_path / "cut", MAP)
-    with monkeypatch.context() as patch, pytest.raises(PowerCutError):
-        patch.setattr(RecipeModule, "training_step", fail)
-        train_recipe(cut)
+    run_until_power_cut(cut, 3, monkeypatch)
     last = tmp_path / "cut/checkpoints/last.ckpt"
     assert state(last)["global_step"] == 2
     train_recipe(cut, resume=last)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import training_nets
 from PIL import Image
-from small_runs import NETWORK, exponential, pictures, smoke, state
+from small_runs import NETWORK, exponential, pictures, run_until_power_cut, smoke, state
 
 import npp
 from npp.config.yaml_files import ConfigError
@@ -79,20 +79,8 @@ def test_weights_are_the_averaged_ones_and_tasks_stay_out(finished: Path) -> Non
 def test_interrupted_run_ends_with_the_same_weights(
     finished: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    def fail(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
-        if index == 3:
-            raise PowerCutError
-        return step(self, batch, index)
-
-    step = RecipeModule.training_step
     config = smoke(photos, tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(RecipeModule, "training_step", fail)
-        with pytest.raises(PowerCutError):
-            train_recipe(config)
+    run_until_power_cut(config, 3, monkeypatch)
     last = tmp_path / "checkpoints/last.ckpt"
     assert state(last)["global_step"] == 2
     measured = (tmp_path / "baseline.json").stat().st_mtime_ns

@@ -43,9 +43,8 @@ def block_energy(gradient: Tensor) -> Tensor:
 
 def _logits(task: Task, images: Tensor) -> Tensor:
     """(N, K, ...) of a classifier or a segmenter, as the network gives them."""
-    output = task.network(
-        fed(task.network, images)
-    )  # the divergence would say NaN: asked after each look it waits
+    # Not run_network, whose check for NaN makes each look wait for a GPU.
+    output = task.network(fed(task.network, images))
     logits: Tensor = output["out"] if isinstance(output, Mapping) else output
     return logits.float()
 

@@ -14,7 +14,7 @@ import npp._bpg as _bpg
 from npp._bpg import EncodeError
 from npp.codec.errors import indexed
 from npp.codec.sample_range import refuse_other_scale
-from npp.torch_state import moved
+from npp.torch_state import moved, widened
 
 _NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.int64: np.int64}
 
@@ -51,8 +51,7 @@ class DeviceTransfer:
         if x.is_floating_point():
             # NaN where there is one. It is on its way before the pixels are, and so here when they are.
             self._range = self._start_download(torch.stack(x.flatten(1).aminmax(dim=1)))
-            wide = x.double() if x.dtype == torch.float64 else x.float()
-            x = (wide.clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
+            x = (widened(x).clamp(0, 1) * self._peak + 0.5).floor().nan_to_num()
             # uint16 has few kernels on devices; its bits travel as int32 turned into int16.
             x = (
                 x.to(torch.int32).to(torch.int16).view(torch.uint16)

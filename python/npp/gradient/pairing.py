@@ -20,7 +20,7 @@ from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
-from npp.torch_state import in_transform, outside_graphs
+from npp.torch_state import in_transform, outside_graphs, widened
 
 
 class Compressed(NamedTuple):
@@ -88,7 +88,7 @@ def _paired(estimate: Estimate, x_hat: Tensor, bpp: Tensor, bitstreams: list[byt
 def _floats(x: Tensor) -> Tensor:
     """Pictures in at least float32, those of whole numbers brought to [0, 1]."""
     if x.is_floating_point():
-        return x if x.dtype == torch.float64 else x.float()
+        return widened(x)
     return x.float() / torch.iinfo(x.dtype).max
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from npp.checks import brief, number
+from npp.checks import brief, kind_of, number
 
 PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
 View: TypeAlias = Callable[[Tensor], Tensor]
@@ -118,10 +118,9 @@ def _logits(network: PictureLoss, x: Tensor) -> Tensor:
     """
     found: object = network(x)
     if not isinstance(found, Tensor) or not found.is_floating_point():
-        kind = found.dtype if isinstance(found, Tensor) else type(found).__name__
-        keys = f" of {', '.join(map(str, found))}" if isinstance(found, Mapping) else ""
+        kind = found.dtype if isinstance(found, Tensor) else kind_of(found)
         raise TypeError(
-            f"network must give a tensor of logits (N, classes, ...), not {kind}{keys}; a function that "
+            f"network must give a tensor of logits (N, classes, ...), not {kind}; a function that "
             "picks them out of its output helps"
         )
     if found.ndim < 2 or len(found) != len(x):

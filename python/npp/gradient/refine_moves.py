@@ -10,6 +10,7 @@ from torch import Tensor
 
 from npp.codec.qp_maps import map_size
 from npp.hevc.quantiser import slice_qp, step_size
+from npp.torch_state import widened
 
 _MEMORY = 0.9  # of the mean of the map's gradients
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its authors give them
@@ -128,7 +129,7 @@ class Place:
     """
 
     def __init__(self, start: Chosen, qps: list[int], lr: float | None, offsets: MapSearch | None) -> None:
-        self._start = start._replace(x=start.x if start.x.dtype == torch.float64 else start.x.float())
+        self._start = start._replace(x=widened(start.x))
         self._pixels = None if lr is None else _Pixels(self._start.x, qps, lr)
         self._offsets = None if offsets is None else _Offsets(_as_tensor(start), offsets)
         self._moving = [one for one in (self._pixels, self._offsets) if one is not None]

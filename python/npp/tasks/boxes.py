@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from npp.extras import MissingPackageError
-from npp.tasks.divergence import widened
 from npp.tasks.optional_packages import require
 from npp.tasks.task import check_predictions
 from npp.torch_defaults import cpu_by_default
+from npp.torch_state import widened
 
 _LEAST_AREA = 1e-9
 MATCH_IOU = 0.5

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from npp.checks import flag, known_settings, number, whole
 from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
-from npp.tasks.divergence import binary_kl, widened
+from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
+from npp.torch_state import widened
 
 BOX_FORMATS = ("xyxy", "cxcywh")
 _CANDIDATES = 2000  # pairs of cell and class that suppression looks at

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from npp.checks import kind_of
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
-from npp.tasks.divergence import widened
 from npp.tasks.frozen import dtype_of
 from npp.tasks.input_format import InputSettings, fed
-from npp.tasks.task import Metric, Task, check_images, check_targets, kind_of, stacked
+from npp.tasks.task import Metric, Task, check_images, check_targets, stacked
 from npp.tasks.training_losses import training_loss
+from npp.torch_state import widened
 
 LOSSES = ("auto", "dense", "training")
 Detections = dict[str, Any]

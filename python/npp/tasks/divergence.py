@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from npp.torch_state import widened
+
 # By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
 _SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 _SUM_TOLERANCE = 1e-3
@@ -23,13 +25,11 @@ def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
     return torch.where(possible, clean.exp() * difference, torch.zeros_like(now)).sum(dim)
 
 
-def widened(values: Tensor) -> Tensor:
-    """In float32 at least: half precision knows no probability between .998 and 1, nor small divergences."""
-    return values if values.dtype == torch.float64 else values.float()
-
-
 def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
-    """KL(clean || now) in nats between coins with these probabilities, elementwise, in float32 at least."""
+    """KL(clean || now) in nats between coins with these probabilities, elementwise, in float32 at least.
+
+    Half precision knows no probability between .998 and 1, nor small divergences.
+    """
     clean, now = widened(clean), widened(now)
     clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)
     return clean * (clean / now).log() + (1 - clean) * ((1 - clean) / (1 - now)).log()

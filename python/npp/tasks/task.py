@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from npp.checks import kind_of
 from npp.codec.sample_range import on_other_scale, sample_range, values_told
 from npp.tasks.frozen import (
     evaluation_mode,
@@ -80,12 +81,6 @@ def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> Non
         raise ValueError(
             f"targets must hold one entry per prediction, {len(predictions)}, not {len(targets)}"
         )
-
-
-def kind_of(output: Any) -> str:
-    """For messages: the type of what a network gave, and its keys where it has some."""
-    keys = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
-    return f"{type(output).__name__}{keys}"
 
 
 def not_a_tensor(output: Any) -> str:

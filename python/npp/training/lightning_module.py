@@ -49,7 +49,7 @@ from npp.training.recipe_model import (
 )
 from npp.training.run_identity import (
     check_identity,
-    check_pictures,
+    check_step_size,
     digest_of_files,
     digest_of_tasks,
     identity_of_steps,
@@ -374,7 +374,7 @@ class RecipeModule(lightning.LightningModule):
             ConfigError: it is of another training, or its steps took another number of pictures.
         """
         check_identity(checkpoint.get(_IDENTITY, {}), self._identity, path)
-        check_pictures(checkpoint.get(_STEP), self.config.optimiser.batch, processes)
+        check_step_size(checkpoint.get(_STEP), self.config.optimiser.batch, processes)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Puts the tasks' networks in as they are, and lets a finished run go on.

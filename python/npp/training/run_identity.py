@@ -12,6 +12,7 @@ from npp.config.digests import hash_state
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
+from npp.recipes.stored_parts import part_settings
 from npp.tasks import Task
 from npp.training.draws import Photos
 from npp.training.train_config import TrainConfig
@@ -51,14 +52,13 @@ def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
 
 def _settings_of_parts(recipe: Recipe) -> dict[str, Any]:
     """Settings that the shapes of the weights do not show too, such as the strength of a map."""
-    found = {}
-    if recipe.preprocessor is not None:
-        found["preprocessor"] = recipe.preprocessor.settings
-    if recipe.allocator is not None:
-        found["allocator"] = recipe.allocator.settings.as_mapping()
-    if recipe.restorer is not None:
-        found["restorer"] = recipe.restorer.settings
-    return {f"{part}.{name}": plain(value) for part, all_ in found.items() for name, value in all_.items()}
+    found = part_settings(None, recipe.preprocessor, recipe.allocator, recipe.restorer)
+    return {
+        f"{part}.{name}": plain(value)
+        for part, settings in found.items()
+        if settings is not None
+        for name, value in settings.items()
+    }
 
 
 def _trained(config: TrainConfig) -> list[str]:
@@ -111,7 +111,7 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")
 
 
-def check_pictures(before: int | None, batch: int, processes: int) -> None:
+def check_step_size(before: int | None, batch: int, processes: int) -> None:
     """Refuses steps of another number of pictures: where a run is among its photos follows from both.
 
     Args:
