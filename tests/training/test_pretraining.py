@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,28 @@ def test_the_published_network_begins_with_the_picture(photos: Path, tmp_path: P
     after = npp.Preprocessor.load(tmp_path / "preprocessor.safetensors")
     for name, value in pretrained.named_parameters():
         torch.testing.assert_close(dict(after.named_parameters())[name], value, rtol=0, atol=1e-5)
+
+
+def test_the_pretraining_has_the_precision_of_the_training_and_tells_of_each_step(
+    photos: Path, tmp_path: Path
+) -> None:
+    unet = "preprocessor={network: unet, width: 4, pretraining: {steps: 5, batch: 2, learning_rate: 0.01}}"
+    stages: dict[str, list[int]] = {}
+
+    def stage(name: str, total: int) -> Callable[[int], None]:
+        stages[name] = [total]
+        return stages[name].append
+
+    left = {}
+    for precision in ("32-true", "bf16-mixed"):
+        out = tmp_path / precision
+        config = smoke(photos, out, unet, "optimiser.steps=0", f"trainer.precision={precision}")
+        torch.manual_seed(0)
+        train_recipe(config, stage=stage)
+        left[precision] = json.loads((out / "pretraining.json").read_text())["mse"]
+        assert stages.pop("pretraining the filter") == [5, 1, 1, 1, 1, 1]
+    assert left["bf16-mixed"] != left["32-true"]
+    assert left["bf16-mixed"] == pytest.approx(left["32-true"], rel=0.1)
 
 
 def test_a_filter_that_stays_has_no_pretraining(photos: Path, tmp_path: Path) -> None:

@@ -91,6 +91,27 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     assert captured.out == "" and signal.getsignal(signal.SIGINT) is handler
 
 
+def test_what_was_pretrained_is_not_lost_by_ctrl_c(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("NPP_DATA", str(photos))
+    unet = "preprocessor={network: unet, width: 2, pretraining: {steps: 3, batch: 1}}"
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path), "--set", SMALL_TASK]
+    with monkeypatch.context() as patch:
+        patch.setattr(RecipeModule, "training_step", stop)
+        assert run_cli(*words, "--set", unet) == 130
+    said = re.search(r"--set '(preprocessor=\{start: .+\})' spares", capsys.readouterr().err)
+    assert said is not None
+    before = (tmp_path / "pretrained.safetensors").read_bytes()
+    assert run_cli(*words, "--set", said[1], "--fast-dev-run") == 0
+    assert npp.Preprocessor.load(tmp_path / "fast-dev-run/preprocessor.safetensors").settings["width"] == 2
+    assert not (tmp_path / "fast-dev-run/pretraining.json").exists()
+    assert (tmp_path / "pretrained.safetensors").read_bytes() == before
+
+
 def test_a_module_beside_the_configuration_is_found(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

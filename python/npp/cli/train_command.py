@@ -40,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _PUBLISHED_SIZE = 192
+_PRETRAINED = "pretrained.safetensors"
 
 
 class _Objective(str, Enum):
@@ -49,10 +50,18 @@ class _Objective(str, Enum):
 
 def _how_to_go_on(out: Path | None, begun: float) -> str:
     """Of a run that was stopped; a checkpoint that an earlier run has left in its folder is not its own."""
-    last = None if out is None else out / "checkpoints" / "last.ckpt"
-    if last is None or not last.is_file() or last.stat().st_mtime < begun:
+    names = ("checkpoints/last.ckpt", _PRETRAINED)
+    left = [] if out is None else [out / name for name in names if _is_younger(out / name, begun)]
+    if not left:
         return "there is no checkpoint yet"
-    return f"--resume {last} goes on from there"
+    if left[0].name == _PRETRAINED:
+        again = f"--set 'preprocessor={{start: {left[0]}}}'"
+        return f"there is no checkpoint yet; {again} spares the pretraining, which is done"
+    return f"--resume {left[0]} goes on from there"
+
+
+def _is_younger(file: Path, begun: float) -> bool:
+    return file.is_file() and file.stat().st_mtime >= begun
 
 
 def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:

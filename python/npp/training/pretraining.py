@@ -8,6 +8,7 @@ task take part.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from npp.config.yaml_files import ConfigError
+from npp.evaluation.measuring import Progress
 from npp.preprocessing import Preprocessor
 from npp.recipes.named_parts import filter_of
 from npp.training.draws import Draws, Photos
@@ -95,16 +97,58 @@ def _error(preprocessor: Preprocessor, teacher: Preprocessor | None, x: Tensor, 
     return (missed / (change + _LEAST_CHANGE)).mean()
 
 
+# What torch computes in where Lightning's name of a precision says that it mixes.
+_MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+
+
+class _Steps:
+    """Steps of Adam in the precision that the rest of the training has.
+
+    Args:
+        network: what is trained.
+        config: its ``preprocessor.pretraining`` and ``trainer.precision`` are used.
+        device: where the network is.
+    """
+
+    def __init__(self, network: Preprocessor, config: TrainConfig, device: torch.device) -> None:
+        assert config.preprocessor is not None
+        chosen = config.preprocessor.pretraining
+        self._device = device
+        self._mixed = _MIXED.get(config.trainer.precision)
+        # Small gradients would be nothing in half precision, though not in bfloat16, whose range is wider.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._mixed is torch.float16)
+        self._optimiser = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, chosen.steps)
+
+    def mixed(self) -> AbstractContextManager[Any]:
+        """Where the error is computed."""
+        return torch.autocast(self._device.type, self._mixed, enabled=self._mixed is not None)
+
+    def step(self, error: Tensor) -> None:
+        """Makes the error smaller."""
+        self._optimiser.zero_grad()
+        self._scaler.scale(error).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._schedule.step()
+
+
 def pretrain(
-    preprocessor: Preprocessor, photos: Photos, config: TrainConfig, device: torch.device
+    preprocessor: Preprocessor,
+    photos: Photos,
+    config: TrainConfig,
+    device: torch.device,
+    progress: Progress,
 ) -> Pretrained:
     """Trains a filter on its error to the picture or to a teacher's, at qps from the configuration's range.
 
     Args:
         preprocessor: changed in place; moved to ``device`` for the while and back to the CPU.
         photos: the training's.
-        config: its section ``preprocessor.pretraining``, ``data``, ``trade_off`` and ``seed`` are used.
+        config: its section ``preprocessor.pretraining``, ``data``, ``trade_off``, ``trainer.precision`` and
+            ``seed`` are used.
         device: where to work.
+        progress: told after each step that one is done.
 
     Returns:
         What is left of the error.
@@ -126,15 +170,13 @@ def pretrain(
         num_workers=config.data.workers,
     )
     preprocessor.to(device).train()
-    optimiser = torch.optim.AdamW(preprocessor.parameters(), lr=chosen.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, chosen.steps)
+    steps = _Steps(preprocessor, config, device)
     errors: list[Tensor] = []
     for batch in loader:
-        error = _error(preprocessor, teacher, batch.x.to(device), batch.qp.to(device))
-        optimiser.zero_grad()
-        error.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        with steps.mixed():
+            error = _error(preprocessor, teacher, batch.x.to(device), batch.qp.to(device))
+        steps.step(error)
+        progress(1)
         errors = [*errors[1 - _AVERAGED :], error.detach()]
     mean = float(torch.stack(errors).mean())
     if not mean < float("inf"):

@@ -132,7 +132,7 @@ def train_recipe(
             more than it had; from then on its learning rate is that of the longer run.
         fast_dev_run: one step of each training and one validation batch, without logs and checkpoints, in a
             folder of its own below ``out``.
-        stage: told about what is done after the training; Lightning shows the training itself.
+        stage: told about what is done before and after the training; Lightning shows the training itself.
 
     Returns:
         Path of the recipe with the averaged weights, for :meth:`npp.Recipe.load`. A filter that was trained
@@ -161,9 +161,9 @@ def train_recipe(
         module = RecipeModule(config, photos)
         path = Path(config.out) / _RECIPE
         if config.optimiser.steps:
-            recipe = _trained(config, photos, module, accelerator, resume, fast_dev_run)
+            recipe = _trained(config, photos, module, accelerator, resume, stage, fast_dev_run=fast_dev_run)
         else:
-            recipe = _untrained(config, photos, module, accelerator, resume)
+            recipe = _untrained(config, photos, module, accelerator, resume, stage)
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
@@ -209,13 +209,18 @@ def _save(recipe: Recipe, config: TrainConfig) -> None:
 
 
 def _untrained(
-    config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str, resume: Path | str | None
+    config: TrainConfig,
+    photos: Photos,
+    module: RecipeModule,
+    accelerator: str,
+    resume: Path | str | None,
+    stage: Stage,
 ) -> Recipe:
     if resume is not None:
         check_checkpoint(resume, module, 0, without=TASKS)
     _save_config(config, Path(config.out) / "config.yaml")
     if resume is None:
-        _pretrained(config, photos, module, accelerator)
+        _pretrained(config, photos, module, accelerator, stage)
     return module.model.eval()
 
 
@@ -243,12 +248,15 @@ def _device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
 
 
-def _pretrained(config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str) -> None:
+def _pretrained(
+    config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str, stage: Stage
+) -> None:
     """Pretrains the filter of a run that begins, where its configuration asks for it."""
     filter_, chosen = module.model.preprocessor, config.preprocessor
     if filter_ is None or chosen is None or not chosen.pretraining.steps:
         return
-    left = pretrain(filter_, photos, config, _device(accelerator))
+    progress = stage("pretraining the filter", chosen.pretraining.steps)
+    left = pretrain(filter_, photos, config, _device(accelerator), progress)
     module.average_anew()
     filter_.save(Path(config.out) / _PRETRAINED)
     text = json.dumps(left.as_mapping(), indent=1) + "\n"
@@ -273,6 +281,8 @@ def _trained(
     module: RecipeModule,
     accelerator: str,
     resume: Path | str | None,
+    stage: Stage,
+    *,
     fast_dev_run: bool,
 ) -> Recipe | None:
     """The recipe after its training; ``None`` in all processes but one."""
@@ -285,7 +295,7 @@ def _trained(
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
     if resume is None:
-        _pretrained(config, photos, module, accelerator)
+        _pretrained(config, photos, module, accelerator, stage)
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
     return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None
