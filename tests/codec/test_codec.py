@@ -90,6 +90,35 @@ def test_decode_equals_x_hat(
     assert info.chroma == ("400" if channels == 1 else options["chroma"])
 
 
+@pytest.mark.parametrize("bit_depth", [8, 10, 12])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"effort": 9, "chroma_qp_offset": 12},
+        {"effort": 8, "deblock": -6, "chroma_qp_offset": 12},
+        {"effort": 8, "deblock": -3, "chroma_qp_offset": 12, "qp_map": torch.full((1, 8, 8), 3.0)},
+    ],
+    ids=["effort 9", "deblock -6", "above qp 51"],
+)
+def test_chroma_is_deblocked_as_the_encoder_did_at_the_coarsest_qps(options: Any, bit_depth: Any) -> None:
+    squares = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    x = torch.nn.functional.interpolate(squares, scale_factor=16)
+    out = npp.compress(x, 51, bit_depth=bit_depth, **options)
+    assert torch.equal(npp.decompress(out.bitstreams), out.x_hat)
+
+
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+def test_lossless_blocks_among_blocks_of_other_qps_are_what_the_encoder_made(chroma: Any) -> None:
+    """npp writes no such files but when x265 is asked to; libavcodec deblocks their chroma wrongly."""
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        x = (torch.rand(1, 3, 96, 96, generator=generator) > 0.5).float()
+        qp_map = 40 * torch.randn(1, 6, 6, generator=generator)
+        options: Any = {"effort": 8, "deblock": -6, "psy_rd": 5, "_x265": "cu-lossless=1"}
+        out = npp.compress(x, 36, qp_map=qp_map, chroma=chroma, tune="machine", **options)
+        assert torch.equal(npp.decompress(out.bitstreams), out.x_hat)
+
+
 @pytest.mark.parametrize("chroma", CHROMA_NAMES)
 @pytest.mark.parametrize("bit_depth", [8, 10, 12])
 def test_quality_follows_qp(chroma: Any, bit_depth: Any) -> None:

@@ -28,12 +28,43 @@ ConstPlane plane_of(const Decoded& decoded, std::size_t index) {
   return {reinterpret_cast<const std::byte*>(frame.data[index]), frame.linesize[index]};
 }
 
+// Whether a parameter set of the colours before their first slice is as asked for. One that cannot
+// be read is the decoder's to refuse.
+template <class Asked>
+bool any_parameters(const std::vector<Nal>& nals, Asked asked) {
+  for (const Nal& nal : nals) {
+    if (nal.layer != 0) {
+      continue;
+    }
+    if (is_slice(nal.type)) {
+      return false;
+    }
+    try {
+      if (nal.type == kNalPps && asked(intra::parse_picture_parameters(nal.bytes))) {
+        return true;
+      }
+    } catch (const DecodeError&) {
+      continue;
+    }
+  }
+  return false;
+}
+
+// Whether libavcodec may show subsampled chroma wrongly: it deblocks by the wrong QP where blocks
+// without loss lie among blocks whose QPs differ.
+bool mixes_lossless_blocks(const StreamFormat& format, const std::vector<Nal>& nals) {
+  const bool subsampled = format.chroma_format_idc == 1 || format.chroma_format_idc == 2;
+  return subsampled && any_parameters(nals, [](const intra::PictureParameters& pps) {
+           return pps.transquant_bypass && pps.qp_delta;
+         });
+}
+
 // One HEVC stream of a file and the pictures that came out of it so far.
 class Stream {
  public:
   // The intra decoder knows stills only.
   Stream(const Format& f, int chroma_format_idc, const HevcHeader& header, bool still)
-      : format_{f.width, f.height, chroma_format_idc, f.bit_depth, header} {
+      : format_{f.width, f.height, chroma_format_idc, f.bit_depth, header}, still_(still) {
     if (!still && !libavcodec_takes(f.width, f.height)) {
       throw UnsupportedError("frames of " + std::to_string(f.width) + "x" +
                              std::to_string(f.height) + " pixels are larger than libavcodec takes");
@@ -43,6 +74,9 @@ class Stream {
     }
   }
   void send(const std::vector<Nal>& nals) {
+    if (still_ && mixes_lossless_blocks(format_, nals)) {
+      decoder_.reset();
+    }
     if (!decoder_) {
       ready_.emplace_back(decode_intra_picture(format_, nals));
       return;
@@ -71,30 +105,10 @@ class Stream {
   }
 
   StreamFormat format_;
+  bool still_;
   std::optional<HevcDecoder> decoder_;  // else the intra decoder
   std::deque<Decoded> ready_;
 };
-
-// Whether a parameter set before the first slice lets blocks have QPs of their own. One that cannot
-// be read is the decoder's to refuse.
-bool allows_block_qps(const std::vector<Nal>& nals) {
-  for (const Nal& nal : nals) {
-    if (nal.layer != 0) {
-      continue;
-    }
-    if (is_slice(nal.type)) {
-      return false;
-    }
-    try {
-      if (nal.type == kNalPps && intra::parse_picture_parameters(nal.bytes).qp_delta) {
-        return true;
-      }
-    } catch (const DecodeError&) {
-      continue;
-    }
-  }
-  return false;
-}
 
 // The streams of one file.
 struct Streams {
@@ -140,7 +154,8 @@ FileInfo probe(ByteSpan file) {
   if (!info.header.animation) {
     info.ticks.resize(1);
   }
-  info.block_qps = allows_block_qps(nals);
+  info.block_qps =
+      any_parameters(nals, [](const intra::PictureParameters& pps) { return pps.qp_delta; });
   return info;
 }
 

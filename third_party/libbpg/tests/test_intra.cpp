@@ -184,9 +184,10 @@ struct Sample {
 };
 
 Sample encode_random(Random& random) {
-  static const std::array<std::string, 20> extra = {"",
+  static const std::array<std::string, 21> extra = {"",
                                                     "tskip=1",
                                                     "cbqpoffs=3:crqpoffs=-5",
+                                                    "cbqpoffs=12:crqpoffs=12:deblock=-6,-6",
                                                     "strong-intra-smoothing=0",
                                                     "sao=0",
                                                     "signhide=0",

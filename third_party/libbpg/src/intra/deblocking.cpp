@@ -141,12 +141,13 @@ void filter_luma(const CodedPicture& picture, const Segment& segment, std::uint1
   }
 }
 
-// 8.7.2.5.8.
+// 8.7.2.5.8. The standard has no end of the index into its table of chroma QPs here; x265, which
+// made the files, and libavcodec end it at 57 as where coefficients are scaled.
 void filter_chroma(const CodedPicture& picture, const Segment& segment, int plane, int lines,
                    std::uint16_t* q0, std::ptrdiff_t across, std::ptrdiff_t along) {
   const int offset = picture.pps.qp_offset[static_cast<std::size_t>(plane)];
-  const int tc =
-      tc_of(picture, segment, chroma_qp(picture.sequence.chroma_idc, segment.qp + offset));
+  const int index = std::min(segment.qp + offset, 57);
+  const int tc = tc_of(picture, segment, chroma_qp(picture.sequence.chroma_idc, index));
   const int peak = (1 << picture.sequence.bit_depth) - 1;
   for (int i = 0; i < lines; ++i) {
     Line line(q0 + i * along, across);

@@ -13,7 +13,8 @@ namespace bpg {
 /// the two decoders (tests/test_intra.cpp): range extension tools in lossless blocks (intra
 /// boundary filters with implicit RDPCM, residual rotation), PCM in gray pictures and beside SAO,
 /// chroma SAO where a 16x16 coding tree block is subsampled, and edges near black to white at 12
-/// bits (deblocking overflows 16 bits in its vector code).
+/// bits (deblocking overflows 16 bits in its vector code). What the parameter sets of a picture say
+/// comes on top of that: lossless blocks among blocks of different QPs.
 [[nodiscard]] bool needs_intra_decoder(const StreamFormat& format);
 
 /// Decodes one picture of I slices; slower than libavcodec, but exact for all that a BPG still can
