@@ -212,3 +212,10 @@ def test_a_head_under_autocast_is_as_without() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(head.offsets(features, (64, 64)), wanted)
         assert head(x).dtype == head.importance(x).dtype == head.sensitivity(x).dtype == torch.float32
+
+
+def test_a_network_that_changes_its_input_leaves_the_pictures_as_they_are() -> None:
+    x = torch.rand(1, 3, 64, 64)
+    before = x.clone()
+    LayerFeatures(nn.Sequential(nn.Threshold(0.5, 0.0, inplace=True), backbone()), ["1"])(x)
+    assert torch.equal(x, before)

@@ -174,3 +174,12 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
     given: dict[str, Any] = {"images": _pictures()[:2], "keep": _keep, **change}
     with pytest.raises(error, match=message):
         npp.loss_curves(given.pop("images"), given.pop("keep"), **given)
+
+
+def test_a_judge_that_changes_its_input_finds_the_same() -> None:
+    def changing(x: Tensor) -> PictureLoss:
+        clean = x.sub_(0.5).mul(1)
+        return lambda shown: (shown.sub_(0.5) - clean).square().mean((1, 2, 3))
+
+    gray = [picture[:, :, 0] for picture in _pictures()]
+    torch.testing.assert_close(npp.loss_curves(gray, changing), npp.loss_curves(gray, _keep))

@@ -55,3 +55,15 @@ def test_steps_may_be_numpys() -> None:
 
     found = npp.refine(pictures(), 35, task, steps=np.int64(1), patience=np.int64(1), effort=0)  # type: ignore[arg-type]
     assert len(found.history) == 2
+
+
+def test_a_network_that_changes_its_input_sees_all_views_of_the_pictures_themselves() -> None:
+    def changing(x: Tensor) -> Tensor:
+        return x.sub_(0.5).mean((2, 3))
+
+    x, coded = pictures(), pictures().flip(0)
+    kept = npp.keep_prediction(changing, x, npp.VIEWS)
+    plain = npp.keep_prediction(lambda seen: (seen - 0.5).mean((2, 3)), x, npp.VIEWS)
+    assert torch.equal(kept(coded), plain(coded))
+    assert torch.equal(x, pictures()) and torch.equal(coded, pictures().flip(0))
+    assert kept(coded.requires_grad_()).requires_grad

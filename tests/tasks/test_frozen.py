@@ -321,3 +321,77 @@ def test_nan_of_a_loss_of_ones_own_is_named_in_refine() -> None:
     task = Odd(Body(2))
     with pytest.raises(ValueError, match=r"task 'plain' gave NaN as output\.loss"):
         npp.refine(x, 40, task.bind(task.targets(x)), steps=1, effort=0)
+
+
+# Networks that change their input in place
+
+
+class Centring(nn.Module):
+    """A network behind a subtraction that overwrites what it is given: pictures, or a list of them."""
+
+    def __init__(self, network: nn.Module, *, in_place: bool) -> None:
+        super().__init__()
+        self.inner = network
+        self.in_place = in_place
+
+    def _centred(self, x: Any) -> Any:
+        if isinstance(x, list):
+            return [self._centred(one) for one in x]
+        return x.sub_(0.5).mul_(2) if self.in_place else (x - 0.5) * 2
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(self._centred(x))
+
+
+class CentringFinder(Centring):
+    """A detector that does so in each of its methods."""
+
+    def losses(self, images: Any, targets: Any) -> dict[str, Tensor]:
+        centred = torch.stack(self._centred(list(images)))
+        return {"objectness": self.inner.backbone(centred).square().mean()}
+
+
+class CentringDenseFinder(CentringFinder):
+    """The same with what it says everywhere."""
+
+    def dense(self, images: Tensor) -> dict[str, Tensor]:
+        return self.inner.dense(self._centred(images))
+
+    def divergence(self, clean: Any, now: Any) -> Tensor:
+        return self.inner.divergence(clean, now)
+
+
+_CENTRING = {"detection": CentringDenseFinder, "detection by losses": CentringFinder}
+
+
+def _centring_tasks(kind: str) -> tuple[Task, Task]:
+    """A task whose network changes its input, and the same one whose network does not."""
+    make_network, make_task = CASES[kind]
+    network, centring = make_network(), _CENTRING.get(kind, Centring)
+    if kind == "match":  # its layer is one inside
+        return tuple(build_task("match", model=Centring(network, in_place=one)) for one in (True, False))  # type: ignore[return-value]
+    return make_task(centring(network, in_place=True)), make_task(centring(network, in_place=False))
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_network_that_changes_its_input_leaves_the_pictures_as_they_are(kind: str, images: Tensor) -> None:
+    changing, plain = _centring_tasks(kind)
+    leaf, kept = images.flip(3).requires_grad_(), images.clone()
+    for task in (changing, plain):
+        assert task.targets(images) is not None and task.predict(images) is not None
+        assert torch.equal(images, kept)
+    targets = plain.targets(images)
+    assert _measured(changing, images.flip(3), targets) == _measured(plain, images.flip(3), targets)
+    gradients = [torch.autograd.grad(task.loss(leaf, targets).sum(), leaf)[0] for task in (changing, plain)]
+    assert torch.equal(*gradients)
+    assert torch.equal(leaf, kept.flip(3)) and float(gradients[0].abs().max()) > 0
+
+
+def test_the_order_of_tasks_does_not_matter_to_refine() -> None:
+    x = torch.rand(2, 3, 16, 16)
+    changing, _ = _centring_tasks("one's own")
+    kept = changing.bind(changing.targets(x))
+    tasks = [kept, lambda seen: seen.sub_(0.5).mean((1, 2, 3)), lambda seen: seen.mean((1, 2, 3))]
+    there, back = (npp.refine(x, 40, order, steps=1, effort=0) for order in (tasks, tasks[::-1]))
+    torch.testing.assert_close(there.history[0].loss, back.history[0].loss)
+    assert torch.equal(npp.decompress(there.bitstreams), there.x_hat)

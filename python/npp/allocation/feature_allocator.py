@@ -88,10 +88,12 @@ class LayerFeatures(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Feature maps (N, C, h, w) of pictures (N, 3, H, W) in [0, 1], a tensor a layer."""
         size = self._size(*x.shape[-2:])
-        if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+        if x.shape[-2:] == size:
+            shrunk = x.clone()  # some networks change their input in place
+        else:
+            shrunk = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
         with recorded(self.network, self.layers) as found:
-            self.network(x)
+            self.network(shrunk)
         return [found[layer][-1].float() for layer in self.layers]
 
 

@@ -76,13 +76,13 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
         EncodeError: a loss is no finite number, or below 0 by more than rounding.
         TypeError: ``keep`` does not give one number a picture.
     """
-    lost = keep(colour_of(x))
+    lost = keep(colour_of(x).clone())  # some networks change their input in place
     if not callable(lost):
         raise TypeError(
             "keep must give a function of decoded pictures for each clean one, not "
             f"{type(lost).__name__}: of a network it is lambda x: npp.keep_prediction(network, x)"
         )
-    losses = [_one_loss(lost(colour_of(one[None]))) for one in shown]
+    losses = [_one_loss(lost(colour_of(one[None]).clone())) for one in shown]
     if not all(math.isfinite(loss) and loss > -_ROUNDING for loss in losses):
         said = ", ".join(f"{loss:.4g}" for loss in losses)
         raise EncodeError(f"losses must be finite and at least 0, and the network's are {said}")

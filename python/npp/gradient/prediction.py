@@ -77,10 +77,10 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
     looks = (_as_it_is, *_several(views))
     # Not in inference_mode: what is made there could not take part in refine's gradients.
     with torch.inference_mode(False), torch.no_grad():
-        clean = [_logits(network, look(x)).log_softmax(1) for look in looks]
+        clean = [_logits(network, look, x).log_softmax(1) for look in looks]
 
     def divergence(x_hat: Tensor) -> Tensor:
-        seen = (_logits(network, look(x_hat)).log_softmax(1) for look in looks)
+        seen = (_logits(network, look, x_hat).log_softmax(1) for look in looks)
         return torch.stack([_divergence(*pair) for pair in zip(clean, seen, strict=True)]).mean(0)
 
     return divergence
@@ -110,22 +110,23 @@ def _changes_in_training(part: nn.Module) -> bool:
     return norm and part.running_mean is not None
 
 
-def _logits(network: PictureLoss, x: Tensor) -> Tensor:
-    """(N, classes, ...) of pictures.
+def _logits(network: PictureLoss, look: View, x: Tensor) -> Tensor:
+    """(N, classes, ...) of pictures, which stay as they are where a network changes its input in place.
 
     Raises:
         TypeError, ValueError: the network gives something else.
     """
-    found: object = network(x)
+    seen = look(x.clone())
+    found: object = network(seen)
     if not isinstance(found, Tensor) or not found.is_floating_point():
         kind = found.dtype if isinstance(found, Tensor) else kind_of(found)
         raise TypeError(
             f"network must give a tensor of logits (N, classes, ...), not {kind}; a function that "
             "picks them out of its output helps"
         )
-    if found.ndim < 2 or len(found) != len(x):
+    if found.ndim < 2 or len(found) != len(seen):
         raise ValueError(
-            f"network must give logits (N, classes, ...) of {len(x)} pictures, not {tuple(found.shape)}"
+            f"network must give logits (N, classes, ...) of {len(seen)} pictures, not {tuple(found.shape)}"
         )
     return found
 

@@ -110,7 +110,8 @@ class RefineObjective:
         return RefineStep(step, compressed.bpp, mean, compressed.bpp + self._weight * mean)
 
     def _loss(self, index: int, compressed: Compressed) -> Tensor:
-        loss, bpp = self._tasks[index](compressed.x_hat), compressed.bpp
+        # Of its own, as some networks change their input in place.
+        loss, bpp = self._tasks[index](compressed.x_hat.clone()), compressed.bpp
         if not isinstance(loss, Tensor) or not loss.is_floating_point():
             kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
@@ -145,7 +146,7 @@ class RefineObjective:
             return
         for index, task in enumerate(self._tasks):
             seen = x_hat.detach().clone().requires_grad_()
-            loss = task(seen)
+            loss = task(seen.clone())
             if loss.requires_grad:
                 (own,) = torch.autograd.grad(loss.sum(), seen, allow_unused=True)
                 if own is not None:

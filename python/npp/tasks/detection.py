@@ -204,7 +204,11 @@ class Detection(Task):
             return self._divergence(self._dense(images), targets)
         checked = self._all_checked(images, targets)
         given = images.to(dtype_of(self.network))  # losses of other packages want boxes of the same dtype
-        each = [training_loss(self.network, *pair) for pair in zip(given, checked, strict=True)]
+        each = [
+            # Parts of a batch cannot be changed in place under gradients, as some detectors do.
+            training_loss(self.network, image.clone(), target)
+            for image, target in zip(given, checked, strict=True)
+        ]
         loss = torch.stack(each) if each else images.sum((1, 2, 3))
         self.check_output(images, {"losses": loss})
         return loss

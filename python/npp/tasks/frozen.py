@@ -105,8 +105,20 @@ def without_gradients(method: Method) -> Method:
     @functools.wraps(method)
     def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
         with torch.inference_mode(False), torch.no_grad():
-            if isinstance(images, Tensor) and images.is_inference():
-                images = images.clone()
             return method(self, images, *others, **named)
+
+    return cast("Method", wrapped)
+
+
+def on_its_own_pictures(method: Method) -> Method:
+    """For methods of tasks: the caller's pictures stay as they are, whatever a network does with its input.
+
+    Many change it in place: they subtract a mean, or begin with ``nn.ReLU6(inplace=True)``.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+        own = images.clone() if isinstance(images, Tensor) else images
+        return method(self, own, *others, **named)
 
     return cast("Method", wrapped)

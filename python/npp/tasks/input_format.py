@@ -302,6 +302,7 @@ class Prepared(nn.Module):
 
 
 def fed(network: nn.Module, images: Tensor) -> Tensor:
-    """Pictures in a network's dtype; one that prepares them itself takes them as they are."""
+    """Pictures in a network's dtype, which it may change in place; one that prepares them itself takes them
+    as they are."""
     own = isinstance(network, Prepared) or isinstance(getattr(network, "prepared", None), Prepared)
-    return images if own else images.to(dtype_of(network))
+    return images if own else images.to(dtype_of(network), copy=True)

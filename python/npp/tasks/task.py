@@ -17,6 +17,7 @@ from npp.tasks.frozen import (
     evaluation_mode,
     frozen,
     off_the_default_device,
+    on_its_own_pictures,
     plain_torch,
     private_copy,
     without_gradients,
@@ -156,8 +157,9 @@ class Task(nn.Module, ABC):
     _scale_is_known = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Sees to it that what every task says of pictures has no history and serves in a later training, and
-        that its network makes nothing on the caller's default device."""
+        """Sees to it that what every task says of pictures has no history and serves in a later training,
+        that the pictures stay as they are, and that its network makes nothing on the caller's default
+        device."""
         super().__init_subclass__(**settings)
         if "targets" in vars(cls) and "loss_targets" not in vars(cls):
             # What an ancestor takes a shorter way to is not what this class says.
@@ -165,6 +167,9 @@ class Task(nn.Module, ABC):
         for name in ("targets", "loss_targets"):
             if name in vars(cls):
                 setattr(cls, name, _on_the_right_scale(vars(cls)[name]))
+        for name in ("targets", "loss_targets", "predict", "scores", "loss"):
+            if name in vars(cls):
+                setattr(cls, name, on_its_own_pictures(vars(cls)[name]))
         for name in ("targets", "loss_targets", "predict", "scores"):
             if name in vars(cls):
                 setattr(cls, name, without_gradients(vars(cls)[name]))
@@ -178,7 +183,7 @@ class Task(nn.Module, ABC):
         self.training = False
 
     def run_network(self, images: Tensor) -> Any:
-        """The network's output for pictures (N, 3, H, W), which are first brought to its dtype.
+        """The network's output for pictures (N, 3, H, W): for a copy of them in its dtype.
 
         Raises:
             TypeError, ValueError: these are no pictures, or the output has NaN.
