@@ -380,3 +380,43 @@ def test_a_picture_s_map_does_not_depend_on_its_neighbours() -> None:
     both = refine(x, 35, pooled_task(x), over="both", steps=2, effort=0)
     alone = refine(x[:1], 35, pooled_task(x[:1]), over="both", steps=2, effort=0)
     assert both.bitstreams[0] == alone.bitstreams[0]
+
+
+def _quantised() -> nn.Module:
+    """A network whose gradient torch does not know, though its output says that it has one."""
+    parts = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 5))
+    return torch.ao.quantization.quantize_dynamic(parts, {nn.Linear}, dtype=torch.qint8)
+
+
+_BLIND = {
+    "constant": lambda x: torch.zeros(len(x)),
+    "argmax": lambda x: x.argmax(1).float().mean((1, 2)),
+    "detached": lambda x: x.detach().mean((1, 2, 3)) * nn.Parameter(torch.ones(())),
+}
+
+
+@pytest.mark.parametrize("over", ["pixels", "map"])
+@pytest.mark.parametrize("kind", _BLIND)
+def test_a_loss_without_a_gradient_is_the_task_s(kind: str, over: Any) -> None:
+    x, good = pictures(), pooled_task(pictures())
+    with pytest.raises(TaskError, match="task 1 has no gradient with respect to the pictures") as caught:
+        refine(x, 35, [good, _BLIND[kind]], over=over, steps=3, effort=0)
+    assert (caught.value.task, caught.value.picture) == (1, 0)
+    assert len(refine(x, 35, [good, _BLIND[kind]], over=over, steps=0, effort=0).history) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantised_network_is_refused() -> None:
+    x, network = pictures(), _quantised()
+    with pytest.raises((TaskError, RuntimeError), match=r"no gradient .*quantised|derivative .*quantized"):
+        refine(x, 35, npp.keep_prediction(network, x), steps=1, effort=0)
+
+
+def test_a_loss_may_lose_its_gradient_on_the_way() -> None:
+    x, calls = pictures(), []
+
+    def flat_from_step_one(x_hat: Tensor) -> Tensor:
+        calls.append(1)
+        return x_hat.mean((1, 2, 3)) if len(calls) == 1 else torch.zeros(len(x_hat))
+
+    assert len(refine(x, 35, flat_from_step_one, steps=2, effort=0).history) == 3

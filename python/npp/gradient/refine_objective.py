@@ -12,6 +12,9 @@ from npp.checks import brief
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 
+#: For messages: what is the matter with a loss that gradients cannot go through.
+NO_GRADIENT = "no gradient with respect to the pictures: is its network quantised, or something detached?"
+
 
 class RefineStep(NamedTuple):
     """One step of :func:`refine`, before pixels or map are changed again.
@@ -28,7 +31,7 @@ class RefineStep(NamedTuple):
 
 
 class TaskError(ValueError):
-    """A task of :func:`refine` gave a loss or a gradient that is NaN or infinite.
+    """A task of :func:`refine` gave a loss or a gradient that is NaN or infinite, or has no gradient.
 
     Attributes:
         task: index of the task.
@@ -91,6 +94,10 @@ def resolve_weight(weight: float | Sequence[float] | Tensor | None, qps: list[in
     return found
 
 
+def _unreached_by(index: int) -> TaskError:
+    return TaskError(f"task {index} has {NO_GRADIENT}", index, 0)
+
+
 class RefineObjective:
     """bpp + weight * mean loss of the tasks, for each picture."""
 
@@ -103,15 +110,19 @@ class RefineObjective:
     ) -> None:
         self._tasks = listed_tasks(task)
         self._weight = resolve_weight(weight, qps, x)
+        self._unreached: set[int] = set()
 
     def __call__(self, step: int, compressed: Compressed) -> RefineStep:
-        losses = [self._loss(i, compressed) for i in range(len(self._tasks))]
+        losses = [self._loss(i, compressed, first=step == 0) for i in range(len(self._tasks))]
         mean = torch.stack([loss.float() for loss in losses]).mean(0)
         return RefineStep(step, compressed.bpp, mean, compressed.bpp + self._weight * mean)
 
-    def _loss(self, index: int, compressed: Compressed) -> Tensor:
-        # Of its own, as some networks change their input in place.
-        loss, bpp = self._tasks[index](compressed.x_hat.clone()), compressed.bpp
+    def _loss(self, index: int, compressed: Compressed, *, first: bool) -> Tensor:
+        seen = compressed.x_hat.clone()  # its own, as some networks change their input in place
+        watched = first and seen.requires_grad
+        if watched:
+            self._watch(index, seen)
+        loss, bpp = self._tasks[index](seen), compressed.bpp
         if not isinstance(loss, Tensor) or not loss.is_floating_point():
             kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
@@ -123,7 +134,19 @@ class RefineObjective:
         if loss.device != bpp.device:
             raise ValueError(f"task {index} gave a loss on {loss.device}; the pictures are on {bpp.device}")
         self._check_finite(index, loss.detach(), "a loss")
+        if watched and not loss.requires_grad:
+            raise _unreached_by(index)
         return loss
+
+    def _watch(self, index: int, seen: Tensor) -> None:
+        """Notes whether a task's gradient arrives at its pictures: that the loss has one is not enough."""
+
+        def arrived(gradient: Tensor | None) -> None:
+            if gradient is not None:
+                self._unreached.discard(index)
+
+        self._unreached.add(index)
+        seen.register_hook(arrived)  # type: ignore[no-untyped-call]
 
     def _check_finite(self, index: int, values: Tensor, what: str) -> None:
         """Raises TaskError for values (N, ...) of a task that are not finite."""
@@ -136,12 +159,14 @@ class RefineObjective:
             )
 
     def check_gradients(self, gradient: Tensor, x_hat: Tensor) -> None:
-        """Finds the task whose gradient is not finite, if the whole one is not.
+        """Finds the task whose gradient is not finite, if the whole one is not, or that has none.
 
         Args:
             gradient: (N, C, H, W) of the objective, with respect to the pixels.
             x_hat: the decoded pictures where it was found.
         """
+        if self._unreached:
+            raise _unreached_by(min(self._unreached))
         if bool(gradient.isfinite().all()):
             return
         for index, task in enumerate(self._tasks):

@@ -182,8 +182,8 @@ def refine(
 
     Raises:
         TypeError, ValueError, EncodeError: a wrong argument; the message names it.
-        TaskError: a task's loss or gradient is NaN or infinite; says of which task and picture, and has the
-            history so far.
+        TaskError: a task's loss or gradient is NaN or infinite, or it has no gradient, which ``steps=0`` does
+            not need; says of which task and picture, and has the history so far.
     """
     _check_pictures(x)
     loop = _checked(_Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback))
