@@ -207,3 +207,39 @@ def test_networks_of_other_dtypes_are_asked_in_theirs(kind: str, dtype: torch.dt
     )
     assert found.dtype == torch.float32
     assert torch.corrcoef(torch.stack([wanted.log().flatten(), found.log().flatten()]))[0, 1] > 0.9
+
+
+class Spoilt(LooksAt):
+    """Its logits are not finite for pictures that are bright in a corner; their gradients neither."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = x[:, :, 0, 0].mean(1, keepdim=True) > 0.9
+        return super().forward(x) * torch.where(bright, self.value, 1.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_importance_that_is_not_finite_is_named_with_task_and_picture(value: float) -> None:
+    x = pictures(3)
+    x[1, :, :16, :16] = 1
+    tasks = [Match(LooksAt()), Segmentation(Places()), Classification(Spoilt(value))]
+    for given in (x, list(x)):
+        with pytest.raises(ValueError, match="'classification' gave gradients of NaN for picture 1"):
+            npp.importance(given, tasks, 30, batch=2, effort=0)
+
+
+class Sure(LooksAt):
+    """Says which channel is the brightest, and nothing about how nearly it is not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.one_hot(super().forward(x).argmax(1), 3).float()
+
+
+@pytest.mark.parametrize("kind", [Classification, Match])
+def test_a_task_without_a_gradient_is_named(kind: type[Task]) -> None:
+    task = kind(Sure())
+    with pytest.raises(ValueError, match=f"task '{task.name}' has no gradient with respect to the pictures"):
+        npp.importance(pictures(), [Match(LooksAt()), task], 30, effort=0)

@@ -15,6 +15,7 @@ from npp.checks import whole
 from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
+from npp.gradient.refine_objective import NO_GRADIENT
 from npp.hevc.qp_inputs import resolve_qps
 from npp.tasks.classification import Classification
 from npp.tasks.input_format import fed
@@ -99,15 +100,38 @@ def _probe(
     return _Probe([*coded, *noisy], _divergence(task, x))
 
 
-def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]]) -> Tensor:
+def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]], task: Task) -> Tensor:
     """Importance (N, h, w) at one point, the mean over the outputs."""
     with torch.enable_grad():
         images = point.detach().requires_grad_()
-        energies = []
-        for output in outputs(images):
-            (gradient,) = torch.autograd.grad(output, images, retain_graph=True)
-            energies.append(block_energy(gradient))
+        energies = [block_energy(_gradient(output, images, task)) for output in outputs(images)]
     return torch.stack(energies).mean(0)
+
+
+def _gradient(output: Tensor, images: Tensor, task: Task) -> Tensor:
+    """Of one output (), with respect to the pictures."""
+    found: tuple[Tensor | None, ...] = (None,)
+    if output.requires_grad:
+        found = torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
+    if found[0] is None:
+        raise ValueError(f"the task {task.name!r} has {NO_GRADIENT}")
+    return found[0]
+
+
+def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int]) -> None:
+    """Raises ValueError for importance (tasks, N, h, w) that is not finite; group has the pictures' numbers.
+
+    All is looked at together, for each look waits for a GPU.
+    """
+    wrong = ~logarithms.isfinite().flatten(2).all(2)
+    if not bool(wrong.any()):
+        return
+    place, picture = wrong.nonzero()[0].tolist()
+    value = "NaN" if bool(logarithms[place, picture].isnan().any()) else "infinity"
+    raise ValueError(
+        f"the task {tasks[place].name!r} gave gradients of {value} for picture {group[picture]}: what its "
+        "network says, or its loss, is not finite there"
+    )
 
 
 def _coded(x: Tensor, qps: Tensor, threads: int | None, options: CodecOptions) -> list[Tensor]:
@@ -121,6 +145,7 @@ def _of_batch(
     x: Tensor,
     tasks: Sequence[Task],
     qps: Tensor,
+    group: Sequence[int],
     draws: int,
     generator: torch.Generator | None,
     threads: int | None,
@@ -130,9 +155,11 @@ def _of_batch(
     logarithms = []
     for task in tasks:
         probe = _probe(x, coded, task, draws, generator)
-        points = [log_importance(_at(point, probe.outputs)) for point in probe.points]
+        points = [log_importance(_at(point, probe.outputs, task)) for point in probe.points]
         logarithms.append(torch.stack(points).mean(0))
-    return torch.exp2(torch.stack(logarithms).mean(0))
+    found = torch.stack(logarithms)
+    _check_finite(found, tasks, group)
+    return torch.exp2(found.mean(0))
 
 
 def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
@@ -219,7 +246,8 @@ def importance(
 
     Raises:
         TypeError: x or task of another type.
-        ValueError: a wrong shape or setting; NaN in x (:class:`npp.EncodeError`).
+        ValueError: a wrong shape or setting; NaN in x (:class:`npp.EncodeError`); gradients of a task that
+            are not finite, or none at all, as those of a quantised network.
     """
     tasks = _as_tasks(task)
     whole("draws", draws, 1, 1000)
@@ -237,7 +265,8 @@ def importance(
     for group in groups:
         images = torch.stack([pictures[i] for i in group])
         with cpu_by_default(images):  # some networks give their tables no device
-            maps += _of_batch(images, tasks, qps[group].to(images.device), draws, generator, threads, options)
+            own = qps[group].to(images.device)
+            maps += _of_batch(images, tasks, own, group, draws, generator, threads, options)
     if not isinstance(x, Tensor):
         return maps
     empty = x.new_zeros((0, -(-x.shape[-2] // MAP_BLOCK), -(-x.shape[-1] // MAP_BLOCK)), dtype=torch.float32)
