@@ -395,3 +395,36 @@ def test_the_order_of_tasks_does_not_matter_to_refine() -> None:
     there, back = (npp.refine(x, 40, order, steps=1, effort=0) for order in (tasks, tasks[::-1]))
     torch.testing.assert_close(there.history[0].loss, back.history[0].loss)
     assert torch.equal(npp.decompress(there.bitstreams), there.x_hat)
+
+
+# Modules that torch has compiled
+
+
+def _compiled(kind: str) -> nn.Module:
+    network = classifier().eval()
+    if kind == "trace":
+        return torch.jit.trace(network, torch.rand(1, 3, 21, 34))
+    scripted = torch.jit.script(network)
+    return torch.jit.freeze(scripted) if kind == "freeze" else scripted
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("settings", [{}, {"input": {"size": 16}}])
+@pytest.mark.parametrize("kind", ["script", "trace", "freeze"])
+def test_a_module_of_torchscript_is_a_task_s_network(kind: str, settings: Any, images: Tensor) -> None:
+    torch.manual_seed(0)
+    network = _compiled(kind)
+    torch.manual_seed(0)
+    plain = build_task("classification", model=classifier(), **settings)
+    task = build_task("classification", model=network, **settings)
+    task.train()
+    assert all(one.requires_grad for one in network.parameters())
+    assert not any(one.requires_grad for one in task.parameters())
+    leaf = images.flip(3).requires_grad_()
+    targets = plain.targets(images)
+    losses = [one.loss(leaf, targets) for one in (task, plain)]
+    torch.testing.assert_close(*losses)
+    gradients = [torch.autograd.grad(loss.sum(), leaf)[0] for loss in losses]
+    torch.testing.assert_close(*gradients)
+    copy.deepcopy(task).to(torch.float64)
+    npp.importance(images, task, 34, effort=0)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from task_nets import Body
+from task_nets import Body, classifier
 from torch import Tensor, nn
 
 import npp
+from npp.allocation import LayerFeatures
 from npp.tasks import build_task
+from npp.tasks.match import Match
 from npp.tasks.onnx_files import OneByOne
 
 
@@ -92,3 +94,15 @@ def test_each_thread_sees_its_own_pictures_layers(images: Tensor) -> None:
         for turn in range(8):
             found = list(pool.map(lambda shift: task.targets(images.roll(shift, 3)), range(4)))
             torch.testing.assert_close(found, wanted, msg=f"turn {turn}")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_layers_of_torchscript_are_refused(images: Tensor) -> None:
+    scripted = torch.jit.script(classifier().eval())
+    for make in (
+        lambda: Match(scripted, layers=["0.1"]),
+        lambda: Match(scripted, layers=["0.1"], input={"size": 16}),
+        lambda: LayerFeatures(scripted, ["0.1"]),
+    ):
+        with pytest.raises(ValueError, match=r"^layers has '.*0\.1', a module of TorchScript"):
+            make()

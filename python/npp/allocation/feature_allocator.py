@@ -17,7 +17,7 @@ from npp.checks import brief, number, whole
 from npp.codec.qp_maps import map_size
 from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
-from npp.tasks.match import recorded
+from npp.tasks.match import check_layers, recorded
 from npp.tasks.networks import own_network
 from npp.tasks.task import check_images
 from npp.torch_state import full_precision, in_plain_torch
@@ -66,6 +66,7 @@ class LayerFeatures(nn.Module):
         if not chosen:
             raise ValueError(f"layers must name at least one layer of {model!r}")
         self.layers = tuple(self._full_name(layer) for layer in chosen)
+        check_layers(self.network, self.layers)
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""

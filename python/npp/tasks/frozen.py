@@ -33,7 +33,9 @@ def evaluation_mode(module: Module) -> Module:
 
 def frozen(module: Module) -> Module:
     """The same network in eval mode, its parameters without gradients."""
-    return evaluation_mode(module).requires_grad_(False)
+    for parameter in evaluation_mode(module).parameters():
+        parameter.requires_grad_(False)  # one by one: a module of TorchScript takes no requires_grad_
+    return module
 
 
 def _results(network: nn.Module) -> Iterator[Tensor]:

@@ -19,12 +19,16 @@ from npp.tasks.task import AverageMetric, Metric, Task, check_targets, stacked, 
 
 
 def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
-    """Raises ValueError for a name that is no layer of the network; it tells similar ones."""
-    known = [name for name, _ in network.named_modules() if name]
+    """Raises ValueError for a name that is no layer of the network, telling similar ones, or one of
+    TorchScript, whose modules show nobody what they give."""
+    modules = dict(network.named_modules())
+    known = [name for name in modules if name]
     for layer in layers:
         if layer not in known:
             similar = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
             raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
+        if isinstance(modules[layer], torch.jit.ScriptModule):
+            raise ValueError(f"layers has {layer!r}, a module of TorchScript: what it gives cannot be seen")
 
 
 def _copied(output: Any) -> Any:
