@@ -225,3 +225,18 @@ _ANALYSIS: dict[str, Any] = {
     "confidence": 0.95,
     "seed": 0,
 }
+
+
+class BelowZero(Brightness):
+    """Its error is below 0."""
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        return {"error": self.loss(images, targets) - 3}
+
+
+class Lost(Brightness):
+    """Its error is NaN where a coded picture is darker than the clean one."""
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        darker = images.mean((1, 2, 3)) < torch.stack([one["mean"] for one in targets])
+        return {"error": torch.where(darker, torch.nan, self.loss(images, targets))}

@@ -125,3 +125,13 @@ def test_curves_that_do_not_meet_are_told_in_the_quality_s_numbers() -> None:
     problem = findings(measurements(a=(bpp, kl), b=(bpp, 1000 * kl))).find("b", "a", KL).problem
     assert problem.startswith("the curves do not overlap: kl is 0.0")
     assert " with a, " in problem and problem.endswith(" with b")
+
+
+def test_means_below_zero_have_no_curve_and_it_is_said() -> None:
+    bpp, kl = curve()
+    found = findings(measurements(a=(bpp, kl), b=(0.8 * bpp, kl - 1)), differences=(("b", "a"),))
+    assert found.find("b", "a", KL).interval is None
+    assert found.find("b", "a", KL).problem.endswith(", and what is below 0 has no logarithm")
+    assert found.differences[0].problem == found.find("b", "a", KL).problem
+    rounding = findings(measurements(a=(bpp, kl), b=(0.8 * bpp, np.where(kl == kl.min(), -1e-7, kl))))
+    assert rounding.find("b", "a", KL).interval is not None

@@ -458,3 +458,21 @@ def test_labels_may_look_like_markup(photos: Path, tmp_path: Path) -> None:
     for table in found.tables:
         console.print(table.rich())
     assert "net[/v2]" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (
+            "BelowZero",
+            r"the score 'error', of which less is better, must be 0 or more, not -3 \(with .*\.png",
+        ),
+        ("Lost", r"the score 'error' must be finite, not nan \(with \w+\.png\)"),
+    ],
+)
+def test_scores_without_a_curve_are_named_when_they_are_measured(
+    task: str, text: str, photos: Path, tmp_path: Path
+) -> None:
+    unseen = [{"name": f"python:small_evaluation:{task}", "label": "odd"}]
+    with pytest.raises(ConfigError, match=f"^network odd: {text}"):
+        evaluate(parse_config(values(photos, unseen=unseen)), tmp_path)

@@ -101,6 +101,9 @@ def test_trend_stays_monotone() -> None:
     for value, said in ((math.nan, "NaN"), (math.inf, "infinite")):
         with pytest.raises(ValueError, match=rf"^loss is {said} at qp {qps[1]}$"):
             Trend("loss", qps, [1.0, value, 2.0, 3.0], rising=True)
+    with pytest.raises(ValueError, match=r"^loss is -2 at qp 25, and what is below 0 has no logarithm"):
+        Trend("loss", qps, [-2.0, -1.0, 0.0, 1.0], rising=True)
+    assert Trend("loss", qps, [-1e-7, 1.0, 2.0, 3.0], rising=True).value([40])[0] > 0
 
 
 def test_baseline_is_the_mean_of_the_real_codec() -> None:

@@ -22,6 +22,7 @@ from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import TINY, Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.measuring import Stage
+from npp.evaluation.score_checks import ROUNDING
 from npp.pchip import Floats, pchip
 
 # The first so many resamplings are taken for average precision, which costs a second for each thousand.
@@ -149,9 +150,14 @@ class Analyst:
 
         An error that is gone counts as half of the smallest that any arm has left: its logarithm would
         decide what the curves say of everything before it.
+
+        Raises:
+            ValueError: less is better, and an arm's mean is below 0.
         """
         if axis not in self._least:
             every = np.concatenate([arm.points(axis) for arm in self._measured.arms.values()])
+            if not axis.higher_is_better and every.min() < -ROUNDING:
+                raise ValueError(f"{axis.name} is {every.min():.3g}, and what is below 0 has no logarithm")
             left = every[every > 0]
             self._least[axis] = float(left.min()) / 2 if len(left) else TINY
         return axis.heights(means, self._least[axis])
@@ -204,7 +210,10 @@ class Analyst:
         return BDInterval(bd_rate(*curves), float("nan"), float("nan"))
 
     def _compare(self, arm: str, against: str, axis: Axis) -> Comparison:
-        heights = [self._rising(axis, self._measured.arms[name].points(axis)) for name in (against, arm)]
+        try:
+            heights = [self._rising(axis, self._measured.arms[name].points(axis)) for name in (against, arm)]
+        except ValueError as error:
+            return Comparison(arm, against, axis, None, 0.0, str(error))
         joint = np.concatenate(heights)
         shared = overlap(*heights) if joint.max() > joint.min() else 0.0
         try:

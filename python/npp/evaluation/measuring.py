@@ -25,6 +25,7 @@ from npp.evaluation.real_labels import (
     NamedClass,
     RealLabels,
 )
+from npp.evaluation.score_checks import check_finite, check_floor
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -73,8 +74,8 @@ class Measurer:
         labels: real ones of the photos.
 
     Raises:
-        ConfigError: a network does not fit its task, or lacks a class that real labels have; the message
-            names it.
+        ConfigError: a network does not fit its task, lacks a class that real labels have, or gives scores of
+            which no curve can be drawn; the message names it.
         ValueError: a photo has no real label though there are some, or one cannot be right.
     """
 
@@ -191,7 +192,10 @@ class Measurer:
         The images are loaded before: a photo's error is not the network's.
         """
         with _network_named(network, batch):
-            return list(batch.task(network).scores(images, batch.targets(network)))
+            found = batch.task(network).scores(images, batch.targets(network))
+            check_finite(network, found, batch.paths)
+            check_floor(network, found, batch.paths)
+            return list(found)
 
     @staticmethod
     def _metric_names(network: Judge, batch: Batch, scores: list[str]) -> list[str]:
@@ -204,7 +208,11 @@ class Measurer:
         return [name for name in metric.compute() if name not in scores]
 
     def measure(self, arms: Sequence[Arm], qps: Sequence[int], progress: Progress) -> Measurements:
-        """All arms at all qps on all photos."""
+        """All arms at all qps on all photos.
+
+        Raises:
+            ConfigError: a network cannot look at a photo, or gives a score that is not finite; it names both.
+        """
         batches = [self._open(paths) for paths in self._batches]
         everything = [batch.key for batch in batches]
         cells = [(arm, qp) for arm in arms for qp in qps]
@@ -286,6 +294,7 @@ class Measurer:
                 found = task.scores(coded.x_hat, batch.targets(network))
                 if names.true_scores:
                     found |= self._labels.scores(network, coded.x_hat, batch.paths)
+                check_finite(network, found, batch.paths)
                 scores[network.label] = found
                 if names.predicts:
                     predictions[network.label] = task.predict(coded.x_hat)

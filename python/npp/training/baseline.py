@@ -26,6 +26,9 @@ Code = Callable[[Tensor, int], Compressed]
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
 
+# By how much a loss may come out below 0.
+_ROUNDING = 1e-5
+
 # A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
 _FLATTEST = 0.25
 
@@ -148,16 +151,23 @@ class Trend:
         rising: whether values rise with the qp.
 
     Raises:
-        ValueError: they do not, not even on the whole, none is more than nothing, or one is not finite.
+        ValueError: they do not, not even on the whole, none is more than nothing, one is not finite, or one
+            is below 0.
     """
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
         for qp, value in zip(qps, values, strict=True):
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {'NaN' if math.isnan(value) else 'infinite'} at qp {qp}")
+            if value < -_ROUNDING:
+                raise ValueError(
+                    f"{name} is {value:.4g} at qp {qp}, and what is below 0 has no logarithm, which the "
+                    "weights go by: add a constant to it"
+                )
         if not max(values) > LEAST_LOSS:
             raise ValueError(
-                f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}"
+                f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}; "
+                "more photos may help"
             )
         x = np.asarray(qps, np.float64)
         y = np.log(np.maximum(np.asarray(values, np.float64), LEAST_LOSS))
@@ -165,7 +175,10 @@ class Trend:
         slope = float(straight.deriv()(x[0]))
         if not slope * (1 if rising else -1) > 0:
             direction = "rise" if rising else "fall"
-            raise ValueError(f"{name} does not {direction} from qp {qps[0]} to {qps[-1]}: {list(values)}")
+            raise ValueError(
+                f"{name} does not {direction} from qp {qps[0]} to {qps[-1]}: {list(values)}; "
+                "more photos may help"
+            )
         curved = np.polynomial.Polynomial.fit(x, y, 2)
         ends = curved.deriv()(x[[0, -1]]) / slope
         self._log = curved if ends.min() >= _FLATTEST else straight

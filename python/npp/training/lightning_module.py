@@ -207,7 +207,7 @@ class RecipeModule(lightning.LightningModule):
         try:
             baseline = Baseline(curves[_TRAINING])
         except ValueError as error:
-            raise ConfigError(f"baseline: {error}; more baseline.photos may help") from None
+            raise ConfigError(f"baseline: {error}") from None
         shares = dict(zip(self.config.labels, (task.weight for task in self.config.tasks), strict=True))
         self.weights.set(baseline, shares, self.config.trade_off, self.config.loss)
         qps = self.config.trade_off.choices
