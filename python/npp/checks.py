@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+# Values of more letters are named by their type in messages.
+_LONG = 200
+
 
 class UnknownSettingError(TypeError, ValueError):
     """Settings that a part does not have.
@@ -67,9 +70,6 @@ def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end:
     there_are = tuple(allowed)
     if unknown := [name for name in given if name not in there_are]:
         raise UnknownSettingError(f"{said} {unknown[0]!r}{end}", unknown, there_are)
-
-
-_LONG = 200
 
 
 def kind_of(output: object) -> str:
@@ -143,24 +143,47 @@ def at_least(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
     for name in names:
         value = getattr(owner, name)
-        if value is not None and not low <= value < math.inf:
-            raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
+        if value is not None and not (_is_finite(value) and low <= value):
+            raise ValueError(f"{name} must be at least {low:g}, not {brief(value)}")
+
+
+def whole_at_least(owner: object, low: int, *names: str) -> None:
+    """Attributes of an object that must be integers from low on; ``None`` stands for not given."""
+    for name in names:
+        value = getattr(owner, name)
+        if value is None:
+            continue
+        if not is_int(value):
+            raise ValueError(f"{name} must be an integer from {low} on, not {brief(value)}")
+        if value < low:
+            raise ValueError(f"{name} must be at least {low}, not {value}")
 
 
 def above(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers above low."""
     for name in names:
         value = getattr(owner, name)
-        if not low < value < math.inf:
-            raise ValueError(f"{name} must be above {low:g}, not {value!r}")
+        if not (_is_finite(value) and low < value):
+            raise ValueError(f"{name} must be above {low:g}, not {brief(value)}")
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    """A word out of several."""
+    if not isinstance(value, str) or value not in allowed:
+        hint = meant(value, allowed)
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {brief(value)}{hint}")
 
 
 def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
     """The different ones of some qps, rising; at least so many from 0 to 51."""
+    for qp in values:
+        if not _is_finite(qp) or not 0 <= qp <= 51:
+            raise ValueError(f"{name} must be from 0 to 51, not {brief(qp)}")
     found = tuple(sorted(set(values)))
-    for qp in found:
-        if not 0 <= qp <= 51:
-            raise ValueError(f"{name} must be from 0 to 51, not {qp}")
     if len(found) < fewest:
         raise ValueError(f"{name} must be at least {fewest} different ones, not {list(values)}")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -224,3 +225,11 @@ def test_losses_go_through_their_points_and_never_fall() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             LossCurve(qps, losses)
+
+
+@pytest.mark.parametrize("qp", [-1, 52, float("nan"), "a", True])
+def test_a_curve_knows_the_qps_that_there_are(qp: Any) -> None:
+    with pytest.raises(ValueError, match="qp must be a number from 0 to 51, not "):
+        RateCurve([20, 30, 40], [4000, 1500, 400]).at(qp)
+    with pytest.raises(ValueError, match="each of qps must be a number from 0 to 51, not "):
+        LossCurve([20, qp], [1, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,9 @@ def test_what_is_no_part() -> None:
 def test_each_part_has_files_of_its_own() -> None:
     assert Shard(3, 8).own_name(Path("out/m.jsonl")) == Path("out/m.00003-of-00008.jsonl")
     assert Shard(0, 1).own_name(Path("out/m.jsonl")) == Path("out/m.jsonl")
+
+
+@pytest.mark.parametrize(("rank", "world"), [("a", 2), (0.5, 2), (True, 2), (0, 2.0), (2, 2), (-1, 2)])
+def test_a_shard_is_of_integers(rank: Any, world: Any) -> None:
+    with pytest.raises(ValueError, match="a shard must be RANK/WORLD with"):
+        Shard(rank, world)

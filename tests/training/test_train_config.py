@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from small_runs import ROOT, SMALL_TASK, smoke
 import npp
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import ConfigError
+from npp.gradient.surrogates.hyperprior import HyperpriorConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import RecipeModule
 from npp.training.train_config import (
+    LossConfig,
+    OptimiserConfig,
     TrainConfig,
+    TrainerConfig,
     load_config,
 )
 
@@ -160,3 +165,22 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
     """Defaults stand in it beside what they would not go with."""
     config = smoke(photos, tmp_path, "trade_off={pairs: published}", "codec={surrogate: identity}")
     assert fill(TrainConfig, config.as_mapping()) == config
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: OptimiserConfig(steps="a"), "steps must be an integer from 0 on, not 'a'"),
+        (lambda: OptimiserConfig(batch=1.5), "batch must be an integer from 1 on, not 1.5"),
+        (lambda: OptimiserConfig(learning_rate="a"), "learning_rate must be above 0, not 'a'"),
+        (lambda: LossConfig(w_pre="a"), "w_pre must be at least 0, not 'a'"),
+        (lambda: LossConfig(normalise="x"), "normalise must be one of none, baseline, not 'x'"),
+        (lambda: TrainerConfig(keep="x"), "keep must be one of best, last, not 'x'"),
+        (lambda: TrainerConfig(precision="bf16"), "precision must be one of .*bf16-mixed.*, not 'bf16'"),
+        (lambda: HyperpriorConfig(width=-1), "width must be an integer from 1 to 4096, not -1"),
+        (lambda: HyperpriorConfig(residual="no"), "residual must be True or False, not 'no'"),
+    ],
+)
+def test_settings_that_python_gives_are_checked_too(made: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        made()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from npp.checks import number
 from npp.pchip import Floats, pchip
 
 LAST_QP = 51
@@ -45,6 +46,8 @@ class QpCurve:
     """log2 of something above 0: a piecewise cubic of the qp that goes on straight outside its points."""
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
+        for qp in qps:
+            number("each of qps", qp, 0, LAST_QP)
         if len(qps) < 2 or len(qps) != len(values) or list(qps) != sorted(set(qps)):
             raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
         given = positive_numbers(name, values)
@@ -53,8 +56,12 @@ class QpCurve:
         self._logarithms: list[float] = monotone.accumulate(np.log2(given)).tolist()
 
     def at(self, qp: float) -> float:
-        """The value at one qp."""
-        return float(2 ** self._log_at(qp))
+        """The value at one qp, 0 to 51, which need not be whole.
+
+        Raises:
+            ValueError: another qp.
+        """
+        return float(2 ** self._log_at(number("qp", qp, 0, LAST_QP)))
 
     def table(self) -> Floats:
         """(52,) values at qp 0 to 51."""
@@ -72,7 +79,7 @@ class RateCurve(QpCurve):
     """Bits of one picture at every qp, from a few encodes; they never rise with the qp.
 
     Args:
-        qps: at least two, rising.
+        qps: at least two from 0 to 51, rising.
         bits: of the files at these.
 
     Raises:
@@ -87,7 +94,7 @@ class LossCurve(QpCurve):
     """What a network loses of one picture at every qp, from a few files; it never falls with the qp.
 
     Args:
-        qps: at least two, rising.
+        qps: at least two from 0 to 51, rising.
         losses: above 0, on any scale.
 
     Raises:

@@ -23,7 +23,7 @@ from npp.batch.picture_reading import read_source
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
-from npp.checks import number, whole
+from npp.checks import flag, number, whole
 from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes
@@ -83,7 +83,7 @@ class BatchEncoder:
             None if qp is None else resolve_qp(qp, 1)[0],
             target_bpp,
             dict(options),
-            keep_metadata,
+            flag("keep_metadata", keep_metadata),
             recipe=None if recipe is None else _use(recipe, parts or Parts()),
         )
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
@@ -177,9 +177,9 @@ class BatchDecoder:
         self.settings = DecodeSettings(
             suffix.lower(),
             bit_depth,
-            keep_metadata,
+            flag("keep_metadata", keep_metadata),
             whole("quality", quality, 1, 100),
-            restore_size,
+            flag("restore_size", restore_size),
             None if recipe is None else _use(recipe, Parts()).recipe,
         )
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)

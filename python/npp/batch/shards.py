@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from npp.checks import is_int
+
 _TEXT = re.compile(r"(\d+)/(\d+)")
 
 
@@ -32,7 +34,8 @@ class Shard:
     world: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rank < self.world:
+        whole = is_int(self.rank) and is_int(self.world)
+        if not whole or not 0 <= self.rank < self.world:
             raise ValueError(f"a shard must be RANK/WORLD with 0 <= RANK < WORLD, not {self}")
 
     def __str__(self) -> str:

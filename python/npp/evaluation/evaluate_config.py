@@ -54,8 +54,8 @@ class Analysis:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 10, "samples")
-        checks.at_least(self, 0, "seed")
+        checks.whole_at_least(self, 10, "samples")
+        checks.whole_at_least(self, 0, "seed")
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence must be between 0 and 1, not {self.confidence:g}")
         for name, members in self.groups.items():
@@ -97,7 +97,7 @@ class Strip:
     photos: int = 3
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "photos")
+        checks.whole_at_least(self, 1, "photos")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class EvaluateConfig:
     modules: str | None = None
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "batch", "threads")
+        checks.whole_at_least(self, 1, "batch", "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
         self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))
         if not self.blur_sigmas or not all(0 <= sigma <= MAX_SIGMA for sigma in self.blur_sigmas):

@@ -60,7 +60,7 @@ class PhotoSet:
             raise ValueError(f"size must be at least {_LEAST}, not {self.size}")
         if self.limit is not None and not checks.is_int(self.limit):
             raise ValueError(f"limit must be a whole number or None, not {checks.brief(self.limit)}")
-        checks.at_least(self, 1, "limit")
+        checks.whole_at_least(self, 1, "limit")
         split([], "train", self.split_seed, self.fractions)
 
     @property

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from npp.checks import brief
+from npp.checks import brief, flag
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,19 @@ class Parts:
         filter: the preprocessor.
         qp_map: the allocator.
         restorer: what stands behind the decoder.
+
+    Raises:
+        ValueError: something that is neither True nor False.
     """
 
     scale: bool = True
     filter: bool = True
     qp_map: bool = True
     restorer: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            flag(name, value)
 
 
 #: Nothing is left out.

@@ -63,4 +63,4 @@ class ChoiceConfig:
             raise ValueError("limits must hold a number, or be null for the allocator's own; not []")
         if self.qps is not None:
             checks.qps("qps", self.qps, fewest=2)
-        checks.at_least(self, 1, "photos")
+        checks.whole_at_least(self, 1, "photos")

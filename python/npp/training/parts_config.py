@@ -29,8 +29,8 @@ class PretrainingConfig:
     teacher: str | None = None
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 0, "steps")
-        checks.at_least(self, 1, "batch")
+        checks.whole_at_least(self, 0, "steps")
+        checks.whole_at_least(self, 1, "batch")
         checks.above(self, 0, "learning_rate")
         if self.teacher is not None and not self.steps:
             raise ValueError(
@@ -133,7 +133,7 @@ class CodecConfig:
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "threads")
+        checks.whole_at_least(self, 1, "threads")
         # The default may stand beside others, as it does in what a run writes of its configuration.
         if self.surrogate != "gated" and self.floor != CodecConfig.floor:
             raise ValueError(f"floor goes with surrogate gated, not with {self.surrogate}; not {self.floor}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import npp.checks as checks
 from npp.codec.options import resolve_options
@@ -30,6 +30,9 @@ from npp.training.parts_config import (
 LAST_SEED = 2**32 - 1
 
 
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "64-true"]
+
+
 @dataclass(frozen=True)
 class DataConfig(PhotoSet):
     """The photos: those of part ``"train"`` are trained on, those of ``"val"`` validate.
@@ -49,7 +52,7 @@ class DataConfig(PhotoSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.at_least(self, 0, "workers")
+        checks.whole_at_least(self, 0, "workers")
         if self.part != "train":
             raise ValueError(f"part must be train, not {self.part!r}: the part val validates")
         if self.mode == "full":
@@ -173,6 +176,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "w_pre", "w_hat", "mse_scale", "w_map")
+        checks.one_of("normalise", self.normalise, ("none", "baseline"))
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,8 @@ class BaselineConfig:
     points: int = 8
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "photos")
-        checks.at_least(self, 3, "points")
+        checks.whole_at_least(self, 1, "photos")
+        checks.whole_at_least(self, 3, "points")
 
 
 @dataclass(frozen=True)
@@ -217,8 +221,9 @@ class OptimiserConfig:
     ema: float = 0.999
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "batch")
-        checks.at_least(self, 0, "steps", "warmup", "final", "weight_decay", "clip", "ema")
+        checks.whole_at_least(self, 1, "batch")
+        checks.whole_at_least(self, 0, "steps", "warmup")
+        checks.at_least(self, 0, "final", "weight_decay", "clip", "ema")
         checks.above(self, 0, "learning_rate")
         if not self.ema < 1:
             raise ValueError(f"ema must be below 1, not {self.ema!r}")
@@ -243,8 +248,8 @@ class ValidationConfig:
     pictures: int = 4
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "every", "photos", "batch")
-        checks.at_least(self, 0, "pictures")
+        checks.whole_at_least(self, 1, "every", "photos", "batch")
+        checks.whole_at_least(self, 0, "pictures")
         checks.qps("qps", self.qps, fewest=2)
 
 
@@ -267,7 +272,7 @@ class TrainerConfig:
     devices: int | str = "auto"
     nodes: int = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
+    precision: Precision = "32-true"
     deterministic: bool = False
     log_every: int = 10
     checkpoint_every: int = 250
@@ -276,7 +281,9 @@ class TrainerConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "nodes", "log_every", "checkpoint_every", "parts")
+        checks.whole_at_least(self, 1, "nodes", "log_every", "checkpoint_every", "parts")
+        checks.one_of("precision", self.precision, get_args(Precision))
+        checks.one_of("keep", self.keep, ("best", "last"))
 
 
 @dataclass(frozen=True)

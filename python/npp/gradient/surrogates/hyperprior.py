@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from npp.checks import flag, whole
 from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 
@@ -112,6 +113,7 @@ class FactorizedDensity(nn.Module):
 
 _HYPER_STAGES = 2
 _PEAK, _MIDDLE = 255.0, 0.5
+_MOST_CHANNELS, _MOST_STAGES = 4096, 10
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,15 @@ class HyperpriorConfig:
     """Sizes of a :class:`Hyperprior`. The defaults are the published network.
 
     Attributes:
-        width: channels N of the transforms.
-        latent: channels M of the latent.
-        stages: halvings of the picture's size before the latent, at least 1.
+        width: channels N of the transforms, 1 to 4096.
+        latent: channels M of the latent, 1 to 4096.
+        stages: halvings of the picture's size before the latent, 1 to 10.
         conditioned: the network is given the qp: it sees and gives pixels in units of BPG's quantiser step,
             which makes the task nearly the same at every qp, and its channels have gains by qp.
         residual: synthesis gives x_hat - x, what the codec does to the picture, instead of x_hat.
+
+    Raises:
+        ValueError: a value that is out of its range.
     """
 
     width: int = 192
@@ -132,6 +137,13 @@ class HyperpriorConfig:
     stages: int = 4
     conditioned: bool = False
     residual: bool = False
+
+    def __post_init__(self) -> None:
+        whole("width", self.width, 1, _MOST_CHANNELS)
+        whole("latent", self.latent, 1, _MOST_CHANNELS)
+        whole("stages", self.stages, 1, _MOST_STAGES)
+        flag("conditioned", self.conditioned)
+        flag("residual", self.residual)
 
 
 class _QpGain(nn.Module):
