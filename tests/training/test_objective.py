@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_runs import NETWORK, exponential, pictures
+from torch import Tensor, nn
 
 import npp
 from npp.config.yaml_files import ConfigError
@@ -116,6 +117,19 @@ def test_baseline_is_the_mean_of_the_real_codec() -> None:
     assert curve.losses["a"][1] == pytest.approx(
         task.loss(coded.x_hat, task.targets(x)).mean().item(), rel=1e-4
     )
+
+
+class _Sure(nn.Module):
+    """Says which channel is the brightest, and nothing about how nearly it is not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.one_hot(x.mean((2, 3)).argmax(1), 3).float()
+
+
+def test_a_loss_without_a_gradient_is_refused_before_the_training() -> None:
+    tasks = {"a": build_task("classification", model=NETWORK), "b": build_task("match", model=_Sure())}
+    with pytest.raises(ConfigError, match=r"^the loss of b has no gradient with respect to the pictures"):
+        measure([pictures(2, 32)], tasks, [40, 30], partial(npp.compress, effort=0))
 
 
 def test_curves_are_measured_again_under_other_conditions(tmp_path: Path) -> None:

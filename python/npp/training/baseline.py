@@ -18,6 +18,7 @@ from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.files import write_file
 from npp.gradient.pairing import Compressed
+from npp.gradient.refine_objective import NO_GRADIENT
 from npp.tasks import Task
 
 Floats = npt.NDArray[np.float64]
@@ -106,6 +107,18 @@ def add_points(
         sums.add(qp, coded.bpp, task_losses(tasks, coded.x_hat, targets))
 
 
+@torch.enable_grad()
+def _check_gradient(label: str, task: Task, images: Tensor, targets: Sequence[Any]) -> None:
+    """Raises ConfigError for a task whose loss has no gradient: a training would save bits alone, unseen."""
+    seen = images.detach().requires_grad_()
+    loss = task.loss(seen, targets).sum()
+    found: tuple[Tensor | None, ...] = (None,)
+    if loss.requires_grad:
+        found = torch.autograd.grad(loss, seen, allow_unused=True)
+    if found[0] is None:
+        raise ConfigError(f"the loss of {label} has {NO_GRADIENT}")
+
+
 def measure(
     batches: Iterable[Tensor],
     tasks: Mapping[str, Task],
@@ -117,11 +130,17 @@ def measure(
 
     Args:
         code: as :func:`add_points` takes it: the codec, without filter and map.
+
+    Raises:
+        ConfigError: a task's loss has no gradient with respect to the pictures.
     """
     sums = Sums(qps, list(tasks), device)
-    for batch in batches:
+    for place, batch in enumerate(batches):
         images = batch.to(device)
         targets = {label: task.loss_targets(images) for label, task in tasks.items()}
+        if place == 0:
+            for label, task in tasks.items():
+                _check_gradient(label, task, images[:1], targets[label][:1])
         add_points(sums, images, targets, tasks, qps, code)
     return sums.curve()
 
