@@ -106,7 +106,7 @@ def test_run_leaves_a_recipe_and_goes_on_exactly(
     path = train_recipe(smoke(photos, tmp_path / "whole", MAP))
     recipe = npp.Recipe.load(path)
     assert path == tmp_path / "whole/recipe.safetensors" and recipe.name == "whole"
-    assert recipe.options == {"effort": 0, "tune": "ssim"} and recipe.scale is None
+    assert recipe.options == {"effort": 5, "tune": "ssim"} and recipe.scale is None
     alone = npp.Preprocessor.load(path.parent / "preprocessor.safetensors").state_dict()
     assert recipe.preprocessor is not None and recipe.allocator is not None
     assert all(torch.equal(alone[name], tensor) for name, tensor in recipe.preprocessor.state_dict().items())

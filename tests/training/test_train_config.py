@@ -15,6 +15,7 @@ from npp.config.yaml_files import ConfigError
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import RecipeModule
+from npp.training.parts_config import CodecConfig
 from npp.training.train_config import (
     LossConfig,
     OptimiserConfig,
@@ -184,3 +185,16 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
 def test_settings_that_python_gives_are_checked_too(made: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         made()
+
+
+@pytest.mark.parametrize(
+    ("effort", "given", "of_files"), [(0, None, 5), (7, None, 7), (0, 8, 8), (6, 2, 2)], ids=str
+)
+def test_a_recipe_writes_its_files_with_more_effort_than_its_training(
+    effort: int, given: int | None, of_files: int
+) -> None:
+    codec = CodecConfig(effort=effort, recipe_effort=given)
+    assert codec.all_options == {"effort": effort, "tune": "ssim"}
+    assert codec.recipe_options == {"effort": of_files, "tune": "ssim"}
+    with pytest.raises(ValueError, match="recipe_effort must be an integer from 0 to 9, not 10"):
+        CodecConfig(recipe_effort=10)

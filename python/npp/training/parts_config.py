@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import npp.checks as checks
-from npp.codec.options import CodecOptions, resolve_options
+from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
 from npp.config.typed import REST
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
+
+# That of the recipes that come with npp.
+_USUAL_RECIPE_EFFORT = 5
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,9 @@ class CodecConfig:
     """The codec in the loop.
 
     Attributes:
-        effort, tune: as everywhere.
+        effort, tune: as everywhere; a training's effort may be low, for it codes the same pictures often.
+        recipe_effort: of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in the recipes
+            that come with npp, or ``effort`` where that is higher.
         surrogate: name of where the gradient comes from.
         floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
             comes back.
@@ -126,6 +131,7 @@ class CodecConfig:
     """
 
     effort: int = 0
+    recipe_effort: int | None = None
     tune: Literal["ssim", "machine"] = "ssim"
     surrogate: str = DEFAULT_SURROGATE
     floor: float = 0.35
@@ -139,11 +145,20 @@ class CodecConfig:
             raise ValueError(f"floor goes with surrogate gated, not with {self.surrogate}; not {self.floor}")
         self.build_surrogate()
         resolve_options(self.all_options)
+        if self.recipe_effort is not None:
+            checks.whole("recipe_effort", self.recipe_effort, 0, MAX_EFFORT)
 
     @property
     def all_options(self) -> CodecOptions:
-        """Codec options, as a recipe holds them."""
+        """Codec options, as a recipe holds them while it is trained."""
         return cast("CodecOptions", {"effort": self.effort, "tune": self.tune, **self.options})
+
+    @property
+    def recipe_options(self) -> CodecOptions:
+        """Codec options of the recipe that is kept."""
+        usual = max(self.effort, _USUAL_RECIPE_EFFORT)
+        effort = usual if self.recipe_effort is None else self.recipe_effort
+        return cast("CodecOptions", {**self.all_options, "effort": effort})
 
     def build_surrogate(self) -> Surrogate:
         """The surrogate."""

@@ -169,13 +169,14 @@ def train_recipe(
             if config.choose is not None:
                 paths = photos.chosen_with(config.choose.photos)[: _QUICK_PHOTOS if fast_dev_run else None]
                 device = _device(accelerator)
-                _chosen(
+                chosen = _chosen(
                     recipe.to(device),
                     config.choose,
                     module.to(device),
                     photos.centres(paths),
                     stage("choosing size and map", len(paths) * rounds_of(recipe, config.choose)),
-                ).save(path)
+                )
+                _as_used(chosen, config).save(path)
         return path
 
 
@@ -201,9 +202,14 @@ def made_by(config: TrainConfig, recipe: Path) -> Path:
     return recipe.with_name(_FILTER) if alone and filter_ is not None and filter_.train else recipe
 
 
+def _as_used(recipe: Recipe, config: TrainConfig) -> Recipe:
+    """The recipe with the codec's options for files, which may take longer than those in the loop."""
+    return recipe.changed(options=config.codec.recipe_options)
+
+
 def _save(recipe: Recipe, config: TrainConfig) -> None:
     out, filter_ = Path(config.out), config.preprocessor
-    recipe.save(out / _RECIPE)
+    _as_used(recipe, config).save(out / _RECIPE)
     if recipe.preprocessor is not None and filter_ is not None and filter_.train:
         recipe.preprocessor.save(out / _FILTER)
 
