@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import pickle
 import weakref
 from collections.abc import Callable
@@ -48,6 +49,28 @@ def test_encode_keeps_each_pictures_qp_beside_errors() -> None:
 def test_encode_of_bad_pictures_only() -> None:
     outcomes = npp.encode([TWO_CHANNELS, TWO_CHANNELS], errors="return")
     assert [type(one) for one in outcomes] == [npp.EncodeError] * 2
+
+
+def _damaged(name: str) -> Image.Image:
+    """A picture whose file opens and cannot be read; of those of DDS Pillow says so with a ValueError."""
+    file = io.BytesIO()
+    Image.fromarray((GOOD.permute(1, 2, 0) * 255).byte().numpy()).save(file, name)
+    return Image.open(io.BytesIO(file.getvalue()[:800]))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "DDS"])
+@pytest.mark.parametrize("encode", [npp.encode, npp.Recipe(qp=30, options={"effort": 0}).encode])
+def test_a_pil_picture_that_cannot_be_read_costs_no_other(encode: Any, file_format: str) -> None:
+    good, _, bad = encode([GOOD, TWO_CHANNELS, _damaged(file_format)], 30, effort=0, errors="return")
+    assert good == npp.encode(GOOD, 30, effort=0)
+    assert type(bad) is OSError and bad.__traceback__ is None
+    assert str(bad).startswith("image[2] cannot be read: ")
+    with pytest.raises(OSError, match=r"image\[1\] cannot be read: "):
+        encode([GOOD, _damaged(file_format), TWO_CHANNELS], effort=0)
+    with pytest.raises(OSError, match=r"image cannot be read: "):
+        encode(_damaged(file_format), effort=0)
+    with pytest.raises(OSError, match=r"frames\[0\] cannot be read: "):
+        npp.encode_animation([_damaged(file_format)], effort=0)
 
 
 def test_encode_raises_with_the_others_results() -> None:

@@ -13,6 +13,7 @@ from npp.codec.errors import OnError, check_on_error, given_back, indexed, named
 from npp.codec.image_inputs import (
     CodecImage,
     ImageOrBatch,
+    PictureOrError,
     SingleImage,
     describe_range,
     pictures_or_errors,
@@ -74,7 +75,7 @@ def encode(
     threads: int | None = ...,
     errors: Literal["return"],
     **options: Unpack[CodecOptions],
-) -> bytes | BPGError: ...
+) -> bytes | BPGError | OSError: ...
 
 
 @overload
@@ -87,7 +88,7 @@ def encode(
     threads: int | None = ...,
     errors: Literal["return"],
     **options: Unpack[CodecOptions],
-) -> list[bytes | BPGError]: ...
+) -> list[bytes | BPGError | OSError]: ...
 
 
 def encode(
@@ -129,6 +130,7 @@ def encode(
             work; of what comes later, ``results`` has a file or an error for each picture.
         UnsupportedError: a bit depth that x265 cannot write, or a tensor without pixels in memory: on the
             device meta, traced, sparse, nested.
+        OSError: a PIL image whose file cannot be read, raised before any work.
     """
     check_on_error(errors)
     resolved = resolve_options(options)
@@ -143,13 +145,13 @@ def encode(
     return given_back(outcomes, is_batch, errors)
 
 
-def _sizes(pictures: Sequence[CodecImage | EncodeError]) -> list[tuple[int, int] | None]:
+def _sizes(pictures: Sequence[PictureOrError]) -> list[tuple[int, int] | None]:
     """Height and width of each picture that can be encoded."""
     return [one.samples.shape[-2:] if isinstance(one, CodecImage) else None for one in pictures]
 
 
 def encode_pictures(
-    pictures: Sequence[CodecImage | EncodeError],
+    pictures: Sequence[PictureOrError],
     qps: Sequence[int],
     options: ResolvedOptions,
     *,

@@ -44,7 +44,7 @@ def _copy(error: BPGError, results: Sequence[Any] | None) -> BPGError:
 
 
 def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> None:
-    """Raises the first error among the outcomes, if there is one.
+    """Raises the first error among the outcomes, a BPGError or an OSError, if there is one.
 
     What is raised is a copy without a name here: an error that its own results or its own traceback refer to
     would keep all pictures until the garbage collector runs.
@@ -57,6 +57,8 @@ def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> No
     for outcome in outcomes:
         if isinstance(outcome, BPGError):
             raise _copy(outcome, results)
+        if isinstance(outcome, OSError):
+            raise OSError(str(outcome))
 
 
 def given_back(outcomes: list[Any], is_batch: bool, errors: OnError) -> Any:

@@ -25,6 +25,8 @@ Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
 ImageOrBatch: TypeAlias = "SingleImage | Sequence[SingleImage]"
 CHANNELS = (1, 3, 4)
+#: What Pillow's formats raise for damaged files.
+_UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 _DTYPES = "uint8, uint16, float16, bfloat16, float32, float64"
 _NUMPY_DTYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 _TORCH_DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -61,11 +63,20 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
         )
 
 
+def _read(image: Image.Image, name: str) -> None:
+    """Has Pillow read the pixels, which it leaves until they are needed; OSError where it cannot."""
+    try:
+        image.load()
+    except _UNREADABLE as error:
+        raise OSError(f"{name} cannot be read: {error}") from error
+
+
 def _from_pil(image: Image.Image, name: str) -> tuple[Array, bool]:
     """(H, W, C) samples and whether the picture is gray with alpha.
 
     I;16 and I hold 0 to 65535, F holds 0 to 1: no mode of theirs says what is white.
     """
+    _read(image, name)
     image = plain(image)
     mode = image.mode
     if mode in ("L", "RGB", "RGBA"):
@@ -170,19 +181,25 @@ class CodecImage:
         return changed
 
 
-def _picture_or_error(image: SingleImage, name: str, index: int | None) -> CodecImage | EncodeError:
+#: A picture, or why there is none: of a wrong shape, or in a file that cannot be read.
+PictureOrError: TypeAlias = "CodecImage | EncodeError | OSError"
+
+
+def _picture_or_error(image: SingleImage, name: str, index: int | None) -> PictureOrError:
+    """The error without a traceback, which keeps the picture alive."""
     try:
         return CodecImage(image, name)
     except EncodeError as error:
-        return indexed(EncodeError, str(error), index)  # without a traceback, which keeps the picture alive
+        return indexed(EncodeError, str(error), index)
+    except OSError as error:
+        return OSError(str(error))
 
 
-def pictures_or_errors(
-    image: ImageOrBatch, name: str = "image"
-) -> tuple[list[CodecImage | EncodeError], bool]:
+def pictures_or_errors(image: ImageOrBatch, name: str = "image") -> tuple[list[PictureOrError], bool]:
     """All pictures of an argument, and whether it is a batch (list, tuple, or (N, C, H, W) tensor).
 
-    A picture of a shape or size that cannot be coded is an error in its place.
+    A picture of a shape or size that cannot be coded is an error in its place, an EncodeError; one whose file
+    Pillow cannot read is an OSError.
 
     Raises:
         TypeError: not a picture, or a wrong dtype.
@@ -207,6 +224,7 @@ def several_pictures(images: ImageOrBatch, name: str) -> list[CodecImage]:
     Raises:
         TypeError: a single picture, not a picture, or a wrong dtype.
         EncodeError: an empty batch, or a shape or size that cannot be coded.
+        OSError: a PIL image whose file cannot be read.
     """
     pictures, is_batch = pictures_or_errors(images, name)
     if not is_batch:
@@ -221,6 +239,7 @@ def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
     Raises:
         TypeError: not a picture, or a wrong dtype.
         EncodeError: an empty batch, or a shape or size that cannot be coded.
+        OSError: a PIL image whose file cannot be read.
     """
     pictures, _ = pictures_or_errors(image, name)
     raise_first(pictures, None)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from npp.codec.errors import BPGError, EncodeError, indexed, picture_name
-from npp.codec.image_inputs import CodecImage, check_samples
+from npp.codec.errors import EncodeError, indexed, picture_name
+from npp.codec.image_inputs import CodecImage, PictureOrError, check_samples
 from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import on_other_scale, refuse_other_scale, sample_range, values_told
 from npp.torch_state import has_readable_values
@@ -47,11 +47,9 @@ def check_values(x: Tensor) -> None:
     refuse_other_scale("x", low, high, stacklevel=3)  # which warns of what is less wrong
 
 
-def refused_or_not(
-    pictures: Sequence[CodecImage | EncodeError], is_batch: bool
-) -> list[CodecImage | BPGError]:
+def refused_or_not(pictures: Sequence[PictureOrError], is_batch: bool) -> list[PictureOrError]:
     """The pictures, an error in the place of each whose samples are NaN or of another scale."""
-    found: list[CodecImage | BPGError] = []
+    found: list[PictureOrError] = []
     for row, picture in enumerate(pictures):
         if isinstance(picture, CodecImage):
             name = picture_name("image", row, is_batch)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from npp.codec.encoding import encode_pictures
 from npp.codec.errors import BPGError, named
-from npp.codec.image_inputs import CodecImage
+from npp.codec.image_inputs import CodecImage, PictureOrError
 from npp.codec.metadata import Metadata
 from npp.codec.options import ResolvedOptions
 from npp.recipes.parts import CodecInput
@@ -20,7 +20,7 @@ from npp.recipes.size_extension import with_size
 
 
 def encode_prepared(
-    pictures: Sequence[CodecImage | BPGError],
+    pictures: Sequence[PictureOrError],
     qps: Sequence[int],
     options: ResolvedOptions,
     *,
@@ -75,7 +75,7 @@ def _ready(
 
 
 def _by_size_before(
-    pictures: Sequence[CodecImage | BPGError], qps: Sequence[int], rule: ScaleRule | None
+    pictures: Sequence[PictureOrError], qps: Sequence[int], rule: ScaleRule | None
 ) -> dict[tuple[int, int] | None, list[int]]:
     """Places of the pictures that are coded smaller by their own size, those of others under ``None``."""
     groups: dict[tuple[int, int] | None, list[int]] = {}
