@@ -89,14 +89,19 @@ class BpgImageFile(ImageFile.ImageFile):
             self._bpg = probe(self._data)
         except DecodeError as error:
             raise OSError(f"damaged BPG file: {error}") from error
-        self._size = (self._bpg.width, self._bpg.height)
-        self._mode = _mode(self._bpg)
+        self._take_form()
         self.n_frames = self._bpg.frames
         self.is_animated = self._bpg.frames > 1
         self._frames: Tensor | None = None
         self._loaded = None
         self._fill_info()
         self.tile = []
+
+    def _take_form(self) -> None:
+        """Takes the file's size and mode, which thumbnail(), putalpha() and the like change in place."""
+        self._size = (self._bpg.width, self._bpg.height)
+        self._mode = _mode(self._bpg)
+        self.palette = None
 
     def _fill_info(self) -> None:
         metadata = self._bpg.metadata
@@ -111,9 +116,11 @@ class BpgImageFile(ImageFile.ImageFile):
             self.info["duration"] = _milliseconds(self._bpg.durations[0])
 
     def seek(self, frame: int) -> None:
-        """Goes to a frame; EOFError behind the last one."""
+        """Goes to a frame, as it is in the file; EOFError behind the last one."""
         if not self._seek_check(frame):
             return
+        self._take_form()
+        self._loaded = None  # also where the frames between are passed over, changed pixels are forgotten
         self._frame = frame
         self.info["duration"] = _milliseconds(self._bpg.durations[frame])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,36 @@ def test_pixels_can_be_changed_without_changing_the_file(photo: np.ndarray) -> N
     image.load()
     image.seek(0)
     assert image.getpixel((3, 3)) == before
+
+
+@pytest.mark.parametrize("loaded_between", [False, True])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_another_frame_is_as_in_the_file_whatever_became_of_this_one(
+    photo: np.ndarray, mode: str, loaded_between: bool
+) -> None:
+    frames = [frame.convert(mode) for frame in _moving(photo)]
+    data = _saved(frames[0], save_all=True, append_images=frames[1:])
+    wanted = [np.asarray(frame) for frame in ImageSequence.Iterator(_opened(data))]
+    changes: list[Callable[[Image.Image], object]] = [
+        lambda image: image.thumbnail((20, 30)),
+        lambda image: image.putalpha(7),
+        lambda image: image.putpixel((0, 0), (1, 2, 3, 4)[: len(image.getbands())]),
+        lambda image: image.paste(image.getpixel((0, 0)), (0, 0, 40, 40)),
+    ]
+    if mode == "L":
+        changes.append(lambda image: image.putpalette(bytes(range(256)) * 3))
+    for change in changes:
+        image = _opened(data)
+        image.seek(1)
+        change(image)
+        image.seek(2)
+        assert (image.size, image.mode) == ((64, 64), mode)
+        if loaded_between:
+            assert np.array_equal(np.asarray(image), wanted[2])
+        image.seek(1)
+        assert (image.size, image.mode) == ((64, 64), mode)
+        assert np.array_equal(np.asarray(image), wanted[1])
+        assert (image.im.size, image.im.mode) == (image.size, image.mode)
 
 
 def test_closed_file_and_copies(photo: np.ndarray, tmp_path: Path) -> None:
