@@ -25,6 +25,7 @@ existing file must survive a failure, save to ``io.BytesIO`` and use :func:`npp.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -116,13 +117,24 @@ class BpgImageFile(ImageFile.ImageFile):
             self.info["duration"] = _milliseconds(self._bpg.durations[0])
 
     def seek(self, frame: int) -> None:
-        """Goes to a frame, as it is in the file; EOFError behind the last one."""
-        if not self._seek_check(frame):
+        """Goes to a frame, as it is in the file.
+
+        Args:
+            frame: its number, from 0 on, in any type of integer.
+
+        Raises:
+            EOFError: behind the last frame, or below 0.
+            TypeError: no integer.
+        """
+        if isinstance(frame, bool) or not hasattr(frame, "__index__"):
+            raise TypeError(f"frame must be an integer, not {frame!r}")
+        number = operator.index(frame)
+        if not self._seek_check(number):
             return
         self._take_form()
         self._loaded = None  # also where the frames between are passed over, changed pixels are forgotten
-        self._frame = frame
-        self.info["duration"] = _milliseconds(self._bpg.durations[frame])
+        self._frame = number
+        self.info["duration"] = _milliseconds(self._bpg.durations[number])
 
     def tell(self) -> int:
         """The current frame's number."""

@@ -366,6 +366,18 @@ def test_another_frame_is_as_in_the_file_whatever_became_of_this_one(
         assert (image.im.size, image.im.mode) == (image.size, image.mode)
 
 
+def test_frames_are_counted_by_integers(photo: np.ndarray) -> None:
+    frames = _moving(photo)
+    image = _opened(_saved(frames[0], save_all=True, append_images=frames[1:]))
+    for number in (np.int64(2), torch.tensor(3), 1):
+        image.seek(number)  # type: ignore[arg-type]
+        assert image.tell() == number and type(image.tell()) is int
+    for wrong in (True, 2.0, np.float32(2), "2", None):
+        with pytest.raises(TypeError, match="frame must be an integer, not"):
+            image.seek(wrong)  # type: ignore[arg-type]
+        assert image.tell() == 1
+
+
 def test_closed_file_and_copies(photo: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.bpg"
     Image.fromarray(photo).save(path, **FAST)
