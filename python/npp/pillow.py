@@ -77,7 +77,10 @@ class BpgImageFile(ImageFile.ImageFile):
 
     format = "BPG"
     format_description = "Better Portable Graphics"
-    # An unpickled picture has its pixels and nothing to decode: its frame 0 is loaded.
+    # An unpickled picture has its pixels and nothing to decode: its only frame, 0, is loaded.
+    _min_frame = 0
+    n_frames = 1
+    is_animated = False
     _frame = 0
     _loaded: int | None = 0
 

@@ -385,7 +385,12 @@ def test_closed_file_and_copies(photo: np.ndarray, tmp_path: Path) -> None:
         image.load()
     pixels = np.asarray(image)
     assert np.array_equal(np.asarray(image.copy()), pixels)
-    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(image))), pixels)
+    unpickled = pickle.loads(pickle.dumps(image))
+    assert np.array_equal(np.asarray(unpickled), pixels)
+    unpickled.seek(0)
+    assert _saved(unpickled, save_all=True) == _saved(image)
+    with pytest.raises(EOFError):
+        unpickled.seek(1)
     path.unlink()  # nothing holds the file any more
 
 
