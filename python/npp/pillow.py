@@ -36,11 +36,12 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.checks import is_int
+from npp.checks import is_int, known_settings
 from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
+from npp.codec.options import CodecOptions
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
@@ -196,6 +197,8 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 
 
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the codec; TypeError where one is neither of it nor of save."""
+    known_settings("unknown option", options, [*_OWN_OPTIONS, *CodecOptions.__annotations__])
     return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
 
 
@@ -214,7 +217,7 @@ def _recipe(given: Any) -> Recipe | None:
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
-    metadata, others = _metadata(image, options), _codec_options(options)
+    others, metadata = _codec_options(options), _metadata(image, options)
     recipe = _recipe(options.get("recipe"))
     if recipe is not None:
         fp.write(recipe.encode(plain(image), options.get("qp"), metadata=metadata, **others))
@@ -243,6 +246,7 @@ def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
 
 def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
+    others = _codec_options(options)
     sources = [image, *(options.get("append_images") or [])]
     frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
     if len(frames) == 1:
@@ -257,7 +261,7 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             durations=_durations(options.get("duration"), own),
             loop_count=_loop_count(options, image),
             metadata=_metadata(image, options),
-            **_codec_options(options),
+            **others,
         )
     )
 

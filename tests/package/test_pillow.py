@@ -288,6 +288,27 @@ def test_bad_options(photo: np.ndarray, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"errors": "return"},
+        {"threads": 1},
+        {"qp_map": torch.zeros(5, 7)},
+        {"_x265": "rd=1"},
+        {"metadata": npp.Metadata()},
+        {"parts": None},
+        {"quality": 80},
+    ],
+)
+@pytest.mark.parametrize("own", [{}, {"save_all": True}, {"recipe": "missing"}])
+def test_options_that_are_not_documented_are_refused(
+    photo: np.ndarray, option: dict[str, Any], own: dict[str, Any]
+) -> None:
+    name = next(iter(option))
+    with pytest.raises(TypeError, match=f"unknown option '{name}'; allowed are qp, recipe, .* effort, "):
+        _saved(Image.fromarray(photo), **option, **own)
+
+
 def test_truncated_and_damaged_files_raise(photo: np.ndarray) -> None:
     data = _saved(Image.fromarray(photo))
     for length in (0, 3, 4, 6, 10, 20, len(data) // 2, len(data) - 1):
