@@ -243,6 +243,29 @@ def test_frames_of_different_modes(photo: np.ndarray) -> None:
         _saved(first, save_all=True, append_images=[Image.new("I;16", first.size)])
 
 
+def _wide(gray: np.ndarray, mode: str) -> Image.Image:
+    if mode == "F":
+        return Image.fromarray(gray.astype(np.float32) / 65535)
+    return Image.fromarray(gray).convert("I").convert(mode)
+
+
+@pytest.mark.parametrize("second", ["I", "I;16", "I;16B", "F"])
+@pytest.mark.parametrize("first", ["I", "I;16", "I;16B", "F"])
+def test_frames_of_16_bits(deep_photo: np.ndarray, first: str, second: str) -> None:
+    arrays = [np.ascontiguousarray(deep_photo[:64, 4 * i : 4 * i + 64, 1]) for i in range(2)]
+    frames = [_wide(array, mode) for array, mode in zip(arrays, (first, second), strict=True)]
+    if "F" in (first, second) and first != second:
+        other = first if second == "F" else second
+        with pytest.raises(npp.EncodeError, match=f"mode F cannot be in one animation with {other}$"):
+            _saved(frames[0], save_all=True, append_images=frames[1:])
+        return
+    data = _saved(frames[0], save_all=True, append_images=frames[1:], bit_depth=12, lossless=True)
+    wanted = [Image.fromarray(array) for array in arrays]
+    assert data == _saved(wanted[0], save_all=True, append_images=wanted[1:], bit_depth=12, lossless=True)
+    with pytest.raises(npp.EncodeError, match=r"cannot be in one animation with L, RGB$"):
+        _saved(frames[0], save_all=True, append_images=[wanted[0].convert("RGB"), frames[1].convert("L")])
+
+
 def test_save_all_of_one_picture_is_a_still(photo: np.ndarray) -> None:
     image = Image.fromarray(photo)
     assert _saved(image, save_all=True) == _saved(image)

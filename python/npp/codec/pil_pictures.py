@@ -56,15 +56,23 @@ def plain(image: Image.Image) -> Image.Image:
     return image.convert("LA" if image.mode in _GRAY_MODES else "RGBA")
 
 
+def _common_wide_mode(wide: Sequence[str], narrow: Sequence[str]) -> str:
+    """The mode of frames of more than 8 bits; ``narrow`` are the modes of all others."""
+    if len(wide) == 1 and not narrow:
+        return wide[0]
+    if not narrow and all(mode[0] == "I" for mode in wide):
+        return "I"  # it holds what all the others of 16 bits hold, on their scale
+    others = narrow or wide[1:]
+    raise EncodeError(f"frames: mode {wide[0]} cannot be in one animation with {', '.join(others)}")
+
+
 def _common_mode(frames: Sequence[Image.Image]) -> str:
     modes = {frame.mode for frame in frames}
-    if len(modes) == 1 and modes <= {"L", "LA", "RGB", "RGBA", "I;16"}:
-        return modes.pop()
     wide = sorted(mode for mode in modes if mode[0] in "IF")
     if wide:
-        raise EncodeError(
-            f"frames: mode {wide[0]} cannot be in one animation with {', '.join(sorted(modes))}"
-        )
+        return _common_wide_mode(wide, sorted(modes.difference(wide)))
+    if len(modes) == 1 and modes <= {"L", "LA", "RGB", "RGBA"}:
+        return modes.pop()
     gray = modes <= set(_GRAY_MODES)
     if any(frame.has_transparency_data for frame in frames):
         return "LA" if gray else "RGBA"
@@ -75,7 +83,7 @@ def same_mode(frames: Sequence[Image.Image]) -> list[Image.Image]:
     """Frames of any modes in the smallest mode that holds them all.
 
     Raises:
-        EncodeError: pictures of more than 8 bits among others.
+        EncodeError: pictures of more than 8 bits among others, or floats among integers of 16 bits.
     """
     frames = [plain(frame) for frame in frames]
     mode = _common_mode(frames)
