@@ -17,7 +17,7 @@ from npp.codec.encoding import _alpha_qps, _extensions
 from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, describe_range
 from npp.codec.metadata import Metadata
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 
@@ -32,8 +32,9 @@ def one_or_each(name: str, given: Any, count: int) -> list[Any]:
 
     Raises:
         EncodeError: another number of them.
+        UnsupportedError: as :func:`values_of`.
     """
-    values = given.tolist() if hasattr(given, "tolist") else given
+    values = values_of(name, given)
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         return [values] * count
     listed = list(values)

@@ -95,7 +95,7 @@ def decode(
         DecodeError: not a BPG file, a damaged one, or one above the limit on pixels
             (:func:`npp.set_max_pixels`). From a list, ``index`` says which file it was and ``results`` has a
             tensor or an error for each file.
-        UnsupportedError: 11, 13 or 14 bits.
+        UnsupportedError: 11, 13 or 14 bits, or a tensor without bytes in memory, as for :func:`encode`.
         OSError: a path that cannot be read.
         TypeError: data is none of these.
     """

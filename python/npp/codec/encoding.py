@@ -128,8 +128,8 @@ def encode(
         EncodeError: wrong shapes, sizes or values; the message names argument, value and what is allowed.
             From a batch, ``index`` says which picture it was. A wrong shape or size is raised before any
             work; of what comes later, ``results`` has a file or an error for each picture.
-        UnsupportedError: a bit depth that x265 cannot write, or a tensor without pixels in memory: on the
-            device meta, traced, sparse, nested.
+        UnsupportedError: a bit depth that x265 cannot write, or a tensor without values in memory: on the
+            device meta, traced, sparse, nested, or within a transform of torch.func.
         OSError: a PIL image whose file cannot be read, raised before any work.
     """
     check_on_error(errors)

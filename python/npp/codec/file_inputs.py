@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from npp.codec.tensor_memory import in_memory
+
 _Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap.mmap | npt.NDArray[np.uint8] | Tensor"
 
 #: One BPG file: its bytes in any form, its path, or an open file that is read from where it stands.
@@ -45,6 +47,7 @@ def file_bytes(data: object, name: str) -> bytes:
     Raises:
         TypeError: none of these; the message says what it is.
         OSError: a path or an open file that cannot be read.
+        UnsupportedError: a tensor without bytes in memory, or within a transform of torch.func.
     """
     if isinstance(data, bytes):
         return data
@@ -54,8 +57,9 @@ def file_bytes(data: object, name: str) -> bytes:
         _check_samples(name, "an array", data.dtype, data.shape, is_bytes=data.dtype == np.uint8)
         return data.tobytes()
     if isinstance(data, Tensor):
+        data = in_memory(data, name, "bytes")
         _check_samples(name, "a tensor", data.dtype, tuple(data.shape), is_bytes=data.dtype == torch.uint8)
-        return data.detach().cpu().numpy().tobytes()
+        return data.numpy().tobytes()
     if isinstance(data, (str, os.PathLike)):
         return Path(data).read_bytes()
     if hasattr(data, "read"):

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from npp._bpg import EncodeError, UnsupportedError
+from npp._bpg import EncodeError
 from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels
 from npp.codec.pil_pictures import plain
 from npp.codec.sample_range import on_other_scale, values_told
-from npp.torch_state import why_without_values
+from npp.codec.tensor_memory import in_memory
 
 Array: TypeAlias = npt.NDArray[Any]
 SingleImage: TypeAlias = "Image.Image | Array | Tensor"
@@ -123,25 +123,16 @@ def _from_numpy(array: Array, name: str) -> Array:
     return view
 
 
-def why_without_pixels(x: Tensor) -> str | None:
-    """Why the codec can read nothing of a tensor; None where it can."""
-    if x.is_nested:
-        return "nested"
-    return why_without_values(x) or (None if x.layout == torch.strided else f"of layout {x.layout}")
-
-
 def _from_torch(tensor: Tensor, name: str) -> Array:
     check_dtype(name, tensor.dtype)
-    if (why := why_without_pixels(tensor)) is not None:
-        raise UnsupportedError(f"{name} is {why}, and the codec needs pixels in memory")
+    tensor = in_memory(tensor, name, "pixels")
     if tensor.ndim != 3:
         raise EncodeError(
             f"{name} has shape {tuple(tensor.shape)}; a torch image is (C, H, W), a batch (N, C, H, W)"
         )
-    tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
-    samples: Array = tensor.cpu().resolve_neg().numpy()
+    samples: Array = tensor.numpy()
     return samples
 
 
@@ -206,9 +197,11 @@ def pictures_or_errors(image: ImageOrBatch, name: str = "image") -> tuple[list[P
         EncodeError: an empty batch.
     """
     batch: Sequence[SingleImage]
-    if isinstance(image, Tensor) and image.ndim == 4:
+    if isinstance(image, Tensor):
         check_dtype(name, image.dtype)
-        batch = list(image.detach().cpu())
+        image = in_memory(image, name, "pixels")  # at once: from a GPU each copy waits
+    if isinstance(image, Tensor) and image.ndim == 4:
+        batch = list(image)
     elif isinstance(image, (list, tuple)):
         batch = image
     else:

@@ -208,15 +208,29 @@ def _tools(options: Mapping[str, Any]) -> Iterator[str]:
         yield f"cbqpoffs={offset}:crqpoffs={offset}"
 
 
+def values_of(name: str, given: Any) -> Any:
+    """Numbers of an array or a tensor as a list, or as one number; anything else as it is.
+
+    Raises:
+        UnsupportedError: a tensor without values in memory, or within a transform of torch.func.
+    """
+    if hasattr(given, "is_nested"):  # a tensor, so that torch is there; others do without it
+        from npp.codec.tensor_memory import in_memory
+
+        given = in_memory(given, name)
+    return given.tolist() if hasattr(given, "tolist") else given
+
+
 def resolve_qp(qp: Any, count: int) -> list[int]:
     """One qp per image from an int, a sequence or a tensor.
 
     Raises:
         EncodeError: not whole numbers from 0 to 51, or another number of them than images.
+        UnsupportedError: as :func:`values_of`.
     """
     if is_int(qp):
         return [_whole("qp", qp, 0, _MAX_QP)] * count
-    values = qp.tolist() if hasattr(qp, "tolist") else qp
+    values = values_of("qp", qp)
     if is_int(values):
         return [_whole("qp", values, 0, _MAX_QP)] * count
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from npp._bpg import EncodeError
 from npp.codec.metadata import tiff_structure
+from npp.codec.tensor_memory import why_without_pixels
 
 _EXIF_PREFIX = b"Exif\0\0"
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -108,6 +109,8 @@ def iterate_frames(image: Image.Image) -> Iterator[tuple[Image.Image, float | No
 
 def finite_positive(value: Any) -> Fraction | None:
     """A number above 0, numpy's and torch's included; ``None`` for nan, infinity and all else."""
+    if isinstance(value, Tensor) and why_without_pixels(value) is not None:
+        return None
     number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
     if isinstance(number, bool) or not isinstance(number, (int, float, Fraction)):
         return None

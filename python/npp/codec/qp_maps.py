@@ -13,6 +13,7 @@ from torch import Tensor
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.file_inputs import File, file_bytes
 from npp.codec.metadata import block_quantisers
+from npp.codec.tensor_memory import in_memory
 
 #: Side of the square of pixels that one offset is for.
 MAP_BLOCK = 16
@@ -32,7 +33,7 @@ def _floats(value: Any, name: str) -> npt.NDArray[Any]:
     if isinstance(value, Tensor):
         if not value.is_floating_point():
             raise TypeError(f"{name} has dtype {value.dtype}; offsets are floats")
-        return value.detach().to("cpu", torch.float32).numpy()
+        return in_memory(value, name).float().numpy()
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a tensor or an array of floats, not {type(value).__name__}")
     if value.dtype.kind != "f":
@@ -99,11 +100,12 @@ def resolve_qp_maps(
         TypeError: no floats.
         EncodeError: another number of maps than pictures, a wrong shape, offsets that are not finite, or a
             map with ``lossless``.
+        UnsupportedError: a tensor without values in memory, or within a transform of torch.func.
     """
     if qp_map is None:
         return None
     if isinstance(qp_map, Tensor):
-        qp_map = qp_map.detach().cpu()  # at once: from a GPU each copy waits
+        qp_map = in_memory(qp_map, "qp_map")  # at once: from a GPU each copy waits
     entries = _entries(qp_map, len(sizes), kind) if is_batch else [qp_map]
     if lossless and any(entry is not None for entry in entries):
         raise EncodeError("qp_map must be None with lossless=True: nothing is quantised")

@@ -13,11 +13,12 @@ from npp._bpg import BPGError, EncodeError, UnsupportedError
 from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
-from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range, why_without_pixels
+from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
 from npp.codec.limits import resolve_threads
 from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 from npp.codec.sample_range import refuse_other_scale
+from npp.codec.tensor_memory import why_without_pixels
 
 
 class RoundTrip:
