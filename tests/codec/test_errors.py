@@ -148,6 +148,31 @@ def test_options_seen_before_excuse_no_others() -> None:
             npp.encode(GOOD, 30, **options)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("bit_depth", torch.tensor(10)),
+        ("bit_depth", np.array(10)),
+        ("bit_depth", torch.tensor([10])),
+        ("bit_depth", torch.tensor(9)),
+        ("bit_depth", 10.0),
+        ("bit_depth", np.array([8, 10])),
+        ("chroma", np.array("420")),
+        ("color_space", np.array(["rgb", "ycbcr"])),
+        ("tune", np.array("ssim")),
+    ],
+)
+def test_a_choice_is_no_array_of_choices(option: str, value: Any) -> None:
+    with pytest.raises(npp.EncodeError, match=f"{option} must be one of .*, not "):
+        npp.encode(GOOD, **{option: value})
+
+
+def test_integers_of_numpy_are_options() -> None:
+    given = {"effort": np.int64(0), "bit_depth": np.int8(10), "deblock": np.int16(2), "psy_rd": np.float32(0)}
+    wanted = npp.encode(GOOD, effort=0, bit_depth=10, deblock=2, psy_rd=0.0)
+    assert npp.encode(GOOD, **given) == wanted  # type: ignore[call-overload]
+
+
 def test_unknown_options_are_named() -> None:
     options: Any = {"efort": 3}
     with pytest.raises(TypeError, match=r"efort.*effort"):

@@ -23,6 +23,8 @@ _MAX_QP = 51
 _MAX_DEBLOCK = 6
 _MAX_CHROMA_OFFSET = 12
 _MAX_PSY_RD = 5
+#: Types whose values can be told from one another and stay what they are; a tensor is hashable and does not.
+_UNCHANGING = (str, int, float, bool, type(None))
 
 
 class CodecOptions(TypedDict, total=False):
@@ -63,7 +65,8 @@ class CodecOptions(TypedDict, total=False):
 
 
 def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
+    # An array or a tensor may be equal to a choice, too, but is not the choice.
+    if not (isinstance(value, str) or is_int(value)) or value not in allowed:
         raise EncodeError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, not {brief(value)}")
 
 
@@ -87,7 +90,7 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
 
 
 def _bit_depth(value: Any) -> int:
-    if value in (9, 11, 13, 14) and not isinstance(value, bool):
+    if is_int(value) and value in (9, 11, 13, 14):
         raise UnsupportedError(
             f"bit_depth must be 8, 10 or 12, not {value}: BPG has it, x265 cannot write it"
         )
@@ -155,15 +158,7 @@ def resolve_options(options: Mapping[str, Any]) -> ResolvedOptions:
     """
     # True is equal to 1 and as good a key, but no effort: hence the types.
     items = tuple((name, type(value), value) for name, value in options.items())
-    return _resolve_once(items) if _is_hashable(items) else _resolve(options)
-
-
-def _is_hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+    return _resolve_once(items) if all(kind in _UNCHANGING for _, kind, _ in items) else _resolve(options)
 
 
 @lru_cache(maxsize=128)
