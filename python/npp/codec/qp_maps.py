@@ -29,7 +29,7 @@ def map_size(height: int, width: int) -> tuple[int, int]:
     return -(-height // MAP_BLOCK), -(-width // MAP_BLOCK)
 
 
-def _floats(value: Any, name: str) -> npt.NDArray[Any]:
+def _floats(value: Any, name: str) -> npt.NDArray[np.float32]:
     if isinstance(value, Tensor):
         if not value.is_floating_point():
             raise TypeError(f"{name} has dtype {value.dtype}; offsets are floats")
@@ -38,7 +38,10 @@ def _floats(value: Any, name: str) -> npt.NDArray[Any]:
         raise TypeError(f"{name} must be a tensor or an array of floats, not {type(value).__name__}")
     if value.dtype.kind != "f":
         raise TypeError(f"{name} has dtype {value.dtype}; offsets are floats")
-    return value
+    with np.errstate(
+        over="ignore"
+    ):  # what float32 cannot hold becomes infinite, as in tensors, and is refused
+        return value.astype(np.float32, copy=False)
 
 
 def _checked(value: Any, size: tuple[int, int], name: str, index: int | None) -> npt.NDArray[np.float32]:
@@ -53,8 +56,10 @@ def _checked(value: Any, size: tuple[int, int], name: str, index: int | None) ->
             index,
         )
     if not np.isfinite(found).all():
-        raise indexed(EncodeError, f"{name} holds NaN or infinite offsets; they must be finite", index)
-    return np.ascontiguousarray(found, dtype=np.float32)
+        raise indexed(
+            EncodeError, f"{name} holds NaN or infinite offsets; they must be finite in float32", index
+        )
+    return np.ascontiguousarray(found)
 
 
 def _entries(qp_map: Any, count: int, kind: str) -> Sequence[Any]:
