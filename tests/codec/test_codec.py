@@ -407,6 +407,22 @@ def test_durations_that_are_none_are_refused_by_name(value: Any) -> None:
         npp.encode_animation(frames, durations=[1, value])
 
 
+@pytest.mark.parametrize("durations", [{0.1, 0.2}, frozenset([0.1]), {0.1: 0, 0.2: 0}, {}.keys()])
+def test_durations_without_order_are_refused(durations: Any) -> None:
+    frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    kind = type(durations).__name__
+    with pytest.raises(npp.EncodeError, match=f"durations must be one for all .*, not a {kind}$"):
+        npp.encode_animation(frames, durations=durations)
+
+
+@pytest.mark.parametrize("kind", [set, dict.fromkeys, lambda frames: Image.new("L", (4, 4)), len])
+def test_frames_without_order_are_refused(kind: Any) -> None:
+    frames = kind([torch.zeros(1, 16, 16), torch.ones(1, 16, 16)])
+    message = rf"frames must be a tensor \(F, C, H, W\) or a list of pictures, not {type(frames).__name__}$"
+    with pytest.raises(TypeError, match=message):
+        npp.encode_animation(frames)
+
+
 @pytest.mark.parametrize("loop", [None, "3", 1.5, float("nan"), -1, 2**32, True])
 def test_loop_counts_that_are_none_are_refused_by_name(loop: Any) -> None:
     frames = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)

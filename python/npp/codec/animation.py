@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from fractions import Fraction
 from typing import Any
 
@@ -31,10 +31,13 @@ def one_or_each(name: str, given: Any, count: int) -> list[Any]:
     """A value for every frame, from one for all or one each; arrays and tensors count as lists.
 
     Raises:
-        EncodeError: another number of them.
+        EncodeError: another number of them, or a set or a mapping, which has them in no order.
         UnsupportedError: as :func:`values_of`.
     """
     values = values_of(name, given)
+    if isinstance(values, (Mapping, Set)):
+        kind = type(values).__name__
+        raise EncodeError(f"{name} must be one for all frames or a sequence with one each, not a {kind}")
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         return [values] * count
     listed = list(values)
@@ -91,6 +94,14 @@ def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
     return (period.numerator, period.denominator), [round(value / period) for value in exact]
 
 
+def _in_order(frames: Any) -> list[SingleImage]:
+    if not isinstance(frames, Iterable) or isinstance(frames, (Mapping, Set)):
+        raise TypeError(
+            f"frames must be a tensor (F, C, H, W) or a list of pictures, not {type(frames).__name__}"
+        )
+    return list(frames)
+
+
 def encode_animation(
     frames: Tensor | Sequence[SingleImage],
     qp: Any = 29,
@@ -121,7 +132,7 @@ def encode_animation(
         TypeError, EncodeError, UnsupportedError: as :func:`encode`.
     """
     resolved = resolve_options(options)
-    images = as_batch(frames if isinstance(frames, Tensor) else list(frames), "frames")
+    images = as_batch(frames if isinstance(frames, Tensor) else _in_order(frames), "frames")
     if isinstance(frames, Tensor) and frames.ndim != 4:
         raise EncodeError(f"frames has shape {tuple(frames.shape)}; a tensor of frames is (F, C, H, W)")
     for i, image in enumerate(images):
