@@ -139,6 +139,18 @@ def test_lossless_is_exact(channels: int, size: tuple[int, int]) -> None:
     assert torch.equal(npp.decode(npp.encode(x, lossless=True)), x)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_lossless_in_limited_range_is_exact_from_10_bits_on(channels: int) -> None:
+    every_value = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
+    x = torch.cat([every_value, every_value.flip(1), every_value.mT, every_value.flip(2)])[:channels]
+    for bit_depth in (10, 12):
+        assert torch.equal(
+            npp.decode(npp.encode(x, lossless=True, limited_range=True, bit_depth=bit_depth)), x
+        )
+    off = (npp.decode(npp.encode(x, lossless=True, limited_range=True)).int() - x.int()).abs()
+    assert off.max() == 1  # 219 steps are fewer than 256 values, as the documentation says
+
+
 def test_every_way_to_pass_a_picture_gives_the_same_bytes() -> None:
     chw = (_picture(3, 50, 70, 5) * 255).round().to(torch.uint8)
     hwc = chw.permute(1, 2, 0).contiguous().numpy()

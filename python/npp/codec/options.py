@@ -37,7 +37,8 @@ class CodecOptions(TypedDict, total=False):
         color_space: default ``"ycbcr"`` (BT.601).
         limited_range: video range instead of full range, default ``False``.
         lossless: default ``False``. Uses ``color_space="rgb"`` and ``chroma="444"`` unless told
-            otherwise; exact for 8-bit RGB then.
+            otherwise; exact for 8-bit RGB then, but not ``premultiplied``, and in ``limited_range`` only from
+            10 bits on.
         alpha_qp: qp of the alpha plane, default the picture's own.
         premultiplied: store colour multiplied by alpha, default ``False``.
         tune: ``"ssim"`` (default) is bpgenc's; ``"machine"`` chooses the encoder's tools for networks.
