@@ -32,9 +32,9 @@ ZIG := 0.15.2
 BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13' 'setuptools-scm>=8'
 CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
   tests/package/test_pillow.py tests/package/test_inventory.py
-# What torch 2.4 says about its own code, and about files read by tests.
-OLD_TORCH_WARNS := -W ignore::FutureWarning -W 'ignore:Attempted to insert a get_attr:UserWarning' \
-  -W 'ignore:Node filter_lifted_tensor:UserWarning'
+# What torch 2.4 says about its own code and about files read by tests, and typer 0.16 about a newer click.
+OLD_WARNS := -W ignore::FutureWarning -W 'ignore:Attempted to insert a get_attr:UserWarning' \
+  -W 'ignore:Node filter_lifted_tensor:UserWarning' -W "ignore:'click:DeprecationWarning"
 # Bash counts in a variable SECONDS of its own, so that only the one given to make is taken.
 FUZZ_SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 CPP_SOURCES := $(shell find cpp third_party -name '*.cpp' -o -name '*.hpp')
@@ -67,12 +67,12 @@ test-slow: setup ## the long Python tests, marked slow
 test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads 3 GB
 	@$(PYTHON) -m venv --clear $(OLDEST)
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input --no-cache-dir -q $(BUILD_TOOLS) \
-	  $$($(PYTHON) tools/lowest_versions.py) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
-	  'scikit-image>=0.22' 'pyyaml>=6' 'typer>=0.12' 'rich>=13'
+	  $$($(PYTHON) tools/lowest_versions.py cli) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
+	  'scikit-image>=0.22' 'pyyaml>=6'
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
 	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .
 	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q $(PYTEST_PARALLEL) \
-	  $(OLD_TORCH_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
+	  $(OLD_WARNS) $(CORE_TESTS) $(PYTEST_ARGS)
 
 wheels: | system ## wheels with x265 and FFmpeg's decoder inside, to dist/, for every Python here (ONLY='3.11 3.12')
 	@tools/install-system-packages nasm

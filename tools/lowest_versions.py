@@ -1,27 +1,39 @@
 """Prints npp's own requirements at their lower bounds, for pip: what `make test-oldest` installs.
 
-    python tools/lowest_versions.py          # torch==2.4 numpy==1.26 ...
+    python tools/lowest_versions.py          # torch==2.4.1 numpy==1.26 ...
+    python tools/lowest_versions.py cli      # those of an extra too
 
 They are read from pyproject.toml, so that what is claimed and what is tested cannot drift apart.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
-def lowest_versions(project: str) -> list[str]:
-    """Each requirement of ``[project] dependencies`` with ``==`` in the place of its ``>=``.
+def lowest_versions(project: str, extras: list[str]) -> list[str]:
+    """Each requirement of npp and of some extras with ``==`` in the place of its ``>=``.
+
+    Args:
+        project: the text of pyproject.toml.
+        extras: names of ``[project.optional-dependencies]``.
 
     Raises:
-        ValueError: a requirement without a lower bound.
+        ValueError: there is no such list, or a requirement has no lower bound.
     """
-    found = re.search(r"^dependencies = \[(.*?)\]", project, re.MULTILINE | re.DOTALL)
+    return [pin for name in ("dependencies", *extras) for pin in _pins(project, name)]
+
+
+def _pins(project: str, name: str) -> list[str]:
+    found = re.search(rf"^{re.escape(name)} = \[(.*?)\]", project, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"pyproject.toml has no list {name!r} of requirements")
     pins = []
-    for requirement in re.findall(r'"([^"]+)"', found[1] if found else ""):
+    for requirement in re.findall(r'"([^"]+)"', found[1]):
         bound = re.fullmatch(r"([A-Za-z0-9_.-]+)>=([0-9.]+)(?:,.*)?", requirement)
         if bound is None:
             raise ValueError(f"{requirement!r} in pyproject.toml has no lower bound")
@@ -30,4 +42,8 @@ def lowest_versions(project: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*lowest_versions(PROJECT.read_text(encoding="utf-8")))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("extras", nargs="*", help="extras of npp whose requirements are printed too")
+    print(*lowest_versions(PROJECT.read_text(encoding="utf-8"), parser.parse_args().extras))

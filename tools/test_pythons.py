@@ -29,7 +29,7 @@ TEST = (
     "hypothesis>=6.100",
     "scikit-image>=0.22",
     "pyyaml>=6",
-    "typer>=0.12",
+    "typer>=0.16",
 )
 
 # Run with nothing but numpy: the extension from its file, without npp's __init__ and so without torch.

@@ -108,6 +108,23 @@ def test_lowest_versions_are_those_of_the_metadata() -> None:
     assert {f"{name}>={bound}" for name, bound in found.items()} <= set(requires("npp") or ())
 
 
+def test_lowest_versions_are_those_of_extras_too() -> None:
+    core = _tool("lowest_versions.py").split()
+    found = _tool("lowest_versions.py", "cli").split()
+    assert found[: len(core)] == core
+    assert {pin.split("==")[0] for pin in found[len(core) :]} == _requirements("cli") == {"typer", "rich"}
+    assert "lowest_versions.py cli" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", ["Makefile", "tools/test_pythons.py", "pyproject.toml"])
+def test_what_is_installed_for_tests_has_the_bounds_of_the_project(file: str) -> None:
+    asked, _, _ = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.")
+    pattern = r"[\"']([\w.-]+>=[0-9.]+)[\"']"
+    named = set(re.findall(pattern, (ROOT / file).read_text(encoding="utf-8")))
+    assert named
+    assert named <= set(re.findall(pattern, asked))
+
+
 def test_coverage_is_counted_by_room(tmp_path: Path) -> None:
     report = tmp_path / "coverage.json"
     names = ("a/npp/codec/x.py", "a/npp/codec/y.py", "a/npp/files.py")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from npp.batch.outcomes import describe, single_line
 from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts
 from npp.cli.output_files import Job, WritePolicy, must_skip
+from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say
 
 
@@ -39,8 +40,8 @@ def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("npp: the files that are being worked on are finished; Ctrl-C again leaves at once")
         try:
+            say("npp: the files that are being worked on are finished; Ctrl-C again leaves at once")
             pool.shutdown(wait=True, cancel_futures=True)
         except KeyboardInterrupt:
             os._exit(STOPPED)  # as if killed: half a file has no name, or one of its own
@@ -53,7 +54,7 @@ def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
 def _progress(title: str) -> Progress:
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     terminal = is_terminal(sys.stderr)
-    return Progress(*columns, console=console(stderr=True), transient=True, disable=not terminal)
+    return SilentProgress(*columns, console=console(stderr=True), transient=True, disable=not terminal)
 
 
 def _say(report: FileReport, progress: Progress) -> None:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say
 
 _Stage = Callable[[str, int], Callable[[int], None]]
@@ -31,7 +31,7 @@ def stage_bars(quiet: bool) -> Iterator[_Stage]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bars = Progress(*columns, console=console(stderr=True), disable=quiet or not terminal)
+    bars = SilentProgress(*columns, console=console(stderr=True), disable=quiet or not terminal)
 
     def stage(name: str, total: int) -> Callable[[int], None]:
         if not quiet and not terminal:
