@@ -151,6 +151,15 @@ def test_workflow_is_off_until_it_is_switched_on() -> None:
     assert "vars.NPP_PUBLISH == 'true'" in jobs["publish"]["if"] and "refs/tags/v" in jobs["publish"]["if"]
 
 
+def test_workflow_shows_the_site_that_make_docs_builds() -> None:
+    steps = _yaml(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["docs"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands == ["make docs"]
+    (shown,) = (step for step in steps if step.get("uses", "").startswith("actions/upload-pages-artifact"))
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: ")[2].partition("\n\n")[0]
+    assert f" html docs {shown['with']['path']}\n" in recipe
+
+
 def test_conda_recipe_asks_for_what_npp_does() -> None:
     recipe = _yaml(PACKAGING / "conda" / "recipe.yaml")
     ours = {text.replace("torch>", "pytorch>") for text in requires("npp") or () if ";" not in text}
