@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from npp.checks import flag
+
 _OPEN_FILES = Path("/proc/self/fd")
 _MOST_OPEN = 64  # complete files without a name: a process may have about a thousand files open
 
@@ -26,7 +28,9 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> Path:
         FileExistsError: it exists and ``force`` is not given.
         IsADirectoryError: it is a folder.
         OSError: it exists and is no ordinary file, as a device or a pipe: replacing it would harm.
+        ValueError: ``force`` is neither True nor False.
     """
+    flag("force", force)
     # A link stays a link: what it points to is replaced.
     target = Path(os.path.realpath(path))
     try:
@@ -226,7 +230,7 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
         The open binary file.
 
     Raises:
-        FileExistsError, IsADirectoryError, OSError: as :func:`check_target`, or writing failed.
+        FileExistsError, IsADirectoryError, OSError, ValueError: as :func:`check_target`, or writing failed.
     """
     draft = _Draft(path, force=force)
     try:

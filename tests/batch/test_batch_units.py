@@ -106,6 +106,7 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
             r"parts must be npp\.recipes\.Parts, .*not {'scale'",
         ),
         ({"parts": "scale"}, "parts must be"),
+        ({"keep_metadata": "no"}, "keep_metadata must be True or False, not 'no'"),
         ({"max_pixels": 0}, "max_pixels must be at least 1 or None, not 0"),
         ({"max_pixels": "1"}, "max_pixels must be a whole number or None, not '1'"),
     ],
@@ -121,6 +122,8 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
         ({"quality": "95"}, "quality must be an integer from 1 to 100, not '95'"),
         ({"quality": 0}, "quality must be an integer from 1 to 100, not 0"),
         ({"bit_depth": "8"}, "bit_depth must be 8 or 16, not '8'"),
+        ({"keep_metadata": 0}, "keep_metadata must be True or False, not 0"),
+        ({"restore_size": "no"}, "restore_size must be True or False, not 'no'"),
         ({"max_pixels": -1}, "max_pixels must be at least 1 or None, not -1"),
     ],
 )

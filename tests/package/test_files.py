@@ -35,6 +35,14 @@ def test_nothing_is_visible_before_the_end(tmp_path: Path) -> None:
     assert (tmp_path / "a.bpg").read_bytes() == b"half and half"
 
 
+def test_a_word_is_no_leave_to_replace(tmp_path: Path) -> None:
+    path = tmp_path / "a.bpg"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError, match="force must be True or False, not 'no'"):
+        write_file(path, b"new", force="no")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+
+
 def test_existing_file_is_kept_without_force(tmp_path: Path) -> None:
     path = tmp_path / "a.bpg"
     path.write_bytes(b"old")

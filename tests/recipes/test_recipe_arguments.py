@@ -41,6 +41,13 @@ def half_flat() -> Tensor:
     return torch.cat([x, x.flip(3)])
 
 
+@pytest.mark.parametrize("part", ["scale", "filter", "qp_map", "restorer"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_parts_are_used_or_not(part: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{part} must be True or False, not {value!r}"):
+        Parts(**{part: value})
+
+
 def test_refining_begins_with_a_map_beyond_the_limit(wide: Recipe, half_flat: Tensor) -> None:
     found = wide.refine(half_flat, None, loss, steps=0)
     assert found.qp_map is not None

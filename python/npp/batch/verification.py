@@ -6,6 +6,7 @@ from pathlib import Path
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import checksum_of, describe
+from npp.checks import flag
 from npp.codec.decoding import decode
 
 
@@ -19,7 +20,11 @@ def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | 
 
     Returns:
         A line about it; ``None`` where all is well, and where the row itself has an error.
+
+    Raises:
+        ValueError: ``pixels`` is neither True nor False.
     """
+    flag("pixels", pixels)
     if row.output is None:
         return None
     try:

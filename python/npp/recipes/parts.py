@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from torch import Tensor
@@ -21,7 +21,7 @@ class Parts:
         restorer: what stands behind the decoder.
 
     Raises:
-        ValueError: something that is neither True nor False.
+        ValueError: one is neither True nor False.
     """
 
     scale: bool = True
@@ -30,8 +30,8 @@ class Parts:
     restorer: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            flag(name, value)
+        for part in fields(self):
+            flag(part.name, getattr(self, part.name))
 
 
 #: Nothing is left out.

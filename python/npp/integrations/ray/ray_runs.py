@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.picture_reading import PICTURE_SUFFIXES
+from npp.checks import flag
 from npp.codec.options import CodecOptions
 from npp.integrations.ray.ray_pipelines import Cluster, Format, Given, Goal, run
 from npp.integrations.ray.ray_shared import Sharing
@@ -87,7 +88,7 @@ def encode(
     if sharing is not None:
         sharing.probing(unit.settings)  # raises what would come up in the workers
     goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
-    given = Given(source, PICTURE_SUFFIXES, key, column, recursive)
+    given = Given(source, PICTURE_SUFFIXES, key, column, flag("recursive", recursive))
     return run(unit, given, goal, cluster or Cluster())
 
 
@@ -133,4 +134,9 @@ def decode(
         max_pixels=max_pixels,
     )
     goal = Goal(out, format, existing, manifest, rows_per_part, suffix.lower())
-    return run(unit, Given(source, BPG_SUFFIXES, key, column, recursive), goal, cluster or Cluster())
+    return run(
+        unit,
+        Given(source, BPG_SUFFIXES, key, column, flag("recursive", recursive)),
+        goal,
+        cluster or Cluster(),
+    )
