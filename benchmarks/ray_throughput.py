@@ -22,13 +22,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
 from common import ROOT, SHARED, machine
 from PIL import Image
 
 from npp.batch import read_manifest
+
+if TYPE_CHECKING:
+    import psutil
 
 _QP = 32
 
@@ -70,6 +72,8 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def _processes(self) -> list[psutil.Process]:
+        import psutil  # Ray brings it, and is in no environment but that of `make test-frameworks`
+
         found = []
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or [""]
@@ -84,6 +88,8 @@ class Watch(threading.Thread):
 
     def look(self, first: bool = False) -> None:
         """Once."""
+        import psutil
+
         memory = store = 0
         for process in self._processes():
             try:
@@ -181,6 +187,7 @@ def rows_of(out: Path) -> dict[str, Any]:
 
 def kill_a_worker(at: int, out: Path) -> Callable[[subprocess.Popen[bytes], Watch], None]:
     """Kills one of the run's workers when so many files are there."""
+    import psutil
 
     def during(run: subprocess.Popen[bytes], watch: Watch) -> None:
         while run.poll() is None and (len(files_in(out)) < at or not watch.workers):

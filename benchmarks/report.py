@@ -9,6 +9,7 @@ so that none is typed by hand; tests/package/test_figures.py says whether the pa
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable
 
@@ -195,6 +196,9 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for page in PAGES:
         page.write_text(filled(page.read_text()))
 

@@ -5,6 +5,7 @@ python docs/check_links.py build/docs
 
 from __future__ import annotations
 
+import argparse
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -53,7 +54,11 @@ def broken_links(site: Path) -> list[str]:
 
 
 def main() -> None:
-    site = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("site", type=Path, help="folder that Sphinx filled")
+    site = parser.parse_args().site
+    if not (site / "index.html").is_file():
+        parser.error(f"{site} has no index.html; make docs builds the site")
     found = broken_links(site)
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     sys.exit(bool(found))

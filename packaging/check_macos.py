@@ -8,6 +8,7 @@ run.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import sysconfig
@@ -41,7 +42,17 @@ def _command(source: Path, codecs: Path, commit: Path) -> list[str]:
 
 def main() -> None:
     """Compiles every source; an exit status of 1 if one fails."""
-    codecs = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("codecs", type=Path, help="folder that packaging/build_codecs.py filled")
+    codecs = parser.parse_args().codecs.resolve()
+    if not (codecs / "include").is_dir():
+        parser.error(f"{codecs} has no folder include; packaging/build_codecs.py fills one")
+    try:
+        zig()
+    except ModuleNotFoundError:
+        parser.error("the package ziglang is not installed here; `make check-macos` runs where it is")
     commit = codecs.parent / "commit"
     for folder in (commit, codecs.parent / "macos"):
         folder.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ the address of its authors. Whatever its way, it counts only with the right chec
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -124,6 +125,18 @@ def _deb_src_lines() -> Iterator[str]:
         yield f"deb-src {signed}{address} {release} main"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Fetches all archives and prints where they are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=HERE.parent / "build" / "sources", help="where they belong"
+    )
+    folder = parser.parse_args().folder
     for known in known_sources().values():
-        print(fetch(known, Path(sys.argv[1] if sys.argv[1:] else "build/sources")))
+        print(fetch(known, folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ python packaging/inspect_wheel.py dist/*.whl
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -95,11 +96,18 @@ def _of_extension(wheel: Path, *command: str) -> str:
         return subprocess.run([*command, file], check=True, capture_output=True, text=True).stdout
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Prints what is in each wheel; an exit status of 1 if one has a fault."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wheels", type=Path, nargs="+", help="files .whl")
     status = 0
-    for argument in sys.argv[1:]:
-        print(summary(Path(argument)))
-        for fault in faults(Path(argument)):
+    for wheel in parser.parse_args().wheels:
+        print(summary(wheel))
+        for fault in faults(wheel):
             print(f"  FAULT: {fault}")
             status = 1
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,10 @@ Zig brings the symbols of every glibc and links libc++ statically: what comes ou
 
 from __future__ import annotations
 
+import argparse
 import os
 import stat
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -84,5 +84,10 @@ def gcc_version() -> str:
 
 
 if __name__ == "__main__":
-    for variable, program in make_toolchain(Path(sys.argv[1]).resolve(), os.uname().machine).items():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="where the programs are written")
+    place = parser.parse_args().folder.resolve()
+    for variable, program in make_toolchain(place, os.uname().machine).items():
         print(f"export {variable}={program}")

@@ -5,8 +5,8 @@ python tools/coverage_by_room.py build/coverage.json
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path, PurePath
 from typing import Any
@@ -35,4 +35,6 @@ def table(counts: dict[str, tuple[int, int]]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(by_room(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("report", type=Path, help="what coverage wrote as JSON")
+    print(table(by_room(json.loads(parser.parse_args().report.read_text(encoding="utf-8")))))

@@ -5,6 +5,7 @@ They have no styles from outside, so that they look the same on the site and in 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -267,6 +268,7 @@ DRAWINGS: dict[str, Callable[[], Drawing]] = {
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, draw in DRAWINGS.items():
         (FOLDER / f"{name}.svg").write_text(draw().svg())
 
