@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat
+from npp.tasks.onnx_graphs import make_convertible
 from npp.tasks.optional_packages import require
 
 _PICTURE = 4  # dimensions
@@ -149,47 +150,44 @@ def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
         _replace(network, {node: _Reshape(sides) for node, sides in run.found.items()})
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    return {attribute.name: attribute for attribute in node.attribute}
+class _Split(nn.Module):
+    """ONNX's Split. onnx2torch's, where parts cannot be equal, makes more of them than there are."""
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__()
+        self.dim, self.parts = dim, parts
+
+    def forward(self, x: Tensor, sides: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Parts of these sides; without them equal ones, of which the last may be smaller."""
+        side = -(-x.shape[self.dim] // self.parts) if sides is None else sides.tolist()
+        return torch.split(x, side, self.dim)
 
 
-def _same_padding(node: Any) -> Iterator[int]:
-    """Of a node with stride 1: pixels before all sides, then after all sides."""
-    known = _attributes(node)
-    kernel = list(known["kernel_shape"].ints)
-    dilations = list(known["dilations"].ints) if "dilations" in known else [1] * len(kernel)
-    wholes = [dilation * (side - 1) for side, dilation in zip(kernel, dilations, strict=True)]
-    fewer, more = [whole // 2 for whole in wholes], [whole - whole // 2 for whole in wholes]
-    upper = known["auto_pad"].s == b"SAME_UPPER"
-    yield from (*fewer, *more) if upper else (*more, *fewer)
-
-
-def make_padding_explicit(model: Any) -> None:
-    """Writes what ``auto_pad`` means into the nodes where it does not depend on the picture's size.
-
-    onnx2torch refuses it. With a stride the padding depends on the size, so such nodes are left.
-
-    Args:
-        model: an ``onnx.ModelProto``, changed in place.
-    """
-    make = require("onnx", "an ONNX file").helper.make_attribute
-    for node in model.graph.node:
-        known = _attributes(node)
-        same = "auto_pad" in known and known["auto_pad"].s in (b"SAME_UPPER", b"SAME_LOWER")
-        strides = set(known["strides"].ints) if "strides" in known else {1}
-        if same and "kernel_shape" in known and strides == {1}:
-            padding = list(_same_padding(node))
-            node.attribute.remove(known["auto_pad"])
-            node.attribute.append(make("pads", padding))
+def _own_parts(network: nn.Module) -> None:
+    """Mends modules of onnx2torch that do not fit, or puts those of this file in their place."""
+    for name, part in list(network.named_modules()):
+        kind, held = type(part).__name__, vars(part)
+        if kind == "OnnxSlice":
+            network.set_submodule(name, _Slice())
+        elif kind == "OnnxSplit13":
+            network.set_submodule(name, _Split(held["axis"], held["num_splits"]))
+        elif isinstance(part, nn.LayerNorm):  # onnx2torch goes by a shape that the graph may leave open
+            part.normalized_shape = tuple(part.weight.shape)
 
 
 def convert_model(model: Any) -> nn.Module:
-    """The network of an ``onnx.ModelProto``: a tensor, or a sequence of them if it has several outputs."""
-    make_padding_explicit(model)
-    network: nn.Module = require("onnx2torch", "an ONNX file").convert(model)
-    for name, part in list(network.named_modules()):
-        if type(part).__name__ == "OnnxSlice":
-            network.set_submodule(name, _Slice())
+    """The network of an ``onnx.ModelProto``: a tensor, or a sequence of them if it has several outputs.
+
+    Raises:
+        ValueError: onnx2torch lacks an operator, or cannot convert what the graph does with one.
+    """
+    convert = require("onnx2torch", "an ONNX file").convert
+    make_convertible(model)
+    try:
+        network: nn.Module = convert(model)
+    except Exception as error:  # its converters look things up and assert without words of their own
+        raise ValueError(f"onnx2torch cannot convert it: {type(error).__name__}: {error}") from error
+    _own_parts(network)
     if isinstance(network, fx.GraphModule):
         _write_in_what_is_stored(network)
     return network
@@ -228,7 +226,7 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or its input has neither floats nor 8 bits.
+        ValueError: it is damaged, its input has neither floats nor 8 bits, or onnx2torch cannot convert it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no ONNX file {str(path)!r}")
@@ -244,8 +242,11 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
     if first.elem_type not in _FLOATS and first.elem_type != onnx.TensorProto.UINT8:
         kind = onnx.TensorProto.DataType.Name(first.elem_type)
         raise ValueError(f"{path} takes {kind}; a network must take pictures of floats or of 8 bits")
-    with plain_torch():
-        network = convert_model(model)
+    try:
+        with plain_torch():
+            network = convert_model(model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return OnnxFile(network, shape, outputs, first.elem_type == onnx.TensorProto.UINT8)
 
 
@@ -259,7 +260,7 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or its input is no picture.
+        ValueError: it is damaged, its input is no picture, or onnx2torch cannot convert it.
     """
     found = convert_onnx(Path(os.path.expandvars(path)).expanduser())
     network, shape = for_judging(found.network), found.shape
