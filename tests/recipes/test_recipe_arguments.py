@@ -203,13 +203,6 @@ def test_a_picture_above_the_limit_is_named_by_its_path(tmp_path: Path) -> None:
         npp.set_max_pixels(None)
 
 
-@pytest.mark.parametrize("name", ["scale", "filter", "qp_map", "restorer"])
-def test_parts_are_used_or_not(name: str) -> None:
-    values: Any = {name: "no"}
-    with pytest.raises(ValueError, match=f"{name} must be True or False, not 'no'"):
-        Parts(**values)
-
-
 def test_units_of_batches_take_flags() -> None:
     no: Any = "no"
     with pytest.raises(ValueError, match="keep_metadata must be True or False, not 'no'"):
