@@ -121,21 +121,21 @@ class CodecConfig:
 
     Attributes:
         effort, tune: as everywhere; a training's effort may be low, for it codes the same pictures often.
-        recipe_effort: of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in the recipes
-            that come with npp, or ``effort`` where that is higher.
         surrogate: name of where the gradient comes from.
         floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
             comes back.
         threads: of the codec in each process; null for all cores.
+        recipe_effort: of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in the recipes
+            that come with npp, or ``effort`` where that is higher.
         options: all other keys are codec options too.
     """
 
     effort: int = 0
-    recipe_effort: int | None = None
     tune: Literal["ssim", "machine"] = "ssim"
     surrogate: str = DEFAULT_SURROGATE
     floor: float = 0.35
     threads: int | None = None
+    recipe_effort: int | None = None
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
