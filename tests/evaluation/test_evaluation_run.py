@@ -377,6 +377,26 @@ def test_a_network_that_does_not_fit_its_task_is_named(photos: Path, tmp_path: P
         evaluate(config, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("does", "text"),
+    [
+        ("return {}['masks']", "KeyError: 'masks'"),
+        ("return x.nothing", "AttributeError: 'Tensor' object has no attribute 'nothing'"),
+        ("assert x.ndim == 2", "AssertionError"),
+    ],
+)
+def test_whatever_a_network_raises_is_told_with_its_name(
+    does: str, text: str, photos: Path, tmp_path: Path
+) -> None:
+    name = f"odd_{tmp_path.name}"  # a module is imported once
+    lines = ["import torch", "class Odd(torch.nn.Module):", "    def forward(self, x):", f"        {does}"]
+    (tmp_path / f"{name}.py").write_text("\n".join(lines), encoding="utf-8")
+    seen = [{"name": "classification", "model": f"python:{name}:Odd", "label": "odd"}]
+    config = parse_config(values(photos, seen=seen, modules=str(tmp_path)))
+    with pytest.raises(ConfigError, match=rf"^network odd: {text} \(with "):
+        evaluate(config, tmp_path / "run")
+
+
 def test_every_arm_can_share_whatever_it_has(photos: Path, tmp_path: Path) -> None:
     """Sharing measures at more qps than are listed, which a blur has to know as well."""
     arms: list[dict[str, Any]] = [

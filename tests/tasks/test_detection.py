@@ -253,6 +253,34 @@ def test_detectors_of_torchvision(kind: str) -> None:
     torch.testing.assert_close(task.loss(noisy[1:], targets[1:]), divergence[1:])
 
 
+@pytest.mark.parametrize("kind", ["MaskRCNN", "KeypointRCNN"])
+def test_detectors_that_find_more_than_boxes_are_asked_for_boxes_alone(kind: str) -> None:
+    """Their training losses want true masks and key points beside the boxes."""
+    plain = _torchvision_detector("faster-rcnn")
+    detection = pytest.importorskip("torchvision.models.detection", reason="torchvision is not installed")
+    pooler = pytest.importorskip("torchvision.ops").MultiScaleRoIAlign(["0"], 14, 2)
+    more = {f"{kind.removesuffix('RCNN').lower()}_roi_pool": pooler}
+    network = getattr(detection, kind)(
+        TinyBackbone(),
+        4,
+        rpn_anchor_generator=plain.rpn.anchor_generator,
+        box_roi_pool=plain.roi_heads.box_roi_pool,
+        min_size=48,
+        max_size=96,
+        **more,
+    )
+    network.load_state_dict(plain.state_dict(), strict=False)
+    kept = set(network.state_dict())
+    images = torch.rand(1, 3, 40, 56)
+    truth = [boxes([4, 4, 30, 36], [20, 10, 50, 30], labels=[1, 2])]
+    task, wanted = build_task("detection", model=network), build_task("detection", model=plain)
+    torch.testing.assert_close(task.loss(images, truth), wanted.loss(images, truth))
+    own = task.targets(images)
+    assert set(own[0]) == {"boxes", "labels", "scores"}
+    assert task.scores(images, own)["f1"].tolist() == [1]
+    assert set(network.state_dict()) == kept
+
+
 class Cells(nn.Module):
     """Gives boxes and scores of many places for a batch, or for a list."""
 

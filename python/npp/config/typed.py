@@ -153,6 +153,14 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
         raise ConfigError(f"{prefix}{error}") from None
 
 
+def told(error: Exception) -> str:
+    """An error's message, with its kind where that is no sentence, as with a missing key."""
+    kind, said = type(error).__name__, str(error)
+    if said and isinstance(error, (ImportError, OSError, RuntimeError, TypeError, ValueError)):
+        return said
+    return f"{kind}: {said}" if said else kind
+
+
 def refusal(error: Exception, section: Any) -> str:
     """What a part says against the settings of its section.
 
@@ -166,7 +174,7 @@ def refusal(error: Exception, section: Any) -> str:
     rest = _rest(section)
     settings = getattr(section, rest) if rest else {}
     if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
-        return str(error)
+        return told(error)
     return error.told(beside=[one.name for one in dataclasses.fields(section) if one.name != rest])
 
 

@@ -17,6 +17,8 @@ from npp.pchip import Floats
 if TYPE_CHECKING:
     from npp.tasks import Task
 
+#: What the code of a network raises where it does not fit its task.
+NETWORK_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 #: What an error that is gone counts as where nobody has any left: its logarithm has no end.
 TINY = 1e-12
 
@@ -135,6 +137,8 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
         task = build_task(spec.name, **spec.settings).to(device).eval()
         if spec.metrics:
             task.metric()
-    except (ImportError, TypeError, ValueError, OSError) as error:
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (ImportError, OSError, *NETWORK_ERRORS) as error:
         raise ConfigError(f"network {spec.label}: {refusal(error, spec)}") from error
     return Judge(spec, task, seen)

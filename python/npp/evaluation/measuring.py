@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from npp.config.typed import told
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
-from npp.evaluation.judges import Axis, Judge
+from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore
 from npp.evaluation.real_labels import (
     TRUE_NAMES,
@@ -56,9 +57,9 @@ def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
         yield
     except (ConfigError, torch.cuda.OutOfMemoryError):
         raise
-    except (RuntimeError, TypeError, ValueError) as error:
+    except NETWORK_ERRORS as error:
         photos = ", ".join(path.name for path in batch.paths)
-        raise ConfigError(f"network {network.label}: {error} (with {photos})") from error
+        raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
 
 
 class Measurer:

@@ -104,6 +104,18 @@ def _class_count(detector: Any) -> int | None:
     return None
 
 
+def _boxes_alone(detector: Any) -> None:
+    """Takes the parts of Mask R-CNN and Keypoint R-CNN that find more than boxes out of a detector.
+
+    Their training losses would want true masks and key points, which no target here has.
+    """
+    heads = getattr(detector, "roi_heads", None)
+    for kind in ("mask", "keypoint"):
+        if hasattr(heads, f"has_{kind}"):
+            for part in ("roi_pool", "head", "predictor"):
+                setattr(heads, f"{kind}_{part}", None)
+
+
 class TorchvisionDetector(nn.Module):
     """A detector that gives losses in training mode, with :meth:`losses` that leave it in eval mode.
 
@@ -112,11 +124,12 @@ class TorchvisionDetector(nn.Module):
     ``self.training`` than that should offer ``losses`` itself.
 
     Args:
-        detector: of torchvision's interface.
+        detector: of torchvision's interface, changed in place: masks and key points are not looked for.
     """
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
+        _boxes_alone(detector)
         self.detector = detector
         self.class_count = _class_count(detector)
 
