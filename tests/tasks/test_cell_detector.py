@@ -165,6 +165,7 @@ def test_overlapping_boxes_of_a_class_are_one_and_there_is_a_limit() -> None:
         ({"limit": 0}, "limit must be an integer from 1"),
         ({"peaks": 1}, "peaks must be True or False"),
         ({"box_format": "xywh"}, "box_format must be one of xyxy, cxcywh"),
+        ({"joined_layout": "last"}, "joined_layout must be one of auto, cells_first, cells_last, not 'last'"),
     ],
 )
 def test_wrong_cells_are_named(settings: dict[str, Any], text: str) -> None:
@@ -184,6 +185,66 @@ def test_outputs_of_another_form_are_named(picture: Tensor) -> None:
         task_of(peaks=True).network.detections(cells, list(picture))
     with pytest.raises(ValueError, match=r"input goes with onnx:PATH, .*or with cells"):
         build_task("detection", model=nn.Identity(), input={"size": 3})
+
+
+class Given(nn.Module):
+    """Gives the same for every picture."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = nn.Buffer(output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output.expand(len(x), *self.output.shape[1:])
+
+
+def _few_cells(cells: int, classes: int) -> Tensor:
+    """(1, K, 4 + C): boxes of 4x4 and scores that rise with the cell and the class, up to 1."""
+    corners = torch.arange(cells)[:, None].expand(cells, 4) + torch.tensor([0, 0, 4, 4])
+    scores = torch.linspace(0, 1, cells * classes).reshape(cells, classes)
+    return torch.cat([corners, scores], 1)[None]
+
+
+@pytest.mark.parametrize("layout", ["cells_first", "cells_last"])
+@pytest.mark.parametrize("cells", [20, 84, 100])
+def test_few_cells_of_many_classes_are_read_as_they_say(cells: int, layout: str, picture: Tensor) -> None:
+    """80 classes on an input of 64x64 pixels have 84 cells."""
+    given = _few_cells(cells, 80)
+    network = Given(given if layout == "cells_first" else given.transpose(1, 2))
+    settings = {"joined": "output0", "joined_layout": layout}
+    task = build_task("detection", model=network, input={"size": SIZE}, cells=settings)
+    dense = task.network.dense(picture)
+    assert torch.equal(dense["boxes"], given[..., :4]) and torch.equal(dense["scores"], given[..., 4:])
+
+
+def test_a_layout_that_cannot_be_told_is_said(picture: Tensor) -> None:
+    settings = {"joined": "output0"}
+    square = build_task("detection", model=Given(_few_cells(84, 80)), cells=settings)
+    with pytest.raises(ValueError, match=r"output0 has two sides of 84; .*cells_first or cells_last"):
+        square.predict(picture)
+    few = build_task("detection", model=Given(_few_cells(20, 80)), cells=settings)
+    with pytest.raises(ValueError, match="output0 was read as 84 cells of 16 classes, which joined_layout"):
+        few.predict(picture)
+    flat = build_task("detection", model=Given(torch.zeros(1, 84)), cells=settings)
+    with pytest.raises(
+        ValueError, match=r"output0 must be \(N, K, 4 \+ C\) or \(N, 4 \+ C, K\), not \(1, 84\)"
+    ):
+        flat.predict(picture)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0, 0, 0, 0], [0, 5, 1, 0, 79, 3, 0]])
+def test_boxes_that_a_file_has_chosen_are_refused(labels: list[int], last: bool, picture: Tensor) -> None:
+    """YOLOv10, and exports with nms=True; the label would be read as a class's score."""
+    scores = torch.tensor([0.9, 0.8, 0.8, 0.4, 0.1, 0.0, 0.0])
+    chosen = torch.cat([torch.rand(7, 4), scores[:, None], torch.tensor(labels)[:, None]], 1)[None]
+    network = Given(chosen.transpose(1, 2) if last else chosen)
+    task = build_task("detection", model=network, cells={"joined": "output0"})
+    with pytest.raises(ValueError, match="output0 holds boxes already chosen"):
+        task.predict(picture)
+    cells = torch.cat([torch.rand(1, 7, 4), torch.rand(1, 7, 1), torch.rand(1, 7, 1).round()], 2)
+    cells[0, :2, 4] = torch.tensor([0.1, 0.2])
+    assert build_task("detection", model=Given(cells), cells={"joined": "output0"}).predict(picture)
 
 
 # Files

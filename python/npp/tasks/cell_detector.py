@@ -19,6 +19,8 @@ from npp.tasks.input_format import Prepared
 from npp.torch_state import widened
 
 BOX_FORMATS = ("xyxy", "cxcywh")
+JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
+_CHOSEN = 6  # numbers of a box that the network has chosen itself: corners, score, label
 _CANDIDATES = 2000  # pairs of cell and class that suppression looks at
 _SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
 _LEAST = 1e-6
@@ -37,6 +39,8 @@ class CellFormat:
         joined: name of one output that holds both, (N, K, 4 + C) or (N, 4 + C, K); replaces ``boxes`` and
             ``scores``. Many exports of YOLO call it ``output0``.
         joined_objectness: the fifth number of ``joined`` is the objectness.
+        joined_layout: ``"cells_first"`` for ``joined`` (N, K, 4 + C), ``"cells_last"`` for (N, 4 + C, K);
+            ``"auto"`` takes the longer side for the cells, which is wrong for small inputs of many classes.
         box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
         logits: scores and objectness are logits.
         peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
@@ -55,6 +59,7 @@ class CellFormat:
     objectness: str | None = None
     joined: str | None = None
     joined_objectness: bool = False
+    joined_layout: str = "auto"
     box_format: str = "xyxy"
     logits: bool = False
     peaks: bool = False
@@ -68,8 +73,9 @@ class CellFormat:
         for name in ("nms_iou", "least_score"):
             number(name, getattr(self, name), 0, 1)
         whole("limit", self.limit, 1, _CANDIDATES)
-        if self.box_format not in BOX_FORMATS:
-            raise ValueError(f"box_format must be one of {', '.join(BOX_FORMATS)}, not {self.box_format!r}")
+        for name, allowed in (("box_format", BOX_FORMATS), ("joined_layout", JOINED_LAYOUTS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> CellFormat:
@@ -127,9 +133,29 @@ class CellDetector(nn.Module):
             raise ValueError(f"the network must give tensors named {', '.join(wanted)}, not {given}")
         return {name: output[name].float() for name in wanted}
 
+    def _rows(self, joined: Tensor) -> Tensor:
+        """One output as (N, K, 4 + C)."""
+        layout = self.format.joined_layout
+        if joined.ndim != 3:
+            shape = tuple(joined.shape)
+            raise ValueError(f"{self.format.joined} must be (N, K, 4 + C) or (N, 4 + C, K), not {shape}")
+        if layout == "auto":
+            if joined.shape[1] == joined.shape[2]:
+                raise ValueError(
+                    f"{self.format.joined} has two sides of {joined.shape[1]}; cells must say which are the "
+                    "cells (joined_layout: cells_first or cells_last)"
+                )
+            layout = "cells_last" if joined.shape[1] < joined.shape[2] else "cells_first"
+        return joined.transpose(1, 2) if layout == "cells_last" else joined
+
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Boxes, scores and objectness of one output; there are more cells than classes."""
-        cells = joined.transpose(1, 2) if joined.ndim == 3 and joined.shape[1] < joined.shape[2] else joined
+        """Boxes, scores and objectness of one output."""
+        cells = self._rows(joined)
+        if cells.shape[-1] == _CHOSEN and _are_chosen(cells):
+            raise ValueError(
+                f"{self.format.joined} holds boxes already chosen (x1, y1, x2, y2, score, label), not the "
+                "scores of all cells: export the network without the choosing of boxes (nms, end2end)"
+            )
         if not self.format.joined_objectness:
             return cells[..., :4], cells[..., 4:], None
         return cells[..., :4], cells[..., 5:], cells[..., 4:5]
@@ -152,7 +178,7 @@ class CellDetector(nn.Module):
             objectness = None if objectness is None else widened(objectness).sigmoid()
         if objectness is not None:
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
-        _check_cells(boxes, scores, len(images))
+        _check_cells(boxes, scores, len(images), one)
         if one.box_format == "cxcywh":
             half = boxes[..., 2:] / 2
             boxes = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
@@ -253,7 +279,15 @@ class CellDetector(nn.Module):
         return [found for image in images for found in self.detections(self.dense(image[None]), [image])]
 
 
-def _check_cells(boxes: Tensor, scores: Tensor, count: int) -> None:
+def _are_chosen(cells: Tensor) -> bool:
+    """Whether rows of six numbers (N, K, 6) are boxes with scores and labels: the labels are whole numbers,
+    and the scores descend or labels are above 1, as no probabilities of cells are."""
+    scores, labels = cells[..., 4], cells[..., 5]
+    descend = (scores[:, 1:] <= scores[:, :-1]).all()
+    return bool((labels == labels.round()).all() & (descend | (labels > 1).any()))
+
+
+def _check_cells(boxes: Tensor, scores: Tensor, count: int, said: CellFormat) -> None:
     """Raises ValueError unless these are boxes (N, K, 4) and probabilities (N, K, C)."""
     if (
         boxes.ndim != 3
@@ -267,7 +301,11 @@ def _check_cells(boxes: Tensor, scores: Tensor, count: int) -> None:
         )
     least, most = sample_range(scores)
     if least < -_SCORE_TOLERANCE or most > 1 + _SCORE_TOLERANCE:
+        layout = ""
+        if said.joined is not None:
+            other = f"{said.joined} was read as {scores.shape[1]} cells of {scores.shape[2]} classes"
+            layout = f"; {other}, which joined_layout may change"
         raise ValueError(
             f"scores must be probabilities, not {least:.3g} to {most:.3g}; "
-            "where they are logits, cells must say so (logits: true)"
+            f"where they are logits, cells must say so (logits: true){layout}"
         )
