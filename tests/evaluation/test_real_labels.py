@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values
+from torch import nn
 
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.average_precision import BoxMatches, match_boxes
@@ -174,7 +175,37 @@ def test_labels_may_be_ids_of_categories(labelled: Path) -> None:
         (target,) = labels.targets(judge, [labelled / "test" / "0.png"])
         assert target["labels"].tolist() == [label]  # the crowd is left out
         assert target["boxes"].tolist() == [list(map(float, RED[0]))]
-    assert JudgeConfig("detection", settings={"model": "torchvision:fcos"}).says_category_ids
+
+
+class _SaysIds(nn.Module):
+    """A detector of one's own with COCO's ids."""
+
+    says_category_ids = True
+
+    def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        return [_boxes(np.random.default_rng(1), 2, True) for _ in images]
+
+    def losses(self, images: Any, targets: Any) -> dict[str, torch.Tensor]:
+        return {"loss": images[0].mean()}
+
+
+def test_a_detector_says_itself_what_its_labels_are() -> None:
+    def says(model: Any, categories: Any = None) -> bool:
+        spec = JudgeConfig("detection", categories=categories, metrics=False, settings={"model": model})
+        return build_judge(spec, torch.device("cpu"), seen=True).says_category_ids
+
+    assert says(_SaysIds()) and not says(_SaysIds(), "place") and says(_SaysIds(), "id")
+    models = pytest.importorskip("torchvision.models.detection", reason="torchvision is not installed")
+    kind = {"weights": None, "weights_backbone": None}
+    network = models.ssdlite320_mobilenet_v3_large(**kind)
+
+    class Own(type(network)):  # type: ignore[misc]
+        """Somebody's, who has changed something."""
+
+    for one in ("torchvision:ssdlite320_mobilenet_v3_large:none", network):
+        assert says(one) and not says(one, "place")
+    network.__class__ = Own
+    assert says(network)
 
 
 def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
@@ -199,12 +230,17 @@ def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
 def test_other_meanings_of_labels_are_measured_anew(labelled: Path, tmp_path: Path) -> None:
     """What was measured with places is no answer to ids."""
     arms = [{"name": "bpg", "effort": 0}, {"name": "half", "effort": 0, "scale": 0.5}]
-    clean = []
-    for categories in ("id", "place"):
+
+    def clean(categories: str) -> float:
         given = _values(labelled, arms=arms)
         given["unseen"] = [{**detector(), "categories": categories}]
-        clean.append(evaluate(parse_config(given), tmp_path).measured.clean["finder", "ap"])
-    assert clean == [0, 1]
+        return evaluate(parse_config(given), tmp_path).measured.clean["finder", "ap"]
+
+    with pytest.warns(
+        UserWarning, match=r"network finder finds none of the real boxes .*\(categories: place\)"
+    ):
+        assert clean("id") == 0
+    assert clean("place") == 1
 
 
 def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> None:

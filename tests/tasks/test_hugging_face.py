@@ -241,3 +241,11 @@ def test_what_is_no_network_for_pictures_is_named(tmp_path: Path) -> None:
     transformers.BertConfig(architectures=["BertForMaskedLM"]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"must be one of \.\.\.ForImageClassification.*not BertForMaskedLM"):
         build_task("classification", model=f"transformers:{tmp_path}")
+
+
+def test_detectors_of_the_detr_kind_say_whether_their_labels_are_coco_s_ids() -> None:
+    """Those that are trained so name COCO's gaps, of which 0 is the first."""
+    network = nets.detr()
+    assert not build_task("detection", model=network).network.says_category_ids
+    network.config.id2label = {**network.config.id2label, 0: "N/A"}
+    assert build_task("detection", model=network).network.says_category_ids

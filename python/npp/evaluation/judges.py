@@ -33,7 +33,8 @@ class JudgeConfig:
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
         metrics: whether the task's metrics of all pictures together are computed too.
         categories: whether a detector's labels are the ``place`` of a category in the annotations' list or
-            its ``id``; by default ``id`` for torchvision's, else ``place``.
+            its ``id``; by default what the detector itself says: ``id`` for those of torchvision and
+            DETR's kin, else ``place``.
         settings: all other keys go to the task.
     """
 
@@ -47,13 +48,6 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         if not self.label:
             object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
-
-    @property
-    def says_category_ids(self) -> bool:
-        """Whether a detector's labels are ids of categories."""
-        if self.categories is not None:
-            return self.categories == "id"
-        return str(self.settings.get("model", "")).startswith("torchvision:")
 
     def describe(self, *, seen: bool) -> dict[str, Any]:
         """For results.
@@ -84,6 +78,13 @@ class Judge:
     def label(self) -> str:
         """Its name in results."""
         return self.spec.label
+
+    @property
+    def says_category_ids(self) -> bool:
+        """Whether a detector's labels are ids of categories."""
+        if self.spec.categories is not None:
+            return self.spec.categories == "id"
+        return bool(getattr(self.task.network, "says_category_ids", False))
 
     @cached_property
     def key(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,17 @@ def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
     except NETWORK_ERRORS as error:
         photos = ", ".join(path.name for path in batch.paths)
         raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
+
+
+def _warn_of_labels(network: Judge, precision: float) -> None:
+    """Warns where a detector finds no true box of its category on the originals."""
+    if precision == 0:
+        meant, other = ("id", "place") if network.says_category_ids else ("place", "id")
+        warnings.warn(
+            f"network {network.label} finds none of the real boxes on the originals (ap_50 is 0). Its labels "
+            f"were taken for the {meant} of categories; it may be the {other} (categories: {other})",
+            stacklevel=3,
+        )
 
 
 class Measurer:
@@ -258,7 +270,10 @@ class Measurer:
             for network, names in zip(self._networks, self._names, strict=True)
             for name in names.true_metrics
         }
-        return sums | {key: value for key, value in metrics.compute()[0].items() if key in true}
+        sums |= {key: value for key, value in metrics.compute()[0].items() if key in true}
+        for network in self._networks:
+            _warn_of_labels(network, sums.get((network.label, "ap_50"), 1.0))
+        return sums
 
     def _clean_part(self, batch: Batch) -> dict[str, Any]:
         key = {"clean": batch.key, "true": self._labels.key(batch.paths), "networks": self._judges}

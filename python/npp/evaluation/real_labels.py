@@ -216,7 +216,7 @@ class RealLabels:
 
     def _boxes(self, judge: Judge, found: TrueBoxes) -> dict[str, Tensor]:
         labels = found.categories
-        if not judge.spec.says_category_ids:
+        if not judge.says_category_ids:
             places = {category: place for place, category in enumerate(self.category_ids)}
             labels = torch.tensor([places[int(one)] for one in labels], dtype=torch.int64)
         return {"boxes": found.boxes, "labels": labels}

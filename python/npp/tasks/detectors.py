@@ -31,7 +31,8 @@ class Detector(Protocol):
 
     ``dense(images)``, from (N, 3, H, W) to tensors (N, ...) by name, and ``divergence(clean, now)`` of two
     such dicts, (N,), may be offered besides: the change of what the detector says everywhere. So may
-    ``class_count``, the number of classes, whose labels are from 0 to ``class_count - 1``.
+    ``class_count``, the number of classes, whose labels are from 0 to ``class_count - 1``, and
+    ``says_category_ids``, whether labels are ids of categories as COCO's annotations have them.
     """
 
     def __call__(self, images: list[Tensor]) -> list[dict[str, Tensor]]:

@@ -58,6 +58,8 @@ class QueryDetector(nn.Module):
         super().__init__()
         config: Any = model.config
         self.class_count = int(config.num_labels)
+        #: DETR and its kin are trained with COCO's ids, whose gaps they name so, and 0 is the first of them.
+        self.says_category_ids = dict(config.id2label or {}).get(0) == "N/A"
         self.prepared = Prepared(model, format)
 
     def _has_nothing(self, logits: Tensor) -> bool:

@@ -116,6 +116,11 @@ def _boxes_alone(detector: Any) -> None:
                 setattr(heads, f"{kind}_{part}", None)
 
 
+def _is_torchvisions(detector: nn.Module) -> bool:
+    """Whether its class or one that it inherits from is a detector of torchvision."""
+    return any(kind.__module__.startswith("torchvision.models.detection.") for kind in type(detector).__mro__)
+
+
 class TorchvisionDetector(nn.Module):
     """A detector that gives losses in training mode, with :meth:`losses` that leave it in eval mode.
 
@@ -132,6 +137,8 @@ class TorchvisionDetector(nn.Module):
         _boxes_alone(detector)
         self.detector = detector
         self.class_count = _class_count(detector)
+        #: Those that torchvision trains count from 1 and have COCO's gaps; 0 is the background.
+        self.says_category_ids = _is_torchvisions(detector)
 
     def forward(self, images: Sequence[Tensor]) -> Any:
         """Detections of pictures (3, H, W), a dict each."""
