@@ -9,7 +9,7 @@ from torch import Tensor
 
 from npp.tasks import build_task
 from npp.tasks.boxes import paired_iou
-from npp.tasks.divergence import binary_kl, class_divergence
+from npp.tasks.divergence import binary_kl, class_divergence, dense_divergence
 
 HALF = [torch.bfloat16, torch.float16]
 
@@ -51,3 +51,23 @@ def test_detectors_own_divergences_are_asked_in_float32(images: Tensor) -> None:
 
     task = build_task("detection", model=Half())
     assert task.loss(images, task.targets(images)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("background", [None, 0])
+def test_boxes_and_centres_count_as_far_as_something_was_there(background: int | None) -> None:
+    classes, boxes, centres = torch.randn(2, 2, 5, 3), torch.randn(2, 2, 5, 4), torch.randn(2, 2, 5, 1)
+    places, there = class_divergence(*classes, background)
+    distances = torch.nn.functional.smooth_l1_loss(*boxes, reduction="none").sum(-1)
+    without = dense_divergence((classes[0], classes[1]), (boxes[0], boxes[1]), None, background)
+    torch.testing.assert_close(without, (places + there * distances).sum(1))
+    centred = binary_kl(*centres.sigmoid())[..., 0]
+    both = dense_divergence(
+        (classes[0], classes[1]), (boxes[0], boxes[1]), (centres[0], centres[1]), background
+    )
+    torch.testing.assert_close(both, (places + there * (distances + centred)).sum(1))
+
+
+def test_what_stays_has_no_divergence() -> None:
+    classes, boxes, centres = torch.randn(2, 5, 3), torch.randn(2, 5, 4), torch.randn(2, 5, 1)
+    same = dense_divergence((classes, classes), (boxes, boxes), (centres, centres), None)
+    assert torch.equal(same, torch.zeros(2))

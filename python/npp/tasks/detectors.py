@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from npp.tasks.boxes import iou_matrix
 from npp.tasks.cell_detector import CellDetector, CellFormat
-from npp.tasks.divergence import class_divergence
+from npp.tasks.divergence import dense_divergence
 from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
@@ -133,12 +132,12 @@ class OneStage(TorchvisionDetector):
 
         Boxes count by the smooth L1 distance of their regression, centre-ness by its KL.
         """
-        places, weight = class_divergence(clean["cls_logits"], now["cls_logits"], self._background)
-        boxes = F.smooth_l1_loss(now["bbox_regression"], clean["bbox_regression"], reduction="none").sum(-1)
-        places = places + weight * boxes
-        if "bbox_ctrness" in clean:
-            places = places + weight * class_divergence(clean["bbox_ctrness"], now["bbox_ctrness"])[0]
-        return places.sum(1)
+        return dense_divergence(
+            classes=(clean["cls_logits"], now["cls_logits"]),
+            boxes=(clean["bbox_regression"], now["bbox_regression"]),
+            centres=(clean["bbox_ctrness"], now["bbox_ctrness"]) if "bbox_ctrness" in clean else None,
+            background=self._background,
+        )
 
 
 def _with_losses(detector: nn.Module) -> nn.Module:

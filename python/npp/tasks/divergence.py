@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from npp.torch_state import widened
 
@@ -13,6 +14,7 @@ from npp.torch_state import widened
 _SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 _SUM_TOLERANCE = 1e-3
 _LEAST = 1e-6
+Pair = tuple[Tensor, Tensor]
 
 
 def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
@@ -53,6 +55,28 @@ def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) 
         return binary_kl(before, now.sigmoid()).sum(-1), before.amax(-1)
     divergence = kl_divergence(clean.log_softmax(-1), now.log_softmax(-1), dim=-1)
     return divergence, 1 - clean.softmax(-1)[..., background]
+
+
+def dense_divergence(classes: Pair, boxes: Pair, centres: Pair | None, background: int | None) -> Tensor:
+    """Change of all places of a one-stage detector: of classes, and of boxes as far as something was there.
+
+    Boxes count by the smooth L1 distance of what the head says of them, centre-nesses by their KL.
+
+    Args:
+        classes: logits (N, P, C) on the clean pictures and now.
+        boxes: (N, P, 4) of both as the head gives them, not in pixels.
+        centres: logits (N, P, 1) of both; ``None`` where the head has none.
+        background: see :func:`class_divergence`.
+
+    Returns:
+        (N,), summed over the P places; KL is in nats.
+    """
+    places, weight = class_divergence(*classes, background)
+    clean, now = boxes
+    places = places + weight * F.smooth_l1_loss(now, clean, reduction="none").sum(-1)
+    if centres is not None:
+        places = places + weight * class_divergence(*centres)[0]
+    return places.sum(1)
 
 
 def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 1) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.divergence import class_divergence
+from npp.tasks.divergence import dense_divergence
 from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
 from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
@@ -169,13 +169,12 @@ class MMDetOneStage(MMDetDetector):
 
         Boxes count by the smooth L1 distance of what the head says of them, centre-nesses by their KL.
         """
-        background = None if self.model.bbox_head.use_sigmoid_cls else _BACKGROUND
-        places, weight = class_divergence(clean["logits"], now["logits"], background)
-        boxes = F.smooth_l1_loss(now["boxes"], clean["boxes"], reduction="none").sum(-1)
-        places = places + weight * boxes
-        if "centres" in clean:
-            places = places + weight * class_divergence(clean["centres"], now["centres"])[0]
-        return places.sum(1)
+        return dense_divergence(
+            classes=(clean["logits"], now["logits"]),
+            boxes=(clean["boxes"], now["boxes"]),
+            centres=(clean["centres"], now["centres"]) if "centres" in clean else None,
+            background=None if self.model.bbox_head.use_sigmoid_cls else _BACKGROUND,
+        )
 
 
 def _total(value: Any) -> Tensor:
