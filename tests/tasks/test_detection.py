@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from npp.tasks import build_task
 from npp.tasks.boxes import iou_matrix
 from npp.tasks.detectors import OneStage
-from npp.tasks.training_losses import TorchvisionDetector
+from npp.tasks.training_losses import TorchvisionDetector, mean_losses
 
 
 def test_training_losses_of_a_picture(images: Tensor) -> None:
@@ -299,3 +299,9 @@ def test_a_network_of_cells_without_cells_is_told(takes_lists: bool, text: str, 
     with pytest.raises(TypeError, match=rf"{text}.* list of pictures \(3, H, W\).*say cells=\{{\}}"):
         task.targets(images)
     assert build_task("detection", model=Cells(False), cells={}).targets(images)
+
+
+def test_losses_of_several_pictures_are_means() -> None:
+    values = [{"boxes": 1.0, "classes": 5.0}, {"boxes": 3.0, "classes": 0.0}]
+    means = mean_losses([{name: torch.tensor(value) for name, value in one.items()} for one in values])
+    assert {name: float(value) for name, value in means.items()} == {"boxes": 2.0, "classes": 2.5}

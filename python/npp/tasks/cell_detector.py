@@ -16,6 +16,7 @@ from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
+from npp.tasks.training_losses import mean_losses
 from npp.torch_state import widened
 
 BOX_FORMATS = ("xyxy", "cxcywh")
@@ -272,7 +273,7 @@ class CellDetector(nn.Module):
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
         """Means over pictures (3, H, W) of the losses for their boxes, by name, see :meth:`_losses`."""
         each = [self._losses(*pair) for pair in zip(images, targets, strict=True)]
-        return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+        return mean_losses(each)
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """A dict of detections for each picture (3, H, W)."""

@@ -18,6 +18,7 @@ from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.onnx_files import convert_onnx, fix_sides
+from npp.tasks.training_losses import mean_losses
 
 _INPUT = (352, 352)
 _CHANNELS = 85  # objectness, box, 80 classes
@@ -138,7 +139,7 @@ class FastestDet(nn.Module):
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
         """Means over pictures (3, H, W) of the losses for their boxes, by name."""
         each = [self._losses(*one) for one in zip(self._cells(images), images, targets, strict=True)]
-        return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+        return mean_losses(each)
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """A dict of detections for each picture (3, H, W)."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from npp.tasks.boxes import area, paired_iou
 from npp.tasks.divergence import class_divergence
 from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.training_losses import mean_losses
 
 Dense = dict[str, Tensor]
 _NOTHING = -1  # the place of the class for no object, under a softmax
@@ -132,10 +133,10 @@ class QueryDetector(nn.Module):
         """The model's own loss after its matching, mean over pictures (3, H, W) of any sizes."""
         model = self.prepared.network
         each = [
-            model(self.prepared.prepare(image[None]), labels=[self._true(image, target)]).loss.reshape(())
+            model(self.prepared.prepare(image[None]), labels=[self._true(image, target)]).loss
             for image, target in zip(images, targets, strict=True)
         ]
-        return {"loss": torch.stack(each).mean()}
+        return mean_losses([{"loss": loss.reshape(())} for loss in each])
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """A dict of detections for each picture (3, H, W)."""

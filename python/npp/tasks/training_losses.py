@@ -150,6 +150,15 @@ class TorchvisionDetector(nn.Module):
             return self.detector(list(images), [dict(target) for target in targets])
 
 
+def mean_losses(each: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Means over pictures of their losses.
+
+    Args:
+        each: scalars by name of each picture, of one at least and the same names in all.
+    """
+    return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+
+
 def training_loss(detector: Any, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:
     """Sum of the detector's ``losses`` for one picture (3, H, W) and its boxes.
 
