@@ -162,3 +162,17 @@ def test_a_network_that_gives_more_than_logits_is_told_how_to_be_wrapped(
     given = "dict of logits" if kind is dict else "tuple"
     with pytest.raises(ValueError, match=f"must give logits .*not {given}: wrap it in a module"):
         task.targets(images)
+
+
+@pytest.mark.parametrize(
+    ("kind", "real", "told"),
+    [
+        ("classification", 1, "all class indices or all predictions, not both"),
+        ("recognition", "a", "all strings or all predictions, not both"),
+        ("segmentation", torch.zeros(21, 34).long(), "all maps of labels or all predictions, not both"),
+    ],
+)
+def test_real_targets_beside_predictions_are_refused(kind: str, real: Any, told: str, images: Tensor) -> None:
+    made = MAKERS[kind]()
+    with pytest.raises(ValueError, match=told):
+        made.scores(images, [real, *made.targets(images)[1:]])

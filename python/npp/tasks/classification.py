@@ -15,7 +15,15 @@ from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
+from npp.tasks.task import (
+    Metric,
+    Task,
+    all_or_none,
+    as_tensor,
+    check_predictions,
+    check_targets,
+    not_a_tensor,
+)
 
 
 def is_label(target: Any) -> bool:
@@ -25,16 +33,8 @@ def is_label(target: Any) -> bool:
     return isinstance(target, Integral) and not isinstance(target, bool)
 
 
-def all_labels(targets: Sequence[Any]) -> bool:
-    """Whether these are labels; False if they are distributions.
-
-    Raises:
-        ValueError: some are and some are not.
-    """
-    labels = [is_label(target) for target in targets]
-    if any(labels) and not all(labels):
-        raise ValueError("targets must be all class indices or all predictions, not both")
-    return all(labels)
+def _all_labels(targets: Sequence[Any]) -> bool:
+    return all_or_none(targets, is_label, "class indices")
 
 
 def _labels(targets: Sequence[Any], classes: int, device: torch.device) -> Tensor:
@@ -50,7 +50,7 @@ def _labels(targets: Sequence[Any], classes: int, device: torch.device) -> Tenso
 def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
     """Log-probabilities (N, C) of labels or of predictions."""
     classes = now.shape[1]
-    if all_labels(targets):
+    if _all_labels(targets):
         return one_hot_log(_labels(targets, classes, now.device), classes)
     vectors = [as_tensor(target) for target in targets]
     for index, vector in enumerate(vectors):
@@ -86,7 +86,7 @@ class ClassificationMetric:
             return
         now = torch.stack(list(predictions))
         clean = _distributions(targets, now).argmax(1)
-        if not all_labels(targets):
+        if not _all_labels(targets):
             self._update("agreement", 1, now, clean)
             return
         self._update("top1", 1, now, clean)
@@ -142,7 +142,7 @@ class Classification(Task):
         now = self._log_probabilities(images)
         clean = _distributions(targets, now)
         same = (clean.argmax(1) == now.argmax(1)).float()
-        names = ("cross_entropy", "top1") if all_labels(targets) else ("kl", "agreement")
+        names = ("cross_entropy", "top1") if _all_labels(targets) else ("kl", "agreement")
         return dict(zip(names, (kl_divergence(clean, now), same), strict=True))
 
     def metric(self) -> Metric:

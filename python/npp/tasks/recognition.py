@@ -16,7 +16,15 @@ from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import AverageMetric, Metric, Task, as_tensor, check_targets, not_a_tensor
+from npp.tasks.task import (
+    AverageMetric,
+    Metric,
+    Task,
+    all_or_none,
+    as_tensor,
+    check_targets,
+    not_a_tensor,
+)
 from npp.tasks.text_reader import load_text_reader
 from npp.torch_defaults import cpu_by_default
 
@@ -227,7 +235,4 @@ class Recognition(Task):
 
 
 def _all_texts(targets: Sequence[Any]) -> bool:
-    texts = [isinstance(target, str) for target in targets]
-    if any(texts) and not all(texts):
-        raise ValueError("targets must be all strings or all predictions, not both")
-    return all(texts)
+    return all_or_none(targets, lambda target: isinstance(target, str), "strings")

@@ -15,7 +15,15 @@ from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
-from npp.tasks.task import Metric, Task, as_tensor, check_predictions, check_targets, not_a_tensor
+from npp.tasks.task import (
+    Metric,
+    Task,
+    all_or_none,
+    as_tensor,
+    check_predictions,
+    check_targets,
+    not_a_tensor,
+)
 
 IGNORE = 255
 
@@ -192,10 +200,8 @@ class Segmentation(Task):
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``{"cross_entropy", "pixel_accuracy"}`` for labels, ``{"kl", "agreement"}`` for predictions."""
-        maps = [_is_map(as_tensor(target)) for target in targets]
-        if any(maps) and not all(maps):
-            raise ValueError("targets must be all maps of labels or all predictions, not both")
-        names = ("cross_entropy", "pixel_accuracy") if all(maps) else ("kl", "agreement")
+        labelled = all_or_none(targets, lambda target: _is_map(as_tensor(target)), "maps of labels")
+        names = ("cross_entropy", "pixel_accuracy") if labelled else ("kl", "agreement")
         return dict(zip(names, self._measured(images, targets), strict=True))
 
     def metric(self) -> Metric:

@@ -84,6 +84,23 @@ def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> Non
         )
 
 
+def all_or_none(targets: Sequence[Any], is_kind: Callable[[Any], bool], kind: str) -> bool:
+    """Whether targets are real ground truth; False if they are what a network said of clean pictures.
+
+    Args:
+        targets: of the pictures; none at all count as real ones.
+        is_kind: whether one of them is real.
+        kind: what the real ones are called, in the plural.
+
+    Raises:
+        ValueError: some are and some are not.
+    """
+    found = [is_kind(target) for target in targets]
+    if any(found) and not all(found):
+        raise ValueError(f"targets must be all {kind} or all predictions, not both")
+    return all(found)
+
+
 def not_a_tensor(output: Any) -> str:
     """For messages: what a network gave instead of a tensor, and how to help it."""
     if isinstance(output, Tensor):
