@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 
 from npp.batch.batch_units import BatchEncoder
 from npp.batch.file_encoding import EncodeSettings
-from npp.batch.named_judges import NamedJudge
-from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.recipe_use import RecipeUse, asks_allocator
-from npp.batch.refined_frames import load_network
 from npp.batch.shards import Shard
+from npp.cli.encode_checks import (
+    Engine,
+    check_engine,
+    check_rate,
+    check_shared,
+    check_suffixes,
+    checked_views,
+    codec_options,
+    manifest_place,
+    own_part,
+    recipe_use,
+    share_settings,
+)
 from npp.cli.encode_job import encode_job
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.manifest_record import ManifestRecord, check_manifest, conclude
-from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
+from npp.cli.manifest_record import ManifestRecord, conclude
+from npp.cli.output_files import Job, WritePolicy, plan
 from npp.cli.ray_engine import encode_with_ray
-from npp.cli.recipe_options import load_recipe, parts_of, shared_cores
-from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared, parse_size
-from npp.cli.share_state import STATE_NAME, check_state
+from npp.cli.recipe_options import shared_cores
+from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared
+from npp.cli.share_state import STATE_NAME
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -49,165 +55,28 @@ from npp.cli.shared_options import (
     write_policy,
 )
 from npp.codec.limits import resolve_threads
-from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, resolve_options, resolve_qp
+from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
 
 
-def _codec_options(given: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, checked."""
-    options = {name: value for name, value in given.items() if value is not None and value is not False}
-    checked(resolve_options, options)
-    return options
-
-
-def _check_rate(qp: int | None, target_bpp: float | None, lossless: bool, refine: bool) -> None:
-    if sum([qp is not None, target_bpp is not None, lossless]) > 1:
-        raise UsageError("--qp, --target-bpp and --lossless exclude each other")
-    if lossless and refine:
-        raise UsageError("--refine and --lossless exclude each other")
-    if qp is not None:
-        checked(resolve_qp, qp, 1)
-    if target_bpp is not None and not 0 < target_bpp < math.inf:
-        raise UsageError(f"--target-bpp must be above 0 and finite, not {target_bpp:g}")
-
-
-def _checked_views(refine: str | None, views: bool | None) -> bool:
-    """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
-    if refine is None and views is not None:
-        raise UsageError("--refine-views and --no-refine-views need --refine")
-    try:
-        if refine is not None:
-            load_network(refine)
-    except ValueError as error:
-        raise UsageError(f"--refine: {error}") from None
-    return views is not False
-
-
-def _checked_judge(spec: str | None) -> NamedJudge | None:
-    if spec is None:
-        return None
-    judge = NamedJudge.of(spec)
-    try:
-        judge.check()
-    except Exception as error:  # whatever the packages and modules that it names raise
-        raise UsageError(f"--judge {spec}: {describe(error)}") from None
-    return judge
-
-
-def _recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> RecipeUse | None:
-    """The recipe of ``--for``, loaded once for all files."""
-    if name is None:
-        given = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
-        if given:
-            raise UsageError(f"{given[0]} needs --for")
-        return None
-    if lossless:
-        raise UsageError("--for and --lossless exclude each other")
-    return load_recipe(name, parts_of(**switches))
-
-
-def _share_settings(
-    share: bool,
-    total: str | None,
-    mean_bpp: float | None,
-    sensitivity: Sensitivity | None,
-    judge: str | None,
-    keep_state: bool,
-    recipe: RecipeUse | None,
-) -> ShareSettings | None:
-    if not share:
-        for option, value in (
-            ("--total", total),
-            ("--mean-bpp", mean_bpp),
-            ("--sensitivity", sensitivity),
-            ("--judge", judge),
-        ):
-            if value is not None:
-                raise UsageError(f"{option} needs --share")
-        if keep_state:
-            raise UsageError("--keep-state needs --share")
-        return None
-    if (total is None) == (mean_bpp is None):
-        raise UsageError("--share needs one of --total and --mean-bpp")
-    if mean_bpp is not None and not 0 < mean_bpp < math.inf:
-        raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
-    if judge is not None and sensitivity is not None:
-        raise UsageError("--judge and --sensitivity exclude each other: the network says what is lost")
-    asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
-    refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
-    predicted = judge is None and checked(asks_allocator, recipe, asked, refusal)
-    size = None if total is None else parse_size(total)
-    return ShareSettings(size, mean_bpp, predicted, _checked_judge(judge), keep_state)
-
-
-def _check_shared(
+def _encoded(
+    jobs: list[Job],
     settings: EncodeSettings,
-    output: str,
-    jobs: Sequence[Job],
+    sharing: ShareSettings | None,
+    *,
+    output: Path,
     policy: WritePolicy,
-    manifest: Path | None,
-) -> None:
-    for option, given in (
-        ("--qp", settings.qp is not None),
-        ("--target-bpp", settings.target_bpp is not None),
-        ("--lossless", settings.options.get("lossless", False)),
-        ("--refine", settings.refine is not None),
-    ):
-        if given:
-            raise UsageError(f"--share and {option} exclude each other")
-    if policy.skip_existing:
-        raise UsageError("--share and --skip-existing exclude each other: a stopped run goes on by itself")
-    if output == STDOUT or not (Path(output).is_dir() or len(jobs) > 1 or output.endswith("/")):
-        raise UsageError(f"--share writes into a folder, not to {output}")
-    if any(job.source.path is None for job in jobs):
-        raise UsageError("--share reads every picture twice, and standard input can be read once")
-    check_state(Path(output) / STATE_NAME, jobs, manifest)
-
-
-def _manifest_place(
-    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy, share: bool
-) -> Path | None:
-    """Where the manifest that was asked for goes, each part's own."""
-    if path is None:
-        return None
-    if output == STDOUT:
-        raise UsageError("--manifest is about files, and --output - writes none")
-    own = Path(path) if shard is None else shard.own_name(Path(path))
-    check_manifest(own, jobs, policy, goes_on=(Path(output) / STATE_NAME).is_file() if share else None)
-    return own
-
-
-def _own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
-    """What of all jobs is this machine's."""
-    if shard is None:
-        return jobs
-    if any(job.source.path is None for job in jobs):
-        raise UsageError("--shard is about files, and standard input has no name")
-    return [job for job in jobs if shard.has(job.source.relative.as_posix())]
-
-
-class Engine(str, Enum):
-    """Who hands out the work."""
-
-    threads = "threads"
-    ray = "ray"
-
-
-def _check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
-    if engine is Engine.threads:
-        if address is not None:
-            raise UsageError("--address needs --engine ray")
-        return
-    for switch, on in switches.items():
-        if on:
-            raise UsageError(f"--engine ray and --{switch} exclude each other")
-
-
-def _check_suffixes(jobs: Sequence[Job]) -> None:
-    """No BPG file gets the name of another format's."""
-    for target in (job.target for job in jobs):
-        suffix = "" if target is None else target.suffix.lower()
-        if suffix != ".bpg" and suffix in Image.registered_extensions():
-            raise UsageError(f"{target}: {suffix} is another format's suffix, and this would be a BPG file")
+    record: ManifestRecord | None,
+    workers: int,
+    quiet: bool,
+) -> tuple[Sequence[dict[str, Any]], int, dict[str, Any]]:
+    """Encodes what was checked: the report on each file, the exit code, and what else is reported."""
+    if sharing is not None:
+        shared = encode_shared(jobs, settings, sharing, output, policy, threads=workers, quiet=quiet)
+        code = conclude(record, jobs, shared.reports, shared.code)
+        return shared.documents(), code, {"share": shared.totals}
+    work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
+    reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
+    return [report.as_json() for report in reports], conclude(record, jobs, reports, code), {}
 
 
 def encode(
@@ -325,10 +194,10 @@ def encode(
     Reads what Pillow reads. GIF, APNG and animated WebP become BPG animations.
     """
     with usage_errors():
-        _check_rate(qp, target_bpp, lossless, refine is not None)
+        check_rate(qp, target_bpp, lossless, refine is not None)
         check_stdout(output, json_report)
         policy = write_policy(force, skip_existing)
-        options = _codec_options(
+        options = codec_options(
             {
                 "effort": effort,
                 "chroma": chroma,
@@ -344,8 +213,8 @@ def encode(
                 "psy_rd": psy_rd,
             }
         )
-        views = _checked_views(refine, refine_views)
-        use = _recipe_use(
+        views = checked_views(refine, refine_views)
+        use = recipe_use(
             recipe,
             lossless=lossless,
             qp_map_only=qp_map_only,
@@ -353,7 +222,7 @@ def encode(
             no_filter=no_filter,
             no_map=no_map,
         )
-        sharing = _share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
+        sharing = share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
         workers = checked(resolve_threads, threads)
         part = None if shard is None else checked(Shard.parse, shard)
         if part is not None and sharing is not None:
@@ -361,7 +230,7 @@ def encode(
         settings = EncodeSettings(
             qp, target_bpp, options, metadata, json_report, refine=refine, views=views, recipe=use
         )
-        _check_engine(engine, address, share=share, shard=part is not None)
+        check_engine(engine, address, share=share, shard=part is not None)
         if engine is Engine.ray:
             rows, code = encode_with_ray(
                 inputs,
@@ -377,20 +246,21 @@ def encode(
             )
             finish(rows, code, json_report)
         jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-        _check_suffixes(jobs)
-        place = _manifest_place(manifest, part, output, jobs, policy, share)
-        jobs = _own_part(jobs, part)
+        check_suffixes(jobs)
+        place = manifest_place(manifest, part, output, jobs, policy, share)
+        jobs = own_part(jobs, part)
         if sharing is not None:
-            _check_shared(settings, output, jobs, policy, place)
+            check_shared(settings, output, jobs, policy, place)
         record = None if place is None else ManifestRecord(place, policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):
-        if sharing is not None:
-            shared = encode_shared(
-                jobs, settings, sharing, Path(output), policy, threads=workers, quiet=quiet
-            )
-            code = conclude(record, jobs, shared.reports, shared.code)
-            finish(shared.documents(), code, json_report, share=shared.totals)
-        work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
-        reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
-        code = conclude(record, jobs, reports, code)
-    finish([report.as_json() for report in reports], code, json_report)
+        documents, code, more = _encoded(
+            jobs,
+            settings,
+            sharing,
+            output=Path(output),
+            policy=policy,
+            record=record,
+            workers=workers,
+            quiet=quiet,
+        )
+    finish(documents, code, json_report, **more)

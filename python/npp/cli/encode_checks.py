@@ -1,0 +1,200 @@
+"""What ``npp encode`` looks at before it encodes: which options go together, and where files may go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from npp.batch.file_encoding import EncodeSettings
+from npp.batch.named_judges import NamedJudge
+from npp.batch.outcomes import describe
+from npp.batch.recipe_use import RecipeUse, asks_allocator
+from npp.batch.refined_frames import load_network
+from npp.batch.shards import Shard
+from npp.cli.file_reports import UsageError
+from npp.cli.manifest_record import check_manifest
+from npp.cli.output_files import STDOUT, Job, WritePolicy
+from npp.cli.recipe_options import load_recipe, parts_of
+from npp.cli.share_job import Sensitivity, ShareSettings, parse_size
+from npp.cli.share_state import STATE_NAME, check_state
+from npp.cli.shared_options import checked
+from npp.codec.options import resolve_options, resolve_qp
+
+
+class Engine(str, Enum):
+    """Who hands out the work."""
+
+    threads = "threads"
+    ray = "ray"
+
+
+def codec_options(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, checked."""
+    options = {name: value for name, value in given.items() if value is not None and value is not False}
+    checked(resolve_options, options)
+    return options
+
+
+def check_rate(qp: int | None, target_bpp: float | None, lossless: bool, refine: bool) -> None:
+    """Raises UsageError unless at most one option says how much is kept, and in its range."""
+    if sum([qp is not None, target_bpp is not None, lossless]) > 1:
+        raise UsageError("--qp, --target-bpp and --lossless exclude each other")
+    if lossless and refine:
+        raise UsageError("--refine and --lossless exclude each other")
+    if qp is not None:
+        checked(resolve_qp, qp, 1)
+    if target_bpp is not None and not 0 < target_bpp < math.inf:
+        raise UsageError(f"--target-bpp must be above 0 and finite, not {target_bpp:g}")
+
+
+def checked_views(refine: str | None, views: bool | None) -> bool:
+    """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
+    if refine is None and views is not None:
+        raise UsageError("--refine-views and --no-refine-views need --refine")
+    try:
+        if refine is not None:
+            load_network(refine)
+    except ValueError as error:
+        raise UsageError(f"--refine: {error}") from None
+    return views is not False
+
+
+def _checked_judge(spec: str | None) -> NamedJudge | None:
+    if spec is None:
+        return None
+    judge = NamedJudge.of(spec)
+    try:
+        judge.check()
+    except Exception as error:  # whatever the packages and modules that it names raise
+        raise UsageError(f"--judge {spec}: {describe(error)}") from None
+    return judge
+
+
+def recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> RecipeUse | None:
+    """The recipe of ``--for``, loaded once for all files."""
+    if name is None:
+        given = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
+        if given:
+            raise UsageError(f"{given[0]} needs --for")
+        return None
+    if lossless:
+        raise UsageError("--for and --lossless exclude each other")
+    return load_recipe(name, parts_of(**switches))
+
+
+def _check_no_share(**needing: object) -> None:
+    """Raises UsageError where something is given that only ``--share`` asks for."""
+    for name, value in needing.items():
+        if value is not None and value is not False:
+            raise UsageError(f"--{name.replace('_', '-')} needs --share")
+
+
+def _check_total(total: str | None, mean_bpp: float | None) -> None:
+    if (total is None) == (mean_bpp is None):
+        raise UsageError("--share needs one of --total and --mean-bpp")
+    if mean_bpp is not None and not 0 < mean_bpp < math.inf:
+        raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
+
+
+def _is_predicted(sensitivity: Sensitivity | None, judge: str | None, recipe: RecipeUse | None) -> bool:
+    """Whether the recipe's allocator says which pictures lose more."""
+    if judge is not None:
+        if sensitivity is not None:
+            raise UsageError("--judge and --sensitivity exclude each other: the network says what is lost")
+        return False
+    asked = None if sensitivity is None else sensitivity is Sensitivity.predicted
+    refusal = "--sensitivity predicted needs --for with a recipe that has an allocator"
+    predicted: bool = checked(asks_allocator, recipe, asked, refusal)
+    return predicted
+
+
+def share_settings(
+    share: bool,
+    total: str | None,
+    mean_bpp: float | None,
+    sensitivity: Sensitivity | None,
+    judge: str | None,
+    keep_state: bool,
+    recipe: RecipeUse | None,
+) -> ShareSettings | None:
+    """What is asked of all files together; ``None`` without ``--share``."""
+    if not share:
+        _check_no_share(
+            total=total, mean_bpp=mean_bpp, sensitivity=sensitivity, judge=judge, keep_state=keep_state
+        )
+        return None
+    _check_total(total, mean_bpp)
+    predicted = _is_predicted(sensitivity, judge, recipe)
+    size = None if total is None else parse_size(total)
+    return ShareSettings(size, mean_bpp, predicted, _checked_judge(judge), keep_state)
+
+
+def check_shared(
+    settings: EncodeSettings,
+    output: str,
+    jobs: Sequence[Job],
+    policy: WritePolicy,
+    manifest: Path | None,
+) -> None:
+    """Raises UsageError unless these files can share bits in this folder."""
+    for option, given in (
+        ("--qp", settings.qp is not None),
+        ("--target-bpp", settings.target_bpp is not None),
+        ("--lossless", settings.options.get("lossless", False)),
+        ("--refine", settings.refine is not None),
+    ):
+        if given:
+            raise UsageError(f"--share and {option} exclude each other")
+    if policy.skip_existing:
+        raise UsageError("--share and --skip-existing exclude each other: a stopped run goes on by itself")
+    if output == STDOUT or not (Path(output).is_dir() or len(jobs) > 1 or output.endswith("/")):
+        raise UsageError(f"--share writes into a folder, not to {output}")
+    if any(job.source.path is None for job in jobs):
+        raise UsageError("--share reads every picture twice, and standard input can be read once")
+    check_state(Path(output) / STATE_NAME, jobs, manifest)
+
+
+def manifest_place(
+    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy, share: bool
+) -> Path | None:
+    """Where the manifest that was asked for goes, each part's own."""
+    if path is None:
+        return None
+    if output == STDOUT:
+        raise UsageError("--manifest is about files, and --output - writes none")
+    own = Path(path) if shard is None else shard.own_name(Path(path))
+    check_manifest(own, jobs, policy, goes_on=(Path(output) / STATE_NAME).is_file() if share else None)
+    return own
+
+
+def own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
+    """What of all jobs is this machine's."""
+    if shard is None:
+        return jobs
+    if any(job.source.path is None for job in jobs):
+        raise UsageError("--shard is about files, and standard input has no name")
+    return [job for job in jobs if shard.has(job.source.relative.as_posix())]
+
+
+def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
+    """Raises UsageError for an address without Ray, or for switches that Ray does not know."""
+    if engine is Engine.threads:
+        if address is not None:
+            raise UsageError("--address needs --engine ray")
+        return
+    for switch, on in switches.items():
+        if on:
+            raise UsageError(f"--engine ray and --{switch} exclude each other")
+
+
+def check_suffixes(jobs: Sequence[Job]) -> None:
+    """Raises UsageError where a BPG file would get the name of another format's."""
+    for target in (job.target for job in jobs):
+        suffix = "" if target is None else target.suffix.lower()
+        if suffix != ".bpg" and suffix in Image.registered_extensions():
+            raise UsageError(f"{target}: {suffix} is another format's suffix, and this would be a BPG file")
