@@ -127,3 +127,8 @@ def test_bootstrap_interval_holds_the_truth_and_narrows() -> None:
 def test_bootstrap_needs_the_same_pictures() -> None:
     with pytest.raises(ValueError, match="same pictures"):
         bootstrap_bd_rate(np.ones((3, 4)), np.ones((3, 4)), np.ones((3, 5)), np.ones((3, 5)))
+
+
+def test_of_points_of_one_quality_the_cheapest_is_kept() -> None:
+    rates, qualities = monotone([1, 2], [0.5, 0.5])
+    assert (rates.tolist(), qualities.tolist()) == ([1], [0.5])

@@ -426,3 +426,10 @@ def test_pictures_of_every_precision_are_scaled(recipe: Recipe, x: torch.Tensor,
     found = recipe.compress(x.to(dtype), 38)
     assert found.x_hat.dtype == dtype and found.x_hat.shape == x.shape
     assert (found.x_hat.float() - recipe.compress(x, 38).x_hat).abs().mean() < 0.02
+
+
+def test_options_of_a_call_come_before_those_of_the_recipe() -> None:
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    called = Recipe(options={"effort": 6}).compress(x, 37, effort=0).bitstreams
+    assert called == npp.compress(x, 37, effort=0).bitstreams
+    assert called != npp.compress(x, 37, effort=6).bitstreams
