@@ -166,7 +166,10 @@ _SECTIONS: dict[str, Callable[[], str]] = {
         gradient_tables.refine_points,
     )
 }
-_SECTIONS |= {f"saving_{name}": saving.section(name) for name in ("classification", "detection", "networks", "published_network")}
+_SECTIONS |= {
+    f"saving_{name}": saving.section(name)
+    for name in ("classification", "detection", "networks", "published_network")
+}
 _SECTIONS |= codec_tables.SECTIONS | recipe_tables.SECTIONS
 _SECTIONS["archive"] = archive.section
 _FIGURES: dict[str, Callable[[], str]] = {
