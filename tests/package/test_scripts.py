@@ -22,6 +22,7 @@ SCRIPTS = [
 # while it runs by itself: files of the repository could be written anew with what they had.
 ALL = """
 import contextlib, importlib, io, json, os, runpy, sys
+import npp._bpg  # an editable installation is brought up to date when its extension is first imported
 
 root, *scripts = sys.argv[1:]
 acts = {"os.mkdir", "os.remove", "os.rename", "shutil.rmtree"}
