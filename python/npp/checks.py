@@ -99,10 +99,7 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
-    try:
-        found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
-    except OverflowError:  # an integer above all floats
-        found = math.inf
+    found = _real(value)
     if not math.isfinite(found) or not low <= found <= high:
         allowed = f"number from {low:g} to {high:g}"
         if not math.isfinite(high):
@@ -168,7 +165,15 @@ def above(owner: object, low: float, *names: str) -> None:
 
 
 def _is_finite(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    return math.isfinite(_real(value))
+
+
+def _real(value: object) -> float:
+    """A number as a float, infinity for an integer above all floats; NaN for what is no number."""
+    try:
+        return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        return math.inf
 
 
 def one_of(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -427,6 +427,13 @@ def test_durations_without_order_are_refused(durations: Any) -> None:
         npp.encode_animation(frames, durations=durations)
 
 
+@pytest.mark.parametrize("qp", [{30, 40}, {30: 1, 40: 2}])
+@pytest.mark.parametrize("code", [npp.encode, npp.compress, npp.encode_animation])
+def test_qps_without_order_are_refused(code: Any, qp: Any) -> None:
+    with pytest.raises(npp.EncodeError, match=f"qp must be one for all .*, not a {type(qp).__name__}$"):
+        code(torch.zeros(2, 1, 16, 16), qp)
+
+
 @pytest.mark.parametrize("kind", [set, dict.fromkeys, lambda frames: Image.new("L", (4, 4)), len])
 def test_frames_without_order_are_refused(kind: Any) -> None:
     frames = kind([torch.zeros(1, 16, 16), torch.ones(1, 16, 16)])

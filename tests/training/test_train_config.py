@@ -174,6 +174,7 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
         (lambda: OptimiserConfig(steps="a"), "steps must be an integer from 0 on, not 'a'"),
         (lambda: OptimiserConfig(batch=1.5), "batch must be an integer from 1 on, not 1.5"),
         (lambda: OptimiserConfig(learning_rate="a"), "learning_rate must be above 0, not 'a'"),
+        (lambda: OptimiserConfig(learning_rate=10**400), "learning_rate must be above 0, not an int"),
         (lambda: LossConfig(w_pre="a"), "w_pre must be at least 0, not 'a'"),
         (lambda: LossConfig(normalise="x"), "normalise must be one of none, baseline, not 'x'"),
         (lambda: TrainerConfig(keep="x"), "keep must be one of best, last, not 'x'"),

@@ -15,7 +15,7 @@ from npp.checks import whole
 from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
-from npp.gradient.refine_objective import NO_GRADIENT
+from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
 from npp.hevc.qp_inputs import resolve_qps
 from npp.tasks.classification import Classification
 from npp.tasks.input_format import fed
@@ -110,12 +110,10 @@ def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]], task: Task
 
 def _gradient(output: Tensor, images: Tensor, task: Task) -> Tensor:
     """Of one output (), with respect to the pictures."""
-    found: tuple[Tensor | None, ...] = (None,)
-    if output.requires_grad:
-        found = torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
-    if found[0] is None:
+    found = gradient_of(output, images, retain_graph=True)
+    if found is None:
         raise ValueError(f"the task {task.name!r} has {NO_GRADIENT}")
-    return found[0]
+    return found
 
 
 def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int]) -> None:

@@ -31,13 +31,10 @@ def one_or_each(name: str, given: Any, count: int) -> list[Any]:
     """A value for every frame, from one for all or one each; arrays and tensors count as lists.
 
     Raises:
-        EncodeError: another number of them, or a set or a mapping, which has them in no order.
+        EncodeError: another number of them, or as :func:`values_of`.
         UnsupportedError: as :func:`values_of`.
     """
     values = values_of(name, given)
-    if isinstance(values, (Mapping, Set)):
-        kind = type(values).__name__
-        raise EncodeError(f"{name} must be one for all frames or a sequence with one each, not a {kind}")
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         return [values] * count
     listed = list(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
@@ -208,8 +208,12 @@ def values_of(name: str, given: Any) -> Any:
     """Numbers of an array or a tensor as a list, or as one number; anything else as it is.
 
     Raises:
+        EncodeError: a set or a mapping, which has them in no order.
         UnsupportedError: a tensor without values in memory, or within a transform of torch.func.
     """
+    if isinstance(given, (Mapping, Set)):
+        kind = type(given).__name__
+        raise EncodeError(f"{name} must be one for all or a sequence with one each, not a {kind}")
     if hasattr(given, "is_nested"):  # a tensor, so that torch is there; others do without it
         from npp.codec.tensor_memory import in_memory
 

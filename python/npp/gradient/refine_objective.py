@@ -94,6 +94,14 @@ def resolve_weight(weight: float | Sequence[float] | Tensor | None, qps: list[in
     return found
 
 
+def gradient_of(loss: Tensor, images: Tensor, *, retain_graph: bool = False) -> Tensor | None:
+    """Of a loss () with respect to pictures; ``None`` where none arrives at them."""
+    if not loss.requires_grad:
+        return None
+    (found,) = torch.autograd.grad(loss, images, retain_graph=retain_graph, allow_unused=True)
+    return found
+
+
 def _unreached_by(index: int) -> TaskError:
     return TaskError(f"task {index} has {NO_GRADIENT}", index, 0)
 
@@ -171,9 +179,7 @@ class RefineObjective:
             return
         for index, task in enumerate(self._tasks):
             seen = x_hat.detach().clone().requires_grad_()
-            loss = task(seen.clone())
-            if loss.requires_grad:
-                (own,) = torch.autograd.grad(loss.sum(), seen, allow_unused=True)
-                if own is not None:
-                    self._check_finite(index, own, "a gradient")
+            own = gradient_of(task(seen.clone()).sum(), seen)
+            if own is not None:
+                self._check_finite(index, own, "a gradient")
         raise ValueError("the surrogate gave a gradient that is not finite")

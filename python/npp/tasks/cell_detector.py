@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import flag, known_settings, number, whole
+from npp.checks import flag, known_settings, number, one_of, whole
 from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
@@ -74,9 +74,8 @@ class CellFormat:
         for name in ("nms_iou", "least_score"):
             number(name, getattr(self, name), 0, 1)
         whole("limit", self.limit, 1, _CANDIDATES)
-        for name, allowed in (("box_format", BOX_FORMATS), ("joined_layout", JOINED_LAYOUTS)):
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        one_of("box_format", self.box_format, BOX_FORMATS)
+        one_of("joined_layout", self.joined_layout, JOINED_LAYOUTS)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> CellFormat:

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
+from npp.evaluation.score_checks import ROUNDING
 from npp.files import write_file
 from npp.gradient.pairing import Compressed
-from npp.gradient.refine_objective import NO_GRADIENT
+from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
 from npp.tasks import Task
 
 Floats = npt.NDArray[np.float64]
@@ -26,9 +27,6 @@ Code = Callable[[Tensor, int], Compressed]
 
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
-
-# By how much a loss may come out below 0.
-_ROUNDING = 1e-5
 
 # A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
 _FLATTEST = 0.25
@@ -111,11 +109,7 @@ def add_points(
 def _check_gradient(label: str, task: Task, images: Tensor, targets: Sequence[Any]) -> None:
     """Raises ConfigError for a task whose loss has no gradient: a training would save bits alone, unseen."""
     seen = images.detach().requires_grad_()
-    loss = task.loss(seen, targets).sum()
-    found: tuple[Tensor | None, ...] = (None,)
-    if loss.requires_grad:
-        found = torch.autograd.grad(loss, seen, allow_unused=True)
-    if found[0] is None:
+    if gradient_of(task.loss(seen, targets).sum(), seen) is None:
         raise ConfigError(f"the loss of {label} has {NO_GRADIENT}")
 
 
@@ -178,7 +172,7 @@ class Trend:
         for qp, value in zip(qps, values, strict=True):
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {'NaN' if math.isnan(value) else 'infinite'} at qp {qp}")
-            if value < -_ROUNDING:
+            if value < -ROUNDING:
                 raise ValueError(
                     f"{name} is {value:.4g} at qp {qp}, and what is below 0 has no logarithm, which the "
                     "weights go by: add a constant to it"

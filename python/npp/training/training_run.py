@@ -6,7 +6,8 @@ import dataclasses
 import json
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,11 @@ def train_recipe(
         photos = Photos(config)
         module = RecipeModule(config, photos)
         path = Path(config.out) / _RECIPE
+        begin = partial(_pretrained, config, photos, module, accelerator, stage)
         if config.optimiser.steps:
-            recipe = _trained(config, photos, module, accelerator, resume, stage, fast_dev_run=fast_dev_run)
+            recipe = _trained(config, photos, module, accelerator, resume, begin, fast_dev_run=fast_dev_run)
         else:
-            recipe = _untrained(config, photos, module, accelerator, resume, stage)
+            recipe = _untrained(config, module, resume, begin)
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
@@ -215,18 +217,14 @@ def _save(recipe: Recipe, config: TrainConfig) -> None:
 
 
 def _untrained(
-    config: TrainConfig,
-    photos: Photos,
-    module: RecipeModule,
-    accelerator: str,
-    resume: Path | str | None,
-    stage: Stage,
+    config: TrainConfig, module: RecipeModule, resume: Path | str | None, begin: Callable[[], None]
 ) -> Recipe:
+    """The recipe as it is before its training; ``begin`` is done first in a run that goes on from none."""
     if resume is not None:
         check_checkpoint(resume, module, 0, without=TASKS)
     _save_config(config, Path(config.out) / "config.yaml")
     if resume is None:
-        _pretrained(config, photos, module, accelerator, stage)
+        begin()
     return module.model.eval()
 
 
@@ -287,11 +285,11 @@ def _trained(
     module: RecipeModule,
     accelerator: str,
     resume: Path | str | None,
-    stage: Stage,
+    begin: Callable[[], None],
     *,
     fast_dev_run: bool,
 ) -> Recipe | None:
-    """The recipe after its training; ``None`` in all processes but one."""
+    """The recipe after its training; ``None`` in all processes but one; ``begin`` as above."""
     trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
     steps = config.optimiser.steps
     done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
@@ -301,7 +299,7 @@ def _trained(
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
     if resume is None:
-        _pretrained(config, photos, module, accelerator, stage)
+        begin()
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
     return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None
