@@ -115,6 +115,12 @@ def flag(name: str, value: object) -> bool:
     return value
 
 
+def flags(owner: object, *names: str) -> None:
+    """Attributes of an object that must be True or False."""
+    for name in names:
+        flag(name, getattr(owner, name))
+
+
 def table(name: str, value: object, low: float, high: float) -> dict[float, float]:
     """A mapping of qp to numbers from low to high, sorted by qp. Keys may be strings, as in JSON."""
     if not isinstance(value, dict) or not value:

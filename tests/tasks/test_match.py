@@ -47,6 +47,7 @@ def test_match_of_layers_alone(images: Tensor) -> None:
         ({"layers": ["convolution"]}, "'convolution', which the network lacks"),
         ({"distance": "l1"}, "auto, kl, mse"),
         ({"output": False}, "layers must name"),
+        ({"output": "no"}, "output must be True or False, not 'no'"),
         ({"input": {"sise": 3}}, "'sise'; allowed are mean"),
     ],
 )

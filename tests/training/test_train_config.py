@@ -12,11 +12,14 @@ from small_runs import ROOT, SMALL_TASK, smoke
 import npp
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import ConfigError
+from npp.evaluation.judges import JudgeConfig
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
+from npp.training.allocator_config import LabelTaskConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import RecipeModule
-from npp.training.parts_config import CodecConfig
+from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig, RestorerConfig
 from npp.training.train_config import (
+    DataConfig,
     LossConfig,
     OptimiserConfig,
     TrainConfig,
@@ -180,6 +183,15 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
         (lambda: TrainerConfig(keep="x"), "keep must be one of best, last, not 'x'"),
         (lambda: TrainerConfig(precision="bf16"), "precision must be one of .*bf16-mixed.*, not 'bf16'"),
         (lambda: HyperpriorConfig(width=-1), "width must be an integer from 1 to 4096, not -1"),
+        (lambda: DataConfig(folder="p", augment="no"), "augment must be True or False, not 'no'"),
+        (lambda: DataConfig(folder="p", cache_targets=1), "cache_targets must be True or False, not 1"),
+        (lambda: TrainerConfig(deterministic="no"), "deterministic must be True or False, not 'no'"),
+        (lambda: TrainerConfig(progress=None), "progress must be True or False, not None"),
+        (lambda: PreprocessorConfig(train="no"), "train must be True or False, not 'no'"),
+        (lambda: AllocatorConfig(train="no"), "train must be True or False, not 'no'"),
+        (lambda: RestorerConfig(train="no"), "train must be True or False, not 'no'"),
+        (lambda: LabelTaskConfig(name="match", optional="no"), "optional must be True or False, not 'no'"),
+        (lambda: JudgeConfig(name="match", metrics="no"), "metrics must be True or False, not 'no'"),
         (lambda: HyperpriorConfig(residual="no"), "residual must be True or False, not 'no'"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from npp.checks import flags
 from npp.config.digests import hash_files, hash_state
 from npp.config.typed import REST, refusal
 from npp.config.yaml_files import ConfigError
@@ -46,6 +47,7 @@ class JudgeConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        flags(self, "metrics")
         if not self.label:
             object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
 

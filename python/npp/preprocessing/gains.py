@@ -55,8 +55,7 @@ class GainsSettings:
     def __post_init__(self) -> None:
         for name, least, most in (("width", 8, 512), ("depth", 0, 32)):
             object.__setattr__(self, name, checks.whole(name, getattr(self, name), least, most))
-        checks.flag("table", self.table)
-        checks.flag("luma_only", self.luma_only)
+        checks.flags(self, "table", "luma_only")
         object.__setattr__(self, "floor", checks.number("floor", self.floor, 0, 0.99))
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", BlurSettings(self.sigmas).sigmas)

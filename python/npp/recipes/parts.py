@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from npp.checks import brief, flag
+from npp.checks import brief, flags
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Parts:
     restorer: bool = True
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            flag(part.name, getattr(self, part.name))
+        flags(self, *(part.name for part in fields(self)))
 
 
 #: Nothing is left out.

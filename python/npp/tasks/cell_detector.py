@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import flag, known_settings, number, one_of, whole
+from npp.checks import flags, known_settings, number, one_of, whole
 from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
@@ -69,8 +69,7 @@ class CellFormat:
     limit: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("joined_objectness", "logits", "peaks"):
-            flag(name, getattr(self, name))
+        flags(self, "joined_objectness", "logits", "peaks")
         for name in ("nms_iou", "least_score"):
             number(name, getattr(self, name), 0, 1)
         whole("limit", self.limit, 1, _CANDIDATES)

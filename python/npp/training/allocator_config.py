@@ -116,6 +116,7 @@ class LabelTaskConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        checks.flags(self, "optional")
         if not self.label:
             object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
 

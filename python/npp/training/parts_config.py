@@ -63,6 +63,7 @@ class PreprocessorConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        checks.flags(self, "train")
         if self.pretraining.steps and not self.train:
             raise ValueError("pretraining needs train: true")
 
@@ -90,6 +91,7 @@ class AllocatorConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        checks.flags(self, "train")
         checks.above(self, 0, "rate")
         checks.at_least(self, 0, "strength", "limit")
 
@@ -112,6 +114,7 @@ class RestorerConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        checks.flags(self, "train")
         checks.above(self, 0, "rate")
 
 

@@ -52,6 +52,7 @@ class DataConfig(PhotoSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        checks.flags(self, "augment", "cache_targets")
         checks.whole_at_least(self, 0, "workers")
         if self.part != "train":
             raise ValueError(f"part must be train, not {self.part!r}: the part val validates")
@@ -283,6 +284,7 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 1, "nodes", "log_every", "checkpoint_every", "parts")
         checks.one_of("precision", self.precision, get_args(Precision))
+        checks.flags(self, "deterministic", "progress")
         checks.one_of("keep", self.keep, ("best", "last"))
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.checks import flag, whole
+from npp.checks import flags, whole
 from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 
@@ -142,8 +142,7 @@ class HyperpriorConfig:
         whole("width", self.width, 1, _MOST_CHANNELS)
         whole("latent", self.latent, 1, _MOST_CHANNELS)
         whole("stages", self.stages, 1, _MOST_STAGES)
-        flag("conditioned", self.conditioned)
-        flag("residual", self.residual)
+        flags(self, "conditioned", "residual")
 
 
 class _QpGain(nn.Module):
