@@ -99,13 +99,30 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """A finite number from low to high, ends included."""
-    found = _real(value)
-    if not math.isfinite(found) or not low <= found <= high:
+    found = _finite(value)
+    if not low <= found <= high:
         allowed = f"number from {low:g} to {high:g}"
         if not math.isfinite(high):
             allowed = f"finite number from {low:g} on" if math.isfinite(low) else "finite number"
         raise ValueError(f"{name} must be a {allowed}, not {brief(value)}")
     return found
+
+
+def number_above(name: str, value: object, low: float) -> float:
+    """A finite number above low."""
+    found = _finite(value)
+    if not low < found:
+        raise ValueError(f"{name} must be above {low:g}, not {brief(value)}")
+    return found
+
+
+def _finite(value: object) -> float:
+    """A finite number as it is; NaN, which lies within no limits, for anything else."""
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an integer above all floats
+        return math.nan
+    return found if math.isfinite(found) else math.nan
 
 
 def flag(name: str, value: object) -> bool:
@@ -146,7 +163,7 @@ def at_least(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
     for name in names:
         value = getattr(owner, name)
-        if value is not None and not (_is_finite(value) and low <= value):
+        if value is not None and not low <= _finite(value):
             raise ValueError(f"{name} must be at least {low:g}, not {brief(value)}")
 
 
@@ -165,21 +182,7 @@ def whole_at_least(owner: object, low: int, *names: str) -> None:
 def above(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers above low."""
     for name in names:
-        value = getattr(owner, name)
-        if not (_is_finite(value) and low < value):
-            raise ValueError(f"{name} must be above {low:g}, not {brief(value)}")
-
-
-def _is_finite(value: object) -> bool:
-    return math.isfinite(_real(value))
-
-
-def _real(value: object) -> float:
-    """A number as a float, infinity for an integer above all floats; NaN for what is no number."""
-    try:
-        return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
-    except OverflowError:
-        return math.inf
+        number_above(name, getattr(owner, name), low)
 
 
 def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
@@ -191,10 +194,12 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
 
 def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
     """The different ones of some qps, rising; at least so many from 0 to 51."""
+    if not isinstance(values, Collection) or isinstance(values, (str, bytes, Mapping)):
+        raise ValueError(f"{name} must be a list of integers from 0 to 51, not {brief(values)}")
     for qp in values:
-        if not _is_finite(qp) or not 0 <= qp <= 51:
-            raise ValueError(f"{name} must be from 0 to 51, not {brief(qp)}")
-    found = tuple(sorted(set(values)))
+        if not is_int(qp) or not 0 <= qp <= 51:
+            raise ValueError(f"{name} must be integers from 0 to 51, not {brief(qp)}")
+    found = tuple(sorted({int(qp) for qp in values}))
     if len(found) < fewest:
         raise ValueError(f"{name} must be at least {fewest} different ones, not {list(values)}")
     return found

@@ -10,8 +10,9 @@ from small_evaluation import values
 
 from npp.config.yaml_files import ConfigError, read_config
 from npp.evaluation.block_maps import AllocatorMapConfig
-from npp.evaluation.evaluate_config import DEFAULT_QPS, parse_config
+from npp.evaluation.evaluate_config import DEFAULT_QPS, EvaluateConfig, parse_config
 from npp.evaluation.prefilters import RefineConfig
+from npp.evaluation.real_labels import LabelledPhotos
 from npp.recipes import Recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -144,7 +145,7 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         ),
         (
             _first_arm(prefilter={"refine": {"weight": -1}}),
-            r"^arms\[0\]\.prefilter\.refine\.weight must be at least 0, not -1",
+            r"^arms\[0\]\.prefilter\.refine\.weight must be a finite number from 0 on, not -1",
         ),
         (_first_arm(codec_of="z"), r"^arms\[0\]\.codec_of must be best or one of b, not 'z'"),
         (_first_arm(codec_of="b", effort=3), r"^arms\[0\]\.effort and codec_of \(b\) exclude"),
@@ -166,3 +167,16 @@ def test_who_names_no_arms_and_no_seen_network_is_told_of_both() -> None:
     text = r"needs a network among the seen ones.*name arms of your own, without which bpg, machine, blur are"
     with pytest.raises(ConfigError, match=text):
         parse_config({"data": {"folder": "x"}, "unseen": network})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"blur_sigmas": ("a",)}, "each of blur_sigmas must be a number from 0 to 8, not 'a'"),
+        ({"scale_factors": ("a",)}, "each of scale_factors must be a number from 0.1 to 1, not 'a'"),
+        ({"qps": 30}, "qps must be a list of integers from 0 to 51, not 30"),
+    ],
+)
+def test_values_that_python_gives_are_checked_too(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        EvaluateConfig(LabelledPhotos("photos"), **given)

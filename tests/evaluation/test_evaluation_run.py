@@ -446,7 +446,7 @@ def test_a_dataset_metric_may_be_what_is_quoted(photos: Path, tmp_path: Path) ->
             {"arms": [{"name": "bpg", "share": "rates"}, {"name": "bpg shared by rates", "effort": 1}]},
             "'bpg shared by rates' is that of a row",
         ),
-        ({"blur_sigmas": [9]}, "blur_sigmas must be a list of numbers from 0 to 8, not"),
+        ({"blur_sigmas": [9]}, "each of blur_sigmas must be a number from 0 to 8, not 9"),
         (
             {"arms": [{"name": "bpg"}, {"name": "soft", "prefilter": {"blur": 99}}]},
             r"arms\[1\].prefilter.blur must be a number from 0 to 8, not 99",

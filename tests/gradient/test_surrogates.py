@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from npp.gradient.surrogates import (
     Identity,
     Masked,
     Real,
+    Scaled,
     SoftDCT,
     Surrogate,
     resolve_surrogate,
@@ -340,6 +343,26 @@ def test_unknown_name_lists_the_known() -> None:
         TypeError, match=r"surrogate must be an object such as Gated\(\), not the class itself"
     ):
         resolve_surrogate(Gated)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: SoftDCT(sharpness="a"), "sharpness must be above 0, not 'a'"),
+        (lambda: SoftDCT(sharpness=math.inf), "sharpness must be above 0, not inf"),
+        (lambda: Gated(width="a"), "width must be above 0, not 'a'"),
+        (lambda: Gated(threshold="a"), "threshold must be a finite number, not 'a'"),
+        (lambda: Gated(floor=True), "floor must be a number from 0 to 1, not True"),
+        (lambda: Scaled(softness=0), "softness must be above 0, not 0"),
+        (
+            lambda: LearnedCodec(torch.nn.Identity(), multiple=1.5),
+            "multiple must be an integer from 1 to",
+        ),
+    ],
+)
+def test_settings_of_a_surrogate_are_numbers(made: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        made()
 
 
 class _TinyCodec(torch.nn.Module):

@@ -48,7 +48,8 @@ def test_own_detections_are_the_targets(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"threshold": 1.5}, "from 0 to 1, not 1.5"),
+        ({"threshold": 1.5}, "threshold must be a number from 0 to 1, not 1.5"),
+        ({"threshold": "a"}, "threshold must be a number from 0 to 1, not 'a'"),
         ({"loss": "l2"}, "auto, dense, training"),
         ({"loss": "dense"}, "needs a network with dense"),
         ({"model": "efficientnet-lite0"}, "torchvision's interface"),

@@ -12,6 +12,7 @@ from small_runs import ROOT, SMALL_TASK, smoke
 import npp
 from npp.config.typed import fill, plain
 from npp.config.yaml_files import ConfigError
+from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import JudgeConfig
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
 from npp.training.allocator_config import LabelTaskConfig
@@ -22,8 +23,10 @@ from npp.training.train_config import (
     DataConfig,
     LossConfig,
     OptimiserConfig,
+    TradeOffConfig,
     TrainConfig,
     TrainerConfig,
+    ValidationConfig,
     load_config,
 )
 
@@ -45,11 +48,11 @@ CONFIGS = [
         ("optimiser.steps=-1", r"optimiser\.steps must be at least 0, not -1"),
         ("optimiser.ema=1", r"optimiser\.ema must be below 1, not 1\.0"),
         ("codec.effort=12", r"codec\.effort must be an integer from 0 to 9, not 12"),
-        ("codec.floor=2", r"codec\.floor must be from 0 to 1, not 2\.0"),
+        ("codec.floor=2", r"codec\.floor must be a number from 0 to 1, not 2\.0"),
         ("codec.effrt=1", r"codec\.effrt is not known; allowed are .*effort.*surrogate"),
         ("codec.surrogate=magic", r"codec\.surrogate must be one of .*'gated'.*not 'magic'"),
         ("trade_off.pairs=published", r"trade_off\.qps and pairs exclude each other"),
-        ("trade_off={pairs: [[60, 1]]}", r"trade_off\.pairs must be from 0 to 51, not 60"),
+        ("trade_off={pairs: [[60, 1]]}", r"trade_off\.pairs must be integers from 0 to 51, not 60"),
         ("trade_off={pairs: best}", r"trade_off\.pairs must be published or a list or null, not 'best'"),
         (
             "trade_off={pairs: [[34, -2.0]]}",
@@ -178,6 +181,13 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
         (lambda: OptimiserConfig(batch=1.5), "batch must be an integer from 1 on, not 1.5"),
         (lambda: OptimiserConfig(learning_rate="a"), "learning_rate must be above 0, not 'a'"),
         (lambda: OptimiserConfig(learning_rate=10**400), "learning_rate must be above 0, not an int"),
+        (lambda: OptimiserConfig(clip=10**400), "clip must be at least 0, not an int"),
+        (lambda: ValidationConfig(qps=30), "qps must be a list of integers from 0 to 51, not 30"),
+        (lambda: ValidationConfig(qps=(30, 2.5)), "qps must be integers from 0 to 51, not 2.5"),
+        (lambda: TradeOffConfig(qps=("a", 30)), "qps must be integers from 0 to 51, not 'a'"),
+        (lambda: TradeOffConfig(qps=(30, 25)), r"qps must be the lowest and the highest, not \[30, 25\]"),
+        (lambda: TradeOffConfig(qps=(25, 30, 35)), "qps must be the lowest and the highest"),
+        (lambda: Analysis(confidence="a"), "confidence must be a number from 0 to 1, not 'a'"),
         (lambda: LossConfig(w_pre="a"), "w_pre must be at least 0, not 'a'"),
         (lambda: LossConfig(normalise="x"), "normalise must be one of none, baseline, not 'x'"),
         (lambda: TrainerConfig(keep="x"), "keep must be one of best, last, not 'x'"),

@@ -129,7 +129,8 @@ class BDInterval:
         return self.low > 0 or self.high < 0
 
 
-def _check_confidence(confidence: float) -> None:
+def check_confidence(confidence: float) -> None:
+    """Raises ValueError for what is no number between 0 and 1."""
     if number("confidence", confidence, 0, 1) in (0, 1):
         raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
 
@@ -155,7 +156,7 @@ class ResampledBDRate:
         Raises:
             ValueError: confidence is not, or the curves overlap in no resampling.
         """
-        _check_confidence(confidence)
+        check_confidence(confidence)
         found = self.rates[np.isfinite(self.rates)]
         if len(found) == 0:
             raise ValueError("the curves overlap in no resampling")
@@ -269,7 +270,7 @@ def bootstrap_bd_rate(
         ValueError: the arrays' shapes do not match, another value is out of its range, or the curves do not
             overlap.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     found = resample_bd_rate(
         anchor_bpp, anchor_quality, bpp, quality, summarise=summarise, samples=samples, seed=seed
     )

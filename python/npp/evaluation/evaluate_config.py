@@ -14,6 +14,7 @@ from npp.config.typed import fill, plain
 from npp.config.yaml_files import read_config
 from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
+from npp.evaluation.bd_rate import check_confidence
 from npp.evaluation.judges import JudgeConfig
 from npp.evaluation.measured_values import PICTURE
 from npp.evaluation.prefilters import BEST, BlurConfig, RefineConfig
@@ -56,8 +57,7 @@ class Analysis:
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 10, "samples")
         checks.whole_at_least(self, 0, "seed")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must be between 0 and 1, not {self.confidence:g}")
+        check_confidence(self.confidence)
         for name, members in self.groups.items():
             if len(members) < 2:
                 raise ValueError(f"groups.{name} must be a list of at least two arms, not {list(members)}")
@@ -148,15 +148,13 @@ class EvaluateConfig:
         checks.whole_at_least(self, 1, "batch", "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
         self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))
-        if not self.blur_sigmas or not all(0 <= sigma <= MAX_SIGMA for sigma in self.blur_sigmas):
-            raise ValueError(
-                f"blur_sigmas must be a list of numbers from 0 to {MAX_SIGMA:g}, not {list(self.blur_sigmas)}"
-            )
+        if not self.blur_sigmas:
+            raise ValueError(f"blur_sigmas must be a list of numbers from 0 to {MAX_SIGMA:g}, not empty")
+        for sigma in self.blur_sigmas:
+            checks.number("each of blur_sigmas", sigma, 0, MAX_SIGMA)
         self._set("blur_sigmas", tuple(sorted({0.0, *self.blur_sigmas})))
-        if not all(LEAST_FACTOR <= factor <= 1 for factor in self.scale_factors):
-            raise ValueError(
-                f"scale_factors must be numbers from {LEAST_FACTOR} to 1, not {list(self.scale_factors)}"
-            )
+        for factor in self.scale_factors:
+            checks.number("each of scale_factors", factor, LEAST_FACTOR, 1)
         self._check_arms()
         self._check_networks()
         names = [arm.name for arm in self.arms]

@@ -147,17 +147,12 @@ class Refine(Prefilter):
 BEST: Literal["best"] = "best"
 
 
-def _check_from_zero(key: str, value: float | str) -> None:
-    if isinstance(value, str) or not 0 <= value < math.inf:
-        raise ValueError(f"{key} must be at least 0, not {value!r}")
-
-
 def _check_by_qp(key: str, values: Mapping[int, float], qps: Sequence[int]) -> None:
     for qp in qps:
         if qp not in values:
             raise ValueError(f"{key}.{qp} is missing")
     for qp, value in values.items():
-        _check_from_zero(f"{key}.{qp}", value)
+        number(f"{key}.{qp}", value, 0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -234,7 +229,7 @@ class RefineConfig:
         if isinstance(weight, dict):
             _check_by_qp(f"{key}.weight", weight, qps)
         elif weight is not None:
-            _check_from_zero(f"{key}.weight", weight)
+            number(f"{key}.weight", weight, 0, math.inf)
 
 
 PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | RefineConfig

@@ -92,13 +92,6 @@ def _check_pictures(x: object) -> None:
     check_scale("x", x)  # what is clamped to begin with must not be another scale
 
 
-def _rate(name: str, value: object) -> float:
-    found = checks.number(name, value, 0, math.inf)
-    if not found > 0:
-        raise ValueError(f"{name} must be above 0, not {value!r}")
-    return found
-
-
 def _checked(loop: _Loop) -> _Loop:
     """The same with plain numbers; a wrong argument is named."""
     if loop.over not in get_args(Over):
@@ -111,8 +104,8 @@ def _checked(loop: _Loop) -> _Loop:
     checks.flag("map_zero_mean", loop.map.zero_mean)
     return loop._replace(
         steps=checks.whole("steps", loop.steps, 0, _MOST_STEPS),
-        lr=_rate("lr", loop.lr),
-        map=loop.map._replace(lr=_rate("map_lr", loop.map.lr)),
+        lr=checks.number_above("lr", loop.lr, 0),
+        map=loop.map._replace(lr=checks.number_above("map_lr", loop.map.lr, 0)),
         patience=None if loop.patience is None else checks.whole("patience", loop.patience, 1, _MOST_STEPS),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from npp.checks import kind_of
+from npp.checks import kind_of, number
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
@@ -121,8 +121,7 @@ class Detection(Task):
         cells: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(resolve_detector(model, input, cells), copy=False)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must be from 0 to 1, not {threshold}")
+        number("threshold", threshold, 0, 1)
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
         self._offers_dense = offers_dense(self.network)

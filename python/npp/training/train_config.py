@@ -117,14 +117,19 @@ class TradeOffConfig:
     def __post_init__(self) -> None:
         if self.qps is not None and self.pairs is not None:
             raise ValueError("qps and pairs exclude each other")
-        if self.qps is not None and self.qps[0] >= self.qps[1]:
-            raise ValueError(f"qps must be the lowest and the highest, not {list(self.qps)}")
+        if self.qps is not None:
+            self._check_qps(self.qps)
         checks.above(self, 0, "slope_factor")
         self._check_pairs()
         checks.qps("pairs" if self.pairs else "qps", self.choices)
         for qp, weight in (self.table or {}).items():
             if not 0 < weight < math.inf:
                 raise ValueError(f"pairs must have λ above 0 and finite, not {weight} at qp {qp}")
+
+    @staticmethod
+    def _check_qps(qps: tuple[int, ...]) -> None:
+        if checks.qps("qps", qps) != tuple(qps) or len(qps) != 2:
+            raise ValueError(f"qps must be the lowest and the highest, not {list(qps)}")
 
     def _check_pairs(self) -> None:
         if self.pairs is None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from npp.checks import number, number_above
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.rate_model import SMALL_BLOCK, picture_bpp
 from npp.gradient.surrogates.surrogate import Estimate, Real
@@ -94,9 +95,7 @@ class SoftDCT(TransformSurrogate):
     """
 
     def __init__(self, sharpness: float = 3.0) -> None:
-        if not sharpness > 0:
-            raise ValueError(f"sharpness must be above 0, not {sharpness!r}")
-        self.sharpness = sharpness
+        self.sharpness = number_above("sharpness", sharpness, 0)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
@@ -122,13 +121,9 @@ class Gated(TransformSurrogate):
     """
 
     def __init__(self, threshold: float = 1.0, width: float = 0.25, floor: float = 0.0) -> None:
-        if not width > 0:
-            raise ValueError(f"width must be above 0, not {width!r}")
-        if not 0 <= floor <= 1:
-            raise ValueError(f"floor must be from 0 to 1, not {floor!r}")
-        self.threshold = threshold
-        self.width = width
-        self.floor = floor
+        self.threshold = number("threshold", threshold, -math.inf, math.inf)
+        self.width = number_above("width", width, 0)
+        self.floor = number("floor", floor, 0, 1)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
@@ -177,9 +172,7 @@ class Scaled(TransformSurrogate):
     needs_real: ClassVar[bool] = True
 
     def __init__(self, softness: float = 0.3) -> None:
-        if not softness > 0:
-            raise ValueError(f"softness must be above 0, not {softness!r}")
-        self.softness = softness
+        self.softness = number_above("softness", softness, 0)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor

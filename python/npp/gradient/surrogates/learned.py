@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from npp.checks import whole
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior, nats
 from npp.gradient.surrogates.surrogate import Estimate, Real
@@ -29,7 +30,7 @@ class LearnedCodec(nn.Module):
 
     Args:
         model: callable on (N, 3, H, W) in [0, 1]; called with (x, qp) if ``model.config.conditioned``.
-        multiple: height and width are padded to a multiple of it.
+        multiple: height and width are padded to a multiple of it, 1 to 1024.
     """
 
     needs_real: ClassVar[bool] = False
@@ -38,10 +39,8 @@ class LearnedCodec(nn.Module):
         super().__init__()
         if not callable(model):
             raise TypeError(f"model must be callable, not {type(model).__name__}")
-        if multiple < 1:
-            raise ValueError(f"multiple must be at least 1, not {multiple}")
         self.model = model
-        self.multiple = multiple
+        self.multiple = whole("multiple", multiple, 1, 1024)
 
     def forward(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
         """See :class:`npp.gradient.surrogates.Surrogate`.

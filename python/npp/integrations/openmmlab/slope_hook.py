@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from npp.checks import whole
 from npp.integrations.openmmlab.qp_weights import LABEL
 from npp.integrations.openmmlab.recipe_hook import coded_model
 from npp.tasks.optional_packages import require
@@ -14,6 +15,8 @@ from npp.training.baseline import Curve, spread_qps
 
 _hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")
 _SEED = 0
+_MOST_BATCHES = 1_000_000
+_MOST_POINTS = 52  # all qps
 
 
 class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
@@ -22,19 +25,17 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
     Nothing is measured where the model needs no curve, or has one from a checkpoint.
 
     Args:
-        batches: of the training loader, for each process.
-        points: qps between the lowest and the highest that is trained.
+        batches: of the training loader, for each process, 1 to 1,000,000.
+        points: qps between the lowest and the highest that is trained, 3 to 52.
 
     Raises:
-        ValueError: fewer than one batch or three points; when it measures, bits that do not fall or losses
+        ValueError: another number of batches or points; when it measures, bits that do not fall or losses
             that do not rise with the qp.
     """
 
     def __init__(self, batches: int = 16, points: int = 8) -> None:
-        if batches < 1 or points < 3:
-            raise ValueError(f"batches must be 1 or more and points 3 or more, not {batches} and {points}")
-        self._batches = batches
-        self._points = points
+        self._batches = whole("batches", batches, 1, _MOST_BATCHES)
+        self._points = whole("points", points, 3, _MOST_POINTS)
 
     def before_train(self, runner: Any) -> None:
         """Measures, before the first step."""

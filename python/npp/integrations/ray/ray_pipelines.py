@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from npp import checks
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.integrations.ray import ray_sources as sources
@@ -125,8 +126,7 @@ class Goal:
         for name, value, allowed in (("format", self.format, Format), ("existing", self.existing, Existing)):
             if value not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, not {value!r}")
-        if self.rows_per_part < 1:
-            raise ValueError(f"rows_per_part must be at least 1, not {self.rows_per_part!r}")
+        checks.whole_at_least(self, 1, "rows_per_part")
         if self.manifest is not None and (self.out is None or self.format != "files"):
             raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
 
