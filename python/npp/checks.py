@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+#: HEVC's coarsest quantiser at 8 bits; the finest is 0.
+MAX_QP = 51
 # Values of more letters are named by their type in messages.
 _LONG = 200
 
@@ -90,21 +92,21 @@ def brief(value: object) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def whole(name: str, value: Any, low: int, high: int) -> int:
-    """A whole number from low to high, ends included."""
+def whole(name: str, value: Any, low: int, high: int, error: type[ValueError] = ValueError) -> int:
+    """A whole number from low to high, ends included; anything else raises the error."""
     if not is_int(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
+        raise error(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
     return int(value)
 
 
-def number(name: str, value: object, low: float, high: float) -> float:
-    """A finite number from low to high, ends included."""
+def number(name: str, value: object, low: float, high: float, error: type[ValueError] = ValueError) -> float:
+    """A finite number from low to high, ends included; anything else raises the error."""
     found = _finite(value)
     if not low <= found <= high:
         allowed = f"number from {low:g} to {high:g}"
         if not math.isfinite(high):
             allowed = f"finite number from {low:g} on" if math.isfinite(low) else "finite number"
-        raise ValueError(f"{name} must be a {allowed}, not {brief(value)}")
+        raise error(f"{name} must be a {allowed}, not {brief(value)}")
     return found
 
 
@@ -125,10 +127,10 @@ def _finite(value: object) -> float:
     return found if math.isfinite(found) else math.nan
 
 
-def flag(name: str, value: object) -> bool:
-    """True or False."""
+def flag(name: str, value: object, error: type[ValueError] = ValueError) -> bool:
+    """True or False; anything else raises the error."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, not {brief(value)}")
+        raise error(f"{name} must be True or False, not {brief(value)}")
     return value
 
 
@@ -148,7 +150,7 @@ def table(name: str, value: object, low: float, high: float) -> dict[float, floa
             qp = math.nan if isinstance(key, bool) else float(key)
         except (OverflowError, TypeError, ValueError):
             qp = math.nan
-        entries[number(f"a qp in {name}", qp if math.isfinite(qp) else key, 0, 51)] = number(
+        entries[number(f"a qp in {name}", qp if math.isfinite(qp) else key, 0, MAX_QP)] = number(
             f"{name}[{brief(key)}]", entry, low, high
         )
     return dict(sorted(entries.items()))
@@ -185,20 +187,23 @@ def above(owner: object, low: float, *names: str) -> None:
         number_above(name, getattr(owner, name), low)
 
 
-def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    """A word out of several."""
-    if not isinstance(value, str) or value not in allowed:
-        hint = meant(value, allowed)
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {brief(value)}{hint}")
+def one_of(
+    name: str, value: object, allowed: Collection[str | int], error: type[ValueError] = ValueError
+) -> None:
+    """A word or an integer out of several; anything else raises the error."""
+    # An array or a tensor may be equal to one of them, too, but is none; nor is True, which is equal to 1.
+    if not (isinstance(value, str) or is_int(value)) or value not in allowed:
+        hint = meant(value, [one for one in allowed if isinstance(one, str)])
+        raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, not {brief(value)}{hint}")
 
 
 def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
     """The different ones of some qps, rising; at least so many from 0 to 51."""
     if not isinstance(values, Collection) or isinstance(values, (str, bytes, Mapping)):
-        raise ValueError(f"{name} must be a list of integers from 0 to 51, not {brief(values)}")
+        raise ValueError(f"{name} must be a list of integers from 0 to {MAX_QP}, not {brief(values)}")
     for qp in values:
-        if not is_int(qp) or not 0 <= qp <= 51:
-            raise ValueError(f"{name} must be integers from 0 to 51, not {brief(qp)}")
+        if not is_int(qp) or not 0 <= qp <= MAX_QP:
+            raise ValueError(f"{name} must be integers from 0 to {MAX_QP}, not {brief(qp)}")
     found = tuple(sorted({int(qp) for qp in values}))
     if len(found) < fewest:
         raise ValueError(f"{name} must be at least {fewest} different ones, not {list(values)}")

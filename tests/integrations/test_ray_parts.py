@@ -250,8 +250,8 @@ def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"format": "zip"}, "format must be one of files, parquet, webdataset, not 'zip'"),
-        ({"existing": "maybe"}, "existing must be one of error, skip, replace, not 'maybe'"),
+        ({"format": "zip"}, "format must be one of 'files', 'parquet', 'webdataset', not 'zip'"),
+        ({"existing": "maybe"}, "existing must be one of 'error', 'skip', 'replace', not 'maybe'"),
         ({"rows_per_part": 0}, "rows_per_part must be at least 1"),
         ({"rows_per_part": "a"}, "rows_per_part must be an integer from 1 on, not 'a'"),
         ({"format": "parquet", "manifest": "m.jsonl"}, "manifest is about files"),

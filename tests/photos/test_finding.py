@@ -90,7 +90,7 @@ def test_split_is_a_partition_and_stays_when_photos_come() -> None:
 
 
 def test_split_names_wrong_arguments() -> None:
-    with pytest.raises(ValueError, match="part must be one of train, val, test, not 'dev'"):
+    with pytest.raises(ValueError, match="part must be one of 'train', 'val', 'test', not 'dev'"):
         split(NAMES, "dev")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fractions must be three numbers"):
         split(NAMES, fractions=(0.5, 0.1))

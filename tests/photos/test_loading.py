@@ -54,7 +54,7 @@ def test_photo_is_turned_as_exif_says(tmp_path: Path) -> None:
 
 def test_load_names_wrong_arguments(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 8, 8)
-    with pytest.raises(ValueError, match="mode must be one of crop, resize, full, not 'fit'"):
+    with pytest.raises(ValueError, match="mode must be one of 'crop', 'resize', 'full', not 'fit'"):
         load_photo(path, 8, "fit")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size must be given with mode 'crop'"):
         load_photo(path)

@@ -148,6 +148,6 @@ def test_other_weights_are_not_passed_off_as_named_ones(tmp_path: Path) -> None:
     other = Recipe("other", allocator=npp.Allocator())
     with pytest.raises(ValueError, match="are not the allocator's"):
         other.save(tmp_path / "other.safetensors", allocator_weights="general")
-    with pytest.raises(ValueError, match="must be one of general"):
+    with pytest.raises(ValueError, match="must be one of 'general'"):
         other.save(tmp_path / "other.safetensors", allocator_weights="best")
     assert not list(tmp_path.iterdir())

@@ -164,8 +164,11 @@ def test_overlapping_boxes_of_a_class_are_one_and_there_is_a_limit() -> None:
         ({"least_score": -1}, "least_score must be"),
         ({"limit": 0}, "limit must be an integer from 1"),
         ({"peaks": 1}, "peaks must be True or False"),
-        ({"box_format": "xywh"}, "box_format must be one of xyxy, cxcywh"),
-        ({"joined_layout": "last"}, "joined_layout must be one of auto, cells_first, cells_last, not 'last'"),
+        ({"box_format": "xywh"}, "box_format must be one of 'xyxy', 'cxcywh'"),
+        (
+            {"joined_layout": "last"},
+            "joined_layout must be one of 'auto', 'cells_first'",
+        ),
     ],
 )
 def test_wrong_cells_are_named(settings: dict[str, Any], text: str) -> None:

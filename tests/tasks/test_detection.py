@@ -50,7 +50,7 @@ def test_own_detections_are_the_targets(images: Tensor) -> None:
     [
         ({"threshold": 1.5}, "threshold must be a number from 0 to 1, not 1.5"),
         ({"threshold": "a"}, "threshold must be a number from 0 to 1, not 'a'"),
-        ({"loss": "l2"}, "auto, dense, training"),
+        ({"loss": "l2"}, "loss must be one of 'auto', 'dense', 'training', not 'l2'"),
         ({"loss": "dense"}, "needs a network with dense"),
         ({"model": "efficientnet-lite0"}, "torchvision's interface"),
         ({"model": "fastestdet:nowhere.onnx"}, "no ONNX file"),

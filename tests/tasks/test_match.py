@@ -45,7 +45,7 @@ def test_match_of_layers_alone(images: Tensor) -> None:
     ("settings", "text"),
     [
         ({"layers": ["convolution"]}, "'convolution', which the network lacks"),
-        ({"distance": "l1"}, "auto, kl, mse"),
+        ({"distance": "l1"}, "distance must be one of 'auto', 'kl', 'mse', not 'l1'"),
         ({"output": False}, "layers must name"),
         ({"output": "no"}, "output must be True or False, not 'no'"),
         ({"input": {"sise": 3}}, "'sise'; allowed are mean"),

@@ -105,7 +105,7 @@ def test_layouts_are_the_same(images: Tensor) -> None:
         ({"alphabet": ""}, "alphabet must have"),
         ({"alphabet": "aba"}, "'a' again"),
         ({"alphabet": "ab", "blank": 3}, "from 0 to 2"),
-        ({"alphabet": "ab", "layout": "NCT"}, "NTC, TNC"),
+        ({"alphabet": "ab", "layout": "NCT"}, "'NTC', 'TNC'"),
     ],
 )
 def test_wrong_alphabets_are_named(settings: dict[str, Any], text: str) -> None:

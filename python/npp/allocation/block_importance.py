@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from npp.allocation.maps import log_importance
-from npp.checks import whole
+from npp.checks import MAX_QP, whole
 from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
@@ -24,7 +24,6 @@ from npp.tasks.task import Task, check_images
 from npp.torch_defaults import cpu_by_default
 
 _SPREAD = 3.0  # pictures are coded so far below and above the qp
-_MAX_QP = 51
 
 
 class _Probe(NamedTuple):
@@ -134,7 +133,7 @@ def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int
 
 def _coded(x: Tensor, qps: Tensor, threads: int | None, options: CodecOptions) -> list[Tensor]:
     """The pictures through the codec somewhat below and somewhat above their qps."""
-    around = [(qps + shift).round().clamp(0, _MAX_QP).long() for shift in (-_SPREAD, _SPREAD)]
+    around = [(qps + shift).round().clamp(0, MAX_QP).long() for shift in (-_SPREAD, _SPREAD)]
     with torch.no_grad():
         return [compress(x, qp, threads=threads, **options).x_hat for qp in around]
 

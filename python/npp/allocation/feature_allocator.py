@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from npp.allocation.maps import centred, log_importance, offsets_of, smoothed
-from npp.checks import brief, number, whole
+from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.qp_maps import map_size
 from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
@@ -176,7 +176,7 @@ class FeatureAllocator(nn.Module):
         super().__init__()
         self.features = features
         self.strength = number("strength", strength, 0, 16)
-        self.limit = number("limit", limit, 0, 51)
+        self.limit = number("limit", limit, 0, MAX_QP)
         self.weight: Tensor
         self.level: Tensor
         self.register_buffer("weight", weight.float())

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from npp.checks import flag, number
+from npp.checks import MAX_QP, flag, number
 from npp.torch_state import full_precision
 
 _QP_PER_OCTAVE = 3.0  # twice the importance allows half the squared step: 6 log2(sqrt(2)) qps
@@ -108,7 +108,7 @@ def qp_map(
         ValueError: a wrong shape, importance that is negative or not finite, or a setting out of its range.
     """
     number("strength", strength, 0, math.inf)
-    number("limit", limit, 0, 51)
+    number("limit", limit, 0, MAX_QP)
     number("sigma", sigma, 0, 16)
     flag("rounded", rounded)
     if not isinstance(importance, Tensor) and isinstance(importance, Sequence):

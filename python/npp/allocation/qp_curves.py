@@ -9,10 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.checks import number
+from npp.checks import MAX_QP, number
 from npp.pchip import Floats, pchip
 
-LAST_QP = 51
 #: A network's losses are sums of numbers about 1 in single precision: what is smaller is rounding.
 LEAST_SURE = 2.0**-23
 _LEAST_LOSS = 1e-4
@@ -47,7 +46,7 @@ class QpCurve:
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
         for qp in qps:
-            number("each of qps", qp, 0, LAST_QP)
+            number("each of qps", qp, 0, MAX_QP)
         if len(qps) < 2 or len(qps) != len(values) or list(qps) != sorted(set(qps)):
             raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
         given = positive_numbers(name, values)
@@ -61,11 +60,11 @@ class QpCurve:
         Raises:
             ValueError: another qp.
         """
-        return float(2 ** self._log_at(number("qp", qp, 0, LAST_QP)))
+        return float(2 ** self._log_at(number("qp", qp, 0, MAX_QP)))
 
     def table(self) -> Floats:
         """(52,) values at qp 0 to 51."""
-        return np.array([self.at(qp) for qp in range(LAST_QP + 1)])
+        return np.array([self.at(qp) for qp in range(MAX_QP + 1)])
 
     def _log_at(self, qp: float) -> float:
         x, y = self._qps, self._logarithms

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from npp.checks import brief, number, whole
+from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.qp_maps import MAP_BLOCK, map_size
 from npp.hevc.padding import whole_blocks
 
@@ -147,7 +147,7 @@ def weight_for(offset: float, strength: float = 0.5) -> float:
     Raises:
         ValueError: a value out of its range, or it would take a weight above 1e12.
     """
-    offset = number("offset", offset, 0, 51)
+    offset = number("offset", offset, 0, MAX_QP)
     strength = number("strength", strength, 0, math.inf)
     if not strength:
         raise ValueError("strength must be above 0: a map of strength 0 follows no weight")

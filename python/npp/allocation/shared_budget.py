@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from npp.allocation.qp_curves import LAST_QP, doubles
+from npp.allocation.qp_curves import doubles
 from npp.allocation.sharing import GROWTH, losses_at, qp_range, share_bits
-from npp.checks import number
+from npp.checks import MAX_QP, number
 from npp.pchip import Floats
 
 _FIRST = 8  # pictures that tell how the curves relate to the files
@@ -68,7 +68,7 @@ class SharedBudget:
         divergence: Tensor | npt.ArrayLike | None = None,
         belief: float = 1.0,
         growth: float = GROWTH,
-        qps: tuple[int, int] = (0, LAST_QP),
+        qps: tuple[int, int] = (0, MAX_QP),
     ) -> None:
         curves = doubles(bits)
         total = number("total_bits", total_bits, 0, math.inf)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.qp_curves import LAST_QP, RateCurve, doubles, positive_numbers
-from npp.checks import brief, is_int, number, whole
+from npp.allocation.qp_curves import RateCurve, doubles, positive_numbers
+from npp.checks import MAX_QP, brief, is_int, number, whole
 from npp.codec.encoding import encode
 from npp.codec.image_inputs import SingleImage, several_pictures
 from npp.codec.options import CodecOptions
@@ -73,10 +73,10 @@ def qp_range(qps: Any) -> tuple[int, int]:
         given is None
         or len(given) != 2
         or not all(map(is_int, given))
-        or not 0 <= given[0] <= given[1] <= LAST_QP
+        or not 0 <= given[0] <= given[1] <= MAX_QP
     ):
         raise ValueError(
-            f"qps must be the lowest and the highest, whole numbers from 0 to {LAST_QP}, not {brief(qps)}"
+            f"qps must be the lowest and the highest, whole numbers from 0 to {MAX_QP}, not {brief(qps)}"
         )
     return int(given[0]), int(given[1])
 
@@ -88,7 +88,7 @@ def probed_qps(qps: Any) -> list[int]:
         ValueError: less than two different ones, or one that is no whole number from 0 to 51.
     """
     given = _listed(qps)
-    found = sorted({whole(f"qps[{i}]", qp, 0, LAST_QP) for i, qp in enumerate(given or [])})
+    found = sorted({whole(f"qps[{i}]", qp, 0, MAX_QP) for i, qp in enumerate(given or [])})
     if len(found) < 2:
         raise ValueError(
             f"qps must be at least two different ones, not {brief(qps if given is None else given)}"
@@ -129,10 +129,10 @@ def losses_at(
     """(N, 52): what each of N pictures loses at each qp; the arguments are those of :func:`share_bits`."""
     if sensitivity is not None and divergence is not None:
         raise ValueError("sensitivity and divergence exclude each other")
-    curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(LAST_QP + 1))
+    curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(MAX_QP + 1))
     believed = number("belief", belief, 0, 1)
     if divergence is not None:
-        measured = _table("divergence", divergence, (count, LAST_QP + 1))
+        measured = _table("divergence", divergence, (count, MAX_QP + 1))
         losses = blended(measured, curve, believed)
     elif believed != 1:
         raise ValueError(f"belief is about divergence, which is not given; got {belief}")
@@ -199,7 +199,7 @@ def share_bits(
     divergence: Tensor | npt.ArrayLike | None = None,
     belief: float = 1.0,
     growth: float = GROWTH,
-    qps: tuple[int, int] = (0, LAST_QP),
+    qps: tuple[int, int] = (0, MAX_QP),
 ) -> SharedBits:
     """Chooses the qp of each picture of a set, so that their mean divergence is least at their bits.
 
@@ -230,8 +230,8 @@ def share_bits(
     low, high = qp_range(qps)
     total = _total(total_bits)
     rates = _table("bits", bits)
-    if rates.ndim != 2 or rates.shape[1] != LAST_QP + 1 or not len(rates):
-        raise ValueError(f"bits has shape {rates.shape}; (N, {LAST_QP + 1}), one at each qp, is needed")
+    if rates.ndim != 2 or rates.shape[1] != MAX_QP + 1 or not len(rates):
+        raise ValueError(f"bits has shape {rates.shape}; (N, {MAX_QP + 1}), one at each qp, is needed")
     rates = np.minimum.accumulate(rates[:, low : high + 1], axis=1)
     losses = losses_at(
         len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npp.allocation.qp_curves import LAST_QP, LEAST_SURE, LossCurve, RateCurve, least_loss
+from npp.allocation.qp_curves import LEAST_SURE, LossCurve, RateCurve, least_loss
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_BELIEF, PROBED_QPS, expected_sensitivity
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.picture_reading import Source
 from npp.batch.refined_frames import colour_of
+from npp.checks import MAX_QP
 from npp.codec.decoding import decode
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage
@@ -59,7 +60,7 @@ def probed_pieces(
     height: int, width: int, rule: ScaleRule | None, qps: Sequence[int] = PROBED_QPS
 ) -> list[dict[str, Any]]:
     """The ranges of qps in which a picture is coded at one size, each with the qps that describe it."""
-    spans = [(0, LAST_QP)] if rule is None else rule.spans(height, width)
+    spans = [(0, MAX_QP)] if rule is None else rule.spans(height, width)
     return [{"first": first, "last": last, "qps": _probed_qps(first, last, qps)} for first, last in spans]
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from npp.allocation.qp_curves import LAST_QP
 from npp.allocation.shared_budget import SharedBudget, SharedStep
 from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
 from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import describe
 from npp.batch.picture_reading import read_source
 from npp.batch.rate_probing import Probing, curve_bits, probe_curve, probe_effort, set_losses
+from npp.checks import MAX_QP
 from npp.cli.encode_job import written
 from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
 from npp.cli.jobs import Crew, crew, exit_code
@@ -349,7 +349,7 @@ def _hopeless(
 ) -> SharedRun:
     """Nothing is encoded where the total is far below what the highest qp takes."""
     least = int(budget.least_bits / 8)
-    error = f"{int(total_bits // 8)} bytes in all are too few: qp {LAST_QP} takes about {least} already"
+    error = f"{int(total_bits // 8)} bytes in all are too few: qp {MAX_QP} takes about {least} already"
     say(f"npp: {error}; the rate curves stay in {state.path}")
     for place in good:
         run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError, UnsupportedError
-from npp.checks import brief, is_int, known_settings, number
+from npp.checks import MAX_QP, brief, flag, is_int, known_settings, number, one_of, whole
 
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
@@ -19,7 +19,6 @@ Tune = Literal["ssim", "machine"]
 CHROMA_NAMES: tuple[Chroma, ...] = get_args(Chroma)
 COLOR_SPACE_NAMES: tuple[ColorSpace, ...] = get_args(ColorSpace)
 MAX_EFFORT = 9
-_MAX_QP = 51
 _MAX_DEBLOCK = 6
 _MAX_CHROMA_OFFSET = 12
 _MAX_PSY_RD = 5
@@ -65,37 +64,12 @@ class CodecOptions(TypedDict, total=False):
     psy_rd: float | None
 
 
-def _choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
-    # An array or a tensor may be equal to a choice, too, but is not the choice.
-    if not (isinstance(value, str) or is_int(value)) or value not in allowed:
-        raise EncodeError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, not {brief(value)}")
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise EncodeError(f"{name} must be True or False, not {brief(value)}")
-    return value
-
-
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    if not is_int(value) or not low <= int(value) <= high:
-        raise EncodeError(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
-    return int(value)
-
-
-def _number(name: str, value: Any, low: float, high: float) -> float:
-    try:
-        return number(name, value, low, high)
-    except ValueError as error:
-        raise EncodeError(str(error)) from None
-
-
 def _bit_depth(value: Any) -> int:
     if is_int(value) and value in (9, 11, 13, 14):
         raise UnsupportedError(
             f"bit_depth must be 8, 10 or 12, not {value}: BPG has it, x265 cannot write it"
         )
-    _choice("bit_depth", value, (8, 10, 12))
+    one_of("bit_depth", value, (8, 10, 12), EncodeError)
     return int(value)
 
 
@@ -170,25 +144,25 @@ def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
 def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     named = [name for name in options if name != "_x265"]
     known_settings("unknown option", named, CodecOptions.__annotations__)
-    lossless = _flag("lossless", options.get("lossless", False))
+    lossless = flag("lossless", options.get("lossless", False), EncodeError)
     chroma = options.get("chroma", "444" if lossless else "420")
-    _choice("chroma", chroma, CHROMA_NAMES)
+    one_of("chroma", chroma, CHROMA_NAMES, EncodeError)
     color_space = options.get("color_space", "rgb" if lossless and chroma == "444" else "ycbcr")
-    _choice("color_space", color_space, COLOR_SPACE_NAMES)
+    one_of("color_space", color_space, COLOR_SPACE_NAMES, EncodeError)
     tune = options.get("tune", "ssim")
-    _choice("tune", tune, get_args(Tune))
+    one_of("tune", tune, get_args(Tune), EncodeError)
     alpha_qp, psy_rd = options.get("alpha_qp"), options.get("psy_rd")
     return ResolvedOptions(
-        effort=_whole("effort", options.get("effort", 8), 0, MAX_EFFORT),
+        effort=whole("effort", options.get("effort", 8), 0, MAX_EFFORT, EncodeError),
         chroma=chroma,
         bit_depth=_bit_depth(options.get("bit_depth", 8)),
         color_space=color_space,
-        limited_range=_flag("limited_range", options.get("limited_range", False)),
+        limited_range=flag("limited_range", options.get("limited_range", False), EncodeError),
         lossless=lossless,
-        alpha_qp=None if alpha_qp is None else _whole("alpha_qp", alpha_qp, 0, _MAX_QP),
-        premultiplied=_flag("premultiplied", options.get("premultiplied", False)),
+        alpha_qp=None if alpha_qp is None else whole("alpha_qp", alpha_qp, 0, MAX_QP, EncodeError),
+        premultiplied=flag("premultiplied", options.get("premultiplied", False), EncodeError),
         tune=tune,
-        psy_rd=0.0 if psy_rd is None else _number("psy_rd", psy_rd, 0, _MAX_PSY_RD),
+        psy_rd=0.0 if psy_rd is None else number("psy_rd", psy_rd, 0, _MAX_PSY_RD, EncodeError),
         x265=":".join(part for part in (*_tools(options), str(options.get("_x265", ""))) if part),
     )
 
@@ -197,10 +171,10 @@ def _tools(options: Mapping[str, Any]) -> Iterator[str]:
     """What x265 calls the options that change one of its tools."""
     deblock, chroma = options.get("deblock"), options.get("chroma_qp_offset")
     if deblock is not None:
-        strength = _whole("deblock", deblock, -_MAX_DEBLOCK, _MAX_DEBLOCK)
+        strength = whole("deblock", deblock, -_MAX_DEBLOCK, _MAX_DEBLOCK, EncodeError)
         yield f"deblock={strength},{strength}"
     if chroma is not None:
-        offset = _whole("chroma_qp_offset", chroma, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET)
+        offset = whole("chroma_qp_offset", chroma, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET, EncodeError)
         yield f"cbqpoffs={offset}:crqpoffs={offset}"
 
 
@@ -229,14 +203,14 @@ def resolve_qp(qp: Any, count: int) -> list[int]:
         UnsupportedError: as :func:`values_of`.
     """
     if is_int(qp):
-        return [_whole("qp", qp, 0, _MAX_QP)] * count
+        return [whole("qp", qp, 0, MAX_QP, EncodeError)] * count
     values = values_of("qp", qp)
     if is_int(values):
-        return [_whole("qp", values, 0, _MAX_QP)] * count
+        return [whole("qp", values, 0, MAX_QP, EncodeError)] * count
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise EncodeError(f"qp must be an integer from 0 to {_MAX_QP} or one per image, not {brief(qp)}")
+        raise EncodeError(f"qp must be an integer from 0 to {MAX_QP} or one per image, not {brief(qp)}")
     if len(values) != count:
         raise EncodeError(
             f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int"
         )
-    return [_whole(f"qp[{i}]", value, 0, _MAX_QP) for i, value in enumerate(values)]
+    return [whole(f"qp[{i}]", value, 0, MAX_QP, EncodeError) for i, value in enumerate(values)]

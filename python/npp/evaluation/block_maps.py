@@ -207,7 +207,7 @@ class _Shaped:
         if self.strength is not None:
             checks.number("strength", self.strength, 0, 16)
         if self.limit is not None:
-            checks.number("limit", self.limit, 0, 51)
+            checks.number("limit", self.limit, 0, checks.MAX_QP)
 
 
 @dataclass(frozen=True)
@@ -321,5 +321,5 @@ def _check_shape(config: object) -> None:
     """Raises ValueError for a strength, limit or sigma out of range."""
     values = cast(Any, config)
     checks.number("strength", values.strength, 0, math.inf)
-    checks.number("limit", values.limit, 0, 51)
+    checks.number("limit", values.limit, 0, checks.MAX_QP)
     checks.number("sigma", values.sigma, 0, 16)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from npp.checks import MAX_QP
 from npp.codec.options import CodecOptions
 from npp.evaluation.arms import Arm, ArmConfig, ArmParts
 from npp.evaluation.bd_rate import bd_rate, monotone, rising_points
@@ -22,12 +23,11 @@ from npp.recipes import ScaleRule
 
 # The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.
 _MARGIN = 4
-_MAX_QP = 51
 
 
 def curve_qps(qps: Sequence[int]) -> tuple[int, ...]:
     """The qps of the unblurred curve: those of the evaluation and one beyond each end."""
-    return tuple(sorted({max(0, min(qps) - _MARGIN), *qps, min(_MAX_QP, max(qps) + _MARGIN)}))
+    return tuple(sorted({max(0, min(qps) - _MARGIN), *qps, min(MAX_QP, max(qps) + _MARGIN)}))
 
 
 def searched_cells(qps: Sequence[int], candidates: int) -> int:

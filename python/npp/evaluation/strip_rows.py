@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from npp.checks import MAX_QP
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.judges import Judge
@@ -16,7 +17,6 @@ from npp.tasks.boxes import MATCH_IOU, iou_matrix
 from npp.tasks.detection import Detection
 
 _REACH = 16  # qps around the anchor's in which the arm's file of the same bytes is looked for
-_MAX_QP = 51
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def same_bytes(
 
 def _qps_of(arm: Arm, qp: int) -> Sequence[int]:
     """Qps at which an arm can be run; a blur that was chosen knows some only."""
-    around = range(max(0, qp - _REACH), min(_MAX_QP, qp + _REACH) + 1)
+    around = range(max(0, qp - _REACH), min(MAX_QP, qp + _REACH) + 1)
     known = getattr(arm.prefilter, "sigmas", None)
     return around if known is None else sorted(known)
 

@@ -94,13 +94,12 @@ def _check_pictures(x: object) -> None:
 
 def _checked(loop: _Loop) -> _Loop:
     """The same with plain numbers; a wrong argument is named."""
-    if loop.over not in get_args(Over):
-        raise ValueError(f"over must be one of {', '.join(map(repr, get_args(Over)))}, not {loop.over!r}")
+    checks.one_of("over", loop.over, get_args(Over))
     if loop.callback is not None and not callable(loop.callback):
         raise TypeError(
             f"callback must be a function of a RefineStep or None, not {checks.brief(loop.callback)}"
         )
-    checks.number("map_limit", loop.map.limit, 0, 51)
+    checks.number("map_limit", loop.map.limit, 0, checks.MAX_QP)
     checks.flag("map_zero_mean", loop.map.zero_mean)
     return loop._replace(
         steps=checks.whole("steps", loop.steps, 0, _MOST_STEPS),

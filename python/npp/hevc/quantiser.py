@@ -10,12 +10,12 @@ import math
 import torch
 from torch import Tensor
 
+from npp.checks import MAX_QP
 from npp.torch_state import made_once
 
 # bpgenc keeps x265's I-frame factor of 1.4: a picture asked for at qp is coded 6 * log2(1.4) below it.
 _INTRA_OFFSET = 6 * math.log2(1.4)
 _STEP_ONE_QP = 4.0
-_MAX_QP = 51
 _MAX_SHIFTED_QP = 57  # of chroma, before the table
 
 # QpC of 4:2:0 for qPi = 30 .. 42; below it is qPi itself, above qPi - 6.
@@ -34,7 +34,7 @@ def block_qp(picture_qp: Tensor, offset: Tensor) -> Tensor:
     Rounding has a straight-through gradient, what is cut off has none. Shapes broadcast.
     """
     rounded = offset.detach().round() + (offset - offset.detach())
-    return (picture_qp + rounded).clamp(0, _MAX_QP)
+    return (picture_qp + rounded).clamp(0, MAX_QP)
 
 
 def chroma_qp(luma_qp: Tensor, offset: int = 0, *, halved: bool = True) -> Tensor:
@@ -49,7 +49,7 @@ def chroma_qp(luma_qp: Tensor, offset: int = 0, *, halved: bool = True) -> Tenso
     """
     fixed = luma_qp.detach()
     shifted = (fixed + offset).clamp(0, _MAX_SHIFTED_QP)
-    found = _chroma_table(shifted) if halved else shifted.clamp_max(_MAX_QP)
+    found = _chroma_table(shifted) if halved else shifted.clamp_max(MAX_QP)
     return luma_qp + (found - fixed)
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
 
+from npp.checks import one_of
 from npp.config.yaml_files import expand
 
 Part = Literal["train", "val", "test"]
@@ -190,8 +191,7 @@ def _place(name: str, seed: int) -> float:
 
 def check_part(part: object, names: Sequence[str]) -> None:
     """Raises ValueError for what is none of these names of a part."""
-    if part not in names:
-        raise ValueError(f"part must be one of {', '.join(names)}, not {part!r}")
+    one_of("part", part, names)
 
 
 def split(

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp._bpg import EncodeError
-from npp.checks import brief, is_int
+from npp.checks import brief, is_int, one_of
 from npp.codec.image_inputs import CodecImage, SingleImage, describe_range
 from npp.photos.picture_files import open_picture, read_still
 
@@ -130,8 +130,7 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
 
 def check_mode(mode: object) -> None:
     """Raises ValueError for what is no :data:`Mode`."""
-    if mode not in get_args(Mode):
-        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
+    one_of("mode", mode, get_args(Mode))
 
 
 def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode = "crop") -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from npp.checks import known_settings
+from npp.checks import known_settings, one_of
 from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
@@ -38,9 +38,8 @@ _NETWORKS: Mapping[str, _Kind] = {
 }
 
 
-def _build(network: object, settings: Mapping[str, Any]) -> FilterNetwork:
-    if not isinstance(network, str) or network not in _NETWORKS:
-        raise ValueError(f"network must be one of {', '.join(map(repr, _NETWORKS))}, not {network!r}")
+def _build(network: Any, settings: Mapping[str, Any]) -> FilterNetwork:
+    one_of("network", network, _NETWORKS)
     kind = _NETWORKS[network]
     names = [field.name for field in fields(kind.settings)]  # type: ignore[arg-type]
     known_settings("unknown setting", settings, names, f" of network {network!r}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from npp.checks import brief, number, table
+from npp.checks import MAX_QP, brief, number, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 #: Less is left of no side.
 LEAST_FACTOR = 0.1
 
-_LAST_QP = 51
 _LEAST_SIDE = 16  # of a coded picture: one block
 _EVEN = 2  # sides of coded pictures are multiples, so that subsampled chroma lies on their grid
 
@@ -66,9 +65,9 @@ class ScaleRule:
 
     def spans(self, height: int, width: int) -> list[tuple[int, int]]:
         """First and last whole qp of each range in which a picture is coded at one size."""
-        sizes = [self.size(qp, height, width) for qp in range(_LAST_QP + 1)]
-        firsts = [qp for qp in range(_LAST_QP + 1) if not qp or sizes[qp] != sizes[qp - 1]]
-        return list(zip(firsts, [*(first - 1 for first in firsts[1:]), _LAST_QP], strict=True))
+        sizes = [self.size(qp, height, width) for qp in range(MAX_QP + 1)]
+        firsts = [qp for qp in range(MAX_QP + 1) if not qp or sizes[qp] != sizes[qp - 1]]
+        return list(zip(firsts, [*(first - 1 for first in firsts[1:]), MAX_QP], strict=True))
 
     def as_mapping(self) -> dict[str, Any]:
         """The arguments, for files."""

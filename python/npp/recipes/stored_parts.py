@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from npp.allocation.allocator import Allocator
-from npp.checks import brief
+from npp.checks import brief, one_of
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import ScaleRule
 from npp.restoration import Restorer
@@ -71,8 +71,6 @@ def leave_out_named(tensors: dict[str, Tensor], weights: str) -> None:
 
 def allocator_tensors(weights: str) -> dict[str, Tensor]:
     """A named allocator's weights as those of a recipe."""
-    if weights not in Allocator.available():
-        known = ", ".join(Allocator.available())
-        raise ValueError(f"allocator_weights must be one of {known}, not {weights!r}")
+    one_of("allocator_weights", weights, Allocator.available())
     network = Allocator.load(weights).network
     return {f"allocator.network.{name}": tensor for name, tensor in network.state_dict().items()}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from npp.checks import kind_of, number
+from npp.checks import kind_of, number, one_of
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
@@ -122,8 +122,7 @@ class Detection(Task):
     ) -> None:
         super().__init__(resolve_detector(model, input, cells), copy=False)
         number("threshold", threshold, 0, 1)
-        if loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
+        one_of("loss", loss, LOSSES)
         self._offers_dense = offers_dense(self.network)
         if loss == "dense" and not self._offers_dense:
             raise ValueError("loss 'dense' needs a network with dense(images) and divergence(clean, now)")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import brief, is_int, known_settings, number, whole
+from npp.checks import brief, is_int, known_settings, number, one_of, whole
 from npp.codec.luma_weights import BT601
 from npp.tasks.frozen import dtype_of
 from npp.torch_state import device_of
@@ -93,16 +93,13 @@ class InputFormat:
         object.__setattr__(self, "size", _size(self.size))
         if not all(value > 0 for value in self.std):
             raise ValueError(f"std must be above 0, not {self.std}")
-        if self.resize not in RESIZE_MODES:
-            raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {self.resize!r}")
-        if self.channels not in CHANNEL_ORDERS:
-            raise ValueError(f"channels must be one of {', '.join(CHANNEL_ORDERS)}, not {self.channels!r}")
+        one_of("resize", self.resize, RESIZE_MODES)
+        one_of("channels", self.channels, CHANNEL_ORDERS)
         if self.channels == "gray" and len(self.mean) + len(self.std) > 2:
             raise ValueError(
                 f"mean and std must be one number each with one channel, not {self.mean}, {self.std}"
             )
-        if self.place not in PLACES:
-            raise ValueError(f"place must be one of {', '.join(PLACES)}, not {self.place!r}")
+        one_of("place", self.place, PLACES)
         number("fill", self.fill, 0, 1)
         whole("multiple", self.multiple, 1, 1024)
         if self.multiple > 1 and self.size is not None and self.resize not in ("letterbox", "edges"):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from npp.checks import flag
+from npp.checks import flag, one_of
 from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
@@ -119,8 +119,7 @@ class Match(Task):
         input: InputSettings | None = None,  # noqa: A002
     ) -> None:
         super().__init__(resolve_network(model, input), copy=False)
-        if distance not in DISTANCES:
-            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
+        one_of("distance", distance, DISTANCES)
         flag("output", output)
         if not output and not layers:
             raise ValueError("layers must name at least one when output is False")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.checks import one_of
 from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
@@ -148,8 +149,7 @@ class Recognition(Task):
         if alphabet is None:
             raise ValueError("alphabet must be given, the characters in the order of the network's classes")
         super().__init__(network, copy=False)
-        if layout not in LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
+        one_of("layout", layout, LAYOUTS)
         self._all = Alphabet(alphabet, blank)
         self.alphabet = self._all
         self._wanted: list[int] | None = None

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp.allocation import importance
-from npp.checks import number, whole
+from npp.checks import MAX_QP, number, whole
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.evaluation.measuring import Progress
 from npp.files import write_file
@@ -74,7 +74,7 @@ class LabelSettings:
         whole("shard", self.shard, 1, 4096)
         for name, (low, high), least, most in (
             ("longest", self.longest, 32, 4096),
-            ("qps", self.qps, 0, 51),
+            ("qps", self.qps, 0, MAX_QP),
         ):
             whole(name, low, least, most)
             whole(name, high, low, most)

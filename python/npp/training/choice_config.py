@@ -58,7 +58,7 @@ class ChoiceConfig:
         for strength in self.strengths:
             checks.number("strengths", strength, 0, 16)
         for limit in self.limits or ():
-            checks.number("limits", limit, 0, 51)
+            checks.number("limits", limit, 0, checks.MAX_QP)
         if self.limits == ():
             raise ValueError("limits must hold a number, or be null for the allocator's own; not []")
         if self.qps is not None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from npp._bpg import EncodeError
-from npp.allocation.qp_curves import LAST_QP
+from npp.checks import MAX_QP
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import part_slices
@@ -166,7 +166,7 @@ class RecipeModule(lightning.LightningModule):
         choices = self.config.trade_off.choices
         low, high = choices[0], choices[-1]
         # A slope needs a range: one qp alone has none.
-        low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(LAST_QP, low + _LEAST_RANGE))
+        low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(MAX_QP, low + _LEAST_RANGE))
         return spread_qps(low, high, self.config.baseline.points)
 
     def prepare_data(self) -> None:

@@ -123,9 +123,8 @@ class Goal:
     sharing: Sharing | None = None
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("format", self.format, Format), ("existing", self.existing, Existing)):
-            if value not in get_args(allowed):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, not {value!r}")
+        checks.one_of("format", self.format, get_args(Format))
+        checks.one_of("existing", self.existing, get_args(Existing))
         checks.whole_at_least(self, 1, "rows_per_part")
         if self.manifest is not None and (self.out is None or self.format != "files"):
             raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
