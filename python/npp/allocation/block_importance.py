@@ -234,7 +234,7 @@ def importance(
         draws: random projections for each picture, or noisy pictures; 1 to 1000.
         batch: pictures that go through the networks together, 1 to 1024.
         generator: of random numbers, on x's device; torch's own if ``None``.
-        threads: codec threads, ``None`` for all usable cores.
+        threads: codec threads, as in :func:`npp.encode`.
         **options: of the codec, see :class:`npp.CodecOptions`.
 
     Returns:

@@ -126,7 +126,7 @@ def encode_animation(
         The file's bytes.
 
     Raises:
-        TypeError, EncodeError, UnsupportedError: as :func:`encode`.
+        TypeError, EncodeError, UnsupportedError, OSError: as :func:`encode`.
     """
     resolved = resolve_options(options)
     images = as_batch(frames if isinstance(frames, Tensor) else _in_order(frames), "frames")

@@ -115,7 +115,8 @@ def encode(
             ``None`` for each. Rounded to whole QPs, halves to the even one; the sum with the slice's QP is
             clipped to 0..51. Alpha keeps its own QP. Not with ``lossless``.
         metadata: written into every file.
-        threads: codec threads, ``None`` for all usable cores. The bytes do not depend on it.
+        threads: codec threads, 1 to 4096, or ``None`` for all usable cores (within a worker of a DataLoader
+            for 1). The bytes do not depend on it.
         errors: ``"raise"``, or ``"return"``: the error of a picture stands in its place, and the others are
             encoded. Errors of the whole call (types, options, qp) are raised all the same.
         **options: see :class:`npp.CodecOptions`.
@@ -125,6 +126,7 @@ def encode(
 
     Raises:
         TypeError: wrong types, dtypes or option names.
+        ValueError: threads below 1 or above 4096, or errors that are neither (EncodeError is one, too).
         EncodeError: wrong shapes, sizes or values; the message names argument, value and what is allowed.
             From a batch, ``index`` says which picture it was. A wrong shape or size is raised before any
             work; of what comes later, ``results`` has a file or an error for each picture.

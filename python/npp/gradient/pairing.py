@@ -253,19 +253,19 @@ def compress(
             offsets that are not rounded, and needs a surrogate that works by coefficient.
         surrogate: where the gradient comes from; a name of :data:`npp.gradient.surrogates.NAMES` or an
             object like :class:`npp.gradient.surrogates.Surrogate`.
-        threads: codec threads, ``None`` for all usable cores. The result does not depend on it.
+        threads: codec threads, as in :func:`npp.encode`. The result does not depend on it.
         **options: see :class:`npp.CodecOptions`.
 
     Returns:
         x_hat with x's shape, dtype and device, and bpp; both exactly the codec's. The files.
 
     Raises:
-        TypeError: x is no tensor or of another dtype; an unknown option.
+        TypeError: x is no tensor or of another dtype; threads that are no integer; an unknown option.
         EncodeError: NaN or samples of another scale (0 to 255) in x, or a wrong shape, size or value; the
             message names it. Where one picture failed, ``index`` says which and ``results`` has a file or
             an error for each picture.
         UnsupportedError: x has no pixels in memory: traced, on the device meta, sparse.
-        ValueError: an unknown surrogate.
+        ValueError: an unknown surrogate, or threads below 1 or above 4096.
     """
     run = _compress_outside_the_graph if torch.compiler.is_dynamo_compiling() else _compress
     return run(x, qp, qp_map, surrogate, threads, options)
@@ -287,6 +287,7 @@ def decompress(
         DecodeError: a damaged file, an animation, pictures of different shapes or above the limit on pixels;
             the message and ``index`` say which. Where decoding failed, ``results`` has a tensor or an error
             for each file; the headers of all are looked at before.
+        UnsupportedError, OSError, TypeError, ValueError: as :func:`npp.decode`.
     """
     return decode_batch(bitstreams, dtype=dtype, threads=threads)
 
