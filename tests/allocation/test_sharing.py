@@ -221,6 +221,9 @@ def test_losses_go_through_their_points_and_never_fall() -> None:
     for qps, losses, message in (
         ([20], [1.0], "at least two"),
         ([20, 30], [1.0, 0.0], "losses must hold"),
+        ([20, 30], ["a", 1.0], r"losses must hold numbers, not \['a', 1.0\]"),
+        ([20, 30], 1.0, "qps must be at least two rising ones with losses for each"),
+        (20, [1.0], "qps must be a list of qps, not 20"),
         ([20, 30], [1.0, float("inf")], "losses must hold"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -437,3 +438,21 @@ def test_what_is_just_above_one_is_told_exactly() -> None:
     x[0, 0, 0] = float(np.nextafter(np.float32(1), np.float32(2)))
     with pytest.raises(npp.EncodeError, match=r"to 1\.0000001"):
         npp.encode(x)
+
+
+@pytest.mark.parametrize("qp", [{30: 1, 31: 2}, {30, 31}])
+def test_qps_without_an_order_are_refused(qp: Any) -> None:
+    x = torch.rand(2, 3, 16, 16)
+    said = f"qp must be an integer from 0 to 51 or one per image, not {re.escape(repr(qp))}"
+    for code in (npp.encode, npp.compress, npp.encode_animation):
+        with pytest.raises(npp.EncodeError, match=said):
+            code(x, qp)
+
+
+@pytest.mark.parametrize("dtype", [[1], {}, "uint8", np.uint8, None, torch.int32])
+def test_what_is_no_dtype_of_pictures_is_refused(dtype: Any) -> None:
+    file = npp.encode(torch.rand(3, 16, 16), 40, effort=0)
+    with pytest.raises(TypeError, match=r"dtype must be one of torch\.uint8, .*, not "):
+        npp.decode(file, dtype=dtype)
+    with pytest.raises(TypeError, match=r"dtype must be one of torch\.uint8, .*, not "):
+        npp.decompress([file], dtype=dtype)

@@ -166,8 +166,13 @@ def test_reading_a_map_refuses_other_things(pictures: torch.Tensor) -> None:
     file = npp.encode(pictures[0], 34, effort=0)
     for block, shape in ((8, (10, 14)), (16, (5, 7)), (32, (3, 4)), (64, (2, 2))):
         assert npp.decode_qp_map(file, block=block).shape == shape
-    with pytest.raises(ValueError, match="block must be"):
-        npp.decode_qp_map(file, block=4)
+    for wrong in (4, 16.0, True, "16"):
+        with pytest.raises(ValueError, match=f"block must be 8, 16, 32 or 64, not {wrong!r}"):
+            npp.decode_qp_map(file, block=wrong)
+    with pytest.raises(TypeError, match="data must be bytes"):
+        npp.decode_qp_map(5)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match=r"nowhere\.bpg"):
+        npp.decode_qp_map("nowhere.bpg")
     with pytest.raises(npp.DecodeError):
         npp.decode_qp_map(file[: len(file) // 2])
     with pytest.raises(npp.DecodeError):

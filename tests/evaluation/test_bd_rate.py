@@ -107,6 +107,20 @@ def test_settings_of_the_bootstrap_are_named(settings: dict[str, Any], words: st
 def test_overlap_is_a_share_of_the_joint_range() -> None:
     assert overlap([0, 10], [5, 15]) == pytest.approx(1 / 3)
     assert overlap([0, 1], [2, 3]) == 0
+    assert overlap([3], [3]) == 0  # no range at all
+
+
+@pytest.mark.parametrize("wrong", [[], [1.0, np.nan], [[1.0]], 5, "a", ["a"], None])
+def test_overlap_needs_finite_numbers(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"^anchor_quality must be a list of"):
+        overlap(wrong, [1, 2])
+    with pytest.raises(ValueError, match=r"^quality must be a list of"):
+        overlap([1, 2], wrong)
+
+
+def test_curves_are_of_numbers() -> None:
+    with pytest.raises(ValueError, match=r"^compared: rate must be a list of numbers, not \['a', 2\]"):
+        bd_rate([1, 2], [1, 2], ["a", 2], [1, 2])
 
 
 def test_bootstrap_interval_holds_the_truth_and_narrows() -> None:

@@ -152,6 +152,14 @@ def test_zoomed_is_a_part_at_the_picture_s_size() -> None:
     torch.testing.assert_close(zoomed(small), small)
 
 
+@pytest.mark.parametrize("view", [mirrored, zoomed])
+def test_views_are_of_tensors(view: Any) -> None:
+    with pytest.raises(TypeError, match=r"^x must be a tensor, not 5"):
+        view(5)
+    with pytest.raises(ValueError, match=r"^x must be \(.*W\), not \(\)"):
+        view(torch.tensor(1.0))
+
+
 def test_the_views_differ_and_keep_the_shape() -> None:
     x = torch.rand(2, 3, 70, 56)
     seen = [x, *(view(x) for view in VIEWS)]

@@ -253,7 +253,9 @@ def test_a_changed_recipe_has_the_other_parts_of_the_first(recipe: Recipe, x: to
         assert getattr(other, part) is getattr(recipe, part) or getattr(other, part) == getattr(recipe, part)
     assert recipe.scale is not None
     assert torch.equal(other.compress(x, 40).x_hat, recipe.compress(x, 40, parts=Parts(scale=False)).x_hat)
-    with pytest.raises(TypeError, match="nmae"):
+    with pytest.raises(
+        TypeError, match=r"^a recipe has no 'nmae'; allowed are name, .*; did you mean 'name'"
+    ):
         recipe.changed(nmae="other")
 
 

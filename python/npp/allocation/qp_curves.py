@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.checks import MAX_QP, number
+from npp.checks import MAX_QP, brief, number
 from npp.pchip import Floats, pchip
 
 #: A network's losses are sums of numbers about 1 in single precision: what is smaller is rounding.
@@ -21,17 +21,24 @@ def positive_numbers(name: str, values: Tensor | npt.ArrayLike) -> Floats:
     """Values as an array of doubles, from wherever they are.
 
     Raises:
-        ValueError: one is not finite, or not above 0.
+        ValueError: one is no number, not finite, or not above 0.
     """
-    found = doubles(values)
+    found = doubles(name, values)
     if not np.isfinite(found).all() or (found <= 0).any():
         raise ValueError(f"{name} must hold finite numbers above 0")
     return found
 
 
-def doubles(values: Tensor | npt.ArrayLike) -> Floats:
-    """Values as an array of doubles; of a tensor with gradients without these."""
-    tensor = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
+def doubles(name: str, values: Tensor | npt.ArrayLike) -> Floats:
+    """Values as an array of doubles; of a tensor with gradients without these.
+
+    Raises:
+        ValueError: they are no numbers.
+    """
+    try:
+        tensor = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers, not {brief(values)}") from None
     found: Floats = tensor.numpy()
     return found
 
@@ -45,11 +52,13 @@ class QpCurve:
     """log2 of something above 0: a piecewise cubic of the qp that goes on straight outside its points."""
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
+        if not isinstance(qps, (Sequence, np.ndarray)) or isinstance(qps, (str, bytes)):
+            raise ValueError(f"qps must be a list of qps, not {brief(qps)}")
         for qp in qps:
             number("each of qps", qp, 0, MAX_QP)
-        if len(qps) < 2 or len(qps) != len(values) or list(qps) != sorted(set(qps)):
-            raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
         given = positive_numbers(name, values)
+        if len(qps) < 2 or given.shape != (len(qps),) or list(qps) != sorted(set(qps)):
+            raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
         self._qps = [float(qp) for qp in qps]
         monotone = np.minimum if falls else np.maximum
         self._logarithms: list[float] = monotone.accumulate(np.log2(given)).tolist()

@@ -70,7 +70,7 @@ class SharedBudget:
         growth: float = GROWTH,
         qps: tuple[int, int] = (0, MAX_QP),
     ) -> None:
-        curves = doubles(bits)
+        curves = doubles("bits", bits)
         total = number("total_bits", total_bits, 0, math.inf)
         self._low, self._high = qp_range(qps)
         given: dict[str, Any] = {

@@ -56,7 +56,7 @@ class SharedBits:
 
 
 def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floats:
-    found = doubles(values)
+    found = doubles(name, values)
     if shape is not None and found.shape != shape:
         raise ValueError(f"{name} has shape {found.shape}; {shape} is needed")
     return positive_numbers(name, found)
@@ -155,7 +155,7 @@ def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
     Raises:
         ValueError: not one finite number for each picture.
     """
-    logarithms = doubles(predicted)
+    logarithms = doubles("predicted", predicted)
     if logarithms.ndim != 1 or not np.isfinite(logarithms).all():
         raise ValueError(f"predicted must hold a finite number for each picture, not {logarithms.tolist()}")
     doublings = np.clip(logarithms - np.median(logarithms), -_MOST_DOUBLINGS, _MOST_DOUBLINGS)
@@ -278,7 +278,7 @@ def rate_curves(
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.
         qps: at least two that are encoded, in any order.
-        threads: codec threads, ``None`` for all usable cores.
+        threads: codec threads, as in :func:`npp.encode`.
         **options: see :class:`npp.CodecOptions`; ``effort`` is 1 unless given.
 
     Returns:
@@ -286,7 +286,7 @@ def rate_curves(
 
     Raises:
         TypeError: images is a single picture, or as :func:`npp.encode`.
-        ValueError: less than two qps, or qps out of range.
+        ValueError: less than two qps, or qps or threads out of range.
         EncodeError: as :func:`npp.encode`.
     """
     options.setdefault("effort", PROBE_EFFORT)

@@ -29,7 +29,7 @@ _NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
 
 
 def _check_decode_dtype(dtype: torch.dtype) -> None:
-    if dtype not in _NUMPY_OF:
+    if not isinstance(dtype, torch.dtype) or dtype not in _NUMPY_OF:
         raise TypeError(f"dtype must be one of {', '.join(str(d) for d in _NUMPY_OF)}, not {dtype!r}")
 
 
@@ -83,7 +83,7 @@ def decode(
             an open binary file; or a list of files.
         dtype: uint8 or uint16 (whole range), or a floating type: [0, 1], values of 8 bits for files of
             8 bits and of 16 bits for deeper ones.
-        threads: codec threads, ``None`` for all usable cores.
+        threads: codec threads, as in :func:`encode`.
         errors: ``"raise"``, or ``"return"``: the error of a file stands in its place.
 
     Returns:
@@ -97,7 +97,8 @@ def decode(
             tensor or an error for each file.
         UnsupportedError: 11, 13 or 14 bits, or a tensor without bytes in memory, as for :func:`encode`.
         OSError: a path that cannot be read.
-        TypeError: data is none of these.
+        TypeError: data, dtype or threads is none of these.
+        ValueError: threads below 1 or above 4096, or errors that are neither.
     """
     return decode_finished(data, lambda decoded, file: decoded, dtype=dtype, threads=threads, errors=errors)
 

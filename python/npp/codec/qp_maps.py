@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from npp.checks import brief, is_int
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.file_inputs import File, file_bytes
 from npp.codec.metadata import block_quantisers
@@ -136,9 +137,11 @@ def decode_qp_map(data: File, *, block: int = MAP_BLOCK) -> Tensor:
 
     Raises:
         DecodeError: no BPG file, a damaged one, or one above the limit on pixels.
-        UnsupportedError: an animation, or 11, 13 or 14 bits.
+        UnsupportedError: an animation, 11, 13 or 14 bits, or a tensor without bytes in memory.
         ValueError: another size of block.
+        OSError: a path that cannot be read.
+        TypeError: data is none of these.
     """
-    if block not in (8, 16, 32, 64):
-        raise ValueError(f"block must be 8, 16, 32 or 64, not {block!r}")
-    return torch.from_numpy(block_quantisers(file_bytes(data, "data"), block))
+    if not is_int(block) or block not in (8, 16, 32, 64):
+        raise ValueError(f"block must be 8, 16, 32 or 64, not {brief(block)}")
+    return torch.from_numpy(block_quantisers(file_bytes(data, "data"), int(block)))

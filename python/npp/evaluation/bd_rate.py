@@ -8,15 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from npp.checks import number, whole
+from npp.checks import brief, number, whole
 from npp.pchip import Floats, pchip_integral
 
 _MOST_SAMPLES = 1_000_000
 
 
+def _array(name: str, values: npt.ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (OverflowError, TypeError, ValueError):
+        raise ValueError(f"{name} must be a list of numbers, not {brief(values)}") from None
+
+
 def _points(begin: str, rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Rates and qualities as two equally long arrays; messages start with ``begin``."""
-    r, q = np.asarray(rate, np.float64), np.asarray(quality, np.float64)
+    r, q = _array(f"{begin}rate", rate), _array(f"{begin}quality", quality)
     if r.ndim != 1 or r.shape != q.shape:
         raise ValueError(
             f"{begin}rate and quality must be two equally long lists, not of shapes {r.shape} and {q.shape}"
@@ -69,10 +76,28 @@ def bd_rate(
 
 
 def overlap(anchor_quality: npt.ArrayLike, quality: npt.ArrayLike) -> float:
-    """The part (0 to 1) of the two curves' joint quality range that both have."""
-    a, b = np.asarray(anchor_quality, np.float64), np.asarray(quality, np.float64)
+    """The part of two curves' joint quality range that both have.
+
+    Args:
+        anchor_quality, quality: of the curves' points, in any order; at least one each.
+
+    Returns:
+        0 to 1; 0 where all qualities are equal, for they span no range.
+
+    Raises:
+        ValueError: one is no list of finite numbers, or empty.
+    """
+    a, b = _qualities("anchor_quality", anchor_quality), _qualities("quality", quality)
     common = min(a.max(), b.max()) - max(a.min(), b.min())
-    return float(max(0.0, common) / (max(a.max(), b.max()) - min(a.min(), b.min())))
+    joint = max(a.max(), b.max()) - min(a.min(), b.min())
+    return float(max(0.0, common) / joint) if joint > 0 else 0.0
+
+
+def _qualities(name: str, values: npt.ArrayLike) -> Floats:
+    found = _array(name, values)
+    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+        raise ValueError(f"{name} must be a list of finite numbers, at least one, not {brief(values)}")
+    return found
 
 
 def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -17,8 +17,24 @@ _MARGIN = 7  # this part of each side is cut off
 
 
 def mirrored(x: Tensor) -> Tensor:
-    """Pictures (..., W) with left and right exchanged. Not for text."""
+    """Pictures with left and right exchanged. Not for text.
+
+    Args:
+        x: (..., W).
+
+    Raises:
+        TypeError: x is no tensor.
+        ValueError: x has no side.
+    """
+    _check_tensor(x)
+    if x.ndim < 1:
+        raise ValueError(f"x must be (..., W), not {tuple(x.shape)}")
     return x.flip(-1)
+
+
+def _check_tensor(x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, not {brief(x)}")
 
 
 def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
@@ -32,8 +48,10 @@ def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
         As x.
 
     Raises:
+        TypeError: x is no tensor.
         ValueError: x has another shape, or the place is outside 0 to 1.
     """
+    _check_tensor(x)
     if x.ndim != 4:
         raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
     vertical, horizontal = number("vertical", vertical, 0, 1), number("horizontal", horizontal, 0, 1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from npp.allocation.allocator import Allocator
+from npp.checks import known_settings
 from npp.codec.decoding import decode_finished
 from npp.codec.encoding import check_metadata
 from npp.codec.errors import OnError, check_on_error, given_back, raise_first
@@ -95,6 +96,7 @@ class Recipe(nn.Module):
             As the constructor.
         """
         names = ("name", "scale", "preprocessor", "allocator", "restorer", "options", "qp", "card")
+        known_settings("a recipe has no", parts, names)
         return Recipe(**{**{name: getattr(self, name) for name in names}, **parts}).train(self.training)
 
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
