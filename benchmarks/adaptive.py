@@ -10,14 +10,13 @@ paired over photos (bootstrap). Photos of the evaluation's part, which nothing w
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, SHARED, machine
+from common import SHARED, machine
+from result_files import report_parser, write_report
 
 import npp
 from npp.evaluation.choosing import rate_offset
@@ -93,13 +92,10 @@ def compare(curve: list[Points], adaptive: list[Points], single: list[Points]) -
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "results/adaptive.json")
     parser.add_argument("--adaptive", default="classification", help="name or file of weights")
     parser.add_argument("--single", action="append", required=True, metavar="QP=FILE")
     parser.add_argument("--photos", type=int, default=300)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "adaptive.json")
     arguments = parser.parse_args()
     files = {int(qp): path for qp, path in (one.split("=", 1) for one in arguments.single)}
     judge = Judge(photos(arguments.photos))
@@ -115,7 +111,7 @@ def main() -> None:
         **compare(curve, adaptive, single),
     }
     print(json.dumps(report, indent=1))
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ photos.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from common import load_photos, machine
 from PIL import Image
+from result_files import report_parser, write_report
 from temp_files import as_y4m
 from torch import Tensor
 
@@ -65,10 +65,7 @@ def _of_photo(photo: Tensor, folder: Path) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/results/analysis_reuse.json"))
+    parser = report_parser(__doc__, "results/analysis_reuse.json")
     parser.add_argument("--photos", type=int, default=6)
     arguments = parser.parse_args()
     photos = []
@@ -83,7 +80,7 @@ def main() -> None:
         }
         for name in photos[0]
     ]
-    arguments.out.write_text(json.dumps({"machine": machine(), "qp": _QP, "rows": rows}, indent=1) + "\n")
+    write_report(arguments.out, {"machine": machine(), "qp": _QP, "rows": rows})
     print(json.dumps(rows, indent=1))
 
 

@@ -8,8 +8,6 @@ process, one after the other.
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
 import subprocess
@@ -22,6 +20,7 @@ from unittest import mock
 
 import torch
 from common import load_photos, machine
+from result_files import read_report, refuse_quick, report_parser, write_report
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -213,20 +212,18 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "results/codec.json")
     parser.add_argument("--quick", action="store_true", help="fewer runs, fewer round trips")
     parser.add_argument("--memory-only", action="store_true", help="measure memory, keep the rest of --out")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    refuse_quick(parser, arguments)
     runs = 3 if arguments.quick else 7
     torch.set_num_threads(1)
     trips = 1000 if arguments.quick else 10_000
     if arguments.memory_only:
-        report = json.loads(arguments.out.read_text())
+        report = read_report(parser, arguments.out, "--memory-only")
         report |= {"peak_memory": peak_memory(2), "memory": memory_growth(trips)}
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(arguments.out, report)
         return
     landscape = next(photo for photo in load_photos("kodak") if photo.shape[2] == 768)
     report = {
@@ -244,9 +241,7 @@ def main() -> None:
     show("Gradient step, batch of 8 of 224x224, effort 1", report["training_step"])
     show("Batch of 64 of 512x512", [report["peak_memory"]])
     show("Memory over many round trips", [report["memory"]])
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python benchmarks/command_line.py --out docs/results/command_line.json
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -16,6 +15,7 @@ from statistics import median
 
 import torch
 from common import machine
+from result_files import report_parser, write_report
 
 import npp
 
@@ -32,10 +32,7 @@ def cpu_seconds(arguments: list[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/results/command_line.json"))
+    parser = report_parser(__doc__, "results/command_line.json")
     args = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +43,7 @@ def main() -> None:
             cpu_seconds(given)
             found[name] = round(median(cpu_seconds(given) for _ in range(RUNS)), 4)
     result = {"machine": machine(), "cpu_seconds": found}
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(args.out, result)
     print(json.dumps(found, indent=1))
 
 

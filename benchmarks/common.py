@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import subprocess
@@ -12,34 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from result_files import ROOT
 from torch import Tensor
 
 import npp
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("NPP_SHARED", ROOT.parent / "shared"))
-
-
-#: Programs that ``make cpp-test`` builds.
-_PROGRAMS = ROOT / "build/cpp-tests/third_party/libbpg/tests"
-
-
-def program_and_out(description: str | None, program: str) -> argparse.Namespace:
-    """The command line of a benchmark that runs a C++ program: ``--program``, which is there, and ``--out``.
-
-    Args:
-        description: of the benchmark, for ``--help``.
-        program: name of the one that ``make cpp-test`` builds.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--program", type=Path, default=_PROGRAMS / program)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    if not arguments.program.is_file():
-        raise SystemExit(f"{arguments.program} does not exist; `make cpp-test` builds it")
-    return arguments
 
 
 def load_photos(name: str, count: int | None = None, skip: int = 0) -> list[Tensor]:

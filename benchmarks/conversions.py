@@ -8,12 +8,12 @@ Runs the C++ program that ``make cpp-test`` builds: one 768x512 picture, one thr
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
 
-from common import machine, program_and_out
+from common import machine
+from result_files import program_arguments, write_report
 
 _LINE = re.compile(r"(?P<picture>.+?) +(?P<image>f32 CHW|u8 HWC) +(?P<in>[\d.]+) +(?P<out>[\d.]+)")
 
@@ -36,12 +36,11 @@ def measure(program: Path) -> list[dict[str, str | float]]:
 
 
 def main() -> None:
-    arguments = program_and_out(__doc__, "bench_color")
+    arguments = program_arguments(__doc__, "bench_color", "results/conversions.json")
     rows = measure(arguments.program)
     for row in rows:
         print("  ".join(str(value) for value in row.values()))
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"machine": machine(), "conversions": rows}, indent=1) + "\n")
+    write_report(arguments.out, {"machine": machine(), "conversions": rows})
 
 
 if __name__ == "__main__":

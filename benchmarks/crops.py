@@ -9,18 +9,16 @@ loader's ``collate_fn``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from codec import QP, Times, show, timed_compress
 from common import load_photos, machine
+from result_files import refuse_quick, report_parser, write_report
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -126,12 +124,10 @@ def row(photos: list[Tensor], side: int, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "results/crops.json")
     parser.add_argument("--quick", action="store_true", help="fewer runs")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    refuse_quick(parser, arguments)
     torch.set_num_threads(1)
     photos = load_photos("kodak")
     runs = 4 if arguments.quick else 15
@@ -144,8 +140,7 @@ def main() -> None:
         "rows": [row(photos, side, runs) for side in (64, 128, 224)],
     }
     show("Batches of 64 crops, images a second", report["rows"])
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ program bench_decode (`make cpp-test` builds it); medians of several runs and th
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import subprocess
@@ -21,7 +20,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from codec import show
-from common import load_photos, machine, program_and_out
+from common import load_photos, machine
+from result_files import program_arguments, write_report
 from torch import Tensor
 
 import npp
@@ -84,12 +84,11 @@ def rows(program: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    arguments = program_and_out(__doc__, "bench_decode")
+    arguments = program_arguments(__doc__, "bench_decode", "results/decoding.json")
     torch.set_num_threads(1)
     report = {"machine": machine(), "effort": _EFFORT, "rows": rows(arguments.program)}
     show("Decoding to float32, one thread", report["rows"])
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ line that is there is not measured again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ import torch
 from bjontegaard import bd_rate
 from common import center_crop, load_photos, psnr_rgb, psnr_y
 from networks import judge
+from result_files import report_parser
 from torch import Tensor
 
 import npp
@@ -283,18 +282,14 @@ def mutate(setting: Setting, rng: random.Random) -> Setting:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__)
     parser.add_argument("objective", choices=("psnr", "machine"))
     parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=160, help="pictures of the machine objective")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     objective: Objective = Psnr() if arguments.objective == "psnr" else Machine(arguments.photos)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     lines = (
         [json.loads(text) for text in arguments.out.read_text().splitlines()]
         if arguments.out.exists()

@@ -12,7 +12,6 @@ project's issue states are used. The report says which.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from bjontegaard import bd_rate
 from common import SHARED, load_photos, machine, psnr_rgb, psnr_y
+from result_files import DOCS, read_report, report_parser, write_report
 from temp_files import usual_loop
 from torch import Tensor
 
@@ -127,20 +127,23 @@ def chart(rows: list[dict[str, Any]], search: list[dict[str, Any]], path: Path) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "results/efforts.json")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--timings", action="store_true", help="keep the BD-rates of --out, only time again")
-    parser.add_argument("--search", type=Path, help="lines of effort_search.py, for the chart")
+    parser.add_argument(
+        "--search",
+        type=Path,
+        default=DOCS / "results/effort_search_psnr.jsonl",
+        help="lines of effort_search.py, for the chart",
+    )
     arguments = parser.parse_args()
+    known = read_report(parser, arguments.out, "--timings")["rungs"] if arguments.timings else None
+    lines = arguments.search.read_text().splitlines()
     torch.set_num_threads(1)
     photos = load_photos("kodak")
     first = usual_loop(photos[:1], _TIMED_QPS, 1)
     loop_source = first[1] if first else _NO_LOOP
     loop = (lambda: usual_loop(photos, _TIMED_QPS, 1)[0]) if first else (lambda: _STATED_LOOP_MS_PER_MP)
-    known = json.loads(arguments.out.read_text())["rungs"] if arguments.timings else None
     rows, loops = [], []
     for effort in range(10):
         options: CodecOptions = {"effort": effort}
@@ -165,17 +168,14 @@ def main() -> None:
             f"2 {times.two:6.0f}  {times.speed_up:5.1f}x",
             flush=True,
         )
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        report = {
-            "machine": machine(),
-            "loop_ms_per_mp": statistics.median(loops),
-            "loop_source": loop_source,
-            "rungs": rows,
-        }
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
-        lines = arguments.search.read_text().splitlines() if arguments.search else []
-        chart(rows, [json.loads(line) for line in lines], arguments.out.with_suffix(".png"))
+    report = {
+        "machine": machine(),
+        "loop_ms_per_mp": statistics.median(loops),
+        "loop_source": loop_source,
+        "rungs": rows,
+    }
+    write_report(arguments.out, report)
+    chart(rows, [json.loads(line) for line in lines], arguments.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -15,17 +15,17 @@ counts what a step waits for and how much pinned memory is asked from the system
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from common import machine
+from result_files import report_parser, write_report
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -174,8 +174,7 @@ def measure(loss: Loss, size: tuple[int, int], device: torch.device, repeats: in
 
 def main() -> None:
     """Writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser = report_parser(__doc__, "results/gpu_step.json")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
@@ -187,11 +186,13 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)),
         "torch": torch.__version__,
         "batch": BATCH,
+        "commit": machine()["commit"],
+        "note": f"medians of {given.repeats} steps",
     }
     for name, (build, size) in networks.items():
         results[name] = measure(build(device), size, device, given.repeats)
         print(name, json.dumps(results[name]), flush=True)
-    given.out.write_text(json.dumps(results, indent=1) + "\n")
+    write_report(given.out, results)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ file already is not measured again, so a stopped run goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from common import SHARED, machine, read_photo
 from networks import EfficientNetLite
+from result_files import add_file, report_parser, write_report
 from torch import Tensor, nn
 
 import npp
@@ -331,19 +331,15 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "data/gradients.json")
     parser.add_argument("--photos", type=int, default=32)
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--arms", default=",".join((*NAMES, "spsa")))
     parser.add_argument("--sections", default="descent,direction,proxy,cost")
-    parser.add_argument("--out", type=Path, default=Path("docs/data/gradients.json"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/images/gradients.png"))
+    add_file(parser, "--plot", "images/gradients.png", "the chart")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {"descent": {}}
     results.update(
         machine=machine(), size=args.size, steps=STEPS, lr=LR, codec=CODEC,
@@ -353,7 +349,7 @@ def main() -> None:
     def save() -> None:
         results["summary"] = summarise(results["descent"])
         results["against_default"] = relative_to(results["default"], results["descent"])
-        args.out.write_text(json.dumps(results, indent=1))
+        write_report(args.out, results)
 
     x = held_out_photos(args.photos, args.size)
     task = Divergence(x)

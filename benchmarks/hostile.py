@@ -7,7 +7,6 @@ The files, the limits and the calls are those of the tests (tests/hostile); here
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,6 +14,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from result_files import report_parser, write_report
 
 import npp
 
@@ -50,8 +51,7 @@ def _named(reports: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = report_parser(__doc__, "results/hostile.json")
     out = parser.parse_args().out
     found = _run("hostile.runner", "--named", "--families")
     families = {"named files": _named(found["files"]), **found["families"]}
@@ -62,7 +62,7 @@ def main() -> None:
         "families": families,
         "mixed_calls": {"calls": MIXED_CALLS, "rss_growth_kib": growth},
     }
-    out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(out, report)
     print("| family | files | refused | decoded | worst CPU | worst memory |\n|---|---|---|---|---|---|")
     for name, row in families.items():
         print(

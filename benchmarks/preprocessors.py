@@ -9,16 +9,14 @@ table of docs/preprocessing.md and the figures of docs/restoration.md.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from common import ROOT, machine
+from common import machine
+from result_files import report_parser, write_report
 from torch import Tensor
 
 from npp import Preprocessor, Restorer
@@ -72,10 +70,7 @@ def measure(repeats: int) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "preprocessors.json")
+    parser = report_parser(__doc__, "results/preprocessors.json")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -83,7 +78,7 @@ def main() -> None:
     report["results"] = measure(arguments.repeats)
     restorer = Restorer().eval()
     report["restorer"] = cost(restorer, restorer, arguments.repeats)
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ npp.encode at the same effort on photos of 640x480, in turn, both from memory, s
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from common import load_photos, machine
+from result_files import report_parser, write_report
 from torch import Tensor
 
 import npp
@@ -107,8 +106,7 @@ def time_of_a_recipe(count: int, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
+    parser = report_parser(__doc__, "results/qp_maps.json")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--photos", type=int, default=100)
     arguments = parser.parse_args()
@@ -120,10 +118,8 @@ def main() -> None:
         "time": time_of_maps(photos, arguments.rounds),
         "recipe": time_of_a_recipe(arguments.photos, max(1, arguments.rounds // 2)),
     }
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    print(json.dumps(report, indent=1))
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

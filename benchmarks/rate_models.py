@@ -5,14 +5,12 @@ python benchmarks/rate_models.py --out docs/data/rate_models.json
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from common import center_crop, load_photos, machine
+from result_files import report_parser, write_report
 from torch import Tensor
 
 import npp
@@ -89,11 +87,8 @@ def measure(x: Tensor, qp: int, model: Model) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "data/rate_models.json")
     parser.add_argument("--photos", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=Path("docs/data/rate_models.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     photos = load_photos("imagenet-sample", args.photos)
@@ -102,9 +97,8 @@ def main() -> None:
     for name, by_qp in results.items():
         cells = "  ".join(f"{correlation:.3f} {saved:5.2f}%" for correlation, saved in by_qp.values())
         print(f"{name:34s} {cells}  mean {sum(saved for _, saved in by_qp.values()) / len(QPS):.2f}%")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine(), "photos": len(x), "size": 224, "codec": CODEC, "results": results}
-    args.out.write_text(json.dumps(document, indent=1))
+    write_report(args.out, document)
 
 
 if __name__ == "__main__":

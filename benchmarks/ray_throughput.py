@@ -11,7 +11,6 @@ counts besides, because other work on the machine does not change it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -24,8 +23,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import ROOT, SHARED, machine
+from common import SHARED, machine
 from PIL import Image
+from result_files import report_parser, write_report
 
 from npp.batch import read_manifest
 
@@ -213,18 +213,17 @@ def save(report: dict[str, Any], out: Path) -> None:
     if report["ray"] and len(report["ray"]) == len(report["threads"]):
         rates = [sum(one["photos_per_second"] for one in report[kind]) for kind in ("ray", "threads")]
         report["ratio"] = round(rates[0] / rates[1], 3)
-    out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(out, report)
     print(json.dumps(report), file=sys.stderr, flush=True)
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = report_parser(__doc__, "results/ray.json")
     parser.add_argument("--photos", type=int, default=3000)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--address", help="a Ray cluster that runs already; by default one for each run")
     parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "ray.json")
     given = parser.parse_args()
     ray = ["--engine", "ray", *(["--address", given.address] if given.address else [])]
     with tempfile.TemporaryDirectory(prefix="npp-ray-") as name:

@@ -10,7 +10,6 @@ judge's clean prediction, and at equal qp PSNR and predictions that change. Ever
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import torch
 from common import SHARED, machine, read_photo
 from gradients import Divergence
 from networks import FastestDet
+from result_files import add_file, report_parser, write_report
 from torch import Tensor, nn
 
 import npp
@@ -200,14 +200,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
     np.atleast_1d(axes)[0].set_ylabel("KL to the clean prediction")
     np.atleast_1d(axes)[0].legend()
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "data/refine.json")
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)
@@ -215,8 +212,7 @@ def main() -> None:
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
     parser.add_argument("--limit", type=int, help="stop after so many of the photos and judge those")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/npp-refine"))
-    parser.add_argument("--out", type=Path, default=Path("docs/data/refine.json"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/images/refine.png"))
+    add_file(parser, "--plot", "images/refine.png", "the chart")
     args = parser.parse_args()
     torch.set_num_threads(1)
     paths = photo_paths(args.photos)[: args.limit]
@@ -233,8 +229,7 @@ def main() -> None:
         result[f"{arm}_psnr"] = [round(float(_psnr(one, x).mean()), 3) for one in decoded]
     result["kept_as_given"] = [float((one["step"] == 0).double().mean()) for one in found["refined"].values()]
     result["judges"] = {name: judge(name, x, labels, found) for name in args.judges.split(",")}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1))
+    write_report(args.out, result)
     print(json.dumps(result["judges"], indent=1))
     plot(result, args.plot)
 

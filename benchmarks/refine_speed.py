@@ -13,10 +13,10 @@ import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 
 from common import machine
+from result_files import report_parser, write_report
 
 RUNS = 5
 
@@ -62,10 +62,7 @@ def measure(views: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/results/refine_speed.json"))
+    parser = report_parser(__doc__, "results/refine_speed.json")
     parser.add_argument("--name", default="now")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -74,7 +71,7 @@ def main() -> None:
         return
     found = json.loads(args.out.read_text()) if args.out.exists() else {}
     found[args.name] = {"machine": machine(), "plain": measure(False), "views": measure(True)}
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    write_report(args.out, found)
     print(json.dumps(found[args.name], indent=1))
 
 

@@ -26,6 +26,8 @@ import saving
 from common import ROOT
 from tables import load, table
 
+from npp.files import write_file
+
 PAGES = (
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/guides").glob("*.md")),
@@ -203,7 +205,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     for page in PAGES:
-        page.write_text(filled(page.read_text()))
+        before = page.read_text(encoding="utf-8")
+        if (after := filled(before)) != before:
+            write_file(page, after.encode(), force=True)
+            print(page.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ Rungs that were measured are kept in the output file, so that a stopped run goes
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from common import center_crop, load_photos, machine
 from networks import judge
+from result_files import report_parser, write_report
 from torch import Tensor
 
 from npp.codec.round_trip import start_round_trip
@@ -70,10 +69,7 @@ def rows(curves: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/results/task_efforts.json"))
+    parser = report_parser(__doc__, "results/task_efforts.json")
     parser.add_argument("--judges", default="lite0,lite2,fastestdet")
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--set", default="imagenet-sample", help="folder of ../shared/data")
@@ -90,10 +86,10 @@ def main() -> None:
         rung = f"{tune} {effort}"
         if rung not in result["curves"]:
             result["curves"][rung] = curve(photos, tune, effort, seen)
-            args.out.write_text(json.dumps(result) + "\n")
+            write_report(args.out, result, indent=None)
             print(rung, f"{result['curves'][rung]['ms_per_mp']:.0f} ms/MP", flush=True)
     result["tables"] = {name: rows(result["curves"], name) for name in judges}
-    args.out.write_text(json.dumps(result) + "\n")
+    write_report(args.out, result, indent=None)
     print(json.dumps(result["tables"], indent=1))
 
 

@@ -11,17 +11,16 @@ benchmarks/report.py makes the table.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from common import ROOT, load_photos, machine
+from common import load_photos, machine
+from result_files import report_parser, write_report
 from torch import Tensor
 
 import npp
@@ -107,10 +106,7 @@ def measure(x: Tensor, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "training_step.json")
+    parser = report_parser(__doc__, "results/training_step.json")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -125,7 +121,7 @@ def main() -> None:
         **measure(torch.stack(photos).float() / 255, arguments.repeats),
     }
     print(json.dumps(report, indent=1))
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,11 @@ the codec without preprocessor. benchmarks/report.py makes the table.
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
-from common import ROOT
+from result_files import report_parser, write_report
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 _RATE, _BITS = "val/bd_rate", "val/bpp_to_baseline"
@@ -44,16 +42,13 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Reads, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report_parser(__doc__, "results/trainings.json")
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "trainings.json")
     arguments = parser.parse_args()
     rows = [read_run(folder) for folder in arguments.runs]
     for row in rows:
         print(row)
-    arguments.out.write_text(json.dumps({"runs": rows}, indent=1) + "\n")
+    write_report(arguments.out, {"runs": rows})
 
 
 if __name__ == "__main__":

@@ -10,15 +10,18 @@ enough: of it only x265 is taken, with this machine's libavcodec.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+from result_files import result_file, write_report  # noqa: E402  (reports are written in one way)
+
 SUITES = ("bullseye", "trixie", "forky")
 X265_ONLY = ("bullseye",)
 BUILD_PACKAGES = (
@@ -118,7 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("suites", nargs="*", default=SUITES, metavar="SUITE")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "codec-versions")
-    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--out", type=result_file, help="JSON to write")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -129,7 +132,7 @@ def main() -> int:
         results[suite] = test_x265_only(root, work) if old else test_whole_suite(root)
         print(suite, results[suite], flush=True)
     if options.out:
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+        write_report(options.out, results)
     return int(any(result["failed"] for result in results.values()))
 
 

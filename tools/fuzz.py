@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+from result_files import result_file, write_report  # noqa: E402  (reports are written in one way)
+
 TARGETS = ("container", "decode", "intra", "encode", "roundtrip")
 FILE_TARGETS = ("container", "decode", "intra")  # their inputs are BPG files
 SLICE_SECONDS = 1800
@@ -112,7 +115,7 @@ def main() -> int:
         "--timeout", type=int, default=60, help="seconds of wall time for an input; more on a busy machine"
     )
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--out", type=Path, help="JSON to which the figures are added")
+    parser.add_argument("--out", type=result_file, help="JSON to which the figures are added")
     options = parser.parse_args()
 
     figures: dict[str, Any] = {}
@@ -129,8 +132,7 @@ def main() -> int:
             failed = part["failed"]
             figures[target] = add(figures.get(target, {}), part)
             if options.out:
-                options.out.parent.mkdir(parents=True, exist_ok=True)
-                options.out.write_text(json.dumps(figures, indent=1) + "\n")
+                write_report(options.out, figures)
             print(f"{target}: {part} ({time.monotonic() - started:.0f} s)", flush=True)
         if failed:
             print(f"{target} failed: see {options.build}/{target}.log and {options.build}/findings/{target}")
