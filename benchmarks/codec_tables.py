@@ -214,3 +214,22 @@ SECTIONS: dict[str, Callable[[], str]] = {
         conditions,
     )
 }
+
+#: Scripts in benchmarks/ that measure what the tables of docs/performance.md show, where report.py names them.
+MEASURED_BY = {
+    "efforts": "efforts.py",
+    "conditions": "efforts.py",
+    "task_efforts": "task_efforts.py",
+    "codec": "codec.py",
+    "overhead": "codec.py",
+    "memory": "codec.py",
+    "step": "codec.py",
+    "conversions": "conversions.py",
+    "crops": "crops.py",
+    "loader": "crops.py",
+    "one_a_call": "crops.py",
+    "decoding": "decoding.py",
+    "refine_speed": "refine_speed.py",
+    "analysis_reuse": "analysis_reuse.py",
+    "gpu_step": "gpu_step.py",
+}

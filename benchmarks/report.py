@@ -187,11 +187,17 @@ for _page in (archive, figures, gradient_figures, package_figures, research_figu
     _FIGURES |= _page.FIGURES
 
 
+def _section(name: str) -> str:
+    """A table, and below it what measured it where the page says so."""
+    script = codec_tables.MEASURED_BY.get(name)
+    return _SECTIONS[name]() + (f"\n\nMeasured by `benchmarks/{script}`." if script else "")
+
+
 def filled(text: str) -> str:
     """A page with every table and figure as the results have it."""
 
     def fill(match: re.Match[str]) -> str:
-        return f"{match[1]}\n\n{_SECTIONS[match[2]]()}\n\n<!-- end -->"
+        return f"{match[1]}\n\n{_section(match[2])}\n\n<!-- end -->"
 
     def fill_cell(match: re.Match[str]) -> str:
         return f"{match[1]}{_FIGURES[match[2]]()}<!-- end -->"

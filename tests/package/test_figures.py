@@ -41,6 +41,27 @@ def test_pages_have_what_the_result_files_have(report: ModuleType) -> None:
     assert marked > 30
 
 
+def _recipe(target: str) -> str:
+    """The lines of one target of the Makefile."""
+    (found,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return str(found)
+
+
+def test_every_table_of_costs_names_a_script_that_make_runs(report: ModuleType) -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    tables = re.findall(r"<!-- results (\w+) -->(.*?)<!-- end -->", page, re.DOTALL)
+    assert {name for name, _ in tables} == set(report.codec_tables.MEASURED_BY)
+    for name, shown in tables:
+        script = report.codec_tables.MEASURED_BY[name]
+        assert f"\n\nMeasured by `benchmarks/{script}`.\n" in shown, name
+        target = "bench-gpu" if script == "gpu_step.py" else "bench"
+        assert f"python benchmarks/{script}" in _recipe(target), name
+    for target in ("bench", "bench-gpu"):
+        scripts = re.findall(r"python (\S+)", _recipe(target))
+        assert scripts[-1] == "benchmarks/report.py"
+        assert all((ROOT / script).is_file() for script in scripts)
+
+
 def test_a_figure_that_was_changed_by_hand_is_noticed(report: ModuleType) -> None:
     page = ROOT / "docs" / "performance.md"
     text = page.read_text()
