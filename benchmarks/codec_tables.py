@@ -215,7 +215,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     )
 }
 
-#: Scripts in benchmarks/ that measure what the tables of docs/performance.md show, where report.py names them.
+#: What in benchmarks/ measures the tables of docs/performance.md; report.py names it below each.
 MEASURED_BY = {
     "efforts": "efforts.py",
     "conditions": "efforts.py",

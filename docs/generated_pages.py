@@ -23,6 +23,7 @@ _FOREIGN = "Module, tuple, dict, ValueError, RuntimeError, ImageFile, Image, Use
 _TITLES = {
     "npp": "npp: what most programs need",
     "npp.allocation": "Bits over blocks and over sets",
+    "npp.batch": "Many files at once",
     "npp.codec": "Files and tensors",
     "npp.config": "Configuration files",
     "npp.evaluation": "Measuring what is saved",
@@ -36,6 +37,7 @@ _TITLES = {
     "npp.recipes": "Recipes",
     "npp.tasks": "Networks that judge",
     "npp.training": "Training",
+    "npp.transforms": "Coding as augmentation",
 }
 
 # Modules for other people's packages; they are imported on their own, and those packages need not be here.
@@ -134,7 +136,7 @@ def _directive(room: str, entry: Entry) -> Iterator[str]:
 def _room_page(room: str, entries: list[Entry]) -> str:
     own = [entry for entry in entries if entry.home == f"{room}.{entry.name}"]
     own = [entry for entry in own if not isinstance(entry.value, types.ModuleType)]
-    lines = [_TITLES.get(room, room), "=" * 60, "", f"``{room}``", ""]
+    lines = [_TITLES[room], "=" * 60, "", f"``{room}``", ""]
     lines += [f".. py:module:: {room}", "", *inspect.getdoc(importlib.import_module(room)).splitlines(), ""]  # type: ignore[union-attr]
     lines += [f".. py:currentmodule:: {room}", ""]
     for entry in own:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,13 @@ def _room(path: Path) -> str:
 def test_every_room_is_known() -> None:
     found = {_room(path) for path in FILES}
     assert found == set(BELOW) | DOORS | (TOOLS - {"_bpg"})
+
+
+def test_contributors_are_told_of_every_room() -> None:
+    page = (TESTS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("## The rooms")[2].partition("\n\nThe last")[0]
+    named = re.findall(r"`(\w+)(?:\.py)?`", " ".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
+    assert sorted(named) == sorted({*BELOW, *TOOLS, "pillow", "transforms"} - {"_bpg"})
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
