@@ -128,6 +128,26 @@ def test_wrong_tables_and_settings_are_named(plates: Path, tmp_path: Path) -> No
         parse_config({**_values(plates), "seen": [reader()], "unseen": [], "arms": maps})
 
 
+def test_a_text_that_a_reader_cannot_say_is_found_before_anything_is_measured(
+    plates: Path, tmp_path: Path
+) -> None:
+    """It is that of the last photo, which no first look at the networks sees."""
+    table = tmp_path / "regions.csv"
+    table.write_text((plates / "regions.csv").read_text().replace("aaa", "aza"))
+    given = _values(plates)
+    stages: list[str] = []
+
+    def stage(name: str, total: int) -> Any:
+        stages.append(name)
+        return lambda done: None
+
+    config = parse_config({**given, "data": {**given["data"], "regions": str(table)}})
+    text = r"^data\.regions: the text of 3\.png is not one for reader: 'aza' has the character 'z'"
+    with pytest.raises(ConfigError, match=text):
+        evaluate(config, tmp_path / "run", stage)
+    assert not stages
+
+
 def test_a_table_may_list_several_regions(tmp_path: Path) -> None:
     table = tmp_path / "regions.csv"
     table.write_text("file,x,y,width,height,text\nin/a.png,1,2,3,4,AB\na.png,5,6,7,8,")

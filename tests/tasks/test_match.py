@@ -14,7 +14,7 @@ import npp
 from npp.allocation import LayerFeatures
 from npp.tasks import build_task
 from npp.tasks.match import Match
-from npp.tasks.onnx_files import OneByOne
+from npp.tasks.onnx_files import FixedBatch
 
 
 def test_match_distances(images: Tensor) -> None:
@@ -80,11 +80,12 @@ def test_a_layer_is_taken_as_it_was_before_the_next_one_changed_it(images: Tenso
     torch.testing.assert_close(found, network[0](images[:1])[0])
 
 
-def test_layers_of_a_network_that_takes_one_picture_at_a_time(images: Tensor) -> None:
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_layers_of_a_network_that_takes_some_pictures_at_a_time(size: int, images: Tensor) -> None:
     network = Body(4).eval()
     at_once = build_task("match", model=network, layers=["0"], output=False)
-    one_by_one = build_task("match", model=OneByOne(network), layers=["network.0"], output=False)
-    for wanted, found in zip(at_once.targets(images), one_by_one.targets(images), strict=True):
+    in_parts = build_task("match", model=FixedBatch(network, size), layers=["network.0"], output=False)
+    for wanted, found in zip(at_once.targets(images), in_parts.targets(images), strict=True):
         torch.testing.assert_close(list(found.values()), list(wanted.values()))
 
 

@@ -127,6 +127,34 @@ def test_files_that_take_no_pictures_are_named(
         load_network(f"onnx:{path}")
 
 
+def test_a_file_with_several_inputs_is_named(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
+    info = onnx.helper.make_tensor_value_info
+    entries = [info(name, 1, ["n", 3, 8, 9]) for name in ("images", "size")]
+    node = onnx.helper.make_node("Add", ["images", "size"], ["y"])
+    graph = onnx.helper.make_graph([node], "two", entries, [info("y", 1, None)])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)]), tmp_path / "two.onnx"
+    )
+    with pytest.raises(ValueError, match=r"two\.onnx takes images, size; a network must take pictures alone"):
+        load_network(f"onnx:{tmp_path / 'two.onnx'}")
+
+
+@pytest.mark.parametrize("fixed", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_file_of_one_size_of_batch_takes_any(count: int, fixed: int, tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx", reason="onnx is not installed").helper
+    node = helper.make_node("Reshape", ["x", "sides"], ["y"])
+    tensors = {"sides": torch.tensor([fixed, 216])}
+    path = _save(tmp_path / "one.onnx", [node], tensors, shape=[fixed, 3, 8, 9])
+    x = torch.rand(count, 3, 8, 9, requires_grad=True)
+    found = load_network(path)(x)
+    assert torch.equal(found, x.flatten(1))
+    found.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, torch.ones_like(x))
+
+
 def test_what_a_file_reshapes_to_and_picks_is_fixed_in_the_network(tmp_path: Path) -> None:
     """A network on a GPU would fetch it from there at every call."""
     helper = pytest.importorskip("onnx", reason="onnx is not installed").helper

@@ -104,7 +104,10 @@ def test_layouts_are_the_same(images: Tensor) -> None:
         ({}, "alphabet must be given"),
         ({"alphabet": ""}, "alphabet must have"),
         ({"alphabet": "aba"}, "'a' again"),
+        ({"alphabet": 1234567890}, "alphabet must be text, in YAML within quotation marks, not 1234567890"),
         ({"alphabet": "ab", "blank": 3}, "from 0 to 2"),
+        ({"alphabet": "ab", "blank": "1"}, "blank must be a class from 0 to 2, not '1'"),
+        ({"alphabet": "01", "only": 1}, "only: it must be text, in YAML within quotation marks, not 1"),
         ({"alphabet": "ab", "layout": "NCT"}, "'NTC', 'TNC'"),
     ],
 )

@@ -176,8 +176,8 @@ class RealLabels:
             The highest class that a judge needs, by its label; none for judges that need no classes.
 
         Raises:
-            ValueError: there is no box at all, or a map cannot be read, holds colours, has another size than
-                its photo or no pixel that counts.
+            ValueError: there is no box at all, a text has a character that a reader lacks, or a map cannot
+                be read, holds colours, has another size than its photo or no pixel that counts.
         """
         fitting = [judge for judge in judges if self.fit(judge)]
         if any(isinstance(judge.task, Detection) and judge.spec.metrics for judge in fitting) and not any(
@@ -188,6 +188,8 @@ class RealLabels:
         for judge in fitting:
             if isinstance(judge.task, Classification):
                 highest[judge.label] = max(NamedClass(self.classes[path.name], path.name) for path in paths)
+            elif isinstance(judge.task, Recognition):
+                self._check_texts(judge.task, judge.label, paths)
         segmenters = [judge for judge in fitting if isinstance(judge.task, Segmentation)]
         for path in paths if self.masks else ():
             found = self._checked_mask(path)
@@ -195,6 +197,16 @@ class RealLabels:
                 known = highest.get(judge.label, NamedClass(0, path.name))
                 highest[judge.label] = max(known, _highest_class(judge, found, path.stem))
         return highest
+
+    def _check_texts(self, reader: Recognition, label: str, paths: Sequence[Path]) -> None:
+        """That a reader has all characters of the texts."""
+        for path in paths:
+            try:
+                reader.alphabet.encode(self.texts[path.name])
+            except ValueError as error:
+                raise ValueError(
+                    f"regions: the text of {path.name} is not one for {label}: {error}"
+                ) from None
 
     def _checked_mask(self, path: Path) -> Tensor:
         """The map of a photo, which has its size."""

@@ -16,6 +16,7 @@ from npp.checks import flag, one_of
 from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
+from npp.tasks.onnx_files import FixedBatch
 from npp.tasks.task import AverageMetric, Metric, Task, check_targets, stacked, tensors_of
 
 
@@ -42,10 +43,11 @@ def _copied(output: Any) -> Any:
     return output
 
 
-def _of_batch(calls: Sequence[Any], count: int) -> Any:
-    """What a layer gave for a batch: of its last call, or of one call for each picture."""
-    if len(calls) == count > 1 and all(isinstance(one, Tensor) and len(one) == 1 for one in calls):
-        return torch.cat(list(calls))
+def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
+    """What a layer gave for a batch: of its last call, or of one for each ``size`` of the pictures."""
+    whole = all(isinstance(one, Tensor) and one.ndim > 0 and len(one) == size for one in calls)
+    if whole and len(calls) == -(-count // size):
+        return torch.cat(list(calls))[:count]
     return calls[-1] if calls else None
 
 
@@ -139,8 +141,9 @@ class Match(Task):
             output = self.run_network(images)
         self.check_output(images, inner)
         found = tensors_of(output) if self.output else {}
+        size = next((part.size for part in self.network.modules() if isinstance(part, FixedBatch)), 1)
         for layer in self.layers:
-            found |= tensors_of(_of_batch(inner[layer], len(images)), f"layer.{layer}")
+            found |= tensors_of(_of_batch(inner[layer], len(images), size), f"layer.{layer}")
         for name, values in found.items():
             if len(values) != len(images):
                 raise ValueError(f"{name} must have the batch first, not shape {tuple(values.shape)}")

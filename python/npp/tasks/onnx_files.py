@@ -21,19 +21,31 @@ _PICTURE = 4  # dimensions
 _FLOATS = (1, 10, 11, 16)  # of onnx.TensorProto: float, float16, double, bfloat16
 
 
-class OneByOne(nn.Module):
-    """Runs a network whose graph is fixed to batches of one on any batch."""
+class FixedBatch(nn.Module):
+    """Runs a network whose graph is fixed to batches of one size on any batch.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: gives a tensor or several, with the pictures first.
+        size: pictures that it takes at once.
+    """
+
+    def __init__(self, network: nn.Module, size: int = 1) -> None:
         super().__init__()
         self.network = network
+        self.size = size
 
     def forward(self, images: Tensor) -> Any:
         """Outputs of the pictures (N, ...), joined along the batch."""
-        outputs = [self.network(image[None]) for image in images]
+        filled = torch.cat([images, images[-1:].expand(-len(images) % self.size, *images.shape[1:])])
+        outputs = [self.network(part) for part in torch.split(filled, self.size)]
         if isinstance(outputs[0], Tensor):
-            return torch.cat(outputs)
-        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
+            return self._joined(outputs, len(images))
+        return tuple(self._joined(parts, len(images)) for parts in zip(*outputs, strict=True))
+
+    def _joined(self, parts: Sequence[Tensor], count: int) -> Tensor:
+        """Without what fills the last batch; an output without a batch stays."""
+        joined = torch.cat(list(parts))
+        return joined[:count] if len(joined) == len(parts) * self.size else joined
 
 
 class _Slice(nn.Module):
@@ -226,7 +238,8 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, its input has neither floats nor 8 bits, or onnx2torch cannot convert it.
+        ValueError: it is damaged, has several inputs or one of neither floats nor 8 bits, or onnx2torch
+            cannot convert it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no ONNX file {str(path)!r}")
@@ -234,11 +247,15 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
     try:
         model = onnx.load(str(path))
         stored = {tensor.name for tensor in model.graph.initializer}
-        first = next(value for value in model.graph.input if value.name not in stored).type.tensor_type
+        given = [value for value in model.graph.input if value.name not in stored]
+        first = given[0].type.tensor_type
     except Exception as error:  # protobuf's own kinds, and whatever a damaged file makes of the rest
         raise ValueError(f"{path} is no ONNX file with an input, or a damaged one: {error}") from None
     shape = tuple(side.dim_value or None for side in first.shape.dim)
     outputs = tuple(value.name for value in model.graph.output)
+    if len(given) > 1:
+        names = ", ".join(value.name for value in given)
+        raise ValueError(f"{path} takes {names}; a network must take pictures alone")
     if first.elem_type not in _FLOATS and first.elem_type != onnx.TensorProto.UINT8:
         kind = onnx.TensorProto.DataType.Name(first.elem_type)
         raise ValueError(f"{path} takes {kind}; a network must take pictures of floats or of 8 bits")
@@ -260,7 +277,7 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, its input is no picture, or onnx2torch cannot convert it.
+        ValueError: it is damaged, takes no picture or more than that, or onnx2torch cannot convert it.
     """
     found = convert_onnx(Path(os.path.expandvars(path)).expanduser())
     network, shape = for_judging(found.network), found.shape
@@ -271,7 +288,7 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
             raise ValueError(f"{path} must take pictures of 1 or 3 channels, not shape {shape}")
     size = shape[-2:] if len(shape) == _PICTURE and None not in shape[-2:] else None
     channels = "gray" if len(shape) == _PICTURE and shape[1] == 1 else "rgb"
-    wrapped = OneByOne(network) if shape and shape[0] == 1 else network
+    wrapped = FixedBatch(network, shape[0]) if shape and shape[0] is not None else network
     return (
         wrapped,
         InputFormat(std=1 / 255 if found.bytes else 1.0, size=size, channels=channels),

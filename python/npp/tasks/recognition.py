@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import one_of
+from npp.checks import brief, is_int, one_of
 from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
@@ -38,17 +38,21 @@ class Alphabet:
         blank: its class.
 
     Raises:
-        ValueError: no characters, one twice, or a blank that is no class.
+        ValueError: no text, no characters, one twice, or a blank that is no class.
     """
 
     def __init__(self, characters: str, blank: int = 0) -> None:
+        if not isinstance(characters, str):
+            raise ValueError(
+                f"alphabet must be text, in YAML within quotation marks, not {brief(characters)}"
+            )
         if not characters:
             raise ValueError("alphabet must have characters")
         twice = [one for one, count in Counter(characters).items() if count > 1]
         if twice:
             raise ValueError(f"alphabet must have every character once, not {min(twice)!r} again")
-        if not 0 <= blank <= len(characters):
-            raise ValueError(f"blank must be a class from 0 to {len(characters)}, not {blank}")
+        if not is_int(blank) or not 0 <= blank <= len(characters):
+            raise ValueError(f"blank must be a class from 0 to {len(characters)}, not {blank!r}")
         self.blank = blank
         self.classes: list[str] = [*characters[:blank], "", *characters[blank:]]
         self._index = {one: place for place, one in enumerate(self.classes) if place != blank}
@@ -155,7 +159,8 @@ class Recognition(Task):
         self._wanted: list[int] | None = None
         if only is not None:
             try:
-                self._wanted, self.alphabet = self._all.encode(only), Alphabet(only)
+                self.alphabet = Alphabet(only)
+                self._wanted = self._all.encode(only)
             except ValueError as error:
                 raise ValueError(f"only: {str(error).replace('alphabet must', 'it must')}") from None
         self.layout = layout
