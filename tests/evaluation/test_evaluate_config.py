@@ -34,6 +34,10 @@ def _unseen(**changes: Any) -> dict[str, Any]:
     return {**_first_arm(**changes), "seen": [], "unseen": [{"name": "classification", "model": "m"}]}
 
 
+def _network(label: str) -> dict[str, Any]:
+    return {"name": "classification", "model": "m", "label": label}
+
+
 SHIPPED = sorted(CONFIGS.glob("evaluate-*.yaml"))
 MAPS = [path for path in SHIPPED if "maps" in path.stem]
 RECIPES = [path for path in SHIPPED if "recipes" in path.stem]
@@ -130,6 +134,19 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         (_unseen(prefilter={"refine": {"steps": 1}}), r"^arms\[0\] \(a\) needs .*refined for it"),
         (_unseen(share=["measured"]), r"^arms\[0\] \(a\) needs .*what it measures"),
         ({"seen": [{"model": "m"}]}, r"^seen\[0\]\.name is missing"),
+        ({"seen": [_network("m"), _network("m")]}, r"^networks: the label 'm' is used twice; give label: to"),
+        (
+            {"seen": [_network("picture")]},
+            r"^networks: the label 'picture' is that of PSNR; give label: to it",
+        ),
+        (
+            {
+                "data": {"folder": "x", "mode": "full", "regions": "x.csv"},
+                "seen": [{**_network("m"), "name": "recognition"}],
+                **_first_arm(map={"gradients": "m"}),
+            },
+            r"^arms\[0\]\.map takes the gradients of whole photos, and m reads regions",
+        ),
         ({"arms": [{"name": "a"}]}, r"^arms must be at least two"),
         (_first_arm(name="b"), r"^arms\[1\]\.name .*used twice"),
         (_first_arm(name="b/c"), r"^arms\[0\]\.name must be of letters"),

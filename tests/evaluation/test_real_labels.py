@@ -26,6 +26,7 @@ from npp.tasks import build_task
 from npp.tasks.boxes import AveragePrecision
 
 coco = pytest.importorskip("pycocotools", reason="average precision needs it")
+_NOTHING = json.dumps({"images": [], "categories": [], "annotations": []})
 
 
 def _boxes(generator: np.random.Generator, count: int, scores: bool) -> dict[str, torch.Tensor]:
@@ -343,3 +344,18 @@ def test_a_label_that_a_network_cannot_have_is_told_with_its_photo(labelled: Pat
     given["data"]["labels"] = str(tmp_path / "classes.csv")
     with pytest.raises(ConfigError, match=r"network tiny: .* from 0 to 5, not 1000 .*with 2.png"):
         evaluate(parse_config(given), tmp_path / "out")
+
+
+@pytest.mark.parametrize("key", ["annotations", "labels"])
+def test_what_is_wrong_with_a_file_begins_with_the_key(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "given"
+    photos = LabelledPhotos("x", mode="full", **{key: str(file)})
+    with pytest.raises(ValueError, match=rf"^{key}: .*No such file"):
+        read_labels(photos)
+    for text, words in {
+        "annotations": (("{}", "given is not of that form: KeyError"), (_NOTHING, "given lists none")),
+        "labels": (("a", "given is not of that form: "), ("file,label\n", "given lists none")),
+    }[key]:
+        file.write_text(text)
+        with pytest.raises(ValueError, match=rf"^{key}: .*{words}"):
+            read_labels(photos)

@@ -197,6 +197,14 @@ class EvaluateConfig:
     def _check_networks(self) -> None:
         if not self.networks:
             raise ValueError("seen and unseen must have at least one network together")
+        self._check_needs()
+        self._check_labels()
+        for i, arm in enumerate(self.arms):
+            for label in () if arm.map is None else arm.map.labels:
+                self._check_map(f"arms[{i}].map", label)
+
+    def _check_needs(self) -> None:
+        """Raises ValueError where an arm goes by a network and none is seen."""
         for i, arm in enumerate(self.arms):
             if not self.seen and arm.needs_seen:
                 why = arm.needs_seen
@@ -204,22 +212,24 @@ class EvaluateConfig:
                     names = ", ".join(one.name for one in self.arms)
                     why += f"; name arms of your own, without which {names} are compared"
                 raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
+
+    def _check_labels(self) -> None:
+        """Raises ValueError where results could not tell networks apart."""
         labels = [network.label for network in self.networks]
         for label in labels:
             if label == PICTURE:
                 raise ValueError(f"networks: the label {label!r} is that of PSNR; give label: to it")
             if labels.count(label) > 1:
                 raise ValueError(f"networks: the label {label!r} is used twice; give label: to one")
+
+    def _check_map(self, key: str, label: str) -> None:
+        """Raises ValueError unless a map can be made by the network of this label."""
         seen = [network.label for network in self.seen]
-        for i, arm in enumerate(self.arms):
-            for label in () if arm.map is None else arm.map.labels:
-                if label not in seen:
-                    # A network whose gradients or boxes make the files has taken part.
-                    raise ValueError(f"arms[{i}].map names the network {label!r}; seen has {', '.join(seen)}")
-                if self.data.regions and self._task_of(label) == "recognition":
-                    raise ValueError(
-                        f"arms[{i}].map takes the gradients of whole photos, and {label} reads regions"
-                    )
+        if label not in seen:
+            # A network whose gradients or boxes make the files has taken part.
+            raise ValueError(f"{key} names the network {label!r}; seen has {', '.join(seen)}")
+        if self.data.regions and self._task_of(label) == "recognition":
+            raise ValueError(f"{key} takes the gradients of whole photos, and {label} reads regions")
 
     def _task_of(self, label: str) -> str:
         return next(network.name for network in self.networks if network.label == label)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -326,31 +327,53 @@ def _read_texts(file: str) -> tuple[dict[str, Region], dict[str, str]]:
     return regions, {name: text for name, text in texts.items() if text}
 
 
+@contextmanager
+def _errors_with_key(key: str, path: Path) -> Iterator[None]:
+    """What is wrong with a file is told as a ValueError that begins with the key."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{key}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        said = f"KeyError({error})" if isinstance(error, KeyError) else error
+        raise ValueError(f"{key}: {path} is not of that form: {said}") from error
+
+
+def _check_some(key: str, path: Path, found: Mapping[str, Any]) -> None:
+    if not found:
+        raise ValueError(f"{key}: {path} lists none")
+
+
+def _given_boxes(given: str | None) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
+    """Boxes by file name and ids of categories; none where no file is given."""
+    if given is None:
+        return {}, ()
+    path = Path(expand(given))
+    with _errors_with_key("annotations", path):
+        boxes, ids = _read_boxes(path)
+    _check_some("annotations", path, boxes)
+    return boxes, ids
+
+
+def _given_classes(given: str | None) -> dict[str, int]:
+    """Classes by file name; none where no file is given."""
+    if given is None:
+        return {}
+    path = Path(expand(given))
+    with _errors_with_key("labels", path):
+        classes = _read_classes(path)
+    _check_some("labels", path, classes)
+    return classes
+
+
 def read_labels(photos: LabelledPhotos) -> RealLabels:
     """Reads the files that a set of photos names.
 
     Raises:
         ValueError: a file cannot be read or is of another form; the message begins with the key.
     """
-    boxes: dict[str, TrueBoxes] = {}
-    ids: tuple[int, ...] = ()
-    classes: dict[str, int] = {}
-    for key, given in (("annotations", photos.annotations), ("labels", photos.labels)):
-        if given is None:
-            continue
-        path = Path(expand(given))
-        try:
-            if key == "annotations":
-                boxes, ids = _read_boxes(path)
-            else:
-                classes = _read_classes(path)
-        except OSError as error:
-            raise ValueError(f"{key}: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            said = f"KeyError({error})" if isinstance(error, KeyError) else error
-            raise ValueError(f"{key}: {path} is not of that form: {said}") from error
-        if not (boxes if key == "annotations" else classes):
-            raise ValueError(f"{key}: {path} lists none")
+    boxes, ids = _given_boxes(photos.annotations)
+    classes = _given_classes(photos.labels)
     regions, texts = _read_texts(photos.regions) if photos.regions is not None else ({}, {})
     masks = ClassMaps({})
     if photos.masks is not None:
