@@ -154,6 +154,14 @@ def test_imports_go_one_way(path: Path) -> None:
         assert module.split(".")[1] in allowed, f"{_name(path)}:{line} imports {module}"
 
 
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_what_is_private_stays_in_its_module(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npp":
+            private = [alias.name for alias in node.names if alias.name.startswith("_")]
+            assert set(private) <= {"_bpg", "__version__"}, f"{_name(path)}:{node.lineno} imports {private}"
+
+
 def _cycle(graph: dict[str, set[str]]) -> list[str]:
     """Modules that import each other in a ring; empty where there is none."""
     done: set[str] = set()

@@ -13,15 +13,13 @@ from typing_extensions import Unpack
 import npp._bpg as _bpg
 from npp._bpg import EncodeError
 from npp.checks import is_int
-from npp.codec.encoding import _alpha_qps, _extensions
 from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, describe_range
-from npp.codec.metadata import Metadata
+from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 
-_MOST = MOST_SHOWN  # periods that a frame is shown, and either number of the period, as well
 #: Frames a second of film and video, 30 / 1.001 included, and milliseconds are whole numbers of it.
 _FINE = 60_000
 _LARGEST_DENOMINATOR = 10_000
@@ -55,25 +53,25 @@ def _common_period(seconds: Sequence[Fraction]) -> Fraction | None:
     """The longest period that all durations are multiples of; None where the file cannot hold it."""
     denominator = math.lcm(*(value.denominator for value in seconds))
     period = Fraction(math.gcd(*(int(value * denominator) for value in seconds)), denominator)
-    period /= math.ceil(Fraction(period.numerator, _MOST))  # parts of a long one fit
-    fits = max(period.numerator, period.denominator) <= _MOST and max(seconds) / period <= _MOST
+    period /= math.ceil(Fraction(period.numerator, MOST_SHOWN))  # parts of a long one fit
+    fits = max(period.numerator, period.denominator) <= MOST_SHOWN and max(seconds) / period <= MOST_SHOWN
     return period if fits else None
 
 
 def _grid(seconds: Sequence[Fraction]) -> Fraction:
     """A period for durations without a common one: the finest of which the longest takes no more than fit."""
     shortest, longest = min(seconds), max(seconds)
-    coarser = math.ceil(longest * _FINE / _MOST)
+    coarser = math.ceil(longest * _FINE / MOST_SHOWN)
     period = Fraction(coarser, _FINE)
-    if coarser > _MOST:
+    if coarser > MOST_SHOWN:
         raise EncodeError(
-            f"durations without a common period must be at most {_MOST**2 // _FINE} s, not "
+            f"durations without a common period must be at most {MOST_SHOWN**2 // _FINE} s, not "
             f"{float(longest):g} s"
         )
     if round(shortest / period) < 1:
         raise EncodeError(
             f"durations from {float(shortest):g} s to {float(longest):g} s are too far apart; the longest "
-            f"may be {_MOST} times as long as the shortest"
+            f"may be {MOST_SHOWN} times as long as the shortest"
         )
     return period
 
@@ -150,12 +148,12 @@ def encode_animation(
     file, error, outside, nan, frame = _bpg.start_animation(
         [image.samples for image in images],
         qps,
-        _alpha_qps(resolved, qps),
+        resolved.alpha_qps(qps),
         ticks,
         resolved.native(gray=images[0].gray),
         int(loop_count),
         period,
-        _extensions(metadata),
+        extensions_of(metadata),
         maps,
     ).result()
     if error is not None:

@@ -19,24 +19,9 @@ from npp.codec.image_inputs import (
     pictures_or_errors,
 )
 from npp.codec.limits import resolve_threads
-from npp.codec.metadata import Metadata
+from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
-
-
-def check_metadata(metadata: object) -> None:
-    """Raises TypeError for what is neither metadata nor None."""
-    if metadata is not None and not isinstance(metadata, Metadata):
-        raise TypeError(f"metadata must be npp.Metadata or None, not {type(metadata).__name__}")
-
-
-def _extensions(metadata: Metadata | None) -> list[tuple[int, bytes]]:
-    check_metadata(metadata)
-    return [] if metadata is None else metadata.to_extensions()
-
-
-def _alpha_qps(options: ResolvedOptions, qps: list[int]) -> list[int]:
-    return qps if options.alpha_qp is None else [options.alpha_qp] * len(qps)
 
 
 @overload
@@ -178,9 +163,9 @@ def encode_pictures(
     handle = _bpg.start_encode(
         [picture.samples for picture in good.values()],
         good_qps,
-        _alpha_qps(options, good_qps),
+        options.alpha_qps(good_qps),
         [options.native(gray=picture.gray) for picture in good.values()],
-        _extensions(metadata),
+        extensions_of(metadata),
         resolve_threads(threads),
         None if qp_maps is None else [qp_maps[i] for i in good],
     )

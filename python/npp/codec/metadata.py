@@ -109,6 +109,22 @@ class Metadata:
         return cls(**named, extensions=others)
 
 
+def check_metadata(metadata: object) -> None:
+    """Raises TypeError for what is neither metadata nor None."""
+    if metadata is not None and not isinstance(metadata, Metadata):
+        raise TypeError(f"metadata must be npp.Metadata or None, not {type(metadata).__name__}")
+
+
+def extensions_of(metadata: Metadata | None) -> list[tuple[int, bytes]]:
+    """What is written beside the pixels, as (tag, data) pairs; none for ``None``.
+
+    Raises:
+        TypeError: it is neither metadata nor None.
+    """
+    check_metadata(metadata)
+    return [] if metadata is None else metadata.to_extensions()
+
+
 @dataclass(frozen=True)
 class ImageInfo:
     """What :func:`npp.probe` reads from a file without decoding it.

@@ -93,6 +93,10 @@ class ResolvedOptions:
         """The extension's form of these options, for a gray or a colour picture."""
         return _native(self, gray or self.chroma == "400")
 
+    def alpha_qps(self, qps: list[int]) -> list[int]:
+        """The qp of each picture's alpha plane, from those of the pictures: the same unless one is given."""
+        return qps if self.alpha_qp is None else [self.alpha_qp] * len(qps)
+
     @property
     def chroma_qp_offset(self) -> int:
         """How much coarser than luma the colour planes are quantised: by option, tune or effort."""

@@ -153,7 +153,8 @@ def to_pil(samples: Tensor, *, gray: bool) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-#: As often BPG can say that an animation is shown.
+#: The largest number that BPG can write about an animation: how often it is shown, how many periods a frame
+#: is shown, and either number of the period, which is a fraction of a second.
 MOST_SHOWN = 0xFFFF
 
 

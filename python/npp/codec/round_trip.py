@@ -11,7 +11,6 @@ from torch import Tensor
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError, UnsupportedError
 from npp.codec.device_transfer import DeviceTransfer, small_tensor
-from npp.codec.encoding import _alpha_qps
 from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
 from npp.codec.limits import resolve_threads
@@ -48,7 +47,7 @@ class RoundTrip:
         self._x_hat = self._transfer.buffer_for(samples)
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
-        alpha_qps = _alpha_qps(options, qps)
+        alpha_qps = options.alpha_qps(qps)
         self._handle = _bpg.start_round_trip(
             self._samples, qps, alpha_qps, native, self._x_hat.numpy(), threads, qp_maps, line, waits
         )

@@ -15,11 +15,10 @@ from typing_extensions import Unpack
 from npp.allocation.allocator import Allocator
 from npp.checks import known_settings
 from npp.codec.decoding import decode_finished
-from npp.codec.encoding import check_metadata
 from npp.codec.errors import OnError, check_on_error, given_back, raise_first
 from npp.codec.file_inputs import File
 from npp.codec.image_inputs import ImageOrBatch, pictures_or_errors
-from npp.codec.metadata import Metadata
+from npp.codec.metadata import Metadata, check_metadata
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss

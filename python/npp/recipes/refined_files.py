@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.codec.encoding import check_metadata, encode
-from npp.codec.metadata import Metadata
+from npp.codec.encoding import encode
+from npp.codec.metadata import Metadata, check_metadata
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import listed_tasks, resolve_weight
 from npp.gradient.refinement import Refined, refine
