@@ -141,6 +141,17 @@ def test_a_backbone_may_be_handed_over(stored_head: Path) -> None:
         assert torch.allclose(found(x, 30), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_head_and_its_backbone_are_put_on_a_device(stored_head: Path, handed_over: bool) -> None:
+    def devices(device: str | None) -> set[str]:
+        model = backbone() if handed_over else None
+        head = FeatureAllocator.load(stored_head, device, model=model)
+        return {one.device.type for one in (*head.parameters(), *head.buffers())}
+
+    assert devices(None) == devices("cpu") == {"cpu"}
+    assert devices("meta") == {"meta"}
+
+
 def test_a_head_of_another_network_is_named_when_it_is_used(
     stored_head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

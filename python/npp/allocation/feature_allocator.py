@@ -290,13 +290,16 @@ class FeatureAllocator(nn.Module):
     def load(
         cls,
         name_or_path: str | os.PathLike[str] = "efficientnet-lite0",
+        device: torch.device | str | None = None,
         *,
         model: str | nn.Module | None = None,
     ) -> FeatureAllocator:
         """Reads what :meth:`save` wrote, or a head that comes with the package, and loads its backbone.
 
         Args:
-            name_or_path: of the head.
+            name_or_path: of the head, one of :meth:`available` or a file.
+            device: where to put the head and its backbone, default the CPU, and a network given as ``model``
+                where it is.
             model: the backbone, a name or a network as for :class:`LayerFeatures`, instead of the one that
                 the file names. Needed where the file names a function (``python:``), since no file may run
                 one.
@@ -311,7 +314,7 @@ class FeatureAllocator(nn.Module):
             ValueError: not such a file, damaged, weights that do not fit, or a backbone that is a function.
         """
         path = _FILES.find(name_or_path)
-        return in_plain_torch(lambda: cls._of(_FILES.read(path), path, model)).eval()
+        return in_plain_torch(lambda: cls._of(_FILES.read(path), path, model)).to(device).eval()
 
     @classmethod
     def _of(cls, stored: Stored, path: Path, given: str | nn.Module | None) -> FeatureAllocator:

@@ -151,7 +151,8 @@ def refine(
             several such, whose mean counts. Networks that must agree with the original's prediction keep it
             in the callable.
         over: what is changed: ``"pixels"``; ``"map"``, which leaves the picture as it is and moves its bits;
-            or ``"both"``.
+            or ``"both"``. :meth:`npp.Recipe.refine` has ``"map"`` by default, since a recipe serves several
+            networks.
         steps: how many, 0 to 1,000,000.
         weight: bits a pixel that a unit of loss is worth, 0 or more, one number or (N,); by default
             2^((34 - qp) / 3), so 8 at qp 25 and 1 at qp 34.

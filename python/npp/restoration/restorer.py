@@ -85,10 +85,11 @@ class Restorer(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str | None = None) -> Restorer:
-        """Reads what :meth:`save` wrote. Those that come with the package are parts of its recipes.
+        """Reads what :meth:`save` wrote.
 
         Args:
-            path: the file.
+            path: the file. Unlike preprocessors and allocators none comes with the package under a name of
+                its own; ``npp.Recipe.load("classification").restorer`` is a part of a recipe.
             device: where to put it, default the CPU.
 
         Returns:
