@@ -28,6 +28,27 @@ def extended(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
+class WholePictures(nn.Module):
+    """A network from pictures to pictures with the padding before it, and the cropping and clamping behind.
+
+    Args:
+        network: takes (N, 3, H, W) in [0, 1] whose sizes are multiples, and perhaps qp (N,).
+        multiple: of what the network's sizes must be.
+    """
+
+    def __init__(self, network: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple = multiple
+
+    def forward(self, picture: Tensor, qp: Tensor | None = None) -> Tensor:
+        """(N, 3, H, W) in [0, 1] of pictures of any size."""
+        height, width = picture.shape[-2:]
+        padded = extended(picture, self.multiple)
+        found: Tensor = self.network(padded) if qp is None else self.network(padded, qp)
+        return found[..., :height, :width].clamp(0, 1)
+
+
 def write_onnx(
     whole: nn.Module,
     path: str | os.PathLike[str],
@@ -41,8 +62,7 @@ def write_onnx(
     Args:
         whole: a copy of it is exported, in evaluation mode, float32 and on the CPU.
         path: an existing file is replaced, once the new one is complete.
-        output, picture: what the model calls its output and the picture; the network's ``forward`` calls
-            it so, too.
+        output, picture: what the model calls its output and the picture.
         takes_qp: whether there is a second input.
 
     Raises:
@@ -65,7 +85,7 @@ def write_onnx(
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=[output],
-            dynamic_shapes=shapes,
+            dynamic_shapes=tuple(shapes.values()),
             dynamo=True,
             verbose=False,
         )
