@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,7 @@ from npp.allocation import LayerFeatures
 from npp.tasks import build_task
 from npp.tasks.match import Match
 from npp.tasks.onnx_files import FixedBatch
+from npp.tasks.task import mapped
 
 
 def test_match_distances(images: Tensor) -> None:
@@ -108,3 +110,10 @@ def test_layers_of_torchscript_are_refused(images: Tensor) -> None:
     ):
         with pytest.raises(ValueError, match=r"^layers has '.*0\.1', a module of TorchScript"):
             make()
+
+
+def test_tensors_of_an_output_are_changed_wherever_they_are() -> None:
+    output = OrderedDict(a=torch.zeros(1), b=[(torch.full((1,), 4.0), None), "name"])
+    found = mapped(output, lambda tensor: tensor + 1)
+    assert type(found) is dict and found == {"a": torch.ones(1), "b": [[torch.full((1,), 5.0), None], "name"]}
+    assert output["a"].tolist() == [0]

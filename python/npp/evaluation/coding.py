@@ -26,6 +26,7 @@ from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
 from npp.restoration import Restorer
 from npp.tasks import Task
+from npp.tasks.task import mapped
 
 
 class Batch:
@@ -158,10 +159,4 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
 
 def to_cpu(value: Any) -> Any:
     """Nested lists and dicts with copies of their tensors in main memory, free of what they are views of."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {name: to_cpu(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_cpu(one) for one in value]
-    return value
+    return mapped(value, lambda tensor: tensor.detach().to("cpu", copy=True))

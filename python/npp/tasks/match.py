@@ -17,7 +17,7 @@ from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
 from npp.tasks.onnx_files import FixedBatch
-from npp.tasks.task import AverageMetric, Metric, Task, check_targets, stacked, tensors_of
+from npp.tasks.task import AverageMetric, Metric, Task, check_targets, mapped, stacked, tensors_of
 
 
 def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
@@ -31,16 +31,6 @@ def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
             raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
         if isinstance(modules[layer], torch.jit.ScriptModule):
             raise ValueError(f"layers has {layer!r}, a module of TorchScript: what it gives cannot be seen")
-
-
-def _copied(output: Any) -> Any:
-    if isinstance(output, Tensor):
-        return output.clone()
-    if isinstance(output, Mapping):
-        return {name: _copied(value) for name, value in output.items()}
-    if isinstance(output, (list, tuple)):
-        return [_copied(value) for value in output]
-    return output
 
 
 def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
@@ -63,7 +53,7 @@ def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, li
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if get_ident() == mine:
-                outputs[name].append(_copied(output))
+                outputs[name].append(mapped(output, lambda tensor: tensor.clone()))
 
         return hook
 

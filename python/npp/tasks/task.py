@@ -120,6 +120,20 @@ def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
     return found
 
 
+def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What a network gave with each tensor changed; mappings become dicts, lists and tuples lists.
+
+    What is none of these is left as it is.
+    """
+    if isinstance(output, Tensor):
+        return change(output)
+    if isinstance(output, Mapping):
+        return {name: mapped(part, change) for name, part in output.items()}
+    if isinstance(output, (list, tuple)):
+        return [mapped(part, change) for part in output]
+    return output
+
+
 def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(output, Tensor):
         if output.is_floating_point():
