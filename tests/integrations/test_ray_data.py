@@ -27,6 +27,7 @@ pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from npp.integrations.ray import Cluster, Sharing, decode, encode  # noqa: E402
+from npp.integrations.ray import ray_goals as goals  # noqa: E402
 from npp.integrations.ray import ray_pipelines as pipelines  # noqa: E402
 from npp.integrations.ray.ray_sessions import actor  # noqa: E402
 from npp.integrations.ray.ray_tars import tar_of  # noqa: E402
@@ -124,9 +125,7 @@ def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -
     unit = BatchEncoder(recipe=saved_recipe(folder))
     networks = [actor(Networks, made_recipe().eval(), "cpu", num_cpus=0)]
     for name, one in (("here", unit), ("there", pipelines.elsewhere(unit, networks))):
-        summary = pipelines.run(
-            one, pipelines.Given("photos/a.png", frozenset([".png"])), pipelines.Goal(name), _ONE
-        )
+        summary = pipelines.run(one, goals.Given("photos/a.png", frozenset([".png"])), goals.Goal(name), _ONE)
         assert summary.written == 1
         assert Path(name, "a.bpg").read_bytes() == wanted
 
@@ -260,8 +259,8 @@ def test_a_photo_that_kills_its_worker_is_a_row(folder: Path) -> None:
     Path("photos/deadly.png").write_bytes(b"deadly")
     unit = _Deadly(40, effort=0)
     ray.cloudpickle.register_pickle_by_value(__import__(__name__))
-    goal = pipelines.Goal("out", manifest="m.jsonl")
-    summary = pipelines.run(unit, pipelines.Given("photos", frozenset([".png", ".jpg"])), goal, _ONE)
+    goal = goals.Goal("out", manifest="m.jsonl")
+    summary = pipelines.run(unit, goals.Given("photos", frozenset([".png", ".jpg"])), goal, _ONE)
     assert (summary.written, summary.failed) == (3, 1)
     rows = {Path(row.input).name: row for row in read_manifest("m.jsonl")}
     assert "has died" in (rows["deadly.png"].error or "")

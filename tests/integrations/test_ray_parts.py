@@ -20,8 +20,8 @@ from recipe_files import saved_recipe
 from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
+from npp.integrations.ray.ray_goals import Goal
 from npp.integrations.ray.ray_journal import RunRecord
-from npp.integrations.ray.ray_pipelines import Goal
 from npp.integrations.ray.ray_shared import Probe, shared_qps
 from npp.integrations.ray.ray_sinks import (
     JOURNALS,

@@ -81,7 +81,8 @@ def encode_with_ray(
             say(_line(row))
 
     try:
-        from npp.integrations.ray.ray_pipelines import Cluster, Given, Goal, run
+        from npp.integrations.ray.ray_goals import Cluster, Given, Goal
+        from npp.integrations.ray.ray_pipelines import run
 
         jobs = _jobs(inputs, output, recursive)
         if manifest is not None:

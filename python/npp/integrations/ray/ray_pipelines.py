@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
-from npp import checks
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.integrations.ray import ray_sources as sources
+from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_sessions import (
     actor,
@@ -21,7 +21,7 @@ from npp.integrations.ray.ray_sessions import (
     require_ray,
     session,
 )
-from npp.integrations.ray.ray_shared import Probe, Sharing, curves_of, shared_qps
+from npp.integrations.ray.ray_shared import Probe, curves_of, shared_qps
 from npp.integrations.ray.ray_sinks import (
     Existing,
     FileSink,
@@ -35,99 +35,7 @@ from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tries import counter
 from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
 
-Format: TypeAlias = Literal["files", "parquet", "webdataset"]
 _SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
-#: Called with every row as it is known.
-OnRow: TypeAlias = Callable[[ManifestRow], None]
-
-
-@dataclass
-class RaySummary:
-    """What became of a set.
-
-    Attributes:
-        written: files or rows that are there now and were not before.
-        skipped: left alone: they were there.
-        failed: inputs without a result.
-        bytes: of what was written.
-        errors: the first hundred inputs that failed, with why.
-    """
-
-    written: int = 0
-    skipped: int = 0
-    failed: int = 0
-    bytes: int = 0
-    errors: dict[str, str] = field(default_factory=dict)
-
-    def count(self, row: ManifestRow) -> None:
-        """Takes a row into account."""
-        if row.output is None:
-            self.failed += 1
-            if len(self.errors) < 100:
-                self.errors[row.input] = row.error or ""
-        else:
-            self.written += 1
-            self.bytes += row.bytes or 0
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where a run takes place and how much of it is used.
-
-    Attributes:
-        address: of a Ray cluster; by default the one that this process is connected to or ``RAY_ADDRESS``
-            names, else one on this machine for the time of the run.
-        workers: of the codec at most, one CPU each; by default all CPUs.
-        gpus: actors with a GPU each for a recipe's networks; by default as many as there are GPUs. Without
-            any the networks run in the codec's workers.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-    gpus: int | None = None
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a run reads; see :func:`encode`.
-
-    Attributes:
-        source: a data set, paths, or pictures with their targets.
-        suffixes: of what counts in folders and tars.
-        key, column, recursive: as there.
-    """
-
-    source: Any
-    suffixes: frozenset[str]
-    key: str = "path"
-    column: str = "bytes"
-    recursive: bool = True
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What a run writes; see :func:`encode`.
-
-    Attributes:
-        out, format, existing, manifest, rows_per_part: as there.
-        suffix: of results.
-        sharing: the qps of all files are chosen together.
-    """
-
-    out: str | os.PathLike[str] | None
-    format: Format = "files"
-    existing: Existing = "error"
-    manifest: str | os.PathLike[str] | None = None
-    rows_per_part: int = 64
-    suffix: str = ".bpg"
-    sharing: Sharing | None = None
-
-    def __post_init__(self) -> None:
-        checks.one_of("format", self.format, get_args(Format))
-        checks.one_of("existing", self.existing, get_args(Existing))
-        checks.whole_at_least(self, 1, "rows_per_part")
-        if self.manifest is not None and (self.out is None or self.format != "files"):
-            raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
 
 
 def run(
@@ -329,11 +237,50 @@ def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster) -> Any:
         )
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows on their way through workers.
+
+    Attributes:
+        dataset: with the columns ``input`` and the pictures' bytes.
+        cluster: where the workers are.
+        workers, cpus: how many there are, and the CPUs of each.
+        qps: a reference to the qps of all inputs, where they are chosen together.
+        tars: what is seen of the tars that the rows come from.
+        on_row: called with every row.
+    """
+
+    dataset: Any
+    cluster: Cluster
+    workers: int
+    cpus: float
+    qps: Any
+    tars: sources.TarCheck
+    on_row: OnRow | None
+
+    def work_off(
+        self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
+    ) -> None:
+        """Has a unit's workers write all rows, and counts them."""
+        results = _worker_map(
+            self.dataset,
+            unit,
+            sink,
+            column,
+            self.cluster,
+            self.workers,
+            batch=batch,
+            done=done,
+            qps=self.qps,
+            cpus=self.cpus,
+        )
+        _consume(results, summary, self.on_row, self.tars)
+
+
 def _run_rows(
     unit: Any, given: Given, goal: Goal, cluster: Cluster, workers: int, on_row: OnRow | None
 ) -> RaySummary:
     """Rows of a data set into files, or into parts."""
-    ray: Any = importlib.import_module("ray")
     assert goal.out is not None
     storage = Storage(goal.out)
     suffix = _SUFFIXES.get(goal.format, "")
@@ -342,46 +289,48 @@ def _run_rows(
     done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
     dataset, alone = _rows(given, goal)
     workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
-    summary = RaySummary()
-    tars = sources.TarCheck(
-        [] if _is_dataset(given.source) else sources.files_with(_paths(given.source), ".tar"), given.suffixes
-    )
+    read = [] if _is_dataset(given.source) else sources.files_with(_paths(given.source), ".tar")
+    tars = sources.TarCheck(read, given.suffixes)
     qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
+    rows = _Rows(dataset, cluster, workers, cpus, qps, tars, on_row)
     if goal.format == "files":
-        record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
-        record.resume()
-        dataset = sources.with_targets(dataset, goal.suffix)
-        sink: Sink = FileSink(storage, goal.existing)
-        batch = sources.LARGEST_BATCH // 4
-        dataset = _worker_map(
-            dataset, unit, sink, given.column, cluster, workers, batch=batch, qps=qps, cpus=cpus
-        )
-        _consume(dataset, summary, on_row, tars)
-        record.conclude([])
-        tars.conclude()
-        return summary
-    summary.skipped = len(done) - len(failed)
+        return _rows_into_files(rows, unit, given.column, goal, storage)
+    return _rows_into_parts(rows, unit, given.column, goal, storage, done, failed)
+
+
+def _rows_into_files(rows: _Rows, unit: Any, column: str, goal: Goal, storage: Storage) -> RaySummary:
+    """A file for each row, named after it."""
+    summary = RaySummary()
+    record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
+    record.resume()
+    named = replace(rows, dataset=sources.with_targets(rows.dataset, goal.suffix))
+    named.work_off(summary, unit, FileSink(storage, goal.existing), column, batch=sources.LARGEST_BATCH // 4)
+    record.conclude([])
+    rows.tars.conclude()
+    return summary
+
+
+def _rows_into_parts(
+    rows: _Rows,
+    unit: Any,
+    column: str,
+    goal: Goal,
+    storage: Storage,
+    done: set[str],
+    failed: Sequence[ManifestRow],
+) -> RaySummary:
+    """Files of Parquet or tars with many rows each; those that are ``done`` stay where they are."""
+    ray: Any = importlib.import_module("ray")
+    summary = RaySummary(skipped=len(done) - len(failed))
     for row in failed:
         summary.count(row)
     kind = PartSink if goal.format == "parquet" else TarSink
-    sink = kind(storage, given.column, goal.suffix.removeprefix("."))
-    dataset = _worker_map(
-        dataset,
-        unit,
-        sink,
-        given.column,
-        cluster,
-        workers,
-        batch=goal.rows_per_part,
-        done=ray.put(done),
-        qps=qps,
-        cpus=cpus,
-    )
+    sink = kind(storage, column, goal.suffix.removeprefix("."))
     for name in done:
-        tars.saw(name)
-    _consume(dataset, summary, on_row, tars)
-    inputs_in_parts(storage, suffix)
-    tars.conclude()
+        rows.tars.saw(name)
+    rows.work_off(summary, unit, sink, column, batch=goal.rows_per_part, done=ray.put(done))
+    inputs_in_parts(storage, _SUFFIXES[goal.format])
+    rows.tars.conclude()
     return summary
 
 

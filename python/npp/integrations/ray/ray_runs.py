@@ -11,7 +11,8 @@ from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.checks import flag
 from npp.codec.options import CodecOptions
-from npp.integrations.ray.ray_pipelines import Cluster, Format, Given, Goal, run
+from npp.integrations.ray.ray_goals import Cluster, Format, Given, Goal
+from npp.integrations.ray.ray_pipelines import run
 from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 from npp.photos.finding import BPG_SUFFIXES

@@ -1,0 +1,106 @@
+"""What a run of Ray reads and writes, where it takes place, and what became of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from npp import checks
+from npp.batch.manifest import ManifestRow
+from npp.integrations.ray.ray_shared import Sharing
+from npp.integrations.ray.ray_sinks import Existing
+
+Format: TypeAlias = Literal["files", "parquet", "webdataset"]
+#: Called with every row as it is known.
+OnRow: TypeAlias = Callable[[ManifestRow], None]
+
+
+@dataclass
+class RaySummary:
+    """What became of a set.
+
+    Attributes:
+        written: files or rows that are there now and were not before.
+        skipped: left alone: they were there.
+        failed: inputs without a result.
+        bytes: of what was written.
+        errors: the first hundred inputs that failed, with why.
+    """
+
+    written: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def count(self, row: ManifestRow) -> None:
+        """Takes a row into account."""
+        if row.output is None:
+            self.failed += 1
+            if len(self.errors) < 100:
+                self.errors[row.input] = row.error or ""
+        else:
+            self.written += 1
+            self.bytes += row.bytes or 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a run takes place and how much of it is used.
+
+    Attributes:
+        address: of a Ray cluster; by default the one that this process is connected to or ``RAY_ADDRESS``
+            names, else one on this machine for the time of the run.
+        workers: of the codec at most, one CPU each; by default all CPUs.
+        gpus: actors with a GPU each for a recipe's networks; by default as many as there are GPUs. Without
+            any the networks run in the codec's workers.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run reads; see :func:`encode`.
+
+    Attributes:
+        source: a data set, paths, or pictures with their targets.
+        suffixes: of what counts in folders and tars.
+        key, column, recursive: as there.
+    """
+
+    source: Any
+    suffixes: frozenset[str]
+    key: str = "path"
+    column: str = "bytes"
+    recursive: bool = True
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a run writes; see :func:`encode`.
+
+    Attributes:
+        out, format, existing, manifest, rows_per_part: as there.
+        suffix: of results.
+        sharing: the qps of all files are chosen together.
+    """
+
+    out: str | os.PathLike[str] | None
+    format: Format = "files"
+    existing: Existing = "error"
+    manifest: str | os.PathLike[str] | None = None
+    rows_per_part: int = 64
+    suffix: str = ".bpg"
+    sharing: Sharing | None = None
+
+    def __post_init__(self) -> None:
+        checks.one_of("format", self.format, get_args(Format))
+        checks.one_of("existing", self.existing, get_args(Existing))
+        checks.whole_at_least(self, 1, "rows_per_part")
+        if self.manifest is not None and (self.out is None or self.format != "files"):
+            raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
