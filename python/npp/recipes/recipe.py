@@ -198,8 +198,7 @@ class Recipe(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1].
-            qp: 0 to 51, one for all, for the size depends on it; None for the recipe's own. It has no
-                default, since the task stands behind it as in :func:`npp.refine`.
+            qp: 0 to 51, one for all, for the size depends on it; None for the recipe's own.
             task: as in :func:`npp.refine`; looks at decoded pictures, restored and of x's size.
             over: ``"map"``, ``"pixels"`` or ``"both"``. It is the map by default, unlike in
                 :func:`npp.refine`, since what is found for the map serves other networks more.
