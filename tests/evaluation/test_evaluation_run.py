@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from small_evaluation import QPS, values
+from small_evaluation import QPS, tiny_network, values
 
 import npp
 import npp.cli
@@ -30,7 +31,7 @@ from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
-from npp.evaluation.judges import Judge, build_judge
+from npp.evaluation.judges import Judge, JudgeConfig, build_judge
 from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.prefilters import Unfiltered
 from npp.evaluation.report_files import describe_arm, describe_computer
@@ -64,6 +65,21 @@ def test_networks_that_took_no_part_are_enough(photos: Path, tmp_path: Path) -> 
     assert "Unseen networks" in report
     assert "Seen networks" not in report
     assert "(unseen)" in (tmp_path / "table.md").read_text()
+
+
+def test_a_network_in_memory_judges_as_it_does_by_name(photos: Path, tmp_path: Path) -> None:
+    by_name = parse_config(values(photos))
+    judge = by_name.seen[0]
+    settings = {**judge.settings, "model": tiny_network()}
+    config = replace(by_name, seen=(JudgeConfig(judge.name, settings=settings),))
+    assert config.seen[0].label == "Sequential"
+    evaluate(by_name, tmp_path / "name"), evaluate(config, tmp_path / "memory")
+    found = [json.loads((tmp_path / out / "summary.json").read_text()) for out in ("name", "memory")]
+    by_label = json.dumps(found[0]["comparisons"]).replace('"tiny"', '"Sequential"')
+    assert json.loads(by_label) == found[1]["comparisons"]
+    kind = "torch.nn.modules.container.Sequential given from Python"
+    assert found[1]["config"]["seen"][0]["model"] == kind
+    assert kind in (tmp_path / "memory/report.html").read_text()
 
 
 def test_a_stopped_run_goes_on_and_ends_the_same(

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,7 @@ from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.recipe_model import build_recipe
 from npp.training.schedule import TrainingFailedError, build_optimiser, build_schedule, rate_factor, set_rates
-from npp.training.train_config import (
-    OptimiserConfig,
-    load_config,
-)
+from npp.training.train_config import OptimiserConfig, TaskConfig, TrainConfig, load_config
 from npp.training.training_run import made_by, train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -94,6 +92,28 @@ def test_interrupted_run_ends_with_the_same_weights(
         npp.Preprocessor.load(out / "preprocessor.safetensors").state_dict() for out in (finished, tmp_path)
     ]
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_a_network_in_memory_trains_and_goes_on(
+    finished: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(network: torch.nn.Module) -> TrainConfig:
+        tasks = [TaskConfig("classification", settings={"model": network})]
+        return replace(smoke(photos, tmp_path), tasks=tasks)
+
+    run_until_power_cut(of(training_nets.classifier()), 3, monkeypatch)
+    last, other = tmp_path / "checkpoints/last.ckpt", training_nets.classifier()
+    next(other.parameters()).data.neg_()
+    with pytest.raises(ConfigError, match="of a training with other tasks"):
+        train_recipe(of(other), resume=last)
+    train_recipe(of(training_nets.classifier()), resume=last)
+    by_name, in_memory = (
+        npp.Preprocessor.load(out / "preprocessor.safetensors").state_dict() for out in (finished, tmp_path)
+    )
+    assert all(torch.equal(by_name[name], in_memory[name]) for name in by_name)
+    written = load_config(tmp_path / "config.yaml").tasks[0].settings
+    kind = f"{type(other).__module__}.{type(other).__qualname__}"
+    assert written == {"model": f"{kind} given from Python"}
 
 
 def test_several_tasks_and_half_precision(photos: Path, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from npp.checks import UnknownSettingError, brief, meant
 from npp.config.yaml_files import ConfigError
@@ -179,7 +182,10 @@ def refusal(error: Exception, section: Any) -> str:
 
 
 def plain(config: Any) -> Any:
-    """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples."""
+    """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples.
+
+    What only Python can give, such as a network, is told by its class, for the mapping is written to files.
+    """
     if dataclasses.is_dataclass(config):
         values: dict[str, Any] = {}
         for field in dataclasses.fields(config):
@@ -188,4 +194,16 @@ def plain(config: Any) -> Any:
         return values
     if isinstance(config, dict):
         return {name: plain(value) for name, value in config.items()}
-    return [plain(one) for one in config] if isinstance(config, (list, tuple)) else config
+    return [plain(one) for one in config] if isinstance(config, (list, tuple)) else _written(config)
+
+
+def _written(value: Any) -> Any:
+    """A value as YAML and JSON have a word for it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__} given from Python"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from npp.checks import flags
 from npp.config.digests import hash_files, hash_state
-from npp.config.typed import REST, refusal
+from npp.config.typed import REST, plain, refusal
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
@@ -30,7 +31,8 @@ class JudgeConfig:
 
     Attributes:
         name: of the task, as :func:`npp.tasks.build_task` knows it.
-        label: of the network in results; its ``model``, or the task's name, where it is not given.
+        label: of the network in results; its ``model``, or the task's name, where it is not given. A module
+            that is given from Python has the name of its class.
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
         metrics: whether the task's metrics of all pictures together are computed too.
         categories: whether a detector's labels are the ``place`` of a category in the annotations' list or
@@ -49,7 +51,9 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         flags(self, "metrics")
         if not self.label:
-            object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
+            model = self.settings.get("model", self.name)
+            own = type(model).__name__ if isinstance(model, nn.Module) else str(model)
+            object.__setattr__(self, "label", own)
 
     def describe(self, *, seen: bool) -> dict[str, Any]:
         """For results.
@@ -59,7 +63,7 @@ class JudgeConfig:
         """
         head = {"label": self.label, "task": self.name, "seen": seen, "metrics": self.metrics}
         given = {} if self.categories is None else {"categories": self.categories}
-        return {**head, **given, **self.settings}
+        return {**head, **given, **plain(self.settings)}
 
 
 @dataclass(frozen=True)
