@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -157,7 +157,7 @@ class BPG(nn.Module):
 
     def __init__(
         self,
-        qp: int | tuple[int, int] = (25, 46),
+        qp: int | Sequence[int] = (25, 46),
         *,
         p: float = 1.0,
         threads: int | None = 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
+from torch import Tensor
 from typing_extensions import Unpack
 
 import npp._bpg as _bpg
@@ -22,6 +23,19 @@ from npp.codec.limits import resolve_threads
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
+
+
+@overload
+def encode(  # a tensor is one picture or a batch, which its type does not say
+    image: Tensor,
+    qp: Any = ...,
+    *,
+    qp_map: QpMap | None = ...,
+    metadata: Metadata | None = ...,
+    threads: int | None = ...,
+    errors: OnError = ...,
+    **options: Unpack[CodecOptions],
+) -> Any: ...
 
 
 @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL import Image
+    from typing_extensions import Buffer
 
 _TAGS = MappingProxyType({"exif": 1, "icc_profile": 2, "xmp": 3, "thumbnail": 4})
 _ANIMATION_CONTROL = 5
@@ -79,6 +81,17 @@ class Metadata:
     xmp: bytes | None = None
     thumbnail: bytes | None = None
     extensions: tuple[tuple[int, bytes], ...] = field(default=())
+
+    if TYPE_CHECKING:  # more is taken than is kept
+
+        def __init__(
+            self,
+            exif: Buffer | Image.Exif | None = None,
+            icc_profile: Buffer | None = None,
+            xmp: Buffer | None = None,
+            thumbnail: Buffer | None = None,
+            extensions: Iterable[tuple[int, bytes]] = (),
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in _TAGS:
