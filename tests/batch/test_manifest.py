@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,11 +103,34 @@ def test_the_last_row_of_an_input_counts(tmp_path: Path) -> None:
     manifest.add(_row("a", b"1"))
     manifest.add(_row("b", b"2"))
     manifest.add(_row("a", b"3"))
-    assert {row.input: row.bytes for row in read_manifest(path)} == {"a": 1, "b": 1}
-    assert list(read_manifest(path))[-1] == _row("a", b"3") == manifest.get("a")
+    assert list(read_manifest(path)) == [_row("b", b"2"), _row("a", b"3")]
+    assert manifest.get("a") == ManifestFile(path).get("a") == _row("a", b"3")
     assert len(path.read_bytes().splitlines()) == 3
     manifest.finish()
     assert len(path.read_bytes().splitlines()) == 2
+    assert {row.input: row for row in read_manifest(path)} == {"a": _row("a", b"3"), "b": _row("b", b"2")}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
+def test_a_manifest_that_is_written_anew_stays_until_the_new_one_is_whole(
+    stop: type[BaseException], tmp_path: Path
+) -> None:
+    def rows(count: int) -> Iterator[ManifestRow]:
+        for number in range(count):
+            yield _row(f"{number}")
+        raise stop
+
+    path = tmp_path / "m.jsonl"
+    for count in (1, 10_000):  # less and more than a buffer holds
+        with pytest.raises(stop):
+            write_manifest(path, rows(count))
+        assert list(tmp_path.iterdir()) == []
+    write_manifest(path, [_row("a")])
+    before = path.read_bytes()
+    for count in (1, 10_000):
+        with pytest.raises(stop):
+            write_manifest(path, rows(count))
+        assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
