@@ -28,8 +28,10 @@ from npp.batch.manifest import read_manifest
 from npp.batch.named_judges import NamedJudge
 from npp.batch.rate_probing import curve_bits
 from npp.cli.file_reports import UsageError
+from npp.cli.input_files import Input
+from npp.cli.output_files import Job
 from npp.cli.share_job import parse_size
-from npp.cli.share_state import STATE_NAME
+from npp.cli.share_state import STATE_NAME, ShareState, identity
 
 SIDE = 96
 
@@ -365,15 +367,18 @@ def test_kept_state_serves_another_total(crops: Path, capsys: pytest.CaptureFixt
     _shared("--total", "18k", "--keep-state", capsys=capsys)  # its own files are replaced without --force
     assert _lines("curve") == curves
     assert 0.99 * 18_000 <= _size() <= 18_000
-    Image.fromarray(skimage.data.astronaut()[:SIDE, 400:496]).save("in/03.png")
+    other = skimage.data.astronaut()[:SIDE, 400:496]
+    earlier = np.asarray(Image.open("in/03.png")).astype(int)
+    Image.fromarray(other).save("in/03.png")
     os.utime("in/03.png", ns=(1, 1))
     _shared("--total", "18k", "--keep-state", "--tune", "machine", capsys=capsys)
     assert _lines("curve") == curves + 16, "another tune has other curves"
     _shared("--total", "18k", capsys=capsys)
     assert _size() <= 18_000
     changed = Path("out/03.bpg").read_bytes()
-    assert np.abs(npp.decode(changed).permute(1, 2, 0).numpy() - np.asarray(Image.open("in/03.png"))).size
-    assert any(changed == npp.encode(np.asarray(Image.open("in/03.png")), qp, effort=1) for qp in range(52))
+    shown = npp.decode(changed).permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(shown - other).mean() < 10 < np.abs(shown - earlier).mean(), "the picture that is there now"
+    assert any(changed == npp.encode(other, qp, effort=1) for qp in range(52))
 
 
 @pytest.mark.parametrize("way", ["absolute", "another folder", "a link"])
@@ -411,6 +416,47 @@ def test_foreign_files_are_not_replaced_and_bad_ones_do_not_stop_the_others(
     report = _shared("--total", "20k", "--force", capsys=capsys, code=1)
     assert report["share"]["pictures"] == 15
     assert 0.98 * 20_000 <= _size() <= 20_000
+
+
+def test_a_result_that_was_changed_since_is_not_replaced(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name alone does not make it ours: what is in it must be what such a run has written."""
+    _shared("--total", "24k", "--keep-state", capsys=capsys)
+    made = {path.name: path.read_bytes() for path in Path("out").glob("*.bpg")}
+    Path("out/02.bpg").write_bytes(made["02.bpg"] + b"mine")
+    Path("out/05.bpg").write_bytes(made["04.bpg"])
+    report = _shared("--total", "18k", "--keep-state", capsys=capsys, code=1)
+    status = {Path(one["file"]).stem: one["status"] for one in report["files"]}
+    assert {name for name, one in status.items() if one == "failed"} == {"02", "05"}
+    assert report["files"][2]["error"] == "out/02.bpg exists; --force replaces it"
+    assert Path("out/02.bpg").read_bytes() == made["02.bpg"] + b"mine"
+    assert Path("out/05.bpg").read_bytes() == made["04.bpg"]
+    Path("out/02.bpg").write_bytes(made["02.bpg"])
+    Path("out/05.bpg").unlink()
+    assert {one["status"] for one in _shared("--total", "18k", capsys=capsys)["files"]} == {"written"}
+
+
+def test_files_are_known_by_their_crc_32(tmp_path: Path) -> None:
+    """Of "123456789" it is cbf43926, by which implementations are told to be right."""
+    picture, target = tmp_path / "a.png", tmp_path / "out" / "a.bpg"
+    target.parent.mkdir()
+    picture.write_bytes(b"")
+    job = Job(Input(picture, Path("a.png")), target)
+    state = ShareState(target.parent / STATE_NAME, "curve", "file")
+    source = identity(job.source)
+    assert not state.is_ours(job)
+    target.write_bytes(b"123456789")
+    assert not state.is_ours(job), "nothing is known of it"
+    state.put_file(job, source, 30, b"123456789", {})
+    assert json.loads(state.path.read_text())["crc"] == 0xCBF43926
+    for known in (state, ShareState(state.path, "curve", "file"), ShareState(state.path, "other", "other")):
+        assert known.is_ours(job)
+    assert state.is_there(job, source, 30) and not state.is_there(job, source, 31)
+    target.write_bytes(b"123456780")
+    assert not state.is_ours(job) and not state.is_there(job, source, 30)
+    state.put_file(job, source, 31, b"123456780", {})
+    assert state.is_ours(job) and state.is_there(job, source, 31) and not state.is_there(job, source, 30)
 
 
 def test_what_failed_is_done_by_the_same_command(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
