@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npp.evaluation import bd_rate, bootstrap_bd_rate, monotone, overlap
-from npp.evaluation.bd_rate import resample_bd_rate, rising_points
+from npp.evaluation.bd_rate import ResampledBDRate, resample_bd_rate, rising_points
 
 
 def _curve(draw: st.DrawFn, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,3 +146,20 @@ def test_bootstrap_needs_the_same_pictures() -> None:
 def test_of_points_of_one_quality_the_cheapest_is_kept() -> None:
     rates, qualities = monotone([1, 2], [0.5, 0.5])
     assert (rates.tolist(), qualities.tolist()) == ([1], [0.5])
+
+
+def test_an_interval_says_in_which_part_of_the_resamplings_the_curves_overlapped() -> None:
+    rates = np.array([np.nan, -4.0, np.nan, -2.0, np.nan, -3.0, np.nan, np.nan])
+    found = ResampledBDRate(-3.5, rates).interval(0.5)
+    assert (found.value, found.low, found.high, found.comparable) == (-3.5, -3.5, -2.5, 3 / 8)
+    assert ResampledBDRate(-3.5, rates[[1, 3, 5]]).interval().comparable == 1
+    with pytest.raises(ValueError, match="the curves overlap in no resampling"):
+        ResampledBDRate(-3.5, rates[[0, 2]]).interval()
+
+
+def test_resamplings_without_overlap_are_counted() -> None:
+    """Of two pictures, the curves of the first alone are apart: in a quarter of all draws of two."""
+    bpp = np.array([[1.0, 1.0], [2.0, 2.0]])
+    anchor, quality = np.array([[0.0, 0.0], [1.0, 9.0]]), np.array([[2.0, 0.0], [3.0, 9.0]])
+    found = bootstrap_bd_rate(bpp, anchor, bpp, quality, samples=4000)
+    assert found.comparable == pytest.approx(0.75, abs=0.03)
