@@ -71,6 +71,26 @@ def test_gradient_is_the_surrogates_with_the_rate_scaled(name: str, device: str)
     torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_the_rate_of_no_bits_at_all_has_no_gradient() -> None:
+    """Where a surrogate says that a picture takes none, no factor makes the real bits of it."""
+
+    class Free:
+        needs_real = False
+
+        def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: Any) -> Estimate:
+            bits = x.sum((1, 2, 3))
+            return Estimate(2 * x, bits - bits.detach() * torch.tensor([1.0, 0.0]))
+
+    x = pictures().requires_grad_()
+    out = npp.compress(x, 35, surrogate=Free(), effort=0)
+    assert (out.bpp > 0).all()
+    (of_rate,) = torch.autograd.grad(out.bpp.sum(), x, retain_graph=True)
+    assert torch.equal(of_rate[0], torch.zeros_like(x[0]))
+    torch.testing.assert_close(of_rate[1], torch.full_like(x[1], float((out.bpp[1] / x[1].sum()).detach())))
+    (of_picture,) = torch.autograd.grad(out.x_hat.sum(), x)
+    assert torch.equal(of_picture, torch.full_like(x, 2.0))
+
+
 def test_surrogate_sees_real_only_if_it_asks() -> None:
     x = pictures().requires_grad_()
     without, with_real = Recorded(), Recorded(needs_real=True)

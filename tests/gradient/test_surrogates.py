@@ -334,6 +334,18 @@ def test_gated_gradient_is_small_where_the_codec_drops_everything() -> None:
     assert through["gated"] < 0.1 * through["identity"]
 
 
+@pytest.mark.parametrize("name", ["masked", "scaled"])
+def test_no_gradient_passes_where_the_codec_kept_nothing(name: str) -> None:
+    """The first picture's detail was dropped, all of it; the second came back as it was."""
+    x = (0.5 + 0.2 * torch.rand(2, 1, 16, 16, dtype=torch.float64)).requires_grad_()
+    kept = torch.stack([torch.zeros(1, 16, 16, dtype=torch.float64), x.detach()[1]])
+    estimate = resolve_surrogate(name)(x, torch.full((2,), 20.0), Real(kept, torch.ones(2)), DEFAULTS)
+    weights = torch.rand(2, 1, 16, 16, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((estimate.x_hat * weights).sum(), x)
+    assert not gradient[0].any()
+    assert gradient[1].square().sum() > 0.5 * weights[1].square().sum()
+
+
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(ValueError, match=r"'identity'.*not 'nonsense'"):
         resolve_surrogate("nonsense")
