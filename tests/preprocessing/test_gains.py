@@ -53,6 +53,18 @@ def test_gains_are_bounded(floor: float, sign: int) -> None:
     torch.testing.assert_close(y, mean + gain * (x - mean))
 
 
+@pytest.mark.parametrize(("floor", "gain"), [(0.0, 0.75508), (0.4, 0.85305)])
+def test_a_gain_is_the_tanh_of_half_the_logit(floor: float, gain: float) -> None:
+    """1 + (1 - floor) tanh(-0.25) where the logit is -0.5: ten times the table's weight."""
+    preprocessor = Preprocessor("gains", depth=0, floor=floor)
+    with torch.no_grad():
+        preprocessor.filter.table.by_coefficient[0, 0] = -0.05
+    x = torch.rand(1, 1, 16, 24).expand(-1, 3, -1, -1)
+    y = preprocessor.filter(x, torch.tensor([34.0]))
+    mean = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(x, 8), scale_factor=8.0)
+    torch.testing.assert_close(y, mean + gain * (x - mean), atol=1e-5, rtol=0)
+
+
 def test_gains_can_start_as_a_blur(tmp_path: Path) -> None:
     sigmas = {25: 0.5, 45: 1.0}
     x = torch.rand(2, 3, 37, 51)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocessors import SMALL, make, pictures
 
+import npp
 import npp.preprocessing.preprocessor as preprocessor_module
 from npp import Preprocessor
 from npp.preprocessing.unet import UNet, UNetSettings
@@ -72,8 +73,15 @@ def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_every_shipped_file_loads() -> None:
-    for name in Preprocessor.available():
-        Preprocessor.load(name)
+    names = ["classification", "detection"]
+    assert Preprocessor.available() == names
+    x = pictures()
+    for name in names:
+        loaded = Preprocessor.load(name)
+        assert not loaded.training and loaded.network == "gains"
+        with torch.no_grad():
+            fewer, more = npp.compress(loaded(x, 38), 38, effort=0).bpp, npp.compress(x, 38, effort=0).bpp
+        assert (fewer < more).all(), f"{name} was trained to save bits"
 
 
 def _metadata(change: Callable[[dict[str, Any]], object]) -> Callable[[Any, Any], None]:
