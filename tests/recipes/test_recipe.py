@@ -22,12 +22,12 @@ from npp.recipes.size_extension import with_size
 
 @pytest.fixture(scope="module")
 def allocator() -> Allocator:
-    """Untrained, with a last layer that says something."""
+    """Untrained, with layers that say something: its maps are not rounded to nothing, and differ by qp."""
     torch.manual_seed(1)
     made = Allocator().eval()
     with torch.no_grad():
         for parameter in made.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
+            parameter.add_(0.125 * torch.randn_like(parameter))
     return made
 
 
@@ -77,6 +77,17 @@ def test_every_picture_has_its_own_qp_and_size(recipe: Recipe, x: torch.Tensor) 
         assert torch.equal(found.x_hat[i], alone.x_hat[0])
         assert found.bitstreams[i] == alone.bitstreams[0]
     assert [npp.probe(file).height for file in found.bitstreams] == [80, 40]
+
+
+def test_every_part_is_told_the_qp_that_was_asked_for(recipe: Recipe, x: torch.Tensor) -> None:
+    """The recipe's own, 38, has another size, filter and map."""
+    assert recipe.preprocessor is not None and recipe.allocator is not None
+    ready = recipe.prepare(x, 30)
+    filtered = recipe.preprocessor(x, 30)
+    assert torch.equal(ready.x, filtered) and not torch.equal(filtered, recipe.preprocessor(x, 38))
+    wanted, own = recipe.allocator(filtered, 30), recipe.allocator(filtered, 38)
+    assert ready.qp_map is not None and torch.equal(ready.qp_map, wanted)
+    assert not torch.equal(wanted.round(), own.round())
 
 
 def test_parts_can_be_left_out(recipe: Recipe, x: torch.Tensor) -> None:
@@ -244,6 +255,20 @@ def test_all_frames_that_are_enlarged_count_for_the_limit_on_pixels(recipe: Reci
             recipe.decode(file)
     finally:
         npp.set_max_pixels(None)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_frames_that_are_enlarged_are_rounded_to_the_nearest(photo: np.ndarray, dtype: torch.dtype) -> None:
+    frames = [np.roll(photo, 9 * i, 1) for i in range(3)]
+    file = npp.encode_animation(frames, 20, durations=0.1, metadata=with_size(None, 150, 210))
+    peak = torch.iinfo(dtype).max
+    small = npp.decode(file, dtype=dtype).double() / peak
+    exact = peak * torch.nn.functional.interpolate(small, (150, 210), mode="bicubic").clamp(0, 1)
+    found = Recipe().decode(file, dtype=dtype)
+    assert found.dtype == dtype and found.shape == (3, 3, 150, 210)
+    off = found.double() - exact
+    assert off.abs().max() < (0.55 if dtype == torch.uint8 else 1)  # of 16 bits float32 knows a part
+    assert abs(off.mean()) < 0.01
 
 
 def test_a_changed_recipe_has_the_other_parts_of_the_first(recipe: Recipe, x: torch.Tensor) -> None:
