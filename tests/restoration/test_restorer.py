@@ -206,6 +206,21 @@ def test_gray_and_alpha_go_through(x: torch.Tensor) -> None:
     assert not torch.equal(both[:3], npp.decode(file)[:3])
 
 
+def test_gray_is_the_luma_of_what_was_restored_as_colour(x: torch.Tensor) -> None:
+    """By the weights of BT.601: 0.299 of red, 0.587 of green, 0.114 of blue."""
+    recipe, gray = _recipe(), x.mean(1, keepdim=True)
+    assert recipe.restorer is not None
+    with torch.no_grad():
+        plain, found = npp.compress(gray, 37, effort=1).x_hat, recipe.compress(gray, 37).x_hat
+        red, green, blue = recipe.restorer(plain.expand(-1, 3, -1, -1)).unbind(1)
+    for one, other in ((red, green), (green, blue), (red, blue)):
+        assert (one - other).abs().mean() > 0.01
+    wanted = 0.299 * red + 0.587 * green + 0.114 * blue
+    torch.testing.assert_close(found[:, 0], wanted, atol=1e-6, rtol=0)
+    decoded = recipe.decode(recipe.encode(gray, 37), dtype=torch.float32)
+    torch.testing.assert_close(torch.stack(decoded)[:, 0], wanted, atol=1e-5, rtol=0)
+
+
 def test_a_recipe_keeps_its_restorer(tmp_path: Path, x: torch.Tensor) -> None:
     recipe = _recipe()
     recipe.save(tmp_path / "recipe.safetensors")
