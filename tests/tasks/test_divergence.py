@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from task_nets import DenseFinder
@@ -33,6 +35,26 @@ def test_a_probability_of_1_is_finite(dtype: torch.dtype) -> None:
     torch.testing.assert_close(binary_kl(clean, now), binary_kl(clean.float(), now.float()))
     assert bool(binary_kl(clean, now).isfinite().all())
     assert binary_kl(clean.double(), now.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(("background", "there"), [(0, 0.8), (-1, 0.5)])
+def test_what_the_background_does_not_have_is_there(background: int, there: float) -> None:
+    """Of .2, .3, .5 and .25, .25, .5; logits may be off by any constant."""
+    clean = torch.tensor([[0.2, 0.3, 0.5]]).log() + 2
+    now = torch.tensor([[0.25, 0.25, 0.5]]).log() - 1
+    divergence, weight = class_divergence(clean, now, background)
+    wanted = 0.2 * math.log(0.2 / 0.25) + 0.3 * math.log(0.3 / 0.25)
+    assert divergence.tolist() == pytest.approx([wanted], rel=1e-5)
+    assert weight.tolist() == pytest.approx([there])
+
+
+def test_without_a_background_the_best_class_is_there() -> None:
+    """Of coins of .2 and .6 that became .5 and .6."""
+    clean, now = torch.tensor([[0.2, 0.6]]).logit(), torch.tensor([[0.5, 0.6]]).logit()
+    divergence, weight = class_divergence(clean, now)
+    wanted = 0.2 * math.log(0.2 / 0.5) + 0.8 * math.log(0.8 / 0.5)
+    assert divergence.tolist() == pytest.approx([wanted], rel=1e-5)
+    assert weight.tolist() == pytest.approx([0.6])
 
 
 def test_boxes_of_half_precision_overlap_as_exactly_as_they_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,32 @@ def test_places_not_ranks_are_compared() -> None:
         assert overlap.any(0).all()
         rows = overlap.int().argmax(0)
         assert torch.equal(one["place_boxes"][rows], one["boxes"])
+
+
+@pytest.mark.parametrize("which", ["", "place_"])
+@pytest.mark.parametrize("nothing", [True, False])
+def test_the_divergence_of_queries_is_what_a_pencil_says(nothing: bool, which: str) -> None:
+    """Two queries; the first one's box grows from 10x10 to 10x15, with half a pixel more on each side."""
+    network = build_task("detection", model=nets.detr()).network
+    if nothing:  # the last of six under one softmax stands for no object
+        sure, half = [0.02, 0.02, 0.02, 0.02, 0.02, 0.9], [0.1, 0.1, 0.1, 0.1, 0.1, 0.5]
+        clean, now = (torch.tensor([[half, one]]).log() for one in (sure, half))
+        there = 0.5
+        moved = 5 * 0.02 * math.log(0.02 / 0.1) + 0.9 * math.log(0.9 / 0.5)
+    else:  # each of the five is a coin
+        clean = torch.tensor([[[0.7, 0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, 0.1]]]).logit()
+        now = torch.tensor([[[0.7, 0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, 0.4]]]).logit()
+        there = 0.7
+        moved = 0.1 * math.log(0.1 / 0.4) + 0.9 * math.log(0.9 / 0.6)
+    before = torch.tensor([[[10.0, 10, 20, 20], [30, 30, 50, 60]]])
+    after = torch.tensor([[[10.0, 10, 20, 25], [30, 30, 50, 60]]])
+    others = {"logits": torch.zeros(1, 3, 5), "boxes": torch.rand(1, 3, 4)} if which else {}
+    dense = [
+        {**others, f"{which}logits": logits, f"{which}boxes": corners}
+        for logits, corners in ((clean, before), (now, after))
+    ]
+    found = network.divergence(*dense)
+    assert found.tolist() == pytest.approx([moved + there * (1 - 11 * 11 / (11 * 16))], rel=1e-4)
 
 
 def test_boxes_without_an_area_are_where_they_were() -> None:

@@ -43,6 +43,46 @@ def test_match_of_layers_alone(images: Tensor) -> None:
     torch.testing.assert_close(through.loss(images.flip(3), through.targets(images)), expected)
 
 
+def test_layers_count_by_the_mean_of_their_errors(images: Tensor) -> None:
+    """One gives three times as much, one half as much: of their energy (3 - 1)^2 and (0.5 - 1)^2."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Identity(), nn.Identity()
+            self.factors = (1.0, 1.0, 1.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tripled, halved, moved = self.factors
+            self.first(tripled * x), self.second(halved * x)
+            return moved * x
+
+    network = Two()
+    task = Match(network, layers=["first", "second"], distance="mse")
+    targets = task.targets(images)
+    task.network.factors = (3.0, 0.5, 1.1)
+    found = task.scores(images, targets)
+    torch.testing.assert_close(found["features"], torch.full((len(images),), (4 + 0.25) / 2))
+    torch.testing.assert_close(found["distance"], torch.full((len(images),), 0.01))
+    torch.testing.assert_close(task.loss(images, targets), torch.full((len(images),), 2.135))
+    measured = task.metric()
+    measured.update(task.predict(images), targets)
+    assert measured.compute()["features"] == pytest.approx(2.125)
+
+
+def test_outputs_count_by_the_mean_of_their_distances(images: Tensor) -> None:
+    class Several(nn.Module):
+        factors = (1.0, 1.0)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"a": self.factors[0] * x, "b": self.factors[1] * x}
+
+    task = Match(Several(), distance="mse")
+    targets = task.targets(images)
+    task.network.factors = (1.5, 2.0)
+    torch.testing.assert_close(task.loss(images, targets), torch.full((len(images),), (0.25 + 1) / 2))
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
