@@ -162,7 +162,9 @@ def test_targets_are_made_once_where_photos_come_again() -> None:
     task, x = Counting(), pictures(3, 8)
     kept = Targets({"a": task}, keep=True)  # type: ignore[dict-item]
     first = kept.of(x, torch.tensor([5, 6, 7]))
+    assert first == {"a": [float(one.sum()) for one in x]}  # each photo's own
     again = kept.of(x[[2, 0]], torch.tensor([7, 5]))
     assert again == {"a": [first["a"][2], first["a"][0]]} and task.seen == 3
-    Targets({"a": task}, keep=False).of(x, torch.tensor([5, 6, 7]))  # type: ignore[dict-item]
-    assert task.seen == 6
+    always = Targets({"a": task}, keep=False)  # type: ignore[dict-item]
+    assert always.of(x, torch.tensor([5, 6, 7])) == first and task.seen == 6
+    assert always.of(x[[1]], torch.tensor([5])) == {"a": [first["a"][1]]}, "another picture of the photo"
