@@ -303,3 +303,43 @@ def test_decompress_needs_one_shape() -> None:
         npp.decompress(files)
     with pytest.raises(npp.DecodeError, match="empty"):
         npp.decompress([])
+
+
+class _Says:
+    """A surrogate that says what it is told to."""
+
+    needs_real = False
+
+    def __init__(self, bpp: Any, *, whole: bool = True) -> None:
+        self.bpp, self.whole = bpp, whole
+
+    def __call__(self, x: torch.Tensor, *_: Any) -> Any:
+        if self.bpp is None:
+            return None
+        return Estimate(x if self.whole else x[..., 1:], self.bpp(x))
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "kind", "text"),
+    [
+        (
+            _Says(lambda x: x.mean((1, 2, 3))[:, None]),
+            ValueError,
+            r"bpp of shape \(2,\), not of shape \(2, 1\)",
+        ),
+        (_Says(lambda x: x.mean()), ValueError, r"bpp of shape \(2,\), not of shape \(\)"),
+        (_Says(lambda x: 1.0), ValueError, r"bpp of shape \(2,\), not 1.0"),
+        (
+            _Says(lambda x: x.mean((1, 2, 3)), whole=False),
+            ValueError,
+            r"x_hat of shape \(2, 3, 16, 16\), not",
+        ),
+        (_Says(None), TypeError, r"the surrogate _Says must give an Estimate\(x_hat, bpp\), not None"),
+    ],
+)
+def test_a_surrogate_of_ones_own_is_held_to_its_shapes(
+    surrogate: _Says, kind: type[Exception], text: str
+) -> None:
+    """Bits of (N, 1) or one number for all would mix the gradients of pictures without a word."""
+    with pytest.raises(kind, match=text):
+        npp.compress(torch.rand(2, 3, 16, 16, requires_grad=True), 40, surrogate=surrogate, effort=0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
+from npp.checks import brief
 from npp.codec.decoding import decode_batch
 from npp.codec.device_transfer import small_tensor
 from npp.codec.errors import UnsupportedError
@@ -103,7 +104,8 @@ def _estimate(
     """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits.
 
     Raises:
-        ValueError: there is a quantiser map, and the surrogate takes none.
+        TypeError: it gives no estimate.
+        ValueError: there is a quantiser map, and the surrogate takes none; its estimate has another shape.
     """
     _check_takes_map(surrogate, qp_map)
     wide = _floats(x)
@@ -111,9 +113,25 @@ def _estimate(
         real = Real(_floats(real.x_hat).to(wide.dtype), real.bpp.to(wide.dtype))
     with torch.autocast(device_type=x.device.type, enabled=False):
         given = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
-        if qp_map is None:
-            return surrogate(*given)
-        return surrogate(*given, qp_map=qp_map.to(wide.device, wide.dtype))  # type: ignore[call-arg]
+        maps: Any = {} if qp_map is None else {"qp_map": qp_map.to(wide.device, wide.dtype)}
+        estimate: Estimate = surrogate(*given, **maps)
+    _check_estimate(surrogate, estimate, x)
+    return estimate
+
+
+def _check_estimate(surrogate: Surrogate, estimate: Any, x: Tensor) -> None:
+    """Raises TypeError for what is no estimate, ValueError for one of another shape than the pictures'.
+
+    Bits of another shape would be spread over the batch without a word, and so would their gradient.
+    """
+    name = type(surrogate).__name__
+    if not (hasattr(estimate, "x_hat") and hasattr(estimate, "bpp")):
+        raise TypeError(f"the surrogate {name} must give an Estimate(x_hat, bpp), not {brief(estimate)}")
+    for field, needed in (("x_hat", tuple(x.shape)), ("bpp", (len(x),))):
+        found = getattr(estimate, field)
+        if not isinstance(found, Tensor) or tuple(found.shape) != needed:
+            said = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else brief(found)
+            raise ValueError(f"the surrogate {name} must give {field} of shape {needed}, not {said}")
 
 
 def _check_takes_map(surrogate: Surrogate, qp_map: object) -> None:

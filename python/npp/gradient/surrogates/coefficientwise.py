@@ -15,12 +15,32 @@ from npp.gradient.surrogates.surrogate import Estimate, Real
 from npp.hevc.dct import block_dct, block_idct
 from npp.hevc.planes import PictureLayout, Plane
 
+# The gate of a quantiser map's gradient, in steps; Gated has the same by default (docs/gradients.md).
+_THRESHOLD, _WIDTH = 1.0, 0.25
+
+
+def _gate(coefficients: Tensor, step: Tensor, threshold: float, width: float) -> Tensor:
+    """How far coefficients, taken as fixed, are large enough to be coded: 0 to 1."""
+    level = (coefficients.detach() / (step * width)).abs_()
+    return level.sub_(threshold / width).sigmoid_()
+
+
+def _of_the_step(coefficients: Tensor, step: Tensor) -> Tensor:
+    """Zeros for each coefficient, with the gradient that a quantiser map has through what its steps let pass.
+
+    A surrogate that is about the picture alone would tell a map of the bits only, and all blocks would become
+    coarser whatever the task loses.
+    """
+    passed = coefficients.detach() * _gate(coefficients, step, _THRESHOLD, _WIDTH)
+    return passed - passed.detach()
+
 
 class TransformSurrogate:
     """Maps the DCT coefficients of the codec's planes; a subclass says how.
 
     The picture goes through the codec's colour space and chroma sampling, into 8x8 DCT blocks, through
-    :meth:`map_coefficients`, and back.
+    :meth:`map_coefficients`, and back. What a quantiser map does to it is the same for all: see
+    :func:`_of_the_step`.
     """
 
     needs_real: ClassVar[bool] = False
@@ -41,14 +61,19 @@ class TransformSurrogate:
         decoded: list[Tensor | None] = [None] * len(planes)
         if real is not None:
             decoded = [block_dct(plane.samples, SMALL_BLOCK) for plane in layout.split(real.x_hat)]
-        mapped = [self._map_plane(*given, qp) for given in zip(planes, coefficients, decoded, strict=True)]
+        given = zip(planes, coefficients, decoded, strict=True)
+        mapped = [self._map_plane(*one, qp, moves=qp_map is not None) for one in given]
         pixels = x.shape[-2] * x.shape[-1]
         return Estimate(layout.join(mapped), picture_bpp(planes, pixels, coefficients))
 
-    def _map_plane(self, plane: Plane, coefficients: Tensor, decoded: Tensor | None, qp: Tensor) -> Tensor:
-        """Samples (N, h, w) of the estimated plane."""
+    def _map_plane(
+        self, plane: Plane, coefficients: Tensor, decoded: Tensor | None, qp: Tensor, *, moves: bool
+    ) -> Tensor:
+        """Samples (N, h, w) of the estimated plane, whose steps a map moves or not."""
         step = plane.steps_of(SMALL_BLOCK)
-        mapped = self.map_coefficients(coefficients, step, decoded, qp.view(-1, 1, 1, 1, 1))
+        mapped = self.map_coefficients(coefficients, step.detach(), decoded, qp.view(-1, 1, 1, 1, 1))
+        if moves:
+            mapped = mapped + _of_the_step(coefficients, step)
         return block_idct(mapped, *plane.samples.shape[-2:])
 
     def map_coefficients(
@@ -58,11 +83,18 @@ class TransformSurrogate:
 
         Args:
             coefficients: of :func:`npp.hevc.dct.block_dct`.
-            step: quantiser step, broadcasting over them; with a quantiser map it may need a gradient.
+            step: quantiser step, broadcasting over them, without a gradient.
             decoded: the real reconstruction's coefficients if the class needs them.
             qp: BPG qp, broadcasting over them.
         """
         raise NotImplementedError
+
+
+def _moved(plane: Plane) -> Tensor:
+    """A plane as it is, with no gradient but that of its steps."""
+    coefficients = block_dct(plane.samples.detach(), SMALL_BLOCK)
+    moved = _of_the_step(coefficients, plane.steps_of(SMALL_BLOCK))
+    return block_idct(coefficients + moved, *plane.samples.shape[-2:])
 
 
 class Identity:
@@ -80,8 +112,13 @@ class Identity:
         qp_map: Tensor | None = None,
     ) -> Estimate:
         """See :class:`npp.gradient.surrogates.Surrogate`."""
-        planes = PictureLayout(options, x.shape, qp, qp_map).split(x)
-        return Estimate(x, picture_bpp(planes, x.shape[-2] * x.shape[-1]))
+        layout = PictureLayout(options, x.shape, qp, qp_map)
+        planes = layout.split(x)
+        bpp = picture_bpp(planes, x.shape[-2] * x.shape[-1])
+        if qp_map is None:
+            return Estimate(x, bpp)
+        moved = layout.join([_moved(plane) for plane in planes])
+        return Estimate(x + (moved - moved.detach()), bpp)
 
 
 class SoftDCT(TransformSurrogate):
@@ -111,7 +148,7 @@ class Gated(TransformSurrogate):
     """A coefficient's gradient passes as far as the coefficient is large enough to be coded.
 
     The gate is sigmoid((abs(c) / step - threshold) / width), held fixed: it scales the coefficient's gradient
-    and gives it none. The step of a quantiser map gets one.
+    and gives it none.
 
     Args:
         threshold: in steps. A dead-zone quantiser codes what is above about 0.6; what an encoder keeps for
@@ -120,7 +157,7 @@ class Gated(TransformSurrogate):
         floor: least gate, 0 to 1. Networks need about 0.35: what is gated off entirely never comes back.
     """
 
-    def __init__(self, threshold: float = 1.0, width: float = 0.25, floor: float = 0.0) -> None:
+    def __init__(self, threshold: float = _THRESHOLD, width: float = _WIDTH, floor: float = 0.0) -> None:
         self.threshold = number("threshold", threshold, -math.inf, math.inf)
         self.width = number_above("width", width, 0)
         self.floor = number("floor", floor, 0, 1)
@@ -129,8 +166,7 @@ class Gated(TransformSurrogate):
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
         """See ``TransformSurrogate``."""
-        level = (coefficients.detach() / (step * self.width)).abs_()
-        gate = level.sub_(self.threshold / self.width).sigmoid_()
+        gate = _gate(coefficients, step, self.threshold, self.width)
         if self.floor:
             gate = (gate * (1 - self.floor)).add_(self.floor)
         return coefficients * gate
@@ -146,9 +182,7 @@ class Masked(TransformSurrogate):
     needs_real: ClassVar[bool] = True
 
     def __init__(self, threshold: float = 0.25) -> None:
-        if not threshold >= 0:
-            raise ValueError(f"threshold must be 0 or more, not {threshold!r}")
-        self.threshold = threshold
+        self.threshold = number("threshold", threshold, 0, math.inf)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
@@ -162,7 +196,7 @@ class Scaled(TransformSurrogate):
     """A coefficient's gradient is scaled by how much of it the codec kept.
 
     The factor is c ĉ / (c² + (softness · step)²), c of the input and ĉ of the real reconstruction: the
-    codec's own error, read as a gain and held fixed but for the step of a quantiser map.
+    codec's own error, read as a gain and held fixed.
     After SCALED (arXiv 2602.00198), in our reading.
 
     Args:
