@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -181,16 +184,97 @@ def test_the_whole_module_codes_pictures_once_where_a_strategy_calls_it_for_its_
     assert torch.equal(own.seen[2], x) and set(vars(own)) == set(vars(plain)) and len(outputs) == len(x)
 
 
-def test_a_copy_of_a_whole_module_codes_what_is_its_own() -> None:
+class Quiet(lightning.LightningModule):  # type: ignore[misc]
+    """Somebody's module that can be stored whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)  # type: ignore[no-any-return]
+
+
+def _stored(network: nn.Module) -> Any:
+    file = io.BytesIO()
+    torch.save(network, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [deepcopy, _stored])
+@pytest.mark.parametrize("module", ["", "model"])
+def test_copies_of_the_network_are_without_the_codec(module: str, copied: Any) -> None:
+    """A teacher, an average or a file that is made during a run would code its input for ever."""
     (x, _), *_ = _loader(_pictures())
-    own, callback = Called(), CodedInput(qp=40, mean=MEAN, std=STD, codec=npp.BPG(effort=0))
-    callback.setup(None, own, "fit")
-    copy = deepcopy(own)
+    own = Quiet()
+    callback = CodedInput(qp=40, module=module, mean=MEAN, std=STD, codec=npp.BPG(effort=0))
     with torch.no_grad():
-        assert torch.equal(copy(x), own(x))
+        plain = own(x)
+        callback.setup(None, own, "fit")
+        coded = own(x)
+        copy = copied(own)
+        assert torch.equal(copy(x), plain) and torch.equal(own(x), coded) and not torch.equal(plain, coded)
+        assert torch.equal(copied(own.model)(x), plain)
         for parameter in copy.parameters():
             parameter.zero_()
         assert not copy(x).any() and own(x).any()
+
+
+def test_bits_with_a_gradient_hold_up_no_copy(tmp_path: Path) -> None:
+    class Copied(lightning.Callback):  # type: ignore[misc,name-defined]
+        def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+            deepcopy(callback), deepcopy(module.model)
+
+    own, callback = Own(), CodedInput(qp=(20, 51), module="model", mean=MEAN, std=STD)
+    callback.codec = npp.BPG(effort=0)
+    trainer = _trainer(tmp_path, Copied(), callback)
+    trainer.fit(own, _loader(_pictures()))
+    assert callback.bpp is not None and not callback.bpp.requires_grad
+    assert deepcopy(callback).bpp is None
+
+
+@pytest.mark.slow
+def test_bits_of_two_processes_are_the_mean_of_all(tmp_path: Path) -> None:
+    """Noise for one, flat pictures for the other: the first one's alone would be twice the mean."""
+    x = torch.cat([torch.rand(2, 3, 32, 32), torch.zeros(2, 3, 32, 32)])[
+        [0, 2, 1, 3]
+    ]  # samples are dealt in turn
+    script = tmp_path / "two.py"
+    torch.save(x, tmp_path / "x.pt")
+    script.write_text(_TWO_PROCESSES)
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) == pytest.approx(
+        float(npp.compress(x, 30, effort=0).bpp.mean()), rel=1e-3
+    )
+
+
+_TWO_PROCESSES = """
+import lightning, torch, npp
+from torch import nn
+from npp.integrations.lightning_codec import CodedInput
+
+class Own(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Conv2d(3, 1, 1)
+
+    def validation_step(self, batch, batch_idx):
+        self.model(batch)
+
+if __name__ == "__main__":
+    trainer = lightning.Trainer(
+        accelerator="cpu", devices=2, strategy="ddp_spawn", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[CodedInput(eval_qp=30, module="model", codec=npp.BPG(effort=0))],
+    )
+    pictures = torch.utils.data.DataLoader(torch.load("x.pt"), batch_size=2)
+    (found,) = trainer.validate(Own(), pictures, verbose=False)
+    print(found["val/bpp"])
+"""
 
 
 class Failing(Own):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,6 +15,48 @@ from npp.tasks.optional_packages import require
 from npp.transforms import qp_range
 
 _Callback: Any = require("lightning.pytorch", "npp.integrations.lightning_codec").Callback
+
+
+def _unchanged(network: nn.Module, arguments: tuple[Any, ...]) -> None:
+    """What stands before a network in a copy of it: nothing."""
+
+
+class _CodedFirst:
+    """A hook that codes a network's input. Copies of the network, in memory or a file, are without it."""
+
+    def __init__(self, code: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> None:
+        self._code = code
+
+    def __call__(self, network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self._code(arguments)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _unchanged
+
+    def __reduce__(self) -> Any:
+        return _given, (_unchanged,)
+
+
+class _CodedForward:
+    """A network's ``forward`` after the codec. Copies of the network have their own ``forward`` instead."""
+
+    def __init__(
+        self, code: Callable[[tuple[Any, ...]], tuple[Any, ...]], forward: Callable[..., Any]
+    ) -> None:
+        self._code, self._forward = code, forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._forward(*self._code(arguments), **named)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return deepcopy(self._forward, memo)
+
+    def __reduce__(self) -> Any:
+        return _given, (self._forward,)
+
+
+def _given(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
 
 
 class CodedInput(_Callback):  # type: ignore[misc]
@@ -66,12 +108,16 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self._take_away: Callable[[], None] | None = None
         self._training = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: without the bits of a step, whose graph it cannot have, and in front of no network."""
+        return {**vars(self), "bpp": None, "_take_away": None, "_training": False}
+
     def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Puts the codec in front of the network."""
         self.teardown(trainer, pl_module, stage)
         if self.module:
             network = pl_module.get_submodule(self.module)
-            self._take_away = network.register_forward_pre_hook(self._before, with_kwargs=False).remove
+            self._take_away = network.register_forward_pre_hook(_CodedFirst(self._coded)).remove
         else:
             self._take_away = self._wrap(pl_module)
 
@@ -94,19 +140,13 @@ class CodedInput(_Callback):  # type: ignore[misc]
         """
         own = vars(network)
         before = {"forward": own["forward"]} if "forward" in own else {}
-        own["forward"] = partial(self._forward, network.forward)
+        own["forward"] = _CodedForward(self._coded, network.forward)
 
         def take_away() -> None:
             own.pop("forward", None)
             own.update(before)
 
         return take_away
-
-    def _forward(self, forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        return forward(*self._coded(arguments), **named)
-
-    def _before(self, network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return self._coded(arguments)
 
     def _qps(self, count: int) -> list[int]:
         if not self._training:
@@ -130,7 +170,8 @@ class CodedInput(_Callback):  # type: ignore[misc]
 
     def _log(self, pl_module: Any, name: str) -> None:
         if self.bpp is not None:
-            pl_module.log(f"{name}/bpp", self.bpp.detach().mean(), batch_size=len(self.bpp))
+            mean, whole = self.bpp.detach().mean(), name != "train"
+            pl_module.log(f"{name}/bpp", mean, batch_size=len(self.bpp), sync_dist=whole)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Qps are drawn from here on."""
@@ -142,6 +183,8 @@ class CodedInput(_Callback):  # type: ignore[misc]
         """Logs the bits."""
         self._training = False
         self._log(pl_module, "train")
+        # The graph behind it is gone, and what has one can neither be copied nor sent to another process.
+        self.bpp = None if self.bpp is None else self.bpp.detach()
 
     def on_validation_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
         """Logs the bits."""
