@@ -64,7 +64,7 @@ def loss_curves(
 
     Raises:
         TypeError: images is a single picture, or as :func:`npp.encode`; ``keep`` gives no number.
-        ValueError: less than two qps, or qps out of range.
+        ValueError: less than two qps, or qps out of range; ``keep`` gives another number of losses than one.
         EncodeError: as :func:`npp.encode`, or a loss that is not finite or below 0; ``index`` says of which
             picture.
     """

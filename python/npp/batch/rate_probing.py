@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage
 from npp.gradient.prediction import PictureLoss
 from npp.pchip import Floats
+from npp.per_picture import values_by_picture
 from npp.recipes.picture_floats import as_floats, decoded_for_task
 from npp.recipes.scale import ScaleRule
 
@@ -75,7 +77,8 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
 
     Raises:
         EncodeError: a loss is no finite number, or below 0 by more than rounding.
-        TypeError: ``keep`` does not give one number a picture.
+        TypeError: ``keep`` does not give a number.
+        ValueError: it gives another number of them than one.
     """
     lost = keep(colour_of(x).clone())  # some networks change their input in place
     if not callable(lost):
@@ -90,11 +93,10 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
     return [max(loss, 0.0) for loss in losses]
 
 
-def _one_loss(loss: Tensor | float) -> float:
-    found = torch.as_tensor(loss)
-    if found.numel() != 1:
-        raise TypeError(f"keep must give one loss for each picture, not shape {tuple(found.shape)}")
-    return float(found)
+def _one_loss(loss: object) -> float:
+    """Of one picture: a number, or a tensor or array (1,) or () of one."""
+    given = torch.as_tensor(loss) if isinstance(loss, (Real, np.ndarray)) else loss
+    return float(values_by_picture("keep", "a loss", given, 1, floating=False))
 
 
 def _looked_at(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:

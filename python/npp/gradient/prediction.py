@@ -83,7 +83,7 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
 
     Returns:
         Decoded pictures to KL(clean || decoded), (N,) nats, the mean over the picture and its views, and over
-        the places of dense logits.
+        the places of dense logits. It raises ValueError for logits of another shape than those of x.
 
     Raises:
         TypeError: the network or a view cannot be called, x is no floating tensor, or the network gives no
@@ -161,5 +161,13 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 def _divergence(clean: Tensor, now: Tensor) -> Tensor:
-    """KL (N,) of log-probabilities (N, classes, ...), the mean over places."""
+    """KL (N,) of log-probabilities (N, classes, ...), the mean over places.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if now.shape != clean.shape:
+        raise ValueError(
+            f"network must give logits {tuple(clean.shape)} as of the clean pictures, not {tuple(now.shape)}"
+        )
     return (clean.exp() * (clean - now)).sum(1).reshape(len(now), -1).mean(1)

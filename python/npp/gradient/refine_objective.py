@@ -11,6 +11,7 @@ from torch import Tensor
 from npp.checks import brief
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
+from npp.per_picture import values_by_picture
 
 #: For messages: what is the matter with a loss that gradients cannot go through.
 NO_GRADIENT = "no gradient with respect to the pictures: is its network quantised, or something detached?"
@@ -130,15 +131,8 @@ class RefineObjective:
         watched = first and seen.requires_grad
         if watched:
             self._watch(index, seen)
-        loss, bpp = self._tasks[index](seen), compressed.bpp
-        if not isinstance(loss, Tensor) or not loss.is_floating_point():
-            kind = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
-            raise TypeError(f"task {index} gave a loss of {kind}; a floating tensor (N,) is needed")
-        if loss.shape != bpp.shape:
-            raise ValueError(
-                f"task {index} gave a loss of shape {tuple(loss.shape)}; one per picture, "
-                f"{tuple(bpp.shape)}, is needed"
-            )
+        bpp = compressed.bpp
+        loss = values_by_picture(f"task {index}", "a loss", self._tasks[index](seen), len(bpp))
         if loss.device != bpp.device:
             raise ValueError(f"task {index} gave a loss on {loss.device}; the pictures are on {bpp.device}")
         self._check_finite(index, loss.detach(), "a loss")

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import kind_of, number, one_of
+from npp.per_picture import values_by_picture
 from npp.tasks.boxes import AveragePrecision, area, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
 from npp.tasks.input_format import InputSettings, fed
-from npp.tasks.task import Metric, Task, check_images, check_targets, stacked
+from npp.tasks.task import Metric, Task, check_images, stacked
 from npp.tasks.training_losses import training_loss
 from npp.torch_state import widened
 
@@ -186,18 +187,18 @@ class Detection(Task):
             for name, values in now.items()
         }
         network: Any = self.network
-        divergence: Tensor = network.divergence(clean, now)
-        return divergence
+        found = network.divergence(clean, now)
+        return values_by_picture(
+            f"the network of the task {self.name!r}", "a divergence", found, len(targets)
+        )
 
     def _all_checked(self, images: Tensor, targets: Sequence[Any]) -> list[dict[str, Tensor]]:
         check_images(images)
-        check_targets(images, targets)
         classes = getattr(self.network, "class_count", None)
         return [_checked(index, target, images.device, classes) for index, target in enumerate(targets)]
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Divergence from what the network said everywhere, or its losses, (N,)."""
-        check_targets(images, targets)
         if self._uses_dense(targets):
             return self._divergence(self._dense(images), targets)
         checked = self._all_checked(images, targets)

@@ -17,7 +17,7 @@ from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
 from npp.tasks.onnx_files import FixedBatch
-from npp.tasks.task import AverageMetric, Metric, Task, check_targets, mapped, stacked, tensors_of
+from npp.tasks.task import AverageMetric, Metric, Task, mapped, stacked, tensors_of
 
 
 def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
@@ -177,14 +177,12 @@ class Match(Task):
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Distance from the clean output and features, (N,)."""
-        check_targets(images, targets)
         now = self._tensors(images)
         parts = self._parts(now, self._clean(now, targets))
         return torch.stack([parts[name] for name in ("distance", "features") if name in parts]).sum(0)
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``"distance"`` of the output, its ``"agreement"`` with KL, ``"features"`` with layers."""
-        check_targets(images, targets)
         now = self._tensors(images)
         return self._parts(now, self._clean(now, targets))
 

@@ -23,7 +23,6 @@ from npp.tasks.task import (
     Task,
     all_or_none,
     as_tensor,
-    check_targets,
     not_a_tensor,
 )
 from npp.tasks.text_reader import load_text_reader
@@ -209,12 +208,10 @@ class Recognition(Task):
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """CTC or KL of the whole line, (N,) in nats."""
-        check_targets(images, targets)
         return self._loss(self._log_probabilities(images), targets)
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """:meth:`loss` as ``"ctc"`` or ``"kl"``, ``"word_accuracy"``, ``"character_error_rate"``."""
-        check_targets(images, targets)
         now = self._log_probabilities(images)
         measured = [
             self._compare(self.alphabet.decode(steps), target)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from npp.tasks.task import Metric, Task, check_targets
+from npp.tasks.task import Metric, Task
 
 _LEAST_REGION = 8  # pixels
 
@@ -75,13 +75,11 @@ class RegionTask(Task):
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """The task's loss of each region (N,)."""
-        check_targets(images, targets)
         seen = self._seen(images)
         return torch.cat([self._task[0].loss(one, targets[i : i + 1]) for i, one in enumerate(seen)])
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """The task's scores of each region."""
-        check_targets(images, targets)
         seen = self._seen(images)
         found = [self._task[0].scores(one, targets[i : i + 1]) for i, one in enumerate(seen)]
         return {name: torch.cat([one[name] for one in found]) for name in found[0]}

@@ -21,7 +21,6 @@ from npp.tasks.task import (
     all_or_none,
     as_tensor,
     check_predictions,
-    check_targets,
     not_a_tensor,
 )
 
@@ -184,7 +183,6 @@ class Segmentation(Task):
 
     def _measured(self, images: Tensor, targets: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Mean divergence and part of right pixels, (N,) each."""
-        check_targets(images, targets)
         now = self._log_probabilities(images)
         losses, parts = [], []
         for index, (each, target) in enumerate(zip(now, targets, strict=True)):

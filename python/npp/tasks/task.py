@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from npp.checks import kind_of
 from npp.codec.sample_range import on_other_scale, sample_range, values_told
+from npp.per_picture import check_entries, scores_by_picture, values_by_picture
 from npp.tasks.frozen import (
     evaluation_mode,
     frozen,
@@ -70,10 +71,36 @@ def _check_scale(images: Tensor) -> None:
         raise ValueError(f"images hold {values_told(low, high)}")
 
 
-def check_targets(images: Tensor, targets: Sequence[Any]) -> None:
-    """Raises ValueError unless there is one target for each picture."""
-    if len(targets) != len(images):
-        raise ValueError(f"targets must hold one entry per image, {len(images)}, not {len(targets)}")
+def _told_by_picture(kind: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """For the methods of tasks: what they are given and what they say has an entry for each picture.
+
+    Of several pictures a mean, or a loss (N, 1), would be stretched over all of them wherever it is used.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Task, images: Tensor, *others: Any, **named: Any) -> Any:
+        if not isinstance(images, Tensor) or not images.ndim:  # the method says what is wrong with them
+            return method(self, images, *others, **named)
+        who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
+        if kind in ("loss", "scores") and (others or "targets" in named):
+            check_entries(f"{who}: targets", others[0] if others else named["targets"], len(images))
+        found = method(self, images, *others, **named)
+        if kind == "loss":
+            return values_by_picture(who, "a loss", found, len(images))
+        if kind == "scores":
+            return scores_by_picture(who, found, len(images))
+        check_entries(f"{who}: what {kind} gives", found, len(images))
+        return found
+
+    return wrapped
+
+
+def _methods(cls: type, *names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Those that a class of tasks has of itself, or of an ancestor that is no task."""
+    for name in names:
+        owner = next(base for base in cls.__mro__ if name in vars(base))
+        if owner is cls or not issubclass(owner, Task):
+            yield name, vars(owner)[name]
 
 
 def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
@@ -190,23 +217,21 @@ class Task(nn.Module, ABC):
     def __init_subclass__(cls, **settings: Any) -> None:
         """Sees to it that what every task says of pictures has no history and serves in a later training,
         that the pictures stay as they are, and that its network makes nothing on the caller's default
-        device."""
+        device, and that nothing but an entry for each picture is taken or given."""
         super().__init_subclass__(**settings)
-        if "targets" in vars(cls) and "loss_targets" not in vars(cls):
+        own = dict(_methods(cls, "targets", "loss_targets"))
+        if "targets" in own and "loss_targets" not in own:
             # What an ancestor takes a shorter way to is not what this class says.
             cls.loss_targets = Task.loss_targets  # type: ignore[method-assign]
-        for name in ("targets", "loss_targets"):
-            if name in vars(cls):
-                setattr(cls, name, _on_the_right_scale(vars(cls)[name]))
-        for name in ("targets", "loss_targets", "predict", "scores", "loss"):
-            if name in vars(cls):
-                setattr(cls, name, on_its_own_pictures(vars(cls)[name]))
-        for name in ("targets", "loss_targets", "predict", "scores"):
-            if name in vars(cls):
-                setattr(cls, name, without_gradients(vars(cls)[name]))
-        for name in ("targets", "loss_targets", "predict", "scores", "loss"):
-            if name in vars(cls):
-                setattr(cls, name, off_the_default_device(vars(cls)[name]))
+        for name, method in _methods(cls, "targets", "loss_targets"):
+            setattr(cls, name, _on_the_right_scale(method))
+        said = ("targets", "loss_targets", "predict", "scores")
+        for name, method in _methods(cls, *said, "loss"):
+            setattr(cls, name, _told_by_picture(name, on_its_own_pictures(method)))
+        for name, method in _methods(cls, *said):
+            setattr(cls, name, without_gradients(method))
+        for name, method in _methods(cls, *said, "loss"):
+            setattr(cls, name, off_the_default_device(method))
 
     def __init__(self, network: nn.Module, *, copy: bool = True) -> None:
         super().__init__()
@@ -251,11 +276,16 @@ class Task(nn.Module, ABC):
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Loss of each picture (N,), differentiable with respect to them.
 
-        A picture's loss does not depend on its neighbours.
+        A picture's loss does not depend on its neighbours. Of one picture alone it may be () too, which
+        callers are given as (1,).
 
         Args:
             images: (N, 3, H, W).
             targets: real ground truth or that of :meth:`targets`, an entry each.
+
+        Raises:
+            TypeError: the loss is no floating tensor.
+            ValueError: too few or too many targets, or a loss of another shape.
         """
 
     def predict(self, images: Tensor) -> list[Any]:
@@ -265,7 +295,7 @@ class Task(nn.Module, ABC):
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """Measures of each picture (N,) by name, less noisy than :meth:`metric`. No grad.
 
-        ``"loss"`` unless overridden.
+        ``"loss"`` unless overridden. Shapes are checked as those of :meth:`loss`.
         """
         return {"loss": self.loss(images, targets)}
 

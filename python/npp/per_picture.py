@@ -1,0 +1,78 @@
+"""What tasks say of pictures has one entry for each; nothing else is stretched over them in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+
+from torch import Tensor
+
+from npp.checks import kind_of
+
+
+def check_entries(whose: str, entries: object, count: int) -> None:
+    """Refuses what has not one entry for each picture.
+
+    Args:
+        whose: the beginning of messages, such as ``"the task 'depth': targets"``.
+        entries: a sequence, or a tensor (N, ...).
+        count: N, how many pictures there are.
+
+    Raises:
+        TypeError: no such thing.
+        ValueError: there are too few or too many.
+    """
+    if isinstance(entries, (str, Mapping)) or not isinstance(entries, Sized) or _is_scalar(entries):
+        raise TypeError(f"{whose} must be a list with one entry per image, not {kind_of(entries)}")
+    if len(entries) != count:
+        raise ValueError(f"{whose} must hold one entry per image, {count}, not {len(entries)}")
+
+
+def values_by_picture(who: str, what: str, found: object, count: int, *, floating: bool = True) -> Tensor:
+    """What was said of each picture, as (N,).
+
+    Args:
+        who: who said it, for messages, such as ``"the task 'depth'"``.
+        what: how it is called there, such as ``"a loss"``.
+        found: a tensor (N,); of one picture alone it may be () too.
+        count: N, how many pictures there are.
+        floating: whether integers and truth values are refused.
+
+    Returns:
+        The same tensor, or that of a single picture with its dimension.
+
+    Raises:
+        TypeError: no tensor, or one of another kind of numbers.
+        ValueError: a tensor of another shape.
+    """
+    wanted = "a floating tensor (N,)" if floating else "a tensor (N,)"
+    if not isinstance(found, Tensor):
+        raise TypeError(f"{who} gave {what} of {kind_of(found)}; {wanted} is needed")
+    if found.is_complex() or (floating and not found.is_floating_point()):
+        raise TypeError(f"{who} gave {what} of {found.dtype}; {wanted} is needed")
+    if count == 1 and found.ndim == 0:
+        return found[None]
+    if tuple(found.shape) != (count,):
+        allowed = "(1,) or ()" if count == 1 else f"({count},)"
+        raise ValueError(
+            f"{who} gave {what} of shape {tuple(found.shape)}; one per picture, {allowed}, is needed"
+        )
+    return found
+
+
+def scores_by_picture(who: str, found: object, count: int) -> dict[str, Tensor]:
+    """Scores by name as (N,) each; see :func:`values_by_picture`.
+
+    Raises:
+        TypeError: no tensors by name.
+        ValueError: a tensor of another shape.
+    """
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{who} gave scores of {kind_of(found)}; a dict of tensors (N,) by name is needed")
+    return {
+        name: values_by_picture(who, f"the score {name!r}", values, count, floating=False)
+        for name, values in found.items()
+    }
+
+
+def _is_scalar(entries: object) -> bool:
+    return getattr(entries, "ndim", 1) == 0
