@@ -240,3 +240,41 @@ class Lost(Brightness):
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         darker = images.mean((1, 2, 3)) < torch.stack([one["mean"] for one in targets])
         return {"error": torch.where(darker, torch.nan, self.loss(images, targets))}
+
+
+class ScoreWithoutDirection(Brightness):
+    """Nobody knows whether more of its error is better."""
+
+    higher_is_better: Mapping[str, bool] = MappingProxyType({"correlation": True})
+
+
+class MetricWithoutDirection(Brightness):
+    """Nobody knows whether more of its correlation is better."""
+
+    higher_is_better: Mapping[str, bool] = MappingProxyType({"error": False})
+
+
+class WordForDirection(Brightness):
+    """A word in place of False, which would count as True."""
+
+    higher_is_better: Any = MappingProxyType({"error": "no", "correlation": True})
+
+
+class NoDirections(Brightness):
+    """Says nothing of what is better."""
+
+    higher_is_better: Any = None
+
+
+class OneScore(Brightness):
+    """Its error is the mean over the batch."""
+
+    def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+        return {"error": self.loss(images, targets).mean()}
+
+
+class FewTargets(Brightness):
+    """Says something of the first picture only."""
+
+    def targets(self, images: Tensor) -> list[Any]:
+        return [{"mean": image.mean()} for image in images[:1]]

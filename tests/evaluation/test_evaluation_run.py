@@ -504,6 +504,12 @@ def test_labels_may_look_like_markup(photos: Path, tmp_path: Path) -> None:
             r"the score 'error', of which less is better, must be 0 or more, not -3 \(with .*\.png",
         ),
         ("Lost", r"the score 'error' must be finite, not nan \(with \w+\.png\)"),
+        ("ScoreWithoutDirection", r"higher_is_better\['error'\] .* missing; there is 'correlation'$"),
+        ("MetricWithoutDirection", r"higher_is_better\['correlation'\] .* missing; there is 'error'$"),
+        ("WordForDirection", r"higher_is_better\['error'\] .* True or False, and is 'no'$"),
+        ("NoDirections", r"higher_is_better of its task must be True or False by name .*, not None$"),
+        ("OneScore", r"the task 'brightness' gave the score 'error' of shape \(\); one per picture, \(2,\)"),
+        ("FewTargets", r"the task 'brightness': what targets gives must hold one entry per image, 2, not 1"),
     ],
 )
 def test_scores_without_a_curve_are_named_when_they_are_measured(

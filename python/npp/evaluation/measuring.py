@@ -20,14 +20,13 @@ from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
 from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, PartStore
 from npp.evaluation.real_labels import (
-    TRUE_NAMES,
     UNLABELLED,
     LabelledPhotos,
     Matches,
     NamedClass,
     RealLabels,
 )
-from npp.evaluation.score_checks import check_finite, check_floor
+from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -88,7 +87,7 @@ class Measurer:
 
     Raises:
         ConfigError: a network does not fit its task, lacks a class that real labels have, or gives scores of
-            which no curve can be drawn; the message names it.
+            which no curve can be drawn or whose better direction its task does not say; the message names it.
         ValueError: a photo has no real label though there are some, or one cannot be right.
     """
 
@@ -143,11 +142,10 @@ class Measurer:
         """All qualities: PSNR, and each network's scores and metrics."""
         found = [Axis(PICTURE, "psnr", higher_is_better=True, primary=True)]
         for network, names in zip(self._networks, self._names, strict=True):
-            higher, label = network.task.higher_is_better, network.label
+            higher, label = directions(network), network.label
             primary = network.spec.quality or names.scores[0]
             found += [Axis(label, name, higher[name], name == primary) for name in names.scores]
             found += [Axis(label, name, higher[name], name == primary, True) for name in names.metrics]
-            higher = {**higher, **{TRUE_NAMES[name]: up for name, up in higher.items() if name in TRUE_NAMES}}
             found += [
                 Axis(label, name, higher[name], name == primary, true=True) for name in names.true_scores
             ]
@@ -181,7 +179,9 @@ class Measurer:
             if not stored["true_metrics"]:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)
-        return JudgeNames(**stored)
+        names = JudgeNames(**stored)
+        check_directions(network, [*names.scores, *names.metrics, *names.true_scores])
+        return names
 
     def _check_class(self, network: Judge, highest: NamedClass) -> None:
         """That a network has the highest class of the real labels; asked once, as it takes a look."""
@@ -206,6 +206,7 @@ class Measurer:
         """
         with _network_named(network, batch):
             found = batch.task(network).scores(images, batch.targets(network))
+            check_directions(network, found)  # before the next line asks for them
             check_finite(network, found, batch.paths)
             check_floor(network, found, batch.paths)
             return list(found)

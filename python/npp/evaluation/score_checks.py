@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from npp.checks import brief
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.judges import Judge
+from npp.evaluation.real_labels import TRUE_NAMES
 
 #: By how much an error may come out below 0.
 ROUNDING = 1e-5
+
+
+def directions(network: Judge) -> dict[str, bool]:
+    """Whether more is better, by name, of a network's scores and metrics, those against real labels too.
+
+    Raises:
+        ConfigError: its task has no such table.
+    """
+    given = getattr(network.task, "higher_is_better", None)
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"network {network.label}: higher_is_better of its task must be True or False by name of scores "
+            f"and metrics, not {brief(given)}"
+        )
+    return {**given, **{TRUE_NAMES[name]: up for name, up in given.items() if name in TRUE_NAMES}}
+
+
+def check_directions(network: Judge, names: Iterable[str]) -> None:
+    """Looks whether a network's task says which direction is better, for each of these scores and metrics.
+
+    Raises:
+        ConfigError: it does not; it names network, score and what there is.
+    """
+    known = directions(network)
+    for name in names:
+        if not isinstance(known.get(name), bool):
+            has = ", ".join(map(repr, known)) or "nothing"
+            found = brief(known[name]) if name in known else f"missing; there is {has}"
+            raise ConfigError(
+                f"network {network.label}: higher_is_better[{name!r}] of its task must be True or False, "
+                f"and is {found}"
+            )
 
 
 def check_finite(network: Judge, scores: Mapping[str, Tensor], paths: Sequence[Path]) -> None:
@@ -36,9 +70,10 @@ def check_floor(network: Judge, scores: Mapping[str, Tensor], paths: Sequence[Pa
     Raises:
         ConfigError: one of which less is better is below 0, where it has no logarithm.
     """
+    known = directions(network)
     for name, values in scores.items():
         mean = float(values.double().mean())
-        if not network.task.higher_is_better[name] and mean < -ROUNDING:
+        if not known[name] and mean < -ROUNDING:
             photos = ", ".join(path.name for path in paths)
             raise ConfigError(
                 f"network {network.label}: the score {name!r}, of which less is better, must be 0 or more, "
