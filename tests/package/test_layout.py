@@ -88,6 +88,7 @@ TOOLS = {
     "macs",
     "onnx_writing",
     "pchip",
+    "per_picture",
     "torch_defaults",
     "torch_state",
     "weight_files",
