@@ -134,6 +134,14 @@ class WeightFiles(NamedTuple):
         metadata = {f"npp.{self.kind}": json.dumps(description)}
         write_file(path, safetensors.torch.save(ready, metadata=metadata), force=True)
 
+    def are_in(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file is there that says it holds this kind of network."""
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                return f"npp.{self.kind}" in (file.metadata() or {})
+        except (OSError, safetensors.SafetensorError):
+            return False
+
     def read(self, path: Path) -> Stored:
         """Reads a file without trusting it.
 

@@ -47,17 +47,21 @@ def test_infinity_is_refused(how: str, value: float) -> None:
         CALLS[how](x)
 
 
+@pytest.mark.parametrize("scale", [(0.45, 0.22), (0.5, 0.5)])
 @pytest.mark.parametrize("how", [name for name in CALLS if name != "vmap"])
-def test_a_neighbouring_scale_is_warned_about(how: str) -> None:
-    normalised = (pictures() - 0.45) / 0.22
-    with pytest.warns(UserWarning, match="x holds values below -1 or above 2"):
+def test_a_neighbouring_scale_is_warned_about(how: str, scale: tuple[float, float]) -> None:
+    """Pictures that were normalised, and those of -1 to 1."""
+    x = pictures()
+    x[0, :, 0, 0], x[0, :, 0, 1] = 0, 1
+    normalised = (x - scale[0]) / scale[1]
+    with pytest.warns(UserWarning, match="x holds values below -0.9 or above 2"):
         CALLS[how](normalised)
 
 
 @pytest.mark.parametrize("how", CALLS)
 def test_overshoot_is_fine(how: str) -> None:
     x = pictures()
-    x[0, :, 0], x[0, :, 1] = -1, 2
+    x[0, :, 0], x[0, :, 1] = -0.9, 2
     CALLS[how](x)  # warnings are errors here
 
 

@@ -10,6 +10,7 @@ from small_runs import smoke
 
 import npp
 from npp.config.yaml_files import ConfigError
+from npp.training.recipe_model import build_restorer
 from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -53,6 +54,11 @@ def test_what_cannot_be_is_refused(photos: Path, tmp_path: Path) -> None:
         smoke(photos, tmp_path, SMALL, "trainer.parts=2")
     with pytest.raises(ConfigError, match=r"restorer: width must be .* 8 to 256, not 2"):
         train_recipe(smoke(photos, tmp_path, "restorer={width: 2}"))
+    npp.Restorer(width=16, depth=1, edge_width=4).save(tmp_path / "own.safetensors")
+    own = smoke(
+        photos, tmp_path, f"restorer={{start: {tmp_path / 'own.safetensors'}, train: false}}"
+    ).restorer
+    assert own is not None and build_restorer(own).settings["width"] == 16
     with pytest.raises(ConfigError, match="start must be a recipe with a restorer; detection has none"):
         train_recipe(smoke(photos, tmp_path, "restorer={start: detection}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_runs import ROOT, SMALL_TASK, smoke
@@ -23,6 +24,7 @@ from npp.training.train_config import (
     DataConfig,
     LossConfig,
     OptimiserConfig,
+    TaskConfig,
     TradeOffConfig,
     TrainConfig,
     TrainerConfig,
@@ -221,3 +223,22 @@ def test_a_recipe_writes_its_files_with_more_effort_than_its_training(
     assert codec.recipe_options == {"effort": of_files, "tune": "ssim"}
     with pytest.raises(ValueError, match="recipe_effort must be an integer from 0 to 9, not 10"):
         CodecConfig(recipe_effort=10)
+
+
+def test_sections_that_python_gives_as_mappings_are_those_of_a_file() -> None:
+    given: Any = {
+        "data": {"folder": "photos"},
+        "tasks": [{"name": "match", "model": "efficientnet-lite0"}],
+        "optimiser": {"steps": 5},
+        "preprocessor": {"pretraining": {"steps": 3}},
+        "restorer": {"width": 32},
+        "choose": {"scales": {"factors": [1, 0.5]}},
+    }
+    config = TrainConfig(**given)
+    assert config == fill(TrainConfig, given, "")
+    assert isinstance(config.tasks[0], TaskConfig) and config.optimiser.steps == 5
+    assert config.restorer is not None and config.restorer.settings == {"width": 32}
+    with pytest.raises(ConfigError, match=r"optimiser\.step is not known; .* did you mean 'steps'"):
+        TrainConfig(**{**given, "optimiser": {"step": 5}})
+    with pytest.raises(ConfigError, match="optimiser must be"):
+        TrainConfig(**{**given, "optimiser": 5})

@@ -66,7 +66,7 @@ class Allocator(nn.Module):
 
         Args:
             x: (N, C, H, W) floats in [0, 1], or a list of (C, H, W) whose sizes may differ; gray, RGB or
-                RGBA, whose alpha does not count. Any size. Values below -1 or above 2 are warned about
+                RGBA, whose alpha does not count. Any size. Values below -0.9 or above 2 are warned about
                 and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 

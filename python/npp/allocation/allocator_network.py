@@ -65,7 +65,8 @@ class AllocatorSettings:
         heads: names of the networks whose importance it learns, 1 to 256 different ones.
         mix: weights of the heads in the map, 0 or more by name, those left out 0; ``None`` is the same for
             all.
-        strength, limit: see :func:`npp.qp_map`.
+        strength: 0 to 16; see :func:`npp.qp_map`.
+        limit: 0 to 51; see there.
     """
 
     width: int = 96

@@ -12,8 +12,8 @@ from npp.codec.errors import indexed
 from npp.torch_state import has_readable_values
 
 # What a filter or an untrained network overshoots by is clamped in silence; beyond it, where normalised
-# pictures lie, there is a warning; and what no network near [0, 1] gives is refused.
-_LOW, _HIGH = -1.0, 2.0
+# pictures and those of -1 to 1 lie, there is a warning; and what no network near [0, 1] gives is refused.
+_LOW, _HIGH = -0.9, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
 
 

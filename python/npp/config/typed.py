@@ -181,6 +181,23 @@ def refusal(error: Exception, section: Any) -> str:
     return error.told(beside=[one.name for one in dataclasses.fields(section) if one.name != rest])
 
 
+def fill_sections(config: Any) -> None:
+    """Makes sections of a frozen dataclass that are mappings what they are where a file has them.
+
+    Raises:
+        ConfigError: see :func:`convert`.
+    """
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        if _has_sections(hints[field.name]) and not field.metadata.get("rest"):
+            value = convert(getattr(config, field.name), hints[field.name], field.name)
+            object.__setattr__(config, field.name, value)
+
+
+def _has_sections(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) or any(_has_sections(one) for one in get_args(kind))
+
+
 def plain(config: Any) -> Any:
     """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples.
 

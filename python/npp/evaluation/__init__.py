@@ -19,14 +19,21 @@ from npp.evaluation.bd_rate import (
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.evaluation.evaluate_config import EvaluateConfig, load_evaluation, parse_config
+    from npp.evaluation.arms import ArmConfig
+    from npp.evaluation.evaluate_config import Analysis, EvaluateConfig, load_evaluation, parse_config
     from npp.evaluation.evaluation_run import Evaluation, evaluate
+    from npp.evaluation.judges import JudgeConfig
+    from npp.evaluation.real_labels import LabelledPhotos
 else:
     __getattr__, __dir__ = exported_when_touched(
         __name__,
         {
+            "Analysis": "evaluate_config",
+            "ArmConfig": "arms",
             "EvaluateConfig": "evaluate_config",
             "Evaluation": "evaluation_run",
+            "JudgeConfig": "judges",
+            "LabelledPhotos": "real_labels",
             "evaluate": "evaluation_run",
             "load_evaluation": "evaluate_config",
             "parse_config": "evaluate_config",
@@ -34,9 +41,13 @@ else:
     )
 
 __all__ = [
+    "Analysis",
+    "ArmConfig",
     "BDInterval",
     "EvaluateConfig",
     "Evaluation",
+    "JudgeConfig",
+    "LabelledPhotos",
     "ResampledBDRate",
     "bd_rate",
     "bootstrap_bd_rate",

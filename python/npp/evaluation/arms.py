@@ -13,7 +13,7 @@ import torch
 import npp.checks as checks
 from npp.codec.options import CodecOptions, resolve_options
 from npp.config.digests import hash_state
-from npp.config.typed import REST
+from npp.config.typed import REST, fill_sections
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
 from npp.evaluation.judges import Judge
@@ -52,8 +52,8 @@ class ArmConfig:
             ``BEST``.
         prefilter: what happens to a picture before the codec.
         map: where the quantiser's offsets come from.
-        restorer: what stands behind the decoder: name or path of a recipe that has one. With ``recipe``,
-            ``false`` leaves its own out.
+        restorer: what stands behind the decoder: name or path of a recipe that has one, or a restorer's own
+            file. With ``recipe``, ``false`` leaves its own out.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
         share: how each picture's qp is chosen anew so that the set loses least, in rows of their own.
         options: of the codec; all other keys.
@@ -70,6 +70,7 @@ class ArmConfig:
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"name must be of letters, digits, spaces and . _ + -, not {self.name!r}")
         if self.codec_of is not None and self.options:

@@ -10,7 +10,7 @@ from typing import Any
 
 import npp.checks as checks
 from npp.config.surroundings import folder_of
-from npp.config.typed import fill, plain
+from npp.config.typed import fill, fill_sections, plain
 from npp.config.yaml_files import read_config
 from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
@@ -145,6 +145,7 @@ class EvaluateConfig:
     modules: str | None = None
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         checks.whole_at_least(self, 1, "batch", "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
         self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))

@@ -264,7 +264,7 @@ def compress(
     Args:
         x: (N, C, H, W) with 1 (gray), 3 (RGB) or 4 (RGBA) channels, floats in [0, 1], uint8 or uint16. Any
             strides and device. Values outside are clamped, with clamp's gradient; those far outside are
-            warned about (below -1 or above 2) or refused (beyond 16).
+            warned about (below -0.9 or above 2) or refused (beyond 16).
         qp: quantiser 0 (best) to 51 as bpgenc's ``-q``; an int, or one per picture.
         qp_map: offsets from the qp for each block of 16x16 pixels, (N, ceil(H/16), ceil(W/16)) floats, or a
             list with a map or ``None`` for each picture; see :func:`npp.encode`. Its gradient is that of

@@ -83,7 +83,7 @@ class Preprocessor(nn.Module):
         published networks mixes them while training.
 
         Args:
-            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size. Values below -1 or above 2 are warned
+            x: (N, 3, H, W) RGB, floating, in [0, 1]; any size. Values below -0.9 or above 2 are warned
                 about and beyond 16 refused, except while torch compiles or exports.
             qp: BPG qp 0 to 51 at which the picture will be coded: a number, or one per picture.
 

@@ -33,13 +33,15 @@ def filter_of(argument: str, name_or_path: str) -> Preprocessor:
 
 
 def restorer_of(argument: str, name_or_path: str, device: torch.device | str | None = None) -> Restorer:
-    """The restorer of a recipe.
+    """The restorer of a recipe, or of a file of its own.
 
     Args:
         argument: what a message calls it.
-        name_or_path, device: as :meth:`npp.Recipe.load` takes them.
+        name_or_path, device: as :meth:`npp.Recipe.load` takes them, or what :meth:`npp.Restorer.save` wrote.
 
     Raises:
         FileNotFoundError, ValueError: as there, or the recipe has no restorer.
     """
+    if Restorer.is_in(name_or_path):
+        return Restorer.load(name_or_path, device)
     return _present(Recipe.load(name_or_path, device).restorer, "restorer", argument, name_or_path)

@@ -83,6 +83,11 @@ class Restorer(nn.Module):
         """
         _FILES.write(path, _KIND, self.settings, self.network.state_dict())
 
+    @staticmethod
+    def is_in(path: str | os.PathLike[str]) -> bool:
+        """Whether a file is there that :meth:`save` wrote."""
+        return _FILES.are_in(path)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str | None = None) -> Restorer:
         """Reads what :meth:`save` wrote.

@@ -10,11 +10,25 @@ from typing import TYPE_CHECKING
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
-    from npp.training.allocator_config import DistillationConfig, LabelTaskConfig, PhotoSource
+    from npp.training.allocator_config import (
+        AllocatorStartConfig,
+        DistillationConfig,
+        DistilOptimiserConfig,
+        DistilSettings,
+        LabelTaskConfig,
+        PhotoSource,
+    )
+    from npp.training.allocator_labels import LabelSettings
     from npp.training.allocator_run import distil_allocator, train_allocator
     from npp.training.any_training import load_training, run_training
     from npp.training.choice_config import ChoiceConfig, ScaleChoices
-    from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
+    from npp.training.parts_config import (
+        AllocatorConfig,
+        CodecConfig,
+        PreprocessorConfig,
+        PretrainingConfig,
+        RestorerConfig,
+    )
     from npp.training.recipe_choice import ChosenRecipe, choose_recipe
     from npp.training.train_config import (
         BaselineConfig,
@@ -30,7 +44,15 @@ if TYPE_CHECKING:
     )
     from npp.training.training_run import train_recipe
 else:
-    _PARTS = ("AllocatorConfig", "CodecConfig", "PreprocessorConfig")
+    _PARTS = ("AllocatorConfig", "CodecConfig", "PreprocessorConfig", "PretrainingConfig", "RestorerConfig")
+    _ALLOCATOR = (
+        "AllocatorStartConfig",
+        "DistilOptimiserConfig",
+        "DistilSettings",
+        "DistillationConfig",
+        "LabelTaskConfig",
+        "PhotoSource",
+    )
     _CONFIG = (
         "BaselineConfig",
         "DataConfig",
@@ -49,9 +71,10 @@ else:
             **dict.fromkeys(_PARTS, "parts_config"),
             **dict.fromkeys(("ChoiceConfig", "ScaleChoices"), "choice_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
-            **dict.fromkeys(("DistillationConfig", "LabelTaskConfig", "PhotoSource"), "allocator_config"),
+            **dict.fromkeys(_ALLOCATOR, "allocator_config"),
             **dict.fromkeys(("load_training", "run_training"), "any_training"),
             "ChosenRecipe": "recipe_choice",
+            "LabelSettings": "allocator_labels",
             "choose_recipe": "recipe_choice",
             "distil_allocator": "allocator_run",
             "train_allocator": "allocator_run",
@@ -61,17 +84,23 @@ else:
 
 __all__ = [
     "AllocatorConfig",
+    "AllocatorStartConfig",
     "BaselineConfig",
     "ChoiceConfig",
     "ChosenRecipe",
     "CodecConfig",
     "DataConfig",
+    "DistilOptimiserConfig",
+    "DistilSettings",
     "DistillationConfig",
+    "LabelSettings",
     "LabelTaskConfig",
     "LossConfig",
     "OptimiserConfig",
     "PhotoSource",
     "PreprocessorConfig",
+    "PretrainingConfig",
+    "RestorerConfig",
     "ScaleChoices",
     "TaskConfig",
     "TradeOffConfig",

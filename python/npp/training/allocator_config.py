@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import npp.checks as checks
-from npp.config.typed import REST, plain
+from npp.config.typed import REST, fill_sections, plain
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
@@ -50,6 +50,7 @@ class DistilSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         checks.number("trunk_rate", self.trunk_rate, 0, 1)
         checks.whole("kept", self.kept, 0, 8)
         checks.whole("wholes", self.wholes, 0, 64)
@@ -165,6 +166,7 @@ class DistillationConfig:
     training: DistilSettings = field(default_factory=DistilSettings)
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         checks.whole("seed", self.seed, 0, LAST_SEED)
         if not self.photos or not self.tasks:
             raise ValueError(f"{'tasks' if self.photos else 'photos'} must not be empty")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import npp.checks as checks
+from npp.config.typed import fill_sections
 from npp.recipes import ScaleRule
 from npp.recipes.scale import LEAST_FACTOR
 
@@ -55,6 +56,7 @@ class ChoiceConfig:
     photos: int | None = None
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         for strength in self.strengths:
             checks.number("strengths", strength, 0, 16)
         for limit in self.limits or ():

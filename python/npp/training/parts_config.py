@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import npp.checks as checks
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
-from npp.config.typed import REST
+from npp.config.typed import REST, fill_sections
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 
 # That of the recipes that come with npp.
@@ -63,6 +63,7 @@ class PreprocessorConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         checks.flags(self, "train")
         if self.pretraining.steps and not self.train:
             raise ValueError("pretraining needs train: true")

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import npp.checks as checks
 from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
-from npp.config.typed import REST, fill, plain
+from npp.config.typed import REST, fill, fill_sections, plain
 from npp.config.yaml_files import read_config
 from npp.photos.finding import find_photos
 from npp.photos.photo_set import PhotoSet
@@ -331,6 +331,7 @@ class TrainConfig:
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
+        fill_sections(self)
         checks.whole("seed", self.seed, 0, LAST_SEED)
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
         self._check_tasks()
