@@ -220,6 +220,16 @@ def test_info_of_files_with_one_qp(folder: Path, capsys: pytest.CaptureFixture[s
     assert (found["block_qps"], found["qp_min"], found["width_before"]) == (False, None, None)
 
 
+def test_a_file_of_a_recipe_says_what_is_in_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_recipe().save("own.safetensors")
+    assert run("recipes", "own.safetensors", "classification", "--json") == 0
+    own, shipped = json.loads(capsys.readouterr().out)["recipes"]
+    assert (own["name"], own["qp"], own["options"]["effort"]) == ("own.safetensors", 36, 1)
+    assert (own["card"], shipped["name"]) == (made_recipe().card, "classification")
+    assert run("recipes", "other.safetensors") == 2
+    assert "RECIPE: no file 'other.safetensors', and no recipe of that name" in capsys.readouterr().err
+
+
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("recipes", "--json") == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == Recipe.available()

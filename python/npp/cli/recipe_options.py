@@ -29,16 +29,29 @@ def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool
     )
 
 
+def named_recipe(argument: str, name_or_path: str) -> Recipe:
+    """A recipe that the command line names.
+
+    Args:
+        argument: that names it, for messages.
+        name_or_path: of the recipe.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot be read.
+    """
+    try:
+        return Recipe.load(name_or_path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{argument}: {describe(error)}") from None
+
+
 def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
     """Loads a recipe for a whole run.
 
     Raises:
         UsageError: there is none of that name, or it cannot be read.
     """
-    try:
-        recipe = Recipe.load(name_or_path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--for: {describe(error)}") from None
+    recipe = named_recipe("--for", name_or_path)
     return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
 
 

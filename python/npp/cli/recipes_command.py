@@ -1,4 +1,4 @@
-"""``npp recipes``: what ``npp encode --for`` can be given by name."""
+"""``npp recipes``: what ``npp encode --for`` can be given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from npp.batch.recipe_use import RecipeUse
 from npp.cli.file_reports import OK, print_json
+from npp.cli.recipe_options import named_recipe
 from npp.cli.streams import write_output
 from npp.codec.build import __version__
 from npp.recipes.parts import Parts
@@ -15,7 +16,7 @@ from npp.recipes.recipe import Recipe
 
 
 def _described(name: str) -> dict[str, Any]:
-    recipe = Recipe.load(name)
+    recipe = named_recipe("RECIPE", name)
     return {
         "name": name,
         "qp": recipe.qp,
@@ -38,10 +39,14 @@ def recipe_lines(found: dict[str, Any]) -> list[str]:
 
 
 def recipes(
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]...", help="Names or files; by default all that come with npp."),
+    ] = None,
     json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Lists the recipes that come with npp, for npp encode --for."""
-    found = [_described(name) for name in Recipe.available()]
+    """Lists the recipes that come with npp, for npp encode --for, or says what is in files of recipes."""
+    found = [_described(name) for name in named or Recipe.available()]
     if json_report:
         print_json({"npp": __version__, "recipes": found})
     elif found:
