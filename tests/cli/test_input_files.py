@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -124,14 +125,33 @@ def test_a_link_that_leads_back_is_no_circle(folder: Path) -> None:
     assert files(folder / "two") == ["a.bpg", "b.bpg", "deep/c.bpg"]
 
 
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("nothing.png", "No such file or directory"),
+        ("gone.png", "Too many levels of symbolic links"),
+        ("n" * 300, "File name too long"),
+    ],
+)
 @pytest.mark.parametrize("inputs", ["photos", "photos/*.png", "photos/**/*.png"])
 def test_a_link_that_leads_nowhere_is_reported(
-    folder: Path, inputs: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, inputs: str, to: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("photos/gone.png").symlink_to("nothing.png")
+    Path("photos/gone.png").symlink_to(to)
     assert encode(inputs, "-o", "out") == 1
-    assert "npp: photos/gone.png: No such file or directory" in capsys.readouterr().err
+    assert f"npp: photos/gone.png: {words}" in capsys.readouterr().err
     assert "a.bpg" in files(folder / "out")
+
+
+def test_a_link_to_itself_is_one_failed_file_of_info(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode("photos/a.png", "-o", "out/") == 0
+    Path("out/loop.bpg").symlink_to("loop.bpg")
+    assert run("info", "out") == 1
+    printed = capsys.readouterr()
+    assert "npp: out/loop.bpg: Too many levels of symbolic links" in printed.err
+    assert "out/a.bpg" in printed.out
 
 
 def test_one_picture_under_two_folders_names_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +180,16 @@ def test_a_folder_that_may_not_be_read_is_a_failure(
     failed = {row.input: row.error for row in read_manifest("m.jsonl") if row.error}
     assert failed == {"photos/deep": "Permission denied: photos/deep"}
     assert "out/a.bpg" in files(folder) or "deep" in inputs or "/*/" in inputs
+
+
+@pytest.mark.parametrize("inputs", ["photos", "photos/**/*.png", "photos/*/*.png"])
+def test_a_folder_on_a_broken_disk_is_a_failure(
+    inputs: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close_folder(folder / "photos" / "deep", monkeypatch, errno.EIO)
+    assert encode("photos/a.png", inputs, "-r", "-o", "out/") == 1
+    assert "npp: photos/deep: Input/output error\n" in capsys.readouterr().err
+    assert "a.bpg" in files(folder / "out")
 
 
 def test_closed_folders_of_one_name_do_not_stop_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

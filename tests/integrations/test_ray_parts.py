@@ -154,7 +154,7 @@ def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
         Picture(f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
         Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg"),
     ]
-    with pytest.raises(ValueError, match=r"photos/deep may not be read; it may hold more \.tar files"):
+    with pytest.raises(ValueError, match=r"photos/deep cannot be read; it may hold more \.tar files"):
         files_with(["photos"], ".tar")
 
 

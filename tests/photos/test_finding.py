@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,34 @@ def test_a_folder_that_may_not_be_read_is_warned_about(
     assert len(warned) == 1
     with pytest.warns(PhotoWarning), pytest.raises(ValueError, match="no photos"):
         find_photos(tmp_path / "secret")
+
+
+def test_a_link_to_itself_and_a_broken_disk_leave_the_other_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "broken/b.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "long.png").symlink_to("n" * 300 + ".png")
+    close_folder(tmp_path / "broken", monkeypatch, errno.EIO)
+    with pytest.warns(PhotoWarning, match="Input/output error: .*broken"):
+        assert below(tmp_path) == ["a.png"]
+
+
+def test_a_photo_that_is_gone_before_it_is_looked_at_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    scandir = os.scandir
+
+    def late(path: str) -> object:
+        with scandir(path) as entries:
+            found = list(entries)
+        (tmp_path / "b.png").unlink(missing_ok=True)
+        return nullcontext(found)
+
+    monkeypatch.setattr(os, "scandir", late)
+    with pytest.warns(PhotoWarning, match=r"No such file or directory: .*b\.png"):
+        assert below(tmp_path) == ["a.png"]
 
 
 @pytest.mark.parametrize(

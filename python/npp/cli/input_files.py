@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Collection, Sequence
@@ -15,6 +16,8 @@ from npp.cli.streams import read_input
 from npp.photos.finding import visible_files
 
 STDIN = "-"
+# Why what a pattern asks for is no folder: not there, a file, a link that leads to itself.
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class Input:
     Attributes:
         path: where it is; ``None`` is standard input.
         relative: its place below the folder or the pattern that it was found by.
-        error: why it cannot be read, where that is known already: it stands for a folder that may not be
+        error: why it cannot be read, where that is known already: it stands for a folder that cannot be
             listed, and fails in place of the files in it.
     """
 
     path: Path | None
     relative: Path
-    error: PermissionError | None = None
+    error: OSError | None = None
 
     def __str__(self) -> str:
         return "standard input" if self.path is None else str(self.path)
@@ -56,14 +59,14 @@ class Inputs:
 
 
 def _in_folder(folder: Path, suffixes: Collection[str], recursive: bool) -> list[Input]:
-    closed: list[PermissionError] = []
+    closed: list[OSError] = []
     below = visible_files(folder, unreadable=closed.append, recursive=recursive)
     files = sorted(path for path in below if path.suffix.lower() in suffixes)
     return [Input(path, path.relative_to(folder)) for path in files] + _closed_folders(closed, folder)
 
 
-def _closed_folders(errors: Sequence[PermissionError], root: Path) -> list[Input]:
-    """What fails in place of the files of folders that may not be listed."""
+def _closed_folders(errors: Sequence[OSError], root: Path) -> list[Input]:
+    """What fails in place of the files of folders that cannot be listed."""
     found = [(Path(error.filename), error) for error in errors]
     return [Input(path, path.relative_to(root) / "*", error) for path, error in found]
 
@@ -81,7 +84,7 @@ def _matching(pattern: str) -> list[Input]:
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     fixed = Path(*parts[:first])
-    closed: list[PermissionError] = []
+    closed: list[OSError] = []
     if "**" in parts:  # glob's own would walk in circles where a link leads back
         below = visible_files(fixed, unreadable=closed.append) if fixed.is_dir() else iter(())
         paths = [path for path in below if _fits(path.relative_to(fixed).parts, parts[first:])]
@@ -92,8 +95,8 @@ def _matching(pattern: str) -> list[Input]:
     return [Input(path, path.relative_to(fixed)) for path in sorted(paths)] + _closed_folders(closed, fixed)
 
 
-def _closed_within(parts: Sequence[str], first: int) -> list[PermissionError]:
-    """Of the folders whose entries a pattern asks for, those that may not be listed: glob passes over them.
+def _closed_within(parts: Sequence[str], first: int) -> list[OSError]:
+    """Of the folders whose entries a pattern asks for, those that cannot be listed: glob passes over them.
 
     Args:
         parts: of the pattern.
@@ -107,10 +110,9 @@ def _closed_within(parts: Sequence[str], first: int) -> list[PermissionError]:
         for folder in sorted(glob.glob(above)) if place > first else [above]:  # noqa: PTH207 (as above)
             try:
                 os.scandir(folder).close()
-            except PermissionError as error:
-                closed.append(error)
-            except OSError:  # no folder
-                continue
+            except OSError as error:
+                if error.errno not in _NO_FOLDER:
+                    closed.append(error)
     return closed
 
 

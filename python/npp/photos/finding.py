@@ -29,18 +29,18 @@ def warn_unreadable(what: object) -> None:
     warnings.warn(f"left out, for it cannot be read: {what}", PhotoWarning, stacklevel=2)
 
 
-def _entries(folder: Path, unreadable: Callable[[PermissionError], object]) -> list[os.DirEntry[str]]:
-    """What a folder holds by name, hidden entries left out; nothing where it may not be read."""
+def _entries(folder: Path, unreadable: Callable[[OSError], object]) -> list[os.DirEntry[str]]:
+    """What a folder holds by name, hidden entries left out; nothing where it cannot be read."""
     try:
         with os.scandir(str(folder)) as entries:
             return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
-    except PermissionError as error:
+    except OSError as error:
         unreadable(error)
         return []
 
 
 def visible_files(
-    folder: Path, *, unreadable: Callable[[PermissionError], object], recursive: bool = True
+    folder: Path, *, unreadable: Callable[[OSError], object], recursive: bool = True
 ) -> Iterator[Path]:
     """Files of a folder, a folder's own before those of the folders in it.
 
@@ -50,7 +50,7 @@ def visible_files(
 
     Args:
         folder: it may be hidden or a link itself.
-        unreadable: told about every folder that may not be read, which the error names by ``filename``.
+        unreadable: told about every folder that cannot be read, which the error names by ``filename``.
         recursive: search the folders in it, too.
     """
 
@@ -69,17 +69,17 @@ def visible_files(
 
 
 def _is_to_be_opened(entry: os.DirEntry[str]) -> bool:
-    """Whether this is a file, or a link that leads nowhere or where nobody may look."""
+    """Whether this is a file, or a link that leads nowhere, to itself or where nobody may look."""
     try:
         return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
-    except PermissionError:
+    except OSError:  # whoever opens it says why
         return True
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except PermissionError:  # it counts as a file
+    except OSError:  # it counts as a file
         return False
 
 
@@ -95,7 +95,7 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
             reached_by_a_link[folder] = os.path.realpath(folder) != str(own)
         try:
             status = path.lstat()
-        except PermissionError as error:  # a folder that may be listed, and whose files may not be opened
+        except OSError as error:  # as in a folder that may be listed, and whose files may not be opened
             warn_unreadable(error)
             continue
         is_link = stat.S_ISLNK(status.st_mode)
@@ -125,7 +125,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     """Photos below a folder, sorted by path.
 
     Hidden files and folders (``.thumbs/``, ``._a.jpg``, ``.ipynb_checkpoints/``) hold no photos. Linked
-    folders are searched, too. A file that several names lead to is found once. Folders that may not be read
+    folders are searched, too. A file that several names lead to is found once. Folders that cannot be read
     are left out with a :class:`PhotoWarning`.
 
     Args:

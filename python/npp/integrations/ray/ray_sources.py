@@ -18,7 +18,7 @@ LARGEST_BATCH = 64
 
 
 class Picture(NamedTuple):
-    """A picture file, or a folder that may not be read, which fails in place of the files in it.
+    """A picture file, or a folder that cannot be read, which fails in place of the files in it.
 
     Attributes:
         path: where a worker finds it, wherever that runs.
@@ -40,7 +40,7 @@ def batch_size(count: int, workers: int) -> int:
 def _in_folder(
     folder: str, suffixes: Collection[str], suffix: str, recursive: bool, closed: set[str]
 ) -> Iterator[Picture]:
-    """Its pictures; folders that may not be read are added to ``closed``, too, by what they are called."""
+    """Its pictures; folders that cannot be read are added to ``closed``, too, by what they are called."""
     storage = Storage(folder)
     unreadable: list[str] = []
     for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
@@ -71,7 +71,7 @@ def find_pictures(
 
     Raises:
         ValueError: no pictures, or two whose results would have one name.
-        OSError: a folder cannot be read; one that may not be is a picture that fails.
+        OSError: a URL's folder cannot be read; one on a disk that cannot be read is a picture that fails.
     """
     found: list[Picture] = []
     closed: set[str] = set()
@@ -98,7 +98,7 @@ def files_with(sources: Sequence[str], suffix: str) -> list[str]:
     """Files of a suffix among paths and in folders; empty where there is another file beside them.
 
     Raises:
-        ValueError: a folder that holds such files has one below it that may not be read.
+        ValueError: a folder that holds such files has one below it that cannot be read.
     """
     found: list[str] = []
     closed: list[str] = []
@@ -114,7 +114,7 @@ def files_with(sources: Sequence[str], suffix: str) -> list[str]:
         else:
             return []
     if found and closed:
-        raise ValueError(f"the folder {closed[0]} may not be read; it may hold more {suffix} files")
+        raise ValueError(f"the folder {closed[0]} cannot be read; it may hold more {suffix} files")
     return found
 
 

@@ -137,7 +137,7 @@ class Storage:
 
         Args:
             recursive: search the folders in it, too.
-            unreadable: told the name of every folder in it that may not be read, empty for its own.
+            unreadable: told the name of every folder in it that cannot be read, empty for its own.
 
         Raises:
             OSError: a folder cannot be read, and nobody is to be told.
@@ -145,7 +145,7 @@ class Storage:
         if self._fs is None:
             root = Path(self._base)
 
-            def tell(error: PermissionError) -> None:
+            def tell(error: OSError) -> None:
                 if unreadable is None:
                     raise error
                 name = Path(error.filename).relative_to(root).as_posix()
