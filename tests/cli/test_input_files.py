@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,6 +156,37 @@ def test_a_link_to_itself_is_one_failed_file_of_info(
     printed = capsys.readouterr()
     assert "npp: out/loop.bpg: Too many levels of symbolic links" in printed.err
     assert "out/a.bpg" in printed.out
+
+
+def _info_in_time(inputs: str) -> subprocess.CompletedProcess[str]:
+    """``npp info`` in a process of its own, for it could wait at a pipe for ever."""
+    command = [sys.executable, "-m", "npp", "info", inputs]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("inputs", ["out", "out/*.bpg", "out/**/*.bpg"])
+def test_pipes_and_sockets_are_passed_over(folder: Path, inputs: str) -> None:
+    assert encode("photos/a.png", "-o", "out/") == 0
+    os.mkfifo("out/pipe.bpg")
+    Path("out/to_it.bpg").symlink_to("pipe.bpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("out/socket.bpg")
+    done = _info_in_time(inputs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a.bpg" in done.stdout and "pipe" not in done.stdout
+    Path("out/a.bpg").unlink()
+    none = _info_in_time(inputs)
+    assert none.returncode == 2
+    assert f"{inputs}: no " in none.stderr
+
+
+def test_a_pipe_that_is_named_is_read(folder: Path) -> None:
+    os.mkfifo("pipe.png")
+    command = [sys.executable, "-m", "npp", "encode", "--effort", "1", "pipe.png", "-o", "a.bpg"]
+    with subprocess.Popen(command) as process:
+        Path("pipe.png").write_bytes(Path("photos/a.png").read_bytes())
+        assert process.wait(60) == 0
+    assert npp.probe(Path("a.bpg").read_bytes()).width == 112
 
 
 def test_one_picture_under_two_folders_names_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from npp.batch.plain_paths import without_dots
 from npp.cli.file_reports import UsageError
 from npp.cli.streams import read_input
-from npp.photos.finding import visible_files
+from npp.photos.finding import is_to_be_opened, visible_files
 
 STDIN = "-"
 # Why what a pattern asks for is no folder: not there, a file, a link that leads to itself.
@@ -90,7 +90,7 @@ def _matching(pattern: str) -> list[Input]:
         paths = [path for path in below if _fits(path.relative_to(fixed).parts, parts[first:])]
     else:
         found = map(Path, glob.glob(pattern))  # noqa: PTH207 (pathlib's own would also find hidden files)
-        paths = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 (as below)
+        paths = [path for path in found if is_to_be_opened(path)]
         closed = _closed_within(parts, first)
     return [Input(path, path.relative_to(fixed)) for path in sorted(paths)] + _closed_folders(closed, fixed)
 

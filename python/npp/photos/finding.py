@@ -59,7 +59,7 @@ def visible_files(
         if real in above:
             return
         entries = _entries(inner, unreadable)
-        yield from (inner / one.name for one in entries if _is_to_be_opened(one))
+        yield from (inner / one.name for one in entries if _is_listed_to_be_opened(one))
         if recursive:
             for one in entries:
                 if _is_folder(one):
@@ -68,11 +68,22 @@ def visible_files(
     return below(folder, frozenset())
 
 
-def _is_to_be_opened(entry: os.DirEntry[str]) -> bool:
-    """Whether this is a file, or a link that leads nowhere, to itself or where nobody may look."""
+def is_to_be_opened(path: Path | str) -> bool:
+    """Whether a search has found a file, or a link that leads nowhere, to itself or where nobody may look.
+
+    Neither folders nor pipes, sockets and devices are to be opened: who reads a pipe may wait for ever.
+    """
     try:
-        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (for names of entries, too)
     except OSError:  # whoever opens it says why
+        return True
+
+
+def _is_listed_to_be_opened(entry: os.DirEntry[str]) -> bool:
+    """The same for what a folder lists, which knows most files without a look at them."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and is_to_be_opened(entry.path))
+    except OSError:
         return True
 
 
