@@ -153,6 +153,41 @@ def test_frames_that_are_missing_are_written(
     assert "f3.png is a folder" in capsys.readouterr().err
 
 
+def _notes(*arguments: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Of the decoding of one file that goes well, as JSON has them."""
+    capsys.readouterr()
+    assert run("decode", *arguments, "--json") == 0
+    printed = capsys.readouterr()
+    (report,) = json.loads(printed.out)["files"]
+    notes: list[str] = report["notes"]
+    assert all(f"  note: {note}\n" in printed.err for note in notes)
+    return notes
+
+
+def test_frames_that_a_longer_animation_left_are_named(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, frames in (("long", moving(photo)), ("short", moving(photo)[:2])):
+        save_moving(f"{name}.webp", frames, duration=40, lossless=True)
+        assert encode(f"{name}.webp", "-o", f"{name}.bpg", "-q") == 0
+    for name in ("f-00.png", "f-3.png", "f-003.png", "f-03.jpg", "g-03.png"):
+        Path(name).write_bytes(b"none of its frames")
+    sequence = ["-o", "f-%02d.png"]
+    assert _notes("long.bpg", *sequence, capsys=capsys) == []
+    two = "2 files f-03.png to f-04.png were there and stay, though frame 2 is the last one"
+    assert _notes("short.bpg", *sequence, "--force", capsys=capsys) == [two]
+    assert _notes("short.bpg", *sequence, "--skip-existing", capsys=capsys) == [two]
+    Path("f-02.png").unlink()
+    assert _notes("short.bpg", *sequence, "--skip-existing", capsys=capsys) == [
+        "1 of 2 files were there and stay",
+        two,
+    ]
+    Path("f-03.png").unlink()
+    one = "f-04.png was there and stays, though frame 2 is the last one"
+    assert _notes("short.bpg", *sequence, "--force", capsys=capsys) == [one]
+    assert Path("f-04.png").is_file()
+
+
 @pytest.mark.parametrize("policy", [[], ["--force"], ["--skip-existing"]])
 def test_frames_do_not_replace_the_file_that_is_read(
     policy: list[str], folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,7 @@ from npp.batch.batch_units import BatchDecoder
 from npp.batch.file_decoding import DecodeSettings, decoded_frames, size_notes
 from npp.batch.picture_writing import Rendered, write_still
 from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport
-from npp.cli.output_files import Job, WritePolicy, must_skip, numbered, write, write_sequence
+from npp.cli.output_files import Job, WritePolicy, later_frames, must_skip, numbered, write, write_sequence
 from npp.codec.decoding import probe
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels
 
@@ -46,6 +46,17 @@ def _targets(job: Job, info: ImageInfo) -> list[Path]:
     return [numbered(job.target, number) for number in range(1, info.frames + 1)]
 
 
+def _later_notes(target: Path | None, frames: int) -> tuple[str, ...]:
+    """Says which files a reader of the sequence would take for its last frames."""
+    later = [] if target is None else later_frames(target, frames)
+    if not later:
+        return ()
+    if len(later) == 1:
+        return (f"{later[0].name} was there and stays, though frame {frames} is the last one",)
+    names = f"{later[0].name} to {later[-1].name}"
+    return (f"{len(later)} files {names} were there and stay, though frame {frames} is the last one",)
+
+
 def _summary(job: Job, values: dict[str, Any]) -> str:
     frames = f", {values['frames']} frames" if values["frames"] > 1 else ""
     return f"{job.source} -> {job.target_name}: {values['width']}x{values['height']}{frames}"
@@ -57,7 +68,8 @@ def _sequence_job(
     """One file for each frame, as far as they are to be written."""
     missing = _missing(targets, policy)
     if not any(missing):
-        return FileReport(str(job.source), job.target_name, SKIPPED)
+        later = _later_notes(job.target, info.frames)
+        return FileReport(str(job.source), job.target_name, SKIPPED, notes=later)
     check_pixels(info)
     start = time.perf_counter()
     frames = decoded_frames(file, settings)
@@ -78,6 +90,7 @@ def _sequence_job(
     )
     if not all(missing):
         notes.append(f"{missing.count(False)} of {len(targets)} files were there and stay")
+    notes += _later_notes(job.target, info.frames)
     return _written(job, (*notes, *size_notes(info, frames.shape[-1])), values)
 
 

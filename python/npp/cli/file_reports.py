@@ -30,7 +30,7 @@ class FileReport:
         output: what was written or would have been; ``None`` where nothing is written.
         status: ``"written"``, ``"skipped"``, ``"failed"``.
         error: why it failed.
-        notes: what could not be kept.
+        notes: what could not be kept, and what else is to be known of the output.
         values: further fields of the JSON report.
         summary: the line for people.
     """
@@ -53,9 +53,9 @@ class FileReport:
         if self.status == FAILED:
             reason = (self.error or "").removesuffix(f": {self.file}")  # the system's messages name it too
             return [f"npp: {self.file}: {reason}"]
-        if self.status == SKIPPED:
-            return [f"{self.file}: skipped, {self.output} exists"]
-        return [self.summary, *(f"  note: {note}" for note in self.notes)]
+        skipped = f"{self.file}: skipped, {self.output} exists"
+        first = skipped if self.status == SKIPPED else self.summary
+        return [first, *(f"  note: {note}" for note in self.notes)]
 
 
 def print_json(value: object) -> None:

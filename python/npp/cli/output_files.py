@@ -83,6 +83,22 @@ def _number_in(name: str, pattern: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+def later_frames(target: Path, frames: int) -> list[Path]:
+    """Files beside a sequence that have the names of frames after its last one, in their order.
+
+    Args:
+        target: the name with the place for a number.
+        frames: of the sequence, whose first one has the number 1.
+    """
+    try:
+        there = {path.name for path in target.parent.iterdir()}
+    except OSError:  # a folder that may be written to need not be one that may be listed
+        return []
+    numbers = (_number_in(name, target.name) for name in there)
+    later = sorted({number for number in numbers if number is not None and number > frames})
+    return [path for path in (numbered(target, number) for number in later) if path.name in there]
+
+
 def _is_folder(out: str, inputs: Inputs) -> bool:
     if inputs.several or out.endswith(("/", os.sep)):
         return True
