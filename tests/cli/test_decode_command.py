@@ -24,6 +24,12 @@ from npp.cli.output_files import numbered
         (["a.bpg", "-o", "a.xyz"], "--output a.xyz: .xyz: pictures are written as .apng"),
         (["a.bpg", "-o", "a"], "--output a: no suffix: pictures are written as .apng"),
         (["a.bpg", "-o", "out/", "--format", "heic"], "--format heic: .heic: pictures are written as .apng"),
+        (["a.bpg", "-o", "out/", "--format", ""], "--format : .: pictures are written as .apng"),
+        (
+            ["a.bpg", "-o", "a.png", "--format", "jpg"],
+            "--output a.png and --format jpg contradict each other",
+        ),
+        (["a.bpg", "-o", "f%d.webp", "--format", ".PNG"], "--output f%d.webp and --format png contradict"),
         (["a.bpg", "-o", "a.png", "--bit-depth", "10"], "--bit-depth must be 8 or 16, not 10"),
         (["a.bpg", "-o", "a.jpg", "--quality", "0"], "--quality must be from 1 to 100, not 0"),
     ],
@@ -36,6 +42,15 @@ def test_wrong_usage_of_decode(
     assert run("decode", *arguments) == 2
     assert message in capsys.readouterr().err
     assert files(folder) == before
+
+
+def test_a_format_that_says_the_same_as_the_file_is_taken(folder: Path) -> None:
+    assert encode("photos/a.png", "-o", "a.bpg", "-q") == 0
+    assert run("decode", "a.bpg", "-o", "a.jpg", "--format", "JPEG") == 0
+    assert run("decode", "a.bpg", "-o", "out/", "--format", "webp") == 0
+    for name, kind in (("a.jpg", "JPEG"), ("out/a.webp", "WEBP")):
+        with Image.open(name) as picture:
+            assert picture.format == kind
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "webp", "gif"])

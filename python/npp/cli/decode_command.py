@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from npp.cli.decode_job import decode_job
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.output_files import check_frames, plan
+from npp.cli.output_files import Job, check_frames, plan
 from npp.cli.recipe_options import load_recipe, shared_cores
 from npp.cli.shared_options import (
     ForceOption,
@@ -38,6 +39,8 @@ from npp.codec.limits import resolve_threads
 from npp.photos.finding import BPG_SUFFIXES
 from npp.recipes.parts import Parts
 
+_FORMAT = "png"
+
 
 def _check_format(option: str, suffix: str) -> None:
     """That pictures can be written as a suffix says, which an option gave."""
@@ -48,12 +51,26 @@ def _check_format(option: str, suffix: str) -> None:
         raise UsageError(f"{option}: {error}{ways}") from None
 
 
+def _check_targets(jobs: Sequence[Job], output: str, suffix: str | None) -> None:
+    """That pictures can be written as the files' suffixes say, and as ``--format`` says where it is given."""
+    for target in (job.target for job in jobs if job.target is not None):
+        _check_format(f"--output {output}", target.suffix)
+        if suffix is not None and format_of(target.suffix) != format_of(suffix):
+            raise UsageError(
+                f"--output {output} and --format {suffix.removeprefix('.')} contradict each other: --format"
+                " is for folders and standard output, a file's suffix says its format"
+            )
+
+
 def decode(
     inputs: InputsArgument,
     output: OutputOption,
     format_name: Annotated[
-        str, typer.Option("--format", help="Of files in a folder and of standard output, as a suffix.")
-    ] = "png",
+        str | None,
+        typer.Option(
+            "--format", help="Of files in a folder and of standard output, as a suffix.", show_default="png"
+        ),
+    ] = None,
     bit_depth: Annotated[int, typer.Option(help="8, or 16 (png; gray as tif and pgm, too).")] = 8,
     quality: Annotated[int, typer.Option(help="Of JPEG, 1 to 100.")] = 95,
     restore_size: Annotated[
@@ -84,16 +101,14 @@ def decode(
         if not 1 <= quality <= 100:
             raise UsageError(f"--quality must be from 1 to 100, not {quality}")
         check_stdout(output, json_report)
-        suffix = "." + format_name.removeprefix(".").lower()
+        suffix = "." + (_FORMAT if format_name is None else format_name).removeprefix(".").lower()
         _check_format(f"--format {format_name}", suffix)
         policy = write_policy(force, skip_existing)
         workers = checked(resolve_threads, threads)
         restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
         jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
         check_frames(jobs)
-        for job in jobs:
-            if job.target is not None:
-                _check_format(f"--output {output}", job.target.suffix)
+        _check_targets(jobs, output, None if format_name is None else suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
     work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):
