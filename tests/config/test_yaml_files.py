@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
         ("a: {b: 1, c: 2, b: 3}", [], r"has the key 'b' twice in one section"),
         ("codec: {effort: 8}\nseed: 1\ncodec: {tune: ssim}", [], r"has the key 'codec' twice in one section"),
         ("a: ~no_such_user_here/x", [], r"^a: ~no_such_user_here/x: there is no home folder of that user"),
+        ("a: &a [*a]", [], r"run\.yaml refers to itself in line 1"),
+        ("b: 1\na: &a\n  c: {d: *a}", [], r"run\.yaml refers to itself in line 2"),
+        ("a: " + "[" * 3000, [], r"run\.yaml is nested too deeply"),
+        ("a: 1", ["b=&b [*b]"], "^--set b refers to itself in line 1"),
+        ("a: 1", ["b=" + "[" * 3000], "^--set b is nested too deeply"),
+        ("a: 1", ["b" + ".b" * 3000 + "=1"], r"run\.yaml is nested too deeply after its --set"),
+        ("a: 1\nday: 2001-13-40", [], r"run\.yaml is not YAML: '2001-13-40' in line 2 is no timestamp; text"),
+        ("2001-13-40: 1", [], r"not YAML: '2001-13-40' in line 1 is no timestamp; text .* needs quotes"),
+        ("a: !!bool x", [], r"not YAML: 'x' in line 1 is no bool"),
+        ("a: !!timestamp x", [], r"not YAML: 'x' in line 1 is no timestamp"),
+        ("a: 0b_", [], r"not YAML: '0b_' in line 1 is no int"),
+        ("a: " + "1" * 5000, [], r"not YAML: a str in line 1 is no int"),
+        ("a: 1" + ":00" * 200 + ".5", [], r"not YAML: a str in line 1 is no float"),
+        ("a: 1", ["b=2001-13-40"], "^--set b is not YAML: '2001-13-40' in line 1 is no timestamp"),
         ("a: 1", ["a"], "needs key=value"),
         ("a: 1", ["a.b=2"], "nothing below"),
         ("a: [1]", ["a.3=2"], "place in a list of 1"),
@@ -79,6 +94,20 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
 def test_bad_files_are_refused(tmp_path: Path, text: str, sets: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_config(_file(tmp_path, text), sets)
+
+
+@pytest.mark.parametrize("data", ["a: 1".encode("utf-16"), b"a: 1\nb: \x89PNG\xff", b"\x80\x02}q\0."])
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"run\.yaml is not YAML: it is no text in UTF-8, at byte \d"):
+        read_config(path)
+
+
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    found = read_config(_file(tmp_path, "a: &a [1, 2]\nb: {c: *a, d: [*a, *a]}\nday: 2001-12-31"))
+    assert found["b"] == {"c": [1, 2], "d": [[1, 2], [1, 2]]}
+    assert found["day"] == date(2001, 12, 31)
 
 
 def test_patterns_and_merged_sections(tmp_path: Path) -> None:

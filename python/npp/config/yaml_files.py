@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from npp.checks import brief
+
 # PyYAML follows YAML 1.1, where 1e-4 is a string.
 _FLOAT = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
 
@@ -20,6 +22,21 @@ def _parse(text: str, source: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            line = node.start_mark.line + 1
+            if node in self.recursive_objects:
+                raise ConfigError(f"{source} refers to itself in line {line}")
+            try:  # always to the bottom, for else a list that holds itself would pass
+                return super().construct_object(node, deep=True)
+            except (ConfigError, RecursionError, yaml.YAMLError):
+                raise
+            except Exception:  # whatever PyYAML's own conversions bring out, which say no line
+                kind = node.tag.rpartition(":")[2]
+                raise ConfigError(
+                    f"{source} is not YAML: {brief(node.value)} in line {line} is no {kind}; text that looks"
+                    " like one needs quotes"
+                ) from None
+
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             own = [key for key, _ in node.value if not key.tag.endswith(":merge")]
             keys = [self.construct_object(key, deep=True) for key in own]
@@ -32,6 +49,8 @@ def _parse(text: str, source: str) -> Any:
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
     try:
         return yaml.load(text, Loader)
+    except RecursionError:
+        raise ConfigError(f"{source} is nested too deeply") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
 
@@ -94,13 +113,23 @@ def read_config(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, An
         ConfigError: not a YAML mapping, a wrong override, or an environment variable that is not set.
         OSError: the file cannot be read.
     """
-    config = _parse(Path(path).read_text(encoding="utf-8"), str(path))
+    config = _parse(_text(path), str(path))
     if not isinstance(config, dict):
         raise ConfigError(f"{path} must hold keys and values, not {type(config).__name__}")
     for assignment in overrides:
         override(config, assignment)
-    filled: dict[str, Any] = _expanded(config, "")
+    try:
+        filled: dict[str, Any] = _expanded(config, "")
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply after its --set") from None
     return filled
+
+
+def _text(path: Path | str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not YAML: it is no text in UTF-8, at byte {error.start}") from None
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})")
