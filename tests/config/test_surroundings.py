@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from npp.checks import brief
 from npp.config.surroundings import (
     missing_package,
     modules_below,
@@ -36,10 +39,32 @@ def test_a_gpu_that_is_not_there_is_named() -> None:
         resolve_accelerator("gpu", beyond)
     with pytest.raises(ConfigError, match=r"^device must be auto, cpu, cuda or cuda:NUMBER, not 'quick'"):
         resolve_device("quick")
+    with pytest.raises(ConfigError, match=r"^accelerator is 'cuda', but there is"):
+        resolve_accelerator("cuda", f"0,{beyond - 1}", section="")
+
+
+@pytest.mark.parametrize("devices", [0, -2, True, "x", "", "0", "2.5", "-1,0", "1,,2", ",", "²", "9" * 5000])
+def test_devices_that_mean_nothing_are_named(devices: Any) -> None:
+    said = r"devices must be auto, -1 for all, at least 1, or numbers of GPUs as 0,1, not "
+    for accelerator in ("cpu", "cuda", "auto"):
+        with pytest.raises(ConfigError, match=rf"^trainer\.{said}{re.escape(brief(devices))}$"):
+            resolve_accelerator(accelerator, devices)
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        resolve_accelerator("cpu", devices, section="")
+
+
+@pytest.mark.parametrize("devices", [-1, "-1", "0,1", "0,"])
+def test_a_cpu_needs_a_number_of_devices(devices: int | str) -> None:
     with pytest.raises(
-        ConfigError, match=r"^trainer\.devices must be auto, -1 for all, or at least 1, not 0"
+        ConfigError, match=rf"^trainer\.devices must be auto or at least 1 on a CPU, not {devices}$"
     ):
-        resolve_accelerator("cpu", 0)
+        resolve_accelerator("cpu", devices)
+    assert resolve_accelerator("tpu", devices) == "tpu"
+
+
+@pytest.mark.parametrize("devices", [1, 3, "1", "3", "auto"])
+def test_devices_that_a_cpu_can_be(devices: int | str) -> None:
+    assert resolve_accelerator("cpu", devices) == "cpu"
 
 
 def test_packages_are_looked_for_and_hints_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

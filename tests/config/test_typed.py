@@ -35,6 +35,7 @@ class Part:
     dry: bool = False
     sides: tuple[int, int] = (1, 1)
     filter: Literal["none"] | Soft | Learned | None = None
+    range: tuple[int, int] | Literal["all"] | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
@@ -44,7 +45,7 @@ class Part:
 
 
 #: Keys of a part that are no settings of what it describes.
-OWN = "name, steps, rate, dry, sides, filter, groups"
+OWN = "name, steps, rate, dry, sides, filter, range, groups"
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ class Whole:
         ({"name": "a", "rate": float("inf")}, r"^parts\[0\]\.rate must be above 0, not inf"),
         ({"name": "a", "dry": 1}, r"^parts\[0\]\.dry must be true or false, not 1"),
         ({"name": "a", "sides": {}}, r"^parts\[0\]\.sides must be a list, not \{\}"),
-        ({"name": "a", "sides": [1, 2, 3]}, r"^parts\[0\]\.sides must have 2 entries"),
+        ({"name": "a", "sides": [1, 2, 3]}, r"^parts\[0\]\.sides must be a list of 2 entries"),
         (
             {"name": "a", "filter": 5},
             r"^parts\[0\]\.filter must be none or one of soft, learned with its",
         ),
+        ({"name": "a", "range": [1]}, r"\.range must be a list of 2 entries or all or null, not \[1\]$"),
         ({"name": "a", "filter": {"sharp": 1}}, r"filter must be none or .* not \{'sharp': 1\}"),
         ({"name": "a", "filter": {"learned": 1}}, r"^parts\[0\]\.filter\.learned must be text, not 1"),
         ({"name": "a", "filter": {"soft": {"x": 1}}}, r"^a key of parts\[0\]\.filter\.soft must be a whole"),

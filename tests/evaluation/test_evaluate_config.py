@@ -167,7 +167,10 @@ def test_shipped_configurations_are_sound(path: Path, monkeypatch: pytest.Monkey
         (_first_arm(codec_of="z"), r"^arms\[0\]\.codec_of must be best or one of b, not 'z'"),
         (_first_arm(codec_of="b", effort=3), r"^arms\[0\]\.effort and codec_of \(b\) exclude"),
         ({"anchor": "z"}, r"^anchor names the arm 'z'; there are bpg, machine"),
-        ({"analysis": {"differences": [["bpg"]]}}, r"^analysis\.differences\[0\] must have 2 entries"),
+        (
+            {"analysis": {"differences": [["bpg"]]}},
+            r"^analysis\.differences\[0\] must be a list of 2 entries",
+        ),
         ({"analysis": {"groups": {"g": ["bpg", "machine"]}}}, r"^analysis\.groups\.g must not have"),
         ({"analysis": {"against": ["z"]}}, r"^analysis\.against names the arm 'z'"),
         ({"strip": {"qp": 33}}, r"^strip\.qp must be one of 28"),

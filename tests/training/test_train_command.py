@@ -44,6 +44,13 @@ def test_command_trains_from_yaml(
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
     config = ROOT / "configs/smoke.yaml"
     assert f"npp: {config}: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err
+    for devices, allowed in (
+        ("x", "auto, -1 for all, at least 1, or .*"),
+        ("-1", "auto or at least 1 on a CPU"),
+    ):
+        assert run_cli(*words, "--devices", devices, "--set", "trainer.accelerator=cpu") == 2
+        refused = capsys.readouterr().err
+        assert re.search(rf"smoke\.yaml: trainer\.devices must be {allowed}, not '?{devices}'?\n$", refused)
     assert run_cli(*words, "--set", "codec.efort=3") == 2
     said_of_key = capsys.readouterr().err
     assert f"npp: {config}: codec.efort is not known; allowed are " in said_of_key
@@ -135,6 +142,8 @@ def test_a_module_beside_the_configuration_is_found(
 def test_command_still_trains_the_proxy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_cli("train", "proxy", "--data", str(tmp_path), "--crop", "64") == 2
     assert "no photos" in capsys.readouterr().err
+    assert run_cli("train", "proxy", "--data", str(tmp_path), "--devices", "x") == 2
+    assert "npp: devices must be auto, -1 for all, at least 1, or" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -272,7 +272,9 @@ def test_a_package_of_the_log_is_looked_for_before_the_work(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("trainer.devices=0", r"^trainer\.devices must be auto, -1 for all, or at least 1, not 0"),
+        ("trainer.devices=0", r"^trainer\.devices must be auto, -1 for all, at least 1, or .*, not 0"),
+        ("trainer.devices=all", r"^trainer\.devices must be auto, -1 for all, at least 1, or .*, not 'all'"),
+        ("trainer.devices=-1", r"^trainer\.devices must be auto or at least 1 on a CPU, not -1"),
         ("trainer.strategy=magic", "^trainer: .*magic"),
     ],
 )

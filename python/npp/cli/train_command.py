@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from enum import Enum
@@ -64,6 +65,11 @@ def _is_younger(file: Path, begun: float) -> bool:
     return file.is_file() and file.stat().st_mtime >= begun
 
 
+def _device_setting(devices: str) -> int | str:
+    """What ``--devices`` says as the setting has it: a number, or the text as it is."""
+    return int(devices) if re.fullmatch(r"-?[0-9]{1,9}", devices) else devices
+
+
 def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
     """The options that were given as ``--set`` has them, after those of ``--set``."""
     return given + [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
@@ -95,7 +101,7 @@ def preprocessor(
         from npp.training.train_config import TrainConfig
         from npp.training.training_run import made_by
 
-        count = int(devices) if devices is not None and devices.isdigit() else devices
+        count = None if devices is None else _device_setting(devices)
         options = {"out": None if out is None else str(out), "trainer.devices": count, "seed": seed}
         settings = load_training(config, _assignments(changes or [], options))
         folder = Path(settings.out)
@@ -154,7 +160,7 @@ def proxy(
             distortion_weight=distortion_weight,
             effort=effort,
             workers=workers,
-            devices=int(devices) if devices.isdigit() else devices,
+            devices=_device_setting(devices),
             accelerator=accelerator,
             precision=precision,
             seed=seed,

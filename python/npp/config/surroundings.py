@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from npp.checks import brief
 from npp.config.yaml_files import ConfigError
 from npp.extras import PACKAGES, MissingPackageError, how_to_install
 
@@ -79,20 +81,40 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_accelerator(name: str, devices: int | str) -> str:
+def resolve_accelerator(name: str, devices: int | str, section: str = "trainer.") -> str:
     """Lightning's accelerator; ``auto`` means what it means for :func:`resolve_device`.
 
+    Args:
+        name: as Lightning takes it, or ``auto``.
+        devices: how many, -1 or ``auto``; of GPUs also their numbers as in ``0,1``.
+        section: what stands before the two settings' names in messages.
+
     Raises:
-        ConfigError: fewer GPUs than asked for, or a number of devices that means nothing.
+        ConfigError: fewer GPUs than asked for, devices that mean nothing, or all of a CPU.
     """
-    if isinstance(devices, int) and not isinstance(devices, bool) and devices < 1 and devices != -1:
-        raise ConfigError(f"trainer.devices must be auto, -1 for all, or at least 1, not {devices}")
-    if name == "auto":
-        return resolve_device(name).type
-    if name in _GPU:
-        wanted = devices if isinstance(devices, int) and devices > 0 else 1
-        _check_gpus(f"trainer.accelerator is {name!r}", wanted)
-    return name
+    wanted = _gpus_wanted(devices, section)
+    found = resolve_device(name).type if name == "auto" else name
+    if found == "cpu" and (str(devices) == "-1" or "," in str(devices)):
+        raise ConfigError(f"{section}devices must be auto or at least 1 on a CPU, not {devices}")
+    if found in _GPU:
+        asked = f"{section}devices is {devices!r}" if name == "auto" else f"{section}accelerator is {name!r}"
+        _check_gpus(asked, wanted)
+    return found
+
+
+def _gpus_wanted(devices: int | str, section: str) -> int:
+    """How many GPUs there must be for these devices to be among them, at least 1."""
+    said = str(devices)
+    if said in ("auto", "-1"):
+        return 1
+    if re.fullmatch(r"[1-9][0-9]{0,8}", said):
+        return int(said)
+    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})+|[0-9]{1,9},", said):
+        return 1 + max(int(place) for place in said.split(",") if place)
+    raise ConfigError(
+        f"{section}devices must be auto, -1 for all, at least 1, or numbers of GPUs as 0,1,"
+        f" not {brief(devices)}"
+    )
 
 
 def _check_gpus(asked: str, wanted: int) -> None:

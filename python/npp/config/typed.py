@@ -37,7 +37,7 @@ def _sequence(value: Any, kind: Any, key: str) -> Any:
     if get_origin(kind) is list or kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
-        raise ConfigError(f"{key} must have {len(kinds)} entries, not {value!r}")
+        raise ConfigError(f"{key} must be a list of {len(kinds)} entries, not {value!r}")
     return get_origin(kind)(convert(one, kinds[i], f"{key}[{i}]") for i, one in enumerate(value))
 
 

@@ -192,7 +192,7 @@ def train_proxy(
         KeyboardInterrupt: Ctrl-C; ``out/checkpoints/last.ckpt`` is what to go on from.
     """
     need("a training's log", "tensorboard")
-    accelerator = resolve_accelerator(accelerator, devices)
+    accelerator = resolve_accelerator(accelerator, devices, section="")
     lightning.seed_everything(seed, workers=True)
     chosen = config or HyperpriorConfig(conditioned=objective == "distil")
     module = ProxyModule(
