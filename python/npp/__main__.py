@@ -1,6 +1,11 @@
 """``python -m npp`` is the command ``npp``."""
 
-from npp.cli import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from npp.cli import main
+
+        main()
+    except KeyboardInterrupt:  # while it is loaded
+        sys.exit(130)

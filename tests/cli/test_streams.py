@@ -200,3 +200,31 @@ def test_ctrl_c_on_the_short_way(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("npp.cli.input_files.read_input", stopped)
     assert run("info", "-") == 130
+
+
+_STOPPED_AT = """
+import os, runpy, signal, sys
+
+class Stopping:
+    def find_spec(self, name, path=None, target=None):
+        if name == place:
+            os.kill(os.getpid(), signal.SIGINT)
+
+place, module, *sys.argv[1:] = sys.argv[1:]
+sys.meta_path.insert(0, Stopping())
+runpy.run_module(module, run_name="__main__")
+"""
+
+
+_PLACES = ("typer", "npp.cli.process", "npp.cli.quick", "npp.cli.app")
+
+
+@pytest.mark.parametrize(
+    ("module", "place"),
+    [("npp", "npp.cli"), *((module, place) for module in ("npp", "npp.cli") for place in _PLACES)],
+)
+def test_ctrl_c_before_the_work_is_no_traceback(folder: Path, module: str, place: str) -> None:
+    words = [sys.executable, "-c", _STOPPED_AT, place, module, "encode", "photos", "-o", "out"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (130, "", "")
+    assert not Path("out").exists()

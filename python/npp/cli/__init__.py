@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
-_USAGE = 2
+_USAGE, _STOPPED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -17,8 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: without the program's name; ``None`` takes the process's.
 
     Raises:
-        SystemExit: always. 0 all went well, 1 some files failed, 2 wrong usage.
+        SystemExit: always. 0 all went well, 1 some files failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
+    try:
+        _run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # before the work has begun, which sees to it itself
+        sys.exit(_STOPPED)
+
+
+def _run(arguments: list[str]) -> NoReturn:
     for package in ("typer", "rich"):
         if find_spec(package) is None:
             print(f"npp: the command line needs {package}: pip install 'npp[cli]'", file=sys.stderr)
@@ -26,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from npp.cli.process import run
     from npp.cli.quick import quick_work
 
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    run(quick_work(given) or (lambda: _with_typer(given)))
+    run(quick_work(arguments) or (lambda: _with_typer(arguments)))
 
 
 def _with_typer(arguments: list[str]) -> None:
