@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,26 @@ def test_every_option_reaches_the_codec(folder: Path, photo: np.ndarray) -> None
     assert encode("rgba.png", "-o", "lossless.bpg", "--lossless") == 0
     assert run("decode", "lossless.bpg", "-o", "lossless.png") == 0
     assert np.array_equal(pixels("lossless.png"), pixels("rgba.png"))
+
+
+def test_lossless_says_which_options_make_it_inexact(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.dstack([photo, photo[::-1, :, 0]])
+    Image.fromarray(picture).save("in.png")
+    assert run("encode", "--help") == 0
+    unwrapped = re.sub(r"-\n +", "-", capsys.readouterr().out)
+    (explained,) = re.findall(r"--lossless +(Exact .*?)--alpha-qp <", unwrapped, flags=re.DOTALL)
+    named = re.findall(r"--[a-z-]+", explained)
+    options = [[name] for name in ("--limited-range", "--premultiplied", "--strip-metadata")]
+    options += [["--chroma", "420"], ["--color-space", "ycbcr"], ["--bit-depth", "10"], ["--alpha-qp", "51"]]
+    options += [["--tune", "machine"], ["--deblock", "6"], ["--chroma-qp-offset", "12"], ["--psy-rd", "5"]]
+    inexact = []
+    for more in options:
+        assert encode("in.png", "-o", "out.bpg", "--lossless", "--force", *more) == 0
+        if not np.array_equal(decoded("out.bpg"), picture):
+            inexact.append(more[0])
+    assert sorted(inexact) == sorted(named)
 
 
 def test_report(folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:

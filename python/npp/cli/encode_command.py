@@ -94,7 +94,12 @@ def encode(
     ] = None,
     limited_range: Annotated[bool, typer.Option("--limited-range", help="Video range.")] = False,
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Exact for 8-bit RGB unless --chroma or --color-space differ.")
+        bool,
+        typer.Option(
+            "--lossless",
+            help="Exact for 8-bit RGB, unless --chroma, --color-space, --premultiplied or --limited-range say"
+            " otherwise.",
+        ),
     ] = False,
     alpha_qp: Annotated[int | None, typer.Option(help="Quantiser of alpha.", show_default="the qp")] = None,
     premultiplied: Annotated[
