@@ -99,16 +99,70 @@ def test_a_row_for_which_there_is_no_space_is_not_there_in_part(tmp_path: Path) 
 
 def test_the_last_row_of_an_input_counts(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "m.jsonl"
+    with ManifestFile(path) as manifest:
+        manifest.add(_row("a", b"1"))
+        manifest.add(_row("b", b"2"))
+        manifest.add(_row("a", b"3"))
+        assert list(read_manifest(path)) == [_row("b", b"2"), _row("a", b"3")]
+        assert manifest.get("a") == _row("a", b"3")
     manifest = ManifestFile(path)
-    manifest.add(_row("a", b"1"))
-    manifest.add(_row("b", b"2"))
-    manifest.add(_row("a", b"3"))
-    assert list(read_manifest(path)) == [_row("b", b"2"), _row("a", b"3")]
-    assert manifest.get("a") == ManifestFile(path).get("a") == _row("a", b"3")
+    assert manifest.get("a") == _row("a", b"3")
     assert len(path.read_bytes().splitlines()) == 3
     manifest.finish()
     assert len(path.read_bytes().splitlines()) == 2
     assert {row.input: row for row in read_manifest(path)} == {"a": _row("a", b"3"), "b": _row("b", b"2")}
+
+
+def test_a_manifest_is_open_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    said = r"another run writes .*m\.jsonl; give each run a manifest of its own"
+    with ManifestFile(path) as manifest:
+        for data in (b"1", b"2"):
+            manifest.add(_row("a", data))
+            with pytest.raises(BlockingIOError, match=said):
+                ManifestFile(path)
+        manifest.finish()  # another file has the name now
+        with pytest.raises(BlockingIOError, match=said):
+            ManifestFile(path)
+        manifest.add(_row("b"))
+    with ManifestFile(path) as other:
+        other.add(_row("c"))
+        other.finish()
+    assert list(read_manifest(path)) == [_row("a", b"2"), _row("b"), _row("c")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_manifest_stays_free(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text("nonsense\n")
+    with pytest.raises(ValueError, match="line 1") as kept:
+        ManifestFile(path)
+    path.write_text("")
+    ManifestFile(path).add(_row("a"))
+    assert kept.value.__traceback__ is not None, "which knows the first one until here"
+
+
+def test_rows_of_a_process_that_was_forked(tmp_path: Path) -> None:
+    script = """
+        import os
+        from pathlib import Path
+        from npp.batch import FileResult, ManifestFile, ManifestRow
+        manifest = ManifestFile(Path("m.jsonl"))
+        child = os.fork()
+        name = "parent" if child else "child"
+        manifest.add(ManifestRow.of(name, name, FileResult(b"data")))
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        try:
+            ManifestFile(Path("m.jsonl"))
+        except BlockingIOError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "another run writes m.jsonl; give each run a manifest of its own\n", done.stderr
+    assert sorted(row.input for row in read_manifest(tmp_path / "m.jsonl")) == ["child", "parent"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])

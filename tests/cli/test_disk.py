@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from isolated import run_mounted
 from PIL import Image
 
 import npp
+from npp.batch import read_manifest
 from npp.files import write_file, write_together
 
 _PICTURES = 12
@@ -198,6 +200,54 @@ def test_two_runs_at_once(photos: Path, wanted: dict[str, bytes], policy: str | 
     assert len(written) == _PICTURES  # each by one of the two
     assert len(failed) == _PICTURES
     assert all("exists; --force replaces it, --skip-existing leaves it" in line for line in failed)
+
+
+@contextmanager
+def _half_way(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A run that has done the photos and waits for one more, which is a pipe."""
+    os.mkfifo(folder / "late.png")
+    with subprocess.Popen([*_ENCODE, "late.png", *arguments], cwd=folder, text=True) as process:
+        while len(list((folder / "out").glob("*.bpg"))) < _PICTURES:
+            assert process.poll() is None
+            time.sleep(0.02)
+        try:
+            yield process
+        finally:
+            process.kill()
+    (folder / "late.png").unlink()
+
+
+def _rows(folder: Path) -> list[str]:
+    return sorted(row.input for row in read_manifest(folder / "m.jsonl"))
+
+
+@pytest.mark.parametrize("policy", ["--skip-existing"])
+def test_two_runs_with_one_manifest(photos: Path, policy: str) -> None:
+    """The second one is refused as long as the first one runs, and then goes on with its rows."""
+    inputs = sorted(f"photos/{i}.png" for i in range(_PICTURES))
+    second = [*_ENCODE[:4], "photos/0.png", "-o", "other/", policy, "--manifest", "m.jsonl"]
+    with _half_way(photos, "--manifest", "m.jsonl") as first:
+        done = subprocess.run(second, cwd=photos, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "npp: --manifest: another run writes m.jsonl; give each run a manifest of its own\n"
+        )
+        assert _rows(photos) == inputs and not (photos / "other").exists()
+        (photos / "late.png").write_bytes((photos / "photos" / "0.png").read_bytes())
+        assert first.wait() == 0
+    assert _rows(photos) == ["late.png", *inputs]
+    assert subprocess.run(second, cwd=photos, capture_output=True, check=False).returncode == 0
+    assert _rows(photos) == (["late.png", *inputs] if policy == "--skip-existing" else ["photos/0.png"])
+
+
+def test_the_manifest_of_a_killed_run_is_free(photos: Path) -> None:
+    with _half_way(photos, "--manifest", "m.jsonl") as first:
+        first.kill()
+        first.wait()
+        command = [*_ENCODE, "--skip-existing", "--manifest", "m.jsonl"]
+        subprocess.run(command, cwd=photos, check=True, capture_output=True)
+    assert _rows(photos) == sorted(f"photos/{i}.png" for i in range(_PICTURES))
+    assert sorted(path.name for path in photos.iterdir()) == ["m.jsonl", "out", "photos"]
 
 
 def test_frames_onto_a_full_disk(tmp_path: Path, photo: np.ndarray) -> None:

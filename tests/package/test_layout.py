@@ -83,6 +83,7 @@ BELOW = {
 TOOLS = {
     "checks",
     "extras",
+    "file_locks",
     "files",
     "lazy",
     "macs",

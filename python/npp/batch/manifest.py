@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from npp.batch.outcomes import FileResult
 from npp.batch.plain_paths import without_dots
+from npp.file_locks import FileLock
 from npp.files import append_whole, atomic_write
 
 
@@ -144,18 +147,25 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[ManifestRow]) ->
         OSError: it cannot be written.
     """
     with atomic_write(path, force=True) as file:
-        file.writelines(f"{row.as_json()}\n".encode() for row in rows)
+        file.writelines(_lines(rows))
+
+
+def _lines(rows: Iterable[ManifestRow]) -> Iterator[bytes]:
+    return (f"{row.as_json()}\n".encode() for row in rows)
 
 
 class ManifestFile:
     """A manifest that grows while files are made, and goes on where a stopped run has left it.
 
-    Several threads may add rows. Several processes need a manifest each.
+    Several threads may add rows to one. It is open until it is closed, or its block or the process ends, and
+    nobody else can open it until then: rows of two would get lost. Several processes need a manifest each.
+    (File systems without locks do not notice a second one.)
 
     Args:
         path: the file, which need not exist; its folder is made.
 
     Raises:
+        BlockingIOError: it is open already, in this process or in another.
         OSError: it cannot be read or written.
         ValueError: a file that is no manifest.
     """
@@ -166,19 +176,30 @@ class ManifestFile:
         self._rows: dict[str, ManifestRow] = {}
         self._twice = False
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._load()
+        try:
+            self._alone = FileLock(path)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"{error}; give each run a manifest of its own") from None
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_stop: object) -> None:
+        self.close()
 
     def _load(self) -> None:
-        try:
-            with self.path.open("rb+") as file:
-                whole = 0
-                for end, row in _whole_lines(file, self.path):
-                    whole = end
-                    self._twice = self._twice or row.input in self._rows
-                    self._rows[row.input] = row
-                file.truncate(whole)
-        except FileNotFoundError:
-            self.path.touch()
+        with self.path.open("rb+") as file:
+            whole = 0
+            for end, row in _whole_lines(file, self.path):
+                whole = end
+                self._twice = self._twice or row.input in self._rows
+                self._rows[row.input] = row
+            file.truncate(whole)
 
     @property
     def folder(self) -> Path:
@@ -199,5 +220,10 @@ class ManifestFile:
     def finish(self) -> None:
         """Leaves one row an input in the file."""
         if self._twice:
-            write_manifest(self.path, self._rows.values())
+            with self._alone.replacing() as file:
+                file.writelines(_lines(self._rows.values()))
             self._twice = False
+
+    def close(self) -> None:
+        """Lets others open the manifest; no rows are added any more."""
+        self._alone.close()

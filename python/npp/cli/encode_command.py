@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,6 +78,15 @@ def _encoded(
     work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     return [report.as_json() for report in reports], conclude(record, jobs, reports, code), {}
+
+
+@contextmanager
+def _alone(manifest: Path | None, policy: WritePolicy) -> Iterator[ManifestRecord | None]:
+    """What this run alone writes as long as it lasts: its manifest, if it has one, which is given."""
+    with ExitStack() as held:
+        with usage_errors():
+            record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
+        yield record
 
 
 def encode(
@@ -256,8 +266,7 @@ def encode(
         jobs = own_part(jobs, part)
         if sharing is not None:
             check_shared(settings, output, jobs, policy, place)
-        record = None if place is None else ManifestRecord(place, policy)
-    with limit_on_pixels(max_pixels), shared_cores(workers):
+    with _alone(place, policy) as record, limit_on_pixels(max_pixels), shared_cores(workers):
         documents, code, more = _encoded(
             jobs,
             settings,

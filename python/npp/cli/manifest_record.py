@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest, write_manifest
 from npp.batch.outcomes import FileResult, describe
 from npp.cli.file_reports import FAILED, SKIPPED, SOME_FAILED, FileReport, UsageError
@@ -44,7 +46,7 @@ def check_manifest(
 
 
 class ManifestRecord:
-    """The manifest of a run.
+    """The manifest of a run, which no other run can write until the block ends.
 
     A row is in the manifest before its file is there: a killed run leaves rows without a file, which the next
     one makes, and no files without a row.
@@ -54,7 +56,7 @@ class ManifestRecord:
         policy: whether it goes on or is begun anew.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: it cannot be written, or another run writes it.
     """
 
     def __init__(self, path: Path, policy: WritePolicy) -> None:
@@ -65,6 +67,12 @@ class ManifestRecord:
             self._made: set[str] = set()
         except (OSError, ValueError) as error:
             raise UsageError(f"--manifest: {describe(error)}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_stop: object) -> None:
+        self._manifest.close()
 
     def _row(self, job: Job, result: FileResult) -> ManifestRow:
         assert job.target is not None
