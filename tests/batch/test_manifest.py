@@ -132,6 +132,19 @@ def test_a_manifest_is_open_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_rows_of_other_inputs_can_be_left_out_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [_row("a"), _row("b"), _row("c")])
+    with ManifestFile(path) as manifest:
+        manifest.finish(["c", "b", "a"])
+        assert list(read_manifest(path)) == [_row("a"), _row("b"), _row("c")]
+        manifest.finish(["a", "c", "d"])
+        assert manifest.get("b") is None
+        manifest.add(_row("d"))
+        manifest.finish()
+    assert list(read_manifest(path)) == [_row("a"), _row("c"), _row("d")]
+
+
 def test_what_is_no_manifest_stays_free(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text("nonsense\n")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGINT, SIGKILL
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def _rows(folder: Path) -> list[str]:
     return sorted(row.input for row in read_manifest(folder / "m.jsonl"))
 
 
-@pytest.mark.parametrize("policy", ["--skip-existing"])
+@pytest.mark.parametrize("policy", ["--skip-existing", "--force"])
 def test_two_runs_with_one_manifest(photos: Path, policy: str) -> None:
     """The second one is refused as long as the first one runs, and then goes on with its rows."""
     inputs = sorted(f"photos/{i}.png" for i in range(_PICTURES))
@@ -248,6 +249,40 @@ def test_the_manifest_of_a_killed_run_is_free(photos: Path) -> None:
         subprocess.run(command, cwd=photos, check=True, capture_output=True)
     assert _rows(photos) == sorted(f"photos/{i}.png" for i in range(_PICTURES))
     assert sorted(path.name for path in photos.iterdir()) == ["m.jsonl", "out", "photos"]
+
+
+@pytest.mark.parametrize("signal", [SIGKILL, SIGINT])
+def test_a_stopped_run_that_begins_anew_leaves_no_file_without_a_row(photos: Path, signal: int) -> None:
+    """Rows of the earlier run are in the manifest until they are replaced or the new one is whole."""
+    encode = [*_ENCODE[:4], "-o", "out", "--effort", "0", "--manifest", "m.jsonl"]
+    subprocess.run([*encode, "photos"], cwd=photos, check=True, capture_output=True)
+    earlier = {row.input: row for row in read_manifest(photos / "m.jsonl")}
+    os.mkfifo(photos / "late.png")
+    again = [*encode, "photos/0.png", "photos/1.png", "late.png", "--qp", "40", "--force"]
+    with subprocess.Popen(again, cwd=photos, text=True, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            said = [process.stderr.readline() for _ in range(2)]
+            assert all(" -> out/" in line for line in said)
+            with (photos / "late.png").open("wb"):  # as soon as it is being read
+                process.send_signal(signal)
+                if signal == SIGINT:
+                    assert "are finished" in process.stderr.readline()
+            process.wait()
+        finally:
+            process.kill()  # or it would wait for ever
+    rows = {row.input: row for row in read_manifest(photos / "m.jsonl")}
+    made = {name for name, row in rows.items() if row != earlier.get(name)}
+    assert made == {"photos/0.png", "photos/1.png"} and rows.keys() == earlier.keys()
+    assert {row.output for row in rows.values()} == {f"out/{name}" for name in _files(photos / "out")}
+    verify = [*_ENCODE[:3], "verify", "m.jsonl"]
+    subprocess.run(verify, cwd=photos, check=True, capture_output=True)
+    (photos / "out" / "7.bpg").unlink()
+    assert subprocess.run(verify, cwd=photos, capture_output=True, check=False).returncode == 1
+    (photos / "late.png").unlink()
+    (photos / "late.png").write_bytes((photos / "photos" / "0.png").read_bytes())
+    subprocess.run(again, cwd=photos, check=True, capture_output=True)
+    assert _rows(photos) == ["late.png", "photos/0.png", "photos/1.png"]
 
 
 def test_frames_onto_a_full_disk(tmp_path: Path, photo: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -217,9 +217,16 @@ class ManifestFile:
             self._twice = self._twice or row.input in self._rows
             self._rows[row.input] = row
 
-    def finish(self) -> None:
-        """Leaves one row an input in the file."""
-        if self._twice:
+    def finish(self, only: Collection[str] | None = None) -> None:
+        """Leaves one row an input in the file, whole or not at all.
+
+        Args:
+            only: inputs whose rows stay; ``None`` stands for all.
+        """
+        others = set() if only is None else self._rows.keys() - set(only)
+        if self._twice or others:
+            for name in others:
+                del self._rows[name]
             with self._alone.replacing() as file:
                 file.writelines(_lines(self._rows.values()))
             self._twice = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest, write_manifest
+from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest
 from npp.batch.outcomes import FileResult, describe
 from npp.cli.file_reports import FAILED, SKIPPED, SOME_FAILED, FileReport, UsageError
 from npp.cli.output_files import Job, WritePolicy
@@ -49,7 +49,8 @@ class ManifestRecord:
     """The manifest of a run, which no other run can write until the block ends.
 
     A row is in the manifest before its file is there: a killed run leaves rows without a file, which the next
-    one makes, and no files without a row.
+    one makes, and no files without a row. So a manifest that is begun anew keeps its old rows, whose files
+    are there, until the new ones are complete.
 
     Args:
         path: of the manifest, as :func:`check_manifest` lets it pass.
@@ -61,12 +62,11 @@ class ManifestRecord:
 
     def __init__(self, path: Path, policy: WritePolicy) -> None:
         try:
-            if policy.force and path.exists():
-                write_manifest(path, ())
             self._manifest = ManifestFile(path)
-            self._made: set[str] = set()
         except (OSError, ValueError) as error:
             raise UsageError(f"--manifest: {describe(error)}") from None
+        self._made: set[str] = set()
+        self._anew = policy.force
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +94,7 @@ class ManifestRecord:
                 self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
             elif not (self._is_known(job) if report.status == SKIPPED else str(job.source) in self._made):
                 self._manifest.add(self._row(job, _found(job, report.values)))
-        self._manifest.finish()
+        self._manifest.finish({str(job.source) for job in jobs} if self._anew else None)
 
     def _is_known(self, job: Job) -> bool:
         row = self._manifest.get(str(job.source))
