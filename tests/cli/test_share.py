@@ -475,6 +475,37 @@ def test_what_failed_is_done_by_the_same_command(crops: Path, capsys: pytest.Cap
     assert not Path("out", STATE_NAME).exists()
 
 
+def test_two_runs_do_not_share_into_one_folder(crops: Path) -> None:
+    """The second one is refused as long as the first one lives, here until it is killed."""
+    share = [sys.executable, "-m", "npp", "encode", "-o", "out", "--share", "--total", "24k", "--effort", "0"]
+    os.mkfifo("late.png")
+    with subprocess.Popen([*share, "in", "late.png"], stderr=subprocess.DEVNULL) as first:
+        try:
+            while _lines("curve") < 16:
+                assert first.poll() is None
+                time.sleep(0.02)
+            state = Path("out", STATE_NAME).read_bytes()
+            second = subprocess.run([*share, "in", "--force"], capture_output=True, text=True, check=False)
+            assert second.returncode == 2
+            assert second.stderr == (
+                "npp: another run shares into out; wait for it, or choose another --output\n"
+            )
+            assert files(crops / "out") == [STATE_NAME] and Path("out", STATE_NAME).read_bytes() == state
+            subprocess.run([*share, "in", "-o", "other"], check=True, capture_output=True)
+        finally:
+            first.kill()  # or it would wait for ever
+    subprocess.run([*share, "in"], check=True, capture_output=True)
+    assert files(crops / "out") == files(crops / "other"), "and no lock is left"
+
+
+def test_no_empty_state_stays(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in Path("in").iterdir():
+        path.write_bytes(b"no picture")
+    assert encode("in", "-o", "out", "--share", "--total", "24k") == 1
+    assert "stays" not in capsys.readouterr().err
+    assert files(crops / "out") == []
+
+
 def test_onto_a_full_disk_then_onto_one_with_room(crops: Path) -> None:
     """Reported and there are the same files; with more space the same command ends as one run does."""
     share = [sys.executable, "-m", "npp", "encode", "in", "-o", "out", "--share", "--total", "24k"]

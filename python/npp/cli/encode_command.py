@@ -37,7 +37,7 @@ from npp.cli.output_files import Job, WritePolicy, plan
 from npp.cli.ray_engine import encode_with_ray
 from npp.cli.recipe_options import shared_cores
 from npp.cli.share_job import Sensitivity, ShareSettings, encode_shared
-from npp.cli.share_state import STATE_NAME
+from npp.cli.share_state import STATE_NAME, alone_in
 from npp.cli.shared_options import (
     ForceOption,
     InputsArgument,
@@ -81,10 +81,14 @@ def _encoded(
 
 
 @contextmanager
-def _alone(manifest: Path | None, policy: WritePolicy) -> Iterator[ManifestRecord | None]:
-    """What this run alone writes as long as it lasts: its manifest, if it has one, which is given."""
+def _alone(
+    manifest: Path | None, policy: WritePolicy, shared: Path | None
+) -> Iterator[ManifestRecord | None]:
+    """What this run alone writes as long as it lasts: its manifest, which is given, and a shared folder."""
     with ExitStack() as held:
         with usage_errors():
+            if shared is not None:
+                held.enter_context(alone_in(shared))
             record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
         yield record
 
@@ -266,7 +270,11 @@ def encode(
         jobs = own_part(jobs, part)
         if sharing is not None:
             check_shared(settings, output, jobs, policy, place)
-    with _alone(place, policy) as record, limit_on_pixels(max_pixels), shared_cores(workers):
+    with (
+        _alone(place, policy, None if sharing is None else Path(output)) as record,
+        limit_on_pixels(max_pixels),
+        shared_cores(workers),
+    ):
         documents, code, more = _encoded(
             jobs,
             settings,

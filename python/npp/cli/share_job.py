@@ -242,7 +242,7 @@ def encode_shared(
         _clear_failed(run, jobs, state)
         _conclude(run, good, total_bits, encodes, share.by, quiet)
     run.code = max(run.code, exit_code(run.reports))
-    if run.code != OK and state.path.exists():
+    if run.code != OK and not state.is_empty():
         say(f"npp: {state.path} stays: the same command goes on from it")
     elif not share.keep_state:
         state.remove()

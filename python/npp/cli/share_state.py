@@ -6,8 +6,8 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
 from npp.cli.side_files import check_side_file
+from npp.file_locks import FileLock
 from npp.files import append_whole
 
 #: In the folder of the results.
@@ -48,6 +49,29 @@ def check_state(path: Path, jobs: Sequence[Job], manifest: Path | None) -> None:
         raise UsageError(describe(error)) from None
     if not _LINE_BEGINS.startswith(begins):
         raise UsageError(f"{path} is no state of npp encode --share; remove it or choose another --output")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else shares bits into a folder as long as the block lasts; the state, if empty, goes with it.
+
+    Args:
+        folder: of the results, which is made.
+
+    Raises:
+        UsageError: another run shares into it.
+    """
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / STATE_NAME, remove_empty=True))
+        except BlockingIOError:
+            raise UsageError(
+                f"another run shares into {folder}; wait for it, or choose another --output"
+            ) from None
+        except OSError:  # where no state can be written, each file is said to fail
+            pass
+        yield
 
 
 def identity(source: Input) -> _Identity:
@@ -153,6 +177,10 @@ class ShareState:
     def has_written(self, job: Job) -> bool:
         """Whether this run has written a result, if only at a qp that it has given up since."""
         return self._name(job) in self._written
+
+    def is_empty(self) -> bool:
+        """Whether the file has nothing to go on from, or is not there."""
+        return not self.path.exists() or not self.path.stat().st_size
 
     def remove(self) -> None:
         """Deletes the file."""
