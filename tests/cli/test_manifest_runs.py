@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from command_line import encode, files, run
 
+import npp
 from npp.batch import read_manifest
 
 
@@ -177,6 +178,28 @@ def test_wrong_usage(
     assert encode("photos", "-o", "out", *arguments) == 2
     assert said in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+def test_the_limit_on_pixels_is_named_and_moved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos", "-o", "out", "--manifest", "m.jsonl") == 0
+    capsys.readouterr()
+    for threads in (1, 2):
+        limit = ("--threads", threads, "--max-pixels", 112 * 80 - 1)
+        assert run("verify", "m.jsonl", *limit, "--json") == 1
+        report = json.loads(capsys.readouterr().out)
+        assert report["counts"] == {"whole": 1, "wrong": 1, "not encoded": 0}
+        assert [one["error"] for one in report["files"] if one["status"] == "wrong"] == [
+            "does not decode: 1 frame(s) of 112x80 are 8960 pixels; at most 8959 are allowed (--max-pixels)"
+        ]
+        assert run("verify", "m.jsonl", *limit, "--no-decode") == 0
+        assert run("verify", "m.jsonl", "--threads", threads, "--max-pixels", 112 * 80) == 0
+    before = npp.get_max_pixels()
+    npp.set_max_pixels(100)
+    try:
+        assert run("verify", "m.jsonl") == 1
+        assert run("verify", "m.jsonl", "--max-pixels", 112 * 80) == 0
+    finally:
+        npp.set_max_pixels(before)
 
 
 def test_what_cannot_be_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

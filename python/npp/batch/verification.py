@@ -7,7 +7,8 @@ from pathlib import Path
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import checksum_of, describe
 from npp.checks import flag
-from npp.codec.decoding import decode
+from npp.codec.decoding import decode, probe
+from npp.codec.metadata import check_pixels
 
 
 def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | None:
@@ -37,6 +38,7 @@ def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | 
         return "has another checksum"
     if pixels and row.output.lower().endswith(".bpg"):
         try:
+            check_pixels(probe(file))  # which says what moves the limit
             decode(file, threads=1)
         except Exception as error:
             return f"does not decode: {describe(error)}"

@@ -58,6 +58,11 @@ class FileReport:
         return [first, *(f"  note: {note}" for note in self.notes)]
 
 
+def in_options(message: str) -> str:
+    """What the library says, with the command line's name for what it names."""
+    return message.replace("npp.set_max_pixels", "--max-pixels")
+
+
 def print_json(value: object) -> None:
     """A JSON document on standard output. Raises OSError where it does not arrive whole."""
     write_output(json.dumps(value, indent=2) + "\n")

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from npp.batch.outcomes import describe, single_line
-from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts
+from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts, in_options
 from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say
@@ -25,8 +25,7 @@ def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -
         return work(job)
     except Exception as error:  # whatever a strange file brings out in a decoder, the others go on
         status = SKIPPED if isinstance(error, FileExistsError) and _is_there(job, policy) else FAILED
-        reason = describe(error).replace("npp.set_max_pixels", "--max-pixels")
-        return FileReport(str(job.source), job.target_name, status, reason)
+        return FileReport(str(job.source), job.target_name, status, in_options(describe(error)))
 
 
 def _is_there(job: Job, policy: WritePolicy) -> bool:

@@ -12,7 +12,7 @@ from npp.batch.file_encoding import EncodeSettings
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
-from npp.cli.file_reports import OK, SOME_FAILED, UsageError
+from npp.cli.file_reports import OK, SOME_FAILED, UsageError, in_options
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
@@ -76,7 +76,7 @@ def encode_with_ray(
     def on_row(row: ManifestRow) -> None:
         rows.append(asdict(row))
         if row.output is None:
-            say(f"npp: {row.input}: {row.error}")
+            say(f"npp: {row.input}: {in_options(row.error or '')}")
         elif not quiet:
             say(_line(row))
 

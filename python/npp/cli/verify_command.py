@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +12,12 @@ import typer
 
 from npp.batch.manifest import ManifestRow, read_manifest
 from npp.batch.outcomes import describe
+from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.verification import verify_row
-from npp.cli.file_reports import OK, SOME_FAILED, UsageError
+from npp.cli.file_reports import OK, SOME_FAILED, UsageError, in_options
 from npp.cli.shared_options import (
     JsonReportOption,
+    MaxPixelsOption,
     QuietOption,
     ThreadsOption,
     checked,
@@ -28,7 +31,7 @@ _AT_ONCE = 4096  # rows in memory
 
 
 def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
-    wrong = verify_row(row, folder, pixels=pixels)
+    wrong = in_options(verify_row(row, folder, pixels=pixels) or "")
     status = "not encoded" if row.output is None else "wrong" if wrong else "whole"
     return {"input": row.input, "output": row.output, "status": status, "error": wrong or row.error}
 
@@ -45,6 +48,7 @@ def verify(
         typer.Option("--known-errors", help="Inputs of which the manifest says an error are no failure."),
     ] = False,
     threads: ThreadsOption = None,
+    max_pixels: MaxPixelsOption = None,
     json_report: JsonReportOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -59,11 +63,13 @@ def verify(
             raise UsageError(describe(error)) from None
     counts = {"whole": 0, "wrong": 0, "not encoded": 0}
     documents: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(workers) as pool:
+    with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool:
         for path in manifests:
             folder, rows = Path(path).parent, read_manifest(path)
             while some := list(islice(rows, _AT_ONCE)):
-                for found in pool.map(_checked, some, [folder] * len(some), [pixels] * len(some)):
+                # In this context: a limit on pixels is of a thread and of those that copy its context.
+                checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in some]
+                for found in (check.result() for check in checks):
                     counts[found["status"]] += 1
                     if found["status"] != "whole":
                         say(f"npp: {found['output'] or found['input']}: {found['error']}")
