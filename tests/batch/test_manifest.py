@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,7 +203,47 @@ def test_a_manifest_that_is_written_anew_stays_until_the_new_one_is_whole(
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", "{}", '{"input": 3}', '{"input": "a", "output": "a.bpg"}']
+    ("fields", "said"),
+    [
+        ({"input": 5}, "needs the field input"),
+        ({"output": 5}, "output must be text or null, not 5"),
+        ({"output": 5, "error": "x"}, "output must be text or null, not 5"),
+        ({"output": None}, "needs output, bytes and checksum, or an error"),
+        ({"output": None, "error": ["x"]}, r"error must be text or null, not \['x'\]"),
+        ({"error": "x"}, "has output or error, not both: 'a.bpg'"),
+        ({"bytes": True}, "bytes must be a whole number or null, not True"),
+        ({"bytes": 1.5}, "bytes must be a whole number or null, not 1.5"),
+        ({"bytes": None}, "needs output, bytes and checksum, or an error"),
+        ({"bpp": "1"}, "bpp must be a number or null, not '1'"),
+        ({"qp": False}, "qp must be a whole number or null, not False"),
+        ({"qp": 30.5}, "qp must be a whole number or null, not 30.5"),
+        ({"checksum": 0}, "checksum must be text or null, not 0"),
+        ({"checksum": None}, "needs output, bytes and checksum, or an error"),
+    ],
+)
+def test_fields_of_another_type_are_no_row(fields: dict[str, Any], said: str) -> None:
+    whole = json.loads(_row("a").as_json())
+    assert ManifestRow.from_json({**whole, "more": 1}) == _row("a")
+    assert ManifestRow.from_json({**whole, "bpp": 1, "qp": None}).bpp == 1
+    with pytest.raises(ValueError, match=said):
+        ManifestRow.from_json({**whole, **fields})
+
+
+_DEEP = f'{{"input": "a", "more": {"[" * 10**5}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[]",
+        "{}",
+        '{"input": 3}',
+        '{"input": "a", "output": "a.bpg"}',
+        '{"input": "a", "output": 5, "error": "x"}',
+        _DEEP,
+    ],
+    ids=lambda line: line[:40],
 )
 def test_what_is_no_manifest(line: str, tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
@@ -232,6 +274,8 @@ def test_verifying(tmp_path: Path, photo: np.ndarray) -> None:
     assert verify_row(row, tmp_path) == f"has {len(file) - 1} bytes, not {len(file)}"
     (tmp_path / "a.bpg").write_bytes(file[:-1] + bytes([file[-1] ^ 1]))
     assert verify_row(row, tmp_path) == "has another checksum"
+    for name in ("a\0b", "\ud800"):  # no file is called so
+        assert verify_row(ManifestRow(name, name, len(file), checksum=row.checksum), tmp_path) is not None
     damaged = file[:20]
     (tmp_path / "a.bpg").write_bytes(damaged)
     row = ManifestRow.of("a", "a.bpg", FileResult(damaged))

@@ -203,7 +203,8 @@ def test_the_limit_on_pixels_is_named_and_moved(folder: Path, capsys: pytest.Cap
 
 
 def test_what_cannot_be_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for content in ("nonsense\n", "nonsense", '{"important": 1}'):
+    wrong = '{"input": "a", "output": 5, "error": "x"}'
+    for content in ("nonsense\n", "nonsense", '{"important": 1}', wrong, f"{wrong}\n"):
         Path("m.jsonl").write_text(content)
         assert run("verify", "m.jsonl") == 2
         assert "m.jsonl, line 1: " in capsys.readouterr().err

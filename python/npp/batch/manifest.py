@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,14 @@ class ManifestRow:
         if not isinstance(found, dict) or not isinstance(found.get("input"), str):
             raise ValueError("a row of a manifest needs the field input")
         row = cls(**{"output": None, **{key: found[key] for key in _FIELDS if key in found}})
-        if row.error is None and not (
-            isinstance(row.output, str) and isinstance(row.bytes, int) and isinstance(row.checksum, str)
-        ):
+        for key, (types, allowed) in _FIELDS.items():
+            value = getattr(row, key)
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise ValueError(f"{key} must be {allowed}, not {value!r}")
+        if row.error is None and None in (row.output, row.bytes, row.checksum):
             raise ValueError("a row of a manifest needs output, bytes and checksum, or an error")
+        if row.error is not None and row.output is not None:
+            raise ValueError(f"a row of a manifest has output or error, not both: {row.output!r}")
         return row
 
     @classmethod
@@ -78,7 +82,17 @@ class ManifestRow:
         )
 
 
-_FIELDS = frozenset(field.name for field in fields(ManifestRow))
+_TEXT = (str, type(None)), "text or null"
+_WHOLE = (int, type(None)), "a whole number or null"
+_FIELDS: dict[str, tuple[tuple[type, ...], str]] = {  # JSON's types of the values, and their names
+    "input": ((str,), "text"),
+    "output": _TEXT,
+    "bytes": _WHOLE,
+    "bpp": ((int, float, type(None)), "a number or null"),
+    "qp": _WHOLE,
+    "checksum": _TEXT,
+    "error": _TEXT,
+}
 _ROW_BEGINS = b'{"input": "'  # as ManifestRow.as_json writes it
 
 
@@ -103,7 +117,7 @@ def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, Manif
             end += len(line)
             if line.strip():
                 yield end, ManifestRow.from_json(json.loads(line))
-        except (ValueError, TypeError) as error:
+        except (ValueError, RecursionError) as error:  # the latter where something is nested too deeply
             raise ValueError(f"{path}, line {number}: {error}") from None
 
 

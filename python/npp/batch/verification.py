@@ -30,7 +30,7 @@ def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | 
         return None
     try:
         file = (folder / row.output).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
         return describe(error)
     if len(file) != row.bytes:
         return f"has {len(file)} bytes, not {row.bytes}"
