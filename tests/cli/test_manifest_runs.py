@@ -202,6 +202,21 @@ def test_the_limit_on_pixels_is_named_and_moved(folder: Path, capsys: pytest.Cap
         npp.set_max_pixels(before)
 
 
+def test_nothing_is_not_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos", "-o", "out", "--manifest", "m.jsonl") == 0
+    Path("empty.jsonl").write_text("")
+    Path("torn.jsonl").write_text('{"input": "photos/a.p')
+    for options in ((), ("--known-errors",), ("--no-decode",), ("-q",)):
+        capsys.readouterr()
+        assert run("verify", "empty.jsonl", "torn.jsonl", *options) == 1
+        assert capsys.readouterr().err == (
+            "npp: empty.jsonl, torn.jsonl: no rows, so nothing is known to be whole\n"
+        )
+    assert run("verify", "empty.jsonl", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["counts"] == {"whole": 0, "wrong": 0, "not encoded": 0}
+    assert run("verify", "empty.jsonl", "m.jsonl") == 0, "a part of a set may be empty"
+
+
 def test_what_cannot_be_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = '{"input": "a", "output": 5, "error": "x"}'
     for content in ("nonsense\n", "nonsense", '{"important": 1}', wrong, f"{wrong}\n"):

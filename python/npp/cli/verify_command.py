@@ -75,7 +75,10 @@ def verify(
                         say(f"npp: {found['output'] or found['input']}: {found['error']}")
                     if json_report:
                         documents.append(found)
-    if not quiet:
-        say(", ".join(f"{number} {status}" for status, number in counts.items() if number) or "no files")
-    failed = counts["wrong"] or (counts["not encoded"] and not known_errors)
+    nothing = not any(counts.values())
+    if nothing:
+        say(f"npp: {', '.join(manifests)}: no rows, so nothing is known to be whole")
+    elif not quiet:
+        say(", ".join(f"{number} {status}" for status, number in counts.items() if number))
+    failed = nothing or counts["wrong"] or (counts["not encoded"] and not known_errors)
     finish(documents, SOME_FAILED if failed else OK, json_report, counts=counts)
