@@ -24,7 +24,7 @@ class FileLock:
 
     Args:
         path: the file, which is made where it is not there; its folder must exist.
-        remove_empty: a file that is still empty at the end is removed.
+        remove_empty: a file that is still empty at the end is removed, unless it was replaced.
 
     Raises:
         BlockingIOError: it is locked already, by this process or another one.
@@ -35,7 +35,6 @@ class FileLock:
         self._path = path
         # One that nobody closes is closed with the last that knows it.
         self._close = weakref.finalize(self, _give_up, _locked(path), path, remove_empty)
-        self._remove_empty = remove_empty
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +65,7 @@ class FileLock:
                 os.close(descriptor)
             raise
         self.close()
-        self._close = weakref.finalize(self, _give_up, descriptor, self._path, self._remove_empty)
+        self._close = weakref.finalize(self, _give_up, descriptor, self._path, False)
 
 
 def _locked(path: Path) -> int:
@@ -104,6 +103,6 @@ def _give_up(descriptor: int, path: Path, remove_empty: bool) -> None:
         # While it is locked: whoever has opened it meanwhile looks for the name afterwards.
         if remove_empty and not os.fstat(descriptor).st_size and _has_name(descriptor, path):
             with suppress(OSError):
-                path.unlink()
+                Path(os.path.realpath(path)).unlink()  # a link stays
     finally:
         os.close(descriptor)

@@ -17,7 +17,7 @@ from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import saved_recipe
 
-from npp.batch import BatchEncoder, FileResult, ManifestRow, read_manifest
+from npp.batch import BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_goals import Goal
@@ -217,6 +217,28 @@ def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Pa
     assert [row.input for row in read_manifest(manifest)] == ["in/a.png"]
     assert next(iter(read_manifest(manifest))).output == "out/a.bpg"
     assert storage.hidden(JOURNALS) == []
+
+
+@pytest.mark.parametrize("existing", ["error", "skip", "replace"])
+def test_a_manifest_belongs_to_one_run_at_a_time(tmp_path: Path, existing: Existing) -> None:
+    storage, manifest = Storage(tmp_path / "out"), tmp_path / "deep" / "m.jsonl"
+    said = r"another run writes .*m\.jsonl; give each run a manifest of its own"
+    with RunRecord(storage, manifest, existing):
+        for other in ("skip", "replace"):
+            with pytest.raises(BlockingIOError, match=said):
+                RunRecord(Storage(tmp_path / "other"), manifest, other)  # type: ignore[arg-type]
+        with pytest.raises(BlockingIOError, match=said):
+            ManifestFile(manifest)
+    assert not manifest.exists(), "a run that was not concluded leaves no manifest"
+    with RunRecord(storage, manifest, existing) as record:
+        storage.write(
+            f"{JOURNALS}/0.jsonl", f"{_made(tmp_path, 'a', b'a').as_json()}\n".encode(), replace=True
+        )
+        record.conclude([])
+    with ManifestFile(manifest) as made:
+        assert made.get("in/a.png") is not None
+        with pytest.raises(BlockingIOError, match=said):
+            RunRecord(storage, manifest, "skip")
 
 
 @pytest.mark.parametrize("existing", ["skip", "replace"])

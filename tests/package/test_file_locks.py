@@ -80,7 +80,14 @@ def test_a_file_that_is_empty_in_the_end_can_be_removed(tmp_path: Path) -> None:
     with FileLock(path, remove_empty=True):
         path.write_bytes(b"no longer")
     assert path.read_bytes() == b"no longer"
-    path.write_bytes(b"")
+    with FileLock(path, remove_empty=True) as lock, lock.replacing():
+        pass
+    assert path.read_bytes() == b"", "which is meant"
+    link = tmp_path / "link"
+    link.symlink_to("b")
+    with FileLock(link, remove_empty=True):
+        assert link.read_bytes() == b""
+    assert link.is_symlink() and not (tmp_path / "b").exists()
     with FileLock(path, remove_empty=True):
         write_file(path, b"of others", force=True)
     assert path.read_bytes() == b"of others"

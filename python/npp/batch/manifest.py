@@ -161,11 +161,30 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[ManifestRow]) ->
         OSError: it cannot be written.
     """
     with atomic_write(path, force=True) as file:
-        file.writelines(_lines(rows))
+        file.writelines(lines_of(rows))
 
 
-def _lines(rows: Iterable[ManifestRow]) -> Iterator[bytes]:
+def lines_of(rows: Iterable[ManifestRow]) -> Iterator[bytes]:
+    """The lines of a manifest with these rows."""
     return (f"{row.as_json()}\n".encode() for row in rows)
+
+
+def lock_manifest(path: Path, *, remove_empty: bool = False) -> FileLock:
+    """The sole right to write a manifest, which is made with its folder where it is not there.
+
+    Args:
+        path: of the manifest.
+        remove_empty: one without rows is removed in the end.
+
+    Raises:
+        BlockingIOError: this process or another one writes it.
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return FileLock(path, remove_empty=remove_empty)
+    except BlockingIOError as error:
+        raise BlockingIOError(f"{error}; give each run a manifest of its own") from None
 
 
 class ManifestFile:
@@ -189,11 +208,7 @@ class ManifestFile:
         self._lock = threading.Lock()
         self._rows: dict[str, ManifestRow] = {}
         self._twice = False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._alone = FileLock(path)
-        except BlockingIOError as error:
-            raise BlockingIOError(f"{error}; give each run a manifest of its own") from None
+        self._alone = lock_manifest(path)
         try:
             self._load()
         except BaseException:
@@ -242,7 +257,7 @@ class ManifestFile:
             for name in others:
                 del self._rows[name]
             with self._alone.replacing() as file:
-                file.writelines(_lines(self._rows.values()))
+                file.writelines(lines_of(self._rows.values()))
             self._twice = False
 
     def close(self) -> None:

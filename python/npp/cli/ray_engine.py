@@ -92,7 +92,7 @@ def encode_with_ray(
         given = Given(source, PICTURE_SUFFIXES, recursive=recursive)
         goal = Goal(output, existing=_existing(policy), manifest=manifest)
         summary = run(unit, given, goal, Cluster(address, workers), on_row)
-    except (ModuleNotFoundError, FileExistsError, ConnectionError, ValueError) as error:
+    except (ModuleNotFoundError, FileExistsError, BlockingIOError, ConnectionError, ValueError) as error:
         raise UsageError(describe(error)) from None
     if not quiet:
         numbers = (("written", summary.written), ("skipped", summary.skipped), ("failed", summary.failed))

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from npp.batch.manifest import ManifestRow, name_in_manifest, read_manifest, write_manifest
+from typing_extensions import Self
+
+from npp.batch.manifest import ManifestRow, lines_of, lock_manifest, name_in_manifest, read_manifest
 from npp.integrations.ray.ray_sinks import JOURNALS, Existing, rows_of
 from npp.integrations.ray.ray_sources import Picture
 from npp.integrations.ray.ray_storage import Storage
@@ -32,6 +34,8 @@ class Plan:
 class RunRecord:
     """What earlier runs and this one have written into a folder.
 
+    Until the block ends or the run is concluded, no other run can write the manifest.
+
     Args:
         storage: the folder of the results.
         manifest: the manifest that is to be written in the end.
@@ -39,6 +43,7 @@ class RunRecord:
 
     Raises:
         FileExistsError: the manifest exists, or a stopped run's journals do, and neither may.
+        BlockingIOError: another run writes the manifest.
         ValueError: the manifest is a file that is none.
     """
 
@@ -53,13 +58,28 @@ class RunRecord:
                 raise FileExistsError(
                     f"{found} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
                 )
-        # Before anything is deleted: a file that is no manifest must not be replaced by one.
-        before = read_manifest(manifest) if manifest is not None and manifest.exists() else ()
-        rows = {row.input: row for row in before}
-        if existing == "replace":
-            self._delete(journals)
-        else:
-            self._before = rows
+        self._alone = None if manifest is None else lock_manifest(manifest, remove_empty=True)
+        try:
+            # Before anything is deleted: a file that is no manifest must not be replaced by one.
+            before = () if manifest is None else read_manifest(manifest)
+            rows = {row.input: row for row in before}
+            if existing == "replace":
+                self._delete(journals)
+            else:
+                self._before = rows
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_stop: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._alone is not None:
+            self._alone.close()
 
     def plan(self, pictures: Sequence[Picture]) -> Plan:
         """What is to be done of some pictures."""
@@ -123,12 +143,13 @@ class RunRecord:
 
     def conclude(self, refused: Iterable[ManifestRow]) -> None:
         """All is done: writes the manifest, sorted by inputs, and deletes the journals."""
-        if self._manifest is not None:
+        if self._alone is not None:
             rows = {**self._before, **{row.input: row for row in (*refused, *self._made())}}
-            self._manifest.parent.mkdir(parents=True, exist_ok=True)
-            write_manifest(self._manifest, (rows[name] for name in sorted(rows)))
+            with self._alone.replacing() as file:
+                file.writelines(lines_of(rows[name] for name in sorted(rows)))
         self._delete(self._storage.hidden(JOURNALS))
         self._storage.delete_folder(JOURNALS)
+        self._close()
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:

@@ -147,23 +147,25 @@ def _run_pictures(
 ) -> RaySummary:
     assert goal.out is not None
     storage = Storage(goal.out)
-    record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
-    plan = record.plan(pictures)
-    summary = RaySummary(skipped=plan.skipped)
-    for row in plan.refused:
-        summary.count(row)
-    if plan.pictures:
-        batch = sources.batch_size(len(plan.pictures), workers)
-        dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
-        sink = FileSink(storage, goal.existing)
-        qps = None
-        if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
-            every = sources.pictures_dataset(
-                pictures, (), storage, sources.batch_size(len(pictures), workers)
+    with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
+        plan = record.plan(pictures)
+        summary = RaySummary(skipped=plan.skipped)
+        for row in plan.refused:
+            summary.count(row)
+        if plan.pictures:
+            batch = sources.batch_size(len(plan.pictures), workers)
+            dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
+            sink = FileSink(storage, goal.existing)
+            qps = None
+            if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
+                every = sources.pictures_dataset(
+                    pictures, (), storage, sources.batch_size(len(pictures), workers)
+                )
+                qps = _shared(every, unit, goal, "", cluster, workers)
+            _consume(
+                _worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row
             )
-            qps = _shared(every, unit, goal, "", cluster, workers)
-        _consume(_worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row)
-    record.conclude(plan.refused)
+        record.conclude(plan.refused)
     return summary
 
 
@@ -301,11 +303,12 @@ def _run_rows(
 def _rows_into_files(rows: _Rows, unit: Any, column: str, goal: Goal, storage: Storage) -> RaySummary:
     """A file for each row, named after it."""
     summary = RaySummary()
-    record = RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing)
-    record.resume()
-    named = replace(rows, dataset=sources.with_targets(rows.dataset, goal.suffix))
-    named.work_off(summary, unit, FileSink(storage, goal.existing), column, batch=sources.LARGEST_BATCH // 4)
-    record.conclude([])
+    with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
+        record.resume()
+        named = replace(rows, dataset=sources.with_targets(rows.dataset, goal.suffix))
+        sink = FileSink(storage, goal.existing)
+        named.work_off(summary, unit, sink, column, batch=sources.LARGEST_BATCH // 4)
+        record.conclude([])
     rows.tars.conclude()
     return summary
 

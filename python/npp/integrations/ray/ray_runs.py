@@ -73,6 +73,7 @@ def encode(
 
     Raises:
         TypeError, ValueError, FileExistsError: arguments that are wrong, or results that are there.
+        BlockingIOError: another run writes the manifest.
         ModuleNotFoundError: Ray is not installed.
     """
     if sharing is not None and (qp is not None or target_bpp is not None or out is None):
