@@ -58,6 +58,17 @@ def test_features_at_any_size_and_grid() -> None:
     assert head(pictures(1, 250, 130), 30).shape == (1, 16, 9)
 
 
+def test_features_are_where_they_were_in_the_picture() -> None:
+    """A ramp at half the size has the values between its pairs; a finer grid those at its blocks' middles."""
+    ramp = torch.arange(64.0).expand(1, 3, 32, 64) / 64
+    (shrunk,) = LayerFeatures(nn.Sequential(nn.Identity()), ["0"], longest=32)(ramp)
+    assert shrunk.shape == (1, 3, 32, 32)
+    wanted = (2 * torch.arange(32.0) + 0.5) / 64
+    torch.testing.assert_close(shrunk[0, 0, 5, 2:-2], wanted[2:-2])
+    finer = feature_allocator._on_blocks(torch.tensor([[[[0.0, 8.0]]]]), (1, 4))
+    assert finer.tolist() == [[[[0.0, 2.0, 6.0, 8.0]]]]
+
+
 def test_wrong_features_and_labels_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no layer 'nine'"):
         LayerFeatures(backbone(), ["nine"])

@@ -38,6 +38,15 @@ def test_equal_importance_and_none_at_all_change_nothing() -> None:
     assert not npp.qp_map(torch.zeros(1, 3, 4)).any()
 
 
+def test_a_block_of_no_importance_has_a_millionth_of_a_millionth_of_the_mean() -> None:
+    """2^-40 of it: 39 doublings below the one other block, which has twice the mean."""
+    for nothing in (0.0, 1e-30):
+        offsets = npp.qp_map(torch.tensor([[1.0, nothing]]), strength=0.25, sigma=0, limit=51, rounded=False)
+        assert offsets.tolist() == [pytest.approx([-0.75 * 41 / 2, 0.75 * 41 / 2])]
+    above = npp.qp_map(torch.tensor([[1.0, 2.0**-30]]), strength=0.25, sigma=0, limit=51, rounded=False)
+    assert above.tolist() == [pytest.approx([-0.75 * 15, 0.75 * 15])]
+
+
 def test_autocast_changes_nothing() -> None:
     importance = torch.rand(2, 5, 7)
     wanted = npp.qp_map(importance, rounded=False)

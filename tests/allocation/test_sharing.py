@@ -110,6 +110,43 @@ def test_expected_sensitivity_believes_in_part() -> None:
             expected_sensitivity(predicted)
 
 
+def test_a_higher_qp_that_takes_more_bits_is_not_chosen() -> None:
+    """Measured files do grow now and then, and what is lost may stay the same meanwhile."""
+    bits, low, high = _curves(2, 1), 30, 36
+    bits[0, 33:35] = bits[0, 32:33] * torch.tensor([1.3, 1.2])
+    bits[1, 36] = 2 * bits[1, 35]
+    losses = _losses(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    flat = losses.clone()
+    flat[0, 33:35] = flat[0, 32]
+    flat[1, 36] = flat[1, 35]
+    chosen = set()
+    for measured, budget in itertools.product((losses, flat), bits[:, 31:36].sum(0).tolist()):
+        found = share_bits(bits, budget, divergence=measured, qps=(low, high))
+        assert torch.equal(found.bits, bits[range(2), found.qps])
+        assert found.total_bits <= budget
+        chosen |= {("first", int(found.qps[0])), ("second", int(found.qps[1]))}
+    assert ("first", 32) in chosen and not chosen & {("first", 33), ("first", 34), ("second", 36)}
+    least = float(bits[0, 36] + bits[1, 35])
+    for measured in (losses, flat):
+        assert share_bits(bits, least, divergence=measured, qps=(low, high)).qps.tolist() == [36, 35]
+    with pytest.raises(ValueError, match="total_bits must be at least"):
+        share_bits(bits, least * 0.999, qps=(low, high))
+
+
+def test_no_picture_is_taken_to_lose_less_at_a_higher_qp() -> None:
+    """A measured loss that dips is chance, and no reason to save its bits there."""
+    bits = _curves(2, 1)
+    losses = _losses(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    dips = losses.clone()
+    dips[0, 41:43] /= 1000
+    level = dips.clone()
+    level[0, 41:43] = dips[0, 40]
+    budget = float(bits[:, 34].sum())
+    found = share_bits(bits, budget, divergence=dips)
+    assert found.qps.tolist() == share_bits(bits, budget, divergence=level).qps.tolist()
+    assert found.qps[0] < 40
+
+
 def test_equal_pictures_share_equally() -> None:
     bits = _curves(1).repeat(10, 1)
     found = share_bits(bits, float(bits[:, 33].sum()))

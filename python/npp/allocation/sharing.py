@@ -191,6 +191,16 @@ def _spend_rest(
         left -= price[best]
 
 
+def _own_bits(places: npt.NDArray[np.int64], bits: Floats) -> npt.NDArray[np.int64]:
+    """The first place of as many bits: that of the file, where those after it would take more.
+
+    It loses no more than they do.
+    """
+    same = bits == bits[np.arange(len(places)), places][:, None]
+    found: npt.NDArray[np.int64] = np.argmax(same, axis=1)
+    return found
+
+
 def share_bits(
     bits: Tensor | npt.ArrayLike,
     total_bits: float | Tensor,
@@ -243,7 +253,7 @@ def share_bits(
         raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total:g}")
     slope = _slope(losses, rates, total)
     rows = np.arange(len(rates))
-    places = _spend_rest(_choice(losses, rates, slope), losses, rates, total)
+    places = _own_bits(_spend_rest(_choice(losses, rates, slope), losses, rates, total), rates)
     taken = torch.from_numpy(rates[rows, places].copy())
     return SharedBits(torch.from_numpy(places + low), taken, slope * scale)
 
