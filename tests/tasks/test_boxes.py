@@ -9,7 +9,7 @@ import torch
 from task_nets import Finder, boxes
 
 from npp.tasks import build_task
-from npp.tasks.boxes import _suppressed, f1, iou_matrix, suppressed
+from npp.tasks.boxes import _suppressed, area, f1, iou_matrix, suppressed
 
 
 def test_f1_by_hand() -> None:
@@ -40,6 +40,35 @@ def test_mean_average_precision_by_hand(default_device: str) -> None:
         values = metric.compute()
     assert values["map_50"] == pytest.approx(51 / 101)  # half of the recalls of COCO's 101 are reached
     assert values["map"] == pytest.approx(51 / 101)
+
+
+WITHOUT_AREA = {
+    "a point": [5.0, 5.0, 5.0, 5.0],
+    "a line": [0.0, 0.0, 10.0, 0.0],
+    "right to left": [10.0, 0.0, 0.0, 10.0],
+    "both ways": [10.0, 10.0, 0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("empty", WITHOUT_AREA.values(), ids=WITHOUT_AREA)
+def test_a_box_without_area_finds_nothing_and_is_not_found(empty: list[float]) -> None:
+    truth = boxes([0, 0, 10, 10], empty, labels=[1, 1])
+    found = boxes(empty, [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8])
+    overlaps = iou_matrix(found["boxes"], truth["boxes"])
+    assert overlaps.tolist() == [[0, 0], [1, 0]]
+    assert area(found["boxes"]).tolist() == [0, 100]
+    assert f1(found, truth) == 2 * 1 / 4
+
+
+@pytest.mark.parametrize("empty", WITHOUT_AREA.values(), ids=WITHOUT_AREA)
+def test_average_precision_counts_a_box_without_area_as_wrong(empty: list[float]) -> None:
+    """The surest detection is wrong, the second right: a precision of one half at every recall."""
+    pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
+    pytest.importorskip("pycocotools", reason="mean average precision needs it")
+    metric = build_task("detection", model=Finder()).metric()
+    found = boxes(empty, [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8])
+    metric.update([found, boxes(labels=[], scores=[])], [boxes([0, 0, 10, 10], labels=[1]), boxes(labels=[])])
+    assert metric.compute() == pytest.approx(dict.fromkeys(("map", "map_50", "map_75"), 0.5))
 
 
 def test_suppression_by_hand() -> None:

@@ -39,6 +39,23 @@ def test_segmentation_values() -> None:
     assert values["pixel_accuracy"] == pytest.approx(86 / 94)
 
 
+class Ramp(nn.Module):
+    """Two classes at two places of a row, whatever the picture."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tensor([[[[0.0, 8.0]], [[0.0, 0.0]]]]).expand(len(x), -1, -1, -1)
+
+
+def test_logits_are_enlarged_by_the_middles_of_their_places() -> None:
+    """Four pixels over two places: their middles lie at -1/4, 1/4, 3/4, 5/4; outside the border goes on."""
+    task = build_task("segmentation", model=Ramp())
+    (found,) = task.targets(torch.rand(1, 3, 1, 4))
+    torch.testing.assert_close(found[0, 0] - found[1, 0], torch.tensor([0.0, 2.0, 6.0, 8.0]))
+    letterboxed = build_task("segmentation", model=Ramp(), input={"size": 4, "resize": "letterbox"})
+    (found,) = letterboxed.targets(torch.rand(1, 3, 2, 4))
+    torch.testing.assert_close(found[0] - found[1], torch.tensor([0.0, 2.0, 6.0, 8.0]).expand(2, 4))
+
+
 def test_segmentation_without_a_pixel_that_counts() -> None:
     task = build_task("segmentation", model=Painter())
     images, whole, nothing = torch.rand(2, 3, 4, 4), torch.zeros(4, 4).long(), torch.full((4, 4), 255)

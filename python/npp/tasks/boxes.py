@@ -131,6 +131,10 @@ class AveragePrecision:
             return {name: torch.as_tensor(entry[name], device="cpu").detach() for name in names}
 
         found = [chosen(entry, ("boxes", "labels", "scores")) for entry in predictions]
+        for entry in found:
+            # The packages pass over detections of an area below 0, as if nobody had made them.
+            corner, opposite = entry["boxes"][..., :2], entry["boxes"][..., 2:]
+            entry["boxes"] = torch.cat([corner, torch.maximum(corner, opposite)], -1)
         true = [chosen(entry, ("boxes", "labels")) for entry in targets]
         with cpu_by_default():
             self._metric.update(found, true)
