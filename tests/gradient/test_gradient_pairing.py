@@ -224,6 +224,51 @@ def test_autocast(device: str) -> None:
     assert conv.weight.grad is not None and torch.isfinite(conv.weight.grad).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_under_autocast_is_as_without(name: str) -> None:
+    """Transforms of blocks in bfloat16, which has eight bits, would say something else of the quantiser."""
+    weights = torch.randn(2, 3, 32, 32)
+
+    def gradient(mixed: bool) -> Tensor:
+        x = pictures().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            out = npp.compress(x, [28, 41], surrogate=name, effort=0)
+            total = (out.x_hat * weights).sum() + out.bpp.sum()
+        (found,) = torch.autograd.grad(total, x)
+        return found
+
+    without, under = gradient(False), gradient(True)
+    assert under.dtype == torch.float32 and without.abs().sum() > 0
+    torch.testing.assert_close(under, without, rtol=1e-5, atol=1e-6)
+
+
+def test_a_surrogate_of_ones_own_is_outside_autocast() -> None:
+    """A third has no end in binary: a product in bfloat16 would have eight bits of it."""
+    third = torch.eye(32) / 3
+
+    def surrogate(x: Tensor, qp: Tensor, real: Real | None, options: Any) -> Estimate:
+        x_hat = x @ third
+        return Estimate(x_hat, x_hat.square().sum((1, 2, 3)) + 1)
+
+    surrogate.needs_real = False  # type: ignore[attr-defined]
+    x = pictures().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = npp.compress(x, 35, surrogate=surrogate, effort=0)  # type: ignore[arg-type]
+        total = out.x_hat.sum()
+    (found,) = torch.autograd.grad(total, x)
+    assert torch.equal(found, torch.full_like(x, 1).matmul(third))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_surrogates_of_half_precision_see_float32(dtype: torch.dtype) -> None:
+    surrogate, x = Recorded(needs_real=True), pictures().to(dtype).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        npp.compress(x, 35, surrogate=surrogate, effort=0)
+    ((seen, qp, real, _),) = surrogate.calls
+    assert real is not None and torch.equal(seen, x.float().clamp(0, 1))
+    assert {one.dtype for one in (seen, qp, real.x_hat, real.bpp)} == {torch.float32}
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointing_gives_the_same_gradient(reentrant: bool) -> None:
     conv = nn.Conv2d(3, 3, 3, padding=1)
