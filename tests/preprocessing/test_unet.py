@@ -28,6 +28,17 @@ def test_lambda_follows_the_methods_table() -> None:
     assert above == pytest.approx(0.25**2 / 0.65)
 
 
+def test_scalings_are_shown_an_eighth_of_lambda() -> None:
+    """The table has 16, 8, 2 and 0.25 for these qps."""
+    preprocessor, shown = make("unet-adaptive"), []
+    for scaling in preprocessor.filter.get_submodule("scalings"):
+        scaling.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    preprocessor(torch.rand(4, 3, 32, 32), [25, 28, 34, 44])
+    assert len(shown) == 9
+    for strength in shown:
+        torch.testing.assert_close(strength, torch.tensor([[2.0], [1.0], [0.25], [1 / 32]]))
+
+
 @pytest.mark.parametrize("network", ["unet", "unet-adaptive"])
 def test_batch_norm_learns_in_training_only(network: str) -> None:
     preprocessor, x = make(network), pictures()
