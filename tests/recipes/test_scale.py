@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ import npp
 from npp.codec.metadata import SIZE_TAG, Metadata
 from npp.recipes import ScaleRule
 from npp.recipes.scale import enlarge, shrink
-from npp.recipes.size_extension import size_before, with_size
+from npp.recipes.size_extension import bpp_of, picture_size, size_before, with_size
 
 
 def test_factor_holds_from_its_qp_on() -> None:
@@ -108,3 +109,13 @@ def test_impossible_sizes_are_not_believed(data: bytes, photo: object) -> None:
     metadata = Metadata(extensions=((SIZE_TAG, data),))
     file = npp.encode(photo, 40, effort=0, metadata=metadata)  # type: ignore[call-overload]
     assert size_before(npp.probe(file)) is None
+
+
+def test_bits_are_counted_for_each_pixel_of_all_frames_as_they_were_before(photo: np.ndarray) -> None:
+    """The pixels: 80 x 112 of a still picture, of each of three frames, and 160 x 224 coded smaller."""
+    still = npp.encode(photo, 40, effort=0)
+    moving = npp.encode_animation(np.stack([photo, photo[::-1], photo]), 40, effort=0)
+    smaller = npp.encode(photo, 40, effort=0, metadata=with_size(None, 160, 224))
+    for file, pixels in ((still, 80 * 112), (moving, 3 * 80 * 112), (smaller, 4 * 80 * 112)):
+        assert bpp_of(file, npp.probe(file)) == 8 * len(file) / pixels
+    assert picture_size(npp.probe(smaller)) == (160, 224) and picture_size(npp.probe(moving)) == (80, 112)
