@@ -125,6 +125,23 @@ def test_strips_give_what_the_whole_gives(count: int, monkeypatch: pytest.Monkey
             torch.testing.assert_close(restorer(x), whole, atol=2e-6, rtol=0)
 
 
+def test_the_mean_of_a_large_picture_in_half_precision_is_summed_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1600 places of 64 in a strip alone: their sum is beyond float16's greatest, 65504."""
+    network, x = _talking().network, torch.rand(1, 3, 256, 256)
+    shown: list[torch.Tensor] = []
+    network.register_forward_pre_hook(lambda _, given: shown.append(given[1]))
+    monkeypatch.setattr(picture_strips, "STRIP_PIXELS", 100 * 256)
+    with torch.no_grad():
+        network.down.weight.zero_()
+        network.down.bias.fill_(64.0)
+        restored_in_strips(network.half(), x.half())
+    assert len(shown) > 1
+    for mean in shown:
+        assert mean.dtype == torch.float16 and mean.tolist() == [[64.0] * 16]
+
+
 def test_pictures_are_cut_only_where_one_alone_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows around a strip are worked on twice, so that thin strips of many pictures took times as long."""
     restorer, x, shown = _talking(), torch.rand(5, 3, 30, 40), []
