@@ -9,11 +9,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from npp.files import atomic_write, check_target, write_file
+from npp.files import atomic_write, check_target, write_file, write_together
 
 
 def _names(folder: Path) -> list[str]:
@@ -207,3 +208,22 @@ def test_a_new_file_never_has_another_name(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(FileExistsError, match=r"new\.bpg exists"):
         write_file(tmp_path / "new.bpg", b"other")
     assert (tmp_path / "new.bpg").read_bytes() == b"data"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux shows them")
+@pytest.mark.parametrize("force", [False, True])
+def test_of_many_files_at_most_64_are_open_at_once(tmp_path: Path, force: bool) -> None:
+    """A process may have about a thousand, and who writes many files may have others open, too."""
+    wanted = {f"{i:03}.bpg": bytes([i]) * (i + 1) for i in range(70)}
+    opened: list[int] = []
+
+    def files() -> Iterator[tuple[Path, bytes]]:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        for name, data in wanted.items():
+            opened.append(len(os.listdir("/proc/self/fd")) - before)  # noqa: PTH208
+            assert not [path for path in tmp_path.iterdir() if path.suffix == ".bpg"]
+            yield tmp_path / name, data
+
+    write_together(files(), force=force)
+    assert opened == [min(i, 64) for i in range(70)]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == wanted

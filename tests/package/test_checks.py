@@ -1,0 +1,40 @@
+"""Checks of numbers: what is not finite is no number that a setting may have."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from npp import checks
+
+NO_NUMBERS = [math.nan, math.inf, -math.inf, 10**400, True, "2", 2j, [2]]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: str(value)[:9])
+@pytest.mark.parametrize("low", [-math.inf, -5, 1])
+def test_what_is_not_finite_is_neither_at_least_nor_above_anything(value: Any, low: float) -> None:
+    owner = SimpleNamespace(first=7, second=value)
+    with pytest.raises(ValueError, match=f"^second must be at least {low:g}, not "):
+        checks.at_least(owner, low, "first", "second")
+    with pytest.raises(ValueError, match=f"^second must be above {low:g}, not "):
+        checks.above(owner, low, "first", "second")
+    with pytest.raises(ValueError, match=f"^second must be above {low:g}, not "):
+        checks.number_above("second", value, low)
+    with pytest.raises(ValueError, match=r"^second must be a finite number"):
+        checks.number("second", value, low, math.inf)
+
+
+def test_the_end_is_at_least_itself_and_not_above_itself() -> None:
+    owner = SimpleNamespace(first=1, second=1.5, third=0.9999, none=None)
+    checks.at_least(owner, 1, "first", "second", "none")
+    with pytest.raises(ValueError, match=r"^third must be at least 1, not 0\.9999$"):
+        checks.at_least(owner, 1, "first", "third")
+    checks.above(owner, 0.9, "first", "second", "third")
+    with pytest.raises(ValueError, match=r"^first must be above 1, not 1$"):
+        checks.above(owner, 1, "second", "first")
+    with pytest.raises(ValueError, match=r"^none must be above 1, not None$"):
+        checks.above(owner, 1, "none")
+    assert checks.number_above("first", 1, 0.5) == 1.0
