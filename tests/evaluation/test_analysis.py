@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from small_evaluation import KL, curve, findings, measurements
 
-from npp.evaluation import resample_bd_rate
-from npp.evaluation.bd_rate import picture_counts, resampled_means
+from npp.evaluation import bd_rate, resample_bd_rate
+from npp.evaluation.analysis import rate_at
+from npp.evaluation.bd_rate import monotone, picture_counts, resampled_means
+from npp.evaluation.class_overlaps import ClassOverlaps
 from npp.evaluation.judges import Axis
-from npp.evaluation.measured_values import ArmMeasurements
+from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.report_files import _needed
 from npp.pchip import pchip
 
@@ -89,6 +91,64 @@ def test_an_error_that_is_gone_does_not_decide_the_rest() -> None:
     assert findings(measured).find("b", "a", KL).interval.value < -12
 
 
+def test_what_an_error_that_is_gone_counts_as() -> None:
+    """Half of the least that any arm has left, here that of the second arm, for both."""
+    bpp, kl = curve(seed=3)
+    gone, least = kl.copy(), kl.copy()
+    gone[0], least[0] = 0, kl[0] / 10
+    found = findings(measurements(a=(bpp, gone), b=(0.7 * bpp, least))).find("b", "a", KL).interval
+    means = kl.mean(axis=1), bpp.mean(axis=1)
+    errors = [np.concatenate([[first * means[0][0]], means[0][1:]]) for first in (1 / 20, 1 / 10)]
+    expected = bd_rate(means[1], -np.log(errors[0]), 0.7 * means[1], -np.log(errors[1]))
+    assert found.value == pytest.approx(expected)
+
+
+def _overlaps(seed: int) -> tuple[ClassOverlaps, ...]:
+    """Of 12 pictures of 1000 pixels, of which ever more are wrong at five qps."""
+    generator = np.random.default_rng(seed)
+    right = 1000 - np.cumsum(generator.integers(20, 90, (5, 12)), axis=0)
+    return tuple(ClassOverlaps(one[:, None], np.full((12, 1), 1000)) for one in right)
+
+
+def test_metrics_of_matched_pictures_take_the_first_two_hundred_resamplings() -> None:
+    axis = Axis("net", "true_miou", higher_is_better=True, dataset=True, true=True)
+    bpp, _ = curve(12)
+    matches = {"a": _overlaps(1), "b": _overlaps(2)}
+    arms = {
+        name: ArmMeasurements(
+            np.ones(bpp.shape, np.int64),
+            rates,
+            {},
+            {("net", "true_miou"): np.array([one.values["true_miou"] for one in matches[name]])},
+            matches={"net": matches[name]},
+        )
+        for name, rates in (("a", bpp), ("b", 0.9 * bpp))
+    }
+    measured = Measurements((28, 31, 34, 38, 42), tuple(map(str, range(12))), (axis,), arms)
+    found = findings(measured, samples=300).find("b", "a", axis).interval
+    drawn = picture_counts(12, 300, 0)[:, :201]
+    values = []
+    for counts in drawn.T:
+        curves = [
+            monotone(
+                (arm.bpp * counts).sum(1), [(one.right[:, 0] @ counts) / 12_000 for one in matches[name]]
+            )
+            for name, arm in arms.items()
+        ]
+        values.append(bd_rate(*curves[0], *curves[1]))
+    assert found.value == pytest.approx(values[0])
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values[1:], [0.025, 0.975])))
+    assert found.comparable == 1
+
+
+def test_rates_at_the_ends_of_a_curve_are_known_and_beyond_them_are_not() -> None:
+    axis = Axis("net", "top1", higher_is_better=True)
+    rates, heights = np.array([[1.0], [0.5], [0.25]]), np.array([[0.75], [0.5], [0.25]])
+    arm = ArmMeasurements(np.ones((3, 1), np.int64), rates, {("net", "top1"): heights}, {})
+    assert [rate_at(arm, axis, value) for value in (0.75, 0.5, 0.25)] == pytest.approx([1, 0.5, 0.25])
+    assert rate_at(arm, axis, 0.76) is None and rate_at(arm, axis, 0.24) is None
+
+
 def test_accuracies_that_are_equal_as_whole_numbers_stay_equal() -> None:
     counts = picture_counts(40, 300, 0)
     assert (counts == counts.round()).all() and (counts.sum(0) == 40).all()
@@ -133,5 +193,10 @@ def test_means_below_zero_have_no_curve_and_it_is_said() -> None:
     assert found.find("b", "a", KL).interval is None
     assert found.find("b", "a", KL).problem.endswith(", and what is below 0 has no logarithm")
     assert found.differences[0].problem == found.find("b", "a", KL).problem
-    rounding = findings(measurements(a=(bpp, kl), b=(0.8 * bpp, np.where(kl == kl.min(), -1e-7, kl))))
-    assert rounding.find("b", "a", KL).interval is not None
+    rounding, gone = kl.copy(), kl.copy()
+    rounding[0], gone[0] = -1e-7, 0
+    values = [
+        findings(measurements(a=(bpp, kl), b=(0.8 * bpp, one))).find("b", "a", KL).interval.value
+        for one in (rounding, gone)
+    ]
+    assert values[0] == values[1]

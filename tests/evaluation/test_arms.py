@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import npp
 from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, importance, qp_map
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm, build_parts
+from npp.evaluation.block_maps import Scene
 from npp.evaluation.choosing import resolve_arms
 from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.prefilters import RefineSettings
 from npp.photos.photo_set import PhotoSet
+from npp.recipes import ScaleRule
 from npp.recipes.scale import enlarge, shrink
 from npp.tasks import build_task
 
@@ -117,6 +120,8 @@ def test_a_map_of_features(photos: Path, tmp_path: Path) -> None:
     made.strength = 1.0
     assert found.offsets is not None and torch.allclose(found.offsets.qp_map, made(x), atol=1e-5)
     assert made(x).abs().max() > 1 and found.sizes.tolist() == _sizes(x, made(x))
+    assert found.offsets.sensitivity is not None
+    assert torch.allclose(found.offsets.sensitivity, 0.4 * made.sensitivity(x), atol=1e-5)
 
 
 def test_a_map_of_regions_follows_the_boxes_and_the_size(tmp_path: Path) -> None:
@@ -130,6 +135,22 @@ def test_a_map_of_regions_follows_the_boxes_and_the_size(tmp_path: Path) -> None
     ]
     assert torch.equal(found.offsets.qp_map, torch.stack(expected))
     assert found.offsets.qp_map.min() < -3
+
+
+def test_boxes_and_their_margin_follow_each_side(photos: Path) -> None:
+    """Full width and half of the height, which is three quarters of a margin on the mean."""
+    (arm,), _ = _arms(
+        photos,
+        {"map": {"regions": "finder", "weight": 9, "margin": 8, "strength": 4, "limit": 51, "sigma": 0}},
+    )
+    targets = [{"boxes": torch.tensor([[8.0, 24.0, 40.0, 64.0]])}]
+    scene = Scene(torch.rand(1, 3, 64, 96), 34, {}, (128, 96), lambda _: targets, 1)
+    assert arm.qp_map is not None
+    expected, other = (
+        qp_map(box_importance((64, 96), [[8, 12, 40, 32]], 9, margin=margin), 4, 51, sigma=0)
+        for margin in (6, 8)
+    )
+    assert torch.equal(arm.qp_map(scene).qp_map, expected[None]) and not torch.equal(expected, other)
 
 
 # Together
@@ -199,6 +220,18 @@ def test_refine_may_change_the_map_and_begins_with_the_arm_s(photos: Path, tmp_p
     assert not torch.equal(only_pixels.filtered, x)
 
 
+def test_pictures_are_refined_for_seen_networks_alone(photos: Path) -> None:
+    (arm,), judges = _arms(photos, {"prefilter": {"refine": {"steps": 2}}})
+    assert [one.seen for one in judges] == [True, True, False]
+
+    def filtered(networks: list[Judge]) -> Tensor:
+        return code(_batch(photos), arm, 34, networks, 1).filtered
+
+    found = filtered(judges)
+    assert torch.equal(found, filtered(judges[:2]))
+    assert not torch.equal(found, filtered([*judges[:2], replace(judges[2], seen=True)]))
+
+
 def test_a_weight_by_qp_is_that_of_the_qp(photos: Path) -> None:
     """Bits that are worth nothing leave a picture that is coded no smaller; loss that is, one that is."""
     first, second = QPS[:2]
@@ -252,6 +285,8 @@ def test_stored_parts_change_with_all_that_changes_results(photos: Path, tmp_pat
     tables, _ = _arms(photos, {"scale": {34: 0.5}}, {"scale": {34: 0.5, 42: 0.4}}, {"scale": {31: 0.5}})
     assert len({str(arm.key(34)) for arm in tables}) == 1
     assert len({str(arm.key(31)) for arm in tables}) == 2
+    rules = [ScaleRule({34: 0.5}), ScaleRule({34: 0.5}, least=0.6), ScaleRule({34: 0.5}, input_size=40)]
+    assert len({str(replace(made_arms[0], scale=rule).key(34)) for rule in rules}) == 3
 
 
 # What is wrong

@@ -163,3 +163,25 @@ def test_resamplings_without_overlap_are_counted() -> None:
     anchor, quality = np.array([[0.0, 0.0], [1.0, 9.0]]), np.array([[2.0, 0.0], [3.0, 9.0]])
     found = bootstrap_bd_rate(bpp, anchor, bpp, quality, samples=4000)
     assert found.comparable == pytest.approx(0.75, abs=0.03)
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
+def test_of_points_of_one_rate_the_best_is_kept_in_any_order(order: list[int]) -> None:
+    points = np.array([(1.0, 0.5), (1.0, 0.7), (2.0, 0.9), (2.0, 0.6)])[order]
+    rates, qualities = monotone(points[:, 0], points[:, 1])
+    assert (rates.tolist(), qualities.tolist()) == ([1.0, 2.0], [0.7, 0.9])
+
+
+def test_curves_that_share_one_quality_alone_do_not_overlap() -> None:
+    with pytest.raises(ValueError, match=r"do not overlap: qualities 1\.\.2 and 2\.\.3"):
+        bd_rate([1, 2], [1, 2], [1, 2], [2, 3])
+
+
+def test_an_interval_is_of_the_middle_part_of_what_can_be_compared() -> None:
+    """0 to 100 in steps of one, and as many that cannot."""
+    rates = np.concatenate([np.arange(101.0)[::-1], np.full(101, np.nan)])
+    for confidence, ends in ((0.9, (5, 95)), (0.5, (25, 75)), (0.98, (1, 99))):
+        found = ResampledBDRate(7.0, rates).interval(confidence)
+        assert (found.low, found.high) == pytest.approx(ends)
+        assert found.value == 7 and found.comparable == 0.5
+    assert ResampledBDRate(7.0, rates[:101]).interval().comparable == 1
+    assert ResampledBDRate(7.0, np.array([1.0, 2.0])).interval().excludes_zero
+    assert not ResampledBDRate(7.0, np.array([-1.0, 2.0])).interval().excludes_zero

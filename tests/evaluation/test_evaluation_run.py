@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import shutil
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,15 +30,18 @@ from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import measured_values
 from npp.evaluation.arms import Arm, ArmConfig
+from npp.evaluation.choosing import Selector
 from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, JudgeConfig, build_judge
 from npp.evaluation.measured_values import PartStore, versions
+from npp.evaluation.measuring import Measurer, silent
 from npp.evaluation.prefilters import Unfiltered
 from npp.evaluation.report_files import describe_arm, describe_computer
 from npp.extras import PACKAGES
 from npp.photos.finding import PhotoWarning
+from npp.photos.photo_set import PhotoSet
 
 
 def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -382,6 +387,36 @@ def test_photos_are_known_by_what_is_in_them(photos: Path, tmp_path: Path) -> No
     os.utime(changed, ns=(first.stat().st_mtime_ns,) * 2)
     assert key(moved) == key(first) and key(changed) != key(first) != key(second)
     assert key(first, "meta") != key(first)
+    side = {"folder": str(photos / "test"), "part": "all", "size": 48}
+    sides = [PhotoSet(mode=mode, **side) for mode in ("crop", "resize")]
+    assert sides[0].shape == sides[1].shape
+    assert len({Batch(one, [first], torch.device("cpu")).key for one in sides}) == 2
+
+
+def test_a_batch_that_is_done_with_holds_no_pixels_and_no_answers(photos: Path) -> None:
+    config = parse_config(values(photos))
+    judge = build_judge(config.unseen[0], torch.device("cpu"), seen=False)
+    batch = Batch(config.data, [photos / "test" / "0.png"], torch.device("cpu"))
+    made = [batch.images, *(one[0]["mean"] for one in (batch.targets(judge), batch.targets_in_memory(judge)))]
+    kept = list(map(weakref.ref, made))
+    made.clear()
+    batch.release()
+    gc.collect()
+    assert [one() for one in kept] == [None] * 3
+    assert batch.targets(judge)[0]["mean"] == batch.images.mean()
+
+
+def test_settings_are_chosen_by_what_each_photo_has(photos: Path, tmp_path: Path) -> None:
+    """Not by a metric of all photos together, though comparisons are quoted on it."""
+    seen = [{"name": "python:small_evaluation:Brightness", "label": "bright", "quality": "correlation"}]
+    config = parse_config(values(photos, seen=seen, unseen=[]))
+    judges = [build_judge(spec, torch.device("cpu"), seen=True) for spec in config.seen]
+    measurer = Measurer(
+        config.data, judges, PartStore(tmp_path), batch=4, device=torch.device("cpu"), threads=1
+    )
+    assert [axis.name for axis in measurer.axes() if axis.primary] == ["psnr", "correlation"]
+    axis = Selector(config, measurer, silent)._axis
+    assert (axis.network, axis.name) == ("bright", "error") and not axis.dataset
 
 
 def test_a_network_that_does_not_fit_its_task_is_named(photos: Path, tmp_path: Path) -> None:

@@ -114,6 +114,19 @@ def test_miou_is_torchmetrics_and_resamples_as_if_pictures_were_drawn() -> None:
     assert np.array_equal(kept.right, overlaps.right) and np.array_equal(kept.either, overlaps.either)
 
 
+def test_a_class_that_a_resampling_did_not_draw_has_no_part_in_it() -> None:
+    """By hand: of the first class 3 of 4 pixels, of the second 1 of 2, each on a photo of its own."""
+    overlaps = _overlaps(
+        [torch.tensor([[0, 0, 0, 2]]), torch.tensor([[1, 2]]), torch.tensor([[0]])],
+        [torch.tensor([[0, 0, 0, 0]]), torch.tensor([[1, 1]]), torch.tensor([[255]])],
+    )
+    assert overlaps.right.tolist() == [[3, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert overlaps.either.tolist() == [[4, 0, 1], [0, 2, 1], [0, 0, 0]]
+    draws = {(3, 0, 0): 0.75 / 2, (0, 3, 0): 0.5 / 2, (1, 1, 1): 1.25 / 3, (0, 0, 3): 0}
+    resampled = overlaps.resampled("true_miou", np.array(list(draws)).T / 3)
+    assert resampled.tolist() == pytest.approx(list(draws.values()))
+
+
 def test_numbers_are_classes_unless_others_are_given(masked: Path) -> None:
     plain = find_masks(str(masked / "masks"), {}, 255)
     assert plain["0"].unique().tolist() == [0, _RED_NUMBER]

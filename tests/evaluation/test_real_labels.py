@@ -19,7 +19,8 @@ from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
-from npp.evaluation.measuring import silent
+from npp.evaluation.measured_values import PartStore
+from npp.evaluation.measuring import Measurer, _warn_of_labels, silent
 from npp.evaluation.real_labels import LabelledPhotos, read_labels
 from npp.photos.loading import load_photo
 from npp.tasks import build_task
@@ -84,6 +85,76 @@ def test_average_precision_is_torchmetrics_and_of_resamplings_too() -> None:
     kept = BoxMatches.unpacked(matched.packed())
     assert kept.values == matched.values
     assert np.array_equal(kept.resampled("ap", weights), matched.resampled("ap", weights))
+
+
+def _pictures(*pictures: list[tuple[list[float], int]]) -> list[dict[str, torch.Tensor]]:
+    """Boxes with their labels, the surest first."""
+    return [
+        {
+            "boxes": torch.tensor([box for box, _ in one]).reshape(-1, 4),
+            "labels": torch.tensor([label for _, label in one], dtype=torch.int64),
+            "scores": torch.linspace(0.9, 0.1, len(one)),
+        }
+        for one in pictures
+    ]
+
+
+@pytest.mark.parametrize(
+    "empty", [[5.0, 5.0, 5.0, 5.0], [0.0, 0.0, 9.0, 0.0], [9.0, 0.0, 0.0, 9.0], [9.0, 9.0, 0.0, 0.0]], ids=str
+)
+def test_a_detection_without_area_is_wrong_in_resamplings_too(empty: list[float]) -> None:
+    """The surest detection is wrong, the second right: a precision of one half at every recall."""
+    true, found = _pictures([([0.0, 0.0, 9.0, 9.0], 1)]), _pictures([(empty, 1), ([0.0, 0.0, 9.0, 9.0], 1)])
+    matched = match_boxes(found, true)
+    assert matched.values == pytest.approx({"ap": 0.5, "ap_50": 0.5, "ap_75": 0.5})
+    assert matched.resampled("ap", np.ones((1, 1))).tolist() == pytest.approx([0.5])
+
+
+def test_a_category_that_a_resampling_did_not_draw_has_no_part_in_it() -> None:
+    """By hand: all of the first category is found, of the second one of two, 51 of 101 recalls, and of the
+    third nothing; each is on one photo, and the last photo has none."""
+    square, other = [0.0, 0.0, 9.0, 9.0], [20.0, 20.0, 29.0, 29.0]
+    true = _pictures([(square, 1)], [(square, 2), (other, 2)], [(square, 3)], [])
+    found = _pictures([(square, 1)], [(square, 2)], [], [(square, 1)])
+    matched = match_boxes(found, true)
+    assert matched.values["ap"] == pytest.approx((1 + 51 / 101 + 0) / 3)
+    draws = {(4, 0, 0, 0): 1, (0, 4, 0, 0): 51 / 101, (0, 0, 4, 0): 0, (2, 2, 0, 0): (1 + 51 / 101) / 2}
+    draws |= {(0, 1, 3, 0): 51 / 202, (1, 1, 2, 0): (1 + 51 / 101) / 3, (0, 0, 0, 4): 0, (0, 0, 2, 2): 0}
+    for name in ("ap", "ap_50", "ap_75"):
+        resampled = matched.resampled(name, np.array(list(draws)).T / 4)
+        assert resampled.tolist() == pytest.approx(list(draws.values()))
+    never = matched.resampled("ap", np.array([[4, 2], [0, 0], [0, 2], [0, 0]]) / 4)
+    assert never.tolist() == pytest.approx([1, 0.5])
+
+
+@pytest.mark.parametrize(("wrong", "precision"), [(1, 1 / 2), (99, 1 / 100), (100, 0)])
+def test_the_hundred_surest_detections_of_a_photo_count(wrong: int, precision: float) -> None:
+    square, elsewhere = [0.0, 0.0, 9.0, 9.0], [20.0, 20.0, 29.0, 29.0]
+    matched = match_boxes(_pictures([(elsewhere, 1)] * wrong + [(square, 1)]), _pictures([(square, 1)]))
+    assert matched.values["ap"] == pytest.approx(precision)
+    assert matched.resampled("ap", np.ones((1, 1))).tolist() == pytest.approx([precision])
+
+
+def test_detections_of_one_score_count_in_the_order_of_the_photos() -> None:
+    """As pycocotools has them. Of 50 of either score the first 25 are right: 26 recalls have a precision of
+    1, 25 more that of 50 in 75, and those above one half none."""
+    square, elsewhere = [0.0, 0.0, 9.0, 9.0], [20.0, 20.0, 29.0, 29.0]
+    found = _pictures(*[[(square if i < 50 else elsewhere, 1)] for i in range(100)])
+    for one, score in zip(found, [0.9, 0.8] * 50, strict=True):
+        one["scores"] = torch.tensor([score])
+    matched = match_boxes(found, _pictures(*[[(square, 1)]] * 100))
+    expected = (26 + 25 * 2 / 3) / 101
+    assert matched.values["ap"] == pytest.approx(expected)
+    assert matched.resampled("ap", np.ones((100, 1))).tolist() == pytest.approx([expected])
+
+
+def test_only_a_detector_that_finds_nothing_is_told_of_its_labels() -> None:
+    judge = build_judge(
+        JudgeConfig("detection", settings={"model": _SaysIds()}), torch.device("cpu"), seen=True
+    )
+    _warn_of_labels(judge, 0.01)
+    with pytest.warns(UserWarning, match=r"taken for the id of categories; it may be the place"):
+        _warn_of_labels(judge, 0.0)
 
 
 def _annotate(folder: Path, path: Path, category: int = 18) -> None:
@@ -176,6 +247,18 @@ def test_labels_may_be_ids_of_categories(labelled: Path) -> None:
         (target,) = labels.targets(judge, [labelled / "test" / "0.png"])
         assert target["labels"].tolist() == [label]  # the crowd is left out
         assert target["boxes"].tolist() == [list(map(float, RED[0]))]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4])
+def test_clean_values_are_means_over_photos_whatever_their_batches(
+    labelled: Path, tmp_path: Path, batch: int
+) -> None:
+    config = parse_config(_values(labelled))
+    judges = [build_judge(spec, torch.device("cpu"), seen=False) for spec in config.networks]
+    labels, store = read_labels(config.data), PartStore(tmp_path)
+    device = torch.device("cpu")
+    found = Measurer(config.data, judges, store, batch=batch, device=device, threads=1, labels=labels).clean()
+    assert found["tiny", "top1"] == 0.75 and found["finder", "ap"] == 1
 
 
 class _SaysIds(nn.Module):

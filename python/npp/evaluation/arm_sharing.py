@@ -91,16 +91,10 @@ def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt
         budgets: the most bits of all pictures together.
     """
     last = bits.shape[1] - 1
-    # A file that is no smaller than one of a lower qp gives way to that.
-    smallest = np.array(
-        [[int(np.argmin(row[: place + 1])) for place in range(last + 1)] for row in bits], np.int64
-    )
-    rows = np.arange(len(bits))
-    chosen = []
-    for budget in budgets:
-        found = share_bits(_padded(bits), budget, divergence=_padded(losses), qps=(0, last))
-        chosen.append(smallest[rows, found.qps.numpy()])
-    return np.stack(chosen)
+    shared = [
+        share_bits(_padded(bits), budget, divergence=_padded(losses), qps=(0, last)) for budget in budgets
+    ]
+    return np.stack([found.qps.numpy() for found in shared])
 
 
 def _taken(table: Floats, places: npt.NDArray[np.int64]) -> Floats:

@@ -122,7 +122,8 @@ def _dataset(
     for image, (prediction, truth) in enumerate(zip(predictions, truths, strict=True), 1):
         for entry, rows in ((truth, true), (prediction, found)):
             boxes = entry["boxes"].double().cpu()
-            sizes = boxes[:, 2:] - boxes[:, :2]
+            # pycocotools passes over detections of an area below 0, as if nobody had made them.
+            sizes = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0)
             scores = entry["scores"].tolist() if rows is found else [1.0] * len(boxes)
             for corner, size, label, score in zip(
                 boxes[:, :2].tolist(), sizes.tolist(), entry["labels"].tolist(), scores, strict=True

@@ -124,8 +124,8 @@ def rising_points(rates: Floats, qualities: Floats) -> tuple[Floats, Floats]:
     known = ~(np.isnan(rates) | np.isnan(qualities))
     r, q = rates[known].tolist(), qualities[known].tolist()
     kept: list[int] = []
-    for i in sorted(range(len(r)), key=r.__getitem__):
-        if not kept or (q[i] > q[kept[-1]] and r[i] > r[kept[-1]]):
+    for i in sorted(range(len(r)), key=lambda place: (r[place], -q[place])):
+        if not kept or q[i] > q[kept[-1]]:
             kept.append(i)
     return np.array([r[i] for i in kept]), np.array([q[i] for i in kept])
 
