@@ -163,6 +163,8 @@ def test_resamplings_without_overlap_are_counted() -> None:
     anchor, quality = np.array([[0.0, 0.0], [1.0, 9.0]]), np.array([[2.0, 0.0], [3.0, 9.0]])
     found = bootstrap_bd_rate(bpp, anchor, bpp, quality, samples=4000)
     assert found.comparable == pytest.approx(0.75, abs=0.03)
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
 def test_of_points_of_one_rate_the_best_is_kept_in_any_order(order: list[int]) -> None:
     points = np.array([(1.0, 0.5), (1.0, 0.7), (2.0, 0.9), (2.0, 0.6)])[order]
