@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,18 @@ from recipe_files import made_recipe
 from torch import Tensor
 
 import npp
-from npp.batch.rate_probing import probed_pieces, set_losses
+from npp.batch.file_encoding import EncodeSettings
+from npp.batch.picture_reading import Source
+from npp.batch.rate_probing import (
+    Probing,
+    curve_bits,
+    probe_curve,
+    probe_effort,
+    probed_pieces,
+    seen_losses,
+    set_losses,
+)
+from npp.codec.image_inputs import SingleImage
 from npp.gradient.prediction import PictureLoss
 from npp.recipes import ScaleRule
 
@@ -51,6 +64,21 @@ def test_at_the_probed_qps_they_are_what_files_take_and_lose(recipe: str | None)
             assert bits[row, qp] == pytest.approx(8 * len(file))
             assert losses[row, qp] == pytest.approx(float(_keep(_floats(picture))(shown[None])), rel=1e-5)
     assert bool((losses.diff(dim=1) >= 0).all()) or used is not None
+
+
+def test_files_are_made_with_little_effort_and_shown_as_any_decoder_shows_them() -> None:
+    """With the effort 1 that rate curves have, and without the recipe's restorer."""
+    pictures = _pictures()[:2]
+    bits, losses = npp.loss_curves(pictures, _keep)
+    sizes = [[8 * len(file) for file in npp.encode(pictures, 34, effort=effort)] for effort in (1, 2, 8)]
+    assert bits[:, 34].tolist() == pytest.approx(sizes[0]) and sizes[0] not in sizes[1:]
+    torch.manual_seed(0)
+    restorer = npp.Restorer(width=8, depth=1, edge_width=4).eval()
+    with torch.no_grad():
+        for parameter in restorer.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    restored = npp.loss_curves(pictures, _keep, recipe=npp.Recipe("restored", restorer=restorer))
+    assert torch.equal(restored.divergence, losses) and torch.equal(restored.bits, bits)
 
 
 def test_many_pictures_are_those_of_each_alone() -> None:
@@ -138,6 +166,32 @@ def test_neighbours_alone_describe_no_curve(
     assert [(piece["first"], piece["last"], piece["qps"]) for piece in found] == wanted
 
 
+@pytest.mark.parametrize(("options", "effort"), [({}, 1), ({"effort": 0}, 0), ({"effort": 8}, 1)])
+def test_probing_takes_no_more_effort_than_the_files(options: dict[str, Any], effort: int) -> None:
+    assert probe_effort(EncodeSettings(qp=30, options=options)) == effort
+
+
+def test_the_curve_of_an_animation_has_all_its_pixels_and_the_losses_of_its_first_frame() -> None:
+    photo = _pictures()[0]
+    frames: list[SingleImage] = [photo, photo[::-1].copy(), photo]
+    durations = [Fraction(1, 25)] * 3
+    source = Source(frames, durations, 0, False, npp.Metadata(), ())
+    curve = probe_curve(source, EncodeSettings(options={"effort": 0}), Probing(keep=_keep))
+    (piece,) = curve["pieces"]
+    assert curve["pixels"] == 3 * photo[..., 0].size and piece["qps"] == [24, 34, 44]
+    files = [npp.encode_animation(frames, qp, durations=durations, effort=0) for qp in piece["qps"]]
+    assert piece["bytes"] == list(map(len, files))
+    bits = curve_bits(curve)
+    assert len(bits) == 52 and [bits[qp] for qp in piece["qps"]] == pytest.approx(
+        [8 * len(file) for file in files]
+    )
+    shown = [npp.decode(npp.encode(photo, qp, effort=0), dtype=torch.float32) for qp in piece["qps"]]
+    wanted = [float(_keep(_floats(photo))(one[None])) for one in shown]
+    assert piece["losses"] == pytest.approx(wanted, rel=1e-5)
+    still = probe_curve(replace(source, frames=frames[:1], durations=None), EncodeSettings(), Probing())
+    assert still["pixels"] == photo[..., 0].size and "losses" not in still["pieces"][0]
+
+
 def test_rounding_is_no_loss() -> None:
     """Where a network loses nothing of any picture, the sizes alone decide."""
     pieces = [{"first": 0, "last": 51, "qps": [24, 34, 44], "bytes": [900, 400, 100]}]
@@ -149,6 +203,16 @@ def test_rounding_is_no_loss() -> None:
     found = set_losses(sure)
     assert found["belief"] == 0.5 and found["divergence"].shape == (2, 52)
     assert (found["divergence"][0] == found["divergence"][0][0]).all()
+
+
+def test_a_loss_a_little_below_zero_is_none() -> None:
+    """Rounding alone can make it so; more than 0.00001 is something else."""
+    x = torch.rand(1, 3, 8, 8)
+    shown = [torch.rand(3, 8, 8) for _ in range(3)]
+    said = iter([0.5, -0.9e-5, 0.0])
+    assert seen_losses(x, shown, lambda _: lambda _: next(said)) == [0.5, 0.0, 0.0]
+    with pytest.raises(npp.EncodeError, match=r"at least 0, and the network's are -1\.1e-05, "):
+        seen_losses(x, shown, lambda _: lambda _: -1.1e-5)
 
 
 @pytest.mark.parametrize(

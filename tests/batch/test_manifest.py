@@ -115,6 +115,23 @@ def test_the_last_row_of_an_input_counts(tmp_path: Path) -> None:
     assert {row.input: row for row in read_manifest(path)} == {"a": _row("a", b"3"), "b": _row("b", b"2")}
 
 
+def test_rows_that_an_earlier_run_left_twice_are_one_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [_row("a", b"1"), _row("a", b"2")])
+    with ManifestFile(path) as manifest:
+        manifest.finish()
+    assert path.read_text() == f"{_row('a', b'2').as_json()}\n"
+
+
+def test_empty_lines_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(f"\n{_row('a').as_json()}\n \t\n\n{_row('b').as_json()}\n\n")
+    assert list(read_manifest(path)) == [_row("a"), _row("b")]
+    with ManifestFile(path) as manifest:
+        manifest.add(_row("c"))
+    assert [row.input for row in read_manifest(path)] == ["a", "b", "c"]
+
+
 def test_a_manifest_is_open_once(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     said = r"another run writes .*m\.jsonl; give each run a manifest of its own"
@@ -272,6 +289,8 @@ def test_verifying(tmp_path: Path, photo: np.ndarray) -> None:
     assert verify_row(row, tmp_path) is None
     (tmp_path / "a.bpg").write_bytes(file[:-1])
     assert verify_row(row, tmp_path) == f"has {len(file) - 1} bytes, not {len(file)}"
+    (tmp_path / "a.bpg").write_bytes(file + b"x")
+    assert verify_row(row, tmp_path) == f"has {len(file) + 1} bytes, not {len(file)}"
     (tmp_path / "a.bpg").write_bytes(file[:-1] + bytes([file[-1] ^ 1]))
     assert verify_row(row, tmp_path) == "has another checksum"
     for name in ("a\0b", "\ud800"):  # no file is called so

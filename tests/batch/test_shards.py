@@ -23,6 +23,9 @@ def test_every_file_is_in_one_part() -> None:
 
 def test_parts_do_not_change_between_versions() -> None:
     assert [Shard(rank, 3).has("a.png") for rank in range(3)] == [False, False, True]
+    # SHA-256 of "abc" begins with ba7816bf8f01cfea, as its specification says.
+    (rank,) = [rank for rank in range(1000) if Shard(rank, 1000).has("abc")]
+    assert rank == 0xBA7816BF8F01CFEA % 1000
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""A recipe for many files: what it predicts, and what tells one use of it from others."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from recipe_files import made_recipe
+
+import npp
+from npp.batch.recipe_use import RecipeUse
+from npp.recipes import Parts, Recipe, ScaleRule
+from npp.recipes.scale import shrink
+
+
+def _use(recipe: Recipe | None = None, parts: Parts | None = None) -> RecipeUse:
+    return RecipeUse(recipe or made_recipe(), parts or Parts(), "test")
+
+
+def test_a_picture_is_asked_about_as_it_is_coded_at_the_recipes_own_qp(photo: np.ndarray) -> None:
+    recipe = made_recipe()
+    assert recipe.allocator is not None and recipe.preprocessor is not None and recipe.qp == 36
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    small = shrink(x, (40, 56))
+    with torch.no_grad():
+        expected = float(recipe.allocator.sensitivity(recipe.preprocessor(small, 36), 36))
+        others = [
+            float(recipe.allocator.sensitivity(*given))
+            for given in ((recipe.preprocessor(small, 36), 30), (small, 36), (recipe.preprocessor(x, 36), 36))
+        ]
+    assert _use().sensitivity(photo) == pytest.approx(expected, rel=1e-5)
+    assert all(abs(other - expected) > 1e-3 * abs(expected) for other in others)
+    unscaled = _use(parts=Parts(scale=False)).sensitivity(photo)
+    assert unscaled == pytest.approx(others[2], rel=1e-5)
+
+
+def test_uses_of_recipes_are_told_apart_by_all_that_decides_files() -> None:
+    recipe = made_recipe()
+    parts = [Parts(), Parts(scale=False), Parts(filter=False), Parts(qp_map=False)]
+    digests = [_use(parts=one).digest() for one in parts]
+    for name, value in (("scale", ScaleRule({31: 0.5})), ("options", {"effort": 2, "tune": "machine"})):
+        changed = copy.deepcopy(recipe)
+        setattr(changed, name, value)
+        digests.append(_use(changed).digest())
+    assert recipe.allocator is not None
+    stronger = copy.deepcopy(recipe)
+    stronger.allocator = recipe.allocator.with_strength(2.0)
+    moved = copy.deepcopy(recipe)
+    with torch.no_grad():
+        next(moved.parameters()).add_(0.01)
+    digests += [_use(stronger).digest(), _use(moved).digest()]
+    assert len(set(digests)) == len(digests) == 8
+    assert _use(copy.deepcopy(recipe)).digest() == digests[0]
+    assert RecipeUse(recipe, Parts(restorer=False), "other").digest() == digests[0]  # it has none
+
+
+def test_parts_that_make_the_files() -> None:
+    assert _use().used() == _use().used_in_coding() == ["scale", "filter", "qp_map"]
+    restored = npp.Recipe("restored", restorer=npp.Restorer(width=8, depth=1, edge_width=4))
+    assert _use(restored).used() == ["restorer"] and _use(restored).used_in_coding() == []
+    assert _use(restored, Parts(restorer=False)).used() == []
