@@ -34,7 +34,7 @@ class FileLock:
     def __init__(self, path: Path, *, remove_empty: bool = False) -> None:
         self._path = path
         # One that nobody closes is closed with the last that knows it.
-        self._close = weakref.finalize(self, _give_up, _locked(path), path, remove_empty)
+        self._close = weakref.finalize(self, _give_up, _locked(path), path, remove_empty, os.getpid())
 
     def __enter__(self) -> Self:
         return self
@@ -46,13 +46,20 @@ class FileLock:
         """Gives the lock back; a second time changes nothing."""
         self._close()
 
+    def check_held(self) -> None:
+        """Raises ValueError once the lock was given back: the file may be another's by now."""
+        if not self._close.alive:
+            raise ValueError(f"{self._path} is closed, and may be another run's by now")
+
     @contextmanager
     def replacing(self) -> Iterator[BinaryIO]:
         """As :func:`npp.files.atomic_write` of an existing file. The lock is on the new file in the end.
 
         Raises:
+            ValueError: the lock was given back.
             OSError: it cannot be written; the old file is there and locked.
         """
+        self.check_held()
         descriptor: int | None = None
         try:
             with atomic_write(self._path, force=True) as file:
@@ -65,7 +72,7 @@ class FileLock:
                 os.close(descriptor)
             raise
         self.close()
-        self._close = weakref.finalize(self, _give_up, descriptor, self._path, False)
+        self._close = weakref.finalize(self, _give_up, descriptor, self._path, False, os.getpid())
 
 
 def _locked(path: Path) -> int:
@@ -98,7 +105,8 @@ def _has_name(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _give_up(descriptor: int, path: Path, remove_empty: bool) -> None:
+def _give_up(descriptor: int, path: Path, remove_empty: bool, owner: int) -> None:
+    remove_empty = remove_empty and os.getpid() == owner  # a forked child may end long before its parent
     try:
         # While it is locked: whoever has opened it meanwhile looks for the name afterwards.
         if remove_empty and not os.fstat(descriptor).st_size and _has_name(descriptor, path):

@@ -301,3 +301,18 @@ def test_verifying(tmp_path: Path, photo: np.ndarray) -> None:
     assert (verify_row(row, tmp_path) or "").startswith("does not decode: ")
     assert verify_row(row, tmp_path, pixels=False) is None
     assert verify_row(ManifestRow("b", None, error="no picture"), tmp_path) is None
+
+
+def test_a_closed_manifest_is_left_alone(tmp_path: Path) -> None:
+    """It may be another run's by now."""
+    path = tmp_path / "m.jsonl"
+    rows = [ManifestRow(name, None, error="e") for name in "xyz"]
+    with ManifestFile(path) as first:
+        first.add(rows[0])
+        first.add(rows[0])
+    with ManifestFile(path) as second:
+        second.add(rows[1])
+        for change in (lambda: first.add(rows[2]), first.finish):
+            with pytest.raises(ValueError, match=r"m\.jsonl is closed"):
+                change()
+    assert [row.input for row in read_manifest(path)] == ["x", "y"]

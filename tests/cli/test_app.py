@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 
 import npp
 import npp.cli
+from npp.batch.manifest import read_manifest, write_manifest
 from npp.cli.app import app
 from npp.cli.command_table import COMMANDS, help_text
 
@@ -77,6 +80,28 @@ def test_a_second_ctrl_c_leaves_at_once(folder: Path) -> None:
         assert process.stderr.read() == ""
     assert process.returncode == 130
     assert files(folder / "out") == ["a.bpg"]
+
+
+def test_ctrl_c_ends_verify_with_the_file_that_is_looked_at(folder: Path) -> None:
+    """Files that nobody has begun with are not looked at any more."""
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+    Path("large.bpg").write_bytes(npp.encode(noise, 0, effort=0))
+    assert run("encode", "photos/a.png", "-o", "out/", "--manifest", "m.jsonl", "--effort", 0, "-q") == 0
+    (row,) = read_manifest("m.jsonl")
+    file = Path("large.bpg").read_bytes()
+    large = replace(row, output="large.bpg", bytes=len(file), checksum=hashlib.sha256(file).hexdigest())
+    gone = replace(row, input="gone", output="gone.bpg")
+    write_manifest("m.jsonl", [gone, *(replace(large, input=f"{i}") for i in range(500))])
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from npp.cli import main; main()"
+    command = [sys.executable, "-c", script, "verify", "m.jsonl", "--threads", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "gone.bpg" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "are being worked on are finished" in process.stderr.readline()
+        process.stderr.read()
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("module", ["typer", "rich"])

@@ -53,7 +53,7 @@ def test_devices_that_mean_nothing_are_named(devices: Any) -> None:
         resolve_accelerator("cpu", devices, section="")
 
 
-@pytest.mark.parametrize("devices", [-1, "-1", "0,1", "0,"])
+@pytest.mark.parametrize("devices", [-1, "-1", " -1", "0,1", "0, 1", "0,"])
 def test_a_cpu_needs_a_number_of_devices(devices: int | str) -> None:
     with pytest.raises(
         ConfigError, match=rf"^trainer\.devices must be auto or at least 1 on a CPU, not {devices}$"

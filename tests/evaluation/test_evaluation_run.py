@@ -553,3 +553,22 @@ def test_scores_without_a_curve_are_named_when_they_are_measured(
     unseen = [{"name": f"python:small_evaluation:{task}", "label": "odd"}]
     with pytest.raises(ConfigError, match=f"^network odd: {text}"):
         evaluate(parse_config(values(photos, unseen=unseen)), tmp_path)
+
+
+def test_a_network_in_memory_of_another_structure_is_measured_anew(photos: Path, tmp_path: Path) -> None:
+    """Its weights are the same, and so is its class."""
+    by_name = parse_config(values(photos))
+
+    def scores(network: torch.nn.Module, **settings: Any) -> Any:
+        judge = JudgeConfig("classification", "own", settings={"model": network, **settings})
+        found = evaluate(replace(by_name, seen=(judge,)), tmp_path)
+        return {arm: values.scores["own", "kl"].tolist() for arm, values in found.measured.arms.items()}
+
+    found = [scores(tiny_network())]
+    changed = tiny_network()
+    changed[1] = torch.nn.Softplus()
+    found.append(scores(changed))
+    found += [scores(tiny_network(), input={"mean": np.full(3, mean)}) for mean in (0.2, 0.5)]
+    found.append(scores(tiny_network(), input={"mean": [0.2] * 3}))
+    assert found[4] == found[2]
+    assert all(found[i] != found[j] for i in range(4) for j in range(i))

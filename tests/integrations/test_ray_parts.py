@@ -230,6 +230,7 @@ def test_a_manifest_belongs_to_one_run_at_a_time(tmp_path: Path, existing: Exist
         with pytest.raises(BlockingIOError, match=said):
             ManifestFile(manifest)
     assert not manifest.exists(), "a run that was not concluded leaves no manifest"
+    manifest.touch()  # and one that was killed an empty one
     with RunRecord(storage, manifest, existing) as record:
         storage.write(
             f"{JOURNALS}/0.jsonl", f"{_made(tmp_path, 'a', b'a').as_json()}\n".encode(), replace=True
@@ -274,8 +275,9 @@ def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     [
         ({"format": "zip"}, "format must be one of 'files', 'parquet', 'webdataset', not 'zip'"),
         ({"existing": "maybe"}, "existing must be one of 'error', 'skip', 'replace', not 'maybe'"),
-        ({"rows_per_part": 0}, "rows_per_part must be at least 1"),
-        ({"rows_per_part": "a"}, "rows_per_part must be an integer from 1 on, not 'a'"),
+        ({"rows_per_part": 0}, "rows_per_part must be an integer from 1 to 1000000000, not 0"),
+        ({"rows_per_part": "a"}, "rows_per_part must be an integer from 1 to 1000000000, not 'a'"),
+        ({"rows_per_part": None}, "rows_per_part must be an integer from 1 to 1000000000, not None"),
         ({"format": "parquet", "manifest": "m.jsonl"}, "manifest is about files"),
     ],
 )

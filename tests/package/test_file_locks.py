@@ -126,3 +126,38 @@ def test_a_file_system_without_locks_refuses_nobody(tmp_path: Path, monkeypatch:
         with lock.replacing() as file:
             file.write(b"new")
         assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_forked_child_that_ends_leaves_its_parent_s_file(tmp_path: Path) -> None:
+    """Also where an empty file would be removed in the end."""
+    script = textwrap.dedent(
+        """
+        import os, sys
+        from pathlib import Path
+        from npp.file_locks import FileLock
+
+        lock = FileLock(Path(sys.argv[1]), remove_empty=True)
+        if not (child := os.fork()):
+            sys.exit(0)
+        os.waitpid(child, 0)
+        assert Path(sys.argv[1]).exists()
+        try:
+            FileLock(Path(sys.argv[1]))
+        except BlockingIOError:
+            print("still locked")
+        """
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "still locked\n", done.stderr
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_lock_that_was_given_back_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    lock = FileLock(path)
+    lock.close()
+    path.write_bytes(b"another's")
+    with pytest.raises(ValueError, match="a is closed, and may be another run's by now"), lock.replacing():
+        pass
+    assert path.read_bytes() == b"another's" and _is_free(path)

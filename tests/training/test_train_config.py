@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from small_runs import ROOT, SMALL_TASK, smoke
 
 import npp
@@ -17,6 +19,7 @@ from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import JudgeConfig
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
 from npp.training.allocator_config import LabelTaskConfig
+from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import RecipeModule
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig, RestorerConfig
@@ -243,3 +246,41 @@ def test_sections_that_python_gives_as_mappings_are_those_of_a_file() -> None:
         TrainConfig(**{**given, "optimiser": {"step": 5}})
     with pytest.raises(ConfigError, match="optimiser must be"):
         TrainConfig(**{**given, "optimiser": 5})
+
+
+class _OwnSection(ChoiceConfig):
+    """Somebody's."""
+
+
+def test_a_subclass_of_a_section_is_one() -> None:
+    given: Any = {"data": {"folder": "photos"}, "tasks": [{"name": "match"}]}
+    own = _OwnSection()
+    assert TrainConfig(**given, choose=own).choose is own
+    with pytest.raises(ConfigError, match="choose must be keys and values, not 5"):
+        TrainConfig(**given, choose=5)
+
+
+@pytest.mark.parametrize("kind", [JudgeConfig, LabelTaskConfig])
+def test_a_network_in_memory_is_called_by_its_class(kind: Any) -> None:
+    assert kind("classification", settings={"model": torch.nn.Sequential()}).label == "Sequential"
+    assert kind("classification", settings={"model": "mine"}).label == "mine"
+    assert kind("classification").label == "classification"
+
+
+def test_what_python_gives_is_written_where_there_are_words_for_it() -> None:
+    given = {
+        "mean": np.array([0.5, 1]),
+        "std": torch.tensor(2.0),
+        "names": {"b", "a"},
+        "kind": torch.float16,
+        "where": Path("a/b"),
+        "network": torch.nn.Identity(),
+    }
+    assert plain(given) == {
+        "mean": [0.5, 1],
+        "std": 2,
+        "names": ["a", "b"],
+        "kind": "torch.float16",
+        "where": "a/b",
+        "network": "torch.nn.modules.linear.Identity given from Python",
+    }

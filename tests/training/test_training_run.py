@@ -106,6 +106,9 @@ def test_a_network_in_memory_trains_and_goes_on(
     next(other.parameters()).data.neg_()
     with pytest.raises(ConfigError, match="of a training with other tasks"):
         train_recipe(of(other), resume=last)
+    wrapped = torch.nn.Sequential(*training_nets.classifier(), torch.nn.Identity())
+    with pytest.raises(ConfigError, match=r"other networks of tasks\.classification"):
+        train_recipe(of(wrapped), resume=last)
     train_recipe(of(training_nets.classifier()), resume=last)
     by_name, in_memory = (
         npp.Preprocessor.load(out / "preprocessor.safetensors").state_dict() for out in (finished, tmp_path)

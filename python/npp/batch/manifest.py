@@ -240,8 +240,14 @@ class ManifestFile:
         return self._rows.get(name)
 
     def add(self, row: ManifestRow) -> None:
-        """Adds a row, in place of an earlier one about the same input. It is in the file at once."""
+        """Adds a row, in place of an earlier one about the same input. It is in the file at once.
+
+        Raises:
+            OSError: it cannot be written.
+            ValueError: the manifest is closed.
+        """
         with self._lock:
+            self._alone.check_held()
             append_whole(self.path, f"{row.as_json()}\n".encode())
             self._twice = self._twice or row.input in self._rows
             self._rows[row.input] = row
@@ -251,7 +257,12 @@ class ManifestFile:
 
         Args:
             only: inputs whose rows stay; ``None`` stands for all.
+
+        Raises:
+            OSError: it cannot be written.
+            ValueError: the manifest is closed.
         """
+        self._alone.check_held()
         others = set() if only is None else self._rows.keys() - set(only)
         if self._twice or others:
             for name in others:

@@ -87,9 +87,10 @@ def _alone(
     """What this run alone writes as long as it lasts: its manifest, which is given, and a shared folder."""
     with ExitStack() as held:
         with usage_errors():
+            # First the manifest, for the folder is made where it is not there.
+            record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
             if shared is not None:
                 held.enter_context(alone_in(shared))
-            record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
         yield record
 
 

@@ -34,7 +34,7 @@ def _is_there(job: Job, policy: WritePolicy) -> bool:
 
 
 @contextmanager
-def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
+def cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
     """On Ctrl-C: no new files, and those being worked on are finished; a second one leaves at once."""
     try:
         yield
@@ -112,7 +112,7 @@ def crew(title: str, *, total: int, threads: int, quiet: bool) -> Iterator[Crew]
     """
     with (
         ThreadPoolExecutor(max(1, min(threads, total))) as pool,
-        _cancelling(pool),
+        cancelling(pool),
         _progress(title) as progress,
     ):
         yield Crew(pool, progress, progress.add_task(title, total=total), quiet)

@@ -15,6 +15,7 @@ from npp.batch.outcomes import describe
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.verification import verify_row
 from npp.cli.file_reports import OK, SOME_FAILED, UsageError, in_options
+from npp.cli.jobs import cancelling
 from npp.cli.shared_options import (
     JsonReportOption,
     MaxPixelsOption,
@@ -63,7 +64,7 @@ def verify(
             raise UsageError(describe(error)) from None
     counts = {"whole": 0, "wrong": 0, "not encoded": 0}
     documents: list[dict[str, Any]] = []
-    with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool:
+    with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool, cancelling(pool):
         for path in manifests:
             folder, rows = Path(path).parent, read_manifest(path)
             while some := list(islice(rows, _AT_ONCE)):

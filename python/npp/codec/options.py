@@ -211,8 +211,7 @@ def resolve_qp(qp: Any, count: int) -> list[int]:
     values = values_of("qp", qp)
     if is_int(values):
         return [whole("qp", values, 0, MAX_QP, EncodeError)] * count
-    # Sets and mappings have no order in which their qps could go with the images.
-    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__"):
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         raise EncodeError(f"qp must be an integer from 0 to {MAX_QP} or one per image, not {brief(qp)}")
     if len(values) != count:
         raise EncodeError(

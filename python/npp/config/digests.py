@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import nn
@@ -36,8 +37,42 @@ def hash_file(path: Path) -> str:
 
 
 def hash_files(settings: Any) -> list[str]:
-    """SHA-256 of each file that settings name: weights and graphs, and modules of ``python:module:name``."""
-    return sorted({hash_file(path) for path in _files_named(settings)})
+    """SHA-256 of each file that settings name: weights and graphs, and modules of ``python:module:name``.
+
+    What is given from Python counts too: a network by its structure and the files that define its classes.
+    A function, which nobody can compare, has another text each time.
+    """
+    networks, others = _given(settings)
+    kinds = {type(one) for network in networks for one in network.modules()}
+    files = {*_files_named(settings), *(source for kind in kinds if (source := _source(kind)) is not None)}
+    found = {hash_file(path) for path in files} | {_structure(network) for network in networks}
+    return sorted(found | {uuid4().hex for _ in others})
+
+
+def hash_structures(settings: Any) -> list[str]:
+    """SHA-256 of the structure of each network that is given among settings from Python."""
+    return sorted(_structure(network) for network in _given(settings)[0])
+
+
+def _structure(network: nn.Module) -> str:
+    return hashlib.sha256(f"{type(network)} {network!r}".encode()).hexdigest()
+
+
+def _given(settings: Any) -> tuple[list[nn.Module], list[Any]]:
+    """Networks, and other things that can be called, among settings from Python."""
+    if isinstance(settings, nn.Module):
+        return [settings], []
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if not isinstance(settings, (list, tuple)):
+        return [], [settings] if callable(settings) else []
+    found = [_given(one) for one in settings]
+    return [one for some, _ in found for one in some], [one for _, some in found for one in some]
+
+
+def _source(kind: type) -> Path | None:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return Path(file) if file is not None and Path(file).is_file() else None
 
 
 def _files_named(settings: Any) -> Iterator[Path]:

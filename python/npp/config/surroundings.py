@@ -94,7 +94,7 @@ def resolve_accelerator(name: str, devices: int | str, section: str = "trainer."
     """
     wanted = _gpus_wanted(devices, section)
     found = resolve_device(name).type if name == "auto" else name
-    if found == "cpu" and (str(devices) == "-1" or "," in str(devices)):
+    if found == "cpu" and (str(devices).strip() == "-1" or "," in str(devices)):
         raise ConfigError(f"{section}devices must be auto or at least 1 on a CPU, not {devices}")
     if found in _GPU:
         asked = f"{section}devices is {devices!r}" if name == "auto" else f"{section}accelerator is {name!r}"
@@ -104,7 +104,7 @@ def resolve_accelerator(name: str, devices: int | str, section: str = "trainer."
 
 def _gpus_wanted(devices: int | str, section: str) -> int:
     """How many GPUs there must be for these devices to be among them, at least 1."""
-    said = str(devices)
+    said = "".join(str(devices).split())
     if said in ("auto", "-1"):
         return 1
     if re.fullmatch(r"[1-9][0-9]{0,8}", said):

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import torch
+from torch import nn
 
 from npp.checks import UnknownSettingError, brief, meant
 from npp.config.yaml_files import ConfigError
@@ -48,8 +50,8 @@ def _keyed(value: Any, kinds: Sequence[Any]) -> list[Any]:
 
 def _union(value: Any, kind: Any, key: str) -> Any:
     """One of several types. Where several are dataclasses, their required keys tell them apart."""
-    classes = [one for one in get_args(kind) if dataclasses.is_dataclass(one)]
-    if type(value) in classes:
+    classes = [one for one in get_args(kind) if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    if isinstance(value, tuple(classes)):
         return value
     if chosen := _keyed(value, classes):
         return fill(chosen[0], value, key)
@@ -65,7 +67,7 @@ def _union(value: Any, kind: Any, key: str) -> Any:
             problems.append(str(error).removeprefix(f"{key} must be ").removesuffix(f", not {value!r}"))
     if classes:
         names = ", ".join(name for one in classes for name in sorted(_required(one)))
-        problems.append(f"one of {names} with its value")
+        problems.append(f"one of {names} with its value" if names else "keys and values")
     raise ConfigError(f"{key} must be {' or '.join(problems)}, not {value!r}")
 
 
@@ -209,8 +211,10 @@ def plain(config: Any) -> Any:
             value = plain(getattr(config, field.name))
             values.update(value if field.metadata.get("rest") else {field.name: value})
         return values
-    if isinstance(config, dict):
+    if isinstance(config, Mapping):
         return {name: plain(value) for name, value in config.items()}
+    if isinstance(config, (set, frozenset)):
+        config = sorted(config, key=repr)
     return [plain(one) for one in config] if isinstance(config, (list, tuple)) else _written(config)
 
 
@@ -220,7 +224,20 @@ def _written(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return value.tolist()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, (torch.device, torch.dtype)):
+        return str(value)
     kind = type(value)
     return f"{kind.__module__}.{kind.__qualname__} given from Python"
+
+
+def label_of(settings: Mapping[str, Any], name: str) -> str:
+    """What a task is called that has no label: its ``model``, or its name where there is none.
+
+    A module that is given from Python has the name of its class.
+    """
+    model = settings.get("model", name)
+    return type(model).__name__ if isinstance(model, nn.Module) else str(model)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from npp.checks import flags
 from npp.config.digests import hash_files, hash_state
-from npp.config.typed import REST, plain, refusal
+from npp.config.typed import REST, label_of, plain, refusal
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
@@ -51,9 +50,7 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         flags(self, "metrics")
         if not self.label:
-            model = self.settings.get("model", self.name)
-            own = type(model).__name__ if isinstance(model, nn.Module) else str(model)
-            object.__setattr__(self, "label", own)
+            object.__setattr__(self, "label", label_of(self.settings, self.name))
 
     def describe(self, *, seen: bool) -> dict[str, Any]:
         """For results.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import npp.checks as checks
-from npp.config.typed import REST, fill_sections, plain
+from npp.config.typed import REST, fill_sections, label_of, plain
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
@@ -119,7 +119,7 @@ class LabelTaskConfig:
     def __post_init__(self) -> None:
         checks.flags(self, "optional")
         if not self.label:
-            object.__setattr__(self, "label", str(self.settings.get("model", self.name)))
+            object.__setattr__(self, "label", label_of(self.settings, self.name))
 
 
 @dataclass(frozen=True)

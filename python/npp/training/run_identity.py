@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npp.config.digests import hash_state
+from npp.config.digests import hash_state, hash_structures
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
@@ -47,6 +47,8 @@ def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
         if isinstance(model := settings.get("model"), str):
             settings["model"] = _FOLDERS.sub("", model)
         found[f"tasks.{label}"] = settings
+        if structures := hash_structures(task.settings):
+            found[f"networks of tasks.{label}"] = structures
     return found
 
 

@@ -90,11 +90,10 @@ class TransformSurrogate:
         raise NotImplementedError
 
 
-def _moved(plane: Plane) -> Tensor:
+def _moved(plane: Plane, coefficients: Tensor) -> Tensor:
     """A plane as it is, with no gradient but that of its steps."""
-    coefficients = block_dct(plane.samples.detach(), SMALL_BLOCK)
     moved = _of_the_step(coefficients, plane.steps_of(SMALL_BLOCK))
-    return block_idct(coefficients + moved, *plane.samples.shape[-2:])
+    return plane.samples.detach() + block_idct(moved, *plane.samples.shape[-2:])
 
 
 class Identity:
@@ -114,10 +113,11 @@ class Identity:
         """See :class:`npp.gradient.surrogates.Surrogate`."""
         layout = PictureLayout(options, x.shape, qp, qp_map)
         planes = layout.split(x)
-        bpp = picture_bpp(planes, x.shape[-2] * x.shape[-1])
+        coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
+        bpp = picture_bpp(planes, x.shape[-2] * x.shape[-1], coefficients)
         if qp_map is None:
             return Estimate(x, bpp)
-        moved = layout.join([_moved(plane) for plane in planes])
+        moved = layout.join([_moved(*given) for given in zip(planes, coefficients, strict=True)])
         return Estimate(x + (moved - moved.detach()), bpp)
 
 

@@ -101,6 +101,6 @@ class Goal:
     def __post_init__(self) -> None:
         checks.one_of("format", self.format, get_args(Format))
         checks.one_of("existing", self.existing, get_args(Existing))
-        checks.whole_at_least(self, 1, "rows_per_part")
+        checks.whole("rows_per_part", self.rows_per_part, 1, 10**9)
         if self.manifest is not None and (self.out is None or self.format != "files"):
             raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")

@@ -51,15 +51,15 @@ class RunRecord:
         self._storage, self._manifest, self._existing = storage, manifest, existing
         self._before: dict[str, ManifestRow] = {}
         journals = storage.hidden(JOURNALS)
-        if existing == "error":
-            for found in ([str(manifest)] if manifest is not None and manifest.exists() else []) + journals[
-                :1
-            ]:
-                raise FileExistsError(
-                    f"{found} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
-                )
         self._alone = None if manifest is None else lock_manifest(manifest, remove_empty=True)
         try:
+            if existing == "error":
+                # A run that was killed before its first row has left an empty one, which says nothing.
+                begun = manifest is not None and manifest.stat().st_size > 0
+                for found in ([str(manifest)] if begun else []) + journals[:1]:
+                    raise FileExistsError(
+                        f"{found} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
+                    )
             # Before anything is deleted: a file that is no manifest must not be replaced by one.
             before = () if manifest is None else read_manifest(manifest)
             rows = {row.input: row for row in before}
