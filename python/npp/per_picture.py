@@ -64,10 +64,12 @@ def scores_by_picture(who: str, found: object, count: int) -> dict[str, Tensor]:
 
     Raises:
         TypeError: no tensors by name.
-        ValueError: a tensor of another shape.
+        ValueError: none at all, or a tensor of another shape.
     """
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
         raise TypeError(f"{who} gave scores of {kind_of(found)}; a dict of tensors (N,) by name is needed")
+    if not found:
+        raise ValueError(f"{who} gave no scores; at least one is needed")
     return {
         name: values_by_picture(who, f"the score {name!r}", values, count, floating=False)
         for name, values in found.items()

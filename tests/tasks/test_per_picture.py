@@ -156,9 +156,15 @@ def test_scores_without_names_are_named(x: Tensor) -> None:
         def scores(self, images: Tensor, targets: Sequence[Any]) -> Any:
             return images.mean((1, 2, 3))
 
+    class Silent(Changed):
+        def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
+            return {}
+
     task = Nameless()
     with pytest.raises(TypeError, match=r"^the task 'changed' gave scores of Tensor; a dict"):
         task.scores(x, task.targets(x))
+    with pytest.raises(ValueError, match=r"^the task 'changed' gave no scores; at least one is needed"):
+        Silent().scores(x, task.targets(x))
 
 
 @pytest.mark.parametrize("method", ["loss", "scores"])
