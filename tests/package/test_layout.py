@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +204,12 @@ def test_no_module_waits_for_itself() -> None:
 def test_no_name_stands_for_two_modules() -> None:
     names = [path.stem for path in FILES if path.stem not in ("__init__", "__main__")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_no_name_stands_for_two_files_of_tests() -> None:
+    """pytest imports them by their names alone, and passes over the second one's tests with an error."""
+    names = Counter(path.name for path in TESTS.rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_name_stands_for_two_public_classes() -> None:
