@@ -42,52 +42,45 @@ def hash_files(settings: Any) -> list[str]:
     What is given from Python counts too: a network by its structure and the files that define its classes.
     A function, which nobody can compare, has another text each time.
     """
-    networks, others = _given(settings)
-    kinds = {type(one) for network in networks for one in network.modules()}
-    files = {*_files_named(settings), *(source for kind in kinds if (source := _source(kind)) is not None)}
-    found = {hash_file(path) for path in files} | {_structure(network) for network in networks}
-    return sorted(found | {uuid4().hex for _ in others})
+    files: set[Path | None] = set()
+    found = set(hash_structures(settings))
+    for one in _leaves(settings):
+        if isinstance(one, str):
+            files.add(_file_named(one))
+        elif isinstance(one, nn.Module):
+            files |= {_source(type(part).__module__) for part in one.modules()}
+        elif callable(one):
+            found.add(uuid4().hex)
+    return sorted(found | {hash_file(path) for path in files if path is not None})
 
 
 def hash_structures(settings: Any) -> list[str]:
     """SHA-256 of the structure of each network that is given among settings from Python."""
-    return sorted(_structure(network) for network in _given(settings)[0])
+    networks = (one for one in _leaves(settings) if isinstance(one, nn.Module))
+    return sorted(hashlib.sha256(f"{type(one)} {one!r}".encode()).hexdigest() for one in networks)
 
 
-def _structure(network: nn.Module) -> str:
-    return hashlib.sha256(f"{type(network)} {network!r}".encode()).hexdigest()
-
-
-def _given(settings: Any) -> tuple[list[nn.Module], list[Any]]:
-    """Networks, and other things that can be called, among settings from Python."""
-    if isinstance(settings, nn.Module):
-        return [settings], []
-    if isinstance(settings, Mapping):
-        settings = list(settings.values())
-    if not isinstance(settings, (list, tuple)):
-        return [], [settings] if callable(settings) else []
-    found = [_given(one) for one in settings]
-    return [one for some, _ in found for one in some], [one for _, some in found for one in some]
-
-
-def _source(kind: type) -> Path | None:
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return Path(file) if file is not None and Path(file).is_file() else None
-
-
-def _files_named(settings: Any) -> Iterator[Path]:
+def _leaves(settings: Any) -> Iterator[Any]:
+    """What settings hold, however deep in mappings and lists."""
     if isinstance(settings, Mapping):
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
         for one in settings:
-            yield from _files_named(one)
-    elif isinstance(settings, str):
-        parts = settings.split(":")
-        if parts[0] == "python" and len(parts) > 1:
-            source = getattr(sys.modules.get(parts[1]), "__file__", None)
-            parts = [source] if source else []
-        for i in range(len(parts)):
-            path = Path(os.path.expandvars(":".join(parts[i:]))).expanduser()
-            if path.is_file():
-                yield path
-                return
+            yield from _leaves(one)
+    else:
+        yield settings
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module that is imported."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file is not None and Path(file).is_file() else None
+
+
+def _file_named(text: str) -> Path | None:
+    """The file that a setting leads to, behind the words before it such as ``onnx:``."""
+    parts = text.split(":")
+    if parts[0] == "python" and len(parts) > 1:
+        return _source(parts[1])
+    paths = (Path(os.path.expandvars(":".join(parts[i:]))).expanduser() for i in range(len(parts)))
+    return next((path for path in paths if path.is_file()), None)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from npp.pchip import Floats
+from npp.tasks.boxes import without_negative_sides
 from npp.tasks.optional_packages import require
 
 _THRESHOLDS = 10  # of IoU: 0.5, 0.55, ..., 0.95
@@ -121,9 +122,8 @@ def _dataset(
     found: list[dict[str, Any]] = []
     for image, (prediction, truth) in enumerate(zip(predictions, truths, strict=True), 1):
         for entry, rows in ((truth, true), (prediction, found)):
-            boxes = entry["boxes"].double().cpu()
-            # pycocotools passes over detections of an area below 0, as if nobody had made them.
-            sizes = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0)
+            boxes = without_negative_sides(entry["boxes"].double().cpu())
+            sizes = boxes[:, 2:] - boxes[:, :2]
             scores = entry["scores"].tolist() if rows is found else [1.0] * len(boxes)
             for corner, size, label, score in zip(
                 boxes[:, :2].tolist(), sizes.tolist(), entry["labels"].tolist(), scores, strict=True

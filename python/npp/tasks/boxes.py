@@ -108,6 +108,15 @@ def _backend() -> str:
     raise MissingPackageError("mean average precision", _BACKENDS[0])
 
 
+def without_negative_sides(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4), those whose corners stand the wrong way round without an area.
+
+    What computes average precision passes over detections of an area below 0, as if nobody had made them.
+    """
+    corner, opposite = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([corner, torch.maximum(corner, opposite)], -1)
+
+
 class AveragePrecision:
     """torchmetrics' MeanAveragePrecision, which needs torchvision and pycocotools or faster-coco-eval.
 
@@ -132,9 +141,7 @@ class AveragePrecision:
 
         found = [chosen(entry, ("boxes", "labels", "scores")) for entry in predictions]
         for entry in found:
-            # The packages pass over detections of an area below 0, as if nobody had made them.
-            corner, opposite = entry["boxes"][..., :2], entry["boxes"][..., 2:]
-            entry["boxes"] = torch.cat([corner, torch.maximum(corner, opposite)], -1)
+            entry["boxes"] = without_negative_sides(entry["boxes"])
         true = [chosen(entry, ("boxes", "labels")) for entry in targets]
         with cpu_by_default():
             self._metric.update(found, true)
