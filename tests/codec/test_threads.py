@@ -167,6 +167,30 @@ def test_a_fork_with_a_call_that_its_parent_began() -> None:
     assert result.stdout.splitlines() == ["forgotten 0", "result 0", "exit 0", "4"]
 
 
+_FORKED_AT_A_FIRST_QP = """
+    import os, signal, time, torch, npp
+    from npp.codec.round_trip import start_round_trip
+    x = torch.rand(2, 3, 64, 64)
+    for bit_depth in (8, 10, 12):
+        for qp in range(0, 52, 2):
+            options = {"effort": 0, "bit_depth": bit_depth}
+            trip = start_round_trip(x, qp, options, 2)
+            time.sleep(qp % 13 * 0.0002)  # some of the forks come while x265 fills its tables
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)  # instead of for ever
+                os._exit(0 if npp.encode(x[0], qp, **options) else 1)
+            if (status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) != 0:
+                print(bit_depth, qp, status)
+            trip.result()
+"""
+
+
+def test_a_fork_while_tables_are_filled_for_the_first_picture_of_a_qp() -> None:
+    result = _run(_FORKED_AT_A_FIRST_QP)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_forks_while_threads_encode_and_decode() -> None:
     x = torch.stack([_picture(i, 64) for i in range(4)])
     expected = npp.encode(x, 30, effort=1)

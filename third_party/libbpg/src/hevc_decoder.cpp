@@ -25,25 +25,24 @@ constexpr int kProbeSize = 4;
 constexpr std::size_t kPatternSize = 512;
 using Pattern = std::array<std::uint8_t, kPatternSize>;
 
-// Noise that no decoder would produce: it marks what was never written.
-const Pattern& untouched_pattern() {
-  static const Pattern pattern = [] {
-    Pattern bytes;
-    std::uint64_t state = 0x9E3779B97F4A7C15ULL;
-    for (std::uint8_t& byte : bytes) {
-      state ^= state << 13;
-      state ^= state >> 7;
-      state ^= state << 17;
-      byte = static_cast<std::uint8_t>(state >> 32);
-    }
-    return bytes;
-  }();
-  return pattern;
+constexpr Pattern noise() {
+  Pattern bytes{};
+  std::uint64_t state = 0x9E3779B97F4A7C15ULL;
+  for (std::size_t i = 0; i < kPatternSize; ++i) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    bytes[i] = static_cast<std::uint8_t>(state >> 32);
+  }
+  return bytes;
 }
+
+// Noise that no decoder would produce: it marks what was never written.
+constexpr Pattern kUntouched = noise();
 
 void fill_with_pattern(std::uint8_t* data, std::size_t size) {
   for (std::size_t at = 0; at < size; at += kPatternSize) {
-    std::memcpy(data + at, untouched_pattern().data(), std::min(kPatternSize, size - at));
+    std::memcpy(data + at, kUntouched.data(), std::min(kPatternSize, size - at));
   }
 }
 
@@ -93,13 +92,12 @@ int get_buffer(AVCodecContext* context, AVFrame* frame, int /*flags*/) {
 
 // Whether the samples around (x, y) still hold the pattern at their place in the plane.
 bool is_untouched(const AVFrame& frame, int x, int y, int bytes_per_sample) {
-  const Pattern& pattern = untouched_pattern();
   for (int row = y; row < y + kProbeSize; ++row) {
     const std::size_t begin =
         static_cast<std::size_t>(row) * static_cast<std::size_t>(frame.linesize[0]) +
         static_cast<std::size_t>(x) * static_cast<std::size_t>(bytes_per_sample);
     for (std::size_t i = 0; i < static_cast<std::size_t>(kProbeSize * bytes_per_sample); ++i) {
-      if (frame.data[0][begin + i] != pattern[(begin + i) % kPatternSize]) {
+      if (frame.data[0][begin + i] != kUntouched[(begin + i) % kPatternSize]) {
         return false;
       }
     }

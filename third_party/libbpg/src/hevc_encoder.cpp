@@ -12,6 +12,7 @@
 #include "bpg/signals.hpp"
 #include "hevc_syntax.hpp"
 #include "slice_header.hpp"
+#include "x265_cost_tables.hpp"
 #include "x265_resources.hpp"
 #include "x265_settings.hpp"
 
@@ -21,10 +22,20 @@ namespace {
 // Opening and closing touch tables that x265 shares between encoders without a lock of its own.
 std::mutex g_open_mutex;
 
-// A fork while another thread opens an encoder would leave the child with a lock held for ever. As
-// the library is loaded: the first encoder may be opened while the process forks.
-[[maybe_unused]] const int g_open_mutex_at_forks = pthread_atfork(
-    [] { g_open_mutex.lock(); }, [] { g_open_mutex.unlock(); }, [] { g_open_mutex.unlock(); });
+void lock_before_a_fork() {
+  g_open_mutex.lock();  // first, for who holds it may want the other
+  lock_cost_tables();
+}
+
+void unlock_after_a_fork() {
+  unlock_cost_tables();
+  g_open_mutex.unlock();
+}
+
+// A fork while another thread opens an encoder, or fills a table, would leave the child with a lock
+// held for ever. As the library is loaded: the first encoder may be opened while the process forks.
+[[maybe_unused]] const int g_locks_at_forks =
+    pthread_atfork(lock_before_a_fork, unlock_after_a_fork, unlock_after_a_fork);
 
 // x265 opens an encoder with a thread of its own, and waits for ever where the system gives none.
 void check_threads() {
