@@ -14,8 +14,8 @@ else:
     __getattr__, __dir__ = exported_when_touched(
         __name__,
         {
-            "CodecInput": "recipe",
-            "Parts": "recipe",
+            "CodecInput": "parts",
+            "Parts": "parts",
             "Recipe": "recipe",
             "ScaleRule": "scale",
         },

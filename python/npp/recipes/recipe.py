@@ -6,44 +6,32 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.allocator import Allocator
 from npp.checks import known_settings
-from npp.codec.decoding import decode_finished
-from npp.codec.errors import OnError, check_on_error, given_back, raise_first
-from npp.codec.file_inputs import File
-from npp.codec.image_inputs import ImageOrBatch, pictures_or_errors
-from npp.codec.metadata import Metadata, check_metadata
+from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import Over, Refined
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
-from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.checked_pictures import check_floats, check_values, refused_or_not
-from npp.recipes.chosen_options import check_lossless, checked_options, lossy_options
+from npp.recipes.chosen_options import check_lossless
 from npp.recipes.coded_batches import compress_prepared
-from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
-from npp.recipes.picture_floats import decoded_for_task, filtered
-from npp.recipes.prepared_files import encode_prepared
+from npp.recipes.parts import ALL_PARTS, Parts
+from npp.recipes.recipe_files import RecipeFiles
 from npp.recipes.refined_files import refined_files
-from npp.recipes.scale import ScaleRule, shrink
-from npp.recipes.stored_parts import check_kinds, leave_out_named, part_settings, recipe_arguments
-from npp.restoration import Restorer
-from npp.torch_state import device_of
+from npp.recipes.stored_parts import leave_out_named, part_settings, recipe_arguments
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
-_DEFAULT_QP = 37
 
 
-class Recipe(nn.Module):
+class Recipe(RecipeFiles):
     """Prepares pictures for a task and codes them; what it writes is plain BPG.
 
     Any part may be absent. It is a module: ``.to(device)`` moves its networks, which are run where they are.
@@ -62,29 +50,6 @@ class Recipe(nn.Module):
         TypeError, ValueError: a part of another type, or options that the codec refuses.
     """
 
-    def __init__(
-        self,
-        name: str = "",
-        *,
-        scale: ScaleRule | None = None,
-        preprocessor: Preprocessor | None = None,
-        allocator: Allocator | None = None,
-        restorer: Restorer | None = None,
-        options: CodecOptions | None = None,
-        qp: int = _DEFAULT_QP,
-        card: str = "",
-    ) -> None:
-        super().__init__()
-        check_kinds(scale=scale, preprocessor=preprocessor, allocator=allocator, restorer=restorer)
-        self.name = name
-        self.scale = scale
-        self.preprocessor = preprocessor
-        self.allocator = allocator
-        self.restorer = restorer
-        self.options = checked_options({} if options is None else options)
-        self.qp = resolve_qp(qp, 1)[0]
-        self.card = card
-
     def changed(self, **parts: Any) -> Recipe:
         """A recipe with other arguments, that has this one's networks where they say nothing.
 
@@ -97,40 +62,6 @@ class Recipe(nn.Module):
         names = ("name", "scale", "preprocessor", "allocator", "restorer", "options", "qp", "card")
         known_settings("a recipe has no", parts, names)
         return Recipe(**{**{name: getattr(self, name) for name in names}, **parts}).train(self.training)
-
-    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
-        """Scales, filters and maps pictures that are coded at one size and qp each.
-
-        Args:
-            x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
-            qp: one for all: the size depends on it.
-            parts: which parts are used.
-
-        Raises:
-            TypeError, UnsupportedError: x is no floating tensor with pixels.
-            EncodeError: a wrong shape, NaN or samples of another scale in x; ``index`` says which picture.
-        """
-        self._check(x, parts)
-        return self._prepared(x, resolve_qp(qp, 1)[0], parts)
-
-    def _check(self, x: Tensor, parts: Parts) -> None:
-        """Refuses what are no pictures, and values that a part would clamp or spread over the picture."""
-        check_floats(x)
-        check_parts(parts)
-        used = (parts.scale, self.scale), (parts.filter, self.preprocessor), (parts.qp_map, self.allocator)
-        if any(wanted and part is not None for wanted, part in used):
-            check_values(x)
-
-    def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
-        if parts.scale and self.scale is not None:
-            x = shrink(x, self.scale.size(qp, x.shape[-2], x.shape[-1]))
-        if parts.filter and self.preprocessor is not None:
-            x = filtered(self.preprocessor, x, qp)
-        allocator = self.allocator if parts.qp_map else None
-        return CodecInput(x, None if allocator is None else allocator(x, qp))
-
-    def _restorer(self, parts: Parts) -> Restorer | None:
-        return self.restorer if parts.restorer else None
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """:meth:`compress`."""
@@ -242,116 +173,6 @@ class Recipe(nn.Module):
             patience=patience,
             callback=callback,
         )
-
-    @torch.no_grad()
-    def encode(
-        self,
-        image: ImageOrBatch,
-        qp: int | Sequence[int] | Tensor | None = None,
-        *,
-        parts: Parts = ALL_PARTS,
-        metadata: Metadata | None = None,
-        threads: int | None = None,
-        errors: OnError = "raise",
-        **options: Unpack[CodecOptions],
-    ) -> Any:
-        """Encodes pictures as :func:`npp.encode` does, prepared for the recipe's task.
-
-        A picture that is coded smaller carries its size in an extension of the file, for :meth:`decode`.
-
-        Args:
-            image, metadata, threads, errors: as in :func:`npp.encode`.
-            qp: 0 to 51, one or one per picture; the recipe's own by default.
-            parts: which parts of the recipe are used.
-            **options: of the codec, instead of the recipe's.
-
-        Returns:
-            The file's bytes; for a batch a list of them.
-
-        Raises:
-            As :func:`npp.encode`.
-        """
-        check_on_error(errors)
-        check_parts(parts)
-        check_metadata(metadata)
-        resolved = lossy_options({**self.options, **options})
-        pictures, is_batch = pictures_or_errors(image)
-        if errors == "raise":
-            raise_first(pictures, None)
-        qps = resolve_qp(self.qp if qp is None else qp, len(pictures))
-        outcomes = encode_prepared(
-            refused_or_not(pictures, is_batch),
-            qps,
-            resolved,
-            scale=self.scale if parts.scale else None,
-            prepare=partial(self._prepared, parts=parts),
-            device=device_of(self),
-            metadata=metadata,
-            threads=threads,
-            is_batch=is_batch,
-        )
-        return given_back(outcomes, is_batch, errors)
-
-    @overload
-    def decode(  # type: ignore[overload-overlap]  # a str is a Sequence of str
-        self,
-        data: File,
-        *,
-        parts: Parts = ...,
-        dtype: torch.dtype = ...,
-        threads: int | None = ...,
-        errors: Literal["raise"] = ...,
-    ) -> Tensor: ...
-
-    @overload
-    def decode(
-        self,
-        data: Sequence[File],
-        *,
-        parts: Parts = ...,
-        dtype: torch.dtype = ...,
-        threads: int | None = ...,
-        errors: Literal["raise"] = ...,
-    ) -> list[Tensor]: ...
-
-    @overload
-    def decode(
-        self,
-        data: File | Sequence[File],
-        *,
-        parts: Parts = ...,
-        dtype: torch.dtype = ...,
-        threads: int | None = ...,
-        errors: Literal["return"],
-    ) -> Any: ...
-
-    def decode(
-        self,
-        data: File | Sequence[File],
-        *,
-        parts: Parts = ALL_PARTS,
-        dtype: torch.dtype = torch.uint8,
-        threads: int | None = None,
-        errors: OnError = "raise",
-    ) -> Any:
-        """Decodes files as :func:`npp.decode` does, as the task's network shall see them.
-
-        They are restored, and those that were coded smaller are brought back. For a picture from another
-        decoder, call ``recipe.restorer``.
-
-        Args:
-            data, dtype, threads, errors: as in :func:`npp.decode`.
-            parts: which parts of the recipe are used; the restorer is the one that counts here.
-
-        Returns:
-            As :func:`npp.decode`, at the size that the picture had.
-
-        Raises:
-            As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
-        """
-        check_parts(parts)
-        finish = partial(decoded_for_task, restorer=self._restorer(parts))
-        return decode_finished(data, finish, dtype=dtype, threads=threads, errors=errors)
 
     def save(self, path: str | os.PathLike[str], *, allocator_weights: str | None = None) -> None:
         """Writes a safetensors file with all parts.

@@ -1,0 +1,79 @@
+"""The parts of a recipe, and what they make of pictures in front of the codec."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from npp.allocation.allocator import Allocator
+from npp.codec.options import CodecOptions, resolve_qp
+from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.checked_pictures import check_floats, check_values
+from npp.recipes.chosen_options import checked_options
+from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
+from npp.recipes.picture_floats import filtered
+from npp.recipes.scale import ScaleRule, shrink
+from npp.recipes.stored_parts import check_kinds
+from npp.restoration import Restorer
+
+_DEFAULT_QP = 37
+
+
+class RecipeStages(nn.Module):
+    """What :class:`npp.Recipe` is made of; its arguments are described there."""
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        scale: ScaleRule | None = None,
+        preprocessor: Preprocessor | None = None,
+        allocator: Allocator | None = None,
+        restorer: Restorer | None = None,
+        options: CodecOptions | None = None,
+        qp: int = _DEFAULT_QP,
+        card: str = "",
+    ) -> None:
+        super().__init__()
+        check_kinds(scale=scale, preprocessor=preprocessor, allocator=allocator, restorer=restorer)
+        self.name = name
+        self.scale = scale
+        self.preprocessor = preprocessor
+        self.allocator = allocator
+        self.restorer = restorer
+        self.options = checked_options({} if options is None else options)
+        self.qp = resolve_qp(qp, 1)[0]
+        self.card = card
+
+    def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
+        """Scales, filters and maps pictures that are coded at one size and qp each.
+
+        Args:
+            x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
+            qp: one for all: the size depends on it.
+            parts: which parts are used.
+
+        Raises:
+            TypeError, UnsupportedError: x is no floating tensor with pixels.
+            EncodeError: a wrong shape, NaN or samples of another scale in x; ``index`` says which picture.
+        """
+        self._check(x, parts)
+        return self._prepared(x, resolve_qp(qp, 1)[0], parts)
+
+    def _check(self, x: Tensor, parts: Parts) -> None:
+        """Refuses what are no pictures, and values that a part would clamp or spread over the picture."""
+        check_floats(x)
+        check_parts(parts)
+        used = (parts.scale, self.scale), (parts.filter, self.preprocessor), (parts.qp_map, self.allocator)
+        if any(wanted and part is not None for wanted, part in used):
+            check_values(x)
+
+    def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
+        if parts.scale and self.scale is not None:
+            x = shrink(x, self.scale.size(qp, x.shape[-2], x.shape[-1]))
+        if parts.filter and self.preprocessor is not None:
+            x = filtered(self.preprocessor, x, qp)
+        allocator = self.allocator if parts.qp_map else None
+        return CodecInput(x, None if allocator is None else allocator(x, qp))
+
+    def _restorer(self, parts: Parts) -> Restorer | None:
+        return self.restorer if parts.restorer else None
