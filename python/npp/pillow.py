@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.checks import is_int, known_settings
+from npp.checks import is_int, kind_of, known_settings
 from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
@@ -247,7 +247,7 @@ def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
 def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     others = _codec_options(options)
-    sources = [image, *(options.get("append_images") or [])]
+    sources = [image, *_appended(options.get("append_images"))]
     frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
     if len(frames) == 1:
         _save(image, fp, filename)
@@ -264,6 +264,18 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             **others,
         )
     )
+
+
+def _appended(given: Any) -> list[Image.Image]:
+    """What append_images holds; Pillow itself takes any iterable, and nothing for None."""
+    allowed = "append_images must be None or a list of PIL images"
+    if isinstance(given, (str, bytes, Image.Image)) or not isinstance(given, Iterable | None):
+        raise TypeError(f"{allowed}, not {kind_of(given)}")
+    images = [] if given is None else list(given)
+    for i, one in enumerate(images):
+        if not isinstance(one, Image.Image):
+            raise TypeError(f"{allowed}; append_images[{i}] is {kind_of(one)}")
+    return images
 
 
 Image.register_open(BpgImageFile.format, BpgImageFile, _accept)

@@ -243,6 +243,21 @@ def test_frames_of_different_modes(photo: np.ndarray) -> None:
         _saved(first, save_all=True, append_images=[Image.new("I;16", first.size)])
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["b.png"], r"append_images\[0\] is str"),
+        ("b.png", "not str"),
+        (Image.new("RGB", (8, 8)), "not Image"),
+        (7, "not int"),
+    ],
+)
+def test_frames_that_are_no_pictures(photo: np.ndarray, given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=f"append_images must be None or a list of PIL images.*{said}"):
+        _saved(_moving(photo, 1)[0], save_all=True, append_images=given)
+    assert _opened(_saved(_moving(photo, 1)[0], save_all=True, append_images=None)).n_frames == 1
+
+
 def _wide(gray: np.ndarray, mode: str) -> Image.Image:
     if mode == "F":
         return Image.fromarray(gray.astype(np.float32) / 65535)

@@ -18,8 +18,9 @@ const float& at(const QpMapView& map, int x, int y) {
 // To the nearest whole number, halves to the even one, whatever rounding mode the process is in.
 double to_whole(double value) { return value - std::remainder(value, 1.0); }
 
-float whole_offset(float offset, int slice_qp) {
-  const double qp = std::clamp(slice_qp + to_whole(offset), double{kMinQp}, double{kMaxQp});
+float whole_offset(float offset, int slice_qp, int highest_qp) {
+  const double qp =
+      std::clamp(slice_qp + to_whole(offset), double{kMinQp}, static_cast<double>(highest_qp));
   return static_cast<float>(qp - slice_qp);
 }
 
@@ -44,8 +45,8 @@ void check_qp_map(const QpMapView& map, int width, int height) {
   }
 }
 
-std::vector<float> block_offsets(const QpMapView& map, int slice_qp, int coded_width,
-                                 int coded_height) {
+std::vector<float> block_offsets(const QpMapView& map, int slice_qp, int highest_qp,
+                                 int coded_width, int coded_height) {
   const int across = qp_map_size(coded_width);
   const int down = qp_map_size(coded_height);
   std::vector<float> offsets(static_cast<std::size_t>(across) * static_cast<std::size_t>(down));
@@ -56,7 +57,7 @@ std::vector<float> block_offsets(const QpMapView& map, int slice_qp, int coded_w
   for (int y = 0; y < down; ++y) {
     for (int x = 0; x < across; ++x) {
       const float offset = at(map, std::min(x, map.width - 1), std::min(y, map.height - 1));
-      offsets[i++] = whole_offset(offset, slice_qp);
+      offsets[i++] = whole_offset(offset, slice_qp, highest_qp);
     }
   }
   return offsets;

@@ -99,7 +99,6 @@ class PictureCoder {
  public:
   PictureCoder(int width, int height, bool has_alpha, const EncodeOptions& options, bool inter)
       : color_(make_config(width, height, hevc_chroma_idc(options.chroma), options, inter)),
-        inter_(inter),
         qp_maps_(options.qp_maps) {
     int alignment = color_.alignment();
     if (has_alpha) {
@@ -132,13 +131,12 @@ class PictureCoder {
     const PictureView view = input_.view();
 
     const auto start = std::chrono::steady_clock::now();
-    const bool intra = !inter_ || first_;
     HevcPicture alpha;
     if (alpha_) {
-      alpha = alpha_->encode({view.planes[kAlphaPlane], {}, {}}, frame_qp(qp.alpha, intra));
+      alpha = alpha_->encode({view.planes[kAlphaPlane], {}, {}}, frame_qp(*alpha_, qp.alpha));
     }
     const HevcPicture color =
-        color_.encode({view.planes[0], view.planes[1], view.planes[2]}, frame_qp(qp.color, intra),
+        color_.encode({view.planes[0], view.planes[1], view.planes[2]}, frame_qp(color_, qp.color),
                       qp_map.value_or(QpMapView{}));
     encoded.hevc_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -155,7 +153,9 @@ class PictureCoder {
   }
 
  private:
-  static int frame_qp(int qp, bool intra) { return intra ? intra_slice_qp(qp) : qp; }
+  [[nodiscard]] int frame_qp(const HevcEncoder& encoder, int qp) const {
+    return first_ || encoder.codes_intra_only() ? intra_slice_qp(qp) : qp;
+  }
 
   static void append_nals(const HevcPicture& alpha, const HevcPicture& color,
                           std::optional<std::uint16_t> ticks, std::vector<std::uint8_t>& out) {
@@ -181,7 +181,6 @@ class PictureCoder {
   HevcEncoder color_;
   std::optional<HevcEncoder> alpha_;
   Picture input_;
-  bool inter_;
   bool qp_maps_;
   bool first_ = true;
 };

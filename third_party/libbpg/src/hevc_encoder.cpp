@@ -101,6 +101,7 @@ HevcEncoder::HevcEncoder(const HevcConfig& config)
   api_->picture_init(param_.get(), input_.get());
   api_->picture_init(param_.get(), output_.get());
   read_header();
+  highest_qp_ = find_highest_qp();
   if (failed_allocations() != failed) {
     throw std::bad_alloc();
   }
@@ -147,8 +148,30 @@ void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
   }
 }
 
+bool HevcEncoder::codes_intra_only() const {
+  return !config_.inter || static_cast<std::uint32_t>(param_->sourceWidth) <= param_->maxCUSize;
+}
+
+// libavcodec decodes predicted pictures of 12 bits wrongly where any plane's QP is above 49.
+int HevcEncoder::find_highest_qp() const {
+  if (!config_.inter || config_.bit_depth != 12) {
+    return kMaxQp;
+  }
+  constexpr int kHighest = 49;
+  // HEVC's table lowers the coarse chroma QPs of pictures with a quarter of the samples by 6.
+  const int lowered = config_.chroma_format_idc == 1 ? 6 : 0;
+  ParamPtr of_encoder(api_->param_alloc(), {api_});
+  if (!of_encoder) {
+    throw EncodeError("x265 is out of memory");
+  }
+  api_->encoder_parameters(encoder_.get(), of_encoder.get());
+  const int coarser = std::max(of_encoder->cbQpOffset, of_encoder->crQpOffset);
+  return std::min(kHighest, kHighest + lowered - coarser);
+}
+
 HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int slice_qp,
                                 const QpMapView& qp_map) {
+  slice_qp = std::min(slice_qp, highest_qp_);
   for (std::size_t i = 0; i < planes.size(); ++i) {
     // x265's structure is not const-correct; it only reads the planes of an input picture.
     input_->planes[i] = const_cast<std::byte*>(planes[i].data);
@@ -156,11 +179,14 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
   }
   input_->bitDepth = config_.bit_depth;
   input_->colorSpace = config_.chroma_format_idc;
-  input_->sliceType = config_.inter ? X265_TYPE_AUTO : X265_TYPE_IDR;
+  input_->sliceType = !config_.inter       ? X265_TYPE_IDR
+                      : codes_intra_only() ? X265_TYPE_I
+                                           : X265_TYPE_AUTO;
   input_->forceqp = config_.lossless ? 0 : slice_qp + 1;  // x265 takes 0 for "not forced"
   if (config_.qp_maps) {
     // x265 has place for offsets only if its first picture brings some, so that all pictures do.
-    block_offsets_ = block_offsets(qp_map, slice_qp, param_->sourceWidth, param_->sourceHeight);
+    block_offsets_ =
+        block_offsets(qp_map, slice_qp, highest_qp_, param_->sourceWidth, param_->sourceHeight);
     input_->quantOffsets = block_offsets_.data();
   }
 

@@ -47,10 +47,14 @@ class HevcEncoder {
   explicit HevcEncoder(const HevcConfig& config);
 
   [[nodiscard]] const HevcHeader& header() const { return header_; }
+  /// Whether every picture is coded by itself: stills, and frames that are too narrow for x265 to
+  /// predict from each other.
+  [[nodiscard]] bool codes_intra_only() const;
   /// Planes must be readable up to the picture's size rounded up to this.
   [[nodiscard]] int alignment() const { return header_.min_cb_size(); }
 
-  /// `planes` hold the colour planes that the chroma format has. `slice_qp` is HEVC's. `qp_map`
+  /// `planes` hold the colour planes that the chroma format has. `slice_qp` is HEVC's; frames of
+  /// 12 bits are coded at most at the one that libavcodec decodes rightly. `qp_map`
   /// was checked and counts only with HevcConfig::qp_maps; without offsets it is all zeros.
   HevcPicture encode(const std::array<ConstPlane, 3>& planes, int slice_qp,
                      const QpMapView& qp_map = {});
@@ -66,6 +70,7 @@ class HevcEncoder {
   };
 
   void read_header();
+  [[nodiscard]] int find_highest_qp() const;
   void set_loop_filter_flag(x265_nal* nals, std::uint32_t count);
 
   HevcConfig config_;
@@ -75,6 +80,7 @@ class HevcEncoder {
   std::unique_ptr<x265_picture, PictureDeleter> input_;
   std::unique_ptr<x265_picture, PictureDeleter> output_;
   HevcHeader header_;
+  int highest_qp_ = kMaxQp;
   std::vector<float> block_offsets_;  // x265 reads them during encode()
 };
 

@@ -150,7 +150,7 @@ void bare_stream(x265_param& p) {
 }
 
 // x265 wants at least one CTU, and small pictures get smaller blocks rather than much padding.
-void fit_blocks(x265_param& p, int width, int height) {
+void fit_blocks(x265_param& p, int width, int height, bool inter) {
   const auto padded = [&p](int side) {
     const int block = static_cast<int>(p.minCUSize);
     return static_cast<std::uint32_t>((side + block - 1) / block * block);
@@ -160,6 +160,11 @@ void fit_blocks(x265_param& p, int width, int height) {
   }
   const std::uint32_t smallest = std::min(padded(width), padded(height));
   while (p.maxCUSize > 16 && p.maxCUSize > smallest) {
+    p.maxCUSize /= 2;
+  }
+  // x265 does not fill the corners beside a picture of one column of blocks, where the next picture
+  // looks (codes_intra_only).
+  while (inter && p.maxCUSize > 16 && p.maxCUSize >= padded(width)) {
     p.maxCUSize /= 2;
   }
   if (p.maxCUSize == 16) {
@@ -214,7 +219,7 @@ ParamPtr x265_settings(const x265_api& api, const HevcConfig& config) {
   param.fpsNum = 25;
   param.fpsDenom = 1;
   param.bLossless = config.lossless ? 1 : 0;
-  fit_blocks(param, config.width, config.height);
+  fit_blocks(param, config.width, config.height, config.inter);
   what_bpg_implies(param);
   if (config.inter) {
     // Below that, inter pictures lose tools that BPG implies.
