@@ -86,6 +86,20 @@ def test_several_tasks_are_averaged() -> None:
     torch.testing.assert_close(found.history[0].objective, found.history[0].bpp + 4)
 
 
+def test_the_default_weight_halves_every_three_qps_and_is_one_at_34() -> None:
+    assert default_weight(torch.tensor([25.0, 34.0, 37.0])).tolist() == [8, 1, 0.5]
+    x = pictures()
+    found = refine(x, [31, 34], pooled_task(x), steps=0, effort=0).history[0]
+    torch.testing.assert_close(found.objective, found.bpp + torch.tensor([2.0, 1.0]) * found.loss)
+
+
+def test_a_loss_may_weigh_nothing() -> None:
+    x = pictures()
+    found = refine(x, 35, pooled_task(x), steps=2, weight=0, effort=0)
+    assert all(torch.equal(step.objective, step.bpp) for step in found.history)
+    assert (found.bpp < npp.compress(x, 35, effort=0).bpp).all()
+
+
 def test_callback_and_patience_stop_early() -> None:
     x = pictures()
     seen: list[RefineStep] = []
@@ -152,6 +166,21 @@ def test_zoomed_is_a_part_at_the_picture_s_size() -> None:
     torch.testing.assert_close(zoomed(small), small)
 
 
+def test_the_views_look_where_they_say() -> None:
+    """Corners of what each of them sees, of a picture in whose pixels their row and column stand."""
+    x = (100 * torch.arange(42.0)[:, None] + torch.arange(28.0)).expand(1, 3, 42, 28)
+    corners = [
+        [[round(view(x)[0, 0, row, column].item()) for column in (0, -1)] for row in (0, -1)]
+        for view in VIEWS
+    ]
+    assert corners == [
+        [[27, 0], [4127, 4100]],
+        [[302, 325], [3802, 3825]],
+        [[27, 4], [3527, 3504]],
+        [[604, 627], [4104, 4127]],
+    ]
+
+
 @pytest.mark.parametrize("view", [mirrored, zoomed])
 def test_views_are_of_tensors(view: Any) -> None:
     with pytest.raises(TypeError, match=r"^x must be a tensor, not 5"):
@@ -171,6 +200,14 @@ def test_dtype_is_kept() -> None:
     x = pictures().half()
     found = refine(x, 35, lambda x_hat: x_hat.float().var((1, 2, 3)), steps=1, effort=0)
     assert found.x.dtype == found.x_hat.dtype == torch.float16
+
+
+def test_the_search_of_half_precision_is_as_fine_as_of_float32() -> None:
+    """A step is a hundredth of a quantiser step, which float16 would swallow."""
+    x = pictures().half()
+    half, whole = (refine(one, 25, pooled_task(x.float()), steps=4, effort=0) for one in (x, x.float()))
+    for ours, theirs in zip(half.history, whole.history, strict=True):
+        assert torch.equal(ours.objective, theirs.objective)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +270,12 @@ def test_a_loss_that_is_not_finite_is_the_task_s(value: float, name: str) -> Non
         refine(x, 35, [good, fails_at_step_two], steps=5, effort=0)
     assert (caught.value.task, caught.value.picture) == (1, 1)
     assert [step.step for step in caught.value.history] == [0, 1]
+
+
+def test_of_several_pictures_the_first_one_is_named() -> None:
+    with pytest.raises(TaskError, match=r"task 0 gave a loss of NaN for picture 1") as caught:
+        refine(pictures(3), 35, lambda x_hat: torch.tensor([0, math.nan, math.nan]), steps=1, effort=0)
+    assert caught.value.picture == 1
 
 
 def test_a_gradient_that_is_not_finite_is_the_task_s() -> None:
@@ -411,6 +454,13 @@ def test_a_loss_without_a_gradient_is_the_task_s(kind: str, over: Any) -> None:
         refine(x, 35, [good, _BLIND[kind]], over=over, steps=3, effort=0)
     assert (caught.value.task, caught.value.picture) == (1, 0)
     assert len(refine(x, 35, [good, _BLIND[kind]], over=over, steps=0, effort=0).history) == 1
+
+
+def test_of_several_tasks_without_a_gradient_the_first_one_is_named() -> None:
+    x, blind = pictures(), _BLIND["detached"]
+    with pytest.raises(TaskError, match="task 1 has no gradient") as caught:
+        refine(x, 35, [pooled_task(x), blind, blind], steps=1, effort=0)
+    assert caught.value.task == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

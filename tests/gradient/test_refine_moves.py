@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
-from npp.gradient.refine_moves import MapSearch, _Adam, _Offsets
+from npp.gradient.refine_moves import Chosen, MapSearch, _Adam, _Offsets, _Pixels
+from npp.gradient.refine_objective import RefineStep
+from npp.gradient.refinement import _Best, _decay
 
 
 def test_adam_moves_as_torchs_does() -> None:
@@ -23,6 +26,53 @@ def test_adam_moves_as_torchs_does() -> None:
         torchs.step()
         ours -= adam.change(gradient, lr)
         assert torch.allclose(ours, theirs.detach(), rtol=1e-5, atol=1e-7)
+
+
+def test_steps_fall_along_a_cosine_to_a_tenth() -> None:
+    assert [_decay(step, 12) for step in (0, 4, 6, 8, 12)] == pytest.approx([1, 0.775, 0.55, 0.325, 0.1])
+
+
+def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -> None:
+    def at(step: int, *objectives: float) -> tuple[Chosen, RefineStep]:
+        values = torch.tensor(objectives)
+        chosen = Chosen(torch.full((2, 1, 1, 1), float(step)), torch.full((2, 1, 1), float(-step)))
+        return chosen, RefineStep(step, values, values, values)
+
+    best = _Best(*at(0, 3.0, 3.0))
+    assert not best.update(*at(1, 3.0, 3.0))
+    assert best.update(*at(2, 2.0, 4.0))
+    assert best.update(*at(3, 2.0, 1.0))
+    assert not best.update(*at(4, 2.5, 1.0))
+    assert isinstance(best.maps, torch.Tensor)
+    assert best.x.flatten().tolist() == best.step.tolist() == (-best.maps).flatten().tolist() == [2, 3]
+    assert best.objective.tolist() == [2, 1]
+
+
+def test_pixels_take_a_part_of_their_own_quantiser_step_as_far_as_the_step_is_decayed() -> None:
+    """BPG's qps 27 and 33 are coded at 24 and 30: steps of 2^(20/6) and twice that, of 255."""
+    pixels = _Pixels(torch.full((2, 1, 1, 2), 0.5), [27, 33], lr=0.5)
+    pixels.move(torch.tensor([1.0, -1.0]).expand(2, 1, 1, 2), 0.1)
+    change = (pixels.value().detach() - 0.5).flatten(1)
+    step = 0.5 * 0.1 * 2 ** (20 / 6) / 255
+    assert change.tolist() == [pytest.approx([-step, step], 1e-4), pytest.approx([-2 * step, 2 * step], 1e-4)]
+
+
+def test_offsets_step_as_far_in_every_picture_however_large_its_gradient() -> None:
+    offsets = _Offsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=False))
+    directions = torch.tensor([[[1.0, -1.0]], [[3.0, 4.0]]])
+    offsets.move(directions * torch.tensor([1e-6, 1e3])[:, None, None], 0.5)
+    root = 12.5**0.5
+    assert offsets.parameter.flatten(1).tolist() == [
+        pytest.approx([-1, 1]),
+        pytest.approx([-3 / root, -4 / root]),
+    ]
+
+
+def test_offsets_keep_the_mean_of_every_picture_at_zero() -> None:
+    offsets = _Offsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=True))
+    offsets.move(torch.tensor([[[1.0, 2.0]], [[-1.0, -3.0]]]), 1.0)
+    assert offsets.parameter.mean((1, 2)).tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert offsets.parameter.abs().amin() > 0.1
 
 
 def test_a_start_beyond_the_limit_is_not_cut_and_bounds_its_own_picture() -> None:
