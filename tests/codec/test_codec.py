@@ -220,6 +220,45 @@ def test_qp_per_image_and_alpha_qp() -> None:
     batch = torch.stack([x, x])
     assert npp.encode(batch, torch.tensor([20, 40])) == [npp.encode(x, 20), npp.encode(x, 40)]
     assert npp.encode(batch, np.array([20, 40])) == npp.encode(batch, (20, 40))
+    for one in (torch.tensor(20), np.array(20), np.int64(20)):
+        assert npp.encode(batch, one) == npp.encode(batch, 20)
+
+
+def test_an_alpha_qp_of_0_is_the_best_and_not_none() -> None:
+    x = _picture(4, 64, 64, 2)
+    finest, usual = (npp.decode(npp.encode(x, 45, alpha_qp=qp), dtype=torch.float32) for qp in (0, None))
+    assert (finest[3] - x[3]).abs().max() < 0.01 < (usual[3] - x[3]).abs().max()
+
+
+def test_alpha_of_an_animation_has_its_own_qp() -> None:
+    frames = torch.stack([_picture(4, 64, 64, 2), _picture(4, 64, 64, 3)])
+    coarse, fine = (npp.decode(npp.encode_animation(frames, 30, alpha_qp=qp, effort=2)) for qp in (45, 10))
+    assert torch.equal(coarse[:, :3], fine[:, :3]) and not torch.equal(coarse[:, 3], fine[:, 3])
+
+
+def test_animations_are_shown_for_ever_at_25_frames_a_second_unless_told_otherwise() -> None:
+    info = npp.probe(npp.encode_animation(torch.zeros(2, 1, 16, 16, dtype=torch.uint8), effort=0))
+    assert (info.durations, info.loop_count) == ((Fraction(1, 25),) * 2, 0)
+
+
+def test_lossless_is_rgb_as_long_as_chroma_is_whole() -> None:
+    x = _picture(3, 16, 16, 0)
+    spaces = {
+        chroma: npp.probe(npp.encode(x, lossless=True, chroma=chroma)).color_space
+        for chroma in CHROMA_NAMES[1:]
+    }
+    assert spaces.pop("444") == "rgb" and set(spaces.values()) == {"ycbcr"}
+
+
+def test_deblock_and_chroma_qp_offset_are_both_numbers_of_x265() -> None:
+    """Of the filter its two thresholds, of colour its two planes."""
+    x = _picture(3, 64, 64, 3)
+    for ours, theirs in (
+        ({"deblock": 5}, "deblock=5,5"),
+        ({"chroma_qp_offset": 7}, "cbqpoffs=7:crqpoffs=7"),
+    ):
+        direct: Any = {"_x265": theirs}
+        assert npp.encode(x, 38, **ours) == npp.encode(x, 38, **direct) != npp.encode(x, 38)  # type: ignore[call-overload]
 
 
 def test_metadata_round_trips() -> None:
@@ -563,6 +602,16 @@ def test_exif_begins_with_its_tiff_header(before: bytes) -> None:
     assert npp.probe(copy).extensions == ((1, TIFF),)
     again = npp.encode(_picture(1, 8, 8, 0), metadata=npp.Metadata(exif=before + TIFF))
     assert npp.probe(again).extensions == ((1, TIFF),)
+
+
+def test_of_several_extensions_of_one_kind_the_first_counts() -> None:
+    found = npp.Metadata.from_extensions(((3, b"one"), (3, b"two"), (77, b"a"), (77, b"b")))
+    assert found == npp.Metadata(xmp=b"one", extensions=((77, b"a"), (77, b"b")))
+
+
+def test_the_first_tiff_header_is_where_exif_begins() -> None:
+    both = b"II*\0MM\0*" + TIFF[4:]
+    assert npp.Metadata(exif=both).exif == both
 
 
 def test_exif_that_is_none_is_kept_as_it_is() -> None:

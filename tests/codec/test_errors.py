@@ -204,11 +204,28 @@ def test_the_pixel_limit_can_be_moved() -> None:
             npp.encode(GOOD)
         with pytest.raises(npp.DecodeError, match=r"16x16.*255"):
             npp.decode(data)
+        npp.set_max_pixels(256)
+        assert npp.decode(npp.encode(GOOD)).shape == (3, 16, 16)
+        assert npp.decompress([data]).shape == (1, 3, 16, 16)
+        npp.set_max_pixels(1e9)  # type: ignore[arg-type]
+        assert npp.get_max_pixels() == 10**9
     finally:
         npp.set_max_pixels(None)
     assert npp.decode(data).shape == (3, 16, 16)
     with pytest.raises(ValueError, match=r"pixels.*0"):
         npp.set_max_pixels(0)
+    with pytest.raises(TypeError, match=r"pixels must be a whole number or None, not 0\.5"):
+        npp.set_max_pixels(0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [-1, 65536])
+def test_gray_of_pillow_that_16_bits_do_not_hold(wrong: int) -> None:
+    samples = np.full((8, 8), 65535, np.int32)
+    assert npp.decode(npp.encode(Image.fromarray(samples), 0), dtype=torch.uint16).numpy().min() > 65000
+    samples[3, 4] = wrong
+    held = f"mode I holds {samples.min()}..{samples.max()}; 0..65535 fits into 16 bits"
+    with pytest.raises(npp.EncodeError, match=held):
+        npp.encode(Image.fromarray(samples))
 
 
 @pytest.mark.parametrize(
@@ -267,6 +284,10 @@ def test_errors_in_a_batch_name_the_index() -> None:
         npp.decompress([good, good, good[:-5]])
     with pytest.raises(npp.DecodeError, match=r"bitstreams\[1\].*3x8x8.*3x16x16"):
         npp.decompress([good, npp.encode(torch.rand(3, 8, 8))])
+    with pytest.raises(npp.DecodeError, match=r"bitstreams\[1\].*1x16x16.*3x16x16"):
+        npp.decompress([good, npp.encode(torch.rand(1, 16, 16))])
+    with pytest.raises(npp.DecodeError, match=r"bitstreams\[1\] is an animation of 1 frame"):
+        npp.decompress([good, npp.encode_animation([GOOD])])
 
 
 @pytest.mark.parametrize(
@@ -290,6 +311,9 @@ def test_bad_animations(arguments: dict[str, Any], words: str) -> None:
 def test_frames_must_fit_together() -> None:
     with pytest.raises(npp.EncodeError, match=r"frames\[1\]"):
         npp.encode_animation([torch.rand(3, 16, 16), torch.rand(3, 8, 8)])
+    gray, colour = Image.new("LA", (16, 16)), Image.new("RGBA", (16, 16))
+    with pytest.raises(npp.EncodeError, match=r"frames\[1\] has shape .* all frames need one .* and kind"):
+        npp.encode_animation([gray, colour])
 
 
 def test_all_errors_are_value_errors() -> None:
@@ -303,6 +327,8 @@ def test_bad_metadata() -> None:
         npp.Metadata(exif=wrong)
     with pytest.raises(ValueError, match="tag"):
         npp.Metadata(extensions=((5, b""),))
+    with pytest.raises(ValueError, match=r"from 6 to 2..32 - 1, not 4294967296"):
+        npp.Metadata(extensions=((2**32, b""),))
     with pytest.raises(TypeError, match="metadata"):
         npp.encode(GOOD, metadata={"exif": b""})  # type: ignore[call-overload]
 
