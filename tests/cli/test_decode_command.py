@@ -32,6 +32,7 @@ from npp.cli.output_files import numbered
         (["a.bpg", "-o", "f%d.webp", "--format", ".PNG"], "--output f%d.webp and --format png contradict"),
         (["a.bpg", "-o", "a.png", "--bit-depth", "10"], "--bit-depth must be 8 or 16, not 10"),
         (["a.bpg", "-o", "a.jpg", "--quality", "0"], "--quality must be from 1 to 100, not 0"),
+        (["a.bpg", "-o", "a.jpg", "--quality", "101"], "--quality must be from 1 to 100, not 101"),
     ],
 )
 def test_wrong_usage_of_decode(
@@ -51,6 +52,15 @@ def test_a_format_that_says_the_same_as_the_file_is_taken(folder: Path) -> None:
     for name, kind in (("a.jpg", "JPEG"), ("out/a.webp", "WEBP")):
         with Image.open(name) as picture:
             assert picture.format == kind
+
+
+def test_the_quality_of_jpeg_is_95_unless_told_otherwise(folder: Path) -> None:
+    assert encode("photos/a.png", "-o", "a.bpg", "-q") == 0
+    for quality in (1, 95, 100):
+        assert run("decode", "a.bpg", "-o", f"{quality}.jpg", "--quality", quality) == 0
+    assert run("decode", "a.bpg", "-o", "usual.jpg") == 0
+    assert Path("usual.jpg").read_bytes() == Path("95.jpg").read_bytes()
+    assert len({Path(f"{quality}.jpg").stat().st_size for quality in (1, 95, 100)}) == 3
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "webp", "gif"])
@@ -125,6 +135,17 @@ def test_frames_as_files(folder: Path, photo: np.ndarray, capsys: pytest.Capture
     assert run("decode", "a.bpg", "-o", "frames/f-%03d.png", "--skip-existing") == 0
     assert run("decode", "a.bpg", "-o", "deep/f%d.png", "--bit-depth", 16) == 0
     assert files(folder / "deep") == ["f1.png", "f2.png", "f3.png", "f4.png"]
+
+
+def test_the_report_of_frames_says_their_size(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.bpg").write_bytes(npp.encode_animation([photo[:40, :64], photo[8:48, :64]], effort=0))
+    assert run("decode", "a.bpg", "-o", "f%d.png", "--json") == 0
+    printed = capsys.readouterr()
+    (found,) = json.loads(printed.out)["files"]
+    assert (found["width"], found["height"], found["frames"]) == (64, 40, 2)
+    assert printed.err == "a.bpg -> f%d.png: 64x40, 2 frames\n"
 
 
 def test_sequence_is_whole_or_not_there(
@@ -271,6 +292,8 @@ def test_the_limit_on_pixels_is_named_and_moved(
         in said
     )
     assert "npp: in/a.bpg: 1 frame(s) of 112x80 are 8960 pixels" in said
+    assert run("decode", "in/in.bpg", "-o", "f%d.png", "--max-pixels", 64 * 64) == 1
+    assert "npp: in/in.bpg: 4 frame(s) of 64x64 are 16384 pixels" in capsys.readouterr().err
     assert run("decode", "in", "-o", "out", "--max-pixels", 4 * 64 * 64) == 0
     assert npp.get_max_pixels() == 178_956_970
     assert run("decode", "in", "-o", "huge", "--max-pixels", 10**20) == 0

@@ -139,6 +139,28 @@ def test_report(folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[s
     assert worse["status"] == "failed" and "cannot identify" in worse["error"]
 
 
+def test_what_people_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("photos/a.png", "-o", "out/", "--qp", 20, "--json") == 0
+    printed = capsys.readouterr()
+    (found,) = json.loads(printed.out)["files"]
+    line = f"{found['bytes']} bytes, {found['bpp']:.3f} bpp, qp 20, {found['psnr']:.2f} dB"
+    assert printed.err == f"photos/a.png -> out/a.bpg: {line}\n"
+    assert encode("photos/a.png", "missing.png", "-o", "out", "--skip-existing") == 1
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "1 skipped, 1 failed",
+        "npp: missing.png: No such file or directory",
+        "photos/a.png: skipped, out/a.bpg exists",
+    ]
+
+
+def test_reports_are_in_the_order_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{i}.png" for i in range(8)]
+    for i, name in enumerate(names):
+        Image.new("L", (8 + 60 * (i % 3), 8)).save(name)
+    assert encode(*reversed(names), "-o", "out", "--threads", 3, "--json", "-q") == 0
+    assert [found["file"] for found in json.loads(capsys.readouterr().out)["files"]] == names[::-1]
+
+
 def test_report_of_lossless_alpha_and_depth(
     folder: Path, photo: np.ndarray, deep_photo: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:

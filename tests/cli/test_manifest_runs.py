@@ -81,6 +81,24 @@ def test_a_stopped_run_goes_on(folder: Path, capsys: pytest.CaptureFixture[str])
     assert run("verify", "m.jsonl") == 0
 
 
+def test_a_file_that_was_replaced_gets_a_row_of_its_own(folder: Path) -> None:
+    assert encode("photos", "-o", "out", "--manifest", "m.jsonl") == 0
+    before = _rows("m.jsonl")
+    assert encode("photos/a.png", "-o", "out/a.bpg", "--qp", 10, "--force") == 0
+    assert run("verify", "m.jsonl") == 1
+    assert encode("photos", "-o", "out", "--manifest", "m.jsonl", "--skip-existing") == 0
+    rows = _rows("m.jsonl")
+    assert rows["photos/b.jpg"] == before["photos/b.jpg"]
+    assert rows["photos/a.png"]["bytes"] == Path("out/a.bpg").stat().st_size
+    assert run("verify", "m.jsonl") == 0
+
+
+def test_each_manifest_is_about_files_beside_itself(folder: Path) -> None:
+    for name, picture in (("one", "photos/a.png"), ("two", "photos/b.jpg")):
+        assert encode(picture, "-o", f"{name}/", "--manifest", f"{name}/m.jsonl") == 0
+    assert run("verify", "one/m.jsonl", "two/m.jsonl") == 0
+
+
 def test_an_existing_manifest_is_not_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert encode("photos/a.png", "-o", "out/", "--manifest", "m.jsonl") == 0
     assert encode("photos/b.jpg", "-o", "out/", "--manifest", "m.jsonl") == 2
