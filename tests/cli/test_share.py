@@ -622,6 +622,18 @@ def test_one_file_needs_a_folder(crops: Path, capsys: pytest.CaptureFixture[str]
     assert 850 <= _size() <= 1000
 
 
+def test_a_picture_that_was_written_anew_is_another_one(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"one")
+    source = Input(picture, Path("a.png"))
+    before = identity(source)
+    assert identity(source) == before
+    written = picture.stat().st_mtime_ns
+    picture.write_bytes(b"two")
+    os.utime(picture, ns=(written, written + 10**6))
+    assert identity(source) != before, "of the same name and size"
+
+
 def test_sizes() -> None:
     sizes = {"500000": 500_000, "500k": 500_000, "12M": 12_000_000, "1.5Mi": 1_572_864, "2 GB": 2 * 10**9}
     assert {text: parse_size(text) for text in sizes} == sizes

@@ -18,6 +18,7 @@ from torch import Tensor
 import npp
 from npp.codec.limits import max_pixels_within
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
+from npp.codec.pil_pictures import iterate_frames
 
 
 def _picture(channels: int, height: int, width: int, seed: int) -> Tensor:
@@ -239,6 +240,17 @@ def test_alpha_of_an_animation_has_its_own_qp() -> None:
 def test_animations_are_shown_for_ever_at_25_frames_a_second_unless_told_otherwise() -> None:
     info = npp.probe(npp.encode_animation(torch.zeros(2, 1, 16, 16, dtype=torch.uint8), effort=0))
     assert (info.durations, info.loop_count) == ((Fraction(1, 25),) * 2, 0)
+
+
+def test_an_opened_animation_stays_at_its_frame() -> None:
+    file = io.BytesIO()
+    frames = [Image.new("L", (8, 8), 80 * i) for i in range(3)]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=[40, 50, 60])
+    with Image.open(file) as image:
+        image.seek(1)
+        found = list(iterate_frames(image))
+        assert image.tell() == 1
+    assert [milliseconds for _, milliseconds in found] == [40, 50, 60]
 
 
 def test_lossless_is_rgb_as_long_as_chroma_is_whole() -> None:
