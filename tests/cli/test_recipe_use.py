@@ -53,6 +53,16 @@ def test_files_are_the_recipes(
     assert report["psnr"] == pytest.approx(-10 * np.log10(np.mean(error**2)))
 
 
+def test_people_are_told_the_size_of_what_was_coded_smaller(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("photos/a.png", "--for", saved_recipe(folder))
+    assert run("encode", *arguments, "-o", "small.bpg") == 0
+    assert ", qp 36, 56x40\n" in capsys.readouterr().err
+    assert run("encode", *arguments, "-o", "whole.bpg", "--no-scale") == 0
+    assert ", qp 36\n" in capsys.readouterr().err
+
+
 def test_what_is_given_goes_over_the_recipes_own(folder: Path, photo: np.ndarray) -> None:
     given = ["--qp", 20, "--effort", 3, "--tune", "ssim", "--chroma", "444"]
     assert run("encode", "photos/a.png", "-o", "a.bpg", "--for", saved_recipe(folder), *given) == 0

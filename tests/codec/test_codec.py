@@ -621,6 +621,11 @@ def test_of_several_extensions_of_one_kind_the_first_counts() -> None:
     assert found == npp.Metadata(xmp=b"one", extensions=((77, b"a"), (77, b"b")))
 
 
+def test_the_size_before_coding_is_no_metadata_for_another_file() -> None:
+    found = npp.Metadata.from_extensions(((int.from_bytes(b"npp", "big"), b"\x10\x10"), (77, b"a")))
+    assert found == npp.Metadata(extensions=((77, b"a"),))
+
+
 def test_the_first_tiff_header_is_where_exif_begins() -> None:
     both = b"II*\0MM\0*" + TIFF[4:]
     assert npp.Metadata(exif=both).exif == both
