@@ -29,7 +29,7 @@ ROUNDS ?= 20
 OLDEST := build/oldest
 WHEEL_TOOLS := build/wheels/venv
 ZIG := 0.15.2
-BUILD_TOOLS := 'scikit-build-core>=0.10' 'pybind11>=2.13' 'setuptools-scm>=8'
+BUILD_TOOLS := 'scikit-build-core>=0.11' 'pybind11>=2.13' 'setuptools-scm>=8.0.1'
 CORE_TESTS := tests/codec tests/gradient tests/preprocessing tests/allocation tests/photos tests/cli \
   tests/package/test_pillow.py tests/package/test_inventory.py
 # What torch 2.4 says about its own code and about files read by tests, and typer 0.16 about a newer click.
@@ -66,8 +66,8 @@ test-slow: setup ## the long Python tests, marked slow
 
 test-oldest: $(VENV)/.created ## the core's tests with the lowest versions that pyproject.toml lets in; downloads 3 GB
 	@$(PYTHON) -m venv --clear $(OLDEST)
-	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input --no-cache-dir -q $(BUILD_TOOLS) \
-	  $$($(PYTHON) tools/lowest_versions.py cli) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
+	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input --no-cache-dir -q \
+	  $$($(PYTHON) tools/lowest_versions.py --build cli) 'pytest>=8' 'pytest-timeout>=2.3' 'pytest-xdist>=3.5' 'hypothesis>=6.100' \
 	  'scikit-image>=0.22' 'pyyaml>=6'
 	@$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -q --no-build-isolation \
 	  --config-settings=build-dir=$(OLDEST)-cmake --config-settings=cmake.define.BPG_WERROR=$(WERROR) .

@@ -2,6 +2,7 @@
 
     python tools/lowest_versions.py          # torch==2.4.1 numpy==1.26 ...
     python tools/lowest_versions.py cli      # those of an extra too
+    python tools/lowest_versions.py --build  # and what it is built with
 
 They are read from pyproject.toml, so that what is claimed and what is tested cannot drift apart.
 """
@@ -20,7 +21,7 @@ def lowest_versions(project: str, extras: list[str]) -> list[str]:
 
     Args:
         project: the text of pyproject.toml.
-        extras: names of ``[project.optional-dependencies]``.
+        extras: names of ``[project.optional-dependencies]``, or "requires" for those of the build.
 
     Raises:
         ValueError: there is no such list, or a requirement has no lower bound.
@@ -46,4 +47,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("extras", nargs="*", help="extras of npp whose requirements are printed too")
-    print(*lowest_versions(PROJECT.read_text(encoding="utf-8"), parser.parse_args().extras))
+    parser.add_argument("--build", action="store_true", help="what npp is built with, too")
+    arguments = parser.parse_args()
+    also = ["requires"] if arguments.build else []
+    print(*lowest_versions(PROJECT.read_text(encoding="utf-8"), also + arguments.extras))

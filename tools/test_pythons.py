@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST = (3, 10)
 QUICK = ("tests/codec", "tests/gradient", "tests/preprocessing", "tests/package/test_inventory.py")
-BUILD = ("scikit-build-core>=0.10", "pybind11>=2.13", "setuptools-scm>=8", "numpy>=1.26")
+BUILD = ("scikit-build-core>=0.11", "pybind11>=2.13", "setuptools-scm>=8.0.1", "numpy>=1.26")
 TEST = (
     "pytest>=8",
     "pytest-timeout>=2.3",

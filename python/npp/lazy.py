@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from npp.extras import PACKAGES, MissingPackageError
+
 
 def exported_when_touched(
     package: str, names: Mapping[str, str | None]
@@ -26,9 +28,13 @@ def exported_when_touched(
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = names[name]
+        try:
+            found = importlib.import_module(f"{package}.{module or name}")
+        except ModuleNotFoundError as error:
+            raise _named(error, f"{package}.{name}") from error
         if module is None:
-            return importlib.import_module(f"{package}.{name}")
-        value = getattr(importlib.import_module(f"{package}.{module}"), name)
+            return found
+        value = getattr(found, name)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -36,3 +42,11 @@ def exported_when_touched(
         return sorted({*vars(sys.modules[package]), *names})
 
     return touch, listed
+
+
+def _named(error: ModuleNotFoundError, purpose: str) -> ModuleNotFoundError:
+    """What to install where one of the packages is missing that npp does without, else the error itself."""
+    missing = (error.name or "").partition(".")[0]
+    if missing not in PACKAGES or isinstance(error, MissingPackageError):
+        return error
+    return MissingPackageError(purpose, missing)

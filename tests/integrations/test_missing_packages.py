@@ -30,12 +30,15 @@ USES = {
     "npp.tasks.load_network('ultralytics:a')": "the package ultralytics: pip install 'npp[ultralytics]'",
     "npp.tasks.load_network('transformers:a')": "the package transformers: pip install 'npp[transformers]'",
     "npp.tasks.load_network('mmdet:a:none')": "the package mmdet: pip install 'npp[openmmlab]'",
+    "npp.training.train_recipe": "the package lightning: pip install 'npp[train]'",
+    "npp.training.distil_allocator": "the package lightning: pip install 'npp[train]'",
+    "npp.evaluation.load_evaluation('a.yaml')": "the package yaml: pip install 'npp[train]'",
 }
 
 
-def _run(code: str) -> str:
+def _run(code: str, folder: Path | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=540, check=False
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=540, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -65,13 +68,13 @@ print(sorted(set({(*FRAMEWORKS, "lightning")!r}) & set(sys.modules)))
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, str]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each use says where the packages are hidden, as if they were not installed."""
     code = f"""
 import json, sys
-for name in {(*FRAMEWORKS, "lightning")!r}:
+for name in {(*FRAMEWORKS, "lightning", "yaml")!r}:
     sys.modules[name] = None
-import npp, npp.tasks
+import npp, npp.evaluation, npp.tasks, npp.training
 found = {{}}
 for use in {list(USES)!r}:
     try:
@@ -80,7 +83,9 @@ for use in {list(USES)!r}:
         found[use] = str(error)
 print(json.dumps(found))
 """
-    found: dict[str, str] = json.loads(_run(code))
+    folder = tmp_path_factory.mktemp("missing")
+    (folder / "a.yaml").write_text("name: a\n")
+    found: dict[str, str] = json.loads(_run(code, folder))
     return found
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import metadata, requires
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from npp import _bpg
 
@@ -84,7 +85,9 @@ def test_extras_that_are_named_exist() -> None:
 
 def test_licence_is_said_once_and_the_same() -> None:
     facts = metadata("npp")
-    assert facts["License-Expression"] == "GPL-2.0-or-later"
+    assert facts["License-Expression"] == "GPL-2.0-or-later AND Apache-2.0"
+    assert {"LICENSE", "THIRD_PARTY.md"} < set(facts.get_all("License-File") or ())
+    assert any(name.endswith("Apache-2.0.txt") for name in facts.get_all("License-File") or ())
     assert not [line for line in facts.get_all("Classifier") or () if line.startswith("License")]
     assert "GPL" in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -94,7 +97,10 @@ def test_weights_that_are_shipped_are_accounted_for() -> None:
     weights = [path for kind in ("pt", "safetensors") for path in PACKAGE.rglob(f"*.{kind}")]
     assert len(weights) >= 3
     for path in weights:
-        assert path.relative_to(PACKAGE).as_posix() in page
+        (row,) = [line for line in page.splitlines() if f"`{path.relative_to(PACKAGE).as_posix()}`" in line]
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as stored:
+                assert ("they hold settings" in row) == (not stored.keys())
 
 
 def _tool(name: str, *arguments: str) -> str:
@@ -108,12 +114,17 @@ def test_lowest_versions_are_those_of_the_metadata() -> None:
     assert {f"{name}>={bound}" for name, bound in found.items()} <= set(requires("npp") or ())
 
 
+def test_lowest_versions_are_those_of_the_build_too() -> None:
+    found = {pin.split("==")[0] for pin in _tool("lowest_versions.py", "--build").split()}
+    assert found - _requirements() == {"scikit-build-core", "pybind11", "setuptools-scm"}
+
+
 def test_lowest_versions_are_those_of_extras_too() -> None:
     core = _tool("lowest_versions.py").split()
     found = _tool("lowest_versions.py", "cli").split()
     assert found[: len(core)] == core
     assert {pin.split("==")[0] for pin in found[len(core) :]} == _requirements("cli") == {"typer", "rich"}
-    assert "lowest_versions.py cli" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "lowest_versions.py --build cli" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", ["Makefile", "tools/test_pythons.py", "pyproject.toml"])

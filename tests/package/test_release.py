@@ -51,6 +51,9 @@ def source(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md", ".git_archival.txt"):
         shutil.copy(ROOT / name, folder)
+    apache = Path("python/npp/allocation/weights/Apache-2.0.txt")
+    (folder / apache).parent.mkdir(parents=True)
+    shutil.copy(ROOT / apache, folder / apache)
     return folder
 
 

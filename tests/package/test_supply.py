@@ -43,14 +43,14 @@ def test_sdist_has_all_sources_and_no_build(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = _tracked(
-        "CMakeLists.txt", "pyproject.toml", "README.md", "cpp", "python", "third_party", "tests"
+        "CMakeLists.txt", "pyproject.toml", "README.md", "cpp", "docs", "python", "third_party", "tests"
     )
     assert wanted <= names
     assert {"LICENSE", "THIRD_PARTY.md", "SECURITY.md", "PKG-INFO"} <= names
     built = re.compile(r"\.(so|pyd|dylib|o|a|pyc|whl)$|(^|/)(build|dist|\.venv|runs|lightning_logs)/")
     assert not [name for name in names if built.search(name)]
     assert not [name for name in names if name.startswith(("shared/", ".git/", ".hypothesis/"))]
-    assert sdist.stat().st_size < 15 << 20  # most of it weights
+    assert sdist.stat().st_size < 20 << 20  # most of it weights and measured curves
 
 
 def test_licences_are_named() -> None:

@@ -33,8 +33,8 @@ PICTURE_SUFFIXES = frozenset(
 )
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
-#: Tags whose values are places in the file that they were in.
-_PLACES = (ExifTags.IFD.Interop, ExifTags.IFD.MakerNote)
+#: Tags whose values are places in the file that they were in; Pillow 11.0 writes the second another way.
+_PLACES = (ExifTags.IFD.Interop, 0x927C)
 _PNG_HEADER = 8
 _WITH_METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 #: Tags of a TIFF that are about the picture. Its orientation is not among them: Pillow turns the pixels.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.checks import brief
+from npp.extras import MissingPackageError
 
 # PyYAML follows YAML 1.1, where 1e-4 is a string.
 _FLOAT = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
@@ -19,7 +20,10 @@ class ConfigError(ValueError):
 
 
 def _parse(text: str, source: str) -> Any:
-    import yaml
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{source}, which is YAML,", "yaml") from error
 
     class Loader(yaml.SafeLoader):
         def construct_object(self, node: Any, deep: bool = False) -> Any:

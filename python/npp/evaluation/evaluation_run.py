@@ -155,7 +155,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
     """
     # What is not there is better found before hours of work than after.
     need("a plot of the curves", "matplotlib")
-    need("the page with the results", "plotly", "jinja2")
+    need("the page with the results", "plotly", "jinja2", "yaml")
     device = resolve_device(config.device)
     _check_apart("data", config.data, out)
     if config.selection is not None:
