@@ -20,6 +20,7 @@ from recipe_files import saved_recipe
 from npp.batch import BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
+from npp.integrations.ray.ray_columns import INPUT, TARGET, THERE
 from npp.integrations.ray.ray_goals import Goal
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_shared import Probe, shared_qps
@@ -168,6 +169,10 @@ def test_storage(tmp_path: Path) -> None:
     storage.write(".hidden/b", b"3", replace=False)
     assert list(storage.names()) == ["deep/a"] and storage.hidden(".hidden") == [".hidden/b"]
     assert (storage.read("deep/a"), storage.size("deep/a")) == (b"22", 2)
+    for name in ("../esc", "deep/../../esc", "/esc"):
+        with pytest.raises(ValueError, match=f"names of files must lie below .*out, which '{name}' does not"):
+            storage.write(name, b"4", replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_tars_that_nothing_came_from_are_found() -> None:
@@ -256,7 +261,7 @@ def test_a_file_that_is_no_manifest_is_not_replaced_by_one(tmp_path: Path, exist
 
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
-    table = pa.table({"input": ["x", "y"], "target": ["x.bpg", "y.bpg"], "there": pa.nulls(2, pa.string())})
+    table = pa.table({INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], THERE: pa.nulls(2, pa.string())})
     storage = Storage(tmp_path)
     sink = FileSink(storage, "error")
     results = [FileResult(b"1"), FileResult.failed("no picture")]
@@ -322,7 +327,7 @@ def test_names_with_dots_stay_apart_in_tars(photo: np.ndarray) -> None:
 def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     sink = PartSink(Storage(tmp_path), "bytes", "bpg")
-    table = pa.table({"input": ["a", "b"], "bytes": [b"1", b"2"]})
+    table = pa.table({INPUT: ["a", "b"], "bytes": [b"1", b"2"]})
     sink.take("0" * 20, table, [FileResult(b"file", {"bpp": 1.0}), FileResult.failed("no picture")])
     inputs, failed = inputs_in_parts(Storage(tmp_path), ".parquet")
     assert inputs == {"a", "b"} and [row.input for row in failed] == ["b"]
@@ -331,9 +336,7 @@ def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
 @pytest.mark.parametrize("existing", ["error", "replace", "skip"])
 def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing) -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    table = pa.table(
-        {"input": ["cat.jpg", "cat.png", "dog.jpg"], "target": ["cat.bpg", "cat.bpg", "dog.bpg"]}
-    )
+    table = pa.table({INPUT: ["cat.jpg", "cat.png", "dog.jpg"], TARGET: ["cat.bpg", "cat.bpg", "dog.bpg"]})
     results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog")]
     rows = FileSink(Storage(tmp_path), existing).take("0" * 20, table, results)
     assert [row.output for row in rows] == ["cat.bpg", None, "dog.bpg"]

@@ -12,6 +12,7 @@ from typing import Any
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.integrations.ray import ray_sources as sources
+from npp.integrations.ray.ray_columns import Columns
 from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_sessions import (
@@ -30,6 +31,7 @@ from npp.integrations.ray.ray_sinks import (
     TarSink,
     inputs_in_parts,
     parts_in,
+    rows_in,
 )
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tries import counter
@@ -128,8 +130,7 @@ def _consume(
     dataset: Any, summary: RaySummary, on_row: OnRow | None, tars: sources.TarCheck | None = None
 ) -> None:
     for table in dataset.iter_batches(batch_format="pyarrow", batch_size=None):
-        for found in table.to_pylist():
-            row = ManifestRow.from_json(found)
+        for row in rows_in(table):
             summary.count(row)
             if tars is not None:
                 tars.saw(row.input)
@@ -204,17 +205,19 @@ def _shared(
 
 
 def _rows(given: Given, goal: Goal) -> tuple[Any, bool]:
-    """A data set with the columns ``input`` and the pictures' bytes, and what else there is.
+    """A data set with the rows' inputs and the pictures' bytes, and what else there is.
 
     And whether workers may take all CPUs, because nobody else reads.
     """
+    format_ = None if goal.out is None else goal.format
+    columns = Columns(given.key, given.column, goal.suffix.removeprefix("."), format_)
     if _is_dataset(given.source):
-        return sources.with_inputs(given.source, given.key), False
+        return sources.with_inputs(given.source, columns), False
     paths = _paths(given.source)
     if tars := sources.files_with(paths, ".tar"):
         return sources.tars_dataset(tars, given.suffixes, given.column), True
     if tables := sources.files_with(paths, ".parquet"):
-        return sources.parquet_dataset(tables, given.key), False
+        return sources.parquet_dataset(tables, columns), False
     pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
     return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part), True
 
@@ -244,7 +247,7 @@ class _Rows:
     """Rows on their way through workers.
 
     Attributes:
-        dataset: with the columns ``input`` and the pictures' bytes.
+        dataset: with the rows' inputs and the pictures' bytes.
         cluster: where the workers are.
         workers, cpus: how many there are, and the CPUs of each.
         qps: a reference to the qps of all inputs, where they are chosen together.

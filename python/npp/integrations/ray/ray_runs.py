@@ -52,7 +52,8 @@ def encode(
             pictures, folders of pictures (a URL of a folder ends with ``/``), Parquet files with these
             columns, or tars of WebDataset. All workers must see what paths mean.
         out: folder of the results, a path or a URL; ``None`` gives the data set back with the column ``bpg``
-            in place of ``column`` and the columns ``bytes``, ``bpp``, ``qp``, ``checksum`` and ``error``.
+            in place of ``column`` and the columns ``input``, ``bytes``, ``bpp``, ``qp``, ``checksum`` and
+            ``error``. No other column of the data set may be called so, unless npp has written it.
         qp, recipe, parts, target_bpp, keep_metadata, max_pixels: as in :class:`npp.batch.BatchEncoder`,
             and so are ``**options``.
         sharing: the qps of all files are chosen together so that they take what it says, to about one

@@ -19,6 +19,7 @@ from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.rate_probing import Probing, curve_bits, probe_curve, set_losses
 from npp.batch.recipe_use import asks_allocator
+from npp.integrations.ray.ray_columns import names_in
 
 _SAMPLED = 4  # one picture of so many shows what the codec's own effort takes
 _SAMPLED_QP = 34
@@ -123,7 +124,7 @@ def curves_of(tables: Iterable[Any]) -> dict[str, dict[str, Any]]:
     """Curves by input, of tables with the columns ``input`` and ``curve``; those without one are left out."""
     curves: dict[str, dict[str, Any]] = {}
     for table in tables:
-        for name, curve in zip(table["input"].to_pylist(), table["curve"].to_pylist(), strict=True):
+        for name, curve in zip(names_in(table, "input"), table["curve"].to_pylist(), strict=True):
             if curve is not None:
                 curves[name] = json.loads(curve)
     return curves

@@ -12,12 +12,25 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeAlias
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
+from npp.integrations.ray.ray_columns import (
+    INPUT,
+    KEY,
+    MORE,
+    RESULTS,
+    TARGET,
+    THERE,
+    as_text,
+    from_text,
+    names_in,
+    published,
+    readable,
+)
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, tar_of
@@ -87,15 +100,15 @@ class FileSink:
             found = {
                 row.input: row for row in rows if row.output and self._storage.size(row.output) == row.bytes
             }
-        if self._existing == "skip" and "there" not in table.column_names:
-            for one, target in zip(table["input"].to_pylist(), table["target"].to_pylist(), strict=True):
+        if self._existing == "skip" and THERE not in table.column_names:
+            for one, target in zip(names_in(table, INPUT), names_in(table, TARGET), strict=True):
                 if one not in found and self._storage.size(target) is not None:
                     found[one] = ManifestRow.of(one, target, FileResult(self._storage.read(target)))
         return found
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """As :class:`Sink`."""
-        inputs, targets = table["input"].to_pylist(), table["target"].to_pylist()
+        inputs, targets = names_in(table, INPUT), names_in(table, TARGET)
         results = _without_rivals(inputs, targets, results)
         planned = [ManifestRow.of(*three) for three in zip(inputs, targets, results, strict=True)]
         known = self.earlier(name, table)
@@ -170,15 +183,15 @@ class PartSink:
         part = self._part(name)
         rows = [
             ManifestRow.of(*three)
-            for three in zip(table["input"].to_pylist(), [part] * len(results), results, strict=True)
+            for three in zip(names_in(table, INPUT), [part] * len(results), results, strict=True)
         ]
         self._storage.write(part, self._bytes(table, rows, results), replace=True)
         return rows
 
     def _rows(self, data: bytes, part: str) -> list[ManifestRow]:
         parquet: Any = importlib.import_module("pyarrow.parquet")
-        columns = ["input", "bytes", "bpp", "qp", "checksum", "error"]
-        found = parquet.read_table(io.BytesIO(data), columns=columns).to_pylist()
+        found = parquet.read_table(io.BytesIO(data), columns=list(RESULTS)).to_pylist()
+        found = [{**one, "input": from_text(one["input"])} for one in found]
         return [ManifestRow(output=None if one["error"] else part, **one) for one in found]
 
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
@@ -201,10 +214,10 @@ class TarSink(PartSink):
 
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
         keys = _keys(table)
-        more = table["more"].to_pylist() if "more" in table.column_names else [None] * len(keys)
+        more = table[MORE].to_pylist() if MORE in table.column_names else [None] * len(keys)
         samples = []
         for key, others, row, result in zip(keys, more, rows, results, strict=True):
-            members = {one["name"]: one["data"] for one in others or ()}
+            members = {from_text(one["name"]): one["data"] for one in others or ()}
             if result.file is not None:
                 members[self._result] = result.file
             samples.append((key, {**members, FACTS: row.as_json().encode()}))
@@ -213,10 +226,10 @@ class TarSink(PartSink):
 
 def _keys(table: Any) -> list[str]:
     """Samples' names: their own, or those of files without the suffix."""
-    if "key" in table.column_names:
-        return [str(key) for key in table["key"].to_pylist()]
-    name = "target" if "target" in table.column_names else "input"
-    paths = [PurePosixPath(plain_name(one)).with_suffix("") for one in table[name].to_pylist()]
+    if KEY in table.column_names:
+        return names_in(table, KEY)
+    name = TARGET if TARGET in table.column_names else INPUT
+    paths = [PurePosixPath(plain_name(one)).with_suffix("") for one in names_in(table, name)]
     return [path.with_name(key_of(path.name)).as_posix() for path in paths]
 
 
@@ -225,27 +238,31 @@ def with_results(
 ) -> Any:
     """A table with the results' columns in place of the pictures'."""
     pa: Any = importlib.import_module("pyarrow")
-    for name in {column, *_FACTS, result, "there", "target"} & set(table.column_names):
-        table = table.drop_columns([name])
+    table = published(table)
+    replaced = {column, result, *RESULTS} & set(table.column_names)
+    table = table.drop_columns(sorted(replaced))
     table = table.append_column(result, pa.array([one.file for one in results], pa.binary()))
-    for name, kind in _FACTS.items():
-        table = table.append_column(name, pa.array([getattr(row, name) for row in rows], getattr(pa, kind)()))
+    plain = [
+        {**asdict(row), "input": as_text(row.input), "error": row.error and readable(row.error)}
+        for row in rows
+    ]
+    for name, kind in RESULTS.items():
+        table = table.append_column(name, pa.array([row[name] for row in plain], getattr(pa, kind)()))
     return table
 
 
-_FACTS = {"bytes": "int64", "bpp": "float64", "qp": "int64", "checksum": "string", "error": "string"}
-
-
 def rows_table(rows: Sequence[ManifestRow]) -> Any:
-    """Rows as a table, for the driver."""
+    """Rows as a table of one column of JSON, for the driver: it takes names with bytes that are no UTF-8."""
     pa: Any = importlib.import_module("pyarrow")
-    kinds = {"input": "string", "output": "string", **_FACTS}
-    return pa.table(
-        {
-            name: pa.array([getattr(row, name) for row in rows], getattr(pa, kind)())
-            for name, kind in kinds.items()
-        }
-    )
+    return pa.table({_ROW: pa.array([row.as_json() for row in rows], pa.string())})
+
+
+def rows_in(table: Any) -> list[ManifestRow]:
+    """The rows that :func:`rows_table` has put into a table."""
+    return [ManifestRow.from_json(json.loads(line)) for line in table[_ROW].to_pylist()]
+
+
+_ROW = "row"
 
 
 def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[ManifestRow]]:

@@ -10,6 +10,19 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from npp.integrations.ray.ray_columns import (
+    INPUT,
+    KEY,
+    MORE,
+    PATH,
+    TARGET,
+    THERE,
+    Columns,
+    as_text,
+    column_of,
+    is_npps,
+    names_in,
+)
 from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything
 from npp.integrations.ray.ray_tars import read_samples
 
@@ -131,60 +144,84 @@ def _real(folder: str) -> str:
 
 
 def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
-    """A data set of rows ``path``, ``input``, ``target``; ``there`` is where an earlier run's result is."""
+    """A data set of rows about pictures; ``there`` has the targets of those that an earlier run has made."""
     data: Any = importlib.import_module("ray.data")
+    starts = range(0, len(pictures), batch)
+    return data.from_arrow([_pictures_table(pictures[at : at + batch], there, out) for at in starts])
+
+
+def _pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Storage) -> Any:
     pa: Any = importlib.import_module("pyarrow")
-    tables = []
-    for start in range(0, len(pictures), batch):
-        some = pictures[start : start + batch]
-        columns = {name: [getattr(one, name) for one in some] for name in Picture._fields}
-        columns["there"] = [f"{out.root}/{one.target}" if one.target in there else None for one in some]
-        tables.append(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
-    return data.from_arrow(tables)
+    columns: dict[str, list[str | None]] = {
+        PATH: [one.path for one in pictures],
+        INPUT: [one.input for one in pictures],
+        TARGET: [one.target for one in pictures],
+        THERE: [f"{out.root}/{one.target}" if one.target in there else None for one in pictures],
+    }
+    return pa.table({name: column_of(values) for name, values in columns.items()})
 
 
-def parquet_dataset(paths: Sequence[str], key: str) -> Any:
-    """A data set of Parquet files' rows, with the column ``input``."""
+def parquet_dataset(paths: Sequence[str], columns: Columns) -> Any:
+    """A data set of Parquet files' rows; see :func:`with_inputs`."""
     data: Any = importlib.import_module("ray.data")
     fs = None
     if is_remote(paths[0]):
         storage = Storage(paths[0].rpartition("/")[0])
         fs = storage.filesystem
         paths = [storage.inner_path(path) for path in paths]
-    return with_inputs(data.read_parquet(list(paths), filesystem=fs), key)
+    return with_inputs(data.read_parquet(list(paths), filesystem=fs), columns)
 
 
-def with_inputs(dataset: Any, key: str) -> Any:
-    """A data set with the column ``input``, and ``path`` where it lacks one: what ``key`` holds."""
-    return dataset.map_batches(_with_input, fn_args=(key,), batch_format="pyarrow", batch_size=None)
+def with_inputs(dataset: Any, columns: Columns) -> Any:
+    """A data set whose rows have the names that ``columns.key`` holds.
+
+    Raises:
+        ValueError: its columns, where they are known by now, are not as they should be.
+    """
+    schema = dataset.schema(fetch_if_missing=False)
+    if schema is not None:
+        columns.check(schema.names)
+    return dataset.map_batches(with_input, fn_args=(columns,), batch_format="pyarrow", batch_size=None)
 
 
-def _with_input(table: Any, key: str) -> Any:
-    if "input" in table.column_names:
-        return table
-    if key not in table.column_names:
-        raise ValueError(
-            f"key must be a column of the data set ({', '.join(table.column_names)}), not {key!r}"
+def with_input(table: Any, columns: Columns) -> Any:
+    """A table of a user's with npp's column of inputs.
+
+    Raises:
+        ValueError: as :meth:`Columns.check`.
+    """
+    columns.check(table.column_names)
+    names = table[columns.key_in(table.column_names)].cast("string").to_pylist()
+    if is_npps(table.column_names) and _came_from_tars(table.schema):
+        table = table.rename_columns(
+            [{"key": KEY, "more": MORE}.get(name, name) for name in table.column_names]
         )
-    names = table[key].cast("string")
-    if "path" not in table.column_names:
-        table = table.append_column("path", names)
-    return table.append_column("input", names)
+    return table.append_column(INPUT, column_of(names))
+
+
+def members_type() -> Any:
+    """Arrow's type of the members that a sample of a tar has beside its picture."""
+    pa: Any = importlib.import_module("pyarrow")
+    return pa.list_(pa.struct([("name", pa.string()), ("data", pa.binary())]))
+
+
+def _came_from_tars(schema: Any) -> bool:
+    """Whether a table of npp's holds the samples of tars, with their other members."""
+    there = {"key", "more"} <= set(schema.names)
+    return there and bool(schema.field("more").type.equals(members_type()))
 
 
 def with_targets(dataset: Any, suffix: str) -> Any:
-    """A data set with the column ``target``: the input's name, without what only says where it is."""
-    return dataset.map_batches(_with_target, fn_args=(suffix,), batch_format="pyarrow", batch_size=None)
+    """A data set with results' names: the inputs', without what only says where they are."""
+    return dataset.map_batches(with_target, fn_args=(suffix,), batch_format="pyarrow", batch_size=None)
 
 
-def _with_target(table: Any, suffix: str) -> Any:
-    if "target" in table.column_names:
-        return table
-    pa: Any = importlib.import_module("pyarrow")
+def with_target(table: Any, suffix: str) -> Any:
+    """A table with the column of results' names, which lie below the folder of the results."""
     names = [
-        PurePosixPath(plain_name(name)).with_suffix(suffix).as_posix() for name in table["input"].to_pylist()
+        PurePosixPath(plain_name(name)).with_suffix(suffix).as_posix() for name in names_in(table, INPUT)
     ]
-    return table.append_column("target", pa.array(names, pa.string()))
+    return table.append_column(TARGET, column_of(names))
 
 
 def plain_name(name: str) -> str:
@@ -194,9 +231,9 @@ def plain_name(name: str) -> str:
 
 
 def tars_dataset(paths: Sequence[str], suffixes: Collection[str], column: str) -> Any:
-    """A data set of tars' samples: ``input``, ``key``, the picture in ``column``, the others in ``more``."""
+    """A data set of tars' samples, with the picture in ``column``."""
     data: Any = importlib.import_module("ray.data")
-    rows = data.from_items([{"tar": path} for path in paths], override_num_blocks=len(paths))
+    rows = data.from_items([{PATH: as_text(path)} for path in paths], override_num_blocks=len(paths))
     return rows.map_batches(
         _samples_of, fn_args=(frozenset(suffixes), column), batch_format="pyarrow", batch_size=1
     )
@@ -236,10 +273,11 @@ class TarCheck:
 def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
     some: list[dict[str, Any]] = []
     size = 0
-    for path in table["tar"].to_pylist():
+    for path in names_in(table, PATH):
         for sample in read_samples(io.BytesIO(read_anything(path)), suffixes):
-            more = [{"name": name, "data": data} for name, data in sample.more.items()]
-            row = {"input": f"{path}/{sample.path}", "key": sample.key, column: sample.data, "more": more}
+            more = [{"name": as_text(name), "data": data} for name, data in sample.more.items()]
+            names = {INPUT: as_text(f"{path}/{sample.path}"), KEY: as_text(sample.key)}
+            row = {**names, column: sample.data, MORE: more}
             some.append(row)
             size += len(sample.data)
             if size >= _BLOCK_BYTES:
@@ -250,6 +288,6 @@ def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[
 
 def _samples_table(rows: list[dict[str, Any]], column: str) -> Any:
     pa: Any = importlib.import_module("pyarrow")
-    more = pa.list_(pa.struct([("name", pa.string()), ("data", pa.binary())]))
-    schema = pa.schema([("input", pa.string()), ("key", pa.string()), (column, pa.binary()), ("more", more)])
+    text = pa.string()
+    schema = pa.schema([(INPUT, text), (KEY, text), (column, pa.binary()), (MORE, members_type())])
     return pa.Table.from_pylist(rows, schema=schema)

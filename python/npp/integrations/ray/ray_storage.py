@@ -6,7 +6,7 @@ import importlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from npp.batch.plain_paths import without_dots
@@ -94,7 +94,10 @@ class Storage:
         Raises:
             FileExistsError: it exists and ``replace`` is not given.
             OSError: it cannot be written.
+            ValueError: the name leads out of this folder.
         """
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise ValueError(f"names of files must lie below {self.root}, which {name!r} does not")
         path = self._path(name)
         if self._fs is None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 #: The member with what is known about a sample's file.
 FACTS = "npp.json"
+#: The member with the values of a table's row that no member of their own can hold.
+COLUMNS = "columns.json"
 
 
 class TarSample(NamedTuple):

@@ -18,6 +18,7 @@ from typing_extensions import override
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
 from npp.codec.decoding import probe
+from npp.integrations.ray.ray_columns import INPUT, PATH, THERE, name_at, names_in
 from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
 from npp.integrations.ray.ray_storage import read_anything
 from npp.recipes.parts import CodecInput, Parts
@@ -79,7 +80,7 @@ class PreparedElsewhere(Recipe):
 
 
 class BatchWorker:
-    """Works on batches of rows with ``input``, the picture's bytes in ``column`` or else its ``path``.
+    """Works on batches of rows with inputs, and the pictures' bytes in ``column`` or else their paths.
 
     Args:
         unit: what becomes of a picture.
@@ -111,9 +112,9 @@ class BatchWorker:
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
         if self._done:
-            names = table["input"].to_pylist()
+            names = names_in(table, INPUT)
             table = _rows_at(table, [place for place, one in enumerate(names) if one not in self._done])
-        inputs: list[str] = table["input"].to_pylist()
+        inputs = names_in(table, INPUT)
         name = batch_name(inputs)
         known = self._sink.earlier(name, table) if self._sink is not None and inputs else {}
         rest = [place for place, one in enumerate(inputs) if one not in known]
@@ -143,19 +144,20 @@ class BatchWorker:
             return FileResult.failed(error)
 
     def _qp(self, table: Any, place: int) -> int | None:
-        return None if self._qps is None else self._qps.get(table["input"][place].as_py())
+        return None if self._qps is None else self._qps.get(name_at(table, INPUT, place))
 
     def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
         """A picture's bytes, and whether they are a result that is there already."""
-        there = "there" in table.column_names and bool(table["there"][place].as_py())
+        there = name_at(table, THERE, place)
         if self._column in table.column_names:
             data = table[self._column][place].as_py()
             if not isinstance(data, bytes):
                 raise TypeError(
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
                 )
-            return data, there
-        return read_anything(table["there" if there else "path"][place].as_py()), there
+            return data, there is not None
+        path = there or name_at(table, PATH, place) or names_in(table, INPUT)[place]
+        return read_anything(path), there is not None
 
     def _apart(self, table: Any) -> list[FileResult]:
         """Each picture in a process of its own, which it may take down."""

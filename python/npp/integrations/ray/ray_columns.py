@@ -1,0 +1,140 @@
+"""Columns of the tables that go through a cluster: npp's own, under names that no user's has, and results'.
+
+Names of files are text in them. Bytes of a name that are no UTF-8, which neither Arrow nor Parquet takes as
+text, stand there as escapes and are found again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from npp.integrations.ray.ray_tars import COLUMNS, FACTS
+
+_OWN = "__npp_"
+#: What a manifest calls a row's picture.
+INPUT = f"{_OWN}input"
+#: Where a worker finds it; without this column, and without the picture's bytes, at its input.
+PATH = f"{_OWN}path"
+#: The result's name below the folder of the results.
+TARGET = f"{_OWN}target"
+#: The result of an earlier run, if there is one.
+THERE = f"{_OWN}there"
+#: The name of a tar's sample, and its members beside the picture.
+KEY, MORE = f"{_OWN}key", f"{_OWN}more"
+
+#: Columns of results, beside the file itself, with their types in Arrow.
+RESULTS = {
+    "input": "string",
+    "bytes": "int64",
+    "bpp": "float64",
+    "qp": "int64",
+    "checksum": "string",
+    "error": "string",
+}
+# What some of npp's own columns are called among the results.
+_PUBLIC = {PATH: "path", KEY: "key", MORE: "more"}
+
+_ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
+
+
+def as_text(name: str) -> str:
+    r"""A name as text that every program takes: bytes that are no UTF-8 stand there as ``\xe9``."""
+    return readable(_ESCAPE.sub(r"\\x5cx\1", name))
+
+
+def from_text(text: str) -> str:
+    """The reverse of :func:`as_text`: the name as Python has it."""
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1]).decode("utf-8", "surrogateescape"), text)
+
+
+def readable(text: str) -> str:
+    """Text for people with escapes in place of bytes that are no UTF-8, not to be read back."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def column_of(names: Iterable[str | None]) -> Any:
+    """Names as a column."""
+    pa: Any = importlib.import_module("pyarrow")
+    return pa.array([None if name is None else as_text(name) for name in names], pa.string())
+
+
+def names_in(table: Any, column: str) -> list[str]:
+    """Names that a column holds."""
+    return [from_text(text) for text in table[column].to_pylist()]
+
+
+def name_at(table: Any, column: str, place: int) -> str | None:
+    """The name in a row; ``None`` where there is none, or no such column."""
+    text = table[column][place].as_py() if column in table.column_names else None
+    return None if text is None else from_text(text)
+
+
+def is_npps(columns: Collection[str]) -> bool:
+    """Whether a table has the columns of results: npp has written it."""
+    return RESULTS.keys() <= set(columns)
+
+
+def users_columns(columns: Iterable[str], column: str, result: str) -> list[str]:
+    """Those that stay as they are: not the pictures', npp's own or a result's of an earlier run."""
+    columns = list(columns)
+    earlier = {result, *RESULTS} if is_npps(columns) else set()
+    return [name for name in columns if name not in earlier | {column} and not name.startswith(_OWN)]
+
+
+def published(table: Any) -> Any:
+    """A table without npp's own columns, or with the name that users see where that may be of use."""
+    kept = [name for name in table.column_names if not name.startswith(_OWN) or name in _PUBLIC]
+    return table.select(kept).rename_columns([_PUBLIC.get(name, name) for name in kept])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a user's table are for.
+
+    Attributes:
+        key: names the rows.
+        picture: holds the pictures' bytes, if it is there.
+        result: will hold the results.
+        format: where the results go, as of :func:`npp.integrations.ray.encode`; ``None`` where a data set
+            is given back.
+    """
+
+    key: str
+    picture: str
+    result: str
+    format: str | None
+
+    def key_in(self, columns: Collection[str]) -> str:
+        """The column that names the rows: tables of npp's say it themselves, unless told otherwise."""
+        return "input" if self.key == "path" and is_npps(columns) else self.key
+
+    def check(self, columns: Collection[str]) -> None:
+        """Refuses a table whose rows have no names, or that would lose a column of the user's.
+
+        Raises:
+            ValueError: the message names the column.
+        """
+        key = self.key_in(columns)
+        if key not in columns:
+            raise ValueError(f"key must be a column of the data set ({', '.join(columns)}), not {key!r}")
+        written = self._written() - {self.picture}
+        if key == "input":
+            written -= {key}
+        kept = users_columns(columns, self.picture, self.result)
+        taken = [name for name in columns if name.startswith(_OWN)] + [
+            name for name in kept if name in written
+        ]
+        if taken:
+            raise ValueError(
+                f"the column {taken[0]!r} has the name of one that npp writes; rename it, as "
+                f"dataset.rename_columns({{{taken[0]!r}: 'my_{taken[0].strip('_')}'}}) does"
+            )
+
+    def _written(self) -> set[str]:
+        if self.format == "files":
+            return set()
+        return {self.result, FACTS, COLUMNS} if self.format == "webdataset" else {self.result, *RESULTS}

@@ -1,0 +1,119 @@
+"""What becomes of a table's columns on the way through Ray; needs pyarrow, but no cluster."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npp.batch import FileResult, ManifestRow
+from npp.integrations.ray.ray_columns import INPUT, KEY, MORE, TARGET, Columns, names_in
+from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
+from npp.integrations.ray.ray_sources import members_type, with_input, with_target
+from npp.integrations.ray.ray_storage import Storage
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+
+_BATCH = "0" * 20
+_ROW = {"id": ["a.png", "b.png"], "image": [b"A", b"B"]}
+# Names that npp's own columns have or had.
+_LABELS = ["target", "there", "key", "more", "path", "cls"]
+_RESULTS = ["bpg", "input", "bytes", "bpp", "qp", "checksum", "error"]
+
+
+def _named(table: Any, format_: str | None = "files", **given: str) -> Any:
+    columns = {"key": "id", "picture": "image", "result": "bpg", **given}
+    return with_input(table, Columns(format=format_, **columns))
+
+
+def _take(sink: Sink, table: Any) -> list[ManifestRow]:
+    results = [FileResult(b"file", {"bpp": 1.0, "qp": 30})] * (len(table) - 1)
+    return sink.take(_BATCH, table, [*results, FileResult.failed("no picture")])
+
+
+def _part(out: Path) -> Any:
+    return parquet.read_table(next(out.glob("part-*.parquet")))
+
+
+def test_all_other_columns_stay(tmp_path: Path) -> None:
+    own = {name: [f"{name} 1", f"{name} 2"] for name in _LABELS}
+    _take(PartSink(Storage(tmp_path), "image", "bpg"), _named(pa.table({**_ROW, **own}), "parquet"))
+    found = _part(tmp_path)
+    assert found.column_names == ["id", *_LABELS, *_RESULTS]
+    assert {name: found[name].to_pylist() for name in _LABELS} == own
+    assert found["input"].to_pylist() == found["id"].to_pylist() == ["a.png", "b.png"]
+    assert found["error"].to_pylist() == [None, "no picture"] and found["bytes"].to_pylist() == [4, None]
+
+
+@pytest.mark.parametrize("name", ["target", "there", "input", "key", "more", "path", "error"])
+@pytest.mark.parametrize("values", [["cat", "cat"], [0, 1], ["../../esc", "/esc"]])
+def test_files_are_named_by_the_key_alone(tmp_path: Path, name: str, values: list[Any]) -> None:
+    table = with_target(_named(pa.table({**_ROW, name: values})), ".bpg")
+    rows = _take(FileSink(Storage(tmp_path / "deep" / "out"), "error"), table)
+    assert [(row.input, row.output, row.error) for row in rows] == [
+        ("a.png", "a.bpg", None),
+        ("b.png", None, "no picture"),
+    ]
+    assert [path.name for path in tmp_path.rglob("*.bpg")] == ["a.bpg"]
+
+
+def test_a_target_lies_below_the_results() -> None:
+    table = pa.table({"id": ["../../esc.png", "/root/a.b.jpg", "s3://bucket/x.png"]})
+    found = with_target(_named(table), ".bpg")
+    assert names_in(found, TARGET) == ["esc.bpg", "root/a.b.bpg", "bucket/x.bpg"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "refused"),
+    [
+        ("files", []),
+        ("webdataset", ["bpg", "npp.json", "columns.json"]),
+        ("parquet", _RESULTS),
+        (None, _RESULTS),
+    ],
+)
+def test_a_column_is_not_lost_for_one_of_npps(format_: str | None, refused: list[str]) -> None:
+    for name in (*_RESULTS, "npp.json", "columns.json", "label"):
+        table = pa.table({**_ROW, name: ["x", "y"]})
+        if name not in refused:
+            assert names_in(_named(table, format_), INPUT) == ["a.png", "b.png"]
+            continue
+        with pytest.raises(ValueError, match=rf"the column '{name}' has the name .*rename it.*'my_{name}'"):
+            _named(table, format_)
+    with pytest.raises(ValueError, match="the column '__npp_target' has the name of one that npp writes"):
+        _named(pa.table({**_ROW, TARGET: ["x", "y"]}), format_)
+    with pytest.raises(ValueError, match=r"key must be a column of the data set \(id, image\), not 'path'"):
+        _named(pa.table(_ROW), format_, key="path")
+    # The pictures may be in such a column, as they are by default, and their names in another.
+    table = pa.table({"input": ["a"], "bytes": [b"A"]})
+    assert names_in(_named(table, format_, key="input", picture="bytes"), INPUT) == ["a"]
+
+
+def test_npps_own_tables_are_read_again(tmp_path: Path) -> None:
+    """The results of the first time make room for those of the second; labels stay."""
+    encoded, decoded = tmp_path / "encoded", tmp_path / "decoded"
+    table = pa.table({**_ROW, "label": [3, 4]})
+    _take(PartSink(Storage(encoded), "image", "bpg"), _named(table, "parquet"))
+    for key in ("id", "path"):  # the default is not among the columns
+        own = _named(_part(encoded), "parquet", key=key, picture="bpg", result="png")
+        assert names_in(own, INPUT) == ["a.png", "b.png"]
+        _take(PartSink(Storage(decoded), "bpg", "png"), own)
+        assert _part(decoded).column_names == ["id", "label", "png", *_RESULTS[1:]]
+
+
+def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
+    others = [[{"name": "cls", "data": b"0"}], []]
+    samples = pa.table(
+        {INPUT: ["/a.tar/d/1.png", "/a.tar/d/2.png"], KEY: ["d/1", "d/2"], "bytes": [b"A", b"B"]}
+    ).append_column(MORE, pa.array(others, members_type()))
+    _take(PartSink(Storage(tmp_path), "bytes", "bpg"), samples)
+    found = _part(tmp_path)
+    assert found.column_names == ["key", "more", *_RESULTS] and found["more"].to_pylist() == others
+    again = _named(found, "webdataset", key="path", picture="bpg", result="png")
+    assert names_in(again, INPUT) == ["/a.tar/d/1.png", "/a.tar/d/2.png"]
+    _take(TarSink(Storage(tmp_path), "bpg", "png"), again)
+    with tarfile.open(next(tmp_path.glob("part-*.tar"))) as tar:
+        assert tar.getnames() == ["d/1.cls", "d/1.png", "d/1.npp.json", "d/2.npp.json"]
