@@ -37,12 +37,11 @@ from npp.integrations.ray.ray_sources import (
     Picture,
     TarCheck,
     batch_size,
-    check_apart,
-    files_with,
     find_pictures,
     plain_name,
 )
 from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables
 from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
 
 
@@ -148,15 +147,66 @@ def test_finding(folder: Path) -> None:
 def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "photos" / "a.tar").touch()
     close_folder(folder / "photos" / "deep", monkeypatch)
     found = find_pictures(["photos"], {".png"}, ".bpg", recursive=True)
     assert found == [
         Picture(f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
         Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg"),
     ]
+    assert _tables("photos") is None
+    for name in ("a.png", "b.jpg"):
+        (folder / "photos" / name).unlink()
+    (folder / "photos" / "a.tar").touch()
     with pytest.raises(ValueError, match=r"photos/deep cannot be read; it may hold more \.tar files"):
-        files_with(["photos"], ".tar")
+        _tables("photos")
+    assert _tables("photos", recursive=False) == Tables(".tar", [f"{folder}/photos/a.tar"])
+
+
+def _tables(*given: str, out: str | None = None, recursive: bool = True) -> Tables | None:
+    return find_tables(given, {".png", ".jpg"}, out, recursive=recursive)
+
+
+@pytest.mark.parametrize("name", ["labels.parquet", "deep/old.tar"])
+def test_a_stray_table_does_not_hide_the_pictures_of_its_folder(folder: Path, name: str) -> None:
+    """Neither is passed over in silence, whichever is meant."""
+    stray = folder / "photos" / name
+    stray.touch()
+    said = rf"there are pictures \(.*photos/a\.png\) and (tables|tars) \({stray}\), and a run reads one kind"
+    with pytest.raises(ValueError, match=said):
+        _tables("photos")
+    with pytest.raises(ValueError, match=said):
+        _tables("photos/a.png", str(stray))
+    assert _tables(str(stray)) == Tables(stray.suffix, [str(stray)])
+    assert _tables("photos/a.png") is None
+    (folder / "photos" / "tables.PARQUET").touch()
+    with pytest.raises(ValueError, match=r"there are .*\(.*photos/a\.png\) and .*tables"):
+        _tables("photos")
+
+
+def test_tables_and_tars_are_two_kinds(tmp_path: Path) -> None:
+    for name in ("a.tar", "b.parquet", "readme.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"there are tables \(.*b\.parquet\) and tars \(.*a\.tar\)"):
+        _tables(str(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tar"])
+def test_results_below_the_pictures_are_not_read(folder: Path, suffix: str) -> None:
+    """So that the same call can go on where it has ended."""
+    part = f"part-{batch_name(['a'])}{suffix}"
+    for out in ("photos/out", "photos"):
+        Storage(out).write(part, b"", replace=True)
+        assert _tables("photos", out=out) is None
+        assert _tables("photos", out="elsewhere") is None, "npp's own parts"
+    Storage("photos/out").write(f"mine{suffix}", b"", replace=True)
+    assert _tables("photos/", out="photos/out") is None
+    with pytest.raises(ValueError, match=f"mine{suffix}"):
+        _tables("photos", out="photos/ou")
+    (folder / "link").symlink_to(folder / "photos")
+    assert _tables("photos/", out="link/out") is None
+    assert _tables("photos/out") == Tables(
+        suffix, [f"{folder}/photos/out/mine{suffix}", f"{folder}/photos/out/{part}"]
+    )
 
 
 def test_storage(tmp_path: Path) -> None:
@@ -305,10 +355,10 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     source = tmp_path / "part-00000-abc.snappy.parquet"
     source.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"out must be another folder than that of .*part-00000-abc"):
-        check_apart([str(tmp_path)], f"{tmp_path}/", ".parquet")
+        check_apart([str(source)], f"{tmp_path}/")
     with pytest.raises(ValueError, match="out must be another folder"):
-        check_apart([str(tmp_path)], f"file://{tmp_path}", ".parquet")
-    check_apart([str(tmp_path)], tmp_path / "out", ".parquet")
+        check_apart([str(source)], f"file://{tmp_path}")
+    check_apart([str(source)], tmp_path / "out")
     assert source.is_file()
 
 

@@ -34,6 +34,7 @@ from npp.integrations.ray.ray_sinks import (
     rows_in,
 )
 from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables
 from npp.integrations.ray.ray_tries import counter
 from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
 
@@ -45,14 +46,17 @@ def run(
 ) -> Any:
     """Does the work of a unit for all that is given; see :func:`encode`."""
     require_ray()
+    tables = None
+    if not _is_dataset(given.source) and not _are_pictures(given.source):
+        tables = find_tables(_paths(given.source), given.suffixes, goal.out, recursive=given.recursive)
     if goal.out is None:
-        return _lazily(unit, given, goal, cluster)
+        return _lazily(unit, given, goal, cluster, tables)
     with session(cluster.address, cluster.workers) as workers, data_settings():
         if goal.format == "files":
-            pictures = _pictures(given, goal)
+            pictures = _pictures(given, goal, tables)
             if pictures is not None:
                 return _run_pictures(unit, pictures, goal, cluster, workers, on_row)
-        return _run_rows(unit, given, goal, cluster, workers, on_row)
+        return _run_rows(unit, given, goal, cluster, workers, on_row, tables)
 
 
 def _paths(source: Any) -> list[str]:
@@ -65,15 +69,17 @@ def _is_dataset(source: Any) -> bool:
     return isinstance(source, data.Dataset)
 
 
-def _pictures(given: Given, goal: Goal) -> list[sources.Picture] | None:
+def _are_pictures(source: Any) -> bool:
+    return isinstance(source, Sequence) and bool(source) and isinstance(source[0], sources.Picture)
+
+
+def _pictures(given: Given, goal: Goal, tables: Tables | None) -> list[sources.Picture] | None:
     """Files that are pictures by themselves; ``None`` where rows of something are given."""
-    if _is_dataset(given.source):
+    if _is_dataset(given.source) or tables is not None:
         return None
-    if isinstance(given.source, Sequence) and given.source and isinstance(given.source[0], sources.Picture):
+    if _are_pictures(given.source):
         return list(given.source)
     paths = _paths(given.source)
-    if any(sources.files_with(paths, suffix) for suffix in _SUFFIXES.values()):
-        return None
     return sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
 
 
@@ -204,7 +210,7 @@ def _shared(
     return ray.put(shared_qps(curves, goal.sharing))
 
 
-def _rows(given: Given, goal: Goal) -> tuple[Any, bool]:
+def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
     """A data set with the rows' inputs and the pictures' bytes, and what else there is.
 
     And whether workers may take all CPUs, because nobody else reads.
@@ -213,20 +219,20 @@ def _rows(given: Given, goal: Goal) -> tuple[Any, bool]:
     columns = Columns(given.key, given.column, goal.suffix.removeprefix("."), format_)
     if _is_dataset(given.source):
         return sources.with_inputs(given.source, columns), False
+    if tables is not None and tables.suffix == ".tar":
+        return sources.tars_dataset(tables.paths, given.suffixes, given.column), True
+    if tables is not None:
+        return sources.parquet_dataset(tables.paths, columns), False
     paths = _paths(given.source)
-    if tars := sources.files_with(paths, ".tar"):
-        return sources.tars_dataset(tars, given.suffixes, given.column), True
-    if tables := sources.files_with(paths, ".parquet"):
-        return sources.parquet_dataset(tables, columns), False
     pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
     return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part), True
 
 
-def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster) -> Any:
+def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster, tables: Tables | None) -> Any:
     """The data set with results, which is not worked on before somebody asks for it."""
     workers = connect(cluster.address, cluster.workers)
     with data_settings():
-        dataset, _ = _rows(given, goal)
+        dataset, _ = _rows(given, goal, tables)
         workers, cpus = _beside_others(workers)
         result = goal.suffix.removeprefix(".")
         return _worker_map(
@@ -283,18 +289,24 @@ class _Rows:
 
 
 def _run_rows(
-    unit: Any, given: Given, goal: Goal, cluster: Cluster, workers: int, on_row: OnRow | None
+    unit: Any,
+    given: Given,
+    goal: Goal,
+    cluster: Cluster,
+    workers: int,
+    on_row: OnRow | None,
+    tables: Tables | None,
 ) -> RaySummary:
     """Rows of a data set into files, or into parts."""
     assert goal.out is not None
     storage = Storage(goal.out)
     suffix = _SUFFIXES.get(goal.format, "")
-    if suffix and not _is_dataset(given.source):
-        sources.check_apart(_paths(given.source), goal.out, suffix)
+    if tables is not None and tables.suffix == suffix:
+        check_apart(tables.paths, goal.out)
     done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
-    dataset, alone = _rows(given, goal)
+    dataset, alone = _rows(given, goal, tables)
     workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
-    read = [] if _is_dataset(given.source) else sources.files_with(_paths(given.source), ".tar")
+    read = tables.paths if tables is not None and tables.suffix == ".tar" else []
     tars = sources.TarCheck(read, given.suffixes)
     qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
     rows = _Rows(dataset, cluster, workers, cpus, qps, tars, on_row)

@@ -286,5 +286,9 @@ def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[Manif
 
 def parts_in(storage: Storage, suffix: str) -> list[str]:
     """Names of the parts in a folder that npp wrote; other programs call theirs nearly the same."""
-    own = re.compile(f"{_PART}[0-9a-f]{{{_NAME_DIGITS}}}{re.escape(suffix)}")
-    return sorted(name for name in storage.names(recursive=False) if own.fullmatch(name))
+    return sorted(name for name in storage.names(recursive=False) if is_part(name, suffix))
+
+
+def is_part(name: str, suffix: str) -> bool:
+    """Whether npp calls its parts so."""
+    return re.fullmatch(f"{_PART}[0-9a-f]{{{_NAME_DIGITS}}}{re.escape(suffix)}", name) is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -67,7 +66,8 @@ def _in_folder(
         yield Picture(path, called, f"{name}/*{suffix}".lstrip("/"))
 
 
-def _is_folder(path: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Whether a path or URL means a folder."""
     return path.endswith("/") if is_remote(path) else Path(path).is_dir()
 
 
@@ -89,7 +89,7 @@ def find_pictures(
     found: list[Picture] = []
     closed: set[str] = set()
     for source in sources:
-        if _is_folder(source):
+        if is_folder(source):
             found += _in_folder(source, suffixes, suffix, recursive, closed)
         else:
             path = source if is_remote(source) else str(Path(source).absolute())
@@ -105,42 +105,6 @@ def find_pictures(
         if other is not picture:
             raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
     return found
-
-
-def files_with(sources: Sequence[str], suffix: str) -> list[str]:
-    """Files of a suffix among paths and in folders; empty where there is another file beside them.
-
-    Raises:
-        ValueError: a folder that holds such files has one below it that cannot be read.
-    """
-    found: list[str] = []
-    closed: list[str] = []
-    for source in sources:
-        if source.lower().endswith(suffix):
-            found.append(source if is_remote(source) else str(Path(source).absolute()))
-        elif _is_folder(source):
-            storage = Storage(source)
-            own: list[str] = []
-            names = sorted(storage.names(unreadable=own.append))
-            closed += [f"{storage.root}/{name}" for name in own]
-            found += [f"{storage.root}/{name}" for name in names if name.lower().endswith(suffix)]
-        else:
-            return []
-    if found and closed:
-        raise ValueError(f"the folder {closed[0]} cannot be read; it may hold more {suffix} files")
-    return found
-
-
-def check_apart(paths: Sequence[str], out: str | os.PathLike[str], suffix: str) -> None:
-    """Raises ValueError where what is read lies among what is written and may be replaced."""
-    written = _real(Storage(out).root)
-    for path in files_with(paths, suffix):
-        if _real(path.rpartition("/")[0]) == written:
-            raise ValueError(f"out must be another folder than that of {path}, which is read")
-
-
-def _real(folder: str) -> str:
-    return folder if is_remote(folder) else os.path.realpath(folder)
 
 
 def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:

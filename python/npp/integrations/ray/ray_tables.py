@@ -1,0 +1,128 @@
+"""Whether pictures, tables or tars are given: a run reads files of one kind, and says so otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from npp.integrations.ray.ray_sinks import is_part
+from npp.integrations.ray.ray_sources import is_folder
+from npp.integrations.ray.ray_storage import Storage, is_remote
+
+_PICTURES = ""
+_KINDS = {_PICTURES: "pictures", ".tar": "tars", ".parquet": "tables"}
+
+
+class Tables(NamedTuple):
+    """Files of many pictures.
+
+    Attributes:
+        suffix: of all of them, ``.tar`` or ``.parquet``.
+        paths: absolute, or URLs.
+    """
+
+    suffix: str
+    paths: list[str]
+
+
+def find_tables(
+    sources: Sequence[str],
+    suffixes: Collection[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    recursive: bool,
+) -> Tables | None:
+    """The tables or tars that paths and URLs mean; ``None`` where they mean pictures, or nothing.
+
+    Tables and tars in a folder do not count where they lie in ``out`` below it, and parts that npp has
+    written do not count beside files of another kind.
+
+    Args:
+        sources: files and folders; a URL of a folder ends with ``/``.
+        suffixes: of pictures in folders.
+        out: folder of the results.
+        recursive: folders below folders too.
+
+    Raises:
+        ValueError: there are files of several kinds, or a folder that cannot be read may hold more tables.
+    """
+    named: list[tuple[str, str]] = []
+    inside: list[tuple[str, str]] = []
+    closed: list[str] = []
+    for source in sources:
+        kind = _kind_of(source)
+        if kind == _PICTURES and is_folder(source):
+            inside += _in_folder(source, suffixes, out, recursive, closed)
+        else:
+            named.append((kind, source if is_remote(source) else str(Path(source).absolute())))
+    found = named + inside
+    if len({kind for kind, _ in found}) > 1:
+        found = named + [(kind, path) for kind, path in inside if not _is_part(kind, path)] or found
+    return _of_one_kind(found, closed)
+
+
+def _kind_of(path: str) -> str:
+    suffixes = (suffix for suffix in _KINDS if suffix and path.lower().endswith(suffix))
+    return next(suffixes, _PICTURES)
+
+
+def _is_part(kind: str, path: str) -> bool:
+    return kind != _PICTURES and is_part(PurePosixPath(path).name, kind)
+
+
+def _in_folder(
+    folder: str,
+    suffixes: Collection[str],
+    out: str | os.PathLike[str] | None,
+    recursive: bool,
+    closed: list[str],
+) -> list[tuple[str, str]]:
+    """Kinds and paths of its files, of pictures one; folders that cannot be read are added to ``closed``."""
+    storage = Storage(folder)
+    results = None if out is None else f"{_real(Storage(out).root)}/"
+    real = _real(storage.root)
+    unreadable: list[str] = []
+    found: list[tuple[str, str]] = []
+    pictures = False
+    for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
+        kind = _kind_of(name)
+        if kind == _PICTURES:
+            wanted = not pictures and PurePosixPath(name).suffix.lower() in suffixes
+            pictures = pictures or wanted
+        else:
+            in_results = results is not None and f"{real}/{name}".startswith(results)
+            wanted = not in_results or f"{real}/".startswith(results or "")
+        if wanted:
+            found.append((kind, f"{storage.root}/{name}"))
+    closed += [f"{storage.root}/{name}" for name in unreadable]
+    return found
+
+
+def _of_one_kind(found: list[tuple[str, str]], closed: Sequence[str]) -> Tables | None:
+    first = dict(reversed(found))
+    if len(first) > 1:
+        said = " and ".join(f"{_KINDS[kind]} ({path})" for kind, path in sorted(first.items()))
+        raise ValueError(
+            f"there are {said}, and a run reads one kind: "
+            "name the files that are meant, or folders of one kind"
+        )
+    kind = next(iter(first), _PICTURES)
+    if kind == _PICTURES:
+        return None
+    if closed:
+        raise ValueError(f"the folder {closed[0]} cannot be read; it may hold more {kind} files")
+    return Tables(kind, [path for _, path in found])
+
+
+def check_apart(paths: Sequence[str], out: str | os.PathLike[str]) -> None:
+    """Raises ValueError where what is read lies among what is written and may be replaced."""
+    written = _real(Storage(out).root)
+    for path in paths:
+        if _real(path.rpartition("/")[0]) == written:
+            raise ValueError(f"out must be another folder than that of {path}, which is read")
+
+
+def _real(folder: str) -> str:
+    return folder if is_remote(folder) else os.path.realpath(folder)
