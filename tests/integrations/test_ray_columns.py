@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,53 @@ def test_npps_own_tables_are_read_again(tmp_path: Path) -> None:
         assert _part(decoded).column_names == ["id", "label", "png", *_RESULTS[1:]]
 
 
+def _members(tar_file: Path) -> dict[str, bytes]:
+    with tarfile.open(tar_file) as tar:
+        return {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
+
+
+def test_other_columns_are_members_of_tars(tmp_path: Path) -> None:
+    columns = {
+        "cls": [5, None],
+        "caption.txt": ["caf\xe9", "b"],
+        "flag": [True, False],
+        "weight": [0.25, 1e300],
+        "mask.png": [b"\0mask", b""],
+        "key": ["k", "l"],
+        "box": [[1, 2], None],
+        "seen": [datetime.date(2020, 1, 2), None],
+        "deep/er": ["x", None],
+        "bits": [{"raw": b"\xff", "n": 1}, None],
+    }
+    table = _named(pa.table({**_ROW, **columns}), "webdataset")
+    _take(TarSink(Storage(tmp_path), "image", "bpg"), table)
+    found = _members(next(tmp_path.glob("part-*.tar")))
+    assert json.loads(found.pop("a.columns.json")) == {
+        "box": [1, 2],
+        "seen": "2020-01-02",
+        "deep/er": "x",
+        "bits": {"raw": "/w==", "n": 1},
+    }
+    facts = [json.loads(found.pop(f"{name}.npp.json")) for name in "ab"]
+    assert [row["input"] for row in facts] == ["a.png", "b.png"]
+    assert found == {
+        "a.id": b"a.png",
+        "a.cls": b"5",
+        "a.caption.txt": "caf\xe9".encode(),
+        "a.flag": b"true",
+        "a.weight": b"0.25",
+        "a.mask.png": b"\0mask",
+        "a.key": b"k",
+        "a.bpg": b"file",
+        "b.id": b"b.png",
+        "b.caption.txt": b"b",
+        "b.flag": b"false",
+        "b.weight": b"1e+300",
+        "b.mask.png": b"",
+        "b.key": b"l",
+    }
+
+
 def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     others = [[{"name": "cls", "data": b"0"}], []]
     samples = pa.table(
@@ -115,5 +164,9 @@ def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     again = _named(found, "webdataset", key="path", picture="bpg", result="png")
     assert names_in(again, INPUT) == ["/a.tar/d/1.png", "/a.tar/d/2.png"]
     _take(TarSink(Storage(tmp_path), "bpg", "png"), again)
-    with tarfile.open(next(tmp_path.glob("part-*.tar"))) as tar:
-        assert tar.getnames() == ["d/1.cls", "d/1.png", "d/1.npp.json", "d/2.npp.json"]
+    assert list(_members(next(tmp_path.glob("part-*.tar")))) == [
+        "d/1.cls",
+        "d/1.png",
+        "d/1.npp.json",
+        "d/2.npp.json",
+    ]

@@ -59,7 +59,8 @@ def encode(
         sharing: the qps of all files are chosen together so that they take what it says, to about one
             percent; every picture is read twice.
         format: ``"files"``, one a photo; ``"parquet"`` or ``"webdataset"``: parts of many rows each, with
-            all other columns or members, as labels.
+            all other columns or members, as labels. In tars, text, numbers and bytes of a column are members
+            called as it, and all others are the member ``columns.json``.
         existing: where results are there, ``"error"`` says so, ``"skip"`` leaves them, ``"replace"``
             replaces them.
         manifest: of files: one row an input, as ``npp encode --manifest`` writes it.

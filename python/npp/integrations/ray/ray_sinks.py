@@ -30,10 +30,11 @@ from npp.integrations.ray.ray_columns import (
     names_in,
     published,
     readable,
+    users_columns,
 )
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, tar_of
+from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, members_of, tar_of
 
 Existing: TypeAlias = Literal["error", "skip", "replace"]
 
@@ -202,7 +203,10 @@ class PartSink:
 
 
 class TarSink(PartSink):
-    """Parts as tar files: a sample's other members stay, and one says what is known about its file."""
+    """Parts as tar files: a sample's other members and a row's other columns stay.
+
+    A member says what is known about the file.
+    """
 
     suffix = ".tar"
 
@@ -215,9 +219,10 @@ class TarSink(PartSink):
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
         keys = _keys(table)
         more = table[MORE].to_pylist() if MORE in table.column_names else [None] * len(keys)
+        labels = table.select(users_columns(table.column_names, self._column, self._result)).to_pylist()
         samples = []
-        for key, others, row, result in zip(keys, more, rows, results, strict=True):
-            members = {from_text(one["name"]): one["data"] for one in others or ()}
+        for key, others, label, row, result in zip(keys, more, labels, rows, results, strict=True):
+            members = members_of(label) | {from_text(one["name"]): one["data"] for one in others or ()}
             if result.file is not None:
                 members[self._result] = result.file
             samples.append((key, {**members, FACTS: row.as_json().encode()}))

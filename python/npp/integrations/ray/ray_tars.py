@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import tarfile
@@ -101,6 +102,32 @@ def tar_of(samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> bytes:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def members_of(values: Mapping[str, Any]) -> dict[str, bytes]:
+    """The members of a sample that hold the values of a table's row; none for those that are ``None``.
+
+    Text, numbers and bytes are a member each, called as their column. All others, and those of columns whose
+    names would not end up whole behind a sample's, are one object of JSON.
+    """
+    members: dict[str, bytes] = {}
+    others: dict[str, Any] = {}
+    for name, value in values.items():
+        if not isinstance(value, (str, bytes, int, float)) or "/" in name or not name.strip("."):
+            others[name] = value
+        elif isinstance(value, (str, bytes)):
+            members[name] = value.encode() if isinstance(value, str) else value
+        else:
+            members[name] = json.dumps(value).encode()
+    others = {name: value for name, value in others.items() if value is not None}
+    return members | ({COLUMNS: json.dumps(others, default=_plain).encode()} if others else {})
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a value that it does not know: lists for arrays, base64 for bytes, or else text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def facts_in(file: BinaryIO) -> Iterator[dict[str, Any]]:
