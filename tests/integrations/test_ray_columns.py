@@ -94,6 +94,21 @@ def test_a_column_is_not_lost_for_one_of_npps(format_: str | None, refused: list
     assert names_in(_named(table, format_, key="input", picture="bytes"), INPUT) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", None, "c", None], r"key 'id' is null in a row \(after 'a'\); each needs a name"),
+        ([None, 2], r"key 'id' is null in a row \(the first of those read together\)"),
+        ([[1], [2]], r"key 'id' must be a column of text or numbers, not list<.*>"),
+        ([b"\xff", b"b"], r"key 'id' must be a column of text or numbers, not binary"),
+    ],
+)
+def test_a_row_without_a_name_is_refused(names: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _named(pa.table({"id": names}))
+    assert names_in(_named(pa.table({"id": [7, 8]})), INPUT) == ["7", "8"]
+
+
 def test_npps_own_tables_are_read_again(tmp_path: Path) -> None:
     """The results of the first time make room for those of the second; labels stay."""
     encoded, decoded = tmp_path / "encoded", tmp_path / "decoded"

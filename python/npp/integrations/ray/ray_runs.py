@@ -64,7 +64,8 @@ def encode(
         existing: where results are there, ``"error"`` says so, ``"skip"`` leaves them, ``"replace"``
             replaces them.
         manifest: of files: one row an input, as ``npp encode --manifest`` writes it.
-        key: the column of the data set, or of Parquet, that names its rows, each differently.
+        key: the column of the data set, or of Parquet, that names its rows, each differently: text or
+            numbers, and never null.
         column: the column with the pictures' bytes.
         rows_per_part: of Parquet and WebDataset.
         recursive: search folders below folders too.

@@ -152,15 +152,29 @@ def with_input(table: Any, columns: Columns) -> Any:
     """A table of a user's with npp's column of inputs.
 
     Raises:
-        ValueError: as :meth:`Columns.check`.
+        ValueError: as :meth:`Columns.check`, or a row has no name.
     """
     columns.check(table.column_names)
-    names = table[columns.key_in(table.column_names)].cast("string").to_pylist()
+    key = columns.key_in(table.column_names)
+    names = _row_names(table[key], key)
     if is_npps(table.column_names) and _came_from_tars(table.schema):
         table = table.rename_columns(
             [{"key": KEY, "more": MORE}.get(name, name) for name in table.column_names]
         )
     return table.append_column(INPUT, column_of(names))
+
+
+def _row_names(column: Any, key: str) -> list[str]:
+    pa: Any = importlib.import_module("pyarrow")
+    try:
+        names: list[Any] = column.cast("string").to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise ValueError(f"key {key!r} must be a column of text or numbers, not {column.type}") from None
+    if None in names:
+        at = names.index(None)
+        where = f"after {names[at - 1]!r}" if at else "the first of those read together"
+        raise ValueError(f"key {key!r} is null in a row ({where}); each needs a name")
+    return names
 
 
 def members_type() -> Any:
