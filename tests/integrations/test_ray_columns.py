@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,28 @@ from typing import Any
 import pytest
 
 from npp.batch import FileResult, ManifestRow
-from npp.integrations.ray.ray_columns import INPUT, KEY, MORE, TARGET, Columns, names_in
-from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
-from npp.integrations.ray.ray_sources import members_type, with_input, with_target
-from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_columns import (
+    INPUT,
+    KEY,
+    MORE,
+    PATH,
+    TARGET,
+    THERE,
+    Columns,
+    as_text,
+    from_text,
+    name_at,
+    names_in,
+)
+from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink, rows_in, rows_table
+from npp.integrations.ray.ray_sources import (
+    find_pictures,
+    members_type,
+    pictures_table,
+    with_input,
+    with_target,
+)
+from npp.integrations.ray.ray_storage import Storage, read_anything
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -107,6 +126,43 @@ def test_a_row_without_a_name_is_refused(names: list[Any], message: str) -> None
     with pytest.raises(ValueError, match=message):
         _named(pa.table({"id": names}))
     assert names_in(_named(pa.table({"id": [7, 8]})), INPUT) == ["7", "8"]
+
+
+_LATIN = os.fsdecode(b"photos/caf\xe9.png")  # a name that is no UTF-8, as old archives have them
+
+
+@pytest.mark.parametrize("name", [_LATIN, r"a\xe9", r"a\x5cxe9", r"a\x41", "caf\xe9", "\\", _LATIN + r"\x5c"])
+def test_names_of_all_bytes_are_text_and_found_again(name: str) -> None:
+    assert from_text(as_text(name)) == name
+    as_text(name).encode()
+    row = ManifestRow(name, name, 4, 0.5, 30, "0" * 64)
+    assert rows_in(rows_table([row])) == [row] and rows_in(rows_table([])) == rows_in(pa.table({})) == []
+
+
+def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
+    """It does not end the run, and a file, a part or a tar is written for it as for others."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in (b"caf\xe9.png", b"ok.png"):
+        (photos / os.fsdecode(name)).write_bytes(name)
+    pictures = find_pictures([str(photos)], {".png"}, ".bpg", recursive=True)
+    table = pictures_table(pictures, {"ok.bpg"}, Storage(tmp_path))
+    assert [name_at(table, THERE, place) for place in (0, 1)] == [None, f"{tmp_path}/ok.bpg"]
+    assert [read_anything(name) for name in names_in(table, PATH)] == [b"caf\xe9.png", b"ok.png"]
+    inputs = [one.input for one in pictures]
+    results = [FileResult(b"1"), FileResult.failed(f"{inputs[0]} is no picture")]
+
+    rows = FileSink(Storage(tmp_path / "files"), "error").take(_BATCH, table, results)
+    assert (tmp_path / "files" / os.fsdecode(b"caf\xe9.bpg")).read_bytes() == b"1"
+    assert rows_in(rows_table(rows)) == rows and [row.input for row in rows] == inputs
+    for kind in (PartSink, TarSink):
+        sink = kind(Storage(tmp_path / "parts"), "", "bpg")
+        assert [row.input for row in sink.take(_BATCH, table, results)] == inputs
+        assert set(sink.earlier(_BATCH, table)) == set(inputs)
+    found = _part(tmp_path / "parts").to_pylist()
+    assert found[0]["input"] == as_text(inputs[0]) == rf"{photos}/caf\xe9.png"
+    assert found[1]["error"] == rf"{photos}/caf\xe9.png is no picture"
+    assert next(iter(_members(next((tmp_path / "parts").glob("*.tar"))))) == os.fsdecode(b"caf\xe9.bpg")
 
 
 def test_npps_own_tables_are_read_again(tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def rows_table(rows: Sequence[ManifestRow]) -> Any:
 
 def rows_in(table: Any) -> list[ManifestRow]:
     """The rows that :func:`rows_table` has put into a table."""
-    return [ManifestRow.from_json(json.loads(line)) for line in table[_ROW].to_pylist()]
+    return [ManifestRow.from_json(json.loads(one[_ROW])) for one in table.to_pylist()]
 
 
 _ROW = "row"

@@ -111,10 +111,11 @@ def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: S
     """A data set of rows about pictures; ``there`` has the targets of those that an earlier run has made."""
     data: Any = importlib.import_module("ray.data")
     starts = range(0, len(pictures), batch)
-    return data.from_arrow([_pictures_table(pictures[at : at + batch], there, out) for at in starts])
+    return data.from_arrow([pictures_table(pictures[at : at + batch], there, out) for at in starts])
 
 
-def _pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Storage) -> Any:
+def pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Storage) -> Any:
+    """The rows of :func:`pictures_dataset` as one table."""
     pa: Any = importlib.import_module("pyarrow")
     columns: dict[str, list[str | None]] = {
         PATH: [one.path for one in pictures],
