@@ -10,9 +10,11 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from command_line import EXIF, moving, run, save_moving
 from PIL import Image
 from recipe_files import made_recipe, saved_recipe
@@ -81,6 +83,34 @@ def test_qps_metadata_and_errors(folder: Path, photo: np.ndarray) -> None:
         BatchEncoder()([b"no picture"], errors="raise")
     (missing,) = unit(["nowhere.png"])
     assert missing.error == "No such file or directory: nowhere.png"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "a.png",
+        Path("a.png"),
+        b"bytes",
+        bytearray(b"bytes"),
+        memoryview(b"bytes"),
+        io.BytesIO(b"bytes"),
+        np.zeros(5, np.uint8),
+        torch.zeros(5, dtype=torch.uint8),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_one_file_is_not_gone_through_as_several(one: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"^pictures must be several files, not .*; the method one\(\) takes one$"
+    ):
+        BatchEncoder()(one)
+    with pytest.raises(
+        TypeError, match=r"^files must be several files, not .*; the method one\(\) takes one$"
+    ):
+        BatchDecoder()(one)
+    for unit in (BatchEncoder(), BatchDecoder()):
+        assert [bool(result.error) for result in unit((one, one))] == [True, True]
+        assert unit([]) == []
 
 
 def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray) -> None:

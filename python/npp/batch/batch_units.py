@@ -23,10 +23,10 @@ from npp.batch.picture_reading import read_source
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
-from npp.checks import flag, number, whole
+from npp.checks import brief, flag, number, whole
 from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
-from npp.codec.file_inputs import File, file_bytes
+from npp.codec.file_inputs import File, file_bytes, is_one
 from npp.codec.limits import checked_pixels
 from npp.codec.metadata import check_pixels
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
@@ -134,9 +134,11 @@ class BatchEncoder:
             One result a picture, in their order.
 
         Raises:
+            TypeError: one picture, which :meth:`one` takes.
             ValueError: as many qps as pictures are needed, or ``errors`` is something else.
         """
         check_on_error(errors)
+        _check_several("pictures", pictures)
         if qps is not None and len(qps) != len(pictures):
             raise ValueError(f"qps must be one a picture: {len(pictures)}, not {len(qps)}")
         work = self.one if errors == "return" else self.encode
@@ -228,8 +230,15 @@ class BatchDecoder:
     def __call__(self, files: Sequence[File], *, errors: OnError = "return") -> list[FileResult]:
         """Several files, one after the other; arguments and result as those of :class:`BatchEncoder`."""
         check_on_error(errors)
+        _check_several("files", files)
         work = self.one if errors == "return" else self.decode
         return [work(file) for file in files]
+
+
+def _check_several(name: str, files: object) -> None:
+    """Refuses one file: its letters or bytes are no files."""
+    if is_one(files):
+        raise TypeError(f"{name} must be several files, not {brief(files)}; the method one() takes one")
 
 
 def _use(recipe: str | os.PathLike[str] | Recipe, parts: Parts) -> RecipeUse:

@@ -67,6 +67,16 @@ def file_bytes(data: object, name: str) -> bytes:
     raise TypeError(f"{name} must be {_ALLOWED}, not {type(data).__name__}")
 
 
+def is_one(data: object) -> bool:
+    """Whether an argument is one file in a form that could be gone through as if it were several."""
+    if isinstance(data, np.ndarray):
+        return data.ndim == 1 and data.dtype == np.uint8
+    if isinstance(data, Tensor):
+        return data.ndim == 1 and data.dtype == torch.uint8
+    one = (str, os.PathLike, bytes, bytearray, memoryview, mmap.mmap)
+    return isinstance(data, one) or hasattr(data, "read")
+
+
 def is_several(data: object) -> bool:
     """Whether an argument is a list of files rather than one."""
     return isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray, memoryview))
