@@ -79,6 +79,8 @@ def test_qps_metadata_and_errors(folder: Path, photo: np.ndarray) -> None:
     assert results[0].file is not None and npp.probe(results[0].file).metadata == npp.Metadata()
     with pytest.raises(ValueError, match="qps must be one a picture: 2, not 1"):
         unit(paths, [20])
+    with pytest.raises(TypeError, match="qps must be one a picture, not 20"):
+        unit(paths, 20)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="cannot identify"):
         BatchEncoder()([b"no picture"], errors="raise")
     (missing,) = unit(["nowhere.png"])
@@ -170,6 +172,12 @@ def test_decoding_is_the_commands(folder: Path, photo: np.ndarray) -> None:
     for path, result in zip(paths, results, strict=False):
         assert result.file == Path("png", path.name).with_suffix(".png").read_bytes()
     assert results[-1].error is not None
+    still = paths[0].read_bytes()
+    for target in ("deep/x.webp", Path("x.webp")):
+        assert BatchDecoder(".png").decode(still, target).file == BatchDecoder(".webp").decode(still).file
+        assert BatchDecoder(".png").one(still, target).error is None
+    with pytest.raises(TypeError, match="target must be a path or None, not 3"):
+        BatchDecoder().decode(still, 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="pictures are written as"):
         BatchDecoder(".xyz")
     with pytest.raises(ValueError, match="bit_depth must be 8 or 16"):

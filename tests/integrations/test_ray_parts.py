@@ -343,6 +343,33 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
         encode("photos", "out", qp=30, sharing=Sharing(mean_bpp=1), cluster=Cluster())
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (Sharing, {"total_bytes": "12M"}, "total_bytes must be above 0, not '12M'"),
+        (Sharing, {"total_bytes": 0}, "total_bytes must be above 0, not 0"),
+        (Sharing, {"mean_bpp": float("inf")}, "mean_bpp must be above 0, not inf"),
+        (Sharing, {"mean_bpp": True}, "mean_bpp must be above 0, not True"),
+        (
+            Sharing,
+            {"mean_bpp": 1, "total_bytes": 1},
+            "one of total_bytes and mean_bpp must be given, not 1 and 1",
+        ),
+        (Sharing, {"mean_bpp": 1, "predicted": "no"}, "predicted must be True or False, not 'no'"),
+        (Cluster, {"workers": -1}, "workers must be at least 1, not -1"),
+        (Cluster, {"workers": 0}, "workers must be at least 1, not 0"),
+        (Cluster, {"workers": "2"}, "workers must be an integer from 1 on, not '2'"),
+        (Cluster, {"gpus": -1}, "gpus must be at least 0, not -1"),
+        (Cluster, {"gpus": 0.5}, "gpus must be an integer from 0 on, not 0.5"),
+        (Cluster, {"address": 8265}, "address must be text or None, not 8265"),
+    ],
+)
+def test_errors_name_the_argument(kind: type, arguments: dict, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        kind(**arguments)
+    assert Cluster("auto", 1, 0).gpus == 0 and Sharing(total_bytes=np.float32(1)).mean_bpp is None
+
+
 def test_parts_of_other_programs_are_not_npps(tmp_path: Path) -> None:
     """Spark calls its parts nearly the same; what npp replaces, it deletes."""
     own = f"part-{batch_name(['a'])}.parquet"

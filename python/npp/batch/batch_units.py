@@ -10,7 +10,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +134,13 @@ class BatchEncoder:
             One result a picture, in their order.
 
         Raises:
-            TypeError: one picture, which :meth:`one` takes.
+            TypeError: one picture, which :meth:`one` takes, or one qp.
             ValueError: as many qps as pictures are needed, or ``errors`` is something else.
         """
         check_on_error(errors)
         _check_several("pictures", pictures)
+        if qps is not None and not isinstance(qps, Sized):
+            raise TypeError(f"qps must be one a picture, not {brief(qps)}")
         if qps is not None and len(qps) != len(pictures):
             raise ValueError(f"qps must be one a picture: {len(pictures)}, not {len(qps)}")
         work = self.one if errors == "return" else self.encode
@@ -193,7 +195,7 @@ class BatchDecoder:
         unit.settings = settings
         return unit
 
-    def decode(self, file: File, target: Path | None = None) -> FileResult:
+    def decode(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
         """One file.
 
         Args:
@@ -201,8 +203,10 @@ class BatchDecoder:
             target: its suffix says the format, instead of the unit's own.
 
         Raises:
+            TypeError: ``target`` is no path.
             OSError, ValueError: it cannot be read, is damaged, or cannot be written in this format.
         """
+        settings = self.settings.for_target(None if target is None else _path("target", target))
         one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
             data = file_bytes(file, "file")
@@ -211,7 +215,7 @@ class BatchDecoder:
             start = time.perf_counter()
             frames = decoded_frames(data, self.settings)
             seconds = time.perf_counter() - start
-            written, notes = render(frames, info, self.settings, self.settings.for_target(target))
+            written, notes = render(frames, info, self.settings, settings)
         values: dict[str, Any] = {
             "width": frames.shape[-1],
             "height": frames.shape[-2],
@@ -220,7 +224,7 @@ class BatchDecoder:
         }
         return FileResult(written, values, (*notes, *size_notes(info, frames.shape[-1])))
 
-    def one(self, file: File, target: Path | None = None) -> FileResult:
+    def one(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
         """As :meth:`decode`, but what goes wrong is returned in the result."""
         try:
             return self.decode(file, target)
@@ -233,6 +237,12 @@ class BatchDecoder:
         _check_several("files", files)
         work = self.one if errors == "return" else self.decode
         return [work(file) for file in files]
+
+
+def _path(name: str, path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path or None, not {brief(path)}")
+    return Path(path)
 
 
 def _check_several(name: str, files: object) -> None:

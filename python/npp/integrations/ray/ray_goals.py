@@ -56,11 +56,21 @@ class Cluster:
         workers: of the codec at most, one CPU each; by default all CPUs.
         gpus: actors with a GPU each for a recipe's networks; by default as many as there are GPUs. Without
             any the networks run in the codec's workers.
+
+    Raises:
+        TypeError: ``address`` is no text.
+        ValueError: ``workers`` is no integer from 1 on, or ``gpus`` none from 0 on.
     """
 
     address: str | None = None
     workers: int | None = None
     gpus: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.address, (str, type(None))):
+            raise TypeError(f"address must be text or None, not {checks.brief(self.address)}")
+        checks.whole_at_least(self, 1, "workers")
+        checks.whole_at_least(self, 0, "gpus")
 
 
 @dataclass(frozen=True)

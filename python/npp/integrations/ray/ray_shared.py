@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from npp import checks
 from npp.allocation.sharing import share_bits
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.named_judges import NamedJudge
@@ -38,7 +39,7 @@ class Sharing:
             must be where all machines find it, and a YAML file must name others by their whole paths.
 
     Raises:
-        ValueError: not one of both, or not above 0; a judge and ``predicted``.
+        ValueError: not one of both, or no number above 0; a judge and ``predicted``.
     """
 
     total_bytes: float | None = None
@@ -47,12 +48,17 @@ class Sharing:
     judge: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.total_bytes, self.mean_bpp) if value is not None]
-        if len(given) != 1 or not given[0] > 0:
+        both = {"total_bytes": self.total_bytes, "mean_bpp": self.mean_bpp}
+        given = {name: value for name, value in both.items() if value is not None}
+        if len(given) != 1:
             raise ValueError(
-                "one of total_bytes and mean_bpp must be given, above 0, "
+                "one of total_bytes and mean_bpp must be given, "
                 f"not {self.total_bytes!r} and {self.mean_bpp!r}"
             )
+        for name, value in given.items():
+            checks.number_above(name, value, 0)
+        if self.predicted is not None:
+            checks.flag("predicted", self.predicted)
         if self.judge is not None and self.predicted:
             raise ValueError("judge and predicted exclude each other: the network says what is lost")
 
