@@ -25,6 +25,7 @@ from npp.integrations.ray.ray_columns import (
     name_at,
     names_in,
 )
+from npp.integrations.ray.ray_rows import JOURNALS
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink, rows_in, rows_table
 from npp.integrations.ray.ray_sources import (
     find_pictures,
@@ -73,7 +74,7 @@ def test_all_other_columns_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [["cat", "cat"], [0, 1], ["../../esc", "/esc"]])
 def test_files_are_named_by_the_key_alone(tmp_path: Path, name: str, values: list[Any]) -> None:
     table = with_target(_named(pa.table({**_ROW, name: values})), ".bpg")
-    rows = _take(FileSink(Storage(tmp_path / "deep" / "out"), "error"), table)
+    rows = _take(FileSink(Storage(tmp_path / "deep" / "out"), "error", f"{JOURNALS}/run"), table)
     assert [(row.input, row.output, row.error) for row in rows] == [
         ("a.png", "a.bpg", None),
         ("b.png", None, "no picture"),
@@ -136,7 +137,8 @@ def test_names_of_all_bytes_are_text_and_found_again(name: str) -> None:
     assert from_text(as_text(name)) == name
     as_text(name).encode()
     row = ManifestRow(name, name, 4, 0.5, 30, "0" * 64)
-    assert rows_in(rows_table([row])) == [row] and rows_in(rows_table([])) == rows_in(pa.table({})) == []
+    assert list(rows_in(rows_table([row], [row]))) == [(row, False), (row, True)]
+    assert list(rows_in(rows_table([]))) == list(rows_in(pa.table({}))) == []
 
 
 def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
@@ -152,9 +154,10 @@ def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
     inputs = [one.input for one in pictures]
     results = [FileResult(b"1"), FileResult.failed(f"{inputs[0]} is no picture")]
 
-    rows = FileSink(Storage(tmp_path / "files"), "error").take(_BATCH, table, results)
+    rows = FileSink(Storage(tmp_path / "files"), "error", f"{JOURNALS}/run").take(_BATCH, table, results)
     assert (tmp_path / "files" / os.fsdecode(b"caf\xe9.bpg")).read_bytes() == b"1"
-    assert rows_in(rows_table(rows)) == rows and [row.input for row in rows] == inputs
+    assert list(rows_in(rows_table(rows))) == [(row, False) for row in rows]
+    assert [row.input for row in rows] == inputs
     for kind in (PartSink, TarSink):
         sink = kind(Storage(tmp_path / "parts"), "", "bpg")
         assert [row.input for row in sink.take(_BATCH, table, results)] == inputs

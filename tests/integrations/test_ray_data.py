@@ -154,6 +154,20 @@ def test_bits_are_shared_over_the_set(folder: Path, photo: np.ndarray, judge: st
         )
 
 
+def test_a_picture_that_the_judge_cannot_look_at_is_a_row(folder: Path, photo: np.ndarray) -> None:
+    """Its file would be outside the total."""
+    write_judge("ray_partial_judge", f"({MEAN_COLOUR}) if x.shape[-2] <= 64 else x.nothing")
+    Path("set").mkdir()
+    for name, height in (("a", 64), ("b", 60), ("large", 96)):
+        Image.fromarray(photo[:height]).save(f"set/{name}.png")
+    sharing = Sharing(mean_bpp=1, judge="ray_partial_judge.yaml")
+    summary = encode("set", "out", sharing=sharing, effort=0, manifest="m.jsonl", cluster=_ONE)
+    assert (summary.written, summary.failed) == (2, 1)
+    (said,) = summary.errors.values()
+    assert "nothing" in said
+    assert files(folder / "out") == ["a.bpg", "b.bpg"]
+
+
 def test_parquet_with_labels_there_and_back(folder: Path, photo: np.ndarray) -> None:
     pictures = [*_pngs(photo, 5), b"no picture"]
     names = [f"{number}.png" for number in range(6)]
@@ -212,6 +226,21 @@ def test_tars_without_pictures_are_named(folder: Path, photo: np.ndarray, format
     Path("in/full.tar").unlink()
     with pytest.raises(ValueError, match=r"no pictures \(.*\) in .*in/empty\.tar$"):
         encode("in", "none", format=format_, effort=0)
+
+
+def test_what_ends_a_run_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By a worker, by a file that Ray reads, and where nothing can be written."""
+    Path("in").mkdir()
+    parquet.write_table(pa.table({"name": ["a"], "bytes": [b"a"]}), "in/a.parquet")
+    assert run("encode", "in", "-o", "out/", "--engine", "ray") == 2
+    said = "npp: key must be a column of the data set (name, bytes), not 'path'\n"
+    assert capsys.readouterr().err.endswith(said)
+    Path("in/a.parquet").write_bytes(b"PAR1")
+    assert run("encode", "in", "-o", "out/", "--engine", "ray") == 2
+    assert "a.parquet" in capsys.readouterr().err.splitlines()[-1]
+    Path("file").touch()
+    assert run("encode", "photos/a.png", "photos/b.jpg", "-o", "file/out/", "--engine", "ray") == 2
+    assert "file is a file" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_tars_keep_their_other_members(folder: Path, photo: np.ndarray) -> None:

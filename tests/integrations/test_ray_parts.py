@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +21,31 @@ from judge_files import MEAN_COLOUR, write_judge
 from PIL import Image
 from recipe_files import saved_recipe
 
-from npp.batch import BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
+from npp.batch import BatchDecoder, BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
 from npp.batch.rate_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
-from npp.integrations.ray.ray_columns import INPUT, TARGET, THERE
-from npp.integrations.ray.ray_goals import Goal
+from npp.integrations.ray.ray_columns import ERROR, INPUT, KEY, PATH, TARGET, THERE
+from npp.integrations.ray.ray_goals import Goal, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
-from npp.integrations.ray.ray_shared import Probe, shared_qps
+from npp.integrations.ray.ray_owners import register
+from npp.integrations.ray.ray_pipelines import _consume
+from npp.integrations.ray.ray_rows import JOURNALS
+from npp.integrations.ray.ray_run_folders import run_name
+from npp.integrations.ray.ray_shared import Probe, chosen, shared_qps
 from npp.integrations.ray.ray_sinks import (
-    JOURNALS,
     Existing,
     FileSink,
     PartSink,
+    TarSink,
     batch_name,
     inputs_in_parts,
     parts_in,
+    rows_table,
 )
 from npp.integrations.ray.ray_sources import (
     Picture,
     TarCheck,
+    _samples_of,
     batch_size,
     find_pictures,
     plain_name,
@@ -43,6 +53,7 @@ from npp.integrations.ray.ray_sources import (
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables
 from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
+from npp.integrations.ray.ray_workers import result_of
 
 
 def test_without_ray_its_absence_is_said() -> None:
@@ -78,6 +89,28 @@ def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
     with pytest.raises(ValueError, match="one of total_bytes and mean_bpp"):
         Sharing()
     assert probe.one(b"no picture").error == "cannot identify the picture's format"
+
+
+def test_a_picture_without_a_curve_is_not_encoded_outside_the_total(photo: np.ndarray) -> None:
+    """What could not be probed has the probe's error, and no other qp."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    probe = Probe(BatchEncoder().settings, Probing(), max_pixels=10_000)
+    pictures = {"a": _png(photo[:64]), "large": _png(np.tile(photo, (2, 2, 1)))}
+    results = [probe.one(data) for data in pictures.values()]
+    columns = {
+        "input": list(pictures),
+        "curve": [result.file for result in results],
+        "error": [result.error for result in results],
+    }
+    table = pa.table(columns)
+    sharing = Sharing(total_bytes=1000)
+    found = chosen([table.slice(0, 1), table.slice(1)], sharing)
+    assert found.of("a") == shared_qps({"a": json.loads(results[0].file or b"")}, sharing)["a"]
+    assert results[1].error is not None and "pixels" in results[1].error
+    with pytest.raises(ValueError, match=re.escape(results[1].error)):
+        found.of("large")
+    with pytest.raises(ValueError, match="no qp was chosen for another"):
+        found.of("another")
 
 
 def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
@@ -257,12 +290,12 @@ def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Pa
     storage = Storage(tmp_path / "out")
     rows = [_made(tmp_path, name, name.encode()) for name in "abc"]
     lines = "".join(f"{row.as_json()}\n" for row in rows)
-    storage.write(f"{JOURNALS}/0.jsonl", lines.encode(), replace=True)
+    manifest = tmp_path / "m.jsonl"
+    storage.write(f"{JOURNALS}/{run_name(manifest)}/0.jsonl", lines.encode(), replace=True)
     storage.write("a.bpg", b"a", replace=False)  # b is not there, c is somebody else's, d has no row
     storage.write("c.bpg", b"other", replace=False)
     storage.write("d.bpg", b"d", replace=False)
-    manifest = tmp_path / "m.jsonl"
-    with pytest.raises(FileExistsError, match="'skip' goes on"):
+    with pytest.raises(FileExistsError, match=r"out/\.npp-ray/.*/0\.jsonl exists: 'skip' goes on"):
         RunRecord(storage, manifest, "error")
     record = RunRecord(storage, manifest, "skip")
     plan = record.plan(pictures)
@@ -271,7 +304,80 @@ def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Pa
     record.conclude([])
     assert [row.input for row in read_manifest(manifest)] == ["in/a.png"]
     assert next(iter(read_manifest(manifest))).output == "out/a.bpg"
-    assert storage.hidden(JOURNALS) == []
+    assert not (tmp_path / "out" / JOURNALS).exists()
+
+
+def _journal(storage: Storage, record: RunRecord, name: str) -> None:
+    """What a batch of a run leaves."""
+    row = ManifestRow.of(f"in/{name}.png", f"{name}.bpg", FileResult(name.encode(), {"qp": 30, "bpp": 0.5}))
+    storage.write(f"{record.journals}/{name}.jsonl", f"{row.as_json()}\n".encode(), replace=True)
+    storage.write(f"{name}.bpg", name.encode(), replace=True)
+
+
+@pytest.mark.parametrize("existing", ["error", "skip", "replace"])
+@pytest.mark.parametrize("with_manifests", [True, False])
+def test_runs_at_the_same_time_keep_their_journals(
+    tmp_path: Path, existing: Existing, with_manifests: bool
+) -> None:
+    """A run that begins and ends while another one writes into the same folder takes nothing from it."""
+    storage = Storage(tmp_path / "out")
+    first, second = ((tmp_path / f"{name}.jsonl") if with_manifests else None for name in "ab")
+    with RunRecord(storage, first, "error") as long:
+        _journal(storage, long, "a")
+        with RunRecord(storage, second, existing) as short:
+            assert short.resume() == {}
+            _journal(storage, short, "b")
+            short.conclude([])
+        assert storage.hidden(long.journals) == [f"{long.journals}/a.jsonl"]
+        long.conclude([])
+    assert not (tmp_path / "out" / JOURNALS).exists()
+    if first is not None and second is not None:
+        for manifest, name in ((first, "a"), (second, "b")):
+            assert [row.input for row in read_manifest(manifest)] == [f"in/{name}.png"]
+
+
+@pytest.mark.parametrize("existing", ["error", "skip", "replace"])
+def test_what_stopped_runs_have_left_is_taken_over(tmp_path: Path, existing: Existing) -> None:
+    """Of a run with the same manifest, with another one and with none; each once."""
+    storage, manifest = Storage(tmp_path / "out"), tmp_path / "m.jsonl"
+    with ExitStack() as stopped:
+        for name, its in (("a", manifest), ("b", tmp_path / "other.jsonl"), ("c", None)):
+            _journal(storage, stopped.enter_context(RunRecord(storage, its, "error")), name)
+    (tmp_path / "out" / JOURNALS / "1.lock").touch()  # of one that was killed before its first batch
+    if existing == "error":
+        with pytest.raises(FileExistsError, match="'skip' goes on"):
+            RunRecord(storage, manifest, existing)
+        assert len(list((tmp_path / "out" / JOURNALS).glob("*/*.jsonl"))) == 3
+        return
+    with RunRecord(storage, manifest, existing) as record:
+        record.resume()
+        with RunRecord(storage, None, "skip") as other:
+            assert other.resume() == {}
+        record.conclude([])
+    wanted = [f"in/{name}.png" for name in "abc"] if existing == "skip" else []
+    assert [row.input for row in read_manifest(manifest)] == wanted
+    assert not (tmp_path / "out" / JOURNALS).exists()
+
+
+def test_an_object_store_does_not_tell_who_lives(tmp_path: Path) -> None:
+    """Without locks a run goes on with its own journals only."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    storage, manifest = Storage(f"local://{tmp_path}/out"), tmp_path / "m.jsonl"
+    with RunRecord(storage, manifest, "skip") as living:
+        _journal(storage, living, "a")
+        with RunRecord(storage, None, "replace") as other:
+            other.conclude([])
+        with pytest.raises(BlockingIOError):
+            RunRecord(storage, manifest, "skip")
+    with pytest.raises(FileExistsError, match="'skip' goes on"):
+        RunRecord(storage, manifest, "error")
+    with RunRecord(storage, manifest, "skip") as again:
+        assert list(again.resume()) == ["in/a.png"]
+        storage.delete(f"{again.journals}/there is none")
+        again.conclude([])
+    assert [row.output for row in read_manifest(manifest)] == [f"{storage.root}/a.bpg"]
+    assert storage.hidden(again.journals) == []
 
 
 @pytest.mark.parametrize("existing", ["error", "skip", "replace"])
@@ -287,9 +393,7 @@ def test_a_manifest_belongs_to_one_run_at_a_time(tmp_path: Path, existing: Exist
     assert not manifest.exists(), "a run that was not concluded leaves no manifest"
     manifest.touch()  # and one that was killed an empty one
     with RunRecord(storage, manifest, existing) as record:
-        storage.write(
-            f"{JOURNALS}/0.jsonl", f"{_made(tmp_path, 'a', b'a').as_json()}\n".encode(), replace=True
-        )
+        _journal(storage, record, "a")
         record.conclude([])
     with ManifestFile(manifest) as made:
         assert made.get("in/a.png") is not None
@@ -302,18 +406,18 @@ def test_a_file_that_is_no_manifest_is_not_replaced_by_one(tmp_path: Path, exist
     foreign = tmp_path / "conf.json"
     foreign.write_text('{"important": 1}')
     storage = Storage(tmp_path / "out")
-    storage.write(f"{JOURNALS}/0.jsonl", b"", replace=True)
+    storage.write(f"{JOURNALS}/0/0.jsonl", b"", replace=True)
     with pytest.raises(ValueError, match=r"conf\.json, line 1"):
         RunRecord(storage, foreign, existing)
     assert foreign.read_text() == '{"important": 1}'
-    assert storage.hidden(JOURNALS) != []
+    assert storage.hidden(f"{JOURNALS}/0") != []
 
 
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     table = pa.table({INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], THERE: pa.nulls(2, pa.string())})
     storage = Storage(tmp_path)
-    sink = FileSink(storage, "error")
+    sink = FileSink(storage, "error", f"{JOURNALS}/run")
     results = [FileResult(b"1"), FileResult.failed("no picture")]
     rows = sink.take("batch", table, results)
     assert [row.output for row in rows] == ["x.bpg", None]
@@ -410,12 +514,229 @@ def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
     assert inputs == {"a", "b"} and [row.input for row in failed] == ["b"]
 
 
-@pytest.mark.parametrize("existing", ["error", "replace", "skip"])
-def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing) -> None:
+def _names_in(part: Path) -> list[str]:
+    """The inputs of a part's rows that have a file."""
+    if part.suffix == ".tar":
+        return [sample.path for sample in read_samples(io.BytesIO(part.read_bytes()), {".bpg"})]
+    return [
+        f"{row['input']}.bpg" for row in pytest.importorskip("pyarrow.parquet").read_table(part).to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("kind", [PartSink, TarSink])
+def test_an_input_that_comes_twice_costs_no_other_its_row(tmp_path: Path, kind: type[PartSink]) -> None:
+    """Of rows about one input the first stays, and a part that repeats another by half keeps the rest."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    table = pa.table({INPUT: ["cat.jpg", "cat.png", "dog.jpg"], TARGET: ["cat.bpg", "cat.bpg", "dog.bpg"]})
-    results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog")]
-    rows = FileSink(Storage(tmp_path), existing).take("0" * 20, table, results)
-    assert [row.output for row in rows] == ["cat.bpg", None, "dog.bpg"]
-    assert rows[1].error == "cat.bpg is what cat.jpg becomes, too: give rows other names"
+    storage = Storage(tmp_path)
+    sink = kind(storage, "bytes", "bpg")
+    for inputs in ("abc", "dcb", "efa", "ggh", "ab", "i"):
+        table = pa.table({INPUT: list(inputs), "bytes": [b""] * len(inputs)})
+        results = [FileResult(f"{one} of {inputs}".encode()) for one in inputs]
+        sink.take(batch_name(inputs), table, results)
+    assert inputs_in_parts(storage, kind.suffix) == (set("abcdefghi"), [])
+    parts = parts_in(storage, kind.suffix)
+    found = [name for part in parts for name in _names_in(tmp_path / part)]
+    assert sorted(found) == [f"{one}.bpg" for one in "abcdefghi"]
+    for part in parts:  # each is called by what it holds, as a repeated batch expects
+        names = [name.removesuffix(".bpg") for name in _names_in(tmp_path / part)]
+        assert part == f"part-{batch_name(names)}{kind.suffix}"
+    assert inputs_in_parts(storage, kind.suffix)[0] == set("abcdefghi")
+    assert parts_in(storage, kind.suffix) == parts
+
+
+def test_samples_of_one_key_are_told_apart_in_a_tar(tmp_path: Path) -> None:
+    """Whoever reads a tar takes members of one key for one sample."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    inputs = ["a.jpg", "a.png", "b.png", "a.png", "a%2Epng.png", "a"]
+    table = pa.table({INPUT: inputs, "bytes": [b""] * len(inputs)})
+    results = [FileResult(str(place).encode()) for place in range(len(inputs))]
+    sink = TarSink(Storage(tmp_path), "bytes", "bpg")
+    sink.take("0" * 20, table, results)
+    (part,) = parts_in(Storage(tmp_path), ".tar")
+    samples = list(read_samples(io.BytesIO((tmp_path / part).read_bytes()), {".bpg"}))
+    assert [sample.data for sample in samples] == [result.file for result in results]
+    assert [sample.path for sample in samples] == [
+        "a.bpg",
+        "a.png.bpg",
+        "b.bpg",
+        "a.png.2.bpg",
+        "a%2Epng.bpg",
+        "a.2.bpg",
+    ]
+    assert [row.input for row in sink.rows_in(part)] == inputs
+    own_keys = pa.table({INPUT: ["1.tar/a.jpg", "2.tar/a.jpg"], KEY: ["a", "a"], "bytes": [b"", b""]})
+    sink.take("1" * 20, own_keys, results[:2])
+    (_, part) = parts_in(Storage(tmp_path), ".tar")
+    samples = list(read_samples(io.BytesIO((tmp_path / part).read_bytes()), {".bpg"}))
+    assert [sample.path for sample in samples] == ["a.bpg", "a.jpg.bpg"]
+
+
+def test_a_name_that_comes_twice_is_no_second_success() -> None:
+    rows = [ManifestRow(name, "part", 3, checksum="0") for name in ("a", "b", "a")]
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    summary, told = RaySummary(), list[ManifestRow]()
+    _consume([rows_table(rows[:2]), rows_table(rows[2:])], summary, told.append)
+    assert (summary.written, summary.failed, summary.bytes) == (2, 1, 6)
+    assert summary.errors == {"a": "another row has this name, too: give each its own"}
+    assert [row.output for row in told] == ["part", "part", None]
+
+
+@pytest.mark.parametrize("existing", ["error", "replace", "skip"])
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing, batch: int) -> None:
+    """Neither in one batch nor in two, and a batch that is done again has what it had."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    inputs = ["cat.jpg", "cat.png", "dog.jpg", "cat.jpg"]
+    table = pa.table({INPUT: inputs, TARGET: ["cat.bpg", "cat.bpg", "dog.bpg", "cat.bpg"]})
+    results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog", b"other")]
+    manifest = tmp_path / "m.jsonl"
+    with RunRecord(Storage(tmp_path), manifest, existing) as record:
+        sink = FileSink(
+            Storage(tmp_path), existing, record.journals, register()(record.owners(record.resume()))
+        )
+        for _attempt in range(2):
+            rows = []
+            for start in range(0, len(inputs), batch):
+                some = table.slice(start, batch)
+                name = batch_name(inputs[start : start + batch])
+                known = {**sink.earlier(name, some), **sink.left_alone(name, some)}
+                left = [at for at, one in enumerate(some[INPUT].to_pylist()) if one not in known]
+                made = left and sink.take(name, some.take(left), [results[start + at] for at in left])
+                rows += [*known.values(), *made]
+            assert {row.output for row in rows if row.input != "cat.png"} >= {"cat.bpg", "dog.bpg"}
+            (refused,) = (row for row in rows if row.input == "cat.png")
+            assert refused.error == "cat.bpg is what cat.jpg becomes, too: give rows other names"
+        record.conclude([])
     assert (tmp_path / "cat.bpg").read_bytes() == b"jpg"
+    assert [(row.input, row.output, row.checksum) for row in read_manifest(manifest)] == [
+        ("cat.jpg", "cat.bpg", FileResult(b"jpg").checksum),
+        ("cat.png", None, None),
+        ("dog.jpg", "dog.bpg", FileResult(b"dog").checksum),
+    ]
+
+
+def test_a_file_of_an_earlier_run_is_not_another_rows(tmp_path: Path) -> None:
+    """The manifest says whose it is, whichever row comes first this time."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    storage, manifest = Storage(tmp_path / "out"), tmp_path / "m.jsonl"
+    table = pa.table({INPUT: ["cat.png", "cat.jpg"], TARGET: ["cat.bpg", "cat.bpg"]})
+    storage.write("cat.bpg", b"jpg", replace=False)
+    row = ManifestRow.of("cat.jpg", "out/cat.bpg", FileResult(b"jpg", {"bpp": 1.0}))
+    elsewhere = ManifestRow.of("x", "/elsewhere/x.bpg", FileResult(b"x"))
+    manifest.write_text(f"{row.as_json()}\n{elsewhere.as_json()}\n")
+    with RunRecord(storage, manifest, "skip") as record:
+        assert record.owners({}) == {"cat.bpg": "cat.jpg"}
+        sink = FileSink(storage, "skip", record.journals, register()(record.owners(record.resume())))
+        assert set(sink.left_alone("0" * 20, table)) == {"cat.jpg"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, known: bool) -> None:
+    """Their rows are fuller where the manifest has some already."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    storage, manifest = Storage(tmp_path), tmp_path / "m.jsonl"
+    file = BatchEncoder(40, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8)))
+    assert file.file is not None
+    inputs = ["a", "b", "bad", "new", "a"]
+    table = pa.table({INPUT: inputs, TARGET: [f"{name}.bpg" for name in inputs]})
+    for name, data in (("a", file.file), ("b", b"png"), ("bad", b"BPG\xfb")):
+        storage.write(f"{name}.bpg", data, replace=False)
+    before = ManifestRow.of("a", "a.bpg", file)
+    if known:
+        failed = ManifestRow("bad", None, error="what was wrong the last time")
+        manifest.write_text(f"{before.as_json()}\n{failed.as_json()}\n")
+    with RunRecord(storage, manifest, "skip") as record:
+        sink = FileSink(storage, "skip", record.journals, register()(record.owners(record.resume())))
+        for _attempt in range(2):  # a batch that is done again says the same
+            left_alone = sink.left_alone("0" * 20, table)
+            assert list(left_alone) == ["a", "b", "bad"] and sink.earlier("0" * 20, table) == {}
+        written = sink.take("0" * 20, table.slice(3, 1), [file])
+        summary = RaySummary()
+        rows = [left_alone[name] for name in inputs if name in left_alone]
+        _consume([rows_table(written, rows)], summary, None)
+        record.conclude([])
+    assert (summary.written, summary.skipped, summary.failed) == (1, 2, 2)
+    rows = list(read_manifest(manifest))
+    assert [row.input for row in rows] == ["a", "b", "bad", "new"]
+    assert rows[0] == (before if known else replace(before, qp=None))
+    assert (rows[1].output, rows[1].checksum, rows[1].bpp) == ("b.bpg", FileResult(b"png").checksum, None)
+    assert rows[2].error is not None and rows[2].error.startswith("bad.bpg was there before, and: ")
+
+
+def test_a_decoded_picture_that_was_there_before_is_no_error(photo: np.ndarray) -> None:
+    """It is no BPG file, of which more is known."""
+    data = _png(photo)
+    assert result_of(BatchDecoder(), data, there=True, qp=None) == FileResult(data)
+
+
+def _tar(name: str, data: bytes) -> bytes:
+    return tar_of([(f"{name}/{number}", {"png": data, "cls": b"1"}) for number in range(3)])
+
+
+def test_a_damaged_tar_is_a_row_with_its_name(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    whole, file = tmp_path / "whole.tar", BatchEncoder(40, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8)))
+    whole.write_bytes(_tar("a", file.file or b""))
+    packed = gzip.compress(_tar("a", np.random.default_rng(0).bytes(5000)))
+    damaged = {
+        "cut": whole.read_bytes()[: 512 * 5],
+        "packed": packed[: len(packed) // 2],
+        "empty": b"",
+        "text": b"no tar" * 200,
+    }
+    paths = [str(whole)]
+    for name, data in damaged.items():
+        (tmp_path / f"{name}.x.tar").write_bytes(data)
+        paths.append(str(tmp_path / f"{name}.x.tar"))
+    paths.append(str(tmp_path / "gone.tar"))
+    rows = pa.concat_tables(_samples_of(pa.table({PATH: paths}), frozenset([".png"]), "bytes")).to_pylist()
+    errors = {Path(row[INPUT]).name: row[ERROR] for row in rows if row[ERROR] is not None}
+    assert set(errors) == {*(f"{name}.x.tar" for name in damaged), "gone.tar"}
+    assert errors.pop("gone.tar").startswith("No such file")
+    assert all(error.startswith("no tar, or a damaged one: ") for error in errors.values())
+    assert all(row["bytes"] is None for row in rows if row[ERROR])
+    good = [row for row in rows if row[ERROR] is None]
+    assert {row[INPUT] for row in good} >= {f"{whole}/a/{number}.png" for number in range(3)}
+    assert f"{tmp_path}/cut.x.tar/a/0.png" in {row[INPUT] for row in good}
+    check = TarCheck(paths, {".png"})
+    for row in rows:
+        check.saw(row[INPUT])
+    check.conclude()
+
+
+@pytest.mark.parametrize("kind", [PartSink, TarSink])
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_a_damaged_part_is_named(tmp_path: Path, kind: type[PartSink], keep: float) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    storage = Storage(tmp_path)
+    sink = kind(storage, "bytes", "bpg")
+    sink.take("0" * 20, pa.table({INPUT: ["a"], "bytes": [b""]}), [FileResult(b"file" * 1000)])
+    part = tmp_path / f"part-{'0' * 20}{kind.suffix}"
+    data = part.read_bytes()
+    part.write_bytes(data[: int(keep * len(data))])
+    message = rf"^{re.escape(str(part))} is damaged \(.*\): delete it, and 'skip' makes its rows again$"
+    with pytest.raises(ValueError, match=message):
+        inputs_in_parts(storage, kind.suffix)
+    storage.delete(part.name)
+    assert inputs_in_parts(storage, kind.suffix) == (set(), [])
+
+
+def test_results_need_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below", f"file://{tmp_path}/file/"):
+        with pytest.raises(ValueError, match=rf"^out must be a folder, and {tmp_path}/file is a file$"):
+            Storage(out).check_folder()
+    for out in (tmp_path, tmp_path / "not" / "there"):
+        Storage(out).check_folder()
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    with pytest.raises(ValueError, match=r"^out must be a folder, and local://.*/file is a file$"):
+        Storage(f"local://{tmp_path}/file").check_folder()
+    Storage(f"local://{tmp_path}/new").check_folder()
+
+
+def test_batches_of_other_inputs_have_other_names() -> None:
+    """Names may hold any sign, also what could stand between two."""
+    batches = [["a\nb"], ["a", "b"], ["a\0b"], ["a", "", "b"], ["ab"], ["a1:b"], ["b", "a"], []]
+    assert len({batch_name(one) for one in batches}) == len(batches)
+    assert batch_name(iter(["a", "b"])) == batch_name(["a", "b"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,6 +52,18 @@ def _line(row: ManifestRow) -> str:
     return f"{row.input} -> {row.output}: {row.bytes} bytes, {row.bpp or 0:.3f} bpp{how}"
 
 
+def _ray_errors() -> tuple[type[Exception], ...]:
+    """What Ray raises by itself, where it is loaded."""
+    exceptions = sys.modules.get("ray.exceptions")
+    return () if exceptions is None else (exceptions.RayError,)
+
+
+def _in_worker(error: Exception) -> Exception:
+    """What went wrong in a worker, which Ray tells with all that was going on there."""
+    cause = getattr(error, "cause", None) if isinstance(error, _ray_errors()) else None
+    return cause if isinstance(cause, Exception) else error
+
+
 def encode_with_ray(
     inputs: Sequence[str],
     output: str,
@@ -67,7 +80,8 @@ def encode_with_ray(
     """Encodes what the arguments mean; gives the rows for the report, and the exit code.
 
     Raises:
-        UsageError: Ray is not installed, there is no such cluster, or the arguments do not make sense.
+        UsageError: Ray is not installed, there is no such cluster, the arguments do not make sense, or
+            something fails that is more than one picture, as a table that cannot be read.
     """
     if output == STDOUT:
         raise UsageError("--engine ray writes into a folder, not to standard output")
@@ -92,8 +106,10 @@ def encode_with_ray(
         given = Given(source, PICTURE_SUFFIXES, recursive=recursive)
         goal = Goal(output, existing=_existing(policy), manifest=manifest)
         summary = run(unit, given, goal, Cluster(address, workers), on_row)
-    except (ModuleNotFoundError, FileExistsError, BlockingIOError, ConnectionError, ValueError) as error:
-        raise UsageError(describe(error)) from None
+    except Exception as error:
+        if not isinstance(error, (ModuleNotFoundError, OSError, ValueError, *_ray_errors())):
+            raise
+        raise UsageError(describe(_in_worker(error))) from None
     if not quiet:
         numbers = (("written", summary.written), ("skipped", summary.skipped), ("failed", summary.failed))
         say(", ".join(f"{number} {status}" for status, number in numbers if number))

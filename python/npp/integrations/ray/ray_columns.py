@@ -26,6 +26,9 @@ THERE = f"{_OWN}there"
 #: The name of a tar's sample, and its members beside the picture.
 KEY, MORE = f"{_OWN}key", f"{_OWN}more"
 
+#: Why a row has no picture, where that is known before a worker looks for it.
+ERROR = f"{_OWN}error"
+
 #: Columns of results, beside the file itself, with their types in Arrow.
 RESULTS = {
     "input": "string",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from typing_extensions import Self
 
 from npp.batch.manifest import ManifestRow, lines_of, lock_manifest, name_in_manifest, read_manifest
-from npp.integrations.ray.ray_sinks import JOURNALS, Existing, rows_of
+from npp.batch.plain_paths import without_dots
+from npp.integrations.ray.ray_rows import by_input, fuller
+from npp.integrations.ray.ray_run_folders import RunFolder, run_name, stopped_runs
+from npp.integrations.ray.ray_sinks import Existing
 from npp.integrations.ray.ray_sources import Picture
 from npp.integrations.ray.ray_storage import Storage
+
+_THERE = "{} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Plan:
 class RunRecord:
     """What earlier runs and this one have written into a folder.
 
-    Until the block ends or the run is concluded, no other run can write the manifest.
+    Until the block ends or the run is concluded, no other run can write the manifest or touch the journals.
+    Other runs that are not over keep theirs.
 
     Args:
         storage: the folder of the results.
@@ -50,26 +56,41 @@ class RunRecord:
     def __init__(self, storage: Storage, manifest: Path | None, existing: Existing) -> None:
         self._storage, self._manifest, self._existing = storage, manifest, existing
         self._before: dict[str, ManifestRow] = {}
-        journals = storage.hidden(JOURNALS)
+        self._folders: list[RunFolder] = []  # its own is the first, stopped runs' follow
         self._alone = None if manifest is None else lock_manifest(manifest, remove_empty=True)
         try:
-            if existing == "error":
-                # A run that was killed before its first row has left an empty one, which says nothing.
-                begun = manifest is not None and manifest.stat().st_size > 0
-                for found in ([str(manifest)] if begun else []) + journals[:1]:
-                    raise FileExistsError(
-                        f"{found} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
-                    )
+            # A run that was killed before its first row has left an empty one, which says nothing.
+            if existing == "error" and manifest is not None and manifest.stat().st_size > 0:
+                raise FileExistsError(_THERE.format(manifest))
             # Before anything is deleted: a file that is no manifest must not be replaced by one.
             before = () if manifest is None else read_manifest(manifest)
             rows = {row.input: row for row in before}
-            if existing == "replace":
-                self._delete(journals)
-            else:
+            self._find_journals()
+            if existing != "replace":
                 self._before = rows
         except BaseException:
             self._close()
             raise
+
+    def _find_journals(self) -> None:
+        run = run_name(self._manifest)
+        self._folders.append(RunFolder(self._storage, run))
+        self._folders += stopped_runs(self._storage, run)
+        for folder in self._folders:
+            if self._existing == "error" and (found := folder.journals()):
+                raise FileExistsError(_THERE.format(f"{self._storage.root}/{found[0]}"))
+        if self._existing == "replace":
+            self._folders[0].put_together([])
+            self._remove_others()
+
+    def _remove_others(self) -> None:
+        while len(self._folders) > 1:
+            self._folders.pop().remove()
+
+    @property
+    def journals(self) -> str:
+        """The name of the folder of this run's journals."""
+        return self._folders[0].name
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +99,8 @@ class RunRecord:
         self._close()
 
     def _close(self) -> None:
+        for folder in self._folders:
+            folder.close()
         if self._alone is not None:
             self._alone.close()
 
@@ -111,46 +134,56 @@ class RunRecord:
         return row is not None and row.output == self._name(picture.target)
 
     def resume(self) -> dict[str, ManifestRow]:
-        """The rows of a stopped run whose files are there, put together in one journal."""
+        """The rows of stopped runs whose files are there, put together in one journal."""
         if self._existing != "skip":
             return {}
-        journals = self._storage.hidden(JOURNALS)
-        rows = {row.input: row for name in journals for row in self._rows(name)}
         rows = {
-            name: row
-            for name, row in rows.items()
+            row.input: row
+            for folder in self._folders
+            for row in folder.rows()
             if row.output is not None and self._storage.size(row.output) == row.bytes
         }
-        if journals:
-            kept = f"{JOURNALS}/before.jsonl"
-            lines = "".join(f"{row.as_json()}\n" for row in rows.values())
-            self._storage.write(kept, lines.encode(), replace=True)
-            self._delete(name for name in journals if name != kept)
+        self._folders[0].put_together(rows.values())
+        self._remove_others()
         return rows
-
-    def _rows(self, journal: str) -> list[ManifestRow]:
-        return rows_of(self._storage.read(journal))
 
     def _name(self, target: str) -> str:
         if not self._storage.is_local or self._manifest is None:
             return f"{self._storage.root}/{target}"
         return name_in_manifest(Path(self._storage.root) / target, self._manifest.parent)
 
+    def owners(self, resumed: Mapping[str, ManifestRow]) -> dict[str, str]:
+        """Inputs by the targets that they became before: such a file is no other row's result.
+
+        Args:
+            resumed: what :meth:`resume` gives.
+        """
+        before = {
+            target: row.input
+            for row in self._before.values()
+            if row.output is not None and (target := self._target(row.output)) is not None
+        }
+        return {**before, **{row.output: row.input for row in resumed.values() if row.output is not None}}
+
+    def _target(self, output: str) -> str | None:
+        """The reverse of ``_name``; ``None`` for a file that is not in the folder."""
+        whole = output
+        if self._storage.is_local and self._manifest is not None:
+            whole = without_dots(self._manifest.parent / output).as_posix()
+        root = f"{self._storage.root}/"
+        return whole.removeprefix(root) if whole.startswith(root) else None
+
     def _made(self) -> Iterator[ManifestRow]:
-        for journal in self._storage.hidden(JOURNALS):
-            for row in self._rows(journal):
-                yield row if row.output is None else replace(row, output=self._name(row.output))
+        for row in self._folders[0].rows():
+            yield row if row.output is None else replace(row, output=self._name(row.output))
 
     def conclude(self, refused: Iterable[ManifestRow]) -> None:
         """All is done: writes the manifest, sorted by inputs, and deletes the journals."""
         if self._alone is not None:
-            rows = {**self._before, **{row.input: row for row in (*refused, *self._made())}}
+            rows = dict(self._before)
+            for name, row in by_input((*refused, *self._made())).items():
+                rows[name] = fuller(rows.get(name), row)
             with self._alone.replacing() as file:
                 file.writelines(lines_of(rows[name] for name in sorted(rows)))
-        self._delete(self._storage.hidden(JOURNALS))
-        self._storage.delete_folder(JOURNALS)
+        self._folders[0].remove()
         self._close()
-
-    def _delete(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._storage.delete(name)

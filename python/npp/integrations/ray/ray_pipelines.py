@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from npp.integrations.ray import ray_sources as sources
 from npp.integrations.ray.ray_columns import Columns
 from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
+from npp.integrations.ray.ray_owners import OwnersOnTheCluster
 from npp.integrations.ray.ray_sessions import (
     actor,
     connect,
@@ -22,7 +23,7 @@ from npp.integrations.ray.ray_sessions import (
     require_ray,
     session,
 )
-from npp.integrations.ray.ray_shared import Probe, curves_of, shared_qps
+from npp.integrations.ray.ray_shared import Probe, chosen
 from npp.integrations.ray.ray_sinks import (
     Existing,
     FileSink,
@@ -51,6 +52,7 @@ def run(
         tables = find_tables(_paths(given.source), given.suffixes, goal.out, recursive=given.recursive)
     if goal.out is None:
         return _lazily(unit, given, goal, cluster, tables)
+    Storage(goal.out).check_folder()
     with session(cluster.address, cluster.workers) as workers, data_settings():
         if goal.format == "files":
             pictures = _pictures(given, goal, tables)
@@ -132,14 +134,29 @@ def elsewhere(unit: BatchEncoder, networks: Sequence[Any]) -> BatchEncoder:
     return BatchEncoder.of(settings, unit.max_pixels)
 
 
+def _tables(dataset: Any) -> Iterable[Any]:
+    """A data set's rows, as they are made."""
+    tables: Iterable[Any] = dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    return tables
+
+
 def _consume(
-    dataset: Any, summary: RaySummary, on_row: OnRow | None, tars: sources.TarCheck | None = None
+    tables: Iterable[Any], summary: RaySummary, on_row: OnRow | None, tars: sources.TarCheck | None = None
 ) -> None:
-    for table in dataset.iter_batches(batch_format="pyarrow", batch_size=None):
-        for row in rows_in(table):
-            summary.count(row)
+    """Counts the rows that workers give; of those about one input only the first is a result."""
+    seen: set[str] = set()
+    for table in tables:
+        for row, left_alone in rows_in(table):
+            again = row.input in seen
+            seen.add(row.input)
             if tars is not None:
                 tars.saw(row.input)
+            if again:
+                row = ManifestRow(row.input, None, error="another row has this name, too: give each its own")
+            if left_alone and row.output is not None:
+                summary.skipped += 1
+                continue
+            summary.count(row)
             if on_row is not None:
                 on_row(row)
 
@@ -162,16 +179,15 @@ def _run_pictures(
         if plan.pictures:
             batch = sources.batch_size(len(plan.pictures), workers)
             dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
-            sink = FileSink(storage, goal.existing)
+            sink = FileSink(storage, goal.existing, record.journals)
             qps = None
             if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
                 every = sources.pictures_dataset(
                     pictures, (), storage, sources.batch_size(len(pictures), workers)
                 )
                 qps = _shared(every, unit, goal, "", cluster, workers)
-            _consume(
-                _worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps), summary, on_row
-            )
+            results = _worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps)
+            _consume(_tables(results), summary, on_row)
         record.conclude(plan.refused)
     return summary
 
@@ -206,8 +222,7 @@ def _shared(
         result="curve",
         cpus=cpus,
     )
-    curves = curves_of(probed.iter_batches(batch_format="pyarrow", batch_size=None))
-    return ray.put(shared_qps(curves, goal.sharing))
+    return ray.put(chosen(_tables(probed), goal.sharing))
 
 
 def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
@@ -285,7 +300,7 @@ class _Rows:
             qps=self.qps,
             cpus=self.cpus,
         )
-        _consume(results, summary, self.on_row, self.tars)
+        _consume(_tables(results), summary, self.on_row, self.tars)
 
 
 def _run_rows(
@@ -319,9 +334,9 @@ def _rows_into_files(rows: _Rows, unit: Any, column: str, goal: Goal, storage: S
     """A file for each row, named after it."""
     summary = RaySummary()
     with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
-        record.resume()
+        owners = OwnersOnTheCluster(record.owners(record.resume()))
         named = replace(rows, dataset=sources.with_targets(rows.dataset, goal.suffix))
-        sink = FileSink(storage, goal.existing)
+        sink = FileSink(storage, goal.existing, record.journals, owners)
         named.work_off(summary, unit, sink, column, batch=sources.LARGEST_BATCH // 4)
         record.conclude([])
     rows.tars.conclude()

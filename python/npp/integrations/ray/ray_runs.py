@@ -77,6 +77,7 @@ def encode(
     Raises:
         TypeError, ValueError, FileExistsError: arguments that are wrong, or results that are there.
         BlockingIOError: another run writes the manifest.
+        OSError: what is given, or ``out``, cannot be read or written as a whole.
         ModuleNotFoundError: Ray is not installed.
     """
     if sharing is not None and (qp is not None or target_bpp is not None or out is None):

@@ -67,7 +67,7 @@ def session(address: str | None, workers: int | None) -> Iterator[int]:
 
 @contextmanager
 def data_settings() -> Iterator[None]:
-    """Ray Data's settings for a run: blocks as they are made, however small, and no progress bars."""
+    """Ray Data's settings for a run: small blocks, no progress bars, and functions' own errors."""
     data: Any = importlib.import_module("ray.data")
     context = data.DataContext.get_current()
     wanted = {
@@ -75,6 +75,7 @@ def data_settings() -> Iterator[None]:
         "print_on_execution_start": False,
         "target_max_block_size": _BLOCK_BYTES,
         "target_min_block_size": 1,
+        "raise_original_map_exception": True,  # Ray Data's own says only that a function has failed
     }
     before = {name: getattr(context, name) for name in wanted}
     for name, value in wanted.items():

@@ -126,11 +126,46 @@ def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dic
     return {name: int(qp) for name, qp in zip(names, found.qps, strict=True)}
 
 
-def curves_of(tables: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Curves by input, of tables with the columns ``input`` and ``curve``; those without one are left out."""
+@dataclass(frozen=True)
+class SharedQps:
+    """The qps of all pictures.
+
+    Attributes:
+        qps: by input.
+        errors: why a picture has none, by input.
+    """
+
+    qps: Mapping[str, int]
+    errors: Mapping[str, str]
+
+    def of(self, name: str) -> int:
+        """The qp of a picture.
+
+        Raises:
+            ValueError: it has none; another one than the shared would take bits that nobody has counted.
+        """
+        if name not in self.qps:
+            raise ValueError(self.errors.get(name, f"no qp was chosen for {name}"))
+        return self.qps[name]
+
+
+def chosen(tables: Iterable[Any], sharing: Sharing) -> SharedQps:
+    """The qps of pictures.
+
+    Args:
+        tables: with the columns ``input``, ``curve`` and ``error``, as workers of :class:`Probe` give them.
+        sharing: what all may take.
+
+    Raises:
+        ValueError: less than all take at qp 51.
+    """
     curves: dict[str, dict[str, Any]] = {}
+    errors: dict[str, str] = {}
     for table in tables:
-        for name, curve in zip(names_in(table, "input"), table["curve"].to_pylist(), strict=True):
-            if curve is not None:
+        columns = (names_in(table, "input"), table["curve"].to_pylist(), table["error"].to_pylist())
+        for name, curve, error in zip(*columns, strict=True):
+            if curve is None:
+                errors[name] = error
+            else:
                 curves[name] = json.loads(curve)
-    return curves
+    return SharedQps(shared_qps(curves, sharing), errors)

@@ -9,22 +9,22 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeAlias
 
-from npp.batch.manifest import ManifestRow
-from npp.batch.outcomes import FileResult
+from npp.batch.manifest import ManifestRow, lines_of
+from npp.batch.outcomes import FileResult, describe
 from npp.integrations.ray.ray_columns import (
     INPUT,
     KEY,
     MORE,
     RESULTS,
     TARGET,
-    THERE,
     as_text,
     from_text,
     names_in,
@@ -32,30 +32,25 @@ from npp.integrations.ray.ray_columns import (
     readable,
     users_columns,
 )
+from npp.integrations.ray.ray_owners import Owners
+from npp.integrations.ray.ray_rows import by_input, result_there, rows_of
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, members_of, tar_of
+from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, members_of, samples_in, tar_of
 
 Existing: TypeAlias = Literal["error", "skip", "replace"]
 
-#: Rows of batches, in the folder of the results until a run has ended.
-JOURNALS = ".npp-ray"
 _PART = "part-"
 _NAME_DIGITS = 20
 
 
 def batch_name(inputs: Iterable[str]) -> str:
     """The name of a batch by its inputs: a repeated one has the same."""
-    return hashlib.sha256("\n".join(inputs).encode("utf-8", "surrogateescape")).hexdigest()[:_NAME_DIGITS]
-
-
-def rows_of(lines: bytes) -> list[ManifestRow]:
-    """The rows of a journal."""
-    return [ManifestRow.from_json(json.loads(line)) for line in lines.splitlines()]
-
-
-def _lines(rows: Iterable[ManifestRow]) -> bytes:
-    return "".join(f"{row.as_json()}\n" for row in rows).encode()
+    whole = hashlib.sha256()
+    for name in inputs:
+        data = name.encode("utf-8", "surrogateescape")
+        whole.update(b"%d:" % len(data) + data)  # no sign can stand between names that no name can hold
+    return whole.hexdigest()[:_NAME_DIGITS]
 
 
 class Sink(Protocol):
@@ -63,6 +58,9 @@ class Sink(Protocol):
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
         """Rows of inputs that an earlier try of the same batch has written."""
+
+    def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
+        """Rows of inputs whose results were there before, and stay."""
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """Writes results that no earlier try has written.
@@ -85,13 +83,19 @@ class FileSink:
     Args:
         storage: the folder.
         existing: what to do where a file is there.
+        journals: the run's folder below that.
+        owners: gives each file to one row; ``None`` where it is known that no two rows become the same, and
+            that no file is there which is to be left alone.
     """
 
-    def __init__(self, storage: Storage, existing: Existing) -> None:
+    def __init__(
+        self, storage: Storage, existing: Existing, journals: str, owners: Owners | None = None
+    ) -> None:
         self._storage, self._existing = storage, existing
+        self._journals, self._owners = journals, owners
 
     def _journal(self, name: str) -> str:
-        return f"{JOURNALS}/{name}.jsonl"
+        return f"{self._journals}/{name}.jsonl"
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
         """As :class:`Sink`."""
@@ -101,26 +105,45 @@ class FileSink:
             found = {
                 row.input: row for row in rows if row.output and self._storage.size(row.output) == row.bytes
             }
-        if self._existing == "skip" and THERE not in table.column_names:
-            for one, target in zip(names_in(table, INPUT), names_in(table, TARGET), strict=True):
-                if one not in found and self._storage.size(target) is not None:
-                    found[one] = ManifestRow.of(one, target, FileResult(self._storage.read(target)))
         return found
+
+    def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
+        """As :class:`Sink`; they are in a journal of their own."""
+        if self._existing != "skip" or self._owners is None:
+            return {}
+        inputs, targets = names_in(table, INPUT), names_in(table, TARGET)
+        others = self._owners.claim(name, targets, inputs)
+        found = {
+            one: self._found(one, target)
+            for one, target, other in zip(inputs, targets, others, strict=True)
+            if other is None and self._storage.size(target) is not None
+        }
+        if found:
+            self._note(f"{name}.there", found, [])
+        return found
+
+    def _found(self, one: str, target: str) -> ManifestRow:
+        try:
+            return ManifestRow.of(one, target, result_there(self._storage.read(target)))
+        except Exception as error:
+            return ManifestRow(one, None, error=f"{target} was there before, and: {describe(error)}")
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """As :class:`Sink`."""
         inputs, targets = names_in(table, INPUT), names_in(table, TARGET)
-        results = _without_rivals(inputs, targets, results)
+        if self._owners is not None:
+            results = _without_rivals(targets, self._owners.claim(name, targets, inputs), results)
         planned = [ManifestRow.of(*three) for three in zip(inputs, targets, results, strict=True)]
         known = self.earlier(name, table)
-        self._note(name, {**known, **{row.input: row for row in planned}})
+        self._note(name, known, planned)
         rows = [self._write(row, result) for row, result in zip(planned, results, strict=True)]
         if rows != planned:
-            self._note(name, {**known, **{row.input: row for row in rows}})
+            self._note(name, known, rows)
         return rows
 
-    def _note(self, name: str, rows: dict[str, ManifestRow]) -> None:
-        self._storage.write(self._journal(name), _lines(rows.values()), replace=True)
+    def _note(self, name: str, known: Mapping[str, ManifestRow], rows: Iterable[ManifestRow]) -> None:
+        lines = b"".join(lines_of({**known, **by_input(rows)}.values()))
+        self._storage.write(self._journal(name), lines, replace=True)
 
     def _write(self, row: ManifestRow, result: FileResult) -> ManifestRow:
         if result.file is None or row.output is None:
@@ -140,19 +163,15 @@ class FileSink:
 
 
 def _without_rivals(
-    inputs: Sequence[str], targets: Sequence[str], results: Sequence[FileResult]
+    targets: Sequence[str], others: Sequence[str | None], results: Sequence[FileResult]
 ) -> list[FileResult]:
-    """An error in place of what would replace the result of another row of the batch."""
-    owners: dict[str, str] = {}
-    kept = []
-    for one, target, result in zip(inputs, targets, results, strict=True):
-        owner = owners.setdefault(target, one) if result.file is not None else one
-        kept.append(
-            result
-            if owner == one
-            else FileResult.failed(f"{target} is what {owner} becomes, too: give rows other names")
-        )
-    return kept
+    """An error in place of what would replace the result of another row."""
+    return [
+        result
+        if other is None or result.file is None
+        else FileResult.failed(f"{target} is what {other} becomes, too: give rows other names")
+        for target, other, result in zip(targets, others, results, strict=True)
+    ]
 
 
 class PartSink:
@@ -177,7 +196,11 @@ class PartSink:
         part = self._part(name)
         if self._storage.size(part) is None:
             return {}
-        return {row.input: row for row in self._rows(self._storage.read(part), part)}
+        return {row.input: row for row in self.rows_in(part)}
+
+    def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
+        """As :class:`Sink`: what is in another part does not come here."""
+        return {}
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """As :class:`Sink`."""
@@ -188,6 +211,43 @@ class PartSink:
         ]
         self._storage.write(part, self._bytes(table, rows, results), replace=True)
         return rows
+
+    def rows_in(self, part: str) -> list[ManifestRow]:
+        """What a part says about its rows, in their order.
+
+        Raises:
+            ValueError: it is damaged.
+            OSError: it cannot be read.
+        """
+        data = self._storage.read(part)
+        try:
+            return self._rows(data, part)
+        except Exception as error:  # whatever pyarrow, tarfile and json make of other bytes
+            raise ValueError(
+                f"{self._storage.root}/{part} is damaged ({describe(error)}): delete it, and 'skip' makes "
+                "its rows again"
+            ) from None
+
+    def keep(self, part: str, rows: Mapping[int, ManifestRow]) -> str:
+        """Writes a part with some of another's rows in its place.
+
+        Args:
+            part: the other's name.
+            rows: that stay, by their places from 0.
+
+        Returns:
+            The new part's name.
+        """
+        kept = self._part(batch_name(row.input for row in rows.values()))
+        self._storage.write(kept, self._only(self._storage.read(part), list(rows)), replace=True)
+        self._storage.delete(part)
+        return kept
+
+    def _only(self, data: bytes, places: Sequence[int]) -> bytes:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        out = io.BytesIO()
+        parquet.write_table(parquet.read_table(io.BytesIO(data)).take(list(places)), out)
+        return out.getvalue()
 
     def _rows(self, data: bytes, part: str) -> list[ManifestRow]:
         parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -216,8 +276,12 @@ class TarSink(PartSink):
             for row in map(ManifestRow.from_json, facts_in(io.BytesIO(data)))
         ]
 
+    def _only(self, data: bytes, places: Sequence[int]) -> bytes:
+        samples = list(samples_in(io.BytesIO(data)))
+        return tar_of(samples[place] for place in places)
+
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
-        keys = _keys(table)
+        keys = _told_apart(_keys(table), names_in(table, INPUT))
         more = table[MORE].to_pylist() if MORE in table.column_names else [None] * len(keys)
         labels = table.select(users_columns(table.column_names, self._column, self._result)).to_pylist()
         samples = []
@@ -238,6 +302,26 @@ def _keys(table: Any) -> list[str]:
     return [path.with_name(key_of(path.name)).as_posix() for path in paths]
 
 
+def _told_apart(keys: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    """Keys of one tar: members of one key are one sample to those who read it.
+
+    A second sample of a key has its picture's suffix in its own, and a third of both a number.
+    """
+    taken = set(keys)
+    seen: set[str] = set()
+    found = []
+    for key, name in zip(keys, inputs, strict=True):
+        own = key
+        if key in seen:
+            longer = key + key_of(PurePosixPath(plain_name(name)).suffix)
+            numbered = (f"{longer}{key_of(f'.{number}')}" for number in itertools.count(2))
+            own = next(one for one in itertools.chain([longer], numbered) if one not in taken)
+        seen.add(own)
+        taken.add(own)
+        found.append(own)
+    return found
+
+
 def with_results(
     table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult], column: str, result: str
 ) -> Any:
@@ -256,36 +340,49 @@ def with_results(
     return table
 
 
-def rows_table(rows: Sequence[ManifestRow]) -> Any:
-    """Rows as a table of one column of JSON, for the driver: it takes names with bytes that are no UTF-8."""
+def rows_table(rows: Sequence[ManifestRow], left_alone: Sequence[ManifestRow] = ()) -> Any:
+    """Rows as a table for the driver: as JSON, which takes names with bytes that are no UTF-8.
+
+    A second column says which results were there before.
+    """
     pa: Any = importlib.import_module("pyarrow")
-    return pa.table({_ROW: pa.array([row.as_json() for row in rows], pa.string())})
+    texts = [row.as_json() for row in (*rows, *left_alone)]
+    there = [False] * len(rows) + [True] * len(left_alone)
+    return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(there, pa.bool_())})
 
 
-def rows_in(table: Any) -> list[ManifestRow]:
-    """The rows that :func:`rows_table` has put into a table."""
-    return [ManifestRow.from_json(json.loads(one[_ROW])) for one in table.to_pylist()]
+def rows_in(table: Any) -> Iterator[tuple[ManifestRow, bool]]:
+    """The rows that :func:`rows_table` has put into a table, and whether each result was there before."""
+    for one in table.to_pylist():
+        yield ManifestRow.from_json(json.loads(one[_ROW])), one[_LEFT_ALONE]
 
 
-_ROW = "row"
+_ROW, _LEFT_ALONE = "row", "left_alone"
 
 
 def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[ManifestRow]]:
     """Inputs that the parts in a folder hold, and the rows of those that failed.
 
-    A part that repeats another's inputs is deleted.
+    Of rows about one input the first stays; a part that only repeats others' inputs is deleted.
     """
     sink = {".parquet": PartSink, ".tar": TarSink}[suffix](storage, "", "")
     found: set[str] = set()
     failed: list[ManifestRow] = []
+    shorter: set[str] = set()  # parts made here, which may take the names of some that are listed
     for part in parts_in(storage, suffix):
-        rows = sink._rows(storage.read(part), part)
-        own = {row.input for row in rows}
-        if own & found:
+        if part in shorter:
+            continue
+        rows = sink.rows_in(part)
+        fresh: dict[int, ManifestRow] = {}
+        for place, row in enumerate(rows):
+            if row.input not in found:
+                found.add(row.input)
+                fresh[place] = row
+        failed += [row for row in fresh.values() if row.error is not None]
+        if rows and not fresh:
             storage.delete(part)
-        else:
-            found |= own
-            failed += [row for row in rows if row.error is not None]
+        elif len(fresh) < len(rows):
+            shorter.add(sink.keep(part, fresh))
     return found, failed
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import io
+import tarfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from npp.batch.outcomes import describe
 from npp.integrations.ray.ray_columns import (
+    ERROR,
     INPUT,
     KEY,
     MORE,
@@ -21,9 +24,10 @@ from npp.integrations.ray.ray_columns import (
     column_of,
     is_npps,
     names_in,
+    readable,
 )
 from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything
-from npp.integrations.ray.ray_tars import read_samples
+from npp.integrations.ray.ray_tars import key_of, read_samples
 
 _BLOCK_BYTES = 16 << 20
 LARGEST_BATCH = 64
@@ -231,9 +235,10 @@ class TarCheck:
         self._empty = set(tars)
 
     def saw(self, name: str) -> None:
-        """Takes an input's name into account, which begins with its tar's."""
-        while self._empty and (name := name.rpartition("/")[0]):
+        """Takes an input's name into account, which begins with its tar's, or is it where that is damaged."""
+        while self._empty and name:
             self._empty.discard(name)
+            name = name.rpartition("/")[0]
 
     def conclude(self) -> None:
         """Warns of those that held no pictures.
@@ -253,20 +258,33 @@ def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[
     some: list[dict[str, Any]] = []
     size = 0
     for path in names_in(table, PATH):
-        for sample in read_samples(io.BytesIO(read_anything(path)), suffixes):
-            more = [{"name": as_text(name), "data": data} for name, data in sample.more.items()]
-            names = {INPUT: as_text(f"{path}/{sample.path}"), KEY: as_text(sample.key)}
-            row = {**names, column: sample.data, MORE: more}
+        for row in _rows_of_tar(path, suffixes, column):
             some.append(row)
-            size += len(sample.data)
+            size += len(row[column] or b"")
             if size >= _BLOCK_BYTES:
                 yield _samples_table(some, column)
                 some, size = [], 0
     yield _samples_table(some, column)
 
 
+def _rows_of_tar(path: str, suffixes: Collection[str], column: str) -> Iterator[dict[str, Any]]:
+    """A tar's samples; from where it cannot be read on, a row about the tar itself with the error."""
+    try:
+        for sample in read_samples(io.BytesIO(read_anything(path)), suffixes):
+            more = [{"name": as_text(name), "data": data} for name, data in sample.more.items()]
+            names = {INPUT: as_text(f"{path}/{sample.path}"), KEY: as_text(sample.key)}
+            yield {**names, column: sample.data, MORE: more}
+    except (tarfile.TarError, EOFError, OSError) as error:
+        what = "" if isinstance(error, OSError) else "no tar, or a damaged one: "
+        key = key_of(PurePosixPath(path).stem)
+        names = {INPUT: as_text(path), KEY: as_text(key)}
+        yield {**names, column: None, MORE: [], ERROR: readable(what + describe(error))}
+
+
 def _samples_table(rows: list[dict[str, Any]], column: str) -> Any:
     pa: Any = importlib.import_module("pyarrow")
     text = pa.string()
-    schema = pa.schema([(INPUT, text), (KEY, text), (column, pa.binary()), (MORE, members_type())])
+    schema = pa.schema(
+        [(INPUT, text), (KEY, text), (column, pa.binary()), (MORE, members_type()), (ERROR, text)]
+    )
     return pa.Table.from_pylist(rows, schema=schema)

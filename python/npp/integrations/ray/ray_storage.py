@@ -6,6 +6,7 @@ import importlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -68,6 +69,17 @@ class Storage:
         """The path in the file system of a URL below this one."""
         return self._base + url[len(self.root) :]
 
+    def check_folder(self) -> None:
+        """Raises ValueError where a file stands in the place of the folder, or of one above it."""
+        if self._fs is None:
+            for place in (Path(self._base), *Path(self._base).parents):
+                if place.is_dir():
+                    return
+                if place.exists():
+                    raise ValueError(f"out must be a folder, and {place} is a file")
+        elif self._fs.type_name not in _OBJECT_STORES and self._fs.get_file_info(self._base).is_file:
+            raise ValueError(f"out must be a folder, and {self.root} is a file")
+
     def _path(self, name: str) -> str:
         return f"{self._base}/{name}" if name else self._base
 
@@ -122,16 +134,18 @@ class Storage:
             raise
 
     def delete(self, name: str) -> None:
-        """Deletes a file that is there."""
-        if self._fs is None:
-            Path(self._path(name)).unlink()
-        else:
-            self._fs.delete_file(self._path(name))
+        """Deletes a file, if it is there."""
+        with suppress(FileNotFoundError):
+            if self._fs is None:
+                Path(self._path(name)).unlink()
+            else:
+                self._fs.delete_file(self._path(name))
 
     def delete_folder(self, name: str) -> None:
-        """Deletes a folder that is empty on a disk; an object store has none."""
-        if self._fs is None and Path(self._path(name)).is_dir():
-            Path(self._path(name)).rmdir()
+        """Deletes a folder on a disk, if it is there and empty; an object store has none."""
+        if self._fs is None:
+            with suppress(OSError):
+                Path(self._path(name)).rmdir()
 
     def names(
         self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None

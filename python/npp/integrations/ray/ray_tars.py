@@ -82,14 +82,23 @@ def read_samples(file: BinaryIO, suffixes: Collection[str]) -> Iterator[TarSampl
     Raises:
         tarfile.TarError: no tar, or a damaged one.
     """
+    for key, members in samples_in(file):
+        for ending in members:
+            if f".{ending.rpartition('.')[2].lower()}" in suffixes:
+                more = {name: data for name, data in members.items() if name != ending}
+                name = _name_of(key) if FACTS in members else key
+                yield TarSample(key, f"{name}.{ending}", members[ending], more)
+                break
+
+
+def samples_in(file: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Keys of a tar with their members, as :func:`tar_of` takes them.
+
+    Raises:
+        tarfile.TarError: no tar, or a damaged one.
+    """
     with tarfile.open(fileobj=file, mode="r|*") as tar:
-        for key, members in _groups(tar):
-            for ending in members:
-                if f".{ending.rpartition('.')[2].lower()}" in suffixes:
-                    more = {name: data for name, data in members.items() if name != ending}
-                    name = _name_of(key) if FACTS in members else key
-                    yield TarSample(key, f"{name}.{ending}", members[ending], more)
-                    break
+        yield from _groups(tar)
 
 
 def tar_of(samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> bytes:

@@ -6,7 +6,7 @@ import importlib
 import multiprocessing
 import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
@@ -17,13 +17,12 @@ from typing_extensions import override
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
-from npp.codec.decoding import probe
-from npp.integrations.ray.ray_columns import INPUT, PATH, THERE, name_at, names_in
+from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, is_npps, name_at, names_in
+from npp.integrations.ray.ray_rows import result_there
 from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
 from npp.integrations.ray.ray_storage import read_anything
 from npp.recipes.parts import CodecInput, Parts
 from npp.recipes.recipe import Recipe
-from npp.recipes.size_extension import bpp_of
 
 _TRIES_TOGETHER = 2
 
@@ -89,7 +88,7 @@ class BatchWorker:
         tries: what :func:`npp.integrations.ray.ray_tries.counter` gives.
         done: a reference to the set of inputs that are not to be done again.
         result: what the results' column is called where there is no sink.
-        qps: a reference to the qps of inputs, for a unit that takes them.
+        qps: a reference to :class:`npp.integrations.ray.ray_shared.SharedQps`, for a unit that takes them.
     """
 
     def __init__(
@@ -112,21 +111,23 @@ class BatchWorker:
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
         if self._done:
-            names = names_in(table, INPUT)
-            table = _rows_at(table, [place for place, one in enumerate(names) if one not in self._done])
+            table = _rows_but(table, self._done)
         inputs = names_in(table, INPUT)
         name = batch_name(inputs)
-        known = self._sink.earlier(name, table) if self._sink is not None and inputs else {}
-        rest = [place for place, one in enumerate(inputs) if one not in known]
-        rows = list(known.values())
-        left = _rows_at(table, rest)
-        results = self._results(name, left) if rest else []
+        known: dict[str, ManifestRow] = {}
+        left_alone: dict[str, ManifestRow] = {}
+        if self._sink is not None and inputs:
+            known = self._sink.earlier(name, table)
+            left_alone = self._sink.left_alone(name, _rows_but(table, known))
+        left = _rows_but(table, {**known, **left_alone})
+        results = self._results(name, left) if len(left) else []
         if self._sink is None:
             made = [ManifestRow.of(one, one, result) for one, result in zip(inputs, results, strict=True)]
             return with_results(table, made, results, self._column, self._result)
-        if rest:
+        rows = [known[one] for one in inputs if one in known]
+        if len(left):
             rows += self._sink.take(name, left, results)
-        return rows_table(rows)
+        return rows_table(rows, [left_alone[one] for one in inputs if one in left_alone])
 
     def _results(self, name: str, table: Any) -> list[FileResult]:
         tries = self._ray.get(self._tries.begin.remote(name))
@@ -139,18 +140,22 @@ class BatchWorker:
 
     def _one(self, unit: Any, table: Any, place: int) -> FileResult:
         try:
-            return result_of(unit, *self._picture(table, place), self._qp(table, place))
+            data, there = self._picture(table, place)
+            return result_of(unit, data, there, None if there else self._qp(table, place))
         except Exception as error:  # a picture that cannot be read
             return FileResult.failed(error)
 
     def _qp(self, table: Any, place: int) -> int | None:
-        return None if self._qps is None else self._qps.get(name_at(table, INPUT, place))
+        name = name_at(table, INPUT, place)
+        return None if self._qps is None or name is None else self._qps.of(name)
 
     def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
         """A picture's bytes, and whether they are a result that is there already."""
         there = name_at(table, THERE, place)
         if self._column in table.column_names:
             data = table[self._column][place].as_py()
+            if data is None and (error := _known_error(table, place)) is not None:
+                raise ValueError(error)
             if not isinstance(data, bytes):
                 raise TypeError(
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
@@ -170,7 +175,8 @@ class BatchWorker:
             try:
                 data, there = self._picture(table, place)
                 pool = pool or ProcessPoolExecutor(1, mp_context=context)
-                results.append(pool.submit(_unpacked, unit, data, there, self._qp(table, place)).result())
+                qp = None if there else self._qp(table, place)
+                results.append(pool.submit(_unpacked, unit, data, there, qp).result())
             except BrokenProcessPool:
                 pool = None
                 results.append(FileResult.failed("the process that worked on it has died, as it did before"))
@@ -181,8 +187,18 @@ class BatchWorker:
         return results
 
 
-def _rows_at(table: Any, places: Sequence[int]) -> Any:
+def _known_error(table: Any, place: int) -> str | None:
+    """Why a row has no picture: its tar cannot be read, or it failed in an earlier run."""
+    columns = table.column_names
+    known = ERROR if ERROR in columns else "error" if is_npps(columns) else None
+    error: str | None = None if known is None else table[known][place].as_py()
+    return error
+
+
+def _rows_but(table: Any, inputs: Container[str]) -> Any:
+    """A table's rows without those about some inputs."""
     pa: Any = importlib.import_module("pyarrow")
+    places = [place for place, one in enumerate(names_in(table, INPUT)) if one not in inputs]
     return table.take(pa.array(places, pa.int64()))  # an empty list alone would have no type
 
 
@@ -192,7 +208,7 @@ def _unpacked(unit: bytes, data: bytes, there: bool, qp: int | None) -> FileResu
 
 def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
     """What becomes of a picture, or what is known about a result that was there before."""
-    if not there:
-        result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
-        return result
-    return FileResult(data, {"bpp": bpp_of(data, probe(data))})
+    if there:
+        return result_there(data)
+    result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
+    return result
