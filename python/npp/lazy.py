@@ -31,7 +31,10 @@ def exported_when_touched(
         try:
             found = importlib.import_module(f"{package}.{module or name}")
         except ModuleNotFoundError as error:
-            raise _named(error, f"{package}.{name}") from error
+            missing = (error.name or "").partition(".")[0]
+            if missing not in PACKAGES or isinstance(error, MissingPackageError):
+                raise
+            raise MissingPackageError(f"{package}.{name}", missing) from error
         if module is None:
             return found
         value = getattr(found, name)
@@ -42,11 +45,3 @@ def exported_when_touched(
         return sorted({*vars(sys.modules[package]), *names})
 
     return touch, listed
-
-
-def _named(error: ModuleNotFoundError, purpose: str) -> ModuleNotFoundError:
-    """What to install where one of the packages is missing that npp does without, else the error itself."""
-    missing = (error.name or "").partition(".")[0]
-    if missing not in PACKAGES or isinstance(error, MissingPackageError):
-        return error
-    return MissingPackageError(purpose, missing)

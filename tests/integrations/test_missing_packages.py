@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import npp.integrations
+from npp.lazy import exported_when_touched
 
 FRAMEWORKS = (
     *("albumentations", "datasets", "fiftyone", "mmcv", "mmdet", "mmengine", "mmpretrain", "onnx2torch"),
@@ -92,6 +93,18 @@ print(json.dumps(found))
 @pytest.mark.parametrize("use", USES)
 def test_a_missing_package_is_named_with_what_installs_it(use: str, said: dict[str, str]) -> None:
     assert said[use].endswith(f" needs {USES[use]}")
+
+
+def test_another_module_that_is_missing_is_no_cause_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What prints an error with its causes would never end."""
+    (tmp_path / "lazily.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    touch, _ = exported_when_touched("lazily", {"gone": None})
+    with pytest.raises(ModuleNotFoundError) as error:
+        touch("gone")
+    assert error.value.__cause__ is None and error.value.name is not None
 
 
 @pytest.mark.skipif("NPP_FRAMEWORKS" not in os.environ, reason="for `make test-frameworks`")

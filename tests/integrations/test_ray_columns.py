@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from npp.integrations.ray.ray_columns import (
     name_at,
     names_in,
 )
+from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_rows import JOURNALS
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink, rows_in, rows_table
 from npp.integrations.ray.ray_sources import (
@@ -35,6 +38,7 @@ from npp.integrations.ray.ray_sources import (
     with_target,
 )
 from npp.integrations.ray.ray_storage import Storage, read_anything
+from npp.integrations.ray.ray_tars import read_samples
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -239,8 +243,39 @@ def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     assert names_in(again, INPUT) == ["/a.tar/d/1.png", "/a.tar/d/2.png"]
     _take(TarSink(Storage(tmp_path), "bpg", "png"), again)
     assert list(_members(next(tmp_path.glob("part-*.tar")))) == [
-        "d/1.cls",
         "d/1.png",
+        "d/1.cls",
         "d/1.npp.json",
         "d/2.npp.json",
     ]
+
+
+def test_names_of_npps_own_tables_are_read_as_they_were() -> None:
+    text = pa.table({**{name: ["x"] for name in _RESULTS}, "input": [as_text(_LATIN)], "bpg": [b""]})
+    own = with_input(text, Columns("path", "bpg", "png", "parquet"))
+    assert names_in(own, INPUT) == [_LATIN]
+
+
+def test_a_result_stands_before_columns_that_end_like_it(tmp_path: Path) -> None:
+    """And before the results of an earlier run; what a tar says about itself is under one name only."""
+    columns = {"x.bpg": [b"mine"], "meta.npp.json": ["{"]}
+    table = pa.table({INPUT: ["a.png"], "bytes": [b""], **columns, MORE: [[{"name": "bpg", "data": b"old"}]]})
+    sink = TarSink(Storage(tmp_path), "bytes", "bpg")
+    cases = ((FileResult(b"new"), b"new"), (FileResult.failed("no"), b"mine"))
+    for place, (result, read) in enumerate(cases):
+        rows = sink.take(str(place) * 20, table, [result])
+        part = tmp_path / f"part-{str(place) * 20}.tar"
+        assert sink.rows_in(part.name) == [replace(rows[0], output=rows[0].output and part.name)]
+        assert [one.data for one in read_samples(io.BytesIO(part.read_bytes()), {".bpg"})] == [read]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b"])
+@pytest.mark.parametrize("existing", ["skip", "error"])
+def test_a_name_that_no_file_can_have_is_a_row(tmp_path: Path, name: str, existing: Any) -> None:
+    storage = Storage(tmp_path)
+    assert storage.size(name) is None
+    table = pa.table({INPUT: [name, "b"], TARGET: [f"{name}.bpg", "b.bpg"]})
+    sink = FileSink(storage, existing, f"{JOURNALS}/run", register()({}))
+    assert sink.left_alone("0" * 20, table) == {}
+    rows = sink.take("0" * 20, table, [FileResult(b"1"), FileResult(b"2")])
+    assert [row.output for row in rows] == [None, "b.bpg"] and rows[0].error

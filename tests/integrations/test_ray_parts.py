@@ -170,6 +170,8 @@ def test_finding(folder: Path) -> None:
     assert [one.input for one in found] == ["photos/a.png", "photos/b.jpg", "photos/deep/c.png"]
     assert all(Path(one.path).is_absolute() for one in found)
     assert len(find_pictures(["photos"], suffixes, ".bpg", recursive=False)) == 2
+    with pytest.raises(ValueError, match=r"photos/deep/c\.png is given twice"):
+        find_pictures(["photos", "photos/deep/c.png"], suffixes, ".bpg", recursive=True)
     with pytest.raises(ValueError, match=r"would both become a\.bpg"):
         find_pictures(["photos", "photos/a.png"], suffixes, ".bpg", recursive=True)
     with pytest.raises(ValueError, match="no pictures"):

@@ -158,6 +158,9 @@ int HevcEncoder::find_highest_qp() const {
     return kMaxQp;
   }
   constexpr int kHighest = 49;
+  if (config_.chroma_format_idc == 0) {
+    return kHighest;
+  }
   // HEVC's table lowers the coarse chroma QPs of pictures with a quarter of the samples by 6.
   const int lowered = config_.chroma_format_idc == 1 ? 6 : 0;
   ParamPtr of_encoder(api_->param_alloc(), {api_});

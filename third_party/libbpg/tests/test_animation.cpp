@@ -112,6 +112,15 @@ void lossless_sprites_are_exact() {
 // libavcodec decodes predicted pictures of 12 bits wrongly where a plane's QP is above 49, to which
 // an offset may lift colours.
 void coarse_colours_of_12_bits() {
+  bpg::EncodeOptions gray;
+  gray.chroma = bpg::Chroma::gray;
+  gray.bit_depth = 12;
+  const auto bytes = [](const bpg::EncodeOptions& options) {
+    return coded(96, 80, 1, 51, options).file;
+  };
+  bpg::EncodeOptions lifted = gray;
+  lifted.x265 = "cbqpoffs=12:crqpoffs=12";
+  CHECK(bytes(lifted).size() < bytes(gray).size() + 64);  // what has no colours is not held back
   for (const bpg::Chroma chroma : {bpg::Chroma::c420, bpg::Chroma::c422, bpg::Chroma::c444}) {
     for (int qp = 30; qp <= 51; qp += 3) {
       bpg::EncodeOptions options;

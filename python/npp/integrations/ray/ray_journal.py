@@ -137,12 +137,12 @@ class RunRecord:
         """The rows of stopped runs whose files are there, put together in one journal."""
         if self._existing != "skip":
             return {}
-        rows = {
-            row.input: row
-            for folder in self._folders
+        rows = by_input(
+            row
+            for folder in reversed(self._folders)  # of what they disagree about the run itself knows best
             for row in folder.rows()
             if row.output is not None and self._storage.size(row.output) == row.bytes
-        }
+        )
         self._folders[0].put_together(rows.values())
         self._remove_others()
         return rows
@@ -158,10 +158,11 @@ class RunRecord:
         Args:
             resumed: what :meth:`resume` gives.
         """
+        there = set(self._storage.names())
         before = {
             target: row.input
             for row in self._before.values()
-            if row.output is not None and (target := self._target(row.output)) is not None
+            if row.output is not None and (target := self._target(row.output)) in there
         }
         return {**before, **{row.output: row.input for row in resumed.values() if row.output is not None}}
 

@@ -318,8 +318,8 @@ def _run_rows(
     suffix = _SUFFIXES.get(goal.format, "")
     if tables is not None and tables.suffix == suffix:
         check_apart(tables.paths, goal.out)
+    dataset, alone = _rows(given, goal, tables)  # what it refuses costs no earlier result
     done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
-    dataset, alone = _rows(given, goal, tables)
     workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
     read = tables.paths if tables is not None and tables.suffix == ".tar" else []
     tars = sources.TarCheck(read, given.suffixes)

@@ -95,7 +95,7 @@ def stopped_runs(storage: Storage, but: str) -> list[RunFolder]:
     for run in sorted({PurePosixPath(name).name.removesuffix(_LOCK) for name in names} - {but}):
         try:
             folder = RunFolder(storage, run)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # it lives, or is another user's
             continue
         if folder.journals():
             found.append(folder)

@@ -157,7 +157,7 @@ class FileSink:
             if self._existing != "skip":
                 return ManifestRow(row.input, None, error=f"{row.output} exists")
             return ManifestRow.of(row.input, row.output, FileResult(found))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a name with a NUL
             return ManifestRow.of(row.input, None, FileResult.failed(error))
         return row
 
@@ -287,9 +287,10 @@ class TarSink(PartSink):
         samples = []
         for key, others, label, row, result in zip(keys, more, labels, rows, results, strict=True):
             members = members_of(label) | {from_text(one["name"]): one["data"] for one in others or ()}
-            if result.file is not None:
-                members[self._result] = result.file
-            samples.append((key, {**members, FACTS: row.as_json().encode()}))
+            members.pop(self._result, None)  # of an earlier run
+            # The result first: readers take the first member with its suffix.
+            own = {} if result.file is None else {self._result: result.file}
+            samples.append((key, {**own, **members, FACTS: row.as_json().encode()}))
         return tar_of(samples)
 
 

@@ -22,6 +22,7 @@ from npp.integrations.ray.ray_columns import (
     Columns,
     as_text,
     column_of,
+    from_text,
     is_npps,
     names_in,
     readable,
@@ -87,7 +88,7 @@ def find_pictures(
         recursive: folders below folders too.
 
     Raises:
-        ValueError: no pictures, or two whose results would have one name.
+        ValueError: no pictures, or one given twice, or two whose results would have one name.
         OSError: a URL's folder cannot be read; one on a disk that cannot be read is a picture that fails.
     """
     found: list[Picture] = []
@@ -102,12 +103,16 @@ def find_pictures(
     if not found:
         raise ValueError(f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(sources)}")
     targets: dict[str, Picture] = {}
+    inputs: set[str] = set()
     for picture in found:
         if picture.input in closed:  # nothing will be written for it
             continue
         other = targets.setdefault(picture.target, picture)
         if other is not picture:
             raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
+        if picture.input in inputs:
+            raise ValueError(f"{picture.input} is given twice: by itself and in a folder, or by two folders")
+        inputs.add(picture.input)
     return found
 
 
@@ -162,6 +167,8 @@ def with_input(table: Any, columns: Columns) -> Any:
     columns.check(table.column_names)
     key = columns.key_in(table.column_names)
     names = _row_names(table[key], key)
+    if key == "input" and is_npps(table.column_names):
+        names = [from_text(name) for name in names]  # as npp has written them
     if is_npps(table.column_names) and _came_from_tars(table.schema):
         table = table.rename_columns(
             [{"key": KEY, "more": MORE}.get(name, name) for name in table.column_names]

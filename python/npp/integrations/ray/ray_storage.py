@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import secrets
@@ -91,11 +92,15 @@ class Storage:
             return bytes(file.read())
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, ``None`` where there is none."""
+        """Bytes of a file, ``None`` where there is none, or can be none of that name."""
         if self._fs is None:
             try:
                 return Path(self._path(name)).stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a NUL in it
+                return None
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
                 return None
         found = self._fs.get_file_info(self._path(name))
         return found.size if found.is_file else None

@@ -143,7 +143,7 @@ def facts_in(file: BinaryIO) -> Iterator[dict[str, Any]]:
     """What a tar that npp wrote says about its samples."""
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
-            if member.name.endswith(f".{FACTS}"):
+            if _split(member.name)[1] == FACTS:
                 found = tar.extractfile(member)
                 assert found is not None
                 yield json.loads(found.read())
