@@ -126,7 +126,8 @@ bpg::SampleType sample_type(const py::dtype& dtype) {
   if (native && kind == 'f' && size == 8) {
     return bpg::SampleType::f64;
   }
-  throw bpg::EncodeError("image: dtype " + std::string(py::str(static_cast<const py::object&>(dtype))) +
+  throw bpg::EncodeError("image: dtype " +
+                         std::string(py::str(static_cast<const py::object&>(dtype))) +
                          " is not one of uint8, uint16, float16, float32, float64");
 }
 
