@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,12 @@ def shared() -> Path:
 
 
 def pytest_configure() -> None:
-    """Tests that run side by side share the cores: one thread of torch each, which small tensors want too."""
+    """Tests that run side by side share the cores: one thread of torch each, which small tensors want too.
+
+    And Ctrl-C reaches what they start: a shell lets its background jobs, with all that they start, ignore it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
 
