@@ -72,6 +72,12 @@ def how_to_install(package: str, others: str = "", extra: str = "") -> str:
     return f"{command} {_BUILT_FOR_TORCH[package]}" if package in _BUILT_FOR_TORCH else command
 
 
+def lacked(error: ModuleNotFoundError) -> str | None:
+    """Which of :data:`PACKAGES` an import has not found; ``None`` where it was another module."""
+    name = (error.name or "").partition(".")[0]
+    return name if name in PACKAGES else None
+
+
 class MissingPackageError(ModuleNotFoundError):
     """A package is missing; the message tells what to install.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from npp.extras import PACKAGES, MissingPackageError
+from npp.extras import MissingPackageError, lacked
 
 
 def exported_when_touched(
@@ -31,8 +31,8 @@ def exported_when_touched(
         try:
             found = importlib.import_module(f"{package}.{module or name}")
         except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing not in PACKAGES or isinstance(error, MissingPackageError):
+            missing = lacked(error)
+            if missing is None or isinstance(error, MissingPackageError):
                 raise
             raise MissingPackageError(f"{package}.{name}", missing) from error
         if module is None:

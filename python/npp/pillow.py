@@ -40,6 +40,7 @@ from npp.checks import is_int, kind_of, known_settings
 from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
+from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
 from npp.codec.options import CodecOptions
 from npp.codec.pil_pictures import (
@@ -59,13 +60,12 @@ from npp.codec.pil_pictures import (
 if TYPE_CHECKING:
     from npp.recipes.recipe import Recipe
 
-_MAGIC = b"BPG\xfb"
 _DEFAULT_QP = 29
 _OWN_OPTIONS = ("qp", "recipe", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(_MAGIC)
+    return prefix.startswith(BPG_MAGIC)
 
 
 def _milliseconds(duration: Fraction) -> int | float:

@@ -13,7 +13,7 @@ import torch
 
 from npp.checks import brief
 from npp.config.yaml_files import ConfigError
-from npp.extras import PACKAGES, MissingPackageError, how_to_install
+from npp.extras import MissingPackageError, how_to_install, lacked
 
 _GPU = ("cuda", "gpu")
 
@@ -27,8 +27,8 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> str:
     """
     if isinstance(error, MissingPackageError):
         return error.told(extra)
-    name = (error.name or "").partition(".")[0]
-    if name not in PACKAGES or "pip install" in str(error):
+    name = lacked(error)
+    if name is None or "pip install" in str(error):
         return str(error)
     return f"needs the package {name}: {how_to_install(name, extra=extra)}"
 

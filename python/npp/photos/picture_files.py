@@ -12,12 +12,12 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 
 from npp._bpg import EncodeError
+from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import SingleImage, check_geometry
 from npp.codec.pil_pictures import plain
 from npp.photos import png16
 
 _LONGEST_MAGIC = 16
-_BPG = b"BPG\xfb"
 
 
 def _open_without_limit(data: bytes) -> Image.Image:
@@ -46,7 +46,7 @@ def open_picture(data: bytes) -> Image.Image:
         EncodeError: above the limit; the message says how large it is.
         OSError and whatever else Pillow raises: not a picture, or a damaged one.
     """
-    if data.startswith(_BPG):
+    if data.startswith(BPG_MAGIC):
         import_module("npp.pillow")  # Pillow knows npp's own format then
     try:
         image: Image.Image = Image.open(BytesIO(data))

@@ -10,13 +10,11 @@ from typing_extensions import Self
 
 from npp.batch.manifest import ManifestRow, lines_of, lock_manifest, name_in_manifest, read_manifest
 from npp.batch.plain_paths import without_dots
-from npp.integrations.ray.ray_rows import by_input, fuller
+from npp.integrations.ray.ray_rows import by_input, fuller, refused
 from npp.integrations.ray.ray_run_folders import RunFolder, run_name, stopped_runs
 from npp.integrations.ray.ray_sinks import Existing
 from npp.integrations.ray.ray_sources import Picture
 from npp.integrations.ray.ray_storage import Storage
-
-_THERE = "{} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class RunRecord:
         try:
             # A run that was killed before its first row has left an empty one, which says nothing.
             if existing == "error" and manifest is not None and manifest.stat().st_size > 0:
-                raise FileExistsError(_THERE.format(manifest))
+                raise refused(manifest)
             # Before anything is deleted: a file that is no manifest must not be replaced by one.
             before = () if manifest is None else read_manifest(manifest)
             rows = {row.input: row for row in before}
@@ -78,7 +76,7 @@ class RunRecord:
         self._folders += stopped_runs(self._storage, run)
         for folder in self._folders:
             if self._existing == "error" and (found := folder.journals()):
-                raise FileExistsError(_THERE.format(f"{self._storage.root}/{found[0]}"))
+                raise refused(f"{self._storage.root}/{found[0]}")
         if self._existing == "replace":
             self._folders[0].put_together([])
             self._remove_others()

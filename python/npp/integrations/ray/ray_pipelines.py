@@ -16,6 +16,7 @@ from npp.integrations.ray.ray_columns import Columns
 from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_owners import OwnersOnTheCluster
+from npp.integrations.ray.ray_rows import refused
 from npp.integrations.ray.ray_sessions import (
     actor,
     connect,
@@ -373,9 +374,7 @@ def _done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], 
     if existing == "skip":
         return inputs_in_parts(storage, suffix)
     if found and existing == "error":
-        raise FileExistsError(
-            f"{found[0]} exists: 'skip' goes on where a run has ended, 'replace' begins anew"
-        )
+        raise refused(found[0])
     for part in found:
         storage.delete(part)
     return set(), []

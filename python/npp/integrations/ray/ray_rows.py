@@ -8,11 +8,16 @@ from collections.abc import Iterable
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
 from npp.codec.decoding import probe
+from npp.codec.file_inputs import BPG_MAGIC
 from npp.recipes.size_extension import bpp_of
 
 #: In the folder of the results, with a folder for each run: rows of batches, until it has ended.
 JOURNALS = ".npp-ray"
-_BPG = b"BPG\xfb"
+
+
+def refused(place: object) -> FileExistsError:
+    """The error for results, a manifest or journals that are there where nothing was said about them."""
+    return FileExistsError(f"{place} exists: 'skip' goes on where a run has ended, 'replace' begins anew")
 
 
 def rows_of(lines: bytes) -> list[ManifestRow]:
@@ -42,4 +47,4 @@ def result_there(data: bytes) -> FileResult:
     Raises:
         BPGError, ValueError: a BPG file that is damaged.
     """
-    return FileResult(data, {"bpp": bpp_of(data, probe(data))} if data.startswith(_BPG) else {})
+    return FileResult(data, {"bpp": bpp_of(data, probe(data))} if data.startswith(BPG_MAGIC) else {})

@@ -81,8 +81,10 @@ def _in_folder(
 ) -> list[tuple[str, str]]:
     """Kinds and paths of its files, of pictures one; folders that cannot be read are added to ``closed``."""
     storage = Storage(folder)
-    results = None if out is None else f"{_real(Storage(out).root)}/"
     real = _real(storage.root)
+    results = None if out is None else f"{_real(Storage(out).root)}/"
+    if results is not None and f"{real}/".startswith(results):
+        results = None  # what lies in there is what was asked for
     unreadable: list[str] = []
     found: list[tuple[str, str]] = []
     pictures = False
@@ -92,8 +94,7 @@ def _in_folder(
             wanted = not pictures and PurePosixPath(name).suffix.lower() in suffixes
             pictures = pictures or wanted
         else:
-            in_results = results is not None and f"{real}/{name}".startswith(results)
-            wanted = not in_results or f"{real}/".startswith(results or "")
+            wanted = results is None or not f"{real}/{name}".startswith(results)
         if wanted:
             found.append((kind, f"{storage.root}/{name}"))
     closed += [f"{storage.root}/{name}" for name in unreadable]

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
-from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, is_npps, name_at, names_in
+from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, from_text, is_npps, name_at, names_in
 from npp.integrations.ray.ray_rows import result_there
 from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
 from npp.integrations.ray.ray_storage import read_anything
@@ -140,14 +140,15 @@ class BatchWorker:
 
     def _one(self, unit: Any, table: Any, place: int) -> FileResult:
         try:
-            data, there = self._picture(table, place)
-            return result_of(unit, data, there, None if there else self._qp(table, place))
+            return result_of(unit, *self._given(table, place))
         except Exception as error:  # a picture that cannot be read
             return FileResult.failed(error)
 
-    def _qp(self, table: Any, place: int) -> int | None:
-        name = name_at(table, INPUT, place)
-        return None if self._qps is None or name is None else self._qps.of(name)
+    def _given(self, table: Any, place: int) -> tuple[bytes, bool, int | None]:
+        """A picture's bytes, whether they are a result that is there already, and else its qp, if any."""
+        data, there = self._picture(table, place)
+        qp = None if there or self._qps is None else self._qps.of(_input_at(table, place))
+        return data, there, qp
 
     def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
         """A picture's bytes, and whether they are a result that is there already."""
@@ -161,7 +162,7 @@ class BatchWorker:
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
                 )
             return data, there is not None
-        path = there or name_at(table, PATH, place) or names_in(table, INPUT)[place]
+        path = there or name_at(table, PATH, place) or _input_at(table, place)
         return read_anything(path), there is not None
 
     def _apart(self, table: Any) -> list[FileResult]:
@@ -173,10 +174,9 @@ class BatchWorker:
         pool: ProcessPoolExecutor | None = None
         for place in range(len(table)):
             try:
-                data, there = self._picture(table, place)
+                given = self._given(table, place)
                 pool = pool or ProcessPoolExecutor(1, mp_context=context)
-                qp = None if there else self._qp(table, place)
-                results.append(pool.submit(_unpacked, unit, data, there, qp).result())
+                results.append(pool.submit(_unpacked, unit, *given).result())
             except BrokenProcessPool:
                 pool = None
                 results.append(FileResult.failed("the process that worked on it has died, as it did before"))
@@ -185,6 +185,10 @@ class BatchWorker:
         if pool is not None:
             pool.shutdown()
         return results
+
+
+def _input_at(table: Any, place: int) -> str:
+    return from_text(table[INPUT][place].as_py())
 
 
 def _known_error(table: Any, place: int) -> str | None:
