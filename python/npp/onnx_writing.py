@@ -34,16 +34,18 @@ class WholePictures(nn.Module):
     Args:
         network: takes (N, 3, H, W) in [0, 1] whose sizes are multiples, and perhaps qp (N,).
         multiple: of what the network's sizes must be.
+        upscale: how many times as high and wide what it gives is.
     """
 
-    def __init__(self, network: nn.Module, multiple: int) -> None:
+    def __init__(self, network: nn.Module, multiple: int, upscale: int = 1) -> None:
         super().__init__()
         self.network = network
         self.multiple = multiple
+        self.upscale = upscale
 
     def forward(self, picture: Tensor, qp: Tensor | None = None) -> Tensor:
-        """(N, 3, H, W) in [0, 1] of pictures of any size."""
-        height, width = picture.shape[-2:]
+        """(N, 3, H, W) in [0, 1] of pictures of any size, H and W times ``upscale``."""
+        height, width = (self.upscale * side for side in picture.shape[-2:])
         padded = extended(picture, self.multiple)
         found: Tensor = self.network(padded) if qp is None else self.network(padded, qp)
         return found[..., :height, :width].clamp(0, 1)

@@ -14,9 +14,10 @@ from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import get_max_pixels
 from npp.codec.luma_weights import BT601
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.scale import enlarge
+from npp.recipes.scale import enlarge, shrink
 from npp.recipes.size_extension import size_before
 from npp.restoration import Restorer
+from npp.restoration.restoring_network import enlarged
 
 
 def _colour_through(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -39,9 +40,22 @@ def shown(x_hat: Tensor, size: tuple[int, int], restorer: Restorer | None) -> Te
     Args:
         x_hat: (N, C, h, w) floats in [0, 1] as the decoder gives them.
         size: height and width of the pictures.
-        restorer: where there is one.
+        restorer: where there is one. One that enlarges is left out where nothing was coded smaller: it
+            has learned what becomes of small pictures.
     """
-    return enlarge(x_hat if restorer is None else _colour_through(restorer, x_hat), size)
+    coded = (x_hat.shape[-2], x_hat.shape[-1])
+    if restorer is None or (restorer.upscale > 1 and coded == size):
+        return enlarge(x_hat, size)
+    restored = _restored(restorer, x_hat)
+    # An enlarging one may give more than the picture had: of one that was coded at .8 of its size, say.
+    return enlarge(restored, size) if restored.shape[-2] < size[0] else shrink(restored, size)
+
+
+def _restored(restorer: Restorer, x_hat: Tensor) -> Tensor:
+    if x_hat.shape[1] in (1, 3) or restorer.upscale == 1:
+        return _colour_through(restorer, x_hat)
+    alpha = enlarged(x_hat[:, 3:], restorer.upscale).clamp(0, 1)
+    return torch.cat([restorer(x_hat[:, :3]), alpha], dim=1)
 
 
 def as_floats(picture: CodecImage) -> Tensor:

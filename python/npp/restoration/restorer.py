@@ -49,7 +49,7 @@ class Restorer(nn.Module):
         self.network = RestoringNetwork(chosen)
 
     def forward(self, x_hat: Tensor) -> Tensor:
-        """Restores decoded pictures, at the size that they were coded at.
+        """Restores decoded pictures, at the size that they were coded at or, by ``upscale`` 2, at twice that.
 
         A picture's result does not depend on its neighbours in the batch. Without gradients, many pictures
         go through the network some at a time and large ones in strips, so that they need little memory
@@ -59,19 +59,24 @@ class Restorer(nn.Module):
             x_hat: (N, 3, H, W) RGB, floating, in [0, 1]; any size.
 
         Returns:
-            Shape, dtype and device of x_hat, clamped to [0, 1]. Computed in the weights' precision; under
-            autocast the convolutions are in its own.
+            Shape, dtype and device of x_hat, H and W times ``upscale``, clamped to [0, 1]. Computed in the
+            weights' precision; under autocast the convolutions are in its own.
 
         Raises:
             TypeError: x_hat is no floating tensor.
             ValueError: a wrong shape, or samples of another scale, such as 0 to 255.
         """
         check_pictures("x_hat", x_hat)
-        height, width = x_hat.shape[-2:]
+        height, width = (self.upscale * side for side in x_hat.shape[-2:])
         padded = whole_blocks(x_hat.to(self.network.last.weight.dtype), self.network.multiple)
         in_parts = goes_in_parts(padded)
         restored: Tensor = restored_in_parts(self.network, padded) if in_parts else self.network(padded)
         return restored[..., :height, :width].clamp(0, 1).to(x_hat.dtype)
+
+    @property
+    def upscale(self) -> int:
+        """How many times as high and wide as what was decoded its pictures are: 1 or 2."""
+        return self.network.upscale
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a safetensors file with the weights and the settings.
@@ -123,7 +128,8 @@ class Restorer(nn.Module):
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX model with the input ``x_hat`` (N, 3, H, W) and the output ``x_restored``.
 
-        Both are float32; N, H and W are free; it does the padding and the clamping too. It is exported in
+        Both are float32, the output ``upscale`` times as high and wide; N, H and W are free; it does the
+        padding and the clamping too. It is exported in
         evaluation mode. An existing file is replaced, once the new one is complete.
 
         Raises:

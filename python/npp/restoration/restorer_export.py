@@ -10,4 +10,5 @@ from npp.restoration.restoring_network import RestoringNetwork
 
 def export(network: RestoringNetwork, path: str | os.PathLike[str]) -> None:
     """See :meth:`npp.Restorer.export_onnx`."""
-    write_onnx(WholePictures(network, network.multiple), path, "x_restored", picture="x_hat", takes_qp=False)
+    whole = WholePictures(network, network.multiple, network.upscale)
+    write_onnx(whole, path, "x_restored", picture="x_hat", takes_qp=False)

@@ -12,7 +12,7 @@ from npp.hevc.zero_start import start_at_zero
 from npp.torch_state import channels_last
 
 _COLOURS = 3
-_FOLD = 2  # pixels of a square beside each other become channels
+_STRIDE = 2  # what it gives, over the finest features, and those over the others
 _STEP = 0.1  # of what the last layer says: an untrained step is small against a pixel's range
 _MIDDLE = 0.5
 
@@ -22,17 +22,21 @@ class RestorerSettings:
     """Sizes of a restorer.
 
     Attributes:
-        width: channels at a quarter of the size, 8 to 256.
+        width: channels at a quarter of the size of what it gives, 8 to 256.
         depth: residual blocks there, 1 to 32.
-        edge_width: channels at half of the size, where what is fine is seen, 4 to 128.
+        edge_width: channels at half of that size, where what is fine is seen, 4 to 128.
+        upscale: how many times as high and wide as the decoded picture that is: 1, or 2 for pictures that
+            were coded at half their size.
     """
 
     width: int = 64
     depth: int = 4
     edge_width: int = 24
+    upscale: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (("width", 8, 256), ("depth", 1, 32), ("edge_width", 4, 128)):
+        limits = (("width", 8, 256), ("depth", 1, 32), ("edge_width", 4, 128), ("upscale", 1, _STRIDE))
+        for name, low, high in limits:
             object.__setattr__(self, name, checks.whole(name, getattr(self, name), low, high))
 
 
@@ -54,26 +58,27 @@ class _Block(nn.Module):
 
 
 class RestoringNetwork(nn.Module):
-    """x plus a change that is 0 until it is trained.
+    """x, or x enlarged, plus a change that is 0 until it is trained.
 
     How coarsely a picture was quantised it sees by itself: from the mean of its features, and from place to
     place, where a map had the quantiser differ. So it needs nothing but the decoded pixels.
     """
 
-    #: Heights and widths must be multiples of this.
-    multiple = 2 * _FOLD
-
     def __init__(self, settings: RestorerSettings) -> None:
         super().__init__()
         width, edge = settings.width, settings.edge_width
         self.width = width
-        folded = _COLOURS * _FOLD * _FOLD
-        self.edges = nn.Conv2d(folded, edge, 3, padding=1)
+        self.upscale = settings.upscale
+        #: Pixels of a square beside each other that become channels, along one side.
+        self.fold = _STRIDE // self.upscale
+        #: Heights and widths must be multiples of this.
+        self.multiple = _STRIDE * self.fold
+        self.edges = nn.Conv2d(_COLOURS * self.fold * self.fold, edge, 3, padding=1)
         self.down = nn.Conv2d(edge, width, 2, stride=2)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(settings.depth))
         self.up = nn.ConvTranspose2d(width, edge, 2, stride=2)
         self.together = nn.Conv2d(edge, edge, 3, padding=1)
-        self.last = nn.Conv2d(edge, folded, 3, padding=1)
+        self.last = nn.Conv2d(edge, _COLOURS * _STRIDE * _STRIDE, 3, padding=1)
         start_at_zero(self.last)
 
     @property
@@ -84,16 +89,16 @@ class RestoringNetwork(nn.Module):
 
     def _begun(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # Pixels beside their channels: a quarter faster on CPUs.
-        folded = channels_last(F.pixel_unshuffle(x - _MIDDLE, _FOLD))
+        folded = channels_last(F.pixel_unshuffle(x - _MIDDLE, self.fold))
         edges = F.silu(self.edges(folded))
         return edges, self.down(edges)
 
     def seen_of(self, x: Tensor) -> Tensor:
-        """What is seen of pictures as a whole, place by place: (N, width, H/4, W/4)."""
+        """What is seen of pictures as a whole, place by place: (N, width, H/multiple, W/multiple)."""
         return F.silu(self._begun(x)[1])
 
     def forward(self, x: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Pictures to the same; values may leave [0, 1].
+        """Pictures to the same, ``upscale`` times as high and wide; values may leave [0, 1].
 
         Args:
             x: (N, 3, H, W).
@@ -105,4 +110,14 @@ class RestoringNetwork(nn.Module):
         for block in self.blocks:
             features = block(features, picture)
         joined = F.silu(self.together(edges + self.up(features)))
-        return x + _STEP * F.pixel_shuffle(self.last(joined), _FOLD)
+        return enlarged(x, self.upscale) + _STEP * F.pixel_shuffle(self.last(joined), _STRIDE)
+
+
+def enlarged(x: Tensor, upscale: int) -> Tensor:
+    """Pictures (N, C, H, W) as a restorer of that ``upscale`` gives them before it is trained.
+
+    Bicubic, as pictures that were coded smaller are enlarged where there is no restorer.
+    """
+    if upscale == 1:
+        return x
+    return F.interpolate(x, scale_factor=upscale, mode="bicubic")

@@ -17,8 +17,11 @@ def restored_in_parts(network: RestoringNetwork, x: Tensor) -> Tensor:
     Args:
         network: no gradient is wanted of it.
         x: (N, 3, H, W), H and W multiples of ``network.multiple``.
+
+    Returns:
+        (N, 3, H, W), or ``network.upscale`` times as high and wide.
     """
-    restored = torch.empty_like(x)
+    restored = _room_for(network, x)
     done = 0
     for pictures in groups_of(x):
         restored[done : done + len(pictures)] = restored_in_strips(network, pictures)
@@ -45,10 +48,15 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
         rows = (strip.end - strip.first) // network.multiple
         total += seen[:, :, skipped : skipped + rows].sum((2, 3), dtype=wide)
     picture = (total / (height // network.multiple * (width // network.multiple))).to(seen.dtype)
-    restored = torch.empty_like(x)
+    restored, times = _room_for(network, x), network.upscale
     for strip in strips:
         part, above = around(x, strip, network.reach)
-        restored[..., slice(*strip), :] = network(part, picture)[
-            ..., above : above + strip.end - strip.first, :
-        ]
+        end = above + strip.end - strip.first
+        rows = network(part, picture)[..., times * above : times * end, :]
+        restored[..., times * strip.first : times * strip.end, :] = rows
     return restored
+
+
+def _room_for(network: RestoringNetwork, x: Tensor) -> Tensor:
+    count, colours, height, width = x.shape
+    return x.new_empty(count, colours, network.upscale * height, network.upscale * width)
