@@ -10,6 +10,7 @@
 #include "arrays.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
+#include "encoder_cache.hpp"
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
@@ -47,7 +48,9 @@ class AnimationJob final : public Job {
   void run(std::size_t /*item*/) noexcept override {
     try {
       const bpg::ConstImageView& first = frames_.front().image;
-      bpg::AnimationEncoder encoder(first.width, first.height, first.channels == 4, options_);
+      bpg::AnimationEncoder encoder = EncoderCache::instance().open([&first, this] {
+        return bpg::AnimationEncoder(first.width, first.height, first.channels == 4, options_);
+      });
       for (std::size_t i = 0; i < frames_.size() && !cancelled(); ++i) {
         const AnimationFrame& frame = frames_[i];
         const bpg::Encoded encoded =

@@ -24,7 +24,9 @@ std::unique_ptr<bpg::Encoder> EncoderCache::acquire(const EncoderKey& key) {
   if (auto idle = idle_.take(key)) {
     return std::move(*idle);
   }
-  return std::make_unique<bpg::Encoder>(key.width, key.height, key.has_alpha, key.options);
+  return open([&key] {
+    return std::make_unique<bpg::Encoder>(key.width, key.height, key.has_alpha, key.options);
+  });
 }
 
 void EncoderCache::release(const EncoderKey& key, std::unique_ptr<bpg::Encoder> encoder) {

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 
 #include "bpg/encoder.hpp"
+#include "bpg/error.hpp"
 #include "idle_store.hpp"
 
 namespace npp {
@@ -32,6 +34,25 @@ class EncoderCache {
   std::unique_ptr<bpg::Encoder> acquire(const EncoderKey& key);
   /// Gives an encoder back. One that threw must not come back.
   void release(const EncoderKey& key, std::unique_ptr<bpg::Encoder> encoder);
+
+  /// What `make` gives, an encoder that is opened. Each idle one holds a thread and memory: where
+  /// there is none left for another, they are closed and it is tried once more.
+  template <typename Make>
+  auto open(const Make& make) -> decltype(make()) {
+    try {
+      return make();
+    } catch (const bpg::NoThreadError&) {
+      if (idle_count() == 0) {
+        throw;
+      }
+    } catch (const std::bad_alloc&) {
+      if (idle_count() == 0) {
+        throw;
+      }
+    }
+    clear();
+    return make();
+  }
 
   /// Closes all idle encoders.
   void clear() { idle_.clear(); }

@@ -432,6 +432,41 @@ def test_a_system_without_threads_is_an_error_and_no_endless_wait() -> None:
     assert done.returncode == 0, done.stderr
 
 
+_FEW_THREADS = """
+import os, resource, torch, npp
+torch.set_num_threads(1)
+frames = [torch.rand(3, 18, 40)] * 2
+right = npp.encode_animation(frames, 30, effort=0)
+x = torch.rand(3, 16, 32)
+right_picture = npp.encode(x, 30, effort=0, threads=1)
+npp.clear_encoder_cache()
+if os.getuid() == 0:  # whom no limit holds
+    try:
+        os.setgid(54322)
+        os.setuid(54322)
+    except OSError:
+        raise SystemExit(77)
+resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
+for i in range(60):
+    npp.encode(torch.full((3, 16 + 2 * i, 48), 0.5), 30, effort=0, threads=1)
+assert npp.encode_animation(frames, 30, effort=0) == right
+for i in range(60):
+    npp.encode(torch.full((3, 16, 48 + 2 * i), 0.5), 30, effort=0, threads=1)
+assert npp.encode(x, 30, effort=0, threads=1) == right_picture
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_idle_encoders_do_not_keep_the_threads_that_another_one_needs() -> None:
+    """Each has a thread of x265: pictures of many sizes left more of them than a system may give."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FEW_THREADS], capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode == 77:
+        pytest.skip("no limit holds this process")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_tensors_without_pixels_are_named() -> None:
     x = torch.rand(3, 16, 16)

@@ -71,7 +71,7 @@ def test_a_file_brings_it_back(tmp_path: Path, x: torch.Tensor) -> None:
     restorer.save(tmp_path / "restorer.safetensors")
     loaded = Restorer.load(tmp_path / "restorer.safetensors")
     assert not loaded.training
-    assert loaded.settings == {"width": 16, "depth": 2, "edge_width": 8}
+    assert loaded.settings == {"width": 16, "depth": 2, "edge_width": 8, "upscale": 1}
     assert torch.equal(loaded(x), restorer(x))
 
 

@@ -42,7 +42,7 @@ void check_threads() {
   pthread_t thread{};
   if (pthread_create(
           &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr) != 0) {
-    throw EncodeError(
+    throw NoThreadError(
         "x265 needs a thread, and the system gives no more threads or no memory for one");
   }
   pthread_join(thread, nullptr);

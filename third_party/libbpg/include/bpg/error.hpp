@@ -17,6 +17,12 @@ class EncodeError : public Error {
   using Error::Error;
 };
 
+/// The system gives no thread that the encoder needs.
+class NoThreadError : public EncodeError {
+ public:
+  using EncodeError::EncodeError;
+};
+
 /// The bytes are not a BPG file, or a damaged one.
 class DecodeError : public Error {
  public:
