@@ -109,6 +109,9 @@ def encode_animation(
 ) -> bytes:
     """Encodes an animation: the first frame by itself, each later one from the one before.
 
+    At one qp x265 spends less on what it does not find in the frame before: after a cut a frame is about as
+    coarse, and takes about as many bytes, as a picture of three qps more.
+
     Args:
         frames: tensor (F, C, H, W), or a list of pictures of one size and number of channels.
         qp: as in :func:`encode`, one for all or one per frame.
