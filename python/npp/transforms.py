@@ -24,7 +24,7 @@ from npp.codec.encoding import encode
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
-from npp.codec.pil_pictures import to_pil
+from npp.codec.pil_pictures import has_own_color, to_pil
 from npp.codec.round_trip import start_round_trip
 
 __all__ = ["BPG"]
@@ -50,14 +50,23 @@ def qp_range(qp: Any) -> tuple[int, int]:
 
 
 def code_pil(image: Image.Image, qp: int, **options: Unpack[CodecOptions]) -> Image.Image:
-    """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits.
+    """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits, or F.
 
     Gray of 16 bits with a transparent value becomes LA of 8 bits: Pillow has no mode for more with alpha.
+    What the picture says of itself goes along, as with Pillow's own operations.
     """
     file = encode(image, qp, threads=1, **options)
     deep = image.mode.startswith("I") and not probe(file).has_alpha
-    decoded = decode(file, dtype=torch.uint16 if deep else torch.uint8)
-    return to_pil(decoded, gray=CodecImage(image, "image").gray)
+    dtype = torch.float32 if image.mode == "F" else torch.uint16 if deep else torch.uint8
+    coded = to_pil(decode(file, dtype=dtype), gray=CodecImage(image, "image").gray)
+    coded.info = _kept_info(image)
+    return coded
+
+
+def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
+    """What is still true of a picture once it is coded: its transparency is in the pixels then."""
+    gone = {"transparency", "icc_profile"} if has_own_color(image.mode) else {"transparency"}
+    return {name: value for name, value in image.info.items() if name not in gone}
 
 
 def code_array(
@@ -141,6 +150,11 @@ class BPG(nn.Module):
     nothing. What is coded together has one qp.
 
     Tensors are (..., C, H, W) with C of 1, 3 or 4, uint8, uint16 or floats in [0, 1]; shape and dtype stay.
+    PIL pictures keep what is still true of their ``info``, EXIF with its orientation too. The modes L, LA,
+    RGB, RGBA, I;16 and F (0 to 1) stay. Others become these: 1 L; La LA; RGBa and PA RGBA; I and I;16B I;16;
+    P, CMYK, YCbCr, LAB, HSV and RGBX RGB. A transparent colour becomes alpha: L and I;16 with one come as LA,
+    P and RGB as RGBA. With ``p`` below 1 convert such pictures before: only what is coded changes.
+
     Put this in front of normalising. The draws are torch's: ``torch.manual_seed`` repeats them, and each
     worker of a DataLoader has its own.
 
@@ -189,7 +203,7 @@ class BPG(nn.Module):
 
     def forward(self, *sample: Any) -> Any:
         """The sample with its pictures coded, in the same structure; several arguments make a tuple."""
-        whole = sample if len(sample) > 1 else sample[0]
+        whole = sample[0] if len(sample) == 1 else sample
         if _is_other_kind(whole):
             return whole
         leaves = [whole] if isinstance(whole, np.ndarray) else list(_leaves(whole))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from collections import defaultdict, namedtuple
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -50,6 +51,59 @@ def test_pil_pictures_stay_pil_pictures(photo: np.ndarray, mode: str) -> None:
     if mode == "RGB":
         wanted = _coded(torch.from_numpy(photo).permute(2, 0, 1), 20)
         assert torch.equal(torch.from_numpy(np.array(found)).permute(2, 0, 1), wanted)
+
+
+@pytest.mark.parametrize(
+    ("modes", "coded"),
+    [
+        (("L", "1"), "L"),
+        (("LA", "La"), "LA"),
+        (("RGB", "P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
+        (("RGBA", "RGBa", "PA"), "RGBA"),
+        (("I;16", "I;16B", "I"), "I;16"),
+    ],
+)
+def test_modes_of_pil_pictures(modes: tuple[str, ...], coded: str, photo: np.ndarray) -> None:
+    ways = {"LAB": "RGB", "La": "LA", "PA": "LA", "RGBa": "RGBA", "I;16": "I", "I;16B": "I"}
+    for mode in modes:
+        way = ways.get(mode, mode)
+        start = Image.fromarray(photo) if way in ("RGB", "CMYK") else Image.fromarray(photo).convert("L")
+        image = start.convert("RGB").convert("LAB") if mode == "LAB" else start.convert(way).convert(mode)
+        assert image.mode == mode and BPG(qp=20, effort=0)(image).mode == coded
+
+
+def test_pil_pictures_of_floats_stay_from_0_to_1(photo: np.ndarray) -> None:
+    floats = photo[..., 1].astype(np.float32) / 255
+    found = BPG(qp=40, effort=0)(Image.fromarray(floats))
+    assert found.mode == "F"
+    assert (np.asarray(found) == code_array(floats, 40, effort=0)).all()
+
+
+def test_pil_pictures_keep_what_they_say_of_themselves(photo: np.ndarray) -> None:
+    """A picture that lies on its side does so whether or not it was coded."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x112] = 6
+    Image.fromarray(photo).save(file, "JPEG", exif=exif, icc_profile=b"profile", dpi=(72, 72))
+    image = Image.open(file)
+    transform = BPG(qp=30, p=0.5, effort=0)
+    found = [transform(image) for _ in range(12)]
+    assert 0 < sum(one is image for one in found) < 12
+    assert {ImageOps.exif_transpose(one).size for one in found} == {(80, 112)}
+    coded = BPG(qp=30, effort=0)(image)
+    assert coded.info == image.info and coded.info is not image.info
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P"])
+def test_pil_pictures_lose_what_is_no_longer_true_of_them(mode: str, photo: np.ndarray) -> None:
+    """The profile of a CMYK picture is not that of an RGB one; a transparent colour has become alpha."""
+    image = Image.fromarray(photo).convert(mode)
+    image.info = {"icc_profile": b"profile", "comment": b"words"}
+    if mode == "P":
+        image.info["transparency"] = 3
+    coded = BPG(qp=30, effort=0)(image)
+    gone = {"CMYK": "icc_profile", "P": "transparency"}[mode]
+    assert coded.mode == {"CMYK": "RGB", "P": "RGBA"}[mode]
+    assert coded.info == {name: value for name, value in image.info.items() if name != gone}
 
 
 def test_samples_that_are_no_plain_dict_and_tensors_that_are_no_plain_tensor(pixels: Tensor) -> None:
@@ -170,6 +224,9 @@ def test_wrong_settings_are_named(settings: dict[str, Any], text: str) -> None:
 def test_samples_without_a_picture_are_named(pixels: Tensor) -> None:
     with pytest.raises(TypeError, match="this one has int, str"):
         BPG()({"a": 1, "b": ["c"]})
+    for nothing in ((), ([],), ({},)):
+        with pytest.raises(TypeError, match=r"a sample must have a PIL picture .* this one has nothing"):
+            BPG()(*nothing)
     with pytest.raises(ValueError, match=r"\(\.\.\., C, H, W\), not of shape \(80, 112\)"):
         BPG()(pixels[0])
 
