@@ -81,6 +81,17 @@ def code_array(
     return found.astype(pixels.dtype, copy=False)
 
 
+def bgr_to_rgb(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array (H, W, C) in OpenCV's order of channels in that of RGB, and the other way round, in memory.
+
+    Of four channels the last is alpha either way. Gray pictures, (H, W) or (H, W, 1), stay as they are.
+    """
+    if pixels.ndim < 3 or pixels.shape[2] < 3:
+        return pixels
+    found: np.ndarray[Any, Any] = np.take(pixels, [2, 1, 0, *range(3, pixels.shape[2])], axis=2)
+    return found
+
+
 def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[CodecOptions]) -> Tensor:
     """Pictures (..., C, H, W) as they come out of their BPG files, of the same dtype; no gradient."""
     plain = x.detach().as_subclass(Tensor)

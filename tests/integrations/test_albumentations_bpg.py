@@ -53,6 +53,17 @@ def test_gray_pictures_whatever_the_order_of_channels(library: Any, photo: np.nd
         assert coded.shape == gray.shape and (coded[..., 0] == wanted).all()
 
 
+def test_the_last_of_four_channels_is_alpha_whatever_their_order(library: Any, photo: np.ndarray) -> None:
+    """No blue is not transparent: that would lose the colours where alpha is multiplied in."""
+    settings = {"qp_range": 30, "p": 1.0, "effort": 0, "premultiplied": True}
+    rgba = np.dstack([photo * np.array([1, 1, 0], np.uint8), np.full_like(photo[..., 0], 255)])
+    coded = _transform(**settings)(image=rgba)["image"]
+    order = [2, 1, 0, 3]
+    swapped = _transform(**settings, bgr=True)(image=np.ascontiguousarray(rgba[..., order]))["image"]
+    assert (swapped[..., order] == coded).all()
+    assert np.abs(coded.astype(int) - rgba).mean() < 10
+
+
 def test_draws_are_those_of_the_pipelines_seed(library: Any, photo: np.ndarray) -> None:
     def found(seed: int) -> list[int]:
         pipeline = library.Compose([_transform(qp_range=(25, 46), p=1.0, effort=0)], seed=seed)

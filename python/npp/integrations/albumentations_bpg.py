@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from npp.checks import flag
 from npp.codec.options import CodecOptions, resolve_options
 from npp.tasks.optional_packages import require
-from npp.transforms import code_array
+from npp.transforms import bgr_to_rgb, code_array
 from npp.transforms import qp_range as checked_range
 
 _ImageOnlyTransform: Any = require("albumentations", "npp.integrations.albumentations_bpg").ImageOnlyTransform
@@ -19,14 +19,13 @@ _ImageOnlyTransform: Any = require("albumentations", "npp.integrations.albumenta
 class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
     """Pictures through the real codec at a random qp, as albumentations' ``ImageCompression`` with JPEG.
 
-    Pictures are (H, W), (H, W, 1) or (H, W, 3), uint8 or float32 in [0, 1]; boxes, masks and key points are
-    passed through. Draws are albumentations' own: ``A.Compose(..., seed=...)`` repeats them, in the workers
-    of a DataLoader too. Put it in front of ``A.Normalize``.
+    Pictures are (H, W) or (H, W, C) with C of 1, 3 or 4, uint8 or float32 in [0, 1]; boxes, masks and key
+    points are passed through. Put it in front of ``A.Normalize``.
 
     Args:
         qp_range: (least, greatest), each as likely, or one qp.
         p: how often a picture is coded, 0 to 1.
-        bgr: channels come in the order of OpenCV, as in the loader of Ultralytics.
+        bgr: channels come in the order of OpenCV, as in the loader of Ultralytics: BGR, or BGR and alpha.
         **options: see :class:`npp.CodecOptions`.
 
     Raises:
@@ -52,8 +51,8 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
 
     def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
         """One picture, coded."""
-        if self.bgr and img.ndim == 3:
-            return np.ascontiguousarray(code_array(img[..., ::-1], qp, **self.options)[..., ::-1])
+        if self.bgr:
+            return bgr_to_rgb(code_array(bgr_to_rgb(img), qp, **self.options))
         return code_array(img, qp, **self.options)
 
     def get_transform_init_args(self) -> dict[str, Any]:

@@ -46,6 +46,15 @@ def test_floats_and_gray_pictures_keep_their_kind(photo: np.ndarray, gray: bool)
     assert one_channel.shape == (*photo.shape[:2], 1)
 
 
+@pytest.mark.parametrize("channels", ["bgr", "rgb"])
+def test_the_last_of_four_channels_is_alpha(photo: np.ndarray, channels: str) -> None:
+    rgba = np.dstack([photo, np.tile(np.arange(112, dtype=np.uint8) + 100, (80, 1))])
+    wanted, _ = _decoded(rgba, 30, effort=0)
+    order = [2, 1, 0, 3] if channels == "bgr" else [0, 1, 2, 3]
+    found = BPGRoundTrip(30, channels=channels, effort=0)({"img": np.ascontiguousarray(rgba[..., order])})
+    assert np.array_equal(found["img"], wanted[..., order])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

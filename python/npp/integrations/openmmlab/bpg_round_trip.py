@@ -15,7 +15,7 @@ from npp.codec.options import resolve_options
 from npp.integrations.openmmlab.picture_coding import check_raw
 from npp.recipes import Recipe
 from npp.tasks.optional_packages import require
-from npp.transforms import qp_range
+from npp.transforms import bgr_to_rgb, qp_range
 
 _transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")
 
@@ -30,7 +30,7 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
     Args:
         qp: 0 to 51; a pair (lowest, highest) draws one for each picture.
         recipe: name or path of a recipe that prepares the picture; ``None`` for BPG alone.
-        channels: order of the picture's channels, ``"bgr"`` (mmcv's) or ``"rgb"``.
+        channels: order of the picture's channels, ``"bgr"`` (mmcv's) or ``"rgb"``; of four the last is alpha.
         **options: of the codec, see :class:`npp.CodecOptions`; they come before the recipe's.
 
     Raises:
@@ -75,11 +75,10 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         # torch has no unsigned numbers beyond 8 bits that know their ends everywhere.
         wide = given if given.dtype.kind == "f" or given.dtype == np.uint8 else given.astype(np.int64)
         check_raw("img", torch.from_numpy(np.ascontiguousarray(wide)), "so put BPGRoundTrip in front of that")
-        flip = self._bgr and given.ndim == 3 and given.shape[2] == 3
         samples = given if given.dtype == np.uint8 else np.clip(np.rint(given), 0, 255).astype(np.uint8)
         qp = int(np.random.randint(self._low, self._high + 1))  # noqa: NPY002 (mmengine seeds this one)
-        file, decoded = self._coded(np.ascontiguousarray(samples[..., ::-1] if flip else samples), qp)
-        restored = decoded[..., ::-1] if flip else decoded.reshape(given.shape)
+        file, decoded = self._coded(bgr_to_rgb(samples) if self._bgr else samples, qp)
+        restored = (bgr_to_rgb(decoded) if self._bgr else decoded).reshape(given.shape)
         results["img"] = np.ascontiguousarray(restored).astype(given.dtype, copy=False)
         pixels = given.shape[0] * given.shape[1]
         results.update(bpp=8 * len(file) / pixels, bpg_bytes=len(file), bpg_qp=qp)
