@@ -31,6 +31,15 @@ from npp.weight_files import WeightFiles
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
 
 
+def recipe_file(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file that :meth:`Recipe.load` would read; nothing is read.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists the names.
+    """
+    return _FILES.find(name_or_path)
+
+
 class Recipe(RecipeFiles):
     """Prepares pictures for a task and codes them; what it writes is plain BPG.
 

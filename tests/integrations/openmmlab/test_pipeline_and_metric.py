@@ -103,6 +103,10 @@ def test_wrong_settings_are_named() -> None:
         BPGRoundTrip(30, channels="gbr")
     with pytest.raises(TypeError, match="efort"):
         BPGRoundTrip(30, efort=2)
+    with pytest.raises(FileNotFoundError, match=r"recipe: no file 'detecton'.*did you mean 'detection'\?"):
+        BPGRoundTrip(30, recipe="detecton")
+    with pytest.raises(TypeError, match="recipe must be a name or path of one, or None, not Recipe"):
+        BPGRoundTrip(30, recipe=npp.Recipe.load("detection"))  # type: ignore[arg-type]
 
 
 def test_samples_of_a_real_pipeline_carry_the_rate_to_the_metric(coco: Path) -> None:

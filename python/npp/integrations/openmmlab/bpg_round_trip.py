@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from npp.checks import kind_of
 from npp.codec.decoding import decode
 from npp.codec.encoding import encode
 from npp.codec.options import resolve_options
 from npp.integrations.openmmlab.picture_coding import check_raw
-from npp.recipes import Recipe
+from npp.recipes.recipe import Recipe, recipe_file
 from npp.tasks.optional_packages import require
 from npp.transforms import bgr_to_rgb, qp_range
 
 _transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")
+
+
+def _check_recipe(recipe: object) -> None:
+    """Looks for its file: the workers load it, and a word that none of them knows should not come so far."""
+    if recipe is None:
+        return
+    if not isinstance(recipe, (str, os.PathLike)):
+        raise TypeError(f"recipe must be a name or path of one, or None, not {kind_of(recipe)}")
+    try:
+        recipe_file(recipe)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"recipe: {error}") from None
 
 
 class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has no types
@@ -34,13 +48,14 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         **options: of the codec, see :class:`npp.CodecOptions`; they come before the recipe's.
 
     Raises:
-        ValueError: a wrong setting; the message names it.
+        ValueError, TypeError: a wrong setting; the message names it.
+        FileNotFoundError: there is no such recipe.
     """
 
     def __init__(
         self,
         qp: int | Sequence[int],
-        recipe: str | None = None,
+        recipe: str | os.PathLike[str] | None = None,
         channels: str = "bgr",
         **options: Any,
     ) -> None:
@@ -48,6 +63,7 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         if channels not in ("bgr", "rgb"):
             raise ValueError(f"channels must be bgr or rgb, not {channels!r}")
         resolve_options(options)
+        _check_recipe(recipe)
         self._bgr = channels == "bgr"
         self._recipe_name = recipe
         self._recipe: Recipe | None = None
