@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 import npp
 
@@ -73,6 +77,40 @@ def test_draws_are_those_of_the_pipelines_seed(library: Any, photo: np.ndarray) 
     assert len(set(found(7))) > 2
 
 
+class _Draws(Dataset[int]):
+    """The qps that a pipeline draws."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> int:
+        found = self.pipeline(image=np.zeros((16, 16, 3), np.uint8))
+        return int(found["applied_transforms"][0][1]["qp"])
+
+
+def _own_draws(worker: int) -> None:
+    """As docs/frameworks.md has it."""
+    about = get_worker_info()
+    assert about is not None
+    about.dataset.pipeline.set_random_seed(torch.initial_seed() % 2**32)  # type: ignore[attr-defined]
+
+
+def test_workers_draw_their_own_where_they_are_told_to(library: Any) -> None:
+    """Two epochs of two workers, each of which draws half of the qps."""
+
+    def found(told: Any) -> list[tuple[int, ...]]:
+        coding = _transform(qp_range=(0, 51), p=1.0, effort=0)
+        pipeline = library.Compose([coding], seed=1, save_applied_params=True)
+        loader = DataLoader(_Draws(pipeline), batch_size=4, num_workers=2, worker_init_fn=told)
+        return [tuple(batch.tolist()) for _ in range(2) for batch in loader]
+
+    assert len(set(found(None))) == 1
+    assert len(set(found(_own_draws))) == 4
+
+
 def test_it_is_written_to_files_and_read(library: Any, photo: np.ndarray) -> None:
     kept = library.to_dict(library.Compose([_transform(qp_range=(30, 30), p=1.0, effort=0)]))
     again = library.from_dict(kept)
@@ -83,6 +121,41 @@ def test_it_is_written_to_files_and_read(library: Any, photo: np.ndarray) -> Non
 def test_wrong_settings_are_named(library: Any) -> None:
     with pytest.raises(ValueError, match="0 to 51, not 60"):
         _transform(qp_range=(25, 60))
+
+
+_OTHER_PROCESS = """
+import sys
+import numpy as np
+from ultralytics.data.augment import Albumentations
+from ultralytics.utils.patches import torch_load
+
+state = torch_load(sys.argv[1], map_location="cpu")
+image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+coded = Albumentations(p=1.0, transforms=state["args"]["augmentations"])({"img": image.copy()})["img"]
+print("coded" if (coded != image).any() else "as it was")
+"""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_processes_of_ultralytics_other_gpus_know_it_by_the_callback(
+    library: Any, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its trainer writes for such a process is read in a new one, where nobody has imported npp."""
+    for name, value in (("CONFIG_DIR", str(tmp_path)), ("OFFLINE", "true"), ("AUTOINSTALL", "false")):
+        monkeypatch.setenv(f"YOLO_{name}", value)
+    dist = pytest.importorskip("ultralytics.utils.dist", reason="ultralytics is not installed")
+    pytest.importorskip("cloudpickle", reason="cloudpickle is not installed")
+    from npp.integrations.albumentations_bpg import registered
+
+    monkeypatch.setattr(dist, "USER_CONFIG_DIR", tmp_path)
+    stored = [library.to_dict(_transform(qp_range=40, p=1.0, bgr=True, effort=0))]
+    callbacks = {"on_pretrain_routine_start": [registered] if known else []}
+    trainer = SimpleNamespace(args=SimpleNamespace(augmentations=stored), model=None, callbacks=callbacks)
+    state = Path(dist.generate_ddp_file(trainer)).with_suffix(".pt")
+    command = [sys.executable, "-c", _OTHER_PROCESS, state]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == ("coded" if known else "as it was")
+    registered(trainer)
 
 
 def test_ultralytics_trains_with_it(

@@ -22,6 +22,12 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
     Pictures are (H, W) or (H, W, C) with C of 1, 3 or 4, uint8 or float32 in [0, 1]; boxes, masks and key
     points are passed through. Put it in front of ``A.Normalize``.
 
+    Draws are albumentations' own: ``A.Compose(..., seed=...)`` repeats them. As with all its transforms, the
+    workers of a DataLoader draw the same as each other and in each epoch, unless ``worker_init_fn`` calls
+    ``pipeline.set_random_seed(torch.initial_seed() % 2**32)``.
+
+    ``A.from_dict`` and the like know it where this module has been imported.
+
     Args:
         qp_range: (least, greatest), each as likely, or one qp.
         p: how often a picture is coded, 0 to 1.
@@ -58,3 +64,14 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
     def get_transform_init_args(self) -> dict[str, Any]:
         """The arguments, for albumentations' files."""
         return {"qp_range": self.qp_range, "bgr": self.bgr, **self.options}
+
+
+def registered(trainer: object) -> None:
+    """A callback of Ultralytics that does nothing but be known by the name of this module.
+
+    With ``model.add_callback("on_pretrain_routine_start", registered)`` the processes of training on several
+    GPUs import this module, and so know :class:`BPGCompression`. Without it they train on uncoded pictures.
+
+    Args:
+        trainer: Ultralytics' own.
+    """
