@@ -45,13 +45,18 @@ def _run(program: str) -> tuple[str, list[tuple[str, float, list[float]]]]:
     return sample.bpg, [(one.label, one.confidence, list(one.bounding_box)) for one in found]
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a process of its own: FiftyOne cannot be imported after importlib_metadata, as MMPretrain does."""
+@pytest.mark.parametrize("recipe", [npp.Recipe("plain"), npp.Recipe.load("detection")], ids=lambda r: r.name)
+def test_the_page_runs(recipe: npp.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own: FiftyOne cannot be imported after importlib_metadata, as MMPretrain does.
+
+    Boxes are parts of the picture's sides, also where a recipe coded it smaller.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("coded", "decoded"):
         Path(name).mkdir()
     picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-    Path("coded/a.bpg").write_bytes(npp.encode(torch.from_numpy(picture).permute(2, 0, 1), 40, effort=0))
+    Path("coded/a.bpg").write_bytes(recipe.encode(picture, 40, effort=0))
+    assert (npp.probe("coded/a.bpg").width < 640) == (recipe.scale is not None)
     Image.fromarray(picture).save("decoded/a.png")
     (program,) = (block.code for block in blocks(_PAGE, "py") if "fiftyone" in block.code)
     # FiftyOne starts no database, and tells nobody that it was imported.
