@@ -92,6 +92,24 @@ def test_classifiers_train_validate_and_test(classes: Path, tmp_path: Path, name
     assert len(recipe.encode(np.zeros((32, 32, 3), np.uint8))) > 0
 
 
+def test_a_curve_has_its_rates_where_their_metric_has_a_prefix_of_its_own(
+    classes: Path, tmp_path: Path
+) -> None:
+    """One that is another metric's, too."""
+    for prefix in ("rate", "accuracy"):
+        metrics = f"[dict(type='Accuracy', topk=(1, 5)), dict(type='BppMetric', prefix='{prefix}')]"
+        path = write_config(
+            tmp_path / prefix / "run.py", "resnet50", classes, more=f"test_evaluator = {metrics}\n"
+        )
+        found = runner_of(path).test()
+        results = _curve(tmp_path / prefix / "run")
+        for rate in ("bpp", "bpp_of_photo", "bytes"):
+            assert results[rate] == [found[f"qp{qp}/{prefix}/{rate}"] for qp in (30, 40)]
+        assert results["accuracy/top5"] == [found[f"qp{qp}/accuracy/top5"] for qp in (30, 40)]
+        assert not any(f"{prefix}/{rate}" in results for rate in ("bpp", "bpp_of_photo", "bytes", "qp"))
+        assert (tmp_path / prefix / "run" / "bpg_curve.png").stat().st_size > 1000
+
+
 def test_a_curve_says_null_where_a_qp_has_no_precision() -> None:
     rates = {"bpg/bpp": 0.5, "bpg/bytes": 10, "bpg/bpp_of_photo": 0.5}
     found = [{"coco/bbox_mAP": 0.3, "coco/bbox_mAP_s": -1.0, **rates}, rates]

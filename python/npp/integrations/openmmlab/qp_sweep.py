@@ -19,7 +19,9 @@ from npp.integrations.openmmlab.recipe_hook import coded_model
 from npp.tasks.optional_packages import require
 
 _runner: Any = require("mmengine.runner", "npp.integrations.openmmlab")
-_RATES = ("bpg/bpp_of_photo", "bpg/bytes")
+_PREFIX = BppMetric.default_prefix
+_RATES = ("bpp", "bytes", "bpp_of_photo", "qp")  # of BppMetric
+_MORE_RATES = ("bpp_of_photo", "bytes")  # that an arm of npp evaluate does not have by itself
 _DIRECTION = ("loss", "error", "mae", "mse")  # in the name of what is better when smaller
 
 
@@ -42,23 +44,26 @@ def _column(found: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [_value(one, name) for one in found]
 
 
-def _numbers(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _numbers(found: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
     """Names of qualities that are numbers at one qp at least."""
+    rates = {f"{prefix}/{rate}" for rate in _RATES}
     return sorted(
         {
             name
             for one in found
             for name, value in one.items()
-            if not name.startswith("bpg/") and isinstance(value, int | float | np.number)
+            if name not in rates and isinstance(value, int | float | np.number)
         }
     )
 
 
-def _measurements(qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: str) -> Measurements:
-    axes = {name: _axis(name) for name in _numbers(found)}
+def _measurements(
+    qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: str, prefix: str
+) -> Measurements:
+    axes = {name: _axis(name) for name in _numbers(found, prefix)}
     curve = ArmMeasurements(
-        sizes=np.array(_column(found, "bpg/bytes")).astype(np.int64)[:, None],
-        bpp=np.array(_column(found, "bpg/bpp"))[:, None],
+        sizes=np.array(_column(found, f"{prefix}/bytes")).astype(np.int64)[:, None],
+        bpp=np.array(_column(found, f"{prefix}/bpp"))[:, None],
         scores={},
         metrics={(axis.network, axis.name): np.array(_column(found, name)) for name, axis in axes.items()},
     )
@@ -66,7 +71,11 @@ def _measurements(qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: s
 
 
 def curve_results(
-    qps: Sequence[int], found: Sequence[Mapping[str, Any]], name: str, description: str
+    qps: Sequence[int],
+    found: Sequence[Mapping[str, Any]],
+    name: str,
+    description: str,
+    prefix: str = _PREFIX,
 ) -> dict[str, Any]:
     """What a sweep found as ``npp evaluate`` writes an arm.
 
@@ -74,10 +83,11 @@ def curve_results(
         qps: rising.
         found: metrics at each of them, by mmengine's names.
         name, description: of the curve.
+        prefix: of :class:`BppMetric` in these names.
     """
-    content = arm_results(_measurements(qps, found, name), name, description)
+    content = arm_results(_measurements(qps, found, name, prefix), name, description)
     results: dict[str, Any] = content["results"]
-    results |= {rate.removeprefix("bpg/"): _column(found, rate) for rate in _RATES}
+    results |= {rate: _column(found, f"{prefix}/{rate}") for rate in _MORE_RATES}
     content["results"] = {quality: _finite(values) for quality, values in results.items()}
     return content
 
@@ -115,8 +125,10 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
         super().__init__(runner, dataloader, evaluator, fp16)
         self.qps = sorted(set(resolve_qp(list(qps), len(qps))))
         self._name = name
-        if not any(isinstance(metric, BppMetric) for metric in self.evaluator.metrics):
+        rates = [metric for metric in self.evaluator.metrics if isinstance(metric, BppMetric)]
+        if not rates:
             raise ValueError("QPSweepLoop needs dict(type='BppMetric') in test_evaluator")
+        self._prefix: str = rates[0].prefix
 
     def run(self) -> dict[str, Any]:
         """Tests at each qp.
@@ -148,7 +160,8 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
         text = (
             f"{self.runner.experiment_name}, BPG ({options}); bpp is for pixels of what the network was given"
         )
-        write_json(folder / f"{self._name}.json", curve_results(self.qps, found, self._name, text))
-        measured = _measurements(self.qps, found, self._name)
+        content = curve_results(self.qps, found, self._name, text, self._prefix)
+        write_json(folder / f"{self._name}.json", content)
+        measured = _measurements(self.qps, found, self._name, self._prefix)
         if measured.axes:
             plot_curves(measured, folder / f"{self._name}.png", self.runner.experiment_name)
