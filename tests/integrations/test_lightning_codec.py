@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import sys
 from copy import deepcopy
+from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -113,6 +117,67 @@ def test_each_picture_has_its_qp_and_a_seed_repeats_them(tmp_path: Path) -> None
     first = seen()
     assert torch.equal(seen(), first)
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+
+
+class Several(Own):
+    """Sends a batch through the network twice, its second half alone; of each two batches the latter not."""
+
+    def _loss(self, batch: Any) -> Tensor:
+        x, y = batch
+        return F.cross_entropy(self.model(x), y) + F.cross_entropy(self.model(x[1:]), y[1:])
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        if batch_idx % 2 == 0:
+            self._loss(batch)
+
+    test_step = validation_step
+
+
+class Noted(lightning.Callback):  # type: ignore[misc,name-defined]
+    """The shape of what CodedInput has at the end of each batch."""
+
+    def __init__(self, coded: CodedInput) -> None:
+        self.coded, self.seen = coded, []
+
+    def _note(self, *_: Any) -> None:
+        self.seen.append(None if self.coded.bpp is None else tuple(self.coded.bpp.shape))
+
+    on_train_batch_end = on_validation_batch_end = on_test_batch_end = on_predict_batch_end = _note
+
+
+def test_the_rate_is_that_of_all_calls_of_a_batch_and_of_no_other_batch(tmp_path: Path) -> None:
+    pictures = torch.cat([_pictures()[:2], torch.zeros(2, 3, 48, 64)])
+    coded = npp.compress(pictures, 40, effort=0).bpp
+    each = [torch.cat([part, part[1:]]).mean().item() for part in coded.split(2)]
+    callback = CodedInput(qp=40, module="model", mean=MEAN, std=STD, codec=npp.BPG(effort=0))
+    noted = Noted(callback)
+    trainer = _trainer(tmp_path, callback, noted)
+    trainer.fit(Several(), _loader(pictures), _loader(pictures))
+    # Lightning shows a training step's last value, and the mean of the others.
+    assert trainer.callback_metrics["train/bpp"] == pytest.approx(each[1], rel=0.05)
+    assert trainer.callback_metrics["val/bpp"] == pytest.approx(each[0], rel=0.05)
+    (tested,) = trainer.test(Several(), _loader(pictures), verbose=False)
+    assert tested["test/bpp"] == pytest.approx(each[0], rel=0.05)
+    assert noted.seen == [(1,), (1,), (1,), None, (1,), None]
+
+
+def test_steps_that_send_nothing_through_the_network_have_no_rate(tmp_path: Path) -> None:
+    class Elsewhere(Own):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("weight", self.filter.weight.sum())
+
+        def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return self.filter(batch[0])
+
+    callback = CodedInput(qp=40, module="model", codec=npp.BPG(effort=0))
+    noted = Noted(callback)
+    trainer, own = _trainer(tmp_path, callback, noted), Elsewhere()
+    trainer.fit(own, _loader(_pictures()), _loader(_pictures()))
+    assert {"train/bpp", "weight"} <= set(
+        trainer.callback_metrics
+    ) and "val/bpp" not in trainer.callback_metrics
+    trainer.predict(own, _loader(_pictures()))
+    assert noted.seen == [(2,), (2,), None, None, None, None]
 
 
 def test_the_bits_have_a_gradient() -> None:
@@ -298,6 +363,14 @@ def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert all(torch.equal(one, own.seen[0][:1]) for batch in own.seen for one in batch.split(1))
 
 
+@pytest.mark.parametrize("one", [np.float32(0.25), Fraction(1, 4), np.array(0.25), torch.tensor(0.25)])
+def test_numbers_of_any_kind_are_taken(one: Any) -> None:
+    coded = CodedInput(mean=one, std=[one] * 3 if isinstance(one, Real) else one)
+    assert coded.mean.tolist() == [[[0.25]]] and coded.std.unique().tolist() == [0.25]
+    for several in (np.array(STD), torch.tensor(STD), tuple(STD)):
+        assert torch.equal(CodedInput(std=several).std, torch.tensor(STD)[:, None, None])
+
+
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="qp must be"):
         CodedInput(qp=(46, 25))
@@ -305,6 +378,23 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         CodedInput(eval_qp=99)
     with pytest.raises(ValueError, match="mean must be one number or three"):
         CodedInput(mean=[0.5, 0.5])
+    for name in ("mean", "std"):
+        for wrong in (
+            "0.5",
+            None,
+            b"abc",
+            {0.1: 1, 0.2: 2, 0.3: 3},
+            torch.full((3, 2, 1), 0.2).transpose(0, 1),
+        ):
+            with pytest.raises(ValueError, match=f"{name} must be one number or three, not"):
+                CodedInput(**{name: wrong})
+        allowed = "a finite number" if name == "mean" else "above 0"
+        for wrong in (math.nan, [0.1, math.inf, 0.1], True, ["0.5"], [None] * 3, np.full((3, 1), 0.5)):
+            with pytest.raises(ValueError, match=f"{name} must be {allowed}, not"):
+                CodedInput(**{name: wrong})
+    for low in (0, -0.5, [0.2, 0.0, 0.2]):
+        with pytest.raises(ValueError, match=r"std must be above 0, not"):
+            CodedInput(std=low)
     with pytest.raises(AttributeError, match="backbone"):
         CodedInput(module="backbone").setup(None, Own(), "fit")
     own, callback = Own(), CodedInput(module="model")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from npp.checks import brief, number, number_above
 from npp.codec.options import resolve_qp
 from npp.gradient.pairing import BPG, Compressed
 from npp.tasks.optional_packages import require
@@ -65,21 +69,22 @@ class CodedInput(_Callback):  # type: ignore[misc]
     In training each picture has a qp of its own, drawn anew; in validation, tests and predictions all have
     ``eval_qp``. Values are the real codec's, and gradients reach what stands in front of the network, so
     that a filter there learns too. The bits per pixel are logged as ``train/bpp``, ``val/bpp`` and
-    ``test/bpp``; those of the last batch, with their gradient, are in ``bpp`` for a loss of one's own.
+    ``test/bpp``, the mean of all pictures that a batch sent through the network, where there were any; those
+    of the last call, with their gradient, are in ``bpp`` for a loss of one's own.
 
     Args:
         qp: of training, an int or (least, greatest).
         eval_qp: elsewhere; the middle of ``qp`` by default.
         module: name of the part of the LightningModule whose first argument is the batch of pictures, as
             ``"model"`` where its steps call ``self.model(x)``; ``""`` where they call ``self(x)``.
-        mean, std: with which that batch is normalised, one number or one a channel in [0, 1] units: it is
-            brought to [0, 1] for the codec and back.
+        mean, std: with which that batch is normalised, one finite number or one a channel in [0, 1] units:
+            it is brought to [0, 1] for the codec and back. ``std`` is above 0.
         codec: what is called with pictures (N, C, H, W) in [0, 1] and qps (N,), an :class:`npp.BPG` or an
             :class:`npp.Recipe`; ``npp.BPG()`` by default. It is no part of the LightningModule: register
             one that is to learn there.
 
     Attributes:
-        bpp: (N,) of the last batch; ``None`` before the first.
+        bpp: (N,) of the last call of the network; ``None`` before the first of a batch.
 
     Raises:
         ValueError: a value outside of these.
@@ -100,17 +105,16 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self.qp = qp_range(qp)
         self.eval_qp = resolve_qp(sum(self.qp) // 2 if eval_qp is None else eval_qp, 1)[0]
         self.module = module
-        self.mean, self.std = _channels("mean", mean), _channels("std", std)
-        if not bool((self.std > 0).all()):
-            raise ValueError(f"std must be above 0, not {std!r}")
+        self.mean, self.std = _channels("mean", mean, _finite), _channels("std", std, _positive)
         self.codec = BPG() if codec is None else codec
         self.bpp: Tensor | None = None
+        self._bits: list[Tensor] | None = None  # of all calls of a batch, while there is one
         self._take_away: Callable[[], None] | None = None
         self._training = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: without the bits of a step, whose graph it cannot have, and in front of no network."""
-        return {**vars(self), "bpp": None, "_take_away": None, "_training": False}
+        return {**vars(self), "bpp": None, "_bits": None, "_take_away": None, "_training": False}
 
     def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Puts the codec in front of the network."""
@@ -123,7 +127,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
 
     def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Takes it away again."""
-        self._training = False
+        self._training, self._bits = False, None
         if self._take_away is not None:
             self._take_away()
             self._take_away = None
@@ -166,16 +170,24 @@ class CodedInput(_Callback):  # type: ignore[misc]
         mean, std = self.mean.to(x), self.std.to(x)
         coded: Compressed = self.codec(x * std + mean, self._qps(len(x)))
         self.bpp = coded.bpp
+        if self._bits is not None:
+            self._bits.append(coded.bpp.detach())
         return ((coded.x_hat - mean) / std, *arguments[1:])
 
+    def _start(self) -> None:
+        """Of a batch: what an earlier one took is not its own."""
+        self.bpp, self._bits = None, []
+
     def _log(self, pl_module: Any, name: str) -> None:
-        if self.bpp is not None:
-            mean, whole = self.bpp.detach().mean(), name != "train"
-            pl_module.log(f"{name}/bpp", mean, batch_size=len(self.bpp), sync_dist=whole)
+        if self._bits:
+            bits = torch.cat(self._bits)
+            pl_module.log(f"{name}/bpp", bits.mean(), batch_size=len(bits), sync_dist=name != "train")
+        self._bits = None
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Qps are drawn from here on."""
         self._training = True
+        self._start()
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -186,18 +198,40 @@ class CodedInput(_Callback):  # type: ignore[misc]
         # The graph behind it is gone, and what has one can neither be copied nor sent to another process.
         self.bpp = None if self.bpp is None else self.bpp.detach()
 
+    def on_validation_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
+        """Bits are those of this batch from here on."""
+        self._start()
+
     def on_validation_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
         """Logs the bits."""
         self._log(pl_module, "val")
+
+    def on_test_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
+        """Bits are those of this batch from here on."""
+        self._start()
 
     def on_test_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
         """Logs the bits."""
         self._log(pl_module, "test")
 
+    def on_predict_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
+        """The last call's bits are those of this batch from here on; nothing is logged."""
+        self.bpp = None
 
-def _channels(name: str, value: float | Sequence[float]) -> Tensor:
+
+def _finite(name: str, value: object) -> float:
+    return number(name, value, -math.inf, math.inf)
+
+
+def _positive(name: str, value: object) -> float:
+    return number_above(name, value, 0)
+
+
+def _channels(name: str, value: object, checked: Callable[[str, object], float]) -> Tensor:
     """One number or one a channel, to be used on (N, C, H, W)."""
-    numbers = [value] if isinstance(value, (int, float)) else list(value)
-    if len(numbers) not in (1, 3):
-        raise ValueError(f"{name} must be one number or three, not {value!r}")
+    plain = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value
+    given = [plain] if isinstance(plain, Real) else plain
+    if not isinstance(given, (list, tuple)) or len(given) not in (1, 3):
+        raise ValueError(f"{name} must be one number or three, not {brief(value)}")
+    numbers = [checked(name, one) for one in given]
     return torch.tensor(numbers, dtype=torch.float32, device="cpu")[:, None, None]
