@@ -1,8 +1,8 @@
 """Pillow opens and saves ``.bpg`` files once this module has been imported.
 
-``Image.open("x.bpg")`` reads the headers only; pixels are decoded when they are first needed. The first frame
-of an animation is decoded alone, a later one with all others: above the limit of :func:`npp.set_max_pixels`
-only the first can be had.
+``Image.open("x.bpg")`` reads the whole file and decodes nothing: pixels are decoded when they are first
+needed. The first frame of an animation is decoded alone, a later one with all others: above the limit of
+:func:`npp.set_max_pixels` only the first can be had.
 
 Modes: L, LA, RGB and RGBA with 8 bits a sample; I;16 for gray files of more than 8 bits (deeper colour comes
 as 8 bits; :func:`npp.decode` gives all of it).
@@ -15,6 +15,7 @@ milliseconds that the current frame is shown, and ``loop``, how often the animat
 * ``exif`` (bytes or ``Image.Exif``), ``icc_profile`` (default: the picture's own), ``xmp``;
 * ``recipe``, a :class:`npp.Recipe` or the name or file of one (load it once where many pictures are saved):
   stills are prepared by it and have its qp and options unless others are given (:meth:`npp.Recipe.encode`);
+  what it codes smaller Pillow opens at that smaller size, and :meth:`npp.Recipe.decode` at its own;
 * with ``save_all=True`` ``append_images``, ``duration`` (milliseconds, one or one per frame; default: what
   the frames say, else 100) and ``loop`` (how often it is shown; 0 for ever, ``None`` once as with Pillow's
   GIF; default: what the picture says, else 0).

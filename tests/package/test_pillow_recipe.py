@@ -29,6 +29,7 @@ def test_recipes_prepare_what_is_saved(photo: np.ndarray, tmp_path: Path) -> Non
     given = _saved(image, recipe=recipe, qp=40, effort=2, exif=b"Exif\0\0II*\0")
     assert given == recipe.encode(photo, 40, effort=2, metadata=npp.Metadata(exif=b"II*\0"))
     assert npp.probe(own).width == 56
+    assert Image.open(BytesIO(own)).size == (56, 40) and tuple(recipe.decode(own).shape) == (3, 80, 112)
     assert _saved(image, save_all=True, recipe=recipe) == own, "one frame is a still"
     assert _saved(image, recipe=None, qp=30) == npp.encode(photo, 30)
 
