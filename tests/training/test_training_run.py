@@ -19,7 +19,7 @@ import npp
 from npp.config.yaml_files import ConfigError
 from npp.photos.finding import PhotoWarning
 from npp.training import lightning_module as module_file
-from npp.training.baseline import Baseline, Curve
+from npp.training.baseline import Baseline, Curve, Sums
 from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.recipe_model import build_recipe
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 def test_training_lowers_the_total(photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path)
     module = RecipeModule(config, Photos(config))
-    baseline = Baseline(exponential())
     curve = Curve(exponential().qps, exponential().bpp, {"classification": exponential().losses["a"]})
     module.weights.set(Baseline(curve), {"classification": 1.0}, config.trade_off, config.loss)
     batch = Sample(pictures(2, 64), torch.tensor([32, 38]), torch.tensor([0, 1]), torch.tensor([-1, -1]))
@@ -45,7 +44,6 @@ def test_training_lowers_the_total(photos: Path, tmp_path: Path) -> None:
         optimiser.zero_grad()
         terms.total.mean().backward()
         optimiser.step()
-    assert baseline.bpp([32])[0] > 0
     assert min(totals[-3:]) < 0.98 * totals[0]
     assert not any(parameter.grad is not None for parameter in module.tasks.parameters())
 
@@ -63,6 +61,19 @@ def test_run_leaves_weights_curves_configuration_and_logs(finished: Path) -> Non
     assert wanted <= set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("train/total")] == [0, 1, 2, 3]
     assert len(events.Images("pictures/qp36")) == 2
+
+
+def test_a_qp_that_is_named_twice_validates_once(photos: Path, tmp_path: Path) -> None:
+    config = smoke(photos, tmp_path, "validation.qps=[44, 36, 28, 36]")
+    assert config.validation.qps == (28, 36, 44)
+    sums = Sums([44, 36, 28, 36], ["a"])
+    for qp in config.validation.qps:
+        sums.add(qp, torch.tensor([qp / 10]), torch.tensor([[qp / 50]]))
+    assert sums.curve().qps == [28, 36, 44]
+    assert sums.curve().bpp == pytest.approx([2.8, 3.6, 4.4])
+    train_recipe(config)
+    curve = json.loads((tmp_path / "baseline.json").read_text())["curves"]["validation"]
+    assert curve["qps"] == [28, 36, 44]
 
 
 def test_weights_are_the_averaged_ones_and_tasks_stay_out(finished: Path) -> None:

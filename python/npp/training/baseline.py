@@ -56,13 +56,13 @@ class Sums:
     """Adds up bits and losses of pictures, for each qp.
 
     Args:
-        qps: the points of the curve.
+        qps: the points of the curve, in any order; a qp that is there twice is one point.
         labels: of the tasks.
         device: where the sums are.
     """
 
     def __init__(self, qps: Sequence[int], labels: Sequence[str], device: torch.device | str = "cpu") -> None:
-        self._qps = sorted(qps)
+        self._qps = sorted(set(qps))
         self._labels = list(labels)
         # Columns: pictures, bpp, one loss for each task.
         self.values = torch.zeros(len(self._qps), 2 + len(self._labels), dtype=torch.float64, device=device)

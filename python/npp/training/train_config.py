@@ -242,7 +242,7 @@ class ValidationConfig:
     Attributes:
         every: steps between two.
         photos: at most so many of the val part.
-        qps: at least two.
+        qps: at least two; kept rising and each once.
         batch: pictures at a time.
         pictures: rows of the picture strip in TensorBoard.
     """
@@ -256,7 +256,7 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 1, "every", "photos", "batch")
         checks.whole_at_least(self, 0, "pictures")
-        checks.qps("qps", self.qps, fewest=2)
+        object.__setattr__(self, "qps", checks.qps("qps", self.qps, fewest=2))
 
 
 @dataclass(frozen=True)
