@@ -215,6 +215,24 @@ def test_large_photos_are_embedded_smaller_and_it_is_said() -> None:
     assert "50%" in view.note and "JPEG of quality 95" in view.note
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "format_", "said"),
+    [
+        (300, 2000, "PNG", "Embedded at 51% of their size; what was measured is the whole photo."),
+        (512, 512, "PNG", ""),
+        (512, 514, "JPEG", "Embedded as JPEG of quality 95; what was measured is the whole photo."),
+    ],
+)
+def test_the_page_says_what_pictures_are_embedded_as(
+    height: int, width: int, format_: str, said: str
+) -> None:
+    """What is small once it has been shrunk is embedded as PNG, and nobody says JPEG of it."""
+    view = photo_view("a.png", _row(height, width))
+    with _decoded(view.layers[0].source) as shown:
+        assert shown.format == format_
+    assert view.note == said
+
+
 def test_an_anchor_that_is_the_arm_is_shown_once() -> None:
     row = _row(16, 16)
     same = replace(row, files=(row.files[0], row.files[0]), qp_map=None)

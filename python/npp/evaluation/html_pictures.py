@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -106,12 +107,13 @@ def _embedded(picture: Image.Image) -> str:
     return _data_uri(picture, format="JPEG", quality=_QUALITY, subsampling=0)
 
 
-def _note(width: int, height: int) -> str:
+def _note(width: int, height: int, sources: Iterable[str]) -> str:
+    """How the pictures of a photo of this size are embedded; what they are embedded as, they say themselves."""
     longest = max(width, height)
     parts = []
     if longest > _LONGEST:
         parts.append(f"at {_LONGEST / longest:.0%} of their size")
-    if width * height > _LOSSLESS:
+    if any(source.startswith("data:image/jpeg;") for source in sources):
         parts.append(f"as JPEG of quality {_QUALITY}")
     return f"Embedded {' and '.join(parts)}; what was measured is the whole photo." if parts else ""
 
@@ -162,4 +164,5 @@ def photo_view(name: str, row: StripRow) -> PhotoView:
     # The anchor is compared with itself where no other arm is worth a look.
     files = {shown.label: shown for shown in row.files}
     layers += [_layer(name, shown, f"decoded; {shown.label}") for shown in files.values()]
-    return PhotoView(name, width, height, tuple(layers), _offset_map(name, row.qp_map), _note(width, height))
+    note = _note(width, height, (layer.source for layer in layers))
+    return PhotoView(name, width, height, tuple(layers), _offset_map(name, row.qp_map), note)
