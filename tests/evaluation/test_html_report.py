@@ -138,6 +138,12 @@ def test_the_command_says_where_the_page_is_and_writes_it_again(
     assert said.err.replace("\n", "").endswith(f"npp: open {page} in a browser")
     assert said.out.splitlines()[-1] == str(found.out)
     assert page.read_text(encoding="utf-8") == text
+    # A limit that is just reached may have left out nothing; it is said of the limit alone.
+    with pytest.raises(SystemExit):
+        again = ["evaluate", str(found.out.parent / "page.yaml"), "--out", str(found.out)]
+        npp.cli.main([*again, "--limit", str(count)])
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"on {count} photos, the most that --limit allows; intervals over few photos say little" in told
 
 
 def test_savings_are_those_of_the_tables() -> None:

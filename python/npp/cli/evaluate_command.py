@@ -14,10 +14,10 @@ from npp.cli.streams import console, say
 
 
 def _photos(count: int, limit: int | None) -> str:
-    """How many there were, and that a limit was given."""
+    """How many there were, and that a limit may have left out others: nobody has counted those."""
     if limit is None or count < limit:
         return f"{count} photos"
-    return f"{count} photos, for --limit {limit} leaves out the rest; intervals over few photos say little"
+    return f"{count} photos, the most that --limit allows; intervals over few photos say little"
 
 
 def evaluate(
