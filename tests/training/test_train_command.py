@@ -80,6 +80,9 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
             raise KeyboardInterrupt
         return step(self, batch, index)
 
+    def stop_at_once(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
+        raise KeyboardInterrupt
+
     step, at, handler = RecipeModule.training_step, 0, signal.getsignal(signal.SIGINT)
     monkeypatch.setenv("NPP_DATA", str(photos))
     monkeypatch.setattr(RecipeModule, "training_step", stop)
@@ -96,6 +99,13 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     captured = capsys.readouterr()
     assert f"npp: stopped; --resume {tmp_path / 'checkpoints/last.ckpt'} goes on from there" in captured.err
     assert captured.out == "" and signal.getsignal(signal.SIGINT) is handler
+    # One that went on and has no checkpoint of its own yet begins again where it began.
+    last = tmp_path / "checkpoints/last.ckpt"
+    on = ["--resume", str(last), "--set", "optimiser.steps=6", "--out", str(tmp_path / "on")]
+    monkeypatch.setattr(RecipeModule, "training_step", stop_at_once)
+    assert run_cli(*words, *on) == 130
+    said = capsys.readouterr().err
+    assert f"npp: stopped; there is no new checkpoint yet; --resume {last} goes on from where this" in said
 
 
 def test_what_was_pretrained_is_not_lost_by_ctrl_c(

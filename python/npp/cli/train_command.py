@@ -49,10 +49,15 @@ class _Objective(str, Enum):
     published = "published"
 
 
-def _how_to_go_on(out: Path | None, begun: float) -> str:
-    """Of a run that was stopped; a checkpoint that an earlier run has left in its folder is not its own."""
+def _how_to_go_on(out: Path | None, begun: float, resume: Path | None) -> str:
+    """Of a run that was stopped; a checkpoint that an earlier run has left in its folder is not its own.
+
+    Where it has none yet, one that went on begins again where it began.
+    """
     names = ("checkpoints/last.ckpt", _PRETRAINED)
     left = [] if out is None else [out / name for name in names if _is_younger(out / name, begun)]
+    if not left and resume is not None:
+        return f"there is no new checkpoint yet; --resume {resume} goes on from where this run began"
     if not left:
         return "there is no checkpoint yet"
     if left[0].name == _PRETRAINED:
@@ -94,7 +99,7 @@ def preprocessor(
     folder, alone, begun = out, False, time.time()
 
     def how_to_go_on() -> str:
-        return "the same command goes on from here" if alone else _how_to_go_on(folder, begun)
+        return "the same command goes on from here" if alone else _how_to_go_on(folder, begun, resume)
 
     with explained("train", how_to_go_on, config):
         from npp.training.any_training import load_training, run_training, trial_done
@@ -143,7 +148,7 @@ def proxy(
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
     begun = time.time()
-    with explained("train", lambda: _how_to_go_on(out, begun)):
+    with explained("train", lambda: _how_to_go_on(out, begun, resume)):
         from npp.gradient.surrogates.hyperprior import HyperpriorConfig
         from npp.training.proxy import train_proxy
 
