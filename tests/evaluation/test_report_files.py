@@ -12,6 +12,7 @@ from small_evaluation import QPS
 
 import npp
 import npp.cli
+from npp.evaluation.report_files import Table
 
 
 def _summary(folder: Path) -> Any:
@@ -86,3 +87,12 @@ def test_arms_are_described_in_words(finished: Path) -> None:
     }.items():
         said = json.loads((finished / "results" / f"{name}.json").read_text())["description"]
         assert words in said and not set("{}'") & set(said) and "None" not in said, said
+
+
+def test_names_break_no_markdown() -> None:
+    """A network's label may be whatever its setting model is."""
+    table = Table("By a|b\nc", ("arm", "net|v2\nkl"), (("x|y", "-3 %"),))
+    title, blank, head, line, row = table.markdown().split("\n")
+    assert (title, blank) == ("**By a|b c**", "")
+    assert head == r"| arm | net\|v2 kl |" and line == "| --- | ---: |"
+    assert row == r"| x\|y | -3 % |"

@@ -30,6 +30,7 @@ from npp.evaluation.report_files import (
     comparisons_json,
     describe_arm,
     describe_computer,
+    one_line,
     shared_summary,
     shared_tables,
     summary,
@@ -323,6 +324,7 @@ def _write(
     _write_arms(config, found, arms)
     measured.save(out / "measurements.npz")
     text = "\n\n".join(table.markdown() for table in found.tables)
-    head = f"# {config.name}\n\n{len(measured.pictures)} photos, qp {', '.join(map(str, measured.qps))}."
+    qps = ", ".join(map(str, measured.qps))
+    head = f"# {one_line(config.name)}\n\n{len(measured.pictures)} photos, qp {qps}."
     write_file(out / "table.md", f"{head}\n\n{text}\n".encode(), force=True)
     plot_curves(measured, out / _CURVES, f"{config.name}: {len(measured.pictures)} photos")

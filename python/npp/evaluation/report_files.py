@@ -52,6 +52,11 @@ def describe_computer() -> dict[str, Any]:
     }
 
 
+def one_line(text: str) -> str:
+    """A text with spaces for its line breaks, as a name in a configuration may have some."""
+    return " ".join(text.splitlines())
+
+
 @dataclass(frozen=True)
 class Table:
     """Words in rows and columns; the first column names the row.
@@ -72,9 +77,10 @@ class Table:
     shared: bool = False
 
     def markdown(self) -> str:
-        """As Markdown, with the title above."""
+        """As Markdown, with the title above; no word ends a cell or a line."""
         lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
-        return "\n".join([f"**{self.title}**", "", *("| " + " | ".join(line) + " |" for line in lines)])
+        cells = [[one_line(word).replace("|", r"\|") for word in line] for line in lines]
+        return "\n".join([f"**{one_line(self.title)}**", "", *(f"| {' | '.join(line)} |" for line in cells)])
 
     def rich(self) -> rich.table.Table:
         """For a terminal."""
