@@ -13,6 +13,7 @@ from PIL import Image
 from training_nets import classifier
 
 from npp.allocation import Allocator
+from npp.allocation.maps import smoothed
 from npp.tasks.classification import Classification
 from npp.training.allocator_config import DistilOptimiserConfig, DistilSettings
 from npp.training.allocator_distillation import distil, rank_correlation
@@ -88,6 +89,36 @@ def test_it_learns_what_the_labels_say(tmp_path: Path) -> None:
         level = learned.sensitivity(others[0].picture(), 34)
     wanted = np.log2(np.exp2(others[0].logarithms["bright"]).sum())
     assert float(level) == pytest.approx(wanted, abs=1.0)
+
+
+class _Steps(torch.nn.Module):
+    """Offsets that fall with the brightness of blocks, in so many steps that are all there is."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def forward(self, x: torch.Tensor, qp: float) -> torch.Tensor:
+        return -torch.floor(torch.nn.functional.avg_pool2d(x, 16).mean(1) * 0.999 * self._steps)
+
+
+def test_blocks_of_one_offset_share_their_rank(tmp_path: Path) -> None:
+    others = _bright(3, 1, tmp_path / "others")
+    wanted = []
+    for one in others:
+        seen = smoothed(torch.from_numpy(one.logarithms["bright"])[None], 0.7)[0].flatten().numpy()
+        map_ = np.floor(one.x[::16, ::16, 0] / 255 * 0.999 * 3).flatten()
+        # Spearman's as it is defined: a value's rank is the mean of those that its equals would have.
+        ranks = [
+            [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values]
+            for values in (map_, seen)
+        ]
+        wanted.append(np.corrcoef(ranks)[0, 1])
+    assert rank_correlation(_Steps(3), others)["bright"] == pytest.approx(np.mean(wanted), abs=1e-9)
+    assert rank_correlation(_Steps(1), others) == {"bright": 0, "mean": 0}
+    flat = [one._replace(logarithms={"flat": np.zeros_like(one.logarithms["bright"])}) for one in others]
+    assert rank_correlation(_Steps(3), [others[0], *flat])["bright"] == pytest.approx(wanted[0], abs=1e-9)
+    assert "flat" not in rank_correlation(_Steps(3), flat)
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> None:

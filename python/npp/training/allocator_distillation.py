@@ -352,8 +352,25 @@ def check_folder(out: Path, settings: DistilSettings, allocator: Allocator) -> N
     _read(out / _CHECKPOINT, settings, _conditions(settings, allocator))
 
 
+def _mean_ranks(values: Tensor) -> Tensor:
+    """Ranks (n,) of values (n,) from 1 on; those that are equal share the mean of theirs."""
+    _, places, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum(0) - (counts - 1) / 2).double()[places]
+
+
+def _spearman(map_: Tensor, wanted: Tensor) -> float | None:
+    """Of two maps (n,): 0 where the first ranks nothing, ``None`` where there is nothing to rank."""
+    ranks = torch.stack([_mean_ranks(map_), _mean_ranks(wanted)])
+    if (wanted == wanted[0]).all():
+        return None
+    return 0.0 if (map_ == map_[0]).all() else float(torch.corrcoef(ranks)[0, 1])
+
+
 def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:
     """Spearman's correlation of the map with each network's own, within pictures, the mean over them.
+
+    Blocks of one value share the mean of their ranks. A map that is the same everywhere ranks nothing and
+    counts as 0; pictures that are so to a network are left out of its mean.
 
     Args:
         allocator: in evaluation mode.
@@ -369,7 +386,7 @@ def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[s
         wanted = {name: torch.from_numpy(values) for name, values in one.logarithms.items()}
         wanted["mean"] = torch.stack([values - values.mean() for values in wanted.values()]).mean(0)
         for name, values in wanted.items():
-            pair = torch.stack([map_, smoothed(values[None], _SIGMA)[0].flatten()])
-            ranks = pair.argsort(1).argsort(1).double()
-            found.setdefault(name, []).append(float(torch.corrcoef(ranks)[0, 1]))
+            correlation = _spearman(map_, smoothed(values[None], _SIGMA)[0].flatten())
+            if correlation is not None:
+                found.setdefault(name, []).append(correlation)
     return {name: sum(values) / len(values) for name, values in found.items()}
