@@ -15,7 +15,7 @@ import npp
 from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, importance, qp_map
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm, build_parts
-from npp.evaluation.block_maps import Scene
+from npp.evaluation.block_maps import FeatureMapConfig, Scene
 from npp.evaluation.choosing import resolve_arms
 from npp.evaluation.coding import ArmFiles, Batch, code
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
@@ -122,6 +122,21 @@ def test_a_map_of_features(photos: Path, tmp_path: Path) -> None:
     assert made(x).abs().max() > 1 and found.sizes.tolist() == _sizes(x, made(x))
     assert found.offsets.sensitivity is not None
     assert torch.allclose(found.offsets.sensitivity, 0.4 * made.sensitivity(x), atol=1e-5)
+
+
+def test_a_map_of_features_is_known_by_the_file_of_its_network(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a function does to the same weights stands in its file alone."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "net_of_features.py"
+    module.write_text("from small_evaluation import tiny_network as net\n")
+    features = LayerFeatures("python:net_of_features:net", ["0"])
+    FeatureAllocator.fit(features, [(_batch(photos).images, torch.ones(2, 3, 3))]).save(tmp_path / "head")
+    config = FeatureMapConfig(features=str(tmp_path / "head"), model="python:net_of_features:net")
+    same, before = (config.build({}, CPU).identity() for _ in range(2))
+    module.write_text("from small_evaluation import tiny_network as net  # with another body\n")
+    assert same == before != config.build({}, CPU).identity()
 
 
 def test_a_map_of_regions_follows_the_boxes_and_the_size(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from npp.allocation import Allocator, FeatureAllocator, box_importance, importan
 from npp.allocation.regions import MOST_WEIGHT
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
-from npp.config.digests import hash_state
+from npp.config.digests import hash_files, hash_state
 from npp.evaluation.judges import Judge
 from npp.tasks import Task
 from npp.tasks.detection import Detection
@@ -151,10 +151,11 @@ class FeatureMap(MapSource):
         self._allocator = allocator.eval()
         features: Any = allocator.features
         shown = [getattr(features, name, None) for name in ("model", "layers", "longest")]
-        self._digest = hash_state(allocator, f"{shown} {allocator.strength} {allocator.limit}")
+        kind = [shown, hash_files(shown[:1]), allocator.strength, allocator.limit]
+        self._digest = hash_state(allocator, f"{kind}")
 
     def identity(self) -> Any:
-        """A hash of settings and weights, the backbone's too."""
+        """A hash of settings, weights and files, the backbone's too."""
         return {"features": self._digest}
 
     @torch.no_grad()
