@@ -108,7 +108,7 @@ def _embedded(picture: Image.Image) -> str:
 
 
 def _note(width: int, height: int, sources: Iterable[str]) -> str:
-    """How the pictures of a photo of this size are embedded; what they are embedded as, they say themselves."""
+    """How the pictures of a photo of this size are embedded; in which format, they say themselves."""
     longest = max(width, height)
     parts = []
     if longest > _LONGEST:
