@@ -14,6 +14,8 @@ import torch
 from small_runs import ROOT, SMALL_TASK, run_cli
 
 import npp
+from npp.cli.train_command import _assignments
+from npp.training.any_training import load_training
 from npp.training.draws import Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.train_config import (
@@ -127,6 +129,22 @@ def test_what_was_pretrained_is_not_lost_by_ctrl_c(
     assert npp.Preprocessor.load(tmp_path / "fast-dev-run/preprocessor.safetensors").settings["width"] == 2
     assert not (tmp_path / "fast-dev-run/pretraining.json").exists()
     assert (tmp_path / "pretrained.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["o😀", "caf\udce9", 'a "b": #c\\n', "é\u0085\t|'", "5", "null"])
+def test_options_are_read_as_they_were_given(name: str) -> None:
+    given = _assignments(["out=a", "seed=3"], {"out": name, "seed": 4, "trainer.devices": None})
+    settings = load_training(ROOT / "configs/smoke.yaml", given)
+    assert settings.out == name and settings.seed == 4
+
+
+def test_results_go_to_a_folder_of_any_name(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o😀 #"
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(out), "--set", SMALL_TASK]
+    words += ["--set", f"data.folder={photos}", "--set", "trainer.progress=false", "--fast-dev-run"]
+    assert run_cli(*words) == 0
+    assert (out / "fast-dev-run/recipe.safetensors").is_file()
+    assert load_config(out / "fast-dev-run/config.yaml").out == str(out / "fast-dev-run")
 
 
 def test_a_module_beside_the_configuration_is_found(

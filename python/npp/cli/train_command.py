@@ -75,9 +75,17 @@ def _device_setting(devices: str) -> int | str:
     return int(devices) if re.fullmatch(r"-?[0-9]{1,9}", devices) else devices
 
 
+def _as_yaml(value: object) -> str:
+    """A value as YAML reads it; text by the numbers of its letters, for names of files may hold any."""
+    if isinstance(value, str):
+        letters = "".join(f"\\U{ord(letter):08x}" for letter in value)
+        return f'"{letters}"'
+    return json.dumps(value)
+
+
 def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
     """The options that were given as ``--set`` has them, after those of ``--set``."""
-    return given + [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    return given + [f"{key}={_as_yaml(value)}" for key, value in options.items() if value is not None]
 
 
 @app.command(_DEFAULT, short_help="What CONFIG.yaml describes; the default.")
