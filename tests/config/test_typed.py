@@ -152,3 +152,22 @@ def test_an_unknown_setting_comes_back_from_another_process() -> None:
     assert str(again) == "no setting 'b'; allowed are a, c"
     assert (again.names, again.allowed) == (["b", "d"], ("a", "c"))
     assert isinstance(again, TypeError) and isinstance(again, ValueError)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    whole: dict[int, int] = field(default_factory=dict)
+    soft: Literal["best"] | float | dict[float, float] = "best"
+    named: dict[str, int] = field(default_factory=dict)
+
+
+def test_digits_are_a_key_where_keys_are_numbers() -> None:
+    """A --set that adds an entry has no other word for a number; names of digits stay names."""
+    given = {"whole": {"44": 1, 3: 2}, "soft": {"37": 0.5}, "named": {"5": 1}}
+    found = fill(_Numbered, given)
+    assert found == _Numbered({44: 1, 3: 2}, {37.0: 0.5}, {"5": 1})
+    with pytest.raises(ConfigError, match=r"^a key of whole must be there once, not twice as 44$"):
+        fill(_Numbered, {"whole": {"44": 1, 44: 2}})
+    for wrong in ("4x", "-4", "²", "1" * 5000):
+        with pytest.raises(ConfigError, match=r"^a key of whole must be a whole number, not '"):
+            fill(_Numbered, {"whole": {wrong: 1}})

@@ -89,6 +89,8 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
         ("a: 1", ["a"], "needs key=value"),
         ("a: 1", ["a.b=2"], "nothing below"),
         ("a: [1]", ["a.3=2"], "place in a list of 1"),
+        ("a: [1]", ["a.²=2"], "² must be a place in a list of 1"),
+        ("a: [1]", ["a." + "1" * 5000 + "=2"], "1 must be a place in a list of 1"),
     ],
 )
 def test_bad_files_are_refused(tmp_path: Path, text: str, sets: list[str], words: str) -> None:

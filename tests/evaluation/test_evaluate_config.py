@@ -10,8 +10,8 @@ from small_evaluation import values
 
 from npp.config.yaml_files import ConfigError, read_config
 from npp.evaluation.block_maps import AllocatorMapConfig
-from npp.evaluation.evaluate_config import DEFAULT_QPS, EvaluateConfig, parse_config
-from npp.evaluation.prefilters import RefineConfig
+from npp.evaluation.evaluate_config import DEFAULT_QPS, EvaluateConfig, load_evaluation, parse_config
+from npp.evaluation.prefilters import BlurConfig, RefineConfig
 from npp.evaluation.real_labels import LabelledPhotos
 from npp.recipes import Recipe
 
@@ -200,3 +200,19 @@ def test_who_names_no_arms_and_no_seen_network_is_told_of_both() -> None:
 def test_values_that_python_gives_are_checked_too(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         EvaluateConfig(LabelledPhotos("photos"), **given)
+
+
+def test_settings_by_qp_can_be_given_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "data: {folder: p, mode: full, masks: m}\nseen: [{name: classification}]\nqps: [28, 31, 34, 37, 40]\n"
+        "arms: [{name: a, effort: 0}, {name: b, effort: 0, scale: {28: 0.9}},"
+        " {name: c, effort: 0, prefilter: {blur: {28: 0.9}}}]\n"
+    )
+    changes = ["data.mask_classes.44=1"]
+    changes += [f"arms.1.scale.{qp}=0.5" for qp in (31, 34, 37, 40)]
+    changes += [f"arms.2.prefilter.blur.{qp}=0.5" for qp in (28, 31, 34, 37, 40)]
+    config = load_evaluation(path, changes)
+    assert config.data.mask_classes == {44: 1}
+    assert config.arms[1].scale == {28: 0.9, 31: 0.5, 34: 0.5, 37: 0.5, 40: 0.5}
+    assert config.arms[2].prefilter == BlurConfig(dict.fromkeys((28, 31, 34, 37, 40), 0.5))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from npp.checks import UnknownSettingError, brief, meant
-from npp.config.yaml_files import ConfigError
+from npp.config.yaml_files import WHOLE, ConfigError
 
 _T = TypeVar("_T")
 
@@ -71,6 +71,19 @@ def _union(value: Any, kind: Any, key: str) -> Any:
     raise ConfigError(f"{key} must be {' or '.join(problems)}, not {value!r}")
 
 
+def _mapping(value: Mapping[Any, Any], kind: Any, key: str) -> dict[Any, Any]:
+    """A mapping; where its keys are numbers, digits are one, for ``--set`` has no other word for it."""
+    of_key, of_value = get_args(kind)
+    found: dict[Any, Any] = {}
+    for name, one in value.items():
+        digits = of_key in (int, float) and isinstance(name, str) and WHOLE.fullmatch(name)
+        own = convert(int(name) if digits else name, of_key, f"a key of {key}")
+        if own in found:
+            raise ConfigError(f"a key of {key} must be there once, not twice as {own!r}")
+        found[own] = convert(one, of_value, f"{key}.{name}")
+    return found
+
+
 def convert(value: Any, kind: Any, key: str) -> Any:
     """A value as a type says: plain ones, None, Literal, unions, lists, tuples, dicts and dataclasses.
 
@@ -95,11 +108,7 @@ def convert(value: Any, kind: Any, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key} must be keys and values, not {value!r}")
-        of_key, of_value = get_args(kind)
-        return {
-            convert(name, of_key, f"a key of {key}"): convert(one, of_value, f"{key}.{name}")
-            for name, one in value.items()
-        }
+        return _mapping(value, kind, key)
     return _sequence(value, kind, key) if origin in (list, tuple) else _plain(value, kind, key)
 
 

@@ -15,6 +15,10 @@ from npp.extras import MissingPackageError
 _FLOAT = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
 
 
+#: A number in a dotted key, as in ``list.0.key``.
+WHOLE = re.compile(r"[0-9]{1,9}")
+
+
 class ConfigError(ValueError):
     """A configuration is wrong; the message names the key, the value and what is allowed."""
 
@@ -76,13 +80,13 @@ def _expanded(value: Any, key: str) -> Any:
 def _step(container: Any, name: str, key: str) -> Any:
     """The entry of a mapping or a list that one part of a dotted key means."""
     if isinstance(container, list):
-        if not name.isdigit() or int(name) >= len(container):
+        if not WHOLE.fullmatch(name) or int(name) >= len(container):
             raise ConfigError(f"--set {key}: {name} must be a place in a list of {len(container)}")
         return int(name)
     if not isinstance(container, dict):
         raise ConfigError(f"--set {key}: there is nothing below a plain value, at {name}")
     # Keys such as qps are numbers in YAML.
-    return int(name) if name.isdigit() and int(name) in container else name
+    return int(name) if WHOLE.fullmatch(name) and int(name) in container else name
 
 
 def override(config: dict[str, Any], assignment: str) -> None:
