@@ -7,8 +7,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
-from npp.config.yaml_files import ConfigError, expand, read_config
+from npp.config.yaml_files import ConfigError, as_yaml, expand, read_config
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -49,6 +50,31 @@ def test_variables_mean_what_they_mean_to_a_shell(
         monkeypatch.setenv("NPP_TEST_DATA", value)
     shell = subprocess.run(["sh", "-uc", f'printf %s "{given}"'], capture_output=True, text=True, check=True)
     assert expand(given) == found == shell.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("p$$x/a$$", "p$x/a$"),
+        ("$$NPP_TEST_DATA/$NPP_TEST_DATA", "$NPP_TEST_DATA/a$b"),
+        ("$${NPP_TEST_DATA}$$$$", "${NPP_TEST_DATA}$$"),
+        ("${NPP_NOT_SET:-c$$d}", "c$d"),
+        ("5 $ a day", "5 $ a day"),
+    ],
+)
+def test_a_dollar_can_be_written(
+    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was filled in is not filled in again, by whoever fills in what Python gives."""
+    monkeypatch.setenv("NPP_TEST_DATA", "a$b")
+    once = read_config(_file(tmp_path, f"a: [{{b: '{given}'}}]"))["a"][0]["b"]
+    assert once == expand(given) == found
+    assert expand(once) == expand(expand(given)) == found
+    assert yaml.safe_load(as_yaml({"a": found})) == {"a": found.replace("$", "$$")}
+    assert read_config(_file(tmp_path, as_yaml({"a": [found, 1], "b": {"c": found}}))) == {
+        "a": [found, 1],
+        "b": {"c": found},
+    }
 
 
 def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from small_runs import ROOT, SMALL_TASK, smoke
 
 import npp
 from npp.config.typed import fill, plain
-from npp.config.yaml_files import ConfigError
+from npp.config.yaml_files import ConfigError, as_yaml
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import JudgeConfig
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
@@ -178,6 +180,25 @@ def test_what_a_run_writes_of_its_settings_can_be_read(photos: Path, tmp_path: P
     """Defaults stand in it beside what they would not go with."""
     config = smoke(photos, tmp_path, "trade_off={pairs: published}", "codec={surrogate: identity}")
     assert fill(TrainConfig, config.as_mapping()) == config
+
+
+def test_folders_may_have_a_dollar(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the name is there; it is filled in once, and what a run writes is read as it was."""
+    monkeypatch.setenv("x", "wrong")
+    folder = tmp_path / "p$x"
+    shutil.copytree(photos, folder)
+    monkeypatch.setenv("NPP_DATA", str(folder))
+    for given in (str(folder).replace("$", "$$"), "${NPP_DATA}"):
+        config = smoke(photos, tmp_path, f"data.folder={given}", "data.limit=3", f"out={tmp_path}/o$$x")
+        assert config.data.folder == str(folder) and len(config.data.training_paths()) == 3
+        assert len(Photos(config).validation) > 0
+    from_python = replace(config, data=DataConfig(folder="$NPP_DATA/../p$$x", more=["${NPP_DATA}"]))
+    assert (from_python.data.folder, from_python.data.more) == (f"{folder}/../p$x", [str(folder)])
+    for one in (config, from_python):
+        (tmp_path / "config.yaml").write_text(as_yaml(one.as_mapping()))
+        assert load_config(tmp_path / "config.yaml") == one
+    with pytest.raises(ValueError, match=r"^folder: \$NPP_NOT_SET: the environment variable NPP_NOT_SET is"):
+        DataConfig(folder="$NPP_NOT_SET")
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,13 @@ def test_a_damaged_photo_is_replaced_and_named_once(photos: Path, tmp_path: Path
     assert state(out / "checkpoints/last.ckpt")["global_step"] == 6
 
 
+def test_a_run_may_go_to_a_folder_with_a_dollar(photos: Path, tmp_path: Path) -> None:
+    config = replace(smoke(photos, tmp_path), out=str(tmp_path / "o$x"))
+    train_recipe(config, fast_dev_run=True)
+    found = load_config(tmp_path / "o$x/fast-dev-run/config.yaml")
+    assert found.out == str(tmp_path / "o$x/fast-dev-run")
+
+
 def test_the_default_dtype_and_device_change_nothing(finished: Path, photos: Path, tmp_path: Path) -> None:
     torch.set_default_dtype(torch.float64)
     try:

@@ -231,8 +231,10 @@ def _written(value: Any) -> Any:
     """A value as YAML and JSON have a word for it."""
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, str):
+        return str(value)  # nothing of its own kind: files know text alone
     if isinstance(value, (np.ndarray, torch.Tensor)):
         return value.tolist()
     if isinstance(value, os.PathLike):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,29 +140,83 @@ def _text(path: Path | str) -> str:
         raise ConfigError(f"{path} is not YAML: it is no text in UTF-8, at byte {error.start}") from None
 
 
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})")
+class Filled(str):
+    """Text that :func:`expand` has filled in, and takes as it is: its ``$`` and ``~`` are a name's own."""
+
+    __slots__ = ()
 
 
-def expand(text: str) -> str:
+_VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)(?::-([^}]*))?\})")
+
+
+def expand(text: str | os.PathLike[str]) -> str:
     """Replaces ``~``, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` as a shell does after ``set -u``.
 
-    A variable that is set to nothing is the empty string, and with a default it is the default.
+    A variable that is set to nothing is the empty string, and with a default it is the default. ``$$`` stands
+    for ``$``. What is a :class:`Filled` stays as it is, so that nothing is replaced twice.
 
     Raises:
         ValueError: a variable without default is not set, or there is no such user's home.
     """
+    given = os.fspath(text)
+    if isinstance(given, Filled):
+        return given
 
     def value(match: re.Match[str]) -> str:
-        name, default = match[1] or match[2], match[3]
+        if match[1]:
+            return "$"
+        name, default = match[2] or match[3], match[4]
         found = os.environ.get(name)
         if default is not None:
-            return found or default
+            return found or default.replace("$$", "$")
         if found is None:
-            raise ValueError(f"{text}: the environment variable {name} is not set")
+            raise ValueError(f"{given}: the environment variable {name} is not set; $$ stands for $")
         return found
 
-    filled = _VARIABLE.sub(value, text)
+    filled = _VARIABLE.sub(value, given)
     try:
-        return str(Path(filled).expanduser()) if filled.startswith("~") else filled
+        return _as_filled(str(Path(filled).expanduser()) if filled.startswith("~") else filled)
     except RuntimeError:
-        raise ValueError(f"{text}: there is no home folder of that user") from None
+        raise ValueError(f"{given}: there is no home folder of that user") from None
+
+
+def _as_filled(text: str) -> str:
+    """Text that would be another one if it were filled in again knows that it is."""
+    return Filled(text) if "$" in text or text.startswith("~") else text
+
+
+def fill_in(owner: object, *names: str) -> None:
+    """Puts what :func:`expand` makes of a frozen dataclass's attributes in their places.
+
+    Args:
+        owner: the dataclass.
+        names: of attributes that are text, several or ``None``.
+
+    Raises:
+        ValueError: see :func:`expand`; the message begins with the attribute's name.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        try:
+            if isinstance(value, (str, os.PathLike)):
+                object.__setattr__(owner, name, expand(value))
+            elif isinstance(value, list):
+                object.__setattr__(owner, name, [expand(one) for one in value])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """A mapping as a file that :func:`read_config` makes the same of, whatever stands in its text."""
+    import yaml
+
+    text: str = yaml.safe_dump(_escaped(config), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _escaped(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_escaped(one) for one in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value

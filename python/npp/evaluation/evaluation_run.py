@@ -169,11 +169,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
 def _check_apart(key: str, photos: LabelledPhotos, out: Path) -> None:
     """That the next run does not measure this one's pictures."""
     for name in (_CURVES, _STRIP):
-        try:
-            taken = would_be_found(out / name, photos.folder, photos.include)
-        except ValueError as error:
-            raise ConfigError(f"{key}.folder: {error}") from None
-        if taken:
+        if would_be_found(out / name, photos.folder, photos.include):
             raise ConfigError(
                 f"out must not lie in {key}.folder, {photos.folder}, where {out / name} would be "
                 "taken for a photo; choose another folder for one of them, or a narrower include"

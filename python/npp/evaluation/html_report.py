@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from npp.config.yaml_files import as_yaml
 from npp.evaluation.analysis import Findings
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_curves import Panel, panels_of, savings_of
@@ -140,7 +141,6 @@ def render_report(
         computer: as :func:`npp.evaluation.report_files.describe_computer` gives it.
     """
     import jinja2
-    import yaml
 
     loader = jinja2.FileSystemLoader(_PAGE)
     environment = jinja2.Environment(
@@ -153,7 +153,7 @@ def render_report(
         pictures=len(parts[0].measured.pictures),
         parts=shown,
         drawn=[part["drawn"] for part in shown],
-        settings=yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True),
+        settings=as_yaml(config.as_mapping()),
         computer={name.replace("_", " "): in_words(value) for name, value in computer.items()},
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),

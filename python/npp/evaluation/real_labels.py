@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from npp.config.yaml_files import expand
+from npp.config.yaml_files import fill_in
 from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
@@ -65,6 +65,7 @@ class LabelledPhotos(PhotoSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        fill_in(self, "annotations", "labels", "regions", "masks")
         for name in ("annotations", "regions", "masks"):
             if getattr(self, name) is not None and self.mode != "full":
                 raise ValueError(f"{name} need mode: full, for they are not cut; it is {self.mode}")
@@ -348,7 +349,7 @@ def _given_boxes(given: str | None) -> tuple[dict[str, TrueBoxes], tuple[int, ..
     """Boxes by file name and ids of categories; none where no file is given."""
     if given is None:
         return {}, ()
-    path = Path(expand(given))
+    path = Path(given)
     with _errors_with_key("annotations", path):
         boxes, ids = _read_boxes(path)
     _check_some("annotations", path, boxes)
@@ -359,7 +360,7 @@ def _given_classes(given: str | None) -> dict[str, int]:
     """Classes by file name; none where no file is given."""
     if given is None:
         return {}
-    path = Path(expand(given))
+    path = Path(given)
     with _errors_with_key("labels", path):
         classes = _read_classes(path)
     _check_some("labels", path, classes)

@@ -148,7 +148,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     Raises:
         ValueError: no such folder, or no photo in it.
     """
-    root = Path(expand(str(folder)))
+    root = Path(expand(folder))
     if not root.is_dir():
         raise ValueError(f"folder: {root} is not a folder")
     wanted = _wanted(root, include)
@@ -183,7 +183,7 @@ def would_be_found(path: Path, folder: Path | str, include: str | Sequence[str] 
     Raises:
         ValueError: an environment variable in ``folder`` is not set.
     """
-    root, real = (Path(os.path.realpath(one)) for one in (expand(str(folder)), path))
+    root, real = (Path(os.path.realpath(one)) for one in (expand(folder), path))
     if root not in real.parents or any(part.startswith(".") for part in real.relative_to(root).parts):
         return False
     return _wanted(root, include)(real)
@@ -241,5 +241,5 @@ def split(
     index = names.index(part)
     low, high = sum(fractions[:index]), sum(fractions[: index + 1])
     end = math.inf if index == len(names) - 1 else high
-    folder = _common_folder(paths) if root is None else Path(expand(str(root)))
+    folder = _common_folder(paths) if root is None else Path(expand(root))
     return [path for path in paths if low <= _place(path.relative_to(folder).as_posix(), seed) < end]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import npp.checks as checks
-from npp.config.yaml_files import expand
+from npp.config.yaml_files import fill_in
 from npp.photos.finding import Part, check_part, find_photos, split, warn_unreadable
 from npp.photos.loading import Mode, check_mode, height_and_width, load_photo, open_photo, photo_size
 
@@ -27,7 +27,7 @@ class PhotoSet:
     """Photos as a configuration describes them.
 
     Attributes:
-        folder: searched recursively.
+        folder: searched recursively; ``~`` and environment variables are filled in when the set is made.
         include: patterns of file names, see :func:`npp.photos.finding.find_photos`.
         size: height and width of the pictures, or one number for both, at least 8; 224 where it is not given,
             except with mode ``"full"``, which takes none.
@@ -52,6 +52,7 @@ class PhotoSet:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        fill_in(self, "folder")
         check_mode(self.mode)
         check_part(self.part, (*get_args(Part), "all"))
         if self.size is not None and self.mode == "full":
@@ -78,7 +79,7 @@ class PhotoSet:
             if not found:
                 fractions = list(self.fractions)
                 raise ValueError(f"fractions {fractions} leave none of {count} photos for {self.part}")
-        root = Path(expand(self.folder))
+        root = Path(self.folder)
         found.sort(key=lambda path: _hash(path.relative_to(root).as_posix()))
         return found
 

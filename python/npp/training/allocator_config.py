@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import npp.checks as checks
 from npp.config.typed import REST, fill_sections, label_of, plain
+from npp.config.yaml_files import fill_in
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
@@ -82,6 +83,7 @@ class PhotoSource:
     regions: str | None = None
 
     def __post_init__(self) -> None:
+        fill_in(self, "folder", "regions")
         checks.above(self, 0, "share")
         checks.at_least(self, 1, "limit")
         split([], "train", self.split_seed, self.fractions)

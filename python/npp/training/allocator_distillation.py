@@ -355,7 +355,8 @@ def check_folder(out: Path, settings: DistilSettings, allocator: Allocator) -> N
 def _mean_ranks(values: Tensor) -> Tensor:
     """Ranks (n,) of values (n,) from 1 on; those that are equal share the mean of theirs."""
     _, places, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    return (counts.cumsum(0) - (counts - 1) / 2).double()[places]
+    ranks: Tensor = (counts.cumsum(0) - (counts - 1) / 2).double()[places]
+    return ranks
 
 
 def _spearman(map_: Tensor, wanted: Tensor) -> float | None:

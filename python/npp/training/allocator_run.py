@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
 from npp.config.typed import plain, refusal
-from npp.config.yaml_files import ConfigError, expand
+from npp.config.yaml_files import ConfigError, as_yaml
 from npp.evaluation.measuring import Stage, silent
 from npp.evaluation.region_files import read_regions
 from npp.files import write_file
@@ -201,12 +201,9 @@ def _quick(config: DistillationConfig) -> DistillationConfig:
 
 
 def _save_config(config: DistillationConfig) -> None:
-    import yaml
-
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True)
-    write_file(out / "config.yaml", text.encode(), force=True)
+    write_file(out / "config.yaml", as_yaml(config.as_mapping()).encode(), force=True)
 
 
 def _tasks(config: DistillationConfig) -> dict[str, Task]:
@@ -273,7 +270,7 @@ def _origin(
     photos: Sequence[Path],
     settings: LabelSettings,
 ) -> dict[str, Any]:
-    root = Path(expand(source.folder))
+    root = Path(source.folder)
     drawn = {name: value for name, value in plain(settings).items() if name != "count"}
     return {
         "photos": [path.relative_to(root).as_posix() for path in photos],

@@ -13,7 +13,7 @@ import npp.checks as checks
 from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
 from npp.config.typed import REST, fill, fill_sections, plain
-from npp.config.yaml_files import read_config
+from npp.config.yaml_files import fill_in, read_config
 from npp.photos.finding import find_photos
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
@@ -52,6 +52,7 @@ class DataConfig(PhotoSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        fill_in(self, "more")
         checks.flags(self, "augment", "cache_targets")
         checks.whole_at_least(self, 0, "workers")
         if self.part != "train":

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from npp.config.surroundings import modules_below, need, resolve_accelerator
+from npp.config.yaml_files import as_yaml
 from npp.evaluation.measuring import Progress, Stage, silent
 from npp.files import write_file
 from npp.recipes import Recipe
@@ -45,11 +46,8 @@ def _even_interval(steps: int, every: int) -> int:
 
 
 def _save_config(config: TrainConfig, path: Path) -> None:
-    import yaml
-
-    text = yaml.safe_dump(config.as_mapping(), sort_keys=False, allow_unicode=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, text.encode(), force=True)
+    write_file(path, as_yaml(config.as_mapping()).encode(), force=True)
 
 
 def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool = False) -> lightning.Trainer:
