@@ -173,6 +173,40 @@ def test_labels_of_another_network_are_not_gone_on_with(
         distil_allocator(loaded(written(folder), "labels.count=12"))
 
 
+def test_labels_of_other_photos_regions_and_files_are_not_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and weights may be those of before."""
+    monkeypatch.syspath_prepend(folder)
+    module = folder / "net_of_labels.py"
+    module.write_text("from training_nets import classifier as net\n")
+    tasks = [{**CLASSIFIER, "model": "python:net_of_labels:net"}, READER]
+    config = written(folder, tasks=tasks)
+    distil_allocator(loaded(config))
+
+    def refused(what: str) -> None:
+        with pytest.raises(ConfigError, match=f"holds labels that were made with other {what};"):
+            distil_allocator(loaded(config, "labels.count=12"))
+
+    photo, regions = folder / "data/a/0.png", folder / "regions.csv"
+    for path, text, what in (
+        (photo, (folder / "data/b/3.png").read_bytes(), "contents of photos"),
+        (regions, regions.read_bytes().replace(b"1.png,50", b"1.png,52"), "lines of regions"),
+        (module, module.read_bytes() + b"# with another body\n", "files of networks"),
+    ):
+        before = path.read_bytes()
+        path.write_bytes(text)
+        refused(what)
+        path.write_bytes(before)
+    # Lines of other photos, and photos that were copied anew, make no other labels; older ones tell less.
+    regions.write_bytes(regions.read_bytes() + b"\nelsewhere.png,1,2,30,16,ABC")
+    origin = folder / "out/labels/0/origin.json"
+    older = json.loads(origin.read_text())
+    del older["contents of photos"]
+    origin.write_text(json.dumps(older))
+    distil_allocator(loaded(config, "labels.count=12", "training.optimiser.steps=6"))
+
+
 def test_more_labels_after_the_last_step_change_no_weight(folder: Path) -> None:
     """What was learned in the units of the labels that were there is told in these units."""
     before = npp.Allocator.load(distil_allocator(loaded(written(folder)))).state_dict()

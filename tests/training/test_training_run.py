@@ -159,6 +159,49 @@ def test_training_goes_on_from_weights(finished: Path, photos: Path, tmp_path: P
 # Going on, and not
 
 
+def test_a_network_is_known_by_the_files_that_define_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a function does to the same weights stands in its file: another one has another curve of BPG."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "net_of_a_run.py"
+    module.write_text("from training_nets import classifier as net\n")
+    model = "tasks=[{name: classification, model: 'python:net_of_a_run:net'}]"
+    config = smoke(photos, tmp_path / "run", model)
+    train_recipe(config)
+    curves, last = tmp_path / "run/baseline.json", tmp_path / "run/checkpoints/last.ckpt"
+    conditions = json.loads(curves.read_text())["conditions"]
+    assert conditions["versions"]["torch"] and conditions["versions"]["npp_version"]
+    measured = curves.stat().st_mtime_ns
+    train_recipe(smoke(photos, tmp_path / "run", model, "optimiser.steps=5"), resume=last)
+    assert curves.stat().st_mtime_ns == measured
+    module.write_text("from training_nets import classifier as net  # with another body\n")
+    longer = smoke(photos, tmp_path / "run", model, "optimiser.steps=6")
+    with pytest.raises(ConfigError, match=r"is of a training with other files of tasks\.classification$"):
+        train_recipe(longer, resume=last)
+    # Checkpoints of before told nothing of files; the curve is measured anew.
+    older = state(last)
+    del older["training"]["files of tasks.classification"]
+    torch.save(older, last)
+    train_recipe(longer, resume=last)
+    assert curves.stat().st_mtime_ns > measured
+    assert json.loads(curves.read_text())["conditions"]["sources"] != conditions["sources"]
+
+
+def test_a_run_of_other_versions_measures_its_curves_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = smoke(photos, tmp_path)
+    train_recipe(config, fast_dev_run=True)
+    curves = tmp_path / "fast-dev-run/baseline.json"
+    of_old = json.loads(curves.read_text())
+    of_old["conditions"]["versions"]["x265_version"] = "of last year"
+    of_old["curves"]["training"]["bpp"][0] = 99.0
+    curves.write_text(json.dumps(of_old))
+    train_recipe(config, fast_dev_run=True)
+    assert json.loads(curves.read_text())["curves"]["training"]["bpp"][0] < 24
+
+
 def test_a_finished_run_goes_on_with_more_steps(finished: Path, photos: Path, tmp_path: Path) -> None:
     config = smoke(photos, tmp_path, "optimiser.steps=7", "optimiser.learning_rate=0.02")
     train_recipe(config, resume=finished / "checkpoints/last.ckpt")

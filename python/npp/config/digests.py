@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 _PART = 1 << 20  # bytes that are hashed at a time
+_INSTALLED = {"site-packages", "dist-packages"}  # folders of what has a version
 
 
 def hash_state(module: nn.Module, kind: str = "") -> str:
@@ -42,16 +43,35 @@ def hash_files(settings: Any) -> list[str]:
     What is given from Python counts too: a network by its structure and the files that define its classes.
     A function, which nobody can compare, has another text each time.
     """
-    files: set[Path | None] = set()
     found = set(hash_structures(settings))
+    functions = {uuid4().hex for one in _leaves(settings) if callable(one) and not isinstance(one, nn.Module)}
+    return sorted(found | functions | {hash_file(path) for path in _files_of(settings)})
+
+
+def hash_sources(settings: Any, *, installed: bool) -> list[str]:
+    """SHA-256 of each file that :func:`hash_files` looks at, and of nothing else.
+
+    A function from Python has the text of the file that defines it, which is the same in every process.
+
+    Args:
+        settings: as there.
+        installed: whether files of installed packages count too.
+    """
+    files = _files_of(settings)
+    return sorted({hash_file(path) for path in files if installed or not _INSTALLED & set(path.parts)})
+
+
+def _files_of(settings: Any) -> set[Path]:
+    """What settings name, and what defines those networks and functions that are given from Python."""
+    files: set[Path | None] = set()
     for one in _leaves(settings):
         if isinstance(one, str):
             files.add(_file_named(one))
         elif isinstance(one, nn.Module):
             files |= {_source(type(part).__module__) for part in one.modules()}
         elif callable(one):
-            found.add(uuid4().hex)
-    return sorted(found | {hash_file(path) for path in files if path is not None})
+            files.add(_source(getattr(one, "__module__", "")))
+    return {path for path in files if path is not None}
 
 
 def hash_structures(settings: Any) -> list[str]:

@@ -24,7 +24,7 @@ from npp.training.allocator_config import DistillationConfig, DistilSettings, Ph
 from npp.training.allocator_distillation import check_folder, distil, rank_correlation
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
 from npp.training.allocator_start import build_start
-from npp.training.run_identity import digest_of_tasks
+from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
 _VALIDATION_SHARD = 8
@@ -251,7 +251,7 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any)
         folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(i)
         settings = dataclasses.replace(drawn, count=count)
         by_path = {path: regions[path.name] for path in photos} if regions else {}
-        origin = _origin(config, source, own, photos, settings)
+        origin = _origin(config, source, own, photos, by_path, settings)
         found.append(_Labeller(photos, own, folder, settings, by_path, origin))
     return found
 
@@ -268,14 +268,21 @@ def _origin(
     source: PhotoSource,
     tasks: Mapping[str, Task],
     photos: Sequence[Path],
+    regions: Mapping[Path, Sequence[Region]],
     settings: LabelSettings,
 ) -> dict[str, Any]:
+    """What labels in a folder must have in common, by the name that a message has for it."""
     root = Path(source.folder)
+    chosen = [task for task in config.tasks if task.label in tasks]
+    named = [(task.label, task.name, task.settings) for task in chosen]
     drawn = {name: value for name, value in plain(settings).items() if name != "count"}
     return {
         "photos": [path.relative_to(root).as_posix() for path in photos],
+        "contents of photos": digest_of_contents(photos),
         "regions": source.regions,
-        "tasks": [plain(task) for task in config.tasks if task.label in tasks],
+        "lines of regions": [regions.get(path, []) for path in photos],
+        "tasks": [plain(task) for task in chosen],
         "networks": digest_of_tasks(tasks),
+        "files of networks": digest_of_sources(named, installed=False),
         **{f"labels.{name}": value for name, value in drawn.items()},
     }

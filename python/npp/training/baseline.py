@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from npp.checks import MAX_QP
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.evaluation.score_checks import ROUNDING
@@ -27,6 +28,8 @@ Code = Callable[[Tensor, int], Compressed]
 
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
+
+_LEAST_RANGE = 4  # qps over which the curve is measured at least
 
 # A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
 _FLATTEST = 0.25
@@ -50,6 +53,13 @@ class Curve:
 def spread_qps(low: int, high: int, points: int) -> list[int]:
     """About as many qps as points, at least two: evenly spaced, both ends included."""
     return sorted({round(low + (high - low) * i / (points - 1)) for i in range(points)})
+
+
+def sloped_qps(choices: Sequence[int], points: int) -> list[int]:
+    """:func:`spread_qps` over rising qps, and over some at least: one qp alone has no slope."""
+    low, high = choices[0], choices[-1]
+    low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(MAX_QP, low + _LEAST_RANGE))
+    return spread_qps(low, high, points)
 
 
 class Sums:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from npp._bpg import EncodeError
-from npp.checks import MAX_QP
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
+from npp.evaluation.measured_values import versions
 from npp.gradient.in_parts import part_slices
 from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
@@ -31,7 +31,7 @@ from npp.training.baseline import (
     load_curves,
     measure,
     save_curves,
-    spread_qps,
+    sloped_qps,
     task_losses,
 )
 from npp.training.draws import Photos, Sample
@@ -54,6 +54,7 @@ from npp.training.run_identity import (
     digest_of_tasks,
     identity_of_steps,
     identity_of_validation,
+    sources_of,
 )
 from npp.training.schedule import (
     TrainingFailedError,
@@ -72,7 +73,6 @@ _TRAINING, _VALIDATION = "training", "validation"
 TASKS = "tasks."
 _QUICK_PHOTOS = 8
 _STEP, _IDENTITY, _VALIDATED = "pictures_a_step", "training", "validation"
-_LEAST_RANGE = 4  # qps over which BPG's own curve is measured at least
 
 
 def build_tasks(config: TrainConfig) -> dict[str, Task]:
@@ -149,6 +149,8 @@ class RecipeModule(lightning.LightningModule):
             "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
             "photos": self._files,
             "networks": self._networks,
+            "sources": self._sources,
+            "versions": versions(),
             "precision": self.config.trainer.precision,
             "quick": self._quick(),
         }
@@ -162,12 +164,12 @@ class RecipeModule(lightning.LightningModule):
     def _networks(self) -> dict[str, str]:
         return digest_of_tasks(self.by_label)
 
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        return sources_of(self.config, installed=True)
+
     def _trained_qps(self) -> list[int]:
-        choices = self.config.trade_off.choices
-        low, high = choices[0], choices[-1]
-        # A slope needs a range: one qp alone has none.
-        low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(MAX_QP, low + _LEAST_RANGE))
-        return spread_qps(low, high, self.config.baseline.points)
+        return sloped_qps(self.config.trade_off.choices, self.config.baseline.points)
 
     def prepare_data(self) -> None:
         """Measures BPG's own curves unless the run's folder has them; one process of a machine does it."""
@@ -203,7 +205,10 @@ class RecipeModule(lightning.LightningModule):
         """Takes the coefficients from the measured curves."""
         curves = load_curves(self._curves_path, self._conditions())
         if curves is None:
-            raise ConfigError(f"{self._curves_path} is not there: is out on a disk that all machines share?")
+            raise ConfigError(
+                f"{self._curves_path} is not there, or of other photos, files or versions: is out on a disk "
+                "that all machines share, and is the same on all?"
+            )
         try:
             baseline = Baseline(curves[_TRAINING])
         except ValueError as error:
@@ -347,9 +352,6 @@ class RecipeModule(lightning.LightningModule):
         self.log_dict(values)
         self.log("val/bd_rate", _mean(list(rates.values())), prog_bar=True)
 
-    def _pictures_a_step(self) -> int:
-        return self.config.optimiser.batch * self.trainer.world_size
-
     # Checkpoints: the tasks' networks are frozen, and come from elsewhere
 
     @cached_property
@@ -363,7 +365,7 @@ class RecipeModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves the tasks' networks out, and notes how many pictures a step takes."""
         state = checkpoint["state_dict"]
-        checkpoint[_STEP] = self._pictures_a_step()
+        checkpoint[_STEP] = self.config.optimiser.batch * self.trainer.world_size
         checkpoint[_IDENTITY], checkpoint[_VALIDATED] = self._identity, self._validated
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 

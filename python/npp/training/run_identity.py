@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npp.config.digests import hash_state, hash_structures
+from npp.config.digests import hash_file, hash_sources, hash_state, hash_structures
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
@@ -21,6 +21,7 @@ _OF_A_STEP = ("seed", "scale", "trade_off", "loss")
 _OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
 _OF_A_PICTURE = ("size", "mode", "augment")
 _PARTS = ("preprocessor", "allocator", "restorer")
+_SOURCES = "files"  # of networks: weights and what defines them
 _FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
 
@@ -33,10 +34,37 @@ def digest_of_tasks(tasks: Mapping[str, Task]) -> dict[str, str]:
     return {label: hash_state(task)[:16] for label, task in tasks.items()}
 
 
+def digest_of_sources(
+    tasks: Iterable[tuple[str, str, Mapping[str, Any]]], *, installed: bool
+) -> dict[str, str]:
+    """The files that each task's name and settings lead to, by label: what a network does with its weights.
+
+    Args:
+        tasks: label, name and settings of each; their networks are loaded.
+        installed: whether files of installed packages count: a run may go on with newer ones, as it may with
+            another torch.
+    """
+    return {
+        label: _digest(hash_sources([name, settings], installed=installed)) for label, name, settings in tasks
+    }
+
+
+def sources_of(config: TrainConfig, *, installed: bool) -> dict[str, str]:
+    """:func:`digest_of_sources` of a configuration's tasks."""
+    pairs = zip(config.labels, config.tasks, strict=True)
+    named = ((label, task.name, task.settings) for label, task in pairs)
+    return digest_of_sources(named, installed=installed)
+
+
 def digest_of_files(paths: Sequence[Path]) -> str:
     """Photos on this disk: where they are, how large, and since when."""
     found = ((path, path.stat()) for path in paths)
     return _digest((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)
+
+
+def digest_of_contents(paths: Sequence[Path]) -> str:
+    """What is in photos, wherever they are: a copy is as good, which their times would not say."""
+    return _digest(map(hash_file, paths))
 
 
 def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
@@ -83,12 +111,14 @@ def identity_of_steps(
         [label, task.name, task.weight, networks[label]]
         for label, task in zip(config.labels, config.tasks, strict=True)
     ]
+    sources = sources_of(config, installed=False)
     return {
         **{name: settings[name] for name in _OF_A_STEP},
         "codec": {name: value for name, value in settings["codec"].items() if name not in _OF_NO_STEP},
         **{f"data.{name}": settings["data"][name] for name in _OF_A_PICTURE},
         "photos": _digest(path.name for path in photos.training),
         "tasks": tasks,
+        **{f"{_SOURCES} of tasks.{label}": digest for label, digest in sources.items()},
         **settings_of_tasks(config),
         **_settings_of_parts(recipe),
         "trained parts": _trained(config),
@@ -109,7 +139,8 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
     """
     for name, value in now.items():
         if name in before and before[name] != value:
-            said = "" if name in ("photos", "tasks") else f" {before[name]!r}, not {value!r}"
+            hashes = name in ("photos", "tasks") or name.startswith(_SOURCES)
+            said = "" if hashes else f" {before[name]!r}, not {value!r}"
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")
 
 
