@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values
 from torch import nn
 
@@ -376,6 +377,64 @@ def test_two_things_of_one_id_are_named(
     (tmp_path / "boxes.json").write_text(json.dumps(listed))
     with pytest.raises(ValueError, match=words):
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+def _checked(labelled: Path, path: Path, listed: Any) -> None:
+    path.write_text(json.dumps(listed))
+    photos = LabelledPhotos(str(labelled / "test"), mode="full", part="all", annotations=str(path))
+    read_labels(photos).check([], photos.readable_paths())
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[94, 0, 4, 9], [-2, -2, 5, 5], [0, 0, 98, 98], [95.5, 95.5, 9, 9], [96, 96, 0, 0], [30, 30, 0, 9]],
+)
+def test_boxes_may_reach_over_the_edge(labelled: Path, tmp_path: Path, box: list[float]) -> None:
+    """Some of COCO's do, and some have no area."""
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["annotations"][1]["bbox"] = box
+    _checked(labelled, tmp_path / "boxes.json", listed)
+
+
+@pytest.mark.parametrize("box", [[96, 0, 4, 9], [0, 200, 4, 9], [-9, 0, 9, 9], [0, -9, 4, 3], [99, 0, 0, 4]])
+def test_a_box_beside_its_photo_is_named(labelled: Path, tmp_path: Path, box: list[float]) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["annotations"][1]["bbox"] = box
+    with pytest.raises(
+        ValueError, match=r"^annotations: 1\.png must be marked within its 96x96 pixels .*, not"
+    ):
+        _checked(labelled, tmp_path / "boxes.json", listed)
+
+
+def test_annotations_of_photos_of_another_size_are_named(labelled: Path, tmp_path: Path) -> None:
+    """Every box may lie in the photo, and none where it should."""
+    listed = json.loads((labelled / "boxes.json").read_text())
+    for size in ({"width": 96, "height": 96}, {"width": None, "height": 96}, {"width": 0, "height": 0}, {}):
+        listed["images"][2] = {"id": 12, "file_name": "2.png", **size}
+        _checked(labelled, tmp_path / "boxes.json", listed)
+    listed["images"][2] |= {"width": 640, "height": 480}
+    wanted = r"^annotations: 2\.png must be 96x96 \(width x height\), as its photo is loaded, not 640x480$"
+    with pytest.raises(ValueError, match=wanted):
+        _checked(labelled, tmp_path / "boxes.json", listed)
+
+
+def test_a_photo_that_exif_turns_has_the_size_that_it_is_loaded_with(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "test/a.jpg", exif=exif)
+    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]}
+    categories = [{"id": 1, "name": "one"}]
+
+    def listed(width: int, height: int) -> Any:
+        image = {"id": 1, "file_name": "a.jpg", "width": width, "height": height}
+        return {"images": [image], "annotations": [box], "categories": categories}
+
+    _checked(tmp_path, tmp_path / "boxes.json", listed(48, 64))
+    with pytest.raises(
+        ValueError, match=r"a\.jpg must be 48x64 .*, perhaps turned by its EXIF data, not 64x48"
+    ):
+        _checked(tmp_path, tmp_path / "boxes.json", listed(64, 48))
 
 
 def test_what_labels_lack_is_found_before_anything_is_measured(labelled: Path, tmp_path: Path) -> None:

@@ -156,3 +156,16 @@ def test_a_table_may_list_several_regions(tmp_path: Path) -> None:
     table.write_text("file,x,y,width,height\na.png,-1,2,3,4")
     with pytest.raises(ValueError, match=r"^regions: .*a region at -1, 2 of 3x4"):
         read_regions(str(table))
+
+
+def test_a_region_beside_its_photo_is_named(plates: Path, tmp_path: Path) -> None:
+    """As those of the photo before it was shrunk."""
+    table = tmp_path / "regions.csv"
+    table.write_text((plates / "regions.csv").read_text().replace("2.png,40,0,", "2.png,400,0,"))
+    given = _values(plates)
+    with pytest.raises(
+        ConfigError,
+        match=r"^data\.regions: 2\.png must be marked within its 96x96 pixels .*, not from 400, 0 to ",
+    ):
+        evaluate(parse_config({**given, "data": {**given["data"], "regions": str(table)}}), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.json"))

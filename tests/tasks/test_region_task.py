@@ -50,3 +50,13 @@ def test_a_region_at_the_border_is_looked_at_with_8_pixels(images: Tensor) -> No
     task = build_task("recognition", model=Reader(), alphabet=ALPHABET)
     beyond = RegionTask(task, [Region(width - 2, 0, width + 4, 2)])
     assert torch.equal(beyond.targets(images[:1])[0], task.targets(images[:1, :, :8, width - 8 :])[0])
+
+
+@pytest.mark.parametrize("place", [(0, -9, 9, 0), (-9, 0, 0, 9), (1e4, 0, 1e5, 9), (0, 1e4, 9, 1e5)])
+def test_a_region_beside_a_picture_is_refused(images: Tensor, place: tuple[float, ...]) -> None:
+    """It would look at 8 pixels of the border, where nothing is."""
+    task = RegionTask(build_task("recognition", model=Reader(), alphabet=ALPHABET), [Region(*place)])
+    with pytest.raises(
+        ValueError, match=r"^regions must have pixels of pictures of \d+x\d+ .*, not lie beside"
+    ):
+        task.targets(images[:1])

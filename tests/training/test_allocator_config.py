@@ -343,6 +343,16 @@ def test_what_does_not_exist_is_named(folder: Path, changes: list[str], message:
         distil_allocator(loaded(written(folder), *(one.format(folder) for one in changes)))
 
 
+def test_a_region_beside_its_photo_is_named(folder: Path) -> None:
+    regions = folder / "regions.csv"
+    regions.write_text(regions.read_text().replace("1.png,50,60", "1.png,50,160"))
+    with pytest.raises(
+        ConfigError, match=r"^photos\[1\]\.regions: 1\.png must be marked within its 160x160 "
+    ):
+        distil_allocator(loaded(written(folder)))
+    assert not (folder / "out").exists()
+
+
 def test_the_command_trains_it(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +15,9 @@ from torch import Tensor
 from npp.config.yaml_files import fill_in
 from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
+from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
 from npp.evaluation.judges import Judge
+from npp.evaluation.label_places import check_places
 from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.region_files import check_once, read_regions, read_table
 from npp.photos.loading import photo_size
@@ -77,19 +77,6 @@ class LabelledPhotos(PhotoSet):
         ]
         if wrong:
             raise ValueError(f"mask_classes and mask_others must be 0 to {IGNORE}, not {wrong[0]}")
-
-
-@dataclass(frozen=True)
-class TrueBoxes:
-    """One photo's.
-
-    Attributes:
-        boxes: (K, 4) x1, y1, x2, y2 in pixels.
-        categories: (K,) ids as the file has them.
-    """
-
-    boxes: Tensor
-    categories: Tensor
 
 
 class NamedClass(NamedTuple):
@@ -178,9 +165,13 @@ class RealLabels:
             The highest class that a judge needs, by its label; none for judges that need no classes.
 
         Raises:
-            ValueError: there is no box at all, a text has a character that a reader lacks, or a map cannot
-                be read, holds colours, has another size than its photo or no pixel that counts.
+            ValueError: there is no box at all, a text has a character that a reader lacks, a box or a region
+                has no pixel of its photo, annotations are of a photo of another size, or a map cannot be
+                read, holds colours, has another size than its photo or no pixel that counts.
         """
+        if self.boxes or self.regions:
+            for path in paths:
+                self._check_places(path)
         fitting = [judge for judge in judges if self.fit(judge)]
         if any(isinstance(judge.task, Detection) and judge.spec.metrics for judge in fitting) and not any(
             len(self.boxes[path.name].boxes) for path in paths
@@ -199,6 +190,16 @@ class RealLabels:
                 known = highest.get(judge.label, NamedClass(0, path.name))
                 highest[judge.label] = max(known, _highest_class(judge, found, path.stem))
         return highest
+
+    def _check_places(self, path: Path) -> None:
+        """That boxes and the region of a photo lie in it."""
+        size = photo_size(path)
+        if self.boxes:
+            found = self.boxes[path.name]
+            check_size(path.name, found.size, size)
+            check_places("annotations", path.name, (Region(*box) for box in found.boxes.tolist()), size)
+        if self.regions:
+            check_places("regions", path.name, [self.regions[path.name]], size)
 
     def _check_texts(self, reader: Recognition, label: str, paths: Sequence[Path]) -> None:
         """That a reader has all characters of the texts."""
@@ -266,47 +267,6 @@ def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
     return NamedClass(int(counted.max()), name)
 
 
-def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Raises ValueError where two things of a file have one id, with which everything else names them."""
-    names: dict[Any, str] = {}
-    for one in listed:
-        own = str(one.get(name))
-        if one["id"] in names:
-            raise ValueError(f"{what} {one['id']} is listed twice, as {names[one['id']]} and {own}")
-        names[one["id"]] = own
-
-
-def _read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
-    """Boxes by file name; crowds are left out."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    _check_ids("image", content["images"], "file_name")
-    _check_ids("category", content["categories"], "name")
-    names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
-    check_once(names.values())
-    categories = tuple(int(one["id"]) for one in content["categories"])
-    known = set(categories)
-    rows: dict[str, list[tuple[list[float], int]]] = {name: [] for name in names.values()}
-    for one in content["annotations"]:
-        if not one.get("iscrowd"):
-            category, image = int(one["category_id"]), one["image_id"]
-            if category not in known or image not in names:
-                what = f"category {category}" if image in names else f"image {image}"
-                raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
-            left, top, width, height = map(float, one["bbox"])
-            if not (width >= 0 and height >= 0 and all(map(math.isfinite, (left, top, width, height)))):
-                box = f"{width:g}x{height:g} at {left:g}, {top:g}"
-                raise ValueError(f"annotation {one.get('id')} of {names[image]} has a box of {box}")
-            rows[names[image]].append(([left, top, left + width, top + height], category))
-    found = {
-        name: TrueBoxes(
-            torch.tensor([box for box, _ in listed], dtype=torch.float32).reshape(-1, 4),
-            torch.tensor([category for _, category in listed], dtype=torch.int64),
-        )
-        for name, listed in rows.items()
-    }
-    return found, categories
-
-
 def _read_classes(path: Path) -> dict[str, int]:
     rows = [(Path(row["file"]).name, int(row["label"])) for row in read_table(path, ("file", "label"))]
     check_once(name for name, _ in rows)
@@ -351,7 +311,7 @@ def _given_boxes(given: str | None) -> tuple[dict[str, TrueBoxes], tuple[int, ..
         return {}, ()
     path = Path(given)
     with _errors_with_key("annotations", path):
-        boxes, ids = _read_boxes(path)
+        boxes, ids = read_boxes(path)
     _check_some("annotations", path, boxes)
     return boxes, ids
 

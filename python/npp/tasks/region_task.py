@@ -37,7 +37,7 @@ class RegionTask(Task):
     Args:
         task: what looks at the regions; it is used as it is, not copied.
         regions: one for each picture of the batches that this will be given. What lies outside of a picture
-            is left out; at least 8 pixels of each side are looked at.
+            is left out, and some of each must lie in it; at least 8 pixels of each side are looked at.
     """
 
     def __init__(self, task: Task, regions: Sequence[Region]) -> None:
@@ -51,11 +51,17 @@ class RegionTask(Task):
         """(1, 3, h, w) each.
 
         Raises:
-            ValueError: there are not as many regions as pictures.
+            ValueError: there are not as many regions as pictures, or one has no pixel of them.
         """
         if len(images) != len(self._regions):
             raise ValueError(f"images must be {len(self._regions)}, one for each region, not {len(images)}")
         height, width = images.shape[-2:]
+        for one in self._regions:
+            if one.left >= width or one.top >= height or min(one.right, one.bottom) <= 0:
+                raise ValueError(
+                    f"regions must have pixels of pictures of {width}x{height} (width x height), not lie "
+                    f"beside them, as {tuple(one)}"
+                )
         return [
             image[None, :, _span(one.top, one.bottom, height), _span(one.left, one.right, width)]
             for image, one in zip(images, self._regions, strict=True)

@@ -14,9 +14,11 @@ from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
 from npp.config.typed import plain, refusal
 from npp.config.yaml_files import ConfigError, as_yaml
+from npp.evaluation.label_places import check_places
 from npp.evaluation.measuring import Stage, silent
 from npp.evaluation.region_files import read_regions
 from npp.files import write_file
+from npp.photos.loading import photo_size
 from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults
@@ -241,12 +243,10 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any)
         try:
             photos = source.part(part).readable_paths()
             regions = _regions(source)
+            if regions:
+                photos = _listed(photos, regions, source, part)
         except ValueError as error:
             raise ConfigError(f"photos[{i}].{error}") from None
-        if regions:
-            photos = [path for path in photos if path.name in regions]
-            if not photos:
-                raise ConfigError(f"photos[{i}].regions: {source.regions} lists none of the photos of {part}")
         count = max(1, round(drawn.count * source.share / whole))
         folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(i)
         settings = dataclasses.replace(drawn, count=count)
@@ -261,6 +261,22 @@ def _regions(source: PhotoSource) -> dict[str, list[Region]]:
     if not source.regions:
         return {}
     return {name: [row.region for row in rows] for name, rows in read_regions(source.regions).items()}
+
+
+def _listed(
+    photos: Sequence[Path], regions: Mapping[str, Sequence[Region]], source: PhotoSource, part: str
+) -> list[Path]:
+    """The photos that have regions.
+
+    Raises:
+        ValueError: there are none, or a region has no pixel of its photo.
+    """
+    found = [path for path in photos if path.name in regions]
+    if not found:
+        raise ValueError(f"regions: {source.regions} lists none of the photos of {part}")
+    for path in found:
+        check_places("regions", path.name, regions[path.name], photo_size(path))
+    return found
 
 
 def _origin(

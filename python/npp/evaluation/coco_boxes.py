@@ -1,0 +1,106 @@
+"""Boxes of photos as files in COCO's format have them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.checks import is_int
+from npp.evaluation.label_places import size_said
+from npp.evaluation.region_files import check_once
+
+
+@dataclass(frozen=True)
+class TrueBoxes:
+    """One photo's.
+
+    Attributes:
+        boxes: (K, 4) x1, y1, x2, y2 in pixels.
+        categories: (K,) ids as the file has them.
+        size: the photo's height and width as the file has them, or ``None``.
+    """
+
+    boxes: Tensor
+    categories: Tensor
+    size: tuple[int, int] | None = None
+
+
+def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Raises ValueError where two things of a file have one id, with which everything else names them."""
+    names: dict[Any, str] = {}
+    for one in listed:
+        own = str(one.get(name))
+        if one["id"] in names:
+            raise ValueError(f"{what} {one['id']} is listed twice, as {names[one['id']]} and {own}")
+        names[one["id"]] = own
+
+
+def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
+    """Boxes by file name, and ids of all categories; crowds are left out.
+
+    Raises:
+        OSError: the file cannot be read.
+        KeyError, TypeError, ValueError: it is of another form or contradicts itself.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    _check_ids("image", content["images"], "file_name")
+    _check_ids("category", content["categories"], "name")
+    names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
+    sizes = {names[image["id"]]: _listed_size(image) for image in content["images"]}
+    check_once(names.values())
+    categories = tuple(int(one["id"]) for one in content["categories"])
+    known = set(categories)
+    rows: dict[str, list[tuple[list[float], int]]] = {name: [] for name in names.values()}
+    for one in content["annotations"]:
+        if not one.get("iscrowd"):
+            category, image = int(one["category_id"]), one["image_id"]
+            if category not in known or image not in names:
+                what = f"category {category}" if image in names else f"image {image}"
+                raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
+            left, top, width, height = map(float, one["bbox"])
+            if not (width >= 0 and height >= 0 and all(map(math.isfinite, (left, top, width, height)))):
+                box = f"{width:g}x{height:g} at {left:g}, {top:g}"
+                raise ValueError(f"annotation {one.get('id')} of {names[image]} has a box of {box}")
+            rows[names[image]].append(([left, top, left + width, top + height], category))
+    found = {
+        name: TrueBoxes(
+            torch.tensor([box for box, _ in listed], dtype=torch.float32).reshape(-1, 4),
+            torch.tensor([category for _, category in listed], dtype=torch.int64),
+            sizes[name],
+        )
+        for name, listed in rows.items()
+    }
+    return found, categories
+
+
+def _listed_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that annotations say of a photo; ``None`` where they do not."""
+    height, width = (entry.get(side, 0) for side in ("height", "width"))
+    known = all(is_int(side) and side > 0 for side in (height, width))
+    return (int(height), int(width)) if known else None
+
+
+def check_size(name: str, listed: tuple[int, int] | None, size: tuple[int, int]) -> None:
+    """Refuses annotations of a photo of another size.
+
+    Args:
+        name: of the photo.
+        listed: height and width as the annotations have them, or ``None``.
+        size: height and width of the photo as it is loaded, turned as its EXIF data says.
+
+    Raises:
+        ValueError: they differ; it names photo and sizes.
+    """
+    if listed is not None and listed != size:
+        turned = ", perhaps turned by its EXIF data" if listed == size[::-1] else ""
+        raise ValueError(
+            f"annotations: {name} must be {size_said(size)} (width x height), as its photo is loaded{turned},"
+            f" not {size_said(listed)}"
+        )

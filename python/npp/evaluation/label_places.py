@@ -1,0 +1,40 @@
+"""That what is said to be in a photo lies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from npp.tasks.region_task import Region
+
+
+def size_said(size: tuple[int, int]) -> str:
+    """For messages: height and width as width and height."""
+    height, width = size
+    return f"{width}x{height}"
+
+
+def check_places(what: str, name: str, places: Iterable[Region], size: tuple[int, int]) -> None:
+    """Refuses places without a pixel of their photo; such as reach over its edges have some.
+
+    What has no area says little, but nothing wrong where it lies in the photo or at its edge.
+
+    Args:
+        what: annotations or regions, for messages.
+        name: of the photo.
+        places: in its pixels.
+        size: height and width of the photo as it is loaded.
+
+    Raises:
+        ValueError: there is one; it names photo, place and size.
+    """
+    height, width = size
+    for one in places:
+        beside = one.left > width or one.top > height or one.right < 0 or one.bottom < 0
+        empty = one.left >= one.right or one.top >= one.bottom
+        touching = one.left == width or one.top == height or one.right == 0 or one.bottom == 0
+        if beside or (touching and not empty):
+            corner = f"{one.left:g}, {one.top:g} to {one.right:g}, {one.bottom:g}"
+            raise ValueError(
+                f"{what}: {name} must be marked within its {size_said(size)} pixels (width x height), as it"
+                f" is loaded, not from {corner}"
+            )
