@@ -211,6 +211,24 @@ def test_selection_photos_must_be_others(photos: Path, tmp_path: Path) -> None:
         evaluate(config, tmp_path)
 
 
+def test_photos_of_one_name_in_several_folders_are_told_apart(photos: Path, tmp_path: Path) -> None:
+    """Folders of classes often hold photos of the same names."""
+    for name in ("cat", "dog"):
+        shutil.copytree(photos / "selection", tmp_path / "photos" / name)
+    data = {"folder": str(tmp_path / "photos"), "size": 40, "part": "all"}
+    config = parse_config(values(photos, data=data), limit=5)
+    found = evaluate(config, tmp_path / "run")
+    pictures = np.load(tmp_path / "run/measurements.npz")["pictures"].tolist()
+    assert pictures == list(found.measured.pictures) and len(set(pictures)) == 5
+    assert all((tmp_path / "photos" / name).is_file() for name in pictures)
+    page = (tmp_path / "run/report.html").read_text()
+    assert all(name in page for name in pictures[:2])
+    lost = {"name": "python:small_evaluation:Lost"}
+    given = {**values(photos, data=data), "seen": [lost], "unseen": [], "selection": None}
+    with pytest.raises(ConfigError, match=r"must be finite, not nan \(with (cat|dog)/\w+\.png\)"):
+        evaluate(parse_config(given), tmp_path / "lost")
+
+
 def test_names_that_are_no_utf8_cost_nothing(photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(photos / "test", folder)

@@ -85,6 +85,11 @@ class Batch:
         """The files."""
         return self._paths
 
+    @property
+    def names(self) -> list[str]:
+        """What results and messages call them."""
+        return [self._photos.name_of(path) for path in self._paths]
+
     @cached_property
     def key(self) -> str:
         """A hash of what decides its pixels and where they are computed with."""

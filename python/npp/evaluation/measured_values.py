@@ -62,7 +62,7 @@ class Measurements:
 
     Attributes:
         qps: rising.
-        pictures: the files' names, in the order of the arrays.
+        pictures: the photos' paths below their folder, in the order of the arrays.
         axes: the qualities that were measured.
         arms: by name.
         clean: qualities of the originals against real labels, by network's label and name.

@@ -58,7 +58,7 @@ def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
     except (ConfigError, torch.cuda.OutOfMemoryError):
         raise
     except NETWORK_ERRORS as error:
-        photos = ", ".join(path.name for path in batch.paths)
+        photos = ", ".join(batch.names)
         raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
 
 
@@ -207,8 +207,8 @@ class Measurer:
         with _network_named(network, batch):
             found = batch.task(network).scores(images, batch.targets(network))
             check_directions(network, found)  # before the next line asks for them
-            check_finite(network, found, batch.paths)
-            check_floor(network, found, batch.paths)
+            check_finite(network, found, batch.names)
+            check_floor(network, found, batch.names)
             return list(found)
 
     @staticmethod
@@ -244,7 +244,7 @@ class Measurer:
         for i, arm in enumerate(arms):
             cell = slice(i * len(qps), (i + 1) * len(qps))
             found[arm.name] = _joined(parts[cell], [metric.compute() for metric in metrics[cell]])
-        names = tuple(path.name for path in self.pictures)
+        names = tuple(map(self._photos.name_of, self.pictures))
         return Measurements(tuple(qps), names, self.axes(), found)
 
     def _metrics(self, key: Any) -> DatasetMetrics:
@@ -311,7 +311,7 @@ class Measurer:
                 found = task.scores(coded.x_hat, batch.targets(network))
                 if names.true_scores:
                     found |= self._labels.scores(network, coded.x_hat, batch.paths)
-                check_finite(network, found, batch.paths)
+                check_finite(network, found, batch.names)
                 scores[network.label] = found
                 if names.predicts:
                     predictions[network.label] = task.predict(coded.x_hat)

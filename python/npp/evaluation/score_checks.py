@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
@@ -49,22 +48,21 @@ def check_directions(network: Judge, names: Iterable[str]) -> None:
             )
 
 
-def check_finite(network: Judge, scores: Mapping[str, Tensor], paths: Sequence[Path]) -> None:
+def check_finite(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
     """Looks through a network's scores (N,) by name of these photos.
 
     Raises:
         ConfigError: one is NaN or infinite; it names network, score and photo.
     """
     for name, values in scores.items():
-        for path, value in zip(paths, values.tolist(), strict=True):
+        for photo, value in zip(photos, values.tolist(), strict=True):
             if not math.isfinite(value):
                 raise ConfigError(
-                    f"network {network.label}: the score {name!r} must be finite, not {value} "
-                    f"(with {path.name})"
+                    f"network {network.label}: the score {name!r} must be finite, not {value} (with {photo})"
                 )
 
 
-def check_floor(network: Judge, scores: Mapping[str, Tensor], paths: Sequence[Path]) -> None:
+def check_floor(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
     """Looks at a network's scores (N,) by name of the photos as they are, before anything is coded.
 
     Raises:
@@ -74,8 +72,7 @@ def check_floor(network: Judge, scores: Mapping[str, Tensor], paths: Sequence[Pa
     for name, values in scores.items():
         mean = float(values.double().mean())
         if not known[name] and mean < -ROUNDING:
-            photos = ", ".join(path.name for path in paths)
             raise ConfigError(
                 f"network {network.label}: the score {name!r}, of which less is better, must be 0 or more, "
-                f"not {mean:.4g} (with {photos}): curves go by its logarithm; add a constant to it"
+                f"not {mean:.4g} (with {', '.join(photos)}): curves go by its logarithm; add a constant to it"
             )

@@ -79,9 +79,12 @@ class PhotoSet:
             if not found:
                 fractions = list(self.fractions)
                 raise ValueError(f"fractions {fractions} leave none of {count} photos for {self.part}")
-        root = Path(self.folder)
-        found.sort(key=lambda path: _hash(path.relative_to(root).as_posix()))
+        found.sort(key=lambda path: _hash(self.name_of(path)))
         return found
+
+    def name_of(self, path: Path) -> str:
+        """What tells a photo from the others: its path below ``folder``, with ``/`` between folders."""
+        return path.relative_to(self.folder).as_posix()
 
     def paths(self) -> list[Path]:
         """The photos, in an order by a hash of their names: a higher limit adds photos and keeps the others.
