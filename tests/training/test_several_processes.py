@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from small_runs import ROOT, SMALL_TASK, smoke, state
 
+import npp
 from npp.config.yaml_files import ConfigError
-from npp.training.training_run import train_recipe
+from npp.training.training_run import _device, train_recipe
 
 _TIMEOUT = 1500
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -40,11 +42,11 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _machines(photos: Path, out: Path, *changes: str) -> list[str]:
+def _machines(photos: Path, out: Path, *changes: str, program: Sequence[str] = ("-m", "npp")) -> list[str]:
     """What two machines say that train together, each by torchrun as docs/many-machines.md says."""
     port = _free_port()
     settings = [f"data.folder={photos}", SMALL_TASK, "trainer.progress=false", *changes]
-    train = ["-m", "npp", "train", str(ROOT / "configs/smoke.yaml"), "--out", str(out)]
+    train = [*program, "train", str(ROOT / "configs/smoke.yaml"), "--out", str(out)]
     train += [
         word for one in (*settings, "trainer.nodes=2", "trainer.strategy=ddp") for word in ("--set", one)
     ]
@@ -83,3 +85,88 @@ def test_two_machines_train_as_one_with_twice_the_batch(photos: Path, tmp_path: 
     assert train_recipe(config, resume=last).is_file()
     with pytest.raises(ConfigError, match="steps took 4 pictures, and these would take 2 "):
         train_recipe(smoke(photos, tmp_path / "less", *longer), resume=last)
+
+
+_PRETRAINED = "preprocessor={network: unet, width: 2, pretraining: {steps: 40, batch: 2}}"
+# The filter stays as its pretraining leaves it: what a training of one step does to it is no part of this.
+_STEP = ("optimiser.steps=1", "optimiser.learning_rate=1e-9", "validation.every=1")
+
+
+# The command, in which whoever pretrains says so.
+_TOLD = """
+import sys
+import npp.cli
+from npp.training import training_run
+
+pretrain = training_run.pretrain
+
+
+def told(*given):
+    print("I pretrain", file=sys.stderr, flush=True)
+    return pretrain(*given)
+
+
+training_run.pretrain = told
+npp.cli.main(sys.argv[1:])
+"""
+
+
+def _told(folder: Path) -> str:
+    (folder / "told.py").write_text(_TOLD)
+    return str(folder / "told.py")
+
+
+def _check_start(out: Path, photos: Path) -> None:
+    """All processes have begun with one pretraining's weights: their mean is those of each."""
+    filter_ = npp.Preprocessor.load(out / "pretrained.safetensors").state_dict()
+    kept = npp.Preprocessor.load(out / "preprocessor.safetensors").state_dict()
+    alone = train_recipe(smoke(photos, out.parent / "alone", _PRETRAINED, *_STEP)).parent
+    wanted = npp.Preprocessor.load(alone / "pretrained.safetensors").state_dict()
+    for name, value in filter_.items():
+        torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-6)
+        if value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(kept[name], value, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(_TIMEOUT)
+def test_one_process_of_torchrun_pretrains_and_the_others_have_its_weights(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "two"
+    out.mkdir()
+    (out / "pretrained.safetensors").write_bytes(b"of an earlier run")
+    said = _machines(photos, out, _PRETRAINED, *_STEP, program=[_told(tmp_path)])
+    assert (out / "recipe.safetensors").is_file(), said
+    assert sorted(one.count("I pretrain") for one in said) == [0, 1], said
+    _check_start(out, photos)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(_TIMEOUT)
+def test_a_process_that_lightning_starts_does_not_pretrain_again(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "two"
+    words = [sys.executable, _told(tmp_path), "train", str(ROOT / "configs/smoke.yaml"), "--out", str(out)]
+    changes = (f"data.folder={photos}", SMALL_TASK, "trainer.progress=false", _PRETRAINED, *_STEP)
+    words += [word for one in (*changes, "trainer.strategy=ddp") for word in ("--set", one)]
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    run = subprocess.run([*words, "--devices", "2"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stderr.count("I pretrain") == 1, run.stderr
+    _check_start(out, photos)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "found"),
+    [
+        ("cpu", 1, "cpu"),
+        ("cuda", "auto", "cuda"),
+        ("cuda", 2, "cuda"),
+        ("gpu", "1,", "cuda:1"),
+        ("cuda", " 2, 3", "cuda:2"),
+    ],
+)
+def test_a_run_without_steps_works_on_the_first_of_its_devices(
+    accelerator: str, devices: int | str, found: str
+) -> None:
+    assert _device(accelerator, devices) == torch.device(found)

@@ -30,6 +30,7 @@ from npp.training.lightning_module import TASKS, RecipeModule
 from npp.training.pretraining import check_teacher, pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
+from npp.training.same_start import Begin, begin_together
 from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
 from npp.training.train_config import TrainConfig
 
@@ -159,16 +160,18 @@ def train_recipe(
         photos = Photos(config)
         module = RecipeModule(config, photos)
         path = Path(config.out) / _RECIPE
-        begin = partial(_pretrained, config, photos, module, accelerator, stage)
+        begin = partial(_pretrained, config, photos, module, stage)
         if config.optimiser.steps:
-            recipe = _trained(config, photos, module, accelerator, resume, begin, fast_dev_run=fast_dev_run)
+            trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
+            device = trainer.strategy.root_device
+            recipe = _trained(config, photos, module, trainer, resume, begin)
         else:
-            recipe = _untrained(config, module, resume, begin)
+            device = _device(accelerator, config.trainer.devices)
+            recipe = _untrained(config, module, resume, partial(begin, device, True))
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
                 paths = photos.chosen_with(config.choose.photos)[: _QUICK_PHOTOS if fast_dev_run else None]
-                device = _device(accelerator)
                 chosen = _chosen(
                     recipe.to(device),
                     config.choose,
@@ -245,21 +248,38 @@ def _chosen(
     return found.recipe.cpu()
 
 
-def _device(accelerator: str) -> torch.device:
-    """Where what Lightning does not run itself is done."""
-    return torch.device("cuda" if accelerator in ("cuda", "gpu") else "cpu")
+def _device(accelerator: str, devices: int | str) -> torch.device:
+    """Where a run works that Lightning has no part in: the first of its devices."""
+    if accelerator not in ("cuda", "gpu"):
+        return torch.device("cpu")
+    first, comma, _ = str(devices).partition(",")
+    return torch.device(f"cuda:{int(first)}" if comma else "cuda")
+
+
+def _pretrains(config: TrainConfig) -> bool:
+    return config.preprocessor is not None and config.preprocessor.pretraining.steps > 0
 
 
 def _pretrained(
-    config: TrainConfig, photos: Photos, module: RecipeModule, accelerator: str, stage: Stage
+    config: TrainConfig,
+    photos: Photos,
+    module: RecipeModule,
+    stage: Stage,
+    device: torch.device,
+    kept: bool,
 ) -> None:
-    """Pretrains the filter of a run that begins, where its configuration asks for it."""
+    """Pretrains the filter of a run that begins, where its configuration asks for it.
+
+    Only one of several processes keeps what came of it, and tells how far it is.
+    """
     filter_, chosen = module.model.preprocessor, config.preprocessor
-    if filter_ is None or chosen is None or not chosen.pretraining.steps:
+    if filter_ is None or chosen is None or not _pretrains(config):
         return
-    progress = stage("pretraining the filter", chosen.pretraining.steps)
-    left = pretrain(filter_, photos, config, _device(accelerator), progress)
+    progress = (stage if kept else silent)("pretraining the filter", chosen.pretraining.steps)
+    left = pretrain(filter_, photos, config, device, progress)
     module.average_anew()
+    if not kept:
+        return
     filter_.save(Path(config.out) / _PRETRAINED)
     text = json.dumps(left.as_mapping(), indent=1) + "\n"
     write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
@@ -281,14 +301,11 @@ def _trained(
     config: TrainConfig,
     photos: Photos,
     module: RecipeModule,
-    accelerator: str,
+    trainer: lightning.Trainer,
     resume: Path | str | None,
-    begin: Callable[[], None],
-    *,
-    fast_dev_run: bool,
+    begin: Begin,
 ) -> Recipe | None:
     """The recipe after its training; ``None`` in all processes but one; ``begin`` as above."""
-    trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
     steps = config.optimiser.steps
     done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
     out = Path(config.out)
@@ -296,8 +313,8 @@ def _trained(
         _save_config(config, out / "config.yaml")
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
-    if resume is None:
-        begin()
+    if resume is None and _pretrains(config):
+        begin_together(trainer, begin, config.out)
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
     return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None
