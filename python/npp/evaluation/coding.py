@@ -21,6 +21,7 @@ from npp.evaluation.measured_values import digest
 from npp.evaluation.prefilters import Refine
 from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.gradient.refinement import Refined
+from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
 from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
@@ -88,7 +89,7 @@ class Batch:
     @property
     def names(self) -> list[str]:
         """What results and messages call them."""
-        return [self._photos.name_of(path) for path in self._paths]
+        return [name_below(self._photos.folder, path) for path in self._paths]
 
     @cached_property
     def key(self) -> str:

@@ -27,6 +27,7 @@ from npp.evaluation.real_labels import (
     RealLabels,
 )
 from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
+from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
 
 #: Called with the amount of work done since the last call.
@@ -244,7 +245,7 @@ class Measurer:
         for i, arm in enumerate(arms):
             cell = slice(i * len(qps), (i + 1) * len(qps))
             found[arm.name] = _joined(parts[cell], [metric.compute() for metric in metrics[cell]])
-        names = tuple(map(self._photos.name_of, self.pictures))
+        names = tuple(name_below(self._photos.folder, path) for path in self.pictures)
         return Measurements(tuple(qps), names, self.axes(), found)
 
     def _metrics(self, key: Any) -> DatasetMetrics:

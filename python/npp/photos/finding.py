@@ -194,6 +194,11 @@ def _common_folder(paths: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders)) if len(folders) > 1 else next(iter(folders), Path())
 
 
+def name_below(folder: Path | str, path: Path) -> str:
+    """What tells a photo from the others of a folder: its path below that, with ``/`` between folders."""
+    return path.relative_to(folder).as_posix()
+
+
 def _place(name: str, seed: int) -> float:
     """A number in [0, 1) that depends on the name only."""
     digest = hashlib.sha256(os.fsencode(f"{seed}:{name}")).digest()
@@ -242,4 +247,4 @@ def split(
     low, high = sum(fractions[:index]), sum(fractions[: index + 1])
     end = math.inf if index == len(names) - 1 else high
     folder = _common_folder(paths) if root is None else Path(expand(root))
-    return [path for path in paths if low <= _place(path.relative_to(folder).as_posix(), seed) < end]
+    return [path for path in paths if low <= _place(name_below(folder, path), seed) < end]

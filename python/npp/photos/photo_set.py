@@ -15,7 +15,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.config.yaml_files import fill_in
-from npp.photos.finding import Part, check_part, find_photos, split, warn_unreadable
+from npp.photos.finding import Part, check_part, find_photos, name_below, split, warn_unreadable
 from npp.photos.loading import Mode, check_mode, height_and_width, load_photo, open_photo, photo_size
 
 _T = TypeVar("_T")
@@ -79,12 +79,8 @@ class PhotoSet:
             if not found:
                 fractions = list(self.fractions)
                 raise ValueError(f"fractions {fractions} leave none of {count} photos for {self.part}")
-        found.sort(key=lambda path: _hash(self.name_of(path)))
+        found.sort(key=lambda path: _hash(name_below(self.folder, path)))
         return found
-
-    def name_of(self, path: Path) -> str:
-        """What tells a photo from the others: its path below ``folder``, with ``/`` between folders."""
-        return path.relative_to(self.folder).as_posix()
 
     def paths(self) -> list[Path]:
         """The photos, in an order by a hash of their names: a higher limit adds photos and keeps the others.
