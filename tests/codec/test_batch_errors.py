@@ -61,6 +61,12 @@ def _damaged(name: str) -> Image.Image:
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "DDS"])
 @pytest.mark.parametrize("encode", [npp.encode, npp.Recipe(qp=30, options={"effort": 0}).encode])
 def test_a_pil_picture_that_cannot_be_read_costs_no_other(encode: Any, file_format: str) -> None:
+    try:
+        _damaged(file_format).load()
+    except (OSError, ValueError):
+        pass
+    else:
+        pytest.skip("this Pillow reads what is left of such a file")
     good, _, bad = encode([GOOD, TWO_CHANNELS, _damaged(file_format)], 30, effort=0, errors="return")
     assert good == npp.encode(GOOD, 30, effort=0)
     assert type(bad) is OSError and bad.__traceback__ is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from io import BytesIO
@@ -23,6 +24,8 @@ _SINGLE_FILES = "one file a frame with a name like frame-%03d.png"
 _LONGEST_SECONDS = {"PNG": Fraction(65535), "GIF": Fraction(65535, 100), "WEBP": Fraction(2**24 - 1, 1000)}
 _MOST_SHOWINGS = {"PNG": 2**31 - 1, "GIF": 65536, "WEBP": 65535}  # a GIF has 16 bits for repetitions
 _LARGEST_NUMERATOR = 65535  # of an APNG's duration, which is a fraction of a second
+# What Pillow raises, by its version, of numbers that a file has no room for.
+_TOO_LARGE = (OverflowError, struct.error)
 
 
 def _whole_units(durations: Sequence[Fraction], unit: Fraction) -> list[int]:
@@ -74,16 +77,22 @@ def _told_apart(pictures: Sequence[Image.Image]) -> list[Disposal]:
 
 def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, arguments: Any) -> bytes:
     out = BytesIO()
-    pictures[0].save(
-        out,
-        "PNG",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=[_png_milliseconds(value) for value in milliseconds],
-        loop=loop,
-        disposal=_told_apart(pictures),
-        **arguments,
-    )
+    try:
+        pictures[0].save(
+            out,
+            "PNG",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=[_png_milliseconds(value) for value in milliseconds],
+            loop=loop,
+            disposal=_told_apart(pictures),
+            **arguments,
+        )
+    except _TOO_LARGE:
+        raise ValueError(
+            "frames are shown for more than 65.535 s, which Pillow writes into a PNG from version 12.1 on: "
+            f"write webp, or {_SINGLE_FILES}"
+        ) from None
     return out.getvalue()
 
 
@@ -104,7 +113,7 @@ def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> R
             duration=[10 * value for value in hundredths],
             **arguments,
         )
-    except OverflowError:
+    except _TOO_LARGE:
         raise ValueError(
             "equal frames, which become one in GIF, are shown for more than "
             f"{float(_LONGEST_SECONDS['GIF']):g} s together: write png, webp, or {_SINGLE_FILES}"

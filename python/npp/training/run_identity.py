@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npp.config.digests import hash_file, hash_sources, hash_state, hash_structures
+from npp.config.digests import hash_sources, hash_state, hash_structures
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
@@ -21,6 +21,7 @@ _OF_A_STEP = ("seed", "scale", "trade_off", "loss")
 _OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
 _OF_A_PICTURE = ("size", "mode", "augment")
 _PARTS = ("preprocessor", "allocator", "restorer")
+_BEGINNING = 1 << 16  # bytes of a photo
 _SOURCES = "files"  # of networks: weights and what defines them
 _FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
@@ -63,8 +64,16 @@ def digest_of_files(paths: Sequence[Path]) -> str:
 
 
 def digest_of_contents(paths: Sequence[Path]) -> str:
-    """What is in photos, wherever they are: a copy is as good, which their times would not say."""
-    return _digest(map(hash_file, paths))
+    """What is in photos, wherever they are: a copy is as good, which their times would not say.
+
+    Of each how large it is and how it begins: a data set may be too large to be read whole.
+    """
+    return _digest(map(_beginning, paths))
+
+
+def _beginning(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.sha256(file.read(_BEGINNING)).hexdigest()
 
 
 def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
