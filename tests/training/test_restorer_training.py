@@ -24,7 +24,7 @@ def test_it_is_trained_alone(photos: Path, tmp_path: Path) -> None:
     )
     assert recipe.preprocessor is None
     assert recipe.restorer is not None
-    assert recipe.restorer.settings == {"width": 8, "depth": 1, "edge_width": 4}
+    assert recipe.restorer.settings == {"width": 8, "depth": 1, "edge_width": 4, "upscale": 1}
     x = torch.rand(1, 3, 48, 48)
     assert not torch.equal(recipe.restorer(x), x)
 
@@ -36,7 +36,7 @@ def test_it_is_still_there_after_size_and_map_were_chosen(photos: Path, tmp_path
     recipe = npp.Recipe.load(train_recipe(config))
     assert (tmp_path / "choice.json").exists()
     assert recipe.restorer is not None
-    assert recipe.restorer.settings == {"width": 8, "depth": 1, "edge_width": 4}
+    assert recipe.restorer.settings == {"width": 8, "depth": 1, "edge_width": 4, "upscale": 1}
 
 
 def test_it_is_trained_with_a_filter_and_goes_on(photos: Path, tmp_path: Path) -> None:
