@@ -312,8 +312,13 @@ def test_module_takes_a_qp_and_an_override() -> None:
     assert "qp=40" in repr(bpg)
     with pytest.raises(npp.EncodeError, match="qp"):
         npp.BPG(99)
+    assert "threads=3, effort=0" in repr(npp.BPG(threads=3, effort=0))
     with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
         npp.BPG(threads=0)
+    with pytest.raises(npp.EncodeError, match=r"effort must be .*, not 10"):
+        npp.BPG(effort=10)
+    with pytest.raises(TypeError, match="efort"):
+        npp.BPG(efort=3)  # type: ignore[call-arg]
 
 
 def _ddp_worker(rank: int, folder: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from pictures import pictures
@@ -22,16 +24,18 @@ def loss(x_hat: Tensor, bpp: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("chroma", ["420", "444"])
 @pytest.mark.parametrize("surrogate", ["gated", "identity"])
-def test_values_and_gradients_are_those_of_the_whole_batch(surrogate: str, device: str) -> None:
+def test_values_and_gradients_are_those_of_the_whole_batch(surrogate: str, chroma: Any, device: str) -> None:
     x = pictures(7, 64)[:, :, :48].to(device)
     maps = torch.linspace(-3, 3, 7 * 12).reshape(7, 3, 4).to(device)
     whole_x, whole_map = x.clone().requires_grad_(), maps.clone().requires_grad_()
-    whole = npp.compress(whole_x, QPS, qp_map=whole_map, surrogate=surrogate)
+    options: Any = {"surrogate": surrogate, "chroma": chroma}
+    whole = npp.compress(whole_x, QPS, qp_map=whole_map, **options)
     loss(whole.x_hat, whole.bpp).backward()
     own_x, own_map = x.clone().requires_grad_(), maps.clone().requires_grad_()
     found = []
-    for part in npp.compress_in_parts(own_x, torch.tensor(QPS), parts=3, qp_map=own_map, surrogate=surrogate):
+    for part in npp.compress_in_parts(own_x, torch.tensor(QPS), parts=3, qp_map=own_map, **options):
         loss(part.x_hat, part.bpp).backward()  # graphs of parts are apart
         found.append(part)
     assert [len(part.x_hat) for part in found] == [2, 2, 3]
@@ -58,12 +62,18 @@ def test_parts_hold_each_picture_once(count: int, parts: int) -> None:
 
 
 def test_wrong_arguments_are_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="parts"):
-        npp.compress_in_parts(pictures(2, 32), parts=0)
+    for parts in (0, 1025):
+        with pytest.raises(ValueError, match=f"^parts must be .* 1 to 1,?024, not {parts}$"):
+            npp.compress_in_parts(pictures(2, 32), parts=parts)
     with pytest.raises(npp.EncodeError, match=r"qp has 3 values for 2 image"):
         npp.compress_in_parts(pictures(2, 32), [30, 31, 32])
     with pytest.raises(npp.EncodeError, match=r"qp_map"):
         npp.compress_in_parts(pictures(2, 32), qp_map=torch.zeros(2, 9, 9))
+    with pytest.raises(npp.EncodeError, match=r"lossless") as caught:
+        npp.compress_in_parts(pictures(2, 32), qp_map=torch.zeros(2, 2, 2), lossless=True)
+    with pytest.raises(npp.EncodeError) as whole:
+        npp.compress(pictures(2, 32), qp_map=torch.zeros(2, 2, 2), lossless=True)
+    assert str(caught.value) == str(whole.value)
     for maps in (torch.zeros(3, 2, 2), [torch.zeros(2, 2)]):
         with pytest.raises(npp.EncodeError, match=rf"qp_map has {len(maps)} map\(s\) for 2 picture\(s\)"):
             npp.compress_in_parts(pictures(2, 32), qp_map=maps)

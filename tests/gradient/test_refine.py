@@ -67,6 +67,51 @@ def test_search_effort_differs_from_the_files() -> None:
     assert found.bitstreams == npp.compress(found.x, 35, effort=3).bitstreams
 
 
+def test_steps_are_taken_at_the_search_effort() -> None:
+    x = pictures(2, 64)
+    rates = [npp.compress(x, 35, effort=effort).bpp for effort in (0, 2, 5)]
+    assert not torch.equal(rates[0], rates[1]) and not torch.equal(rates[1], rates[2])
+    given: tuple[dict[str, Any], ...] = ({}, {"search_effort": 2}, {"search_effort": None})
+    for settings, expected in zip(given, rates, strict=True):
+        found = refine(x, 35, pooled_task(x), steps=0, effort=5, **settings)
+        assert torch.equal(found.history[0].bpp, expected)
+        assert torch.equal(found.bpp, rates[2])
+
+
+def test_what_is_slightly_outside_is_clamped_before_the_first_step() -> None:
+    outside = pictures() * 1.6 - 0.3
+    assert outside.amin() < -0.1 and outside.amax() > 1.1
+    inside, task = outside.clamp(0, 1), pooled_task(pictures())
+    found, expected = (refine(x, 35, task, steps=3, lr=0.3, effort=0) for x in (outside, inside))
+    assert found.bitstreams == expected.bitstreams and torch.equal(found.x, expected.x)
+    assert expected.best_step.amin() > 0
+
+
+def test_refined_pixels_never_leave_their_range() -> None:
+    x = torch.cat([pictures() * 0.4, pictures() * 0.4 + 0.6])
+    brighter = torch.tensor([-1.0, -1, 1, 1])  # the first two become darker, the others brighter
+
+    def task(x_hat: Tensor) -> Tensor:
+        return 1e3 * (1 - brighter * x_hat.mean((1, 2, 3)))
+
+    found = refine(x, 20, task, steps=4, lr=20.0, effort=0)
+    assert found.x.amin() == 0 and found.x.amax() == 1
+    assert (found.best_step > 0).all()
+
+
+def test_what_gains_in_the_search_alone_is_given_back() -> None:
+    x, losses = pictures(), iter([5.0, 1.0, 2.0, 1.0])  # step 0, step 1, the refined files, those as given
+
+    def task(x_hat: Tensor) -> Tensor:
+        return x_hat.mean((1, 2, 3)) * 0 + next(losses)
+
+    found = refine(x, 35, task, steps=1, weight=1e3, effort=0)
+    assert found.history[1].objective.amax() < found.history[0].objective.amin()
+    assert found.best_step.tolist() == [0, 0]
+    assert torch.equal(found.x, x)
+    assert found.bitstreams == npp.compress(x, 35, effort=0).bitstreams
+
+
 def test_what_does_not_gain_is_written_as_given() -> None:
     x = pictures()
     found = refine(x, 35, lambda x_hat: x_hat.mean((1, 2, 3)) * 0, steps=0, effort=0)
@@ -84,6 +129,16 @@ def test_several_tasks_are_averaged() -> None:
     found = refine(x, 35, [constant(1.0), constant(3.0)], steps=0, weight=2.0, effort=0)
     assert found.history[0].loss.tolist() == [2.0, 2.0]
     torch.testing.assert_close(found.history[0].objective, found.history[0].bpp + 4)
+
+
+def test_losses_of_half_precision_are_averaged_in_float32() -> None:
+    """In float16 the mean of 1 and the next greater number, 1 + 2^-10, would be one of them."""
+
+    def constant(value: float) -> Any:
+        return lambda x_hat: (x_hat.mean((1, 2, 3)) * 0 + value).half()
+
+    found = refine(pictures(), 35, [constant(1.0), constant(1 + 2**-10)], steps=0, effort=0)
+    assert found.history[0].loss.tolist() == [1 + 2**-11] * 2
 
 
 def test_the_default_weight_halves_every_three_qps_and_is_one_at_34() -> None:
@@ -111,8 +166,9 @@ def test_callback_and_patience_stop_early() -> None:
     refine(x, 35, pooled_task(x), steps=9, callback=stop_at_two, effort=0)
     assert [step.step for step in seen] == [0, 1, 2]
     # A huge step only makes things worse, so that patience ends it.
-    found = refine(x, 35, pooled_task(x), steps=9, lr=30.0, weight=1e6, patience=1, effort=0)
-    assert len(found.history) == 2
+    for patience in (1, 2, 4):
+        found = refine(x, 35, pooled_task(x), steps=9, lr=30.0, weight=1e6, patience=patience, effort=0)
+        assert len(found.history) == 1 + patience
 
 
 def test_parameters_of_the_task_get_no_gradient() -> None:
@@ -478,3 +534,19 @@ def test_a_loss_may_lose_its_gradient_on_the_way() -> None:
         return x_hat.mean((1, 2, 3)) if len(calls) == 1 else torch.zeros(len(x_hat))
 
     assert len(refine(x, 35, flat_from_step_one, steps=2, effort=0).history) == 3
+
+
+def test_a_task_without_a_gradient_is_passed_over_where_another_one_has_a_wrong_one() -> None:
+    x, calls = pictures(), []
+
+    def flat_from_step_one(x_hat: Tensor) -> Tensor:
+        calls.append(1)
+        return x_hat.mean((1, 2, 3)) if len(calls) == 1 else torch.zeros(len(x_hat))
+
+    def wrong_from_step_one(x_hat: Tensor) -> Tensor:
+        mean = x_hat.mean((1, 2, 3))
+        return mean if len(calls) == 1 else (0 * mean).sqrt()  # 0 times an infinite slope
+
+    with pytest.raises(TaskError, match="task 1 gave a gradient of NaN for picture 0") as caught:
+        refine(x, 35, [flat_from_step_one, wrong_from_step_one], steps=3, effort=0)
+    assert [step.step for step in caught.value.history] == [0, 1]

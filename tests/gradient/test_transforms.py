@@ -50,6 +50,19 @@ def test_reverse_and_forward_agree_under_torch_func(name: str) -> None:
         torch.testing.assert_close(forward_ad.unpack_dual(dual).tangent, pushed)
 
 
+@pytest.mark.parametrize("options", [{"chroma": "444"}, {"lossless": True}])
+def test_transforms_have_the_surrogate_know_the_codecs_options(options: dict[str, Any]) -> None:
+    def objective(x: Tensor, **options: Any) -> Tensor:
+        out = npp.compress(x, 33, surrogate="gated", effort=0, **options)
+        return out.bpp.sum() + out.x_hat.square().sum()
+
+    leaf = pictures(2, 16).requires_grad_()
+    (expected,) = torch.autograd.grad(objective(leaf, **options), leaf)
+    found = grad(lambda x: objective(x, **options))(leaf.detach())
+    torch.testing.assert_close(found, expected)
+    assert (found - grad(objective)(leaf.detach())).abs().max() > 0.01, "the options make a difference"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_vmap_is_a_batch(name: str) -> None:
     x, qps = pictures(2, 16), torch.tensor([29, 41])
