@@ -246,12 +246,12 @@ def test_metadata_is_kept(recipe: Recipe, photo: np.ndarray) -> None:
 
 def test_all_frames_that_are_enlarged_count_for_the_limit_on_pixels(recipe: Recipe) -> None:
     frames = [np.full((16, 16, 3), 9 * i, np.uint8) for i in range(5)]
-    file = npp.encode_animation(frames, 40, durations=0.1, metadata=with_size(None, 32, 32))
-    assert recipe.decode(file).shape == (5, 3, 32, 32)
-    npp.set_max_pixels(5 * 32 * 32 - 1)
+    file = npp.encode_animation(frames, 40, durations=0.1, metadata=with_size(None, 32, 30))
+    assert recipe.decode(file).shape == (5, 3, 32, 30)
+    npp.set_max_pixels(5 * 32 * 30 - 1)
     try:
         assert npp.decode(file).shape == (5, 3, 16, 16)
-        with pytest.raises(npp.DecodeError, match="each of 5 frames was 32x32 pixels; at most 5119 in all"):
+        with pytest.raises(npp.DecodeError, match="each of 5 frames was 30x32 pixels; at most 4799 in all"):
             recipe.decode(file)
     finally:
         npp.set_max_pixels(None)
@@ -269,6 +269,26 @@ def test_frames_that_are_enlarged_are_rounded_to_the_nearest(photo: np.ndarray, 
     off = found.double() - exact
     assert off.abs().max() < (0.55 if dtype == torch.uint8 else 1)  # of 16 bits float32 knows a part
     assert abs(off.mean()) < 0.01
+
+
+def test_an_animation_of_one_frame_stays_one_where_it_is_enlarged(photo: np.ndarray) -> None:
+    file = npp.encode_animation([photo], 20, durations=0.1, metadata=with_size(None, 150, 210))
+    small, large = npp.decode(file), Recipe().decode(file)
+    assert small.shape == (1, 3, *photo.shape[:2]) and large.shape == (1, 3, 150, 210)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "off"),
+    [(torch.float16, 5e-4), (torch.bfloat16, 4e-3), (torch.float32, 2e-5), (torch.float64, 1e-12)],
+)
+def test_what_is_enlarged_is_as_fine_as_its_dtype(photo: np.ndarray, dtype: torch.dtype, off: float) -> None:
+    file = npp.encode(photo, 20, metadata=with_size(None, 150, 210))
+    small = npp.decode(file, dtype=torch.float64)
+    exact = torch.nn.functional.interpolate(small[None], (150, 210), mode="bicubic").clamp(0, 1)[0]
+    found = Recipe().decode(file, dtype=dtype)
+    assert found.dtype == dtype
+    tolerance = off + (small - npp.decode(file, dtype=dtype).double()).abs().max() * 2
+    assert (found.double() - exact).abs().max() <= tolerance
 
 
 def test_a_changed_recipe_has_the_other_parts_of_the_first(recipe: Recipe, x: torch.Tensor) -> None:

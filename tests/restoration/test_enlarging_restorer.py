@@ -148,6 +148,35 @@ def test_pictures_that_kept_their_size_are_left_alone(x: torch.Tensor) -> None:
     assert torch.equal(recipe.decode(file), npp.decode(file))
 
 
+@pytest.mark.parametrize("size", [(20, 100), (100, 20)])
+def test_it_is_asked_where_one_side_alone_was_coded_smaller(size: tuple[int, int]) -> None:
+    """Coded sides are even: .95 of 20 pixels are 20 again, of 100 they are 96."""
+    x = F.interpolate(torch.rand(1, 3, 8, 8), size, mode="bilinear")
+    recipe = _recipe(_talking(), 0.95)
+    assert recipe.restorer is not None
+    with torch.no_grad():
+        seen = recipe.compress(x, 37).x_hat
+        small = npp.decode(recipe.encode(x[0], 37), dtype=torch.float32)[None]
+        large = recipe.restorer(small)
+    assert sorted(small.shape[-2:]) == [20, 96] and sorted(large.shape[-2:]) == [40, 192]
+    wanted = F.interpolate(large, size, mode="bicubic", antialias=True).clamp(0, 1)
+    torch.testing.assert_close(seen, wanted, atol=1e-5, rtol=0)
+
+
+def test_less_than_the_picture_had_is_enlarged_as_recipes_do(x: torch.Tensor) -> None:
+    """Filters that antialias are other ones for what becomes larger too: softer."""
+    recipe = _recipe(_talking(), 0.25)
+    assert recipe.restorer is not None
+    with torch.no_grad():
+        seen = recipe.compress(x, 37).x_hat
+        large = recipe.restorer(npp.decode(recipe.encode(x[0], 37), dtype=torch.float32)[None])
+    assert large.shape[-2:] == (40, 56)
+    wanted = F.interpolate(large, (78, 109), mode="bicubic").clamp(0, 1)
+    torch.testing.assert_close(seen, wanted, atol=1e-5, rtol=0)
+    other = F.interpolate(large, (78, 109), mode="bicubic", antialias=True).clamp(0, 1)
+    assert (other - wanted).abs().max() > 0.01
+
+
 def test_more_than_the_picture_had_is_reduced_without_aliasing() -> None:
     """Stripes of one pixel that the network might give would come back as broad ones."""
     x = torch.rand(1, 3, 80, 80)
@@ -170,6 +199,23 @@ def test_gray_and_alpha_go_through(x: torch.Tensor) -> None:
     assert both.shape == (4, 78, 109)
     assert (both[3].int() - bare[3].int()).abs().max() <= 2
     assert (both[:3].int() - bare[:3].int()).abs().max() > 5
+
+
+def test_alpha_stays_in_its_range_where_a_bicubic_filter_overshoots(x: torch.Tensor) -> None:
+    edges = torch.zeros(1, 1, 64, 64)
+    edges[..., 16:48, 16:48] = 1
+    pictures = torch.cat([x[..., :64, :64], edges], 1)
+    recipe = _recipe(_talking())
+    with torch.no_grad():
+        alpha = recipe.compress(pictures, 37).x_hat[:, 3:]
+        file = recipe.encode(pictures[0], 37)
+        small = npp.decode(file, dtype=torch.float32)[None, 3:]
+    wanted = F.interpolate(small, scale_factor=2, mode="bicubic")
+    assert wanted.amin() < -0.01 and wanted.amax() > 1.01
+    torch.testing.assert_close(alpha, wanted.clamp(0, 1), atol=0.02, rtol=0)
+    assert (alpha.amin(), alpha.amax()) == (0, 1)
+    off = recipe.decode(file)[3].double() - 255 * wanted[0, 0].clamp(0, 1).double()
+    assert off.abs().max() < 0.6, "a sample beyond the range would come round at its other end"
 
 
 def test_gradients_reach_restorer_and_picture(x: torch.Tensor) -> None:

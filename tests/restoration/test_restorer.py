@@ -14,6 +14,7 @@ from npp.hevc import picture_strips
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.restoration import Restorer
 from npp.restoration.strips import restored_in_strips
+from npp.weight_files import WeightFiles
 
 
 def _talking(seed: int = 0) -> Restorer:
@@ -81,6 +82,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         Restorer.load(tmp_path / "other.safetensors")
     with pytest.raises(FileNotFoundError, match="no file"):
         Restorer.load(tmp_path / "none.safetensors")
+    path = tmp_path / "newer.safetensors"
+    made = Restorer(width=8, depth=1)
+    WeightFiles("restorer", tmp_path).write(path, "gan", made.settings, made.network.state_dict())
+    with pytest.raises(ValueError, match=r"newer\.safetensors: network must be 'residual', not 'gan'$"):
+        Restorer.load(path)
+
+
+def test_a_file_is_loaded_onto_a_device(tmp_path: Path) -> None:
+    Restorer(width=8, depth=1).save(tmp_path / "restorer.safetensors")
+    loaded = Restorer.load(tmp_path / "restorer.safetensors", device="meta")
+    assert {parameter.device.type for parameter in loaded.parameters()} == {"meta"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +101,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ({"width": 4}, ValueError, "width must be .* 8 to 256, not 4"),
         ({"depth": 0}, ValueError, "depth must be .* 1 to 32, not 0"),
         ({"edge_width": 2.5}, ValueError, "edge_width"),
-        ({"breadth": 8}, TypeError, "unknown setting.*breadth"),
+        ({"edge_width": 3}, ValueError, "edge_width must be .* 4 to 128, not 3"),
+        ({"edge_width": 129}, ValueError, "edge_width must be .* 4 to 128, not 129"),
+        ({"breadth": 8}, TypeError, "unknown setting 'breadth' of a restorer"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, float], error: type[Exception], message: str) -> None:
@@ -282,6 +296,16 @@ def test_large_pictures_in_half_precision_have_a_mean(monkeypatch: pytest.Monkey
         half = restored_in_strips(network.half(), x.half())
     assert half.dtype == torch.float16 and bool(half.isfinite().all())
     torch.testing.assert_close(half.float(), whole, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.uint8])
+def test_what_is_decoded_belongs_to_no_graph_whatever_a_restorer_learns(
+    x: torch.Tensor, dtype: torch.dtype
+) -> None:
+    recipe = _recipe()
+    assert recipe.restorer is not None and all(p.requires_grad for p in recipe.restorer.parameters())
+    found = recipe.decode(recipe.encode(x[0], 37), dtype=dtype)
+    assert found.dtype == dtype and not found.requires_grad
 
 
 def test_vmap_goes_through() -> None:
