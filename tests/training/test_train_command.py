@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +16,11 @@ from small_runs import ROOT, SMALL_TASK, run_cli
 
 import npp
 from npp.cli.train_command import _assignments
+from npp.gradient.surrogates.hyperprior import HyperpriorConfig, load_hyperprior
 from npp.training.any_training import load_training
 from npp.training.draws import Sample
 from npp.training.lightning_module import RecipeModule
+from npp.training.proxy import train_proxy
 from npp.training.train_config import (
     load_config,
 )
@@ -30,7 +33,7 @@ def test_command_trains_from_yaml(
 ) -> None:
     monkeypatch.setenv("NPP_DATA", str(photos))
     words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path / "run"), "--devices", "1"]
-    words += ["--set", SMALL_TASK, "--seed", "3"]
+    words += ["--set", SMALL_TASK, "--seed", "3", "--set", "seed=5", "--set", "out=elsewhere"]
     assert run_cli(*words, "--fast-dev-run") == 0
     out = tmp_path / "run" / "fast-dev-run"
     weights = out / "preprocessor.safetensors"
@@ -97,6 +100,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     assert run_cli(*words) == 130
     assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
     at = 3
+    words[2:4] = ["--set", f"out={tmp_path}"]  # said in the settings alone
     assert run_cli(*words) == 130
     captured = capsys.readouterr()
     assert f"npp: stopped; --resume {tmp_path / 'checkpoints/last.ckpt'} goes on from there" in captured.err
@@ -172,6 +176,54 @@ def test_command_still_trains_the_proxy(capsys: pytest.CaptureFixture[str], tmp_
     assert "no photos" in capsys.readouterr().err
     assert run_cli("train", "proxy", "--data", str(tmp_path), "--devices", "x") == 2
     assert "npp: devices must be auto, -1 for all, at least 1, or" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objective", ["distil", "published"])
+def test_the_proxy_is_trained_as_its_options_say(
+    objective: Any, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the command trains is, to the last bit, what the library trains with the same values."""
+    given: dict[str, Any] = {
+        "steps": 2, "batch": 2, "crop": 32, "learning_rate": 3e-3, "distortion_weight": 20.0, "effort": 1,
+        "devices": 1, "accelerator": "cpu", "seed": 4,
+    }  # fmt: skip
+    sizes = HyperpriorConfig(width=8, latent=12, stages=3, conditioned=objective == "distil", residual=True)
+    wanted = train_proxy(photos, tmp_path / "a", objective=objective, config=sizes, progress=False, **given)
+    words = ["train", "proxy", "--data", str(photos), "--out", str(tmp_path / "b"), "--objective", objective]
+    words += ["--width", "8", "--latent", "12", "--stages", "3", "--residual", "-q"]
+    words += [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    capsys.readouterr()
+    assert run_cli(*words) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'b' / wanted.name}\n" and "it/s" not in said.err
+    found = load_hyperprior(tmp_path / "b" / wanted.name)
+    assert found.config == sizes
+    expected = load_hyperprior(wanted).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in found.state_dict().items())
+    checkpoint = tmp_path / "b/checkpoints/last.ckpt"
+    assert run_cli(*words, "--steps", "3", "--resume", str(checkpoint)) == 0
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
+    assert run_cli(*words, "--resume", str(tmp_path / "none.ckpt")) == 2
+
+
+def test_without_progress_nothing_is_said_of_stages(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--set", f"data.folder={photos}", "--set", SMALL_TASK]
+    words += ["--set", "preprocessor={network: unet, width: 2, pretraining: {steps: 1, batch: 1}}"]
+    for progress in ("true", "false"):
+        out = tmp_path / progress
+        assert run_cli(*words, "--out", str(out), "--set", f"trainer.progress={progress}") == 0
+        said = "npp: pretraining the filter\n" in capsys.readouterr().err
+        assert said is (progress == "true")
+
+
+def test_help_of_training_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["train", "--help"], ["train"]):
+        run_cli(*words)
+        said = capsys.readouterr()
+        assert "proxy" in said.out + said.err and "CONFIG.yaml" in said.out + said.err
+    assert run_cli("train", "--help") == 0
 
 
 @pytest.mark.slow
