@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from npp.batch import BatchEncoder
+from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
 from npp.cli.file_reports import UsageError
 from npp.cli.output_files import WritePolicy
-from npp.cli.ray_engine import _in_worker, encode_with_ray
+from npp.cli.ray_engine import _existing, _in_worker, _jobs, _line, _pictures, encode_with_ray
 
 
 def _encode(inputs: list[str], output: str, **more: Any) -> None:
@@ -37,3 +38,39 @@ def test_an_error_in_a_worker_is_one_line() -> None:
     for error in (told, told.as_instanceof_cause()):
         assert describe(_in_worker(error)) == "No such file or directory: /there/weights.pt"
     assert _in_worker(cause) is cause
+
+
+def test_workers_are_told_where_files_lie_and_what_they_are_called(folder: Path) -> None:
+    jobs = _jobs(["photos"], "out/", True)
+    assert jobs is not None
+    assert [tuple(picture) for picture in _pictures(jobs, "out/")] == [
+        (f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
+        (f"{folder}/photos/b.jpg", "photos/b.jpg", "b.bpg"),
+        (f"{folder}/photos/deep/c.png", "photos/deep/c.png", "deep/c.bpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output"), [(["s3://bucket/photos"], "out/"), (["photos"], "gs://bucket/out")]
+)
+def test_urls_are_left_to_the_cluster(folder: Path, inputs: list[str], output: str) -> None:
+    assert _jobs(inputs, output, True) is None
+
+
+def test_results_go_into_a_folder(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--engine ray writes into a folder, not to standard output$"):
+        _encode(["photos/a.png"], "-")
+    with pytest.raises(UsageError, match=r"^--engine ray reads files, and writes into a folder"):
+        _jobs(["photos/a.png"], "a.bpg", False)
+
+
+def test_what_exists_is_refused_replaced_or_skipped() -> None:
+    policies = (WritePolicy(), WritePolicy(force=True), WritePolicy(skip_existing=True))
+    assert list(map(_existing, policies)) == ["error", "replace", "skip"]
+
+
+def test_a_line_says_what_became_of_a_picture() -> None:
+    row = ManifestRow("photos/a.png", "out/a.bpg", 1000, 1.25, 30, "0" * 64)
+    assert _line(row) == "photos/a.png -> out/a.bpg: 1000 bytes, 1.250 bpp, qp 30"
+    without = ManifestRow("photos/a.png", "out/a.bpg", 1000, 1.25, None, "0" * 64)
+    assert _line(without) == "photos/a.png -> out/a.bpg: 1000 bytes, 1.250 bpp"

@@ -1,0 +1,69 @@
+"""How the commands of extras end: one line about what is wrong, and the exit code for it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import typer
+
+from npp.cli.run_errors import explained
+from npp.photos.finding import PhotoWarning
+
+
+@pytest.mark.parametrize(
+    ("error", "begun", "code", "said"),
+    [
+        (ValueError("qps must fall"), False, 2, "npp: a.yaml: qps must fall\n"),
+        (ValueError("a.yaml: qps must fall"), False, 2, "npp: a.yaml: qps must fall\n"),
+        (ValueError("qps must fall"), True, 1, "npp: a.yaml: qps must fall\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "b"),
+            False,
+            2,
+            "npp: a.yaml: No such file or directory: b\n",
+        ),
+        (ArithmeticError("the loss is NaN"), False, 1, "npp: the loss is NaN\n"),
+        (KeyboardInterrupt(), True, 130, "npp: stopped; go on there\n"),
+    ],
+)
+def test_every_end_has_its_line_and_its_code(
+    error: BaseException, begun: bool, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        pytest.raises(typer.Exit) as ended,
+        explained("train", lambda: "go on there", Path("a.yaml"), lambda: begun),
+    ):
+        raise error
+    found = capsys.readouterr()
+    assert (ended.value.exit_code, found.out, found.err) == (code, "", said)
+
+
+def test_a_missing_package_is_named_with_the_commands_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, explained("eval", lambda: ""):
+        raise ModuleNotFoundError("No module named 'yaml'", name="yaml")
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err.endswith("pip install 'npp[eval]'\n")
+
+
+def test_what_libraries_print_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with explained("train", lambda: ""):
+        print("from within")
+    print("the result")
+    assert capsys.readouterr() == ("the result\n", "from within\n")
+
+
+def test_photos_that_are_left_out_are_said_once_each_and_other_warnings_stay_warnings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def warn() -> None:
+        with explained("train", lambda: ""):
+            for name in ("a.png", "b.png", "a.png"):
+                warnings.warn(PhotoWarning(f"left out: {name}"), stacklevel=1)
+            warnings.warn("another one", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="^another one$") as others:
+        warn()
+    assert len(others) == 1
+    assert capsys.readouterr().err == "npp: left out: a.png\nnpp: left out: b.png\n"
