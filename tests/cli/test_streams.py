@@ -96,6 +96,14 @@ def test_progress_bar_is_for_terminals(
     assert len(err.splitlines()) == 3
 
 
+def test_bars_of_stages_are_for_terminals_that_are_not_told_to_be_quiet(
+    terminal: Callable[[list[str]], str],
+) -> None:
+    script = "from npp.cli.stage_bars import stage_bars\nwith stage_bars({}) as stage: stage('a stage', 2)(2)"
+    assert "a stage" in terminal([sys.executable, "-c", script.format(False)])
+    assert terminal([sys.executable, "-c", script.format(True)]) == ""
+
+
 def _npp(*arguments: str, shell: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; ``shell`` has redirections."""
     command = " ".join([sys.executable, "-m", "npp", *arguments, shell])
