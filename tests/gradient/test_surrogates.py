@@ -399,3 +399,49 @@ def test_adapter_for_compressai_models() -> None:
     padded = torch.nn.functional.pad(x, (0, 58, 0, 24), mode="replicate")
     bits = -torch.sigmoid(padded[:, :1]).log2().sum((1, 2, 3)) + 4
     torch.testing.assert_close(estimate.bpp, bits / (40 * 70))
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "coefficients", "decoded", "wanted"),
+    [
+        # sigmoid((|c| / step - 1) / 0.25): a half at a step, sigmoid(1) a quarter of a step above it
+        (Gated(), [2.0, -2.5, 0.0], None, [1.0, -2.5 * 0.7310586, 0.0]),
+        # The same between 0.4 and 1
+        (Gated(floor=0.4), [2.0, -2.5], None, [2 * 0.7, -2.5 * (0.4 + 0.6 * 0.7310586)]),
+        # Half a step and tanh(3 d) / (2 tanh(1.5)) of a step, d from the middle between two multiples
+        (
+            SoftDCT(),
+            [2.0, 2.5, 3.0, -0.5],
+            None,
+            [2.0, 3 - 0.6351490 / 0.9051483, 3.0, -1 + 0.6351490 / 0.9051483],
+        ),
+        # Above a quarter of a step, whatever the sign
+        (Masked(), [5.0, 6.0, 7.0], [0.52, -0.52, 0.48], [5.0, 6.0, 0.0]),
+        # c times its part that is decoded: c d / (c^2 + (0.3 step)^2)
+        (Scaled(), [2.0, -4.0], [1.0, -4.0], [2 * 2 / 4.36, -4 * 16 / 16.36]),
+    ],
+)
+def test_surrogates_are_by_default_as_documented(
+    surrogate: TransformSurrogate, coefficients: list[float], decoded: list[float] | None, wanted: list[float]
+) -> None:
+    """By hand, of a step of 2."""
+    real = None if decoded is None else torch.tensor(decoded)
+    found = surrogate.map_coefficients(
+        torch.tensor(coefficients), torch.tensor(2.0), real, torch.tensor(33.0)
+    )
+    assert found.tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["identity", "dct", "scaled", "gated", "masked"])
+def test_a_map_of_zeros_leaves_the_pictures_own_gradient_as_it_is(name: str) -> None:
+    x, weights = smooth_pictures(2, 32), smooth_pictures(2, 32, seed=1)
+    real = Real((x * 16).round() / 16, torch.ones(2))
+    surrogate: Any = resolve_surrogate(name)
+
+    def gradient(**maps: torch.Tensor) -> torch.Tensor:
+        leaf = x.clone().requires_grad_()
+        estimate = surrogate(leaf, torch.full((2,), 33.0), real, DEFAULTS, **maps)
+        return torch.autograd.grad((weights * estimate.x_hat).sum() + estimate.bpp.sum(), leaf)[0]
+
+    zeros = torch.zeros(2, 2, 2, requires_grad=True)
+    torch.testing.assert_close(gradient(qp_map=zeros), gradient())
