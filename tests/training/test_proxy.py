@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +33,22 @@ def test_densities_sum_to_one() -> None:
     density = FactorizedDensity(2)
     total = density(values.view(1, 1, -1, 1).expand(1, 2, -1, -1)).sum((0, 2, 3))
     torch.testing.assert_close(total, torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_a_gaussian_is_never_narrower_than_a_ninth_of_a_step() -> None:
+    """Half a step on either side of its mean, in deviations of softplus(s) + 0.11."""
+    for scale in (-20.0, 0.0, 2.0):
+        deviation = math.log1p(math.exp(scale)) + 0.11
+        wanted = math.erf(0.5 / deviation / math.sqrt(2))
+        value = torch.tensor([3.0], dtype=torch.float64)
+        found = gaussian_likelihood(value, value, torch.full_like(value, scale))
+        assert found.tolist() == [pytest.approx(wanted, rel=1e-9)]
+
+
+def test_an_untrained_residual_network_gives_its_input() -> None:
+    x = pictures(2, 64)
+    found = Hyperprior(SMALL).eval()(x, QP)["x_hat"]
+    torch.testing.assert_close(found, x, atol=1e-6, rtol=0)
 
 
 def test_gdn_divides_and_its_inverse_multiplies() -> None:
