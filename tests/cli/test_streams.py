@@ -184,6 +184,12 @@ def test_names_that_are_no_text(folder: Path) -> None:
     assert done.returncode == 0 and "112x80" in done.stdout
 
 
+def test_names_that_the_output_has_no_letters_for(folder: Path) -> None:
+    assert encode("photos/a.png", "-o", "\u00e9.bpg", "-q") == 0
+    done = _npp("info", "'*.bpg'", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and done.stdout.startswith("\\xe9.bpg\n")
+
+
 def test_names_do_not_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "photos/a\n\x1b[31mred\u2028.png"
     Path(name).write_bytes(Path("photos/a.png").read_bytes())
