@@ -33,7 +33,7 @@ def test_the_folder_is_the_configurations_and_a_limit_is_said(
     assert _run(config, "--limit", 2) == 0
     said, out = capsys.readouterr(), tmp_path / "as-written"
     assert said.out.splitlines()[-1] == str(out) and (out / "report.html").is_file()
-    assert "on 2 photos, for --limit 2 leaves out the rest; intervals over few photos say little" in said.err
+    assert "on 2 photos, the most that --limit allows; intervals over few photos say little" in said.err
     assert "npp: measuring\n" in said.err, "every stage is said where there is no terminal"
     table, where = said.out.index("BD-rate"), said.out.index(str(out))
     assert table < where
