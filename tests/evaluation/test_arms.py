@@ -24,6 +24,7 @@ from npp.evaluation.prefilters import RefineSettings
 from npp.photos.photo_set import PhotoSet
 from npp.recipes import ScaleRule
 from npp.recipes.scale import enlarge, shrink
+from npp.recipes.size_extension import with_size
 from npp.tasks import build_task
 
 CPU = torch.device("cpu")
@@ -64,8 +65,11 @@ def _coded(photos: Path, arm: dict[str, Any], qp: int = 34) -> tuple[ArmFiles, T
     return code(batch, made, qp, judges, 1), batch.images
 
 
-def _sizes(x: Tensor, offsets: Tensor | None = None, qp: int = 34) -> list[int]:
-    return [len(file) for file in npp.compress(x, qp, qp_map=offsets, effort=0).bitstreams]
+def _sizes(x: Tensor, offsets: Tensor | None = None, qp: int = 34, before: int | None = None) -> list[int]:
+    """Bytes of files, which say how long the pictures' sides were before they were coded smaller."""
+    said = None if before is None else with_size(None, before, before)
+    maps = None if offsets is None else list(offsets)
+    return [len(file) for file in npp.encode(list(x), qp, qp_map=maps, metadata=said, effort=0)]
 
 
 # Each part by itself
@@ -74,7 +78,7 @@ def _sizes(x: Tensor, offsets: Tensor | None = None, qp: int = 34) -> list[int]:
 def test_a_scaled_arm_codes_small_pictures_and_shows_large_ones(photos: Path) -> None:
     found, x = _coded(photos, {"scale": 0.5})
     small = shrink(x, (24, 24))
-    assert found.sizes.tolist() == _sizes(small) and found.x_hat.shape == x.shape
+    assert found.sizes.tolist() == _sizes(small, before=48) and found.x_hat.shape == x.shape
     assert torch.equal(found.x_hat, enlarge(npp.compress(small, 34, effort=0).x_hat, (48, 48)))
     table = {"scale": {34: 0.5}}
     assert _coded(photos, table)[0].sizes.tolist() == found.sizes.tolist()
@@ -191,7 +195,8 @@ def test_a_recipe_is_the_sum_of_its_parts(photos: Path, tmp_path: Path) -> None:
     }
     found, _ = _coded(photos, parts)
     expected = recipe.eval().compress(x, 34)
-    assert whole.sizes.tolist() == found.sizes.tolist() == [len(file) for file in expected.bitstreams]
+    written = recipe.encode(x, 34)
+    assert whole.sizes.tolist() == found.sizes.tolist() == [len(file) for file in written]
     assert torch.equal(whole.x_hat, found.x_hat) and torch.allclose(whole.x_hat, expected.x_hat)
     for part in parts:
         less, _ = _coded(photos, {key: value for key, value in parts.items() if key != part})

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from npp.tasks import load_network
+from npp.tasks import build_task, load_network
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnx2torch", reason="onnx2torch is not installed")
@@ -117,3 +117,31 @@ def test_what_onnx2torch_lacks_is_named_with_the_file(
     path = _save(tmp_path / "one.onnx", [node], {}, opset)
     with pytest.raises(ValueError, match=f"one.onnx: .*{message}"):
         load_network(path)
+
+
+def test_nodes_without_names_are_not_taken_for_others(tmp_path: Path) -> None:
+    """onnx2torch would call the third node Add_1, as it does the second, without the stroke."""
+    nodes = [
+        make("Add", ["x", "one"], ["a"], name="/Add"),
+        make("Add", ["a", "one"], ["b"], name="/Add_1"),
+        make("Add", ["b", "one"], ["c"]),
+        make("Add", ["c", "one"], ["y"]),
+    ]
+    network = load_network(_save(tmp_path / "one.onnx", nodes, {"one": torch.ones(1)}, 13))
+    x = torch.rand(2, 3, 8, 9)
+    torch.testing.assert_close(network(x), x + 4)
+
+
+def test_a_size_that_a_graph_cannot_take_is_named(tmp_path: Path) -> None:
+    """The file says 8 rows and 9 columns, and adds as many numbers."""
+    table = torch.rand(1, 1, 8, 9)
+    nodes = [make("Add", ["x", "table"], ["y"])]
+    spec = _save(tmp_path / "one.onnx", nodes, {"table": table}, 13)
+    for task, more in (("match", {}), ("segmentation", {})):
+        with pytest.raises(
+            ValueError, match=r"input.size is \(16, 16\), and .* takes \(8, 9\) \(height, width\) alone"
+        ):
+            build_task(task, model=spec, input={"size": 16}, **more)
+    free = _save(tmp_path / "free.onnx", [make("Relu", ["x"], ["y"])], {}, 13)
+    task = build_task("match", model=free, input={"size": 16})
+    assert task.network(torch.rand(1, 3, 8, 9)).shape == (1, 3, 16, 16)

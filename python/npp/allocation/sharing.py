@@ -30,8 +30,11 @@ PROBED_BELIEF = 0.5
 _MOST_DOUBLINGS = 6.0  # beyond these no prediction is believed
 _BISECTIONS = 60
 
-#: What :func:`rate_curves` encodes: three points describe a picture's curve to a few percent.
+#: What is encoded of each picture to know its curve, and shown to a network that says what it loses.
 PROBED_QPS = (24, 34, 44)
+#: What :func:`rate_curves` encodes. Beyond the last of those above a curve goes on falling more steeply than
+#: a straight line does, so that the end is encoded too.
+RATE_QPS = (*PROBED_QPS, MAX_QP)
 PROBE_EFFORT = 1
 
 
@@ -250,7 +253,9 @@ def share_bits(
     losses = np.maximum(np.maximum.accumulate(losses / scale, axis=1), np.finfo(np.float64).tiny)
     least = float(rates[:, -1].sum())
     if total < least:
-        raise ValueError(f"total_bits must be at least {least:.0f}, what qp {high} takes, not {total:g}")
+        raise ValueError(
+            f"total_bits must be at least {least:.0f}, what qp {high} takes by these bits, not {total:g}"
+        )
     slope = _slope(losses, rates, total)
     rows = np.arange(len(rates))
     places = _own_bits(_spend_rest(_choice(losses, rates, slope), losses, rates, total), rates)
@@ -276,14 +281,14 @@ def _slope(losses: Floats, bits: Floats, budget: float) -> float:
 def rate_curves(
     images: Sequence[SingleImage],
     *,
-    qps: Sequence[int] = PROBED_QPS,
+    qps: Sequence[int] = RATE_QPS,
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> Tensor:
     """Bits of each picture at every qp, from a few quick encodes.
 
-    Efforts differ by a factor that is nearly the same for all pictures and qps of a kind: where the total has
-    to be met exactly, multiply by the ratio that the files themselves show.
+    Files of a higher effort are smaller than these curves say, at high qps by up to a third. Where a total is
+    to be used up, give the ``effort`` of the files, or multiply by the ratio that the files themselves show.
 
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.

@@ -25,6 +25,7 @@ from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
 from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
+from npp.recipes.size_extension import SIZE_BYTES
 from npp.restoration import Restorer
 from npp.tasks import Task
 from npp.tasks.task import mapped
@@ -159,7 +160,9 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     qp_map = None if offsets is None else offsets.qp_map
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
     x_hat, _, files = trip.result()
-    sizes = torch.tensor([len(file) for file in files])
+    # Files of recipes that code smaller say how large the picture was; these here do not.
+    said = SIZE_BYTES if small.shape[-2:] != size else 0
+    sizes = torch.tensor([len(file) + said for file in files])
     return ArmFiles(enlarge(filtered, size), shown(x_hat, size, arm.restorer), sizes, offsets)
 
 

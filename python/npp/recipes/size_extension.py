@@ -13,6 +13,10 @@ from npp.recipes.scale import LEAST_FACTOR
 
 _FORMAT = struct.Struct(">II")
 
+#: Bytes by which a file without other extensions grows when it says the size: their length, the tag, its
+#: length and what it holds.
+SIZE_BYTES = 1 + 4 + 1 + _FORMAT.size
+
 
 def with_size(metadata: Metadata | None, height: int, width: int) -> Metadata:
     """The metadata with that size; one that was there is replaced."""

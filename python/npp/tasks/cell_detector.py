@@ -129,7 +129,10 @@ class CellDetector(nn.Module):
         wanted = self._wanted()
         if not isinstance(output, Mapping) or not set(wanted) <= set(output):
             given = f"{', '.join(output)}" if isinstance(output, Mapping) else type(output).__name__
-            raise ValueError(f"the network must give tensors named {', '.join(wanted)}, not {given}")
+            raise ValueError(
+                f"the network must give tensors named {', '.join(wanted)}, not {given}; wrap one that gives "
+                "more in a module whose forward picks them"
+            )
         return {name: output[name].float() for name in wanted}
 
     def _rows(self, joined: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network
-from npp.tasks.onnx_files import load_onnx
+from npp.tasks.onnx_files import check_other_size, load_onnx
 from npp.tasks.training_losses import TorchvisionDetector
 
 Dense = dict[str, Tensor]
@@ -160,7 +160,9 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
         network, own, names = load_onnx(model.removeprefix("onnx:"))
     else:
         network, own = own_network(model)
-    return CellDetector(Prepared(network, own.changed(settings)), cells, names)
+    prepared = Prepared(network, own.changed(settings))
+    check_other_size(prepared, own, model)
+    return CellDetector(prepared, cells, names)
 
 
 def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Module | None:

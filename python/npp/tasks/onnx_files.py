@@ -13,9 +13,10 @@ from torch import Tensor, fx, nn
 
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
-from npp.tasks.input_format import InputFormat
+from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.onnx_graphs import make_convertible
 from npp.tasks.optional_packages import require
+from npp.torch_state import device_of
 
 _PICTURE = 4  # dimensions
 _FLOATS = (1, 10, 11, 16)  # of onnx.TensorProto: float, float16, double, bfloat16
@@ -294,3 +295,27 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
         InputFormat(std=1 / 255 if found.bytes else 1.0, size=size, channels=channels),
         found.outputs,
     )
+
+
+def check_other_size(prepared: Prepared, own: InputFormat, model: object) -> None:
+    """That a file's network, which was written for one size, takes another one that settings gave it.
+
+    Args:
+        prepared: the network behind those settings.
+        own: what the file says of its input.
+        model: as it was given; what is no ONNX file takes any size.
+
+    Raises:
+        ValueError: it does not.
+    """
+    size = prepared.format.size
+    if not (isinstance(model, str) and model.startswith("onnx:")) or own.size is None or size == own.size:
+        return
+    height, width = (side or 1 for side in own.size)
+    try:
+        with torch.no_grad():
+            prepared(torch.zeros(1, 3, height, width, device=device_of(prepared.network)))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"input.size is {size}, and {model} takes {own.size} (height, width) alone: leave size out"
+        ) from error

@@ -298,6 +298,13 @@ def check_operators(model: Any) -> None:
         raise ValueError(_lacks(lacking, _opset(model)))
 
 
+def _name_nodes(model: Any) -> None:
+    """Gives each node a name of its own: onnx2torch knows nodes by names, makes up those that lack, and may
+    so call two the same."""
+    for place, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{place}"
+
+
 def make_convertible(model: Any) -> None:
     """Writes a graph so that onnx2torch can read it, with the same meaning.
 
@@ -310,4 +317,5 @@ def make_convertible(model: Any) -> None:
     drop_identities(model)
     lower_opset(model)
     check_operators(model)
+    _name_nodes(model)
     make_padding_explicit(model)
