@@ -394,18 +394,22 @@ def test_a_file_is_right_or_there_is_none_where_memory_is_short() -> None:
     assert "MemoryError" in said
 
 
-_WITHOUT_THREADS = """
-import os, resource, threading, torch, npp
-torch.set_num_threads(1)
-x = torch.rand(3, 64, 64)
-npp.encode(x)
-npp.clear_encoder_cache()
+_AS_NOBODY = """
 if os.getuid() == 0:  # whom no limit holds
     try:
         os.setgid(54321)
         os.setuid(54321)
     except OSError:
         raise SystemExit(77)
+"""
+
+_WITHOUT_THREADS = f"""
+import os, resource, threading, torch, npp
+torch.set_num_threads(1)
+x = torch.rand(3, 64, 64)
+npp.encode(x)
+npp.clear_encoder_cache()
+{_AS_NOBODY}
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 try:
     threading.Thread(target=int).start()
@@ -421,18 +425,7 @@ else:
     raise SystemExit("encoded without a thread")
 """
 
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
-def test_a_system_without_threads_is_an_error_and_no_endless_wait() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_THREADS], capture_output=True, text=True, check=False, timeout=120
-    )
-    if done.returncode == 77:
-        pytest.skip("no limit holds this process")
-    assert done.returncode == 0, done.stderr
-
-
-_FEW_THREADS = """
+_FEW_THREADS = f"""
 import os, resource, torch, npp
 torch.set_num_threads(1)
 frames = [torch.rand(3, 18, 40)] * 2
@@ -440,12 +433,7 @@ right = npp.encode_animation(frames, 30, effort=0)
 x = torch.rand(3, 16, 32)
 right_picture = npp.encode(x, 30, effort=0, threads=1)
 npp.clear_encoder_cache()
-if os.getuid() == 0:  # whom no limit holds
-    try:
-        os.setgid(54322)
-        os.setuid(54322)
-    except OSError:
-        raise SystemExit(77)
+{_AS_NOBODY}
 resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
 for i in range(60):
     npp.encode(torch.full((3, 16 + 2 * i, 48), 0.5), 30, effort=0, threads=1)
@@ -457,10 +445,17 @@ assert npp.encode(x, 30, effort=0, threads=1) == right_picture
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
-def test_idle_encoders_do_not_keep_the_threads_that_another_one_needs() -> None:
-    """Each has a thread of x265: pictures of many sizes left more of them than a system may give."""
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(_WITHOUT_THREADS, id="none: an error, and no endless wait"),
+        # Each idle encoder has a thread of x265: pictures of many sizes left more than a system may give.
+        pytest.param(_FEW_THREADS, id="few: idle encoders give theirs back"),
+    ],
+)
+def test_a_system_of_which_threads_run_out(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _FEW_THREADS], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120
     )
     if done.returncode == 77:
         pytest.skip("no limit holds this process")

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 import npp
-from npp.hevc import picture_strips
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.restoration import Restorer
 
@@ -85,41 +84,6 @@ def test_cost_is_counted_for_pixels_of_what_is_decoded() -> None:
     assert Restorer(upscale=2).macs_per_pixel() == pytest.approx(
         4 * Restorer().macs_per_pixel() - 12 * 24 * 9 + 3 * 24 * 9, rel=0.01
     )
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_strips_give_what_the_whole_gives(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    restorer, small = _talking(), torch.rand(count, 3, 250, 94)
-    with torch.no_grad():
-        whole = restorer(small)
-        for rows in (4, 116, 248):
-            monkeypatch.setattr(picture_strips, "STRIP_PIXELS", rows * 96)
-            torch.testing.assert_close(restorer(small), whole, atol=2e-6, rtol=0)
-
-
-def test_what_reaches_a_row_is_what_the_network_says() -> None:
-    network = _talking().double().network
-    x = torch.rand(1, 3, 128, 8, dtype=torch.float64)
-    with torch.no_grad():
-        picture = network.seen_of(x).mean((2, 3))
-        before = network(x, picture)
-        x[..., 64:, :] += 0.1
-        changed = (network(x, picture) - before).abs().amax((0, 1, 3)) > 0
-    first = int(changed.nonzero()[0])
-    assert 64 - network.reach <= first / 2 < 64 - network.reach + 2 * network.multiple
-
-
-def test_onnx_gives_the_same(tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    restorer = _talking()
-    restorer.export_onnx(tmp_path / "a.onnx")
-    session = runtime.InferenceSession(tmp_path / "a.onnx")
-    for shape in ((3, 3, 37, 51), (1, 3, 16, 64), (1, 3, 1, 1)):
-        small = torch.rand(shape)
-        (found,) = session.run(None, {"x_hat": small.numpy()})
-        with torch.no_grad():
-            torch.testing.assert_close(torch.from_numpy(found), restorer(small), atol=2e-5, rtol=0)
 
 
 def test_half_the_size_comes_back_through_it(x: torch.Tensor) -> None:

@@ -17,10 +17,10 @@ from npp.restoration.strips import restored_in_strips
 from npp.weight_files import WeightFiles
 
 
-def _talking(seed: int = 0) -> Restorer:
+def _talking(upscale: int = 1) -> Restorer:
     """Untrained, with layers that say something."""
-    torch.manual_seed(seed)
-    made = Restorer(width=16, depth=2, edge_width=8).eval()
+    torch.manual_seed(0)
+    made = Restorer(width=16, depth=2, edge_width=8, upscale=upscale).eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -129,9 +129,10 @@ def test_cost_is_counted() -> None:
     assert restorer.macs_per_pixel() == pytest.approx(quarter / 4 + sixteenth / 16, rel=0.01)
 
 
+@pytest.mark.parametrize("upscale", [1, 2])
 @pytest.mark.parametrize("count", [1, 2])
-def test_strips_give_what_the_whole_gives(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    restorer, x = _talking(), torch.rand(count, 3, 250, 94)
+def test_strips_give_what_the_whole_gives(count: int, upscale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    restorer, x = _talking(upscale), torch.rand(count, 3, 250, 94)
     with torch.no_grad():
         whole = restorer(x)
         for rows in (4, 116, 248):
@@ -167,22 +168,24 @@ def test_pictures_are_cut_only_where_one_alone_is_large(monkeypatch: pytest.Monk
     assert shown == [(2, 3, 32, 40), (2, 3, 32, 40), (1, 3, 32, 40)]
 
 
-def test_what_reaches_a_row_is_what_the_network_says() -> None:
-    network = _talking().double().network
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_what_reaches_a_row_is_what_the_network_says(upscale: int) -> None:
+    network = _talking(upscale).double().network
     x = torch.rand(1, 3, 256, 8, dtype=torch.float64)
     with torch.no_grad():
         picture = network.seen_of(x).mean((2, 3))
         before = network(x, picture)
         x[..., 128:, :] += 0.1
         changed = (network(x, picture) - before).abs().amax((0, 1, 3)) > 0
-    first = int(changed.nonzero()[0])
+    first = int(changed.nonzero()[0]) / upscale
     assert 128 - network.reach <= first < 128 - network.reach + 2 * network.multiple
 
 
-def test_onnx_gives_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_onnx_gives_the_same(upscale: int, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    restorer = _talking()
+    restorer = _talking(upscale)
     restorer.export_onnx(tmp_path / "a.onnx")
     session = runtime.InferenceSession(tmp_path / "a.onnx")
     assert [value.name for value in session.get_inputs()] == ["x_hat"]
