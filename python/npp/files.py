@@ -17,6 +17,17 @@ _OPEN_FILES = Path("/proc/self/fd")
 _MOST_OPEN = 64  # complete files without a name: a process may have about a thousand files open
 
 
+def named_path(text: str) -> Path:
+    """The file that text names, with ``~`` and environment variables filled in.
+
+    A file that is called just so comes first: where a configuration has filled in the text, nothing is left
+    to fill in, and a ``$`` belongs to a name.
+    """
+    # Unlike Path.exists, it says of text that is too long for a name that there is none.
+    there = os.path.exists(text)  # noqa: PTH110
+    return Path(text) if there else Path(os.path.expandvars(text)).expanduser()
+
+
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Whether a file may be written there; the path to write, symbolic links followed.
 

@@ -572,7 +572,7 @@ def test_the_state_replaces_nothing_else(
 
 def test_totals_that_cannot_be_met(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert encode("in", "-o", "out", "--share", "--total", 500) == 1
-    assert "500 bytes in all are too few: qp 51 takes about" in capsys.readouterr().err
+    assert "500 bytes in all are too few: by quick files qp 51 takes about" in capsys.readouterr().err
     assert files(crops / "out") == [STATE_NAME], "nothing is encoded, and the curves serve another try"
     least = sum(len(npp.encode(np.asarray(Image.open(f"in/{i:02}.png")), 51, effort=1)) for i in range(16))
     report = _shared("--total", least - 20, capsys=capsys, code=1)

@@ -433,8 +433,19 @@ right = npp.encode_animation(frames, 30, effort=0)
 x = torch.rand(3, 16, 32)
 right_picture = npp.encode(x, 30, effort=0, threads=1)
 npp.clear_encoder_cache()
+
+
+def threads_of(process):
+    try:
+        whose = os.stat("/proc/" + process).st_uid
+        return len(os.listdir("/proc/" + process + "/task")) if whose == os.getuid() else 0
+    except OSError:  # it has ended
+        return 0
+
+
 {_AS_NOBODY}
-resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
+own = sum(map(threads_of, filter(str.isdigit, os.listdir("/proc"))))  # of this user, whom the limit counts
+resource.setrlimit(resource.RLIMIT_NPROC, (own + 25, own + 25))
 for i in range(60):
     npp.encode(torch.full((3, 16 + 2 * i, 48), 0.5), 30, effort=0, threads=1)
 assert npp.encode_animation(frames, 30, effort=0) == right

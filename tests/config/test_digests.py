@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,27 @@ def test_sources_are_the_same_in_every_process(tmp_path: Path, monkeypatch: pyte
     named = ["python:of_digests:net", torch.nn.Identity()]
     assert hash_sources(named, installed=False) == own
     assert len(hash_sources(named, installed=True)) == 2
+
+
+def test_text_that_is_too_long_for_a_name_is_no_file() -> None:
+    """As an alphabet of a thousand letters."""
+    assert hash_files({"alphabet": "ab" * 500}) == []
+
+
+def test_a_function_in_a_partial_is_known_by_its_own_file() -> None:
+    wrapped = functools.partial(functools.partial(_function, 1), 2)
+    assert hash_sources([wrapped], installed=False) == [hash_file(Path(__file__))]
+    assert hash_sources([json.dumps], installed=False) == [], "Python's own library has Python's version"
+
+
+def _function(*_: int) -> None: ...
+
+
+def test_a_file_whose_name_has_a_dollar_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration has filled in what was to fill in: $$ became this $."""
+    monkeypatch.setenv("SECOND", "other")
+    (tmp_path / "a$SECOND.onnx").write_bytes(b"1")
+    (tmp_path / "aother.onnx").write_bytes(b"2")
+    assert hash_files([f"onnx:{tmp_path}/a$SECOND.onnx"]) == [hash_file(tmp_path / "a$SECOND.onnx")]
+    (tmp_path / "a$SECOND.onnx").unlink()
+    assert hash_files([f"onnx:{tmp_path}/a$SECOND.onnx"]) == [hash_file(tmp_path / "aother.onnx")]

@@ -130,6 +130,9 @@ def test_nodes_without_names_are_not_taken_for_others(tmp_path: Path) -> None:
     network = load_network(_save(tmp_path / "one.onnx", nodes, {"one": torch.ones(1)}, 13))
     x = torch.rand(2, 3, 8, 9)
     torch.testing.assert_close(network(x), x + 4)
+    layers = dict(network.named_modules())
+    assert {"network.Add", "network.Add_1"} <= set(layers), "names that a file has stay"
+    assert len([name for name in layers if "Add" in name]) == 4
 
 
 def test_a_size_that_a_graph_cannot_take_is_named(tmp_path: Path) -> None:
@@ -137,11 +140,13 @@ def test_a_size_that_a_graph_cannot_take_is_named(tmp_path: Path) -> None:
     table = torch.rand(1, 1, 8, 9)
     nodes = [make("Add", ["x", "table"], ["y"])]
     spec = _save(tmp_path / "one.onnx", nodes, {"table": table}, 13)
-    for task, more in (("match", {}), ("segmentation", {})):
+    for task in ("match", "segmentation"):
         with pytest.raises(
             ValueError, match=r"input.size is \(16, 16\), and .* takes \(8, 9\) \(height, width\) alone"
         ):
-            build_task(task, model=spec, input={"size": 16}, **more)
+            build_task(task, model=spec, input={"size": 16})
+    with pytest.raises(ValueError, match=r"input.size is None, and .* takes \(8, 9\)"):
+        build_task("match", model=spec, input={"size": None})
     free = _save(tmp_path / "free.onnx", [make("Relu", ["x"], ["y"])], {}, 13)
     task = build_task("match", model=free, input={"size": 16})
     assert task.network(torch.rand(1, 3, 8, 9)).shape == (1, 3, 16, 16)

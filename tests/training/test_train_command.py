@@ -135,7 +135,7 @@ def test_what_was_pretrained_is_not_lost_by_ctrl_c(
     assert (tmp_path / "pretrained.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["o😀", "caf\udce9", 'a "b": #c\\n', "é\u0085\t|'", "5", "null"])
+@pytest.mark.parametrize("name", ["o😀", "p$HOME", "caf\udce9", 'a "b": #c\\n', "é\u0085\t|'", "5", "null"])
 def test_options_are_read_as_they_were_given(name: str) -> None:
     given = _assignments(["out=a", "seed=3"], {"out": name, "seed": 4, "trainer.devices": None})
     settings = load_training(ROOT / "configs/smoke.yaml", given)

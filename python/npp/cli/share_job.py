@@ -351,7 +351,7 @@ def _hopeless(
 ) -> SharedRun:
     """Nothing is encoded where the total is far below what the highest qp takes."""
     least = int(budget.least_bits / 8)
-    error = f"{int(total_bits // 8)} bytes in all are too few: qp {MAX_QP} takes about {least} already"
+    error = f"{int(total_bits // 8)} bytes in all are too few: by quick files qp {MAX_QP} takes about {least}"
     say(f"npp: {error}; the rate curves stay in {state.path}")
     for place in good:
         run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})

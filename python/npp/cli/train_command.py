@@ -78,7 +78,8 @@ def _device_setting(devices: str) -> int | str:
 def _as_yaml(value: object) -> str:
     """A value as YAML reads it; text by the numbers of its letters, for names of files may hold any."""
     if isinstance(value, str):
-        letters = "".join(f"\\U{ord(letter):08x}" for letter in value)
+        # What is given beside the file is meant as it is: nothing of it is filled in.
+        letters = "".join(f"\\U{ord(letter):08x}" for letter in value.replace("$", "$$"))
         return f'"{letters}"'
     return json.dumps(value)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from uuid import uuid4
 import torch
 from torch import nn
 
+from npp.files import named_path
+
 _PART = 1 << 20  # bytes that are hashed at a time
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what has a version
+_STANDARD = Path(sysconfig.get_path("stdlib"))  # Python's own library, which has Python's
 
 
 def hash_state(module: nn.Module, kind: str = "") -> str:
@@ -58,7 +63,11 @@ def hash_sources(settings: Any, *, installed: bool) -> list[str]:
         installed: whether files of installed packages count too.
     """
     files = _files_of(settings)
-    return sorted({hash_file(path) for path in files if installed or not _INSTALLED & set(path.parts)})
+    return sorted({hash_file(path) for path in files if installed or not _is_installed(path)})
+
+
+def _is_installed(path: Path) -> bool:
+    return bool(_INSTALLED & set(path.parts)) or _STANDARD in path.parents
 
 
 def _files_of(settings: Any) -> set[Path]:
@@ -70,6 +79,8 @@ def _files_of(settings: Any) -> set[Path]:
         elif isinstance(one, nn.Module):
             files |= {_source(type(part).__module__) for part in one.modules()}
         elif callable(one):
+            while isinstance(one, functools.partial):
+                one = one.func
             files.add(_source(getattr(one, "__module__", "")))
     return {path for path in files if path is not None}
 
@@ -102,5 +113,6 @@ def _file_named(text: str) -> Path | None:
     parts = text.split(":")
     if parts[0] == "python" and len(parts) > 1:
         return _source(parts[1])
-    paths = (Path(os.path.expandvars(":".join(parts[i:]))).expanduser() for i in range(len(parts)))
-    return next((path for path in paths if path.is_file()), None)
+    paths = (named_path(":".join(parts[i:])) for i in range(len(parts)))
+    # Unlike Path.is_file, it says of text that is too long for a name that it is none.
+    return next((path for path in paths if os.path.isfile(path)), None)  # noqa: PTH113

@@ -200,14 +200,14 @@ def fill_in(owner: object, *names: str) -> None:
         try:
             if isinstance(value, (str, os.PathLike)):
                 object.__setattr__(owner, name, expand(value))
-            elif isinstance(value, list):
-                object.__setattr__(owner, name, [expand(one) for one in value])
+            elif isinstance(value, (list, tuple)):
+                object.__setattr__(owner, name, type(value)(expand(one) for one in value))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:
-    """A mapping as a file that :func:`read_config` makes the same of, whatever stands in its text."""
+    """A mapping as a file that :func:`read_config` makes the same of, but for text that begins with ``~``."""
     import yaml
 
     text: str = yaml.safe_dump(_escaped(config), sort_keys=False, allow_unicode=True)

@@ -19,26 +19,35 @@ class RowRange(NamedTuple):
     end: int
 
 
-def goes_in_parts(x: Tensor) -> bool:
-    """Whether pictures are so many, or so large, that they are worked on in parts; never with gradients."""
+def goes_in_parts(x: Tensor, upscale: int = 1) -> bool:
+    """Whether pictures are so many, or so large, that they are worked on in parts; never with gradients.
+
+    Args:
+        x: (N, C, H, W).
+        upscale: how many times as high and wide what a network makes of them is: its features are as many.
+    """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():  # a graph shall not depend on the size
         return False
-    return len(x) * x.shape[-2] * x.shape[-1] > STRIP_PIXELS
+    return len(x) * x.shape[-2] * x.shape[-1] > _most(upscale)
 
 
-def groups_of(x: Tensor) -> tuple[Tensor, ...]:
+def _most(upscale: int) -> int:
+    return STRIP_PIXELS // upscale**2
+
+
+def groups_of(x: Tensor, upscale: int = 1) -> tuple[Tensor, ...]:
     """Pictures in groups of as many as may be shown at once; one that is larger than that is a group."""
-    return torch.split(x, max(1, STRIP_PIXELS // (x.shape[-2] * x.shape[-1])))
+    return torch.split(x, max(1, _most(upscale) // (x.shape[-2] * x.shape[-1])))
 
 
-def strips_of(x: Tensor, multiple: int, reach: int) -> list[RowRange]:
+def strips_of(x: Tensor, multiple: int, reach: int, upscale: int = 1) -> list[RowRange]:
     """Strips of rows that may be shown at once; multiples of ``multiple``, as the pictures' height is.
 
     Of wide pictures they are higher than that: what is around a strip shall not take more work than half of
     its own.
     """
     count, _, height, width = x.shape
-    rows = max(STRIP_PIXELS // (count * width), _REACHES * reach) // multiple * multiple
+    rows = max(_most(upscale) // (count * width), _REACHES * reach) // multiple * multiple
     rows = max(multiple, rows)
     return [RowRange(first, min(first + rows, height)) for first in range(0, height, rows)]
 

@@ -27,7 +27,8 @@ class Restorer(nn.Module):
     """Changes decoded pictures so that a task's network sees in them what it saw in the originals.
 
     It stands behind any BPG decoder, needs to know neither the qp nor the map, and nothing of the file. It
-    is trained for tasks: to the eye the picture is not better. It changes nothing until it is trained.
+    is trained for tasks: to the eye the picture is not better. Until it is trained it changes nothing or,
+    with ``upscale`` 2, enlarges as a bicubic filter does.
 
     Args:
         **settings: :class:`~npp.restoration.restoring_network.RestorerSettings`.
@@ -69,7 +70,7 @@ class Restorer(nn.Module):
         check_pictures("x_hat", x_hat)
         height, width = (self.upscale * side for side in x_hat.shape[-2:])
         padded = whole_blocks(x_hat.to(self.network.last.weight.dtype), self.network.multiple)
-        in_parts = goes_in_parts(padded)
+        in_parts = goes_in_parts(padded, self.upscale)
         restored: Tensor = restored_in_parts(self.network, padded) if in_parts else self.network(padded)
         return restored[..., :height, :width].clamp(0, 1).to(x_hat.dtype)
 
@@ -129,8 +130,8 @@ class Restorer(nn.Module):
         """Writes an ONNX model with the input ``x_hat`` (N, 3, H, W) and the output ``x_restored``.
 
         Both are float32, the output ``upscale`` times as high and wide; N, H and W are free; it does the
-        padding and the clamping too. It is exported in
-        evaluation mode. An existing file is replaced, once the new one is complete.
+        padding and the clamping too. It is exported in evaluation mode. An existing file is replaced, once
+        the new one is complete.
 
         Raises:
             ImportError: a package of the extra ``onnx`` is missing.

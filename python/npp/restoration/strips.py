@@ -23,7 +23,7 @@ def restored_in_parts(network: RestoringNetwork, x: Tensor) -> Tensor:
     """
     restored = _room_for(network, x)
     done = 0
-    for pictures in groups_of(x):
+    for pictures in groups_of(x, network.upscale):
         restored[done : done + len(pictures)] = restored_in_strips(network, pictures)
         done += len(pictures)
     return restored
@@ -35,7 +35,7 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     Every strip is seen with as many rows around it as have a part in it, and with the whole picture's mean.
     """
     count, _, height, width = x.shape
-    strips = strips_of(x, network.multiple, network.reach)
+    strips = strips_of(x, network.multiple, network.reach, network.upscale)
     if len(strips) == 1:
         whole: Tensor = network(x)
         return whole

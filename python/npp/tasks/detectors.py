@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from npp.files import named_path
 from npp.tasks.boxes import iou_matrix
 from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import dense_divergence
@@ -210,8 +209,7 @@ def resolve_detector(
             "others fit pictures by themselves"
         )
     if isinstance(model, str) and model.startswith("fastestdet:"):
-        path = os.path.expandvars(model.removeprefix("fastestdet:"))
-        return FastestDet(Path(path).expanduser())
+        return FastestDet(named_path(model.removeprefix("fastestdet:")))
     network, wants = own_network(model)
     if wants != InputFormat():
         raise ValueError(

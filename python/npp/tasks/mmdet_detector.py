@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.files import named_path
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
@@ -242,7 +241,7 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
     """
     name, checkpoint = _split(rest)
     require("mmdet", f"{_PACKAGE}:{rest}")
-    path = Path(os.path.expandvars(name)).expanduser()
+    path = named_path(name)
     is_file = path.suffix == ".py" and path.is_file()
     try:
         config = read_config(str(path) if is_file else f"{_PACKAGE}::{name.removesuffix('.py')}.py")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from npp.files import named_path
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, Prepared
@@ -280,7 +281,7 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, takes no picture or more than that, or onnx2torch cannot convert it.
     """
-    found = convert_onnx(Path(os.path.expandvars(path)).expanduser())
+    found = convert_onnx(named_path(path))
     network, shape = for_judging(found.network), found.shape
     if len(shape) == _PICTURE and shape[1] not in (1, 3):
         if shape[-1] in (1, 3):
@@ -312,10 +313,15 @@ def check_other_size(prepared: Prepared, own: InputFormat, model: object) -> Non
     if not (isinstance(model, str) and model.startswith("onnx:")) or own.size is None or size == own.size:
         return
     height, width = (side or 1 for side in own.size)
+    if size is None:  # the pictures' own, which is any
+        height, width = 2 * height, 2 * width
     try:
         with torch.no_grad():
             prepared(torch.zeros(1, 3, height, width, device=device_of(prepared.network)))
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
-            f"input.size is {size}, and {model} takes {own.size} (height, width) alone: leave size out"
+            f"input.size is {size}, and {model} takes {own.size} (height, width) alone: leave size out "
+            f"({error})"
         ) from error

@@ -7,6 +7,7 @@ graph of a later opset mostly says the same in the words of opset 17.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -298,11 +299,26 @@ def check_operators(model: Any) -> None:
         raise ValueError(_lacks(lacking, _opset(model)))
 
 
+def _known_as(node: Any) -> str:
+    """What onnx2torch calls a node."""
+    return f"{node.domain}/{node.name.replace('.', '/')}".lstrip("/")
+
+
 def _name_nodes(model: Any) -> None:
-    """Gives each node a name of its own: onnx2torch knows nodes by names, makes up those that lack, and may
-    so call two the same."""
-    for place, node in enumerate(model.graph.node):
+    """Gives nodes a name that lack one of their own: onnx2torch makes names up, and may call two the same.
+
+    Others keep theirs, by which layers and weights are known.
+    """
+    nodes = model.graph.node
+    counts = Counter(_known_as(node) for node in nodes)
+    taken = set(counts)
+    for place, node in enumerate(nodes):
+        if node.name and counts[_known_as(node)] == 1:
+            continue
         node.name = f"{node.op_type}_{place}"
+        while _known_as(node) in taken:
+            node.name += "_"
+        taken.add(_known_as(node))
 
 
 def make_convertible(model: Any) -> None:

@@ -103,7 +103,8 @@ class RestorerConfig:
 
     Attributes:
         start: weights to begin with: a recipe that has a restorer, one that comes with npp or a path; its
-            settings are taken. Without it the network begins as the identity.
+            settings are taken. Without it the network begins as the identity, or, with ``upscale`` 2, as a
+            bicubic filter.
         train: false leaves it as it starts.
         rate: its learning rate as a part of ``optimiser.learning_rate``.
         settings: all other keys are settings of :class:`npp.Restorer`.
