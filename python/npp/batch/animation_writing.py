@@ -75,25 +75,27 @@ def _told_apart(pictures: Sequence[Image.Image]) -> list[Disposal]:
     return found
 
 
-def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, arguments: Any) -> bytes:
+def _saved(pictures: list[Image.Image], name: str, too_long: str, **arguments: Any) -> bytes:
+    """Frames as Pillow writes them; ``too_long`` is said where their durations have no room in the format."""
     out = BytesIO()
     try:
-        pictures[0].save(
-            out,
-            "PNG",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=[_png_milliseconds(value) for value in milliseconds],
-            loop=loop,
-            disposal=_told_apart(pictures),
-            **arguments,
-        )
+        pictures[0].save(out, name, save_all=True, append_images=pictures[1:], **arguments)
     except _TOO_LARGE:
-        raise ValueError(
-            "frames are shown for more than 65.535 s, which Pillow writes into a PNG from version 12.1 on: "
-            f"write webp, or {_SINGLE_FILES}"
-        ) from None
+        raise ValueError(too_long) from None
     return out.getvalue()
+
+
+def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, arguments: Any) -> bytes:
+    return _saved(
+        pictures,
+        "PNG",
+        "frames are shown for more than 65.535 s, which Pillow writes into a PNG from version 12.1 on: "
+        f"write webp, or {_SINGLE_FILES}",
+        duration=[_png_milliseconds(value) for value in milliseconds],
+        loop=loop,
+        disposal=_told_apart(pictures),
+        **arguments,
+    )
 
 
 def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> Rendered:
@@ -103,22 +105,14 @@ def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> R
     if info.has_alpha:
         arguments["disposal"] = 2  # else a frame would show through the next one's transparent pixels
     hundredths = _whole_units(info.durations, Fraction(1, 100))
-    out = BytesIO()
-    try:
-        pictures[0].save(
-            out,
-            "GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=[10 * value for value in hundredths],
-            **arguments,
-        )
-    except _TOO_LARGE:
-        raise ValueError(
-            "equal frames, which become one in GIF, are shown for more than "
-            f"{float(_LONGEST_SECONDS['GIF']):g} s together: write png, webp, or {_SINGLE_FILES}"
-        ) from None
-    file = out.getvalue()
+    file = _saved(
+        pictures,
+        "GIF",
+        "equal frames, which become one in GIF, are shown for more than "
+        f"{float(_LONGEST_SECONDS['GIF']):g} s together: write png, webp, or {_SINGLE_FILES}",
+        duration=[10 * value for value in hundredths],
+        **arguments,
+    )
     with open_picture(file) as image:
         shown: int = getattr(image, "n_frames", 1)
     if shown == len(pictures):

@@ -10,6 +10,7 @@ from typing import Any
 
 from npp.checks import brief
 from npp.extras import MissingPackageError
+from npp.files import write_file
 
 # PyYAML follows YAML 1.1, where 1e-4 is a string.
 _FLOAT = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
@@ -212,6 +213,16 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
     text: str = yaml.safe_dump(_escaped(config), sort_keys=False, allow_unicode=True)
     return text
+
+
+def write_yaml(path: Path, config: Mapping[str, Any]) -> None:
+    """Writes :func:`as_yaml` of a mapping whole, in place of an earlier file; folders are made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, as_yaml(config).encode(), force=True)
 
 
 def _escaped(value: Any) -> Any:

@@ -29,10 +29,9 @@ def check_places(what: str, name: str, places: Iterable[Region], size: tuple[int
     """
     height, width = size
     for one in places:
-        beside = one.left > width or one.top > height or one.right < 0 or one.bottom < 0
         empty = one.left >= one.right or one.top >= one.bottom
-        touching = one.left == width or one.top == height or one.right == 0 or one.bottom == 0
-        if beside or (touching and not empty):
+        reached = one.left <= width and one.top <= height and min(one.right, one.bottom) >= 0
+        if one.lies_beside(height, width) and not (empty and reached):
             corner = f"{one.left:g}, {one.top:g} to {one.right:g}, {one.bottom:g}"
             raise ValueError(
                 f"{what}: {name} must be marked within its {size_said(size)} pixels (width x height), as it"

@@ -171,7 +171,7 @@ def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path],
             return False
         if patterns is None:
             return True
-        below = path.relative_to(root).as_posix()
+        below = name_below(root, path)
         return any(_fits(below, pattern) for pattern in patterns)
 
     return wanted

@@ -17,16 +17,17 @@ from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import enlarge, shrink
 from npp.recipes.size_extension import size_before
 from npp.restoration import Restorer
-from npp.restoration.restoring_network import enlarged
 
 
 def _colour_through(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Colour through a network; gray as gray, alpha as it is."""
+    """Colour through a network; gray as gray, alpha as it is, or enlarged where the network enlarges."""
     if x.shape[1] == 1:
         gray = network(x.expand(-1, 3, -1, -1))
         return (gray * gray.new_tensor(BT601)[:, None, None]).sum(1, keepdim=True)
     colour = network(x[:, :3])
-    return colour if x.shape[1] == 3 else torch.cat([colour, x[:, 3:]], dim=1)
+    if x.shape[1] == 3:
+        return colour
+    return torch.cat([colour, enlarge(x[:, 3:], (colour.shape[-2], colour.shape[-1]))], dim=1)
 
 
 def filtered(preprocessor: Preprocessor, x: Tensor, qp: int) -> Tensor:
@@ -46,16 +47,9 @@ def shown(x_hat: Tensor, size: tuple[int, int], restorer: Restorer | None) -> Te
     coded = (x_hat.shape[-2], x_hat.shape[-1])
     if restorer is None or (restorer.upscale > 1 and coded == size):
         return enlarge(x_hat, size)
-    restored = _restored(restorer, x_hat)
+    restored = _colour_through(restorer, x_hat)
     # An enlarging one may give more than the picture had: of one that was coded at .8 of its size, say.
     return enlarge(restored, size) if restored.shape[-2] < size[0] else shrink(restored, size)
-
-
-def _restored(restorer: Restorer, x_hat: Tensor) -> Tensor:
-    if x_hat.shape[1] in (1, 3) or restorer.upscale == 1:
-        return _colour_through(restorer, x_hat)
-    alpha = enlarged(x_hat[:, 3:], restorer.upscale).clamp(0, 1)
-    return torch.cat([restorer(x_hat[:, :3]), alpha], dim=1)
 
 
 def as_floats(picture: CodecImage) -> Tensor:

@@ -15,10 +15,10 @@ from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
-from npp.tasks.input_format import InputFormat, InputSettings, Prepared
+from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network
-from npp.tasks.onnx_files import check_other_size, load_onnx
+from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.training_losses import TorchvisionDetector
 
 Dense = dict[str, Tensor]
@@ -159,9 +159,7 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
         network, own, names = load_onnx(model.removeprefix("onnx:"))
     else:
         network, own = own_network(model)
-    prepared = Prepared(network, own.changed(settings))
-    check_other_size(prepared, own, model)
-    return CellDetector(prepared, cells, names)
+    return CellDetector(prepared_for(network, own, settings, model), cells, names)
 
 
 def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Module | None:

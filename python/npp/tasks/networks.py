@@ -14,7 +14,7 @@ from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.name_prefixes import FORMS, adapter_of_name, adapter_of_network
-from npp.tasks.onnx_files import check_other_size, load_onnx
+from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.optional_packages import require
 from npp.torch_defaults import cpu_by_default
 
@@ -239,7 +239,5 @@ def resolve_network(
     """
     network, own = own_network(model)
     if isinstance(model, str) or settings:
-        prepared = Prepared(network, own.changed(settings))
-        check_other_size(prepared, own, model)
-        return prepared
+        return prepared_for(network, own, settings, model)
     return network

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from npp.files import named_path
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
-from npp.tasks.input_format import InputFormat, Prepared
+from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.onnx_graphs import make_convertible
 from npp.tasks.optional_packages import require
 from npp.torch_state import device_of
@@ -298,19 +298,29 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
     )
 
 
-def check_other_size(prepared: Prepared, own: InputFormat, model: object) -> None:
-    """That a file's network, which was written for one size, takes another one that settings gave it.
+def prepared_for(
+    network: nn.Module, own: InputFormat, settings: InputSettings | None, model: object
+) -> Prepared:
+    """A network behind what settings make of its input; a file's takes the size that they gave it.
 
     Args:
-        prepared: the network behind those settings.
-        own: what the file says of its input.
+        network: of ``model``.
+        own: the input that it wants by itself.
+        settings: attributes that replace the input's own.
         model: as it was given; what is no ONNX file takes any size.
 
     Raises:
-        ValueError: it does not.
+        ValueError: wrong settings, or a size that a file was not written for and does not take.
     """
+    prepared = Prepared(network, own.changed(settings))
+    if isinstance(model, str) and model.startswith("onnx:"):
+        _check_other_size(prepared, own, model)
+    return prepared
+
+
+def _check_other_size(prepared: Prepared, own: InputFormat, model: str) -> None:
     size = prepared.format.size
-    if not (isinstance(model, str) and model.startswith("onnx:")) or own.size is None or size == own.size:
+    if own.size is None or size == own.size:
         return
     height, width = (side or 1 for side in own.size)
     if size is None:  # the pictures' own, which is any

@@ -22,6 +22,10 @@ class Region(NamedTuple):
     right: float
     bottom: float
 
+    def lies_beside(self, height: int, width: int) -> bool:
+        """Whether it has no pixel of a picture of that size."""
+        return self.left >= width or self.top >= height or min(self.right, self.bottom) <= 0
+
 
 def _span(first: float, last: float, side: int) -> slice:
     """Whole pixels that hold a part of a side, some at least."""
@@ -57,7 +61,7 @@ class RegionTask(Task):
             raise ValueError(f"images must be {len(self._regions)}, one for each region, not {len(images)}")
         height, width = images.shape[-2:]
         for one in self._regions:
-            if one.left >= width or one.top >= height or min(one.right, one.bottom) <= 0:
+            if one.lies_beside(height, width):
                 raise ValueError(
                     f"regions must have pixels of pictures of {width}x{height} (width x height), not lie "
                     f"beside them, as {tuple(one)}"

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
 from npp.config.typed import plain, refusal
-from npp.config.yaml_files import ConfigError, as_yaml
+from npp.config.yaml_files import ConfigError, write_yaml
 from npp.evaluation.label_places import check_places
 from npp.evaluation.measuring import Stage, silent
 from npp.evaluation.region_files import read_regions
 from npp.files import write_file
+from npp.photos.finding import name_below
 from npp.photos.loading import photo_size
 from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
@@ -165,7 +166,7 @@ def distil_allocator(
         labellers = [_labellers(config, tasks, part) for part in ("train", "val")]
         training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
         _check_out(Path(config.out), [*labellers[0], *labellers[1]], training, allocator)
-        _save_config(config)
+        write_yaml(Path(config.out) / "config.yaml", config.as_mapping())
         for found, name in zip(labellers, ("labelling", "labelling what validates"), strict=True):
             _label_all(found, name, stage)
         try:
@@ -200,12 +201,6 @@ def _quick(config: DistillationConfig) -> DistillationConfig:
         labels=dataclasses.replace(config.labels, count=count, shard=_QUICK),
         training=dataclasses.replace(config.training, optimiser=optimiser),
     )
-
-
-def _save_config(config: DistillationConfig) -> None:
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_file(out / "config.yaml", as_yaml(config.as_mapping()).encode(), force=True)
 
 
 def _tasks(config: DistillationConfig) -> dict[str, Task]:
@@ -288,12 +283,11 @@ def _origin(
     settings: LabelSettings,
 ) -> dict[str, Any]:
     """What labels in a folder must have in common, by the name that a message has for it."""
-    root = Path(source.folder)
     chosen = [task for task in config.tasks if task.label in tasks]
     named = [(task.label, task.name, task.settings) for task in chosen]
     drawn = {name: value for name, value in plain(settings).items() if name != "count"}
     return {
-        "photos": [path.relative_to(root).as_posix() for path in photos],
+        "photos": [name_below(source.folder, path) for path in photos],
         "contents of photos": digest_of_contents(photos),
         "regions": source.regions,
         "lines of regions": [regions.get(path, []) for path in photos],

@@ -146,7 +146,7 @@ class RecipeModule(lightning.LightningModule):
         """What the curves depend on."""
         all_settings = self.config.as_mapping()
         return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
-            "qps": {_TRAINING: self._trained_qps(), _VALIDATION: sorted(set(self.config.validation.qps))},
+            "qps": {_TRAINING: self._trained_qps(), _VALIDATION: list(self.config.validation.qps)},
             "photos": self._files,
             "networks": self._networks,
             "sources": self._sources,
@@ -322,7 +322,7 @@ class RecipeModule(lightning.LightningModule):
         """Codes one batch at every qp with the averaged weights."""
         assert self._sums is not None
         targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
-        qps = sorted(set(self.config.validation.qps))
+        qps = list(self.config.validation.qps)
         with self._broken_weights_named():
             add_points(self._sums, batch.x, targets, self.by_label, qps, self._coder(self.averaged))
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:

@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from npp.config.surroundings import modules_below, need, resolve_accelerator
-from npp.config.yaml_files import as_yaml
+from npp.config.yaml_files import write_yaml
 from npp.evaluation.measuring import Progress, Stage, silent
 from npp.files import write_file
 from npp.recipes import Recipe
@@ -44,11 +44,6 @@ _QUICK_PHOTOS = 2
 def _even_interval(steps: int, every: int) -> int:
     """The longest interval of at most ``every`` steps that divides the run evenly, but for a remainder."""
     return max(1, steps // math.ceil(steps / every))
-
-
-def _save_config(config: TrainConfig, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, as_yaml(config.as_mapping()).encode(), force=True)
 
 
 def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool = False) -> lightning.Trainer:
@@ -223,7 +218,7 @@ def _untrained(
     """The recipe as it is before its training; ``begin`` is done first in a run that goes on from none."""
     if resume is not None:
         check_checkpoint(resume, module, 0, without=TASKS)
-    _save_config(config, Path(config.out) / "config.yaml")
+    write_yaml(Path(config.out) / "config.yaml", config.as_mapping())
     if resume is None:
         begin()
     return module.model.eval()
@@ -310,7 +305,7 @@ def _trained(
     done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
     out = Path(config.out)
     if trainer.is_global_zero:
-        _save_config(config, out / "config.yaml")
+        write_yaml(out / "config.yaml", config.as_mapping())
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
     if resume is None and _pretrains(config):
