@@ -90,6 +90,21 @@ def test_never_exceeded_if_the_highest_qp_allows() -> None:
     assert impossible.least_bits > total / 2
 
 
+def test_what_the_highest_qp_takes_is_known_from_its_files() -> None:
+    """Without pictures that were dropped; the rest is as much above its curves as the files are."""
+    curves = _curves(20)
+    truth = 1.5 * curves
+    budget = SharedBudget(curves, float(truth[:, 51].sum()) / 3)
+    assert budget.least_bits == pytest.approx(float(curves[:, 51].sum()))
+    first, *others = budget.next()
+    budget.drop(first)
+    for step in others:
+        assert step.qp == 51
+        budget.record(step, float(truth[step.picture, 51]))
+    here = np.arange(20) != first.picture
+    assert budget.least_bits == pytest.approx(float(truth[here, 51].sum()))
+
+
 def test_more_than_enough_is_qp_0() -> None:
     curves = _curves(10)
     budget = SharedBudget(curves, 10 * float(curves.sum()))

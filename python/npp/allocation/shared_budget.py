@@ -107,8 +107,12 @@ class SharedBudget:
 
     @property
     def least_bits(self) -> float:
-        """What all pictures take at the highest qp, as far as is known."""
-        return float(self._curves[:, self._high].sum() * self._ratio())
+        """What all pictures that were not dropped take at the highest qp, as far as is known.
+
+        Files of that qp count as they are, those of other qps tell where their pictures' curves lie, and all
+        of them how the curves of the rest do.
+        """
+        return float(self._expected([*self._rest, *self._kept])[:, self._high].sum())
 
     def next(self) -> list[SharedStep]:
         """What to encode, and to :meth:`record` or :meth:`drop` before the next call; empty at the end."""

@@ -37,6 +37,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 # Times the total: what qp 51 takes by the curves, when it is not even tried. Files of high efforts take less
 # than half of what the curves, which are continued there, say of them.
 _HOPELESS = 4.0
+# The same by the first files as they will be, for pictures that are still to be encoded: these files tell how
+# the curves lie, and only a set of very different pictures has others that lie twice as low.
+_UNLIKELY = 2.0
 _REPLACES = WritePolicy(force=True)
 
 
@@ -236,11 +239,15 @@ def encode_shared(
         curves = [run.reports[place].values for place in good]
         total_bits, budget = _budget(curves, share)
         if budget.least_bits > _HOPELESS * total_bits:
-            return _hopeless(run, good, total_bits, budget, state)
+            return _too_few(run, good, total_bits, budget, state)
         encode = partial(_encode_job, settings=settings, state=state, policy=policy)
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
-            encodes = _work_off(budget, workers, jobs, good, encode, state, run.reports)
+            encodes = _work_off(budget, total_bits, workers, jobs, good, encode, state, run.reports)
+        if _is_hopeless(budget, total_bits, len(good)):
+            _too_few(run, good, total_bits, budget, state)
+            _clear_failed(run, jobs, state)
+            return run
         _clear_failed(run, jobs, state)
         _conclude(run, good, total_bits, encodes, share.by, quiet)
     run.code = max(run.code, exit_code(run.reports))
@@ -284,8 +291,20 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
     return total, SharedBudget(bits, total, **set_losses(curves))
 
 
+def _is_hopeless(budget: SharedBudget, total_bits: float, pictures: int) -> bool:
+    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved.
+
+    Later the rest is encoded all the same, and the files come as near to the total as there is.
+    """
+    kept, known = budget.qps, budget.total_bits
+    if not kept or 2 * len(kept) > pictures or min(kept.values()) < MAX_QP:
+        return False
+    return known + (budget.least_bits - known) / _UNLIKELY > total_bits
+
+
 def _work_off(
     budget: SharedBudget,
+    total_bits: float,
     workers: Crew,
     jobs: list[Job],
     good: list[int],
@@ -293,7 +312,7 @@ def _work_off(
     state: ShareState,
     reports: list[FileReport],
 ) -> int:
-    """Encodes until the budget is satisfied; gives the number of encodes.
+    """Encodes until the budget is satisfied, or cannot be; gives the number of encodes.
 
     What the state knows already is believed as long as qps are being chosen: only the files of the qps that
     stay in the end are looked for, and encoded if they are not there.
@@ -316,6 +335,8 @@ def _work_off(
             unseen.pop(job, None)
             if job not in new:
                 unseen[job] = step
+        if _is_hopeless(budget, total_bits, len(good)):
+            return encodes
     found = workers.run(list(unseen), partial(encode, steps=unseen), _REPLACES)
     for step, report in zip(unseen.values(), found, strict=True):
         reports[good[step.picture]] = report
@@ -346,14 +367,16 @@ def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, 
         say(f"npp: the files take {size} bytes, more than {int(total_bits // 8)}, at the highest qp already")
 
 
-def _hopeless(
+def _too_few(
     run: SharedRun, good: list[int], total_bits: float, budget: SharedBudget, state: ShareState
 ) -> SharedRun:
-    """Nothing is encoded where the total is far below what the highest qp takes."""
+    """No picture has a file where the total is far below what the highest qp takes."""
+    by = "the first files" if budget.qps else "quick files"
     least = int(budget.least_bits / 8)
-    error = f"{int(total_bits // 8)} bytes in all are too few: by quick files qp {MAX_QP} takes about {least}"
-    say(f"npp: {error}; the rate curves stay in {state.path}")
+    error = f"{int(total_bits // 8)} bytes in all are too few: by {by} qp {MAX_QP} takes about {least}"
+    say(f"npp: {error}; what was found out stays in {state.path}")
     for place in good:
-        run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})
+        if run.reports[place].status != FAILED:
+            run.reports[place] = replace(run.reports[place], status=FAILED, error=error, values={})
     run.code = SOME_FAILED
     return run
