@@ -103,10 +103,10 @@ def number(name: str, value: object, low: float, high: float, error: type[ValueE
     """A finite number from low to high, ends included; anything else raises the error."""
     found = _finite(value)
     if not low <= found <= high:
-        allowed = f"number from {low:g} to {high:g}"
+        allowed = f"a number from {low:g} to {high:g}"
         if not math.isfinite(high):
-            allowed = f"finite number from {low:g} on" if math.isfinite(low) else "finite number"
-        raise error(f"{name} must be a {allowed}, not {brief(value)}")
+            allowed = _any_finite(low, f"from {low:g} on")
+        raise error(f"{name} must be {allowed}, not {brief(value)}")
     return found
 
 
@@ -114,8 +114,14 @@ def number_above(name: str, value: object, low: float) -> float:
     """A finite number above low."""
     found = _finite(value)
     if not low < found:
-        raise ValueError(f"{name} must be above {low:g}, not {brief(value)}")
+        allowed = f"above {low:g}" if math.isfinite(found) else _any_finite(low, f"above {low:g}")
+        raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
     return found
+
+
+def _any_finite(low: float, bound: str) -> str:
+    """For messages about what is no finite number: the numbers that are allowed, with their bound if any."""
+    return f"a finite number {bound}" if math.isfinite(low) else "a finite number"
 
 
 def _finite(value: object) -> float:
@@ -165,8 +171,10 @@ def at_least(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
     for name in names:
         value = getattr(owner, name)
-        if value is not None and not low <= _finite(value):
-            raise ValueError(f"{name} must be at least {low:g}, not {brief(value)}")
+        found = low if value is None else _finite(value)
+        if not low <= found:
+            allowed = f"at least {low:g}" if math.isfinite(found) else _any_finite(low, f"from {low:g} on")
+            raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
 
 
 def whole_at_least(owner: object, low: int, *names: str) -> None:

@@ -128,8 +128,9 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
     ("arguments", "message"),
     [
         ({"qp": 30, "target_bpp": 0.5}, "exclude each other"),
-        ({"target_bpp": 0}, "target_bpp must be above 0"),
-        ({"target_bpp": -1.0}, "target_bpp must be a finite number from 0 on"),
+        ({"target_bpp": 0}, "target_bpp must be above 0, not 0"),
+        ({"target_bpp": float("inf")}, "target_bpp must be a finite number above 0, not inf"),
+        ({"target_bpp": -1.0}, "target_bpp must be above 0, not -1.0"),
         ({"qp": 52}, "52"),
         ({"effort": 10}, "effort"),
         ({"lossless": True, "recipe": "detection"}, "lossless must be False with a recipe"),

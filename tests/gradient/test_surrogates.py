@@ -362,9 +362,9 @@ def test_unknown_name_lists_the_known() -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda: SoftDCT(sharpness="a"), "sharpness must be above 0, not 'a'"),
-        (lambda: SoftDCT(sharpness=math.inf), "sharpness must be above 0, not inf"),
-        (lambda: Gated(width="a"), "width must be above 0, not 'a'"),
+        (lambda: SoftDCT(sharpness="a"), "sharpness must be a finite number above 0, not 'a'"),
+        (lambda: SoftDCT(sharpness=math.inf), "sharpness must be a finite number above 0, not inf"),
+        (lambda: Gated(width="a"), "width must be a finite number above 0, not 'a'"),
         (lambda: Gated(threshold="a"), "threshold must be a finite number, not 'a'"),
         (lambda: Gated(floor=True), "floor must be a number from 0 to 1, not True"),
         (lambda: Scaled(softness=0), "softness must be above 0, not 0"),

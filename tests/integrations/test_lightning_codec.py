@@ -388,7 +388,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         ):
             with pytest.raises(ValueError, match=f"{name} must be one number or three, not"):
                 CodedInput(**{name: wrong})
-        allowed = "a finite number" if name == "mean" else "above 0"
+        allowed = "a finite number" if name == "mean" else "a finite number above 0"
         for wrong in (math.nan, [0.1, math.inf, 0.1], True, ["0.5"], [None] * 3, np.full((3, 1), 0.5)):
             with pytest.raises(ValueError, match=f"{name} must be {allowed}, not"):
                 CodedInput(**{name: wrong})

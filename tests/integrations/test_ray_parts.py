@@ -452,10 +452,10 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        (Sharing, {"total_bytes": "12M"}, "total_bytes must be above 0, not '12M'"),
+        (Sharing, {"total_bytes": "12M"}, "total_bytes must be a finite number above 0, not '12M'"),
         (Sharing, {"total_bytes": 0}, "total_bytes must be above 0, not 0"),
-        (Sharing, {"mean_bpp": float("inf")}, "mean_bpp must be above 0, not inf"),
-        (Sharing, {"mean_bpp": True}, "mean_bpp must be above 0, not True"),
+        (Sharing, {"mean_bpp": float("inf")}, "mean_bpp must be a finite number above 0, not inf"),
+        (Sharing, {"mean_bpp": True}, "mean_bpp must be a finite number above 0, not True"),
         (
             Sharing,
             {"mean_bpp": 1, "total_bytes": 1},

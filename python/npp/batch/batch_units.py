@@ -7,7 +7,6 @@ becomes of a file depends on nothing but the file and the settings.
 from __future__ import annotations
 
 import copy
-import math
 import os
 import time
 from collections.abc import Sequence, Sized
@@ -23,7 +22,7 @@ from npp.batch.picture_reading import read_source
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
-from npp.checks import brief, flag, number, whole
+from npp.checks import brief, flag, number_above, whole
 from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes, is_one
@@ -77,8 +76,8 @@ class BatchEncoder:
             raise ValueError("qp, target_bpp and lossless exclude each other")
         if recipe is not None and lossless:
             raise ValueError("lossless must be False with a recipe, which changes what is coded")
-        if target_bpp is not None and not number("target_bpp", target_bpp, 0, math.inf) > 0:
-            raise ValueError(f"target_bpp must be above 0, not {target_bpp!r}")
+        if target_bpp is not None:
+            number_above("target_bpp", target_bpp, 0)
         self.settings = EncodeSettings(
             None if qp is None else resolve_qp(qp, 1)[0],
             target_bpp,
