@@ -77,6 +77,30 @@ def test_a_dollar_can_be_written(
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("~/a", "/home/me/a"),
+        ("$NPP_TEST_DATA/a", "/home/me/b/a"),
+        ("$~/a", "~/a"),
+        ("$~", "~"),
+        ("$~no_such_user_here/$$c", "~no_such_user_here/$c"),
+        ("./~a", "./~a"),
+        ("a$~", "a$~"),
+        ("$$~", "$~"),
+    ],
+)
+def test_a_tilde_can_be_written(
+    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the beginning, where it is the home folder otherwise; a written configuration keeps it."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("NPP_TEST_DATA", "~/b")
+    once = read_config(_file(tmp_path, f"a: '{given}'"))["a"]
+    assert once == expand(given) == expand(once) == expand(expand(given)) == found
+    assert read_config(_file(tmp_path, as_yaml({"a": [found], "b": found}))) == {"a": [found], "b": found}
+
+
 def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> None:
     path = _file(tmp_path, "data: {crop: 224}\narms: [{name: a}, {name: b}]\nblur: {25: 0.5}\nempty:\n")
     sets = ["data.crop=64", "arms.1.name=c", "blur.25=1", "new.deep=[1, 2e-1]", "empty.key=x"]
@@ -97,7 +121,11 @@ def test_overrides_reach_sections_lists_and_numbered_keys(tmp_path: Path) -> Non
         ("a: {b: '${NPP_NOT_SET}'}", [], r"^a\.b: .*NPP_NOT_SET is not set"),
         ("a: {b: 1, c: 2, b: 3}", [], r"has the key 'b' twice in one section"),
         ("codec: {effort: 8}\nseed: 1\ncodec: {tune: ssim}", [], r"has the key 'codec' twice in one section"),
-        ("a: ~no_such_user_here/x", [], r"^a: ~no_such_user_here/x: there is no home folder of that user"),
+        (
+            "a: ~no_such_user_here/x",
+            [],
+            r"^a: ~no_such_user_here/x: there is no home folder of that user; \$~ stands for ~",
+        ),
         ("a: &a [*a]", [], r"run\.yaml refers to itself in line 1"),
         ("b: 1\na: &a\n  c: {d: *a}", [], r"run\.yaml refers to itself in line 2"),
         ("a: " + "[" * 3000, [], r"run\.yaml is nested too deeply"),

@@ -154,7 +154,8 @@ def expand(text: str | os.PathLike[str]) -> str:
     """Replaces ``~``, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` as a shell does after ``set -u``.
 
     A variable that is set to nothing is the empty string, and with a default it is the default. ``$$`` stands
-    for ``$``. What is a :class:`Filled` stays as it is, so that nothing is replaced twice.
+    for ``$``, and ``$~`` at the beginning for ``~``. What is a :class:`Filled` stays as it is, so that
+    nothing is replaced twice.
 
     Raises:
         ValueError: a variable without default is not set, or there is no such user's home.
@@ -174,11 +175,13 @@ def expand(text: str | os.PathLike[str]) -> str:
             raise ValueError(f"{given}: the environment variable {name} is not set; $$ stands for $")
         return found
 
-    filled = _VARIABLE.sub(value, given)
+    own_tilde = given.startswith("$~")
+    filled = _VARIABLE.sub(value, given[1:] if own_tilde else given)
     try:
-        return _as_filled(str(Path(filled).expanduser()) if filled.startswith("~") else filled)
+        at_home = filled.startswith("~") and not own_tilde
+        return _as_filled(str(Path(filled).expanduser()) if at_home else filled)
     except RuntimeError:
-        raise ValueError(f"{given}: there is no home folder of that user") from None
+        raise ValueError(f"{given}: there is no home folder of that user; $~ stands for ~") from None
 
 
 def _as_filled(text: str) -> str:
@@ -208,7 +211,7 @@ def fill_in(owner: object, *names: str) -> None:
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:
-    """A mapping as a file that :func:`read_config` makes the same of, but for text that begins with ``~``."""
+    """A mapping as a file that :func:`read_config` makes the same of."""
     import yaml
 
     text: str = yaml.safe_dump(_escaped(config), sort_keys=False, allow_unicode=True)
@@ -230,4 +233,6 @@ def _escaped(value: Any) -> Any:
         return {name: _escaped(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_escaped(one) for one in value]
-    return value.replace("$", "$$") if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return ("$" if value.startswith("~") else "") + value.replace("$", "$$")
