@@ -582,7 +582,7 @@ def test_totals_that_cannot_be_met(crops: Path, capsys: pytest.CaptureFixture[st
 def test_a_total_far_below_the_files_of_qp_51_is_refused_by_the_first_of_them(
     crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing of it stays but what was found out, which serves the same command and a total that can be met."""
+    """Nothing of it stays but what was found out, for the same command and for a total that can be met."""
     least = sum(len(npp.encode(np.asarray(Image.open(f"in/{i:02}.png")), 51, effort=1)) for i in range(16))
     Path("in/16.png").write_bytes(b"no picture")
     for _ in range(2):
@@ -592,7 +592,9 @@ def test_a_total_far_below_the_files_of_qp_51_is_refused_by_the_first_of_them(
         assert not report["share"]
         errors = {one["error"] for one in report["files"][:16]}
         (error,) = errors
-        assert error.startswith(f"{int(0.6 * least)} bytes in all are too few: by the first files qp 51 takes ")
+        assert error.startswith(
+            f"{int(0.6 * least)} bytes in all are too few: by the first files qp 51 takes "
+        )
         assert 0.9 * least < int(error.split()[-1]) < 1.1 * least
         assert "too few" not in report["files"][16]["error"]
     Path("in/16.png").unlink()
