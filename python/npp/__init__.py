@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import npp.tasks as tasks
     import npp.training as training
     import npp.transforms as transforms
-    from npp.allocation import Allocator, importance, qp_map, rate_curves, share_bits
-    from npp.batch import loss_curves
+    from npp.allocation import Allocator, importance, qp_map, share_bits
+    from npp.batch import loss_curves, rate_curves
     from npp.codec import (
         BPGError,
         CodecOptions,
@@ -133,8 +133,8 @@ else:
             **dict.fromkeys(_ROOMS),
             **dict.fromkeys(_CODEC, "codec"),
             **dict.fromkeys(_GRADIENT, "gradient"),
-            **dict.fromkeys(("Allocator", "importance", "qp_map", "rate_curves", "share_bits"), "allocation"),
-            "loss_curves": "batch",
+            **dict.fromkeys(("Allocator", "importance", "qp_map", "share_bits"), "allocation"),
+            **dict.fromkeys(("loss_curves", "rate_curves"), "batch"),
             "Preprocessor": "preprocessing",
             "Recipe": "recipes",
             "Restorer": "restoration",

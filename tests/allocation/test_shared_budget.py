@@ -8,7 +8,7 @@ import skimage.data
 import torch
 
 import npp
-from npp.allocation import SharedBudget, SharedStep, rate_curves, share_bits
+from npp.allocation import SharedBudget, SharedStep, share_bits
 
 
 def _curves(count: int, seed: int = 0) -> np.ndarray:
@@ -152,7 +152,7 @@ def test_with_the_real_codec() -> None:
     images = [
         np.ascontiguousarray(photo[y : y + 96, x : x + 128]) for y in (0, 150, 300) for x in (0, 180, 350)
     ]
-    probed = rate_curves(images)
+    probed = npp.rate_curves(images)
     total = 8 * sum(len(file) for file in npp.encode(images, 32, effort=4))
     budget = SharedBudget(probed, total)
     files: dict[int, bytes] = {}

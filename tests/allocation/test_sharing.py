@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 
-import npp
-from npp.allocation import LossCurve, RateCurve, expected_sensitivity, rate_curves, share_bits
+from npp.allocation import LossCurve, RateCurve, expected_sensitivity, share_bits
 
 
 def _curves(count: int, seed: int = 0) -> torch.Tensor:
@@ -206,40 +204,6 @@ def test_a_total_may_be_a_tensor_and_qps_numpys() -> None:
     budget = bits[:, 30].sum()
     found = share_bits(bits, budget, qps=np.array([20, 40]))  # type: ignore[arg-type]
     assert torch.equal(found.qps, share_bits(bits, float(budget), qps=(20, 40)).qps)
-
-
-def test_qps_of_curves_come_in_any_order_and_are_checked_first(
-    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures = [photo[:32, :32], photo[:48, :32]]
-    assert torch.equal(rate_curves(pictures, qps=(44, 24)), rate_curves(pictures, qps=[24, 44, 24]))
-    monkeypatch.setattr("npp.allocation.sharing.encode", None)
-    for qps, message in (
-        ([], r"qps must be at least two different ones, not \[\]"),
-        ([30, 30], "qps must be at least two"),
-        (30, "qps must be at least two different ones, not 30"),
-        ((24, 60), r"qps\[1\] must be an integer from 0 to 51, not 60"),
-        ((24, 30.5), r"qps\[1\] must be an integer"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            rate_curves(pictures, qps=qps)  # type: ignore[arg-type]
-
-
-def test_curves_tell_what_files_take(photo: np.ndarray) -> None:
-    """Between the qps that were encoded within 6 %, and nowhere rising."""
-    images = [photo, skimage.data.coffee()[:96, :96], skimage.data.chelsea()[100:164, 100:228]]
-    bits = rate_curves(images)
-    assert bits.shape == (3, 52)
-    assert bool((bits.diff(dim=1) <= 0).all())
-    for qp in (27, 30, 38, 51):
-        real = torch.tensor([8.0 * len(file) for file in npp.encode(images, qp, effort=1)])
-        assert torch.allclose(bits[:, qp].float(), real, rtol=0.06), qp
-
-
-def test_one_picture_alone_has_no_curves() -> None:
-    for one in (torch.rand(3, 16, 16), np.zeros((16, 16), np.uint8)):
-        with pytest.raises(TypeError, match="images must be several pictures, a list or"):
-            npp.rate_curves(one)  # type: ignore[arg-type]
 
 
 def test_curve_goes_through_its_points_and_straight_on() -> None:

@@ -258,3 +258,55 @@ def test_a_judge_that_changes_its_input_finds_the_same() -> None:
 
     gray = [picture[:, :, 0] for picture in _pictures()]
     torch.testing.assert_close(npp.loss_curves(gray, changing), npp.loss_curves(gray, _keep))
+
+
+def test_qps_of_curves_come_in_any_order_and_are_checked_first(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [photo[:32, :32], photo[:48, :32]]
+    assert torch.equal(npp.rate_curves(pictures, qps=(44, 24)), npp.rate_curves(pictures, qps=[24, 44, 24]))
+    monkeypatch.setattr("npp.batch.loss_probing.Recipe.encode", None)
+    for qps, message in (
+        ([], r"qps must be at least two different ones, not \[\]"),
+        ([30, 30], "qps must be at least two"),
+        (30, "qps must be at least two different ones, not 30"),
+        ((24, 60), r"qps\[1\] must be an integer from 0 to 51, not 60"),
+        ((24, 30.5), r"qps\[1\] must be an integer"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            npp.rate_curves(pictures, qps=qps)  # type: ignore[arg-type]
+
+
+def test_curves_tell_what_files_take(photo: np.ndarray) -> None:
+    """Between the qps that were encoded within 6 %, and nowhere rising."""
+    images = [photo, skimage.data.coffee()[:96, :96], skimage.data.chelsea()[100:164, 100:228]]
+    bits = npp.rate_curves(images)
+    assert bits.shape == (3, 52)
+    assert bool((bits.diff(dim=1) <= 0).all())
+    for qp in (27, 30, 38, 51):
+        real = torch.tensor([8.0 * len(file) for file in npp.encode(images, qp, effort=1)])
+        assert torch.allclose(bits[:, qp].float(), real, rtol=0.06), qp
+
+
+def test_one_picture_alone_has_no_curves() -> None:
+    for one in (torch.rand(3, 16, 16), np.zeros((16, 16), np.uint8)):
+        with pytest.raises(TypeError, match="images must be several pictures, a list or"):
+            npp.rate_curves(one)  # type: ignore[arg-type]
+
+
+def test_rates_with_a_recipe_are_those_of_its_files() -> None:
+    """Also where it begins to halve pictures; they are as npp encode --share finds them at the same qps."""
+    pictures, recipe = _pictures(), made_recipe()
+    bits = npp.rate_curves(pictures, recipe=recipe)
+    for row, picture in enumerate(pictures):
+        for qp in (0, 29, 30, 34, 44, 51):
+            assert bits[row, qp] == pytest.approx(8 * len(recipe.encode(picture, qp))), qp
+    found = npp.loss_curves(pictures, _keep, recipe=recipe, qps=(24, 34, 44))
+    assert torch.equal(npp.rate_curves(pictures, recipe=recipe, qps=(24, 34, 44)), found.bits)
+    slow = npp.rate_curves(pictures, recipe=recipe, effort=3)
+    assert slow[0, 34] == pytest.approx(8 * len(recipe.encode(pictures[0], 34, effort=3)))
+
+
+def test_a_recipe_s_name_is_no_recipe() -> None:
+    with pytest.raises(TypeError, match=r"recipe must be an npp\.Recipe or None, not 'detection'"):
+        npp.rate_curves(_pictures(), recipe="detection")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from npp.allocation.maps import qp_map
 from npp.allocation.qp_curves import LossCurve, RateCurve
 from npp.allocation.regions import box_importance, mask_importance, weight_for
 from npp.allocation.shared_budget import SharedBudget, SharedStep
-from npp.allocation.sharing import SharedBits, expected_sensitivity, rate_curves, share_bits
+from npp.allocation.sharing import SharedBits, expected_sensitivity, share_bits
 
 __all__ = [
     "Allocator",
@@ -23,7 +23,6 @@ __all__ = [
     "importance",
     "mask_importance",
     "qp_map",
-    "rate_curves",
     "share_bits",
     "weight_for",
 ]

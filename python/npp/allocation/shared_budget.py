@@ -43,7 +43,7 @@ class SharedBudget:
     The files of one :meth:`next` may be made in any order. It holds 52 numbers for each picture, and no
     pictures::
 
-        budget = SharedBudget(rate_curves(images), total_bits)
+        budget = SharedBudget(npp.rate_curves(images), total_bits)
         while steps := budget.next():
             for step in steps:
                 file = npp.encode(images[step.picture], step.qp)

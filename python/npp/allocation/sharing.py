@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
-from npp.allocation.qp_curves import RateCurve, doubles, positive_numbers
+from npp.allocation.qp_curves import doubles, positive_numbers
 from npp.checks import MAX_QP, brief, is_int, number, whole
-from npp.codec.encoding import encode
-from npp.codec.image_inputs import SingleImage, several_pictures
-from npp.codec.options import CodecOptions
 from npp.pchip import Floats
 
 #: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
@@ -32,8 +28,8 @@ _BISECTIONS = 60
 
 #: What is encoded of each picture to know its curve, and shown to a network that says what it loses.
 PROBED_QPS = (24, 34, 44)
-#: What :func:`rate_curves` encodes. Beyond the last of those above a curve goes on falling more steeply than
-#: a straight line does, so that the end is encoded too.
+#: What :func:`npp.rate_curves` encodes. Beyond the last of those above a curve goes on falling more steeply
+#: than a straight line does, so that the end is encoded too.
 RATE_QPS = (*PROBED_QPS, MAX_QP)
 PROBE_EFFORT = 1
 
@@ -217,12 +213,12 @@ def share_bits(
     """Chooses the qp of each picture of a set, so that their mean divergence is least at their bits.
 
     Each picture gets the qp at which one bit more would save as much divergence as in every other picture.
-    How much a picture loses at a qp is best measured (``divergence``, see :func:`loss_curves`); otherwise it
-    is modelled as ``sensitivity * 2^(growth * qp)``, and without ``sensitivity`` all pictures are taken to be
-    alike, so that only the rate curves decide.
+    How much a picture loses at a qp is best measured (``divergence``, see :func:`npp.loss_curves`); otherwise
+    it is modelled as ``sensitivity * 2^(growth * qp)``, and without ``sensitivity`` all pictures are taken to
+    be alike, so that only the rate curves decide.
 
     Args:
-        bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`rate_curves`.
+        bits: (N, 52) bits of each picture's file at qp 0 to 51; see :func:`npp.rate_curves`.
         total_bits: the most that all files may take together.
         sensitivity: (N,) how much more than others a picture loses, on any scale. Of values measured at one
             qp take the square root, for the extreme ones are partly extreme by chance; for predicted ones
@@ -276,37 +272,3 @@ def _slope(losses: Floats, bits: Floats, budget: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
     return math.exp(high)
-
-
-def rate_curves(
-    images: Sequence[SingleImage],
-    *,
-    qps: Sequence[int] = RATE_QPS,
-    threads: int | None = None,
-    **options: Unpack[CodecOptions],
-) -> Tensor:
-    """Bits of each picture at every qp, from a few quick encodes.
-
-    Files of a higher effort are smaller than these curves say, at high qps by up to a third. Where a total is
-    to be used up, give the ``effort`` of the files, or multiply by the ratio that the files themselves show.
-
-    Args:
-        images: several pictures, as for :func:`npp.encode`; sizes may differ.
-        qps: at least two that are encoded, in any order.
-        threads: codec threads, as in :func:`npp.encode`.
-        **options: see :class:`npp.CodecOptions`; ``effort`` is 1 unless given.
-
-    Returns:
-        (N, 52) float64, as :func:`share_bits` takes them.
-
-    Raises:
-        TypeError: images is a single picture, or as :func:`npp.encode`.
-        ValueError: less than two qps, or qps or threads out of range.
-        EncodeError: as :func:`npp.encode`.
-    """
-    options.setdefault("effort", PROBE_EFFORT)
-    several_pictures(images, "images")
-    chosen = probed_qps(qps)
-    probed: list[Any] = [encode(images, qp, threads=threads, **options) for qp in chosen]
-    curves = [RateCurve(chosen, [8 * len(file) for file in files]) for files in zip(*probed, strict=True)]
-    return torch.from_numpy(np.stack([curve.table() for curve in curves]))

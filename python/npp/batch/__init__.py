@@ -8,7 +8,7 @@ from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
     from npp.batch.batch_units import BatchDecoder, BatchEncoder
-    from npp.batch.loss_probing import LossCurves, loss_curves
+    from npp.batch.loss_probing import LossCurves, loss_curves, rate_curves
     from npp.batch.manifest import ManifestFile, ManifestRow, read_manifest, write_manifest
     from npp.batch.outcomes import FileResult
     from npp.batch.shards import Shard
@@ -26,6 +26,7 @@ else:
             "ManifestRow": "manifest",
             "Shard": "shards",
             "loss_curves": "loss_probing",
+            "rate_curves": "loss_probing",
             "read_manifest": "manifest",
             "verify_row": "verification",
             "write_manifest": "manifest",
@@ -41,6 +42,7 @@ __all__ = [
     "ManifestRow",
     "Shard",
     "loss_curves",
+    "rate_curves",
     "read_manifest",
     "verify_row",
     "write_manifest",

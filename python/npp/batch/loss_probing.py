@@ -1,4 +1,4 @@
-"""What pictures take and lose at every qp, for sharing bits over them by what a network says."""
+"""What pictures take at every qp, and what a network loses of them, for sharing bits over them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, probed_qps
+from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RATE_QPS, probed_qps
 from npp.batch.rate_probing import Keep, curve_bits, curve_losses, probed_pieces, seen_losses
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
@@ -33,6 +33,39 @@ class LossCurves(NamedTuple):
 
     bits: Tensor
     divergence: Tensor
+
+
+def rate_curves(
+    images: Sequence[SingleImage],
+    *,
+    recipe: Recipe | None = None,
+    qps: Sequence[int] = RATE_QPS,
+    threads: int | None = None,
+    **options: Unpack[CodecOptions],
+) -> Tensor:
+    """Bits of each picture at every qp, from a few quick encodes.
+
+    Files of a higher effort are smaller than these curves say, at high qps by up to a third. Where a total is
+    to be used up, give the ``effort`` of the files, or multiply by the ratio that the files themselves show.
+
+    Args:
+        images: several pictures, as for :func:`npp.encode`; sizes may differ.
+        recipe: that the files will be made with.
+        qps: at least two that are encoded, in any order; with a recipe in each range in which it codes at
+            one size.
+        threads: codec threads, as in :func:`npp.encode`.
+        **options: see :class:`npp.CodecOptions`, instead of the recipe's; ``effort`` is 1 unless given.
+
+    Returns:
+        (N, 52) float64, as :func:`npp.share_bits` takes them.
+
+    Raises:
+        TypeError: images is a single picture, recipe is none, or as :func:`npp.encode`.
+        ValueError: less than two qps, or qps or threads out of range.
+        EncodeError: as :func:`npp.encode`.
+    """
+    plans, _ = _probed(several_pictures(images, "images"), images, recipe, qps, threads, options)
+    return _bits(plans)
 
 
 def loss_curves(
@@ -74,6 +107,37 @@ def loss_curves(
             f"keep must be a function of clean pictures, not {type(keep).__name__}: of a task it is "
             "lambda x: task.bind(task.targets(x))"
         )
+    plans, files = _probed(pictures, images, recipe, qps, threads, options)
+    codec = Recipe() if recipe is None else recipe
+    for place, (picture, plan) in enumerate(zip(pictures, plans, strict=True)):
+        for piece in plan:
+            mine = [files[place][qp] for qp in piece["qps"]]
+            shown = codec.decode(mine, parts=_NOT_RESTORED, dtype=torch.float32, threads=threads)
+            try:
+                piece["losses"] = seen_losses(as_floats(picture), shown, keep)
+            except EncodeError as error:
+                raise indexed(EncodeError, f"images[{place}]: {error}", place) from None
+    losses = curve_losses([{"pieces": plan} for plan in plans])
+    return LossCurves(_bits(plans), torch.from_numpy(losses))
+
+
+# For each picture the ranges of qps in which it is coded at one size, as probed_pieces gives them.
+_Plans = list[list[dict[str, Any]]]
+
+
+def _bits(plans: _Plans) -> Tensor:
+    return torch.from_numpy(np.array([curve_bits({"pieces": plan}) for plan in plans]))
+
+
+def _probed(
+    pictures: Sequence[CodecImage],
+    images: Sequence[SingleImage],
+    recipe: Recipe | None,
+    qps: Sequence[int],
+    threads: int | None,
+    options: CodecOptions,
+) -> tuple[_Plans, list[dict[int, bytes]]]:
+    """What each picture's files take, and these files by qp; ``images`` are what ``pictures`` are made of."""
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
     probed = probed_qps(qps)
@@ -82,18 +146,10 @@ def loss_curves(
     chosen: Any = {"effort": PROBE_EFFORT, **options}
     plans = [probed_pieces(*_size(picture), codec.scale, probed) for picture in pictures]
     files = _files(list(images), plans, codec, threads, chosen)
-    for place, (picture, plan) in enumerate(zip(pictures, plans, strict=True)):
+    for place, plan in enumerate(plans):
         for piece in plan:
-            mine = [files[place][qp] for qp in piece["qps"]]
-            piece["bytes"] = [len(file) for file in mine]
-            shown = codec.decode(mine, parts=_NOT_RESTORED, dtype=torch.float32, threads=threads)
-            try:
-                piece["losses"] = seen_losses(as_floats(picture), shown, keep)
-            except EncodeError as error:
-                raise indexed(EncodeError, f"images[{place}]: {error}", place) from None
-    curves = [{"pieces": plan} for plan in plans]
-    bits = np.array([curve_bits(curve) for curve in curves])
-    return LossCurves(torch.from_numpy(bits), torch.from_numpy(curve_losses(curves)))
+            piece["bytes"] = [len(files[place][qp]) for qp in piece["qps"]]
+    return plans, files
 
 
 def _files(
