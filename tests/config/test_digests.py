@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from npp.config.digests import hash_file, hash_files, hash_sources, hash_state
 
@@ -68,3 +70,52 @@ def test_a_file_whose_name_has_a_dollar_is_found(tmp_path: Path, monkeypatch: py
     assert hash_files([f"onnx:{tmp_path}/a$SECOND.onnx"]) == [hash_file(tmp_path / "a$SECOND.onnx")]
     (tmp_path / "a$SECOND.onnx").unlink()
     assert hash_files([f"onnx:{tmp_path}/a$SECOND.onnx"]) == [hash_file(tmp_path / "aother.onnx")]
+
+
+def test_weights_that_were_saved_again_are_the_same(tmp_path: Path) -> None:
+    """Under a name that torch writes into the file, or with their fields in another order."""
+    first, second = torch.rand(3, 2), torch.rand(1).bfloat16()
+
+    def hashed(name: str) -> list[str]:
+        return hash_sources([str(tmp_path / name)], installed=False)
+
+    torch.save({"model": {"a": first, "b": second}, "step": 5}, tmp_path / "one.pth")
+    torch.save({"step": 5, "model": {"b": second, "a": first.clone()}}, tmp_path / "two.pth")
+    assert hash_file(tmp_path / "one.pth") != hash_file(tmp_path / "two.pth")
+    assert hashed("one.pth") == hashed("two.pth")
+    for other in (
+        {"a": first + 1, "b": second},
+        {"a": first.double(), "b": second},
+        {"c": first, "b": second},
+    ):
+        torch.save({"model": other, "step": 5}, tmp_path / "other.pth")
+        assert hashed("other.pth") != hashed("one.pth")
+    torch.save({"model": {"a": first, "b": second}, "step": 6}, tmp_path / "other.pth")
+    assert hashed("other.pth") != hashed("one.pth")
+    save_file({"a": first, "b": second}, tmp_path / "one.safetensors", {"kind": "x", "width": "3"})
+    data = (tmp_path / "one.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    fields = dict(reversed(json.loads(data[8 : 8 + length]).items()))
+    header = json.dumps(fields).encode()
+    (tmp_path / "two.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + data[8 + length :]
+    )
+    assert hash_file(tmp_path / "one.safetensors") != hash_file(tmp_path / "two.safetensors")
+    assert hashed("one.safetensors") == hashed("two.safetensors")
+    save_file({"a": first, "b": second}, tmp_path / "other.safetensors", {"kind": "x", "width": "4"})
+    assert hashed("other.safetensors") != hashed("one.safetensors")
+
+
+def test_what_is_no_file_of_weights_is_known_by_its_bytes(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is out of fashion
+        torch.jit.script(network).save(str(tmp_path / "script.pt"))
+    torch.save(network, tmp_path / "whole.pt")
+    (tmp_path / "damaged.pt").write_bytes(b"PK nothing")
+    (tmp_path / "damaged.safetensors").write_bytes(b"nothing")
+    (tmp_path / "net.onnx").write_bytes(b"a graph")
+    for path in tmp_path.iterdir():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert hash_sources([str(path)], installed=False) == [hash_file(path)], path

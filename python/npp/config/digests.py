@@ -7,17 +7,20 @@ import hashlib
 import os
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from npp.files import named_path
 
 _PART = 1 << 20  # bytes that are hashed at a time
+_OF_TORCH = {".pt", ".pth", ".bin", ".ckpt"}  # weights as torch.save writes them, or something else
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what has a version
 _STANDARD = Path(sysconfig.get_path("stdlib"))  # Python's own library, which has Python's
 
@@ -26,11 +29,56 @@ def hash_state(module: nn.Module, kind: str = "") -> str:
     """SHA-256 of what a network is: its weights, and what the caller says of its kind."""
     digest = hashlib.sha256(kind.encode())
     for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        # A copy, for a tensor of one number passes as contiguous whatever its stride, and view() refuses it.
-        values = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
-        digest.update(values.view(torch.uint8).numpy().tobytes())
+        _add_tensor(digest, name, tensor)
     return digest.hexdigest()
+
+
+def _add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
+    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+    # A copy, for a tensor of one number passes as contiguous whatever its stride, and view() refuses it.
+    values = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+    digest.update(values.view(torch.uint8).numpy().tobytes())
+
+
+def _hash_source(path: Path) -> str:
+    """SHA-256 of the tensors in a file of weights and of all that stands beside them; else of the file.
+
+    The same weights that are saved again are the same, though their file may have other bytes: torch writes
+    its name into it, and safetensors its fields in any order.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            held: Any = _in_safetensors(path)
+        elif path.suffix in _OF_TORCH:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of TorchScript, which is refused and hashed as a file
+                held = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            return hash_file(path)
+        digest = hashlib.sha256()
+        _add_value(digest, "", held)
+    except Exception:  # damaged, of another kind, or of tensors that have no bytes of their own
+        return hash_file(path)
+    return digest.hexdigest()
+
+
+def _in_safetensors(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        return {"metadata": file.metadata(), "tensors": tensors}
+
+
+def _add_value(digest: Any, name: str, value: Any) -> None:
+    """A tensor, or what holds some; names in any order, for networks take them in any."""
+    if isinstance(value, Tensor):
+        _add_tensor(digest, name, value)
+    elif isinstance(value, (Mapping, list, tuple)):
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        digest.update(f"{name} holds {len(value)}\n".encode())
+        for key, one in sorted(pairs, key=lambda pair: repr(pair[0])):
+            _add_value(digest, f"{name}/{key!r}", one)
+    else:
+        digest.update(f"{name} {value!r}\n".encode())
 
 
 def hash_file(path: Path) -> str:
@@ -56,6 +104,8 @@ def hash_files(settings: Any) -> list[str]:
 def hash_sources(settings: Any, *, installed: bool) -> list[str]:
     """SHA-256 of each file that :func:`hash_files` looks at, and of nothing else.
 
+    Weights that were saved again are the same, whatever the bytes of their file.
+
     A function from Python has the text of the file that defines it, which is the same in every process.
 
     Args:
@@ -63,7 +113,7 @@ def hash_sources(settings: Any, *, installed: bool) -> list[str]:
         installed: whether files of installed packages count too.
     """
     files = _files_of(settings)
-    return sorted({hash_file(path) for path in files if installed or not _is_installed(path)})
+    return sorted({_hash_source(path) for path in files if installed or not _is_installed(path)})
 
 
 def _is_installed(path: Path) -> bool:
