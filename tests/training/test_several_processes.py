@@ -156,6 +156,44 @@ def test_a_process_that_lightning_starts_does_not_pretrain_again(photos: Path, t
     _check_start(out, photos)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(_TIMEOUT)
+@pytest.mark.parametrize("begins", ["well", "badly"])
+def test_of_processes_that_slurm_starts_one_pretrains(begins: str, photos: Path, tmp_path: Path) -> None:
+    """The others wait for it; where it fails, they end too."""
+    out = tmp_path / "two"
+    steps = (
+        _PRETRAINED if begins == "well" else _PRETRAINED.replace("steps: 40", "steps: 2, learning_rate: 1e30")
+    )
+    changes = (f"data.folder={photos}", SMALL_TASK, "trainer.progress=false", steps, *_STEP)
+    words = [sys.executable, _told(tmp_path), "train", str(ROOT / "configs/smoke.yaml"), "--out", str(out)]
+    words += [word for one in (*changes, "trainer.strategy=ddp") for word in ("--set", one)]
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    shared = {"JOB_ID": "1", "JOB_NAME": "training", "NTASKS": "2", "NTASKS_PER_NODE": "2", "NODEID": "0"}
+    environment = {
+        **os.environ,
+        **{f"SLURM_{name}": value for name, value in shared.items()},
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": path,
+    }
+    runs = []
+    for rank in ("0", "1"):
+        own = {**environment, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+        command = [*words, "--devices", "2"]
+        runs.append(
+            subprocess.Popen(command, env=own, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    said = [run.communicate(timeout=_TIMEOUT)[1] for run in runs]
+    assert [one.count("I pretrain") for one in said] == [1, 0], said
+    if begins == "well":
+        assert [run.returncode for run in runs] == [0, 0], said
+        _check_start(out, photos)
+    else:
+        assert all(run.returncode for run in runs) and "the pretraining's error" in said[0], said
+
+
 @pytest.mark.parametrize(
     ("accelerator", "devices", "found"),
     [

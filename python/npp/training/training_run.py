@@ -162,7 +162,7 @@ def train_recipe(
             recipe = _trained(config, photos, module, trainer, resume, begin)
         else:
             device = _device(accelerator, config.trainer.devices)
-            recipe = _untrained(config, module, resume, partial(begin, device, True))
+            recipe = _untrained(config, module, resume, partial(begin, device))
         if recipe is not None:
             _save(recipe, config)
             if config.choose is not None:
@@ -261,20 +261,14 @@ def _pretrained(
     module: RecipeModule,
     stage: Stage,
     device: torch.device,
-    kept: bool,
 ) -> None:
-    """Pretrains the filter of a run that begins, where its configuration asks for it.
-
-    Only one of several processes keeps what came of it, and tells how far it is.
-    """
+    """Pretrains the filter of a run that begins, where its configuration asks for it."""
     filter_, chosen = module.model.preprocessor, config.preprocessor
     if filter_ is None or chosen is None or not _pretrains(config):
         return
-    progress = (stage if kept else silent)("pretraining the filter", chosen.pretraining.steps)
+    progress = stage("pretraining the filter", chosen.pretraining.steps)
     left = pretrain(filter_, photos, config, device, progress)
     module.average_anew()
-    if not kept:
-        return
     filter_.save(Path(config.out) / _PRETRAINED)
     text = json.dumps(left.as_mapping(), indent=1) + "\n"
     write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
@@ -309,7 +303,7 @@ def _trained(
         if done == steps:
             warnings.warn(f"{resume} has done all {steps} steps: nothing is left to train", stacklevel=2)
     if resume is None and _pretrains(config):
-        begin_together(trainer, begin, config.out)
+        begin_together(trainer, begin)
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
     return _kept(module, trainer, config.trainer.keep).cpu() if trainer.is_global_zero else None
