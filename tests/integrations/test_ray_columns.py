@@ -28,8 +28,8 @@ from npp.integrations.ray.ray_columns import (
     names_in,
 )
 from npp.integrations.ray.ray_owners import register
-from npp.integrations.ray.ray_rows import JOURNALS
-from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink, rows_in, rows_table
+from npp.integrations.ray.ray_rows import JOURNALS, Told, rows_in, rows_table
+from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
 from npp.integrations.ray.ray_sources import (
     find_pictures,
     members_type,
@@ -141,7 +141,8 @@ def test_names_of_all_bytes_are_text_and_found_again(name: str) -> None:
     assert from_text(as_text(name)) == name
     as_text(name).encode()
     row = ManifestRow(name, name, 4, 0.5, 30, "0" * 64)
-    assert list(rows_in(rows_table([row], [row]))) == [(row, False), (row, True)]
+    told = [Told(name, row, False), Told(name, row, True), Told(name, None, True)]
+    assert list(rows_in(rows_table([row], [row], [name]))) == told
     assert list(rows_in(rows_table([]))) == list(rows_in(pa.table({}))) == []
 
 
@@ -160,7 +161,7 @@ def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
 
     rows = FileSink(Storage(tmp_path / "files"), "error", f"{JOURNALS}/run").take(_BATCH, table, results)
     assert (tmp_path / "files" / os.fsdecode(b"caf\xe9.bpg")).read_bytes() == b"1"
-    assert list(rows_in(rows_table(rows))) == [(row, False) for row in rows]
+    assert list(rows_in(rows_table(rows))) == [Told(row.input, row, False) for row in rows]
     assert [row.input for row in rows] == inputs
     for kind in (PartSink, TarSink):
         sink = kind(Storage(tmp_path / "parts"), "", "bpg")

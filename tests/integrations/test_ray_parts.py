@@ -29,7 +29,7 @@ from npp.integrations.ray.ray_goals import Goal, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_pipelines import _consume
-from npp.integrations.ray.ray_rows import JOURNALS
+from npp.integrations.ray.ray_rows import JOURNALS, rows_table
 from npp.integrations.ray.ray_run_folders import run_name
 from npp.integrations.ray.ray_shared import Probe, chosen, shared_qps
 from npp.integrations.ray.ray_sinks import (
@@ -40,7 +40,6 @@ from npp.integrations.ray.ray_sinks import (
     batch_name,
     inputs_in_parts,
     parts_in,
-    rows_table,
 )
 from npp.integrations.ray.ray_sources import (
     Picture,
@@ -51,7 +50,7 @@ from npp.integrations.ray.ray_sources import (
     plain_name,
 )
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables
+from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
 from npp.integrations.ray.ray_workers import result_of
 
@@ -415,6 +414,20 @@ def test_a_file_that_is_no_manifest_is_not_replaced_by_one(tmp_path: Path, exist
     assert storage.hidden(f"{JOURNALS}/0") != []
 
 
+def test_a_file_that_came_while_a_run_went_on_has_a_whole_row(tmp_path: Path) -> None:
+    """It is another run's, and left alone."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    table = pa.table({INPUT: ["x"], TARGET: ["x.bpg"]})
+    storage = Storage(tmp_path)
+    sink = FileSink(storage, "skip", f"{JOURNALS}/run")
+    file = BatchEncoder(40, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8)))
+    for data, bpp in ((file.file or b"", file.values["bpp"]), (b"BPG\xfb", None)):
+        storage.write("x.bpg", data, replace=True)
+        (row,) = sink.take("batch", table, [FileResult(b"other", {"bpp": 1.0, "qp": 30})])
+        assert (row.bpp, row.qp, row.output) == (bpp, None, bpp and "x.bpg")
+        assert storage.read("x.bpg") == data
+
+
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     table = pa.table({INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], THERE: pa.nulls(2, pa.string())})
@@ -581,6 +594,76 @@ def test_a_name_that_comes_twice_is_no_second_success() -> None:
     assert (summary.written, summary.failed, summary.bytes) == (2, 1, 6)
     assert summary.errors == {"a": "another row has this name, too: give each its own"}
     assert [row.output for row in told] == ["part", "part", None]
+
+
+def test_a_name_that_comes_twice_is_no_success_of_a_run_that_goes_on_either() -> None:
+    """What an earlier run's parts have is left alone once, and failed before is counted where it comes."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    failed = {name: ManifestRow(name, None, error="no picture") for name in ("bad", "of another set")}
+    summary, told = RaySummary(), list[ManifestRow]()
+    tables = [rows_table([], done=["a", "b", "a"]), rows_table([], done=["bad"]), rows_table([], done=["b"])]
+    _consume(tables, summary, told.append, failed=failed)
+    assert (summary.written, summary.skipped, summary.failed) == (0, 2, 3)
+    again = "another row has this name, too: give each its own"
+    assert summary.errors == {"a": again, "bad": "no picture", "b": again}
+    assert [row.input for row in told] == ["a", "bad", "b"]
+
+
+@pytest.mark.parametrize("existing", ["skip", "error"])
+def test_a_damaged_journal_is_named(tmp_path: Path, existing: Existing) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    storage, journal = Storage(tmp_path), f"{JOURNALS}/{run_name(None)}/{'0' * 20}.jsonl"
+    message = rf"^{re.escape(f'{tmp_path}/{journal}')} is damaged \(.*\): delete it, and 'skip' finds"
+    for damaged in (b'{"input": "a', b"\xff\n", b'{"input": 1}\n'):
+        storage.write(journal, damaged, replace=True)
+        if existing == "skip":
+            with RunRecord(storage, None, existing) as record, pytest.raises(ValueError, match=message):
+                record.resume()
+        sink = FileSink(storage, existing, journal.rpartition("/")[0])
+        with pytest.raises(ValueError, match=message):
+            sink.earlier("0" * 20, pa.table({INPUT: ["a"]}))
+
+
+def test_a_row_about_another_file_is_no_row_of_this_one(tmp_path: Path) -> None:
+    """The size tells, as in ``npp encode``: a run without a manifest has replaced the file."""
+    storage, manifest = Storage(tmp_path), tmp_path / "m.jsonl"
+    pictures = [Picture(f"/{name}.png", f"{name}.png", f"{name}.bpg") for name in ("same", "other", ".a")]
+    rows = [ManifestRow.of(one.input, one.target, FileResult(b"file")) for one in pictures]
+    manifest.write_text("".join(f"{row.as_json()}\n" for row in rows))
+    for picture, data in zip(pictures, (b"file", b"another", b"file"), strict=True):
+        storage.write(picture.target, data, replace=False)
+    with RunRecord(storage, manifest, "skip") as record:
+        plan = record.plan(pictures)
+    assert (plan.there, plan.skipped) == ({"other.bpg"}, 2), "a hidden one is there, too"
+    assert [one.input for one in plan.pictures] == ["other.png"]
+    with RunRecord(storage, None, "error") as record:
+        assert {row.error for row in record.plan(pictures).refused} == {
+            f"{one.target} exists" for one in pictures
+        }
+
+
+@pytest.mark.parametrize("error", [OSError("a page"), FileExistsError("a result"), ValueError("key")])
+@pytest.mark.parametrize("damage", ["none", "cut", "page", "empty", "gone"])
+def test_a_damaged_table_is_named(tmp_path: Path, error: Exception, damage: str) -> None:
+    """What pyarrow says of damaged pages names no file."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        parquet.write_table(pa.table({"path": ["x"], "bytes": [np.random.default_rng(0).bytes(3000)]}), path)
+    data = paths[1].read_bytes()
+    page = data[:4] + bytes(byte ^ 0x5A for byte in data[4:60]) + data[60:]
+    paths[1].write_bytes({"cut": data[:1000], "page": page, "empty": b""}.get(damage, data))
+    if damage == "gone":
+        paths[1].unlink()
+    named = damage != "none" and type(error) is OSError
+    message = rf"^{re.escape(str(paths[1]))} cannot be read as Parquet: " if named else f"^{error}$"
+    tables = Tables(".parquet", list(map(str, paths)))
+    with pytest.raises(ValueError if named else type(error), match=message), unreadable_named(tables):
+        raise error
+    for others in (None, Tables(".tar", tables.paths)):
+        with pytest.raises(type(error), match=f"^{error}$"), unreadable_named(others):
+            raise error
 
 
 @pytest.mark.parametrize("existing", ["error", "replace", "skip"])

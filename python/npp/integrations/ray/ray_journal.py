@@ -14,7 +14,7 @@ from npp.integrations.ray.ray_rows import by_input, fuller, refused
 from npp.integrations.ray.ray_run_folders import RunFolder, run_name, stopped_runs
 from npp.integrations.ray.ray_sinks import Existing
 from npp.integrations.ray.ray_sources import Picture
-from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_storage import Storage, is_hidden
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class RunRecord:
         """What is to be done of some pictures."""
         if self._existing == "replace":
             return Plan(list(pictures), set(), 0, [])
-        names = set(self._storage.names())
-        is_there = {one.target for one in pictures if one.target in names}
+        sizes = self._sizes(pictures)
+        is_there = sizes.keys()
         if self._existing == "error":
             refused = [
                 ManifestRow(one.input, None, error=f"{one.target} exists")
@@ -119,17 +119,30 @@ class RunRecord:
         unknown = {
             one.target
             for one in pictures
-            if self._manifest is not None and one.target in is_there and not self._has_row(one, known)
+            if self._manifest is not None
+            and one.target in is_there
+            and not self._has_row(one, known, sizes[one.target])
         }
         todo = [one for one in pictures if one.target not in is_there or one.target in unknown]
         return Plan(todo, unknown, len(pictures) - len(todo), [])
 
-    def _has_row(self, picture: Picture, known: dict[str, ManifestRow]) -> bool:
+    def _sizes(self, pictures: Sequence[Picture]) -> dict[str, int]:
+        """Bytes of the targets that are there."""
+        listed = self._storage.sizes()
+        found: dict[str, int] = {}
+        for target in (one.target for one in pictures):
+            size = self._storage.size(target) if is_hidden(target) else listed.get(target)
+            if size is not None:
+                found[target] = size
+        return found
+
+    def _has_row(self, picture: Picture, known: dict[str, ManifestRow], size: int) -> bool:
+        """Whether there is a row about the target as it is now, of which its size tells."""
         row = known.get(picture.input)
         if row is not None:
             return row.output == picture.target
         row = self._before.get(picture.input)
-        return row is not None and row.output == self._name(picture.target)
+        return row is not None and row.output == self._name(picture.target) and row.bytes == size
 
     def resume(self) -> dict[str, ManifestRow]:
         """The rows of stopped runs whose files are there, put together in one journal."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from npp.integrations.ray.ray_columns import Columns
 from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_owners import OwnersOnTheCluster
-from npp.integrations.ray.ray_rows import refused
+from npp.integrations.ray.ray_rows import refused, rows_in
 from npp.integrations.ray.ray_sessions import (
     actor,
     connect,
@@ -33,10 +34,9 @@ from npp.integrations.ray.ray_sinks import (
     TarSink,
     inputs_in_parts,
     parts_in,
-    rows_in,
 )
 from npp.integrations.ray.ray_storage import Storage
-from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables
+from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tries import counter
 from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
 
@@ -52,9 +52,10 @@ def run(
     if not _is_dataset(given.source) and not _are_pictures(given.source):
         tables = find_tables(_paths(given.source), given.suffixes, goal.out, recursive=given.recursive)
     if goal.out is None:
-        return _lazily(unit, given, goal, cluster, tables)
+        with unreadable_named(tables):
+            return _lazily(unit, given, goal, cluster, tables)
     Storage(goal.out).check_folder()
-    with session(cluster.address, cluster.workers) as workers, data_settings():
+    with session(cluster.address, cluster.workers) as workers, data_settings(), unreadable_named(tables):
         if goal.format == "files":
             pictures = _pictures(given, goal, tables)
             if pictures is not None:
@@ -142,24 +143,38 @@ def _tables(dataset: Any) -> Iterable[Any]:
 
 
 def _consume(
-    tables: Iterable[Any], summary: RaySummary, on_row: OnRow | None, tars: sources.TarCheck | None = None
+    tables: Iterable[Any],
+    summary: RaySummary,
+    on_row: OnRow | None,
+    tars: sources.TarCheck | None = None,
+    failed: Mapping[str, ManifestRow] | None = None,
 ) -> None:
-    """Counts the rows that workers give; of those about one input only the first is a result."""
+    """Counts the rows that workers give; of those about one input only the first is a result.
+
+    Args:
+        tables: of rows.
+        summary: of what became of them.
+        on_row: called with every row that is not left alone.
+        tars: is told of every input.
+        failed: what earlier runs' parts say of those of their inputs that failed.
+    """
     seen: set[str] = set()
-    for table in tables:
-        for row, left_alone in rows_in(table):
-            again = row.input in seen
-            seen.add(row.input)
-            if tars is not None:
-                tars.saw(row.input)
-            if again:
-                row = ManifestRow(row.input, None, error="another row has this name, too: give each its own")
-            if left_alone and row.output is not None:
-                summary.skipped += 1
-                continue
-            summary.count(row)
-            if on_row is not None:
-                on_row(row)
+    for told in itertools.chain.from_iterable(map(rows_in, tables)):
+        again = told.input in seen
+        seen.add(told.input)
+        if tars is not None:
+            tars.saw(told.input)
+        row = told.row
+        if again:
+            row = ManifestRow(told.input, None, error="another row has this name, too: give each its own")
+        elif row is None:
+            row = (failed or {}).get(told.input)
+        if row is None or (told.left_alone and row.output is not None):
+            summary.skipped += 1
+            continue
+        summary.count(row)
+        if on_row is not None:
+            on_row(row)
 
 
 def _run_pictures(
@@ -276,6 +291,7 @@ class _Rows:
         tars: what is seen of the tars that the rows come from.
         on_row: called with every row.
     """
+        failed: rows of inputs that failed in earlier runs and are not done again.
 
     dataset: Any
     cluster: Cluster
@@ -285,6 +301,7 @@ class _Rows:
     tars: sources.TarCheck
     on_row: OnRow | None
 
+    failed: Mapping[str, ManifestRow]
     def work_off(
         self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
     ) -> None:
@@ -301,7 +318,7 @@ class _Rows:
             qps=self.qps,
             cpus=self.cpus,
         )
-        _consume(_tables(results), summary, self.on_row, self.tars)
+        _consume(_tables(results), summary, self.on_row, self.tars, self.failed)
 
 
 def _run_rows(
@@ -325,10 +342,10 @@ def _run_rows(
     read = tables.paths if tables is not None and tables.suffix == ".tar" else []
     tars = sources.TarCheck(read, given.suffixes)
     qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
-    rows = _Rows(dataset, cluster, workers, cpus, qps, tars, on_row)
+    rows = _Rows(dataset, cluster, workers, cpus, qps, tars, on_row, {row.input: row for row in failed})
     if goal.format == "files":
         return _rows_into_files(rows, unit, given.column, goal, storage)
-    return _rows_into_parts(rows, unit, given.column, goal, storage, done, failed)
+    return _rows_into_parts(rows, unit, given.column, goal, storage, done)
 
 
 def _rows_into_files(rows: _Rows, unit: Any, column: str, goal: Goal, storage: Storage) -> RaySummary:
@@ -351,17 +368,12 @@ def _rows_into_parts(
     goal: Goal,
     storage: Storage,
     done: set[str],
-    failed: Sequence[ManifestRow],
 ) -> RaySummary:
     """Files of Parquet or tars with many rows each; those that are ``done`` stay where they are."""
     ray: Any = importlib.import_module("ray")
-    summary = RaySummary(skipped=len(done) - len(failed))
-    for row in failed:
-        summary.count(row)
+    summary = RaySummary()
     kind = PartSink if goal.format == "parquet" else TarSink
     sink = kind(storage, column, goal.suffix.removeprefix("."))
-    for name in done:
-        rows.tars.saw(name)
     rows.work_off(summary, unit, sink, column, batch=goal.rows_per_part, done=ray.put(done))
     inputs_in_parts(storage, _SUFFIXES[goal.format])
     rows.tars.conclude()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from npp.batch.manifest import ManifestRow
-from npp.batch.outcomes import FileResult
+from npp.batch.outcomes import FileResult, describe
 from npp.codec.decoding import probe
 from npp.codec.file_inputs import BPG_MAGIC
+from npp.integrations.ray.ray_storage import Storage
 from npp.recipes.size_extension import bpp_of
 
 #: In the folder of the results, with a folder for each run: rows of batches, until it has ended.
@@ -20,9 +23,25 @@ def refused(place: object) -> FileExistsError:
     return FileExistsError(f"{place} exists: 'skip' goes on where a run has ended, 'replace' begins anew")
 
 
-def rows_of(lines: bytes) -> list[ManifestRow]:
-    """The rows of a journal."""
-    return [ManifestRow.from_json(json.loads(line)) for line in lines.splitlines()]
+def rows_in_journal(storage: Storage, journal: str) -> list[ManifestRow]:
+    """The rows of a journal.
+
+    Args:
+        storage: the folder of the results.
+        journal: its name below that.
+
+    Raises:
+        ValueError: it is damaged; the message names it.
+        OSError: it cannot be read.
+    """
+    lines = storage.read(journal).splitlines()
+    try:
+        return [ManifestRow.from_json(json.loads(line)) for line in lines]
+    except (ValueError, RecursionError) as error:  # the latter where something is nested too deeply
+        raise ValueError(
+            f"{storage.root}/{journal} is damaged ({describe(error)}): delete it, and 'skip' finds the files "
+            "that it tells of"
+        ) from None
 
 
 def by_input(rows: Iterable[ManifestRow]) -> dict[str, ManifestRow]:
@@ -48,3 +67,44 @@ def result_there(data: bytes) -> FileResult:
         BPGError, ValueError: a BPG file that is damaged.
     """
     return FileResult(data, {"bpp": bpp_of(data, probe(data))} if data.startswith(BPG_MAGIC) else {})
+
+
+class Told(NamedTuple):
+    """What a worker tells the driver about a row.
+
+    Attributes:
+        input: what the row is called.
+        row: what became of it; ``None`` where an earlier run's part has it.
+        left_alone: whether its result was there before.
+    """
+
+    input: str
+    row: ManifestRow | None
+    left_alone: bool
+
+
+def rows_table(
+    rows: Sequence[ManifestRow], left_alone: Sequence[ManifestRow] = (), done: Sequence[str] = ()
+) -> Any:
+    """Rows as a table for the driver: as JSON, which takes names with bytes that are no UTF-8.
+
+    Args:
+        rows: of what was made.
+        left_alone: of what was there before.
+        done: inputs that an earlier run's parts have.
+    """
+    pa: Any = importlib.import_module("pyarrow")
+    texts = [row.as_json() for row in (*rows, *left_alone)] + [json.dumps({"input": name}) for name in done]
+    there = [False] * len(rows) + [True] * (len(left_alone) + len(done))
+    return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(there, pa.bool_())})
+
+
+def rows_in(table: Any) -> Iterator[Told]:
+    """What :func:`rows_table` has put into a table."""
+    for one in table.to_pylist():
+        found = json.loads(one[_ROW])
+        row = None if found.keys() == {"input"} else ManifestRow.from_json(found)
+        yield Told(found["input"], row, one[_LEFT_ALONE])
+
+
+_ROW, _LEFT_ALONE = "row", "left_alone"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from npp.batch.manifest import ManifestRow, lines_of
 from npp.file_locks import FileLock
-from npp.integrations.ray.ray_rows import JOURNALS, rows_of
+from npp.integrations.ray.ray_rows import JOURNALS, rows_in_journal
 from npp.integrations.ray.ray_storage import Storage
 
 _LOCK = ".lock"
@@ -49,7 +49,7 @@ class RunFolder:
     def rows(self) -> Iterator[ManifestRow]:
         """The rows of all its journals."""
         for journal in self.journals():
-            yield from rows_of(self._storage.read(journal))
+            yield from rows_in_journal(self._storage, journal)
 
     def put_together(self, rows: Iterable[ManifestRow]) -> None:
         """Leaves one journal with these rows, none where there are no rows."""

@@ -10,9 +10,8 @@ import hashlib
 import importlib
 import io
 import itertools
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeAlias
@@ -33,7 +32,7 @@ from npp.integrations.ray.ray_columns import (
     users_columns,
 )
 from npp.integrations.ray.ray_owners import Owners
-from npp.integrations.ray.ray_rows import by_input, result_there, rows_of
+from npp.integrations.ray.ray_rows import by_input, result_there, rows_in_journal
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, members_of, samples_in, tar_of
@@ -101,7 +100,7 @@ class FileSink:
         """As :class:`Sink`."""
         found: dict[str, ManifestRow] = {}
         if self._storage.size(self._journal(name)) is not None:
-            rows = rows_of(self._storage.read(self._journal(name)))
+            rows = rows_in_journal(self._storage, self._journal(name))
             found = {
                 row.input: row for row in rows if row.output and self._storage.size(row.output) == row.bytes
             }
@@ -156,7 +155,7 @@ class FileSink:
                 return row
             if self._existing != "skip":
                 return ManifestRow(row.input, None, error=f"{row.output} exists")
-            return ManifestRow.of(row.input, row.output, FileResult(found))
+            return self._found(row.input, row.output)
         except (OSError, ValueError) as error:  # the latter of a name with a NUL
             return ManifestRow.of(row.input, None, FileResult.failed(error))
         return row
@@ -339,26 +338,6 @@ def with_results(
     for name, kind in RESULTS.items():
         table = table.append_column(name, pa.array([row[name] for row in plain], getattr(pa, kind)()))
     return table
-
-
-def rows_table(rows: Sequence[ManifestRow], left_alone: Sequence[ManifestRow] = ()) -> Any:
-    """Rows as a table for the driver: as JSON, which takes names with bytes that are no UTF-8.
-
-    A second column says which results were there before.
-    """
-    pa: Any = importlib.import_module("pyarrow")
-    texts = [row.as_json() for row in (*rows, *left_alone)]
-    there = [False] * len(rows) + [True] * len(left_alone)
-    return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(there, pa.bool_())})
-
-
-def rows_in(table: Any) -> Iterator[tuple[ManifestRow, bool]]:
-    """The rows that :func:`rows_table` has put into a table, and whether each result was there before."""
-    for one in table.to_pylist():
-        yield ManifestRow.from_json(json.loads(one[_ROW])), one[_LEFT_ALONE]
-
-
-_ROW, _LEFT_ALONE = "row", "left_alone"
 
 
 def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[ManifestRow]]:

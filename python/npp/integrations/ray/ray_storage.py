@@ -24,6 +24,11 @@ def is_remote(place: str) -> bool:
     return "://" in place and not place.startswith("file://")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, has a name that begins with a dot."""
+    return "/." in f"/{name}"
+
+
 def _filesystem(url: str) -> tuple[Any, str]:
     """pyarrow's file system for a URL, or fsspec's where pyarrow has none, and the path in it."""
     fs: Any = importlib.import_module("pyarrow.fs")
@@ -176,7 +181,19 @@ class Storage:
             for path in visible_files(root, unreadable=tell, recursive=recursive) if root.is_dir() else ():
                 yield path.relative_to(root).as_posix()
             return
-        yield from (name for name in self._listed("", recursive) if "/." not in f"/{name}")
+        yield from (name for name in self._listed("", recursive) if not is_hidden(name))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files below it by their names, hidden ones left out.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
+        if self._fs is None:
+            found = {name: self.size(name) for name in self.names()}
+        else:
+            found = dict(self._listed_with_sizes("", recursive=True))
+        return {name: size for name, size in found.items() if size is not None and not is_hidden(name)}
 
     def hidden(self, folder: str) -> list[str]:
         """Names of the files in a folder of it that may be hidden itself, sorted."""
@@ -186,11 +203,14 @@ class Storage:
         return sorted(self._listed(folder, recursive=False))
 
     def _listed(self, folder: str, recursive: bool) -> Iterator[str]:
+        yield from (name for name, _ in self._listed_with_sizes(folder, recursive))
+
+    def _listed_with_sizes(self, folder: str, recursive: bool) -> Iterator[tuple[str, int | None]]:
         fs: Any = importlib.import_module("pyarrow.fs")
         where = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
         for info in self._fs.get_file_info(where):
             if info.is_file:
-                yield info.path[len(self._base) :].lstrip("/")
+                yield info.path[len(self._base) :].lstrip("/"), info.size
 
 
 def read_anything(path: str) -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from npp.batch.outcomes import describe
 from npp.integrations.ray.ray_sinks import is_part
 from npp.integrations.ray.ray_sources import is_folder
 from npp.integrations.ray.ray_storage import Storage, is_remote
@@ -127,3 +130,57 @@ def check_apart(paths: Sequence[str], out: str | os.PathLike[str]) -> None:
 
 def _real(folder: str) -> str:
     return folder if is_remote(folder) else os.path.realpath(folder)
+
+
+@contextmanager
+def unreadable_named(tables: Tables | None) -> Iterator[None]:
+    """Names the Parquet file because of which a block ends: what pyarrow says of its pages does not.
+
+    Files are looked at only then, first how they end and after that, one after the other, all their rows.
+
+    Args:
+        tables: that the block reads, if it does.
+
+    Raises:
+        ValueError: a file cannot be read; the message names it. Whatever else ends the block stays.
+    """
+    try:
+        yield
+    except Exception as error:
+        if tables is None or tables.suffix != ".parquet" or not _may_be_of_a_file(error):
+            raise
+        for look in (_look_at_end, _look_at_rows):
+            for path in tables.paths:
+                if (why := _why_not(look, path)) is not None:
+                    raise ValueError(f"{path} cannot be read as Parquet: {why}") from error
+        raise
+
+
+def _may_be_of_a_file(error: Exception) -> bool:
+    """Whether an error is pyarrow's or a file system's, on the driver or in a task of Ray's."""
+    lib: Any = importlib.import_module("pyarrow.lib")
+    found = getattr(error, "cause", None) or error
+    return isinstance(found, (lib.ArrowException, OSError)) and not isinstance(
+        found, (FileExistsError, BlockingIOError)
+    )
+
+
+def _why_not(look: Callable[[Any], None], path: str) -> str | None:
+    """Why a file cannot be looked at so; ``None`` where it can."""
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    storage = Storage(path.rpartition("/")[0])
+    try:
+        with parquet.ParquetFile(storage.inner_path(path), filesystem=storage.filesystem) as file:
+            look(file)
+    except Exception as error:  # whatever pyarrow and file systems make of it
+        return describe(error)
+    return None
+
+
+def _look_at_end(file: Any) -> None:
+    """Nothing more: opened files have been read from their ends."""
+
+
+def _look_at_rows(file: Any) -> None:
+    for _ in file.iter_batches(batch_size=64):
+        pass

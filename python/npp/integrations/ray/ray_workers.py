@@ -18,8 +18,8 @@ from typing_extensions import override
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
 from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, from_text, is_npps, name_at, names_in
-from npp.integrations.ray.ray_rows import result_there
-from npp.integrations.ray.ray_sinks import Sink, batch_name, rows_table, with_results
+from npp.integrations.ray.ray_rows import result_there, rows_table
+from npp.integrations.ray.ray_sinks import Sink, batch_name, with_results
 from npp.integrations.ray.ray_storage import read_anything
 from npp.recipes.parts import CodecInput, Parts
 from npp.recipes.recipe import Recipe
@@ -110,7 +110,8 @@ class BatchWorker:
 
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
-        if self._done:
+        done = [one for one in names_in(table, INPUT) if one in self._done]
+        if done:
             table = _rows_but(table, self._done)
         inputs = names_in(table, INPUT)
         name = batch_name(inputs)
@@ -127,7 +128,10 @@ class BatchWorker:
         rows = [known[one] for one in inputs if one in known]
         if len(left):
             rows += self._sink.take(name, left, results)
-        return rows_table(rows, [left_alone[one] for one in inputs if one in left_alone])
+        there = _inputs_there(table)
+        before = [row for row in rows if row.input in there]
+        before += [left_alone[one] for one in inputs if one in left_alone]
+        return rows_table([row for row in rows if row.input not in there], before, done)
 
     def _results(self, name: str, table: Any) -> list[FileResult]:
         tries = self._ray.get(self._tries.begin.remote(name))
@@ -185,6 +189,14 @@ class BatchWorker:
         if pool is not None:
             pool.shutdown()
         return results
+
+
+def _inputs_there(table: Any) -> set[str]:
+    """Inputs whose result is there already, and only wants a row."""
+    if THERE not in table.column_names:
+        return set()
+    places = zip(names_in(table, INPUT), table[THERE].to_pylist(), strict=True)
+    return {name for name, there in places if there is not None}
 
 
 def _input_at(table: Any, place: int) -> str:
