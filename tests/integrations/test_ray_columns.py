@@ -15,6 +15,7 @@ import pytest
 
 from npp.batch import FileResult, ManifestRow
 from npp.integrations.ray.ray_columns import (
+    DEFAULT_PICTURE,
     INPUT,
     KEY,
     MORE,
@@ -31,6 +32,7 @@ from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_rows import JOURNALS, Told, rows_in, rows_table
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
 from npp.integrations.ray.ray_sources import (
+    check_columns,
     find_pictures,
     members_type,
     pictures_table,
@@ -88,7 +90,7 @@ def test_files_are_named_by_the_key_alone(tmp_path: Path, name: str, values: lis
 
 def test_a_target_lies_below_the_results() -> None:
     table = pa.table({"id": ["../../esc.png", "/root/a.b.jpg", "s3://bucket/x.png"]})
-    found = with_target(_named(table), ".bpg")
+    found = with_target(_named(table, picture="bytes"), ".bpg")
     assert names_in(found, TARGET) == ["esc.bpg", "root/a.b.bpg", "bucket/x.bpg"]
 
 
@@ -129,8 +131,28 @@ def test_a_column_is_not_lost_for_one_of_npps(format_: str | None, refused: list
 )
 def test_a_row_without_a_name_is_refused(names: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _named(pa.table({"id": names}))
-    assert names_in(_named(pa.table({"id": [7, 8]})), INPUT) == ["7", "8"]
+        _named(pa.table({"id": names}), picture="bytes")
+    assert names_in(_named(pa.table({"id": [7, 8]}), picture="bytes"), INPUT) == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"key": "name"}, r"key must be a column of the data set \(id, image, box\), not 'name'"),
+        ({"key": "box"}, r"key 'box' must be a column of text or numbers, not list<.*>"),
+        ({"picture": "imgae"}, r"column must be a column of the data set \(id, image, box\), not 'imgae'"),
+    ],
+)
+def test_wrong_columns_are_refused_before_there_is_a_row(given: dict[str, str], message: str) -> None:
+    table = pa.table({**_ROW, "box": [[1], [2]]})
+    columns = Columns(**{"key": "id", "picture": "image", "result": "bpg", "format": "files", **given})
+    with pytest.raises(ValueError, match=message):
+        check_columns(table.schema.names, table.schema.types, columns)
+    with pytest.raises(ValueError, match=message):
+        with_input(table, columns)
+    for picture in ("image", DEFAULT_PICTURE):  # without the latter names are paths
+        check_columns(table.schema.names, table.schema.types, Columns("id", picture, "bpg", "files"))
+    check_columns(["id"], [object], Columns("id", DEFAULT_PICTURE, "bpg", "files"))  # pandas' type
 
 
 _LATIN = os.fsdecode(b"photos/caf\xe9.png")  # a name that is no UTF-8, as old archives have them

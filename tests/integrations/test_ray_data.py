@@ -302,3 +302,41 @@ def test_other_file_systems(folder: Path) -> None:
         f"{out}/{name}" for name in files(folder / "out")
     }
     assert encode(f"local://{folder}/photos/", out, existing="skip", cluster=_ONE).skipped == 3
+
+
+@pytest.mark.parametrize("format_", ["parquet", "webdataset"])
+def test_a_name_that_comes_twice_is_counted_by_every_run(
+    folder: Path, photo: np.ndarray, format_: Any
+) -> None:
+    """Of its rows the first is in the parts; a run that goes on does not keep quiet about the other."""
+    pictures = _pngs(photo, 4)
+    found = ray.data.from_arrow(pa.table({"path": ["a", "b", "a", "c"], "bytes": pictures}))
+    for existing, counts in (("error", (3, 0, 1)), ("skip", (0, 3, 1))):
+        done = encode(
+            found, "out", effort=0, format=format_, existing=existing, rows_per_part=2, cluster=_ONE
+        )
+        assert (done.written, done.skipped, done.failed) == counts
+        assert done.errors == {"a": "another row has this name, too: give each its own"}
+
+
+def test_a_wrong_key_costs_no_earlier_result(folder: Path, photo: np.ndarray) -> None:
+    """Where nothing is known of a data set's columns before it is worked on, too."""
+    found = ray.data.from_arrow(pa.table({"path": ["a", "b"], "bytes": _pngs(photo, 2)}))
+    lazy = found.map_batches(lambda table: table, batch_format="pyarrow")
+    encode(lazy, "out", effort=0, format="parquet", cluster=_ONE)
+    before = files(folder / "out")
+    assert before
+    for wrong in ({"key": "name"}, {"column": "image"}):
+        with pytest.raises(ValueError, match="must be a column of the data set"):
+            encode(lazy, "out", format="parquet", existing="replace", cluster=_ONE, **wrong)
+    assert files(folder / "out") == before
+
+
+def test_a_damaged_table_is_named(folder: Path) -> None:
+    table = pa.table({"path": ["a"], "bytes": [np.random.default_rng(0).bytes(3000)]})
+    for name in ("whole", "damaged"):
+        parquet.write_table(table, f"{name}.parquet")
+    data = Path("damaged.parquet").read_bytes()
+    Path("damaged.parquet").write_bytes(data[:4] + bytes(byte ^ 0x5A for byte in data[4:60]) + data[60:])
+    with pytest.raises(ValueError, match=rf"^{folder}/damaged\.parquet cannot be read as Parquet: "):
+        encode(["whole.parquet", "damaged.parquet"], "out", effort=0, cluster=_ONE)

@@ -29,6 +29,9 @@ KEY, MORE = f"{_OWN}key", f"{_OWN}more"
 #: Why a row has no picture, where that is known before a worker looks for it.
 ERROR = f"{_OWN}error"
 
+#: The column of pictures' bytes where a call names none.
+DEFAULT_PICTURE = "bytes"
+
 #: Columns of results, beside the file itself, with their types in Arrow.
 RESULTS = {
     "input": "string",
@@ -116,7 +119,10 @@ class Columns:
         return "input" if self.key == "path" and is_npps(columns) else self.key
 
     def check(self, columns: Collection[str]) -> None:
-        """Refuses a table whose rows have no names, or that would lose a column of the user's.
+        """Refuses a table whose rows have no names or pictures, or that would lose a column of the user's.
+
+        Without the column of pictures that a call has by itself, the names are paths; one that was asked for
+        must be there.
 
         Raises:
             ValueError: the message names the column.
@@ -124,6 +130,10 @@ class Columns:
         key = self.key_in(columns)
         if key not in columns:
             raise ValueError(f"key must be a column of the data set ({', '.join(columns)}), not {key!r}")
+        if self.picture not in columns and self.picture != DEFAULT_PICTURE:
+            raise ValueError(
+                f"column must be a column of the data set ({', '.join(columns)}), not {self.picture!r}"
+            )
         written = self._written() - {self.picture}
         if key == "input":
             written -= {key}

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from npp import checks
 from npp.batch.manifest import ManifestRow
+from npp.integrations.ray.ray_columns import DEFAULT_PICTURE
 from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 
@@ -86,7 +87,7 @@ class Given:
     source: Any
     suffixes: frozenset[str]
     key: str = "path"
-    column: str = "bytes"
+    column: str = DEFAULT_PICTURE
     recursive: bool = True
 
 

@@ -248,12 +248,13 @@ def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
     """
     format_ = None if goal.out is None else goal.format
     columns = Columns(given.key, given.column, goal.suffix.removeprefix("."), format_)
+    early = goal.out is not None and goal.existing == "replace"  # which costs earlier results
     if _is_dataset(given.source):
-        return sources.with_inputs(given.source, columns), False
+        return sources.with_inputs(given.source, columns, early=early), False
     if tables is not None and tables.suffix == ".tar":
         return sources.tars_dataset(tables.paths, given.suffixes, given.column), True
     if tables is not None:
-        return sources.parquet_dataset(tables.paths, columns), False
+        return sources.parquet_dataset(tables.paths, columns, early=early), False
     paths = _paths(given.source)
     pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
     return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part), True
@@ -290,8 +291,8 @@ class _Rows:
         qps: a reference to the qps of all inputs, where they are chosen together.
         tars: what is seen of the tars that the rows come from.
         on_row: called with every row.
-    """
         failed: rows of inputs that failed in earlier runs and are not done again.
+    """
 
     dataset: Any
     cluster: Cluster
@@ -300,8 +301,8 @@ class _Rows:
     qps: Any
     tars: sources.TarCheck
     on_row: OnRow | None
-
     failed: Mapping[str, ManifestRow]
+
     def work_off(
         self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
     ) -> None:

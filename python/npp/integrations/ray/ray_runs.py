@@ -66,7 +66,7 @@ def encode(
         manifest: of files: one row an input, as ``npp encode --manifest`` writes it.
         key: the column of the data set, or of Parquet, that names its rows, each differently: text or
             numbers, and never null.
-        column: the column with the pictures' bytes.
+        column: the column with the pictures' bytes. Only ``"bytes"`` may be missing: names are paths then.
         rows_per_part: of Parquet and WebDataset.
         recursive: search folders below folders too.
         cluster: which one, and how much of it.

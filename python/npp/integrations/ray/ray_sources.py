@@ -135,7 +135,7 @@ def pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Sto
     return pa.table({name: column_of(values) for name, values in columns.items()})
 
 
-def parquet_dataset(paths: Sequence[str], columns: Columns) -> Any:
+def parquet_dataset(paths: Sequence[str], columns: Columns, *, early: bool) -> Any:
     """A data set of Parquet files' rows; see :func:`with_inputs`."""
     data: Any = importlib.import_module("ray.data")
     fs = None
@@ -143,19 +143,44 @@ def parquet_dataset(paths: Sequence[str], columns: Columns) -> Any:
         storage = Storage(paths[0].rpartition("/")[0])
         fs = storage.filesystem
         paths = [storage.inner_path(path) for path in paths]
-    return with_inputs(data.read_parquet(list(paths), filesystem=fs), columns)
+    return with_inputs(data.read_parquet(list(paths), filesystem=fs), columns, early=early)
 
 
-def with_inputs(dataset: Any, columns: Columns) -> Any:
+def with_inputs(dataset: Any, columns: Columns, *, early: bool) -> Any:
     """A data set whose rows have the names that ``columns.key`` holds.
+
+    Args:
+        dataset: somebody's.
+        columns: what its columns are for.
+        early: find out what columns it has even where its first rows must be made for that, because more is
+            lost than time where they are wrong.
 
     Raises:
         ValueError: its columns, where they are known by now, are not as they should be.
     """
-    schema = dataset.schema(fetch_if_missing=False)
+    schema = dataset.schema(fetch_if_missing=early)
     if schema is not None:
-        columns.check(schema.names)
+        check_columns(schema.names, schema.types, columns)
     return dataset.map_batches(with_input, fn_args=(columns,), batch_format="pyarrow", batch_size=None)
+
+
+def check_columns(names: Sequence[str], types: Sequence[Any], columns: Columns) -> None:
+    """Refuses columns, of which no rows are known yet, by their names and types.
+
+    Args:
+        names: of the columns.
+        types: theirs; those that are not Arrow's tell nothing yet.
+        columns: what they are for.
+
+    Raises:
+        ValueError: as :meth:`Columns.check`, or names can not be of the key's type.
+    """
+    pa: Any = importlib.import_module("pyarrow")
+    columns.check(names)
+    key = columns.key_in(names)
+    kind = types[list(names).index(key)]
+    if isinstance(kind, pa.DataType):
+        _row_names(pa.nulls(0, kind), key)
 
 
 def with_input(table: Any, columns: Columns) -> Any:
