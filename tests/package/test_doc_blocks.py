@@ -21,6 +21,7 @@ from picture_folder import _signals
 from PIL import Image
 
 import npp
+from npp.cli.command_table import COMMANDS
 
 __all__ = ["_signals"]
 
@@ -204,6 +205,14 @@ def test_scripts_settings_and_extras_of_commands_exist() -> None:
                 counted["extras"] += 1
                 assert set(extra.split(",")) <= extras, word
     assert min(counted.values()) > 2, counted
+
+
+def test_subcommands_in_the_text_exist() -> None:
+    """What pages call `npp WORD`, in sentences and in comments, is a command of npp."""
+    known = set(COMMANDS)
+    for page in PAGES:
+        for word in re.findall(r"`npp ([a-z][\w-]*)", page.read_text()):
+            assert word in known, (page.name, word)
 
 
 def test_extras_in_the_text_exist() -> None:
