@@ -205,7 +205,7 @@ def test_the_limit_on_pixels_is_named_and_moved(folder: Path, capsys: pytest.Cap
         limit = ("--threads", threads, "--max-pixels", 112 * 80 - 1)
         assert run("verify", "m.jsonl", *limit, "--json") == 1
         report = json.loads(capsys.readouterr().out)
-        assert report["counts"] == {"whole": 1, "wrong": 1, "not encoded": 0}
+        assert report["counts"] == {"whole": 1, "wrong": 1, "not encoded": 0, "not decoded": 0}
         assert [one["error"] for one in report["files"] if one["status"] == "wrong"] == [
             "does not decode: 1 frame(s) of 112x80 are 8960 pixels; at most 8959 are allowed (--max-pixels)"
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 import npp
+from npp.batch import FileResult, ManifestRow, write_manifest
 from npp.codec.build import build_config
 
 GOOD = torch.rand(3, 16, 16)
@@ -356,6 +358,66 @@ def test_memory_that_runs_out_is_no_picture_s_fault() -> None:
         [sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+_DECODING_SHORT_OF_MEMORY = """
+import json, resource, sys, threading, npp, npp.cli, npp.pillow
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
+from PIL import Image
+from npp.photos import open_photo
+
+threading.stack_size(1 << 20)  # of 8 MB none could be had
+
+def verify(name):
+    said = TextIOWrapper(BytesIO())
+    try:
+        with redirect_stdout(said):
+            npp.cli.main(["verify", f"{name}.jsonl", "--json", "--quiet", "--threads", "1"])
+    except SystemExit as ended:
+        return [ended.code, json.loads(said.buffer.getvalue())]
+
+def tried(call, name):
+    try:
+        return call(name)
+    except MemoryError:
+        return "MemoryError"
+
+calls = [
+    lambda name: npp.decode(f"{name}.bpg", threads=1),
+    lambda name: Image.open(f"{name}.bpg").load(),
+    lambda name: open_photo(f"{name}.bpg"),
+    verify,
+]
+for call in calls:
+    call("small")  # what is loaded and started once is there
+found = []
+for megabytes in (8, 16, 24):
+    with open("/proc/self/statm") as pages:
+        now = int(pages.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20), resource.RLIM_INFINITY))
+    found.append([tried(call, "large") for call in calls])
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+print(json.dumps(found, default=repr))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_a_file_is_not_called_damaged_where_memory_is_short(tmp_path: Path) -> None:
+    """Libavcodec takes memory, its pictures do, and our own copies of them."""
+    for name, height, width in (("small", 64, 64), ("large", 3000, 4000)):
+        file = npp.encode(torch.full((3, height, width), 0.5), 40, effort=0)
+        (tmp_path / f"{name}.bpg").write_bytes(file)
+        row = ManifestRow.of(f"{name}.png", f"{name}.bpg", FileResult(file))
+        write_manifest(tmp_path / f"{name}.jsonl", [row])
+    command = [sys.executable, "-c", _DECODING_SHORT_OF_MEMORY]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for *said, (code, report) in json.loads(done.stdout):
+        assert said == ["MemoryError"] * 3
+        assert code == 1
+        assert report["counts"] == {"whole": 0, "wrong": 0, "not encoded": 0, "not decoded": 1}
+        assert report["files"][0]["error"] == "there is too little memory to decode it"
 
 
 _SHORT_OF_MEMORY = """

@@ -24,6 +24,7 @@ def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | 
 
     Raises:
         ValueError: ``pixels`` is neither True nor False.
+        MemoryError: there is too little to decode it, so that nobody knows.
     """
     flag("pixels", pixels)
     if row.output is None:
@@ -40,6 +41,8 @@ def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | 
         try:
             check_pixels(probe(file))  # which says what moves the limit
             decode(file, threads=1)
+        except MemoryError:
+            raise  # which is not the file's fault
         except Exception as error:
             return f"does not decode: {describe(error)}"
     return None

@@ -32,8 +32,11 @@ _AT_ONCE = 4096  # rows in memory
 
 
 def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
-    wrong = in_options(verify_row(row, folder, pixels=pixels) or "")
-    status = "not encoded" if row.output is None else "wrong" if wrong else "whole"
+    try:
+        wrong = in_options(verify_row(row, folder, pixels=pixels) or "")
+        status = "not encoded" if row.output is None else "wrong" if wrong else "whole"
+    except MemoryError:
+        wrong, status = "there is too little memory to decode it", "not decoded"
     return {"input": row.input, "output": row.output, "status": status, "error": wrong or row.error}
 
 
@@ -62,7 +65,7 @@ def verify(
                     pass
         except (OSError, ValueError) as error:
             raise UsageError(describe(error)) from None
-    counts = {"whole": 0, "wrong": 0, "not encoded": 0}
+    counts = {"whole": 0, "wrong": 0, "not encoded": 0, "not decoded": 0}
     documents: list[dict[str, Any]] = []
     with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool, cancelling(pool):
         for path in manifests:
@@ -81,5 +84,6 @@ def verify(
         say(f"npp: {', '.join(manifests)}: no rows, so nothing is known to be whole")
     elif not quiet:
         say(", ".join(f"{number} {status}" for status, number in counts.items() if number))
-    failed = nothing or counts["wrong"] or (counts["not encoded"] and not known_errors)
+    failed = nothing or counts["wrong"] or counts["not decoded"]
+    failed = failed or (counts["not encoded"] and not known_errors)
     finish(documents, SOME_FAILED if failed else OK, json_report, counts=counts)

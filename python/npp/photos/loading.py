@@ -63,6 +63,8 @@ def _errors_name(path: Path | str) -> Iterator[None]:
     """Whatever a damaged file brings out in a decoder becomes an OSError that names the file."""
     try:
         yield
+    except MemoryError:
+        raise  # which is not the file's fault, and no reason to go on without it
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise

@@ -113,6 +113,18 @@ std::string error_text(int code) {
   return text.data();
 }
 
+// Throws for an error code of libavcodec; a lack of memory says nothing about the file.
+[[noreturn]] void failed(int code, const std::string& what) {
+  if (code == AVERROR(ENOMEM)) {
+    throw std::bad_alloc();
+  }
+  throw DecodeError(what + " (" + error_text(code) + ")");
+}
+
+[[noreturn]] void undecodable(int code) {
+  failed(code, "damaged file: its HEVC data cannot be decoded");
+}
+
 void append_nal(std::vector<std::uint8_t>& out, const Nal& nal) {
   out.insert(out.end(), {0, 0, 0, 1});
   out.insert(out.end(), nal.bytes.data, nal.bytes.data + nal.bytes.size);
@@ -138,8 +150,9 @@ HevcDecoder::HevcDecoder(const StreamFormat& format) : packet_(av_packet_alloc()
   context_->log_level_offset = kSilent;
   context_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
   context_->get_buffer2 = get_buffer;
-  if (avcodec_open2(context_.get(), codec, nullptr) < 0) {
-    throw DecodeError("libavcodec cannot open its HEVC decoder");
+  const int result = avcodec_open2(context_.get(), codec, nullptr);
+  if (result < 0) {
+    failed(result, "libavcodec cannot open its HEVC decoder");
   }
 }
 
@@ -165,14 +178,14 @@ void HevcDecoder::send(const std::vector<Nal>& nals) {
   packet_->data = nullptr;
   packet_->size = 0;
   if (result < 0) {
-    damaged("its HEVC data cannot be decoded (" + error_text(result) + ")");
+    undecodable(result);
   }
 }
 
 void HevcDecoder::send_end() {
   const int result = avcodec_send_packet(context_.get(), nullptr);
   if (result < 0 && result != AVERROR_EOF) {
-    damaged("its HEVC data cannot be decoded (" + error_text(result) + ")");
+    undecodable(result);
   }
 }
 
@@ -186,7 +199,7 @@ FramePtr HevcDecoder::receive() {
     return nullptr;
   }
   if (result < 0) {
-    damaged("its HEVC data cannot be decoded (" + error_text(result) + ")");
+    undecodable(result);
   }
   check_frame(*frame);
   return frame;
