@@ -42,11 +42,13 @@ from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.file_inputs import BPG_MAGIC
+from npp.codec.image_inputs import check_frames
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
 from npp.codec.options import CodecOptions
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
+    frames_shown,
     has_own_color,
     iterate_frames,
     loop_count_of,
@@ -217,7 +219,10 @@ def _recipe(given: Any) -> Recipe | None:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    options: dict[str, Any] = image.encoderinfo
+    _save_still(image, image.encoderinfo, fp)
+
+
+def _save_still(image: Image.Image, options: dict[str, Any], fp: IO[bytes]) -> None:
     others, metadata = _codec_options(options), _metadata(image, options)
     recipe = _recipe(options.get("recipe"))
     if recipe is not None:
@@ -249,9 +254,10 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     others = _codec_options(options)
     sources = [image, *_appended(options.get("append_images"))]
+    check_frames(sum(map(frames_shown, sources)), image.height, image.width)
     frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
     if len(frames) == 1:
-        _save(image, fp, filename)
+        _save_still(frames[0], options, fp)
         return
     if options.get("recipe") is not None:
         raise EncodeError(f"recipe prepares stills, and these are {len(frames)} frames")

@@ -15,6 +15,8 @@ from PIL import Image
 
 import npp
 from npp.batch.animation_writing import _png_milliseconds
+from npp.batch.picture_reading import read_source
+from npp.batch.pixel_limit import limit_on_pixels
 
 
 def _frames(path: str) -> tuple[list[np.ndarray], list[Any], Any]:
@@ -180,6 +182,23 @@ def test_transparent_gif(folder: Path, photo: np.ndarray) -> None:
     assert run("decode", "a.bpg", "-o", "out.gif") == 0
     for one, other in zip(_frames("in.gif")[0], _frames("out.gif")[0], strict=True):
         assert np.array_equal(one[..., 3], other[..., 3])
+
+
+def test_an_animation_that_nobody_could_decode_is_not_encoded(
+    folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("in.gif", "in.webp", "in.png", "in.bpg"):
+        save_moving(path, moving(photo), duration=40)
+        limit = ["--max-pixels", 4 * 64 * 64 - 1]
+        assert encode(path, "-o", "a.bpg", *limit) == 1
+        said = "4 frame(s) of 64x64 are 16384 pixels; at most 16383 are allowed (--max-pixels)"
+        assert said in capsys.readouterr().err
+        assert not Path("a.bpg").exists()
+        assert encode(path, "-o", f"{path}.bpg", "--max-pixels", 4 * 64 * 64, "--json") == 0
+    with monkeypatch.context() as patched, limit_on_pixels(64 * 64):
+        patched.setattr(Image.Image, "copy", lambda self: pytest.fail("a frame was read"))
+        with pytest.raises(npp.EncodeError, match="16384 pixels"):
+            read_source(Path("in.gif").read_bytes(), keep_metadata=True)
 
 
 def test_gif_without_durations(folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 import npp
 import npp.pillow
+from npp.codec.limits import max_pixels_within
 from npp.pillow import BpgImageFile
 
 FAST: dict[str, Any] = {"effort": 1}
@@ -279,6 +280,50 @@ def test_frames_of_16_bits(deep_photo: np.ndarray, first: str, second: str) -> N
     assert data == _saved(wanted[0], save_all=True, append_images=wanted[1:], bit_depth=12, lossless=True)
     with pytest.raises(npp.EncodeError, match=r"cannot be in one animation with L, RGB$"):
         _saved(frames[0], save_all=True, append_images=[wanted[0].convert("RGB"), frames[1].convert("L")])
+
+
+def _apng(pictures: list[Image.Image], **options: Any) -> Image.Image:
+    """An opened animation, the first of whose pictures is not part of it."""
+    out = io.BytesIO()
+    pictures[0].save(out, "PNG", save_all=True, append_images=pictures[1:], default_image=True, **options)
+    return Image.open(out)
+
+
+def test_frames_taken_out_of_an_apng_are_pictures_of_their_own(photo: np.ndarray) -> None:
+    """Pillow copies what says that a file has a default image along with each frame."""
+    pictures = _moving(photo)
+    image = _apng(pictures, duration=[40, 60, 80])
+    frames = [frame.copy() for frame in ImageSequence.Iterator(image)][1:]
+    assert all(frame.info["default_image"] for frame in frames)
+    for change in (Image.Image.copy, lambda frame: frame.resize((32, 32)), lambda frame: frame.convert("L")):
+        first, *others = map(change, frames)
+        again = _opened(_saved(first, save_all=True, append_images=others, lossless=True))
+        assert again.n_frames == 3
+        for at, one in enumerate([first, *others]):
+            again.seek(at)
+            assert np.array_equal(np.asarray(again), np.asarray(one))
+            assert again.info["duration"] == one.info["duration"]
+        assert _saved(first, save_all=True) == _saved(first)
+    mixed = _opened(_saved(pictures[0], save_all=True, append_images=[image, frames[0]]))
+    assert mixed.n_frames == 1 + 3 + 1
+
+
+def test_the_only_frame_beside_a_default_image_is_what_is_saved(photo: np.ndarray) -> None:
+    title, frame = _moving(photo, 2)
+    assert _saved(_apng([title, frame], duration=40), save_all=True) == _saved(frame)
+
+
+def test_more_frames_than_may_be_decoded_are_not_encoded(photo: np.ndarray) -> None:
+    first, *others = _moving(photo)
+    said = r"4 frame\(s\) of 64x64 are 16384 pixels; at most 16383 are allowed \(npp\.set_max_pixels\)"
+    with max_pixels_within(4 * 64 * 64 - 1):
+        for frames in ([first, *others], torch.zeros(4, 3, 64, 64)):
+            with pytest.raises(npp.EncodeError, match=said):
+                npp.encode_animation(frames, effort=0)
+        with pytest.raises(npp.EncodeError, match=said):
+            _saved(first, save_all=True, append_images=others)
+    with max_pixels_within(4 * 64 * 64):
+        assert npp.decode(_saved(first, save_all=True, append_images=others)).shape == (4, 3, 64, 64)
 
 
 def test_save_all_of_one_picture_is_a_still(photo: np.ndarray) -> None:

@@ -10,11 +10,13 @@ from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.batch.outcomes import describe
-from npp.codec.image_inputs import SingleImage
+from npp.codec.image_inputs import SingleImage, check_frames
 from npp.codec.metadata import Metadata
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
+    frames_shown,
+    frames_stored,
     has_own_color,
     iterate_frames,
     loop_count_of,
@@ -150,6 +152,7 @@ def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Sour
     loop_count = min(shown, MOST_SHOWN)
     if shown > loop_count:
         notes = [*notes, f"shown {loop_count} times instead of {shown}: BPG counts no further"]
+    check_frames(frames_shown(image), image.height, image.width)
     pairs = list(iterate_frames(image))
     milliseconds = [duration for _, duration in pairs]
     untimed = sum(not value for value in milliseconds)
@@ -163,7 +166,7 @@ def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Sour
 
 
 def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
-    count = getattr(image, "n_frames", 1)
+    count = frames_stored(image)
     if count > 1:
         notes = [*notes, f"only the first of {count} pictures"]
     picture, gray = read_still(image, data)
@@ -172,8 +175,7 @@ def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]
 
 def _is_animation(image: Image.Image) -> bool:
     # An APNG whose only further frame is its default image is a still.
-    shown = getattr(image, "n_frames", 1) - bool(image.info.get("default_image"))
-    return image.format in _ANIMATED_FORMATS and shown > 1
+    return image.format in _ANIMATED_FORMATS and frames_shown(image) > 1
 
 
 def read_source(data: bytes, *, keep_metadata: bool) -> Source:
@@ -184,6 +186,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
         keep_metadata: take EXIF, ICC profile and XMP along.
 
     Raises:
+        EncodeError: it, or all frames together, are above the limit on pixels.
         OSError and others that Pillow raises: not a picture, or a damaged one.
     """
     with open_picture(data) as image:

@@ -14,7 +14,7 @@ import npp._bpg as _bpg
 from npp._bpg import EncodeError
 from npp.checks import is_int
 from npp.codec.errors import indexed
-from npp.codec.image_inputs import SingleImage, as_batch, describe_range
+from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
@@ -127,7 +127,8 @@ def encode_animation(
         The file's bytes.
 
     Raises:
-        TypeError, EncodeError, UnsupportedError, OSError: as :func:`encode`.
+        TypeError, EncodeError, UnsupportedError, OSError: as :func:`encode`; the limit on pixels
+            (:func:`npp.set_max_pixels`) is that of all frames together.
     """
     resolved = resolve_options(options)
     images = as_batch(frames if isinstance(frames, Tensor) else _in_order(frames), "frames")
@@ -140,6 +141,8 @@ def encode_animation(
                 "all frames need one (C, H, W) and kind"
             )
             raise indexed(EncodeError, message, i)
+    height, width = images[0].samples.shape[-2:]
+    check_frames(len(images), height, width)
     if not is_int(loop_count) or not 0 <= loop_count <= MOST_SHOWN:
         raise EncodeError(
             f"loop_count must be an integer from 0 (for ever) to {MOST_SHOWN}, not {loop_count!r}"

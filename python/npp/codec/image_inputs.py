@@ -16,7 +16,7 @@ from torch import Tensor
 from npp._bpg import EncodeError
 from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
-from npp.codec.limits import get_max_pixels
+from npp.codec.limits import get_max_pixels, why_too_large
 from npp.codec.pil_pictures import plain
 from npp.codec.sample_range import on_other_scale, values_told
 from npp.codec.tensor_memory import in_memory
@@ -61,6 +61,12 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
             f"{name} is {width}x{height} = {width * height} pixels; at most {get_max_pixels()} are allowed "
             "(npp.set_max_pixels)"
         )
+
+
+def check_frames(frames: int, height: int, width: int) -> None:
+    """Raises EncodeError where all frames together are above the limit: nobody could decode them under it."""
+    if (why := why_too_large(frames, width, height)) is not None:
+        raise EncodeError(why)
 
 
 def _read(image: Image.Image, name: str) -> None:

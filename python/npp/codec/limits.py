@@ -27,6 +27,17 @@ def get_max_pixels() -> int:
     return _max_pixels_here.get() or _max_pixels
 
 
+def why_too_large(frames: int, width: int, height: int) -> str | None:
+    """Why frames cannot be had together: their numbers and the limit; ``None`` where they are within it."""
+    pixels = frames * width * height
+    if pixels <= get_max_pixels():
+        return None
+    return (
+        f"{frames} frame(s) of {width}x{height} are {pixels} pixels; at most {get_max_pixels()} are allowed "
+        "(npp.set_max_pixels)"
+    )
+
+
 def set_max_pixels(pixels: int | None) -> None:
     """Sets the limit that protects against files which claim huge sizes, and against typing errors.
 

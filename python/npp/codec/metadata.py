@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import npp._bpg as _bpg
 from npp._bpg import DecodeError
 from npp.checks import is_int
-from npp.codec.limits import get_max_pixels
+from npp.codec.limits import get_max_pixels, why_too_large
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, Chroma, ColorSpace
 
 if TYPE_CHECKING:
@@ -225,12 +225,8 @@ def block_quantisers(data: bytes, block: int) -> npt.NDArray[np.int32]:
 
 def check_pixels(info: ImageInfo) -> None:
     """Raises DecodeError where all frames together are above the limit on pixels."""
-    pixels = info.frames * info.width * info.height
-    if pixels > get_max_pixels():
-        raise DecodeError(
-            f"{info.frames} frame(s) of {info.width}x{info.height} are {pixels} pixels; at most "
-            f"{get_max_pixels()} are allowed (npp.set_max_pixels)"
-        )
+    if (why := why_too_large(info.frames, info.width, info.height)) is not None:
+        raise DecodeError(why)
 
 
 def first_frame(data: bytes) -> bytes:

@@ -91,15 +91,33 @@ def same_mode(frames: Sequence[Image.Image]) -> list[Image.Image]:
     return [frame if frame.mode == mode else frame.convert(mode) for frame in frames]
 
 
+def first_shown(image: Image.Image) -> int:
+    """The place of the first frame that is shown: 1 where an APNG's default image is no part of it.
+
+    Copies of its frames have its ``info``, too, and are pictures of their own.
+    """
+    in_apng = image.format == "PNG" and frames_stored(image) > 1
+    return 1 if in_apng and image.info.get("default_image") else 0
+
+
+def frames_stored(image: Image.Image) -> int:
+    """How many pictures a file holds, shown or not; 1 of a picture without a file."""
+    return int(getattr(image, "n_frames", 1))
+
+
+def frames_shown(image: Image.Image) -> int:
+    """How many pictures :func:`iterate_frames` gives."""
+    return frames_stored(image) - first_shown(image)
+
+
 def iterate_frames(image: Image.Image) -> Iterator[tuple[Image.Image, float | None]]:
     """Copies of a file's frames, each with the milliseconds it is shown (``None``: the file does not say).
 
     An APNG's default image that is no part of its animation is left out. The position is put back.
     """
     position = image.tell()
-    first = 1 if image.info.get("default_image") else 0
     try:
-        for index in range(first, getattr(image, "n_frames", 1)):
+        for index in range(first_shown(image), frames_stored(image)):
             image.seek(index)
             image.load()  # WebP knows a frame's duration only then
             yield image.copy(), image.info.get("duration")
