@@ -62,6 +62,18 @@ def spread_gray(samples: np.ndarray) -> np.ndarray:
     return samples[..., [0, 0, 0, 1]] if samples.shape[-1] == 2 else samples
 
 
+def cmyk_bpg(photo: np.ndarray, metadata: npp.Metadata | None = None, *, frames: int = 1) -> bytes:
+    """A file whose fourth plane is W: npp writes none, but it is what alpha would be, with other flags."""
+    pictures = [np.dstack([photo, photo[::-1, :, at % 3]]) for at in range(frames)]
+    if frames == 1:
+        file = npp.encode(pictures[0], effort=0, metadata=metadata)
+    else:
+        file = npp.encode_animation(pictures, effort=0, metadata=metadata)
+    found = file[:4] + bytes((file[4] & ~0x10, file[5] | 4)) + file[6:]
+    assert npp.probe(found).has_w
+    return found
+
+
 def moving(photo: np.ndarray, mode: str = "RGB") -> list[Image.Image]:
     pictures = [Image.fromarray(np.ascontiguousarray(photo[:64, 9 * i : 9 * i + 64])) for i in range(4)]
     if mode == "RGBA":

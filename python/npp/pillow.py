@@ -7,8 +7,9 @@ needed. The first frame of an animation is decoded alone, a later one with all o
 Modes: L, LA, RGB and RGBA with 8 bits a sample; I;16 for gray files of more than 8 bits (deeper colour comes
 as 8 bits; :func:`npp.decode` gives all of it).
 
-``info`` has ``exif``, ``icc_profile`` and ``xmp`` where the file has them, for animations ``duration``, the
-milliseconds that the current frame is shown, and ``loop``, how often the animation is shown, 0 for ever.
+``info`` has ``exif``, ``icc_profile`` and ``xmp`` where the file has them (of CMYK, which comes as RGB, no
+profile), for animations ``duration``, the milliseconds that the current frame is shown, and ``loop``, how
+often the animation is shown, 0 for ever.
 
 ``image.save("x.bpg", ...)`` takes ``qp`` (default 29) and all of :class:`npp.CodecOptions`, and
 
@@ -43,7 +44,7 @@ from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import check_frames
-from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame
+from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame, fitting_metadata
 from npp.codec.options import CodecOptions
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
@@ -112,7 +113,7 @@ class BpgImageFile(ImageFile.ImageFile):
         self.palette = None
 
     def _fill_info(self) -> None:
-        metadata = self._bpg.metadata
+        metadata, _ = fitting_metadata(self._bpg)
         if metadata.exif is not None:
             self.info["exif"] = tiff_to_exif(metadata.exif)
         if metadata.icc_profile is not None:

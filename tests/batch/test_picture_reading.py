@@ -6,18 +6,30 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from command_line import EXIF, deep_samples, encode, moving, pixels, profile, run, save_moving, spread_gray
+from command_line import (
+    EXIF,
+    cmyk_bpg,
+    deep_samples,
+    encode,
+    moving,
+    pixels,
+    profile,
+    run,
+    save_moving,
+    spread_gray,
+)
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import npp
 from npp.batch.picture_reading import read_source
 from npp.codec.image_inputs import CodecImage
-from npp.photos import png16
+from npp.photos import open_photo, png16
 
 
 @pytest.fixture
@@ -132,6 +144,66 @@ def test_bpg_is_a_source_too(folder: Path, photo: np.ndarray) -> None:
     assert encode("in.webp", "-o", "c.bpg") == 0
     assert encode("c.bpg", "-o", "d.bpg", "--lossless") == 0
     assert torch.equal(npp.decode(Path("c.bpg").read_bytes()), npp.decode(Path("d.bpg").read_bytes()))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_deep_bpg_keeps_its_bits(folder: Path, deep_photo: np.ndarray, channels: int, frames: int) -> None:
+    """Pillow has no mode for colour of more than 8 bits."""
+    pictures = [spread_gray(np.roll(deep_samples(deep_photo, channels), at, 0)) for at in range(frames)]
+    options: dict[str, Any] = {"bit_depth": 12, "lossless": True, "effort": 0}
+    if channels == 2:
+        options["chroma"] = "400"
+    if frames == 1:
+        file = npp.encode(pictures[0], **options)
+    else:
+        file = npp.encode_animation(pictures, durations=[0.04, 0.06, 0.08], loop_count=2, **options)
+    Path("a.bpg").write_bytes(file)
+    assert encode("a.bpg", "-o", "b.bpg", "--bit-depth", 12, "--lossless") == 0
+    again = Path("b.bpg").read_bytes()
+    wanted = npp.decode(file, dtype=torch.uint16)
+    assert torch.equal(npp.decode(again, dtype=torch.uint16), wanted)
+    assert len(wanted.flatten()[:4096].unique()) > 256
+    before, after = npp.probe(file), npp.probe(again)
+    for name in ("chroma", "has_alpha", "durations", "loop_count", "bit_depth"):
+        assert getattr(before, name) == getattr(after, name), name
+    assert np.array_equal(np.asarray(open_photo("a.bpg")), np.asarray(open_photo("b.bpg")))
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_bpg_to_bpg_keeps_all_metadata(folder: Path, photo: np.ndarray, frames: int) -> None:
+    thumbnail = npp.encode(photo[:8, :8], effort=0)
+    metadata = npp.Metadata(EXIF, profile(), b"<x/>", thumbnail, [(77, b"kept"), (77, b"twice"), (9, b"")])
+    if frames == 1:
+        Path("a.bpg").write_bytes(npp.encode(photo, metadata=metadata))
+    else:
+        Path("a.bpg").write_bytes(npp.encode_animation([photo] * frames, metadata=metadata))
+    assert encode("a.bpg", "-o", "b.bpg") == 0
+    assert npp.probe(Path("b.bpg").read_bytes()).metadata == metadata
+    assert encode("a.bpg", "-o", "c.bpg", "--strip-metadata") == 0
+    assert npp.probe(Path("c.bpg").read_bytes()).extensions == () or frames > 1
+    assert npp.probe(Path("c.bpg").read_bytes()).metadata == npp.Metadata()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_cmyk_bpg_loses_its_profile_and_that_is_said(
+    folder: Path, photo: np.ndarray, frames: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profiled = npp.Metadata(icc_profile=b"cmyk profile", xmp=b"<x/>")
+    Path("a.bpg").write_bytes(cmyk_bpg(photo, profiled, frames=frames))
+    Path("b.bpg").write_bytes(cmyk_bpg(photo, frames=frames))
+    for name, lost in (("a", ", its ICC profile left out"), ("b", "")):
+        said = f"note: CMYK read as RGB{lost}\n"
+        assert encode(f"{name}.bpg", "-o", "again.bpg", "--force") == 0
+        assert said in capsys.readouterr().err
+        for target in ("a.webp", "f%d.png"):
+            assert run("decode", f"{name}.bpg", "-o", target, "--force") == 0
+            assert said in capsys.readouterr().err
+        with Image.open("a.webp") as one, Image.open("f1.png") as other:
+            assert "icc_profile" not in one.info and "icc_profile" not in other.info
+    assert npp.probe(Path("again.bpg").read_bytes()).metadata == npp.Metadata()
+    assert encode("a.bpg", "-o", "again.bpg", "--force") == 0
+    assert npp.probe(Path("again.bpg").read_bytes()).metadata == npp.Metadata(xmp=b"<x/>")
 
 
 def test_read_source_refuses_what_is_no_picture() -> None:

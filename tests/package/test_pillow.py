@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import cmyk_bpg
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 import npp
@@ -324,6 +325,16 @@ def test_more_frames_than_may_be_decoded_are_not_encoded(photo: np.ndarray) -> N
             _saved(first, save_all=True, append_images=others)
     with max_pixels_within(4 * 64 * 64):
         assert npp.decode(_saved(first, save_all=True, append_images=others)).shape == (4, 3, 64, 64)
+
+
+def test_cmyk_files_come_without_a_profile_that_is_not_of_rgb(photo: np.ndarray) -> None:
+    metadata = npp.Metadata(icc_profile=b"cmyk profile", xmp=b"<x/>")
+    for frames in (1, 2):
+        file = cmyk_bpg(photo, metadata, frames=frames)
+        image = _opened(file)
+        assert (image.mode, image.info.get("icc_profile"), image.info["xmp"]) == ("RGB", None, b"<x/>")
+        assert npp.probe(_saved(image)).metadata == npp.Metadata()
+        assert npp.probe(file).metadata == metadata
 
 
 def test_save_all_of_one_picture_is_a_still(photo: np.ndarray) -> None:

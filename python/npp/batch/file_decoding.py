@@ -11,7 +11,7 @@ from torch import Tensor
 from npp.batch.animation_writing import write_animation
 from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_still
 from npp.codec.decoding import decode
-from npp.codec.metadata import ImageInfo, Metadata
+from npp.codec.metadata import ImageInfo, Metadata, fitting_metadata
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import size_before
@@ -52,6 +52,12 @@ def decoded_frames(file: bytes, settings: DecodeSettings) -> Tensor:
     return pixels if pixels.ndim == 4 else pixels[None]
 
 
+def kept_metadata(info: ImageInfo, settings: DecodeSettings) -> tuple[Metadata, list[str]]:
+    """The metadata that is to be taken along, and notes about what does not fit the decoded pixels."""
+    metadata, lost = fitting_metadata(info)
+    return metadata if settings.keep_metadata else Metadata(), lost
+
+
 def render(frames: Tensor, info: ImageInfo, settings: DecodeSettings, to_write: WriteSettings) -> Rendered:
     """A still or an animation as one file.
 
@@ -64,10 +70,12 @@ def render(frames: Tensor, info: ImageInfo, settings: DecodeSettings, to_write: 
     Raises:
         ValueError: the format cannot hold it.
     """
-    metadata = info.metadata if settings.keep_metadata else Metadata()
+    metadata, lost = kept_metadata(info, settings)
     if info.frames > 1:
-        return write_animation(frames, info, metadata, to_write)
-    return write_still(frames[0], info, metadata, to_write)
+        file, notes = write_animation(frames, info, metadata, to_write)
+    else:
+        file, notes = write_still(frames[0], info, metadata, to_write)
+    return file, [*lost, *notes]
 
 
 def size_notes(info: ImageInfo, width: int) -> list[str]:

@@ -10,8 +10,9 @@ from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.batch.outcomes import describe
+from npp.codec.decoding import probe
 from npp.codec.image_inputs import SingleImage, check_frames
-from npp.codec.metadata import Metadata
+from npp.codec.metadata import Metadata, fitting_metadata
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
@@ -23,7 +24,7 @@ from npp.codec.pil_pictures import (
     same_mode,
     seconds_or_default,
 )
-from npp.photos.picture_files import open_picture, read_still
+from npp.photos.picture_files import has_deep_bpg, open_picture, read_deep_bpg, read_still
 
 #: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
 PICTURE_SUFFIXES = frozenset(
@@ -133,6 +134,9 @@ def _has_late_metadata(data: bytes) -> bool:
 
 
 def _found_metadata(image: Image.Image, data: bytes, *, keep: bool) -> tuple[Metadata, list[str]]:
+    if image.format == "BPG":
+        metadata, notes = fitting_metadata(probe(data))
+        return (metadata if keep else Metadata()), notes
     if keep and image.format == "PNG" and not _is_animation(image) and _has_late_metadata(data):
         with open_picture(data) as twin:  # 16 bits are not read by Pillow, and not after it has been asked to
             twin.load()
@@ -147,22 +151,30 @@ def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
     return frames
 
 
-def _animation(image: Image.Image, metadata: Metadata, notes: list[str]) -> Source:
+def _read_frames(image: Image.Image, data: bytes) -> tuple[list[SingleImage], list[Any], bool]:
+    """An animation's frames, the milliseconds that each is shown, and whether it is gray."""
+    if has_deep_bpg(image, data):
+        pictures, gray = read_deep_bpg(data)
+        return list(pictures), [1000 * duration for duration in probe(data).durations], gray
+    pairs = list(iterate_frames(image))
+    frames = same_mode([picture for picture, _ in pairs])
+    if image.format in _IDLE_ALPHA_FORMATS:
+        frames = _without_idle_alpha(frames)
+    return [*frames], [duration for _, duration in pairs], frames[0].mode in ("L", "LA")
+
+
+def _animation(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
     shown = loop_count_of(image)
     loop_count = min(shown, MOST_SHOWN)
     if shown > loop_count:
         notes = [*notes, f"shown {loop_count} times instead of {shown}: BPG counts no further"]
     check_frames(frames_shown(image), image.height, image.width)
-    pairs = list(iterate_frames(image))
-    milliseconds = [duration for _, duration in pairs]
+    frames, milliseconds, gray = _read_frames(image, data)
     untimed = sum(not value for value in milliseconds)
     if untimed:
         notes = [*notes, f"{untimed} frame(s) without a duration are shown for 0.1 s"]
-    frames = same_mode([picture for picture, _ in pairs])
-    if image.format in _IDLE_ALPHA_FORMATS:
-        frames = _without_idle_alpha(frames)
     durations = [seconds_or_default(value) for value in milliseconds]
-    return Source([*frames], durations, loop_count, frames[0].mode in ("L", "LA"), metadata, tuple(notes))
+    return Source(frames, durations, loop_count, gray, metadata, tuple(notes))
 
 
 def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
@@ -183,7 +195,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
 
     Args:
         data: the file.
-        keep_metadata: take EXIF, ICC profile and XMP along.
+        keep_metadata: take EXIF, ICC profile and XMP along, of BPG files all metadata.
 
     Raises:
         EncodeError: it, or all frames together, are above the limit on pixels.
@@ -192,5 +204,5 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
     with open_picture(data) as image:
         metadata, notes = _found_metadata(image, data, keep=keep_metadata)
         if _is_animation(image):
-            return _animation(image, metadata, notes)
+            return _animation(image, data, metadata, notes)
         return _still(image, data, metadata, notes)

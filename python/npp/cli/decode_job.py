@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from npp.batch.batch_units import BatchDecoder
-from npp.batch.file_decoding import DecodeSettings, decoded_frames, size_notes
+from npp.batch.file_decoding import DecodeSettings, decoded_frames, kept_metadata, size_notes
 from npp.batch.picture_writing import Rendered, write_still
 from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport
 from npp.cli.output_files import Job, WritePolicy, later_frames, must_skip, numbered, write, write_sequence
 from npp.codec.decoding import probe
-from npp.codec.metadata import ImageInfo, Metadata, check_pixels
+from npp.codec.metadata import ImageInfo, check_pixels
 
 
 def _missing(targets: list[Path], policy: WritePolicy) -> list[bool]:
@@ -80,9 +80,9 @@ def _sequence_job(
         "seconds": time.perf_counter() - start,
         "outputs": [str(target) for target in targets],
     }
-    metadata = info.metadata if settings.keep_metadata else Metadata()
+    metadata, lost = kept_metadata(info, settings)
     to_write = settings.for_target(job.target)
-    notes = _write_sequence(
+    notes = lost + _write_sequence(
         list(itertools.compress(targets, missing)),
         itertools.compress(frames, missing),
         lambda frame: write_still(frame, info, metadata, to_write),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -221,6 +221,18 @@ def image_info(data: bytes) -> ImageInfo:
 def block_quantisers(data: bytes, block: int) -> npt.NDArray[np.int32]:
     """What :func:`npp.decode_qp_map` returns, as an array."""
     return _bpg.decode_qp_map(data, get_max_pixels(), block)
+
+
+def fitting_metadata(info: ImageInfo) -> tuple[Metadata, list[str]]:
+    """Metadata that fits the pixels as they are decoded, and notes about what does not.
+
+    CMYK is decoded to RGB, which the file's ICC profile says nothing about.
+    """
+    found = info.metadata
+    if not info.has_w:
+        return found, []
+    lost = "" if found.icc_profile is None else ", its ICC profile left out"
+    return replace(found, icc_profile=None), [f"CMYK read as RGB{lost}"]
 
 
 def check_pixels(info: ImageInfo) -> None:

@@ -9,11 +9,16 @@ import struct
 from importlib import import_module
 from io import BytesIO
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from PIL import Image, UnidentifiedImageError
 
 from npp._bpg import EncodeError
+from npp.codec.decoding import decode, probe
 from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import SingleImage, check_geometry
+from npp.codec.metadata import first_frame
 from npp.codec.pil_pictures import plain
 from npp.photos import png16
 
@@ -62,6 +67,31 @@ def open_picture(data: bytes) -> Image.Image:
     return image
 
 
+def has_deep_bpg(image: Image.Image, data: bytes) -> bool:
+    """Whether an opened picture is a BPG file of colour or alpha with more than 8 bits a sample.
+
+    Pillow has no mode for that: npp's plugin gives it 8 of them.
+    """
+    if image.format != "BPG":
+        return False
+    info = probe(data)
+    return info.bit_depth > 8 and info.channels > 1
+
+
+def read_deep_bpg(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
+    """All samples of a file that :func:`has_deep_bpg` holds true for, spread over 16 bits.
+
+    Returns:
+        (H, W, C), of an animation (F, H, W, C), and whether the colour is only gray.
+
+    Raises:
+        DecodeError: damaged, or above the limit on pixels.
+    """
+    info = probe(data)
+    pixels: npt.NDArray[np.uint16] = decode(data, dtype=torch.uint16, threads=1).movedim(-3, -1).numpy()
+    return pixels, info.chroma == "400" and not info.has_w
+
+
 def read_still(image: Image.Image, data: bytes) -> tuple[SingleImage, bool]:
     """The first picture of a file with its alpha, and whether it is gray.
 
@@ -71,10 +101,12 @@ def read_still(image: Image.Image, data: bytes) -> tuple[SingleImage, bool]:
 
     Returns:
         What :func:`npp.encode` takes. Gray of 16 bits (modes I;16 and I) has the range 0 to 65535, floats (F)
-        have the range 0 to 1. Colour of 16 bits comes as an array (H, W, C), all else as a PIL image.
+        have the range 0 to 1. Colour of more than 8 bits is an array (H, W, C), all else a PIL image.
     """
     if png16.has_deep_color(image):
         return png16.read(data)
+    if has_deep_bpg(image, data):
+        return read_deep_bpg(first_frame(data))
     image.load()
     picture = plain(image)
     return picture, picture.mode[0] in "IF" or picture.mode in ("1", "L", "LA", "La")
