@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import struct
 import zlib
@@ -28,6 +29,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import npp
 from npp.batch.picture_reading import read_source
+from npp.batch.picture_writing import room_for
 from npp.codec.image_inputs import CodecImage
 from npp.photos import open_photo, png16
 
@@ -204,6 +206,79 @@ def test_a_cmyk_bpg_loses_its_profile_and_that_is_said(
     assert npp.probe(Path("again.bpg").read_bytes()).metadata == npp.Metadata()
     assert encode("a.bpg", "-o", "again.bpg", "--force") == 0
     assert npp.probe(Path("again.bpg").read_bytes()).metadata == npp.Metadata(xmp=b"<x/>")
+
+
+_XMP = "<x:xmpmeta>é</x:xmpmeta>"
+
+
+@pytest.mark.parametrize("bit_depth", [8, 16])
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        *(_XMP.encode(name) for name in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")),
+        codecs.BOM_UTF16_BE + _XMP.encode("utf-16-be"),
+        codecs.BOM_UTF32_BE + _XMP.encode("utf-32-be"),
+    ],
+)
+def test_xmp_of_any_encoding_is_utf_8_in_a_png(
+    folder: Path, photo: np.ndarray, bit_depth: int, xmp: bytes
+) -> None:
+    Path("a.bpg").write_bytes(npp.encode(photo, effort=0, metadata=npp.Metadata(xmp=xmp)))
+    assert run("decode", "a.bpg", "-o", "a.png", "--bit-depth", bit_depth) == 0
+    assert read_source(Path("a.png").read_bytes(), keep_metadata=True).metadata.xmp == _XMP.encode()
+
+
+@pytest.mark.parametrize("xmp", [b"<x>\xe9</x>", codecs.BOM_UTF16_LE + b"\0\xd8", codecs.BOM_UTF16_LE + b"<"])
+def test_xmp_that_nobody_can_read_is_left_out_of_a_png(
+    folder: Path, photo: np.ndarray, xmp: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.bpg").write_bytes(npp.encode_animation([photo] * 2, effort=0, metadata=npp.Metadata(xmp=xmp)))
+    for target in ("a.png", "f%d.png"):
+        for bits in (8, 16) if target == "f%d.png" else (8,):
+            assert run("decode", "a.bpg", "-o", target, "--force", "--bit-depth", bits) == 0
+            assert "note: xmp left out: it is not UTF-8, which PNG needs" in capsys.readouterr().err
+            with Image.open(target.replace("%d", "1")) as image:
+                image.load()
+                assert "xmp" not in image.info and "XML:com.adobe.xmp" not in image.info
+    assert run("decode", "a.bpg", "-o", "a.webp") == 0
+    with Image.open("a.webp") as image:
+        assert image.info["xmp"] == xmp
+
+
+@pytest.mark.parametrize(("name", "room"), [("exif", 65_527), ("xmp", 65_504)])
+def test_metadata_that_a_jpeg_has_no_room_for_is_left_out(
+    folder: Path, photo: np.ndarray, name: str, room: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size in (room, room + 1):
+        filled = (EXIF if name == "exif" else b"<x/>").ljust(size, b" ")
+        metadata = npp.Metadata(**{"icc_profile": profile(), name: filled})
+        Path(f"{size}.bpg").write_bytes(npp.encode_animation([photo] * 2, effort=0, metadata=metadata))
+        assert run("decode", f"{size}.bpg", "-o", f"{size}-%03d.jpg") == 0
+        said = capsys.readouterr().err
+        note = f"note: {name} left out: it has {room + 1:,} bytes, and JPEG has room for {room:,}\n"
+        assert (note in said) == (size > room)
+        found = read_source(Path(f"{size}-002.jpg").read_bytes(), keep_metadata=True).metadata
+        assert found.icc_profile == profile()
+        assert getattr(found, name) == (filled if size == room else None)
+
+
+def test_a_profile_has_255_segments_in_a_jpeg() -> None:
+    room = 255 * 65_519
+    for size in (room, room + 1):
+        metadata = npp.Metadata(icc_profile=bytes(size))
+        found, notes = room_for("JPEG", metadata)
+        assert found == (metadata if size == room else npp.Metadata())
+        assert len(notes) == (size > room)
+        assert room_for("PNG", metadata) == (metadata, [])
+
+
+def test_thumbnails_and_unknown_extensions_have_no_place_in_other_formats(photo: np.ndarray) -> None:
+    metadata = npp.Metadata(thumbnail=npp.encode(photo[:8, :8]), extensions=[(77, b"x")], xmp=b"<x/>")
+    for name in ("PNG", "JPEG", "WEBP"):
+        assert room_for(name, metadata) == (
+            npp.Metadata(xmp=b"<x/>"),
+            [f"thumbnail, extensions left out: {name} has no place for it"],
+        )
 
 
 def test_read_source_refuses_what_is_no_picture() -> None:

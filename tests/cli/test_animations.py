@@ -184,6 +184,36 @@ def test_transparent_gif(folder: Path, photo: np.ndarray) -> None:
         assert np.array_equal(one[..., 3], other[..., 3])
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_gif_has_whole_alpha_alone_and_says_so(
+    folder: Path, photo: np.ndarray, mode: str, frames: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha = np.broadcast_to(np.arange(64, dtype=np.uint8)[None] * 4, (64, 64)) + np.uint8(3)
+    whole = np.where(alpha >= 128, 255, 0).astype(np.uint8)
+    for name, given in (("partly", alpha), ("whole", whole)):
+        pictures = moving(photo)[:frames]
+        for picture in pictures:
+            picture.putalpha(Image.fromarray(given))
+        pictures = [picture.convert(mode) for picture in pictures]
+        shown = _animation(pictures, [Fraction(1, 20)] * frames) if frames > 1 else []
+        if frames == 1:
+            Path("a.bpg").write_bytes(npp.encode(pictures[0], lossless=True))
+            shown = [np.asarray(pictures[0].convert("RGBA"))]
+        capsys.readouterr()
+        assert run("decode", "a.bpg", "-o", "out.gif", "--force") == 0
+        note = "note: partly transparent pixels: from alpha 128 on they are opaque in the GIF, below that "
+        assert (f"{note}transparent" in capsys.readouterr().err) == (name == "partly")
+        with Image.open("out.gif") as image:
+            assert image.n_frames == frames  # type: ignore[attr-defined]
+            for at, wanted in enumerate(shown):
+                image.seek(at)
+                again = np.asarray(image.convert("RGBA"))
+                assert np.array_equal(again[..., 3], whole)
+                kept = whole > 0
+                assert np.abs(again[kept].astype(int) - np.dstack([wanted[..., :3], whole])[kept]).mean() < 8
+
+
 def test_an_animation_that_nobody_could_decode_is_not_encoded(
     folder: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

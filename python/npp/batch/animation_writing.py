@@ -14,7 +14,13 @@ from PIL.PngImagePlugin import Disposal
 from torch import Tensor
 
 from npp.batch.animated_webp import animated_webp
-from npp.batch.picture_writing import Rendered, WriteSettings, metadata_arguments, to_pictures
+from npp.batch.picture_writing import (
+    Rendered,
+    WriteSettings,
+    metadata_arguments,
+    to_pictures,
+    whole_alpha,
+)
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.photos.picture_files import open_picture
 
@@ -141,13 +147,14 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
     if settings.deep:
         raise ValueError(f"16 bits: only as stills; write {_SINGLE_FILES}")
     _check_durations(name, info)
-    pictures = to_pictures(frames, info, name)
     showings, notes = _showings(name, info)
+    arguments, lost = metadata_arguments(name, metadata)
     if name == "GIF":
-        file, merged = _write_gif(pictures, info, showings)
-        return file, [*metadata_arguments(name, metadata)[1], *notes, *merged]
+        whole, cut = whole_alpha(frames)
+        file, merged = _write_gif(to_pictures(whole, info, name), info, showings)
+        return file, [*lost, *notes, *cut, *merged]
+    pictures = to_pictures(frames, info, name)
     milliseconds = _whole_units(info.durations, Fraction(1, 1000))
     if name == "WEBP":
-        return animated_webp(pictures, milliseconds, showings, metadata), notes
-    arguments, lost = metadata_arguments(name, metadata)
+        return animated_webp(pictures, milliseconds, showings, metadata), [*lost, *notes]
     return _write_png(pictures, milliseconds, showings, arguments), [*lost, *notes]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -34,14 +36,34 @@ _FORMATS = MappingProxyType(
 _NO_ALPHA = ("BMP", "JPEG", "PPM")  # of BMP Pillow writes alpha, but no reader takes it for that
 _NO_GRAY_ALPHA = ("GIF", "WEBP")
 _DEEP_GRAY = ("PPM", "TIFF")
-_METADATA = MappingProxyType(
+_MAIN = ("exif", "icc_profile", "xmp")
+_ALL_METADATA = (*_MAIN, "thumbnail", "extensions")
+_METADATA = MappingProxyType({"PNG": _MAIN, "JPEG": _MAIN, "WEBP": _MAIN, "TIFF": ("icc_profile",)})
+_SEGMENT = 65_533  # bytes that a segment of a JPEG holds, its name included
+#: Only profiles may go over several segments, which are counted in a byte.
+_MOST_BYTES = MappingProxyType(
     {
-        "PNG": ("exif", "icc_profile", "xmp"),
-        "JPEG": ("exif", "icc_profile", "xmp"),
-        "WEBP": ("exif", "icc_profile", "xmp"),
-        "TIFF": ("icc_profile",),
+        "JPEG": MappingProxyType(
+            {
+                "exif": _SEGMENT - len(b"Exif\0\0"),
+                "icc_profile": 255 * (_SEGMENT - len(b"ICC_PROFILE\0nm")),
+                "xmp": _SEGMENT - len(b"http://ns.adobe.com/xap/1.0/\0"),
+            }
+        )
     }
 )
+#: How files of XML begin that are not UTF-8; the longer marks first, which begin with the shorter ones.
+_XMP_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
+_OPAQUE_FROM = 128  # alpha of pixels that stay in a GIF
 
 #: A file's bytes, and notes about what could not be kept.
 Rendered: TypeAlias = "tuple[bytes, list[str]]"
@@ -74,19 +96,64 @@ class WriteSettings:
     quality: int
 
 
+def _in_utf8(xmp: bytes) -> bytes | None:
+    """XMP in the only encoding that PNG has for it; ``None`` where nobody knows what it is."""
+    encoding = next((name for start, name in _XMP_ENCODINGS if xmp.startswith(start)), "utf-8")
+    try:
+        return xmp.decode(encoding).encode()
+    except UnicodeError:
+        return None
+
+
+def room_for(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]:
+    """The metadata that a format has room for, and notes about what is left out."""
+    present = {name: getattr(metadata, name) for name in _ALL_METADATA if getattr(metadata, name)}
+    kept = {name: value for name, value in present.items() if name in _METADATA.get(format_name, ())}
+    lost = [name for name in present if name not in kept]
+    notes = [f"{', '.join(lost)} left out: {format_name} has no place for it"] if lost else []
+    for name, most in _MOST_BYTES.get(format_name, {}).items():
+        if len(kept.get(name, b"")) > most:
+            size = len(kept.pop(name))
+            notes.append(f"{name} left out: it has {size:,} bytes, and {format_name} has room for {most:,}")
+    if format_name == "PNG" and "xmp" in kept:
+        kept["xmp"] = _in_utf8(kept["xmp"])
+        if kept["xmp"] is None:
+            notes.append("xmp left out: it is not UTF-8, which PNG needs, and does not say what else it is")
+    return Metadata(**kept), notes
+
+
 def metadata_arguments(format_name: str, metadata: Metadata) -> tuple[dict[str, Any], list[str]]:
-    """Pillow's arguments for saving metadata, and what the format has no place for."""
-    present = [name for name in ("exif", "icc_profile", "xmp") if getattr(metadata, name) is not None]
-    kept = [name for name in present if name in _METADATA.get(format_name, ())]
-    arguments: dict[str, Any] = {name: getattr(metadata, name) for name in kept}
+    """Pillow's arguments for saving metadata, and notes about what is left out."""
+    found, notes = room_for(format_name, metadata)
+    arguments: dict[str, Any] = {name: value for name in _MAIN if (value := getattr(found, name)) is not None}
     if "exif" in arguments:
         arguments["exif"] = tiff_to_exif(arguments["exif"])
     if "xmp" in arguments and format_name == "PNG":
         text = PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", arguments.pop("xmp").decode("utf-8", "replace"))
+        text.add_itxt("XML:com.adobe.xmp", arguments.pop("xmp").decode())
         arguments["pnginfo"] = text
-    lost = [name for name in present if name not in kept]
-    return arguments, [f"{', '.join(lost)} left out: {format_name} has no place for it"] if lost else []
+    return arguments, notes
+
+
+def whole_alpha(frames: Tensor) -> tuple[Tensor, list[str]]:
+    """Pixels that are transparent or not at all, which is all that a GIF knows.
+
+    Args:
+        frames: (F, C, H, W) uint8, with alpha where C is 4.
+
+    Returns:
+        The same with alpha 0 and 255 alone, transparent pixels black so that they take one colour of the
+        palette; and a note where an alpha was neither.
+    """
+    if frames.shape[1] < 4:
+        return frames, []
+    alpha = frames[:, 3:]
+    opaque = alpha >= _OPAQUE_FROM
+    whole = torch.cat([frames[:, :3] * opaque, opaque.to(torch.uint8) * 255], 1)
+    if not ((alpha > 0) & (alpha < 255)).any():
+        return whole, []
+    kept = f"from alpha {_OPAQUE_FROM} on they are opaque in the GIF, below that transparent"
+    return whole, [f"partly transparent pixels: {kept}"]
 
 
 def _check_alpha(format_name: str, info: ImageInfo) -> None:
@@ -136,10 +203,15 @@ def write_still(frame: Tensor, info: ImageInfo, metadata: Metadata, settings: Wr
     """
     _check_alpha(settings.format, info)
     if settings.deep and settings.format == "PNG":
-        return _deep_png(frame, info, metadata), []
+        fitting, notes = room_for(settings.format, metadata)
+        return _deep_png(frame, info, fitting), notes
     _check_deep(settings, frame.shape[0])
     arguments, notes = metadata_arguments(settings.format, metadata)
+    frames = frame[None]
+    if settings.format == "GIF":
+        frames, cut = whole_alpha(frames)
+        notes += cut
     out = BytesIO()
-    (picture,) = to_pictures(frame[None], info, settings.format)
+    (picture,) = to_pictures(frames, info, settings.format)
     picture.save(out, settings.format, **arguments, **_quality_arguments(settings))
     return out.getvalue(), notes
