@@ -25,6 +25,8 @@ __all__ = ["_signals"]
 #: Settings that are only read (test_doc_blocks.py does), by their page and a word in them, and why.
 NOT_RUN = {
     ("docs/tasks.md", "nanodet"): "files of detectors that are not part of npp",
+    ("docs/tasks.md", "my_package"): "a module of the reader's own; tests/tasks/test_builder.py has one",
+    ("docs/guides/own-task.md", "my_module"): "the same",
     ("docs/frameworks.md", "mmdet:"): "a detector of MMDetection; tests/integrations/openmmlab has one",
     ("docs/frameworks.md", "transformers:"): "tests/integrations/test_framework_runs.py has such a file",
     (

@@ -41,10 +41,52 @@ def test_torchvision_by_name() -> None:
     network = load_network("torchvision:squeezenet1_1:none").eval()
     assert isinstance(network, Prepared) and network.format.size == (224, 224)
     assert network.format.mean == pytest.approx((0.485, 0.456, 0.406))
-    with pytest.raises(ValueError, match="no model 'resnet19'"):
+    with pytest.raises(ValueError, match=r"no model 'resnet19'; .*; did you mean 'resnet1"):
         load_network("torchvision:resnet19")
     with pytest.raises(ValueError, match=r"no weights 'V9'; allowed are IMAGENET1K_V1, .*none"):
         load_network("torchvision:squeezenet1_1:V9")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("resnet50", "torchvision:resnet50"),
+        ("resnet50:none", "torchvision:resnet50:none"),
+        ("torchvison:resnet50", "torchvision:resnet50"),
+        ("folder/yolov8n.onnx", "onnx:folder/yolov8n.onnx"),
+        ("yolov8n.pt", "ultralytics:yolov8n.pt"),
+        ("my_package.my_module:build", "python:my_package.my_module:build"),
+        ("EfficientNet_lite0", "efficientnet-lite0"),
+        ("efficientnet-lite9", "efficientnet-lite[0-2]"),
+    ],
+)
+def test_names_without_their_form_are_told_the_one_that_is_meant(name: str, meant: str) -> None:
+    if meant.startswith("torchvision"):
+        pytest.importorskip("torchvision", reason="torchvision is not installed")
+    with pytest.raises(ValueError, match=f"model must be one of .*, not '{name}'; did you mean '{meant}'"):
+        load_network(name)
+
+
+@pytest.mark.parametrize("name", ["nothing of the kind", "torchvision:"])
+def test_names_that_nothing_is_near_get_no_hint(name: str) -> None:
+    with pytest.raises(ValueError, match=f"not '{name}'$"):
+        load_network(name)
+
+
+def test_what_hinders_a_download_is_told_with_the_way_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # no weights of an earlier download
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody answers
+    said = (
+        r"the weights of torchvision:squeezenet1_1 could not be downloaded \(.+\); "
+        r"torchvision:squeezenet1_1:FILE\.pth takes them from a file, torchvision:squeezenet1_1:none"
+    )
+    with pytest.raises(OSError, match=said):
+        load_network("torchvision:squeezenet1_1")
+    with pytest.raises(FileNotFoundError, match="absent"):
+        load_network("torchvision:squeezenet1_1:absent.pth")
 
 
 def test_weights_from_a_file(tmp_path: Path) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import nn
 
+from npp.checks import meant
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
+from npp.tasks.meant_forms import form_meant
 from npp.tasks.name_prefixes import FORMS, adapter_of_name, adapter_of_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.optional_packages import require
 from npp.torch_defaults import cpu_by_default
 
 _LITE_SIZES = {0: 224, 1: 240, 2: 260}
+_LITE_NAMES = tuple(f"efficientnet-lite{number}" for number in _LITE_SIZES)
 _LITE_CENTRE = 127 / 255  # the networks take (rgb255 - 127) / 128
 _LITE_SCALE = 128 / 255
 # Networks of torchvision whose weights want pictures in another scale, which they make themselves if told.
@@ -69,10 +73,29 @@ def _torchvision_format(transforms: Any) -> InputFormat:
     return InputFormat(tuple(transforms.mean), tuple(transforms.std), crop[0] if crop else None)
 
 
+@contextmanager
+def _download_told(spec: str) -> Iterator[None]:
+    """What hinders a package from downloading weights is told with what they are of, and the way without."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"the weights of {spec} could not be downloaded ({error}); {spec}:FILE.pth takes them from a "
+            f"file, {spec}:none goes without"
+        ) from error
+
+
+def _no_such(package: str, name: str, path: str, models: Any) -> str:
+    """What a package's list of models says of a name that it does not have."""
+    return (
+        f"{package} has no model {name!r}; {path}.list_models() names them{meant(name, models.list_models())}"
+    )
+
+
 def _torchvision(name: str, weights: str) -> Loaded:
     models = require("torchvision.models", f"torchvision:{name}")
     if name not in models.list_models():
-        raise ValueError(f"torchvision has no model {name!r}; torchvision.models.list_models() names them")
+        raise ValueError(_no_such("torchvision", name, "torchvision.models", models))
     presets = models.get_model_weights(name)
     if weights and weights != "none" and not _is_file(weights) and not hasattr(presets, weights):
         known = ", ".join([*presets.__members__, "none", "a .pth file"])
@@ -85,7 +108,8 @@ def _torchvision(name: str, weights: str) -> Loaded:
     if _is_file(weights) and name in _OWN_SCALE:
         # As with the weights that torchvision names; first weights, which take long, are not needed.
         settings |= {"transform_input": True, "init_weights": False}
-    network: nn.Module = models.get_model(name, **settings)
+    with _download_told(f"torchvision:{name}"):
+        network: nn.Module = models.get_model(name, **settings)
     if _is_file(weights):
         _take_weights(network, weights)
     return network, _torchvision_format(chosen.transforms())
@@ -102,8 +126,9 @@ def _timm(name: str, weights: str) -> Loaded:
     if weights and weights != "none" and not _is_file(weights):
         raise ValueError(f"timm:{name} has no weights {weights!r}; allowed are none and a .pth file")
     if not timm.is_model(name):
-        raise ValueError(f"timm has no model {name!r}; timm.list_models() names them")
-    network: nn.Module = timm.create_model(name, pretrained=not weights)
+        raise ValueError(_no_such("timm", name, "timm", timm))
+    with _download_told(f"timm:{name}"):
+        network: nn.Module = timm.create_model(name, pretrained=not weights)
     if _is_file(weights):
         _take_weights(network, weights)
     config = timm.data.resolve_data_config({}, model=network)
@@ -142,7 +167,8 @@ def _python(path: str) -> Loaded:
 
 _FORMS = ", ".join(
     [
-        "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, torchvision:NAME[:WEIGHTS]",
+        *_LITE_NAMES,
+        "torchvision:NAME[:WEIGHTS]",
         "timm:NAME[:WEIGHTS]",
         *FORMS.values(),
         "onnx:PATH, python:package.module:function",
@@ -150,8 +176,8 @@ _FORMS = ", ".join(
 )
 
 
-def _loaded(spec: str) -> Loaded:
-    if spec in {f"efficientnet-lite{number}" for number in _LITE_SIZES}:
+def _loaded(spec: str, argument: str) -> Loaded:
+    if spec in _LITE_NAMES:
         return _efficientnet_lite(int(spec[-1]))
     kind, _, rest = spec.partition(":")
     if kind in ("torchvision", "timm") and rest:
@@ -161,20 +187,28 @@ def _loaded(spec: str) -> Loaded:
         return load_onnx(rest)[:2]
     if kind == "python" and rest:
         return _python(rest)
-    raise ValueError(f"model must be one of {_FORMS}, not {spec!r}")
+    raise ValueError(f"{argument} must be one of {_FORMS}, not {spec!r}{form_meant(spec, _LITE_NAMES)}")
 
 
-def load_raw(spec: str) -> Loaded:
-    """The network without its preparation, and the input that it wants; see :func:`load_network`."""
+def load_raw(spec: str, argument: str = "model") -> Loaded:
+    """The network without its preparation, and the input that it wants.
+
+    Args:
+        spec: see :func:`load_network`.
+        argument: what a message about a name of no known form calls it.
+
+    Raises:
+        As :func:`load_network`.
+    """
     if spec.startswith("python:"):
         with cpu_by_default():
-            return _loaded(spec)  # a module of somebody else's, who may go on using it
+            return _loaded(spec, argument)  # a module of somebody else's, who may go on using it
     with plain_torch():
         if (named := adapter_of_name(spec)) is not None:
             adapter, rest = named
             network, own = adapter.load(rest)
             return adapter.plain_network(network).to(memory_format=torch.channels_last), own  # type: ignore[call-overload]
-        network, own = _loaded(spec)
+        network, own = _loaded(spec, argument)
         return (network if spec.startswith("onnx:") else for_judging(network)), own
 
 
@@ -199,6 +233,7 @@ def load_network(spec: str) -> nn.Module:
 
     Raises:
         ValueError: none of these.
+        OSError: a file cannot be read, or weights cannot be downloaded.
         ModuleNotFoundError: a package is missing; the message tells what to install.
     """
     return Prepared(*load_raw(spec))

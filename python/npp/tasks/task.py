@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from npp.checks import kind_of
+from npp.checks import brief, kind_of
 from npp.codec.sample_range import on_other_scale, sample_range, values_told
 from npp.per_picture import check_entries, scores_by_picture, values_by_picture
 from npp.tasks.frozen import (
@@ -23,7 +23,8 @@ from npp.tasks.frozen import (
     private_copy,
     without_gradients,
 )
-from npp.tasks.input_format import fed
+from npp.tasks.input_format import Prepared, fed
+from npp.tasks.networks import load_raw
 from npp.tasks.optional_packages import require
 from npp.torch_state import has_readable_values
 
@@ -191,6 +192,16 @@ def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
     return torch.stack(list(targets)).to(now)
 
 
+def _own_network(network: str | nn.Module, copy: bool) -> nn.Module:
+    """The network that a task freezes: a named one is nobody else's but where a function gives it."""
+    if isinstance(network, str):
+        loaded = Prepared(*load_raw(network, "network"))
+        return private_copy(loaded) if network.startswith("python:") else loaded
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module or a name of one, not {brief(network)}")
+    return private_copy(network) if copy else network
+
+
 class Task(nn.Module, ABC):
     """A frozen network with its loss and its measures.
 
@@ -200,8 +211,13 @@ class Task(nn.Module, ABC):
 
     Args:
         network: stays as it is: the task freezes and uses a copy. Later changes of its weights do not reach
-            the task.
+            the task. Or a name as :func:`npp.tasks.load_network` takes it, so that a configuration can say
+            which network is meant.
         copy: False hands the network over instead, which is then frozen itself.
+
+    Raises:
+        TypeError: network is neither a network nor a name, or one that cannot be copied.
+        ValueError: no such name; what loading it raises comes as it is.
 
     Attributes:
         network: the frozen network.
@@ -233,9 +249,9 @@ class Task(nn.Module, ABC):
         for name, method in _methods(cls, *said, "loss"):
             setattr(cls, name, off_the_default_device(method))
 
-    def __init__(self, network: nn.Module, *, copy: bool = True) -> None:
+    def __init__(self, network: str | nn.Module, *, copy: bool = True) -> None:
         super().__init__()
-        self.network = frozen(private_copy(network) if copy else network)
+        self.network = frozen(_own_network(network, copy))
         self.training = False
 
     def run_network(self, images: Tensor) -> Any:

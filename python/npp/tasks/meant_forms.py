@@ -1,0 +1,59 @@
+"""Which form of a network's name was probably meant, where a name has none of them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from collections.abc import Collection, Sequence
+
+from npp.checks import meant
+from npp.tasks.name_prefixes import FORMS
+from npp.tasks.optional_packages import require
+
+_SUFFIXES = {".onnx": "onnx", ".pt": "ultralytics"}
+_PREFIXES = ("torchvision", "timm", *FORMS, "onnx", "python")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def form_meant(spec: str, names: Sequence[str]) -> str:
+    """For the end of a message about a network's name that has no known form; empty where nothing is near.
+
+    Args:
+        spec: the name.
+        names: those that need no word in front.
+    """
+    own = spec.lower().replace("_", "-")
+    found = own if own in names else _with_prefix(spec) or _with_right_prefix(spec)
+    return f"; did you mean {found!r}?" if found else meant(spec, names)
+
+
+def _with_prefix(spec: str) -> str | None:
+    """The name behind the word that it lacks."""
+    for suffix, prefix in _SUFFIXES.items():
+        if spec.lower().endswith(suffix) and spec.partition(":")[0] not in _PREFIXES:
+            return f"{prefix}:{spec}"
+    name = spec.partition(":")[0]
+    return next((f"{package}:{spec}" for package in ("torchvision", "timm") if name in _known(package)), None)
+
+
+def _with_right_prefix(spec: str) -> str | None:
+    """The name with its first word spelt right, or as that of a function of one's own."""
+    prefix, _, rest = spec.partition(":")
+    if not rest or prefix in _PREFIXES:
+        return None
+    if near := difflib.get_close_matches(prefix, _PREFIXES, n=1):
+        return f"{near[0]}:{rest}"
+    return f"python:{spec}" if _FUNCTION.fullmatch(spec) else None
+
+
+def _known(package: str) -> Collection[str]:
+    """Names of the networks of a package; none where it is not installed or cannot be imported."""
+    if importlib.util.find_spec(package) is None:
+        return ()
+    try:
+        lists = require("torchvision.models" if package == "torchvision" else package, "a name's form")
+    except (ImportError, RuntimeError):  # of another torch: the message is about the name
+        return ()
+    found: list[str] = lists.list_models()
+    return found
