@@ -136,6 +136,22 @@ def test_numbers_are_classes_unless_others_are_given(masked: Path) -> None:
     assert (unclear["2"] == 255).sum() == 2 * 96
 
 
+def test_masks_may_lie_in_the_folders_of_their_photos(masked: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        (tmp_path / "photos" / folder / "0.jpg").touch()
+    for name, folder in (("0", "a"), ("2", "b")):
+        (tmp_path / "masks" / folder / "0.png").write_bytes((masked / "masks" / f"{name}.png").read_bytes())
+    photos = LabelledPhotos(str(tmp_path / "photos"), mode="full", masks=str(tmp_path / "masks"))
+    labels = read_labels(photos)
+    first, second = (tmp_path / "photos" / folder / "0.jpg" for folder in ("a", "b"))
+    maps = find_masks(str(masked / "masks"), {}, 255)
+    assert torch.equal(labels.masks[first], maps["0"]) and torch.equal(labels.masks[second], maps["2"])
+    labels.check_names([first, second])
+    assert labels.key([first]) != labels.key([second])
+
+
 def test_other_numbers_are_another_measurement(masked: Path) -> None:
     photos = {"folder": str(masked / "test"), "mode": "full", "masks": str(masked / "masks")}
     paths = [masked / "test" / "0.png"]

@@ -153,9 +153,9 @@ def test_only_a_detector_that_finds_nothing_is_told_of_its_labels() -> None:
     judge = build_judge(
         JudgeConfig("detection", settings={"model": _SaysIds()}), torch.device("cpu"), seen=True
     )
-    _warn_of_labels(judge, 0.01)
+    _warn_of_labels(judge, {"ap_50": 0.01, "ap": 0.0})
     with pytest.warns(UserWarning, match=r"taken for the id of categories; it may be the place"):
-        _warn_of_labels(judge, 0.0)
+        _warn_of_labels(judge, {"ap_50": 0.0})
 
 
 def _annotate(folder: Path, path: Path, category: int = 18) -> None:
@@ -333,13 +333,73 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
         red_photos(tmp_path / "twice" / folder)
     given = _values(labelled)
     given["data"]["folder"] = str(tmp_path / "twice")
-    with pytest.raises(ConfigError, match=r"data.folder has several photos named [0-3].png, and real labels"):
+    said = (
+        r"data.folder has (a/(\d).png and b/\2|b/(\d).png and a/\3).png, and both are listed as \d.png: real"
+    )
+    with pytest.raises(ConfigError, match=said):
         evaluate(parse_config(given), tmp_path / "out")
     listed = json.loads((labelled / "boxes.json").read_text())
-    listed["images"][1]["file_name"] = "other/0.png"
+    listed["images"][1]["file_name"] = "./0.png"
     (tmp_path / "boxes.json").write_text(json.dumps(listed))
     with pytest.raises(ValueError, match=r"0\.png is listed 2 times"):
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+_CLASS_FOLDERS = [
+    ("cat/0.png", "dog/0.png"),  # paths below the folder
+    ("cat\\0.png", "./dog/0.png"),
+]
+
+
+@pytest.mark.parametrize("names", _CLASS_FOLDERS)
+def test_labels_go_by_the_path_below_the_folder(names: tuple[str, str], tmp_path: Path) -> None:
+    for folder in ("cat", "dog"):
+        red_photos(tmp_path / "photos" / folder)
+    (tmp_path / "table.csv").write_text(f"file,label\n{names[0]},3\n{names[1]},4\nelsewhere/1.png,5\n")
+    labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(tmp_path / "table.csv")))
+    cat, dog = (tmp_path / "photos" / folder / "0.png" for folder in ("cat", "dog"))
+    assert labels.classes[cat] == 3 and labels.classes[dog] == 4
+    labels.check_names([cat, dog, cat.with_name("1.png")])
+    assert labels.classes[cat.with_name("1.png")] == 5, "the folder of the list is none of the photos'"
+    assert not labels.has(cat.with_name("2.png"))
+    with pytest.raises(
+        ValueError, match=r"cat/1\.png and dog/1\.png, and both are listed as elsewhere/1\.png"
+    ):
+        labels.check_names([cat.with_name("1.png"), dog.with_name("1.png")])
+
+
+def test_a_path_to_one_photo_is_no_label_of_another(tmp_path: Path) -> None:
+    for folder in ("cat", "dog"):
+        red_photos(tmp_path / "photos" / folder)
+    (tmp_path / "table.csv").write_text("file,label\ncat/0.png,3\na/1.png,1\nb/1.png,2\n")
+    labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(tmp_path / "table.csv")))
+    assert not labels.has(tmp_path / "photos" / "dog" / "0.png")
+    with pytest.raises(ValueError, match=r"cat/1\.png, which is listed as a/1\.png and as b/1\.png"):
+        labels.check_names([tmp_path / "photos" / "cat" / "1.png"])
+
+
+@pytest.mark.parametrize("label", ["cat", "-1", "1.5", ""])
+def test_labels_that_are_no_class_are_named_with_their_line(label: str, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"file,label\na.png,0\n\nb.png,{label}\n")
+    said = rf"^labels: {table}, line 4: label must be a class index from 0, not '{label}'$"
+    with pytest.raises(ValueError, match=said):
+        read_labels(LabelledPhotos("x", labels=str(table)))
+
+
+def test_labels_of_another_order_are_warned_of(labelled: Path, tmp_path: Path) -> None:
+    rows = (labelled / "classes.csv").read_text().splitlines()[1:]
+    wrong = [f"{name},{(int(label) + 2) % 6}" for name, label in (row.split(",") for row in rows)]
+    (tmp_path / "wrong.csv").write_text("\n".join(["file,label", *wrong]))
+    arms = [{"name": "bpg", "effort": 0}, {"name": "half", "effort": 0, "scale": 0.5}]
+    given = _values(labelled, arms=arms)
+    given["unseen"] = []
+    given["data"] = {**given["data"], "labels": str(tmp_path / "wrong.csv"), "annotations": None}
+    said = r"network tiny: top1 on the originals is 0\.000: are the labels the network's class indices\?"
+    with pytest.warns(UserWarning, match=said):
+        found = evaluate(parse_config(given), tmp_path / "out")
+    rows = [row for table in found.tables if table.title.startswith("Bits") for row in table.rows[1:]]
+    assert rows == [("bpg", "none"), ("half", "none")]
 
 
 @pytest.mark.parametrize(
@@ -463,13 +523,12 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     photos = LabelledPhotos("x", labels=str(file))
     file.write_bytes("\ufefffile,label\r\na.png,3\r\n".encode())  # as Excel does
-    assert read_labels(photos).classes == {"a.png": 3}
+    assert read_labels(photos).classes.entries == {"a.png": 3}
     for text, words in (
         ("file;label\na.png;3\n", "columns must be file, label, not file;label"),
         ("file,label\n", "lists none"),
-        ("file,label\na.png\n", "row 2 must have file, label"),
-        ("file,label\na/0.png,1\nb/0.png,5\n", "0.png is listed 2 times"),
-        ("file,label\na.png,-1\n", "the label of a.png must be the index of a class, from 0 on, not -1"),
+        ("file,label\na.png\n", "line 2: must have file, label"),
+        ("file,label\na/0.png,1\na/0.png,5\n", "a/0.png is listed 2 times"),
     ):
         file.write_text(text)
         with pytest.raises(ValueError, match=words):
@@ -477,7 +536,7 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     regions = tmp_path / "regions.csv"
     regions.write_text("file,x,y,width,height,text\na.png,0,0,8,8,ab\nb.png,0,0,8,8,\n")
     found = read_labels(LabelledPhotos("x", mode="full", regions=str(regions)))
-    assert dict(found.texts) == {"a.png": "ab"} and not found.has(Path("b.png"))
+    assert dict(found.texts.entries) == {"a.png": "ab"} and not found.has(Path("b.png"))
 
 
 def test_a_label_that_a_network_cannot_have_is_told_with_its_photo(labelled: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_table_may_list_several_regions(tmp_path: Path) -> None:
     rows = read_regions(str(table))["a.png"]
     assert rows == [(Region(1, 2, 4, 6), "AB"), (Region(5, 6, 12, 14), None)]
     table.write_text("file,x,y,width,height\na.png,-1,2,3,4")
-    with pytest.raises(ValueError, match=r"^regions: .*a region at -1, 2 of 3x4"):
+    with pytest.raises(ValueError, match=r"^regions: .*, line \d: .*a region at -1, 2 of 3x4"):
         read_regions(str(table))
 
 

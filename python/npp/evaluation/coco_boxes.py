@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from npp.checks import is_int
+from npp.evaluation.by_photo import listed_name
 from npp.evaluation.label_places import size_said
 from npp.evaluation.region_files import check_once
 
@@ -43,7 +44,7 @@ def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> Non
 
 
 def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
-    """Boxes by file name, and ids of all categories; crowds are left out.
+    """Boxes by the photo's name as the file lists it, and ids of all categories; crowds are left out.
 
     Raises:
         OSError: the file cannot be read.
@@ -52,7 +53,7 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     _check_ids("image", content["images"], "file_name")
     _check_ids("category", content["categories"], "name")
-    names = {image["id"]: Path(image["file_name"]).name for image in content["images"]}
+    names = {image["id"]: listed_name(image["file_name"]) for image in content["images"]}
     sizes = {names[image["id"]]: _listed_size(image) for image in content["images"]}
     check_once(names.values())
     categories = tuple(int(one["id"]) for one in content["categories"])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from npp.config.digests import hash_file
 from npp.config.yaml_files import expand
+from npp.photos.finding import name_below
 from npp.tasks.segmentation import IGNORE
 
 _ENDINGS = (".png", ".tif", ".tiff", ".bmp")
@@ -21,7 +22,7 @@ _ENDINGS = (".png", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class ClassMaps(Mapping[str, Tensor]):
-    """Maps of classes (H, W) int64 by the photo's name without its ending; read when they are looked at.
+    """Maps of classes (H, W) int64 by the photo's path or name without ending; read when looked at.
 
     Attributes:
         files: of the maps.
@@ -72,7 +73,7 @@ class ClassMaps(Mapping[str, Tensor]):
 
 
 def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMaps:
-    """The maps of a folder.
+    """The maps of a folder and of the folders in it, by their paths below it without their endings.
 
     Args:
         folder: of PNG, TIFF or BMP files; variables of the environment are put in.
@@ -82,7 +83,8 @@ def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMap
         ValueError: there are none; the message begins with ``masks``.
     """
     root = Path(expand(folder))
-    files = {path.stem: path for path in sorted(root.glob("*")) if path.suffix.lower() in _ENDINGS}
+    found = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in _ENDINGS)
+    files = {name_below(root, path.with_suffix("")): path for path in found}
     if not files:
         raise ValueError(f"masks must be a folder with maps of classes ({', '.join(_ENDINGS)}), not {root}")
     return ClassMaps(files, dict(numbers), others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -63,15 +63,31 @@ def _network_named(network: Judge, batch: Batch) -> Iterator[None]:
         raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
 
 
-def _warn_of_labels(network: Judge, precision: float) -> None:
-    """Warns where a detector finds no true box of its category on the originals."""
-    if precision == 0:
+#: What is asked where nothing on the originals agrees with the real labels, by the quality.
+_MISUNDERSTOOD = {
+    "top1": "are the labels the network's class indices?",
+    "true_miou": "are the numbers of the masks the network's classes? mask_classes says what they mean",
+    "exact_match": "are the texts what the network reads in these regions?",
+}
+
+
+def _warn_of_labels(network: Judge, clean: Mapping[str, float]) -> None:
+    """Warns where nothing that a network says of the originals is right, as with labels of another order.
+
+    Args:
+        network: it.
+        clean: its qualities on the originals against real labels, by name.
+    """
+    if clean.get("ap_50") == 0:
         meant, other = ("id", "place") if network.says_category_ids else ("place", "id")
         warnings.warn(
             f"network {network.label} finds none of the real boxes on the originals (ap_50 is 0). Its labels "
             f"were taken for the {meant} of categories; it may be the {other} (categories: {other})",
             stacklevel=3,
         )
+    for name, asked in _MISUNDERSTOOD.items():
+        if clean.get(name) == 0:
+            warnings.warn(f"network {network.label}: {name} on the originals is 0.000: {asked}", stacklevel=3)
 
 
 class Measurer:
@@ -121,9 +137,8 @@ class Measurer:
             paths = photos.readable_paths(labels.has)
         else:
             paths = photos.readable_paths()
-        if twice := labels.ambiguous(paths):
-            raise ValueError(f"folder has several photos named {twice}, and real labels go by file name")
-        if missing := [path.name for path in paths if not labels.has(path)]:
+        labels.check_names(paths)
+        if missing := [labels.said(path) for path in paths if not labels.has(path)]:
             raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
         return paths
 
@@ -274,7 +289,9 @@ class Measurer:
         }
         sums |= {key: value for key, value in metrics.compute()[0].items() if key in true}
         for network in self._networks:
-            _warn_of_labels(network, sums.get((network.label, "ap_50"), 1.0))
+            _warn_of_labels(
+                network, {name: one for (label, name), one in sums.items() if label == network.label}
+            )
         return sums
 
     def _clean_part(self, batch: Batch) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,14 @@ from torch import Tensor
 
 from npp.config.yaml_files import fill_in
 from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
+from npp.evaluation.by_photo import ByPhoto, listed_name
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
 from npp.evaluation.judges import Judge
 from npp.evaluation.label_places import check_places
 from npp.evaluation.mask_files import ClassMaps, find_masks
-from npp.evaluation.region_files import check_once, read_regions, read_table
+from npp.evaluation.region_files import LineError, check_once, read_table, regions_listed, table_error
+from npp.photos.finding import name_below
 from npp.photos.loading import photo_size
 from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
@@ -40,14 +41,16 @@ TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_char
 class LabelledPhotos(PhotoSet):
     """Photos, and where it is written what is in them.
 
+    Files name a photo by its path below ``folder``, or by its bare name where no other photo has that.
+
     Attributes:
-        annotations: a file in COCO's format: boxes by the photo's file name. Needs ``mode: full``.
+        annotations: a file in COCO's format, for boxes by the photo's ``file_name``. Needs ``mode: full``.
         labels: a CSV file with the columns ``file`` and ``label``, the index of the class.
         regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` in pixels, and
             perhaps ``text``: what readers look at, a line for each photo, and what is written there. Needs
             ``mode: full``.
-        masks: a folder of PNG, TIFF or BMP files with one number for each pixel, named as the photos are.
-            Needs ``mode: full``.
+        masks: a folder of PNG, TIFF or BMP files with one number for each pixel, named as the photos are,
+            in the same folders below it or in none. Needs ``mode: full``.
         mask_classes: which class of the network a number in them means; the number itself by default.
         mask_others: which class the numbers mean that ``mask_classes`` leaves out; by default they do not
             count.
@@ -86,9 +89,21 @@ class NamedClass(NamedTuple):
     photo: str
 
 
+class MasksByPhoto(ByPhoto[Tensor]):
+    """Maps of classes (H, W) int64 of photos."""
+
+    def __init__(self, maps: ClassMaps, folder: str = "") -> None:
+        super().__init__(maps, folder, endings=False)
+        self._maps = maps
+
+    def key(self, path: Path) -> list[Any]:
+        """A JSON value that says what is right for a photo."""
+        return self._maps.key(self.name(path))
+
+
 @dataclass(frozen=True)
 class RealLabels:
-    """By file name, without folders; empty where nothing is given.
+    """Of each photo; empty where nothing is given.
 
     Attributes:
         boxes: of every photo that the annotations list.
@@ -96,20 +111,22 @@ class RealLabels:
         classes: index of the class.
         regions: what readers look at.
         texts: what is written there.
-        masks: maps of classes, by file name without its ending.
+        masks: maps of classes.
+        folder: of the photos, for messages.
     """
 
-    boxes: Mapping[str, TrueBoxes]
+    boxes: ByPhoto[TrueBoxes]
     category_ids: tuple[int, ...]
-    classes: Mapping[str, int]
-    regions: Mapping[str, Region] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    masks: ClassMaps = field(default_factory=lambda: ClassMaps({}))
+    classes: ByPhoto[int]
+    regions: ByPhoto[Region]
+    texts: ByPhoto[str]
+    masks: MasksByPhoto
+    folder: str
 
     def task(self, judge: Judge, paths: Sequence[Path]) -> Task:
         """A judge's task for these photos: a reader is given the region of each alone."""
         if self.regions and isinstance(judge.task, Recognition):
-            return RegionTask(judge.task, [self.regions[path.name] for path in paths])
+            return RegionTask(judge.task, [self.regions[path] for path in paths])
         return judge.task
 
     def fit(self, judge: Judge) -> bool:
@@ -147,16 +164,24 @@ class RealLabels:
 
     def has(self, path: Path) -> bool:
         """Whether everything that is given lists this photo."""
-        known: tuple[Mapping[str, Any], ...] = (self.boxes, self.classes, self.regions, self.texts)
-        listed = all(path.name in one for one in known if one)
-        return listed and (not self.masks or path.stem in self.masks)
+        return all(path in one for one in self._given())
 
-    def ambiguous(self, paths: Sequence[Path]) -> str | None:
-        """A name that several of these photos have, where something is known by it."""
-        if self.boxes or self.classes or self.regions or self.masks:
-            names = Counter(path.stem if self.masks else path.name for path in paths)
-            return next((name for name, count in names.items() if count > 1), None)
-        return None
+    def _given(self) -> list[ByPhoto[Any]]:
+        known: tuple[ByPhoto[Any], ...] = (self.boxes, self.classes, self.regions, self.texts, self.masks)
+        return [one for one in known if one]
+
+    def said(self, path: Path) -> str:
+        """A photo for messages: its path below the folder."""
+        return name_below(self.folder, path) if Path(self.folder) in path.parents else path.name
+
+    def check_names(self, paths: Sequence[Path]) -> None:
+        """That it is clear which of these photos each name means.
+
+        Raises:
+            ValueError: it is not; the message names photos and names.
+        """
+        for one in self._given():
+            one.check_clear(paths)
 
     def check(self, judges: Sequence[Judge], paths: Sequence[Path]) -> dict[str, NamedClass]:
         """Looks through all that is said of these photos, before anything is measured.
@@ -174,60 +199,62 @@ class RealLabels:
                 self._check_places(path)
         fitting = [judge for judge in judges if self.fit(judge)]
         if any(isinstance(judge.task, Detection) and judge.spec.metrics for judge in fitting) and not any(
-            len(self.boxes[path.name].boxes) for path in paths
+            len(self.boxes[path].boxes) for path in paths
         ):
             raise ValueError(f"annotations have no box in any of the {len(paths)} photos")
         highest: dict[str, NamedClass] = {}
         for judge in fitting:
             if isinstance(judge.task, Classification):
-                highest[judge.label] = max(NamedClass(self.classes[path.name], path.name) for path in paths)
+                highest[judge.label] = max(NamedClass(self.classes[path], self.said(path)) for path in paths)
             elif isinstance(judge.task, Recognition):
                 self._check_texts(judge.task, judge.label, paths)
         segmenters = [judge for judge in fitting if isinstance(judge.task, Segmentation)]
         for path in paths if self.masks else ():
             found = self._checked_mask(path)
             for judge in segmenters:
-                known = highest.get(judge.label, NamedClass(0, path.name))
-                highest[judge.label] = max(known, _highest_class(judge, found, path.stem))
+                known = highest.get(judge.label, NamedClass(0, self.said(path)))
+                highest[judge.label] = max(known, _highest_class(judge, found, self.masks.name(path)))
         return highest
 
     def _check_places(self, path: Path) -> None:
         """That boxes and the region of a photo lie in it."""
         size = photo_size(path)
         if self.boxes:
-            found = self.boxes[path.name]
-            check_size(path.name, found.size, size)
-            check_places("annotations", path.name, (Region(*box) for box in found.boxes.tolist()), size)
+            found = self.boxes[path]
+            check_size(self.said(path), found.size, size)
+            check_places("annotations", self.said(path), (Region(*box) for box in found.boxes.tolist()), size)
         if self.regions:
-            check_places("regions", path.name, [self.regions[path.name]], size)
+            check_places("regions", self.said(path), [self.regions[path]], size)
 
     def _check_texts(self, reader: Recognition, label: str, paths: Sequence[Path]) -> None:
         """That a reader has all characters of the texts."""
         for path in paths:
             try:
-                reader.alphabet.encode(self.texts[path.name])
+                reader.alphabet.encode(self.texts[path])
             except ValueError as error:
                 raise ValueError(
-                    f"regions: the text of {path.name} is not one for {label}: {error}"
+                    f"regions: the text of {self.said(path)} is not one for {label}: {error}"
                 ) from None
 
     def _checked_mask(self, path: Path) -> Tensor:
         """The map of a photo, which has its size."""
         height, width = photo_size(path)
-        found = self.masks[path.stem]
+        found = self.masks[path]
         if (shape := tuple(found.shape)) != (height, width):
-            raise ValueError(f"masks: {path.stem} must be {height}x{width} as its photo, not {shape}")
+            raise ValueError(
+                f"masks: {self.masks.name(path)} must be {height}x{width} as its photo, not {shape}"
+            )
         return found
 
     def targets(self, judge: Judge, paths: Sequence[Path]) -> list[Any]:
         """What is right for a judge: class indices, texts, or ``boxes`` with the network's own ``labels``."""
         if isinstance(judge.task, Recognition):
-            return [self.texts[path.name] for path in paths]
+            return [self.texts[path] for path in paths]
         if isinstance(judge.task, Segmentation):
-            return [self.masks[path.stem] for path in paths]
+            return [self.masks[path] for path in paths]
         if isinstance(judge.task, Classification):
-            return [self.classes[path.name] for path in paths]
-        return [self._boxes(judge, self.boxes[path.name]) for path in paths]
+            return [self.classes[path] for path in paths]
+        return [self._boxes(judge, self.boxes[path]) for path in paths]
 
     def _boxes(self, judge: Judge, found: TrueBoxes) -> dict[str, Tensor]:
         labels = found.categories
@@ -238,13 +265,13 @@ class RealLabels:
 
     def key(self, paths: Sequence[Path]) -> Any:
         """A JSON value that says what is right for these photos."""
-        boxes = [self.boxes[path.name] for path in paths] if self.boxes else []
+        boxes = [self.boxes[path] for path in paths] if self.boxes else []
         listed = [[one.boxes.tolist(), one.categories.tolist()] for one in boxes]
-        found = [listed, [self.classes.get(path.name) for path in paths], list(self.category_ids)]
+        found = [listed, [self.classes.get(path) for path in paths], list(self.category_ids)]
         if self.regions:
-            found.append([[list(self.regions[path.name]), self.texts.get(path.name)] for path in paths])
+            found.append([[list(self.regions[path]), self.texts.get(path)] for path in paths])
         if self.masks:
-            found.append([self.masks.key(path.stem) for path in paths])
+            found.append([self.masks.key(path) for path in paths])
         return found
 
     def scores(self, judge: Judge, images: Tensor, paths: Sequence[Path]) -> dict[str, Tensor]:
@@ -254,7 +281,9 @@ class RealLabels:
 
 
 #: Nothing is known.
-UNLABELLED = RealLabels({}, (), {})
+UNLABELLED = RealLabels(
+    ByPhoto({}), (), ByPhoto({}), ByPhoto({}), ByPhoto({}), MasksByPhoto(ClassMaps({})), ""
+)
 
 
 def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
@@ -267,19 +296,26 @@ def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
     return NamedClass(int(counted.max()), name)
 
 
+def _class_index(row: Mapping[str, str], line: int) -> int:
+    given = row["label"]
+    try:
+        found = int(given)
+    except ValueError:
+        found = -1
+    if found < 0:
+        raise LineError(line, f"label must be a class index from 0, not {given!r}")
+    return found
+
+
 def _read_classes(path: Path) -> dict[str, int]:
-    rows = [(Path(row["file"]).name, int(row["label"])) for row in read_table(path, ("file", "label"))]
-    check_once(name for name, _ in rows)
-    if wrong := [(name, label) for name, label in rows if label < 0]:
-        raise ValueError(
-            f"the label of {wrong[0][0]} must be the index of a class, from 0 on, not {wrong[0][1]}"
-        )
-    return dict(rows)
+    rows = read_table(path, ("file", "label"))
+    check_once(listed_name(row["file"]) for _, row in rows)
+    return {listed_name(row["file"]): _class_index(row, line) for line, row in rows}
 
 
 def _read_texts(file: str) -> tuple[dict[str, Region], dict[str, str]]:
-    """Regions by file name, and the texts that there are."""
-    found = read_regions(file)
+    """Regions by the photo's listed name, and the texts that there are."""
+    found = regions_listed(file)
     several = [name for name, rows in found.items() if len(rows) > 1]
     if several:
         raise ValueError(f"regions: {file} must have one line for each photo, not more for {several[0]}")
@@ -293,11 +329,8 @@ def _errors_with_key(key: str, path: Path) -> Iterator[None]:
     """What is wrong with a file is told as a ValueError that begins with the key."""
     try:
         yield
-    except OSError as error:
-        raise ValueError(f"{key}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        said = f"KeyError({error})" if isinstance(error, KeyError) else error
-        raise ValueError(f"{key}: {path} is not of that form: {said}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise table_error(key, path, error) from error
 
 
 def _check_some(key: str, path: Path, found: Mapping[str, Any]) -> None:
@@ -306,7 +339,7 @@ def _check_some(key: str, path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _given_boxes(given: str | None) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
-    """Boxes by file name and ids of categories; none where no file is given."""
+    """Boxes by listed name and ids of categories; none where no file is given."""
     if given is None:
         return {}, ()
     path = Path(given)
@@ -317,7 +350,7 @@ def _given_boxes(given: str | None) -> tuple[dict[str, TrueBoxes], tuple[int, ..
 
 
 def _given_classes(given: str | None) -> dict[str, int]:
-    """Classes by file name; none where no file is given."""
+    """Classes by listed name; none where no file is given."""
     if given is None:
         return {}
     path = Path(given)
@@ -340,7 +373,16 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
     if photos.masks is not None:
         others = IGNORE if photos.mask_others is None else photos.mask_others
         masks = find_masks(photos.masks, photos.mask_classes, others)
-    return RealLabels(boxes, ids, classes, regions, texts, masks)
+    folder = photos.folder
+    return RealLabels(
+        ByPhoto(boxes, folder),
+        ids,
+        ByPhoto(classes, folder),
+        ByPhoto(regions, folder),
+        ByPhoto(texts, folder),
+        MasksByPhoto(masks, folder),
+        folder,
+    )
 
 
 def unpacked(judge: Judge, stored: Mapping[str, Any]) -> Matches:

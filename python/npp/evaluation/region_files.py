@@ -5,14 +5,22 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from npp.config.yaml_files import expand
+from npp.evaluation.by_photo import listed_name
 from npp.tasks.region_task import Region
 
 _SIDES = ("x", "y", "width", "height")
+
+
+class LineError(ValueError):
+    """What is wrong with a line of a table: its message begins with the line."""
+
+    def __init__(self, line: int, said: object) -> None:
+        super().__init__(f"line {line}: {said}")
 
 
 class RegionRow(NamedTuple):
@@ -27,8 +35,8 @@ class RegionRow(NamedTuple):
     text: str | None
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The lines of a CSV file, with or without the mark that Excel puts in front.
+def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The lines of a CSV file with their numbers, with or without the mark that Excel puts in front.
 
     Raises:
         OSError: it cannot be read.
@@ -39,22 +47,53 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         there = reader.fieldnames or []
         if not set(columns) <= set(there):
             raise ValueError(f"columns must be {', '.join(columns)}, not {', '.join(there) or 'none'}")
-        rows = list(reader)
-    for number, row in enumerate(rows, 2):
+        rows = [(reader.line_num, row) for row in reader]
+    for line, row in rows:
         if any(row[column] is None for column in columns):
-            raise ValueError(f"row {number} must have {', '.join(columns)}")
+            raise LineError(line, f"must have {', '.join(columns)}")
     return rows
 
 
+def table_error(key: str, path: Path, error: Exception) -> ValueError:
+    """What is wrong with a file, as an error that begins with its key."""
+    if isinstance(error, OSError):
+        return ValueError(f"{key}: {error}")
+    if isinstance(error, LineError):
+        return ValueError(f"{key}: {path}, {error}")
+    said = f"KeyError({error})" if isinstance(error, KeyError) else error
+    return ValueError(f"{key}: {path} is not of that form: {said}")
+
+
 def check_once(names: Iterable[str]) -> None:
-    """Raises ValueError where photos of one name, which stand in several folders, would be mixed up."""
+    """Raises ValueError where one photo is listed several times."""
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"{name} is listed {count} times, and real labels go by file name")
+            raise ValueError(f"{name} is listed {count} times, and once is right")
 
 
-def read_regions(file: str) -> dict[str, list[RegionRow]]:
-    """Regions by the photo's file name, without folders.
+def _number(row: Mapping[str, str], line: int, key: str) -> float:
+    try:
+        return float(row[key])
+    except ValueError:
+        raise LineError(line, f"{key} must be a number of pixels, not {row[key]!r}") from None
+
+
+def _region(row: Mapping[str, str], line: int) -> Region:
+    left, top, width, height = (_number(row, line, key) for key in _SIDES)
+    whole = all(map(math.isfinite, (left, top, width, height)))
+    if not whole or min(left, top) < 0 or min(width, height) <= 0:
+        raise LineError(
+            line, f"x and y must be 0 or more and sides above 0, not {_said(left, top, width, height)}"
+        )
+    return Region(left, top, left + width, top + height)
+
+
+def _said(left: float, top: float, width: float, height: float) -> str:
+    return f"a region at {left:g}, {top:g} of {width:g}x{height:g}"
+
+
+def regions_listed(file: str) -> dict[str, list[RegionRow]]:
+    """Regions by the photo's name as the file lists it.
 
     Args:
         file: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` and perhaps ``text``;
@@ -66,17 +105,19 @@ def read_regions(file: str) -> dict[str, list[RegionRow]]:
     path = Path(expand(file))
     found: dict[str, list[RegionRow]] = {}
     try:
-        for row in read_table(path, ("file", *_SIDES)):
-            left, top, width, height = (float(row[key]) for key in _SIDES)
-            whole = all(map(math.isfinite, (left, top, width, height)))
-            if not whole or min(left, top) < 0 or min(width, height) <= 0:
-                raise ValueError(f"a region at {left:g}, {top:g} of {width:g}x{height:g}")
-            region = Region(left, top, left + width, top + height)
-            found.setdefault(Path(row["file"]).name, []).append(RegionRow(region, row.get("text") or None))
-    except OSError as error:
-        raise ValueError(f"regions: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"regions: {path} is not of that form: {error}") from error
+        for line, row in read_table(path, ("file", *_SIDES)):
+            one = RegionRow(_region(row, line), row.get("text") or None)
+            found.setdefault(listed_name(row["file"]), []).append(one)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise table_error("regions", path, error) from error
     if not found:
         raise ValueError(f"regions: {path} lists none")
+    return found
+
+
+def read_regions(file: str) -> dict[str, list[RegionRow]]:
+    """The same by the photo's file name, without folders."""
+    found: dict[str, list[RegionRow]] = {}
+    for name, rows in regions_listed(file).items():
+        found.setdefault(name.rpartition("/")[2], []).extend(rows)
     return found

@@ -141,7 +141,9 @@ _KEPT = 0.95  # of the clean value
 
 
 def _needed(arm: ArmMeasurements, axis: Axis, value: float) -> str:
-    """What an arm needs for a value of a quality, in words."""
+    """What an arm needs for a value of a quality, in words; ``none`` where the value is that of no bits."""
+    if value <= 0:
+        return "none"
     rates = arm.bpp.mean(axis=1)
     if arm.points(axis)[rates.argmin()] >= value:
         return f"at most {rates.min():.3f} bpp"

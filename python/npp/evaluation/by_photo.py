@@ -1,0 +1,97 @@
+"""What files say of photos, by their paths below the folder of the photos or by their bare names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
+
+from npp.photos.finding import name_below
+
+_Said = TypeVar("_Said")
+_GO_BY = "real labels go by the path below folder, or by the file name where one photo has it"
+
+
+def listed_name(text: str) -> str:
+    """A photo's name as a file lists it, its folders parted by ``/``."""
+    return PurePosixPath(text.replace("\\", "/")).as_posix()
+
+
+class ByPhoto(Generic[_Said]):
+    """Finds what is said of a photo: under its path below the folder, or else under its bare name.
+
+    A listed path that leads to another photo of the folder says nothing of this one.
+
+    Args:
+        entries: what is said, by :func:`listed_name`.
+        folder: of the photos; empty where there are no entries.
+        endings: whether names have the endings of the photos' files. Of names without, those in folders are
+            paths below the folder in any case.
+    """
+
+    def __init__(self, entries: Mapping[str, _Said], folder: str = "", *, endings: bool = True) -> None:
+        self.entries = entries
+        self._folder, self._endings = Path(folder), endings
+        self._bare: dict[str, list[str]] = {}
+        for name in entries:
+            _, slash, bare = name.rpartition("/")
+            if not slash or (endings and not (self._folder / name).is_file()):
+                self._bare.setdefault(bare, []).append(name)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, path: Path) -> bool:
+        return bool(self._names(path))
+
+    def __getitem__(self, path: Path) -> _Said:
+        """What is said of a photo.
+
+        Raises:
+            KeyError: nothing.
+        """
+        return self.entries[self.name(path)]
+
+    def get(self, path: Path) -> _Said | None:
+        """The same, ``None`` for nothing."""
+        names = self._names(path)
+        return self.entries[names[0]] if names else None
+
+    def name(self, path: Path) -> str:
+        """The name that a photo is listed by.
+
+        Raises:
+            KeyError: it is not listed.
+        """
+        if not (names := self._names(path)):
+            raise KeyError(path.name)
+        return names[0]
+
+    def _names(self, path: Path) -> list[str]:
+        """All names that may mean a photo."""
+        own = path if self._endings else path.with_suffix("")
+        below = name_below(self._folder, own) if self._folder in own.parents else own.name
+        return [below] if below in self.entries else self._bare.get(own.name, [])
+
+    def check_clear(self, paths: Sequence[Path]) -> None:
+        """That each photo has one name and each name means one photo.
+
+        Raises:
+            ValueError: several; the message names them.
+        """
+        photos: dict[str, str] = {}
+        for path in paths:
+            own, names = self._below(path), self._names(path)
+            if len(names) > 1:
+                raise ValueError(
+                    f"folder has {own}, which is listed as {names[0]} and as {names[1]}: {_GO_BY}"
+                )
+            for name in names:
+                if name in photos:
+                    raise ValueError(
+                        f"folder has {photos[name]} and {own}, and both are listed as {name}: {_GO_BY}"
+                    )
+                photos[name] = own
+
+    def _below(self, path: Path) -> str:
+        return name_below(self._folder, path) if self._folder in path.parents else path.name
