@@ -20,6 +20,7 @@ from npp.torch_state import in_plain_torch
 
 _SUFFIX = ".safetensors"
 _FORMAT = 1
+_WORDS = {"preprocessor": "a filter", "allocator": "an allocator"}  # as the command line calls them
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # what networks can be saved in
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -77,6 +78,10 @@ class WeightFiles(NamedTuple):
         """
         named = self.named()
         path = named.get(os.fspath(name_or_path), Path(name_or_path))
+        if path.is_dir():
+            own = path / f"{self.kind}{_SUFFIX}"
+            hint = f"; its {self.kind} is {own}" if own.is_file() else f", and has no {own.name}"
+            raise FileNotFoundError(f"{path} is a folder{hint}")
         if not path.is_file():
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
             hint = meant(str(name_or_path).lower(), named)
@@ -152,15 +157,25 @@ class WeightFiles(NamedTuple):
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                description = self._description(path, metadata.get(f"npp.{self.kind}"))
+                description = self._description(path, metadata)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except safetensors.SafetensorError as error:
             raise ValueError(f"{path} is not a safetensors file: {error}") from None
         return Stored(description.get("network"), description["settings"], tensors)
 
-    def _description(self, path: Path, text: str | None) -> dict[str, Any]:
+    def _held(self, path: Path, metadata: Mapping[str, str]) -> str:
+        """For messages: what of npp's a file of another kind holds, and which file beside it is meant."""
+        kinds = [name.removeprefix("npp.") for name in metadata if name.startswith("npp.")]
+        if not kinds:
+            return ""
+        own = path.parent / f"{self.kind}{_SUFFIX}"
+        beside = f"; the {self.kind} beside it is {own}" if own.is_file() and own != path else ""
+        return f", it is {_WORDS.get(kinds[0], f'a {kinds[0]}')} alone{beside}"
+
+    def _description(self, path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+        text = metadata.get(f"npp.{self.kind}")
         if text is None:
-            raise ValueError(f"{path} holds no npp {self.kind}")
+            raise ValueError(f"{path} holds no npp {self.kind}{self._held(path, metadata)}")
         try:
             description = json.loads(text)
         except (ValueError, RecursionError):

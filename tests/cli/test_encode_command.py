@@ -36,6 +36,14 @@ def test_file_to_file_and_back(folder: Path, photo: np.ndarray, capsys: pytest.C
         (["photos/a.png", "-o", "photos/a.png"], "would be written and is read too"),
         (["photos/a.png", "photos/b.jpg", "-o", "-"], "standard output takes one file, not 2"),
         (["empty", "-o", "out"], "files in this folder"),
+        (
+            ["photos/a.png", "-o", "out.bpg", "-q", "30"],
+            "npp: 30 is no file; the quantiser is --qp 30, -q is --quiet",
+        ),
+        (
+            ["photos/a.png", "-o", "out.bpg", "--refine", "efficientnet-lite0"],
+            "takes a file of torch.export.save, names such as efficientnet-lite0 are for --judge",
+        ),
         (["-", "-o", "out/"], "standard input has no name"),
         (["photos", "-o", "out", "--qp", "52"], "qp must be an integer from 0 to 51, not 52"),
         (["photos", "-o", "out", "--qp", "20", "--target-bpp", "1"], "exclude each other"),

@@ -13,7 +13,11 @@ import npp.checks as checks
 from npp.checks import UnknownSettingError
 from npp.config.typed import REST, fill, plain, refusal
 from npp.config.yaml_files import ConfigError
+from npp.evaluation.arms import ArmConfig
+from npp.evaluation.judges import JudgeConfig
 from npp.tasks import build_task
+from npp.training.allocator_config import LabelTaskConfig
+from npp.training.train_config import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -171,3 +175,19 @@ def test_digits_are_a_key_where_keys_are_numbers() -> None:
     for wrong in ("4x", "-4", "²", "1" * 5000):
         with pytest.raises(ConfigError, match=r"^a key of whole must be a whole number, not '"):
             fill(_Numbered, {"whole": {wrong: 1}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        (TaskConfig, "settings"),
+        (LabelTaskConfig, "settings"),
+        (JudgeConfig, "settings"),
+        (ArmConfig, "options"),
+    ],
+)
+def test_keywords_of_a_section_are_told_where_they_go(kind: Any, field: str) -> None:
+    said = rf"^{kind.__name__} has no argument 'model'; further keys go into {field}=\{{'model': 'onnx:a'\}}$"
+    with pytest.raises(TypeError, match=said):
+        kind("classification", model="onnx:a")
+    assert getattr(fill(kind, {"name": "one", "effort": 3}), field) == {"effort": 3}

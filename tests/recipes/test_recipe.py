@@ -299,7 +299,7 @@ def test_a_changed_recipe_has_the_other_parts_of_the_first(recipe: Recipe, x: to
     assert recipe.scale is not None
     assert torch.equal(other.compress(x, 40).x_hat, recipe.compress(x, 40, parts=Parts(scale=False)).x_hat)
     with pytest.raises(
-        TypeError, match=r"^a recipe has no 'nmae'; allowed are name, .*; did you mean 'name'"
+        TypeError, match=r"^a recipe has no argument 'nmae'; allowed are name, .*; did you mean 'name'"
     ):
         recipe.changed(nmae="other")
 
@@ -329,16 +329,35 @@ def test_wrong_files_are_named(preprocessor: npp.Preprocessor, tmp_path: Path) -
     with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
         Recipe.load(tmp_path / "absent.safetensors")
     preprocessor.save(tmp_path / "filter.safetensors")
-    with pytest.raises(ValueError, match="holds no npp recipe"):
+    with pytest.raises(ValueError, match=r"holds no npp recipe, it is a filter alone$"):
         Recipe.load(tmp_path / "filter.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"is a folder, and has no recipe\.safetensors$"):
+        Recipe.load(tmp_path)
+    own = tmp_path / "recipe.safetensors"
+    Recipe("own").save(own)
+    with pytest.raises(ValueError, match=rf"it is a filter alone; the recipe beside it is {own}$"):
+        Recipe.load(tmp_path / "filter.safetensors")
+    with pytest.raises(FileNotFoundError, match=rf"^{tmp_path} is a folder; its recipe is {own}$"):
+        Recipe.load(f"{tmp_path}/")
+    with pytest.raises(ValueError, match=r"holds no npp preprocessor, it is a recipe alone$"):
+        npp.Preprocessor.load(own)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": 0.5}, "scale must be npp's ScaleRule"),
-        ({"preprocessor": torch.nn.Identity()}, "preprocessor must be npp's Preprocessor"),
-        ({"allocator": torch.nn.Identity()}, "allocator must be npp's Allocator"),
+        (
+            {"scale": 0.5},
+            r"scale must be an npp\.recipes\.ScaleRule, such as ScaleRule\(\{0: 0\.5\}\), or None, not 0\.5",
+        ),
+        ({"preprocessor": torch.nn.Identity()}, "preprocessor must be an npp.Preprocessor, or None"),
+        ({"allocator": torch.nn.Identity()}, "allocator must be an npp.Allocator, or None"),
+        (
+            {"effort": 5, "tune": "machine"},
+            r"no argument 'effort': .* goes into options=\{'effort': 5, 'tune': 'machine'\}; allowed",
+        ),
+        ({"efort": 5}, "no argument 'efort'; allowed are name, "),
+        ({"alocator": None}, r"no argument 'alocator'; .*did you mean 'allocator'"),
         ({"options": {"efort": 1}}, "efort"),
         ({"qp": 52}, "qp"),
     ],

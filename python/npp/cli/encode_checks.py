@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -33,6 +34,13 @@ class Engine(str, Enum):
     ray = "ray"
 
 
+def check_no_quantiser(inputs: Sequence[str]) -> None:
+    """Raises UsageError where a number stands among the inputs, as after the -q of other encoders."""
+    for argument in inputs:
+        if argument.isascii() and argument.isdigit() and not os.path.lexists(argument):
+            raise UsageError(f"{argument} is no file; the quantiser is --qp {argument}, -q is --quiet")
+
+
 def codec_options(given: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, checked."""
     options = {name: value for name, value in given.items() if value is not None and value is not False}
@@ -56,6 +64,11 @@ def checked_views(refine: str | None, views: bool | None) -> bool:
     """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
     if refine is None and views is not None:
         raise UsageError("--refine-views and --no-refine-views need --refine")
+    if refine is not None and not Path(refine).is_file():
+        raise UsageError(
+            f"--refine: there is no file {refine}; --refine takes a file of torch.export.save, names such as "
+            "efficientnet-lite0 are for --judge"
+        )
     try:
         if refine is not None:
             load_network(refine)

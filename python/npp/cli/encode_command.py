@@ -18,6 +18,7 @@ from npp.batch.shards import Shard
 from npp.cli.encode_checks import (
     Engine,
     check_engine,
+    check_no_quantiser,
     check_rate,
     check_shared,
     check_suffixes,
@@ -214,6 +215,7 @@ def encode(
     Reads what Pillow reads. GIF, APNG and animated WebP become BPG animations.
     """
     with usage_errors():
+        check_no_quantiser(inputs)
         check_rate(qp, target_bpp, lossless, refine is not None)
         check_stdout(output, json_report)
         policy = write_policy(force, skip_existing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +111,28 @@ def convert(value: Any, kind: Any, key: str) -> Any:
             raise ConfigError(f"{key} must be keys and values, not {value!r}")
         return _mapping(value, kind, key)
     return _sequence(value, kind, key) if origin in (list, tuple) else _plain(value, kind, key)
+
+
+def settings_told(kind: type[_T]) -> type[_T]:
+    """For dataclasses with a field of the metadata :data:`REST`: tells where keywords go that it lacks.
+
+    In a file they stand beside the others.
+    """
+    made = kind.__init__
+    rest, names = _rest(kind), [one.name for one in dataclasses.fields(kind)]  # type: ignore[arg-type]
+
+    @functools.wraps(made)
+    def init(self: _T, *given: Any, **named: Any) -> None:
+        for name in named:
+            if name not in names:
+                raise TypeError(
+                    f"{kind.__name__} has no argument {name!r}; further keys go into "
+                    f"{rest}={{{name!r}: {brief(named[name])}}}{meant(name, names)}"
+                )
+        made(self, *given, **named)
+
+    kind.__init__ = init  # type: ignore[assignment,method-assign]
+    return kind
 
 
 def _required(kind: Any) -> set[str]:

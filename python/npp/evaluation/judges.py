@@ -11,7 +11,7 @@ import torch
 
 from npp.checks import flags
 from npp.config.digests import hash_files, hash_state
-from npp.config.typed import REST, label_of, plain, refusal
+from npp.config.typed import REST, label_of, plain, refusal, settings_told
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
@@ -24,6 +24,7 @@ NETWORK_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, Typ
 TINY = 1e-12
 
 
+@settings_told
 @dataclass(frozen=True)
 class JudgeConfig:
     """A network as the configuration describes it.

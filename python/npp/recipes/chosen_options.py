@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from npp.allocation.allocator import Allocator
-from npp.checks import brief
+from npp.checks import brief, known_settings
 from npp.codec.errors import EncodeError
 from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+#: What a recipe is made of.
+RECIPE_ARGUMENTS = ("name", "scale", "preprocessor", "allocator", "restorer", "options", "qp", "card")
 
 
 def checked_options(options: object) -> CodecOptions:
@@ -25,6 +30,33 @@ def checked_options(options: object) -> CodecOptions:
     resolve_options(options)
     plain: Any = {name: one.item() if isinstance(one, np.generic) else one for name, one in options.items()}
     return cast("CodecOptions", plain)
+
+
+def refuse_others(others: Mapping[str, object]) -> None:
+    """Refuses keywords that a recipe does not have; of the codec's options it is told where they go.
+
+    Raises:
+        UnknownSettingError: there are such.
+    """
+    if not others:
+        return
+    options = [name for name in others if name in CodecOptions.__annotations__]
+    if options:
+        given = ", ".join(f"{name!r}: {brief(others[name])}" for name in options)
+        end = f": it is an option of the codec, which goes into options={{{given}}}"
+        known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
+    known_settings("a recipe has no argument", others, RECIPE_ARGUMENTS)
+
+
+def others_told(made: _Init) -> _Init:
+    """For a recipe's constructor: :func:`refuse_others` for keywords that it does not have."""
+
+    @functools.wraps(made)
+    def init(self: Any, *given: Any, **named: Any) -> None:
+        refuse_others({name: one for name, one in named.items() if name not in RECIPE_ARGUMENTS})
+        made(self, *given, **named)
+
+    return cast("_Init", init)
 
 
 def lossy_options(options: Mapping[str, Any]) -> ResolvedOptions:

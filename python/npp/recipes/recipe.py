@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.checks import known_settings
 from npp.codec.metadata import Metadata
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.gradient.pairing import Compressed
@@ -20,7 +19,7 @@ from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import Over, Refined
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
-from npp.recipes.chosen_options import check_lossless
+from npp.recipes.chosen_options import RECIPE_ARGUMENTS, check_lossless, refuse_others
 from npp.recipes.coded_batches import compress_prepared
 from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
@@ -68,9 +67,9 @@ class Recipe(RecipeFiles):
         Raises:
             As the constructor.
         """
-        names = ("name", "scale", "preprocessor", "allocator", "restorer", "options", "qp", "card")
-        known_settings("a recipe has no", parts, names)
-        return Recipe(**{**{name: getattr(self, name) for name in names}, **parts}).train(self.training)
+        refuse_others({name: one for name, one in parts.items() if name not in RECIPE_ARGUMENTS})
+        kept = {name: getattr(self, name) for name in RECIPE_ARGUMENTS}
+        return Recipe(**{**kept, **parts}).train(self.training)
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
         """:meth:`compress`."""

@@ -8,7 +8,7 @@ from npp.allocation.allocator import Allocator
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.checked_pictures import check_floats, check_values
-from npp.recipes.chosen_options import checked_options
+from npp.recipes.chosen_options import checked_options, others_told
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
 from npp.recipes.picture_floats import filtered
 from npp.recipes.scale import ScaleRule, shrink
@@ -21,6 +21,7 @@ _DEFAULT_QP = 37
 class RecipeStages(nn.Module):
     """What :class:`npp.Recipe` is made of; its arguments are described there."""
 
+    @others_told
     def __init__(
         self,
         name: str = "",

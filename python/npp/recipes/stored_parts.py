@@ -16,13 +16,20 @@ from npp.weight_files import Stored
 
 _KINDS = {"scale": ScaleRule, "preprocessor": Preprocessor, "allocator": Allocator, "restorer": Restorer}
 
+_KIND_NAMES = {
+    "scale": "an npp.recipes.ScaleRule, such as ScaleRule({0: 0.5})",
+    "preprocessor": "an npp.Preprocessor",
+    "allocator": "an npp.Allocator",
+    "restorer": "an npp.Restorer",
+}
+
 
 def check_kinds(**parts: object) -> None:
     """Raises TypeError for a part that is not of its kind."""
     for name, part in parts.items():
         kind = _KINDS[name]
         if part is not None and not isinstance(part, kind):
-            raise TypeError(f"{name} must be npp's {kind.__name__} or None, not {type(part).__name__}")
+            raise TypeError(f"{name} must be {_KIND_NAMES[name]}, or None, not {brief(part)}")
 
 
 def part_settings(

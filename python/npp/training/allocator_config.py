@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import npp.checks as checks
-from npp.config.typed import REST, fill_sections, label_of, plain
+from npp.config.typed import REST, fill_sections, label_of, plain, settings_told
 from npp.config.yaml_files import fill_in
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
@@ -102,6 +102,7 @@ class PhotoSource:
         )
 
 
+@settings_told
 @dataclass(frozen=True)
 class LabelTaskConfig:
     """A task whose network says which blocks of a picture it needs.

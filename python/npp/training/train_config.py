@@ -12,19 +12,14 @@ from typing import Any, Literal, get_args
 import npp.checks as checks
 from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
-from npp.config.typed import REST, fill, fill_sections, plain
+from npp.config.typed import REST, fill, fill_sections, plain, settings_told
 from npp.config.yaml_files import fill_in, read_config
 from npp.photos.finding import find_photos
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
 from npp.recipes.scale import LEAST_FACTOR
 from npp.training.choice_config import ChoiceConfig
-from npp.training.parts_config import (
-    AllocatorConfig,
-    CodecConfig,
-    PreprocessorConfig,
-    RestorerConfig,
-)
+from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig, RestorerConfig
 
 #: numpy's generators and Lightning take no larger one.
 LAST_SEED = 2**32 - 1
@@ -82,6 +77,7 @@ class DataConfig(PhotoSet):
         return found
 
 
+@settings_told
 @dataclass(frozen=True)
 class TaskConfig:
     """A task that the decoded picture must still serve.
