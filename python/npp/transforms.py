@@ -8,9 +8,10 @@ the codec, within the network, there is :class:`npp.BPG`.
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,14 +19,18 @@ from PIL import Image
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+import npp.codec
 from npp.checks import is_int, number
-from npp.codec.decoding import decode, probe
-from npp.codec.encoding import encode
+from npp.codec.decoding import probe
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import resolve_threads
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import has_own_color, to_pil
 from npp.codec.round_trip import start_round_trip
+
+if TYPE_CHECKING:
+    from npp.recipes.held_recipe import HeldRecipe
+    from npp.recipes.recipe import Recipe
 
 __all__ = ["BPG"]
 
@@ -49,16 +54,19 @@ def qp_range(qp: Any) -> tuple[int, int]:
     return low, high
 
 
-def code_pil(image: Image.Image, qp: int, **options: Unpack[CodecOptions]) -> Image.Image:
+def code_pil(
+    image: Image.Image, qp: int, recipe: HeldRecipe | None = None, **options: Unpack[CodecOptions]
+) -> Image.Image:
     """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits, or F.
 
     Gray of 16 bits with a transparent value becomes LA of 8 bits: Pillow has no mode for more with alpha.
     What the picture says of itself goes along, as with Pillow's own operations.
     """
-    file = encode(image, qp, threads=1, **options)
+    codec: Any = npp.codec if recipe is None else recipe.get()
+    file = codec.encode(image, qp, threads=1, **options)
     deep = image.mode.startswith("I") and not probe(file).has_alpha
     dtype = torch.float32 if image.mode == "F" else torch.uint16 if deep else torch.uint8
-    coded = to_pil(decode(file, dtype=dtype), gray=CodecImage(image, "image").gray)
+    coded = to_pil(codec.decode(file, dtype=dtype), gray=CodecImage(image, "image").gray)
     coded.info = _kept_info(image)
     return coded
 
@@ -70,13 +78,16 @@ def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
 
 
 def code_array(
-    pixels: np.ndarray[Any, Any], qp: int, **options: Unpack[CodecOptions]
+    pixels: np.ndarray[Any, Any],
+    qp: int,
+    recipe: HeldRecipe | None = None,
+    **options: Unpack[CodecOptions],
 ) -> np.ndarray[Any, Any]:
     """An array (H, W) or (H, W, C) as it comes out of its BPG file, of the same dtype."""
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)  # torch has no other order of bytes
     # A copy: of an axis of length 1 numpy calls any stride contiguous, and torch takes none below 0.
     planes = torch.from_numpy(np.array(native if pixels.ndim == 3 else native[..., None], order="C"))
-    coded = code_tensor(planes.movedim(-1, 0), qp, 1, **options).movedim(0, -1)
+    coded = code_tensor(planes.movedim(-1, 0), qp, 1, recipe, **options).movedim(0, -1)
     found: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
     return found.astype(pixels.dtype, copy=False)
 
@@ -92,7 +103,13 @@ def bgr_to_rgb(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return found
 
 
-def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[CodecOptions]) -> Tensor:
+def code_tensor(
+    x: Tensor,
+    qp: int,
+    threads: int | None = 1,
+    recipe: HeldRecipe | None = None,
+    **options: Unpack[CodecOptions],
+) -> Tensor:
     """Pictures (..., C, H, W) as they come out of their BPG files, of the same dtype; no gradient."""
     plain = x.detach().as_subclass(Tensor)
     if plain.ndim < _LEAST_DIMENSIONS:
@@ -100,6 +117,11 @@ def code_tensor(x: Tensor, qp: int, threads: int | None = 1, **options: Unpack[C
     if not plain.numel():
         raise ValueError(f"a picture must have pixels, and its shape (..., C, H, W) is {tuple(plain.shape)}")
     batch = plain.reshape(-1, *plain.shape[-3:])
+    if recipe is not None:
+        ready = recipe.get()
+        files = ready.encode(batch, qp, threads=threads, **options)
+        shown = ready.decode(files, dtype=plain.dtype, threads=threads)
+        return torch.stack(shown).to(plain.device).reshape(plain.shape)
     trip = start_round_trip(batch, qp, options, threads, waits=True)
     return trip.result()[0].reshape(plain.shape)
 
@@ -151,6 +173,12 @@ def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
     return change(sample)
 
 
+def _held(recipe: str | os.PathLike[str] | Recipe) -> HeldRecipe:
+    from npp.recipes.held_recipe import HeldRecipe  # recipes are not loaded for those who use none
+
+    return HeldRecipe(recipe)
+
+
 class BPG(nn.Module):
     """Pictures through the real codec at a qp that is drawn anew for each sample.
 
@@ -172,12 +200,16 @@ class BPG(nn.Module):
     Args:
         qp: an int, or (least, greatest), each as likely.
         p: how often a sample is coded at all, 0 to 1.
+        recipe: an :class:`npp.Recipe`, a name or a path of one, whose files are made: a sample is then what
+            :meth:`npp.Recipe.decode` shows a network of them, restored and of its own size. A named one is
+            loaded in each worker.
         threads: codec threads for videos and batches; workers of a DataLoader want one each.
-        **options: see :class:`npp.CodecOptions`; ``effort=0`` is fastest.
+        **options: see :class:`npp.CodecOptions`; ``effort=0`` is fastest. They come before the recipe's.
 
     Raises:
         ValueError: a value outside of these (:class:`npp.EncodeError` is one).
-        TypeError: when called: the sample has no picture.
+        FileNotFoundError: there is no such recipe.
+        TypeError: recipe is none; when called: the sample has no picture.
     """
 
     def __init__(
@@ -186,6 +218,7 @@ class BPG(nn.Module):
         *,
         p: float = 1.0,
         threads: int | None = 1,
+        recipe: str | os.PathLike[str] | Recipe | None = None,
         **options: Unpack[CodecOptions],
     ) -> None:
         super().__init__()
@@ -195,6 +228,7 @@ class BPG(nn.Module):
         self.threads = threads
         resolve_options(options)
         self.options = options
+        self._recipe = None if recipe is None else _held(recipe)
 
     def draw(self) -> int | None:
         """The qp of the next sample; ``None`` where it is left as it is."""
@@ -206,10 +240,10 @@ class BPG(nn.Module):
     def _coded(self, picture: Any, qp: int) -> Any:
         """One picture of the kinds that are coded."""
         if isinstance(picture, Image.Image):
-            return code_pil(picture, qp, **self.options)
+            return code_pil(picture, qp, self._recipe, **self.options)
         if isinstance(picture, np.ndarray):
-            return code_array(picture, qp, **self.options)
-        coded = code_tensor(picture, qp, self.threads, **self.options)
+            return code_array(picture, qp, self._recipe, **self.options)
+        coded = code_tensor(picture, qp, self.threads, self._recipe, **self.options)
         return _tv_tensors().wrap(coded, like=picture) if _is_marked(picture) else coded
 
     def forward(self, *sample: Any) -> Any:
@@ -235,5 +269,6 @@ class BPG(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments."""
-        named = {"p": self.p, "threads": self.threads, **self.options}
+        recipe = {} if self._recipe is None else {"recipe": self._recipe}
+        named = {"p": self.p, "threads": self.threads, **recipe, **self.options}
         return ", ".join([f"qp={self.qp}", *(f"{name}={value!r}" for name, value in named.items())])

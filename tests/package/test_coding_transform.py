@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from recipe_files import made_recipe, saved_recipe
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -284,3 +285,61 @@ def test_a_mask_or_boxes_alone_stay_as_they_are(name: str, monkeypatch: pytest.M
     more = {"format": "XYXY", "canvas_size": (8, 8)} if name == "BoundingBoxes" else {}
     given = getattr(kinds, name)(torch.randint(0, 9, (3, 8, 4) if name == "Mask" else (8, 4)), **more)
     assert BPG(30, effort=0)(given) is given
+
+
+@pytest.fixture(scope="module")
+def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved_recipe(tmp_path_factory.mktemp("recipe"))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_samples_are_what_a_recipe_shows_of_its_files(
+    pixels: Tensor, photo: np.ndarray, recipe_path: str, named: bool
+) -> None:
+    recipe = made_recipe()
+    transform = BPG(qp=40, recipe=recipe_path if named else recipe, effort=0)
+    file = recipe.encode(pixels, 40, effort=0)
+    wanted = recipe.decode(file)
+    assert npp.probe(file).width == 56 and not torch.equal(wanted, _coded(pixels, 40))
+    assert torch.equal(transform(pixels), wanted)
+    assert torch.equal(transform(torch.stack([pixels.flip(1), pixels]))[1], wanted)
+    assert np.array_equal(transform(photo), wanted.permute(1, 2, 0).numpy())
+    assert np.array_equal(np.asarray(transform(Image.fromarray(photo))), wanted.permute(1, 2, 0).numpy())
+    for dtype in (torch.float32, torch.float16):
+        floats = (pixels / 255).to(dtype)
+        shown = recipe.decode(recipe.encode(floats, 40, effort=0), dtype=dtype)
+        assert torch.equal(transform(floats), shown)
+    assert transform(pixels[:1]).shape == (1, 80, 112)
+    assert "recipe=" in repr(transform) and not list(transform.parameters())
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "I;16", "F"])
+def test_pil_pictures_keep_their_mode_through_a_recipe(photo: np.ndarray, mode: str) -> None:
+    way = {"I;16": "I"}.get(mode, mode)
+    image = Image.fromarray(photo[..., 1].astype(np.float32) / 255)
+    if mode != "F":
+        image = Image.fromarray(photo).convert("L").convert(way).convert(mode)
+    found = BPG(qp=40, recipe=made_recipe())(image)
+    assert (found.mode, found.size) == (mode, image.size)
+
+
+def test_a_recipes_own_options_count_where_none_are_given(pixels: Tensor) -> None:
+    recipe = made_recipe()
+    assert torch.equal(BPG(qp=38, recipe=recipe)(pixels), recipe.decode(recipe.encode(pixels, 38)))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_workers_take_a_recipe_along(pixels: Tensor, recipe_path: str, named: bool) -> None:
+    transform = BPG(qp=40, recipe=recipe_path if named else made_recipe())
+    wanted = transform(pixels)
+    packed = pickle.dumps(transform)
+    assert torch.equal(pickle.loads(packed)(pixels), wanted)
+    assert not named or len(packed) < 10_000, "a named recipe is loaded where it is used"
+    assert torch.equal(copy.deepcopy(transform)(pixels), wanted)
+
+
+def test_what_is_no_recipe_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match=r"^recipe: no file 'clasification', .*did you mean"):
+        BPG(recipe="clasification")
+    with pytest.raises(TypeError, match=r"^recipe must be an npp\.Recipe, a name or a path of one, not 3"):
+        BPG(recipe=3)  # type: ignore[arg-type]
