@@ -303,7 +303,7 @@ def _class_index(row: Mapping[str, str], line: int) -> int:
     except ValueError:
         found = -1
     if found < 0:
-        raise LineError(line, f"label must be a class index from 0, not {given!r}")
+        raise LineError(f"line {line}: label must be a class index from 0, not {given!r}")
     return found
 
 

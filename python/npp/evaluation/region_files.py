@@ -17,10 +17,7 @@ _SIDES = ("x", "y", "width", "height")
 
 
 class LineError(ValueError):
-    """What is wrong with a line of a table: its message begins with the line."""
-
-    def __init__(self, line: int, said: object) -> None:
-        super().__init__(f"line {line}: {said}")
+    """What is wrong with a line of a table; its message begins with the line."""
 
 
 class RegionRow(NamedTuple):
@@ -50,7 +47,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
         rows = [(reader.line_num, row) for row in reader]
     for line, row in rows:
         if any(row[column] is None for column in columns):
-            raise LineError(line, f"must have {', '.join(columns)}")
+            raise LineError(f"line {line}: must have {', '.join(columns)}")
     return rows
 
 
@@ -75,21 +72,16 @@ def _number(row: Mapping[str, str], line: int, key: str) -> float:
     try:
         return float(row[key])
     except ValueError:
-        raise LineError(line, f"{key} must be a number of pixels, not {row[key]!r}") from None
+        raise LineError(f"line {line}: {key} must be a number of pixels, not {row[key]!r}") from None
 
 
 def _region(row: Mapping[str, str], line: int) -> Region:
     left, top, width, height = (_number(row, line, key) for key in _SIDES)
     whole = all(map(math.isfinite, (left, top, width, height)))
     if not whole or min(left, top) < 0 or min(width, height) <= 0:
-        raise LineError(
-            line, f"x and y must be 0 or more and sides above 0, not {_said(left, top, width, height)}"
-        )
+        said = f"a region at {left:g}, {top:g} of {width:g}x{height:g}"
+        raise LineError(f"line {line}: x and y must be 0 or more and sides above 0, not {said}")
     return Region(left, top, left + width, top + height)
-
-
-def _said(left: float, top: float, width: float, height: float) -> str:
-    return f"a region at {left:g}, {top:g} of {width:g}x{height:g}"
 
 
 def regions_listed(file: str) -> dict[str, list[RegionRow]]:
