@@ -13,7 +13,7 @@ from small_evaluation import QPS, reader, values
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
-from npp.evaluation.region_files import read_regions
+from npp.evaluation.region_files import regions_listed
 from npp.tasks.region_task import Region
 
 _COLOURS = {"a": (230, 20, 20), "b": (20, 230, 20), "c": (20, 20, 230), " ": (60, 60, 60)}
@@ -150,12 +150,12 @@ def test_a_text_that_a_reader_cannot_say_is_found_before_anything_is_measured(
 
 def test_a_table_may_list_several_regions(tmp_path: Path) -> None:
     table = tmp_path / "regions.csv"
-    table.write_text("file,x,y,width,height,text\nin/a.png,1,2,3,4,AB\na.png,5,6,7,8,")
-    rows = read_regions(str(table))["a.png"]
+    table.write_text("file,x,y,width,height,text\na.png,1,2,3,4,AB\na.png,5,6,7,8,")
+    rows = regions_listed(str(table))["a.png"]
     assert rows == [(Region(1, 2, 4, 6), "AB"), (Region(5, 6, 12, 14), None)]
     table.write_text("file,x,y,width,height\na.png,-1,2,3,4")
     with pytest.raises(ValueError, match=r"^regions: .*, line \d: .*a region at -1, 2 of 3x4"):
-        read_regions(str(table))
+        regions_listed(str(table))
 
 
 def test_a_region_beside_its_photo_is_named(plates: Path, tmp_path: Path) -> None:

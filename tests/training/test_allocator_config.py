@@ -353,6 +353,22 @@ def test_a_region_beside_its_photo_is_named(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+def test_regions_go_by_the_path_below_the_folder(folder: Path) -> None:
+    photos, regions = folder / "data/b", folder / "regions.csv"
+    for name, place in (("x", "0.png"), ("y", "1.png")):
+        (photos / name).mkdir()
+        (photos / place).rename(photos / name / "2.png")
+    with pytest.raises(ConfigError, match=r"folder has .*2\.png and .*2\.png, and both are listed as 2\.png"):
+        distil_allocator(loaded(written(folder)))
+    left = {"x/2.png": 40, "y/2.png": 50, "2.png": 60}
+    rows = [f"{name},{x},60,30,16,ABC" for name, x in left.items()]
+    regions.write_text("\n".join(["file,x,y,width,height,text", *rows]))
+    distil_allocator(loaded(written(folder)))
+    known = json.loads((folder / "out/labels/1/origin.json").read_text())
+    found = dict(zip(known["photos"], known["lines of regions"], strict=True))
+    assert {name: lines[0][0] for name, lines in found.items()} == left
+
+
 def test_the_command_trains_it(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

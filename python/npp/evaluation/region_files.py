@@ -105,11 +105,3 @@ def regions_listed(file: str) -> dict[str, list[RegionRow]]:
     if not found:
         raise ValueError(f"regions: {path} lists none")
     return found
-
-
-def read_regions(file: str) -> dict[str, list[RegionRow]]:
-    """The same by the photo's file name, without folders."""
-    found: dict[str, list[RegionRow]] = {}
-    for name, rows in regions_listed(file).items():
-        found.setdefault(name.rpartition("/")[2], []).extend(rows)
-    return found

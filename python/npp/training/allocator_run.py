@@ -14,9 +14,10 @@ from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
 from npp.config.typed import plain, refusal
 from npp.config.yaml_files import ConfigError, write_yaml
+from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.label_places import check_places
 from npp.evaluation.measuring import Stage, silent
-from npp.evaluation.region_files import read_regions
+from npp.evaluation.region_files import regions_listed
 from npp.files import write_file
 from npp.photos.finding import name_below
 from npp.photos.loading import photo_size
@@ -245,32 +246,34 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any)
         count = max(1, round(drawn.count * source.share / whole))
         folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(i)
         settings = dataclasses.replace(drawn, count=count)
-        by_path = {path: regions[path.name] for path in photos} if regions else {}
+        by_path = {path: regions[path] for path in photos} if regions else {}
         origin = _origin(config, source, own, photos, by_path, settings)
         found.append(_Labeller(photos, own, folder, settings, by_path, origin))
     return found
 
 
-def _regions(source: PhotoSource) -> dict[str, list[Region]]:
-    """By file name; empty where whole photos are looked at."""
+def _regions(source: PhotoSource) -> ByPhoto[list[Region]]:
+    """Of the photos that a file lists; empty where whole photos are looked at."""
     if not source.regions:
-        return {}
-    return {name: [row.region for row in rows] for name, rows in read_regions(source.regions).items()}
+        return ByPhoto({})
+    listed = regions_listed(source.regions)
+    return ByPhoto({name: [row.region for row in rows] for name, rows in listed.items()}, source.folder)
 
 
 def _listed(
-    photos: Sequence[Path], regions: Mapping[str, Sequence[Region]], source: PhotoSource, part: str
+    photos: Sequence[Path], regions: ByPhoto[list[Region]], source: PhotoSource, part: str
 ) -> list[Path]:
     """The photos that have regions.
 
     Raises:
-        ValueError: there are none, or a region has no pixel of its photo.
+        ValueError: there are none, a name means several photos, or a region has no pixel of its photo.
     """
-    found = [path for path in photos if path.name in regions]
+    found = [path for path in photos if path in regions]
     if not found:
         raise ValueError(f"regions: {source.regions} lists none of the photos of {part}")
+    regions.check_clear(found)
     for path in found:
-        check_places("regions", path.name, regions[path.name], photo_size(path))
+        check_places("regions", regions.name(path), regions[path], photo_size(path))
     return found
 
 
