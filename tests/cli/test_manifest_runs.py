@@ -54,7 +54,7 @@ def test_a_manifest_says_what_became_of_every_file(folder: Path, capsys: pytest.
     assert "npp: photos/bad.png: cannot identify" in capsys.readouterr().err
     assert run("verify", "out/m.jsonl", "--known-errors", "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["counts"] == {"whole": 2, "wrong": 0, "not encoded": 1}
+    assert report["counts"] == {"whole": 2, "wrong": 0, "not encoded": 1, "not decoded": 0}
     Path("out/a.bpg").write_bytes(file[:-1])
     Path("out/b.bpg").unlink()
     assert run("verify", "out/m.jsonl", "--known-errors", "-q") == 1
@@ -231,7 +231,12 @@ def test_nothing_is_not_whole(folder: Path, capsys: pytest.CaptureFixture[str]) 
             "npp: empty.jsonl, torn.jsonl: no rows, so nothing is known to be whole\n"
         )
     assert run("verify", "empty.jsonl", "--json") == 1
-    assert json.loads(capsys.readouterr().out)["counts"] == {"whole": 0, "wrong": 0, "not encoded": 0}
+    assert json.loads(capsys.readouterr().out)["counts"] == {
+        "whole": 0,
+        "wrong": 0,
+        "not encoded": 0,
+        "not decoded": 0,
+    }
     assert run("verify", "empty.jsonl", "m.jsonl") == 0, "a part of a set may be empty"
 
 
