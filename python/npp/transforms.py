@@ -200,16 +200,17 @@ class BPG(nn.Module):
     Args:
         qp: an int, or (least, greatest), each as likely.
         p: how often a sample is coded at all, 0 to 1.
+        threads: codec threads for videos and batches; workers of a DataLoader want one each.
         recipe: an :class:`npp.Recipe`, a name or a path of one, whose files are made: a sample is then what
             :meth:`npp.Recipe.decode` shows a network of them, restored and of its own size. A named one is
-            loaded in each worker.
-        threads: codec threads for videos and batches; workers of a DataLoader want one each.
+            loaded in each worker. The recipe's own qp is not looked at.
         **options: see :class:`npp.CodecOptions`; ``effort=0`` is fastest. They come before the recipe's.
 
     Raises:
         ValueError: a value outside of these (:class:`npp.EncodeError` is one).
         FileNotFoundError: there is no such recipe.
-        TypeError: recipe is none; when called: the sample has no picture.
+        TypeError: recipe is neither an npp.Recipe nor a name or a path; when called: the sample has no
+            picture.
     """
 
     def __init__(
@@ -226,7 +227,8 @@ class BPG(nn.Module):
         self.p = number("p", p, 0, 1)
         resolve_threads(threads)
         self.threads = threads
-        resolve_options(options)
+        if resolve_options(options).lossless and recipe is not None:
+            raise npp.codec.EncodeError("lossless must be False with a recipe, which changes what is coded")
         self.options = options
         self._recipe = None if recipe is None else _held(recipe)
 

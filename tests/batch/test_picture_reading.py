@@ -228,6 +228,26 @@ def test_xmp_of_any_encoding_is_utf_8_in_a_png(
     assert read_source(Path("a.png").read_bytes(), keep_metadata=True).metadata.xmp == _XMP.encode()
 
 
+@pytest.mark.parametrize(
+    ("declared", "left"),
+    [
+        ('<?xml version="1.0" encoding="UTF-16"?><x/>', '<?xml version="1.0"?><x/>'),
+        (
+            "<?xml version='1.0' encoding = 'utf-16' standalone='yes'?><x/>",
+            "<?xml version='1.0' standalone='yes'?><x/>",
+        ),
+        ('<x encoding="UTF-16"/>', '<x encoding="UTF-16"/>'),
+    ],
+)
+def test_xmp_in_a_png_declares_no_encoding_that_it_has_not(
+    folder: Path, photo: np.ndarray, declared: str, left: str
+) -> None:
+    metadata = npp.Metadata(xmp=declared.encode("utf-16"))
+    Path("a.bpg").write_bytes(npp.encode(photo, effort=0, metadata=metadata))
+    assert run("decode", "a.bpg", "-o", "a.png") == 0
+    assert read_source(Path("a.png").read_bytes(), keep_metadata=True).metadata.xmp == left.encode()
+
+
 @pytest.mark.parametrize("xmp", [b"<x>\xe9</x>", codecs.BOM_UTF16_LE + b"\0\xd8", codecs.BOM_UTF16_LE + b"<"])
 def test_xmp_that_nobody_can_read_is_left_out_of_a_png(
     folder: Path, photo: np.ndarray, xmp: bytes, capsys: pytest.CaptureFixture[str]

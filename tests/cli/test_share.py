@@ -588,6 +588,18 @@ def test_a_total_far_below_the_files_of_qp_51_is_refused_by_the_first_of_them(
     assert _shared("--total", int(1.05 * least), capsys=capsys)["share"]["bytes"] <= 1.05 * least
 
 
+def test_a_total_that_is_refused_leaves_earlier_files(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    least = sum(len(npp.encode(np.asarray(Image.open(f"in/{i:02}.png")), 51, effort=1)) for i in range(16))
+    _shared("--total", 3 * least, "--keep-state", capsys=capsys)
+    before = {path.name: path.read_bytes() for path in (crops / "out").glob("*.bpg")}
+    assert len(before) == 16
+    report = _shared("--total", int(0.6 * least), "--keep-state", capsys=capsys, code=1)
+    assert "by the first files" in report["files"][0]["error"]
+    assert {path.name: path.read_bytes() for path in (crops / "out").glob("*.bpg")} == before
+
+
 def test_a_total_that_the_curves_think_too_small_is_tried(
     crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

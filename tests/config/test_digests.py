@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -119,3 +122,22 @@ def test_what_is_no_file_of_weights_is_known_by_its_bytes(tmp_path: Path) -> Non
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert hash_sources([str(path)], installed=False) == [hash_file(path)], path
+
+
+def test_weights_with_a_set_beside_them_are_the_same_in_every_process(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2), "names": {"x", "y", "zz", "w"}}, tmp_path / "a.pt")
+    program = (
+        "from npp.config.digests import hash_sources; "
+        f"print(hash_sources([{str(tmp_path / 'a.pt')!r}], installed=False))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(found) == 1

@@ -348,6 +348,7 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
 _CLASS_FOLDERS = [
     ("cat/0.png", "dog/0.png"),  # paths below the folder
     ("cat\\0.png", "./dog/0.png"),
+    ("{folder}/cat/0.png", "../photos/dog/0.png"),
 ]
 
 
@@ -355,7 +356,8 @@ _CLASS_FOLDERS = [
 def test_labels_go_by_the_path_below_the_folder(names: tuple[str, str], tmp_path: Path) -> None:
     for folder in ("cat", "dog"):
         red_photos(tmp_path / "photos" / folder)
-    (tmp_path / "table.csv").write_text(f"file,label\n{names[0]},3\n{names[1]},4\nelsewhere/1.png,5\n")
+    first, second = (name.format(folder=tmp_path / "photos") for name in names)
+    (tmp_path / "table.csv").write_text(f"file,label\n{first},3\n{second},4\nelsewhere/1.png,5\n")
     labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(tmp_path / "table.csv")))
     cat, dog = (tmp_path / "photos" / folder / "0.png" for folder in ("cat", "dog"))
     assert labels.classes[cat] == 3 and labels.classes[dog] == 4

@@ -292,6 +292,11 @@ def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return saved_recipe(tmp_path_factory.mktemp("recipe"))
 
 
+def test_a_recipe_that_is_to_keep_every_pixel_is_refused_at_once(recipe_path: str) -> None:
+    with pytest.raises(npp.EncodeError, match="lossless must be False with a recipe"):
+        BPG(40, recipe=recipe_path, lossless=True)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_samples_are_what_a_recipe_shows_of_its_files(
     pixels: Tensor, photo: np.ndarray, recipe_path: str, named: bool

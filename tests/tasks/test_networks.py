@@ -56,6 +56,8 @@ def test_torchvision_by_name() -> None:
         ("folder/yolov8n.onnx", "onnx:folder/yolov8n.onnx"),
         ("yolov8n.pt", "ultralytics:yolov8n.pt"),
         ("my_package.my_module:build", "python:my_package.my_module:build"),
+        ("model:build", "python:model:build"),
+        ("mydet:build", "python:mydet:build"),
         ("EfficientNet_lite0", "efficientnet-lite0"),
         ("efficientnet-lite9", "efficientnet-lite[0-2]"),
     ],

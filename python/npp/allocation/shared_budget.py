@@ -106,6 +106,11 @@ class SharedBudget:
         return dict(self._kept)
 
     @property
+    def left(self) -> int:
+        """How many pictures have no file yet and were not dropped."""
+        return len(self._rest)
+
+    @property
     def least_bits(self) -> float:
         """What all pictures that were not dropped take at the highest qp, as far as is known.
 

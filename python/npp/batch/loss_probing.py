@@ -51,8 +51,9 @@ def rate_curves(
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.
         recipe: that the files will be made with.
-        qps: at least two that are encoded, in any order; with a recipe in each range in which it codes at
-            one size.
+        qps: at least two that are encoded, in any order. Where a recipe changes the size at some qp, each
+            range of one size is encoded at those of them that lie in it, and at its ends where they tell
+            too little of it.
         threads: codec threads, as in :func:`npp.encode`.
         **options: see :class:`npp.CodecOptions`, instead of the recipe's; ``effort`` is 1 unless given.
 
@@ -60,7 +61,7 @@ def rate_curves(
         (N, 52) float64, as :func:`npp.share_bits` takes them.
 
     Raises:
-        TypeError: images is a single picture, recipe is none, or as :func:`npp.encode`.
+        TypeError: images is a single picture, recipe is no :class:`npp.Recipe`, or as :func:`npp.encode`.
         ValueError: less than two qps, or qps or threads out of range.
         EncodeError: as :func:`npp.encode`.
     """

@@ -115,6 +115,8 @@ def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
     exif = None
     try:
         exif = _exif(image)
+    except MemoryError:
+        raise  # which is not the file's fault
     except Exception as error:  # of damaged EXIF Pillow says anything; the picture is good
         notes.append(f"EXIF left out: {describe(error)}")
     xmp = _bytes(info.get("xmp", info.get("XML:com.adobe.xmp")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from types import MappingProxyType
@@ -63,6 +64,7 @@ _XMP_ENCODINGS = (
     (b"<\0", "utf-16-le"),
     (b"\0<", "utf-16-be"),
 )
+_DECLARED = re.compile(r"^(\ufeff?<\?xml[^>]*?)\s+encoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _OPAQUE_FROM = 128  # alpha of pixels that stay in a GIF
 
 #: A file's bytes, and notes about what could not be kept.
@@ -100,7 +102,8 @@ def _in_utf8(xmp: bytes) -> bytes | None:
     """XMP in the only encoding that PNG has for it; ``None`` where nobody knows what it is."""
     encoding = next((name for start, name in _XMP_ENCODINGS if xmp.startswith(start)), "utf-8")
     try:
-        return xmp.decode(encoding).encode()
+        # A declaration of the encoding that it had would no longer be true.
+        return _DECLARED.sub(r"\1", xmp.decode(encoding), count=1).encode()
     except UnicodeError:
         return None
 

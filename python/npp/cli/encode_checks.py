@@ -64,10 +64,11 @@ def checked_views(refine: str | None, views: bool | None) -> bool:
     """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
     if refine is None and views is not None:
         raise UsageError("--refine-views and --no-refine-views need --refine")
-    if refine is not None and not Path(refine).is_file():
+    if refine is not None and not Path(refine).exists():
+        is_name = not Path(refine).suffix and os.sep not in refine
+        hint = ", names such as efficientnet-lite0 are for --judge" if is_name else ""
         raise UsageError(
-            f"--refine: there is no file {refine}; --refine takes a file of torch.export.save, names such as "
-            "efficientnet-lite0 are for --judge"
+            f"--refine: there is no file {refine}; --refine takes a file of torch.export.save{hint}"
         )
     try:
         if refine is not None:

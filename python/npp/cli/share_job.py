@@ -148,8 +148,12 @@ def _encode_job(
     settings: EncodeSettings,
     state: ShareState,
     policy: WritePolicy,
+    keep: bool = True,
 ) -> FileReport:
-    """One file at the qp that its step says; left alone where it takes more than the step allows."""
+    """One file at the qp that its step says; left alone where it takes more than the step allows.
+
+    Without ``keep`` it is only found out what the file takes, and nothing is written.
+    """
     step, source = steps[job], identity(job.source)
     known = state.values(source, step.qp)
     there = known is not None and state.is_there(job, source, step.qp)
@@ -165,8 +169,8 @@ def _encode_job(
     ours = state.is_ours(job)
     try:
         state.put_file(job, source, step.qp, file, values)
-        if _too_large(len(file), step):
-            tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes, too many"
+        if not keep or _too_large(len(file), step):
+            tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes"
             return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
         write(job.target, file, _REPLACES if ours else policy)
     except OSError as error:
@@ -244,10 +248,8 @@ def encode_shared(
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
             encodes = _work_off(budget, total_bits, workers, jobs, good, encode, state, run.reports)
-        if _is_hopeless(budget, total_bits, len(good)):
-            _too_few(run, good, total_bits, budget, state)
-            _clear_failed(run, jobs, state)
-            return run
+        if encodes is None:
+            return _too_few(run, good, total_bits, budget, state)
         _clear_failed(run, jobs, state)
         _conclude(run, good, total_bits, encodes, share.by, quiet)
     run.code = max(run.code, exit_code(run.reports))
@@ -291,13 +293,10 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
     return total, SharedBudget(bits, total, **set_losses(curves))
 
 
-def _is_hopeless(budget: SharedBudget, total_bits: float, pictures: int) -> bool:
-    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved.
-
-    Later the rest is encoded all the same, and the files come as near to the total as there is.
-    """
+def _is_hopeless(budget: SharedBudget, total_bits: float) -> bool:
+    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved."""
     kept, known = budget.qps, budget.total_bits
-    if not kept or 2 * len(kept) > pictures or min(kept.values()) < MAX_QP:
+    if not kept or len(kept) > budget.left or min(kept.values()) < MAX_QP:
         return False
     return known + (budget.least_bits - known) / _UNLIKELY > total_bits
 
@@ -311,19 +310,23 @@ def _work_off(
     encode: Any,
     state: ShareState,
     reports: list[FileReport],
-) -> int:
-    """Encodes until the budget is satisfied, or cannot be; gives the number of encodes.
+) -> int | None:
+    """Encodes until the budget is satisfied; gives the number of encodes, ``None`` where it cannot be.
 
     What the state knows already is believed as long as qps are being chosen: only the files of the qps that
-    stay in the end are looked for, and encoded if they are not there.
+    stay in the end are looked for, and encoded if they are not there. So are the first ones of a total so
+    small that they get qp 51 at once: where they show that it cannot be met, no file has been touched.
     """
     encodes = 0
+    begun = False
     unseen: dict[Job, SharedStep] = {}
     while steps := budget.next():
         by_job = {jobs[good[step.picture]]: step for step in steps}
         outcomes = {job: report for job in by_job if (report := _recalled(job, by_job[job], state))}
         new = [job for job in by_job if job not in outcomes]
-        outcomes |= zip(new, workers.run(new, partial(encode, steps=by_job), _REPLACES), strict=True)
+        keep = begun or any(step.qp < MAX_QP for step in steps)
+        made = workers.run(new, partial(encode, steps=by_job, keep=keep), _REPLACES)
+        outcomes |= zip(new, made, strict=True)
         encodes += len(new)
         for job, step in by_job.items():
             report = outcomes[job]
@@ -333,10 +336,11 @@ def _work_off(
                 continue
             reports[good[step.picture]] = report
             unseen.pop(job, None)
-            if job not in new:
+            if job not in new or not keep:
                 unseen[job] = step
-        if _is_hopeless(budget, total_bits, len(good)):
-            return encodes
+        if not begun and _is_hopeless(budget, total_bits):
+            return None
+        begun = True
     found = workers.run(list(unseen), partial(encode, steps=unseen), _REPLACES)
     for step, report in zip(unseen.values(), found, strict=True):
         reports[good[step.picture]] = report

@@ -10,6 +10,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from npp.files import named_path
 
 _PART = 1 << 20  # bytes that are hashed at a time
 _OF_TORCH = {".pt", ".pth", ".bin", ".ckpt"}  # weights as torch.save writes them, or something else
+_PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, torch.device)  # whose text says all
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what has a version
 _STANDARD = Path(sysconfig.get_path("stdlib"))  # Python's own library, which has Python's
 
@@ -57,6 +59,8 @@ def _hash_source(path: Path) -> str:
             return hash_file(path)
         digest = hashlib.sha256()
         _add_value(digest, "", held)
+    except MemoryError:
+        raise  # which is not the file's fault, and no reason for another kind of digest
     except Exception:  # damaged, of another kind, or of tensors that have no bytes of their own
         return hash_file(path)
     return digest.hexdigest()
@@ -77,8 +81,12 @@ def _add_value(digest: Any, name: str, value: Any) -> None:
         digest.update(f"{name} holds {len(value)}\n".encode())
         for key, one in sorted(pairs, key=lambda pair: repr(pair[0])):
             _add_value(digest, f"{name}/{key!r}", one)
-    else:
+    elif isinstance(value, (set, frozenset)):  # in an order that each process chooses for itself
+        digest.update(f"{name} {sorted(map(repr, value))}\n".encode())
+    elif isinstance(value, _PLAIN):
         digest.update(f"{name} {value!r}\n".encode())
+    else:
+        raise TypeError(f"{name} is a {type(value).__name__}, whose text may differ from process to process")
 
 
 def hash_file(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
@@ -17,6 +18,15 @@ def listed_name(text: str) -> str:
     return PurePosixPath(text.replace("\\", "/")).as_posix()
 
 
+def _below(folder: str, name: str) -> str:
+    """A listed name as a path below the folder, where it is absolute or leads out of it first."""
+    if not folder or not (name.startswith("/") or ".." in PurePosixPath(name).parts):
+        return name
+    root = Path(os.path.normpath(Path.cwd() / folder))
+    meant = Path(os.path.normpath(root / name))
+    return meant.relative_to(root).as_posix() if root in meant.parents else name
+
+
 class ByPhoto(Generic[_Said]):
     """Finds what is said of a photo: under its path below the folder, or else under its bare name.
 
@@ -27,13 +37,21 @@ class ByPhoto(Generic[_Said]):
         folder: of the photos; empty where there are no entries.
         endings: whether names have the endings of the photos' files. Of names without, those in folders are
             paths below the folder in any case.
+
+    Raises:
+        ValueError: two names are one path below the folder.
     """
 
     def __init__(self, entries: Mapping[str, _Said], folder: str = "", *, endings: bool = True) -> None:
-        self.entries = entries
+        self.entries: dict[str, _Said] = {}
+        for listed, said in entries.items():
+            name = _below(folder, listed)
+            if name in self.entries:
+                raise ValueError(f"{name} is listed as {listed}, too, and once is right")
+            self.entries[name] = said
         self._folder, self._endings = Path(folder), endings
         self._bare: dict[str, list[str]] = {}
-        for name in entries:
+        for name in self.entries:
             _, slash, bare = name.rpartition("/")
             if not slash or (endings and not (self._folder / name).is_file()):
                 self._bare.setdefault(bare, []).append(name)
@@ -81,7 +99,7 @@ class ByPhoto(Generic[_Said]):
         """
         photos: dict[str, str] = {}
         for path in paths:
-            own, names = self._below(path), self._names(path)
+            own, names = self._said(path), self._names(path)
             if len(names) > 1:
                 raise ValueError(
                     f"folder has {own}, which is listed as {names[0]} and as {names[1]}: {_GO_BY}"
@@ -93,5 +111,5 @@ class ByPhoto(Generic[_Said]):
                     )
                 photos[name] = own
 
-    def _below(self, path: Path) -> str:
+    def _said(self, path: Path) -> str:
         return name_below(self._folder, path) if self._folder in path.parents else path.name

@@ -13,6 +13,7 @@ from npp.tasks.optional_packages import require
 
 _SUFFIXES = {".onnx": "onnx", ".pt": "ultralytics"}
 _PREFIXES = ("torchvision", "timm", *FORMS, "onnx", "python")
+_NEAR = 0.85  # a letter or two, not half of a short word
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -30,10 +31,10 @@ def form_meant(spec: str, names: Sequence[str]) -> str:
 
 def _with_prefix(spec: str) -> str | None:
     """The name behind the word that it lacks."""
-    for suffix, prefix in _SUFFIXES.items():
-        if spec.lower().endswith(suffix) and spec.partition(":")[0] not in _PREFIXES:
-            return f"{prefix}:{spec}"
     name = spec.partition(":")[0]
+    for suffix, prefix in _SUFFIXES.items():
+        if spec.lower().endswith(suffix) and name not in _PREFIXES:
+            return f"{prefix}:{spec}"
     return next((f"{package}:{spec}" for package in ("torchvision", "timm") if name in _known(package)), None)
 
 
@@ -42,7 +43,7 @@ def _with_right_prefix(spec: str) -> str | None:
     prefix, _, rest = spec.partition(":")
     if not rest or prefix in _PREFIXES:
         return None
-    if near := difflib.get_close_matches(prefix, _PREFIXES, n=1):
+    if near := difflib.get_close_matches(prefix, _PREFIXES, n=1, cutoff=_NEAR):
         return f"{near[0]}:{rest}"
     return f"python:{spec}" if _FUNCTION.fullmatch(spec) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import safetensors.torch
@@ -108,7 +108,7 @@ def _torchvision(name: str, weights: str) -> Loaded:
     if _is_file(weights) and name in _OWN_SCALE:
         # As with the weights that torchvision names; first weights, which take long, are not needed.
         settings |= {"transform_input": True, "init_weights": False}
-    with _download_told(f"torchvision:{name}"):
+    with _download_told(f"torchvision:{name}") if settings["weights"] else nullcontext():
         network: nn.Module = models.get_model(name, **settings)
     if _is_file(weights):
         _take_weights(network, weights)
@@ -127,7 +127,7 @@ def _timm(name: str, weights: str) -> Loaded:
         raise ValueError(f"timm:{name} has no weights {weights!r}; allowed are none and a .pth file")
     if not timm.is_model(name):
         raise ValueError(_no_such("timm", name, "timm", timm))
-    with _download_told(f"timm:{name}"):
+    with _download_told(f"timm:{name}") if not weights else nullcontext():
         network: nn.Module = timm.create_model(name, pretrained=not weights)
     if _is_file(weights):
         _take_weights(network, weights)

@@ -330,6 +330,8 @@ def _read(path: Path, settings: DistilSettings, now: Mapping[str, Any]) -> Mappi
         return None
     try:
         state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise  # which is not the file's fault
     except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
         raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
     for name, before in state.get("conditions", now).items():

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import npp.checks as checks
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
-from npp.config.typed import REST, fill_sections
+from npp.config.typed import REST, fill_sections, settings_told
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 
 # That of the recipes that come with npp.
@@ -42,6 +42,7 @@ class PretrainingConfig:
             )
 
 
+@settings_told
 @dataclass(frozen=True)
 class PreprocessorConfig:
     """The filter.
@@ -69,6 +70,7 @@ class PreprocessorConfig:
             raise ValueError("pretraining needs train: true")
 
 
+@settings_told
 @dataclass(frozen=True)
 class AllocatorConfig:
     """The map of quantiser offsets.
@@ -97,6 +99,7 @@ class AllocatorConfig:
         checks.at_least(self, 0, "strength", "limit")
 
 
+@settings_told
 @dataclass(frozen=True)
 class RestorerConfig:
     """What stands behind the decoder.
@@ -120,6 +123,7 @@ class RestorerConfig:
         checks.above(self, 0, "rate")
 
 
+@settings_told
 @dataclass(frozen=True)
 class CodecConfig:
     """The codec in the loop.

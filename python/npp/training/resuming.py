@@ -22,6 +22,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"resume: there is no checkpoint {path}")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise  # which is not the file's fault
     except Exception:  # of text or weights torch says anything, from KeyError to UnpicklingError
         found = None
     if not isinstance(found, dict) or not {"state_dict", "global_step", "loops"} <= set(found):

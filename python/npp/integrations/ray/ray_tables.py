@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -157,12 +158,15 @@ def unreadable_named(tables: Tables | None) -> Iterator[None]:
 
 
 def _may_be_of_a_file(error: Exception) -> bool:
-    """Whether an error is pyarrow's or a file system's, on the driver or in a task of Ray's."""
+    """Whether an error may be pyarrow's about a file, on the driver or in a task of Ray's.
+
+    Of damage pyarrow's OSError has no number; those of a full disk or a lost connection have one.
+    """
     lib: Any = importlib.import_module("pyarrow.lib")
     found = getattr(error, "cause", None) or error
-    return isinstance(found, (lib.ArrowException, OSError)) and not isinstance(
-        found, (FileExistsError, BlockingIOError)
-    )
+    if isinstance(found, lib.ArrowException):
+        return True
+    return isinstance(found, OSError) and found.errno in (None, errno.ENOENT)
 
 
 def _why_not(look: Callable[[Any], None], path: str) -> str | None:
