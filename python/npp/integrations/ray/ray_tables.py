@@ -166,7 +166,9 @@ def _may_be_of_a_file(error: Exception) -> bool:
     found = getattr(error, "cause", None) or error
     if isinstance(found, lib.ArrowException):
         return True
-    return isinstance(found, OSError) and found.errno in (None, errno.ENOENT)
+    if not isinstance(found, OSError) or isinstance(found, (FileExistsError, BlockingIOError)):
+        return False  # the latter are what npp says of results that exist and of runs into one folder
+    return found.errno in (None, errno.ENOENT)
 
 
 def _why_not(look: Callable[[Any], None], path: str) -> str | None:
