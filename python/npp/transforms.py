@@ -173,9 +173,12 @@ def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
     return change(sample)
 
 
-def _held(recipe: str | os.PathLike[str] | Recipe) -> HeldRecipe:
-    from npp.recipes.held_recipe import HeldRecipe  # recipes are not loaded for those who use none
+def _held(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> HeldRecipe:
+    # Recipes are not loaded for those who use none.
+    from npp.recipes.chosen_options import lossy_options
+    from npp.recipes.held_recipe import HeldRecipe
 
+    lossy_options(options)
     return HeldRecipe(recipe)
 
 
@@ -227,10 +230,9 @@ class BPG(nn.Module):
         self.p = number("p", p, 0, 1)
         resolve_threads(threads)
         self.threads = threads
-        if resolve_options(options).lossless and recipe is not None:
-            raise npp.codec.EncodeError("lossless must be False with a recipe, which changes what is coded")
+        resolve_options(options)
         self.options = options
-        self._recipe = None if recipe is None else _held(recipe)
+        self._recipe = None if recipe is None else _held(recipe, options)
 
     def draw(self) -> int | None:
         """The qp of the next sample; ``None`` where it is left as it is."""

@@ -152,6 +152,15 @@ def test_masks_may_lie_in_the_folders_of_their_photos(masked: Path, tmp_path: Pa
     assert labels.key([first]) != labels.key([second])
 
 
+def test_only_maps_that_are_asked_for_are_read(masked: Path, tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes((masked / "masks" / "0.png").read_bytes())
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    labels = read_labels(LabelledPhotos(str(masked / "test"), mode="full", masks=str(tmp_path)))
+    (photo,) = (path for path in (masked / "test").iterdir() if path.stem == "0")
+    assert labels.has(photo) and labels.has(photo.with_stem("1"))
+    assert labels.masks[photo].shape == (96, 96)
+
+
 def test_other_numbers_are_another_measurement(masked: Path) -> None:
     photos = {"folder": str(masked / "test"), "mode": "full", "masks": str(masked / "masks")}
     paths = [masked / "test" / "0.png"]

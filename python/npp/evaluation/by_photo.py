@@ -27,13 +27,18 @@ def _below(folder: str, name: str) -> str:
     return meant.relative_to(root).as_posix() if root in meant.parents else name
 
 
+def name_told(folder: Path | str, path: Path) -> str:
+    """A photo's path below the folder, or its bare name where it is none of that folder's."""
+    return name_below(folder, path) if Path(folder) in path.parents else path.name
+
+
 class ByPhoto(Generic[_Said]):
     """Finds what is said of a photo: under its path below the folder, or else under its bare name.
 
     A listed path that leads to another photo of the folder says nothing of this one.
 
     Args:
-        entries: what is said, by :func:`listed_name`.
+        entries: what is said, by :func:`listed_name`; looked at only where it is asked for.
         folder: of the photos; empty where there are no entries.
         endings: whether names have the endings of the photos' files. Of names without, those in folders are
             paths below the folder in any case.
@@ -43,21 +48,22 @@ class ByPhoto(Generic[_Said]):
     """
 
     def __init__(self, entries: Mapping[str, _Said], folder: str = "", *, endings: bool = True) -> None:
-        self.entries: dict[str, _Said] = {}
-        for listed, said in entries.items():
+        self._entries = entries
+        self._listed: dict[str, str] = {}  # how the entries call each path below the folder
+        for listed in entries:
             name = _below(folder, listed)
-            if name in self.entries:
+            if name in self._listed:
                 raise ValueError(f"{name} is listed as {listed}, too, and once is right")
-            self.entries[name] = said
+            self._listed[name] = listed
         self._folder, self._endings = Path(folder), endings
         self._bare: dict[str, list[str]] = {}
-        for name in self.entries:
+        for name in self._listed:
             _, slash, bare = name.rpartition("/")
             if not slash or (endings and not (self._folder / name).is_file()):
                 self._bare.setdefault(bare, []).append(name)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._listed)
 
     def __contains__(self, path: Path) -> bool:
         return bool(self._names(path))
@@ -68,12 +74,12 @@ class ByPhoto(Generic[_Said]):
         Raises:
             KeyError: nothing.
         """
-        return self.entries[self.name(path)]
+        return self._entries[self.name(path)]
 
     def get(self, path: Path) -> _Said | None:
         """The same, ``None`` for nothing."""
         names = self._names(path)
-        return self.entries[names[0]] if names else None
+        return self._entries[self._listed[names[0]]] if names else None
 
     def name(self, path: Path) -> str:
         """The name that a photo is listed by.
@@ -83,13 +89,13 @@ class ByPhoto(Generic[_Said]):
         """
         if not (names := self._names(path)):
             raise KeyError(path.name)
-        return names[0]
+        return self._listed[names[0]]
 
     def _names(self, path: Path) -> list[str]:
         """All names that may mean a photo."""
         own = path if self._endings else path.with_suffix("")
-        below = name_below(self._folder, own) if self._folder in own.parents else own.name
-        return [below] if below in self.entries else self._bare.get(own.name, [])
+        below = name_told(self._folder, own)
+        return [below] if below in self._listed else self._bare.get(own.name, [])
 
     def check_clear(self, paths: Sequence[Path]) -> None:
         """That each photo has one name and each name means one photo.
@@ -99,7 +105,7 @@ class ByPhoto(Generic[_Said]):
         """
         photos: dict[str, str] = {}
         for path in paths:
-            own, names = self._said(path), self._names(path)
+            own, names = name_told(self._folder, path), self._names(path)
             if len(names) > 1:
                 raise ValueError(
                     f"folder has {own}, which is listed as {names[0]} and as {names[1]}: {_GO_BY}"
@@ -110,6 +116,3 @@ class ByPhoto(Generic[_Said]):
                         f"folder has {photos[name]} and {own}, and both are listed as {name}: {_GO_BY}"
                     )
                 photos[name] = own
-
-    def _said(self, path: Path) -> str:
-        return name_below(self._folder, path) if self._folder in path.parents else path.name

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from npp.config.yaml_files import fill_in
 from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
-from npp.evaluation.by_photo import ByPhoto, listed_name
+from npp.evaluation.by_photo import ByPhoto, listed_name, name_told
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
 from npp.evaluation.judges import Judge
 from npp.evaluation.label_places import check_places
 from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.region_files import LineError, check_once, read_table, regions_listed, table_error
-from npp.photos.finding import name_below
 from npp.photos.loading import photo_size
 from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
@@ -172,7 +171,7 @@ class RealLabels:
 
     def said(self, path: Path) -> str:
         """A photo for messages: its path below the folder."""
-        return name_below(self.folder, path) if Path(self.folder) in path.parents else path.name
+        return name_told(self.folder, path)
 
     def check_names(self, paths: Sequence[Path]) -> None:
         """That it is clear which of these photos each name means.

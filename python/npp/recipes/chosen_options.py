@@ -32,18 +32,17 @@ def checked_options(options: object) -> CodecOptions:
     return cast("CodecOptions", plain)
 
 
-def refuse_others(others: Mapping[str, object]) -> None:
+def refuse_others(given: Mapping[str, object]) -> None:
     """Refuses keywords that a recipe does not have; of the codec's options it is told where they go.
 
     Raises:
         UnknownSettingError: there are such.
     """
-    if not others:
-        return
+    others = {name: one for name, one in given.items() if name not in RECIPE_ARGUMENTS}
     options = [name for name in others if name in CodecOptions.__annotations__]
     if options:
-        given = ", ".join(f"{name!r}: {brief(others[name])}" for name in options)
-        end = f": it is an option of the codec, which goes into options={{{given}}}"
+        told = ", ".join(f"{name!r}: {brief(others[name])}" for name in options)
+        end = f": it is an option of the codec, which goes into options={{{told}}}"
         known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
     known_settings("a recipe has no argument", others, RECIPE_ARGUMENTS)
 
@@ -53,7 +52,7 @@ def others_told(made: _Init) -> _Init:
 
     @functools.wraps(made)
     def init(self: Any, *given: Any, **named: Any) -> None:
-        refuse_others({name: one for name, one in named.items() if name not in RECIPE_ARGUMENTS})
+        refuse_others(named)
         made(self, *given, **named)
 
     return cast("_Init", init)

@@ -67,7 +67,7 @@ class Recipe(RecipeFiles):
         Raises:
             As the constructor.
         """
-        refuse_others({name: one for name, one in parts.items() if name not in RECIPE_ARGUMENTS})
+        refuse_others(parts)
         kept = {name: getattr(self, name) for name in RECIPE_ARGUMENTS}
         return Recipe(**{**kept, **parts}).train(self.training)
 
