@@ -8,10 +8,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import npp
+from npp.tasks import Task
 from npp.tasks.boxes import iou_matrix
 from npp.tasks.divergence import kl_divergence
 
 ALPHABET = "abcd"
+
+
+def check_divergence_grows(task: Task, images: Tensor, atol: float) -> None:
+    """A detector's view of two pictures moves by nothing, little and much, each picture by itself.
+
+    Args:
+        atol: by how much a picture's loss may differ when it is alone.
+    """
+    clean = task.targets(images)
+    torch.testing.assert_close(task.loss(images, clean), torch.zeros(2), atol=1e-5, rtol=0)
+    coded = [npp.compress(images, qp, effort=0).x_hat for qp in (20, 48)]
+    light, heavy = (task.scores(x_hat, clean)["kl"] for x_hat in coded)
+    assert (light < heavy).all()
+    leaf = coded[1].clone().requires_grad_()
+    loss = task.loss(leaf, clean)
+    loss[1].backward()
+    assert leaf.grad is not None and (leaf.grad[0] == 0).all() and leaf.grad[1].abs().sum() > 0
+    torch.testing.assert_close(task.loss(coded[1][1:], clean[1:]), loss[1:].detach(), rtol=1e-3, atol=atol)
 
 
 class Body(nn.Sequential):

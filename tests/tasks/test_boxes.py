@@ -9,7 +9,7 @@ import torch
 from task_nets import Finder, boxes
 
 from npp.tasks import build_task
-from npp.tasks.boxes import _suppressed, area, f1, iou_matrix, suppressed
+from npp.tasks.boxes import _suppressed, area, centred, corners_of, f1, iou_matrix, suppressed
 
 
 def test_f1_by_hand() -> None:
@@ -98,3 +98,10 @@ def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> Non
     scores, labels = torch.tensor([0.1, 0.2]), torch.tensor([0, 0])
     with torch.device("meta"):  # the default device changes nothing
         assert suppressed(found, scores, labels, 0.5).tolist() == [1]
+
+
+def test_centre_and_size_are_told_from_corners_and_back() -> None:
+    centred_boxes = torch.tensor([[[10.0, 20.0, 4.0, 6.0], [0.5, 0.25, 1.0, 0.5]]])
+    corners = corners_of(centred_boxes)
+    assert corners.tolist() == [[[8.0, 17.0, 12.0, 23.0], [0.0, 0.0, 1.0, 0.5]]]
+    assert torch.equal(centred(corners), centred_boxes)

@@ -64,15 +64,22 @@ def test_wrong_detectors_are_named(settings: dict[str, Any], text: str) -> None:
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        ({"boxes": torch.zeros(1, 4)}, "'boxes' and 'labels'"),
+        (
+            {"boxes": torch.zeros(1, 4)},
+            r"targets\[0\] must be a dict .* not dict of boxes",
+        ),
         ({"boxes": torch.zeros(2, 4), "labels": torch.zeros(1)}, r"targets\[0\] has 2 boxes but labels"),
         ({"boxes": torch.zeros(4, 2), "labels": torch.zeros(4).long()}, r"shape \(K, 4\), not \(4, 2\)"),
         ({"boxes": torch.zeros(8), "labels": torch.zeros(2).long()}, r"shape \(K, 4\), not \(8,\)"),
-        ({"boxes": [[20, 20, 8, 9]], "labels": [1]}, r"x1 <= x2 and y1 <= y2, not \[\[20"),  # x, y, w, h
+        (
+            {"boxes": [[20, 20, 8, 9]], "labels": [1]},
+            r"y1 <= y2, not \[20.0, 20.0, 8.0, 9.0\] \(box 0\)",
+        ),  # x, y, w, h
+        ({"boxes": [[0, 0, 8, 9], [9, 0, 8, 9]], "labels": [1, 1]}, r"not \[9.0, 0.0, 8.0, 9.0\] \(box 1\)"),
         ({"boxes": [[0, 0, float("nan"), 9]], "labels": [1]}, "x1 <= x2"),
         ({"boxes": [[0, 0, float("inf"), 9]], "labels": [1]}, "x1 <= x2"),
         ({"boxes": [[0, 0, 8, 9]], "labels": [1.0]}, "whole numbers, not torch.float32"),
-        ({"boxes": [[0, 0, 8, 9]], "labels": [-1]}, r"labels of 0 or more, not \[-1\]"),
+        ({"boxes": [[0, 0, 8, 9]], "labels": [-1]}, r"labels of 0 or more, not -1 \(box 0\)"),
         ([[0, 0, 8, 9]], "'boxes' and 'labels'"),
     ],
 )
@@ -115,7 +122,7 @@ def _torchvision_detector(kind: str) -> nn.Module:
 @pytest.mark.parametrize("kind", ["fcos", "retinanet", "ssd", "faster-rcnn"])
 def test_labels_beyond_a_detectors_classes_are_named(kind: str) -> None:
     task = build_task("detection", model=_torchvision_detector(kind))
-    with pytest.raises(ValueError, match=r"targets\[1\] must have labels from 0 to 3, not \[4\]"):
+    with pytest.raises(ValueError, match=r"targets\[1\] must have labels from 0 to 3, not 4 \(box 0\)"):
         task.loss(torch.rand(2, 3, 40, 56), [boxes(labels=[]), boxes([4, 4, 30, 36], labels=[4])])
 
 

@@ -15,8 +15,8 @@ import npp
 from npp.allocation import LayerFeatures
 from npp.tasks import build_task
 from npp.tasks.match import Match
+from npp.tasks.nested_outputs import mapped
 from npp.tasks.onnx_files import FixedBatch
-from npp.tasks.task import mapped
 
 
 def test_match_distances(images: Tensor) -> None:

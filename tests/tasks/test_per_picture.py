@@ -104,9 +104,18 @@ def test_a_loss_that_is_not_one_per_picture_is_named(wrong: str, how: str, x: Te
         USES[how](Changed(change), x)
 
 
+#: Those whose losses are of the clean pictures, and what they give.
+_CLEAN = {"loss": lambda found: found, "call": lambda found: found, "bind": lambda found: found}
+_CLEAN["a step of training"] = lambda found: found[:, 0]
+
+
 @pytest.mark.parametrize("how", USES)
 def test_a_loss_of_each_picture_serves_everywhere(how: str, x: Tensor) -> None:
-    USES[how](Changed(), x)
+    found = USES[how](Changed(), x)
+    if how in _CLEAN:
+        assert _CLEAN[how](found).tolist() == [0, 0]
+    elif how == "importance":
+        assert found.shape == (2, 2, 3) and bool((found > 0).all())
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool])

@@ -17,7 +17,7 @@ from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.qp_maps import map_size
 from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
-from npp.tasks.match import check_layers, recorded
+from npp.tasks.layers import full_names, recorded
 from npp.tasks.networks import own_network
 from npp.tasks.task import check_images
 from npp.torch_state import full_precision, in_plain_torch
@@ -65,22 +65,13 @@ class LayerFeatures(nn.Module):
         chosen = tuple(layers) or KNOWN_LAYERS.get(str(model), ())
         if not chosen:
             raise ValueError(f"layers must name at least one layer of {model!r}")
-        self.layers = tuple(self._full_name(layer) for layer in chosen)
-        check_layers(self.network, self.layers)
+        self.layers = tuple(full_names(self.network, chosen))
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""
         super().train(False)
         evaluation_mode(self.network)
         return self
-
-    def _full_name(self, layer: str) -> str:
-        """The layer's name, with or without the preparation that :func:`npp.tasks.load_network` adds."""
-        names = {name for name, _ in self.network.named_modules()}
-        for name in (layer, f"network.{layer}", layer.removeprefix("network.")):
-            if name in names:
-                return name
-        raise ValueError(f"the network has no layer {layer!r}")
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         scale = min(1.0, self.longest / max(height, width))

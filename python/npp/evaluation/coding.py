@@ -28,7 +28,7 @@ from npp.recipes.scale import enlarge, shrink
 from npp.recipes.size_extension import SIZE_BYTES
 from npp.restoration import Restorer
 from npp.tasks import Task
-from npp.tasks.task import mapped
+from npp.tasks.nested_outputs import mapped
 
 
 class Batch:

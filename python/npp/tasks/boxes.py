@@ -31,6 +31,17 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp_min(0).prod(-1)
 
 
+def corners_of(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) of centre and size, x, y, width, height in any unit, as x1, y1, x2, y2."""
+    half = boxes[..., 2:] / 2
+    return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
+
+
+def centred(boxes: Tensor) -> Tensor:
+    """The reverse of :func:`corners_of`."""
+    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
+
+
 def paired_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of boxes at the same places, float32 at least; differentiable, broadcasts."""
     a, b = widened(a), widened(b)

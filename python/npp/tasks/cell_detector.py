@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from npp.checks import flags, known_settings, number, one_of, whole
 from npp.codec.sample_range import sample_range
-from npp.tasks.boxes import area, iou_matrix, paired_iou, suppressed
+from npp.tasks.boxes import area, corners_of, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.tasks.training_losses import mean_losses
@@ -182,8 +182,7 @@ class CellDetector(nn.Module):
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
         _check_cells(boxes, scores, len(images), one)
         if one.box_format == "cxcywh":
-            half = boxes[..., 2:] / 2
-            boxes = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
+            boxes = corners_of(boxes)
         return {"boxes": boxes, "scores": scores}
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:

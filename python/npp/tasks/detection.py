@@ -36,29 +36,45 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
         ValueError: they are something else; it names the target.
     """
     if not isinstance(target, Mapping) or not {"boxes", "labels"} <= set(target):
-        raise ValueError(f"targets must be dicts with 'boxes' and 'labels', not {target!r}")
-    boxes = torch.as_tensor(target["boxes"], dtype=torch.float32, device=device)
-    labels = torch.as_tensor(target["labels"], device=device)
+        raise ValueError(f"targets[{index}] must be a dict with 'boxes' and 'labels', not {kind_of(target)}")
+    boxes = _checked_boxes(index, torch.as_tensor(target["boxes"], dtype=torch.float32, device=device))
+    labels = _checked_labels(index, torch.as_tensor(target["labels"], device=device), len(boxes), classes)
+    solid = area(boxes) > 0
+    return {"boxes": boxes[solid], "labels": labels[solid]}
+
+
+def _checked_boxes(index: int, boxes: Tensor) -> Tensor:
+    """Boxes (K, 4) with their corners in order; ValueError names the first that are not."""
     if boxes.numel() == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"targets[{index}] must have boxes of shape (K, 4), not {tuple(boxes.shape)}")
-    if labels.shape != (len(boxes),):
-        raise ValueError(f"targets[{index}] has {len(boxes)} boxes but labels of shape {tuple(labels.shape)}")
-    if len(labels) and (labels.is_floating_point() or labels.dtype == torch.bool):
-        raise ValueError(f"targets[{index}] must have labels that are whole numbers, not {labels.dtype}")
     # NaN is no number that is less or equal.
-    if not bool((boxes[:, :2] <= boxes[:, 2:]).all()) or not bool(boxes.isfinite().all()):
+    right = (boxes[:, :2] <= boxes[:, 2:]).all(1) & boxes.isfinite().all(1)
+    if not bool(right.all()):
+        wrong = int((~right).nonzero()[0])
         raise ValueError(
             f"targets[{index}] must have boxes x1, y1, x2, y2 in pixels with x1 <= x2 and y1 <= y2, "
-            f"not {boxes.tolist()}"
+            f"not {boxes[wrong].tolist()} (box {wrong})"
         )
+    return boxes
+
+
+def _checked_labels(index: int, labels: Tensor, count: int, classes: int | None) -> Tensor:
+    """Labels (K,) of a target's boxes, int64; ValueError names the first that is not allowed."""
+    if labels.shape != (count,):
+        raise ValueError(f"targets[{index}] has {count} boxes but labels of shape {tuple(labels.shape)}")
+    if len(labels) and (labels.is_floating_point() or labels.dtype == torch.bool):
+        raise ValueError(f"targets[{index}] must have labels that are whole numbers, not {labels.dtype}")
     labels = labels.long()
-    if bool((labels < 0).any()) or (classes is not None and bool((labels >= classes).any())):
+    outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
+    if bool(outside.any()):
+        wrong = int(outside.nonzero()[0])
         allowed = "of 0 or more" if classes is None else f"from 0 to {classes - 1}"
-        raise ValueError(f"targets[{index}] must have labels {allowed}, not {labels.tolist()}")
-    solid = area(boxes) > 0
-    return {"boxes": boxes[solid], "labels": labels[solid]}
+        raise ValueError(
+            f"targets[{index}] must have labels {allowed}, not {int(labels[wrong])} (box {wrong})"
+        )
+    return labels
 
 
 _INTERFACE = (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from threading import get_ident
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,24 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import flag, one_of
+from npp.tasks.average_metric import AverageMetric
 from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
+from npp.tasks.layers import full_names, recorded
+from npp.tasks.nested_outputs import tensors_of
 from npp.tasks.networks import resolve_network
 from npp.tasks.onnx_files import FixedBatch
-from npp.tasks.task import AverageMetric, Metric, Task, mapped, stacked, tensors_of
-
-
-def check_layers(network: nn.Module, layers: Sequence[str]) -> None:
-    """Raises ValueError for a name that is no layer of the network, telling similar ones, or one of
-    TorchScript, whose modules show nobody what they give."""
-    modules = dict(network.named_modules())
-    known = [name for name in modules if name]
-    for layer in layers:
-        if layer not in known:
-            similar = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
-            raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
-        if isinstance(modules[layer], torch.jit.ScriptModule):
-            raise ValueError(f"layers has {layer!r}, a module of TorchScript: what it gives cannot be seen")
+from npp.tasks.task import Metric, Task, stacked
 
 
 def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
@@ -39,29 +26,6 @@ def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
     if whole and len(calls) == -(-count // size):
         return torch.cat(list(calls))[:count]
     return calls[-1] if calls else None
-
-
-@contextmanager
-def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    """Fills the dict with what these layers give, call by call, while the network runs in this thread.
-
-    What a later layer does in place does not change it.
-    """
-    outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
-    mine = get_ident()
-
-    def keep(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if get_ident() == mine:
-                outputs[name].append(mapped(output, lambda tensor: tensor.clone()))
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in layers:
-            handle = network.get_submodule(layer).register_forward_hook(keep(layer))
-            stack.callback(handle.remove)
-        yield outputs
 
 
 DISTANCES = ("auto", "kl", "mse")
@@ -116,14 +80,8 @@ class Match(Task):
         if not output and not layers:
             raise ValueError("layers must name at least one when output is False")
         self.distance = distance
-        self.layers = [self._full_name(layer) for layer in layers]
+        self.layers = full_names(self.network, layers)
         self.output = output
-        check_layers(self.network, self.layers)
-
-    def _full_name(self, layer: str) -> str:
-        """The layer's name behind the preparation that :func:`load_network` puts around a network."""
-        names = {name for name, _ in self.network.named_modules()}
-        return layer if layer in names or f"network.{layer}" not in names else f"network.{layer}"
 
     def _tensors(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that is compared, by name."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.boxes import area, paired_iou
+from npp.tasks.boxes import area, centred, corners_of, paired_iou
 from npp.tasks.divergence import class_divergence
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.training_losses import mean_losses
@@ -16,17 +16,6 @@ from npp.tasks.training_losses import mean_losses
 Dense = dict[str, Tensor]
 _NOTHING = -1  # the place of the class for no object, under a softmax
 _RIM = 0.5  # pixels around each box when two are compared: one without area overlaps itself, too
-
-
-def _corners(boxes: Tensor) -> Tensor:
-    """Boxes (..., 4) of centre and size as x1, y1, x2, y2."""
-    half = boxes[..., 2:] / 2
-    return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
-
-
-def _centred(boxes: Tensor) -> Tensor:
-    """The reverse of :func:`_corners`."""
-    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
 
 
 def _everywhere(output: Any) -> tuple[Tensor, Tensor]:
@@ -77,10 +66,10 @@ class QueryDetector(nn.Module):
         output = self.prepared(images)
         rows, columns = self.prepared.fit(*images.shape[-2:]).size
         sides = torch.tensor([columns, rows, columns, rows], dtype=torch.float32, device=images.device)
-        dense = {"logits": output.logits.float(), "boxes": _corners(output.pred_boxes.float()) * sides}
+        dense = {"logits": output.logits.float(), "boxes": corners_of(output.pred_boxes.float()) * sides}
         if getattr(output, "enc_topk_logits", None) is not None:
             logits, boxes = _everywhere(output)
-            dense |= {"place_logits": logits.float(), "place_boxes": _corners(boxes.float()) * sides}
+            dense |= {"place_logits": logits.float(), "place_boxes": corners_of(boxes.float()) * sides}
         return dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
@@ -127,7 +116,7 @@ class QueryDetector(nn.Module):
         rows, columns = fit.size
         boxes = fit.boxes_on_input(target["boxes"].to(image), height, width)
         sides = boxes.new_tensor([columns, rows, columns, rows])
-        return {"class_labels": target["labels"].to(image.device), "boxes": _centred(boxes / sides)}
+        return {"class_labels": target["labels"].to(image.device), "boxes": centred(boxes / sides)}
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
         """The model's own loss after its matching, mean over pictures (3, H, W) of any sizes."""

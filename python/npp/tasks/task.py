@@ -1,4 +1,4 @@
-"""What every task offers to training, evaluation and refinement, and the parts that tasks are made of."""
+"""What every task offers to training, evaluation and refinement."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from npp.tasks.frozen import (
     frozen,
     off_the_default_device,
     on_its_own_pictures,
-    plain_torch,
     private_copy,
     without_gradients,
 )
 from npp.tasks.input_format import Prepared, fed
+from npp.tasks.nested_outputs import floats_within
 from npp.tasks.networks import load_raw
-from npp.tasks.optional_packages import require
 from npp.torch_state import has_readable_values
 
 
@@ -136,44 +135,6 @@ def not_a_tensor(output: Any) -> str:
     return f"{kind_of(output)}: wrap it in a module whose forward picks the logits out"
 
 
-def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
-    """Floating tensors of a network's output by name: one tensor, or sequences and dicts of them.
-
-    Raises:
-        TypeError: there is none.
-    """
-    found = dict(_walk(output, name))
-    if not found:
-        raise TypeError(f"{name} must hold floating tensors, not {type(output).__name__}")
-    return found
-
-
-def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a network gave with each tensor changed; mappings become dicts, lists and tuples lists.
-
-    What is none of these is left as it is.
-    """
-    if isinstance(output, Tensor):
-        return change(output)
-    if isinstance(output, Mapping):
-        return {name: mapped(part, change) for name, part in output.items()}
-    if isinstance(output, (list, tuple)):
-        return [mapped(part, change) for part in output]
-    return output
-
-
-def _walk(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(output, Tensor):
-        if output.is_floating_point():
-            yield name, output
-    elif isinstance(output, Mapping):
-        for key, part in output.items():
-            yield from _walk(part, f"{name}.{key}")
-    elif isinstance(output, Sequence) and not isinstance(output, str):
-        for index, part in enumerate(output):
-            yield from _walk(part, f"{name}.{index}")
-
-
 def as_tensor(target: Any) -> Tensor:
     """A target as a tensor: where it is if it is one, else on the CPU."""
     return target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
@@ -267,7 +228,7 @@ class Task(nn.Module, ABC):
 
     def check_output(self, images: Tensor, output: Any) -> None:
         """Raises ValueError where an output has NaN; it names the task, or the pictures if they have it."""
-        for name, values in _walk(output, "output"):
+        for name, values in floats_within(output, "output"):
             if not bool(values.isnan().any()):
                 continue
             whose = "its pictures have NaN" if bool(images.isnan().any()) else "its pictures have none"
@@ -342,37 +303,3 @@ class Task(nn.Module, ABC):
         super().train(False)
         evaluation_mode(self.network)
         return self
-
-
-PerPicture = Callable[[Any, Any], Mapping[str, float]]
-
-
-class AverageMetric:
-    """Means over pictures, as torchmetrics computes them.
-
-    Args:
-        measure: values by name for one prediction and its target.
-    """
-
-    def __init__(self, measure: PerPicture) -> None:
-        self._measure = measure
-        self._mean = require("torchmetrics", "a metric").MeanMetric
-        self._means: dict[str, Any] = {}
-
-    def _new_mean(self) -> Any:
-        """Sums in float32 whatever torch's default dtype is."""
-        with plain_torch():
-            return self._mean().set_dtype(torch.float32)
-
-    def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds pictures."""
-        check_predictions(predictions, targets)
-        for prediction, target in zip(predictions, targets, strict=True):
-            for name, value in self._measure(prediction, target).items():
-                if name not in self._means:
-                    self._means[name] = self._new_mean()
-                self._means[name].update(value)
-
-    def compute(self) -> dict[str, float]:
-        """Means by name; empty before the first picture."""
-        return {name: float(mean.compute()) for name, mean in self._means.items()}

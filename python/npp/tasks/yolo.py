@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from npp.tasks.boxes import centred
 from npp.tasks.cell_detector import CellDetector, CellFormat
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.optional_packages import require
@@ -143,7 +144,7 @@ class Yolo(CellDetector):
             "img": inputs,
             "batch_idx": torch.zeros(len(boxes), device=image.device),
             "cls": target["labels"].to(image)[:, None],
-            "bboxes": torch.cat([(parts[:, :2] + parts[:, 2:]) / 2, parts[:, 2:] - parts[:, :2]], 1),
+            "bboxes": centred(parts),
         }
         # Made anew, for it keeps tables on the device where it was made.
         losses: Tensor = model.init_criterion()(model(inputs), batch)[0]

@@ -1,0 +1,61 @@
+"""Layers of a network by name, and what they give while it runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import get_ident
+from typing import Any
+
+import torch
+from torch import nn
+
+from npp.tasks.nested_outputs import mapped
+
+_PREPARATION = "network."  # what load_network puts around a network
+
+
+def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
+    """Names of layers as the network has them, given with or without the preparation around it.
+
+    Raises:
+        ValueError: a name that is no layer of the network, telling similar ones, or one of TorchScript,
+            whose modules show nobody what they give.
+    """
+    modules = dict(network.named_modules())
+    known = [name for name in modules if name]
+    found = []
+    for given in layers:
+        names = (given, f"{_PREPARATION}{given}", given.removeprefix(_PREPARATION))
+        layer = next((name for name in names if name in modules), given)
+        if layer not in known:
+            similar = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
+            raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
+        if isinstance(modules[layer], torch.jit.ScriptModule):
+            raise ValueError(f"layers has {layer!r}, a module of TorchScript: what it gives cannot be seen")
+        found.append(layer)
+    return found
+
+
+@contextmanager
+def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """Fills the dict with what these layers give, call by call, while the network runs in this thread.
+
+    What a later layer does in place does not change it.
+    """
+    outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
+    mine = get_ident()
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if get_ident() == mine:
+                outputs[name].append(mapped(output, lambda tensor: tensor.clone()))
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in layers:
+            handle = network.get_submodule(layer).register_forward_hook(keep(layer))
+            stack.callback(handle.remove)
+        yield outputs
