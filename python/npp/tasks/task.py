@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,20 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from npp.checks import brief, kind_of
-from npp.codec.sample_range import on_other_scale, sample_range, values_told
-from npp.per_picture import check_entries, scores_by_picture, values_by_picture
-from npp.tasks.frozen import (
-    evaluation_mode,
-    frozen,
-    off_the_default_device,
-    on_its_own_pictures,
-    private_copy,
-    without_gradients,
-)
+from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared, fed
 from npp.tasks.nested_outputs import floats_within
 from npp.tasks.networks import load_raw
-from npp.torch_state import has_readable_values
+from npp.tasks.task_methods import guarded
 
 
 class Metric(Protocol):
@@ -45,54 +35,6 @@ def check_images(images: Tensor) -> None:
         raise TypeError(f"images must be a floating tensor (N, 3, H, W) in [0, 1], not {kind}")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must have shape (N, 3, H, W), not {tuple(images.shape)}")
-
-
-def _on_the_right_scale(method: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """For ``targets``: refuses pictures of 0 to 255, of which networks say something too, but nonsense.
-
-    To read values of another device waits for it: there only a task's first pictures are looked at.
-    """
-
-    @functools.wraps(method)
-    def wrapped(self: Task, images: Tensor, *others: Any, **named: Any) -> list[Any]:
-        if isinstance(images, Tensor) and (images.device.type == "cpu" or not self._scale_is_known):
-            _check_scale(images)
-            self._scale_is_known = True
-        return method(self, images, *others, **named)
-
-    return wrapped
-
-
-def _check_scale(images: Tensor) -> None:
-    if not (images.is_floating_point() and images.numel() and has_readable_values(images)):
-        return
-    low, high = sample_range(images)
-    if on_other_scale(low, high):
-        raise ValueError(f"images hold {values_told(low, high)}")
-
-
-def _told_by_picture(kind: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """For the methods of tasks: what they are given and what they say has an entry for each picture.
-
-    Of several pictures a mean, or a loss (N, 1), would be stretched over all of them wherever it is used.
-    """
-
-    @functools.wraps(method)
-    def wrapped(self: Task, images: Tensor, *others: Any, **named: Any) -> Any:
-        if not isinstance(images, Tensor) or not images.ndim:  # the method says what is wrong with them
-            return method(self, images, *others, **named)
-        who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
-        if kind in ("loss", "scores") and (others or "targets" in named):
-            check_entries(f"{who}: targets", others[0] if others else named["targets"], len(images))
-        found = method(self, images, *others, **named)
-        if kind == "loss":
-            return values_by_picture(who, "a loss", found, len(images))
-        if kind == "scores":
-            return scores_by_picture(who, found, len(images))
-        check_entries(f"{who}: what {kind} gives", found, len(images))
-        return found
-
-    return wrapped
 
 
 def _methods(cls: type, *names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -200,15 +142,8 @@ class Task(nn.Module, ABC):
         if "targets" in own and "loss_targets" not in own:
             # What an ancestor takes a shorter way to is not what this class says.
             cls.loss_targets = Task.loss_targets  # type: ignore[method-assign]
-        for name, method in _methods(cls, "targets", "loss_targets"):
-            setattr(cls, name, _on_the_right_scale(method))
-        said = ("targets", "loss_targets", "predict", "scores")
-        for name, method in _methods(cls, *said, "loss"):
-            setattr(cls, name, _told_by_picture(name, on_its_own_pictures(method)))
-        for name, method in _methods(cls, *said):
-            setattr(cls, name, without_gradients(method))
-        for name, method in _methods(cls, *said, "loss"):
-            setattr(cls, name, off_the_default_device(method))
+        for name, method in _methods(cls, "targets", "loss_targets", "predict", "scores", "loss"):
+            setattr(cls, name, guarded(name, method))
 
     def __init__(self, network: str | nn.Module, *, copy: bool = True) -> None:
         super().__init__()
