@@ -54,6 +54,22 @@ def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
     return paired_iou(a[:, None], b[None])
 
 
+def check_labels(name: str, labels: Tensor, classes: int | None) -> None:
+    """Raises ValueError for whole numbers (K,) of which one is no class; it names the first.
+
+    Args:
+        name: what messages call the target that has them.
+        labels: of the boxes of a target.
+        classes: how many there are, ``None`` where nobody knows.
+    """
+    outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
+    if not bool(outside.any()):
+        return
+    wrong = int(outside.nonzero()[0])
+    allowed = "of 0 or more" if classes is None else f"from 0 to {classes - 1}"
+    raise ValueError(f"{name} must have labels {allowed}, not {int(labels[wrong])} (box {wrong})")
+
+
 def matches(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> int:
     """How many predicted boxes find a target of their class with IoU of at least a half.
 

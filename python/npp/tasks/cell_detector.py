@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from npp.checks import flags, known_settings, number, one_of, whole
 from npp.codec.sample_range import sample_range
-from npp.tasks.boxes import area, corners_of, iou_matrix, paired_iou, suppressed
+from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_iou, suppressed
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.tasks.training_losses import mean_losses
@@ -253,9 +253,7 @@ class CellDetector(nn.Module):
             target["boxes"].to(boxes), size[0], size[1]
         )
         labels = target["labels"].to(boxes.device)
-        if bool((labels >= scores.shape[1]).any()):
-            allowed = f"from 0 to {scores.shape[1] - 1}"
-            raise ValueError(f"targets must have labels {allowed}, not {labels.tolist()}")
+        check_labels("targets", labels, scores.shape[1])
         overlaps = iou_matrix(boxes.detach(), truth)
         wanted, counts = torch.zeros_like(scores), torch.ones_like(scores)
         for place, label in enumerate(labels.tolist()):

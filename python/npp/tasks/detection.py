@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from npp.checks import kind_of, number, one_of
 from npp.per_picture import values_by_picture
-from npp.tasks.boxes import AveragePrecision, area, f1
+from npp.tasks.boxes import AveragePrecision, area, check_labels, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
 from npp.tasks.input_format import InputSettings, fed
@@ -67,13 +67,7 @@ def _checked_labels(index: int, labels: Tensor, count: int, classes: int | None)
     if len(labels) and (labels.is_floating_point() or labels.dtype == torch.bool):
         raise ValueError(f"targets[{index}] must have labels that are whole numbers, not {labels.dtype}")
     labels = labels.long()
-    outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
-    if bool(outside.any()):
-        wrong = int(outside.nonzero()[0])
-        allowed = "of 0 or more" if classes is None else f"from 0 to {classes - 1}"
-        raise ValueError(
-            f"targets[{index}] must have labels {allowed}, not {int(labels[wrong])} (box {wrong})"
-        )
+    check_labels(f"targets[{index}]", labels, classes)
     return labels
 
 
