@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from npp import Preprocessor
 
@@ -103,3 +104,81 @@ def test_weights_read_in_a_mode_can_be_trained() -> None:
         preprocessor = Preprocessor.load(name)
     preprocessor(x, 33).sum().backward()
     assert any(parameter.grad is not None for parameter in preprocessor.parameters())
+
+
+@pytest.mark.parametrize("empty", ["to_empty", "assign"])
+@pytest.mark.parametrize("kind", ["gains", "unet", "unet-adaptive", "blur"])
+def test_a_filter_made_without_memory_is_whole_once_its_weights_are_loaded(kind: str, empty: str) -> None:
+    trained = Preprocessor(kind, **SETTINGS[kind])
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    with torch.device("meta"):
+        made = Preprocessor(kind, **SETTINGS[kind])
+    if empty == "to_empty":
+        made = made.to_empty(device="cpu")
+    made.load_state_dict(trained.state_dict(), assign=empty == "assign")
+    x = torch.rand(1, 3, 64, 48)
+    assert torch.equal(made(x, 34), trained(x, 34))
+
+
+LAYERS = ("body.enter", "body.blocks.0.widen", "body.blocks.0.narrow", "body.leave")
+
+
+class _WithMore(nn.Module):
+    """What LoRA and its like put around a layer."""
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__()
+        self.base = base
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base.weight  # type: ignore[return-value]
+
+    @property
+    def bias(self) -> Tensor:
+        return self.base.bias  # type: ignore[return-value]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + 0.1  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_what_is_put_around_a_layer_is_called(layer: str, gradient: bool) -> None:
+    """Also by strips, whose picture is large."""
+    network = Preprocessor(width=8, depth=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    parent, _, name = f"filter.{layer}".rpartition(".")
+    for x in (torch.rand(2, 3, 40, 48), torch.rand(1, 3, 1024, 776)):
+        with torch.set_grad_enabled(gradient):
+            plain = network(x, 34)
+            base = network.get_submodule(f"{parent}.{name}")
+            setattr(network.get_submodule(parent), name, _WithMore(base))
+            wrapped = network(x, 34)
+            setattr(network.get_submodule(parent), name, base)
+            hook = base.register_forward_hook(lambda module, given, found: found + 0.1)
+            hooked = network(x, 34)
+            hook.remove()
+            again = network(x, 34)
+        assert not torch.allclose(wrapped, plain, atol=1e-4)
+        torch.testing.assert_close(hooked, wrapped)
+        assert torch.equal(again, plain)
+
+
+def test_a_pruned_filter_trains_on() -> None:
+    network = Preprocessor(width=8, depth=1)
+    for layer in LAYERS:
+        prune.l1_unstructured(network.get_submodule(f"filter.{layer}"), "weight", 0.5)  # type: ignore[no-untyped-call]
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    x = torch.rand(1, 3, 32, 32)
+    for _ in range(3):
+        optimiser.zero_grad()
+        (network(x, 34) - x.flip(-1)).square().sum().backward()
+        optimiser.step()
+    enter: Any = network.get_submodule("filter.body.leave")
+    network(x, 34)
+    assert torch.equal(enter.weight, enter.weight_orig * enter.weight_mask)

@@ -90,5 +90,5 @@ def inverse_dct(ac: Tensor, size: int) -> Tensor:
 
 def frequencies(size: int) -> Tensor:
     """(size² - 1, 2): vertical and horizontal frequency of the AC coefficients, 0 to 1."""
-    axis = torch.arange(size, dtype=torch.float32) / (size - 1)
+    axis = torch.arange(size, dtype=torch.float32, device="cpu") / (size - 1)
     return torch.cartesian_prod(axis, axis)[1:]

@@ -91,6 +91,20 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
     return x + F.pixel_shuffle(pixels, _BLOCK)
 
 
+@made_once
+def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency.
+
+    No buffer of the module: one made on the device meta and filled by ``load_state_dict`` would lack it.
+    """
+    profiles = []
+    for size in _SIZES[:planes]:
+        square = frequencies(size).square().sum(1) / 2
+        profiles.append(torch.stack([square, square.sqrt()]))
+    found: Tensor = torch.block_diag(*profiles)  # type: ignore[no-untyped-call]
+    return found.to(device=device, dtype=dtype)
+
+
 class _Table(nn.Module):
     """Logits by qp, frequency and the coefficient's own level alone. Starts at 0.
 
@@ -100,12 +114,7 @@ class _Table(nn.Module):
 
     def __init__(self, planes: int) -> None:
         super().__init__()
-        profiles = []
-        for size in _SIZES[:planes]:
-            square = frequencies(size).square().sum(1) / 2
-            profiles.append(torch.stack([square, square.sqrt()]))
-        self.profiles: Tensor
-        self.register_buffer("profiles", torch.block_diag(*profiles), persistent=False)  # type: ignore[no-untyped-call]
+        self._planes = planes
         self.by_profile = nn.Parameter(torch.zeros(QP_FEATURES, 2 * planes))
         self.by_coefficient = nn.Parameter(torch.zeros(_LEVEL_POWERS, QP_FEATURES, sum(_COUNTS[:planes])))
 
@@ -115,7 +124,7 @@ class _Table(nn.Module):
             _TABLE_RATE * w.to(qp.dtype) for w in (self.by_coefficient, self.by_profile)
         )
         curve = qp @ by_coefficient
-        constant = curve[0] + qp @ by_profile @ self.profiles.to(qp.dtype)
+        constant = curve[0] + qp @ by_profile @ _profiles(self._planes, qp.dtype, qp.device)
         constant, linear, square = (c[:, :, None, None] for c in (constant, curve[1], curve[2]))
         return constant + level * (linear + level * square)
 
@@ -175,7 +184,7 @@ class Gains(FilterNetwork):
             ac, level, features = self._see(x, steps)
         logits: Tensor | float = 0.0
         if self.body is not None:
-            dtype = self.body.enter.weight.dtype
+            dtype = self.body.dtype
             logits = self.body(features.to(dtype), conditions.to(dtype)).to(x.dtype)
         with full_precision(x):
             return self._change(x, ac, level, logits, conditions)
@@ -209,8 +218,8 @@ class Gains(FilterNetwork):
         strips = torch.split(x, _BLOCK * rows, dim=2)
         if body is None:
             return torch.cat([self._whole(strip, steps, conditions) for strip in strips], dim=2)
-        dtype = body.enter.weight.dtype
-        around = x.new_empty(1, height, width, body.enter.out_channels, dtype=dtype).permute(0, 3, 1, 2)
+        dtype = body.dtype
+        around = x.new_empty(1, height, width, self._settings.width, dtype=dtype).permute(0, 3, 1, 2)
         coefficients = []
         for strip, into in zip(strips, torch.split(around, rows, dim=2), strict=True):
             ac, _, features = self._see(strip, steps)

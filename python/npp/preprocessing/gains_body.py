@@ -32,12 +32,21 @@ def without_gradient(x: Tensor) -> bool:
     )
 
 
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a layer does what its weights say and nothing else, so that they may be used without it.
+
+    Pruning, LoRA and their like put something else in its place, or work when it is called.
+    """
+    hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
+    return type(layer) is nn.Conv2d and not any(hooks)
+
+
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
 
     torch copies its input for the convolution, which takes longer than the product.
     """
-    if as_convolutions(x):
+    if as_convolutions(x) or not _is_plain(layer):
         found: Tensor = layer(x)
         return found
     places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
@@ -52,7 +61,7 @@ def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
     if in_transform():  # vmap cannot be asked for an order of memory
         found: Tensor = layer(x)
         return found
-    if as_convolutions(x):
+    if as_convolutions(x) or not _is_plain(layer):
         ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
         return ordered
     places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
@@ -75,7 +84,7 @@ def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, condit
 
 def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """The same, with the places of a channel together in what comes out."""
-    if as_convolutions(x):
+    if as_convolutions(x) or not _is_plain(layer):
         found: Tensor = layer(x)
         return found
     places = x.permute(0, 2, 3, 1).flatten(1, 2)
@@ -99,7 +108,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
         conditioned = torch.addcmul(shift, self.spread(x), 1 + scale)
-        if without_gradient(x):
+        if without_gradient(x) and _is_plain(self.widen) and _is_plain(self.narrow):
             return _widened_and_narrowed(self.widen, self.narrow, x, conditioned)
         return x + _pointwise(self.narrow, F.relu(_pointwise(self.widen, conditioned)))
 
@@ -118,6 +127,11 @@ class Body(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, d) for d in islice(cycle(_DILATIONS), depth))
         self.leave = nn.Conv2d(width, outputs, 1)
         start_at_zero(self.leave)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the weights."""
+        return next(self.parameters()).dtype
 
     def forward(self, features: Tensor, qp: Tensor) -> Tensor:
         """Logits (N, outputs, h, w) of features (N, inputs, h, w) and those of the qp."""
