@@ -1,11 +1,11 @@
 #include "arrays.hpp"
 
-#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "bpg/error.hpp"
+#include "bpg/picture.hpp"
 
 namespace py = pybind11;
 
@@ -13,10 +13,9 @@ namespace npp {
 namespace {
 
 int checked_side(py::ssize_t side, const char* name) {
-  // Sides are rounded up to a coding block of at most 64 later on.
-  if (side < 1 || side > std::numeric_limits<int>::max() - 64) {
-    throw bpg::EncodeError(std::string("image: ") + name + " must be at least 1, not " +
-                           std::to_string(side));
+  if (side < 1 || side > bpg::kMostSide) {
+    throw bpg::EncodeError(std::string("image: ") + name + " must be from 1 to " +
+                           std::to_string(bpg::kMostSide) + ", not " + std::to_string(side));
   }
   return static_cast<int>(side);
 }

@@ -195,6 +195,18 @@ def test_oversize_is_refused_before_memory_is_taken() -> None:
         npp.encode(huge)
 
 
+@pytest.mark.parametrize(("axis", "side"), [("height", 0), ("width", 1)])
+def test_a_side_above_the_longest_is_refused_with_the_longest(axis: str, side: int) -> None:
+    shape = [1, 1]
+    shape[side] = 2**31 - 64  # of one byte in memory
+    try:
+        npp.set_max_pixels(2**32)
+        with pytest.raises(npp.EncodeError, match=f"{axis} must be from 1 to 2147483583, not 2147483584"):
+            npp.encode(np.broadcast_to(np.uint8(0), shape))
+    finally:
+        npp.set_max_pixels(None)
+
+
 def test_the_pixel_limit_can_be_moved() -> None:
     data = npp.encode(GOOD)
     try:

@@ -151,8 +151,7 @@ Flags parse_flags(ByteReader& reader, FileHeader& header) {
 
 int parse_side(ByteReader& reader, const char* name) {
   const std::uint32_t side = reader.ue7();
-  // HEVC sizes are rounded up to a coding block of at most 64; int must hold that.
-  if (side == 0 || side > static_cast<std::uint32_t>(std::numeric_limits<int>::max() - 64)) {
+  if (side == 0 || side > static_cast<std::uint32_t>(kMostSide)) {
     throw DecodeError("damaged file: " + std::string(name) + " is " + std::to_string(side));
   }
   return static_cast<int>(side);

@@ -134,6 +134,18 @@ void damaged_fields_are_refused() {
   }
 }
 
+void sides_go_up_to_the_longest() {
+  FileHeader header;
+  header.format.width = 1;
+  header.format.height = bpg::kMostSide;
+  const std::vector<std::uint8_t> data = {0x44, 1, 2};
+  const auto file = bpg::write_file(header, nullptr, some_hevc_header(0), span(data));
+  CHECK(bpg::parse_file(span(file)).header.format.height == bpg::kMostSide);
+  header.format.height = bpg::kMostSide + 1;
+  const auto longer = bpg::write_file(header, nullptr, some_hevc_header(0), span(data));
+  CHECK(throws_decode_error([&] { (void)bpg::parse_file(span(longer)); }));
+}
+
 void the_number_of_extensions_is_bounded() {
   constexpr std::size_t kMost = 4096;
   FileHeader header;
@@ -243,6 +255,7 @@ int main() {
   what_is_written_is_read();
   every_truncation_is_noticed();
   damaged_fields_are_refused();
+  sides_go_up_to_the_longest();
   the_number_of_extensions_is_bounded();
   ue7_is_exact_at_its_edges();
   exp_golomb_round_trips();

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 namespace bpg {
@@ -33,6 +34,10 @@ enum class Alpha : std::uint8_t {
   premultiplied,
   w_plane,  ///< CMYK: the planes hold R, G, B, and W = 1 - K
 };
+
+/// The longest side of a picture. HEVC rounds sides up to a coding block of at most 64, and int must
+/// hold that.
+inline constexpr int kMostSide = std::numeric_limits<int>::max() - 64;
 
 /// What the planes of a picture mean.
 struct Format {
