@@ -39,7 +39,6 @@ class BitReader {
     return (k & 1U) != 0 ? half + 1 : -half;
   }
 
-  [[nodiscard]] std::size_t bits_left() const { return bytes_.size * 8 - position_; }
   [[nodiscard]] std::size_t position() const { return position_; }
 
  private:

@@ -117,12 +117,8 @@ std::vector<std::uint8_t> hevc_header_bytes(const HevcHeader& h) {
   return w.bytes();
 }
 
-struct Flags {
-  bool extensions = false;
-  std::uint8_t pixel_format = 0;
-};
-
-Flags parse_flags(ByteReader& reader, FileHeader& header) {
+// Whether the file has extensions; all else goes into the header.
+bool parse_flags(ByteReader& reader, FileHeader& header) {
   const std::uint8_t first = reader.u8();
   const std::uint8_t second = reader.u8();
   const int bit_depth = 8 + (first & 0x0F);
@@ -146,7 +142,7 @@ Flags parse_flags(ByteReader& reader, FileHeader& header) {
     throw DecodeError("damaged file: a gray picture has color_space " +
                       std::to_string(color_space));
   }
-  return {(second & 0x08) != 0, static_cast<std::uint8_t>(first >> 5)};
+  return (second & 0x08) != 0;
 }
 
 int parse_side(ByteReader& reader, const char* name) {
@@ -191,11 +187,11 @@ ParsedFile parse_file(ByteSpan file) {
   }
   reader.take(sizeof kMagic);
   ParsedFile parsed;
-  const Flags flags = parse_flags(reader, parsed.header);
+  const bool has_extensions = parse_flags(reader, parsed.header);
   parsed.header.format.width = parse_side(reader, "width");
   parsed.header.format.height = parse_side(reader, "height");
   const std::uint32_t picture_data_length = reader.ue7();
-  if (flags.extensions) {
+  if (has_extensions) {
     parsed.header.extensions = parse_extensions(reader.take(reader.ue7()));
   }
   bool has_control = false;

@@ -64,8 +64,6 @@ class Frame {
   [[nodiscard]] const SamplePlane& plane(int index) const {
     return planes_[static_cast<std::size_t>(index)];
   }
-  [[nodiscard]] int units_across() const { return units_across_; }
-  [[nodiscard]] int units_down() const { return units_down_; }
 
   /// The unit of a luma sample inside the picture.
   Unit& unit(int x, int y) { return units_[index(x, y)]; }
