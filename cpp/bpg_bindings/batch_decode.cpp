@@ -42,12 +42,11 @@ struct DecodeItem {
   Failure failure;
 };
 
-// A picture that is decoded in some hundredths of a second, or a file that is refused at once.
+// A small still, or a file that is refused at once.
 bool is_small(const DecodeItem& item) {
-  constexpr std::int64_t kPixels = 256 * 256;
   try {
-    const bpg::FileHeader header = bpg::parse_file(item.file).header;
-    return !header.animation && std::int64_t{header.format.width} * header.format.height <= kPixels;
+    const bpg::FileHeader header = bpg::parse_file(item.file, bpg::Extensions::left_out).header;
+    return !header.animation && is_small_picture(header.format.width, header.format.height);
   } catch (const bpg::Error&) {
     return true;
   }
@@ -115,7 +114,7 @@ class DecodeJob final : public Job {
   }
 
   void decode_to_memory(DecodeItem& item) const {
-    const bpg::FileInfo info = bpg::probe(item.file);
+    const bpg::FileInfo info = bpg::probe(item.file, bpg::Extensions::left_out);
     const bpg::Format& format = info.header.format;
     const int channels = channels_of(format);
     std::size_t frame_bytes = 0;
@@ -169,10 +168,6 @@ class DecodeHandle : public JobHandle {
   }
 
  private:
-  static Items kind_of(const std::vector<DecodeItem>& items) {
-    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
-  }
-
   std::shared_ptr<DecodeJob> job_;
 };
 

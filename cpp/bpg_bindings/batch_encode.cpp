@@ -5,7 +5,6 @@
 #include <malloc.h>
 #endif
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -52,10 +51,8 @@ std::vector<double> costs(const std::vector<EncodeItem>& items) {
   return out;
 }
 
-// A picture that x265 is through with in some hundredths of a second, whatever the effort.
 bool is_small(const EncodeItem& item) {
-  constexpr std::int64_t kPixels = 256 * 256;
-  return std::int64_t{item.image.width} * item.image.height <= kPixels;
+  return is_small_picture(item.image.width, item.image.height);
 }
 
 class EncodeJob final : public Job {
@@ -132,10 +129,6 @@ class EncodeHandle : public JobHandle {
   }
 
  private:
-  static Items kind_of(const std::vector<EncodeItem>& items) {
-    return std::all_of(items.begin(), items.end(), is_small) ? Items::brief : Items::lengthy;
-  }
-
   std::shared_ptr<EncodeJob> job_;
 };
 

@@ -3,12 +3,21 @@
 #include <pybind11/pybind11.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "pool.hpp"
 
 namespace npp {
+
+/// Whether the codec is through with a picture in some hundredths of a second, whatever the effort.
+[[nodiscard]] constexpr bool is_small_picture(int width, int height) {
+  constexpr std::int64_t kPixels = 256 * 256;
+  return std::int64_t{width} * height <= kPixels;
+}
 
 /// The Python side of a job: keeps the arrays alive that the job reads and writes. Where it goes
 /// away before the job is done, nothing new begins, and what is being worked on has the arrays
@@ -28,6 +37,13 @@ class JobHandle {
   JobHandle& operator=(const JobHandle&) = delete;
 
  protected:
+  /// Brief ones, where is_small says of each that it is.
+  template <class Item>
+  [[nodiscard]] static Items kind_of(const std::vector<Item>& items) {
+    const auto small = [](const Item& item) { return is_small(item); };
+    return std::all_of(items.begin(), items.end(), small) ? Items::brief : Items::lengthy;
+  }
+
   /// Waits without the GIL, and lends a hand with brief items; a signal handler's exception
   /// (KeyboardInterrupt) ends the wait, and the job. Once it has returned the results may be taken,
   /// by this caller alone: it raises RuntimeError for others.

@@ -110,7 +110,7 @@ void check_plausible(const Format& f, const HevcHeader& header, const std::vecto
 
 CodedFile open_file(ByteSpan file, const DecodeLimits& limits) {
   CodedFile coded;
-  coded.parsed = parse_file(file);
+  coded.parsed = parse_file(file, Extensions::left_out);
   const ParsedFile& parsed = coded.parsed;
   const Format& format = parsed.header.format;
   const bool has_alpha = format.alpha != Alpha::none;

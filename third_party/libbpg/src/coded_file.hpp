@@ -14,7 +14,7 @@ struct AccessUnit {
 };
 
 /// A file and the pictures in it that are to be decoded: all of an animation, the first of a still.
-/// Spans point into the bytes that were parsed.
+/// Its extensions are left out of the header. Spans point into the bytes that were parsed.
 struct CodedFile {
   ParsedFile parsed;
   std::vector<AccessUnit> units;  ///< at least one

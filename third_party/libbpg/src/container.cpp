@@ -36,18 +36,22 @@ AnimationControl parse_animation_control(ByteSpan data) {
   return control;
 }
 
-std::vector<Extension> parse_extensions(ByteSpan data) {
-  std::vector<Extension> extensions;
+// An extension where it stands in the file.
+struct FoundExtension {
+  std::uint32_t tag;
+  ByteSpan data;
+};
+
+std::vector<FoundExtension> parse_extensions(ByteSpan data) {
+  std::vector<FoundExtension> extensions;
   ByteReader reader(data);
   while (reader.left() > 0) {
-    Extension extension;
-    extension.tag = reader.ue7();
+    const std::uint32_t tag = reader.ue7();
     const ByteSpan body = reader.take(reader.ue7());
-    extension.data.assign(body.data, body.data + body.size);
     if (extensions.size() == kMaxExtensions) {
       throw DecodeError("the file has more than " + std::to_string(kMaxExtensions) + " extensions");
     }
-    extensions.push_back(std::move(extension));
+    extensions.push_back({tag, body});
   }
   return extensions;
 }
@@ -180,7 +184,7 @@ std::vector<std::uint8_t> extension_bytes(const std::vector<Extension>& extensio
 
 }  // namespace
 
-ParsedFile parse_file(ByteSpan file) {
+ParsedFile parse_file(ByteSpan file, Extensions extensions) {
   ByteReader reader(file);
   if (file.size < sizeof kMagic || std::memcmp(file.data, kMagic, sizeof kMagic) != 0) {
     throw DecodeError("not a BPG file: it does not start with the bytes 42 50 47 FB");
@@ -191,15 +195,18 @@ ParsedFile parse_file(ByteSpan file) {
   parsed.header.format.width = parse_side(reader, "width");
   parsed.header.format.height = parse_side(reader, "height");
   const std::uint32_t picture_data_length = reader.ue7();
+  std::vector<FoundExtension> found;
   if (has_extensions) {
-    parsed.header.extensions = parse_extensions(reader.take(reader.ue7()));
+    found = parse_extensions(reader.take(reader.ue7()));
   }
   bool has_control = false;
-  for (const Extension& extension : parsed.header.extensions) {
-    if (extension.tag == static_cast<std::uint32_t>(ExtensionTag::animation_control)) {
-      parsed.header.animation_control =
-          parse_animation_control({extension.data.data(), extension.data.size()});
+  for (const auto& [tag, data] : found) {
+    if (tag == static_cast<std::uint32_t>(ExtensionTag::animation_control)) {
+      parsed.header.animation_control = parse_animation_control(data);
       has_control = true;
+    }
+    if (extensions == Extensions::copied) {
+      parsed.header.extensions.push_back({tag, {data.data, data.data + data.size}});
     }
   }
   if (parsed.header.animation && !has_control) {

@@ -142,10 +142,10 @@ struct Streams {
 
 }  // namespace
 
-FileInfo probe(ByteSpan file) {
-  const ParsedFile parsed = parse_file(file);
+FileInfo probe(ByteSpan file, Extensions extensions) {
+  ParsedFile parsed = parse_file(file, extensions);
   FileInfo info;
-  info.header = parsed.header;
+  info.header = std::move(parsed.header);
   const std::vector<Nal> nals = split_nals(parsed.hevc_data);
   info.ticks = frame_ticks(nals);
   if (info.ticks.empty()) {

@@ -75,6 +75,12 @@ struct Nal {
   int layer = 0;
 };
 
+/// What becomes of a file's extensions while it is parsed. They are checked in any case.
+enum class Extensions : std::uint8_t {
+  copied,    ///< into the header
+  left_out,  ///< of the header; only the animation's control fields are read
+};
+
 /// A parsed file. Spans point into the bytes that were parsed.
 struct ParsedFile {
   FileHeader header;
@@ -84,7 +90,7 @@ struct ParsedFile {
 };
 
 /// Parses container and HEVC headers. Throws DecodeError.
-[[nodiscard]] ParsedFile parse_file(ByteSpan file);
+[[nodiscard]] ParsedFile parse_file(ByteSpan file, Extensions extensions = Extensions::copied);
 
 /// Splits HEVC data at its start codes; the first one is absent, as BPG drops it. Throws
 /// DecodeError.

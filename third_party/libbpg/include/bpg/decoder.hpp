@@ -22,7 +22,7 @@ struct FileInfo {
 };
 
 /// Reads header, extensions and frame count. Throws DecodeError.
-[[nodiscard]] FileInfo probe(ByteSpan file);
+[[nodiscard]] FileInfo probe(ByteSpan file, Extensions extensions = Extensions::copied);
 
 struct DecodeLimits {
   /// Largest number of pixels of one frame, and of all frames of an animation together.
