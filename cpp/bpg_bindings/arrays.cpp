@@ -130,19 +130,4 @@ bpg::SampleType sample_type(const py::dtype& dtype) {
                          " is not one of uint8, uint16, float16, float32, float64");
 }
 
-std::size_t sample_size(bpg::SampleType type) {
-  switch (type) {
-    case bpg::SampleType::u8:
-      return 1;
-    case bpg::SampleType::u16:
-    case bpg::SampleType::f16:
-      return 2;
-    case bpg::SampleType::f32:
-      return 4;
-    case bpg::SampleType::f64:
-      return 8;
-  }
-  throw bpg::EncodeError("unknown sample type");
-}
-
 }  // namespace npp

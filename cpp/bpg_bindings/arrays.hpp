@@ -27,6 +27,5 @@ pybind11::array array_of(OutputBlock memory, const pybind11::dtype& dtype,
 pybind11::dtype numpy_dtype(bpg::SampleType type);
 /// From a dtype's kind and size. Throws EncodeError for what images cannot have.
 bpg::SampleType sample_type(const pybind11::dtype& dtype);
-std::size_t sample_size(bpg::SampleType type);
 
 }  // namespace npp

@@ -65,7 +65,7 @@ std::vector<double> costs(const std::vector<DecodeItem>& items) {
 bpg::ImageView view_of(std::byte* data, bpg::SampleType type, const bpg::Format& format,
                        int channels) {
   bpg::ImageView view;
-  const auto size = static_cast<std::ptrdiff_t>(sample_size(type));
+  const auto size = static_cast<std::ptrdiff_t>(bpg::sample_size(type));
   view.data = data;
   view.type = type;
   view.width = format.width;
@@ -126,7 +126,7 @@ class DecodeJob final : public Job {
       if (!item.memory) {
         frame_bytes = static_cast<std::size_t>(format.width) *
                       static_cast<std::size_t>(format.height) * static_cast<std::size_t>(channels) *
-                      sample_size(type_);
+                      bpg::sample_size(type_);
         const std::size_t bytes = frame_bytes * info.ticks.size();
         item.memory = OutputMemory::instance().take(bytes);
       }

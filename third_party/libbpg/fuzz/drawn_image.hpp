@@ -21,7 +21,7 @@ class DrawnImage {
     const std::vector<std::uint8_t> pattern = bytes.take(bytes.between(1, 400));
     // Without channels there is still memory, for view() counts rows from its start.
     memory_.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
-                   static_cast<std::size_t>(std::max(channels, 1) * sample_size()));
+                   static_cast<std::size_t>(std::max(channels, 1)) * bpg::sample_size(type_));
     for (std::size_t i = 0; i < memory_.size(); ++i) {
       const std::size_t turn = pattern.empty() ? 0 : i / pattern.size();
       const unsigned value = pattern.empty() ? 0 : pattern[i % pattern.size()];
@@ -31,7 +31,7 @@ class DrawnImage {
 
   /// Interleaved, planar, or upside down.
   [[nodiscard]] bpg::ConstImageView view() const {
-    const std::ptrdiff_t size = sample_size();
+    const auto size = static_cast<std::ptrdiff_t>(bpg::sample_size(type_));
     const std::ptrdiff_t row = size * width_;
     const std::byte* data = memory_.data();
     if (layout_ == 0) {
@@ -46,11 +46,6 @@ class DrawnImage {
   [[nodiscard]] bpg::SampleType type() const { return type_; }
 
  private:
-  [[nodiscard]] std::ptrdiff_t sample_size() const {
-    const std::ptrdiff_t sizes[] = {1, 2, 2, 4, 8};
-    return sizes[static_cast<std::size_t>(type_)];
-  }
-
   int width_;
   int height_;
   int channels_;

@@ -264,21 +264,6 @@ void scatter(const Sample* in, int count, std::byte* out, std::ptrdiff_t stride)
   }
 }
 
-std::size_t size_of(SampleType type) {
-  switch (type) {
-    case SampleType::u8:
-      return 1;
-    case SampleType::u16:
-    case SampleType::f16:
-      return 2;
-    case SampleType::f32:
-      return 4;
-    case SampleType::f64:
-      break;
-  }
-  return 8;
-}
-
 template <class Sample>
 constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(Sample));
 
@@ -305,7 +290,7 @@ int level_max(SampleType type, int bit_depth) {
 RowReader::RowReader(const ConstImageView& image, int level_max)
     : image_(image),
       level_max_(level_max),
-      gathered_(static_cast<std::size_t>(image.width) * size_of(image.type)) {}
+      gathered_(static_cast<std::size_t>(image.width) * sample_size(image.type)) {}
 
 template <class Sample>
 const Sample* RowReader::samples(int channel, int y) {
@@ -355,7 +340,7 @@ void RowReader::read(int channel, int y, std::uint16_t* levels) {
 RowWriter::RowWriter(const ImageView& image, int level_max)
     : image_(image),
       level_max_(level_max),
-      scattered_(static_cast<std::size_t>(image.width) * size_of(image.type) *
+      scattered_(static_cast<std::size_t>(image.width) * sample_size(image.type) *
                  static_cast<std::size_t>(image.channels)) {}
 
 template <class Sample>

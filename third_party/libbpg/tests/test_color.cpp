@@ -43,20 +43,6 @@ T pick(Random& random, std::initializer_list<T> choices) {
   return choices.begin()[random() % choices.size()];
 }
 
-std::size_t size_of(SampleType type) {
-  switch (type) {
-    case SampleType::u8:
-      return 1;
-    case SampleType::u16:
-    case SampleType::f16:
-      return 2;
-    case SampleType::f32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
 bool is_float(SampleType type) { return type != SampleType::u8 && type != SampleType::u16; }
 
 std::string name(const Format& f) {
@@ -87,7 +73,7 @@ enum class Layout { planar, interleaved, padded, transposed, flipped, misaligned
 
 Image make_image(SampleType type, int width, int height, int channels, Layout layout) {
   Image image;
-  const auto size = static_cast<std::ptrdiff_t>(size_of(type));
+  const auto size = static_cast<std::ptrdiff_t>(sample_size(type));
   image.view = {nullptr, type, width, height, channels, 0, 0, 0};
   ImageView& v = image.view;
   std::ptrdiff_t offset = 64;
@@ -488,7 +474,7 @@ void test_guards() {
       for (int c = 0; c < 3; ++c) {
         for (int y = 0; y < f.height; ++y) {
           for (int x = 0; x < f.width; ++x) {
-            std::fill_n(image.at(c, y, x), size_of(type), std::byte{0x5a});
+            std::fill_n(image.at(c, y, x), sample_size(type), std::byte{0x5a});
           }
         }
       }

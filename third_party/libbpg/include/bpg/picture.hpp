@@ -35,8 +35,8 @@ enum class Alpha : std::uint8_t {
   w_plane,  ///< CMYK: the planes hold R, G, B, and W = 1 - K
 };
 
-/// The longest side of a picture. HEVC rounds sides up to a coding block of at most 64, and int must
-/// hold that.
+/// The longest side of a picture. HEVC rounds sides up to a coding block of at most 64, and int
+/// must hold that.
 inline constexpr int kMostSide = std::numeric_limits<int>::max() - 64;
 
 /// What the planes of a picture mean.
@@ -132,6 +132,22 @@ class Picture {
 
 /// Type of a caller's samples. Integers span their whole range, floats span [0, 1].
 enum class SampleType : std::uint8_t { u8, u16, f16, f32, f64 };
+
+/// Bytes of one sample.
+[[nodiscard]] constexpr std::size_t sample_size(SampleType type) {
+  switch (type) {
+    case SampleType::u8:
+      return 1;
+    case SampleType::u16:
+    case SampleType::f16:
+      return 2;
+    case SampleType::f32:
+      return 4;
+    case SampleType::f64:
+      break;
+  }
+  return 8;
+}
 
 /// Interleaved, planar or otherwise strided image memory: sample (c, y, x) is at
 /// data + c * stride_c + y * stride_y + x * stride_x (bytes, any sign, 0 allowed when reading).
