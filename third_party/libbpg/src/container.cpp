@@ -8,6 +8,7 @@
 #include "bits.hpp"
 #include "bpg/error.hpp"
 #include "hevc_syntax.hpp"
+#include "require.hpp"
 
 namespace bpg {
 namespace {
@@ -157,22 +158,18 @@ int parse_side(ByteReader& reader, const char* name) {
   return static_cast<int>(side);
 }
 
-void require(bool ok, const std::string& message) {
-  if (!ok) {
-    throw EncodeError(message);
-  }
-}
-
 std::uint32_t checked_u32(std::size_t size, const char* name) {
-  require(size <= std::numeric_limits<std::uint32_t>::max(),
-          std::string(name) + " is larger than 4 GiB");
+  if (size > std::numeric_limits<std::uint32_t>::max()) {
+    throw EncodeError(std::string(name) + " is larger than 4 GiB");
+  }
   return static_cast<std::uint32_t>(size);
 }
 
 std::vector<std::uint8_t> extension_bytes(const std::vector<Extension>& extensions) {
-  require(extensions.size() <= kMaxExtensions, "there are " + std::to_string(extensions.size()) +
-                                                   " extensions; at most " +
-                                                   std::to_string(kMaxExtensions) + " are allowed");
+  if (extensions.size() > kMaxExtensions) {
+    throw EncodeError("there are " + std::to_string(extensions.size()) + " extensions; at most " +
+                      std::to_string(kMaxExtensions) + " are allowed");
+  }
   std::vector<std::uint8_t> out;
   for (const Extension& extension : extensions) {
     put_ue7(out, extension.tag);

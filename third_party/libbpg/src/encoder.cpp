@@ -11,22 +11,20 @@
 #include "bpg/error.hpp"
 #include "hevc_encoder.hpp"
 #include "hevc_syntax.hpp"
+#include "require.hpp"
 #include "x265_settings.hpp"
 
 namespace bpg {
 namespace {
 
-void require(bool ok, const std::string& message) {
-  if (!ok) {
-    throw EncodeError(message);
-  }
-}
-
 void check_options(int width, int height, const EncodeOptions& o) {
-  require(width > 0 && height > 0, "width and height must be positive, not " +
-                                       std::to_string(width) + "x" + std::to_string(height));
-  require(o.effort >= kMinEffort && o.effort <= kMaxEffort,
-          "effort must be 0..9, not " + std::to_string(o.effort));
+  if (width <= 0 || height <= 0) {
+    throw EncodeError("width and height must be positive, not " + std::to_string(width) + "x" +
+                      std::to_string(height));
+  }
+  if (o.effort < kMinEffort || o.effort > kMaxEffort) {
+    throw EncodeError("effort must be 0..9, not " + std::to_string(o.effort));
+  }
   if (o.bit_depth != 8 && o.bit_depth != 10 && o.bit_depth != 12) {
     const std::string message = "bit_depth must be 8, 10 or 12, not " + std::to_string(o.bit_depth);
     if (o.bit_depth == 9 || o.bit_depth == 11 || o.bit_depth == 13 || o.bit_depth == 14) {
@@ -41,8 +39,9 @@ void check_options(int width, int height, const EncodeOptions& o) {
 }
 
 void check_qp(const char* name, int qp) {
-  require(qp >= kMinQp && qp <= kMaxQp,
-          std::string(name) + " must be 0..51, not " + std::to_string(qp));
+  if (qp < kMinQp || qp > kMaxQp) {
+    throw EncodeError(std::string(name) + " must be 0..51, not " + std::to_string(qp));
+  }
 }
 
 Format make_format(int width, int height, bool has_alpha, const EncodeOptions& options) {
@@ -246,9 +245,10 @@ AnimationEncoder::AnimationEncoder(int width, int height, bool has_alpha,
   check_options(width, height, options);
   state_ =
       std::make_unique<State>(State{PictureCoder(width, height, has_alpha, options, true), {}});
-  require(libavcodec_takes(width, height),
-          "frames of " + std::to_string(width) + "x" + std::to_string(height) +
-              " pixels are larger than libavcodec decodes, which reads animations");
+  if (!libavcodec_takes(width, height)) {
+    throw EncodeError("frames of " + std::to_string(width) + "x" + std::to_string(height) +
+                      " pixels are larger than libavcodec decodes, which reads animations");
+  }
 }
 AnimationEncoder::~AnimationEncoder() = default;
 AnimationEncoder::AnimationEncoder(AnimationEncoder&&) noexcept = default;
