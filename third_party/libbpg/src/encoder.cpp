@@ -84,13 +84,10 @@ void append_start_code(std::vector<std::uint8_t>& out) { out.insert(out.end(), {
 // Marks a NAL unit, start code included, as belonging to the alpha stream.
 void append_as_alpha(std::vector<std::uint8_t>& out, ByteSpan span) {
   constexpr std::uint8_t kLayerOne = 1 << 3;
-  const std::size_t begin = out.size();
+  const auto start_code = static_cast<std::size_t>(without_start_code(span).data - span.data);
+  const std::size_t layer = out.size() + start_code + 1;  // in the second byte of the header
   append(out, span);
-  std::size_t at = begin;
-  while (out[at] == 0) {
-    ++at;
-  }
-  out[at + 2] = static_cast<std::uint8_t>(out[at + 2] | kLayerOne);
+  out[layer] = static_cast<std::uint8_t>(out[layer] | kLayerOne);
 }
 
 // Codes pictures of one format: the colour planes and, where there is one, the alpha plane.
@@ -186,11 +183,7 @@ class PictureCoder {
 
 // BPG drops the very first start code.
 ByteSpan without_first_start_code(const std::vector<std::uint8_t>& nals) {
-  std::size_t at = 0;
-  while (at < nals.size() && nals[at] == 0) {
-    ++at;
-  }
-  return {nals.data() + at + 1, nals.size() - at - 1};
+  return without_start_code({nals.data(), nals.size()});
 }
 
 }  // namespace

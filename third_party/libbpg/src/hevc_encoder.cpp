@@ -48,17 +48,7 @@ void check_threads() {
   pthread_join(thread, nullptr);
 }
 
-ByteSpan without_start_code(const x265_nal& nal) {
-  std::size_t zeros = 0;
-  while (zeros < nal.sizeBytes && nal.payload[zeros] == 0) {
-    ++zeros;
-  }
-  const std::size_t begin = zeros + 1;
-  if (begin >= nal.sizeBytes) {
-    throw EncodeError("x265 wrote an empty NAL unit");
-  }
-  return {nal.payload + begin, nal.sizeBytes - begin};
-}
+ByteSpan span_of(const x265_nal& nal) { return {nal.payload, nal.sizeBytes}; }
 
 }  // namespace
 
@@ -115,7 +105,7 @@ void HevcEncoder::read_header() {
   }
   for (std::uint32_t i = 0; i < count; ++i) {
     if (static_cast<int>(nals[i].type) == kNalSps) {
-      header_ = header_from_sps(without_start_code(nals[i]), config_.chroma_format_idc,
+      header_ = header_from_sps(without_start_code(span_of(nals[i])), config_.chroma_format_idc,
                                 config_.width, config_.height, config_.bit_depth, config_.inter);
       return;
     }
@@ -137,8 +127,8 @@ void HevcEncoder::set_loop_filter_flag(x265_nal* nals, std::uint32_t count) {
   if (pps == nals + count || slice == nals + count) {
     throw EncodeError("x265 wrote no PPS or no intra slice");
   }
-  const ByteSpan slice_bytes = without_start_code(*slice);
-  const auto position = loop_filter_flag_position(without_start_code(*pps), slice_bytes,
+  const ByteSpan slice_bytes = without_start_code(span_of(*slice));
+  const auto position = loop_filter_flag_position(without_start_code(span_of(*pps)), slice_bytes,
                                                   config_.chroma_format_idc, header_.sao);
   if (position) {
     const std::size_t offset =
@@ -207,7 +197,7 @@ HevcPicture HevcEncoder::encode(const std::array<ConstPlane, 3>& planes, int sli
   HevcPicture picture;
   std::uint64_t slice_bytes = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const ByteSpan span{nals[i].payload, nals[i].sizeBytes};
+    const ByteSpan span = span_of(nals[i]);
     const int type = static_cast<int>(nals[i].type);
     if (type == kNalPps) {
       picture.pps.push_back(span);

@@ -31,6 +31,10 @@ inline constexpr std::uint32_t kFrameDurationSei = 257;
 /// The fields about PCM, which are the same in BPG's header and in an SPS.
 void put_pcm(BitWriter& w, const HevcHeader& h);
 
+/// What stands behind the start code of a NAL unit that an encoder wrote, zeros before it included.
+/// Throws EncodeError where less than a NAL unit's header does.
+[[nodiscard]] ByteSpan without_start_code(ByteSpan nal);
+
 /// Whether a slice NAL unit begins a new picture.
 [[nodiscard]] bool starts_picture(const Nal& nal);
 

@@ -97,6 +97,18 @@ std::vector<std::uint8_t> escape_nal(ByteSpan nal) {
   return out;
 }
 
+ByteSpan without_start_code(ByteSpan nal) {
+  std::size_t begin = 0;
+  while (begin < nal.size && nal.data[begin] == 0) {
+    ++begin;
+  }
+  ++begin;  // the one behind the zeros
+  if (begin + kNalHeaderSize > nal.size) {
+    throw EncodeError("x265 wrote an empty NAL unit");
+  }
+  return {nal.data + begin, nal.size - begin};
+}
+
 std::vector<Nal> split_nals(ByteSpan hevc_data) {
   std::vector<Nal> nals;
   // The first start code is dropped by BPG, but one that stands there all the same does no harm.

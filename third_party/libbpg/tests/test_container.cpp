@@ -231,6 +231,17 @@ void emulation_prevention_round_trips() {
   CHECK(std::vector<std::uint8_t>(nal.begin() + 2, nal.end()) == payload);
 }
 
+void start_codes_are_left_out() {
+  const std::vector<std::uint8_t> nal = {0, 0, 0, 1, 0x44, 0x01, 0, 0, 3, 1};
+  const ByteSpan rest = bpg::without_start_code(span(nal));
+  CHECK(rest.data == nal.data() + 4 && rest.size == 6);
+  const std::vector<std::vector<std::uint8_t>> empty = {
+      {}, {0}, {0, 0, 0, 0}, {0, 0, 1}, {0, 0, 0, 1, 0x44}};
+  for (const auto& bytes : empty) {
+    CHECK_THROWS((void)bpg::without_start_code(span(bytes)), bpg::EncodeError);
+  }
+}
+
 void durations_are_found() {
   std::vector<std::uint8_t> data = {0x44, 0x01, 0xC1};
   const auto append_slice = [&data] { data.insert(data.end(), {0, 0, 1, 0x28, 0x01, 0xAC, 0x55}); };
@@ -280,6 +291,7 @@ int main() {
   ue7_is_exact_at_its_edges();
   exp_golomb_round_trips();
   emulation_prevention_round_trips();
+  start_codes_are_left_out();
   durations_are_found();
   implied_sps_satisfies_our_own_check();
   forbidden_range_extensions_are_refused();
