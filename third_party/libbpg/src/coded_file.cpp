@@ -1,7 +1,6 @@
 #include "coded_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -16,46 +15,44 @@ namespace {
 // each NAL unit, however short it is.
 constexpr std::size_t kMaxNalsPerPicture = 4096;
 
-// Groups NAL units by picture. A parameter set belongs to the picture that follows it.
-std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_alpha,
-                                       std::size_t max_pictures) {
-  std::array<std::vector<std::vector<Nal>>, 2> streams;
-  std::array<std::vector<Nal>, 2> pending;
-  for (const Nal& nal : nals) {
-    if (nal.layer > (has_alpha ? 1 : 0)) {
-      continue;
-    }
-    const auto layer = static_cast<std::size_t>(nal.layer);
-    std::vector<std::vector<Nal>>& pictures = streams[layer];
-    if (nal.type == kNalVps || nal.type == kNalSps) {
-      throw DecodeError(
-          "damaged file: a parameter set stands in the HEVC data that BPG leaves out");
-    }
-    if (!is_slice(nal.type)) {
-      // A picture hash stands behind its picture, everything else before it.
-      std::vector<Nal>& target =
-          nal.type == kNalPrefixSei + 1 && !pictures.empty() ? pictures.back() : pending[layer];
-      target.push_back(nal);
-      continue;
-    }
-    if (starts_picture(nal)) {
-      if (layer == 0 && pictures.size() == max_pictures) {
-        break;
-      }
-      pictures.push_back(std::exchange(pending[layer], {}));
-    } else if (pictures.empty()) {
-      throw DecodeError("damaged file: a picture lacks its first slice");
-    }
-    pictures.back().push_back(nal);
+// The NAL units of one stream.
+struct GroupedStream {
+  std::vector<std::vector<Nal>> pictures;
+  std::vector<Nal> pending;  // belong to the picture that follows
+
+  [[nodiscard]] bool is_full(std::size_t max_pictures, const Nal& next) const {
+    return pictures.size() == max_pictures && is_slice(next.type) && starts_picture(next);
   }
-  if (streams[0].empty() || (has_alpha && streams[1].size() < streams[0].size())) {
+};
+
+void take_nal(GroupedStream& stream, const Nal& nal) {
+  if (nal.type == kNalVps || nal.type == kNalSps) {
+    throw DecodeError("damaged file: a parameter set stands in the HEVC data that BPG leaves out");
+  }
+  if (!is_slice(nal.type)) {
+    // A picture hash stands behind its picture, everything else before it.
+    const bool behind = nal.type == kNalSuffixSei && !stream.pictures.empty();
+    (behind ? stream.pictures.back() : stream.pending).push_back(nal);
+    return;
+  }
+  if (starts_picture(nal)) {
+    stream.pictures.push_back(std::exchange(stream.pending, {}));
+  } else if (stream.pictures.empty()) {
+    throw DecodeError("damaged file: a picture lacks its first slice");
+  }
+  stream.pictures.back().push_back(nal);
+}
+
+std::vector<AccessUnit> joined_units(GroupedStream& color, GroupedStream* alpha) {
+  if (color.pictures.empty() ||
+      (alpha != nullptr && alpha->pictures.size() < color.pictures.size())) {
     throw DecodeError("damaged file: a picture or its alpha plane is missing");
   }
-  std::vector<AccessUnit> units(streams[0].size());
+  std::vector<AccessUnit> units(color.pictures.size());
   for (std::size_t i = 0; i < units.size(); ++i) {
-    units[i].color = std::move(streams[0][i]);
-    if (has_alpha) {
-      units[i].alpha = std::move(streams[1][i]);
+    units[i].color = std::move(color.pictures[i]);
+    if (alpha != nullptr) {
+      units[i].alpha = std::move(alpha->pictures[i]);
     }
     const std::size_t most = std::max(units[i].color.size(), units[i].alpha.size());
     if (most > kMaxNalsPerPicture) {
@@ -65,6 +62,24 @@ std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_al
     }
   }
   return units;
+}
+
+// Groups NAL units by picture. A parameter set belongs to the picture that follows it.
+std::vector<AccessUnit> group_pictures(const std::vector<Nal>& nals, bool has_alpha,
+                                       std::size_t max_pictures) {
+  GroupedStream color;
+  GroupedStream alpha;
+  for (const Nal& nal : nals) {
+    if (nal.layer == 0) {
+      if (color.is_full(max_pictures, nal)) {
+        break;
+      }
+      take_nal(color, nal);
+    } else if (has_alpha && nal.layer == 1) {
+      take_nal(alpha, nal);
+    }
+  }
+  return joined_units(color, has_alpha ? &alpha : nullptr);
 }
 
 void check_limits(const Format& f, std::size_t frames, const DecodeLimits& limits) {

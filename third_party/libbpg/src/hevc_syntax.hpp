@@ -16,6 +16,7 @@ inline constexpr int kNalVps = 32;
 inline constexpr int kNalSps = 33;
 inline constexpr int kNalPps = 34;
 inline constexpr int kNalPrefixSei = 39;
+inline constexpr int kNalSuffixSei = 40;
 inline constexpr std::size_t kNalHeaderSize = 2;
 
 /// The SEI message that BPG has for how long a frame of an animation is shown.
