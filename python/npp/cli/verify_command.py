@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import islice
@@ -40,6 +41,22 @@ def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
     return {"input": row.input, "output": row.output, "status": status, "error": wrong or row.error}
 
 
+def _found(manifests: list[str], pixels: bool, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
+    """What became of each row's file, in the order of the rows."""
+    for path in manifests:
+        folder, rows = Path(path).parent, read_manifest(path)
+        while some := list(islice(rows, _AT_ONCE)):
+            # In this context: a limit on pixels is of a thread and of those that copy its context.
+            checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in some]
+            yield from (check.result() for check in checks)
+
+
+def _failed(counts: Mapping[str, int], known_errors: bool) -> bool:
+    """Whether something is wrong or nothing is known."""
+    wrong = counts["wrong"] or counts["not decoded"] or (counts["not encoded"] and not known_errors)
+    return bool(wrong) or not any(counts.values())
+
+
 def verify(
     manifests: Annotated[
         list[str], typer.Argument(metavar="MANIFEST", help="What npp encode --manifest wrote.")
@@ -68,22 +85,15 @@ def verify(
     counts = {"whole": 0, "wrong": 0, "not encoded": 0, "not decoded": 0}
     documents: list[dict[str, Any]] = []
     with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool, cancelling(pool):
-        for path in manifests:
-            folder, rows = Path(path).parent, read_manifest(path)
-            while some := list(islice(rows, _AT_ONCE)):
-                # In this context: a limit on pixels is of a thread and of those that copy its context.
-                checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in some]
-                for found in (check.result() for check in checks):
-                    counts[found["status"]] += 1
-                    if found["status"] != "whole":
-                        say(f"npp: {found['output'] or found['input']}: {found['error']}")
-                    if json_report:
-                        documents.append(found)
-    nothing = not any(counts.values())
-    if nothing:
+        for found in _found(manifests, pixels, pool):
+            counts[found["status"]] += 1
+            if found["status"] != "whole":
+                say(f"npp: {found['output'] or found['input']}: {found['error']}")
+            if json_report:
+                documents.append(found)
+    if not any(counts.values()):
         say(f"npp: {', '.join(manifests)}: no rows, so nothing is known to be whole")
     elif not quiet:
         say(", ".join(f"{number} {status}" for status, number in counts.items() if number))
-    failed = nothing or counts["wrong"] or counts["not decoded"]
-    failed = failed or (counts["not encoded"] and not known_errors)
-    finish(documents, SOME_FAILED if failed else OK, json_report, counts=counts)
+    code = SOME_FAILED if _failed(counts, known_errors) else OK
+    finish(documents, code, json_report, counts=counts)
