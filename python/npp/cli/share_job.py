@@ -6,8 +6,6 @@ import hashlib
 import json
 import math
 import re
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -17,18 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from npp.allocation.shared_budget import SharedBudget, SharedStep
-from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
+from npp.allocation.shared_budget import SharedBudget
+from npp.batch.file_encoding import EncodeSettings
 from npp.batch.named_judges import NamedJudge
-from npp.batch.outcomes import describe
 from npp.batch.picture_reading import read_source
 from npp.batch.rate_probing import Probing, curve_bits, probe_curve, probe_effort, set_losses
 from npp.checks import MAX_QP
-from npp.cli.encode_job import written
 from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
-from npp.cli.jobs import Crew, crew, exit_code
-from npp.cli.output_files import Job, WritePolicy, must_skip, write
+from npp.cli.jobs import crew, exit_code
+from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.share_state import STATE_NAME, ShareState, identity
+from npp.cli.share_work import REPLACES, SharedWork, encode_job_at
 from npp.cli.streams import say
 from npp.codec.build import __version__
 
@@ -37,10 +34,6 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 # Times the total: what qp 51 takes by the curves, when it is not even tried. Files of high efforts take less
 # than half of what the curves, which are continued there, say of them.
 _HOPELESS = 4.0
-# The same by the first files as they will be, for pictures that are still to be encoded: these files tell how
-# the curves lie, and only a set of very different pictures has others that lie twice as low.
-_UNLIKELY = 2.0
-_REPLACES = WritePolicy(force=True)
 
 
 class Sensitivity(str, Enum):
@@ -142,69 +135,6 @@ def _probe_job(
     return FileReport(str(job.source), job.target_name, WRITTEN, values=curve)
 
 
-def _encode_job(
-    job: Job,
-    steps: Mapping[Job, SharedStep],
-    settings: EncodeSettings,
-    state: ShareState,
-    policy: WritePolicy,
-    keep: bool = True,
-) -> FileReport:
-    """One file at the qp that its step says; left alone where it takes more than the step allows.
-
-    Without ``keep`` it is only found out what the file takes, and nothing is written.
-    """
-    step, source = steps[job], identity(job.source)
-    known = state.values(source, step.qp)
-    there = known is not None and state.is_there(job, source, step.qp)
-    if known is not None and there and _is_whole(known, settings):
-        return _as_it_was(job, known)
-    picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
-    if known is not None and there and job.target is not None:
-        values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
-        return written(job, picture.notes, values)
-    start = time.perf_counter()
-    file = encode_source(picture, step.qp, settings)
-    values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
-    ours = state.is_ours(job)
-    try:
-        state.put_file(job, source, step.qp, file, values)
-        if not keep or _too_large(len(file), step):
-            tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes"
-            return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
-        write(job.target, file, _REPLACES if ours else policy)
-    except OSError as error:
-        # What the file takes is known and counts: the others get the qps that they have when the same command
-        # goes on with more space.
-        return FileReport(str(job.source), job.target_name, FAILED, describe(error), values=values)
-    state.wrote(job)
-    return written(job, picture.notes, values)
-
-
-def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
-    return FileReport(
-        str(job.source), job.target_name, WRITTEN, values=values, summary=f"{job.source}: as it was"
-    )
-
-
-def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
-    """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
-    try:
-        values = state.values(identity(job.source), step.qp)
-    except OSError:  # its own job will say so
-        return None
-    return None if values is None else _as_it_was(job, values)
-
-
-def _is_whole(values: Mapping[str, Any], settings: EncodeSettings) -> bool:
-    """Whether the report's fields are there, if the run that made the file was not asked for all of them."""
-    return "psnr" in values or not settings.measure
-
-
-def _too_large(size: int, step: SharedStep) -> bool:
-    return 8 * size > step.most_bits
-
-
 def encode_shared(
     jobs: list[Job],
     settings: EncodeSettings,
@@ -237,21 +167,30 @@ def encode_shared(
     state = ShareState(folder / STATE_NAME, *_keys(settings, share))
     probe = partial(_probe_job, settings=settings, share=share, state=state, policy=policy)
     with crew("Probing", total=len(jobs), threads=threads, quiet=True) as workers:
-        run = SharedRun(workers.run(jobs, probe, _REPLACES))
+        run = SharedRun(workers.run(jobs, probe, REPLACES))
     good = [place for place, report in enumerate(run.reports) if report.status != FAILED]
     if good:
         curves = [run.reports[place].values for place in good]
         total_bits, budget = _budget(curves, share)
         if budget.least_bits > _HOPELESS * total_bits:
             return _too_few(run, good, total_bits, budget, state)
-        encode = partial(_encode_job, settings=settings, state=state, policy=policy)
+        encode = partial(encode_job_at, settings=settings, state=state, policy=policy)
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(good), threads=threads, quiet=True) as workers:
-            encodes = _work_off(budget, total_bits, workers, jobs, good, encode, state, run.reports)
-        if encodes is None:
+            work = SharedWork(
+                [jobs[place] for place in good],
+                [run.reports[place] for place in good],
+                workers,
+                encode,
+                state,
+            )
+            is_met = work.work_off(budget, total_bits)
+        for place, report in zip(good, work.reports, strict=True):
+            run.reports[place] = report
+        if not is_met:
             return _too_few(run, good, total_bits, budget, state)
         _clear_failed(run, jobs, state)
-        _conclude(run, good, total_bits, encodes, share.by, quiet)
+        _conclude(run, good, total_bits, work.encodes, share.by, quiet)
     run.code = max(run.code, exit_code(run.reports))
     if run.code != OK and not state.is_empty():
         say(f"npp: {state.path} stays: the same command goes on from it")
@@ -291,60 +230,6 @@ def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, 
         total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
     bits = np.array([curve_bits(curve) for curve in curves])
     return total, SharedBudget(bits, total, **set_losses(curves))
-
-
-def _is_hopeless(budget: SharedBudget, total_bits: float) -> bool:
-    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved."""
-    kept, known = budget.qps, budget.total_bits
-    if not kept or len(kept) > budget.left or min(kept.values()) < MAX_QP:
-        return False
-    return known + (budget.least_bits - known) / _UNLIKELY > total_bits
-
-
-def _work_off(
-    budget: SharedBudget,
-    total_bits: float,
-    workers: Crew,
-    jobs: list[Job],
-    good: list[int],
-    encode: Any,
-    state: ShareState,
-    reports: list[FileReport],
-) -> int | None:
-    """Encodes until the budget is satisfied; gives the number of encodes, ``None`` where it cannot be.
-
-    What the state knows already is believed as long as qps are being chosen: only the files of the qps that
-    stay in the end are looked for, and encoded if they are not there. So are the first ones of a total so
-    small that they get qp 51 at once: where they show that it cannot be met, no file has been touched.
-    """
-    encodes = 0
-    begun = False
-    unseen: dict[Job, SharedStep] = {}
-    while steps := budget.next():
-        by_job = {jobs[good[step.picture]]: step for step in steps}
-        outcomes = {job: report for job in by_job if (report := _recalled(job, by_job[job], state))}
-        new = [job for job in by_job if job not in outcomes]
-        keep = begun or any(step.qp < MAX_QP for step in steps)
-        made = workers.run(new, partial(encode, steps=by_job, keep=keep), _REPLACES)
-        outcomes |= zip(new, made, strict=True)
-        encodes += len(new)
-        for job, step in by_job.items():
-            report = outcomes[job]
-            if report.status == FAILED and not report.values:
-                budget.drop(step)
-            elif not budget.record(step, 8 * report.values["bytes"]):
-                continue
-            reports[good[step.picture]] = report
-            unseen.pop(job, None)
-            if job not in new or not keep:
-                unseen[job] = step
-        if not begun and _is_hopeless(budget, total_bits):
-            return None
-        begun = True
-    found = workers.run(list(unseen), partial(encode, steps=unseen), _REPLACES)
-    for step, report in zip(unseen.values(), found, strict=True):
-        reports[good[step.picture]] = report
-    return encodes
 
 
 def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, by: str, quiet: bool) -> None:

@@ -1,0 +1,181 @@
+"""Encoding at the qps that a shared budget gives out, until its total is met."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from npp.allocation.shared_budget import SharedBudget, SharedStep
+from npp.batch.file_encoding import EncodeSettings, encode_source, report_values
+from npp.batch.outcomes import describe
+from npp.batch.picture_reading import read_source
+from npp.checks import MAX_QP
+from npp.cli.encode_job import written
+from npp.cli.file_reports import FAILED, WRITTEN, FileReport
+from npp.cli.jobs import Crew
+from npp.cli.output_files import Job, WritePolicy, write
+from npp.cli.share_state import ShareState, identity
+
+REPLACES = WritePolicy(force=True)
+# Times the total: what qp 51 takes by the first files as they will be, when the others are not tried. They
+# tell how the curves lie, and only a set of very different pictures has others that lie twice as low.
+_UNLIKELY = 2.0
+
+#: Encodes a job at a step's qp; the last argument says whether the file is written.
+EncodeAt: TypeAlias = Callable[[Job, SharedStep, bool], FileReport]
+
+
+def encode_job_at(
+    job: Job,
+    step: SharedStep,
+    keep: bool,
+    *,
+    settings: EncodeSettings,
+    state: ShareState,
+    policy: WritePolicy,
+) -> FileReport:
+    """One file at the qp that its step says; left alone where it takes more than the step allows.
+
+    Args:
+        job: the file.
+        step: its qp, and what it may take.
+        keep: write the file; else it is only found out what it takes.
+        settings: of every file.
+        state: what earlier runs know, and this one.
+        policy: about files that exist and are none of the state's.
+    """
+    source = identity(job.source)
+    known = state.values(source, step.qp)
+    there = known is not None and state.is_there(job, source, step.qp)
+    if known is not None and there and _is_whole(known, settings):
+        return _as_it_was(job, known)
+    picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
+    if known is not None and there and job.target is not None:
+        values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
+        return written(job, picture.notes, values)
+    start = time.perf_counter()
+    file = encode_source(picture, step.qp, settings)
+    values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
+    ours = state.is_ours(job)
+    try:
+        state.put_file(job, source, step.qp, file, values)
+        if not keep or _too_large(len(file), step):
+            tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes"
+            return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
+        write(job.target, file, REPLACES if ours else policy)
+    except OSError as error:
+        # What the file takes is known and counts: the others get the qps that they have when the same command
+        # goes on with more space.
+        return FileReport(str(job.source), job.target_name, FAILED, describe(error), values=values)
+    state.wrote(job)
+    return written(job, picture.notes, values)
+
+
+def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
+    return FileReport(
+        str(job.source), job.target_name, WRITTEN, values=values, summary=f"{job.source}: as it was"
+    )
+
+
+def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
+    """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
+    try:
+        values = state.values(identity(job.source), step.qp)
+    except OSError:  # its own job will say so
+        return None
+    return None if values is None else _as_it_was(job, values)
+
+
+def _is_whole(values: Mapping[str, Any], settings: EncodeSettings) -> bool:
+    """Whether the report's fields are there, if the run that made the file was not asked for all of them."""
+    return "psnr" in values or not settings.measure
+
+
+def _too_large(size: int, step: SharedStep) -> bool:
+    return 8 * size > step.most_bits
+
+
+def _is_hopeless(budget: SharedBudget, total_bits: float) -> bool:
+    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved."""
+    kept, known = budget.qps, budget.total_bits
+    if not kept or len(kept) > budget.left or min(kept.values()) < MAX_QP:
+        return False
+    return known + (budget.least_bits - known) / _UNLIKELY > total_bits
+
+
+@dataclass
+class SharedWork:
+    """The files of a shared budget while their qps are being chosen.
+
+    Attributes:
+        jobs: one for each picture of the budget.
+        reports: what became of them so far, in the order of the jobs.
+        workers: do the work.
+        encode: does it for one job.
+        state: what is known of files without encoding them.
+        encodes: how many files were encoded.
+    """
+
+    jobs: Sequence[Job]
+    reports: list[FileReport]
+    workers: Crew
+    encode: EncodeAt
+    state: ShareState
+    encodes: int = 0
+    # Of pictures whose files nobody has looked for at their places.
+    _unseen: dict[int, SharedStep] = field(default_factory=dict)
+
+    def work_off(self, budget: SharedBudget, total_bits: float) -> bool:
+        """Encodes until the budget is satisfied; gives whether it can be.
+
+        What the state knows already is believed as long as qps are being chosen: only the files of the qps
+        that stay in the end are looked for, and encoded if they are not there. So are the first ones of a
+        total so small that they get qp 51 at once: where they show that it cannot be met, no file has been
+        touched.
+        """
+        begun = False
+        while steps := budget.next():
+            keep = begun or any(step.qp < MAX_QP for step in steps)
+            self._account(budget, *self._attempt(steps, keep))
+            if not begun and _is_hopeless(budget, total_bits):
+                return False
+            begun = True
+        self._finish()
+        return True
+
+    def _attempt(
+        self, steps: Sequence[SharedStep], keep: bool
+    ) -> tuple[list[tuple[SharedStep, FileReport]], set[int]]:
+        """What the files of some steps take, and the pictures whose files were seen at their places."""
+        known = {step.picture: _recalled(self.jobs[step.picture], step, self.state) for step in steps}
+        new = [step for step in steps if known[step.picture] is None]
+        made = dict(zip((step.picture for step in new), self._encoded(new, keep), strict=True))
+        self.encodes += len(new)
+        found = [(step, known[step.picture] or made[step.picture]) for step in steps]
+        return found, set(made) if keep else set()
+
+    def _encoded(self, steps: Sequence[SharedStep], keep: bool) -> list[FileReport]:
+        by_job = {self.jobs[step.picture]: step for step in steps}
+        return self.workers.run(list(by_job), lambda job: self.encode(job, by_job[job], keep), REPLACES)
+
+    def _account(
+        self, budget: SharedBudget, found: Sequence[tuple[SharedStep, FileReport]], seen: set[int]
+    ) -> None:
+        """Tells the budget what was found, and takes those reports over that count."""
+        for step, report in found:
+            if report.status == FAILED and not report.values:
+                budget.drop(step)
+            elif not budget.record(step, 8 * report.values["bytes"]):
+                continue
+            self.reports[step.picture] = report
+            self._unseen.pop(step.picture, None)
+            if step.picture not in seen:
+                self._unseen[step.picture] = step
+
+    def _finish(self) -> None:
+        """Looks for the files that nobody has seen, and encodes them where they are not there."""
+        steps = list(self._unseen.values())
+        for step, report in zip(steps, self._encoded(steps, keep=True), strict=True):
+            self.reports[step.picture] = report
