@@ -9,6 +9,10 @@ from typing import Any
 
 #: HEVC's coarsest quantiser at 8 bits; the finest is 0.
 MAX_QP = 51
+#: How many quantisers there are.
+QP_COUNT = MAX_QP + 1
+#: The quantiser of what is coded without a word about it, as bpgenc has it.
+DEFAULT_QP = 29
 # Values of more letters are named by their type in messages.
 _LONG = 200
 

@@ -38,7 +38,7 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.checks import is_int, kind_of, known_settings
+from npp.checks import DEFAULT_QP, is_int, kind_of, known_settings
 from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
@@ -64,7 +64,6 @@ from npp.codec.pil_pictures import (
 if TYPE_CHECKING:
     from npp.recipes.recipe import Recipe
 
-_DEFAULT_QP = 29
 _OWN_OPTIONS = ("qp", "recipe", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
 
 
@@ -229,7 +228,7 @@ def _save_still(image: Image.Image, options: dict[str, Any], fp: IO[bytes]) -> N
     if recipe is not None:
         fp.write(recipe.encode(plain(image), options.get("qp"), metadata=metadata, **others))
         return
-    fp.write(encode(plain(image), options.get("qp", _DEFAULT_QP), metadata=metadata, **others))
+    fp.write(encode(plain(image), options.get("qp", DEFAULT_QP), metadata=metadata, **others))
 
 
 def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
@@ -265,7 +264,7 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     fp.write(
         encode_animation(
             same_mode(frames),
-            options.get("qp", _DEFAULT_QP),
+            options.get("qp", DEFAULT_QP),
             durations=_durations(options.get("duration"), own),
             loop_count=_loop_count(options, image),
             metadata=_metadata(image, options),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.checks import MAX_QP, brief, number
+from npp.checks import MAX_QP, QP_COUNT, brief, number
 from npp.pchip import Floats, pchip
 
 #: A network's losses are sums of numbers about 1 in single precision: what is smaller is rounding.
@@ -73,7 +73,7 @@ class QpCurve:
 
     def table(self) -> Floats:
         """(52,) values at qp 0 to 51."""
-        return np.array([self.at(qp) for qp in range(MAX_QP + 1)])
+        return np.array([self.at(qp) for qp in range(QP_COUNT)])
 
     def _log_at(self, qp: float) -> float:
         x, y = self._qps, self._logarithms

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from npp.allocation.qp_curves import doubles, positive_numbers
-from npp.checks import MAX_QP, brief, is_int, number, whole
+from npp.checks import MAX_QP, QP_COUNT, brief, is_int, number, whole
 from npp.pchip import Floats
 
 #: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
@@ -128,10 +128,10 @@ def losses_at(
     """(N, 52): what each of N pictures loses at each qp; the arguments are those of :func:`share_bits`."""
     if sensitivity is not None and divergence is not None:
         raise ValueError("sensitivity and divergence exclude each other")
-    curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(MAX_QP + 1))
+    curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(QP_COUNT))
     believed = number("belief", belief, 0, 1)
     if divergence is not None:
-        measured = _table("divergence", divergence, (count, MAX_QP + 1))
+        measured = _table("divergence", divergence, (count, QP_COUNT))
         losses = blended(measured, curve, believed)
     elif believed != 1:
         raise ValueError(f"belief is about divergence, which is not given; got {belief}")
@@ -239,8 +239,8 @@ def share_bits(
     low, high = qp_range(qps)
     total = _total(total_bits)
     rates = _table("bits", bits)
-    if rates.ndim != 2 or rates.shape[1] != MAX_QP + 1 or not len(rates):
-        raise ValueError(f"bits has shape {rates.shape}; (N, {MAX_QP + 1}), one at each qp, is needed")
+    if rates.ndim != 2 or rates.shape[1] != QP_COUNT or not len(rates):
+        raise ValueError(f"bits has shape {rates.shape}; (N, {QP_COUNT}), one at each qp, is needed")
     rates = np.minimum.accumulate(rates[:, low : high + 1], axis=1)
     losses = losses_at(
         len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth

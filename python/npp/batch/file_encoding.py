@@ -12,14 +12,13 @@ from npp.batch.picture_quality import measure
 from npp.batch.picture_reading import Source
 from npp.batch.recipe_use import RecipeUse
 from npp.batch.refined_frames import refine_frame, refined_by_recipe
+from npp.checks import DEFAULT_QP, MAX_QP, QP_COUNT
 from npp.codec.animation import encode_animation
 from npp.codec.decoding import probe
 from npp.codec.encoding import encode
 from npp.gradient.prediction import VIEWS
 from npp.recipes.size_extension import bpp_of, picture_size
 
-DEFAULT_QP = 29
-_WORST_QP = 51
 _FIRST_QP = 30
 _QPS_A_HALVING = 6  # of the bits of a photo
 _MOST_FILES = 7
@@ -96,7 +95,7 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
     Raises:
         EncodeError: even qp 51 is above the target.
     """
-    low, high, best = 0, _WORST_QP + 1, b""  # below low no file fits; that of high does
+    low, high, best = 0, QP_COUNT, b""  # below low no file fits; that of high does
     known: dict[int, float] = {}
     while low < high:
         # What is left after this file must be found by halving with the files that are left.
@@ -108,9 +107,9 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
             high, best = qp, file
         else:
             low = qp + 1
-    if high > _WORST_QP:
-        needed = known[_WORST_QP]
-        raise EncodeError(f"target_bpp is {target:g}, but qp {_WORST_QP} needs {needed:.4g} already")
+    if high > MAX_QP:
+        needed = known[MAX_QP]
+        raise EncodeError(f"target_bpp is {target:g}, but qp {MAX_QP} needs {needed:.4g} already")
     return high, best
 
 

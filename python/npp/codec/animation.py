@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError
-from npp.checks import is_int
+from npp.checks import DEFAULT_QP, is_int
 from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
@@ -99,7 +99,7 @@ def _in_order(frames: Any) -> list[SingleImage]:
 
 def encode_animation(
     frames: Tensor | Sequence[SingleImage],
-    qp: Any = 29,
+    qp: Any = DEFAULT_QP,
     *,
     durations: Any = Fraction(1, 25),
     loop_count: int = 0,

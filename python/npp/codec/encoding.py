@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError
+from npp.checks import DEFAULT_QP
 from npp.codec.errors import OnError, check_on_error, given_back, indexed, named, picture_name, raise_first
 from npp.codec.image_inputs import (
     CodecImage,
@@ -92,7 +93,7 @@ def encode(
 
 def encode(
     image: ImageOrBatch,
-    qp: Any = 29,
+    qp: Any = DEFAULT_QP,
     *,
     qp_map: QpMap | None = None,
     metadata: Metadata | None = None,

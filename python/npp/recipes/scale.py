@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from npp.checks import MAX_QP, brief, number, table
+from npp.checks import MAX_QP, QP_COUNT, brief, number, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,8 +65,8 @@ class ScaleRule:
 
     def spans(self, height: int, width: int) -> list[tuple[int, int]]:
         """First and last whole qp of each range in which a picture is coded at one size."""
-        sizes = [self.size(qp, height, width) for qp in range(MAX_QP + 1)]
-        firsts = [qp for qp in range(MAX_QP + 1) if not qp or sizes[qp] != sizes[qp - 1]]
+        sizes = [self.size(qp, height, width) for qp in range(QP_COUNT)]
+        firsts = [qp for qp in range(QP_COUNT) if not qp or sizes[qp] != sizes[qp - 1]]
         return list(zip(firsts, [*(first - 1 for first in firsts[1:]), MAX_QP], strict=True))
 
     def as_mapping(self) -> dict[str, Any]:

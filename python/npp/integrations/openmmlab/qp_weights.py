@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from npp.checks import QP_COUNT
 from npp.config.typed import fill
 from npp.training.baseline import Baseline, Curve
 from npp.training.train_config import LossConfig, TradeOffConfig
 
 #: The inner model's losses together, in a curve.
 LABEL = "task"
-_QPS = 52
 
 
 def trade_off_config(given: str | Mapping[str, Any]) -> TradeOffConfig:
@@ -56,8 +56,8 @@ class QpWeights(nn.Module):
         self._trade_off = trade_off
         self._loss = loss
         # NaN where no qp is trained: a mistake would show at once.
-        self.register_buffer("task", torch.full((_QPS,), float("nan")))
-        self.register_buffer("norm", torch.full((_QPS,), float("nan")))
+        self.register_buffer("task", torch.full((QP_COUNT,), float("nan")))
+        self.register_buffer("norm", torch.full((QP_COUNT,), float("nan")))
         if trade_off.table is not None:
             self.task[self.qps] = self.task.new_tensor([trade_off.table[qp] for qp in self.qps])
         if loss.normalise == "none":

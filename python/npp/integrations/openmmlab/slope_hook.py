@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from npp.checks import whole
+from npp.checks import QP_COUNT, whole
 from npp.integrations.openmmlab.qp_weights import LABEL
 from npp.integrations.openmmlab.recipe_hook import coded_model
 from npp.tasks.optional_packages import require
@@ -16,7 +16,6 @@ from npp.training.baseline import Curve, spread_qps
 _hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")
 _SEED = 0
 _MOST_BATCHES = 1_000_000
-_MOST_POINTS = 52  # all qps
 
 
 class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
@@ -35,7 +34,7 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
 
     def __init__(self, batches: int = 16, points: int = 8) -> None:
         self._batches = whole("batches", batches, 1, _MOST_BATCHES)
-        self._points = whole("points", points, 3, _MOST_POINTS)
+        self._points = whole("points", points, 3, QP_COUNT)
 
     def before_train(self, runner: Any) -> None:
         """Measures, before the first step."""
