@@ -27,7 +27,6 @@ _EXTENSION_NAMES = {
     5: "animation control",
     SIZE_TAG: "npp size",
 }
-_BLOCK = 16  # of a quantiser map
 _FIELDS = (
     "width",
     "height",
@@ -67,7 +66,7 @@ def _read(file: Input) -> _Found:
     if not found.block_qps:
         return _Found(file, data, found, None, None)
     try:
-        return _Found(file, data, found, block_quantisers(data, _BLOCK), None)
+        return _Found(file, data, found, block_quantisers(data), None)
     except ValueError as error:  # animations, 14 bits, damage behind the headers
         return _Found(file, data, found, None, describe(error))
 

@@ -218,9 +218,9 @@ def image_info(data: bytes) -> ImageInfo:
     )
 
 
-def block_quantisers(data: bytes, block: int) -> npt.NDArray[np.int32]:
-    """What :func:`npp.decode_qp_map` returns, as an array."""
-    return _bpg.decode_qp_map(data, get_max_pixels(), block)
+def block_quantisers(data: bytes, **block_size: int) -> npt.NDArray[np.int32]:
+    """What :func:`npp.decode_qp_map` returns, as an array; without a size blocks are as large as in maps."""
+    return _bpg.decode_qp_map(data, get_max_pixels(), **block_size)
 
 
 def fitting_metadata(info: ImageInfo) -> tuple[Metadata, list[str]]:

@@ -144,4 +144,4 @@ def decode_qp_map(data: File, *, block: int = MAP_BLOCK) -> Tensor:
     """
     if not is_int(block) or block not in (8, 16, 32, 64):
         raise ValueError(f"block must be 8, 16, 32 or 64, not {brief(block)}")
-    return torch.from_numpy(block_quantisers(file_bytes(data, "data"), int(block)))
+    return torch.from_numpy(block_quantisers(file_bytes(data, "data"), block_size=int(block)))
