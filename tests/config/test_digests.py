@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from npp.config.digests import hash_file, hash_files, hash_sources, hash_state
+from npp.config.digests import digest_of, hash_file, hash_files, hash_sources, hash_state
 
 
 def test_a_file_is_hashed_to_its_end(tmp_path: Path) -> None:
@@ -24,6 +24,13 @@ def test_a_file_is_hashed_to_its_end(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     assert hash_file(tmp_path / "a") == hashlib.sha256(data).hexdigest()
     assert hash_file(tmp_path / "a") != hash_file(tmp_path / "b")
+
+
+def test_values_have_the_digests_that_are_stored() -> None:
+    whole = "7f3d33323bf00662d546a817bfb1a081991ed4b9a01c6422f0178028959efff6"
+    assert digest_of({"b": [1, None, 2.5], "a": "é"}) == whole
+    assert digest_of({"a": "é", "b": (1, None, 2.5)}, 16) == whole[:16]
+    assert digest_of([Path("a/b")]) == digest_of(["a/b"]) != digest_of(["a/c"])
 
 
 def test_names_and_shapes_of_weights_count() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +13,7 @@ from torch import Tensor
 from npp.batch.outcomes import describe
 from npp.batch.refined_frames import file_stamp, keep_seen, load_network
 from npp.codec.errors import EncodeError
-from npp.config.digests import hash_file, hash_files, hash_state
+from npp.config.digests import digest_of, hash_file, hash_files, hash_state
 from npp.gradient.prediction import PictureLoss
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ class NamedJudge:
             return hash_file(Path(self.spec))
         loaded = _task(self.spec, file_stamp(self.spec))
         said = [loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+        return digest_of(said)
 
     def _is_exported(self) -> bool:
         return not self.spec.endswith(_SETTINGS) and Path(self.spec).is_file()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from contextlib import suppress
@@ -28,6 +26,7 @@ from npp.cli.share_state import STATE_NAME, ShareState, identity
 from npp.cli.share_work import REPLACES, SharedWork, encode_job_at
 from npp.cli.streams import say
 from npp.codec.build import __version__
+from npp.config.digests import digest_of
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
@@ -114,11 +113,7 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
     judge = None if share.judge is None else share.judge.digest()
     for_curves = [*common, options, share.predicted, probe_effort(settings), judge]
     for_files = [*common, settings.options]
-    return _digest(for_curves), _digest(for_files)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(for_curves, 16), digest_of(for_files, 16)
 
 
 def _probe_job(

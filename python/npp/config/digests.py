@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import sys
 import sysconfig
@@ -87,6 +88,17 @@ def _add_value(digest: Any, name: str, value: Any) -> None:
         digest.update(f"{name} {value!r}\n".encode())
     else:
         raise TypeError(f"{name} is a {type(value).__name__}, whose text may differ from process to process")
+
+
+def digest_of(value: Any, letters: int = 64) -> str:
+    """SHA-256 of a value as JSON has it; what JSON has no form for counts by its text.
+
+    Args:
+        value: mappings count the same in any order of their keys.
+        letters: as many of the digest's 64 are given.
+    """
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:letters]
 
 
 def hash_file(path: Path) -> str:
