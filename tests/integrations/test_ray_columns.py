@@ -39,7 +39,7 @@ from npp.integrations.ray.ray_sources import (
     with_input,
     with_target,
 )
-from npp.integrations.ray.ray_storage import Storage, read_anything
+from npp.integrations.ray.ray_storage import read_anything, storage_of
 from npp.integrations.ray.ray_tars import read_samples
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -68,7 +68,7 @@ def _part(out: Path) -> Any:
 
 def test_all_other_columns_stay(tmp_path: Path) -> None:
     own = {name: [f"{name} 1", f"{name} 2"] for name in _LABELS}
-    _take(PartSink(Storage(tmp_path), "image", "bpg"), _named(pa.table({**_ROW, **own}), "parquet"))
+    _take(PartSink(storage_of(tmp_path), "image", "bpg"), _named(pa.table({**_ROW, **own}), "parquet"))
     found = _part(tmp_path)
     assert found.column_names == ["id", *_LABELS, *_RESULTS]
     assert {name: found[name].to_pylist() for name in _LABELS} == own
@@ -80,7 +80,7 @@ def test_all_other_columns_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [["cat", "cat"], [0, 1], ["../../esc", "/esc"]])
 def test_files_are_named_by_the_key_alone(tmp_path: Path, name: str, values: list[Any]) -> None:
     table = with_target(_named(pa.table({**_ROW, name: values})), ".bpg")
-    rows = _take(FileSink(Storage(tmp_path / "deep" / "out"), "error", f"{JOURNALS}/run"), table)
+    rows = _take(FileSink(storage_of(tmp_path / "deep" / "out"), "error", f"{JOURNALS}/run"), table)
     assert [(row.input, row.output, row.error) for row in rows] == [
         ("a.png", "a.bpg", None),
         ("b.png", None, "no picture"),
@@ -175,18 +175,18 @@ def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
     for name in (b"caf\xe9.png", b"ok.png"):
         (photos / os.fsdecode(name)).write_bytes(name)
     pictures = find_pictures([str(photos)], {".png"}, ".bpg", recursive=True)
-    table = pictures_table(pictures, {"ok.bpg"}, Storage(tmp_path))
+    table = pictures_table(pictures, {"ok.bpg"}, storage_of(tmp_path))
     assert [name_at(table, THERE, place) for place in (0, 1)] == [None, f"{tmp_path}/ok.bpg"]
     assert [read_anything(name) for name in names_in(table, PATH)] == [b"caf\xe9.png", b"ok.png"]
     inputs = [one.input for one in pictures]
     results = [FileResult(b"1"), FileResult.failed(f"{inputs[0]} is no picture")]
 
-    rows = FileSink(Storage(tmp_path / "files"), "error", f"{JOURNALS}/run").take(_BATCH, table, results)
+    rows = FileSink(storage_of(tmp_path / "files"), "error", f"{JOURNALS}/run").take(_BATCH, table, results)
     assert (tmp_path / "files" / os.fsdecode(b"caf\xe9.bpg")).read_bytes() == b"1"
     assert list(rows_in(rows_table(rows))) == [Told(row.input, row, False) for row in rows]
     assert [row.input for row in rows] == inputs
     for kind in (PartSink, TarSink):
-        sink = kind(Storage(tmp_path / "parts"), "", "bpg")
+        sink = kind(storage_of(tmp_path / "parts"), "", "bpg")
         assert [row.input for row in sink.take(_BATCH, table, results)] == inputs
         assert set(sink.earlier(_BATCH, table)) == set(inputs)
     found = _part(tmp_path / "parts").to_pylist()
@@ -199,11 +199,11 @@ def test_npps_own_tables_are_read_again(tmp_path: Path) -> None:
     """The results of the first time make room for those of the second; labels stay."""
     encoded, decoded = tmp_path / "encoded", tmp_path / "decoded"
     table = pa.table({**_ROW, "label": [3, 4]})
-    _take(PartSink(Storage(encoded), "image", "bpg"), _named(table, "parquet"))
+    _take(PartSink(storage_of(encoded), "image", "bpg"), _named(table, "parquet"))
     for key in ("id", "path"):  # the default is not among the columns
         own = _named(_part(encoded), "parquet", key=key, picture="bpg", result="png")
         assert names_in(own, INPUT) == ["a.png", "b.png"]
-        _take(PartSink(Storage(decoded), "bpg", "png"), own)
+        _take(PartSink(storage_of(decoded), "bpg", "png"), own)
         assert _part(decoded).column_names == ["id", "label", "png", *_RESULTS[1:]]
 
 
@@ -226,7 +226,7 @@ def test_other_columns_are_members_of_tars(tmp_path: Path) -> None:
         "bits": [{"raw": b"\xff", "n": 1}, None],
     }
     table = _named(pa.table({**_ROW, **columns}), "webdataset")
-    _take(TarSink(Storage(tmp_path), "image", "bpg"), table)
+    _take(TarSink(storage_of(tmp_path), "image", "bpg"), table)
     found = _members(next(tmp_path.glob("part-*.tar")))
     assert json.loads(found.pop("a.columns.json")) == {
         "box": [1, 2],
@@ -259,12 +259,12 @@ def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     samples = pa.table(
         {INPUT: ["/a.tar/d/1.png", "/a.tar/d/2.png"], KEY: ["d/1", "d/2"], "bytes": [b"A", b"B"]}
     ).append_column(MORE, pa.array(others, members_type()))
-    _take(PartSink(Storage(tmp_path), "bytes", "bpg"), samples)
+    _take(PartSink(storage_of(tmp_path), "bytes", "bpg"), samples)
     found = _part(tmp_path)
     assert found.column_names == ["key", "more", *_RESULTS] and found["more"].to_pylist() == others
     again = _named(found, "webdataset", key="path", picture="bpg", result="png")
     assert names_in(again, INPUT) == ["/a.tar/d/1.png", "/a.tar/d/2.png"]
-    _take(TarSink(Storage(tmp_path), "bpg", "png"), again)
+    _take(TarSink(storage_of(tmp_path), "bpg", "png"), again)
     assert list(_members(next(tmp_path.glob("part-*.tar")))) == [
         "d/1.png",
         "d/1.cls",
@@ -283,7 +283,7 @@ def test_a_result_stands_before_columns_that_end_like_it(tmp_path: Path) -> None
     """And before the results of an earlier run; what a tar says about itself is under one name only."""
     columns = {"x.bpg": [b"mine"], "meta.npp.json": ["{"]}
     table = pa.table({INPUT: ["a.png"], "bytes": [b""], **columns, MORE: [[{"name": "bpg", "data": b"old"}]]})
-    sink = TarSink(Storage(tmp_path), "bytes", "bpg")
+    sink = TarSink(storage_of(tmp_path), "bytes", "bpg")
     cases = ((FileResult(b"new"), b"new"), (FileResult.failed("no"), b"mine"))
     for place, (result, read) in enumerate(cases):
         rows = sink.take(str(place) * 20, table, [result])
@@ -295,7 +295,7 @@ def test_a_result_stands_before_columns_that_end_like_it(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["n" * 300, "a\0b"])
 @pytest.mark.parametrize("existing", ["skip", "error"])
 def test_a_name_that_no_file_can_have_is_a_row(tmp_path: Path, name: str, existing: Any) -> None:
-    storage = Storage(tmp_path)
+    storage = storage_of(tmp_path)
     assert storage.size(name) is None
     table = pa.table({INPUT: [name, "b"], TARGET: [f"{name}.bpg", "b.bpg"]})
     sink = FileSink(storage, existing, f"{JOURNALS}/run", register()({}))

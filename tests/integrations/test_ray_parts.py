@@ -50,7 +50,7 @@ from npp.integrations.ray.ray_sources import (
     find_pictures,
     plain_name,
 )
-from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_storage import Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
 from npp.integrations.ray.ray_workers import result_of
@@ -230,10 +230,10 @@ def test_results_below_the_pictures_are_not_read(folder: Path, suffix: str) -> N
     """So that the same call can go on where it has ended."""
     part = f"part-{batch_name(['a'])}{suffix}"
     for out in ("photos/out", "photos"):
-        Storage(out).write(part, b"", replace=True)
+        storage_of(out).write(part, b"", replace=True)
         assert _tables("photos", out=out) is None
         assert _tables("photos", out="elsewhere") is None, "npp's own parts"
-    Storage("photos/out").write(f"mine{suffix}", b"", replace=True)
+    storage_of("photos/out").write(f"mine{suffix}", b"", replace=True)
     assert _tables("photos/", out="photos/out") is None
     with pytest.raises(ValueError, match=f"mine{suffix}"):
         _tables("photos", out="photos/ou")
@@ -245,7 +245,7 @@ def test_results_below_the_pictures_are_not_read(folder: Path, suffix: str) -> N
 
 
 def test_storage(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "out")
+    storage = storage_of(tmp_path / "out")
     assert list(storage.names()) == [] and storage.size("a") is None
     storage.write("deep/a", b"1", replace=False)
     with pytest.raises(FileExistsError):
@@ -289,7 +289,7 @@ def _made(out: Path, name: str, data: bytes) -> ManifestRow:
 
 def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Path) -> None:
     pictures = [Picture(f"/in/{name}.png", f"in/{name}.png", f"{name}.bpg") for name in "abcd"]
-    storage = Storage(tmp_path / "out")
+    storage = storage_of(tmp_path / "out")
     rows = [_made(tmp_path, name, name.encode()) for name in "abc"]
     lines = "".join(f"{row.as_json()}\n" for row in rows)
     manifest = tmp_path / "m.jsonl"
@@ -322,7 +322,7 @@ def test_runs_at_the_same_time_keep_their_journals(
     tmp_path: Path, existing: Existing, with_manifests: bool
 ) -> None:
     """A run that begins and ends while another one writes into the same folder takes nothing from it."""
-    storage = Storage(tmp_path / "out")
+    storage = storage_of(tmp_path / "out")
     first, second = ((tmp_path / f"{name}.jsonl") if with_manifests else None for name in "ab")
     with RunRecord(storage, first, "error") as long:
         _journal(storage, long, "a")
@@ -341,7 +341,7 @@ def test_runs_at_the_same_time_keep_their_journals(
 @pytest.mark.parametrize("existing", ["error", "skip", "replace"])
 def test_what_stopped_runs_have_left_is_taken_over(tmp_path: Path, existing: Existing) -> None:
     """Of a run with the same manifest, with another one and with none; each once."""
-    storage, manifest = Storage(tmp_path / "out"), tmp_path / "m.jsonl"
+    storage, manifest = storage_of(tmp_path / "out"), tmp_path / "m.jsonl"
     with ExitStack() as stopped:
         for name, its in (("a", manifest), ("b", tmp_path / "other.jsonl"), ("c", None)):
             _journal(storage, stopped.enter_context(RunRecord(storage, its, "error")), name)
@@ -365,7 +365,7 @@ def test_an_object_store_does_not_tell_who_lives(tmp_path: Path) -> None:
     """Without locks a run goes on with its own journals only."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pytest.importorskip("fsspec", reason="fsspec is not installed")
-    storage, manifest = Storage(f"local://{tmp_path}/out"), tmp_path / "m.jsonl"
+    storage, manifest = storage_of(f"local://{tmp_path}/out"), tmp_path / "m.jsonl"
     with RunRecord(storage, manifest, "skip") as living:
         _journal(storage, living, "a")
         with RunRecord(storage, None, "replace") as other:
@@ -384,12 +384,12 @@ def test_an_object_store_does_not_tell_who_lives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("existing", ["error", "skip", "replace"])
 def test_a_manifest_belongs_to_one_run_at_a_time(tmp_path: Path, existing: Existing) -> None:
-    storage, manifest = Storage(tmp_path / "out"), tmp_path / "deep" / "m.jsonl"
+    storage, manifest = storage_of(tmp_path / "out"), tmp_path / "deep" / "m.jsonl"
     said = r"another run writes .*m\.jsonl; give each run a manifest of its own"
     with RunRecord(storage, manifest, existing):
         for other in ("skip", "replace"):
             with pytest.raises(BlockingIOError, match=said):
-                RunRecord(Storage(tmp_path / "other"), manifest, other)  # type: ignore[arg-type]
+                RunRecord(storage_of(tmp_path / "other"), manifest, other)  # type: ignore[arg-type]
         with pytest.raises(BlockingIOError, match=said):
             ManifestFile(manifest)
     assert not manifest.exists(), "a run that was not concluded leaves no manifest"
@@ -407,7 +407,7 @@ def test_a_manifest_belongs_to_one_run_at_a_time(tmp_path: Path, existing: Exist
 def test_a_file_that_is_no_manifest_is_not_replaced_by_one(tmp_path: Path, existing: Existing) -> None:
     foreign = tmp_path / "conf.json"
     foreign.write_text('{"important": 1}')
-    storage = Storage(tmp_path / "out")
+    storage = storage_of(tmp_path / "out")
     storage.write(f"{JOURNALS}/0/0.jsonl", b"", replace=True)
     with pytest.raises(ValueError, match=r"conf\.json, line 1"):
         RunRecord(storage, foreign, existing)
@@ -419,7 +419,7 @@ def test_a_file_that_came_while_a_run_went_on_has_a_whole_row(tmp_path: Path) ->
     """It is another run's, and left alone."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     table = pa.table({INPUT: ["x"], TARGET: ["x.bpg"]})
-    storage = Storage(tmp_path)
+    storage = storage_of(tmp_path)
     sink = FileSink(storage, "skip", f"{JOURNALS}/run")
     file = BatchEncoder(40, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8)))
     for data, bpp in ((file.file or b"", file.values["bpp"]), (b"BPG\xfb", None)):
@@ -432,7 +432,7 @@ def test_a_file_that_came_while_a_run_went_on_has_a_whole_row(tmp_path: Path) ->
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     table = pa.table({INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], THERE: pa.nulls(2, pa.string())})
-    storage = Storage(tmp_path)
+    storage = storage_of(tmp_path)
     sink = FileSink(storage, "error", f"{JOURNALS}/run")
     results = [FileResult(b"1"), FileResult.failed("no picture")]
     rows = sink.take("batch", table, results)
@@ -495,7 +495,7 @@ def test_parts_of_other_programs_are_not_npps(tmp_path: Path) -> None:
     own = f"part-{batch_name(['a'])}.parquet"
     for name in (own, "part-00000-abc.snappy.parquet", "part-0.parquet", f"{own}.bak"):
         (tmp_path / name).write_bytes(b"x")
-    assert parts_in(Storage(tmp_path), ".parquet") == [own]
+    assert parts_in(storage_of(tmp_path), ".parquet") == [own]
 
 
 def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
@@ -523,10 +523,10 @@ def test_names_with_dots_stay_apart_in_tars(photo: np.ndarray) -> None:
 
 def test_what_failed_before_is_no_success(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    sink = PartSink(Storage(tmp_path), "bytes", "bpg")
+    sink = PartSink(storage_of(tmp_path), "bytes", "bpg")
     table = pa.table({INPUT: ["a", "b"], "bytes": [b"1", b"2"]})
     sink.take("0" * 20, table, [FileResult(b"file", {"bpp": 1.0}), FileResult.failed("no picture")])
-    inputs, failed = inputs_in_parts(Storage(tmp_path), ".parquet")
+    inputs, failed = inputs_in_parts(storage_of(tmp_path), ".parquet")
     assert inputs == {"a", "b"} and [row.input for row in failed] == ["b"]
 
 
@@ -543,7 +543,7 @@ def _names_in(part: Path) -> list[str]:
 def test_an_input_that_comes_twice_costs_no_other_its_row(tmp_path: Path, kind: type[PartSink]) -> None:
     """Of rows about one input the first stays, and a part that repeats another by half keeps the rest."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    storage = Storage(tmp_path)
+    storage = storage_of(tmp_path)
     sink = kind(storage, "bytes", "bpg")
     for inputs in ("abc", "dcb", "efa", "ggh", "ab", "i"):
         table = pa.table({INPUT: list(inputs), "bytes": [b""] * len(inputs)})
@@ -566,9 +566,9 @@ def test_samples_of_one_key_are_told_apart_in_a_tar(tmp_path: Path) -> None:
     inputs = ["a.jpg", "a.png", "b.png", "a.png", "a%2Epng.png", "a"]
     table = pa.table({INPUT: inputs, "bytes": [b""] * len(inputs)})
     results = [FileResult(str(place).encode()) for place in range(len(inputs))]
-    sink = TarSink(Storage(tmp_path), "bytes", "bpg")
+    sink = TarSink(storage_of(tmp_path), "bytes", "bpg")
     sink.take("0" * 20, table, results)
-    (part,) = parts_in(Storage(tmp_path), ".tar")
+    (part,) = parts_in(storage_of(tmp_path), ".tar")
     samples = list(read_samples(io.BytesIO((tmp_path / part).read_bytes()), {".bpg"}))
     assert [sample.data for sample in samples] == [result.file for result in results]
     assert [sample.path for sample in samples] == [
@@ -582,7 +582,7 @@ def test_samples_of_one_key_are_told_apart_in_a_tar(tmp_path: Path) -> None:
     assert [row.input for row in sink.rows_in(part)] == inputs
     own_keys = pa.table({INPUT: ["1.tar/a.jpg", "2.tar/a.jpg"], KEY: ["a", "a"], "bytes": [b"", b""]})
     sink.take("1" * 20, own_keys, results[:2])
-    (_, part) = parts_in(Storage(tmp_path), ".tar")
+    (_, part) = parts_in(storage_of(tmp_path), ".tar")
     samples = list(read_samples(io.BytesIO((tmp_path / part).read_bytes()), {".bpg"}))
     assert [sample.path for sample in samples] == ["a.bpg", "a.jpg.bpg"]
 
@@ -613,7 +613,7 @@ def test_a_name_that_comes_twice_is_no_success_of_a_run_that_goes_on_either() ->
 @pytest.mark.parametrize("existing", ["skip", "error"])
 def test_a_damaged_journal_is_named(tmp_path: Path, existing: Existing) -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    storage, journal = Storage(tmp_path), f"{JOURNALS}/{run_name(None)}/{'0' * 20}.jsonl"
+    storage, journal = storage_of(tmp_path), f"{JOURNALS}/{run_name(None)}/{'0' * 20}.jsonl"
     message = rf"^{re.escape(f'{tmp_path}/{journal}')} is damaged \(.*\): delete it, and 'skip' finds"
     for damaged in (b'{"input": "a', b"\xff\n", b'{"input": 1}\n'):
         storage.write(journal, damaged, replace=True)
@@ -627,7 +627,7 @@ def test_a_damaged_journal_is_named(tmp_path: Path, existing: Existing) -> None:
 
 def test_a_row_about_another_file_is_no_row_of_this_one(tmp_path: Path) -> None:
     """The size tells, as in ``npp encode``: a run without a manifest has replaced the file."""
-    storage, manifest = Storage(tmp_path), tmp_path / "m.jsonl"
+    storage, manifest = storage_of(tmp_path), tmp_path / "m.jsonl"
     pictures = [Picture(f"/{name}.png", f"{name}.png", f"{name}.bpg") for name in ("same", "other", ".a")]
     rows = [ManifestRow.of(one.input, one.target, FileResult(b"file")) for one in pictures]
     manifest.write_text("".join(f"{row.as_json()}\n" for row in rows))
@@ -681,9 +681,9 @@ def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing, batch:
     table = pa.table({INPUT: inputs, TARGET: ["cat.bpg", "cat.bpg", "dog.bpg", "cat.bpg"]})
     results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog", b"other")]
     manifest = tmp_path / "m.jsonl"
-    with RunRecord(Storage(tmp_path), manifest, existing) as record:
+    with RunRecord(storage_of(tmp_path), manifest, existing) as record:
         sink = FileSink(
-            Storage(tmp_path), existing, record.journals, register()(record.owners(record.resume()))
+            storage_of(tmp_path), existing, record.journals, register()(record.owners(record.resume()))
         )
         for _attempt in range(2):
             rows = []
@@ -709,7 +709,7 @@ def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing, batch:
 def test_a_file_of_an_earlier_run_is_not_another_rows(tmp_path: Path) -> None:
     """The manifest says whose it is, whichever row comes first this time."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    storage, manifest = Storage(tmp_path / "out"), tmp_path / "m.jsonl"
+    storage, manifest = storage_of(tmp_path / "out"), tmp_path / "m.jsonl"
     table = pa.table({INPUT: ["cat.png", "cat.jpg"], TARGET: ["cat.bpg", "cat.bpg"]})
     storage.write("cat.bpg", b"jpg", replace=False)
     row = ManifestRow.of("cat.jpg", "out/cat.bpg", FileResult(b"jpg", {"bpp": 1.0}))
@@ -725,7 +725,7 @@ def test_a_file_of_an_earlier_run_is_not_another_rows(tmp_path: Path) -> None:
 def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, known: bool) -> None:
     """Their rows are fuller where the manifest has some already."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    storage, manifest = Storage(tmp_path), tmp_path / "m.jsonl"
+    storage, manifest = storage_of(tmp_path), tmp_path / "m.jsonl"
     file = BatchEncoder(40, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8)))
     assert file.file is not None
     inputs = ["a", "b", "bad", "new", "a"]
@@ -799,7 +799,7 @@ def test_a_damaged_tar_is_a_row_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 0.5])
 def test_a_damaged_part_is_named(tmp_path: Path, kind: type[PartSink], keep: float) -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    storage = Storage(tmp_path)
+    storage = storage_of(tmp_path)
     sink = kind(storage, "bytes", "bpg")
     sink.take("0" * 20, pa.table({INPUT: ["a"], "bytes": [b""]}), [FileResult(b"file" * 1000)])
     part = tmp_path / f"part-{'0' * 20}{kind.suffix}"
@@ -816,14 +816,14 @@ def test_results_need_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "below", f"file://{tmp_path}/file/"):
         with pytest.raises(ValueError, match=rf"^out must be a folder, and {tmp_path}/file is a file$"):
-            Storage(out).check_folder()
+            storage_of(out).check_folder()
     for out in (tmp_path, tmp_path / "not" / "there"):
-        Storage(out).check_folder()
+        storage_of(out).check_folder()
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     with pytest.raises(ValueError, match=r"^out must be a folder, and local://.*/file is a file$"):
-        Storage(f"local://{tmp_path}/file").check_folder()
-    Storage(f"local://{tmp_path}/new").check_folder()
+        storage_of(f"local://{tmp_path}/file").check_folder()
+    storage_of(f"local://{tmp_path}/new").check_folder()
 
 
 def test_batches_of_other_inputs_have_other_names() -> None:

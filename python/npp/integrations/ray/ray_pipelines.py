@@ -35,7 +35,7 @@ from npp.integrations.ray.ray_sinks import (
     inputs_in_parts,
     parts_in,
 )
-from npp.integrations.ray.ray_storage import Storage
+from npp.integrations.ray.ray_storage import Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tries import counter
 from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
@@ -54,7 +54,7 @@ def run(
     if goal.out is None:
         with unreadable_named(tables):
             return _lazily(unit, given, goal, cluster, tables)
-    Storage(goal.out).check_folder()
+    storage_of(goal.out).check_folder()
     with session(cluster.address, cluster.workers) as workers, data_settings(), unreadable_named(tables):
         if goal.format == "files":
             pictures = _pictures(given, goal, tables)
@@ -186,7 +186,7 @@ def _run_pictures(
     on_row: OnRow | None,
 ) -> RaySummary:
     assert goal.out is not None
-    storage = Storage(goal.out)
+    storage = storage_of(goal.out)
     with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
         plan = record.plan(pictures)
         summary = RaySummary(skipped=plan.skipped)
@@ -257,7 +257,7 @@ def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
         return sources.parquet_dataset(tables.paths, columns, early=early), False
     paths = _paths(given.source)
     pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
-    return sources.pictures_dataset(pictures, (), Storage("/"), goal.rows_per_part), True
+    return sources.pictures_dataset(pictures, (), storage_of("/"), goal.rows_per_part), True
 
 
 def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster, tables: Tables | None) -> Any:
@@ -333,7 +333,7 @@ def _run_rows(
 ) -> RaySummary:
     """Rows of a data set into files, or into parts."""
     assert goal.out is not None
-    storage = Storage(goal.out)
+    storage = storage_of(goal.out)
     suffix = _SUFFIXES.get(goal.format, "")
     if tables is not None and tables.suffix == suffix:
         check_apart(tables.paths, goal.out)

@@ -27,7 +27,7 @@ from npp.integrations.ray.ray_columns import (
     names_in,
     readable,
 )
-from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything
+from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything, storage_of
 from npp.integrations.ray.ray_tars import key_of, read_samples
 
 _BLOCK_BYTES = 16 << 20
@@ -58,7 +58,7 @@ def _in_folder(
     folder: str, suffixes: Collection[str], suffix: str, recursive: bool, closed: set[str]
 ) -> Iterator[Picture]:
     """Its pictures; folders that cannot be read are added to ``closed``, too, by what they are called."""
-    storage = Storage(folder)
+    storage = storage_of(folder)
     unreadable: list[str] = []
     for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
         if PurePosixPath(name).suffix.lower() in suffixes:
@@ -140,7 +140,7 @@ def parquet_dataset(paths: Sequence[str], columns: Columns, *, early: bool) -> A
     data: Any = importlib.import_module("ray.data")
     fs = None
     if is_remote(paths[0]):
-        storage = Storage(paths[0].rpartition("/")[0])
+        storage = storage_of(paths[0].rpartition("/")[0])
         fs = storage.filesystem
         paths = [storage.inner_path(path) for path in paths]
     return with_inputs(data.read_parquet(list(paths), filesystem=fs), columns, early=early)

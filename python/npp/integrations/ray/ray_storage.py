@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from npp.batch.plain_paths import without_dots
 from npp.files import write_file
@@ -41,74 +41,34 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return found
 
 
-class Storage:
+class Storage(Protocol):
     """A folder, wherever it is. It can be pickled.
 
-    Args:
-        root: a path, or a URL that pyarrow or fsspec can open, as ``s3://bucket/photos``.
-
-    Raises:
-        ModuleNotFoundError, ValueError, OSError: nobody can open it.
+    Attributes:
+        root: its path or URL, without a slash at its end.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        text = os.fspath(root)
-        self._fs: Any = None
-        if is_remote(text):
-            self._fs, self._base = _filesystem(text)
-            self.root = text.rstrip("/")
-        else:
-            self._base = str(without_dots(text.removeprefix("file://")))
-            self.root = self._base
+    root: str
 
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine's file system."""
-        return self._fs is None
 
     @property
     def filesystem(self) -> Any:
         """pyarrow's file system, ``None`` where it is a folder of this machine's."""
-        return self._fs
 
     def inner_path(self, url: str) -> str:
         """The path in the file system of a URL below this one."""
-        return self._base + url[len(self.root) :]
 
     def check_folder(self) -> None:
         """Raises ValueError where a file stands in the place of the folder, or of one above it."""
-        if self._fs is None:
-            for place in (Path(self._base), *Path(self._base).parents):
-                if place.is_dir():
-                    return
-                if place.exists():
-                    raise ValueError(f"out must be a folder, and {place} is a file")
-        elif self._fs.type_name not in _OBJECT_STORES and self._fs.get_file_info(self._base).is_file:
-            raise ValueError(f"out must be a folder, and {self.root} is a file")
-
-    def _path(self, name: str) -> str:
-        return f"{self._base}/{name}" if name else self._base
 
     def read(self, name: str) -> bytes:
         """A file's bytes. Raises OSError."""
-        if self._fs is None:
-            return Path(self._path(name)).read_bytes()
-        with self._fs.open_input_stream(self._path(name)) as file:
-            return bytes(file.read())
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, ``None`` where there is none, or can be none of that name."""
-        if self._fs is None:
-            try:
-                return Path(self._path(name)).stat().st_size
-            except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a NUL in it
-                return None
-            except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
-                    raise
-                return None
-        found = self._fs.get_file_info(self._path(name))
-        return found.size if found.is_file else None
 
     def write(self, name: str, data: bytes, *, replace: bool) -> None:
         """Writes a file, whole or not at all, and makes the folders it needs.
@@ -118,44 +78,12 @@ class Storage:
             OSError: it cannot be written.
             ValueError: the name leads out of this folder.
         """
-        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-            raise ValueError(f"names of files must lie below {self.root}, which {name!r} does not")
-        path = self._path(name)
-        if self._fs is None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, data, force=replace)
-            return
-        if not replace and self.size(name) is not None:
-            raise FileExistsError(f"{path} exists")
-        if self._fs.type_name in _OBJECT_STORES:
-            with self._fs.open_output_stream(path) as file:
-                file.write(data)
-            return
-        folder = path.rpartition("/")[0]
-        self._fs.create_dir(folder, recursive=True)
-        temporary = f"{folder}/.npp-{secrets.token_hex(8)}.tmp"
-        try:
-            with self._fs.open_output_stream(temporary) as file:
-                file.write(data)
-            self._fs.move(temporary, path)
-        except BaseException:
-            if self._fs.get_file_info(temporary).is_file:
-                self._fs.delete_file(temporary)
-            raise
 
     def delete(self, name: str) -> None:
         """Deletes a file, if it is there."""
-        with suppress(FileNotFoundError):
-            if self._fs is None:
-                Path(self._path(name)).unlink()
-            else:
-                self._fs.delete_file(self._path(name))
 
     def delete_folder(self, name: str) -> None:
         """Deletes a folder on a disk, if it is there and empty; an object store has none."""
-        if self._fs is None:
-            with suppress(OSError):
-                Path(self._path(name)).rmdir()
 
     def names(
         self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None
@@ -169,19 +97,6 @@ class Storage:
         Raises:
             OSError: a folder cannot be read, and nobody is to be told.
         """
-        if self._fs is None:
-            root = Path(self._base)
-
-            def tell(error: OSError) -> None:
-                if unreadable is None:
-                    raise error
-                name = Path(error.filename).relative_to(root).as_posix()
-                unreadable("" if name == "." else name)
-
-            for path in visible_files(root, unreadable=tell, recursive=recursive) if root.is_dir() else ():
-                yield path.relative_to(root).as_posix()
-            return
-        yield from (name for name in self._listed("", recursive) if not is_hidden(name))
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files below it by their names, hidden ones left out.
@@ -189,26 +104,180 @@ class Storage:
         Raises:
             OSError: a folder cannot be read.
         """
-        if self._fs is None:
-            found = {name: self.size(name) for name in self.names()}
-        else:
-            found = dict(self._listed_with_sizes("", recursive=True))
-        return {name: size for name, size in found.items() if size is not None and not is_hidden(name)}
 
     def hidden(self, folder: str) -> list[str]:
         """Names of the files in a folder of it that may be hidden itself, sorted."""
-        if self._fs is None:
-            found = Path(self._path(folder))
-            return sorted(f"{folder}/{one.name}" for one in found.iterdir()) if found.is_dir() else []
-        return sorted(self._listed(folder, recursive=False))
 
-    def _listed(self, folder: str, recursive: bool) -> Iterator[str]:
-        yield from (name for name, _ in self._listed_with_sizes(folder, recursive))
 
-    def _listed_with_sizes(self, folder: str, recursive: bool) -> Iterator[tuple[str, int | None]]:
+def storage_of(root: str | os.PathLike[str]) -> Storage:
+    """The folder of a path, or of a URL that pyarrow or fsspec can open, as ``s3://bucket/photos``.
+
+    Raises:
+        ModuleNotFoundError, ValueError, OSError: nobody can open it.
+    """
+    text = os.fspath(root)
+    return RemoteStorage(text) if is_remote(text) else LocalStorage(text.removeprefix("file://"))
+
+
+def _check_name(name: str, root: str) -> None:
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise ValueError(f"names of files must lie below {root}, which {name!r} does not")
+
+
+class LocalStorage:
+    """A folder of this machine's file system; see :class:`Storage`."""
+
+    is_local = True
+    filesystem = None
+
+    def __init__(self, path: str) -> None:
+        self.root = str(without_dots(path))
+
+    def _path(self, name: str) -> Path:
+        return Path(f"{self.root}/{name}" if name else self.root)
+
+    def inner_path(self, url: str) -> str:
+        return url
+
+    def check_folder(self) -> None:
+        for place in (Path(self.root), *Path(self.root).parents):
+            if place.is_dir():
+                return
+            if place.exists():
+                raise ValueError(f"out must be a folder, and {place} is a file")
+
+    def read(self, name: str) -> bytes:
+        return self._path(name).read_bytes()
+
+    def size(self, name: str) -> int | None:
+        try:
+            return self._path(name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a NUL in it
+            return None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return None
+
+    def write(self, name: str, data: bytes, *, replace: bool) -> None:
+        _check_name(name, self.root)
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data, force=replace)
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._path(name).unlink()
+
+    def delete_folder(self, name: str) -> None:
+        with suppress(OSError):
+            self._path(name).rmdir()
+
+    def names(
+        self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None
+    ) -> Iterator[str]:
+        root = Path(self.root)
+
+        def tell(error: OSError) -> None:
+            if unreadable is None:
+                raise error
+            name = Path(error.filename).relative_to(root).as_posix()
+            unreadable("" if name == "." else name)
+
+        for path in visible_files(root, unreadable=tell, recursive=recursive) if root.is_dir() else ():
+            yield path.relative_to(root).as_posix()
+
+    def sizes(self) -> dict[str, int]:
+        found = ((name, self.size(name)) for name in self.names())
+        return {name: size for name, size in found if size is not None and not is_hidden(name)}
+
+    def hidden(self, folder: str) -> list[str]:
+        found = self._path(folder)
+        return sorted(f"{folder}/{one.name}" for one in found.iterdir()) if found.is_dir() else []
+
+
+class RemoteStorage:
+    """A folder of a file system that pyarrow or fsspec knows; see :class:`Storage`."""
+
+    is_local = False
+
+    def __init__(self, url: str) -> None:
+        self.filesystem, self._base = _filesystem(url)
+        self.root = url.rstrip("/")
+
+    @property
+    def _is_object_store(self) -> bool:
+        return self.filesystem.type_name in _OBJECT_STORES
+
+    def _path(self, name: str) -> str:
+        return f"{self._base}/{name}" if name else self._base
+
+    def inner_path(self, url: str) -> str:
+        return self._base + url[len(self.root) :]
+
+    def check_folder(self) -> None:
+        if not self._is_object_store and self.filesystem.get_file_info(self._base).is_file:
+            raise ValueError(f"out must be a folder, and {self.root} is a file")
+
+    def read(self, name: str) -> bytes:
+        with self.filesystem.open_input_stream(self._path(name)) as file:
+            return bytes(file.read())
+
+    def size(self, name: str) -> int | None:
+        found = self.filesystem.get_file_info(self._path(name))
+        return found.size if found.is_file else None
+
+    def write(self, name: str, data: bytes, *, replace: bool) -> None:
+        _check_name(name, self.root)
+        path = self._path(name)
+        if not replace and self.size(name) is not None:
+            raise FileExistsError(f"{path} exists")
+        if self._is_object_store:
+            self._put(path, data)
+        else:
+            self._put_and_move(path, data)
+
+    def _put(self, path: str, data: bytes) -> None:
+        with self.filesystem.open_output_stream(path) as file:
+            file.write(data)
+
+    def _put_and_move(self, path: str, data: bytes) -> None:
+        """By way of a hidden file beside it."""
+        folder = path.rpartition("/")[0]
+        self.filesystem.create_dir(folder, recursive=True)
+        temporary = f"{folder}/.npp-{secrets.token_hex(8)}.tmp"
+        try:
+            self._put(temporary, data)
+            self.filesystem.move(temporary, path)
+        except BaseException:
+            if self.filesystem.get_file_info(temporary).is_file:
+                self.filesystem.delete_file(temporary)
+            raise
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_file(self._path(name))
+
+    def delete_folder(self, name: str) -> None:
+        """Leaves it, for an object store has none."""
+
+    def names(
+        self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None
+    ) -> Iterator[str]:
+        yield from (name for name, _ in self._listed("", recursive) if not is_hidden(name))
+
+    def sizes(self) -> dict[str, int]:
+        found = self._listed("", recursive=True)
+        return {name: size for name, size in found if size is not None and not is_hidden(name)}
+
+    def hidden(self, folder: str) -> list[str]:
+        return sorted(name for name, _ in self._listed(folder, recursive=False))
+
+    def _listed(self, folder: str, recursive: bool) -> Iterator[tuple[str, int | None]]:
+        """Names and sizes of the files below a folder."""
         fs: Any = importlib.import_module("pyarrow.fs")
         where = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
-        for info in self._fs.get_file_info(where):
+        for info in self.filesystem.get_file_info(where):
             if info.is_file:
                 yield info.path[len(self._base) :].lstrip("/"), info.size
 
@@ -227,5 +296,5 @@ _known: dict[str, Storage] = {}
 def _storage(root: str) -> Storage:
     """One connection for all files of a folder."""
     if root not in _known:
-        _known[root] = Storage(root)
+        _known[root] = storage_of(root)
     return _known[root]

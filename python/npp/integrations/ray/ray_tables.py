@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from npp.batch.outcomes import describe
 from npp.integrations.ray.ray_sinks import is_part
 from npp.integrations.ray.ray_sources import is_folder
-from npp.integrations.ray.ray_storage import Storage, is_remote
+from npp.integrations.ray.ray_storage import is_remote, storage_of
 
 _PICTURES = ""
 _KINDS = {_PICTURES: "pictures", ".tar": "tars", ".parquet": "tables"}
@@ -84,9 +84,9 @@ def _in_folder(
     closed: list[str],
 ) -> list[tuple[str, str]]:
     """Kinds and paths of its files, of pictures one; folders that cannot be read are added to ``closed``."""
-    storage = Storage(folder)
+    storage = storage_of(folder)
     real = _real(storage.root)
-    results = None if out is None else f"{_real(Storage(out).root)}/"
+    results = None if out is None else f"{_real(storage_of(out).root)}/"
     if results is not None and f"{real}/".startswith(results):
         results = None  # what lies in there is what was asked for
     unreadable: list[str] = []
@@ -123,7 +123,7 @@ def _of_one_kind(found: list[tuple[str, str]], closed: Sequence[str]) -> Tables 
 
 def check_apart(paths: Sequence[str], out: str | os.PathLike[str]) -> None:
     """Raises ValueError where what is read lies among what is written and may be replaced."""
-    written = _real(Storage(out).root)
+    written = _real(storage_of(out).root)
     for path in paths:
         if _real(path.rpartition("/")[0]) == written:
             raise ValueError(f"out must be another folder than that of {path}, which is read")
@@ -174,7 +174,7 @@ def _may_be_of_a_file(error: Exception) -> bool:
 def _why_not(look: Callable[[Any], None], path: str) -> str | None:
     """Why a file cannot be looked at so; ``None`` where it can."""
     parquet: Any = importlib.import_module("pyarrow.parquet")
-    storage = Storage(path.rpartition("/")[0])
+    storage = storage_of(path.rpartition("/")[0])
     try:
         with parquet.ParquetFile(storage.inner_path(path), filesystem=storage.filesystem) as file:
             look(file)
