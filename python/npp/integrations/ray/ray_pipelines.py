@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.manifest import ManifestRow
@@ -38,7 +38,7 @@ from npp.integrations.ray.ray_sinks import (
 from npp.integrations.ray.ray_storage import Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tries import counter
-from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere
+from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere, Unit
 
 _SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
 
@@ -59,8 +59,8 @@ def run(
         if goal.format == "files":
             pictures = _pictures(given, goal, tables)
             if pictures is not None:
-                return _run_pictures(unit, pictures, goal, cluster, workers, on_row)
-        return _run_rows(unit, given, goal, cluster, workers, on_row, tables)
+                return _run_pictures(unit, pictures, goal, _Crew(cluster, workers), on_row)
+        return _run_rows(unit, given, goal, _Crew(cluster, workers), on_row, tables)
 
 
 def _paths(source: Any) -> list[str]:
@@ -87,41 +87,71 @@ def _pictures(given: Given, goal: Goal, tables: Tables | None) -> list[sources.P
     return sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
 
 
-def _worker_map(
-    dataset: Any,
-    unit: Any,
-    sink: Sink | None,
-    column: str,
-    cluster: Cluster,
-    workers: int,
-    *,
-    batch: int | None,
-    done: Any = None,
-    result: str = "bpg",
-    qps: Any = None,
-    cpus: float = 1,
-) -> Any:
-    """A data set through workers of ``cpus``. Ray Data starts dead ones again and repeats their work."""
-    data: Any = importlib.import_module("ray.data")
-    tries = counter()
-    return dataset.map_batches(
-        BatchWorker,
-        fn_constructor_args=(_with_networks(unit, cluster), column, sink, tries, done, result, qps),
-        batch_format="pyarrow",
-        batch_size=batch,
-        compute=data.ActorPoolStrategy(
-            min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=2
-        ),
-        num_cpus=cpus,
-    )
+class _Crew(NamedTuple):
+    """Workers on a cluster.
+
+    Attributes:
+        cluster: where they are.
+        workers: how many.
+        cpus: of each.
+    """
+
+    cluster: Cluster
+    workers: int
+    cpus: float = 1
+
+    def map(
+        self,
+        dataset: Any,
+        unit: Unit,
+        sink: Sink | None,
+        column: str,
+        *,
+        batch: int | None,
+        done: Any = None,
+        result: str = "bpg",
+        qps: Any = None,
+    ) -> Any:
+        """A data set through workers. Ray Data starts dead ones again and repeats their work.
+
+        Args:
+            dataset: Ray's.
+            unit, sink, column, done, result, qps: as :class:`BatchWorker` takes them.
+            batch: rows that a worker gets at a time; ``None`` for those of a block.
+        """
+        data: Any = importlib.import_module("ray.data")
+        known = (_with_networks(unit, self.cluster), column, sink, counter(), done, result, qps)
+        return dataset.map_batches(
+            BatchWorker,
+            fn_constructor_args=known,
+            batch_format="pyarrow",
+            batch_size=batch,
+            compute=data.ActorPoolStrategy(
+                min_size=1, max_size=self.workers, initial_size=self.workers, max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=self.cpus,
+        )
+
+    def beside_others(self) -> _Crew:
+        """As many of them as there may be where other tasks need a CPU at the same time, with its CPUs.
+
+        Tasks that read a data set's rows, or that work on what is made of them, wait for a CPU. If all CPUs
+        had a worker, which keeps its own as long as there may be input, nothing would ever be read.
+        """
+        ray: Any = importlib.import_module("ray")
+        left = int(ray.cluster_resources().get("CPU", 1)) - 1
+        if left > 0:
+            return self._replace(workers=min(self.workers, left))
+        return self._replace(workers=1, cpus=0)
 
 
-def _with_networks(unit: Any, cluster: Cluster) -> Any:
+def _with_networks(unit: Unit, cluster: Cluster) -> Unit:
     """A unit whose recipe's networks run on GPUs, if there are networks and GPUs."""
     ray: Any = importlib.import_module("ray")
-    use = unit.settings.recipe if isinstance(unit, BatchEncoder) else None
     gpus = int(ray.cluster_resources().get("GPU", 0)) if cluster.gpus is None else cluster.gpus
-    if use is None or not gpus or not {"filter", "qp_map"} & set(use.used()):
+    if not isinstance(unit, BatchEncoder) or (use := unit.settings.recipe) is None:
+        return unit
+    if not gpus or not {"filter", "qp_map"} & set(use.used()):
         return unit
     networks = [actor(Networks, use.recipe, num_cpus=0, num_gpus=1) for _ in range(gpus)]
     return elsewhere(unit, networks)
@@ -178,12 +208,7 @@ def _consume(
 
 
 def _run_pictures(
-    unit: Any,
-    pictures: list[sources.Picture],
-    goal: Goal,
-    cluster: Cluster,
-    workers: int,
-    on_row: OnRow | None,
+    unit: Any, pictures: list[sources.Picture], goal: Goal, crew: _Crew, on_row: OnRow | None
 ) -> RaySummary:
     assert goal.out is not None
     storage = storage_of(goal.out)
@@ -193,51 +218,28 @@ def _run_pictures(
         for row in plan.refused:
             summary.count(row)
         if plan.pictures:
-            batch = sources.batch_size(len(plan.pictures), workers)
+            batch = sources.batch_size(len(plan.pictures), crew.workers)
             dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
             sink = FileSink(storage, goal.existing, record.journals)
             qps = None
             if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
-                every = sources.pictures_dataset(
-                    pictures, (), storage, sources.batch_size(len(pictures), workers)
-                )
-                qps = _shared(every, unit, goal, "", cluster, workers)
-            results = _worker_map(dataset, unit, sink, "", cluster, workers, batch=None, qps=qps)
+                batch = sources.batch_size(len(pictures), crew.workers)
+                every = sources.pictures_dataset(pictures, (), storage, batch)
+                qps = _shared(every, unit, goal, "", crew)
+            results = crew.map(dataset, unit, sink, "", batch=None, qps=qps)
             _consume(_tables(results), summary, on_row)
         record.conclude(plan.refused)
     return summary
 
 
-def _beside_others(workers: int) -> tuple[int, float]:
-    """How many workers there may be, and the CPUs of each, where other tasks need a CPU at the same time.
-
-    Tasks that read a data set's rows, or that work on what is made of them, wait for a CPU. If all CPUs had
-    a worker, which keeps its own as long as there may be input, nothing would ever be read.
-    """
-    ray: Any = importlib.import_module("ray")
-    left = int(ray.cluster_resources().get("CPU", 1)) - 1
-    return (min(workers, left), 1.0) if left > 0 else (1, 0.0)
-
-
-def _shared(
-    dataset: Any, unit: Any, goal: Goal, column: str, cluster: Cluster, workers: int, cpus: float = 1
-) -> Any:
+def _shared(dataset: Any, unit: Any, goal: Goal, column: str, crew: _Crew) -> Any:
     """A reference to the qps of all inputs, which the first pass over them finds."""
     ray: Any = importlib.import_module("ray")
     if goal.sharing is None:
         return None
     probe = Probe(unit.settings, goal.sharing.probing(unit.settings), unit.max_pixels)
-    probed = _worker_map(
-        dataset,
-        probe,
-        None,
-        column,
-        cluster,
-        workers,
-        batch=goal.rows_per_part if column else None,
-        result="curve",
-        cpus=cpus,
-    )
+    batch = goal.rows_per_part if column else None
+    probed = crew.map(dataset, probe, None, column, batch=batch, result="curve")
     return ray.put(chosen(_tables(probed), goal.sharing))
 
 
@@ -265,19 +267,9 @@ def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster, tables: Table
     workers = connect(cluster.address, cluster.workers)
     with data_settings():
         dataset, _ = _rows(given, goal, tables)
-        workers, cpus = _beside_others(workers)
+        crew = _Crew(cluster, workers).beside_others()
         result = goal.suffix.removeprefix(".")
-        return _worker_map(
-            dataset,
-            unit,
-            None,
-            given.column,
-            cluster,
-            workers,
-            batch=goal.rows_per_part,
-            result=result,
-            cpus=cpus,
-        )
+        return crew.map(dataset, unit, None, given.column, batch=goal.rows_per_part, result=result)
 
 
 @dataclass(frozen=True)
@@ -286,8 +278,7 @@ class _Rows:
 
     Attributes:
         dataset: with the rows' inputs and the pictures' bytes.
-        cluster: where the workers are.
-        workers, cpus: how many there are, and the CPUs of each.
+        crew: the workers.
         qps: a reference to the qps of all inputs, where they are chosen together.
         tars: what is seen of the tars that the rows come from.
         on_row: called with every row.
@@ -295,9 +286,7 @@ class _Rows:
     """
 
     dataset: Any
-    cluster: Cluster
-    workers: int
-    cpus: float
+    crew: _Crew
     qps: Any
     tars: sources.TarCheck
     on_row: OnRow | None
@@ -307,18 +296,7 @@ class _Rows:
         self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
     ) -> None:
         """Has a unit's workers write all rows, and counts them."""
-        results = _worker_map(
-            self.dataset,
-            unit,
-            sink,
-            column,
-            self.cluster,
-            self.workers,
-            batch=batch,
-            done=done,
-            qps=self.qps,
-            cpus=self.cpus,
-        )
+        results = self.crew.map(self.dataset, unit, sink, column, batch=batch, done=done, qps=self.qps)
         _consume(_tables(results), summary, self.on_row, self.tars, self.failed)
 
 
@@ -326,8 +304,7 @@ def _run_rows(
     unit: Any,
     given: Given,
     goal: Goal,
-    cluster: Cluster,
-    workers: int,
+    crew: _Crew,
     on_row: OnRow | None,
     tables: Tables | None,
 ) -> RaySummary:
@@ -339,11 +316,11 @@ def _run_rows(
         check_apart(tables.paths, goal.out)
     dataset, alone = _rows(given, goal, tables)  # what it refuses costs no earlier result
     done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
-    workers, cpus = (workers, 1.0) if alone else _beside_others(workers)
+    crew = crew if alone else crew.beside_others()
     read = tables.paths if tables is not None and tables.suffix == ".tar" else []
     tars = sources.TarCheck(read, given.suffixes)
-    qps = _shared(dataset, unit, goal, given.column, cluster, workers, cpus)
-    rows = _Rows(dataset, cluster, workers, cpus, qps, tars, on_row, {row.input: row for row in failed})
+    qps = _shared(dataset, unit, goal, given.column, crew)
+    rows = _Rows(dataset, crew, qps, tars, on_row, {row.input: row for row in failed})
     if goal.format == "files":
         return _rows_into_files(rows, unit, given.column, goal, storage)
     return _rows_into_parts(rows, unit, given.column, goal, storage, done)
