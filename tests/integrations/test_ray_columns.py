@@ -33,6 +33,7 @@ from npp.integrations.ray.ray_rows import JOURNALS, Told, rows_in, rows_table
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
 from npp.integrations.ray.ray_sources import (
     check_columns,
+    check_names,
     find_pictures,
     members_type,
     pictures_table,
@@ -133,6 +134,28 @@ def test_a_row_without_a_name_is_refused(names: list[Any], message: str) -> None
     with pytest.raises(ValueError, match=message):
         _named(pa.table({"id": names}), picture="bytes")
     assert names_in(_named(pa.table({"id": [7, 8]}), picture="bytes"), INPUT) == ["7", "8"]
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("names", [["a", "b", None], [1, None, None], [None, "b"]])
+def test_a_file_with_a_row_without_a_name_is_refused(
+    tmp_path: Path, names: list[Any], statistics: bool
+) -> None:
+    """Wherever it stands, and whether or not the file says at its end that there is such a row."""
+    columns = Columns("id", "image", "bpg", "parquet")
+    path = str(tmp_path / "rows.parquet")
+
+    def write(of: list[Any]) -> None:
+        beside = [{"id": "nested"}] * len(of)
+        table = pa.table({"box": beside, "image": [b"x"] * len(of), "id": of})
+        parquet.write_table(table, path, row_group_size=1, write_statistics=statistics)
+
+    write(names)
+    with pytest.raises(ValueError, match=r"^key 'id' is null in a row"):
+        check_names(path, None, columns)
+    write([name for name in names if name is not None])
+    check_names(path, None, columns)
+    check_names(path, None, Columns("path", "image", "bpg", "parquet"))  # which other checks refuse
 
 
 @pytest.mark.parametrize(

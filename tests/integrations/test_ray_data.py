@@ -332,6 +332,17 @@ def test_a_wrong_key_costs_no_earlier_result(folder: Path, photo: np.ndarray) ->
     assert files(folder / "out") == before
 
 
+def test_a_row_without_a_name_costs_no_earlier_result(folder: Path, photo: np.ndarray) -> None:
+    parquet.write_table(pa.table({"path": ["a", "b"], "bytes": _pngs(photo, 2)}), "in.parquet")
+    encode("in.parquet", "out", effort=0, format="parquet", cluster=_ONE)
+    before = files(folder / "out")
+    assert before
+    parquet.write_table(pa.table({"path": ["a", None], "bytes": _pngs(photo, 2)}), "in.parquet")
+    with pytest.raises(ValueError, match="key 'path' is null in a row"):
+        encode("in.parquet", "out", effort=0, format="parquet", existing="replace", cluster=_ONE)
+    assert files(folder / "out") == before
+
+
 def test_a_damaged_table_is_named(folder: Path) -> None:
     table = pa.table({"path": ["a"], "bytes": [np.random.default_rng(0).bytes(3000)]})
     for name in ("whole", "damaged"):

@@ -7,6 +7,8 @@ import io
 import tarfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -136,14 +138,44 @@ def pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Sto
 
 
 def parquet_dataset(paths: Sequence[str], columns: Columns, *, early: bool) -> Any:
-    """A data set of Parquet files' rows; see :func:`with_inputs`."""
+    """A data set of Parquet files' rows, as :func:`with_inputs` says; ``early`` finds rows without names."""
     data: Any = importlib.import_module("ray.data")
     fs = None
     if is_remote(paths[0]):
         storage = storage_of(paths[0].rpartition("/")[0])
         fs = storage.filesystem
         paths = [storage.inner_path(path) for path in paths]
-    return with_inputs(data.read_parquet(list(paths), filesystem=fs), columns, early=early)
+    dataset = with_inputs(data.read_parquet(list(paths), filesystem=fs), columns, early=early)
+    if early:
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(partial(check_names, fs=fs, columns=columns), paths):
+                pass
+    return dataset
+
+
+def check_names(path: str, fs: Any, columns: Columns) -> None:
+    """Refuses a Parquet file with a row that has no name.
+
+    The file says at its end where all rows have one; only what it says nothing of, or the contrary, is read.
+
+    Args:
+        path: of the file.
+        fs: pyarrow's file system that it is in, ``None`` for this machine's.
+        columns: what they are for.
+
+    Raises:
+        ValueError: there is such a row, or names can not be of the key's type.
+    """
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    with parquet.ParquetFile(path, filesystem=fs) as file:
+        key = columns.key_in(file.schema_arrow.names)
+        paths = [file.schema.column(place).path for place in range(len(file.schema))]
+        if key not in file.schema_arrow.names or key not in paths:
+            return  # refused by its absence, or by its type
+        for group in range(file.num_row_groups):
+            told = file.metadata.row_group(group).column(paths.index(key)).statistics
+            if told is None or not told.has_null_count or told.null_count:
+                _row_names(file.read_row_group(group, columns=[key])[key], key)
 
 
 def with_inputs(dataset: Any, columns: Columns, *, early: bool) -> Any:
