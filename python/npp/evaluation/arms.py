@@ -23,6 +23,7 @@ from npp.evaluation.prefilters import (
     Learned,
     Prefilter,
     PrefilterConfig,
+    Refine,
     Unfiltered,
     build_prefilter,
 )
@@ -137,7 +138,7 @@ class Arm:
 
     name: str
     options: CodecOptions
-    prefilter: Prefilter
+    prefilter: Prefilter | Refine
     scale: ScaleRule | None = None
     qp_map: MapSource | None = None
     restorer: Restorer | None = None
@@ -179,7 +180,7 @@ class ArmParts:
         restorer: ``None`` where there is none.
     """
 
-    prefilter: Prefilter | None
+    prefilter: Prefilter | Refine | None
     scale: ScaleRule | None
     qp_map: MapSource | None
     options: CodecOptions

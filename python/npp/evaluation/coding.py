@@ -155,7 +155,7 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
         refined = arm.prefilter.refined(small, qp, losses, arm.options, maps)
         filtered, offsets = refined.x, _searched(refined, start)
     else:
-        filtered = arm.prefilter(small, qp, losses, arm.options)
+        filtered = arm.prefilter(small, qp)
         offsets = offsets_of(filtered)
     qp_map = None if offsets is None else offsets.qp_map
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)

@@ -26,21 +26,19 @@ Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
 
 
 class Prefilter(ABC):
-    """Changes pictures before the codec."""
+    """Changes pictures before the codec, whatever will look at them."""
 
     @abstractmethod
     def identity(self, qp: int) -> Any:
         """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
 
     @abstractmethod
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
         """Filtered pictures.
 
         Args:
             images: (N, 3, H, W) floats in [0, 1].
             qp: of the file that will be written.
-            losses: makes the losses of the seen networks.
-            options: of the file.
         """
 
 
@@ -51,7 +49,7 @@ class Unfiltered(Prefilter):
         """Always ``None``."""
         return None
 
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
         """The pictures."""
         return images
 
@@ -80,7 +78,7 @@ class BlurByQp(Prefilter):
     def _at(self, qp: int) -> float:
         return self.sigmas[min(self.sigmas, key=lambda one: (abs(one - qp), one))]
 
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
         """Blurred pictures."""
         sigma = self._at(qp)
         blurred: Tensor = self._networks[sigma](images, qp) if sigma > 0 else images
@@ -104,14 +102,14 @@ class Learned(Prefilter):
         return {"preprocessor": self._digest}
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
         """The network's output."""
         filtered: Tensor = self._network(images, qp)
         return filtered
 
 
-class Refine(Prefilter):
-    """:func:`npp.refine` on every picture, with the seen networks as tasks.
+class Refine:
+    """:func:`npp.refine` on every picture, with the seen networks as tasks: no filter, as it needs them.
 
     Args:
         settings: of :func:`npp.refine`.
@@ -126,17 +124,16 @@ class Refine(Prefilter):
         """The settings."""
         return {"refine": self._settings.at(qp)}
 
-    def __call__(self, images: Tensor, qp: int, losses: Losses, options: CodecOptions) -> Tensor:
-        """The refined pixels."""
-        return self.refined(images, qp, losses, options, None).x
-
     def refined(
         self, images: Tensor, qp: int, losses: Losses, options: CodecOptions, start: Tensor | None
     ) -> Refined:
         """The refined pixels and map.
 
         Args:
-            images, qp, losses, options: as when it is called.
+            images: (N, 3, H, W) floats in [0, 1].
+            qp: of the file that will be written.
+            losses: makes the losses of the seen networks.
+            options: of the file.
             start: (N, h, w) offsets to begin with, or ``None``.
         """
         settings = self._settings.at(qp)
@@ -237,7 +234,7 @@ PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | RefineConfig
 
 def build_prefilter(
     chosen: PrefilterConfig | None, qps: Sequence[int], device: torch.device, threads: int | None
-) -> Prefilter:
+) -> Prefilter | Refine:
     """A prefilter as the configuration describes it; a blur's sigmas must be known.
 
     Raises:
