@@ -150,9 +150,9 @@ def _predicted(allocator: Allocator, batch: _Batch, kept: int, dropout: float) -
     return allocator.network.finish(F.dropout2d(features, dropout), batch.statistics, batch.qp)
 
 
-def _huber(error: Tensor, present: Tensor) -> Tensor:
-    """Mean over what is present (N, K) of the loss of errors (N, K)."""
-    return (error * present).sum() / present.sum().clamp_min(1)
+def _mean_of_present(values: Tensor, present: Tensor) -> Tensor:
+    """Mean of values (N, K) where present (N, K) is 1."""
+    return (values * present).sum() / present.sum().clamp_min(1)
 
 
 def _loss(allocator: Allocator, batch: _Batch, scales: _Scales, settings: DistilSettings) -> Tensor:
@@ -161,7 +161,8 @@ def _loss(allocator: Allocator, batch: _Batch, scales: _Scales, settings: Distil
     of_maps = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=_HUBER).mean((2, 3))
     wrong = levels - (batch.levels - scales.level_mean) / scales.level_spread
     of_levels = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
-    return _huber(of_maps, batch.present) + _LEVEL_SHARE * _huber(of_levels, batch.present)
+    of_maps, of_levels = (_mean_of_present(one, batch.present) for one in (of_maps, of_levels))
+    return of_maps + _LEVEL_SHARE * of_levels
 
 
 def _optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.AdamW:
