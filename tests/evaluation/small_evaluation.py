@@ -17,7 +17,7 @@ from npp.evaluation.analysis import Analyst
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
-from npp.evaluation.measuring import silent
+from npp.progress import silent
 from npp.tasks import Task
 
 QPS = (28, 31, 34, 38, 42)

@@ -36,12 +36,13 @@ from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, JudgeConfig, build_judge
 from npp.evaluation.measured_values import PartStore, versions
-from npp.evaluation.measuring import Measurer, silent
+from npp.evaluation.measuring import Measurer
 from npp.evaluation.prefilters import Unfiltered
 from npp.evaluation.report_files import describe_arm, describe_computer
 from npp.extras import PACKAGES
 from npp.photos.finding import PhotoWarning
 from npp.photos.photo_set import PhotoSet
+from npp.progress import silent
 
 
 def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -91,6 +91,7 @@ TOOLS = {
     "onnx_writing",
     "pchip",
     "per_picture",
+    "progress",
     "torch_defaults",
     "torch_state",
     "weight_files",

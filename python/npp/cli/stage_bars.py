@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -16,12 +16,11 @@ from rich.progress import (
 
 from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say
-
-_Stage = Callable[[str, int], Callable[[int], None]]
+from npp.progress import Progress, Stage
 
 
 @contextmanager
-def stage_bars(quiet: bool) -> Iterator[_Stage]:
+def stage_bars(quiet: bool) -> Iterator[Stage]:
     """Progress bars on terminals, from the first stage on, and a line a stage elsewhere."""
     terminal = is_terminal(sys.stderr)
     columns = (
@@ -33,7 +32,7 @@ def stage_bars(quiet: bool) -> Iterator[_Stage]:
     )
     bars = SilentProgress(*columns, console=console(stderr=True), disable=quiet or not terminal)
 
-    def stage(name: str, total: int) -> Callable[[int], None]:
+    def stage(name: str, total: int) -> Progress:
         if not quiet and not terminal:
             say(f"npp: {name}")
         bars.start()

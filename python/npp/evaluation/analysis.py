@@ -21,9 +21,9 @@ from npp.evaluation.bd_rate import (
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import TINY, Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
-from npp.evaluation.measuring import Stage
 from npp.evaluation.score_checks import ROUNDING
 from npp.pchip import Floats, pchip
+from npp.progress import Stage
 
 # The first so many resamplings are taken for average precision, which costs a second for each thousand.
 _AP_SAMPLES = 200

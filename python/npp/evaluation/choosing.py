@@ -16,9 +16,10 @@ from npp.evaluation.bd_rate import bd_rate, monotone, rising_points
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
-from npp.evaluation.measuring import Measurer, Progress, Stage
+from npp.evaluation.measuring import Measurer
 from npp.evaluation.prefilters import BEST, BlurByQp, Unfiltered
 from npp.pchip import Floats, pchip
+from npp.progress import Progress, Stage
 from npp.recipes import ScaleRule
 
 # The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.

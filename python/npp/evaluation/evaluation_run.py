@@ -21,7 +21,7 @@ from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, write_report
 from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
-from npp.evaluation.measuring import Measurer, Stage, silent
+from npp.evaluation.measuring import Measurer
 from npp.evaluation.real_labels import UNLABELLED, LabelledPhotos, RealLabels, read_labels
 from npp.evaluation.report_files import (
     Table,
@@ -42,6 +42,7 @@ from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.files import write_file
 from npp.photos.finding import would_be_found
 from npp.photos.photo_set import PhotoSet
+from npp.progress import Stage, silent
 from npp.torch_defaults import plain_defaults
 
 #: The page, beside the other results.

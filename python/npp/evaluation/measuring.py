@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,18 +29,7 @@ from npp.evaluation.real_labels import (
 from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
 from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
-
-#: Called with the amount of work done since the last call.
-Progress: TypeAlias = Callable[[int], None]
-
-#: Called with the name of a stage and its amount of work; gives the stage's progress.
-Stage: TypeAlias = Callable[[str, int], Progress]
-
-
-def silent(_name: str, _total: int) -> Progress:
-    """Nobody is told."""
-    return lambda _done: None
-
+from npp.progress import Progress
 
 _EXACT_MSE = 1e-10
 _PROBED = 2

@@ -18,12 +18,11 @@ from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
 from npp.config.digests import hash_state
 from npp.config.typed import plain
-from npp.evaluation.measuring import Progress
 from npp.files import atomic_write
+from npp.progress import Progress, untold
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_labels import Labelled, read_labels
 from npp.training.allocator_start import load_trunk
-from npp.training.progress import untold
 from npp.training.schedule import averaged, rate_factor
 from npp.training.train_config import OptimiserConfig
 

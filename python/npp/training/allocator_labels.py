@@ -21,12 +21,11 @@ from torch import Tensor
 from npp.allocation import importance
 from npp.checks import MAX_QP, number, whole
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.evaluation.measuring import Progress
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
+from npp.progress import Progress, untold
 from npp.tasks import Task
 from npp.tasks.region_task import Region, RegionTask
-from npp.training.progress import untold
 
 _LEAST_PART = 0.3  # of a photo's area in a crop
 _LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole

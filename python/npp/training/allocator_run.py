@@ -16,11 +16,11 @@ from npp.config.typed import plain, refusal
 from npp.config.yaml_files import ConfigError, write_yaml
 from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.label_places import check_places
-from npp.evaluation.measuring import Stage, silent
 from npp.evaluation.region_files import regions_listed
 from npp.files import write_file
 from npp.photos.finding import name_below
 from npp.photos.loading import photo_size
+from npp.progress import Stage, silent
 from npp.tasks import Task, build_task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults

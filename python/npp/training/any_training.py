@@ -8,7 +8,7 @@ from pathlib import Path
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill
 from npp.config.yaml_files import ConfigError, read_config
-from npp.evaluation.measuring import Stage, silent
+from npp.progress import Stage, silent
 from npp.training.allocator_config import DistillationConfig
 from npp.training.train_config import TrainConfig
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from npp.config.yaml_files import ConfigError
-from npp.evaluation.measuring import Progress
 from npp.preprocessing import Preprocessor
+from npp.progress import Progress
 from npp.recipes.named_parts import filter_of
 from npp.training.draws import Draws, Photos
 from npp.training.schedule import TrainingFailedError

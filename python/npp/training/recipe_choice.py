@@ -14,14 +14,13 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.evaluation.choosing import curve_qps, rate_offset
-from npp.evaluation.measuring import Progress
 from npp.gradient.pairing import Compressed
+from npp.progress import Progress, untold
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.parts import Parts
 from npp.tasks import Task
 from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, log_heights
 from npp.training.choice_config import ChoiceConfig, ScaleChoices
-from npp.training.progress import untold
 
 _ALL = Parts()
 _PLAIN = Parts(scale=False, filter=False, qp_map=False, restorer=False)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from npp.config.surroundings import modules_below, need, resolve_accelerator
 from npp.config.yaml_files import write_yaml
-from npp.evaluation.measuring import Progress, Stage, silent
 from npp.files import write_file
+from npp.progress import Progress, Stage, silent
 from npp.recipes import Recipe
 from npp.torch_defaults import plain_defaults
 from npp.training.choice_config import ChoiceConfig
