@@ -19,6 +19,7 @@ from npp.evaluation.earlier_results import SHARED, remove_earlier, result_file
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, write_report
+from npp.evaluation.json_values import write_json
 from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.measured_values import Measurements, PartStore
 from npp.evaluation.measuring import Measurer
@@ -35,7 +36,6 @@ from npp.evaluation.report_files import (
     shared_tables,
     summary,
     tables,
-    write_json,
 )
 from npp.evaluation.report_pictures import draw_strip, plot_curves
 from npp.evaluation.strip_rows import StripRow, strip_row

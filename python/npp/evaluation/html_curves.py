@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from npp.evaluation.analysis import Findings
+from npp.evaluation.json_values import finite
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import PICTURE, Measurements
-from npp.evaluation.report_files import finite
 
 _LOWER = "lower is better"
 _HIGHER = "higher is better"

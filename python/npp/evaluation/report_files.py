@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -20,11 +18,11 @@ from npp.evaluation.arm_sharing import SharedArm, shared_name
 from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.bd_rate import BDInterval
 from npp.evaluation.evaluate_config import EvaluateConfig
+from npp.evaluation.json_values import finite
 from npp.evaluation.judges import Axis, JudgeConfig
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, versions
 from npp.evaluation.prefilters import BlurByQp, RefineConfig
 from npp.evaluation.table_cells import comparison_cell, interval_cell
-from npp.files import write_file
 
 if TYPE_CHECKING:
     import rich.table
@@ -220,20 +218,6 @@ def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Find
     ]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    write_file(path, (json.dumps(_as_json(value), indent=1, allow_nan=False) + "\n").encode(), force=True)
-
-
-def _as_json(value: Any) -> Any:
-    """A value in which what is no number is ``None``: JSON has no other word for it."""
-    if isinstance(value, Mapping):
-        return {key: _as_json(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_json(one) for one in value]
-    return finite(value) if isinstance(value, float) else value
-
-
 def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
     if arm.prefilter_kind == "none":
         return "none"
@@ -314,11 +298,6 @@ def arm_results(measured: Measurements, name: str, description: str) -> dict[str
         label = axis.name if axis.network == PICTURE else f"{axis.network}/{axis.name}"
         results[label] = arm.points(axis).tolist()
     return {"name": name, "description": description, "results": results}
-
-
-def finite(value: float) -> float | None:
-    """A number as JSON has it: ``None`` for what is no number."""
-    return value if math.isfinite(value) else None
 
 
 def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.evaluation.choosing import curve_qps, rate_offset
+from npp.evaluation.json_values import finite
 from npp.gradient.pairing import Compressed
 from npp.progress import Progress, untold
 from npp.recipes import Recipe, ScaleRule
@@ -115,8 +116,8 @@ class ChosenRecipe:
             {
                 **one.setting._asdict(),
                 "scale": None if one.scale is None else one.scale.as_mapping(),
-                "bd_rate": _finite(one.bd_rate),
-                "bd_rates": {label: _finite(rate) for label, rate in one.bd_rates.items()},
+                "bd_rate": finite(one.bd_rate),
+                "bd_rates": {label: finite(rate) for label, rate in one.bd_rates.items()},
                 "curve": asdict(one.curve),
             }
             for one in self.candidates
@@ -125,17 +126,13 @@ class ChosenRecipe:
             {
                 **one.setting._asdict(),
                 "factor": one.factor,
-                "log10_offsets": [_finite(offset) for offset in one.offsets],
+                "log10_offsets": [finite(offset) for offset in one.offsets],
                 "curve": asdict(one.curve),
             }
             for one in self.measured
         ]
         head = {"photos": self.photos, "plain": asdict(self.plain), "chosen": self.chosen}
         return {**head, "candidates": candidates, "measured": measured}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told: str = "") -> Recipe:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from npp.codec.options import resolve_qp
+from npp.evaluation.json_values import finite, write_json
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
-from npp.evaluation.report_files import arm_results, write_json
+from npp.evaluation.report_files import arm_results
 from npp.evaluation.report_pictures import plot_curves
 from npp.integrations.openmmlab.bpp_metric import BppMetric
 from npp.integrations.openmmlab.recipe_hook import coded_model
@@ -88,12 +89,8 @@ def curve_results(
     content = arm_results(_measurements(qps, found, name, prefix), name, description)
     results: dict[str, Any] = content["results"]
     results |= {rate: _column(found, f"{prefix}/{rate}") for rate in _MORE_RATES}
-    content["results"] = {quality: _finite(values) for quality, values in results.items()}
+    content["results"] = {quality: [finite(value) for value in values] for quality, values in results.items()}
     return content
-
-
-def _finite(values: Sequence[float]) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values]
 
 
 class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no types
