@@ -12,17 +12,17 @@ from npp.evaluation.bd_rate import (
     ResampledBDRate,
     bd_rate,
     bd_rate_of_resamplings,
+    log_rate_at,
     monotone,
     overlap,
     picture_counts,
     resampled_means,
-    rising_points,
 )
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import TINY, Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.evaluation.score_checks import ROUNDING
-from npp.pchip import Floats, pchip
+from npp.pchip import Floats
 from npp.progress import Stage
 
 # The first so many resamplings are taken for average precision, which costs a second for each thousand.
@@ -94,11 +94,9 @@ class Findings:
 
 def rate_at(arm: ArmMeasurements, axis: Axis, value: float) -> float | None:
     """Mean bpp that an arm needs for a value of a quality; ``None`` where its curve does not reach it."""
-    rates, heights = rising_points(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
     height = float(axis.heights(np.array(value)))
-    if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
-        return None
-    return float(10 ** pchip(heights.tolist(), np.log10(rates).tolist(), height))
+    found = log_rate_at(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)), height)
+    return None if found is None else float(10**found)
 
 
 class Analyst:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npp.checks import brief, number, whole
-from npp.pchip import Floats, pchip_integral
+from npp.pchip import Floats, pchip, pchip_integral
 
 _MOST_SAMPLES = 1_000_000
 
@@ -128,6 +128,22 @@ def rising_points(rates: Floats, qualities: Floats) -> tuple[Floats, Floats]:
         if not kept or q[i] > q[kept[-1]]:
             kept.append(i)
     return np.array([r[i] for i in kept]), np.array([q[i] for i in kept])
+
+
+def log_rate_at(rates: Floats, qualities: Floats, quality: float) -> float | None:
+    """Log10 of the rate that a curve needs for a quality.
+
+    Args:
+        rates, qualities: of its points, as :func:`rising_points` takes them; rates above 0.
+        quality: where it is asked.
+
+    Returns:
+        ``None`` where the curve does not reach the quality, or has not two points that rise.
+    """
+    rising, heights = rising_points(rates, qualities)
+    if len(rising) < 2 or not heights[0] <= quality <= heights[-1]:
+        return None
+    return pchip(heights.tolist(), np.log10(rising).tolist(), quality)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import numpy as np
 from npp.checks import MAX_QP
 from npp.codec.options import CodecOptions
 from npp.evaluation.arms import Arm, ArmConfig, ArmParts
-from npp.evaluation.bd_rate import bd_rate, monotone, rising_points
+from npp.evaluation.bd_rate import bd_rate, log_rate_at, monotone
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer
 from npp.evaluation.prefilters import BEST, BlurByQp, Unfiltered
-from npp.pchip import Floats, pchip
+from npp.pchip import Floats
 from npp.progress import Progress, Stage
 from npp.recipes import ScaleRule
 
@@ -60,10 +60,8 @@ def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: fl
     Returns:
         Below 0 where the point saves bits; infinite where the curve does not reach its quality.
     """
-    rates, heights = rising_points(curve_bpp, curve_heights)
-    if len(rates) < 2 or not heights[0] <= height <= heights[-1]:
-        return float("inf")
-    return float(np.log10(bpp)) - pchip(heights.tolist(), np.log10(rates).tolist(), height)
+    needed = log_rate_at(curve_bpp, curve_heights, height)
+    return float("inf") if needed is None else float(np.log10(bpp)) - needed
 
 
 @dataclass(frozen=True)
