@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,11 +72,25 @@ class MapSource(ABC):
 
 @dataclass(frozen=True)
 class MapShape:
-    """From importance to offsets, see :func:`npp.qp_map`."""
+    """From importance to offsets, see :func:`npp.qp_map`.
+
+    Attributes:
+        strength: at least 0.
+        limit: in qps, 0 to 51.
+        sigma: in blocks, 0 to 16.
+
+    Raises:
+        ValueError: one is out of its range.
+    """
 
     strength: float
     limit: float
     sigma: float
+
+    def __post_init__(self) -> None:
+        checks.number("strength", self.strength, 0, math.inf)
+        checks.number("limit", self.limit, 0, checks.MAX_QP)
+        checks.number("sigma", self.sigma, 0, 16)
 
     def offsets(self, importance_of_blocks: Tensor) -> Tensor:
         """(N, h, w) offsets."""
@@ -199,7 +213,7 @@ class RegionMap(MapSource):
 
 @dataclass(frozen=True)
 class _Shaped:
-    """Strength and limit that replace a network's own where they are given."""
+    """Strength (0 to 16) and limit (0 to 51 qps) that replace a network's own where they are given."""
 
     strength: float | None = None
     limit: float | None = None
@@ -223,7 +237,10 @@ class GradientMapConfig:
 
     def __post_init__(self) -> None:
         checks.whole("draws", self.draws, 1, 1000)
-        _check_shape(self)
+        self._shape()
+
+    def _shape(self) -> MapShape:
+        return MapShape(self.strength, self.limit, self.sigma)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -233,7 +250,7 @@ class GradientMapConfig:
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""
         chosen = [judges[label] for label in self.labels]
-        return GradientMap(chosen, self.draws, MapShape(self.strength, self.limit, self.sigma))
+        return GradientMap(chosen, self.draws, self._shape())
 
 
 @dataclass(frozen=True)
@@ -295,7 +312,10 @@ class RegionMapConfig:
     def __post_init__(self) -> None:
         checks.number("weight", self.weight, 0, MOST_WEIGHT)
         checks.number("margin", self.margin, 0, 4096)
-        _check_shape(self)
+        self._shape()
+
+    def _shape(self) -> MapShape:
+        return MapShape(self.strength, self.limit, self.sigma)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -311,16 +331,7 @@ class RegionMapConfig:
         judge = judges[self.regions]
         if not isinstance(judge.task, Detection):
             raise ValueError(f"map.regions must name a judge of the task detection, not {self.regions}")
-        shape = MapShape(self.strength, self.limit, self.sigma)
-        return RegionMap(judge, self.weight, self.margin, shape)
+        return RegionMap(judge, self.weight, self.margin, self._shape())
 
 
 MapConfig = GradientMapConfig | AllocatorMapConfig | FeatureMapConfig | RegionMapConfig
-
-
-def _check_shape(config: object) -> None:
-    """Raises ValueError for a strength, limit or sigma out of range."""
-    values = cast(Any, config)
-    checks.number("strength", values.strength, 0, math.inf)
-    checks.number("limit", values.limit, 0, checks.MAX_QP)
-    checks.number("sigma", values.sigma, 0, 16)
