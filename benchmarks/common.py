@@ -19,7 +19,7 @@ import npp
 SHARED = Path(os.environ.get("NPP_SHARED", ROOT.parent / "shared"))
 
 
-def load_photos(name: str, count: int | None = None, skip: int = 0) -> list[Tensor]:
+def load_photos(name: str, count: int | None = None) -> list[Tensor]:
     """Photos of a folder in ../shared/data as uint8 (3, H, W), evenly spread over the folder."""
     paths = sorted(
         p
@@ -29,8 +29,7 @@ def load_photos(name: str, count: int | None = None, skip: int = 0) -> list[Tens
     if not paths:
         raise SystemExit(f"no photos in {SHARED / 'data' / name}; set NPP_SHARED")
     if count is not None:
-        step = max(1, len(paths) // (count + skip))
-        paths = paths[::step][skip : skip + count]
+        paths = paths[:: max(1, len(paths) // count)][:count]
     return [read_photo(path) for path in paths]
 
 

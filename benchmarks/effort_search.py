@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -172,9 +171,6 @@ STARTS: dict[str, list[Setting]] = {
 def x265_options(setting: Setting) -> str:
     """The setting in x265's own words."""
     return ":".join(f"{name}={value}" for name, value in {**DEFAULT, **setting}.items())
-
-
-Quality = Callable[[list[Tensor], Tensor], list[float]]
 
 
 class Objective:

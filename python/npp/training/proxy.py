@@ -24,6 +24,7 @@ from npp.training.train_config import OptimiserConfig
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
 _LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
+_QPS = 22, 47  # least and greatest of a distilled run
 _NOISY_PART = 0.3  # of a distilled run, at its beginning
 
 
@@ -47,7 +48,6 @@ class ProxyModule(lightning.LightningModule):
         objective: see above.
         learning_rate: of Adam, falling to nothing along a cosine over the run.
         distortion_weight: of the published objective.
-        qps: lowest and highest qp of the distilled one.
         effort: of the codec while distilling.
     """
 
@@ -57,7 +57,6 @@ class ProxyModule(lightning.LightningModule):
         objective: Objective = "distil",
         learning_rate: float = 1e-3,
         distortion_weight: float = 0.01,
-        qps: tuple[int, int] = (22, 47),
         effort: int = 0,
     ) -> None:
         super().__init__()
@@ -71,7 +70,6 @@ class ProxyModule(lightning.LightningModule):
         self.objective = objective
         self.learning_rate = learning_rate
         self.distortion_weight = distortion_weight
-        self.qps = qps
         self.effort = effort
         self._least: dict[tuple[int, ...], float] = {}
 
@@ -102,7 +100,7 @@ class ProxyModule(lightning.LightningModule):
         size = tuple(shape[1:])
         if size not in self._least:
             flat = torch.full((1, *size), 0.5)
-            self._least[size] = float(compress(flat, self.qps[1], effort=self.effort).bpp)
+            self._least[size] = float(compress(flat, _QPS[1], effort=self.effort).bpp)
         return self._least[size]
 
     def _losses(self, x: Tensor, qp: Tensor) -> dict[str, Tensor]:
@@ -116,14 +114,14 @@ class ProxyModule(lightning.LightningModule):
     def training_step(self, x: Tensor, index: int) -> Tensor:
         """One batch (N, 3, H, W)."""
         self.model.train(not self._rounds())
-        low, high = self.qps
+        low, high = _QPS
         losses = self._losses(x, torch.randint(low, high + 1, (len(x),), device=x.device))
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return losses["loss"]
 
     def validation_step(self, x: Tensor, index: int) -> None:
         """One batch, its pictures spread over the qps."""
-        low, high = self.qps
+        low, high = _QPS
         place = torch.arange(len(x), device=x.device) / max(1, len(x) - 1)
         losses = self._losses(x, (low + place * (high - low)).round())
         self.log_dict({f"val/{name}": value for name, value in losses.items()}, prog_bar=True, sync_dist=True)
