@@ -194,6 +194,11 @@ def values(photos: Path, **changes: Any) -> dict[str, Any]:
     }
 
 
+def with_data(given: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
+    """A configuration with other keys of ``data``."""
+    return {**given, "data": {**given["data"], **keys}}
+
+
 def measurements(**arms: tuple[np.ndarray, np.ndarray]) -> Measurements:
     """From (points, pictures) arrays of bpp and KL."""
     found = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values
+from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values, with_data
 from torch import nn
 
 from npp.config.yaml_files import ConfigError
@@ -295,22 +295,19 @@ def test_a_detector_says_itself_what_its_labels_are() -> None:
 
 
 def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
-    def changed(**keys: Any) -> dict[str, Any]:
-        given = _values(labelled)
-        return {**given, "data": {**given["data"], **keys}}
-
+    given = _values(labelled)
     with pytest.raises(ConfigError, match=r"^data\.annotations need mode: full"):
-        parse_config(changed(mode="crop", size=48))
+        parse_config(with_data(given, mode="crop", size=48))
     with pytest.raises(ConfigError, match=r"^data\.annotations: .*gone\.json"):
-        evaluate(parse_config(changed(annotations=str(tmp_path / "gone.json"))), tmp_path)
+        evaluate(parse_config(with_data(given, annotations=str(tmp_path / "gone.json"))), tmp_path)
     broken = tmp_path / "broken.json"
     broken.write_text('{"images": []}')
     with pytest.raises(ConfigError, match=r"^data\.annotations: .*broken\.json is not of that form"):
-        evaluate(parse_config(changed(annotations=str(broken))), tmp_path)
+        evaluate(parse_config(with_data(given, annotations=str(broken))), tmp_path)
     few = tmp_path / "few.csv"
     few.write_text("file,label\n0.png,1\n")
     with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: .*\.png"):
-        evaluate(parse_config(changed(labels=str(few))), tmp_path)
+        evaluate(parse_config(with_data(given, labels=str(few))), tmp_path)
 
 
 def test_other_meanings_of_labels_are_measured_anew(labelled: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_evaluation import QPS, reader, values
+from small_evaluation import QPS, reader, values, with_data
 
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.evaluate_config import parse_config
@@ -101,28 +101,25 @@ def test_without_texts_there_are_no_real_labels(plates: Path, tmp_path: Path) ->
     rows = [line.rsplit(",", 1)[0] for line in (plates / "regions.csv").read_text().splitlines()]
     table.write_text("\n".join(rows))
     given = _values(plates)
-    found = evaluate(parse_config({**given, "data": {**given["data"], "regions": str(table)}}), tmp_path)
+    found = evaluate(parse_config(with_data(given, regions=str(table))), tmp_path)
     assert not any(axis.true for axis in found.measured.axes)
     assert found.measured.arms["bpg"].scores["reader", "word_accuracy"][0].mean() == 1
 
 
 def test_wrong_tables_and_settings_are_named(plates: Path, tmp_path: Path) -> None:
-    def changed(**keys: Any) -> dict[str, Any]:
-        given = _values(plates)
-        return {**given, "data": {**given["data"], **keys}}
-
+    given = _values(plates)
     with pytest.raises(ConfigError, match=r"^data\.regions need mode: full"):
-        parse_config(changed(mode="crop", size=48))
+        parse_config(with_data(given, mode="crop", size=48))
     with pytest.raises(ConfigError, match=r"^data\.regions: .*gone\.csv"):
-        evaluate(parse_config(changed(regions=str(tmp_path / "gone.csv"))), tmp_path)
+        evaluate(parse_config(with_data(given, regions=str(tmp_path / "gone.csv"))), tmp_path)
     several = tmp_path / "several.csv"
     several.write_text((plates / "regions.csv").read_text() + "\n0.png,1,1,8,8,abc")
     with pytest.raises(ConfigError, match=r"^data\.regions: .*one line for each photo, not more for 0\.png"):
-        evaluate(parse_config(changed(regions=str(several))), tmp_path)
+        evaluate(parse_config(with_data(given, regions=str(several))), tmp_path)
     few = tmp_path / "few.csv"
     few.write_text("file,x,y,width,height,text\n0.png,8,24,48,16,abc")
     with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: .*\.png"):
-        evaluate(parse_config(changed(regions=str(few))), tmp_path)
+        evaluate(parse_config(with_data(given, regions=str(few))), tmp_path)
     maps = [{"name": "bpg"}, {"name": "map", "map": {"gradients": ["reader"]}}]
     with pytest.raises(ConfigError, match=r"arms\[1\]\.map takes the gradients of whole photos"):
         parse_config({**_values(plates), "seen": [reader()], "unseen": [], "arms": maps})
@@ -141,7 +138,7 @@ def test_a_text_that_a_reader_cannot_say_is_found_before_anything_is_measured(
         stages.append(name)
         return lambda done: None
 
-    config = parse_config({**given, "data": {**given["data"], "regions": str(table)}})
+    config = parse_config(with_data(given, regions=str(table)))
     text = r"^data\.regions: the text of 3\.png is not one for reader: 'aza' has the character 'z'"
     with pytest.raises(ConfigError, match=text):
         evaluate(config, tmp_path / "run", stage)
@@ -167,5 +164,5 @@ def test_a_region_beside_its_photo_is_named(plates: Path, tmp_path: Path) -> Non
         ConfigError,
         match=r"^data\.regions: 2\.png must be marked within its 96x96 pixels .*, not from 400, 0 to ",
     ):
-        evaluate(parse_config({**given, "data": {**given["data"], "regions": str(table)}}), tmp_path / "out")
+        evaluate(parse_config(with_data(given, regions=str(table))), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.json"))
