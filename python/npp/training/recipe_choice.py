@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from npp.training.choice_config import ChoiceConfig, ScaleChoices
 _ALL = Parts()
 _PLAIN = Parts(scale=False, filter=False, qp_map=False, restorer=False)
 _DEFAULT_QPS = (28, 31, 34, 37, 40, 44)
+_Coder: TypeAlias = Callable[[Tensor, int], Compressed]
 
 
 class MapSetting(NamedTuple):
@@ -154,6 +156,25 @@ def _map_settings(recipe: Recipe, choices: ChoiceConfig) -> list[MapSetting]:
     return found
 
 
+class _Variant(NamedTuple):
+    """A map and a size that are tried together: with ``factor`` ``None`` the recipe's own size."""
+
+    setting: MapSetting
+    factor: float | None
+    scale: ScaleRule | None
+
+
+def _variants(recipe: Recipe, choices: ChoiceConfig) -> list[list[_Variant]]:
+    """What is measured: each map at all sizes, the largest first."""
+    sizes: list[tuple[float | None, ScaleRule | None]] = [(None, recipe.scale)]
+    if choices.scales is not None:
+        sizes = [(factor, choices.scales.rule({0.0: factor})) for factor in choices.scales.factors]
+    return [
+        [_Variant(setting, factor, scale) for factor, scale in sizes]
+        for setting in _map_settings(recipe, choices)
+    ]
+
+
 def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
     """(N, 3, H, W) each."""
     for one in [photos] if isinstance(photos, Tensor) else photos:
@@ -163,8 +184,32 @@ def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
         yield one if one.ndim == 4 else one[None]
 
 
-def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> Callable[[Tensor, int], Compressed]:
+def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> _Coder:
     return partial(recipe.compress, parts=parts, threads=threads)
+
+
+def _curves(
+    ways: Sequence[tuple[Sequence[int], _Coder]],
+    photos: Iterable[Tensor],
+    tasks: Mapping[str, Task],
+    progress: Progress,
+) -> tuple[list[Curve], int]:
+    """The curve of each way to code, at its own qps, and the number of photos.
+
+    Raises:
+        ValueError: no photos.
+    """
+    sums = [Sums(qps, list(tasks)) for qps, _ in ways]
+    count = 0
+    for x in photos:
+        targets = {label: task.loss_targets(x) for label, task in tasks.items()}
+        for one, (qps, coder) in zip(sums, ways, strict=True):
+            add_points(one, x, targets, tasks, qps, coder)
+            progress(len(x))
+        count += len(x)
+    if not count:
+        raise ValueError("photos must not be empty")
+    return [one.curve() for one in sums], count
 
 
 def _offsets(plain: Curve, curve: Curve) -> list[float]:
@@ -176,6 +221,10 @@ def _offsets(plain: Curve, curve: Curve) -> list[float]:
         for place, (rate, height) in enumerate(zip(own_rates, own_heights, strict=True)):
             found[place] += rate_offset(rates, heights, float(rate), float(height)) / len(curve.losses)
     return found
+
+
+def _measured(one: _Variant, curve: Curve, plain: Curve) -> Measured:
+    return Measured(one.setting, one.factor, curve, _offsets(plain, curve))
 
 
 def _at(curve: Curve, qps: Sequence[int]) -> Curve:
@@ -295,45 +344,22 @@ def choose_recipe(
     if not by_label:
         raise ValueError("tasks must not be empty")
     chosen_qps = checks.qps("qps", choices.qps or qps, fewest=2)
-    scales = choices.scales
-    variants = [
-        (setting, factor, recipe.scale if scales is None or factor is None else scales.rule({0.0: factor}))
-        for setting in _map_settings(recipe, choices)
-        for factor in ((None,) if scales is None else scales.factors)
+    variants = _variants(recipe, choices)
+    tried = [_changed(recipe, one.setting, one.scale) for one in chain.from_iterable(variants)]
+    ways = [
+        (curve_qps(chosen_qps), _coder(recipe, threads, _PLAIN)),
+        *((chosen_qps, _coder(one, threads)) for one in tried),
     ]
-    labels = list(by_label)
-    plain_sums = Sums(curve_qps(chosen_qps), labels)
-    sums = [Sums(chosen_qps, labels) for _ in variants]
-    coders = [_coder(_changed(recipe, setting, scale), threads) for setting, _, scale in variants]
-    count = 0
-    for x in _batches(photos):
-        targets = {label: task.loss_targets(x) for label, task in by_label.items()}
-        plainly = _coder(recipe, threads, _PLAIN)
-        add_points(plain_sums, x, targets, by_label, curve_qps(chosen_qps), plainly)
-        progress(len(x))
-        for one, coded in zip(sums, coders, strict=True):
-            add_points(one, x, targets, by_label, chosen_qps, coded)
-            progress(len(x))
-        count += len(x)
-    if not count:
-        raise ValueError("photos must not be empty")
-    plain = plain_sums.curve()
-    measured = [
-        Measured(setting, factor, one.curve(), _offsets(plain, one.curve()))
-        for (setting, factor, _), one in zip(variants, sums, strict=True)
-    ]
-    sizes = 1 if scales is None else len(scales.factors)
-    candidates = [
-        _put_together(measured[i : i + sizes], scales, recipe.scale, plain)
-        for i in range(0, len(measured), sizes)
-    ]
-    return _result(recipe, candidates, measured, plain, count)
+    (plain, *curves), count = _curves(ways, _batches(photos), by_label, progress)
+    in_order = iter(curves)
+    measured = [[_measured(one, next(in_order), plain) for one in sizes] for sizes in variants]
+    candidates = [_put_together(sizes, choices.scales, recipe.scale, plain) for sizes in measured]
+    return _result(recipe, candidates, list(chain.from_iterable(measured)), plain, count)
 
 
 def rounds_of(recipe: Recipe, choices: ChoiceConfig) -> int:
     """How many times :func:`choose_recipe` takes each photo through all qps."""
-    sizes = 1 if choices.scales is None else len(choices.scales.factors)
-    return 1 + sizes * len(_map_settings(recipe, choices))
+    return 1 + sum(map(len, _variants(recipe, choices)))
 
 
 def _result(
