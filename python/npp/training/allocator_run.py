@@ -18,7 +18,7 @@ from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.label_places import check_places
 from npp.evaluation.region_files import regions_listed
 from npp.files import write_file
-from npp.photos.finding import name_below
+from npp.photos.finding import Part, name_below
 from npp.photos.loading import photo_size
 from npp.progress import Stage, silent
 from npp.tasks import Task, build_task
@@ -37,6 +37,7 @@ from npp.training.run_identity import digest_of_contents, digest_of_sources, dig
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
 _VALIDATION_SHARD = 8
+_PARTS: tuple[Part, Part] = ("train", "val")
 _QUICK = 2  # pictures of each source in a trial run
 
 
@@ -53,13 +54,13 @@ class _Labeller(NamedTuple):
     regions: Mapping[Path, Sequence[Region]]
     origin: Mapping[str, Any]
 
-    def shards(self) -> int:
-        """Pictures, whole shards."""
+    def pictures_drawn(self) -> int:
+        """How many pictures it labels: as many as fill whole shards."""
         return -(-self.settings.count // self.settings.shard) * self.settings.shard
 
 
 def _label_all(labellers: Sequence[_Labeller], name: str, stage: Stage) -> None:
-    progress = stage(name, sum(one.shards() for one in labellers))
+    progress = stage(name, sum(one.pictures_drawn() for one in labellers))
     for one in labellers:
         one.folder.mkdir(parents=True, exist_ok=True)
         if not _origin_file(one).is_file():
@@ -186,7 +187,7 @@ def distil_allocator(
     with modules_below(config.modules), plain_defaults():
         tasks = _tasks(config)
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
-        labellers = [_labellers(config, tasks, part) for part in ("train", "val")]
+        labellers = [_labellers(config, tasks, part) for part in _PARTS]
         training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
         _check_out(Path(config.out), [*labellers[0], *labellers[1]], training, allocator)
         write_yaml(Path(config.out) / "config.yaml", config.as_mapping())
@@ -245,33 +246,55 @@ def _tasks(config: DistillationConfig) -> dict[str, Task]:
     return found
 
 
-def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Any) -> list[_Labeller]:
-    """One for each source that some task looks at and that has photos of the part."""
-    drawn = dataclasses.replace(config.labels, seed=config.seed + config.labels.seed)
-    if part == "val":
-        drawn = dataclasses.replace(_fewer(drawn), shard=min(drawn.shard, _VALIDATION_SHARD))
-    used = []
+class _Used(NamedTuple):
+    """A source of photos, its place in the configuration, and the tasks that look at it."""
+
+    place: int
+    source: PhotoSource
+    tasks: Mapping[str, Task]
+
+
+def _sources_used(config: DistillationConfig, tasks: Mapping[str, Task], part: Part) -> list[_Used]:
+    """Those that some task looks at and that have photos of the part."""
+    found = []
     for i, source in enumerate(config.photos):
         own = {label: task for label, task in tasks.items() if source.tasks is None or label in source.tasks}
         if own and (part == "train" or source.fractions[1]):
-            used.append((i, source, own))
-    whole = sum(source.share for _, source, _ in used)
-    found = []
-    for i, source, own in used:
-        try:
-            photos = source.part(part).readable_paths()
-            regions = _regions(source)
-            if regions:
-                photos = _listed(photos, regions, source, part)
-        except ValueError as error:
-            raise ConfigError(f"photos[{i}].{error}") from None
-        count = max(1, round(drawn.count * source.share / whole))
-        folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(i)
-        settings = dataclasses.replace(drawn, count=count)
-        by_path = {path: regions[path] for path in photos} if regions else {}
-        origin = _origin(config, source, own, photos, by_path, settings)
-        found.append(_Labeller(photos, own, folder, settings, by_path, origin))
+            found.append(_Used(i, source, own))
     return found
+
+
+def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Part) -> list[_Labeller]:
+    """One for each source that is used, with its share of the pictures."""
+    drawn = dataclasses.replace(config.labels, seed=config.seed + config.labels.seed)
+    if part == "val":
+        drawn = dataclasses.replace(_fewer(drawn), shard=min(drawn.shard, _VALIDATION_SHARD))
+    used = _sources_used(config, tasks, part)
+    whole = sum(one.source.share for one in used)
+    counts = [max(1, round(drawn.count * one.source.share / whole)) for one in used]
+    return [
+        _labeller(config, one, part, dataclasses.replace(drawn, count=count))
+        for one, count in zip(used, counts, strict=True)
+    ]
+
+
+def _labeller(config: DistillationConfig, used: _Used, part: Part, settings: LabelSettings) -> _Labeller:
+    """Of one source.
+
+    Raises:
+        ConfigError: it has no photos of the part, or its regions are not right.
+    """
+    try:
+        photos = used.source.part(part).readable_paths()
+        regions = _regions(used.source)
+        if regions:
+            photos = _listed(photos, regions, used.source, part)
+    except ValueError as error:
+        raise ConfigError(f"photos[{used.place}].{error}") from None
+    folder = Path(config.out) / ("labels" if part == "train" else "validation") / str(used.place)
+    by_path = {path: regions[path] for path in photos} if regions else {}
+    origin = _origin(config, used, photos, by_path, settings)
+    return _Labeller(photos, used.tasks, folder, settings, by_path, origin)
 
 
 def _regions(source: PhotoSource) -> ByPhoto[list[Region]]:
@@ -283,7 +306,7 @@ def _regions(source: PhotoSource) -> ByPhoto[list[Region]]:
 
 
 def _listed(
-    photos: Sequence[Path], regions: ByPhoto[list[Region]], source: PhotoSource, part: str
+    photos: Sequence[Path], regions: ByPhoto[list[Region]], source: PhotoSource, part: Part
 ) -> list[Path]:
     """The photos that have regions.
 
@@ -301,22 +324,21 @@ def _listed(
 
 def _origin(
     config: DistillationConfig,
-    source: PhotoSource,
-    tasks: Mapping[str, Task],
+    used: _Used,
     photos: Sequence[Path],
     regions: Mapping[Path, Sequence[Region]],
     settings: LabelSettings,
 ) -> dict[str, Any]:
     """What labels in a folder must have in common, by the name that a message has for it."""
-    chosen = [task for task in config.tasks if task.label in tasks]
+    chosen = [task for task in config.tasks if task.label in used.tasks]
     named = [(task.label, task.name, task.settings) for task in chosen]
     return {
-        "photos": [name_below(source.folder, path) for path in photos],
+        "photos": [name_below(used.source.folder, path) for path in photos],
         "contents of photos": digest_of_contents(photos),
-        "regions": source.regions,
+        "regions": used.source.regions,
         "lines of regions": [regions.get(path, []) for path in photos],
         "tasks": [plain(task) for task in chosen],
-        "networks": digest_of_tasks(tasks),
+        "networks": digest_of_tasks(used.tasks),
         "files of networks": digest_of_sources(named, installed=False),
         **_drawn(settings),
     }
