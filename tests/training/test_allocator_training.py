@@ -17,8 +17,9 @@ from npp.allocation import Allocator
 from npp.allocation.maps import smoothed
 from npp.tasks.classification import Classification
 from npp.training.allocator_config import DistilOptimiserConfig, DistilSettings
-from npp.training.allocator_distillation import distil, rank_correlation
+from npp.training.allocator_distillation import distil
 from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_labels
+from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_run import train_allocator
 from npp.training.allocator_start import load_trunk
 

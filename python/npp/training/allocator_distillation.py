@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +16,19 @@ from torch import Tensor, nn
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
-from npp.config.digests import hash_state
-from npp.config.typed import plain
-from npp.files import atomic_write
 from npp.progress import Progress, untold
+from npp.training.allocator_checkpoint import LabelScales, Learner, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
-from npp.training.allocator_labels import Labelled, read_labels
+from npp.training.allocator_labels import SIGMA, Labelled, read_labels
 from npp.training.allocator_start import load_trunk
 from npp.training.schedule import averaged, rate_factor
 from npp.training.train_config import OptimiserConfig
 
 _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"
-_START = "weights to start from"
 _LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
 _WHOLE_SHARE = 0.25  # of a picture that is seen whole, against a batch of crops
 _HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
-_SIGMA = 0.7  # blocks; what npp.qp_map smooths maps with
 
 
 class _Batch(NamedTuple):
@@ -55,14 +51,6 @@ def _start_of(trunk: Trunk, kept: int, x: Tensor) -> Tensor:
     for bottle in trunk.bottles[:kept]:
         y = bottle(y)
     return y
-
-
-class _Scales(NamedTuple):
-    """Of each head over all labels: spread of the maps, mean and spread of the levels, (K,) each."""
-
-    maps: Tensor
-    level_mean: Tensor
-    level_spread: Tensor
 
 
 class _Lessons:
@@ -95,7 +83,7 @@ class _Lessons:
         for k, name in enumerate(self._heads):
             if name in one.logarithms:
                 found = torch.from_numpy(one.logarithms[name])
-                maps[k], present[k] = centred(smoothed(found[None], _SIGMA))[0], 1
+                maps[k], present[k] = centred(smoothed(found[None], SIGMA))[0], 1
                 levels[k] = torch.logsumexp(found.flatten() * np.log(2), 0) / np.log(2)
         return maps, levels, present
 
@@ -119,7 +107,7 @@ class _Lessons:
         joined = _Batch(*(torch.cat(parts) for parts in zip(*found, strict=True)))
         return joined._replace(features=joined.features.float())
 
-    def scales(self) -> _Scales:
+    def scales(self) -> LabelScales:
         """Raises ValueError if no picture has a label of some head."""
         targets = [self._targets(one) for one in self._labels]
         spreads, levels = [], []
@@ -131,7 +119,7 @@ class _Lessons:
             levels.append(torch.stack([level for _, level in seen]))
         means = torch.stack([level.mean() for level in levels])
         widths = torch.stack([level.std(correction=0).clamp_min(1e-3) for level in levels])
-        return _Scales(torch.stack(spreads), means, widths)
+        return LabelScales(torch.stack(spreads), means, widths)
 
 
 def _turns(indices: Sequence[int], seed: int) -> Iterator[tuple[int, bool]]:
@@ -154,7 +142,7 @@ def _mean_of_present(values: Tensor, present: Tensor) -> Tensor:
     return (values * present).sum() / present.sum().clamp_min(1)
 
 
-def _loss(allocator: Allocator, batch: _Batch, scales: _Scales, settings: DistilSettings) -> Tensor:
+def _loss(allocator: Allocator, batch: _Batch, scales: LabelScales, settings: DistilSettings) -> Tensor:
     maps, levels = _predicted(allocator, batch, settings.kept, settings.dropout)
     error = (maps - batch.maps) / scales.maps[:, None, None]
     of_maps = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=_HUBER).mean((2, 3))
@@ -179,7 +167,7 @@ def _optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.Ad
 
 
 @torch.no_grad()
-def _in_units(allocator: Allocator, scales: _Scales) -> None:
+def _in_units(allocator: Allocator, scales: LabelScales) -> None:
     """The level's layer, learned in spreads from the mean, now gives log2 of the importance itself."""
     layer = allocator.network.level
     layer.weight.mul_(scales.level_spread[:, None])
@@ -187,7 +175,7 @@ def _in_units(allocator: Allocator, scales: _Scales) -> None:
 
 
 @torch.no_grad()
-def _out_of_units(allocator: Allocator, scales: _Scales) -> None:
+def _out_of_units(allocator: Allocator, scales: LabelScales) -> None:
     """The opposite of :func:`_in_units`, for heads that have learned their level before."""
     layer = allocator.network.level
     learned = layer.weight.abs().sum(1) > 0
@@ -232,12 +220,12 @@ def distil(
         load_trunk(allocator.network.trunk)
     lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
     scales = lessons.scales()
-    conditions = _conditions(settings, allocator)
+    conditions = conditions_of(settings, allocator)
     _out_of_units(allocator, scales)
     optimiser = _optimiser(allocator.train(), settings)
     mean = averaged(allocator, settings.optimiser.ema)
-    learner = _Learner(allocator, mean, optimiser, scales, conditions)
-    first, scales = learner.restore(_read(out / _CHECKPOINT, settings, conditions))
+    learner = Learner(allocator, mean, optimiser, scales, conditions)
+    first, scales = learner.restore(out / _CHECKPOINT, settings.optimiser.steps)
     if 0 < first == settings.optimiser.steps:
         warnings.warn(
             f"{out / _CHECKPOINT} has done all {first} steps: nothing is left to train, and labels that have "
@@ -273,7 +261,7 @@ def _step(allocator: Allocator, optimiser: torch.optim.AdamW, config: OptimiserC
     optimiser.zero_grad()
 
 
-def _finished(averaged_allocator: Any, scales: _Scales, out: Path) -> Path:
+def _finished(averaged_allocator: Any, scales: LabelScales, out: Path) -> Path:
     result: Allocator = averaged_allocator.eval()
     _in_units(result, scales)
     out.mkdir(parents=True, exist_ok=True)
@@ -282,114 +270,10 @@ def _finished(averaged_allocator: Any, scales: _Scales, out: Path) -> Path:
     return path
 
 
-class _Learner(NamedTuple):
-    """Everything that a training goes on with."""
-
-    allocator: Allocator
-    mean: nn.Module
-    optimiser: torch.optim.Optimizer
-    scales: _Scales
-    conditions: Mapping[str, Any]
-
-    def store(self, path: Path, step: int) -> None:
-        state = {
-            "step": step,
-            "conditions": self.conditions,
-            "allocator": self.allocator.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "scales": self.scales._asdict(),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, force=True) as file:
-            torch.save(state, file)
-
-    def restore(self, state: Mapping[str, Any] | None) -> tuple[int, _Scales]:
-        """The step that a checkpoint had come to, 0 where there is none, and the scales that it learns in.
-
-        These are those of the labels that it began with: others may have come since.
-        """
-        if state is None:
-            return 0, self.scales
-        self.allocator.load_state_dict(state["allocator"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"]), _Scales(**state["scales"]) if "scales" in state else self.scales
-
-
-def _conditions(settings: DistilSettings, allocator: Allocator) -> dict[str, Any]:
-    """What must be as it was where a training goes on; steps may become more."""
-    found = {**plain(settings), "allocator": allocator.settings.as_mapping()}
-    optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
-    return {**found, **optimiser, _START: hash_state(allocator)[:16]}
-
-
-def _read(path: Path, settings: DistilSettings, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A checkpoint that a training under these conditions can go on from, or ``None`` where there is none."""
-    if not path.is_file():
-        return None
-    try:
-        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise  # which is not the file's fault
-    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
-        raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
-    for name, before in state.get("conditions", now).items():
-        if name == _START and now[name] != before:
-            raise ValueError(f"{path} is of a training with other {name}; take another out, or remove it")
-        if now[name] != before:
-            raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
-    step, steps = int(state["step"]), settings.optimiser.steps
-    if step > steps:
-        raise ValueError(f"{path} has done {step} steps, more than the {steps} of the whole run")
-    return state
-
-
 def check_folder(out: Path, settings: DistilSettings, allocator: Allocator) -> None:
     """Looks whether :func:`distil` can begin or go on in a folder, before labels are made for it.
 
     Raises:
         ValueError: it has a checkpoint of another training; the message says in what.
     """
-    _read(out / _CHECKPOINT, settings, _conditions(settings, allocator))
-
-
-def _mean_ranks(values: Tensor) -> Tensor:
-    """Ranks (n,) of values (n,) from 1 on; those that are equal share the mean of theirs."""
-    _, places, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    ranks: Tensor = (counts.cumsum(0) - (counts - 1) / 2).double()[places]
-    return ranks
-
-
-def _spearman(map_: Tensor, wanted: Tensor) -> float | None:
-    """Of two maps (n,): 0 where the first ranks nothing, ``None`` where there is nothing to rank."""
-    ranks = torch.stack([_mean_ranks(map_), _mean_ranks(wanted)])
-    if (wanted == wanted[0]).all():
-        return None
-    return 0.0 if (map_ == map_[0]).all() else float(torch.corrcoef(ranks)[0, 1])
-
-
-def rank_correlation(allocator: Allocator, labels: Sequence[Labelled]) -> dict[str, float]:
-    """Spearman's correlation of the map with each network's own, within pictures, the mean over them.
-
-    Blocks of one value share the mean of their ranks. A map that is the same everywhere ranks nothing and
-    counts as 0; pictures that are so to a network are left out of its mean.
-
-    Args:
-        allocator: in evaluation mode.
-        labels: pictures that it was not trained on.
-
-    Returns:
-        By network, and ``"mean"`` for the mean over networks of their logarithms.
-    """
-    found: dict[str, list[float]] = {}
-    for one in labels:
-        with torch.no_grad():
-            map_ = -allocator(one.picture(), float(one.qp))[0].flatten()
-        wanted = {name: torch.from_numpy(values) for name, values in one.logarithms.items()}
-        wanted["mean"] = torch.stack([values - values.mean() for values in wanted.values()]).mean(0)
-        for name, values in wanted.items():
-            correlation = _spearman(map_, smoothed(values[None], _SIGMA)[0].flatten())
-            if correlation is not None:
-                found.setdefault(name, []).append(correlation)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    read_checkpoint(out / _CHECKPOINT, settings.optimiser.steps, conditions_of(settings, allocator))

@@ -27,6 +27,8 @@ from npp.progress import Progress, untold
 from npp.tasks import Task
 from npp.tasks.region_task import Region, RegionTask
 
+#: Blocks that labels are smoothed with where they are learned and ranked: as npp.qp_map smooths maps.
+SIGMA = 0.7
 _LEAST_PART = 0.3  # of a photo's area in a crop
 _LEAST_WHOLE = 0.75  # of a photo's sides in one that is seen whole
 _MOST_ENLARGED = 1.4

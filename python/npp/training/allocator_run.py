@@ -30,8 +30,9 @@ from npp.training.allocator_config import (
     DistilSettings,
     PhotoSource,
 )
-from npp.training.allocator_distillation import check_folder, distil, rank_correlation
+from npp.training.allocator_distillation import check_folder, distil
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
+from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_start import build_start
 from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks
 

@@ -1,0 +1,108 @@
+"""What an allocator's training goes on from where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from npp.allocation import Allocator
+from npp.config.digests import hash_state
+from npp.config.typed import plain
+from npp.files import atomic_write
+from npp.training.allocator_config import DistilSettings
+
+_START = "weights to start from"
+
+
+class LabelScales(NamedTuple):
+    """Of each head over all labels: spread of the maps, mean and spread of the levels, (K,) each."""
+
+    maps: Tensor
+    level_mean: Tensor
+    level_spread: Tensor
+
+
+class Learner(NamedTuple):
+    """Everything that a training goes on with."""
+
+    allocator: Allocator
+    mean: nn.Module
+    optimiser: torch.optim.Optimizer
+    scales: LabelScales
+    conditions: Mapping[str, Any]
+
+    def store(self, path: Path, step: int) -> None:
+        """Writes a checkpoint after so many steps, whole or not at all."""
+        state = {
+            "step": step,
+            "conditions": self.conditions,
+            "allocator": self.allocator.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scales": self.scales._asdict(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, force=True) as file:
+            torch.save(state, file)
+
+    def restore(self, path: Path, steps: int) -> tuple[int, LabelScales]:
+        """Goes on from a checkpoint, where there is one.
+
+        Args:
+            path: of the checkpoint.
+            steps: of the whole run.
+
+        Returns:
+            The step that it had come to, 0 where there is none, and the scales that it learns in: those of
+            the labels that it began with, for others may have come since.
+
+        Raises:
+            ValueError: see :func:`read_checkpoint`.
+        """
+        state = read_checkpoint(path, steps, self.conditions)
+        if state is None:
+            return 0, self.scales
+        self.allocator.load_state_dict(state["allocator"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"]), LabelScales(**state["scales"]) if "scales" in state else self.scales
+
+
+def conditions_of(settings: DistilSettings, allocator: Allocator) -> dict[str, Any]:
+    """What must be as it was where a training goes on; steps may become more."""
+    found = {**plain(settings), "allocator": allocator.settings.as_mapping()}
+    optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
+    return {**found, **optimiser, _START: hash_state(allocator)[:16]}
+
+
+def read_checkpoint(path: Path, steps: int, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A checkpoint that a training can go on from, or ``None`` where there is none.
+
+    Args:
+        path: of the file.
+        steps: of the whole run.
+        now: the training's :func:`conditions_of`.
+
+    Raises:
+        ValueError: it is damaged, of another training, or has done more steps; the message says which.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise  # which is not the file's fault
+    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+        raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
+    for name, before in state.get("conditions", now).items():
+        if name == _START and now[name] != before:
+            raise ValueError(f"{path} is of a training with other {name}; take another out, or remove it")
+        if now[name] != before:
+            raise ValueError(f"{path} is of a training with {name} {before!r}, not {now[name]!r}")
+    if (step := int(state["step"])) > steps:
+        raise ValueError(f"{path} has done {step} steps, more than the {steps} of the whole run")
+    return state
