@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,30 +16,24 @@ from torch import Tensor, nn
 from npp._bpg import EncodeError
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
-from npp.evaluation.measured_values import versions
 from npp.gradient.in_parts import part_slices
 from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task, build_task
 from npp.training.baseline import (
     Baseline,
-    Code,
     Curve,
     Sums,
     add_points,
     curve_bd_rate,
-    load_curves,
-    measure,
-    save_curves,
-    sloped_qps,
     task_losses,
 )
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
+from npp.training.own_curves import TRAINING, VALIDATION, OwnCurves
 from npp.training.recipe_model import (
     PreparedBatch,
     TrainedBatch,
-    bare_recipe,
     build_recipe,
     change_strip,
     code,
@@ -50,11 +44,8 @@ from npp.training.recipe_model import (
 from npp.training.run_identity import (
     check_identity,
     check_step_size,
-    digest_of_files,
-    digest_of_tasks,
     identity_of_steps,
     identity_of_validation,
-    sources_of,
 )
 from npp.training.schedule import (
     TrainingFailedError,
@@ -68,10 +59,8 @@ from npp.training.schedule import (
 from npp.training.step_in_parts import loss_scale, total_in_parts
 from npp.training.train_config import TrainConfig
 
-_TRAINING, _VALIDATION = "training", "validation"
 #: Beginning of the names that checkpoints leave out.
 TASKS = "tasks."
-_QUICK_PHOTOS = 8
 _STEP, _IDENTITY, _VALIDATED = "pictures_a_step", "training", "validation"
 
 
@@ -108,11 +97,12 @@ class RecipeModule(lightning.LightningModule):
         self.model = build_recipe(config)
         self.ema = averaged(self.model, config.optimiser.ema)
         self.tasks = nn.ModuleDict(build_tasks(config))
+        self._curves = OwnCurves(config, photos, self.by_label)
         self.weights = LossWeights(len(self.tasks))
         self._base: Tensor
         self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
         keep = config.data.cache_targets
-        self._targets = {part: Targets(self.by_label, keep=keep) for part in (_TRAINING, _VALIDATION)}
+        self._targets = {part: Targets(self.by_label, keep=keep) for part in (TRAINING, VALIDATION)}
         self._surrogate = config.codec.build_surrogate()
         self._rates: list[float] = []
         self._damaged: set[int] = set()
@@ -135,89 +125,39 @@ class RecipeModule(lightning.LightningModule):
 
     # BPG's own curves
 
-    @property
-    def _curves_path(self) -> Path:
-        return Path(self.config.out) / "baseline.json"
-
     def _quick(self) -> bool:
         return bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
-    def _conditions(self) -> dict[str, Any]:
-        """What the curves depend on."""
-        all_settings = self.config.as_mapping()
-        return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
-            "qps": {_TRAINING: self._trained_qps(), _VALIDATION: list(self.config.validation.qps)},
-            "photos": self._files,
-            "networks": self._networks,
-            "sources": self._sources,
-            "versions": versions(),
-            "precision": self.config.trainer.precision,
-            "quick": self._quick(),
-        }
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        parts = {_TRAINING: self._photos.baseline, _VALIDATION: self._photos.validation}
-        return {part: digest_of_files(paths) for part, paths in parts.items()}
-
-    @cached_property
-    def _networks(self) -> dict[str, str]:
-        return digest_of_tasks(self.by_label)
-
-    @cached_property
-    def _sources(self) -> dict[str, str]:
-        return sources_of(self.config, installed=True)
-
-    def _trained_qps(self) -> list[int]:
-        return sloped_qps(self.config.trade_off.choices, self.config.baseline.points)
-
     def prepare_data(self) -> None:
         """Measures BPG's own curves unless the run's folder has them; one process of a machine does it."""
-        if load_curves(self._curves_path, self._conditions()) is None:
-            save_curves(self._curves_path, self._measured(), self._conditions())
-
-    def _measured(self) -> dict[str, Curve]:
-        device = self.trainer.strategy.root_device
-        self.tasks.to(device)
-        qps = self._conditions()["qps"]
-        few = _QUICK_PHOTOS if self._quick() else None
-        parts = {_TRAINING: self._photos.baseline[:few], _VALIDATION: self._photos.validation[:few]}
-        # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
-        # saved is told against the pictures as they are.
-        bare = {_TRAINING: bare_recipe(self.config), _VALIDATION: bare_recipe(self.config, scale=1)}
-        with self._precision():
-            return {
-                part: measure(
-                    self._photos.centres(paths), self.by_label, qps[part], self._coder(bare[part]), device
-                )
-                for part, paths in parts.items()
-            }
+        if self._curves.load(quick=self._quick()) is None:
+            device = self.trainer.strategy.root_device
+            self.tasks.to(device)
+            with self._precision():
+                self._curves.measure(device, quick=self._quick())
 
     def _precision(self) -> AbstractContextManager[Any]:
         """What validations run in: curves are compared that were measured alike."""
         mixed = self.config.trainer.precision.endswith("mixed")
         return self.trainer.precision_plugin.forward_context() if mixed else nullcontext()
 
-    def _coder(self, recipe: Recipe) -> Code:
-        return partial(recipe.compress, threads=self.config.codec.threads)
-
     def setup(self, stage: str) -> None:
         """Takes the coefficients from the measured curves."""
-        curves = load_curves(self._curves_path, self._conditions())
+        curves = self._curves.load(quick=self._quick())
         if curves is None:
             raise ConfigError(
-                f"{self._curves_path} is not there, or of other photos, files or versions: is out on a disk "
+                f"{self._curves.path} is not there, or of other photos, files or versions: is out on a disk "
                 "that all machines share, and is the same on all?"
             )
         try:
-            baseline = Baseline(curves[_TRAINING])
+            baseline = Baseline(curves[TRAINING])
         except ValueError as error:
             raise ConfigError(f"baseline: {error}") from None
         shares = dict(zip(self.config.labels, (task.weight for task in self.config.tasks), strict=True))
         self.weights.set(baseline, shares, self.config.trade_off, self.config.loss)
         qps = self.config.trade_off.choices
         self._base[qps] = torch.as_tensor(baseline.bpp(qps)).to(self._base)
-        self._anchor = curves[_VALIDATION]
+        self._anchor = curves[VALIDATION]
 
     # Training
 
@@ -242,7 +182,7 @@ class RecipeModule(lightning.LightningModule):
     def total(self, batch: Sample, scale: Tensor | None = None) -> tuple[Tensor, Terms]:
         """The mean total of a batch, with its gradient, and what each picture costs; scale: see
         :func:`~npp.training.step_in_parts.total_in_parts`, 1 by default."""
-        targets = self._targets[_TRAINING].of(batch.x, batch.photo)
+        targets = self._targets[TRAINING].of(batch.x, batch.photo)
         parts = self.config.trainer.parts
         with self._broken_weights_named():
             ready = prepare(self.model, batch.x, batch.qp)
@@ -321,10 +261,10 @@ class RecipeModule(lightning.LightningModule):
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         """Codes one batch at every qp with the averaged weights."""
         assert self._sums is not None
-        targets = self._targets[_VALIDATION].of(batch.x, batch.photo)
+        targets = self._targets[VALIDATION].of(batch.x, batch.photo)
         qps = list(self.config.validation.qps)
         with self._broken_weights_named():
-            add_points(self._sums, batch.x, targets, self.by_label, qps, self._coder(self.averaged))
+            add_points(self._sums, batch.x, targets, self.by_label, qps, self._curves.coder(self.averaged))
         if batch_idx == 0 and self.trainer.is_global_zero and self.logger is not None:
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
 
@@ -356,11 +296,11 @@ class RecipeModule(lightning.LightningModule):
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        return identity_of_steps(self.config, self._photos, self.model, self._networks)
+        return identity_of_steps(self.config, self._photos, self.model, self._curves.networks)
 
     @cached_property
     def _validated(self) -> str:
-        return identity_of_validation(self.config, self._photos, self._networks)
+        return identity_of_validation(self.config, self._photos, self._curves.networks)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves the tasks' networks out, and notes how many pictures a step takes."""

@@ -1,0 +1,105 @@
+"""BPG's own curves in a training's folder: what a bit is worth, and what validations are told against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from npp.evaluation.measured_values import versions
+from npp.recipes import Recipe
+from npp.tasks import Task
+from npp.training.baseline import Code, Curve, load_curves, measure, save_curves, sloped_qps
+from npp.training.draws import Photos
+from npp.training.recipe_model import bare_recipe
+from npp.training.run_identity import digest_of_files, digest_of_tasks, sources_of
+from npp.training.train_config import TrainConfig
+
+#: The parts of the photos, each with a curve and targets of its own.
+TRAINING, VALIDATION = "training", "validation"
+_QUICK_PHOTOS = 8
+
+
+class OwnCurves:
+    """The curves of the codec alone, of the photos that train and of those that validate.
+
+    Args:
+        config: all settings.
+        photos: where the curves are measured.
+        tasks: by label.
+    """
+
+    def __init__(self, config: TrainConfig, photos: Photos, tasks: Mapping[str, Task]) -> None:
+        self._config, self._photos, self._tasks = config, photos, tasks
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self._config.out) / "baseline.json"
+
+    @cached_property
+    def networks(self) -> dict[str, str]:
+        """Digests of the tasks' weights by label."""
+        return digest_of_tasks(self._tasks)
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        parts = {TRAINING: self._photos.baseline, VALIDATION: self._photos.validation}
+        return {part: digest_of_files(paths) for part, paths in parts.items()}
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        return sources_of(self._config, installed=True)
+
+    @property
+    def _qps(self) -> dict[str, list[int]]:
+        trained = sloped_qps(self._config.trade_off.choices, self._config.baseline.points)
+        return {TRAINING: trained, VALIDATION: list(self._config.validation.qps)}
+
+    def _conditions(self, quick: bool) -> dict[str, Any]:
+        """What the curves depend on."""
+        all_settings = self._config.as_mapping()
+        return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
+            "qps": self._qps,
+            "photos": self._files,
+            "networks": self.networks,
+            "sources": self._sources,
+            "versions": versions(),
+            "precision": self._config.trainer.precision,
+            "quick": quick,
+        }
+
+    def load(self, *, quick: bool) -> dict[str, Curve] | None:
+        """The curves by part; ``None`` where the folder has none that were measured as they would be now.
+
+        Args:
+            quick: whether they are those of a trial run, of few photos.
+        """
+        return load_curves(self.path, self._conditions(quick))
+
+    def measure(self, device: torch.device, *, quick: bool) -> None:
+        """Measures the curves and writes them into the folder.
+
+        Args:
+            device: where the tasks' networks are.
+            quick: see :meth:`load`.
+        """
+        few = _QUICK_PHOTOS if quick else None
+        parts = {TRAINING: self._photos.baseline[:few], VALIDATION: self._photos.validation[:few]}
+        # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
+        # saved is told against the pictures as they are.
+        bare = {TRAINING: bare_recipe(self._config), VALIDATION: bare_recipe(self._config, scale=1)}
+        curves = {
+            part: measure(
+                self._photos.centres(paths), self._tasks, self._qps[part], self.coder(bare[part]), device
+            )
+            for part, paths in parts.items()
+        }
+        save_curves(self.path, curves, self._conditions(quick))
+
+    def coder(self, recipe: Recipe) -> Code:
+        """A recipe as curves are measured with it, the codec's threads those of the settings."""
+        return partial(recipe.compress, threads=self._config.codec.threads)
