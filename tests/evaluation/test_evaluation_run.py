@@ -35,8 +35,8 @@ from npp.evaluation.coding import Batch
 from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, JudgeConfig, build_judge
-from npp.evaluation.measured_values import PartStore, versions
 from npp.evaluation.measuring import Measurer
+from npp.evaluation.part_store import PartStore, versions
 from npp.evaluation.prefilters import Unfiltered
 from npp.evaluation.report_files import describe_arm, describe_computer
 from npp.extras import PACKAGES

@@ -17,7 +17,7 @@ from npp.config.digests import hash_file
 from npp.evaluation.arms import Arm
 from npp.evaluation.block_maps import BlockOffsets, Scene
 from npp.evaluation.judges import Judge
-from npp.evaluation.measured_values import digest
+from npp.evaluation.part_store import digest
 from npp.evaluation.prefilters import Refine
 from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.gradient.refinement import Refined

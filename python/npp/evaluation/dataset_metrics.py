@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
-from npp.evaluation.measured_values import PartStore
+from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import Matcher, Matches, RealLabels, unpacked
 
 if TYPE_CHECKING:

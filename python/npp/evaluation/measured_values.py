@@ -1,27 +1,17 @@
-"""Values of every picture, and the parts of a measurement that survive an interruption."""
+"""Values of every picture, by arm and quality."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import warnings
-import zlib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from npp.codec.build import build_config
 from npp.evaluation.judges import Axis
 from npp.evaluation.real_labels import Matches
-from npp.extras import PACKAGES
 from npp.files import write_file
 from npp.pchip import Floats
 
@@ -91,79 +81,3 @@ class Measurements:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_file(path, buffer.getvalue(), force=True)
-
-
-def digest(value: Any) -> str:
-    """A short hash of a JSON value, the same for the same value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-_BUILD = ("npp_version", "npp_commit", "x265_version", "x265_build", "libavcodec_version")
-_ALWAYS = ("torch", "numpy", "pillow")
-
-
-def _judging() -> dict[str, tuple[str, ...]]:
-    """The packages that networks and scores come from, with what they may be installed by."""
-    return {name: (name, *package.other_names) for name, package in PACKAGES.items() if package.judges}
-
-
-def _installed(names: Iterable[str]) -> str | None:
-    """The version of what is installed by one of the names."""
-    for name in names:
-        with suppress(PackageNotFoundError):
-            return version(name)
-    return None
-
-
-def versions() -> dict[str, str | None]:
-    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks.
-
-    Packages that are not installed are left out.
-    """
-    build = build_config()
-    names = {name: (name,) for name in _ALWAYS} | _judging()
-    packages = {name: _installed(known_as) for name, known_as in names.items()}
-    there = {name: found for name, found in packages.items() if found is not None}
-    return {name: build.get(name) for name in _BUILD} | there
-
-
-class PartStore:
-    """One file for each finished part; a file is there whole or not at all.
-
-    Parts of other :func:`versions` are not found, and damaged ones are as good as missing.
-
-    Args:
-        folder: made when the first part is saved.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._versions = versions()
-
-    def _path(self, key: Any) -> Path:
-        return self._folder / f"{digest([self._versions, key])}.part"
-
-    def load(self, key: Any) -> Any:
-        """The part saved under a key, or ``None``.
-
-        Args:
-            key: a JSON value that says all that the part depends on.
-        """
-        path = self._path(key)
-        try:
-            packed = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return torch.load(io.BytesIO(zlib.decompress(packed)), map_location="cpu", weights_only=True)
-        except Exception:  # of a file that it has not written torch says anything
-            warnings.warn(f"{path} is damaged; what was in it is measured again", stacklevel=2)
-            return None
-
-    def save(self, key: Any, part: Any) -> None:
-        """Keeps a part: dicts and lists of tensors, numbers and strings."""
-        buffer = io.BytesIO()
-        torch.save(part, buffer)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_file(self._path(key), zlib.compress(buffer.getvalue(), 1), force=True)

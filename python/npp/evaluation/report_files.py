@@ -20,7 +20,8 @@ from npp.evaluation.bd_rate import BDInterval
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.json_values import finite
 from npp.evaluation.judges import Axis, JudgeConfig
-from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements, versions
+from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
+from npp.evaluation.part_store import versions
 from npp.evaluation.prefilters import BlurByQp, RefineConfig
 from npp.evaluation.table_cells import comparison_cell, interval_cell
 
