@@ -69,9 +69,8 @@ def quality_name(axis: Axis) -> str:
 
 
 def _panel(measured: Measurements, axis: Axis, key: str) -> Panel:
-    points = {name: arm.points(axis) for name, arm in measured.arms.items()}
     curves = tuple(
-        ArmCurve(name, tuple(arm.bpp.mean(axis=1).tolist()), tuple(map(finite, points[name].tolist())))
+        ArmCurve(name, tuple(arm.bpp.mean(axis=1).tolist()), tuple(map(finite, arm.points(axis).tolist())))
         for name, arm in measured.arms.items()
     )
     return Panel(
@@ -79,7 +78,7 @@ def _panel(measured: Measurements, axis: Axis, key: str) -> Panel:
         axis.network,
         quality_name(axis),
         _HIGHER if axis.higher_is_better else _LOWER,
-        not axis.higher_is_better and all((one > 0).all() for one in points.values()),
+        measured.logarithmic(axis),
         measured.qps,
         curves,
     )

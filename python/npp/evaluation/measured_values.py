@@ -68,6 +68,10 @@ class Measurements:
         """The quality on which a network's comparisons are quoted."""
         return next(axis for axis in self.axes if axis.network == network and axis.primary)
 
+    def logarithmic(self, axis: Axis) -> bool:
+        """Whether a quality is drawn over logarithms: less of it is better, and all of it is above 0."""
+        return not axis.higher_is_better and all((arm.points(axis) > 0).all() for arm in self.arms.values())
+
     def save(self, path: Path) -> None:
         """Writes everything as a compressed .npz; names are ``arm/bpp``, ``arm/network/score``."""
         arrays: dict[str, npt.NDArray[np.generic]] = {

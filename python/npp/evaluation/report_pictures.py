@@ -42,7 +42,7 @@ def plot_curves(measured: Measurements, path: Path, title: str) -> None:
         panel.set_ylabel(axis.name, parse_math=False)
         shown = "decoded picture" if axis.network == PICTURE else axis.network
         panel.set_title(shown, fontsize=10, parse_math=False)
-        if not axis.higher_is_better and all((arm.points(axis) > 0).all() for arm in measured.arms.values()):
+        if measured.logarithmic(axis):
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
         if i == 0:
