@@ -26,6 +26,9 @@ _RECALLS = 100  # steps of recall from 0 to 1 at which precision is read
 _MOST = 100  # detections of a picture
 _TINY = 1e-9
 
+#: The rows of IoU that each value is the mean of.
+IOU_ROWS = {"ap": slice(None), "ap_50": slice(0, 1), "ap_75": slice(5, 6)}
+
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
@@ -64,8 +67,7 @@ class BoxMatches:
             name: one of ``values``.
             weights: (pictures, R) how often each resampling drew each picture, up to a factor.
         """
-        rows = {"ap": slice(None), "ap_50": slice(0, 1), "ap_75": slice(5, 6)}[name]
-        found = np.stack([_precision(one, rows, weights) for one in self.categories])
+        found = np.stack([_precision(one, IOU_ROWS[name], weights) for one in self.categories])
         found[~np.isfinite(found)] = np.nan
         known = np.isfinite(found).sum(axis=0)
         sums: Floats = np.nansum(found, axis=0) / np.maximum(known, 1)
@@ -195,11 +197,7 @@ def match_boxes(
         run.evaluate()
         run.accumulate()
     precision = run.eval["precision"][..., 0, 0]  # IoUs, recalls, categories
-    values = {
-        "ap": float(precision.mean()),
-        "ap_50": float(precision[0].mean()),
-        "ap_75": float(precision[5].mean()),
-    }
+    values = {name: float(precision[rows].mean()) for name, rows in IOU_ROWS.items()}
     count = len(predictions)
     rows = [run.evalImgs[i * count : (i + 1) * count] for i in range(len(run.params.catIds))]
     return BoxMatches(tuple(_category(row, count) for row in rows), values)

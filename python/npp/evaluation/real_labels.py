@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from npp.config.yaml_files import fill_in
-from npp.evaluation.average_precision import BoxMatcher, BoxMatches, check_package
+from npp.evaluation.average_precision import IOU_ROWS, BoxMatcher, BoxMatches, check_package
 from npp.evaluation.by_photo import ByPhoto, listed_name, name_told
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
@@ -148,7 +148,7 @@ class RealLabels:
             return ()
         if isinstance(judge.task, Detection):
             check_package()
-            return ("ap", "ap_50", "ap_75")
+            return tuple(IOU_ROWS)
         return ("true_miou",) if isinstance(judge.task, Segmentation) else ()
 
     def has_scores(self, judge: Judge) -> bool:
