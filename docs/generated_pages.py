@@ -61,7 +61,7 @@ _ALSO = {
     "npp.evaluation": [
         "npp.evaluation.arms.ArmConfig",
         "npp.evaluation.judges.JudgeConfig",
-        "npp.evaluation.real_labels.LabelledPhotos",
+        "npp.evaluation.labelled_photos.LabelledPhotos",
         "npp.evaluation.measured_values.Measurements",
         "npp.evaluation.analysis.Findings",
         "npp.evaluation.report_files.Table",

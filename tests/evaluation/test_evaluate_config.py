@@ -11,8 +11,8 @@ from small_evaluation import values
 from npp.config.yaml_files import ConfigError, read_config
 from npp.evaluation.block_maps import AllocatorMapConfig
 from npp.evaluation.evaluate_config import DEFAULT_QPS, EvaluateConfig, load_evaluation, parse_config
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.prefilters import BlurConfig, RefineConfig
-from npp.evaluation.real_labels import LabelledPhotos
 from npp.recipes import Recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

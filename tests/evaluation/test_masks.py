@@ -17,8 +17,9 @@ from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.mask_files import find_masks
-from npp.evaluation.real_labels import LabelledPhotos, read_labels
+from npp.evaluation.real_labels import read_labels
 
 _RED_NUMBER, _UNCLEAR_NUMBER = 44, 99
 

@@ -20,9 +20,10 @@ from npp.evaluation.bd_rate import picture_counts
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measuring import Measurer, _warn_of_labels
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.real_labels import LabelledPhotos, read_labels
+from npp.evaluation.real_labels import read_labels
 from npp.photos.loading import load_photo
 from npp.progress import silent
 from npp.tasks import build_task

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from npp.evaluation.evaluate_config import Analysis, EvaluateConfig, load_evaluation, parse_config
     from npp.evaluation.evaluation_run import Evaluation, evaluate
     from npp.evaluation.judges import JudgeConfig
-    from npp.evaluation.real_labels import LabelledPhotos
+    from npp.evaluation.labelled_photos import LabelledPhotos
 else:
     __getattr__, __dir__ = exported_when_touched(
         __name__,
@@ -33,7 +33,7 @@ else:
             "EvaluateConfig": "evaluate_config",
             "Evaluation": "evaluation_run",
             "JudgeConfig": "judges",
-            "LabelledPhotos": "real_labels",
+            "LabelledPhotos": "labelled_photos",
             "evaluate": "evaluation_run",
             "load_evaluation": "evaluate_config",
             "parse_config": "evaluate_config",

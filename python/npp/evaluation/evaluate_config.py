@@ -16,9 +16,9 @@ from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
 from npp.evaluation.bd_rate import check_confidence
 from npp.evaluation.judges import JudgeConfig
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import PICTURE
 from npp.evaluation.prefilters import BEST, BlurConfig, RefineConfig
-from npp.evaluation.real_labels import LabelledPhotos
 from npp.preprocessing.blur import MAX_SIGMA
 from npp.recipes.scale import LEAST_FACTOR
 

@@ -21,10 +21,11 @@ from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, write_report
 from npp.evaluation.json_values import write_json
 from npp.evaluation.judges import Axis, Judge, build_judge
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.real_labels import UNLABELLED, LabelledPhotos, RealLabels, read_labels
+from npp.evaluation.real_labels import UNLABELLED, RealLabels, read_labels
 from npp.evaluation.report_files import (
     Table,
     arm_results,

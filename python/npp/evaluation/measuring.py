@@ -18,11 +18,11 @@ from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics, JudgeNames
 from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import (
     UNLABELLED,
-    LabelledPhotos,
     Matches,
     NamedClass,
     RealLabels,

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from npp.config.yaml_files import fill_in
 from npp.evaluation.average_precision import IOU_ROWS, BoxMatcher, BoxMatches, check_package
 from npp.evaluation.by_photo import ByPhoto, listed_name, name_told
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
 from npp.evaluation.judges import Judge
 from npp.evaluation.label_places import check_places
+from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.region_files import LineError, check_once, read_table, regions_listed, table_error
 from npp.photos.loading import photo_size
-from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
 from npp.tasks.classification import Classification
 from npp.tasks.detection import Detection
@@ -34,51 +33,6 @@ Matches = BoxMatches | ClassOverlaps
 Matcher = BoxMatcher | ClassCounter
 #: What scores against real texts are called where those against the clean output have the same name.
 TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
-
-
-@dataclass(frozen=True)
-class LabelledPhotos(PhotoSet):
-    """Photos, and where it is written what is in them.
-
-    Files name a photo by its path below ``folder``, or by its bare name where no other photo has that.
-
-    Attributes:
-        annotations: a file in COCO's format, for boxes by the photo's ``file_name``. Needs ``mode: full``.
-        labels: a CSV file with the columns ``file`` and ``label``, the index of the class.
-        regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` in pixels, and
-            perhaps ``text``: what readers look at, a line for each photo, and what is written there. Needs
-            ``mode: full``.
-        masks: a folder of PNG, TIFF or BMP files with one number for each pixel, named as the photos are,
-            in the same folders below it or in none. Needs ``mode: full``.
-        mask_classes: which class of the network a number in them means; the number itself by default.
-        mask_others: which class the numbers mean that ``mask_classes`` leaves out; by default they do not
-            count.
-        unlabelled: what becomes of photos that one of these does not list: ``"refuse"`` is an error,
-            ``"skip"`` leaves them out.
-    """
-
-    annotations: str | None = None
-    labels: str | None = None
-    regions: str | None = None
-    masks: str | None = None
-    mask_classes: dict[int, int] = field(default_factory=dict)
-    mask_others: int | None = None
-    unlabelled: Literal["refuse", "skip"] = "refuse"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fill_in(self, "annotations", "labels", "regions", "masks")
-        for name in ("annotations", "regions", "masks"):
-            if getattr(self, name) is not None and self.mode != "full":
-                raise ValueError(f"{name} need mode: full, for they are not cut; it is {self.mode}")
-        for name in ("mask_classes", "mask_others"):
-            if getattr(self, name) not in ({}, None) and self.masks is None:
-                raise ValueError(f"{name} must stand beside masks")
-        wrong = [
-            one for one in (*self.mask_classes.values(), self.mask_others or 0) if not 0 <= one <= IGNORE
-        ]
-        if wrong:
-            raise ValueError(f"mask_classes and mask_others must be 0 to {IGNORE}, not {wrong[0]}")
 
 
 class NamedClass(NamedTuple):
