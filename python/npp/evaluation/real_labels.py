@@ -84,13 +84,17 @@ class RealLabels:
 
     def fit(self, judge: Judge) -> bool:
         """Whether a judge's answers can be compared with them."""
-        if isinstance(judge.task, Detection):
-            return bool(self.boxes)
-        if isinstance(judge.task, Recognition):
-            return bool(self.texts)
-        if isinstance(judge.task, Segmentation):
-            return bool(self.masks)
-        return isinstance(judge.task, Classification) and bool(self.classes)
+        return bool(self._answers(judge))
+
+    def _answers(self, judge: Judge) -> ByPhoto[Any]:
+        """What is said of photos that a judge of this kind can say, too."""
+        by_kind: dict[type[Task], ByPhoto[Any]] = {
+            Detection: self.boxes,
+            Recognition: self.texts,
+            Segmentation: self.masks,
+            Classification: self.classes,
+        }
+        return next((said for kind, said in by_kind.items() if isinstance(judge.task, kind)), _NOTHING)
 
     def metrics(self, judge: Judge) -> tuple[str, ...]:
         """Names of what is measured of all pictures together, in place of the task's own metrics.
@@ -162,9 +166,14 @@ class RealLabels:
             elif isinstance(judge.task, Recognition):
                 self._check_texts(judge.task, judge.label, paths)
         segmenters = [judge for judge in fitting if isinstance(judge.task, Segmentation)]
-        for path in paths if self.masks else ():
+        return highest | self._highest_in_masks(segmenters, paths if self.masks else ())
+
+    def _highest_in_masks(self, judges: Sequence[Judge], paths: Sequence[Path]) -> dict[str, NamedClass]:
+        """The highest class of the maps by the label of each segmenter; every map is looked at once."""
+        highest: dict[str, NamedClass] = {}
+        for path in paths:
             found = self._checked_mask(path)
-            for judge in segmenters:
+            for judge in judges:
                 known = highest.get(judge.label, NamedClass(0, self.said(path)))
                 highest[judge.label] = max(known, _highest_class(judge, found, self.masks.name(path)))
         return highest
@@ -201,13 +210,8 @@ class RealLabels:
 
     def targets(self, judge: Judge, paths: Sequence[Path]) -> list[Any]:
         """What is right for a judge: class indices, texts, or ``boxes`` with the network's own ``labels``."""
-        if isinstance(judge.task, Recognition):
-            return [self.texts[path] for path in paths]
-        if isinstance(judge.task, Segmentation):
-            return [self.masks[path] for path in paths]
-        if isinstance(judge.task, Classification):
-            return [self.classes[path] for path in paths]
-        return [self._boxes(judge, self.boxes[path]) for path in paths]
+        found = [self._answers(judge)[path] for path in paths]
+        return [self._boxes(judge, one) for one in found] if isinstance(judge.task, Detection) else found
 
     def _boxes(self, judge: Judge, found: TrueBoxes) -> dict[str, Tensor]:
         labels = found.categories
@@ -233,6 +237,7 @@ class RealLabels:
         return {TRUE_NAMES.get(name, name): values for name, values in found.items()}
 
 
+_NOTHING: ByPhoto[Any] = ByPhoto({})
 #: Nothing is known.
 UNLABELLED = RealLabels(
     ByPhoto({}), (), ByPhoto({}), ByPhoto({}), ByPhoto({}), MasksByPhoto(ClassMaps({})), ""
