@@ -210,3 +210,29 @@ def test_training_names_wrong_arguments(tmp_path: Path) -> None:
         train_proxy(tmp_path, tmp_path, config=SMALL, crop=40)
     with pytest.raises(ValueError, match="conditioned"):
         ProxyModule(SMALL, "published")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("steps", -1),  # of which Lightning would take as many as there is time for
+        ("steps", 0),
+        ("steps", 1.5),
+        ("batch", 0),
+        ("crop", 0),
+        ("workers", -1),
+        ("seed", -1),
+        ("learning_rate", math.nan),
+        ("learning_rate", 0.0),
+        ("distortion_weight", -1.0),
+        ("effort", 10),
+        ("objective", "destil"),
+    ],
+)
+def test_an_argument_out_of_range_is_named_before_anything_is_written(
+    argument: str, value: object, tmp_path: Path
+) -> None:
+    training = pytest.importorskip("npp.training.proxy", reason="lightning is not installed")
+    with pytest.raises(ValueError, match=rf"^{argument} must be .*{value}"):
+        training.train_proxy(tmp_path, tmp_path / "run", **{argument: value})
+    assert not (tmp_path / "run").exists()

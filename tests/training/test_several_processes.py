@@ -36,6 +36,14 @@ def test_another_number_of_pictures_a_step_is_refused(finished: Path, photos: Pa
     assert train_recipe(config, resume=tmp_path / "two.ckpt").is_file()
 
 
+def test_more_devices_than_photos_to_validate_with_are_refused(photos: Path, tmp_path: Path) -> None:
+    """Before the other process is started, and before anything is measured or written."""
+    two = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp", "validation.photos=1")
+    with pytest.raises(ConfigError, match=r"validation\.photos: .* has 1 here, and the run 2 devices"):
+        train_recipe(smoke(photos, tmp_path / "run", *two))
+    assert not (tmp_path / "run" / "baseline.json").exists()
+
+
 def _free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

@@ -171,6 +171,15 @@ class Photos(lightning.LightningDataModule):
         loader = DataLoader(Centres(paths, self._config.data), batch_size=self._config.validation.batch)
         return (batch.x for batch in loader)
 
+    def check_shared(self, processes: int) -> None:
+        """Raises ConfigError where so many processes cannot have a photo each to validate with."""
+        count = len(self.validation)
+        if count < processes:
+            raise ConfigError(
+                f"validation.photos: the part 'val' has {count} here, and the run {processes} devices; each "
+                "needs at least one"
+            )
+
     @property
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0

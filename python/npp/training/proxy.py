@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from npp.checks import number, number_above, one_of, whole
+from npp.codec.options import MAX_EFFORT
 from npp.config.surroundings import need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, nats, save_hyperprior
@@ -25,6 +27,7 @@ Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
 _LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
 _QPS = 22, 47  # least and greatest of a distilled run
+_MOST = 2**32 - 1  # what a seed may be
 _NOISY_PART = 0.3  # of a distilled run, at its beginning
 
 
@@ -60,17 +63,16 @@ class ProxyModule(lightning.LightningModule):
         effort: int = 0,
     ) -> None:
         super().__init__()
-        if objective not in ("distil", "published"):
-            raise ValueError(f"objective must be 'distil' or 'published', not {objective!r}")
+        one_of("objective", objective, ("distil", "published"))
         if (objective == "distil") != config.conditioned:
             raise ValueError(
                 "objective 'distil' needs a network conditioned on the qp, 'published' one that is not"
             )
         self.model = Hyperprior(config)
         self.objective = objective
-        self.learning_rate = learning_rate
-        self.distortion_weight = distortion_weight
-        self.effort = effort
+        self.learning_rate = number_above("learning_rate", learning_rate, 0)
+        self.distortion_weight = number("distortion_weight", distortion_weight, 0, math.inf)
+        self.effort = whole("effort", effort, 0, MAX_EFFORT)
         self._least: dict[tuple[int, ...], float] = {}
 
     def _published(self, x: Tensor) -> dict[str, Tensor]:
@@ -142,6 +144,15 @@ class ProxyModule(lightning.LightningModule):
         set_rates(schedule, self._schedule(), self.global_step)
 
 
+def _check_counts(**counts: tuple[int, int]) -> None:
+    """Raises ValueError for a value, given with the least one, that is no integer from there on.
+
+    Lightning would go on without an end where ``steps`` is -1.
+    """
+    for name, (value, least) in counts.items():
+        whole(name, value, least, _MOST)
+
+
 @plain_defaults()
 def train_proxy(
     data: Path | str,
@@ -190,13 +201,14 @@ def train_proxy(
         KeyboardInterrupt: Ctrl-C; ``out/checkpoints/last.ckpt`` is what to go on from.
     """
     need("a training's log", "tensorboard")
+    _check_counts(steps=(steps, 1), batch=(batch, 1), crop=(crop, 1), workers=(workers, 0), seed=(seed, 0))
     accelerator = resolve_accelerator(accelerator, devices, section="")
     lightning.seed_everything(seed, workers=True)
     chosen = config or HyperpriorConfig(conditioned=objective == "distil")
     module = ProxyModule(
         chosen, objective, learning_rate=learning_rate, distortion_weight=distortion_weight, effort=effort
     )
-    if crop < 1 or crop % module.model.multiple:
+    if crop % module.model.multiple:
         raise ValueError(f"crop must be a multiple of {module.model.multiple}, not {crop}")
     photos = PhotoCrops(Path(data), crop, batch, workers)
     if resume is not None:

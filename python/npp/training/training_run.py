@@ -296,6 +296,7 @@ def _trained(
 ) -> Recipe | None:
     """The recipe after its training; ``None`` in all processes but one; ``begin`` as above."""
     steps = config.optimiser.steps
+    photos.check_shared(trainer.num_nodes * trainer.num_devices)
     done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
     out = Path(config.out)
     if trainer.is_global_zero:
