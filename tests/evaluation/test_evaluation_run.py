@@ -28,7 +28,7 @@ import npp.cli
 from npp.codec.build import build_config
 from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
-from npp.evaluation import measured_values
+from npp.evaluation import part_store
 from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.choosing import Selector
 from npp.evaluation.coding import Batch
@@ -348,7 +348,7 @@ def test_parts_of_another_build_are_not_taken(tmp_path: Path, monkeypatch: pytes
     assert PartStore(tmp_path).load("key") == {"a": 1}
     build = build_config()
     for name in ("npp_commit", "libavcodec_version", "x265_build"):
-        monkeypatch.setattr(measured_values, "build_config", lambda name=name: {**build, name: "another"})
+        monkeypatch.setattr(part_store, "build_config", lambda name=name: {**build, name: "another"})
         assert PartStore(tmp_path).load("key") is None
     assert versions()["torch"] == torch.__version__
     judging = ("transformers", "ultralytics", "mmcv", "mmdet", "rapidocr", "pycocotools", "onnx")
@@ -356,7 +356,7 @@ def test_parts_of_another_build_are_not_taken(tmp_path: Path, monkeypatch: pytes
     for package in ("transformers", "mmcv-lite"):
         with monkeypatch.context() as patched:
             patched.setattr(
-                measured_values, "version", lambda name, new=package: "9.9" if name == new else version(name)
+                part_store, "version", lambda name, new=package: "9.9" if name == new else version(name)
             )
             assert versions()[package.removesuffix("-lite")] == "9.9"
             assert PartStore(tmp_path).load("key") is None
