@@ -245,7 +245,9 @@ def test_boxes_that_a_file_has_chosen_are_refused(labels: list[int], last: bool,
     task = build_task("detection", model=network, cells={"joined": "output0"})
     with pytest.raises(ValueError, match="output0 holds boxes already chosen"):
         task.predict(picture)
-    cells = torch.cat([torch.rand(1, 7, 4), torch.rand(1, 7, 1), torch.rand(1, 7, 1).round()], 2)
+    cells = torch.cat(
+        [20 * torch.rand(1, 7, 4).cumsum(2), torch.rand(1, 7, 1), torch.rand(1, 7, 1).round()], 2
+    )
     cells[0, :2, 4] = torch.tensor([0.1, 0.2])
     assert build_task("detection", model=Given(cells), cells={"joined": "output0"}).predict(picture)
 
@@ -347,3 +349,67 @@ def test_real_detectors_see_a_bear(file: str, label: int, settings: dict[str, An
     noisy = [image + level * torch.randn_like(image) for level in (0.01, 0.04, 0.16)]
     scores = [float(task.scores(one, targets)["kl"]) for one in noisy]
     assert scores == sorted(scores)
+
+
+class SoftCells(nn.Module):
+    """The same with boxes as parts of the sides, and one softmax over the classes and nothing."""
+
+    def __init__(self, background: str, logits: bool) -> None:
+        super().__init__()
+        self.cells, self.background, self.logits = Cells("split"), background, logits
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        found = self.cells(x)
+        nothing = torch.zeros_like(found["s"][..., :1])
+        both = [nothing, found["s"]] if self.background == "first" else [found["s"], nothing]
+        scores = torch.cat(both, -1)
+        return {"boxes": found["b"] / SIZE, "scores": scores if self.logits else scores.softmax(-1)}
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("background", ["first", "last"])
+def test_parts_of_the_sides_and_a_class_for_nothing_are_understood(
+    background: str, logits: bool, picture: Tensor
+) -> None:
+    cells = {"normalised": True, "background": background, "logits": logits}
+    task = build_task("detection", model=SoftCells(background, logits), input={"size": SIZE}, cells=cells)
+    wanted = Cells("split")(F.interpolate(picture, (SIZE, SIZE), mode="bilinear", antialias=True))
+    dense = task.network.dense(picture)
+    torch.testing.assert_close(dense["boxes"], wanted["b"])
+    e = wanted["s"].exp()
+    torch.testing.assert_close(dense["scores"], e / (1 + e.sum(-1, keepdim=True)))
+
+
+class FixedBoxes(nn.Module):
+    """These boxes, one sure of its class, whatever the picture shows."""
+
+    def __init__(self, given: Tensor) -> None:
+        super().__init__()
+        self.given = given
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        many = self.given.expand(len(x), -1, -1)
+        return {"boxes": many, "scores": torch.full((*many.shape[:2], 2), 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            [[0.5, 0.5, 0.2, 0.3], [0.1, 0.2, 0.9, 1.0]],
+            "of the input, 32x32, not 1 at most.*normalised",
+        ),
+        ([[20, 20, 8, 6], [12, 20, 9, 7], [3, 3, 9, 9]], "67% have x2 < x1 or y2 < y1.*box_format: cxcywh"),
+    ],
+)
+def test_boxes_of_another_form_are_named(given: list[list[float]], text: str, picture: Tensor) -> None:
+    """They would be measured, and all that is measured would be nonsense."""
+    task = build_task("detection", model=FixedBoxes(torch.tensor(given)), input={"size": SIZE}, cells={})
+    with pytest.raises(ValueError, match=text):
+        task.targets(picture)
+
+
+def test_a_picture_without_boxes_and_some_that_are_turned_are_taken(picture: Tensor) -> None:
+    for given in (torch.zeros(3, 4), torch.tensor([[1.0, 1, 9, 9], [2, 2, 8, 8], [9, 9, 3, 3]])):
+        task = build_task("detection", model=FixedBoxes(given), input={"size": SIZE}, cells={})
+        assert task.loss(picture, task.targets(picture)).tolist() == [pytest.approx(0, abs=2)]

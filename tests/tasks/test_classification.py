@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from task_nets import Body, DenseFinder, classifier
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.tasks import build_task
@@ -28,6 +28,40 @@ def test_classification_values(images: Tensor) -> None:
     torch.testing.assert_close(task.loss(images, list(other.numpy())), expected)
     scores = task.scores(images, list(logits.argmax(1).numpy()))
     assert scores["top1"].tolist() == [1, 1, 1] and set(scores) == {"cross_entropy", "top1"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_softmax_within_the_network_is_not_done_twice(dtype: torch.dtype, images: Tensor) -> None:
+    """As files have it that end in one; where it is done again, hardly any divergence is left."""
+    network = classifier().eval().to(dtype)
+    plain = build_task("classification", model=network)
+    soft = build_task("classification", model=nn.Sequential(network, nn.Softmax(1)))
+    now = (images * 0.8).requires_grad_()
+    losses = [task.loss(now, task.targets(images)) for task in (plain, soft)]
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-3 if dtype == torch.float32 else 0.3, atol=1e-3)
+    losses[1].sum().backward()
+    assert now.grad is not None and now.grad.isfinite().all() and now.grad.abs().sum() > 0
+
+
+def test_a_probability_of_zero_is_a_finite_loss(images: Tensor) -> None:
+    class Sure(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.eye(3)[: len(x)]
+
+    task = build_task("classification", model=Sure())
+    losses = task.loss(images, [0, 1, 0])
+    assert losses[:2].tolist() == [0, 0] and losses[2] > 80 and losses.isfinite().all()
+
+
+def test_infinite_logits_are_named(images: Tensor) -> None:
+    class Infinite(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.full((len(x), 3), torch.inf)
+
+    with pytest.raises(
+        ValueError, match="task 'classification' gave infinity as output; its pictures have no NaN"
+    ):
+        build_task("classification", model=Infinite()).targets(images)
 
 
 def test_classification_metric() -> None:

@@ -293,7 +293,9 @@ def test_nan_of_a_network_is_named_as_the_tasks(kind: str, images: Tensor) -> No
     make_network, _ = CASES[kind]
     settings = {"alphabet": ALPHABET} if kind == "recognition" else {}
     task = build_task(kind, model=Broken(make_network()), **settings)
-    with pytest.raises(ValueError, match=rf"network of the task '{kind}' gave NaN.* its pictures have none"):
+    with pytest.raises(
+        ValueError, match=rf"network of the task '{kind}' gave NaN.* its pictures have no NaN"
+    ):
         task.targets(images)
 
 

@@ -266,3 +266,44 @@ def test_detectors_of_the_detr_kind_say_whether_their_labels_are_coco_s_ids() ->
     assert not build_task("detection", model=network).network.says_category_ids
     network.config.id2label = {**network.config.id2label, 0: "N/A"}
     assert build_task("detection", model=network).network.says_category_ids
+
+
+def made_detector() -> nn.Module:
+    return nets.detr().eval()
+
+
+def made_classifier() -> nn.Module:
+    return nets.vit().eval()
+
+
+def made_backbone() -> nn.Module:
+    return nets.vit().eval().vit  # type: ignore[no-any-return]
+
+
+def test_a_function_may_give_a_network_of_the_package() -> None:
+    """As a configuration names one that is in memory."""
+    images = _pictures()
+    function = f"python:{__name__}:made_detector"
+    detector = build_task("detection", model=function, input={**nets.IMAGENET, "size": (64, 64)})
+    assert (detector.loss(images, detector.targets(images)).abs() < 1e-4).all()
+    function = f"python:{__name__}:made_classifier"
+    (one, _) = build_task("classification", model=function, input={"size": 64}).targets(images)
+    assert one.ndim == 1 and float(one.exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_backbone_is_matched_by_what_it_puts_out(by_name: bool, tmp_path: Path) -> None:
+    network: Any = made_backbone()
+    model: Any = network
+    if by_name:
+        network.save_pretrained(tmp_path / "model")
+        transformers.ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path / "model")
+        model = f"transformers:{tmp_path / 'model'}"
+    task = build_task("match", model=model)
+    images = torch.rand(2, 3, 64, 64)
+    targets = task.targets(images)
+    assert any("last_hidden_state" in name for name in targets[0])
+    assert task.loss(images, targets).tolist() == [0, 0]
+    assert (task.loss(1 - images, targets) > 0).all()
+    with pytest.raises(ValueError, match=r"must give logits \(N, C\).*last_hidden_state"):
+        build_task("classification", model=model).targets(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,3 +158,24 @@ def test_tensors_of_an_output_are_changed_wherever_they_are() -> None:
     found = mapped(output, lambda tensor: tensor + 1)
     assert type(found) is dict and found == {"a": torch.ones(1), "b": [[torch.full((1,), 5.0), None], "name"]}
     assert output["a"].tolist() == [0]
+
+
+@dataclasses.dataclass
+class _Parts:
+    a: Tensor
+    b: list[Tensor]
+
+
+def test_dataclasses_are_looked_into_and_what_holds_no_floats_is_named(images: Tensor) -> None:
+    class Dataclass(nn.Module):
+        def forward(self, x: Tensor) -> _Parts:
+            return _Parts(x.mean((2, 3)), [x.amax((2, 3))])
+
+    class Labels(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean((2, 3)).argmax(1)
+
+    task = build_task("match", model=Dataclass())
+    assert set(task.targets(images)[0]) == {"output.a", "output.b.0"}
+    with pytest.raises(TypeError, match=r"output must hold floating tensors, not a tensor of torch\.int64"):
+        build_task("match", model=Labels()).targets(images)

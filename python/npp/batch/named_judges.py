@@ -76,7 +76,12 @@ class NamedJudge:
             OSError: a file cannot be read.
         """
         if self._is_exported():
-            load_network(self.spec)
+            try:
+                load_network(self.spec)
+            except ValueError as error:
+                from npp.tasks.meant_forms import form_meant
+
+                raise ValueError(f"{error}{form_meant(self.spec, ())}") from None
         else:
             _task(self.spec, file_stamp(self.spec))
 

@@ -26,7 +26,13 @@ _CANDIDATES = 2000  # pairs of cell and class that suppression looks at
 _SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
 _LEAST = 1e-6
 _SCORE_TOLERANCE = 1e-3
+_LARGEST_PART = 2.0  # of a side, that boxes which are parts of the sides may reach to
+_LEAST_SIDE = 32  # of an input on which boxes in pixels reach further
+BACKGROUNDS = ("first", "last")
 Dense = dict[str, Tensor]
+
+
+_CLASSES = {None: slice(None), "first": slice(1, None), "last": slice(-1)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,10 @@ class CellFormat:
         joined_layout: ``"cells_first"`` for ``joined`` (N, K, 4 + C), ``"cells_last"`` for (N, 4 + C, K);
             ``"auto"`` takes the longer side for the cells, which is wrong for small inputs of many classes.
         box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
+        normalised: boxes are parts of the input's sides, 0 to 1, instead of pixels.
         logits: scores and objectness are logits.
+        background: ``"first"`` or ``"last"``: the place of a class among the scores that stands for nothing,
+            as networks with one softmax over all classes have it (DETR, SSD); ``None`` where there is none.
         peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
             for networks of one heat map with equal strides, such as CenterNet.
         nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1; 1 suppresses
@@ -62,19 +71,23 @@ class CellFormat:
     joined_objectness: bool = False
     joined_layout: str = "auto"
     box_format: str = "xyxy"
+    normalised: bool = False
     logits: bool = False
+    background: str | None = None
     peaks: bool = False
     nms_iou: float = 0.65
     least_score: float = 0.001
     limit: int = 100
 
     def __post_init__(self) -> None:
-        flags(self, "joined_objectness", "logits", "peaks")
+        flags(self, "joined_objectness", "normalised", "logits", "peaks")
         for name in ("nms_iou", "least_score"):
             number(name, getattr(self, name), 0, 1)
         whole("limit", self.limit, 1, _CANDIDATES)
         one_of("box_format", self.box_format, BOX_FORMATS)
         one_of("joined_layout", self.joined_layout, JOINED_LAYOUTS)
+        if self.background is not None:
+            one_of("background", self.background, BACKGROUNDS)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> CellFormat:
@@ -175,15 +188,47 @@ class CellDetector(nn.Module):
         else:
             boxes, scores, joined_objectness = self._split(found[one.joined])
             objectness = joined_objectness if objectness is None else objectness
+        scores = self._probabilities(scores)
         if one.logits:
-            scores = widened(scores).sigmoid()
             objectness = None if objectness is None else widened(objectness).sigmoid()
         if objectness is not None:
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
         _check_cells(boxes, scores, len(images), one)
+        return {"boxes": self._in_pixels(boxes, images.shape[-2:]), "scores": scores}
+
+    def _probabilities(self, scores: Tensor) -> Tensor:
+        """Of each class, without the one that stands for nothing."""
+        one = self.format
+        if one.logits:
+            wide = widened(scores)
+            scores = wide.sigmoid() if one.background is None else wide.softmax(-1)
+        return scores[..., _CLASSES[one.background]]
+
+    def _in_pixels(self, boxes: Tensor, size: Sequence[int]) -> Tensor:
+        """Boxes x1, y1, x2, y2 in pixels of the input.
+
+        Raises:
+            ValueError: they plainly are of another format than is said.
+        """
+        one = self.format
+        rows, columns = self.prepared.fit(size[0], size[1]).size
+        if one.normalised:
+            boxes = boxes * boxes.new_tensor([columns, rows, columns, rows])
+        elif boxes.numel() and min(rows, columns) >= _LEAST_SIDE and 0 < boxes.max() <= _LARGEST_PART:
+            most = float(boxes.max())
+            raise ValueError(
+                f"boxes must be in pixels of the input, {columns}x{rows}, not {most:.3g} at most; "
+                "where they are parts of its sides, cells must say so (normalised: true)"
+            )
         if one.box_format == "cxcywh":
-            boxes = corners_of(boxes)
-        return {"boxes": boxes, "scores": scores}
+            return corners_of(boxes)
+        turned = (boxes[..., 2:] < boxes[..., :2]).any(-1).float().mean()
+        if turned > 0.5:  # never where there is none, which is NaN
+            raise ValueError(
+                f"boxes must be x1, y1, x2, y2, and {float(turned):.0%} have x2 < x1 or y2 < y1; where they "
+                "are centre and size, cells must say so (box_format: cxcywh)"
+            )
+        return boxes
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
         """Change of all cells (N,): KL of each class's score, and of boxes as far as something was there.

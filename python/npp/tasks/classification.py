@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
+from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings
 from npp.tasks.networks import resolve_network
@@ -98,7 +98,7 @@ class ClassificationMetric:
 
 
 class Classification(Task):
-    """A classifier with logits (N, C).
+    """A classifier with logits (N, C), or with probabilities, as files that end in a softmax give.
 
     Targets are class indices, or logits or probabilities (C,): the loss is the cross-entropy to the former,
     KL(target || now) to the latter, in nats. :meth:`targets` and :meth:`predict` give log-probabilities (C,).
@@ -116,6 +116,7 @@ class Classification(Task):
 
     def __init__(self, model: str | nn.Module, *, input: InputSettings | None = None) -> None:  # noqa: A002
         super().__init__(resolve_network(model, input), copy=False)
+        self._logits_of = LogitsOf()
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         logits: Tensor = self.run_network(images)
@@ -123,7 +124,7 @@ class Classification(Task):
             raise ValueError(
                 f"the network must give logits (N, C) of at least 2 classes, not {not_a_tensor(logits)}"
             )
-        return logits.float().log_softmax(1)
+        return self._logits_of(logits, 1).log_softmax(1)
 
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (C,) for each picture."""

@@ -17,7 +17,7 @@ from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
-from npp.tasks.networks import own_network
+from npp.tasks.networks import made_by_function, own_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.training_losses import TorchvisionDetector
 
@@ -199,6 +199,8 @@ def resolve_detector(
     """
     if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
         return _of_cells(model, CellFormat.of(cells or {}), settings)
+    if isinstance(model, str) and model.startswith("python:") and model != "python:":
+        model = made_by_function(model)
     if (found := _of_package(model, settings)) is not None:
         return found
     if settings:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from npp.torch_state import widened
+from npp.torch_state import has_readable_values, widened
 
 # By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
 _SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
@@ -94,7 +94,7 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
     Raises:
         ValueError: one is NaN.
     """
-    tolerance = max(_SUM_TOLERANCES.get(one.dtype, _SUM_TOLERANCE) for one in given)
+    tolerance = max(_tolerance_of(one) for one in given)
     alike = len({one.device for one in given}) == 1
     stacked = torch.stack(list(given) if alike else [one.to(device) for one in given])
     values = stacked.to(device).float()
@@ -109,6 +109,29 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
     if device.type == "cpu" and not bool(likely.any()):
         return values.log_softmax(dim)
     return torch.where(likely, exact.log(), values.log_softmax(dim))
+
+
+class LogitsOf:
+    """Logits of what one network puts out: a softmax of its own is found in the first batch, and undone."""
+
+    def __init__(self) -> None:
+        self._has_softmax: bool | None = None
+
+    def __call__(self, output: Tensor, dim: int) -> Tensor:
+        """Logits, float32, of logits or of probabilities (N, ...) with the classes in ``dim``."""
+        values = output.float()
+        if self._has_softmax is None and values.numel() and has_readable_values(values):
+            self._has_softmax = _are_probabilities(values, dim, _tolerance_of(output))
+        return values.clamp_min(torch.finfo(values.dtype).tiny).log() if self._has_softmax else values
+
+
+def _tolerance_of(values: Tensor) -> float:
+    return _SUM_TOLERANCES.get(values.dtype, _SUM_TOLERANCE)
+
+
+def _are_probabilities(values: Tensor, dim: int, tolerance: float) -> bool:
+    """Whether all are 0 or more and sum to 1 along a dimension, as logits never do."""
+    return bool((values >= 0).all()) and bool(((values.sum(dim) - 1).abs() < tolerance).all())
 
 
 def one_hot_log(labels: Tensor, classes: int) -> Tensor:

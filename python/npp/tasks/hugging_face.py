@@ -20,6 +20,8 @@ _KINDS = (
     "ForInstanceSegmentation",
     "ForObjectDetection",
 )
+# Networks without a head, whose features a task such as match takes as they are.
+_BACKBONES = ("Model", "ModelWithProjection")
 _DETECTION = "ForObjectDetection"
 _LEAST = 1e-6
 _YOLOS_STEP = 16  # its image processor makes sides whole patches
@@ -40,8 +42,9 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
     library = require("transformers", f"transformers:{rest}")
     config = library.AutoConfig.from_pretrained(rest)
     (kind, *_) = getattr(config, "architectures", None) or ("none",)
-    if not kind.endswith(_KINDS) or not hasattr(library, kind):
-        allowed = ", ".join(f"...{end}" for end in _KINDS)
+    is_backbone = kind.endswith(_BACKBONES) and not hasattr(config, "text_config")
+    if not (kind.endswith(_KINDS) or is_backbone) or not hasattr(library, kind):
+        allowed = ", ".join(f"...{end}" for end in (*_KINDS, *_BACKBONES))
         raise ValueError(f"transformers:{rest} must be one of {allowed} by its config.json, not {kind}")
     network: nn.Module = getattr(library, kind).from_pretrained(rest)
     try:
@@ -128,23 +131,22 @@ def processor_format(settings: Mapping[str, Any], *, detection: bool = False) ->
 
 
 class _Logits(nn.Module):
-    """A model whose output is the tensor that a task wants."""
+    """A model whose output is the tensor that a task wants, or all of its outputs where it has no logits."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of a normalised batch (N, 3, H, W); those of segmentation by queries as one map."""
+    def forward(self, images: Tensor) -> Any:
+        """Logits of a normalised batch (N, 3, H, W); those of segmentation by queries as one map.
+
+        What a backbone puts out, by name, is given as it is.
+        """
         output = self.model(images)
         if getattr(output, "masks_queries_logits", None) is not None:
             return _map_of_queries(output.class_queries_logits, output.masks_queries_logits)
-        if getattr(output, "logits", None) is None:
-            raise ValueError(
-                f"{type(self.model).__name__} must give logits or queries of masks, not {', '.join(output)}"
-            )
-        logits: Tensor = output.logits
-        return logits
+        logits = getattr(output, "logits", None)
+        return output if logits is None else logits
 
 
 def _map_of_queries(classes: Tensor, masks: Tensor) -> Tensor:

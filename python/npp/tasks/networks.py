@@ -158,11 +158,29 @@ def imported(path: str) -> Any:
     return found
 
 
-def _python(path: str) -> Loaded:
-    network = imported(path)()
+def made_by_function(spec: str) -> nn.Module:
+    """The network that a function of somebody's own gives, as it is.
+
+    Args:
+        spec: ``python:package.module:function``.
+
+    Raises:
+        ValueError, ModuleNotFoundError: as :func:`imported`.
+        TypeError: what it gives is no network.
+    """
+    with cpu_by_default():
+        network = imported(spec.removeprefix("python:"))()
     if not isinstance(network, nn.Module):
-        raise TypeError(f"python:{path} must return a torch.nn.Module, not {type(network).__name__}")
-    return network, InputFormat()
+        raise TypeError(f"{spec} must return a torch.nn.Module, not {type(network).__name__}")
+    return network
+
+
+def _as_given(network: nn.Module) -> Loaded:
+    """A network without its preparation, one of transformers or Ultralytics with its logits as output."""
+    adapter = adapter_of_network(network)
+    if adapter is None:
+        return network, InputFormat()
+    return adapter.plain_network(network), adapter.format_of(network)
 
 
 _FORMS = ", ".join(
@@ -185,8 +203,6 @@ def _loaded(spec: str, argument: str) -> Loaded:
         return _torchvision(name, weights) if kind == "torchvision" else _timm(name, weights)
     if kind == "onnx" and rest:
         return load_onnx(rest)[:2]
-    if kind == "python" and rest:
-        return _python(rest)
     raise ValueError(f"{argument} must be one of {_FORMS}, not {spec!r}{form_meant(spec, _LITE_NAMES)}")
 
 
@@ -200,9 +216,8 @@ def load_raw(spec: str, argument: str = "model") -> Loaded:
     Raises:
         As :func:`load_network`.
     """
-    if spec.startswith("python:"):
-        with cpu_by_default():
-            return _loaded(spec, argument)  # a module of somebody else's, who may go on using it
+    if spec.startswith("python:") and spec != "python:":
+        return _as_given(made_by_function(spec))  # a module of somebody else's, who may go on using it
     with plain_torch():
         if (named := adapter_of_name(spec)) is not None:
             adapter, rest = named
@@ -254,11 +269,7 @@ def own_network(model: str | nn.Module) -> Loaded:
         return (private_copy(network) if model.startswith("python:") else network), own
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
-    adapter = adapter_of_network(model)
-    copied = private_copy(model)
-    if adapter is None:
-        return copied, InputFormat()
-    return adapter.plain_network(copied), adapter.format_of(model)
+    return _as_given(private_copy(model))
 
 
 def resolve_network(

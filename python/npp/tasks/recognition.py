@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from npp.checks import brief, is_int, one_of
 from npp.tasks.average_metric import AverageMetric
-from npp.tasks.divergence import kl_divergence, log_distributions
+from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
@@ -153,6 +153,7 @@ class Recognition(Task):
             raise ValueError("alphabet must be given, the characters in the order of the network's classes")
         super().__init__(network, copy=False)
         one_of("layout", layout, LAYOUTS)
+        self._logits_of = LogitsOf()
         self._all = Alphabet(alphabet, blank)
         self.alphabet = self._all
         self._wanted: list[int] | None = None
@@ -178,7 +179,7 @@ class Recognition(Task):
             raise ValueError(
                 f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
             )
-        found = steps.float().log_softmax(-1)
+        found = self._logits_of(steps, -1).log_softmax(-1)
         return found if self._wanted is None else self._only_wanted(found, self._wanted)
 
     def _only_wanted(self, found: Tensor, wanted: list[int]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.divergence import kl_divergence, log_distributions
+from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.networks import resolve_network
@@ -131,6 +131,7 @@ class Segmentation(Task):
                 "input must have resize 'stretch' or 'letterbox', for 'crop' leaves pixels without a class"
             )
         super().__init__(network, copy=False)
+        self._logits_of = LogitsOf()
         self.ignore_index = ignore_index
         self._class_count = 0
 
@@ -143,7 +144,7 @@ class Segmentation(Task):
                 f"out, not {not_a_tensor(logits)}"
             )
         self._class_count = logits.shape[1]
-        logits = logits.float()
+        logits = self._logits_of(logits, 1)
         if isinstance(self.network, Prepared):
             logits = self.network.on_the_picture(logits, images.shape[-2:])
         if logits.shape[-2:] != images.shape[-2:]:

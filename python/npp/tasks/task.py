@@ -154,7 +154,7 @@ class Task(nn.Module, ABC):
         """The network's output for pictures (N, 3, H, W): for a copy of them in its dtype.
 
         Raises:
-            TypeError, ValueError: these are no pictures, or the output has NaN.
+            TypeError, ValueError: these are no pictures, or the output has NaN or is infinite.
         """
         check_images(images)
         output = self.network(fed(self.network, images))
@@ -162,12 +162,16 @@ class Task(nn.Module, ABC):
         return output
 
     def check_output(self, images: Tensor, output: Any) -> None:
-        """Raises ValueError where an output has NaN; it names the task, or the pictures if they have it."""
+        """Raises ValueError where an output has NaN or infinity; it names the task, or pictures with NaN.
+
+        Negative infinity is a class that is not possible.
+        """
         for name, values in floats_within(output, "output"):
-            if not bool(values.isnan().any()):
+            if not bool((values.isnan() | values.isposinf()).any()):
                 continue
-            whose = "its pictures have NaN" if bool(images.isnan().any()) else "its pictures have none"
-            raise ValueError(f"the network of the task {self.name!r} gave NaN as {name}; {whose}")
+            what = "NaN" if bool(values.isnan().any()) else "infinity"
+            whose = "its pictures have NaN" if bool(images.isnan().any()) else "its pictures have no NaN"
+            raise ValueError(f"the network of the task {self.name!r} gave {what} as {name}; {whose}")
 
     @abstractmethod
     def targets(self, images: Tensor) -> list[Any]:
@@ -228,7 +232,8 @@ class Task(nn.Module, ABC):
 
         def bound(images: Tensor) -> Tensor:
             loss = self.loss(images, targets)
-            self.check_output(images, {"loss": loss})
+            if bool(loss.isnan().any()):
+                self.check_output(images, {"loss": loss})
             return loss
 
         return bound
