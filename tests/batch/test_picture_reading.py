@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from command_line import (
@@ -30,6 +31,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 import npp
 from npp.batch.picture_reading import read_source
 from npp.batch.picture_writing import room_for
+from npp.batch.stored_bits import bits_left_out
 from npp.codec.image_inputs import CodecImage
 from npp.photos import open_photo, png16
 
@@ -374,3 +376,60 @@ def test_a_png_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loads.clear()
     read_source(_png_with([], late=False), keep_metadata=False)
     assert once == len(loads)
+
+
+def _deep_tiff(samples: npt.NDArray[np.uint16]) -> bytes:
+    """(H, W, 3), as Pillow reads it but cannot write it."""
+    height, width, channels = samples.shape
+    pixels = samples.astype("<u2").tobytes()
+    entries = 10
+    depths = 8 + 2 + 12 * entries + 4
+    start = depths + 2 * channels
+    values = (
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, depths), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, start), (277, 3, 1, channels), (278, 3, 1, height), (279, 4, 1, len(pixels)),
+        (284, 3, 1, 1),
+    )  # fmt: skip
+    tags = b"".join(struct.pack("<HHII", *value) for value in values)
+    head = b"II*\0" + struct.pack("<IH", 8, entries)
+    return head + tags + bytes(4) + struct.pack("<3H", 16, 16, 16) + pixels
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM", "JPEG2000"])
+def test_colour_that_pillow_cuts_to_8_bits_is_told(kind: str) -> None:
+    samples = np.random.default_rng(3).integers(0, 65536, (16, 24, 3), dtype=np.uint16)
+    if kind == "TIFF":
+        data = _deep_tiff(samples)
+    elif kind == "PPM":
+        data = b"P6\n24 16\n65535\n" + samples.astype(">u2").tobytes()
+    else:
+        written = io.BytesIO()
+        Image.fromarray((samples >> 8).astype(np.uint8)).save(written, kind)
+        deep = bytearray(written.getvalue())
+        for component in range(3):
+            deep[deep.find(b"\xff\x4f\xff\x51") + 42 + 3 * component] = 15  # one less than the bits
+        data = bytes(deep)
+    source = read_source(data, keep_metadata=True)
+    assert source.notes == ("its 16 bits a sample read as 8, for Pillow has no more for colour",)
+    if kind != "JPEG2000":  # whose samples were written with 8
+        assert np.abs(np.asarray(source.frames[0]).astype(int) - (samples >> 8)).max() <= 1
+
+
+def test_deep_avif_is_told_and_what_is_read_whole_is_not() -> None:
+    picture = Image.new("RGB", (16, 24), (9, 100, 200))
+    Image.init()
+    if "AVIF" in Image.SAVE:
+        written = io.BytesIO()
+        picture.save(written, "AVIF")
+        data = written.getvalue()
+        assert read_source(data, keep_metadata=True).notes == ()
+        place = data.find(b"pixi") + 9  # behind the number of channels
+        with Image.open(written) as image:
+            assert bits_left_out(image, data[:place] + bytes([10] * 3) + data[place + 3 :]) == 10
+    for kind in ("TIFF", "PPM", "JPEG2000", "PNG", "BMP"):
+        written = io.BytesIO()
+        picture.save(written, kind)
+        assert read_source(written.getvalue(), keep_metadata=True).notes == ()
+    written = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(written, "TIFF")
+    assert read_source(written.getvalue(), keep_metadata=True).notes == ()

@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.batch.outcomes import describe
+from npp.batch.stored_bits import bits_left_out
 from npp.codec.decoding import probe
 from npp.codec.image_inputs import SingleImage, check_frames
 from npp.codec.metadata import Metadata, fitting_metadata
@@ -205,6 +206,8 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
     """
     with open_picture(data) as image:
         metadata, notes = _found_metadata(image, data, keep=keep_metadata)
+        if (bits := bits_left_out(image, data)) is not None:
+            notes.append(f"its {bits} bits a sample read as 8, for Pillow has no more for colour")
         if _is_animation(image):
             return _animation(image, data, metadata, notes)
         return _still(image, data, metadata, notes)

@@ -1,0 +1,53 @@
+"""How many bits a sample a picture file has, where Pillow reads fewer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+_READ = 8  # bits of a sample of colour, in every mode of Pillow
+_GRAY = ("1", "L", "I", "F")  # modes, or how they begin, of which Pillow has deep ones too
+_BITS_PER_SAMPLE = 258  # the tag of TIFF
+_CODESTREAM = b"\xff\x4f\xff\x51"  # how one of JPEG 2000 begins: its start, and the marker of its sizes
+_FIRST_DEPTH = 42  # bytes from there to the depth of the first component
+_PIXEL_BOX = b"pixi"  # of AVIF: version and flags, how many channels, the bits of each
+
+
+def bits_left_out(image: Image.Image, data: bytes) -> int | None:
+    """Bits of a sample in a file of colour that are more than the 8 that Pillow reads; ``None`` elsewhere.
+
+    Args:
+        image: the opened file.
+        data: its bytes.
+    """
+    if image.mode.startswith(_GRAY) and image.mode != "LAB":
+        return None
+    read = {"TIFF": _of_tiff, "PPM": _of_ppm, "JPEG2000": _of_jpeg_2000, "AVIF": _of_avif}.get(
+        image.format or ""
+    )
+    bits = 0 if read is None else read(image, data)
+    return bits if bits > _READ else None
+
+
+def _of_tiff(image: Any, data: bytes) -> int:
+    found = image.tag_v2.get(_BITS_PER_SAMPLE, ())
+    return max(found, default=0) if isinstance(found, tuple) else int(found)
+
+
+def _of_ppm(image: Any, data: bytes) -> int:
+    """By the greatest value, which Pillow hands to its decoder."""
+    arguments: Any = image.tile[0][3] if image.tile else ()
+    greatest = arguments[-1] if isinstance(arguments, tuple) and arguments else 0
+    return greatest.bit_length() if isinstance(greatest, int) else 0
+
+
+def _of_jpeg_2000(image: Image.Image, data: bytes) -> int:
+    place = data.find(_CODESTREAM) + _FIRST_DEPTH
+    return (data[place] & 0x7F) + 1 if _FIRST_DEPTH <= place < len(data) else 0
+
+
+def _of_avif(image: Image.Image, data: bytes) -> int:
+    place = data.find(_PIXEL_BOX) + len(_PIXEL_BOX) + 4
+    channels = data[place] if len(_PIXEL_BOX) + 4 <= place < len(data) else 0
+    return max(data[place + 1 : place + 1 + channels], default=0)
