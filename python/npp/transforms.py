@@ -173,7 +173,12 @@ def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
     return change(sample)
 
 
-def _held(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> HeldRecipe:
+def held(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> HeldRecipe:
+    """A recipe that transforms use, with options that come before its own.
+
+    Raises:
+        FileNotFoundError, TypeError, ValueError: as :class:`BPG`.
+    """
     # Recipes are not loaded for those who use none.
     from npp.recipes.chosen_options import lossy_options
     from npp.recipes.held_recipe import HeldRecipe
@@ -232,7 +237,7 @@ class BPG(nn.Module):
         self.threads = threads
         resolve_options(options)
         self.options = options
-        self._recipe = None if recipe is None else _held(recipe, options)
+        self._recipe = None if recipe is None else held(recipe, options)
 
     def draw(self) -> int | None:
         """The qp of the next sample; ``None`` where it is left as it is."""

@@ -49,6 +49,20 @@ def test_pictures_are_coded_and_boxes_stay(library: Any, photo: np.ndarray) -> N
     assert floats.dtype == np.float32 and floats.shape == photo.shape
 
 
+def test_pictures_are_coded_by_a_recipe(library: Any, photo: np.ndarray) -> None:
+    transform = _transform(qp_range=38, p=1.0, recipe="detection", effort=0)
+    recipe = npp.Recipe.load("detection")
+    wanted = recipe.decode(recipe.encode(torch.from_numpy(photo).permute(2, 0, 1), 38, effort=0))
+    assert (transform(image=photo)["image"] == wanted.permute(1, 2, 0).numpy()).all()
+    kept = library.to_dict(transform)
+    assert kept["transform"]["recipe"] == "detection"
+    assert (library.from_dict(kept)(image=photo)["image"] == wanted.permute(1, 2, 0).numpy()).all()
+    with pytest.raises(FileNotFoundError, match=r"recipe: .*nothing"):
+        _transform(recipe="nothing")
+    with pytest.raises(npp.EncodeError, match="lossless"):
+        _transform(recipe="detection", lossless=True)
+
+
 def test_gray_pictures_whatever_the_order_of_channels(library: Any, photo: np.ndarray) -> None:
     gray = np.ascontiguousarray(photo[..., :1])
     for bgr in (False, True):

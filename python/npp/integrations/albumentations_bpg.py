@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import Unpack
@@ -10,8 +11,11 @@ from typing_extensions import Unpack
 from npp.checks import flag
 from npp.codec.options import CodecOptions, resolve_options
 from npp.tasks.optional_packages import require
-from npp.transforms import bgr_to_rgb, code_array
+from npp.transforms import bgr_to_rgb, code_array, held
 from npp.transforms import qp_range as checked_range
+
+if TYPE_CHECKING:
+    from npp.recipes.recipe import Recipe
 
 _ImageOnlyTransform: Any = require("albumentations", "npp.integrations.albumentations_bpg").ImageOnlyTransform
 
@@ -32,10 +36,14 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         qp_range: (least, greatest), each as likely, or one qp.
         p: how often a picture is coded, 0 to 1.
         bgr: channels come in the order of OpenCV, as in the loader of Ultralytics: BGR, or BGR and alpha.
-        **options: see :class:`npp.CodecOptions`.
+        recipe: as in :class:`npp.transforms.BPG`; albumentations' files keep a name or a path, and no
+            :class:`npp.Recipe` itself.
+        **options: see :class:`npp.CodecOptions`. They come before the recipe's.
 
     Raises:
         ValueError: a value outside of these.
+        FileNotFoundError: there is no such recipe.
+        TypeError: recipe is neither an npp.Recipe nor a name or a path.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         qp_range: int | tuple[int, int] = (25, 46),
         p: float = 0.5,
         bgr: bool = False,
+        recipe: str | os.PathLike[str] | Recipe | None = None,
         **options: Unpack[CodecOptions],
     ) -> None:
         super().__init__(p=p)
@@ -50,6 +59,8 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         self.bgr = flag("bgr", bgr)
         resolve_options(options)
         self.options = options
+        self.recipe = os.fspath(recipe) if isinstance(recipe, os.PathLike) else recipe
+        self._held = None if recipe is None else held(recipe, options)
 
     def get_params(self) -> dict[str, Any]:
         """The qp of the next picture."""
@@ -58,12 +69,12 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
     def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
         """One picture, coded."""
         if self.bgr:
-            return bgr_to_rgb(code_array(bgr_to_rgb(img), qp, **self.options))
-        return code_array(img, qp, **self.options)
+            return bgr_to_rgb(code_array(bgr_to_rgb(img), qp, self._held, **self.options))
+        return code_array(img, qp, self._held, **self.options)
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """The arguments, for albumentations' files."""
-        return {"qp_range": self.qp_range, "bgr": self.bgr, **self.options}
+        return {"qp_range": self.qp_range, "bgr": self.bgr, "recipe": self.recipe, **self.options}
 
 
 def registered(trainer: object) -> None:

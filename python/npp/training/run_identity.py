@@ -22,6 +22,7 @@ _OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
 _OF_A_PICTURE = ("size", "mode", "augment")
 _PARTS = ("preprocessor", "allocator", "restorer")
 _BEGINNING = 1 << 16  # bytes of a photo
+_NETWORKS = "model", "network"  # settings that name one, the latter of tasks of one's own
 _SOURCES = "files"  # of networks: weights and what defines them
 _FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
@@ -81,8 +82,9 @@ def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
     found = {}
     for label, task in zip(config.labels, config.tasks, strict=True):
         settings = plain(task.settings)
-        if isinstance(model := settings.get("model"), str):
-            settings["model"] = _FOLDERS.sub("", model)
+        for name in _NETWORKS:
+            if isinstance(network := settings.get(name), str):
+                settings[name] = _FOLDERS.sub("", network)
         found[f"tasks.{label}"] = settings
         if structures := hash_structures(task.settings):
             found[f"networks of tasks.{label}"] = structures
