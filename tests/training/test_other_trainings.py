@@ -65,8 +65,11 @@ def test_a_refused_run_leaves_the_earlier_ones_files(with_a_map: Path, photos: P
         ("timm:resnet18", "timm:resnet18"),
     ],
 )
-def test_folders_of_networks_are_not_compared(model: str, stored: str, photos: Path, tmp_path: Path) -> None:
-    task = f"tasks=[{{name: match, model: '{model}', layers: [a/b]}}]"
+@pytest.mark.parametrize("setting", ["model", "network"])  # the latter of tasks of one's own
+def test_folders_of_networks_are_not_compared(
+    setting: str, model: str, stored: str, photos: Path, tmp_path: Path
+) -> None:
+    task = f"tasks=[{{name: match, {setting}: '{model}', layers: [a/b]}}]"
     assert settings_of_tasks(smoke(photos, tmp_path, task)) == {
-        "tasks.match": {"model": stored, "layers": ["a/b"]}
+        "tasks.match": {setting: stored, "layers": ["a/b"]}
     }
