@@ -193,10 +193,10 @@ def whole_at_least(owner: object, low: int, *names: str) -> None:
             raise ValueError(f"{name} must be at least {low}, not {value}")
 
 
-def above(owner: object, low: float, *names: str) -> None:
-    """Attributes of an object that must be finite numbers above low."""
+def positive(owner: object, *names: str) -> None:
+    """Attributes of an object that must be finite numbers above 0."""
     for name in names:
-        number_above(name, getattr(owner, name), low)
+        number_above(name, getattr(owner, name), 0)
 
 
 def one_of(

@@ -11,12 +11,11 @@ import numpy.typing as npt
 from npp.allocation import share_bits
 from npp.allocation.qp_curves import LossCurve, least_loss
 from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS, blended
+from npp.checks import QP_COUNT
 from npp.evaluation.arms import Sharing
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.pchip import Floats
-
-_PLACES = 52  # that share_bits chooses from
 
 
 def shared_name(arm: str, sharing: Sharing) -> str:
@@ -80,7 +79,7 @@ def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
 
 def _padded(table: Floats) -> Floats:
     """(pictures, 52); what is added is never looked at."""
-    return np.pad(table, ((0, 0), (0, _PLACES - table.shape[1])), constant_values=1.0)
+    return np.pad(table, ((0, 0), (0, QP_COUNT - table.shape[1])), constant_values=1.0)
 
 
 def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt.NDArray[np.int64]:

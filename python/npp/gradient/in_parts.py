@@ -99,7 +99,7 @@ _begin_outside_the_graph = outside_graphs(_begin, NO_GRAPH)
 
 def compress_in_parts(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor = 29,
+    qp: int | Sequence[int] | Tensor = checks.DEFAULT_QP,
     *,
     parts: int = 4,
     qp_map: QpMap | None = None,

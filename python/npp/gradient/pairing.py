@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from typing_extensions import Unpack
 
-from npp.checks import brief
+from npp.checks import DEFAULT_QP, brief
 from npp.codec.decoding import decode_batch
 from npp.codec.device_transfer import small_tensor
 from npp.codec.errors import UnsupportedError
@@ -247,7 +247,7 @@ _compress_outside_the_graph = outside_graphs(_compress, NO_GRAPH)
 
 def compress(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor = 29,
+    qp: int | Sequence[int] | Tensor = DEFAULT_QP,
     *,
     qp_map: QpMap | None = None,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
@@ -324,7 +324,7 @@ class BPG(nn.Module):
 
     def __init__(
         self,
-        qp: int = 29,
+        qp: int = DEFAULT_QP,
         *,
         surrogate: str | Surrogate = DEFAULT_SURROGATE,
         threads: int | None = None,

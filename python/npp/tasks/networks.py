@@ -54,8 +54,8 @@ def _take_weights(network: nn.Module, path: str) -> None:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
-    except OSError:
-        raise
+    except (OSError, MemoryError):
+        raise  # which are not what the file holds
     except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
         said = " ".join(str(error).split())
         raise ValueError(f"{path} has no weights for {type(network).__name__}: {said}") from None

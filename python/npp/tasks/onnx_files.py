@@ -16,6 +16,7 @@ from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.onnx_graphs import make_convertible
+from npp.tasks.onnx_parts import Pick, Reshape, Slice, Split
 from npp.tasks.optional_packages import require
 from npp.torch_state import device_of
 
@@ -48,55 +49,6 @@ class FixedBatch(nn.Module):
         """Without what fills the last batch; an output without a batch stays."""
         joined = torch.cat(list(parts))
         return joined[:count] if len(joined) == len(parts) * self.size else joined
-
-
-class _Slice(nn.Module):
-    """ONNX's Slice; that of onnx2torch 1.5 indexes with a list, which torch is about to understand
-    otherwise, and warns of it."""
-
-    def forward(
-        self, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
-    ) -> Tensor:
-        """The part of ``x``; a negative step runs backwards."""
-        firsts, lasts = starts.tolist(), ends.tolist()
-        places = range(len(firsts)) if axes is None else axes.tolist()
-        strides = [1] * len(firsts) if steps is None else steps.tolist()
-        for first, last, place, stride in zip(firsts, lasts, places, strides, strict=True):
-            if stride < 0:
-                x, first, last, stride = x.flip(place), -first - 1, -last - 1, -stride
-            index: list[Any] = [slice(None)] * x.ndim
-            index[place] = slice(first, last, stride)
-            x = x[tuple(index)]
-        return x
-
-
-class _Reshape(nn.Module):
-    """ONNX's Reshape to sides that are known. onnx2torch's fetches them in every call, from the GPU if the
-    network is there."""
-
-    def __init__(self, sides: Sequence[int]) -> None:
-        super().__init__()
-        self.sides = tuple(sides)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``x`` with these sides; 0 stands for the side that is there, -1 for what is left."""
-        return x.reshape([x.shape[i] if side == 0 else side for i, side in enumerate(self.sides)])
-
-    def extra_repr(self) -> str:
-        """The sides."""
-        return str(self.sides)
-
-
-class _Pick(nn.Module):
-    """ONNX's Gather of one place, which onnx2torch's, too, fetches in every call."""
-
-    def __init__(self, dim: int, place: int) -> None:
-        super().__init__()
-        self.dim, self.place = dim, place
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``x`` without the dimension."""
-        return x.select(self.dim, self.place)
 
 
 class _Sides(fx.Interpreter):
@@ -140,12 +92,12 @@ def _replace(network: fx.GraphModule, new: Mapping[fx.Node, nn.Module]) -> None:
 def _write_in_what_is_stored(network: fx.GraphModule) -> None:
     """Sides and places that the file holds as they are become numbers."""
     new: dict[fx.Node, nn.Module] = {
-        node: _Reshape(sides.tolist()) for node, sides in _stored(network, "OnnxReshape")
+        node: Reshape(sides.tolist()) for node, sides in _stored(network, "OnnxReshape")
     }
     for node, places in _stored(network, "OnnxGather"):
         dim = getattr(network.get_submodule(str(node.target)), "_axis", None)
         if dim is not None and places.ndim == 0:
-            new[node] = _Pick(dim, int(places))
+            new[node] = Pick(dim, int(places))
     _replace(network, new)
 
 
@@ -161,20 +113,7 @@ def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
         run = _Sides(network)
         with torch.no_grad():
             run.run(torch.zeros(tuple(shape)))
-        _replace(network, {node: _Reshape(sides) for node, sides in run.found.items()})
-
-
-class _Split(nn.Module):
-    """ONNX's Split. onnx2torch's, where parts cannot be equal, makes more of them than there are."""
-
-    def __init__(self, dim: int, parts: int) -> None:
-        super().__init__()
-        self.dim, self.parts = dim, parts
-
-    def forward(self, x: Tensor, sides: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Parts of these sides; without them equal ones, of which the last may be smaller."""
-        side = -(-x.shape[self.dim] // self.parts) if sides is None else sides.tolist()
-        return torch.split(x, side, self.dim)
+        _replace(network, {node: Reshape(sides) for node, sides in run.found.items()})
 
 
 def _own_parts(network: nn.Module) -> None:
@@ -182,9 +121,9 @@ def _own_parts(network: nn.Module) -> None:
     for name, part in list(network.named_modules()):
         kind, held = type(part).__name__, vars(part)
         if kind == "OnnxSlice":
-            network.set_submodule(name, _Slice())
+            network.set_submodule(name, Slice())
         elif kind == "OnnxSplit13":
-            network.set_submodule(name, _Split(held["axis"], held["num_splits"]))
+            network.set_submodule(name, Split(held["axis"], held["num_splits"]))
         elif isinstance(part, nn.LayerNorm):  # onnx2torch goes by a shape that the graph may leave open
             part.normalized_shape = tuple(part.weight.shape)
 

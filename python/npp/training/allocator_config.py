@@ -84,7 +84,7 @@ class PhotoSource:
 
     def __post_init__(self) -> None:
         fill_in(self, "folder", "regions")
-        checks.above(self, 0, "share")
+        checks.positive(self, "share")
         checks.at_least(self, 1, "limit")
         split([], "train", self.split_seed, self.fractions)
         if self.tasks == []:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import Trunk, block_statistics
 from npp.allocation.maps import centred, smoothed
+from npp.codec.qp_maps import MAP_BLOCK
 from npp.progress import Progress, untold
 from npp.training.allocator_checkpoint import LabelScales, Learner, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
@@ -77,7 +78,7 @@ class _Lessons:
         self.wholes = [index for index, size in enumerate(sizes) if size != common]
 
     def _targets(self, one: Labelled) -> tuple[Tensor, Tensor, Tensor]:
-        rows, columns = (side // 16 for side in one.x.shape[:2])
+        rows, columns = (side // MAP_BLOCK for side in one.x.shape[:2])
         maps = torch.zeros(len(self._heads), rows, columns)
         levels, present = torch.zeros(len(self._heads)), torch.zeros(len(self._heads))
         for k, name in enumerate(self._heads):

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from npp.checks import QP_COUNT
 from npp.tasks import Task
 from npp.training.baseline import Baseline
 from npp.training.recipe_model import TrainedBatch
 from npp.training.train_config import LossConfig, TradeOffConfig
-
-_QPS = 52
 
 
 class Terms(NamedTuple):
@@ -50,8 +49,8 @@ class LossWeights(nn.Module):
         super().__init__()
         # NaN where no qp is trained: a mistake would show at once.
         nothing = float("nan")
-        self.register_buffer("coefficients", torch.full((_QPS, tasks), nothing), persistent=False)
-        self.register_buffer("norm", torch.full((_QPS,), nothing), persistent=False)
+        self.register_buffer("coefficients", torch.full((QP_COUNT, tasks), nothing), persistent=False)
+        self.register_buffer("norm", torch.full((QP_COUNT,), nothing), persistent=False)
 
     def set(
         self, baseline: Baseline, shares: Mapping[str, float], trade_off: TradeOffConfig, loss: LossConfig

@@ -34,7 +34,7 @@ class PretrainingConfig:
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 0, "steps")
         checks.whole_at_least(self, 1, "batch")
-        checks.above(self, 0, "learning_rate")
+        checks.positive(self, "learning_rate")
         if self.teacher is not None and not self.steps:
             raise ValueError(
                 f"teacher goes with steps of 1 or more, not with 0: {self.teacher!r} teaches nothing; "
@@ -95,7 +95,7 @@ class AllocatorConfig:
 
     def __post_init__(self) -> None:
         checks.flags(self, "train")
-        checks.above(self, 0, "rate")
+        checks.positive(self, "rate")
         checks.at_least(self, 0, "strength", "limit")
 
 
@@ -120,7 +120,7 @@ class RestorerConfig:
 
     def __post_init__(self) -> None:
         checks.flags(self, "train")
-        checks.above(self, 0, "rate")
+        checks.positive(self, "rate")
 
 
 @settings_told

@@ -93,7 +93,7 @@ class TaskConfig:
     settings: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
-        checks.above(self, 0, "weight")
+        checks.positive(self, "weight")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class TradeOffConfig:
             raise ValueError("qps and pairs exclude each other")
         if self.qps is not None:
             self._check_qps(self.qps)
-        checks.above(self, 0, "slope_factor")
+        checks.positive(self, "slope_factor")
         self._check_pairs()
         checks.qps("pairs" if self.pairs else "qps", self.choices)
         for qp, weight in (self.table or {}).items():
@@ -227,7 +227,7 @@ class OptimiserConfig:
         checks.whole_at_least(self, 1, "batch")
         checks.whole_at_least(self, 0, "steps", "warmup")
         checks.at_least(self, 0, "final", "weight_decay", "clip", "ema")
-        checks.above(self, 0, "learning_rate")
+        checks.positive(self, "learning_rate")
         if not self.ema < 1:
             raise ValueError(f"ema must be below 1, not {self.ema!r}")
 
