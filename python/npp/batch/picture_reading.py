@@ -17,6 +17,7 @@ from npp.codec.metadata import Metadata, fitting_metadata
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
+    first_shown,
     frames_shown,
     frames_stored,
     has_own_color,
@@ -181,15 +182,17 @@ def _animation(image: Image.Image, data: bytes, metadata: Metadata, notes: list[
 
 
 def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
-    count = frames_stored(image)
-    if count > 1:
+    count, shown = frames_stored(image), first_shown(image)
+    if shown and count > shown:  # the default image is for programs that do not know APNG
+        image.seek(shown)
+    elif count > 1:
         notes = [*notes, f"only the first of {count} pictures"]
     picture, gray = read_still(image, data)
     return Source([picture], None, 0, gray, metadata, tuple(notes))
 
 
 def _is_animation(image: Image.Image) -> bool:
-    # An APNG whose only further frame is its default image is a still.
+    # An APNG that shows one frame beside its default image is a still.
     return image.format in _ANIMATED_FORMATS and frames_shown(image) > 1
 
 
