@@ -70,7 +70,7 @@ def test_features_are_where_they_were_in_the_picture() -> None:
 
 
 def test_wrong_features_and_labels_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no layer 'nine'"):
+    with pytest.raises(ValueError, match="layers has 'nine', which the network lacks"):
         LayerFeatures(backbone(), ["nine"])
     with pytest.raises(ValueError, match="layers must name"):
         LayerFeatures(backbone())
@@ -119,7 +119,7 @@ def stored_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"level": lambda w: w.to(torch.float8_e5m2)}, {}, r"must be torch\.float32, not torch\.float8"),
         ({}, {"layers": ["0"]}, "'weight' must be"),
         ({}, {"layers": "02"}, "layers must be a list of names, not '02'"),
-        ({}, {"layers": ["0", "9"]}, "no layer '9'"),
+        ({}, {"layers": ["0", "9"]}, "layers has '9', which the network lacks"),
         ({}, {"model": "python:os:abort"}, "model is 'python:os:abort', a function, which no file may run"),
         ({}, {"model": None}, "model must be the name of a network, not None"),
         ({}, {"longest": 10**400}, "longest must be"),

@@ -46,7 +46,7 @@ class Part:
 
     def __post_init__(self) -> None:
         checks.at_least(self, 0, "steps")
-        checks.above(self, 0, "rate")
+        checks.positive(self, "rate")
 
 
 #: Keys of a part that are no settings of what it describes.

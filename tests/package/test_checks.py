@@ -20,8 +20,8 @@ def test_what_is_not_finite_is_neither_at_least_nor_above_anything(value: Any, l
     from_low, above = (f" from {low:g} on", f" above {low:g}") if math.isfinite(low) else ("", "")
     with pytest.raises(ValueError, match=f"^second must be a finite number{from_low}, not "):
         checks.at_least(owner, low, "first", "second")
-    with pytest.raises(ValueError, match=f"^second must be a finite number{above}, not "):
-        checks.above(owner, low, "first", "second")
+    with pytest.raises(ValueError, match=r"^second must be a finite number above 0, not "):
+        checks.positive(owner, "first", "second")
     with pytest.raises(ValueError, match=f"^second must be a finite number{above}, not "):
         checks.number_above("second", value, low)
     with pytest.raises(ValueError, match=f"^second must be a finite number{from_low}, not "):
@@ -33,9 +33,10 @@ def test_the_end_is_at_least_itself_and_not_above_itself() -> None:
     checks.at_least(owner, 1, "first", "second", "none")
     with pytest.raises(ValueError, match=r"^third must be at least 1, not 0\.9999$"):
         checks.at_least(owner, 1, "first", "third")
-    checks.above(owner, 0.9, "first", "second", "third")
-    with pytest.raises(ValueError, match=r"^first must be above 1, not 1$"):
-        checks.above(owner, 1, "second", "first")
-    with pytest.raises(ValueError, match=r"^none must be a finite number above 1, not None$"):
-        checks.above(owner, 1, "none")
+    owner.nothing = 0
+    checks.positive(owner, "first", "second", "third")
+    with pytest.raises(ValueError, match=r"^nothing must be above 0, not 0$"):
+        checks.positive(owner, "second", "nothing")
+    with pytest.raises(ValueError, match=r"^none must be a finite number above 0, not None$"):
+        checks.positive(owner, "none")
     assert checks.number_above("first", 1, 0.5) == 1.0

@@ -182,3 +182,16 @@ def test_a_pruned_filter_trains_on() -> None:
     enter: Any = network.get_submodule("filter.body.leave")
     network(x, 34)
     assert torch.equal(enter.weight, enter.weight_orig * enter.weight_mask)
+
+
+def test_a_pruned_body_takes_large_pictures_too() -> None:
+    """Of fewer channels than the settings say, as what removes whole channels leaves them."""
+    network, narrow = Preprocessor(width=16, depth=1), Preprocessor(width=8, depth=1)
+    with torch.no_grad():
+        for weight in narrow.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    network.filter.body = narrow.filter.body
+    network.filter.table = narrow.filter.table
+    x = torch.rand(1, 3, 1024, 776)
+    with torch.no_grad():
+        assert torch.equal(network(x, 34), narrow(x, 34))

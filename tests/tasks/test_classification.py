@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -30,17 +31,58 @@ def test_classification_values(images: Tensor) -> None:
     assert scores["top1"].tolist() == [1, 1, 1] and set(scores) == {"cross_entropy", "top1"}
 
 
+def _decided() -> nn.Module:
+    """A classifier whose probabilities are far from equal."""
+    network = classifier().eval()
+    last = [part for part in network.modules() if isinstance(part, nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight.mul_(400)
+    return network
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_softmax_within_the_network_is_not_done_twice(dtype: torch.dtype, images: Tensor) -> None:
     """As files have it that end in one; where it is done again, hardly any divergence is left."""
-    network = classifier().eval().to(dtype)
-    plain = build_task("classification", model=network)
-    soft = build_task("classification", model=nn.Sequential(network, nn.Softmax(1)))
-    now = (images * 0.8).requires_grad_()
-    losses = [task.loss(now, task.targets(images)) for task in (plain, soft)]
-    torch.testing.assert_close(losses[1], losses[0], rtol=1e-3 if dtype == torch.float32 else 0.3, atol=1e-3)
-    losses[1].sum().backward()
+    network = _decided().to(dtype)
+    soft = nn.Sequential(network, nn.Softmax(1))
+    tasks = [build_task("classification", model=network), build_task("classification", model=soft)]
+    now = (images * 0.5).requires_grad_()
+    right, found = (task.loss(now, task.targets(images)) for task in tasks)
+    assert (right > 0.01).all()
+    torch.testing.assert_close(found, right, rtol=1e-3 if dtype == torch.float32 else 0.2, atol=0)
+    found.sum().backward()
     assert now.grad is not None and now.grad.isfinite().all() and now.grad.abs().sum() > 0
+    twice = build_task("classification", model=soft, probabilities=False)
+    assert (twice.loss(images * 0.5, twice.targets(images)) < right / 2).all()
+
+
+def test_what_a_network_gives_is_told_by_noise_and_not_by_the_first_picture(images: Tensor) -> None:
+    class Rectified(nn.Module):
+        """Logits that are a one and nothing else where the picture is black."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            means = x.mean((2, 3))
+            return torch.relu(torch.cat([1 - 4 * means[:, :1], 9 * means], 1))
+
+    black = torch.zeros_like(images[:1])
+    first, other = (build_task("classification", model=Rectified()) for _ in range(2))
+    assert float(first.targets(black)[0][0]) == pytest.approx(math.log(math.e / (math.e + 3)))
+    torch.testing.assert_close(first.targets(images), other.targets(images), rtol=0, atol=0)
+
+
+def test_coarse_probabilities_can_be_said(images: Tensor) -> None:
+    class Coarse(nn.Module):
+        """Steps of 1/16, whose sum may be far from 1, as quantised networks have them."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return ((x.mean((2, 3)) * 9).softmax(1) * 16).floor() / 16
+
+    task = build_task("classification", model=Coarse(), probabilities=True)
+    said = Coarse()(images)
+    expected = said.clamp_min(torch.finfo(torch.float32).tiny).log().log_softmax(1)
+    torch.testing.assert_close(torch.stack(task.targets(images)), expected)
+    with pytest.raises(ValueError, match="probabilities must be True or False, not 'yes'"):
+        build_task("classification", model=Coarse(), probabilities="yes")
 
 
 def test_a_probability_of_zero_is_a_finite_loss(images: Tensor) -> None:

@@ -176,6 +176,7 @@ def test_dataclasses_are_looked_into_and_what_holds_no_floats_is_named(images: T
             return x.mean((2, 3)).argmax(1)
 
     task = build_task("match", model=Dataclass())
+    assert isinstance(mapped(_Parts(images, []), lambda tensor: tensor + 1), _Parts), "somebody's own targets"
     assert set(task.targets(images)[0]) == {"output.a", "output.b.0"}
     with pytest.raises(TypeError, match=r"output must hold floating tensors, not a tensor of torch\.int64"):
         build_task("match", model=Labels()).targets(images)

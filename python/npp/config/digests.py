@@ -31,8 +31,11 @@ _STANDARD = Path(sysconfig.get_path("stdlib"))  # Python's own library, which ha
 def hash_state(module: nn.Module, kind: str = "") -> str:
     """SHA-256 of what a network is: its weights, and what the caller says of its kind."""
     digest = hashlib.sha256(kind.encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        _add_tensor(digest, name, tensor)
+    for name, value in sorted(module.state_dict().items(), key=lambda pair: pair[0]):
+        try:
+            _add_value(digest, name, value)
+        except (TypeError, RuntimeError):  # what a module of somebody's own or a quantised one keeps
+            digest.update(f"{name} is a {type(value).__name__}\n".encode())
     return digest.hexdigest()
 
 

@@ -91,18 +91,14 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
     return x + F.pixel_shuffle(pixels, _BLOCK)
 
 
-@made_once
-def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency.
-
-    No buffer of the module: one made on the device meta and filled by ``load_state_dict`` would lack it.
-    """
+def _profiles(planes: int) -> Tensor:
+    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency."""
     profiles = []
     for size in _SIZES[:planes]:
         square = frequencies(size).square().sum(1) / 2
         profiles.append(torch.stack([square, square.sqrt()]))
     found: Tensor = torch.block_diag(*profiles)  # type: ignore[no-untyped-call]
-    return found.to(device=device, dtype=dtype)
+    return found
 
 
 class _Table(nn.Module):
@@ -114,9 +110,11 @@ class _Table(nn.Module):
 
     def __init__(self, planes: int) -> None:
         super().__init__()
-        self._planes = planes
         self.by_profile = nn.Parameter(torch.zeros(QP_FEATURES, 2 * planes))
         self.by_coefficient = nn.Parameter(torch.zeros(_LEVEL_POWERS, QP_FEATURES, sum(_COUNTS[:planes])))
+        self.profiles: Tensor
+        self.register_buffer("profiles", _profiles(planes).to(self.by_profile), persistent=False)
+        self.register_load_state_dict_post_hook(_with_profiles)  # type: ignore[no-untyped-call]
 
     def forward(self, level: Tensor, qp: Tensor) -> Tensor:
         """Logits for the levels (N, C, h, w), 0 to 1, and the qp's features."""
@@ -124,9 +122,14 @@ class _Table(nn.Module):
             _TABLE_RATE * w.to(qp.dtype) for w in (self.by_coefficient, self.by_profile)
         )
         curve = qp @ by_coefficient
-        constant = curve[0] + qp @ by_profile @ _profiles(self._planes, qp.dtype, qp.device)
+        constant = curve[0] + qp @ by_profile @ self.profiles.to(qp.dtype)
         constant, linear, square = (c[:, :, None, None] for c in (constant, curve[1], curve[2]))
         return constant + level * (linear + level * square)
+
+
+def _with_profiles(table: _Table, keys: Any) -> None:
+    """Of a filter that was made on the device meta no file of weights has them."""
+    table.profiles = _profiles(table.by_profile.shape[1] // 2).to(table.by_profile)
 
 
 class Gains(FilterNetwork):
@@ -219,11 +222,13 @@ class Gains(FilterNetwork):
         if body is None:
             return torch.cat([self._whole(strip, steps, conditions) for strip in strips], dim=2)
         dtype = body.dtype
-        around = x.new_empty(1, height, width, self._settings.width, dtype=dtype).permute(0, 3, 1, 2)
-        coefficients = []
-        for strip, into in zip(strips, torch.split(around, rows, dim=2), strict=True):
+        around, coefficients = x.new_empty(0), list[Tensor]()
+        for place, strip in enumerate(strips):
             ac, _, features = self._see(strip, steps)
-            into.copy_(body.take_in(features.to(dtype)))
+            taken = body.take_in(features.to(dtype))
+            if not coefficients:
+                around = taken.new_empty(1, height, width, taken.shape[1]).permute(0, 3, 1, 2)
+            around[:, :, place * rows : (place + 1) * rows] = taken
             coefficients.append(ac)
         around = body.look_around(around, conditions.to(dtype))
         filtered = torch.empty_like(x)

@@ -38,7 +38,7 @@ def _is_plain(layer: nn.Module) -> bool:
     Pruning, LoRA and their like put something else in its place, or work when it is called.
     """
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
-    return type(layer) is nn.Conv2d and not any(hooks)
+    return type(layer) is nn.Conv2d and not any(hooks) and "forward" not in vars(layer)
 
 
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_i
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.tasks.training_losses import mean_losses
-from npp.torch_state import widened
+from npp.torch_state import has_readable_values, widened
 
 BOX_FORMATS = ("xyxy", "cxcywh")
 JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
@@ -27,6 +27,7 @@ _SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that 
 _LEAST = 1e-6
 _SCORE_TOLERANCE = 1e-3
 _LARGEST_PART = 2.0  # of a side, that boxes which are parts of the sides may reach to
+_BELIEVED = 0.3  # score of a cell in which something surely is
 _LEAST_SIDE = 32  # of an input on which boxes in pixels reach further
 BACKGROUNDS = ("first", "last")
 Dense = dict[str, Tensor]
@@ -121,6 +122,7 @@ class CellDetector(nn.Module):
         self.prepared = prepared
         self.format = format
         self.names = names
+        self._format_is_known = False
         for name in self._wanted():
             if names is not None and name not in names:
                 raise ValueError(f"the network has no output {name!r}; cells can name {', '.join(names)}")
@@ -194,7 +196,7 @@ class CellDetector(nn.Module):
         if objectness is not None:
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
         _check_cells(boxes, scores, len(images), one)
-        return {"boxes": self._in_pixels(boxes, images.shape[-2:]), "scores": scores}
+        return {"boxes": self._in_pixels(boxes, scores, images.shape[-2:]), "scores": scores}
 
     def _probabilities(self, scores: Tensor) -> Tensor:
         """Of each class, without the one that stands for nothing."""
@@ -204,7 +206,7 @@ class CellDetector(nn.Module):
             scores = wide.sigmoid() if one.background is None else wide.softmax(-1)
         return scores[..., _CLASSES[one.background]]
 
-    def _in_pixels(self, boxes: Tensor, size: Sequence[int]) -> Tensor:
+    def _in_pixels(self, boxes: Tensor, scores: Tensor, size: Sequence[int]) -> Tensor:
         """Boxes x1, y1, x2, y2 in pixels of the input.
 
         Raises:
@@ -212,23 +214,32 @@ class CellDetector(nn.Module):
         """
         one = self.format
         rows, columns = self.prepared.fit(size[0], size[1]).size
+        if not self._format_is_known and has_readable_values(boxes):
+            self._check_format(boxes[scores.amax(-1) > _BELIEVED], rows, columns)
         if one.normalised:
             boxes = boxes * boxes.new_tensor([columns, rows, columns, rows])
-        elif boxes.numel() and min(rows, columns) >= _LEAST_SIDE and 0 < boxes.max() <= _LARGEST_PART:
-            most = float(boxes.max())
+        return corners_of(boxes) if one.box_format == "cxcywh" else boxes
+
+    def _check_format(self, believed: Tensor, rows: int, columns: int) -> None:
+        """Of boxes (K, 4) in which something surely is: of others a network may say anything.
+
+        It is asked until there are two different ones, and no more once they are what they should be.
+        """
+        if len(believed) < 2 or bool((believed == believed[0]).all()):
+            return
+        one, most = self.format, float(believed.max())
+        if not one.normalised and min(rows, columns) >= _LEAST_SIDE and 0 < most <= _LARGEST_PART:
             raise ValueError(
                 f"boxes must be in pixels of the input, {columns}x{rows}, not {most:.3g} at most; "
                 "where they are parts of its sides, cells must say so (normalised: true)"
             )
-        if one.box_format == "cxcywh":
-            return corners_of(boxes)
-        turned = (boxes[..., 2:] < boxes[..., :2]).any(-1).float().mean()
-        if turned > 0.5:  # never where there is none, which is NaN
+        turned = float((believed[:, 2:] < believed[:, :2]).any(-1).float().mean())
+        if one.box_format == "xyxy" and turned > 0.5:
             raise ValueError(
-                f"boxes must be x1, y1, x2, y2, and {float(turned):.0%} have x2 < x1 or y2 < y1; where they "
+                f"boxes must be x1, y1, x2, y2, and {turned:.0%} have x2 < x1 or y2 < y1; where they "
                 "are centre and size, cells must say so (box_format: cxcywh)"
             )
-        return boxes
+        self._format_is_known = True
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
         """Change of all cells (N,): KL of each class's score, and of boxes as far as something was there.

@@ -107,6 +107,8 @@ class Classification(Task):
         model: see :func:`npp.tasks.load_network`, or a network.
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
+        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
+            ``None`` looks for itself.
     """
 
     name = "classification"
@@ -114,9 +116,15 @@ class Classification(Task):
         {"kl": False, "cross_entropy": False, "agreement": True, "top1": True, "top5": True}
     )
 
-    def __init__(self, model: str | nn.Module, *, input: InputSettings | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        model: str | nn.Module,
+        *,
+        input: InputSettings | None = None,  # noqa: A002
+        probabilities: bool | None = None,
+    ) -> None:
         super().__init__(resolve_network(model, input), copy=False)
-        self._logits_of = LogitsOf()
+        self._logits_of = LogitsOf(probabilities)
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         logits: Tensor = self.run_network(images)
@@ -124,7 +132,7 @@ class Classification(Task):
             raise ValueError(
                 f"the network must give logits (N, C) of at least 2 classes, not {not_a_tensor(logits)}"
             )
-        return self._logits_of(logits, 1).log_softmax(1)
+        return self._logits_of(logits, 1, images, self.run_network).log_softmax(1)
 
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (C,) for each picture."""

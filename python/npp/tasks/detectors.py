@@ -17,7 +17,7 @@ from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
-from npp.tasks.networks import made_by_function, own_network
+from npp.tasks.networks import load_raw, made_by_function, own_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.training_losses import TorchvisionDetector
 
@@ -157,6 +157,8 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
     names = None
     if isinstance(model, str) and model.startswith("onnx:"):
         network, own, names = load_onnx(model.removeprefix("onnx:"))
+    elif isinstance(model, str) and model.startswith("python:"):
+        network, own = private_copy(load_raw(model)[0]), InputFormat()
     else:
         network, own = own_network(model)
     return CellDetector(prepared_for(network, own, settings, model), cells, names)

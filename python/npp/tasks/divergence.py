@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from npp.checks import flag
 from npp.torch_state import has_readable_values, widened
 
 # By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
@@ -112,26 +114,48 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
 
 
 class LogitsOf:
-    """Logits of what one network puts out: a softmax of its own is found in the first batch, and undone."""
+    """Logits of what one network puts out, which may have a softmax of its own.
 
-    def __init__(self) -> None:
-        self._has_softmax: bool | None = None
+    Args:
+        probabilities: whether it has; ``None`` looks for itself, once, at what it says of noise. So it
+            depends on no photo, and is the same in every process.
+    """
 
-    def __call__(self, output: Tensor, dim: int) -> Tensor:
-        """Logits, float32, of logits or of probabilities (N, ...) with the classes in ``dim``."""
+    def __init__(self, probabilities: bool | None) -> None:
+        if probabilities is not None:
+            flag("probabilities", probabilities)
+        self._has_softmax = probabilities
+
+    def __call__(self, output: Tensor, dim: int, images: Tensor, run: Callable[[Tensor], Any]) -> Tensor:
+        """Logits, float32, of logits or of probabilities (N, ...) with the classes in ``dim``.
+
+        Args:
+            output: what the network says of the pictures.
+            dim: of the classes.
+            images: the pictures (N, 3, H, W).
+            run: the network.
+        """
+        if self._has_softmax is None and len(images) and has_readable_values(images):
+            with torch.no_grad():
+                said = run(_noise_like(images))
+            self._has_softmax = isinstance(said, Tensor) and _are_probabilities(said.float(), dim)
         values = output.float()
-        if self._has_softmax is None and values.numel() and has_readable_values(values):
-            self._has_softmax = _are_probabilities(values, dim, _tolerance_of(output))
         return values.clamp_min(torch.finfo(values.dtype).tiny).log() if self._has_softmax else values
+
+
+def _noise_like(images: Tensor) -> Tensor:
+    generator = torch.Generator("cpu").manual_seed(0)
+    return torch.rand(images.shape, generator=generator, device="cpu").to(images.device, images.dtype)
+
+
+def _are_probabilities(values: Tensor, dim: int) -> bool:
+    """Whether all are 0 or more and sum to 1 along a dimension, which logits of noise do by no chance."""
+    near = (values.sum(dim) - 1).abs() < max(_SUM_TOLERANCES.values())
+    return bool(((values >= 0).all() & near.all()).cpu())
 
 
 def _tolerance_of(values: Tensor) -> float:
     return _SUM_TOLERANCES.get(values.dtype, _SUM_TOLERANCE)
-
-
-def _are_probabilities(values: Tensor, dim: int, tolerance: float) -> bool:
-    """Whether all are 0 or more and sum to 1 along a dimension, as logits never do."""
-    return bool((values >= 0).all()) and bool(((values.sum(dim) - 1).abs() < tolerance).all())
 
 
 def one_hot_log(labels: Tensor, classes: int) -> Tensor:

@@ -22,6 +22,7 @@ _KINDS = (
 )
 # Networks without a head, whose features a task such as match takes as they are.
 _BACKBONES = ("Model", "ModelWithProjection")
+_PICTURES = "pixel_values"  # the input of networks for them
 _DETECTION = "ForObjectDetection"
 _LEAST = 1e-6
 _YOLOS_STEP = 16  # its image processor makes sides whole patches
@@ -43,6 +44,7 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
     config = library.AutoConfig.from_pretrained(rest)
     (kind, *_) = getattr(config, "architectures", None) or ("none",)
     is_backbone = kind.endswith(_BACKBONES) and not hasattr(config, "text_config")
+    is_backbone = is_backbone and getattr(getattr(library, kind, None), "main_input_name", "") == _PICTURES
     if not (kind.endswith(_KINDS) or is_backbone) or not hasattr(library, kind):
         allowed = ", ".join(f"...{end}" for end in (*_KINDS, *_BACKBONES))
         raise ValueError(f"transformers:{rest} must be one of {allowed} by its config.json, not {kind}")

@@ -28,7 +28,7 @@ def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
     found = []
     for given in layers:
         names = (given, f"{_PREPARATION}{given}", given.removeprefix(_PREPARATION))
-        layer = next((name for name in names if name in modules), given)
+        layer = next((name for name in names if name in known), given)
         if layer not in known:
             similar = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
             raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")

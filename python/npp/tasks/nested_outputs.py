@@ -25,13 +25,12 @@ def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
 
 
 def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a network gave with each tensor changed; mappings and dataclasses become dicts, tuples lists.
+    """What a network gave with each tensor changed; mappings become dicts, lists and tuples lists.
 
     What is none of these is left as it is.
     """
     if isinstance(output, Tensor):
         return change(output)
-    output = _fields(output)
     if isinstance(output, Mapping):
         return {name: mapped(part, change) for name, part in output.items()}
     if isinstance(output, (list, tuple)):
@@ -57,4 +56,4 @@ def _fields(output: Any) -> Any:
     """A dataclass that is no mapping, as those of transformers are, by its fields; all else as it is."""
     if not dataclasses.is_dataclass(output) or isinstance(output, (type, Mapping)):
         return output
-    return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    return {field.name: getattr(output, field.name, None) for field in dataclasses.fields(output)}

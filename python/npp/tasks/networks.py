@@ -217,7 +217,7 @@ def load_raw(spec: str, argument: str = "model") -> Loaded:
         As :func:`load_network`.
     """
     if spec.startswith("python:") and spec != "python:":
-        return _as_given(made_by_function(spec))  # a module of somebody else's, who may go on using it
+        return made_by_function(spec), InputFormat()  # somebody else's, who may go on using it
     with plain_torch():
         if (named := adapter_of_name(spec)) is not None:
             adapter, rest = named
@@ -264,9 +264,14 @@ def own_network(model: str | nn.Module) -> Loaded:
     Raises:
         TypeError: neither of these, or a network that cannot be copied.
     """
+    if isinstance(model, str) and not model.startswith("python:"):
+        return load_raw(model)
     if isinstance(model, str):
-        network, own = load_raw(model)
-        return (private_copy(network) if model.startswith("python:") else network), own
+        network = private_copy(load_raw(model)[0])
+        try:
+            return _as_given(network)
+        except ValueError:  # of a package that has no other form of it
+            return network, InputFormat()
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
     return _as_given(private_copy(model))

@@ -122,6 +122,8 @@ class Recognition(Task):
             network reads count as the blank. ``None`` for all.
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
+        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
+            ``None`` looks for itself.
     """
 
     name = "recognition"
@@ -138,6 +140,7 @@ class Recognition(Task):
         layout: Literal["NTC", "TNC"] = "NTC",
         only: str | None = None,
         input: InputSettings | None = None,  # noqa: A002
+        probabilities: bool | None = None,
     ) -> None:
         if model == "rapidocr":
             if alphabet is not None or blank != 0 or layout != "NTC":
@@ -153,7 +156,7 @@ class Recognition(Task):
             raise ValueError("alphabet must be given, the characters in the order of the network's classes")
         super().__init__(network, copy=False)
         one_of("layout", layout, LAYOUTS)
-        self._logits_of = LogitsOf()
+        self._logits_of = LogitsOf(probabilities)
         self._all = Alphabet(alphabet, blank)
         self.alphabet = self._all
         self._wanted: list[int] | None = None
@@ -179,7 +182,7 @@ class Recognition(Task):
             raise ValueError(
                 f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
             )
-        found = self._logits_of(steps, -1).log_softmax(-1)
+        found = self._logits_of(steps, -1, images, self.run_network).log_softmax(-1)
         return found if self._wanted is None else self._only_wanted(found, self._wanted)
 
     def _only_wanted(self, found: Tensor, wanted: list[int]) -> Tensor:

@@ -111,6 +111,8 @@ class Segmentation(Task):
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
         ignore_index: label of pixels that do not count, or ``None``.
+        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
+            ``None`` looks for itself.
     """
 
     name = "segmentation"
@@ -124,6 +126,7 @@ class Segmentation(Task):
         *,
         input: InputSettings | None = None,  # noqa: A002
         ignore_index: int | None = IGNORE,
+        probabilities: bool | None = None,
     ) -> None:
         network = resolve_network(model, input)
         if isinstance(network, Prepared) and network.format.size and network.format.resize == "crop":
@@ -131,20 +134,23 @@ class Segmentation(Task):
                 "input must have resize 'stretch' or 'letterbox', for 'crop' leaves pixels without a class"
             )
         super().__init__(network, copy=False)
-        self._logits_of = LogitsOf()
+        self._logits_of = LogitsOf(probabilities)
         self.ignore_index = ignore_index
         self._class_count = 0
 
-    def _log_probabilities(self, images: Tensor) -> Tensor:
+    def _run_for_logits(self, images: Tensor) -> Any:
         output = self.run_network(images)
-        logits: Tensor = output["out"] if isinstance(output, Mapping) and "out" in output else output
+        return output["out"] if isinstance(output, Mapping) and "out" in output else output
+
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        logits = self._run_for_logits(images)
         if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] < 2:
             raise ValueError(
                 "the network must give logits (N, K, h, w) of at least 2 classes, or a dict with them as "
                 f"out, not {not_a_tensor(logits)}"
             )
         self._class_count = logits.shape[1]
-        logits = self._logits_of(logits, 1)
+        logits = self._logits_of(logits, 1, images, self._run_for_logits)
         if isinstance(self.network, Prepared):
             logits = self.network.on_the_picture(logits, images.shape[-2:])
         if logits.shape[-2:] != images.shape[-2:]:

@@ -138,6 +138,7 @@ def train_allocator(
     for name, given in (("photos", photos), ("tasks", tasks)):
         if not given:
             raise ValueError(f"{name} must not be empty")
+    photos, validation = ([Path(path) for path in given] for given in (photos, validation))
     drawn, settings = labels or LabelSettings(), training or DistilSettings()
     labellers = [_labeller_of_all(photos, tasks, out / "labels", drawn)]
     if validation:
