@@ -433,13 +433,3 @@ def test_deep_avif_is_told_and_what_is_read_whole_is_not() -> None:
     written = io.BytesIO()
     Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(written, "TIFF")
     assert read_source(written.getvalue(), keep_metadata=True).notes == ()
-
-
-def test_of_a_default_image_and_one_frame_the_frame_is_read() -> None:
-    """As browsers show it, and as Pillow's plugin saves it."""
-    default, frame = (Image.new("RGB", (16, 24), colour) for colour in ((200, 0, 0), (0, 0, 200)))
-    written = io.BytesIO()
-    default.save(written, "PNG", save_all=True, append_images=[frame], default_image=True, duration=[40])
-    source = read_source(written.getvalue(), keep_metadata=True)
-    assert source.durations is None and source.notes == ()
-    assert np.asarray(source.frames[0])[0, 0].tolist() == [0, 0, 200]
