@@ -433,3 +433,13 @@ def test_deep_avif_is_told_and_what_is_read_whole_is_not() -> None:
     written = io.BytesIO()
     Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(written, "TIFF")
     assert read_source(written.getvalue(), keep_metadata=True).notes == ()
+
+
+def test_training_sees_the_frame_of_an_apng_that_is_encoded(tmp_path: Path) -> None:
+    default, frame = (Image.new("RGB", (16, 24), colour) for colour in ((200, 0, 0), (0, 0, 200)))
+    path = tmp_path / "in.png"
+    default.save(path, "PNG", save_all=True, append_images=[frame], default_image=True, duration=[40])
+    source = read_source(path.read_bytes(), keep_metadata=True)
+    shown = np.asarray(source.frames[0])
+    assert shown[0, 0].tolist() == [0, 0, 200] and source.notes == ()
+    assert np.array_equal(np.asarray(open_photo(path)), shown)

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from npp.config.digests import digest_of, hash_file, hash_files, hash_sources, hash_state
 
@@ -148,3 +151,32 @@ def test_weights_with_a_set_beside_them_are_the_same_in_every_process(tmp_path: 
         for seed in "123"
     }
     assert len(found) == 1
+
+
+class _Keeps(nn.Module):
+    """Something beside tensors, as quantised and other modules keep it."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def get_extra_state(self) -> Any:
+        return self.kept
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_what_networks_keep_beside_tensors_tells_them_apart() -> None:
+    kept = [
+        {"a": np.zeros(3)},
+        {"a": np.ones(3)},
+        {"b": torch.eye(3).to_sparse()},
+        {"b": 2 * torch.eye(3).to_sparse()},
+    ]
+    digests = [hash_state(_Keeps(one)) for one in kept]
+    assert len(set(digests)) == 4
+    assert hash_state(_Keeps({"a": np.zeros(3)})) == digests[0]
+    assert hash_state(_Keeps({"b": torch.eye(3).to_sparse()})) == digests[2]
+    small, same, other = (torch.quantize_per_tensor(torch.eye(2) * k, 0.1, 0, torch.qint8) for k in (1, 1, 2))
+    assert hash_state(_Keeps(small)) == hash_state(_Keeps(same)) != hash_state(_Keeps(other))
+    cannot_be_told = _Keeps({"c": lambda: None})
+    assert hash_state(cannot_be_told) != hash_state(cannot_be_told)

@@ -195,3 +195,18 @@ def test_a_pruned_body_takes_large_pictures_too() -> None:
     x = torch.rand(1, 3, 1024, 776)
     with torch.no_grad():
         assert torch.equal(network(x, 34), narrow(x, 34))
+
+
+def test_weights_may_come_by_any_way_and_in_any_mode() -> None:
+    trained = Preprocessor(width=8, depth=1)
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    x, qp = torch.rand(1, 3, 64, 48), torch.tensor([34])
+    with torch.device("meta"):
+        made = Preprocessor(width=8, depth=1)
+    found = torch.func.functional_call(made, dict(trained.named_parameters()), (x, qp))
+    assert torch.equal(found, trained(x, qp))
+    with torch.inference_mode():
+        trained.load_state_dict(trained.state_dict())
+    trained(x, qp).sum().backward()

@@ -70,6 +70,40 @@ def test_what_a_network_gives_is_told_by_noise_and_not_by_the_first_picture(imag
     torch.testing.assert_close(first.targets(images), other.targets(images), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("trouble", ["infinite", "raised"])
+def test_noise_that_a_network_does_not_take_is_no_trouble(trouble: str, images: Tensor) -> None:
+    class Calm(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if float(x.std()) > 0.2 and trouble == "raised":
+                raise RuntimeError("this is no photo")
+            more = torch.where(x.std() > 0.2, torch.inf, 1.0).expand(len(x), 1)
+            return torch.cat([x.mean((2, 3)), more], 1)
+
+    task = build_task("classification", model=Calm())
+    flat = torch.full_like(images, 0.5)
+    assert task.loss(flat, task.targets(flat)).tolist() == [pytest.approx(0, abs=1e-6)] * len(flat)
+
+
+def test_what_tells_is_seen_before_the_pictures_and_draws_nothing(images: Tensor) -> None:
+    network = nn.Sequential(nn.Identity(), classifier().eval())
+    task = build_task("classification", model=network)
+    seen: list[Tensor] = []
+    part: Any = task.network
+    part[0].register_forward_hook(lambda module, given, output: seen.append(output))
+    torch.manual_seed(4)
+    wanted = torch.rand(3)
+    torch.manual_seed(4)
+    task.targets(images)
+    assert torch.equal(torch.rand(3), wanted)
+    task.targets(images)
+    assert [len(one) for one in seen] == [1, len(images), len(images)]
+    assert torch.equal(seen[-1], images)
+    new = build_task("classification", model=network)
+    weights = torch.rand(2)
+    found = torch.vmap(lambda weight: new.loss(images, [0, 1, 2]) * weight)(weights)
+    torch.testing.assert_close(found, weights[:, None] * task.loss(images, [0, 1, 2]))
+
+
 def test_coarse_probabilities_can_be_said(images: Tensor) -> None:
     class Coarse(nn.Module):
         """Steps of 1/16, whose sum may be far from 1, as quantised networks have them."""

@@ -180,4 +180,4 @@ def test_tasks_give_a_network_in_half_precision_exact_pictures(dtype: torch.dtyp
     image = torch.rand(1, 3, 40, 56, requires_grad=True)
     task.loss(image, task.targets(image)).sum().backward()
     assert image.grad is not None and image.grad.dtype == torch.float32
-    assert torch.equal(seen[0], Prepared(nn.Identity(), InputFormat(size=24))(image.detach()).to(dtype))
+    assert torch.equal(seen[-1], Prepared(nn.Identity(), InputFormat(size=24))(image.detach()).to(dtype))

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.batch.outcomes import describe
-from npp.batch.stored_bits import bits_left_out
+from npp.batch.stored_bits import bits_left_out, read_as_8_bits
 from npp.codec.decoding import probe
 from npp.codec.image_inputs import SingleImage, check_frames
 from npp.codec.metadata import Metadata, fitting_metadata
@@ -26,6 +26,7 @@ from npp.codec.pil_pictures import (
     same_mode,
     seconds_or_default,
 )
+from npp.photos import png16
 from npp.photos.picture_files import has_deep_bpg, open_picture, read_deep_bpg, read_still
 
 #: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
@@ -183,9 +184,9 @@ def _animation(image: Image.Image, data: bytes, metadata: Metadata, notes: list[
 
 def _still(image: Image.Image, data: bytes, metadata: Metadata, notes: list[str]) -> Source:
     count, shown = frames_stored(image), first_shown(image)
-    if shown and count > shown:  # the default image is for programs that do not know APNG
-        image.seek(shown)
-    elif count > 1:
+    if shown and png16.has_deep_color(image):
+        notes = [*notes, read_as_8_bits(16)]
+    elif count - shown > 1:
         notes = [*notes, f"only the first of {count} pictures"]
     picture, gray = read_still(image, data)
     return Source([picture], None, 0, gray, metadata, tuple(notes))
@@ -210,7 +211,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
     with open_picture(data) as image:
         metadata, notes = _found_metadata(image, data, keep=keep_metadata)
         if (bits := bits_left_out(image, data)) is not None:
-            notes.append(f"its {bits} bits a sample read as 8, for Pillow has no more for colour")
+            notes.append(read_as_8_bits(bits))
         if _is_animation(image):
             return _animation(image, data, metadata, notes)
         return _still(image, data, metadata, notes)

@@ -14,6 +14,11 @@ _FIRST_DEPTH = 42  # bytes from there to the depth of the first component
 _PIXEL_BOX = b"pixi"  # of AVIF: version and flags, how many channels, the bits of each
 
 
+def read_as_8_bits(bits: int) -> str:
+    """The note of such a file."""
+    return f"its {bits} bits a sample read as 8, for Pillow has no more for colour"
+
+
 def bits_left_out(image: Image.Image, data: bytes) -> int | None:
     """Bits of a sample in a file of colour that are more than the 8 that Pillow reads; ``None`` elsewhere.
 

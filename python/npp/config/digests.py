@@ -6,13 +6,14 @@ import functools
 import hashlib
 import json
 import os
+import pickle
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from npp.files import named_path
 
+_Add: TypeAlias = Callable[[Any, str, Any], None]
 _PART = 1 << 20  # bytes that are hashed at a time
 _OF_TORCH = {".pt", ".pth", ".bin", ".ckpt"}  # weights as torch.save writes them, or something else
 _PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, torch.device)  # whose text says all
@@ -32,15 +34,16 @@ def hash_state(module: nn.Module, kind: str = "") -> str:
     """SHA-256 of what a network is: its weights, and what the caller says of its kind."""
     digest = hashlib.sha256(kind.encode())
     for name, value in sorted(module.state_dict().items(), key=lambda pair: pair[0]):
-        try:
-            _add_value(digest, name, value)
-        except (TypeError, RuntimeError):  # what a module of somebody's own or a quantised one keeps
-            digest.update(f"{name} is a {type(value).__name__}\n".encode())
+        _add_value(digest, name, value, _add_object)
     return digest.hexdigest()
 
 
 def _add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
     digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
     # A copy, for a tensor of one number passes as contiguous whatever its stride, and view() refuses it.
     values = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
     digest.update(values.view(torch.uint8).numpy().tobytes())
@@ -76,7 +79,19 @@ def _in_safetensors(path: Path) -> dict[str, Any]:
         return {"metadata": file.metadata(), "tensors": tensors}
 
 
-def _add_value(digest: Any, name: str, value: Any) -> None:
+def _refuse(digest: Any, name: str, value: Any) -> None:
+    raise TypeError(f"{name} is a {type(value).__name__}, whose text may differ from process to process")
+
+
+def _add_object(digest: Any, name: str, value: Any) -> None:
+    """What a module of somebody's own keeps beside tensors; what cannot be told is like nothing else."""
+    try:
+        digest.update(f"{name} ".encode() + pickle.dumps(value, protocol=4))
+    except Exception:  # whatever the pickling code of somebody else raises
+        digest.update(uuid4().bytes)
+
+
+def _add_value(digest: Any, name: str, value: Any, add_other: _Add = _refuse) -> None:
     """A tensor, or what holds some; names in any order, for networks take them in any."""
     if isinstance(value, Tensor):
         _add_tensor(digest, name, value)
@@ -84,13 +99,13 @@ def _add_value(digest: Any, name: str, value: Any) -> None:
         pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
         digest.update(f"{name} holds {len(value)}\n".encode())
         for key, one in sorted(pairs, key=lambda pair: repr(pair[0])):
-            _add_value(digest, f"{name}/{key!r}", one)
+            _add_value(digest, f"{name}/{key!r}", one, add_other)
     elif isinstance(value, (set, frozenset)):  # in an order that each process chooses for itself
         digest.update(f"{name} {sorted(map(repr, value))}\n".encode())
     elif isinstance(value, _PLAIN):
         digest.update(f"{name} {value!r}\n".encode())
     else:
-        raise TypeError(f"{name} is a {type(value).__name__}, whose text may differ from process to process")
+        add_other(digest, name, value)
 
 
 def digest_of(value: Any, letters: int = 64) -> str:

@@ -88,7 +88,7 @@ def inverse_dct(ac: Tensor, size: int) -> Tensor:
     return F.pixel_shuffle(pixels, size)
 
 
-def frequencies(size: int) -> Tensor:
+def frequencies(size: int, device: torch.device) -> Tensor:
     """(size² - 1, 2): vertical and horizontal frequency of the AC coefficients, 0 to 1."""
-    axis = torch.arange(size, dtype=torch.float32, device="cpu") / (size - 1)
+    axis = torch.arange(size, dtype=torch.float32, device=device) / (size - 1)
     return torch.cartesian_prod(axis, axis)[1:]

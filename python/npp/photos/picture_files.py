@@ -19,7 +19,7 @@ from npp.codec.decoding import decode, probe
 from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import SingleImage, check_geometry
 from npp.codec.metadata import first_frame
-from npp.codec.pil_pictures import plain
+from npp.codec.pil_pictures import first_shown, plain
 from npp.photos import png16
 
 _LONGEST_MAGIC = 16
@@ -93,7 +93,7 @@ def read_deep_bpg(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
 
 
 def read_still(image: Image.Image, data: bytes) -> tuple[SingleImage, bool]:
-    """The first picture of a file with its alpha, and whether it is gray.
+    """The first picture that a file shows, with its alpha, and whether it is gray.
 
     Args:
         image: from :func:`open_picture`.
@@ -103,7 +103,9 @@ def read_still(image: Image.Image, data: bytes) -> tuple[SingleImage, bool]:
         What :func:`npp.encode` takes. Gray of 16 bits (modes I;16 and I) has the range 0 to 65535, floats (F)
         have the range 0 to 1. Colour of more than 8 bits is an array (H, W, C), all else a PIL image.
     """
-    if png16.has_deep_color(image):
+    if (shown := first_shown(image)) > 0:
+        image.seek(shown)  # an APNG's default image is for programs that do not know it
+    elif png16.has_deep_color(image):
         return png16.read(data)
     if has_deep_bpg(image, data):
         return read_deep_bpg(first_frame(data))

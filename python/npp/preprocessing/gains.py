@@ -91,14 +91,18 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
     return x + F.pixel_shuffle(pixels, _BLOCK)
 
 
-def _profiles(planes: int) -> Tensor:
-    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency."""
+@made_once
+def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency.
+
+    No buffer of the module: one made on the device meta and filled with weights would lack it.
+    """
     profiles = []
     for size in _SIZES[:planes]:
-        square = frequencies(size).square().sum(1) / 2
+        square = frequencies(size, device).square().sum(1) / 2
         profiles.append(torch.stack([square, square.sqrt()]))
     found: Tensor = torch.block_diag(*profiles)  # type: ignore[no-untyped-call]
-    return found
+    return found.to(dtype)
 
 
 class _Table(nn.Module):
@@ -112,9 +116,6 @@ class _Table(nn.Module):
         super().__init__()
         self.by_profile = nn.Parameter(torch.zeros(QP_FEATURES, 2 * planes))
         self.by_coefficient = nn.Parameter(torch.zeros(_LEVEL_POWERS, QP_FEATURES, sum(_COUNTS[:planes])))
-        self.profiles: Tensor
-        self.register_buffer("profiles", _profiles(planes).to(self.by_profile), persistent=False)
-        self.register_load_state_dict_post_hook(_with_profiles)  # type: ignore[no-untyped-call]
 
     def forward(self, level: Tensor, qp: Tensor) -> Tensor:
         """Logits for the levels (N, C, h, w), 0 to 1, and the qp's features."""
@@ -122,14 +123,10 @@ class _Table(nn.Module):
             _TABLE_RATE * w.to(qp.dtype) for w in (self.by_coefficient, self.by_profile)
         )
         curve = qp @ by_coefficient
-        constant = curve[0] + qp @ by_profile @ self.profiles.to(qp.dtype)
+        planes = by_profile.shape[1] // 2
+        constant = curve[0] + qp @ by_profile @ _profiles(planes, qp.dtype, qp.device)
         constant, linear, square = (c[:, :, None, None] for c in (constant, curve[1], curve[2]))
         return constant + level * (linear + level * square)
-
-
-def _with_profiles(table: _Table, keys: Any) -> None:
-    """Of a filter that was made on the device meta no file of weights has them."""
-    table.profiles = _profiles(table.by_profile.shape[1] // 2).to(table.by_profile)
 
 
 class Gains(FilterNetwork):

@@ -112,6 +112,8 @@ class CellDetector(nn.Module):
         names: of the outputs, for a network that gives them in a row; ``None`` where it gives a dict.
     """
 
+    _format_is_known = False
+
     def __init__(
         self,
         prepared: Prepared,
@@ -122,7 +124,6 @@ class CellDetector(nn.Module):
         self.prepared = prepared
         self.format = format
         self.names = names
-        self._format_is_known = False
         for name in self._wanted():
             if names is not None and name not in names:
                 raise ValueError(f"the network has no output {name!r}; cells can name {', '.join(names)}")

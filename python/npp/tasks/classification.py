@@ -20,6 +20,7 @@ from npp.tasks.task import (
     Task,
     all_or_none,
     as_tensor,
+    check_images,
     check_predictions,
     not_a_tensor,
 )
@@ -124,15 +125,17 @@ class Classification(Task):
         probabilities: bool | None = None,
     ) -> None:
         super().__init__(resolve_network(model, input), copy=False)
-        self._logits_of = LogitsOf(probabilities)
+        self._logits_of = LogitsOf(probabilities, dim=1)
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
+        check_images(images)
+        self._logits_of.look(images, self.bare_network)
         logits: Tensor = self.run_network(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
             raise ValueError(
                 f"the network must give logits (N, C) of at least 2 classes, not {not_a_tensor(logits)}"
             )
-        return self._logits_of(logits, 1, images, self.run_network).log_softmax(1)
+        return self._logits_of(logits).log_softmax(1)
 
     def targets(self, images: Tensor) -> list[Any]:
         """Log-probabilities (C,) for each picture."""

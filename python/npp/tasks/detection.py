@@ -210,7 +210,9 @@ class Detection(Task):
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Divergence from what the network said everywhere, or its losses, (N,)."""
         if self._uses_dense(targets):
-            return self._divergence(self._dense(images), targets)
+            divergence = self._divergence(self._dense(images), targets)
+            self.check_output(images, {"divergence": divergence})
+            return divergence
         checked = self._all_checked(images, targets)
         given = images.to(dtype_of(self.network))  # losses of other packages want boxes of the same dtype
         each = [
@@ -227,6 +229,7 @@ class Detection(Task):
         checked = self._all_checked(images, targets)
         dense = self._dense(images) if self._uses_dense(targets) else None
         loss = self.loss(images, targets) if dense is None else self._divergence(dense, targets)
+        self.check_output(images, {"loss": loss})
         found = [self._above(one) for one in self._found(images, dense)]
         matched = [f1(*pair) for pair in zip(found, checked, strict=True)]
         f1_scores = torch.tensor(matched, dtype=torch.float32, device=images.device)

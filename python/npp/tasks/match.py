@@ -87,7 +87,7 @@ class Match(Task):
         """Everything that is compared, by name."""
         with recorded(self.network, self.layers) as inner:
             output = self.run_network(images)
-        self.check_output(images, inner)
+        self.check_output(images, inner, finite=True)
         found = tensors_of(output) if self.output else {}
         size = next((part.size for part in self.network.modules() if isinstance(part, FixedBatch)), 1)
         for layer in self.layers:

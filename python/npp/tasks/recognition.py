@@ -23,6 +23,7 @@ from npp.tasks.task import (
     Task,
     all_or_none,
     as_tensor,
+    check_images,
     not_a_tensor,
 )
 from npp.tasks.text_reader import load_text_reader
@@ -156,7 +157,7 @@ class Recognition(Task):
             raise ValueError("alphabet must be given, the characters in the order of the network's classes")
         super().__init__(network, copy=False)
         one_of("layout", layout, LAYOUTS)
-        self._logits_of = LogitsOf(probabilities)
+        self._logits_of = LogitsOf(probabilities, dim=-1)
         self._all = Alphabet(alphabet, blank)
         self.alphabet = self._all
         self._wanted: list[int] | None = None
@@ -170,6 +171,8 @@ class Recognition(Task):
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         """(N, T, C)."""
+        check_images(images)
+        self._logits_of.look(images, self.bare_network)
         logits: Tensor = self.run_network(images)
         classes = len(self._all.classes)
         if not isinstance(logits, Tensor) or logits.ndim != 3 or logits.shape[-1] != classes:
@@ -182,7 +185,7 @@ class Recognition(Task):
             raise ValueError(
                 f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
             )
-        found = self._logits_of(steps, -1, images, self.run_network).log_softmax(-1)
+        found = self._logits_of(steps).log_softmax(-1)
         return found if self._wanted is None else self._only_wanted(found, self._wanted)
 
     def _only_wanted(self, found: Tensor, wanted: list[int]) -> Tensor:

@@ -20,6 +20,7 @@ from npp.tasks.task import (
     Task,
     all_or_none,
     as_tensor,
+    check_images,
     check_predictions,
     not_a_tensor,
 )
@@ -99,6 +100,11 @@ class MeanIoU:
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
+def _logits_in(output: Any) -> Any:
+    """What a network of torchvision calls out, and what others give."""
+    return output["out"] if isinstance(output, Mapping) and "out" in output else output
+
+
 class Segmentation(Task):
     """A network with logits (N, K, h, w), or a dict with them as ``"out"`` as torchvision's give.
 
@@ -134,23 +140,21 @@ class Segmentation(Task):
                 "input must have resize 'stretch' or 'letterbox', for 'crop' leaves pixels without a class"
             )
         super().__init__(network, copy=False)
-        self._logits_of = LogitsOf(probabilities)
+        self._logits_of = LogitsOf(probabilities, dim=1)
         self.ignore_index = ignore_index
         self._class_count = 0
 
-    def _run_for_logits(self, images: Tensor) -> Any:
-        output = self.run_network(images)
-        return output["out"] if isinstance(output, Mapping) and "out" in output else output
-
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        logits = self._run_for_logits(images)
+        check_images(images)
+        self._logits_of.look(images, lambda noise: _logits_in(self.bare_network(noise)))
+        logits: Tensor = _logits_in(self.run_network(images))
         if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] < 2:
             raise ValueError(
                 "the network must give logits (N, K, h, w) of at least 2 classes, or a dict with them as "
                 f"out, not {not_a_tensor(logits)}"
             )
         self._class_count = logits.shape[1]
-        logits = self._logits_of(logits, 1, images, self._run_for_logits)
+        logits = self._logits_of(logits)
         if isinstance(self.network, Prepared):
             logits = self.network.on_the_picture(logits, images.shape[-2:])
         if logits.shape[-2:] != images.shape[-2:]:

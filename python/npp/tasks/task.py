@@ -157,9 +157,13 @@ class Task(nn.Module, ABC):
             TypeError, ValueError: these are no pictures, or the output has NaN or is infinite.
         """
         check_images(images)
-        output = self.network(fed(self.network, images))
+        output = self.bare_network(images)
         self.check_output(images, output, finite=True)
         return output
+
+    def bare_network(self, images: Tensor) -> Any:
+        """The network's output for pictures (N, 3, H, W), whatever it is."""
+        return self.network(fed(self.network, images))
 
     def check_output(self, images: Tensor, output: Any, *, finite: bool = False) -> None:
         """Raises ValueError where an output has NaN; it names the task, or the pictures if they have it.

@@ -77,14 +77,21 @@ def _beginning(path: Path) -> tuple[int, str]:
         return path.stat().st_size, hashlib.sha256(file.read(_BEGINNING)).hexdigest()
 
 
+def _without_folders(settings: Any) -> Any:
+    """A task's settings without the folders that its networks lie in; all else as it is."""
+    if not isinstance(settings, Mapping):
+        return settings
+    return {
+        name: _FOLDERS.sub("", value) if name in _NETWORKS and isinstance(value, str) else value
+        for name, value in settings.items()
+    }
+
+
 def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
     """What each task is asked, but for the folder that its network lies in."""
     found = {}
     for label, task in zip(config.labels, config.tasks, strict=True):
-        settings = plain(task.settings)
-        for name in _NETWORKS:
-            if isinstance(network := settings.get(name), str):
-                settings[name] = _FOLDERS.sub("", network)
+        settings = _without_folders(plain(task.settings))
         found[f"tasks.{label}"] = settings
         if structures := hash_structures(task.settings):
             found[f"networks of tasks.{label}"] = structures
@@ -149,7 +156,7 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
         ConfigError: something differs; the message names the first.
     """
     for name, value in now.items():
-        if name in before and before[name] != value:
+        if name in before and _without_folders(before[name]) != _without_folders(value):
             hashes = name in ("photos", "tasks") or name.startswith(_SOURCES)
             said = "" if hashes else f" {before[name]!r}, not {value!r}"
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from npp.checks import flags, whole
 from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
+from npp.torch_state import made_once
 
 _FLOOR = 1e-6
 
@@ -189,9 +190,13 @@ def _up(inputs: int, outputs: int) -> nn.Module:
     return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
 
 
-def _before() -> Tensor:
-    """(5, 5): 1 where a place comes before the middle one in raster order."""
-    mask = torch.zeros(5, 5, device="cpu")
+@made_once
+def _before(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(5, 5): 1 where a place comes before the middle one in raster order.
+
+    No buffer of the module: one made on the device meta and filled with weights would lack it.
+    """
+    mask = torch.zeros(5, 5, dtype=dtype, device=device)
     mask[:2] = 1
     mask[2, :2] = 1
     return mask
@@ -202,17 +207,9 @@ class _MaskedConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 5, padding=2)
-        self.mask: Tensor
-        self.register_buffer("mask", _before().to(self.weight), persistent=False)
-        self.register_load_state_dict_post_hook(_with_mask)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)
-
-
-def _with_mask(layer: _MaskedConv, keys: Any) -> None:
-    """Of a network that was made on the device meta no file of weights has it."""
-    layer.mask = _before().to(layer.weight)
+        return F.conv2d(x, self.weight * _before(self.weight.dtype, self.weight.device), self.bias, padding=2)
 
 
 class Hyperprior(nn.Module):
