@@ -190,14 +190,17 @@ class Detection(Task):
             raise ValueError("loss 'dense' needs the targets that Detection.targets gave")
         return given and self._goes_by_dense
 
-    def _divergence(self, now: Mapping[str, Tensor], targets: Sequence[Mapping[str, Any]]) -> Tensor:
-        now = {name: widened(values) for name, values in now.items()}
+    def _divergence(
+        self, images: Tensor, dense: Mapping[str, Tensor], targets: Sequence[Mapping[str, Any]]
+    ) -> Tensor:
+        now = {name: widened(values) for name, values in dense.items()}
         clean = {
             name: stacked(f"dense[{name!r}]", [target["dense"][name] for target in targets], values)
             for name, values in now.items()
         }
         network: Any = self.network
         found = network.divergence(clean, now)
+        self.check_output(images, {"divergence": found})
         return values_by_picture(
             f"the network of the task {self.name!r}", "a divergence", found, len(targets)
         )
@@ -210,9 +213,7 @@ class Detection(Task):
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Divergence from what the network said everywhere, or its losses, (N,)."""
         if self._uses_dense(targets):
-            divergence = self._divergence(self._dense(images), targets)
-            self.check_output(images, {"divergence": divergence})
-            return divergence
+            return self._divergence(images, self._dense(images), targets)
         checked = self._all_checked(images, targets)
         given = images.to(dtype_of(self.network))  # losses of other packages want boxes of the same dtype
         each = [
@@ -228,8 +229,7 @@ class Detection(Task):
         """:meth:`loss` as ``"kl"`` if dense, else as ``"loss"``; ``"f1"`` of boxes at IoU 0.5."""
         checked = self._all_checked(images, targets)
         dense = self._dense(images) if self._uses_dense(targets) else None
-        loss = self.loss(images, targets) if dense is None else self._divergence(dense, targets)
-        self.check_output(images, {"loss": loss})
+        loss = self.loss(images, targets) if dense is None else self._divergence(images, dense, targets)
         found = [self._above(one) for one in self._found(images, dense)]
         matched = [f1(*pair) for pair in zip(found, checked, strict=True)]
         f1_scores = torch.tensor(matched, dtype=torch.float32, device=images.device)

@@ -17,7 +17,7 @@ from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
-from npp.tasks.networks import load_raw, made_by_function, own_network
+from npp.tasks.networks import made_by_function, names_function, own_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.training_losses import TorchvisionDetector
 
@@ -157,8 +157,8 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
     names = None
     if isinstance(model, str) and model.startswith("onnx:"):
         network, own, names = load_onnx(model.removeprefix("onnx:"))
-    elif isinstance(model, str) and model.startswith("python:"):
-        network, own = private_copy(load_raw(model)[0]), InputFormat()
+    elif isinstance(model, str) and names_function(model):
+        network, own = private_copy(made_by_function(model)), InputFormat()
     else:
         network, own = own_network(model)
     return CellDetector(prepared_for(network, own, settings, model), cells, names)
@@ -201,7 +201,7 @@ def resolve_detector(
     """
     if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
         return _of_cells(model, CellFormat.of(cells or {}), settings)
-    if isinstance(model, str) and model.startswith("python:") and model != "python:":
+    if isinstance(model, str) and names_function(model):
         model = made_by_function(model)
     if (found := _of_package(model, settings)) is not None:
         return found

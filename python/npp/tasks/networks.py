@@ -158,6 +158,11 @@ def imported(path: str) -> Any:
     return found
 
 
+def names_function(spec: object) -> bool:
+    """Whether a network is given as ``python:`` and what names a function."""
+    return isinstance(spec, str) and spec.startswith("python:") and spec != "python:"
+
+
 def made_by_function(spec: str) -> nn.Module:
     """The network that a function of somebody's own gives, as it is.
 
@@ -216,7 +221,7 @@ def load_raw(spec: str, argument: str = "model") -> Loaded:
     Raises:
         As :func:`load_network`.
     """
-    if spec.startswith("python:") and spec != "python:":
+    if names_function(spec):
         return made_by_function(spec), InputFormat()  # somebody else's, who may go on using it
     with plain_torch():
         if (named := adapter_of_name(spec)) is not None:
@@ -264,10 +269,10 @@ def own_network(model: str | nn.Module) -> Loaded:
     Raises:
         TypeError: neither of these, or a network that cannot be copied.
     """
-    if isinstance(model, str) and not model.startswith("python:"):
-        return load_raw(model)
     if isinstance(model, str):
-        network = private_copy(load_raw(model)[0])
+        if not names_function(model):
+            return load_raw(model)
+        network = private_copy(made_by_function(model))
         try:
             return _as_given(network)
         except ValueError:  # of a package that has no other form of it
