@@ -308,6 +308,10 @@ def test_read_source_refuses_what_is_no_picture() -> None:
         read_source(b"junk", keep_metadata=True)
 
 
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def _png_with(chunks: list[tuple[bytes, bytes]], *, late: bool, deep: bool = False) -> bytes:
     """A PNG with more chunks in front of its pixels or behind them."""
     out = io.BytesIO()
@@ -316,10 +320,7 @@ def _png_with(chunks: list[tuple[bytes, bytes]], *, late: bool, deep: bool = Fal
     else:
         Image.new("RGB", (8, 6), "teal").save(out, "PNG")
     data = out.getvalue()
-    made = b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
+    made = b"".join(_chunk(kind, body) for kind, body in chunks)
     place = data.index(b"IEND" if late else b"IDAT") - 4
     return data[:place] + made + data[place:]
 
@@ -413,6 +414,33 @@ def test_colour_that_pillow_cuts_to_8_bits_is_told(kind: str) -> None:
     assert source.notes == ("its 16 bits a sample read as 8, for Pillow has no more for colour",)
     if kind != "JPEG2000":  # whose samples were written with 8
         assert np.abs(np.asarray(source.frames[0]).astype(int) - (samples >> 8)).max() <= 1
+
+
+def _deep_apng(samples: np.ndarray) -> bytes:
+    """An APNG of frames (F, H, W, C) of 16 bits, C being 1 or 3; Pillow writes none."""
+    count, height, width, channels = samples.shape
+    made = [
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)),
+        _chunk(b"acTL", struct.pack(">II", count, 0)),
+    ]
+    for index, frame in enumerate(samples):
+        rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in frame))
+        control = struct.pack(">IIIIIHHBB", max(0, 2 * index - 1), width, height, 0, 0, 1, 10, 0, 0)
+        later = (b"fdAT", struct.pack(">I", 2 * index) + rows)
+        made += [_chunk(b"fcTL", control), _chunk(*later if index else (b"IDAT", rows))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made) + _chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_apng_of_16_bits_is_read_whole_if_gray_and_else_a_note_tells_what_is_left(channels: int) -> None:
+    samples = np.random.default_rng(4).integers(0, 65536, (3, 8, 16, channels), dtype=np.uint16)
+    source = read_source(_deep_apng(samples), keep_metadata=True)
+    gray = channels == 1
+    assert source.notes == (
+        () if gray else ("its 16 bits a sample read as 8, for Pillow has no more for colour",)
+    )
+    for frame, sent in zip(source.frames, samples, strict=True):
+        assert np.array_equal(np.asarray(frame), sent[..., 0] if gray else sent >> 8)
 
 
 def test_deep_avif_is_told_and_what_is_read_whole_is_not() -> None:

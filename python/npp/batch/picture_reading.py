@@ -174,10 +174,13 @@ def _animation(image: Image.Image, data: bytes, metadata: Metadata, notes: list[
     if shown > loop_count:
         notes = [*notes, f"shown {loop_count} times instead of {shown}: BPG counts no further"]
     check_frames(frames_shown(image), image.height, image.width)
+    deep = png16.has_deep_color(image)
     frames, milliseconds, gray = _read_frames(image, data)
     untimed = sum(not value for value in milliseconds)
     if untimed:
         notes = [*notes, f"{untimed} frame(s) without a duration are shown for 0.1 s"]
+    if deep:
+        notes = [*notes, read_as_8_bits(16)]
     durations = [seconds_or_default(value) for value in milliseconds]
     return Source(frames, durations, loop_count, gray, metadata, tuple(notes))
 

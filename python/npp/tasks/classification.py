@@ -10,17 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions, one_hot_log
+from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings
+from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
-    Task,
     all_or_none,
     as_tensor,
-    check_images,
     check_predictions,
     not_a_tensor,
 )
@@ -98,7 +97,7 @@ class ClassificationMetric:
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
-class Classification(Task):
+class Classification(LogitsTask):
     """A classifier with logits (N, C), or with probabilities, as files that end in a softmax give.
 
     Targets are class indices, or logits or probabilities (C,): the loss is the cross-entropy to the former,
@@ -124,22 +123,15 @@ class Classification(Task):
         input: InputSettings | None = None,  # noqa: A002
         probabilities: bool | None = None,
     ) -> None:
-        super().__init__(resolve_network(model, input), copy=False)
-        self._logits_of = LogitsOf(probabilities, dim=1)
+        super().__init__(resolve_network(model, input), probabilities=probabilities, dim=1)
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        check_images(images)
-        self._logits_of.look(images, self.bare_network)
-        logits: Tensor = self.run_network(images)
+        logits = self._output(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
             raise ValueError(
                 f"the network must give logits (N, C) of at least 2 classes, not {not_a_tensor(logits)}"
             )
         return self._logits_of(logits).log_softmax(1)
-
-    def targets(self, images: Tensor) -> list[Any]:
-        """Log-probabilities (C,) for each picture."""
-        return list(self._log_probabilities(images))
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Cross-entropy or KL (N,) in nats."""

@@ -14,16 +14,15 @@ from torch.nn import functional as F
 
 from npp.checks import brief, is_int, one_of
 from npp.tasks.average_metric import AverageMetric
-from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions
+from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
+from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
-    Task,
     all_or_none,
     as_tensor,
-    check_images,
     not_a_tensor,
 )
 from npp.tasks.text_reader import load_text_reader
@@ -106,7 +105,7 @@ def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: i
 LAYOUTS = ("NTC", "TNC")
 
 
-class Recognition(Task):
+class Recognition(LogitsTask):
     """A text recogniser with logits at steps along the line, trained with CTC.
 
     Targets are strings, or logits or probabilities (T, C): the loss is CTC's -log P(text) for the former,
@@ -155,9 +154,8 @@ class Recognition(Task):
             network = resolve_network(model, input)
         if alphabet is None:
             raise ValueError("alphabet must be given, the characters in the order of the network's classes")
-        super().__init__(network, copy=False)
+        super().__init__(network, probabilities=probabilities, dim=-1)
         one_of("layout", layout, LAYOUTS)
-        self._logits_of = LogitsOf(probabilities, dim=-1)
         self._all = Alphabet(alphabet, blank)
         self.alphabet = self._all
         self._wanted: list[int] | None = None
@@ -171,9 +169,7 @@ class Recognition(Task):
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         """(N, T, C)."""
-        check_images(images)
-        self._logits_of.look(images, self.bare_network)
-        logits: Tensor = self.run_network(images)
+        logits = self._output(images)
         classes = len(self._all.classes)
         if not isinstance(logits, Tensor) or logits.ndim != 3 or logits.shape[-1] != classes:
             raise ValueError(
@@ -194,10 +190,6 @@ class Recognition(Task):
         others[wanted] = False
         blank = found[..., others].logsumexp(-1, keepdim=True)
         return torch.cat([blank, found[..., wanted]], dim=-1)
-
-    def targets(self, images: Tensor) -> list[Any]:
-        """Log-probabilities (T, C) for each picture."""
-        return list(self._log_probabilities(images))
 
     def predict(self, images: Tensor) -> list[Any]:
         """A string for each picture."""

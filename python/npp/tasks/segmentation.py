@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks.divergence import LogitsOf, kl_divergence, log_distributions
+from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings, Prepared
+from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
 from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
-    Task,
     all_or_none,
     as_tensor,
-    check_images,
     check_predictions,
     not_a_tensor,
 )
@@ -100,12 +99,7 @@ class MeanIoU:
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
-def _logits_in(output: Any) -> Any:
-    """What a network of torchvision calls out, and what others give."""
-    return output["out"] if isinstance(output, Mapping) and "out" in output else output
-
-
-class Segmentation(Task):
+class Segmentation(LogitsTask):
     """A network with logits (N, K, h, w), or a dict with them as ``"out"`` as torchvision's give.
 
     Logits are resized bilinearly to the picture. Targets are labels (H, W), or logits or probabilities
@@ -139,15 +133,16 @@ class Segmentation(Task):
             raise ValueError(
                 "input must have resize 'stretch' or 'letterbox', for 'crop' leaves pixels without a class"
             )
-        super().__init__(network, copy=False)
-        self._logits_of = LogitsOf(probabilities, dim=1)
+        super().__init__(network, probabilities=probabilities, dim=1)
         self.ignore_index = ignore_index
         self._class_count = 0
 
+    def _logits_in(self, output: Any) -> Any:
+        """What a network of torchvision calls out, and what others give."""
+        return output["out"] if isinstance(output, Mapping) and "out" in output else output
+
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        check_images(images)
-        self._logits_of.look(images, lambda noise: _logits_in(self.bare_network(noise)))
-        logits: Tensor = _logits_in(self.run_network(images))
+        logits = self._output(images)
         if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] < 2:
             raise ValueError(
                 "the network must give logits (N, K, h, w) of at least 2 classes, or a dict with them as "
@@ -165,10 +160,6 @@ class Segmentation(Task):
         if not self._class_count:
             raise ValueError("predictions must come from this task's predict")
         return self._class_count
-
-    def targets(self, images: Tensor) -> list[Any]:
-        """Log-probabilities (K, H, W) for each picture."""
-        return list(self._log_probabilities(images))
 
     def predict(self, images: Tensor) -> list[Any]:
         """Labels (H, W) int64 for each picture."""

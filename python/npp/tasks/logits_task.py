@@ -1,0 +1,49 @@
+"""Tasks whose networks say how probable each class is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from npp.tasks.divergence import LogitsOf
+from npp.tasks.task import Task, check_images
+
+
+class LogitsTask(Task):
+    """A task whose network gives logits, or probabilities where it ends in a softmax.
+
+    :meth:`targets` gives the log-probabilities of each picture.
+
+    Args:
+        network: frozen as it is.
+        probabilities: whether the network ends in a softmax; ``None`` looks for itself.
+        dim: of the classes in its output.
+    """
+
+    def __init__(self, network: nn.Module, *, probabilities: bool | None, dim: int) -> None:
+        super().__init__(network, copy=False)
+        self._logits_of = LogitsOf(probabilities, dim)
+
+    def _logits_in(self, output: Any) -> Any:
+        """Where the logits are in what the network gives: all of it unless overridden."""
+        return output
+
+    def _output(self, images: Tensor) -> Any:
+        """The network's logits or probabilities, if it gives a tensor: its shape is not looked at.
+
+        Raises:
+            TypeError, ValueError: these are no pictures, or the output has NaN or is infinite.
+        """
+        check_images(images)
+        self._logits_of.look(images, lambda noise: self._logits_in(self.bare_network(noise)))
+        return self._logits_in(self.run_network(images))
+
+    @abstractmethod
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        """Of each picture, (N, ...)."""
+
+    def targets(self, images: Tensor) -> list[Any]:
+        """The log-probabilities of each picture."""
+        return list(self._log_probabilities(images))
