@@ -25,14 +25,14 @@ _FINE = 60_000
 _LARGEST_DENOMINATOR = 10_000
 
 
-def one_or_each(name: str, given: Any, count: int) -> list[Any]:
+def one_or_each(name: str, value: Any, count: int) -> list[Any]:
     """A value for every frame, from one for all or one each; arrays and tensors count as lists.
 
     Raises:
         EncodeError: another number of them, or as :func:`values_of`.
         UnsupportedError: as :func:`values_of`.
     """
-    values = values_of(name, given)
+    values = values_of(name, value)
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         return [values] * count
     listed = list(values)

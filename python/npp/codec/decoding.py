@@ -111,48 +111,50 @@ def decode_finished(
     threads: int | None,
     errors: OnError,
 ) -> Any:
-    """:func:`decode` with something done to each decoded picture, whose errors are told as the decoder's.
+    """Decodes BPG files and passes each picture through a function, whose errors name the file as well.
 
     Args:
-        finish: called with what is decoded and the file's bytes; may raise DecodeError.
-        data, dtype, threads, errors: as there.
+        finish: called with the decoded tensor and the file's bytes; may raise DecodeError.
+        data, dtype, threads, errors: as for :func:`decode`.
 
     Raises:
-        As there.
+        What :func:`decode` raises.
     """
     _check_decode_dtype(dtype)
     check_on_error(errors)
     is_batch = is_several(data)
-    given: Sequence[Any] = cast("Sequence[Any]", data) if is_batch else [data]
-    outcomes = _files_or_errors(given, is_batch, errors)
+    files: Sequence[Any] = cast("Sequence[Any]", data) if is_batch else [data]
+    outcomes = _files_or_errors(files, is_batch, errors)
     good = {i: file for i, file in enumerate(outcomes) if isinstance(file, bytes)}
     if good:
         handle = _bpg.start_decode(
             list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
         )
         for i, (array, error) in zip(good, handle.result(), strict=True):
-            found = error or _finished(_decoded(array, dtype), good[i], finish)
-            outcomes[i] = _told(found, given[i], i, is_batch) if isinstance(found, BPGError) else found
+            outcome = error or _finished(_decoded(array, dtype), good[i], finish)
+            outcomes[i] = (
+                _naming_file(outcome, files[i], i, is_batch) if isinstance(outcome, BPGError) else outcome
+            )
     return given_back(outcomes, is_batch, errors)
 
 
 def _files_or_errors(data: Any, is_batch: bool, errors: OnError) -> list[Any]:
     """The bytes of every file, or, with ``errors="return"``, why it cannot be read."""
-    found: list[Any] = []
-    for i, one in enumerate(data):
+    outcomes: list[Any] = []
+    for i, file in enumerate(data):
         try:
-            found.append(file_bytes(one, picture_name("data", i, is_batch)))
+            outcomes.append(file_bytes(file, picture_name("data", i, is_batch)))
         except OSError as error:
             if errors == "raise":
                 raise
-            found.append(error.with_traceback(None))
-    return found
+            outcomes.append(error.with_traceback(None))
+    return outcomes
 
 
-def _told(error: BPGError, given: object, index: int, is_batch: bool) -> BPGError:
+def _naming_file(error: BPGError, file: object, index: int, is_batch: bool) -> BPGError:
     """An error of a file that names it: its path, or its place in a list."""
-    if isinstance(given, (str, os.PathLike)):
-        return indexed(type(error), f"{os.fspath(given)}: {error}", index if is_batch else None)
+    if isinstance(file, (str, os.PathLike)):
+        return indexed(type(error), f"{os.fspath(file)}: {error}", index if is_batch else None)
     return named(error, "data", index, is_batch)
 
 
@@ -187,7 +189,7 @@ def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int
     first = _one_shape([_info(file, i) for i, file in enumerate(files)])
     batch = _room((len(files), first.channels, first.height, first.width), _NUMPY_OF[dtype])
     places = None if batch is None else list(batch)
-    found = _bpg.start_decode(
+    results = _bpg.start_decode(
         files, _NUMPY_OF[dtype], places, get_max_pixels(), resolve_threads(threads)
     ).result()
     tensors = None if batch is None else torch.from_numpy(batch).to(dtype)
@@ -195,7 +197,7 @@ def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int
         named(error, "bitstreams", i, True)
         if error is not None
         else (_decoded(array, dtype) if tensors is None else tensors[i])
-        for i, (array, error) in enumerate(found)
+        for i, (array, error) in enumerate(results)
     ]
     raise_first(outcomes, outcomes)
     return torch.stack(outcomes) if tensors is None else tensors  # type: ignore[arg-type]  # no errors are left

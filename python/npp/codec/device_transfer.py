@@ -24,8 +24,8 @@ def small_tensor(values: Sequence[float], dtype: torch.dtype, device: torch.devi
 
     By way of NumPy, which takes half the time that torch takes for a list.
     """
-    found = torch.from_numpy(np.array(values, dtype=_NUMPY[dtype]))
-    return found if device.type == "cpu" else moved(found, device)
+    tensor = torch.from_numpy(np.array(values, dtype=_NUMPY[dtype]))
+    return tensor if device.type == "cpu" else moved(tensor, device)
 
 
 class DeviceTransfer:
@@ -90,7 +90,7 @@ class DeviceTransfer:
 
         Those of the CPU the codec itself finds.
         """
-        found: dict[int, EncodeError] = {}
+        errors: dict[int, EncodeError] = {}
         ranges = [] if self._range is None else self._range.double().T.tolist()
         for i, (low, high) in enumerate(ranges):
             wrong = (
@@ -99,8 +99,8 @@ class DeviceTransfer:
                 else refuse_other_scale(f"x[{i}]", low, high, i)
             )
             if wrong is not None:
-                found[i] = wrong
-        return found
+                errors[i] = wrong
+        return errors
 
     def from_codec(self, x_hat: Tensor) -> Tensor:
         """The codec's output, in memory of ``buffer_for``, with x's dtype on x's device."""

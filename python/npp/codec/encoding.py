@@ -149,7 +149,7 @@ def encode(
 
 def _sizes(pictures: Sequence[PictureOrError]) -> list[tuple[int, int] | None]:
     """Height and width of each picture that can be encoded."""
-    return [one.samples.shape[-2:] if isinstance(one, CodecImage) else None for one in pictures]
+    return [picture.samples.shape[-2:] if isinstance(picture, CodecImage) else None for picture in pictures]
 
 
 def encode_pictures(

@@ -62,7 +62,7 @@ def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> No
 
 
 def given_back(outcomes: list[Any], is_batch: bool, errors: OnError) -> Any:
-    """What a function gives for a picture or a batch, or raises, once there is an outcome for each."""
+    """The outcome of a picture, or a list of a batch's; raises the first error with ``errors="raise"``."""
     if errors == "raise":
         raise_first(outcomes, outcomes if is_batch else None)
     return outcomes if is_batch else outcomes[0]

@@ -76,8 +76,8 @@ def is_one(data: object) -> bool:
         return data.ndim == 1 and data.dtype == np.uint8
     if isinstance(data, Tensor):
         return data.ndim == 1 and data.dtype == torch.uint8
-    one = (str, os.PathLike, bytes, bytearray, memoryview, mmap.mmap)
-    return isinstance(data, one) or hasattr(data, "read")
+    types = (str, os.PathLike, bytes, bytearray, memoryview, mmap.mmap)
+    return isinstance(data, types) or hasattr(data, "read")
 
 
 def is_several(data: object) -> bool:

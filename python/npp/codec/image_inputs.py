@@ -142,9 +142,9 @@ def _from_torch(tensor: Tensor, name: str) -> Array:
     return samples
 
 
-def _no_picture(given: object, name: str) -> TypeError:
-    hint = "; PIL.Image.open reads a file" if isinstance(given, (str, bytes, PathLike)) else ""
-    kind = type(given).__name__
+def _no_picture(value: object, name: str) -> TypeError:
+    hint = "; PIL.Image.open reads a file" if isinstance(value, (str, bytes, PathLike)) else ""
+    kind = type(value).__name__
     return TypeError(f"{name} must be a PIL image, numpy array or torch tensor, not {kind}{hint}")
 
 
@@ -172,7 +172,7 @@ class CodecImage:
         self.gray = gray_alpha or channels == 1
 
     def with_samples(self, samples: Array) -> CodecImage:
-        """The same picture with other samples (C, H, W), as after a filter."""
+        """A copy of this picture with other samples (C, H, W), as after a filter."""
         changed = CodecImage.__new__(CodecImage)
         changed.samples, changed.gray = samples, self.gray
         return changed
@@ -214,7 +214,7 @@ def pictures_or_errors(image: ImageOrBatch, name: str = "image") -> tuple[list[P
         return [_picture_or_error(image, name, None)], False  # type: ignore[arg-type]
     if not batch:
         raise EncodeError(f"{name} is an empty batch; at least one picture is needed")
-    return [_picture_or_error(one, f"{name}[{i}]", i) for i, one in enumerate(batch)], True
+    return [_picture_or_error(picture, f"{name}[{i}]", i) for i, picture in enumerate(batch)], True
 
 
 def several_pictures(images: ImageOrBatch, name: str) -> list[CodecImage]:

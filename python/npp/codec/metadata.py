@@ -32,8 +32,8 @@ _MOST_BEFORE_TIFF = 8
 
 def tiff_structure(exif: bytes) -> bytes:
     """EXIF from its TIFF header on; as it is where there is none near its beginning."""
-    found = [exif.find(header, 0, _MOST_BEFORE_TIFF + len(header)) for header in _TIFF_HEADERS]
-    return exif[min((place for place in found if place >= 0), default=0) :]
+    offsets = [exif.find(header, 0, _MOST_BEFORE_TIFF + len(header)) for header in _TIFF_HEADERS]
+    return exif[min((offset for offset in offsets if offset >= 0), default=0) :]
 
 
 def _pillow_exif() -> type[Image.Exif]:
@@ -56,11 +56,11 @@ def _as_bytes(name: str, value: Any) -> bytes:
     raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
 
 
-def _pairs(given: Any) -> tuple[tuple[Any, Any], ...]:
+def _pairs(extensions: Any) -> tuple[tuple[Any, Any], ...]:
     try:
-        return tuple((tag, data) for tag, data in given)
+        return tuple((tag, data) for tag, data in extensions)
     except (TypeError, ValueError):
-        raise TypeError(f"extensions must be pairs (tag, data), not {given!r:.200}") from None
+        raise TypeError(f"extensions must be pairs (tag, data), not {extensions!r:.200}") from None
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class Metadata:
                 raise TypeError(f"extensions: data of tag {tag} must be bytes, not {type(data).__name__}")
 
     def to_extensions(self) -> list[tuple[int, bytes]]:
-        """As (tag, data) pairs in the order in which they are written."""
+        """The extensions as (tag, data) pairs in the order in which they are written."""
         named = [(tag, getattr(self, name)) for name, tag in _TAGS.items()]
         return [(tag, data) for tag, data in named if data is not None] + list(self.extensions)
 
     @classmethod
     def from_extensions(cls, extensions: tuple[tuple[int, bytes], ...]) -> Metadata:
-        """From (tag, data) pairs but for those that tell of this file alone and would be wrong in another."""
+        """Metadata from (tag, data) pairs, without those that describe this file alone, such as its size."""
         by_tag = dict(reversed(extensions))
         named = {name: by_tag.get(tag) for name, tag in _TAGS.items()}
         others = tuple(
@@ -129,7 +129,7 @@ def check_metadata(metadata: object) -> None:
 
 
 def extensions_of(metadata: Metadata | None) -> list[tuple[int, bytes]]:
-    """What is written beside the pixels, as (tag, data) pairs; none for ``None``.
+    """The extensions of metadata as (tag, data) pairs; none for ``None``.
 
     Raises:
         TypeError: it is neither metadata nor None.
@@ -140,7 +140,7 @@ def extensions_of(metadata: Metadata | None) -> list[tuple[int, bytes]]:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What :func:`npp.probe` reads from a file without decoding it.
+    """The properties of a file that :func:`npp.probe` reads without decoding it.
 
     Attributes:
         width, height: in pixels.
@@ -181,7 +181,7 @@ class ImageInfo:
 
     @property
     def channels(self) -> int:
-        """How many channels decoding gives, 1 for gray, 3 for colour, 4 with alpha (gray too)."""
+        """The number of channels that decoding gives: 1 for gray, 3 for colour, 4 with alpha (gray too)."""
         if self.has_alpha:
             return 4
         return 1 if self.chroma == "400" and not self.has_w else 3
@@ -194,32 +194,32 @@ class ImageInfo:
 
 def image_info(data: bytes) -> ImageInfo:
     """Reads header, extensions and frame durations of a file. Raises DecodeError."""
-    found = _bpg.probe(data)
-    animation = found["animation"]
-    period = Fraction(*found["period"]) if animation else Fraction(0)
+    header = _bpg.probe(data)
+    animation = header["animation"]
+    period = Fraction(*header["period"]) if animation else Fraction(0)
     # Frames share their few different durations: a file of many tiny frames stays cheap to look at.
-    durations = {ticks: ticks * period for ticks in set(found["ticks"])}
+    durations = {ticks: ticks * period for ticks in set(header["ticks"])}
     return ImageInfo(
-        width=found["width"],
-        height=found["height"],
-        chroma=CHROMA_NAMES[found["pixel_format"]],
-        color_space=COLOR_SPACE_NAMES[found["color_space"]],
-        bit_depth=found["bit_depth"],
-        limited_range=found["limited_range"],
-        has_alpha=found["has_alpha"],
-        premultiplied=found["premultiplied"],
-        has_w=found["has_w"],
+        width=header["width"],
+        height=header["height"],
+        chroma=CHROMA_NAMES[header["pixel_format"]],
+        color_space=COLOR_SPACE_NAMES[header["color_space"]],
+        bit_depth=header["bit_depth"],
+        limited_range=header["limited_range"],
+        has_alpha=header["has_alpha"],
+        premultiplied=header["premultiplied"],
+        has_w=header["has_w"],
         animation=animation,
-        frames=len(found["ticks"]),
-        loop_count=found["loop_count"],
-        durations=tuple(durations[ticks] for ticks in found["ticks"]),
-        extensions=tuple(found["extensions"]),
-        block_qps=found["block_qps"],
+        frames=len(header["ticks"]),
+        loop_count=header["loop_count"],
+        durations=tuple(durations[ticks] for ticks in header["ticks"]),
+        extensions=tuple(header["extensions"]),
+        block_qps=header["block_qps"],
     )
 
 
 def block_quantisers(data: bytes, **block_size: int) -> npt.NDArray[np.int32]:
-    """What :func:`npp.decode_qp_map` returns, as an array; without a size blocks are as large as in maps."""
+    """The QPs of a file's blocks as an array, see :func:`npp.decode_qp_map`; by default on the maps' grid."""
     return _bpg.decode_qp_map(data, get_max_pixels(), **block_size)
 
 
@@ -228,11 +228,11 @@ def fitting_metadata(info: ImageInfo) -> tuple[Metadata, list[str]]:
 
     CMYK is decoded to RGB, which the file's ICC profile says nothing about.
     """
-    found = info.metadata
+    metadata = info.metadata
     if not info.has_w:
-        return found, []
-    lost = "" if found.icc_profile is None else ", its ICC profile left out"
-    return replace(found, icc_profile=None), [f"CMYK read as RGB{lost}"]
+        return metadata, []
+    lost = "" if metadata.icc_profile is None else ", its ICC profile left out"
+    return replace(metadata, icc_profile=None), [f"CMYK read as RGB{lost}"]
 
 
 def check_pixels(info: ImageInfo) -> None:

@@ -167,7 +167,7 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
         premultiplied=flag("premultiplied", options.get("premultiplied", False), EncodeError),
         tune=tune,
         psy_rd=0.0 if psy_rd is None else number("psy_rd", psy_rd, 0, _MAX_PSY_RD, EncodeError),
-        x265=":".join(part for part in (*_tools(options), str(options.get("_x265", ""))) if part),
+        x265=":".join(setting for setting in (*_tools(options), str(options.get("_x265", ""))) if setting),
     )
 
 
@@ -182,21 +182,21 @@ def _tools(options: Mapping[str, Any]) -> Iterator[str]:
         yield f"cbqpoffs={offset}:crqpoffs={offset}"
 
 
-def values_of(name: str, given: Any) -> Any:
+def values_of(name: str, value: Any) -> Any:
     """Numbers of an array or a tensor as a list, or as one number; anything else as it is.
 
     Raises:
         EncodeError: a set or a mapping, which has them in no order.
         UnsupportedError: a tensor without values in memory, or within a transform of torch.func.
     """
-    if isinstance(given, (Mapping, Set)):
-        kind = type(given).__name__
+    if isinstance(value, (Mapping, Set)):
+        kind = type(value).__name__
         raise EncodeError(f"{name} must be one for all or a sequence with one each, not a {kind}")
-    if hasattr(given, "is_nested"):  # a tensor, so that torch is there; others do without it
+    if hasattr(value, "is_nested"):  # a tensor, so that torch is there; others do without it
         from npp.codec.tensor_memory import in_memory
 
-        given = in_memory(given, name)
-    return given.tolist() if hasattr(given, "tolist") else given
+        value = in_memory(value, name)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def resolve_qp(qp: Any, count: int) -> list[int]:

@@ -63,8 +63,8 @@ def _common_wide_mode(wide: Sequence[str], narrow: Sequence[str]) -> str:
         return wide[0]
     if not narrow and all(mode[0] == "I" for mode in wide):
         return "I"  # it holds what all the others of 16 bits hold, on their scale
-    others = narrow or wide[1:]
-    raise EncodeError(f"frames: mode {wide[0]} cannot be in one animation with {', '.join(others)}")
+    conflicting = narrow or wide[1:]
+    raise EncodeError(f"frames: mode {wide[0]} cannot be in one animation with {', '.join(conflicting)}")
 
 
 def _common_mode(frames: Sequence[Image.Image]) -> str:
@@ -92,7 +92,7 @@ def same_mode(frames: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def first_shown(image: Image.Image) -> int:
-    """The place of the first frame that is shown: 1 where an APNG's default image is no part of it.
+    """The index of the first frame that is shown: 1 where an APNG's default image is no part of it.
 
     Copies of its frames have its ``info``, too, and are pictures of their own.
     """
@@ -101,12 +101,12 @@ def first_shown(image: Image.Image) -> int:
 
 
 def frames_stored(image: Image.Image) -> int:
-    """How many pictures a file holds, shown or not; 1 of a picture without a file."""
+    """The number of pictures that a file holds, shown or not; 1 of a picture without a file."""
     return int(getattr(image, "n_frames", 1))
 
 
 def frames_shown(image: Image.Image) -> int:
-    """How many pictures :func:`iterate_frames` gives."""
+    """The number of pictures that :func:`iterate_frames` gives."""
     return frames_stored(image) - first_shown(image)
 
 
@@ -149,7 +149,13 @@ def seconds(milliseconds: Any) -> Fraction:
 
 
 def seconds_or_default(milliseconds: Any) -> Fraction:
-    """The same; what browsers show where a file says ``None`` or 0."""
+    """A frame's duration in seconds from Pillow's milliseconds, 0.1 where they are ``None`` or 0.
+
+    Browsers show such frames for as long.
+
+    Raises:
+        EncodeError: as :func:`seconds`.
+    """
     return seconds(milliseconds if milliseconds else DEFAULT_MILLISECONDS)
 
 

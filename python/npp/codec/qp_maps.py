@@ -47,20 +47,20 @@ def _floats(value: Any, name: str) -> npt.NDArray[np.float32]:
 
 def _checked(value: Any, size: tuple[int, int], name: str, index: int | None) -> npt.NDArray[np.float32]:
     """One picture's map as the codec reads it."""
-    found = _floats(value, name)
+    offsets = _floats(value, name)
     expected = map_size(*size)
-    if found.shape != expected:
+    if offsets.shape != expected:
         raise indexed(
             EncodeError,
-            f"{name} has shape {found.shape}; a picture of {size[1]}x{size[0]} pixels has {expected[0]} rows "
-            f"and {expected[1]} columns of {MAP_BLOCK}x{MAP_BLOCK} blocks",
+            f"{name} has shape {offsets.shape}; a picture of {size[1]}x{size[0]} pixels has {expected[0]} "
+            f"rows and {expected[1]} columns of {MAP_BLOCK}x{MAP_BLOCK} blocks",
             index,
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(offsets).all():
         raise indexed(
             EncodeError, f"{name} holds NaN or infinite offsets; they must be finite in float32", index
         )
-    return np.ascontiguousarray(found)
+    return np.ascontiguousarray(offsets)
 
 
 def _entries(qp_map: Any, count: int, kind: str) -> Sequence[Any]:
@@ -124,7 +124,7 @@ def resolve_qp_maps(
 
 
 def decode_qp_map(data: File, *, block: int = MAP_BLOCK) -> Tensor:
-    """How a file's blocks were quantised.
+    """The QPs that a file's blocks were quantised with.
 
     Args:
         data: a still picture, in any of the forms of :func:`npp.decode`.

@@ -65,17 +65,17 @@ class RoundTrip:
                 encoded; the message and ``index`` say which, ``results`` has a file or an error for each
                 picture.
         """
-        found = self._handle.result()
+        results = self._handle.result()
         outcomes: list[Any] = [
             self._file(i, file, error, outside, nan)
-            for i, (file, error, outside, nan, *_) in enumerate(found)
+            for i, (file, error, outside, nan, *_) in enumerate(results)
         ]
         for i, wrong in self._transfer.errors().items():
             outcomes[i] = wrong
         raise_first(outcomes, outcomes)
         bitstreams: list[bytes] = outcomes
-        self.hevc_seconds = [hevc for *_, hevc, _ in found]
-        self.seconds = [seconds for *_, seconds in found]
+        self.hevc_seconds = [hevc for *_, hevc, _ in results]
+        self.seconds = [seconds for *_, seconds in results]
         height, width = self._x.shape[-2:]
         bits = [8 * len(file) / (height * width) for file in bitstreams]
         bpp = small_tensor(bits, torch.float32, self._x.device)
@@ -151,7 +151,10 @@ def begin_round_trip(
     qp_map: QpMap | None = None,
     waits: bool = False,
 ) -> RoundTrip:
-    """The same of a batch and qps that the caller has checked: of small pictures that is felt."""
+    """Starts the round trip of a batch and qps that the caller has checked.
+
+    Of small pictures :func:`start_round_trip`, which checks them, takes noticeably longer.
+    """
     resolved = resolve_options(options or {})
     sizes = [(x.shape[2], x.shape[3])] * x.shape[0]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)

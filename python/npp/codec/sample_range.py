@@ -71,7 +71,9 @@ def refuse_other_scale(
 
 
 def check_scale(name: str, x: Tensor) -> None:
-    """Does for a whole tensor what :func:`refuse_other_scale` does, where its values can be read.
+    """Refuses a tensor on another scale than [0, 1], where its values can be read.
+
+    Values that are a little outside are warned about, as in :func:`refuse_other_scale`.
 
     Raises:
         EncodeError: samples are plainly on another scale than [0, 1].

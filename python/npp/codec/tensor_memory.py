@@ -17,7 +17,7 @@ def why_without_pixels(x: Tensor) -> str | None:
 
 
 def _why_without_memory(x: Tensor) -> str | None:
-    """The same; tensors that a transform of torch.func has wrapped, or wraps when they are read, included."""
+    """Why a tensor's values are not in memory, within a transform of torch.func too; None where they are."""
     if (why := why_without_pixels(x)) is not None or not in_transform():
         return why
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x.detach())
