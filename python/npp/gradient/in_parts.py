@@ -51,15 +51,15 @@ class _Parts(Iterator[Compressed]):
 
 
 def _finish_next(parts: _Parts) -> Compressed:
-    one = parts.pop()
-    return finish_round_trip(parts.surrogate, one.x, one.qps, one.qp_map, one.round_trip, parts.options)
+    part = parts.pop()
+    return finish_round_trip(parts.surrogate, part.x, part.qps, part.qp_map, part.round_trip, parts.options)
 
 
 _finish_outside_the_graph = outside_graphs(_finish_next, NO_GRAPH)
 
 
 def part_slices(count: int, parts: int) -> list[slice]:
-    """Where a batch is cut: as many pieces as ``parts`` or pictures, their lengths one apart at most."""
+    """Slices of a batch: as many as ``parts`` or pictures, whose lengths differ by one at most."""
     parts = min(parts, count)
     ends = [count * i // parts for i in range(parts + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]
@@ -75,7 +75,7 @@ def _begin(
     options: CodecOptions,
 ) -> Iterator[Compressed]:
     checks.whole("parts", parts, 1, 1024)
-    chosen = resolve_surrogate(surrogate)
+    estimator = resolve_surrogate(surrogate)
     if in_transform():
         raise UnsupportedError(
             "npp.compress_in_parts does not work under torch.func's transforms; use npp.compress or autograd"
@@ -85,13 +85,13 @@ def _begin(
     # Of the whole batch, so that messages count from its first picture.
     sizes = [(x.shape[2], x.shape[3])] * len(qps)
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
-    will_estimate(chosen, x, qp_map)
-    line, started = next(_LINES), []
-    for where in part_slices(len(qps), parts):
-        piece, own = x[where], None if maps is None else maps[where]
-        round_trip = RoundTrip(piece.detach(), qps[where], resolved, threads, own, line)
-        started.append(_Part(piece, qps[where], None if qp_map is None else qp_map[where], round_trip))
-    return _Parts(chosen, started, options)
+    will_estimate(estimator, x, qp_map)
+    line, pending = next(_LINES), []
+    for rows in part_slices(len(qps), parts):
+        piece, part_maps = x[rows], None if maps is None else maps[rows]
+        round_trip = RoundTrip(piece.detach(), qps[rows], resolved, threads, part_maps, line)
+        pending.append(_Part(piece, qps[rows], None if qp_map is None else qp_map[rows], round_trip))
+    return _Parts(estimator, pending, options)
 
 
 _begin_outside_the_graph = outside_graphs(_begin, NO_GRAPH)
@@ -107,7 +107,7 @@ def compress_in_parts(
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> Iterator[Compressed]:
-    """As :func:`npp.compress`, a part of the batch at a time, while the codec works on all that are left.
+    """Compresses a batch and hands it out in parts, each while the codec still works on those after it.
 
     A step of training has the codec wait for the network and the network for the codec. Where they run on
     different machinery, a GPU and the cores beside it, they can work at once: all pictures are given to the

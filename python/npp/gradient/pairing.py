@@ -112,9 +112,9 @@ def _estimate(
     if real is not None:
         real = Real(_floats(real.x_hat).to(wide.dtype), real.bpp.to(wide.dtype))
     with torch.autocast(device_type=x.device.type, enabled=False):
-        given = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
+        inputs = wide.clamp(0, 1), qp.to(wide.device, wide.dtype), real, resolve_options(options)
         maps: Any = {} if qp_map is None else {"qp_map": qp_map.to(wide.device, wide.dtype)}
-        estimate: Estimate = surrogate(*given, **maps)
+        estimate: Estimate = surrogate(*inputs, **maps)
     _check_estimate(surrogate, estimate, x)
     return estimate
 
@@ -128,10 +128,10 @@ def _check_estimate(surrogate: Surrogate, estimate: Any, x: Tensor) -> None:
     if not (hasattr(estimate, "x_hat") and hasattr(estimate, "bpp")):
         raise TypeError(f"the surrogate {name} must give an Estimate(x_hat, bpp), not {brief(estimate)}")
     for field, needed in (("x_hat", tuple(x.shape)), ("bpp", (len(x),))):
-        found = getattr(estimate, field)
-        if not isinstance(found, Tensor) or tuple(found.shape) != needed:
-            said = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else brief(found)
-            raise ValueError(f"the surrogate {name} must give {field} of shape {needed}, not {said}")
+        value = getattr(estimate, field)
+        if not isinstance(value, Tensor) or tuple(value.shape) != needed:
+            actual = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else brief(value)
+            raise ValueError(f"the surrogate {name} must give {field} of shape {needed}, not {actual}")
 
 
 def _check_takes_map(surrogate: Surrogate, qp_map: object) -> None:
@@ -182,14 +182,17 @@ def _joined(qp_map: QpMap | None, like: Tensor) -> Tensor | None:
         return qp_map
     zeros = torch.zeros(map_size(*like.shape[-2:]), dtype=torch.float32, device=like.device)
     return torch.stack(
-        [zeros if one is None else torch.as_tensor(one, device=like.device).float() for one in qp_map]
+        [
+            zeros if offsets is None else torch.as_tensor(offsets, device=like.device).float()
+            for offsets in qp_map
+        ]
     )
 
 
 def _tensors_of(qp_map: object) -> list[Tensor]:
     """The maps of a batch that autograd can follow, of what nobody has checked yet."""
     maps = qp_map if isinstance(qp_map, (list, tuple)) else [qp_map]
-    return [one for one in maps if isinstance(one, Tensor)]
+    return [offsets for offsets in maps if isinstance(offsets, Tensor)]
 
 
 def will_estimate(surrogate: Surrogate, x: Tensor, qp_map: QpMap | None) -> bool:
@@ -205,9 +208,9 @@ def will_estimate(surrogate: Surrogate, x: Tensor, qp_map: QpMap | None) -> bool
 
 
 def _needs_gradient(*tensors: Tensor | None) -> bool:
-    given = [tensor for tensor in tensors if tensor is not None]
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
-    return wanted or any(_has_tangent(tensor) for tensor in given)
+    present = [tensor for tensor in tensors if tensor is not None]
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in present)
+    return wanted or any(_has_tangent(tensor) for tensor in present)
 
 
 def _has_tangent(x: Tensor) -> bool:
@@ -223,19 +226,19 @@ def _compress(
     threads: int | None,
     options: CodecOptions,
 ) -> Compressed:
-    chosen = resolve_surrogate(surrogate)
+    estimator = resolve_surrogate(surrogate)
     if in_transform():
         if qp_map is not None:
             raise UnsupportedError("qp_map does not work under torch.func's transforms; use autograd instead")
         call = CodecCall(options, threads)
         x_hat, bpp, used = call(x, qp)
-        estimate = _estimate(chosen, x, used, Real(x_hat, bpp) if chosen.needs_real else None, options)
+        estimate = _estimate(estimator, x, used, Real(x_hat, bpp) if estimator.needs_real else None, options)
         return _paired(estimate, x_hat, bpp, call.bitstreams)
     check_batch(x)
     qps = resolve_qp(qp, x.shape[0])
-    waits = not will_estimate(chosen, x, qp_map) or chosen.needs_real
+    waits = not will_estimate(estimator, x, qp_map) or estimator.needs_real
     round_trip = begin_round_trip(x, qps, options, threads, qp_map=qp_map, waits=waits)
-    return finish_round_trip(chosen, x, qps, qp_map, round_trip, options)
+    return finish_round_trip(estimator, x, qps, qp_map, round_trip, options)
 
 
 NO_GRAPH = (
@@ -341,7 +344,7 @@ class BPG(nn.Module):
 
     @property
     def surrogate(self) -> Surrogate:
-        """Where the gradient comes from."""
+        """The surrogate whose gradient is used."""
         return self._unregistered[0]
 
     def forward(
@@ -352,9 +355,9 @@ class BPG(nn.Module):
         qp_map: QpMap | None = None,
     ) -> Compressed:
         """(N, C, H, W) to :class:`Compressed`; ``qp`` overrides the module's."""
-        chosen = self.qp if qp is None else qp
+        used_qp = self.qp if qp is None else qp
         return compress(
-            x, chosen, qp_map=qp_map, surrogate=self.surrogate, threads=self.threads, **self.options
+            x, used_qp, qp_map=qp_map, surrogate=self.surrogate, threads=self.threads, **self.options
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BPG:

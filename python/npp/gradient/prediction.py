@@ -58,8 +58,8 @@ def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
     height, width = x.shape[-2:]
     cut = height // _MARGIN, width // _MARGIN
     top, left = round(vertical * cut[0]), round(horizontal * cut[1])
-    part = x[..., top : top + height - cut[0], left : left + width - cut[1]]
-    return nn.functional.interpolate(part, (height, width), mode="bilinear")
+    crop = x[..., top : top + height - cut[0], left : left + width - cut[1]]
+    return nn.functional.interpolate(crop, (height, width), mode="bilinear")
 
 
 def _mirrored_corner(x: Tensor) -> Tensor:
@@ -107,10 +107,10 @@ def keep_prediction(network: PictureLoss, x: Tensor, views: Iterable[View] = ())
 def _check(network: object, x: object) -> None:
     if not callable(network):
         raise TypeError(f"network must be a module or a function of pictures, not {brief(network)}")
-    for name, part in network.named_modules() if isinstance(network, nn.Module) else ():
-        if part.training and _changes_in_training(part):
+    for name, layer in network.named_modules() if isinstance(network, nn.Module) else ():
+        if layer.training and _changes_in_training(layer):
             raise ValueError(
-                f"network must be in evaluation mode, network.eval(): its {type(part).__name__} {name!r} is "
+                f"network must be in evaluation mode, network.eval(): its {type(layer).__name__} {name!r} is "
                 "in training mode, where clean and decoded pictures are not treated alike"
             )
     if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -120,12 +120,12 @@ def _check(network: object, x: object) -> None:
         raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}")
 
 
-def _changes_in_training(part: nn.Module) -> bool:
+def _changes_in_training(layer: nn.Module) -> bool:
     """Whether a layer draws something in training mode, or learns from what it sees."""
-    if isinstance(part, nn.modules.dropout._DropoutNd):
-        return part.p > 0
-    norm = isinstance(part, (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm))
-    return norm and part.running_mean is not None
+    if isinstance(layer, nn.modules.dropout._DropoutNd):
+        return layer.p > 0
+    norm = isinstance(layer, (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm))
+    return norm and layer.running_mean is not None
 
 
 def _logits(network: PictureLoss, look: View, x: Tensor) -> Tensor:
@@ -135,25 +135,25 @@ def _logits(network: PictureLoss, look: View, x: Tensor) -> Tensor:
         TypeError, ValueError: the network gives something else.
     """
     seen = look(x.clone())
-    found: object = network(seen)
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        kind = found.dtype if isinstance(found, Tensor) else kind_of(found)
+    logits: object = network(seen)
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        kind = logits.dtype if isinstance(logits, Tensor) else kind_of(logits)
         raise TypeError(
             f"network must give a tensor of logits (N, classes, ...), not {kind}; a function that "
             "picks them out of its output helps"
         )
-    if found.ndim < 2 or len(found) != len(seen):
+    if logits.ndim < 2 or len(logits) != len(seen):
         raise ValueError(
-            f"network must give logits (N, classes, ...) of {len(seen)} pictures, not {tuple(found.shape)}"
+            f"network must give logits (N, classes, ...) of {len(seen)} pictures, not {tuple(logits.shape)}"
         )
-    return found
+    return logits
 
 
 def _several(views: object) -> tuple[View, ...]:
-    found = tuple(views) if isinstance(views, Iterable) else None
-    if found is None or not all(callable(view) for view in found):
+    functions = tuple(views) if isinstance(views, Iterable) else None
+    if functions is None or not all(callable(view) for view in functions):
         raise TypeError("views must be several functions of pictures, such as npp.VIEWS")
-    return found
+    return functions
 
 
 def _as_it_is(x: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its author
 Maps: TypeAlias = "list[Tensor | None]"
 
 
-class Chosen(NamedTuple):
-    """What the codec is given.
+class Candidate(NamedTuple):
+    """Pixels and quantiser maps that the codec encodes in one step of the search.
 
     Attributes:
         x: (N, C, H, W) pixels.
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
 
 class MapSearch(NamedTuple):
-    """How the map moves; see :func:`refine`."""
+    """Settings of the steps on the map; see :func:`refine`."""
 
     lr: float
     limit: float
@@ -118,8 +118,8 @@ class _Offsets:
         self.parameter.copy_(self.parameter.clamp(-self._limit, self._limit))
 
 
-class Place:
-    """Where the search is.
+class SearchPosition:
+    """The current position of the search: the changed pixels, the changed maps, or both.
 
     Args:
         start: the pictures and maps as given.
@@ -128,30 +128,30 @@ class Place:
         offsets: how the map moves; ``None`` where it stays.
     """
 
-    def __init__(self, start: Chosen, qps: list[int], lr: float | None, offsets: MapSearch | None) -> None:
+    def __init__(self, start: Candidate, qps: list[int], lr: float | None, offsets: MapSearch | None) -> None:
         self._start = start._replace(x=widened(start.x))
         self._pixels = None if lr is None else _Pixels(self._start.x, qps, lr)
         self._offsets = None if offsets is None else _Offsets(_as_tensor(start), offsets)
-        self._moving = [one for one in (self._pixels, self._offsets) if one is not None]
+        self._moving = [group for group in (self._pixels, self._offsets) if group is not None]
 
-    def chosen(self) -> Chosen:
-        """What the codec is given."""
+    def candidate(self) -> Candidate:
+        """The pixels and maps that the codec encodes at this position."""
         pixels = self._start.x if self._pixels is None else self._pixels.value()
-        return Chosen(pixels, self._start.maps if self._offsets is None else self._offsets.value())
+        return Candidate(pixels, self._start.maps if self._offsets is None else self._offsets.value())
 
     def gradients(self, objective: Tensor) -> list[Tensor]:
-        """Those of the pictures' objectives (N,), of all that moves."""
-        return list(torch.autograd.grad(objective.sum(), [one.parameter for one in self._moving]))
+        """Gradients of the sum of the objectives (N,) with respect to all parameters that move."""
+        return list(torch.autograd.grad(objective.sum(), [group.parameter for group in self._moving]))
 
     def move(self, gradients: Sequence[Tensor], factor: float) -> None:
-        """A step of everything along its gradient."""
-        for one, gradient in zip(self._moving, gradients, strict=True):
-            one.move(gradient, factor)
+        """Takes a step of all parameters along their gradients."""
+        for group, gradient in zip(self._moving, gradients, strict=True):
+            group.move(gradient, factor)
 
 
-def _as_tensor(start: Chosen) -> Tensor:
+def _as_tensor(start: Candidate) -> Tensor:
     """Maps (N, h, w); constant QP is zeros."""
     size = map_size(start.x.shape[-2], start.x.shape[-1])
     maps = start.maps or [None] * len(start.x)
     zeros = torch.zeros(size, dtype=torch.float32, device=start.x.device)
-    return torch.stack([zeros if one is None else one for one in maps])
+    return torch.stack([zeros if offsets is None else offsets for offsets in maps])

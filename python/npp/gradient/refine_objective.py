@@ -68,9 +68,9 @@ def listed_tasks(task: PictureLoss | Sequence[PictureLoss]) -> list[PictureLoss]
     """
     several = isinstance(task, Sequence) and not callable(task)
     tasks: list[PictureLoss] = list(task) if several else [task]  # type: ignore[arg-type, list-item]
-    if not tasks or not all(callable(one) for one in tasks):
+    if not tasks or not all(callable(loss) for loss in tasks):
         raise TypeError(f"task must be a callable or several, not {task!r}")
-    if any(hasattr(one, "bind") for one in tasks):
+    if any(hasattr(loss, "bind") for loss in tasks):
         raise TypeError("task must be a function of pictures alone: task.bind(task.targets(x)) makes one")
     return tasks
 
@@ -84,23 +84,23 @@ def resolve_weight(weight: float | Sequence[float] | Tensor | None, qps: list[in
     if weight is None:
         return default_weight(torch.tensor(qps, dtype=torch.float32, device=x.device))
     try:
-        found = torch.as_tensor(weight, device=x.device).detach().float()
+        weights = torch.as_tensor(weight, device=x.device).detach().float()
     except (TypeError, ValueError, RuntimeError):  # words, or rows of different lengths
-        found = torch.full((), torch.nan)
-    fits = found.ndim < 2 and found.numel() in (1, len(x))
-    if not fits or not bool((found.isfinite() & (found >= 0)).all()):
+        weights = torch.full((), torch.nan)
+    fits = weights.ndim < 2 and weights.numel() in (1, len(x))
+    if not fits or not bool((weights.isfinite() & (weights >= 0)).all()):
         raise ValueError(
             f"weight must be one finite number of 0 or more, or one per picture, not {brief(weight)}"
         )
-    return found
+    return weights
 
 
 def gradient_of(loss: Tensor, images: Tensor, *, retain_graph: bool = False) -> Tensor | None:
-    """Of a loss () with respect to pictures; ``None`` where none arrives at them."""
+    """The gradient of a loss () with respect to pictures; ``None`` where none reaches them."""
     if not loss.requires_grad:
         return None
-    (found,) = torch.autograd.grad(loss, images, retain_graph=retain_graph, allow_unused=True)
-    return found
+    (gradient,) = torch.autograd.grad(loss, images, retain_graph=retain_graph, allow_unused=True)
+    return gradient
 
 
 def _unreached_by(index: int) -> TaskError:
@@ -173,7 +173,7 @@ class RefineObjective:
             return
         for index, task in enumerate(self._tasks):
             seen = x_hat.detach().clone().requires_grad_()
-            own = gradient_of(task(seen.clone()).sum(), seen)
-            if own is not None:
-                self._check_finite(index, own, "a gradient")
+            task_gradient = gradient_of(task(seen.clone()).sum(), seen)
+            if task_gradient is not None:
+                self._check_finite(index, task_gradient, "a gradient")
         raise ValueError("the surrogate gave a gradient that is not finite")

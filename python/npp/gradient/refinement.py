@@ -18,7 +18,7 @@ from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import check_scale
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
-from npp.gradient.refine_moves import Chosen, Maps, MapSearch, Place
+from npp.gradient.refine_moves import Candidate, Maps, MapSearch, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 
@@ -30,7 +30,7 @@ Over = Literal["pixels", "map", "both"]
 
 
 class Refined(NamedTuple):
-    """What :func:`refine` found: :class:`Compressed`'s fields, and how it got there.
+    """The result of :func:`refine`: :class:`Compressed`'s fields, and the course of the search.
 
     Attributes:
         x_hat: (N, C, H, W) decoded pictures.
@@ -55,18 +55,18 @@ class Refined(NamedTuple):
 class _Best:
     """What gave the lowest real objective so far, for each picture."""
 
-    def __init__(self, first: Chosen, now: RefineStep) -> None:
+    def __init__(self, first: Candidate, now: RefineStep) -> None:
         self.x = first.x.detach().clone()
         self.maps = first.maps.detach().clone() if isinstance(first.maps, Tensor) else first.maps
         self.objective = now.objective.clone()
         self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
-    def update(self, chosen: Chosen, now: RefineStep) -> bool:
+    def update(self, candidate: Candidate, now: RefineStep) -> bool:
         """Whether some picture got better."""
         better = now.objective < self.objective
-        self.x[better] = chosen.x.detach()[better]
-        if isinstance(chosen.maps, Tensor) and isinstance(self.maps, Tensor):
-            self.maps[better] = chosen.maps.detach()[better]
+        self.x[better] = candidate.x.detach()[better]
+        if isinstance(candidate.maps, Tensor) and isinstance(self.maps, Tensor):
+            self.maps[better] = candidate.maps.detach()[better]
         self.objective[better] = now.objective[better]
         self.step[better] = now.step
         return bool(better.any())
@@ -93,7 +93,7 @@ def _check_pictures(x: object) -> None:
 
 
 def _checked(loop: _Loop) -> _Loop:
-    """The same with plain numbers; a wrong argument is named."""
+    """The settings of the search with plain numbers; an error names a wrong argument."""
     checks.one_of("over", loop.over, get_args(Over))
     if loop.callback is not None and not callable(loop.callback):
         raise TypeError(
@@ -182,40 +182,44 @@ def refine(
     loop = _checked(_Loop(over, steps, lr, MapSearch(map_lr, map_limit, map_zero_mean), patience, callback))
     if resolve_options(options).lossless:
         raise EncodeError("lossless must be False: refine changes what is coded")
-    chosen = resolve_surrogate(surrogate)
+    estimator = resolve_surrogate(surrogate)
     qps = resolve_qp(qp, len(x))
     objective = RefineObjective(task, weight, qps, x)
     search: CodecOptions = {**options}
     if search_effort is not None:
         search["effort"] = checks.whole("search_effort", search_effort, 0, MAX_EFFORT)
 
-    def run(given: Chosen, codec: CodecOptions) -> Compressed:
-        return compress(given.x, qps, qp_map=given.maps, surrogate=chosen, threads=threads, **codec)
+    def run(candidate: Candidate, codec: CodecOptions) -> Compressed:
+        return compress(
+            candidate.x, qps, qp_map=candidate.maps, surrogate=estimator, threads=threads, **codec
+        )
 
-    start = Chosen(x.detach().clamp(0, 1), _given_maps(qp_map, x))
+    start = Candidate(x.detach().clamp(0, 1), _checked_maps(qp_map, x))
     history: list[RefineStep] = []
     try:
-        place = Place(start, qps, None if over == "map" else loop.lr, None if over == "pixels" else loop.map)
-        best = _search(place, objective, lambda given: run(given, search), loop, history)
-        return _write(start, best, history, lambda given: run(given, options), objective)
+        position = SearchPosition(
+            start, qps, None if over == "map" else loop.lr, None if over == "pixels" else loop.map
+        )
+        best = _search(position, objective, lambda candidate: run(candidate, search), loop, history)
+        return _write(start, best, history, lambda candidate: run(candidate, options), objective)
     except TaskError as error:
         error.history = history
         raise
 
 
-def _given_maps(qp_map: QpMap | None, x: Tensor) -> Maps | None:
+def _checked_maps(qp_map: QpMap | None, x: Tensor) -> Maps | None:
     """A batch's maps, checked; one or ``None`` for each picture."""
     sizes = [(x.shape[-2], x.shape[-1])] * len(x)
-    found = resolve_qp_maps(qp_map, sizes)
-    if found is None:
+    maps = resolve_qp_maps(qp_map, sizes)
+    if maps is None:
         return None
-    return [None if one is None else torch.tensor(one, device=x.device) for one in found]
+    return [None if offsets is None else torch.tensor(offsets, device=x.device) for offsets in maps]
 
 
 def _search(
-    place: Place,
+    position: SearchPosition,
     objective: RefineObjective,
-    encode: Callable[[Chosen], Compressed],
+    encode: Callable[[Candidate], Compressed],
     loop: _Loop,
     history: list[RefineStep],
 ) -> _Best:
@@ -224,55 +228,55 @@ def _search(
     stale = 0
     for step in range(loop.steps + 1):
         with torch.set_grad_enabled(step < loop.steps):
-            chosen = place.chosen()
-            compressed = encode(chosen)
+            candidate = position.candidate()
+            compressed = encode(candidate)
             now = objective(step, compressed)
         history.append(RefineStep(step, *(value.detach() for value in now[1:])))
         if best is None:
-            best = _Best(chosen, history[-1])
+            best = _Best(candidate, history[-1])
         else:
-            stale = 0 if best.update(chosen, history[-1]) else stale + 1
+            stale = 0 if best.update(candidate, history[-1]) else stale + 1
         stopped = loop.callback is not None and loop.callback(history[-1]) is True
         if stopped or step == loop.steps or (loop.patience is not None and stale >= loop.patience):
             break
-        gradients = place.gradients(now.objective)
+        gradients = position.gradients(now.objective)
         for gradient in gradients:
             objective.check_gradients(gradient, compressed.x_hat)
-        place.move(gradients, _decay(step, loop.steps))
+        position.move(gradients, _decay(step, loop.steps))
     assert best is not None
     return best
 
 
 @torch.no_grad()
 def _write(
-    start: Chosen,
+    start: Candidate,
     best: _Best,
     history: list[RefineStep],
-    encode: Callable[[Chosen], Compressed],
+    encode: Callable[[Candidate], Compressed],
     objective: RefineObjective,
 ) -> Refined:
     """Encodes with the final options; what did not gain there goes back to the picture as given."""
-    found = best.x.to(start.x.dtype)
-    refined, given = encode(Chosen(found, best.maps)), encode(start)
-    gained = objective(0, refined).objective < objective(0, given).objective
+    pixels = best.x.to(start.x.dtype)
+    refined, unchanged = encode(Candidate(pixels, best.maps)), encode(start)
+    gained = objective(0, refined).objective < objective(0, unchanged).objective
     keep = gained[:, None, None, None]
-    files = zip(gained.tolist(), refined.bitstreams, given.bitstreams, strict=True)
+    files = zip(gained.tolist(), refined.bitstreams, unchanged.bitstreams, strict=True)
     return Refined(
-        x_hat=torch.where(keep, refined.x_hat, given.x_hat),
-        bpp=torch.where(gained, refined.bpp, given.bpp),
+        x_hat=torch.where(keep, refined.x_hat, unchanged.x_hat),
+        bpp=torch.where(gained, refined.bpp, unchanged.bpp),
         bitstreams=[ours if better else theirs for better, ours, theirs in files],
         # A step may leave [0, 1] by a rounding error, which the codec clamped.
-        x=torch.where(keep, found, start.x).clamp(0, 1),
+        x=torch.where(keep, pixels, start.x).clamp(0, 1),
         history=history,
         best_step=torch.where(gained, best.step, torch.zeros_like(best.step)),
         qp_map=_written(best.maps, start.maps, gained.tolist()),
     )
 
 
-def _written(ours: Tensor | Maps | None, given: Tensor | Maps | None, gained: list[bool]) -> Maps | None:
+def _written(ours: Tensor | Maps | None, initial: Tensor | Maps | None, gained: list[bool]) -> Maps | None:
     """Of each picture the map that its file has."""
     if ours is None:
         return None
-    theirs = [None] * len(gained) if given is None else list(given)
-    maps = [one if better else other for better, one, other in zip(gained, ours, theirs, strict=True)]
-    return None if all(one is None for one in maps) else maps
+    theirs = [None] * len(gained) if initial is None else list(initial)
+    maps = [offsets if better else other for better, offsets, other in zip(gained, ours, theirs, strict=True)]
+    return None if all(offsets is None for offsets in maps) else maps

@@ -54,15 +54,18 @@ class TransformSurrogate:
         options: ResolvedOptions,
         qp_map: Tensor | None = None,
     ) -> Estimate:
-        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        """Estimates the codec's result from the mapped coefficients.
+
+        Arguments and result are those of :class:`npp.gradient.surrogates.Surrogate`.
+        """
         layout = PictureLayout(options, x.shape, qp, qp_map)
         planes = layout.split(x)
         coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
         decoded: list[Tensor | None] = [None] * len(planes)
         if real is not None:
             decoded = [block_dct(plane.samples, SMALL_BLOCK) for plane in layout.split(real.x_hat)]
-        given = zip(planes, coefficients, decoded, strict=True)
-        mapped = [self._map_plane(*one, qp, moves=qp_map is not None) for one in given]
+        inputs = zip(planes, coefficients, decoded, strict=True)
+        mapped = [self._map_plane(*tensors, qp, moves=qp_map is not None) for tensors in inputs]
         pixels = x.shape[-2] * x.shape[-1]
         return Estimate(layout.join(mapped), picture_bpp(planes, pixels, coefficients))
 
@@ -110,14 +113,17 @@ class Identity:
         options: ResolvedOptions,
         qp_map: Tensor | None = None,
     ) -> Estimate:
-        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        """Estimates the decoded pictures as x itself, and their bits by the rate model.
+
+        Arguments and result are those of :class:`npp.gradient.surrogates.Surrogate`.
+        """
         layout = PictureLayout(options, x.shape, qp, qp_map)
         planes = layout.split(x)
         coefficients = [block_dct(plane.samples, SMALL_BLOCK) for plane in planes]
         bpp = picture_bpp(planes, x.shape[-2] * x.shape[-1], coefficients)
         if qp_map is None:
             return Estimate(x, bpp)
-        moved = layout.join([_moved(*given) for given in zip(planes, coefficients, strict=True)])
+        moved = layout.join([_moved(*tensors) for tensors in zip(planes, coefficients, strict=True)])
         return Estimate(x + (moved - moved.detach()), bpp)
 
 
@@ -137,7 +143,7 @@ class SoftDCT(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See ``TransformSurrogate``."""
+        """Coefficients after the soft rounding, of the shape of the given ones."""
         level = coefficients / step
         middle = level.floor() + 0.5
         within = torch.tanh(self.sharpness * (level - middle)) / (2 * math.tanh(self.sharpness / 2))
@@ -165,7 +171,7 @@ class Gated(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See ``TransformSurrogate``."""
+        """The coefficients, their gradient scaled by the gate; of the shape of the given ones."""
         gate = _gate(coefficients, step, self.threshold, self.width)
         if self.floor:
             gate = (gate * (1 - self.floor)).add_(self.floor)
@@ -187,7 +193,7 @@ class Masked(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See ``TransformSurrogate``."""
+        """The coefficients that the codec kept, zeros for the others; of the shape of the given ones."""
         assert decoded is not None
         return coefficients * (decoded.abs() > self.threshold * step).to(coefficients.dtype)
 
@@ -211,7 +217,7 @@ class Scaled(TransformSurrogate):
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
     ) -> Tensor:
-        """See ``TransformSurrogate``."""
+        """The coefficients times the codec's gain; of the shape of the given ones."""
         assert decoded is not None
         fixed = coefficients.detach()
         gain = fixed * decoded / (fixed.square() + (self.softness * step).square())

@@ -37,7 +37,7 @@ class GDN(nn.Module):
         self.gamma_root = nn.Parameter(0.3 * torch.eye(channels) + 0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape out."""
+        """Normalised (or, with ``inverse``, denormalised) features (N, channels, H, W) of features x."""
         gamma = self.gamma_root.square()[:, :, None, None]
         norm = F.conv2d(x.square(), gamma, self.beta_root.square() + _FLOOR)
         return x * norm.sqrt() if self.inverse else x * norm.rsqrt()
@@ -66,8 +66,8 @@ def gaussian_likelihood(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 def nats(likelihoods: Mapping[str, Tensor]) -> Tensor:
     """Information (N,) of latents whose symbols have those likelihoods (N, ...); a bit is log 2 of it."""
-    found = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
-    return torch.stack(found).sum(0)
+    information = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
+    return torch.stack(information).sum(0)
 
 
 _DENSITY_SIZES = (1, 3, 3, 3, 1)  # units of the layers

@@ -43,7 +43,9 @@ class LearnedCodec(nn.Module):
         self.multiple = whole("multiple", multiple, 1, 1024)
 
     def forward(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
-        """See :class:`npp.gradient.surrogates.Surrogate`.
+        """Estimates the codec's result with the model, in the model's precision.
+
+        Arguments and result are those of :class:`npp.gradient.surrogates.Surrogate`.
 
         Raises:
             ValueError: the model is on another device than x.
@@ -65,7 +67,10 @@ class ShippedHyperprior:
     needs_real: ClassVar[bool] = False
 
     def __call__(self, x: Tensor, qp: Tensor, real: Real | None, options: ResolvedOptions) -> Estimate:
-        """See :class:`npp.gradient.surrogates.Surrogate`."""
+        """Estimates the codec's result with the shipped hyperprior.
+
+        Arguments and result are those of :class:`npp.gradient.surrogates.Surrogate`.
+        """
         model = _shipped(x.dtype, x.device)
         return _run(model, model.multiple, x, qp)
 

@@ -10,7 +10,7 @@ from npp.codec.options import ResolvedOptions
 
 
 class Real(NamedTuple):
-    """What the codec made of a batch. Constants: no gradient flows into them.
+    """The codec's result for a batch. Constants: no gradient flows into them.
 
     Attributes:
         x_hat: (N, C, H, W) decoded pictures in [0, 1], in the dtype of the surrogate's x.
@@ -22,7 +22,7 @@ class Real(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A surrogate's differentiable guess of the same.
+    """A surrogate's differentiable estimate of the decoded pictures and of their bits.
 
     Attributes:
         x_hat: (N, C, H, W).
