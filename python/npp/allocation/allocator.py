@@ -95,7 +95,7 @@ class Allocator(nn.Module):
         return self._mixed(self._logarithms(x, qp)[1])
 
     def with_mix(self, mix: Mapping[str, float] | None) -> Allocator:
-        """The same network with other weights of the heads; the parameters are shared.
+        """An allocator of this network that weighs its heads differently; the parameters are shared.
 
         Args:
             mix: weights by head, see :class:`~npp.allocation.allocator_network.AllocatorSettings`.
@@ -103,7 +103,7 @@ class Allocator(nn.Module):
         return self._with(mix=None if mix is None else dict(mix))
 
     def with_strength(self, strength: float, limit: float | None = None) -> Allocator:
-        """The same network with another strength or limit of the map; the parameters are shared."""
+        """An allocator of this network with another strength or limit of the map; parameters are shared."""
         return self._with(strength=strength, limit=self.settings.limit if limit is None else limit)
 
     def _with(self, **changes: Any) -> Allocator:
@@ -113,25 +113,25 @@ class Allocator(nn.Module):
         other.network = self.network
         return other.train(self.training)
 
-    def _each(self, pictures: Sequence[Tensor], qp: Qp, one: Any) -> list[Tensor]:
+    def _each(self, pictures: Sequence[Tensor], qp: Qp, function: Any) -> list[Tensor]:
         qps = resolve_qps(qp, len(pictures), torch.float64, torch.device("cpu"))
         for picture in pictures:
             if not isinstance(picture, Tensor) or picture.ndim != 3:
                 shape = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
                 raise ValueError(f"x must be a list of (C, H, W), not {shape}")
-        return [one(picture[None], [float(q)])[0] for picture, q in zip(pictures, qps, strict=True)]
+        return [function(picture[None], [float(q)])[0] for picture, q in zip(pictures, qps, strict=True)]
 
     def _logarithms(self, x: Tensor, qp: Qp) -> tuple[Tensor, Tensor]:
         """The network's output for checked and padded pictures."""
         wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
         colour = _colour(x).to(wide)
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
-        given = whole_blocks(colour, MAP_BLOCK), qps
+        inputs = whole_blocks(colour, MAP_BLOCK), qps
         if self.network.enter.weight.dtype == wide:
-            found: tuple[Tensor, Tensor] = self.network(*given)
+            logarithms: tuple[Tensor, Tensor] = self.network(*inputs)
         else:  # stored in half precision, in which logarithms would be too coarse
-            found = functional_call(self.network, _widened(self.network, wide), given)
-        return found
+            logarithms = functional_call(self.network, _widened(self.network, wide), inputs)
+        return logarithms
 
     def _mixed(self, heads: Tensor) -> Tensor:
         """Weighted mean over dimension 1."""
@@ -213,7 +213,7 @@ class Allocator(nn.Module):
 
 def _widened(network: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = [*network.named_parameters(), *network.named_buffers()]
-    return {name: one.to(dtype) if one.is_floating_point() else one for name, one in tensors}
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors}
 
 
 def _colour(x: object) -> Tensor:

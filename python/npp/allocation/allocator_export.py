@@ -27,5 +27,5 @@ class _Whole(nn.Module):
 
 
 def export(network: AllocatorNetwork, settings: AllocatorSettings, path: str | os.PathLike[str]) -> None:
-    """See :meth:`npp.Allocator.export_onnx`."""
+    """Writes an allocator's network as an ONNX model; see :meth:`npp.Allocator.export_onnx`."""
     write_onnx(_Whole(network, settings), path, "qp_map")

@@ -57,7 +57,7 @@ _TRUNK = (
 
 @dataclass(frozen=True)
 class AllocatorSettings:
-    """What an allocator is made of.
+    """The settings of an allocator and its network.
 
     Attributes:
         width: channels of the body, 8 to 512.
@@ -84,8 +84,8 @@ class AllocatorSettings:
         heads = tuple(self.heads) if isinstance(self.heads, (list, tuple)) else ()
         named = all(isinstance(name, str) for name in heads) and len(set(heads)) == len(heads)
         if not named or not 1 <= len(heads) <= _MOST_HEADS:
-            given = f"{len(heads)} names" if named and heads else brief(self.heads)
-            raise ValueError(f"heads must be 1 to {_MOST_HEADS} different names, not {given}")
+            actual = f"{len(heads)} names" if named and heads else brief(self.heads)
+            raise ValueError(f"heads must be 1 to {_MOST_HEADS} different names, not {actual}")
         object.__setattr__(self, "heads", heads)
         if self.mix is not None:
             object.__setattr__(self, "mix", _checked_mix(self.mix, heads))
@@ -152,7 +152,7 @@ class Trunk(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many rows above and below have a part in what becomes of a row of blocks; whole blocks."""
+        """Rows above and below a row of blocks within its receptive field, rounded up to whole blocks."""
         rows, scale = 0, 1
         for side, stride in (_FIRST_FILTER, *((shape.side, shape.stride) for shape in _TRUNK)):
             rows += _beside(side, stride)[1] * scale
@@ -160,14 +160,14 @@ class Trunk(nn.Module):
         return -(-rows // MAP_BLOCK) * MAP_BLOCK
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Features (N, C, H/16, W/16) of pictures (N, 3, H, W)."""
         y = self.enter(x)
         for bottle in self.bottles:
             y = bottle(y)
         return y
 
     def enter(self, x: Tensor) -> Tensor:
-        """What the first bottleneck is given."""
+        """The input of the first bottleneck: features of a first convolution."""
         return F.relu6(self.first((x - _MEAN) / _SCALE))
 
 
@@ -265,7 +265,9 @@ class AllocatorNetwork(nn.Module):
         return self.trunk(channels_last(x)), block_statistics(x)
 
     def _seen_in_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same up to rounding, some pictures or a strip of one at a time: the trunk is wide at the start.
+        """What :meth:`_seen` gives up to rounding, some pictures or a strip of one at a time.
+
+        The trunk is wide at the start.
 
         What comes after it sees the picture as a whole, at a sixteenth of its size.
         """
@@ -273,15 +275,24 @@ class AllocatorNetwork(nn.Module):
         for pictures in groups_of(x):
             strips = []
             for strip in strips_of(pictures, MAP_BLOCK, self.trunk.reach):
-                part, above = around(pictures, strip, self.trunk.reach)
+                extended, above = around(pictures, strip, self.trunk.reach)
                 rows = slice(above // MAP_BLOCK, (above + strip.end - strip.first) // MAP_BLOCK)
-                strips.append([seen[:, :, rows] for seen in self._seen(part)])
+                strips.append([seen[:, :, rows] for seen in self._seen(extended)])
             groups.append([torch.cat(rows, dim=2) for rows in zip(*strips, strict=True)])
         features, statistics = (torch.cat(pictures) for pictures in zip(*groups, strict=True))
         return features, statistics
 
     def finish(self, features: Tensor, statistics: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`forward`, from the trunk's features and :func:`block_statistics`."""
+        """log2 importance of blocks and of the picture, from features and statistics computed before.
+
+        Args:
+            features: the trunk's, (N, C, H/16, W/16).
+            statistics: of :func:`block_statistics`.
+            qp: (N,).
+
+        Returns:
+            As :meth:`forward`.
+        """
         embedding = F.silu(self.embed(qp_features(qp)))
         parts = [features / _TRUNK_SCALE, statistics, _coordinates(statistics)]
         y = self.enter(torch.cat(parts, dim=1))
@@ -301,5 +312,5 @@ def mixed(heads: Tensor, settings: AllocatorSettings) -> Tensor:
         return heads.mean(1)
     weights = heads.new_tensor([settings.mix.get(name, 0.0) for name in settings.heads])
     with full_precision(heads):
-        found: Tensor = torch.tensordot(heads, weights / weights.sum(), dims=([1], [0]))
-    return found
+        mean: Tensor = torch.tensordot(heads, weights / weights.sum(), dims=([1], [0]))
+    return mean

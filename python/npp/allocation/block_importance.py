@@ -109,10 +109,10 @@ def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]], task: Task
 
 def _gradient(output: Tensor, images: Tensor, task: Task) -> Tensor:
     """Of one output (), with respect to the pictures."""
-    found = gradient_of(output, images, retain_graph=True)
-    if found is None:
+    gradient = gradient_of(output, images, retain_graph=True)
+    if gradient is None:
         raise ValueError(f"the task {task.name!r} has {NO_GRADIENT}")
-    return found
+    return gradient
 
 
 def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int]) -> None:
@@ -123,10 +123,10 @@ def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int
     wrong = ~logarithms.isfinite().flatten(2).all(2)
     if not bool(wrong.any()):
         return
-    place, picture = wrong.nonzero()[0].tolist()
-    value = "NaN" if bool(logarithms[place, picture].isnan().any()) else "infinity"
+    index, picture = wrong.nonzero()[0].tolist()
+    value = "NaN" if bool(logarithms[index, picture].isnan().any()) else "infinity"
     raise ValueError(
-        f"the task {tasks[place].name!r} gave gradients of {value} for picture {group[picture]}: what its "
+        f"the task {tasks[index].name!r} gave gradients of {value} for picture {group[picture]}: what its "
         "network says, or its loss, is not finite there"
     )
 
@@ -154,15 +154,15 @@ def _of_batch(
         probe = _probe(x, coded, task, draws, generator)
         points = [log_importance(_at(point, probe.outputs, task)) for point in probe.points]
         logarithms.append(torch.stack(points).mean(0))
-    found = torch.stack(logarithms)
-    _check_finite(found, tasks, group)
-    return torch.exp2(found.mean(0))
+    stacked = torch.stack(logarithms)
+    _check_finite(stacked, tasks, group)
+    return torch.exp2(stacked.mean(0))
 
 
 def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
     tasks = [task] if isinstance(task, Task) else list(task) if isinstance(task, Sequence) else [task]
-    for one in tasks:
-        kind: type[Any] = type(one)
+    for item in tasks:
+        kind: type[Any] = type(item)
         if not issubclass(kind, Task):
             hint = (
                 '; npp.tasks.build_task("match", model=network) makes one of any network'
@@ -252,9 +252,9 @@ def importance(
     if isinstance(x, Tensor):
         check_images(x)
     else:
-        for one in x:
-            check_images(one[None] if isinstance(one, Tensor) else one)
-    pictures = [one.detach().float() for one in x]
+        for picture in x:
+            check_images(picture[None] if isinstance(picture, Tensor) else picture)
+    pictures = [picture.detach().float() for picture in x]
     groups = _runs(len(x), batch if isinstance(x, Tensor) else 1)
     device = x.device if isinstance(x, Tensor) else torch.device("cpu")
     qps = resolve_qps(qp, len(x), torch.float32, device)
@@ -262,8 +262,8 @@ def importance(
     for group in groups:
         images = torch.stack([pictures[i] for i in group])
         with cpu_by_default(images):  # some networks give their tables no device
-            own = qps[group].to(images.device)
-            maps += _of_batch(images, tasks, own, group, draws, generator, threads, options)
+            group_qps = qps[group].to(images.device)
+            maps += _of_batch(images, tasks, group_qps, group, draws, generator, threads, options)
     if not isinstance(x, Tensor):
         return maps
     empty = x.new_zeros((0, -(-x.shape[-2] // MAP_BLOCK), -(-x.shape[-1] // MAP_BLOCK)), dtype=torch.float32)

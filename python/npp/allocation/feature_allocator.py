@@ -33,7 +33,7 @@ _COORDINATES = 4
 _SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
 
 
-def _own(model: str | nn.Module) -> nn.Module:
+def _private_network(model: str | nn.Module) -> nn.Module:
     """A network that nobody else uses; one by name normalises pictures but does not resize them."""
     if isinstance(model, nn.Module):
         return private_copy(model)
@@ -61,11 +61,11 @@ class LayerFeatures(nn.Module):
         super().__init__()
         self.longest = whole("longest", longest, 32, 4096)
         self.model = model if isinstance(model, str) else None
-        self.network = frozen(_own(model))
-        chosen = tuple(layers) or KNOWN_LAYERS.get(str(model), ())
-        if not chosen:
+        self.network = frozen(_private_network(model))
+        names = tuple(layers) or KNOWN_LAYERS.get(str(model), ())
+        if not names:
             raise ValueError(f"layers must name at least one layer of {model!r}")
-        self.layers = tuple(full_names(self.network, chosen))
+        self.layers = tuple(full_names(self.network, names))
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""
@@ -84,9 +84,9 @@ class LayerFeatures(nn.Module):
             shrunk = x.clone()  # some networks change their input in place
         else:
             shrunk = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
-        with recorded(self.network, self.layers) as found:
+        with recorded(self.network, self.layers) as outputs:
             self.network(shrunk)
-        return [found[layer][-1].float() for layer in self.layers]
+        return [outputs[layer][-1].float() for layer in self.layers]
 
 
 def _on_blocks(features: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -109,18 +109,18 @@ def _positions(shape: tuple[int, int], like: Tensor) -> Tensor:
 
 
 def design(features: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
-    """What the head is linear in, (N, D, h, w): features, their sizes, the place; mean 0 over a picture."""
+    """The head's inputs (N, D, h, w): features, their magnitudes, the position; mean 0 over a picture."""
     parts = []
-    for one in features:
-        found = _on_blocks(one, shape)
-        parts += [found, found.abs(), found.square().mean(1, keepdim=True).sqrt()]
-    places = _positions(shape, parts[0]).expand(len(parts[0]), -1, -1, -1)
-    return centred(torch.cat([*parts, places], dim=1))
+    for layer in features:
+        maps = _on_blocks(layer, shape)
+        parts += [maps, maps.abs(), maps.square().mean(1, keepdim=True).sqrt()]
+    positions = _positions(shape, parts[0]).expand(len(parts[0]), -1, -1, -1)
+    return centred(torch.cat([*parts, positions], dim=1))
 
 
 def _summary(features: Sequence[Tensor]) -> Tensor:
-    """What the picture's own sensitivity is linear in, (N, P): means of features and of their sizes."""
-    return torch.cat([part.mean((2, 3)) for one in features for part in (one, one.abs())], dim=1)
+    """The inputs (N, P) of the picture's own sensitivity: means of features and of their magnitudes."""
+    return torch.cat([values.mean((2, 3)) for layer in features for values in (layer, layer.abs())], dim=1)
 
 
 class _Ridge:
@@ -186,7 +186,12 @@ class FeatureAllocator(nn.Module):
         return self.offsets(self.features(x.float()), x.shape[-2:])
 
     def offsets(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """As :meth:`forward`, from features that are there already and the picture's height and width."""
+        """Quantiser offsets (N, ceil(H/16), ceil(W/16)) of pictures whose features were computed before.
+
+        Args:
+            features: maps (N, C, h, w) as ``self.features`` gives them.
+            size: height H and width W of the pictures.
+        """
         maps = self._logarithms(features, size)
         return offsets_of(maps, strength=self.strength, limit=self.limit)
 
@@ -210,7 +215,7 @@ class FeatureAllocator(nn.Module):
         return torch.promote_types(self.weight.dtype, torch.float32)
 
     def _wide(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return [one.to(self._dtype) for one in features]
+        return [layer.to(self._dtype) for layer in features]
 
     def _logarithms(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         columns = design(self._wide(features), map_size(*size))
@@ -250,13 +255,13 @@ class FeatureAllocator(nn.Module):
             if importance.shape != (len(x), *shape):
                 wanted = (len(x), *shape)
                 raise ValueError(f"importance must have shape {wanted}, not {tuple(importance.shape)}")
-            found = features(x.float())
-            columns = design(found, shape)
+            layers = features(x.float())
+            columns = design(layers, shape)
             target = centred(smoothed(log_importance(importance), _SIGMA))
             maps.add(columns.movedim(1, -1).flatten(0, 2), target.flatten())
-            levels.add(_summary(found), torch.log2(importance.sum((1, 2)).clamp_min(1e-30)))
+            levels.add(_summary(layers), torch.log2(importance.sum((1, 2)).clamp_min(1e-30)))
         weight, _ = maps.solve(ridge)
-        level = torch.cat([part.reshape(-1) for part in levels.solve(level_ridge)])
+        level = torch.cat([coefficients.reshape(-1) for coefficients in levels.solve(level_ridge)])
         return cls(features, weight, level, strength=strength, limit=limit)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -308,7 +313,7 @@ class FeatureAllocator(nn.Module):
         return in_plain_torch(lambda: cls._of(_FILES.read(path), path, model)).to(device).eval()
 
     @classmethod
-    def _of(cls, stored: Stored, path: Path, given: str | nn.Module | None) -> FeatureAllocator:
+    def _of(cls, stored: Stored, path: Path, replacement: str | nn.Module | None) -> FeatureAllocator:
         model, layers = stored.settings.get("model"), stored.settings.get("layers")
         if stored.network != _LINEAR:
             raise ValueError(f"{path}: network must be {_LINEAR!r}, not {brief(stored.network)}")
@@ -316,15 +321,15 @@ class FeatureAllocator(nn.Module):
             raise ValueError(f"{path}: model must be the name of a network, not {brief(model)}")
         if not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
             raise ValueError(f"{path}: layers must be a list of names, not {brief(layers)}")
-        if given is None and model.startswith("python:"):
+        if replacement is None and model.startswith("python:"):
             raise ValueError(
                 f"{path}: model is {model!r}, a function, which no file may run; hand over model={model!r}"
             )
         stored.check(_tensors_of(len(layers), stored), path)
-        others = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
+        keywords = {name: value for name, value in stored.settings.items() if name not in ("model", "layers")}
         try:
-            strength, limit = others.pop("strength"), others.pop("limit")
-            features = LayerFeatures(model if given is None else given, layers, **others)
+            strength, limit = keywords.pop("strength"), keywords.pop("limit")
+            features = LayerFeatures(model if replacement is None else replacement, layers, **keywords)
             return cls(features, **stored.tensors, strength=strength, limit=limit)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: its settings are damaged: {error}") from None

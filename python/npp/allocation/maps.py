@@ -112,7 +112,7 @@ def qp_map(
     number("sigma", sigma, 0, 16)
     flag("rounded", rounded)
     if not isinstance(importance, Tensor) and isinstance(importance, Sequence):
-        return [qp_map(one, strength, limit, sigma=sigma, rounded=rounded) for one in importance]
+        return [qp_map(item, strength, limit, sigma=sigma, rounded=rounded) for item in importance]
     check_importance(importance)
     if not importance.numel():
         return importance.to(torch.promote_types(importance.dtype, torch.float32))

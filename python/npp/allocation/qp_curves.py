@@ -23,10 +23,10 @@ def positive_numbers(name: str, values: Tensor | npt.ArrayLike) -> Floats:
     Raises:
         ValueError: one is no number, not finite, or not above 0.
     """
-    found = doubles(name, values)
-    if not np.isfinite(found).all() or (found <= 0).any():
+    numbers = doubles(name, values)
+    if not np.isfinite(numbers).all() or (numbers <= 0).any():
         raise ValueError(f"{name} must hold finite numbers above 0")
-    return found
+    return numbers
 
 
 def doubles(name: str, values: Tensor | npt.ArrayLike) -> Floats:
@@ -39,8 +39,8 @@ def doubles(name: str, values: Tensor | npt.ArrayLike) -> Floats:
         tensor = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
     except (OverflowError, RuntimeError, TypeError, ValueError):
         raise ValueError(f"{name} must hold numbers, not {brief(values)}") from None
-    found: Floats = tensor.numpy()
-    return found
+    array: Floats = tensor.numpy()
+    return array
 
 
 def least_loss(losses: Sequence[float]) -> float:
@@ -56,12 +56,12 @@ class QpCurve:
             raise ValueError(f"qps must be a list of qps, not {brief(qps)}")
         for qp in qps:
             number("each of qps", qp, 0, MAX_QP)
-        given = positive_numbers(name, values)
-        if len(qps) < 2 or given.shape != (len(qps),) or list(qps) != sorted(set(qps)):
+        numbers = positive_numbers(name, values)
+        if len(qps) < 2 or numbers.shape != (len(qps),) or list(qps) != sorted(set(qps)):
             raise ValueError(f"qps must be at least two rising ones with {name} for each, not {list(qps)}")
         self._qps = [float(qp) for qp in qps]
         monotone = np.minimum if falls else np.maximum
-        self._logarithms: list[float] = monotone.accumulate(np.log2(given)).tolist()
+        self._logarithms: list[float] = monotone.accumulate(np.log2(numbers)).tolist()
 
     def at(self, qp: float) -> float:
         """The value at one qp, 0 to 51, which need not be whole.
@@ -99,7 +99,7 @@ class RateCurve(QpCurve):
 
 
 class LossCurve(QpCurve):
-    """What a network loses of one picture at every qp, from a few files; it never falls with the qp.
+    """A network's loss on one picture at every qp, from a few files; it never falls with the qp.
 
     Args:
         qps: at least two from 0 to 51, rising.

@@ -28,12 +28,12 @@ def _numbers(name: str, values: Any, allowed: str) -> Tensor:
 
 def _boxes(boxes: Any) -> Tensor:
     """(K, 4) x1, y1, x2, y2."""
-    given = _numbers("boxes", boxes, "rows x1, y1, x2, y2")
-    if given.shape == (4,):
-        given = given[None]
-    if given.numel() and (given.ndim != 2 or given.shape[1] != 4):
-        raise ValueError(f"boxes must be (K, 4), a row x1, y1, x2, y2 each, not {tuple(given.shape)}")
-    checked = given.reshape(-1, 4)
+    rows = _numbers("boxes", boxes, "rows x1, y1, x2, y2")
+    if rows.shape == (4,):
+        rows = rows[None]
+    if rows.numel() and (rows.ndim != 2 or rows.shape[1] != 4):
+        raise ValueError(f"boxes must be (K, 4), a row x1, y1, x2, y2 each, not {tuple(rows.shape)}")
+    checked = rows.reshape(-1, 4)
     if not bool(torch.isfinite(checked).all()):
         raise ValueError(f"boxes must be finite, not {checked.tolist()}")
     if not bool((checked[:, :2] <= checked[:, 2:]).all()):
@@ -45,10 +45,10 @@ def _weights(weights: Any, count: int) -> list[float]:
     allowed = f"a number or one for each of {count} boxes"
     if isinstance(weights, Real) or getattr(weights, "ndim", 1) == 0:
         weights = [weights] * count
-    given = _numbers("weights", weights, allowed).flatten().tolist()
-    if len(given) != count:
-        raise ValueError(f"weights must be {allowed}, not {len(given)}")
-    return [number("weights", weight, 0, MOST_WEIGHT) for weight in given]
+    listed = _numbers("weights", weights, allowed).flatten().tolist()
+    if len(listed) != count:
+        raise ValueError(f"weights must be {allowed}, not {len(listed)}")
+    return [number("weights", weight, 0, MOST_WEIGHT) for weight in listed]
 
 
 def _covered(count: int, side: int, low: float, high: float) -> Tensor:
@@ -97,16 +97,16 @@ def box_importance(
     margin = number("margin", margin, 0, 4096)
     rows, columns = map_size(height, width)
     checked = _boxes(boxes)
-    found = torch.zeros(rows, columns, dtype=torch.float64, device="cpu")
-    seen = torch.zeros(rows, columns, dtype=torch.bool, device="cpu")
+    importance = torch.zeros(rows, columns, dtype=torch.float64, device="cpu")
+    covered = torch.zeros(rows, columns, dtype=torch.bool, device="cpu")
     for (x1, y1, x2, y2), weight in zip(checked.tolist(), _weights(weights, len(checked)), strict=True):
         down = _covered(rows, height, y1 - margin, y2 + margin)
         across = _covered(columns, width, x1 - margin, x2 + margin)
-        part = down[:, None] * across[None]
-        value = 1 + part * (weight - 1)
-        found = torch.where((part > 0) & (~seen | (value > found)), value, found)
-        seen |= part > 0
-    return torch.where(seen, found, torch.ones_like(found)).float()
+        coverage = down[:, None] * across[None]
+        value = 1 + coverage * (weight - 1)
+        importance = torch.where((coverage > 0) & (~covered | (value > importance)), value, importance)
+        covered |= coverage > 0
+    return torch.where(covered, importance, torch.ones_like(importance)).float()
 
 
 def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
@@ -133,8 +133,8 @@ def mask_importance(mask: Tensor, weight: float = 16.0) -> Tensor:
     if not bool(((parts >= 0) & (parts <= 1)).all()):
         raise ValueError("mask must be within 0 and 1")
     planes = parts if parts.ndim == 3 else parts[None]
-    found = 1 + (weight - 1) * F.avg_pool2d(whole_blocks(planes[:, None], MAP_BLOCK), MAP_BLOCK)[:, 0]
-    return found if parts.ndim == 3 else found[0]
+    importance = 1 + (weight - 1) * F.avg_pool2d(whole_blocks(planes[:, None], MAP_BLOCK), MAP_BLOCK)[:, 0]
+    return importance if parts.ndim == 3 else importance[0]
 
 
 def weight_for(offset: float, strength: float = 0.5) -> float:
