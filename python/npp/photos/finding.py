@@ -33,7 +33,9 @@ def _entries(folder: Path, unreadable: Callable[[OSError], object]) -> list[os.D
     """What a folder holds by name, hidden entries left out; nothing where it cannot be read."""
     try:
         with os.scandir(str(folder)) as entries:
-            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
+            return sorted(
+                (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
+            )
     except OSError as error:
         unreadable(error)
         return []
@@ -59,11 +61,11 @@ def visible_files(
         if real in above:
             return
         entries = _entries(inner, unreadable)
-        yield from (inner / one.name for one in entries if _is_listed_to_be_opened(one))
+        yield from (inner / entry.name for entry in entries if _is_listed_to_be_opened(entry))
         if recursive:
-            for one in entries:
-                if _is_folder(one):
-                    yield from below(inner / one.name, above | {real})
+            for entry in entries:
+                if _is_folder(entry):
+                    yield from below(inner / entry.name, above | {real})
 
     return below(folder, frozenset())
 
@@ -80,7 +82,7 @@ def is_to_be_opened(path: Path | str) -> bool:
 
 
 def _is_listed_to_be_opened(entry: os.DirEntry[str]) -> bool:
-    """The same for what a folder lists, which knows most files without a look at them."""
+    """Whether an entry is to be opened as a file; of most the listing says so without a look at them."""
     try:
         return entry.is_file() or (entry.is_symlink() and is_to_be_opened(entry.path))
     except OSError:
@@ -95,15 +97,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
-    """One name for every file, its own where that is among them; none for a link to nowhere."""
+    """One path for every file, its real path where that is among them; none for a link to nowhere."""
     real_root = Path(os.path.realpath(root))
     reached_by_a_link: dict[Path, bool] = {}
-    found: list[tuple[bool, Path, tuple[int, int]]] = []
+    candidates: list[tuple[bool, Path, tuple[int, int]]] = []
     for path in paths:
         folder = path.parent
         if folder not in reached_by_a_link:
-            own = real_root / folder.relative_to(root)
-            reached_by_a_link[folder] = os.path.realpath(folder) != str(own)
+            expected = real_root / folder.relative_to(root)
+            reached_by_a_link[folder] = os.path.realpath(folder) != str(expected)
         try:
             status = path.lstat()
         except OSError as error:  # as in a folder that may be listed, and whose files may not be opened
@@ -115,11 +117,11 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
                 status = path.stat()
             except OSError:
                 continue
-        found.append((is_link or reached_by_a_link[folder], path, (status.st_dev, status.st_ino)))
-    chosen: dict[tuple[int, int], Path] = {}
-    for _, path, identity in sorted(found):
-        chosen.setdefault(identity, path)
-    return sorted(chosen.values())
+        candidates.append((is_link or reached_by_a_link[folder], path, (status.st_dev, status.st_ino)))
+    unique: dict[tuple[int, int], Path] = {}
+    for _, path, identity in sorted(candidates):
+        unique.setdefault(identity, path)
+    return sorted(unique.values())
 
 
 def _fits(path: str, pattern: str) -> bool:
@@ -128,8 +130,8 @@ def _fits(path: str, pattern: str) -> bool:
         return True
     if pattern.startswith("**/") and _fits(path, pattern[3:]):
         return True
-    places = (place for place in range(len(pattern)) if pattern.startswith("/**/", place))
-    return any(_fits(path, pattern[:place] + pattern[place + 3 :]) for place in places)
+    indices = (index for index in range(len(pattern)) if pattern.startswith("/**/", index))
+    return any(_fits(path, pattern[:index] + pattern[index + 3 :]) for index in indices)
 
 
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:
@@ -183,7 +185,7 @@ def would_be_found(path: Path, folder: Path | str, include: str | Sequence[str] 
     Raises:
         ValueError: an environment variable in ``folder`` is not set.
     """
-    root, real = (Path(os.path.realpath(one)) for one in (expand(folder), path))
+    root, real = (Path(os.path.realpath(location)) for location in (expand(folder), path))
     if root not in real.parents or any(part.startswith(".") for part in real.relative_to(root).parts):
         return False
     return _wanted(root, include)(real)
@@ -195,11 +197,11 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 
 
 def name_below(folder: Path | str, path: Path) -> str:
-    """What tells a photo from the others of a folder: its path below that, with ``/`` between folders."""
+    """A photo's path relative to a folder, with ``/`` between folders; it tells it from the others there."""
     return path.relative_to(folder).as_posix()
 
 
-def _place(name: str, seed: int) -> float:
+def _hash_fraction(name: str, seed: int) -> float:
     """A number in [0, 1) that depends on the name only."""
     digest = hashlib.sha256(os.fsencode(f"{seed}:{name}")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
@@ -247,4 +249,4 @@ def split(
     low, high = sum(fractions[:index]), sum(fractions[: index + 1])
     end = math.inf if index == len(names) - 1 else high
     folder = _common_folder(paths) if root is None else Path(expand(root))
-    return [path for path in paths if low <= _place(name_below(folder, path), seed) < end]
+    return [path for path in paths if low <= _hash_fraction(name_below(folder, path), seed) < end]

@@ -97,7 +97,7 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     """Height and width of a photo as :func:`open_photo` gives it; of most files only the header is looked at.
 
     Raises:
-        OSError: as there.
+        OSError: the file cannot be read.
     """
     with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
         if image.format == "TIFF":

@@ -69,18 +69,18 @@ class PhotoSet:
         """Height and width of every picture, or ``None`` where each has its own."""
         return None if self.mode == "full" else height_and_width(_SIZE if self.size is None else self.size)
 
-    def _found(self) -> list[Path]:
-        found = find_photos(self.folder, self.include)
+    def _photos(self) -> list[Path]:
+        paths = find_photos(self.folder, self.include)
         if self.part != "all":
-            count, found = (
-                len(found),
-                split(found, self.part, self.split_seed, self.fractions, root=self.folder),
+            count, paths = (
+                len(paths),
+                split(paths, self.part, self.split_seed, self.fractions, root=self.folder),
             )
-            if not found:
+            if not paths:
                 fractions = list(self.fractions)
                 raise ValueError(f"fractions {fractions} leave none of {count} photos for {self.part}")
-        found.sort(key=lambda path: _hash(name_below(self.folder, path)))
-        return found
+        paths.sort(key=lambda path: _hash(name_below(self.folder, path)))
+        return paths
 
     def paths(self) -> list[Path]:
         """The photos, in an order by a hash of their names: a higher limit adds photos and keeps the others.
@@ -88,10 +88,12 @@ class PhotoSet:
         Raises:
             ValueError: there are none.
         """
-        return self._found()[: self.limit]
+        return self._photos()[: self.limit]
 
     def readable_paths(self, keep: Callable[[Path], bool] | None = None) -> list[Path]:
-        """The same without those that cannot be read, which are warned about; each is opened once for that.
+        """The photos that can be read, in the order of :meth:`paths`; each is opened once to find out.
+
+        Those that cannot be read are warned about.
 
         Args:
             keep: says of a photo whether it is wanted; the limit counts those that are.
@@ -99,7 +101,7 @@ class PhotoSet:
         Raises:
             ValueError: there are none.
         """
-        return readable(filter(keep, self._found()) if keep else self._found(), self.limit)
+        return readable(filter(keep, self._photos()) if keep else self._photos(), self.limit)
 
     def load(self, paths: Sequence[Path]) -> Tensor:
         """Photos of one size as (N, 3, H, W) floats in [0, 1]."""
@@ -114,7 +116,7 @@ class PhotoSet:
         return load_photo(path, self.shape, self.mode)
 
     def batches(self, paths: Sequence[Path], size: int) -> list[list[Path]]:
-        """The same photos, at most ``size`` together and all of a batch with pictures of one size."""
+        """Batches of photos, at most ``size`` in each and all of a batch with pictures of one size."""
         groups: dict[tuple[int, int], list[Path]] = {}
         for path in paths:
             groups.setdefault(photo_size(path) if self.mode == "full" else (0, 0), []).append(path)
@@ -145,28 +147,28 @@ def readable(paths: Iterable[Path], limit: int | None = None) -> list[Path]:
     Raises:
         ValueError: there are none.
     """
-    found = list(islice((path for path in paths if _can_be_read(path)), limit))
-    if not found:
+    good = list(islice((path for path in paths if _can_be_read(path)), limit))
+    if not good:
         raise ValueError("folder has no photo that can be read")
-    return found
+    return good
 
 
-def load_or_next(paths: Sequence[Path], place: int, load: Callable[[Path], _T]) -> tuple[_T, int]:
-    """What ``load`` makes of a photo, or of the next one that can be read.
+def load_or_next(paths: Sequence[Path], index: int, load: Callable[[Path], _T]) -> tuple[_T, int]:
+    """Loads a photo, or the next one that can be read.
 
     What takes a damaged photo's place depends on the photos alone, so that a continued run has it too.
 
     Returns:
-        It, and the place of the photo that it was made of.
+        It, and the index of the photo that it was made of.
 
     Raises:
         OSError: no photo can be read.
     """
     first: OSError | None = None
     for step in range(len(paths)):
-        chosen = (place + step) % len(paths)
+        current = (index + step) % len(paths)
         try:
-            return load(paths[chosen]), chosen
+            return load(paths[current]), current
         except OSError as error:
             first = first or error
     raise first or OSError("there are no photos")
