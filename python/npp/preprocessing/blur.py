@@ -21,7 +21,7 @@ _CHANNELS = 3
 
 @dataclass(frozen=True)
 class BlurSettings:
-    """What a ``Blur`` does.
+    """The settings of a ``Blur``.
 
     Attributes:
         sigmas: standard deviation in pixels, 0 (the picture as it is) to 8, by qp. Between the entries it is
@@ -45,11 +45,11 @@ class Blur(FilterNetwork):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`FilterNetwork`."""
+        """All settings by name, defaults filled in."""
         return {"sigmas": dict(self._sigmas)}
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`FilterNetwork`."""
+        """Blurs pictures (N, 3, H, W) with the sigmas of their qps (N,)."""
         taps = self._taps(qp)
         return self._filter(self._filter(x, taps, dim=-1), taps, dim=-2)
 
@@ -72,9 +72,9 @@ class Blur(FilterNetwork):
 
 def interpolate(table: dict[float, float], qp: Tensor) -> Tensor:
     """A table's values at (N,) qp, linear between its sorted entries, constant beyond them."""
-    places, values = list(table), list(table.values())
+    qps, values = list(table), list(table.values())
     result = torch.full_like(qp, values[0])
-    for i in range(len(places) - 1):
-        part = ((qp - places[i]) / (places[i + 1] - places[i])).clamp(0, 1)
-        result = result + part * (values[i + 1] - values[i])
+    for i in range(len(qps) - 1):
+        fraction = ((qp - qps[i]) / (qps[i + 1] - qps[i])).clamp(0, 1)
+        result = result + fraction * (values[i + 1] - values[i])
     return result

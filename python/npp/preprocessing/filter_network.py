@@ -1,4 +1,4 @@
-"""What every filter network is."""
+"""The base class of filter networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class FilterNetwork(nn.Module, ABC):
-    """Maps pictures to pictures of the same size. It has no wishes beyond its multiple.
+    """Base class of filters: maps pictures to pictures of the same size.
 
     Attributes:
         multiple: heights and widths must be multiples of this.

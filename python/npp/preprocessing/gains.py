@@ -101,8 +101,8 @@ def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     for size in _SIZES[:planes]:
         square = frequencies(size, device).square().sum(1) / 2
         profiles.append(torch.stack([square, square.sqrt()]))
-    found: Tensor = torch.block_diag(*profiles)  # type: ignore[no-untyped-call]
-    return found.to(dtype)
+    matrix: Tensor = torch.block_diag(*profiles)  # type: ignore[no-untyped-call]
+    return matrix.to(dtype)
 
 
 class _Table(nn.Module):
@@ -155,11 +155,11 @@ class Gains(FilterNetwork):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`FilterNetwork`."""
+        """All settings by name, defaults filled in."""
         return asdict(self._settings)
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`FilterNetwork`. Under autocast only the body runs in low precision."""
+        """Filters pictures (N, 3, H, W) for qps (N,); under autocast only the body runs in low precision."""
         with full_precision(x):
             if self.blur is not None:
                 x = self.blur(x, qp)
@@ -220,17 +220,17 @@ class Gains(FilterNetwork):
             return torch.cat([self._whole(strip, steps, conditions) for strip in strips], dim=2)
         dtype = body.dtype
         around, coefficients = x.new_empty(0), list[Tensor]()
-        for place, strip in enumerate(strips):
+        for index, strip in enumerate(strips):
             ac, _, features = self._see(strip, steps)
             taken = body.take_in(features.to(dtype))
             if not coefficients:
                 around = taken.new_empty(1, height, width, taken.shape[1]).permute(0, 3, 1, 2)
-            around[:, :, place * rows : (place + 1) * rows] = taken
+            around[:, :, index * rows : (index + 1) * rows] = taken
             coefficients.append(ac)
         around = body.look_around(around, conditions.to(dtype))
         filtered = torch.empty_like(x)
-        places = zip(strips, coefficients, torch.split(around, rows, dim=2), strict=True)
-        for (strip, ac, seen), into in zip(places, torch.split(filtered, _BLOCK * rows, dim=2), strict=True):
+        pieces = zip(strips, coefficients, torch.split(around, rows, dim=2), strict=True)
+        for (strip, ac, seen), into in zip(pieces, torch.split(filtered, _BLOCK * rows, dim=2), strict=True):
             level = ac.abs() / steps[:, None, None, None]
             into.copy_(self._change(strip, ac, level, body.decide(seen).to(x.dtype), conditions))
         return filtered

@@ -14,7 +14,7 @@ from npp.torch_state import in_transform
 
 _DILATIONS = (1, 2, 4)
 _EMBEDDING = 32
-_PLACES = 1024  # half a megabyte of a body's widest layer
+_POSITIONS = 1024  # half a megabyte of a body's widest layer
 
 
 def as_convolutions(x: Tensor) -> bool:
@@ -42,54 +42,56 @@ def _is_plain(layer: nn.Module) -> bool:
 
 
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pictures with the channels of a place together: one matrix product.
+    """A 1x1 convolution of pictures in channels-last memory: one matrix product.
 
     torch copies its input for the convolution, which takes longer than the product.
     """
     if as_convolutions(x) or not _is_plain(layer):
-        found: Tensor = layer(x)
-        return found
-    places = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
-    return places.permute(0, 3, 1, 2)
+        convolved: Tensor = layer(x)
+        return convolved
+    rows = F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
+    return rows.permute(0, 3, 1, 2)
 
 
 def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """The same of pictures with the places of a channel together; those that come out have it the other way.
+    """A 1x1 convolution of pictures in contiguous memory; those that come out are in channels-last memory.
 
-    Most of the work is pointwise layers, which are faster with the channels of a place together.
+    Most of the work is pointwise layers, which are faster in channels-last memory.
     """
     if in_transform():  # vmap cannot be asked for an order of memory
-        found: Tensor = layer(x)
-        return found
+        convolved: Tensor = layer(x)
+        return convolved
     if as_convolutions(x) or not _is_plain(layer):
         ordered: Tensor = layer(x.contiguous(memory_format=torch.channels_last))
         return ordered
-    places = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
-    return places.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
+    rows = F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
+    return rows.view(len(x), *x.shape[-2:], -1).permute(0, 3, 1, 2)
 
 
 def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, conditioned: Tensor) -> Tensor:
-    """x + narrow(relu(widen(conditioned))) in the place of x, some places at a time.
+    """x + narrow(relu(widen(conditioned))) in place of x, some positions of the picture at a time.
 
     What is wide stays in the cache.
     """
     assert widen.bias is not None and narrow.bias is not None
     up, down = widen.weight.flatten(1).T, narrow.weight.flatten(1).T
     out = x.permute(0, 2, 3, 1).add_(narrow.bias)
-    for picture, given in zip(out.flatten(1, 2), conditioned.permute(0, 2, 3, 1).flatten(1, 2), strict=True):
-        for places, rows in zip(picture.split(_PLACES), given.split(_PLACES), strict=True):
-            places.addmm_(torch.addmm(widen.bias, rows, up).relu_(), down)
+    for picture, condition in zip(
+        out.flatten(1, 2), conditioned.permute(0, 2, 3, 1).flatten(1, 2), strict=True
+    ):
+        for outputs, inputs in zip(picture.split(_POSITIONS), condition.split(_POSITIONS), strict=True):
+            outputs.addmm_(torch.addmm(widen.bias, inputs, up).relu_(), down)
     return out.permute(0, 3, 1, 2)
 
 
 def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """The same, with the places of a channel together in what comes out."""
+    """A 1x1 convolution of pictures in channels-last memory; those that come out are in contiguous memory."""
     if as_convolutions(x) or not _is_plain(layer):
-        found: Tensor = layer(x)
-        return found
-    places = x.permute(0, 2, 3, 1).flatten(1, 2)
+        convolved: Tensor = layer(x)
+        return convolved
+    rows = x.permute(0, 2, 3, 1).flatten(1, 2)
     bias = None if layer.bias is None else layer.bias[:, None]
-    channels = layer.weight.flatten(1) @ places.transpose(1, 2)
+    channels = layer.weight.flatten(1) @ rows.transpose(1, 2)
     moved = channels if bias is None else channels + bias
     return moved.view(len(x), -1, *x.shape[-2:])
 
@@ -130,7 +132,7 @@ class Body(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the weights."""
+        """The dtype of the weights."""
         return next(self.parameters()).dtype
 
     def forward(self, features: Tensor, qp: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ class Body(nn.Module):
         return self.decide(self.look_around(self.take_in(features), qp))
 
     def take_in(self, features: Tensor) -> Tensor:
-        """(N, width, h, w), each place for itself."""
+        """Features (N, width, h, w) for the residual blocks: a 1x1 convolution."""
         return _pointwise_in(self.enter, features)
 
     def look_around(self, x: Tensor, qp: Tensor) -> Tensor:
@@ -149,5 +151,5 @@ class Body(nn.Module):
         return x
 
     def decide(self, x: Tensor) -> Tensor:
-        """Logits, each place for itself."""
+        """Logits (N, outputs, h, w) of the residual blocks' features: a ReLU and a 1x1 convolution."""
         return _pointwise_out(self.leave, F.relu(x))

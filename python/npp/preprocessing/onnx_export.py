@@ -9,5 +9,5 @@ from npp.preprocessing.filter_network import FilterNetwork
 
 
 def export(network: FilterNetwork, path: str | os.PathLike[str]) -> None:
-    """See :meth:`npp.Preprocessor.export_onnx`."""
+    """Writes a filter network as an ONNX model; see :meth:`npp.Preprocessor.export_onnx`."""
     write_onnx(WholePictures(network, network.multiple), path, "x_pre")

@@ -66,11 +66,11 @@ class UNet(FilterNetwork):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`FilterNetwork`."""
+        """All settings by name, defaults filled in."""
         return asdict(self._settings)
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`FilterNetwork`."""
+        """Filters pictures (N, 3, H, W); the qps (N,) change nothing."""
         return self._filter(x, None)
 
     def _filter(self, x: Tensor, scales: Sequence[Tensor] | None) -> Tensor:
@@ -104,12 +104,12 @@ LAMBDAS = {25: 16.0, 28: 8.0, 29: 6.0, 31: 4.0, 34: 2.0, 37: 1.0, 40: 0.65, 44: 
 
 def lambda_of(qp: Tensor) -> Tensor:
     """The method's λ at (N,) qp: log λ is linear between the entries of its table and goes on beyond."""
-    places = list(LAMBDAS)
+    qps = list(LAMBDAS)
     logs = [math.log(value) for value in LAMBDAS.values()]
-    slopes = [(logs[i + 1] - logs[i]) / (places[i + 1] - places[i]) for i in range(len(places) - 1)]
-    result: Tensor = logs[0] + slopes[0] * (qp - places[0])
+    slopes = [(logs[i + 1] - logs[i]) / (qps[i + 1] - qps[i]) for i in range(len(qps) - 1)]
+    result: Tensor = logs[0] + slopes[0] * (qp - qps[0])
     for i in range(1, len(slopes)):
-        result = result + (slopes[i] - slopes[i - 1]) * (qp - places[i]).clamp_min(0)
+        result = result + (slopes[i] - slopes[i - 1]) * (qp - qps[i]).clamp_min(0)
     return result.exp()
 
 
@@ -126,7 +126,7 @@ class AdaptiveUNet(UNet):
         self.scalings = nn.ModuleList(_scaling(w) for w in [*sides, bottom, *reversed(sides)])
 
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:
-        """See :class:`npp.preprocessing.filter_network.FilterNetwork`."""
+        """Filters pictures (N, 3, H, W) with features scaled for their qps (N,)."""
         strength = (lambda_of(qp) / _LAMBDA_SCALE)[:, None].to(self.leave.weight.dtype)
         return self._filter(x, [scaling(strength) for scaling in self.scalings])
 
