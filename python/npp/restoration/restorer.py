@@ -45,9 +45,9 @@ class Restorer(nn.Module):
         super().__init__()
         names = [field.name for field in fields(RestorerSettings)]
         known_settings("unknown setting", settings, names, " of a restorer")
-        chosen = RestorerSettings(**settings)
-        self.settings = asdict(chosen)
-        self.network = RestoringNetwork(chosen)
+        resolved = RestorerSettings(**settings)
+        self.settings = asdict(resolved)
+        self.network = RestoringNetwork(resolved)
 
     def forward(self, x_hat: Tensor) -> Tensor:
         """Restores decoded pictures, at the size that they were coded at or, by ``upscale`` 2, at twice that.
@@ -76,7 +76,7 @@ class Restorer(nn.Module):
 
     @property
     def upscale(self) -> int:
-        """How many times as high and wide as what was decoded its pictures are: 1 or 2."""
+        """The factor by which restored pictures are higher and wider than decoded ones: 1 or 2."""
         return self.network.upscale
 
     def save(self, path: str | os.PathLike[str]) -> None:

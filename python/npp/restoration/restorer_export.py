@@ -9,6 +9,6 @@ from npp.restoration.restoring_network import RestoringNetwork
 
 
 def export(network: RestoringNetwork, path: str | os.PathLike[str]) -> None:
-    """See :meth:`npp.Restorer.export_onnx`."""
+    """Writes a restoring network as an ONNX model; see :meth:`npp.Restorer.export_onnx`."""
     whole = WholePictures(network, network.multiple, network.upscale)
     write_onnx(whole, path, "x_restored", picture="x_hat", takes_qp=False)

@@ -83,7 +83,7 @@ class RestoringNetwork(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many rows above and below have a part in what becomes of a row; whole ``multiple``."""
+        """Rows above and below a row within its receptive field, rounded up to whole ``multiple``."""
         at_quarter, at_half = 2 * len(self.blocks), 3
         return self.multiple * (at_quarter + (at_half + 1) // 2)
 
@@ -94,7 +94,7 @@ class RestoringNetwork(nn.Module):
         return edges, self.down(edges)
 
     def seen_of(self, x: Tensor) -> Tensor:
-        """What is seen of pictures as a whole, place by place: (N, width, H/multiple, W/multiple)."""
+        """Features (N, width, H/multiple, W/multiple) whose mean describes pictures as a whole."""
         return F.silu(self._begun(x)[1])
 
     def forward(self, x: Tensor, picture: Tensor | None = None) -> Tensor:

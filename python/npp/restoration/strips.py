@@ -10,9 +10,9 @@ from npp.restoration.restoring_network import RestoringNetwork
 
 
 def restored_in_parts(network: RestoringNetwork, x: Tensor) -> Tensor:
-    """What ``network(x)`` gives, up to rounding, some pictures or a strip of one at a time.
+    """Restores pictures as ``network(x)`` does, up to rounding, some pictures or a strip of one at a time.
 
-    Rows around a strip are worked on for each strip anew. So pictures are cut only where one alone is large.
+    Rows around a strip are computed for each strip anew. So pictures are cut only where one alone is large.
 
     Args:
         network: no gradient is wanted of it.
@@ -30,9 +30,16 @@ def restored_in_parts(network: RestoringNetwork, x: Tensor) -> Tensor:
 
 
 def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
-    """As :func:`restored_in_parts`, a strip of rows of all pictures at a time.
+    """Restores pictures of one batch a strip of rows at a time.
 
-    Every strip is seen with as many rows around it as have a part in it, and with the whole picture's mean.
+    Every strip is given the rows around it that its receptive field reaches, and the whole picture's mean.
+
+    Args:
+        network: no gradient is wanted of it.
+        x: (N, 3, H, W), H and W multiples of ``network.multiple``.
+
+    Returns:
+        (N, 3, H, W), or ``network.upscale`` times as high and wide.
     """
     count, _, height, width = x.shape
     strips = strips_of(x, network.multiple, network.reach, network.upscale)
@@ -43,16 +50,16 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     wide = torch.promote_types(x.dtype, torch.float32)
     total = torch.zeros(count, network.width, dtype=wide, device=x.device)
     for strip in strips:
-        part, above = around(x, strip, network.multiple)
-        seen, skipped = network.seen_of(part), above // network.multiple
+        extended, above = around(x, strip, network.multiple)
+        seen, skipped = network.seen_of(extended), above // network.multiple
         rows = (strip.end - strip.first) // network.multiple
         total += seen[:, :, skipped : skipped + rows].sum((2, 3), dtype=wide)
     picture = (total / (height // network.multiple * (width // network.multiple))).to(seen.dtype)
     restored, times = _room_for(network, x), network.upscale
     for strip in strips:
-        part, above = around(x, strip, network.reach)
+        extended, above = around(x, strip, network.reach)
         end = above + strip.end - strip.first
-        rows = network(part, picture)[..., times * above : times * end, :]
+        rows = network(extended, picture)[..., times * above : times * end, :]
         restored[..., times * strip.first : times * strip.end, :] = rows
     return restored
 
