@@ -41,19 +41,19 @@ def check_values(x: Tensor) -> None:
         first = int(torch.isnan(x.detach()).flatten(1).any(1).nonzero()[0])
         raise indexed(EncodeError, f"x[{first}] holds NaN; floats must lie in [0, 1]", first)
     if on_other_scale(low, high):
-        ranges = [sample_range(one) for one in x]
-        first = next(row for row, found in enumerate(ranges) if on_other_scale(*found))
+        ranges = [sample_range(picture) for picture in x]
+        first = next(row for row, extremes in enumerate(ranges) if on_other_scale(*extremes))
         raise indexed(EncodeError, f"x[{first}] holds {values_told(*ranges[first])}", first)
     refuse_other_scale("x", low, high, stacklevel=3)  # which warns of what is less wrong
 
 
 def refused_or_not(pictures: Sequence[PictureOrError], is_batch: bool) -> list[PictureOrError]:
     """The pictures, an error in the place of each whose samples are NaN or of another scale."""
-    found: list[PictureOrError] = []
+    outcomes: list[PictureOrError] = []
     for row, picture in enumerate(pictures):
         if isinstance(picture, CodecImage):
             name = picture_name("image", row, is_batch)
-            found.append(check_samples(picture, name, row if is_batch else None) or picture)
+            outcomes.append(check_samples(picture, name, row if is_batch else None) or picture)
         else:
-            found.append(picture)
-    return found
+            outcomes.append(picture)
+    return outcomes

@@ -28,32 +28,34 @@ def checked_options(options: object) -> CodecOptions:
     if not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping of npp.CodecOptions or None, not {brief(options)}")
     resolve_options(options)
-    plain: Any = {name: one.item() if isinstance(one, np.generic) else one for name, one in options.items()}
+    plain: Any = {
+        name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()
+    }
     return cast("CodecOptions", plain)
 
 
-def refuse_others(given: Mapping[str, object]) -> None:
+def refuse_others(keywords: Mapping[str, object]) -> None:
     """Refuses keywords that a recipe does not have; of the codec's options it is told where they go.
 
     Raises:
         UnknownSettingError: there are such.
     """
-    others = {name: one for name, one in given.items() if name not in RECIPE_ARGUMENTS}
-    options = [name for name in others if name in CodecOptions.__annotations__]
+    unknown = {name: value for name, value in keywords.items() if name not in RECIPE_ARGUMENTS}
+    options = [name for name in unknown if name in CodecOptions.__annotations__]
     if options:
-        told = ", ".join(f"{name!r}: {brief(others[name])}" for name in options)
-        end = f": it is an option of the codec, which goes into options={{{told}}}"
+        listed = ", ".join(f"{name!r}: {brief(unknown[name])}" for name in options)
+        end = f": it is an option of the codec, which goes into options={{{listed}}}"
         known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
-    known_settings("a recipe has no argument", others, RECIPE_ARGUMENTS)
+    known_settings("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
 
 
 def others_told(made: _Init) -> _Init:
     """For a recipe's constructor: :func:`refuse_others` for keywords that it does not have."""
 
     @functools.wraps(made)
-    def init(self: Any, *given: Any, **named: Any) -> None:
+    def init(self: Any, *arguments: Any, **named: Any) -> None:
         refuse_others(named)
-        made(self, *given, **named)
+        made(self, *arguments, **named)
 
     return cast("_Init", init)
 

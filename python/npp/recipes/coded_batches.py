@@ -25,10 +25,10 @@ def _results_at(error: BPGError, rows: Sequence[int]) -> list[Any]:
     if error.results is None:
         raise error
     return [
-        indexed(type(one), str(one).replace(f"x[{place}]", f"x[{row}]", 1), row)
-        if isinstance(one, BPGError)
-        else one
-        for place, (row, one) in enumerate(zip(rows, error.results, strict=True))
+        indexed(type(result), str(result).replace(f"x[{index}]", f"x[{row}]", 1), row)
+        if isinstance(result, BPGError)
+        else result
+        for index, (row, result) in enumerate(zip(rows, error.results, strict=True))
     ]
 
 
@@ -41,7 +41,7 @@ def compress_prepared(
     threads: int | None,
     options: dict[str, Any],
 ) -> Compressed:
-    """As :func:`npp.compress`, the pictures of one qp at a time, since their size depends on it.
+    """Compresses pictures as a recipe prepares them, those of one qp at a time: their size depends on it.
 
     Args:
         x: (N, C, H, W) checked pictures.
@@ -60,10 +60,10 @@ def compress_prepared(
     x_hat, bpp = [x] * len(x), [x] * len(x)  # every place is filled
     files: list[Any] = [b""] * len(x)  # or errors
     for qp in sorted(set(qps)):
-        rows = [row for row, one in enumerate(qps) if one == qp]
+        rows = [row for row, row_qp in enumerate(qps) if row_qp == qp]
         ready = prepare(x[rows], qp)
         try:
-            found = compress(
+            compressed = compress(
                 ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options
             )
         except BPGError as error:
@@ -71,9 +71,9 @@ def compress_prepared(
                 files[row] = result
             continue
         pixels = ready.x.shape[-2] * ready.x.shape[-1] / (height * width)
-        large = shown(found.x_hat, (height, width), restorer)
-        for place, row in enumerate(rows):
-            x_hat[row], bpp[row] = large[place], found.bpp[place] * pixels
-            files[row] = found.bitstreams[place]
+        large = shown(compressed.x_hat, (height, width), restorer)
+        for index, row in enumerate(rows):
+            x_hat[row], bpp[row] = large[index], compressed.bpp[index] * pixels
+            files[row] = compressed.bitstreams[index]
     raise_first(files, files)
     return Compressed(torch.stack(x_hat), torch.stack(bpp), files)

@@ -10,13 +10,13 @@ from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.recipe import Recipe
 from npp.restoration import Restorer
 
-_Part = TypeVar("_Part")
+_Network = TypeVar("_Network")
 
 
-def _present(part: _Part | None, kind: str, argument: str, recipe: str) -> _Part:
-    if part is None:
+def _present(network: _Network | None, kind: str, argument: str, recipe: str) -> _Network:
+    if network is None:
         raise ValueError(f"{argument} must be a recipe with a {kind}; {recipe} has none")
-    return part
+    return network
 
 
 def filter_of(argument: str, name_or_path: str) -> Preprocessor:
@@ -27,7 +27,7 @@ def filter_of(argument: str, name_or_path: str) -> Preprocessor:
         name_or_path: as :meth:`npp.Recipe.load` takes it.
 
     Raises:
-        FileNotFoundError, ValueError: as there, or the recipe has no filter.
+        FileNotFoundError, ValueError: as :meth:`npp.Recipe.load`, or the recipe has no filter.
     """
     return _present(Recipe.load(name_or_path).preprocessor, "filter", argument, name_or_path)
 
@@ -40,7 +40,7 @@ def restorer_of(argument: str, name_or_path: str, device: torch.device | str | N
         name_or_path, device: as :meth:`npp.Recipe.load` takes them, or what :meth:`npp.Restorer.save` wrote.
 
     Raises:
-        FileNotFoundError, ValueError: as there, or the recipe has no restorer.
+        FileNotFoundError, ValueError: as :meth:`npp.Recipe.load`, or the recipe has no restorer.
     """
     if Restorer.is_in(name_or_path):
         return Restorer.load(name_or_path, device)

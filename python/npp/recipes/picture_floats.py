@@ -80,8 +80,8 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
         return decoded
     frames = decoded if decoded.ndim == 4 else decoded[None]
     if len(frames) * size[0] * size[1] > get_max_pixels():
-        one = len(frames) == 1
-        what, in_all = ("the picture", "") if one else (f"each of {len(frames)} frames", " in all")
+        single = len(frames) == 1
+        what, in_all = ("the picture", "") if single else (f"each of {len(frames)} frames", " in all")
         raise DecodeError(
             f"{what} was {size[1]}x{size[0]} pixels; at most {get_max_pixels()}{in_all} are allowed "
             "(npp.set_max_pixels)"

@@ -48,7 +48,7 @@ def encode_prepared(
         ready = [
             _ready(outcomes[row], as_floats(outcomes[row]).to(device), qps[row], prepare) for row in rows
         ]
-        found = encode_pictures(
+        results = encode_pictures(
             [picture for picture, _ in ready],
             [qps[row] for row in rows],
             options,
@@ -57,7 +57,7 @@ def encode_prepared(
             threads=threads,
             is_batch=False,  # they are numbered by their places among all
         )
-        for row, outcome in zip(rows, found, strict=True):
+        for row, outcome in zip(rows, results, strict=True):
             wrong = isinstance(outcome, BPGError)
             outcomes[row] = named(outcome, "image", row, is_batch) if wrong else outcome
     return outcomes

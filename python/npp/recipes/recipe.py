@@ -72,7 +72,7 @@ class Recipe(RecipeFiles):
         return Recipe(**{**kept, **parts}).train(self.training)
 
     def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
-        """:meth:`compress`."""
+        """Compresses a batch; arguments and result are those of :meth:`compress`."""
         return self.compress(x, qp)
 
     def compress(
@@ -105,10 +105,10 @@ class Recipe(RecipeFiles):
         """
         self._check(x, parts)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
-        chosen: Any = {**self.options, **options}
-        check_lossless(chosen, self.allocator if parts.qp_map else None)
+        merged: Any = {**self.options, **options}
+        check_lossless(merged, self.allocator if parts.qp_map else None)
         prepare = partial(self._prepared, parts=parts)
-        return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, chosen)
+        return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, merged)
 
     @torch.inference_mode(False)
     def refine(
@@ -157,12 +157,12 @@ class Recipe(RecipeFiles):
         Raises:
             As :func:`npp.refine`.
         """
-        one = resolve_qp(self.qp if qp is None else qp, 1)[0]
+        resolved_qp = resolve_qp(self.qp if qp is None else qp, 1)[0]
         with torch.no_grad():
-            ready = self.prepare(x, one, parts)
+            ready = self.prepare(x, resolved_qp, parts)
         return refined_files(
             ready,
-            one,
+            resolved_qp,
             task,
             (x.shape[-2], x.shape[-1]),
             self._restorer(parts),

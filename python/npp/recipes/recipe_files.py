@@ -27,7 +27,7 @@ from npp.torch_state import device_of
 
 
 class RecipeFiles(RecipeStages):
-    """How :class:`npp.Recipe` writes files and reads them."""
+    """The methods of :class:`npp.Recipe` that write and read files."""
 
     @overload
     def encode(  # a tensor is one picture or a batch, which its type does not say

@@ -19,7 +19,7 @@ _DEFAULT_QP = 37
 
 
 class RecipeStages(nn.Module):
-    """What :class:`npp.Recipe` is made of; its arguments are described there."""
+    """The stages of :class:`npp.Recipe`, which describes its arguments: scaling, filter and quantiser map."""
 
     @others_told
     def __init__(

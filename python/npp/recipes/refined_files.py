@@ -34,7 +34,7 @@ def refined_files(
     options: dict[str, Any],
     **search: Any,
 ) -> Refined:
-    """What :meth:`npp.Recipe.refine` gives for pictures that the recipe has prepared.
+    """Refines pictures that a recipe has prepared, see :meth:`npp.Recipe.refine`, and writes their files.
 
     Args:
         ready: the pictures as they are coded.
@@ -42,11 +42,11 @@ def refined_files(
         size: height and width that the pictures had.
         restorer: what their networks look through, if there is one.
         options: of the codec.
-        task, weight, metadata, threads, **search: as there.
+        task, weight, metadata, threads, **search: as for :meth:`npp.Recipe.refine`.
     """
     check_metadata(metadata)
     shrunk = ready.x.shape[-2] * ready.x.shape[-1] / (size[0] * size[1])
-    found = refine(
+    refined = refine(
         ready.x,
         qp,
         _looking_at_shown(task, size, restorer),
@@ -57,7 +57,7 @@ def refined_files(
         **search,
         **options,
     )
-    return _told_all(found, qp, size, metadata, options, threads, restorer)
+    return _finished(refined, qp, size, metadata, options, threads, restorer)
 
 
 def _looking_at_shown(
@@ -65,15 +65,15 @@ def _looking_at_shown(
 ) -> list[PictureLoss]:
     """Tasks that look at decoded pictures restored and brought back to their height and width."""
 
-    def looking(one: PictureLoss) -> PictureLoss:
-        return lambda pictures: one(shown(pictures, size, restorer))
+    def looking(loss: PictureLoss) -> PictureLoss:
+        return lambda pictures: loss(shown(pictures, size, restorer))
 
-    return [looking(one) for one in listed_tasks(task)]
+    return [looking(loss) for loss in listed_tasks(task)]
 
 
 @torch.no_grad()
-def _told_all(
-    found: Refined,
+def _finished(
+    refined: Refined,
     qp: int,
     size: Size,
     metadata: Metadata | None,
@@ -81,15 +81,15 @@ def _told_all(
     threads: int | None,
     restorer: Restorer | None,
 ) -> Refined:
-    """The same with decoded pictures as they are shown, bits for their pixels, and files that say their size.
+    """The result with decoded pictures as shown, bits for their pixels, and files that say their size.
 
     The files are written anew only where they have something to say: the size, or metadata.
     """
-    found = found._replace(x_hat=shown(found.x_hat, size, restorer))
-    smaller = found.x.shape[-2:] != size
+    refined = refined._replace(x_hat=shown(refined.x_hat, size, restorer))
+    smaller = refined.x.shape[-2:] != size
     if not smaller and metadata in (None, Metadata()):
-        return found
-    said = with_size(metadata, *size) if smaller else metadata
-    files = encode(list(found.x), qp, qp_map=found.qp_map, metadata=said, threads=threads, **options)
-    bpp = found.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
-    return found._replace(bpp=bpp, bitstreams=files)
+        return refined
+    written = with_size(metadata, *size) if smaller else metadata
+    files = encode(list(refined.x), qp, qp_map=refined.qp_map, metadata=written, threads=threads, **options)
+    bpp = refined.bpp.new_tensor([8 * len(file) / (size[0] * size[1]) for file in files])
+    return refined._replace(bpp=bpp, bitstreams=files)

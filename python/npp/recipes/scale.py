@@ -49,9 +49,9 @@ class ScaleRule:
         object.__setattr__(self, "least", number("least", self.least, 0.1, 4))
 
     def factor(self, qp: float, height: int, width: int) -> float:
-        """Part of each side at which a picture is coded."""
-        chosen = [factor for first, factor in self.factors.items() if first <= qp]
-        factor = chosen[-1] if chosen else 1.0
+        """The factor by which both sides of a picture are scaled before it is coded, above 0 to 1."""
+        factors = [factor for first, factor in self.factors.items() if first <= qp]
+        factor = factors[-1] if factors else 1.0
         if self.input_size is not None:
             factor = max(factor, self.least * self.input_size / max(height, width))
         return min(1.0, max(factor, _LEAST_SIDE / min(height, width)))
@@ -70,13 +70,13 @@ class ScaleRule:
         return list(zip(firsts, [*(first - 1 for first in firsts[1:]), MAX_QP], strict=True))
 
     def as_mapping(self) -> dict[str, Any]:
-        """The arguments, for files."""
+        """The arguments by name, as files hold them."""
         factors = {f"{qp:g}": factor for qp, factor in self.factors.items()}
         return {"factors": factors, "input_size": self.input_size, "least": self.least}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ScaleRule:
-        """From what :meth:`as_mapping` gave.
+        """A rule from the mapping that :meth:`as_mapping` made.
 
         Raises:
             TypeError, ValueError: it is not of that form.

@@ -20,9 +20,9 @@ SIZE_BYTES = 1 + 4 + 1 + _FORMAT.size
 
 def with_size(metadata: Metadata | None, height: int, width: int) -> Metadata:
     """The metadata with that size; one that was there is replaced."""
-    given = metadata or Metadata()
-    others = tuple(one for one in given.extensions if one[0] != SIZE_TAG)
-    return replace(given, extensions=(*others, (SIZE_TAG, _FORMAT.pack(width, height))))
+    initial = metadata or Metadata()
+    others = tuple(extension for extension in initial.extensions if extension[0] != SIZE_TAG)
+    return replace(initial, extensions=(*others, (SIZE_TAG, _FORMAT.pack(width, height))))
 
 
 def size_before(info: ImageInfo) -> tuple[int, int] | None:

@@ -38,7 +38,7 @@ def part_settings(
     allocator: Allocator | None,
     restorer: Restorer | None,
 ) -> dict[str, Any]:
-    """What a file says about a recipe's parts, for :func:`recipe_arguments`."""
+    """The settings of a recipe's parts as a file holds them, for :func:`recipe_arguments`."""
     parts: dict[str, Any] = {"scale": None if scale is None else scale.as_mapping()}
     if preprocessor is not None:
         parts["preprocessor"] = {"network": preprocessor.network, **preprocessor.settings}
@@ -50,23 +50,25 @@ def part_settings(
 
 
 def recipe_arguments(stored: Stored) -> dict[str, Any]:
-    """What a stored recipe is built with; weights that it only names are put beside its own."""
-    found = dict(stored.settings)
-    weights = found.pop("allocator_weights", None)
+    """The arguments that a stored recipe is built with; weights that it only names are put beside its own."""
+    arguments = dict(stored.settings)
+    weights = arguments.pop("allocator_weights", None)
     if weights is not None:
         stored.tensors.update(allocator_tensors(weights))
-    if not isinstance(found.get("options") or {}, dict):
-        raise ValueError(f"options must be a mapping of the codec's options, not {brief(found['options'])}")
-    if found.get("scale") is not None:
-        found["scale"] = ScaleRule.from_mapping(found["scale"])
+    if not isinstance(arguments.get("options") or {}, dict):
+        raise ValueError(
+            f"options must be a mapping of the codec's options, not {brief(arguments['options'])}"
+        )
+    if arguments.get("scale") is not None:
+        arguments["scale"] = ScaleRule.from_mapping(arguments["scale"])
     for key, kind in (("preprocessor", Preprocessor), ("allocator", Allocator), ("restorer", Restorer)):
-        if found.get(key) is not None:
-            found[key] = kind(**found[key])
-    return found
+        if arguments.get(key) is not None:
+            arguments[key] = kind(**arguments[key])
+    return arguments
 
 
 def leave_out_named(tensors: dict[str, Tensor], weights: str) -> None:
-    """Takes a named allocator's weights off those of a recipe.
+    """Removes a named allocator's weights from those of a recipe.
 
     Raises:
         ValueError: the recipe's allocator has others, or there is no such name.
