@@ -83,20 +83,20 @@ def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
 def _gather(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:
     """Sum over parts and their taps k of tap / scale * part[k : k + size]."""
     total = parts[0][0].new_zeros(_resized(parts[0][0], dim, size))
-    for part, taps in parts:
+    for samples, taps in parts:
         for k, tap in enumerate(taps):
             if tap:
-                total.add_(part.narrow(dim, k, size), alpha=tap / scale)
+                total.add_(samples.narrow(dim, k, size), alpha=tap / scale)
     return total
 
 
 def _scatter(parts: _Filtered, dim: int, size: int, scale: int) -> Tensor:
     """Sum over parts and their taps k of tap / scale * part, moved by k, with ``size`` samples."""
     total = parts[0][0].new_zeros(_resized(parts[0][0], dim, size))
-    for part, taps in parts:
+    for samples, taps in parts:
         for k, tap in enumerate(taps):
             if tap:
-                total.narrow(dim, k, part.shape[dim]).add_(part, alpha=tap / scale)
+                total.narrow(dim, k, samples.shape[dim]).add_(samples, alpha=tap / scale)
     return total
 
 

@@ -49,8 +49,8 @@ def chroma_qp(luma_qp: Tensor, offset: int = 0, *, halved: bool = True) -> Tenso
     """
     fixed = luma_qp.detach()
     shifted = (fixed + offset).clamp(0, _MAX_SHIFTED_QP)
-    found = _chroma_table(shifted) if halved else shifted.clamp_max(MAX_QP)
-    return luma_qp + (found - fixed)
+    table_qp = _chroma_table(shifted) if halved else shifted.clamp_max(MAX_QP)
+    return luma_qp + (table_qp - fixed)
 
 
 @made_once
@@ -77,6 +77,6 @@ QP_FEATURES = 3
 
 
 def qp_features(qp: Tensor) -> Tensor:
-    """(N, 3): 1, place and place², where the place of qp 22 to 46 is -1 to 1."""
-    place = (qp - _MIDDLE_QP) / _QP_RANGE
-    return torch.stack([torch.ones_like(place), place, place.square()], dim=1)
+    """Features (N, 3) of qps (N,): 1, t and t², where t maps qp 22 to 46 linearly to -1 to 1."""
+    position = (qp - _MIDDLE_QP) / _QP_RANGE
+    return torch.stack([torch.ones_like(position), position, position.square()], dim=1)
