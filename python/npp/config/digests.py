@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from npp.files import named_path
 
 _Add: TypeAlias = Callable[[Any, str, Any], None]
-_PART = 1 << 20  # bytes that are hashed at a time
+_CHUNK = 1 << 20  # bytes that are hashed at a time
 _OF_TORCH = {".pt", ".pth", ".bin", ".ckpt"}  # weights as torch.save writes them, or something else
 _PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, torch.device)  # whose text says all
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what has a version
@@ -98,8 +98,8 @@ def _add_value(digest: Any, name: str, value: Any, add_other: _Add = _refuse) ->
     elif isinstance(value, (Mapping, list, tuple)):
         pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
         digest.update(f"{name} holds {len(value)}\n".encode())
-        for key, one in sorted(pairs, key=lambda pair: repr(pair[0])):
-            _add_value(digest, f"{name}/{key!r}", one, add_other)
+        for key, item in sorted(pairs, key=lambda pair: repr(pair[0])):
+            _add_value(digest, f"{name}/{key!r}", item, add_other)
     elif isinstance(value, (set, frozenset)):  # in an order that each process chooses for itself
         digest.update(f"{name} {sorted(map(repr, value))}\n".encode())
     elif isinstance(value, _PLAIN):
@@ -123,8 +123,8 @@ def hash_file(path: Path) -> str:
     """SHA-256 of what is in a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(_PART):
-            digest.update(part)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -134,9 +134,11 @@ def hash_files(settings: Any) -> list[str]:
     What is given from Python counts too: a network by its structure and the files that define its classes.
     A function, which nobody can compare, has another text each time.
     """
-    found = set(hash_structures(settings))
-    functions = {uuid4().hex for one in _leaves(settings) if callable(one) and not isinstance(one, nn.Module)}
-    return sorted(found | functions | {hash_file(path) for path in _files_of(settings)})
+    structures = set(hash_structures(settings))
+    functions = {
+        uuid4().hex for leaf in _leaves(settings) if callable(leaf) and not isinstance(leaf, nn.Module)
+    }
+    return sorted(structures | functions | {hash_file(path) for path in _files_of(settings)})
 
 
 def hash_sources(settings: Any, *, installed: bool) -> list[str]:
@@ -147,7 +149,7 @@ def hash_sources(settings: Any, *, installed: bool) -> list[str]:
     A function from Python has the text of the file that defines it, which is the same in every process.
 
     Args:
-        settings: as there.
+        settings: as for :func:`hash_files`.
         installed: whether files of installed packages count too.
     """
     files = _files_of(settings)
@@ -161,22 +163,22 @@ def _is_installed(path: Path) -> bool:
 def _files_of(settings: Any) -> set[Path]:
     """What settings name, and what defines those networks and functions that are given from Python."""
     files: set[Path | None] = set()
-    for one in _leaves(settings):
-        if isinstance(one, str):
-            files.add(_file_named(one))
-        elif isinstance(one, nn.Module):
-            files |= {_source(type(part).__module__) for part in one.modules()}
-        elif callable(one):
-            while isinstance(one, functools.partial):
-                one = one.func
-            files.add(_source(getattr(one, "__module__", "")))
+    for leaf in _leaves(settings):
+        if isinstance(leaf, str):
+            files.add(_file_named(leaf))
+        elif isinstance(leaf, nn.Module):
+            files |= {_source(type(module).__module__) for module in leaf.modules()}
+        elif callable(leaf):
+            while isinstance(leaf, functools.partial):
+                leaf = leaf.func
+            files.add(_source(getattr(leaf, "__module__", "")))
     return {path for path in files if path is not None}
 
 
 def hash_structures(settings: Any) -> list[str]:
     """SHA-256 of the structure of each network that is given among settings from Python."""
-    networks = (one for one in _leaves(settings) if isinstance(one, nn.Module))
-    return sorted(hashlib.sha256(f"{type(one)} {one!r}".encode()).hexdigest() for one in networks)
+    networks = (network for network in _leaves(settings) if isinstance(network, nn.Module))
+    return sorted(hashlib.sha256(f"{type(network)} {network!r}".encode()).hexdigest() for network in networks)
 
 
 def _leaves(settings: Any) -> Iterator[Any]:
@@ -184,8 +186,8 @@ def _leaves(settings: Any) -> Iterator[Any]:
     if isinstance(settings, Mapping):
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
-        for one in settings:
-            yield from _leaves(one)
+        for item in settings:
+            yield from _leaves(item)
     else:
         yield settings
 

@@ -19,7 +19,7 @@ _GPU = ("cuda", "gpu")
 
 
 def missing_package(error: ModuleNotFoundError, extra: str) -> str:
-    """What to say about a package that is not there.
+    """The message about a package that is not installed.
 
     Args:
         error: what importing it raised.
@@ -93,24 +93,24 @@ def resolve_accelerator(name: str, devices: int | str, section: str = "trainer."
         ConfigError: fewer GPUs than asked for, devices that mean nothing, or all of a CPU.
     """
     wanted = _gpus_wanted(devices, section)
-    found = resolve_device(name).type if name == "auto" else name
-    if found == "cpu" and (str(devices).strip() == "-1" or "," in str(devices)):
+    accelerator = resolve_device(name).type if name == "auto" else name
+    if accelerator == "cpu" and (str(devices).strip() == "-1" or "," in str(devices)):
         raise ConfigError(f"{section}devices must be auto or at least 1 on a CPU, not {devices}")
-    if found in _GPU:
+    if accelerator in _GPU:
         asked = f"{section}devices is {devices!r}" if name == "auto" else f"{section}accelerator is {name!r}"
         _check_gpus(asked, wanted)
-    return found
+    return accelerator
 
 
 def _gpus_wanted(devices: int | str, section: str) -> int:
     """How many GPUs there must be for these devices to be among them, at least 1."""
-    said = "".join(str(devices).split())
-    if said in ("auto", "-1"):
+    text = "".join(str(devices).split())
+    if text in ("auto", "-1"):
         return 1
-    if re.fullmatch(r"[1-9][0-9]{0,8}", said):
-        return int(said)
-    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})+|[0-9]{1,9},", said):
-        return 1 + max(int(place) for place in said.split(",") if place)
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        return int(text)
+    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})+|[0-9]{1,9},", text):
+        return 1 + max(int(index) for index in text.split(",") if index)
     raise ConfigError(
         f"{section}devices must be auto, -1 for all, at least 1, or numbers of GPUs as 0,1,"
         f" not {brief(devices)}"
@@ -118,7 +118,7 @@ def _gpus_wanted(devices: int | str, section: str) -> int:
 
 
 def _check_gpus(asked: str, wanted: int) -> None:
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found < wanted:
-        there = "no GPU" if not found else f"only {found} of {wanted} GPUs"
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if available < wanted:
+        there = "no GPU" if not available else f"only {available} of {wanted} GPUs"
         raise ConfigError(f"{asked}, but there is {there} that torch can use; auto takes what there is")

@@ -41,7 +41,7 @@ def _sequence(value: Any, kind: Any, key: str) -> Any:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
         raise ConfigError(f"{key} must be a list of {len(kinds)} entries, not {value!r}")
-    return get_origin(kind)(convert(one, kinds[i], f"{key}[{i}]") for i, one in enumerate(value))
+    return get_origin(kind)(convert(item, kinds[i], f"{key}[{i}]") for i, item in enumerate(value))
 
 
 def _keyed(value: Any, kinds: Sequence[Any]) -> list[Any]:
@@ -51,23 +51,25 @@ def _keyed(value: Any, kinds: Sequence[Any]) -> list[Any]:
 
 def _union(value: Any, kind: Any, key: str) -> Any:
     """One of several types. Where several are dataclasses, their required keys tell them apart."""
-    classes = [one for one in get_args(kind) if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    classes = [
+        member for member in get_args(kind) if isinstance(member, type) and dataclasses.is_dataclass(member)
+    ]
     if isinstance(value, tuple(classes)):
         return value
-    if chosen := _keyed(value, classes):
-        return fill(chosen[0], value, key)
+    if matches := _keyed(value, classes):
+        return fill(matches[0], value, key)
     problems = []
-    for one in get_args(kind):
-        if one in classes or (classes and one is types.NoneType and value is not None):
+    for member in get_args(kind):
+        if member in classes or (classes and member is types.NoneType and value is not None):
             continue
         try:
-            return convert(value, one, key)
+            return convert(value, member, key)
         except ConfigError as error:
             if not str(error).startswith(f"{key} "):
                 raise  # right as a whole, wrong within
             problems.append(str(error).removeprefix(f"{key} must be ").removesuffix(f", not {value!r}"))
     if classes:
-        names = ", ".join(name for one in classes for name in sorted(_required(one)))
+        names = ", ".join(name for member in classes for name in sorted(_required(member)))
         problems.append(f"one of {names} with its value" if names else "keys and values")
     raise ConfigError(f"{key} must be {' or '.join(problems)}, not {value!r}")
 
@@ -75,14 +77,14 @@ def _union(value: Any, kind: Any, key: str) -> Any:
 def _mapping(value: Mapping[Any, Any], kind: Any, key: str) -> dict[Any, Any]:
     """A mapping; where its keys are numbers, digits are one, for ``--set`` has no other word for it."""
     of_key, of_value = get_args(kind)
-    found: dict[Any, Any] = {}
-    for name, one in value.items():
+    converted: dict[Any, Any] = {}
+    for name, item in value.items():
         digits = of_key in (int, float) and isinstance(name, str) and WHOLE.fullmatch(name)
-        own = convert(int(name) if digits else name, of_key, f"a key of {key}")
-        if own in found:
-            raise ConfigError(f"a key of {key} must be there once, not twice as {own!r}")
-        found[own] = convert(one, of_value, f"{key}.{name}")
-    return found
+        typed_name = convert(int(name) if digits else name, of_key, f"a key of {key}")
+        if typed_name in converted:
+            raise ConfigError(f"a key of {key} must be there once, not twice as {typed_name!r}")
+        converted[typed_name] = convert(item, of_value, f"{key}.{name}")
+    return converted
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:
@@ -119,17 +121,17 @@ def settings_told(kind: type[_T]) -> type[_T]:
     In a file they stand beside the others.
     """
     made = kind.__init__
-    rest, names = _rest(kind), [one.name for one in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    rest, names = _rest(kind), [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
 
     @functools.wraps(made)
-    def init(self: _T, *given: Any, **named: Any) -> None:
+    def init(self: _T, *arguments: Any, **named: Any) -> None:
         for name in named:
             if name not in names:
                 raise TypeError(
                     f"{kind.__name__} has no argument {name!r}; further keys go into "
                     f"{rest}={{{name!r}: {brief(named[name])}}}{meant(name, names)}"
                 )
-        made(self, *given, **named)
+        made(self, *arguments, **named)
 
     kind.__init__ = init  # type: ignore[assignment,method-assign]
     return kind
@@ -139,12 +141,12 @@ def _required(kind: Any) -> set[str]:
     """Fields of a dataclass that have no default."""
     missing = dataclasses.MISSING
     fields = dataclasses.fields(kind)
-    return {one.name for one in fields if one.default is missing and one.default_factory is missing}
+    return {field.name for field in fields if field.default is missing and field.default_factory is missing}
 
 
 def _rest(kind: Any) -> str | None:
     """The field of a dataclass that takes the keys which no other field has."""
-    return next((one.name for one in dataclasses.fields(kind) if one.metadata.get("rest")), None)
+    return next((field.name for field in dataclasses.fields(kind) if field.metadata.get("rest")), None)
 
 
 def _unknown(key: str, allowed: Iterable[str]) -> ConfigError:
@@ -174,12 +176,14 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
     left = {str(name): value for name, value in values.items() if name not in known}
     if left and rest is None:
         raise _unknown(f"{prefix}{next(iter(left))}", known)
-    given = {name: convert(values[name], hints[name], f"{prefix}{name}") for name in known if name in values}
+    arguments = {
+        name: convert(values[name], hints[name], f"{prefix}{name}") for name in known if name in values
+    }
     for name in known:
-        if name not in given and name in _required(kind):
+        if name not in arguments and name in _required(kind):
             raise ConfigError(f"{prefix}{name} is missing")
     try:
-        return kind(**given, **({rest: left} if rest else {}))
+        return kind(**arguments, **({rest: left} if rest else {}))
     except ConfigError:
         raise
     except UnknownSettingError as error:
@@ -192,14 +196,14 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
 
 def told(error: Exception) -> str:
     """An error's message, with its kind where that is no sentence, as with a missing key."""
-    kind, said = type(error).__name__, str(error)
-    if said and isinstance(error, (ImportError, OSError, RuntimeError, TypeError, ValueError)):
-        return said
-    return f"{kind}: {said}" if said else kind
+    kind, message = type(error).__name__, str(error)
+    if message and isinstance(error, (ImportError, OSError, RuntimeError, TypeError, ValueError)):
+        return message
+    return f"{kind}: {message}" if message else kind
 
 
 def refusal(error: Exception, section: Any) -> str:
-    """What a part says against the settings of its section.
+    """The message of a part that refuses the settings of its section.
 
     A part that does not know a setting lists those that it knows; the section's own keys are allowed too,
     though not further down, as in a task's ``input``.
@@ -212,7 +216,7 @@ def refusal(error: Exception, section: Any) -> str:
     settings = getattr(section, rest) if rest else {}
     if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
         return told(error)
-    return error.told(beside=[one.name for one in dataclasses.fields(section) if one.name != rest])
+    return error.told(beside=[field.name for field in dataclasses.fields(section) if field.name != rest])
 
 
 def fill_sections(config: Any) -> None:
@@ -229,7 +233,7 @@ def fill_sections(config: Any) -> None:
 
 
 def _has_sections(kind: Any) -> bool:
-    return dataclasses.is_dataclass(kind) or any(_has_sections(one) for one in get_args(kind))
+    return dataclasses.is_dataclass(kind) or any(_has_sections(argument) for argument in get_args(kind))
 
 
 def plain(config: Any) -> Any:
@@ -247,7 +251,7 @@ def plain(config: Any) -> Any:
         return {name: plain(value) for name, value in config.items()}
     if isinstance(config, (set, frozenset)):
         config = sorted(config, key=repr)
-    return [plain(one) for one in config] if isinstance(config, (list, tuple)) else _written(config)
+    return [plain(item) for item in config] if isinstance(config, (list, tuple)) else _written(config)
 
 
 def _written(value: Any) -> Any:
@@ -269,7 +273,7 @@ def _written(value: Any) -> Any:
 
 
 def label_of(settings: Mapping[str, Any], name: str) -> str:
-    """What a task is called that has no label: its ``model``, or its name where there is none.
+    """The label of a task that has none: its ``model``, or its name where there is none.
 
     A module that is given from Python has the name of its class.
     """

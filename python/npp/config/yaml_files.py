@@ -47,13 +47,13 @@ def _parse(text: str, source: str) -> Any:
                 ) from None
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            own = [key for key, _ in node.value if not key.tag.endswith(":merge")]
-            keys = [self.construct_object(key, deep=True) for key in own]
-            twice = [key for place, key in enumerate(keys) if key in keys[:place]]
+            direct = [key for key, _ in node.value if not key.tag.endswith(":merge")]
+            keys = [self.construct_object(key, deep=True) for key in direct]
+            twice = [key for index, key in enumerate(keys) if key in keys[:index]]
             if twice:
                 raise ConfigError(f"{source} has the key {twice[0]!r} twice in one section")
-            found: dict[Any, Any] = super().construct_mapping(node, deep)
-            return found
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
     try:
@@ -65,11 +65,11 @@ def _parse(text: str, source: str) -> Any:
 
 
 def _expanded(value: Any, key: str) -> Any:
-    """The same with ``~`` and environment variables filled in, in all strings."""
+    """A value of a configuration with ``~`` and environment variables filled in, in all strings."""
     if isinstance(value, dict):
-        return {name: _expanded(one, f"{key}.{name}" if key else str(name)) for name, one in value.items()}
+        return {name: _expanded(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
     if isinstance(value, list):
-        return [_expanded(one, f"{key}[{i}]") for i, one in enumerate(value)]
+        return [_expanded(item, f"{key}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, str):
         try:
             return expand(value)
@@ -106,10 +106,10 @@ def override(config: dict[str, Any], assignment: str) -> None:
     *path, last = key.split(".")
     target: Any = config
     for name in path:
-        place = _step(target, name, key)
-        if isinstance(target, dict) and target.get(place) is None:
-            target[place] = {}
-        target = target[place]
+        step = _step(target, name, key)
+        if isinstance(target, dict) and target.get(step) is None:
+            target[step] = {}
+        target = target[step]
     # A pattern of file names is no alias, which a single value could not have.
     value = text if text.startswith("*") else _parse(text, f"--set {key}")
     target[_step(target, last, key)] = value
@@ -160,28 +160,28 @@ def expand(text: str | os.PathLike[str]) -> str:
     Raises:
         ValueError: a variable without default is not set, or there is no such user's home.
     """
-    given = os.fspath(text)
-    if isinstance(given, Filled):
-        return given
+    raw = os.fspath(text)
+    if isinstance(raw, Filled):
+        return raw
 
     def value(match: re.Match[str]) -> str:
         if match[1]:
             return "$"
         name, default = match[2] or match[3], match[4]
-        found = os.environ.get(name)
+        variable = os.environ.get(name)
         if default is not None:
-            return found or default.replace("$$", "$")
-        if found is None:
-            raise ValueError(f"{given}: the environment variable {name} is not set; $$ stands for $")
-        return found
+            return variable or default.replace("$$", "$")
+        if variable is None:
+            raise ValueError(f"{raw}: the environment variable {name} is not set; $$ stands for $")
+        return variable
 
-    own_tilde = given.startswith("$~")
-    filled = _VARIABLE.sub(value, given[1:] if own_tilde else given)
+    literal_tilde = raw.startswith("$~")
+    filled = _VARIABLE.sub(value, raw[1:] if literal_tilde else raw)
     try:
-        at_home = filled.startswith("~") and not own_tilde
+        at_home = filled.startswith("~") and not literal_tilde
         return _as_filled(str(Path(filled).expanduser()) if at_home else filled)
     except RuntimeError:
-        raise ValueError(f"{given}: there is no home folder of that user; $~ stands for ~") from None
+        raise ValueError(f"{raw}: there is no home folder of that user; $~ stands for ~") from None
 
 
 def _as_filled(text: str) -> str:
@@ -205,7 +205,7 @@ def fill_in(owner: object, *names: str) -> None:
             if isinstance(value, (str, os.PathLike)):
                 object.__setattr__(owner, name, expand(value))
             elif isinstance(value, (list, tuple)):
-                object.__setattr__(owner, name, type(value)(expand(one) for one in value))
+                object.__setattr__(owner, name, type(value)(expand(item) for item in value))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
@@ -230,9 +230,9 @@ def write_yaml(path: Path, config: Mapping[str, Any]) -> None:
 
 def _escaped(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _escaped(one) for name, one in value.items()}
+        return {name: _escaped(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_escaped(one) for one in value]
+        return [_escaped(item) for item in value]
     if not isinstance(value, str):
         return value
     return ("$" if value.startswith("~") else "") + value.replace("$", "$$")
