@@ -126,14 +126,14 @@ class CodedInput(_Callback):  # type: ignore[misc]
             self._take_away = self._wrap(pl_module)
 
     def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
-        """Takes it away again."""
+        """Takes the codec away from the network again."""
         self._training, self._bits = False, None
         if self._take_away is not None:
             self._take_away()
             self._take_away = None
 
     def on_exception(self, trainer: Any, pl_module: nn.Module, exception: BaseException) -> None:
-        """Takes it away: a run that fails or is stopped is not torn down."""
+        """Takes the codec away from the network: a run that fails or is stopped is not torn down."""
         self.teardown(trainer, pl_module, "")
 
     def _wrap(self, network: nn.Module) -> Callable[[], None]:
@@ -142,13 +142,13 @@ class CodedInput(_Callback):  # type: ignore[misc]
         A hook would also see the batches of strategies as DDP, which call the LightningModule itself for its
         steps and have ``forward`` be the step meanwhile.
         """
-        own = vars(network)
-        before = {"forward": own["forward"]} if "forward" in own else {}
-        own["forward"] = _CodedForward(self._coded, network.forward)
+        attributes = vars(network)
+        before = {"forward": attributes["forward"]} if "forward" in attributes else {}
+        attributes["forward"] = _CodedForward(self._coded, network.forward)
 
         def take_away() -> None:
-            own.pop("forward", None)
-            own.update(before)
+            attributes.pop("forward", None)
+            attributes.update(before)
 
         return take_away
 
@@ -230,8 +230,8 @@ def _positive(name: str, value: object) -> float:
 def _channels(name: str, value: object, checked: Callable[[str, object], float]) -> Tensor:
     """One number or one a channel, to be used on (N, C, H, W)."""
     plain = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value
-    given = [plain] if isinstance(plain, Real) else plain
-    if not isinstance(given, (list, tuple)) or len(given) not in (1, 3):
+    listed = [plain] if isinstance(plain, Real) else plain
+    if not isinstance(listed, (list, tuple)) or len(listed) not in (1, 3):
         raise ValueError(f"{name} must be one number or three, not {brief(value)}")
-    numbers = [checked(name, one) for one in given]
+    numbers = [checked(name, item) for item in listed]
     return torch.tensor(numbers, dtype=torch.float32, device="cpu")[:, None, None]
