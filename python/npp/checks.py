@@ -32,8 +32,8 @@ class UnknownSettingError(TypeError, ValueError):
         allowed: those that there are.
     """
 
-    def __init__(self, said: str, names: Sequence[str], allowed: Sequence[str]) -> None:
-        super().__init__(said, names, allowed)  # another process makes it from these
+    def __init__(self, message: str, names: Sequence[str], allowed: Sequence[str]) -> None:
+        super().__init__(message, names, allowed)  # another process makes it from these
         self.names = names
         self.allowed = allowed
 
@@ -46,9 +46,9 @@ class UnknownSettingError(TypeError, ValueError):
         Args:
             beside: names that are allowed too where the settings stand, though they are none of the part's.
         """
-        others = f", and beside these {', '.join(beside)}" if beside else ""
+        further = f", and beside these {', '.join(beside)}" if beside else ""
         hint = meant(self.names[0], [*self.allowed, *beside])
-        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{others}{hint}"
+        return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{further}{hint}"
 
 
 def meant(name: object, allowed: Iterable[str]) -> str:
@@ -61,12 +61,12 @@ def meant(name: object, allowed: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end: str = "") -> None:
+def known_settings(message: str, names: Iterable[str], allowed: Iterable[str], end: str = "") -> None:
     """Refuses settings that are not among those allowed.
 
     Args:
-        said: the message up to the name of the first unknown one.
-        given: names of the settings that somebody chose.
+        message: the message up to the name of the first unknown one.
+        names: of the settings that somebody chose.
         allowed: names of those that there are.
         end: what follows the name in the message.
 
@@ -74,8 +74,8 @@ def known_settings(said: str, given: Iterable[str], allowed: Iterable[str], end:
         UnknownSettingError: there are such.
     """
     there_are = tuple(allowed)
-    if unknown := [name for name in given if name not in there_are]:
-        raise UnknownSettingError(f"{said} {unknown[0]!r}{end}", unknown, there_are)
+    if unknown := [name for name in names if name not in there_are]:
+        raise UnknownSettingError(f"{message} {unknown[0]!r}{end}", unknown, there_are)
 
 
 def kind_of(output: object) -> str:
@@ -88,11 +88,11 @@ def brief(value: object) -> str:
     """For messages: a value, or its type where the value would fill the screen."""
     kind = type(value).__name__
     try:
-        said = repr(value)
+        text = repr(value)
     except ValueError:  # an integer of more digits than Python writes
-        said = ""
-    if said and len(said) <= _LONG and "\n" not in said:
-        return said
+        text = ""
+    if text and len(text) <= _LONG and "\n" not in text:
+        return text
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
@@ -105,22 +105,22 @@ def whole(name: str, value: Any, low: int, high: int, error: type[ValueError] = 
 
 def number(name: str, value: object, low: float, high: float, error: type[ValueError] = ValueError) -> float:
     """A finite number from low to high, ends included; anything else raises the error."""
-    found = _finite(value)
-    if not low <= found <= high:
+    finite = _finite(value)
+    if not low <= finite <= high:
         allowed = f"a number from {low:g} to {high:g}"
         if not math.isfinite(high):
             allowed = _any_finite(low, f"from {low:g} on")
         raise error(f"{name} must be {allowed}, not {brief(value)}")
-    return found
+    return finite
 
 
 def number_above(name: str, value: object, low: float) -> float:
     """A finite number above low."""
-    found = _finite(value)
-    if not low < found:
-        allowed = f"above {low:g}" if math.isfinite(found) else _any_finite(low, f"above {low:g}")
+    finite = _finite(value)
+    if not low < finite:
+        allowed = f"above {low:g}" if math.isfinite(finite) else _any_finite(low, f"above {low:g}")
         raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
-    return found
+    return finite
 
 
 def _any_finite(low: float, bound: str) -> str:
@@ -131,10 +131,10 @@ def _any_finite(low: float, bound: str) -> str:
 def _finite(value: object) -> float:
     """A finite number as it is; NaN, which lies within no limits, for anything else."""
     try:
-        found = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+        as_float = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:  # an integer above all floats
         return math.nan
-    return found if math.isfinite(found) else math.nan
+    return as_float if math.isfinite(as_float) else math.nan
 
 
 def flag(name: str, value: object, error: type[ValueError] = ValueError) -> bool:
@@ -175,9 +175,9 @@ def at_least(owner: object, low: float, *names: str) -> None:
     """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
     for name in names:
         value = getattr(owner, name)
-        found = low if value is None else _finite(value)
-        if not low <= found:
-            allowed = f"at least {low:g}" if math.isfinite(found) else _any_finite(low, f"from {low:g} on")
+        finite = low if value is None else _finite(value)
+        if not low <= finite:
+            allowed = f"at least {low:g}" if math.isfinite(finite) else _any_finite(low, f"from {low:g} on")
             raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
 
 
@@ -205,7 +205,7 @@ def one_of(
     """A word or an integer out of several; anything else raises the error."""
     # An array or a tensor may be equal to one of them, too, but is none; nor is True, which is equal to 1.
     if not (isinstance(value, str) or is_int(value)) or value not in allowed:
-        hint = meant(value, [one for one in allowed if isinstance(one, str)])
+        hint = meant(value, [word for word in allowed if isinstance(word, str)])
         raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, not {brief(value)}{hint}")
 
 
@@ -216,7 +216,7 @@ def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
     for qp in values:
         if not is_int(qp) or not 0 <= qp <= MAX_QP:
             raise ValueError(f"{name} must be integers from 0 to {MAX_QP}, not {brief(qp)}")
-    found = tuple(sorted({int(qp) for qp in values}))
-    if len(found) < fewest:
+    different = tuple(sorted({int(qp) for qp in values}))
+    if len(different) < fewest:
         raise ValueError(f"{name} must be at least {fewest} different ones, not {list(values)}")
-    return found
+    return different

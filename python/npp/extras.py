@@ -67,8 +67,8 @@ def how_to_install(package: str, others: str = "", extra: str = "") -> str:
         extra: of npp, to be named where several bring the package and it is among them.
     """
     extras = PACKAGES.get(package, OptionalPackage()).extras
-    chosen = extra if extra in extras else next(iter(extras), "")
-    command = "pip install " + (others or (f"'npp[{chosen}]'" if chosen else package))
+    extra_name = extra if extra in extras else next(iter(extras), "")
+    command = "pip install " + (others or (f"'npp[{extra_name}]'" if extra_name else package))
     return f"{command} {_BUILT_FOR_TORCH[package]}" if package in _BUILT_FOR_TORCH else command
 
 

@@ -53,7 +53,10 @@ class FileLock:
 
     @contextmanager
     def replacing(self) -> Iterator[BinaryIO]:
-        """As :func:`npp.files.atomic_write` of an existing file. The lock is on the new file in the end.
+        """Replaces the locked file once the new one is complete, which has the lock in the end.
+
+        What is written to the yielded file appears under the name all at once, as with
+        :func:`npp.files.atomic_write`.
 
         Raises:
             ValueError: the lock was given back.

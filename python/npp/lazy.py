@@ -29,15 +29,15 @@ def exported_when_touched(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = names[name]
         try:
-            found = importlib.import_module(f"{package}.{module or name}")
+            imported = importlib.import_module(f"{package}.{module or name}")
         except ModuleNotFoundError as error:
             missing = lacked(error)
             if missing is None or isinstance(error, MissingPackageError):
                 raise
             raise MissingPackageError(f"{package}.{name}", missing) from error
         if module is None:
-            return found
-        value = getattr(found, name)
+            return imported
+        value = getattr(imported, name)
         setattr(sys.modules[package], name, value)
         return value
 

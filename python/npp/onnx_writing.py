@@ -47,8 +47,8 @@ class WholePictures(nn.Module):
         """(N, 3, H, W) in [0, 1] of pictures of any size, H and W times ``upscale``."""
         height, width = (self.upscale * side for side in picture.shape[-2:])
         padded = extended(picture, self.multiple)
-        found: Tensor = self.network(padded) if qp is None else self.network(padded, qp)
-        return found[..., :height, :width].clamp(0, 1)
+        output: Tensor = self.network(padded) if qp is None else self.network(padded, qp)
+        return output[..., :height, :width].clamp(0, 1)
 
 
 def write_onnx(

@@ -27,13 +27,13 @@ def check_entries(whose: str, entries: object, count: int) -> None:
         raise ValueError(f"{whose} must hold one entry per image, {count}, not {len(entries)}")
 
 
-def values_by_picture(who: str, what: str, found: object, count: int, *, floating: bool = True) -> Tensor:
-    """What was said of each picture, as (N,).
+def values_by_picture(who: str, what: str, values: object, count: int, *, floating: bool = True) -> Tensor:
+    """Checks a task's values, one for each picture, and returns them as (N,).
 
     Args:
         who: who said it, for messages, such as ``"the task 'depth'"``.
         what: how it is called there, such as ``"a loss"``.
-        found: a tensor (N,); of one picture alone it may be () too.
+        values: a tensor (N,); of one picture alone it may be () too.
         count: N, how many pictures there are.
         floating: whether integers and truth values are refused.
 
@@ -45,34 +45,34 @@ def values_by_picture(who: str, what: str, found: object, count: int, *, floatin
         ValueError: a tensor of another shape.
     """
     wanted = "a floating tensor (N,)" if floating else "a tensor (N,)"
-    if not isinstance(found, Tensor):
-        raise TypeError(f"{who} gave {what} of {kind_of(found)}; {wanted} is needed")
-    if found.is_complex() or (floating and not found.is_floating_point()):
-        raise TypeError(f"{who} gave {what} of {found.dtype}; {wanted} is needed")
-    if count == 1 and found.ndim == 0:
-        return found[None]
-    if tuple(found.shape) != (count,):
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{who} gave {what} of {kind_of(values)}; {wanted} is needed")
+    if values.is_complex() or (floating and not values.is_floating_point()):
+        raise TypeError(f"{who} gave {what} of {values.dtype}; {wanted} is needed")
+    if count == 1 and values.ndim == 0:
+        return values[None]
+    if tuple(values.shape) != (count,):
         allowed = "(1,) or ()" if count == 1 else f"({count},)"
         raise ValueError(
-            f"{who} gave {what} of shape {tuple(found.shape)}; one per picture, {allowed}, is needed"
+            f"{who} gave {what} of shape {tuple(values.shape)}; one per picture, {allowed}, is needed"
         )
-    return found
+    return values
 
 
-def scores_by_picture(who: str, found: object, count: int) -> dict[str, Tensor]:
+def scores_by_picture(who: str, scores: object, count: int) -> dict[str, Tensor]:
     """Scores by name as (N,) each; see :func:`values_by_picture`.
 
     Raises:
         TypeError: no tensors by name.
         ValueError: none at all, or a tensor of another shape.
     """
-    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise TypeError(f"{who} gave scores of {kind_of(found)}; a dict of tensors (N,) by name is needed")
-    if not found:
+    if not isinstance(scores, Mapping) or not all(isinstance(name, str) for name in scores):
+        raise TypeError(f"{who} gave scores of {kind_of(scores)}; a dict of tensors (N,) by name is needed")
+    if not scores:
         raise ValueError(f"{who} gave no scores; at least one is needed")
     return {
         name: values_by_picture(who, f"the score {name!r}", values, count, floating=False)
-        for name, values in found.items()
+        for name, values in scores.items()
     }
 
 

@@ -64,7 +64,17 @@ from npp.codec.pil_pictures import (
 if TYPE_CHECKING:
     from npp.recipes.recipe import Recipe
 
-_OWN_OPTIONS = ("qp", "recipe", "exif", "icc_profile", "xmp", "save_all", "append_images", "duration", "loop")
+_SAVE_OPTIONS = (
+    "qp",
+    "recipe",
+    "exif",
+    "icc_profile",
+    "xmp",
+    "save_all",
+    "append_images",
+    "duration",
+    "loop",
+)
 
 
 def _accept(prefix: bytes) -> bool:
@@ -201,21 +211,21 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the codec; TypeError where one is neither of it nor of save."""
-    known_settings("unknown option", options, [*_OWN_OPTIONS, *CodecOptions.__annotations__])
-    return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
+    known_settings("unknown option", options, [*_SAVE_OPTIONS, *CodecOptions.__annotations__])
+    return {name: value for name, value in options.items() if name not in _SAVE_OPTIONS}
 
 
-def _recipe(given: Any) -> Recipe | None:
-    if given is None:
+def _recipe(recipe: Any) -> Recipe | None:
+    if recipe is None:
         return None
     from npp.recipes.recipe import Recipe  # most who save pictures need none of it
 
-    if isinstance(given, Recipe):
-        return given
-    if not isinstance(given, (str, os.PathLike)):
-        kind = type(given).__name__
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, (str, os.PathLike)):
+        kind = type(recipe).__name__
         raise TypeError(f"recipe must be an npp.Recipe, a name or path of one, or None, not {kind}")
-    return Recipe.load(given)
+    return Recipe.load(recipe)
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
@@ -223,18 +233,18 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _save_still(image: Image.Image, options: dict[str, Any], fp: IO[bytes]) -> None:
-    others, metadata = _codec_options(options), _metadata(image, options)
+    codec_options, metadata = _codec_options(options), _metadata(image, options)
     recipe = _recipe(options.get("recipe"))
     if recipe is not None:
-        fp.write(recipe.encode(plain(image), options.get("qp"), metadata=metadata, **others))
+        fp.write(recipe.encode(plain(image), options.get("qp"), metadata=metadata, **codec_options))
         return
-    fp.write(encode(plain(image), options.get("qp", DEFAULT_QP), metadata=metadata, **others))
+    fp.write(encode(plain(image), options.get("qp", DEFAULT_QP), metadata=metadata, **codec_options))
 
 
-def _durations(given: Any, own: Sequence[Any]) -> list[Fraction]:
-    if given is None:
-        return [seconds_or_default(value) for value in own]
-    return [seconds(value) for value in one_or_each("duration", given, len(own))]
+def _durations(durations: Any, stored: Sequence[Any]) -> list[Fraction]:
+    if durations is None:
+        return [seconds_or_default(value) for value in stored]
+    return [seconds(value) for value in one_or_each("duration", durations, len(stored))]
 
 
 def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
@@ -252,10 +262,12 @@ def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
 
 def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
-    others = _codec_options(options)
+    codec_options = _codec_options(options)
     sources = [image, *_appended(options.get("append_images"))]
     check_frames(sum(map(frames_shown, sources)), image.height, image.width)
-    frames, own = zip(*(pair for source in sources for pair in iterate_frames(source)), strict=True)
+    frames, stored_durations = zip(
+        *(pair for source in sources for pair in iterate_frames(source)), strict=True
+    )
     if len(frames) == 1:
         _save_still(frames[0], options, fp)
         return
@@ -265,23 +277,23 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         encode_animation(
             same_mode(frames),
             options.get("qp", DEFAULT_QP),
-            durations=_durations(options.get("duration"), own),
+            durations=_durations(options.get("duration"), stored_durations),
             loop_count=_loop_count(options, image),
             metadata=_metadata(image, options),
-            **others,
+            **codec_options,
         )
     )
 
 
-def _appended(given: Any) -> list[Image.Image]:
+def _appended(pictures: Any) -> list[Image.Image]:
     """What append_images holds; Pillow itself takes any iterable, and nothing for None."""
     allowed = "append_images must be None or a list of PIL images"
-    if isinstance(given, (str, bytes, Image.Image)) or not isinstance(given, Iterable | None):
-        raise TypeError(f"{allowed}, not {kind_of(given)}")
-    images = [] if given is None else list(given)
-    for i, one in enumerate(images):
-        if not isinstance(one, Image.Image):
-            raise TypeError(f"{allowed}; append_images[{i}] is {kind_of(one)}")
+    if isinstance(pictures, (str, bytes, Image.Image)) or not isinstance(pictures, Iterable | None):
+        raise TypeError(f"{allowed}, not {kind_of(pictures)}")
+    images = [] if pictures is None else list(pictures)
+    for i, picture in enumerate(images):
+        if not isinstance(picture, Image.Image):
+            raise TypeError(f"{allowed}; append_images[{i}] is {kind_of(picture)}")
     return images
 
 

@@ -72,19 +72,21 @@ def outside_graphs(function: Callable[..., _Made], why: str) -> Callable[..., _M
         function: what no graph can hold.
         why: for the message where no break is allowed.
     """
-    found: Any = torch._disable_dynamo(function)  # type: ignore[attr-defined]
-    found._torchdynamo_disable = True
-    found._torchdynamo_disable_msg = why
-    return cast("Callable[..., _Made]", found)
+    wrapped: Any = torch._disable_dynamo(function)  # type: ignore[attr-defined]
+    wrapped._torchdynamo_disable = True
+    wrapped._torchdynamo_disable_msg = why
+    return cast("Callable[..., _Made]", wrapped)
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """That of the network's first parameter or buffer; the CPU if it has none."""
-    return next((one.device for one in chain(network.parameters(), network.buffers())), torch.device("cpu"))
+    """The device of a network's first parameter or buffer; the CPU if it has none."""
+    return next(
+        (tensor.device for tensor in chain(network.parameters(), network.buffers())), torch.device("cpu")
+    )
 
 
 def widened(values: Tensor) -> Tensor:
-    """The same in float32 at least, where half precision would be too coarse."""
+    """Values in float32 at least, where half precision would be too coarse; float64 stays."""
     return values if values.dtype == torch.float64 else values.float()
 
 

@@ -88,8 +88,8 @@ def code_array(
     # A copy: of an axis of length 1 numpy calls any stride contiguous, and torch takes none below 0.
     planes = torch.from_numpy(np.array(native if pixels.ndim == 3 else native[..., None], order="C"))
     coded = code_tensor(planes.movedim(-1, 0), qp, 1, recipe, **options).movedim(0, -1)
-    found: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
-    return found.astype(pixels.dtype, copy=False)
+    decoded: np.ndarray[Any, Any] = np.ascontiguousarray(coded.numpy()).reshape(pixels.shape)
+    return decoded.astype(pixels.dtype, copy=False)
 
 
 def bgr_to_rgb(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -99,8 +99,8 @@ def bgr_to_rgb(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """
     if pixels.ndim < 3 or pixels.shape[2] < 3:
         return pixels
-    found: np.ndarray[Any, Any] = np.take(pixels, [2, 1, 0, *range(3, pixels.shape[2])], axis=2)
-    return found
+    reordered: np.ndarray[Any, Any] = np.take(pixels, [2, 1, 0, *range(3, pixels.shape[2])], axis=2)
+    return reordered
 
 
 def code_tensor(
@@ -157,7 +157,7 @@ def _leaves(sample: Any) -> Iterator[Any]:
 
 
 def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
-    """The same structure with each leaf changed."""
+    """A sample's structure with each leaf changed."""
     if isinstance(sample, MutableMapping):
         made: Any = copy.copy(sample)  # some are not made from a mapping alone, as defaultdict
         made.update({name: _mapped(value, change) for name, value in sample.items()})
@@ -261,10 +261,10 @@ class BPG(nn.Module):
         if _is_other_kind(whole):
             return whole
         leaves = [whole] if isinstance(whole, np.ndarray) else list(_leaves(whole))
-        chosen = [leaf for leaf in leaves if _is_marked(leaf)]
-        if not chosen:
-            chosen = [leaf for leaf in leaves if type(leaf) is Tensor or leaf is whole][:1]
-        if not chosen or not isinstance(chosen[0], (Image.Image, np.ndarray, Tensor)):
+        pictures = [leaf for leaf in leaves if _is_marked(leaf)]
+        if not pictures:
+            pictures = [leaf for leaf in leaves if type(leaf) is Tensor or leaf is whole][:1]
+        if not pictures or not isinstance(pictures[0], (Image.Image, np.ndarray, Tensor)):
             kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
             raise TypeError(
                 "a sample must have a PIL picture or a tensor (..., C, H, W), or be an array (H, W, C); "
@@ -273,8 +273,8 @@ class BPG(nn.Module):
         qp = self.draw()
         if qp is None:
             return whole
-        places = {id(picture) for picture in chosen}
-        return _mapped(whole, lambda leaf: self._coded(leaf, qp) if id(leaf) in places else leaf)
+        picture_ids = {id(picture) for picture in pictures}
+        return _mapped(whole, lambda leaf: self._coded(leaf, qp) if id(leaf) in picture_ids else leaf)
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -26,7 +26,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Stored(NamedTuple):
-    """What a file says, not yet known to be right."""
+    """The content of a file of weights, not yet checked."""
 
     network: Any
     settings: dict[str, Any]
@@ -79,8 +79,8 @@ class WeightFiles(NamedTuple):
         named = self.named()
         path = named.get(os.fspath(name_or_path), Path(name_or_path))
         if path.is_dir():
-            own = path / f"{self.kind}{_SUFFIX}"
-            hint = f"; its {self.kind} is {own}" if own.is_file() else f", and has no {own.name}"
+            inside = path / f"{self.kind}{_SUFFIX}"
+            hint = f"; its {self.kind} is {inside}" if inside.is_file() else f", and has no {inside.name}"
             raise FileNotFoundError(f"{path} is a folder{hint}")
         if not path.is_file():
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
@@ -168,8 +168,8 @@ class WeightFiles(NamedTuple):
         kinds = [name.removeprefix("npp.") for name in metadata if name.startswith("npp.")]
         if not kinds:
             return ""
-        own = path.parent / f"{self.kind}{_SUFFIX}"
-        beside = f"; the {self.kind} beside it is {own}" if own.is_file() and own != path else ""
+        sibling = path.parent / f"{self.kind}{_SUFFIX}"
+        beside = f"; the {self.kind} beside it is {sibling}" if sibling.is_file() and sibling != path else ""
         return f", it is {_WORDS.get(kinds[0], f'a {kinds[0]}')} alone{beside}"
 
     def _description(self, path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
