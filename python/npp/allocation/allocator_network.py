@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation.maps import centred
+from npp.allocation.trunk import Trunk
 from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
@@ -27,32 +28,7 @@ HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
 _MOST_HEADS = 256
 _EMBEDDING = 32
 _DILATIONS = (1, 2, 4)
-_MEAN, _SCALE = 127 / 255, 128 / 255  # of the trunk's input
 _TRUNK_SCALE = 4.0  # of its output
-_FIRST = 32
-_FIRST_FILTER = (3, 2)  # its side and stride
-
-
-class _Bottle(NamedTuple):
-    """An inverted bottleneck: how much wider inside, side of the filter, stride, channels out."""
-
-    expansion: int
-    side: int
-    stride: int
-    channels: int
-
-
-# As in EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946, without squeeze and swish), so that its weights fit.
-_TRUNK = (
-    _Bottle(1, 3, 1, 16),
-    _Bottle(6, 3, 2, 24),
-    _Bottle(6, 3, 1, 24),
-    _Bottle(6, 5, 2, 40),
-    _Bottle(6, 5, 1, 40),
-    _Bottle(6, 3, 2, 80),
-    _Bottle(6, 3, 1, 80),
-    _Bottle(6, 3, 1, 80),
-)
 
 
 @dataclass(frozen=True)
@@ -102,73 +78,6 @@ def _checked_mix(mix: object, heads: tuple[str, ...]) -> dict[str, float]:
     if not sum(weights.values()):
         raise ValueError(f"mix must have a weight above 0, not {brief(mix)}")
     return weights
-
-
-def _beside(side: int, stride: int) -> tuple[int, int]:
-    """How many places a filter sees before and behind those that become one; at most one more behind."""
-    total = side - stride
-    return total // 2, total - total // 2
-
-
-class _Convolution(nn.Conv2d):
-    """Padded with zeros so that the size is divided by the stride, the odd one at the bottom and right."""
-
-    def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, side, stride, groups=groups)
-        self._sides = _beside(side, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self._sides * 2) if max(self._sides) else x)
-
-
-class _InvertedBottleneck(nn.Module):
-    def __init__(self, inputs: int, shape: _Bottle) -> None:
-        super().__init__()
-        inner = inputs * shape.expansion
-        self.expand = _Convolution(inputs, inner, 1) if shape.expansion > 1 else None
-        self.spread = _Convolution(inner, inner, shape.side, shape.stride, groups=inner)
-        self.project = _Convolution(inner, shape.channels, 1)
-        self._residual = shape.stride == 1 and inputs == shape.channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu6(self.expand(x))
-        change: Tensor = self.project(F.relu6(self.spread(wide)))
-        return x + change if self._residual else change
-
-
-class Trunk(nn.Module):
-    """Features (N, 80, H/16, W/16) of pictures (N, 3, H, W) in [0, 1], H and W multiples of 16."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = _Convolution(3, _FIRST, *_FIRST_FILTER)
-        channels = _FIRST
-        bottles = []
-        for shape in _TRUNK:
-            bottles.append(_InvertedBottleneck(channels, shape))
-            channels = shape.channels
-        self.bottles = nn.ModuleList(bottles)
-        self.channels = channels
-
-    @property
-    def reach(self) -> int:
-        """Rows above and below a row of blocks within its receptive field, rounded up to whole blocks."""
-        rows, scale = 0, 1
-        for side, stride in (_FIRST_FILTER, *((shape.side, shape.stride) for shape in _TRUNK)):
-            rows += _beside(side, stride)[1] * scale
-            scale *= stride
-        return -(-rows // MAP_BLOCK) * MAP_BLOCK
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (N, C, H/16, W/16) of pictures (N, 3, H, W)."""
-        y = self.enter(x)
-        for bottle in self.bottles:
-            y = bottle(y)
-        return y
-
-    def enter(self, x: Tensor) -> Tensor:
-        """The input of the first bottleneck: features of a first convolution."""
-        return F.relu6(self.first((x - _MEAN) / _SCALE))
 
 
 class _ResidualBlock(nn.Module):

@@ -26,9 +26,12 @@ def goes_in_parts(x: Tensor, upscale: int = 1) -> bool:
         x: (N, C, H, W).
         upscale: how many times as high and wide what a network makes of them is: its features are as many.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # a graph shall not depend on the size
-        return False
-    return len(x) * x.shape[-2] * x.shape[-1] > _most(upscale)
+    return may_go_in_parts() and len(x) * x.shape[-2] * x.shape[-1] > _most(upscale)
+
+
+def may_go_in_parts() -> bool:
+    """Whether pictures may be worked on in parts: never with gradients, nor where a graph is made of it."""
+    return not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def _most(upscale: int) -> int:

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
-from npp.allocation.allocator_network import Trunk, block_statistics
+from npp.allocation.allocator_network import block_statistics
 from npp.allocation.maps import centred, smoothed
+from npp.allocation.trunk import Trunk
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.progress import Progress, untold
 from npp.training.allocator_checkpoint import LabelScales, Learner, conditions_of, read_checkpoint

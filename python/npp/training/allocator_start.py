@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
-from npp.allocation.allocator_network import Trunk
+from npp.allocation.trunk import Trunk
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.tasks.networks import load_raw
