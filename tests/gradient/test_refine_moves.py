@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from npp.gradient.refine_moves import Candidate, MapSearch, _Adam, _Offsets, _Pixels
+from npp.gradient.refine_moves import SearchCandidate, MapSearch, _Adam, _Offsets, _Pixels
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import _Best, _decay
 
@@ -33,9 +33,11 @@ def test_steps_fall_along_a_cosine_to_a_tenth() -> None:
 
 
 def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -> None:
-    def at(step: int, *objectives: float) -> tuple[Candidate, RefineStep]:
+    def at(step: int, *objectives: float) -> tuple[SearchCandidate, RefineStep]:
         values = torch.tensor(objectives)
-        candidate = Candidate(torch.full((2, 1, 1, 1), float(step)), torch.full((2, 1, 1), float(-step)))
+        candidate = SearchCandidate(
+            torch.full((2, 1, 1, 1), float(step)), torch.full((2, 1, 1), float(-step))
+        )
         return candidate, RefineStep(step, values, values, values)
 
     best = _Best(*at(0, 3.0, 3.0))

@@ -17,7 +17,7 @@ _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its author
 Maps: TypeAlias = "list[Tensor | None]"
 
 
-class Candidate(NamedTuple):
+class SearchCandidate(NamedTuple):
     """Pixels and quantiser maps that the codec encodes in one step of the search.
 
     Attributes:
@@ -128,16 +128,18 @@ class SearchPosition:
         offsets: how the map moves; ``None`` where it stays.
     """
 
-    def __init__(self, start: Candidate, qps: list[int], lr: float | None, offsets: MapSearch | None) -> None:
+    def __init__(
+        self, start: SearchCandidate, qps: list[int], lr: float | None, offsets: MapSearch | None
+    ) -> None:
         self._start = start._replace(x=widened(start.x))
         self._pixels = None if lr is None else _Pixels(self._start.x, qps, lr)
         self._offsets = None if offsets is None else _Offsets(_as_tensor(start), offsets)
         self._moving = [group for group in (self._pixels, self._offsets) if group is not None]
 
-    def candidate(self) -> Candidate:
+    def candidate(self) -> SearchCandidate:
         """The pixels and maps that the codec encodes at this position."""
         pixels = self._start.x if self._pixels is None else self._pixels.value()
-        return Candidate(pixels, self._start.maps if self._offsets is None else self._offsets.value())
+        return SearchCandidate(pixels, self._start.maps if self._offsets is None else self._offsets.value())
 
     def gradients(self, objective: Tensor) -> list[Tensor]:
         """Gradients of the sum of the objectives (N,) with respect to all parameters that move."""
@@ -149,7 +151,7 @@ class SearchPosition:
             group.move(gradient, factor)
 
 
-def _as_tensor(start: Candidate) -> Tensor:
+def _as_tensor(start: SearchCandidate) -> Tensor:
     """Maps (N, h, w); constant QP is zeros."""
     size = map_size(start.x.shape[-2], start.x.shape[-1])
     maps = start.maps or [None] * len(start.x)

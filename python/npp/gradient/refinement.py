@@ -18,7 +18,7 @@ from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import check_scale
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
-from npp.gradient.refine_moves import Candidate, Maps, MapSearch, SearchPosition
+from npp.gradient.refine_moves import SearchCandidate, Maps, MapSearch, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 
@@ -55,13 +55,13 @@ class Refined(NamedTuple):
 class _Best:
     """What gave the lowest real objective so far, for each picture."""
 
-    def __init__(self, first: Candidate, now: RefineStep) -> None:
+    def __init__(self, first: SearchCandidate, now: RefineStep) -> None:
         self.x = first.x.detach().clone()
         self.maps = first.maps.detach().clone() if isinstance(first.maps, Tensor) else first.maps
         self.objective = now.objective.clone()
         self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
-    def update(self, candidate: Candidate, now: RefineStep) -> bool:
+    def update(self, candidate: SearchCandidate, now: RefineStep) -> bool:
         """Whether some picture got better."""
         better = now.objective < self.objective
         self.x[better] = candidate.x.detach()[better]
@@ -189,12 +189,12 @@ def refine(
     if search_effort is not None:
         search["effort"] = checks.whole("search_effort", search_effort, 0, MAX_EFFORT)
 
-    def run(candidate: Candidate, codec: CodecOptions) -> Compressed:
+    def run(candidate: SearchCandidate, codec: CodecOptions) -> Compressed:
         return compress(
             candidate.x, qps, qp_map=candidate.maps, surrogate=estimator, threads=threads, **codec
         )
 
-    start = Candidate(x.detach().clamp(0, 1), _checked_maps(qp_map, x))
+    start = SearchCandidate(x.detach().clamp(0, 1), _checked_maps(qp_map, x))
     history: list[RefineStep] = []
     try:
         position = SearchPosition(
@@ -219,7 +219,7 @@ def _checked_maps(qp_map: QpMap | None, x: Tensor) -> Maps | None:
 def _search(
     position: SearchPosition,
     objective: RefineObjective,
-    encode: Callable[[Candidate], Compressed],
+    encode: Callable[[SearchCandidate], Compressed],
     loop: _Loop,
     history: list[RefineStep],
 ) -> _Best:
@@ -249,15 +249,15 @@ def _search(
 
 @torch.no_grad()
 def _write(
-    start: Candidate,
+    start: SearchCandidate,
     best: _Best,
     history: list[RefineStep],
-    encode: Callable[[Candidate], Compressed],
+    encode: Callable[[SearchCandidate], Compressed],
     objective: RefineObjective,
 ) -> Refined:
     """Encodes with the final options; what did not gain there goes back to the picture as given."""
     pixels = best.x.to(start.x.dtype)
-    refined, unchanged = encode(Candidate(pixels, best.maps)), encode(start)
+    refined, unchanged = encode(SearchCandidate(pixels, best.maps)), encode(start)
     gained = objective(0, refined).objective < objective(0, unchanged).objective
     keep = gained[:, None, None, None]
     files = zip(gained.tolist(), refined.bitstreams, unchanged.bitstreams, strict=True)
