@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -63,3 +65,17 @@ def test_gray_is_compared_with_equal_colours(photo: np.ndarray) -> None:
     file = npp.encode(gray, 40, effort=0)
     found = measure([gray], file, bit_depth=8)
     assert found == {"psnr": pytest.approx(_psnr(_shown(file)[0] - gray / 255))}
+
+
+def test_a_large_picture_is_compared_in_little_memory(photo: np.ndarray) -> None:
+    """In floats at once it would need 24 bytes a pixel and array."""
+    large = np.tile(photo, (12, 12, 1))
+    file = npp.encode(large, 40, effort=0)
+    tracemalloc.start()
+    try:
+        values = measure([large], file, bit_depth=8)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert values == {"psnr": pytest.approx(_psnr(_shown(file) - _source(large)))}
+    assert peak < 8 * large.shape[0] * large.shape[1]

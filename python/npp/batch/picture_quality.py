@@ -13,28 +13,36 @@ from npp.codec.decoding import decode
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.recipes.picture_floats import decoded_for_task
 
-Floats = npt.NDArray[np.float64]
+Samples = npt.NDArray[Any]
+
+_BAND = (
+    1 << 18
+)  # samples that are compared at once: as floats large photos would need many times their own memory
 
 
-def _largest(samples: npt.NDArray[Any]) -> int:
+def _largest(samples: Samples) -> int:
     """What stands for 1."""
     return 1 if np.issubdtype(samples.dtype, np.floating) else np.iinfo(samples.dtype).max
 
 
-def _unit(samples: npt.NDArray[Any]) -> Floats:
+def _unit(samples: Samples) -> npt.NDArray[np.float64]:
     """Samples on the scale from 0 to 1."""
     return samples.astype(np.float64) / _largest(samples)
 
 
-def _squared_errors(source: Floats, decoded: Floats) -> tuple[Floats, Floats | None]:
-    """Squared errors of colour and of alpha of one picture; gray stands for equal R, G and B."""
-    color = (source[:3] if source.shape[0] > 1 else source) - decoded[:3]
-    alpha = (source[3] - decoded[3]) ** 2 if source.shape[0] == decoded.shape[0] == 4 else None
-    return color**2, alpha
+def _mean_squared_error(source: Samples, decoded: Samples) -> float:
+    """Of planes (C, H, W) on the scale from 0 to 1; a single one is compared with all of the other's."""
+    channels, height, width = map(int, np.broadcast_shapes(source.shape, decoded.shape))
+    rows = max(1, _BAND // (channels * width))
+    total = 0.0
+    for top in range(0, height, rows):
+        band = slice(top, top + rows)
+        total += float(np.square(_unit(source[:, band]) - _unit(decoded[:, band])).sum())
+    return total / (channels * height * width)
 
 
-def _psnr(errors: list[Floats]) -> float | None:
-    mse = float(np.mean([error.mean() for error in errors]))
+def _psnr(errors: list[float]) -> float | None:
+    mse = float(np.mean(errors))
     return -10 * math.log10(mse) if mse > 0 else None
 
 
@@ -53,10 +61,11 @@ def measure(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[s
         decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file
     )
     pictures = decoded if decoded.ndim == 4 else decoded[None]
-    pairs = [
-        _squared_errors(_unit(CodecImage(frame, "frame").samples), _unit(picture.numpy()))
-        for frame, picture in zip(frames, pictures, strict=True)
-    ]
-    result = {"psnr": _psnr([color for color, _ in pairs])}
-    alphas = [alpha for _, alpha in pairs if alpha is not None]
-    return {**result, "alpha_psnr": _psnr(alphas)} if alphas else result
+    colors, alphas = [], []
+    for frame, picture in zip(frames, pictures, strict=True):
+        source, result = CodecImage(frame, "frame").samples, picture.numpy()
+        colors.append(_mean_squared_error(source[:3] if len(source) > 1 else source, result[:3]))
+        if len(source) == len(result) == 4:
+            alphas.append(_mean_squared_error(source[3:], result[3:]))
+    values = {"psnr": _psnr(colors)}
+    return {**values, "alpha_psnr": _psnr(alphas)} if alphas else values
