@@ -32,7 +32,6 @@ from npp.cli.shared_options import (
     check_stdout,
     checked,
     finish,
-    usage_errors,
     write_policy,
 )
 from npp.codec.limits import resolve_threads
@@ -95,20 +94,19 @@ def decode(
     The output's suffix says the format: png, webp, gif (these hold animations), jpg, tif, bmp, ppm. A name
     like frame-%03d.png gives one file for each frame.
     """
-    with usage_errors():
-        if bit_depth not in (8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {bit_depth}")
-        if not 1 <= quality <= 100:
-            raise UsageError(f"--quality must be from 1 to 100, not {quality}")
-        check_stdout(output, json_report)
-        suffix = "." + (_FORMAT if format_name is None else format_name).removeprefix(".").lower()
-        _check_format(f"--format {format_name}", suffix)
-        policy = write_policy(force, skip_existing)
-        workers = checked(resolve_threads, threads)
-        restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
-        jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
-        check_frames(jobs)
-        _check_targets(jobs, output, None if format_name is None else suffix)
+    if bit_depth not in (8, 16):
+        raise UsageError(f"--bit-depth must be 8 or 16, not {bit_depth}")
+    if not 1 <= quality <= 100:
+        raise UsageError(f"--quality must be from 1 to 100, not {quality}")
+    check_stdout(output, json_report)
+    suffix = "." + (_FORMAT if format_name is None else format_name).removeprefix(".").lower()
+    _check_format(f"--format {format_name}", suffix)
+    policy = write_policy(force, skip_existing)
+    workers = checked(resolve_threads, threads)
+    restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
+    jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
+    check_frames(jobs)
+    _check_targets(jobs, output, None if format_name is None else suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
     work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):

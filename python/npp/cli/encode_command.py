@@ -53,7 +53,6 @@ from npp.cli.shared_options import (
     check_stdout,
     checked,
     finish,
-    usage_errors,
     write_policy,
 )
 from npp.codec.limits import resolve_threads
@@ -87,11 +86,10 @@ def _alone(
 ) -> Iterator[ManifestRecord | None]:
     """What this run alone writes as long as it lasts: its manifest, which is given, and a shared folder."""
     with ExitStack() as held:
-        with usage_errors():
-            # First the manifest, for the folder is made where it is not there.
-            record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
-            if shared is not None:
-                held.enter_context(alone_in(shared))
+        # First the manifest, for the folder is made where it is not there.
+        record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
+        if shared is not None:
+            held.enter_context(alone_in(shared))
         yield record
 
 
@@ -214,65 +212,64 @@ def encode(
 
     Reads what Pillow reads. GIF, APNG and animated WebP become BPG animations.
     """
-    with usage_errors():
-        check_no_quantiser(inputs)
-        check_rate(qp, target_bpp, lossless, refine is not None)
-        check_stdout(output, json_report)
-        policy = write_policy(force, skip_existing)
-        options = codec_options(
-            {
-                "effort": effort,
-                "chroma": chroma,
-                "bit_depth": bit_depth,
-                "color_space": color_space,
-                "limited_range": limited_range,
-                "lossless": lossless,
-                "alpha_qp": alpha_qp,
-                "premultiplied": premultiplied,
-                "tune": tune,
-                "deblock": deblock,
-                "chroma_qp_offset": chroma_qp_offset,
-                "psy_rd": psy_rd,
-            }
+    check_no_quantiser(inputs)
+    check_rate(qp, target_bpp, lossless, refine is not None)
+    check_stdout(output, json_report)
+    policy = write_policy(force, skip_existing)
+    options = codec_options(
+        {
+            "effort": effort,
+            "chroma": chroma,
+            "bit_depth": bit_depth,
+            "color_space": color_space,
+            "limited_range": limited_range,
+            "lossless": lossless,
+            "alpha_qp": alpha_qp,
+            "premultiplied": premultiplied,
+            "tune": tune,
+            "deblock": deblock,
+            "chroma_qp_offset": chroma_qp_offset,
+            "psy_rd": psy_rd,
+        }
+    )
+    views = checked_views(refine, refine_views)
+    use = recipe_use(
+        recipe,
+        lossless=lossless,
+        qp_map_only=qp_map_only,
+        no_scale=no_scale,
+        no_filter=no_filter,
+        no_map=no_map,
+    )
+    sharing = share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
+    workers = checked(resolve_threads, threads)
+    part = None if shard is None else checked(Shard.parse, shard)
+    if part is not None and sharing is not None:
+        raise UsageError("--share and --shard exclude each other: bits are shared over all files")
+    settings = EncodeSettings(
+        qp, target_bpp, options, metadata, json_report, refine=refine, views=views, recipe=use
+    )
+    check_engine(engine, address, share=share, shard=part is not None)
+    if engine is Engine.ray:
+        rows, code = encode_with_ray(
+            inputs,
+            output,
+            settings,
+            policy,
+            address=address,
+            recursive=recursive,
+            manifest=manifest,
+            max_pixels=max_pixels,
+            workers=threads,
+            quiet=quiet,
         )
-        views = checked_views(refine, refine_views)
-        use = recipe_use(
-            recipe,
-            lossless=lossless,
-            qp_map_only=qp_map_only,
-            no_scale=no_scale,
-            no_filter=no_filter,
-            no_map=no_map,
-        )
-        sharing = share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
-        workers = checked(resolve_threads, threads)
-        part = None if shard is None else checked(Shard.parse, shard)
-        if part is not None and sharing is not None:
-            raise UsageError("--share and --shard exclude each other: bits are shared over all files")
-        settings = EncodeSettings(
-            qp, target_bpp, options, metadata, json_report, refine=refine, views=views, recipe=use
-        )
-        check_engine(engine, address, share=share, shard=part is not None)
-        if engine is Engine.ray:
-            rows, code = encode_with_ray(
-                inputs,
-                output,
-                settings,
-                policy,
-                address=address,
-                recursive=recursive,
-                manifest=manifest,
-                max_pixels=max_pixels,
-                workers=threads,
-                quiet=quiet,
-            )
-            finish(rows, code, json_report)
-        jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
-        check_suffixes(jobs)
-        place = manifest_place(manifest, part, output, jobs, policy, share)
-        jobs = own_part(jobs, part)
-        if sharing is not None:
-            check_shared(settings, output, jobs, policy, place)
+        finish(rows, code, json_report)
+    jobs = plan(find_inputs(inputs, PICTURE_SUFFIXES, recursive=recursive), output, ".bpg")
+    check_suffixes(jobs)
+    place = manifest_place(manifest, part, output, jobs, policy, share)
+    jobs = own_part(jobs, part)
+    if sharing is not None:
+        check_shared(settings, output, jobs, policy, place)
     with (
         _alone(place, policy, None if sharing is None else Path(output)) as record,
         limit_on_pixels(max_pixels),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from npp.cli.info_report import report_files
-from npp.cli.shared_options import InputsArgument, RecursiveOption, usage_errors
+from npp.cli.shared_options import InputsArgument, RecursiveOption
 
 
 def info(
@@ -16,6 +16,5 @@ def info(
     json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Shows what BPG files say about themselves, without decoding their pictures."""
-    with usage_errors():
-        code = report_files(inputs, recursive=recursive, json_report=json_report)
+    code = report_files(inputs, recursive=recursive, json_report=json_report)
     raise typer.Exit(code)

@@ -1,16 +1,14 @@
-"""What the commands on picture files share: options, usage errors, the limit on pixels, the report."""
+"""What the commands on picture files share: options, checks of them, the limit on pixels, the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from npp.cli.file_reports import USAGE, UsageError, print_report
+from npp.cli.file_reports import UsageError, print_report
 from npp.cli.output_files import STDOUT, WritePolicy
-from npp.cli.streams import say
 
 InputsArgument = Annotated[
     list[str],
@@ -41,16 +39,6 @@ MaxPixelsOption = Annotated[
         show_default="178956970",
     ),
 ]
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Wrong usage ends with one line and exit code 2."""
-    try:
-        yield
-    except UsageError as error:
-        say(f"npp: {error}")
-        raise typer.Exit(USAGE) from None
 
 
 def checked(check: Any, *arguments: Any) -> Any:

@@ -24,7 +24,6 @@ from npp.cli.shared_options import (
     ThreadsOption,
     checked,
     finish,
-    usage_errors,
 )
 from npp.cli.streams import say
 from npp.codec.limits import resolve_threads
@@ -74,14 +73,13 @@ def verify(
     quiet: QuietOption = False,
 ) -> None:
     """Checks that every file of a manifest is there, is whole by its checksum, and decodes."""
-    with usage_errors():
-        workers = checked(resolve_threads, threads)
-        try:
-            for path in manifests:
-                for _ in read_manifest(path):
-                    pass
-        except (OSError, ValueError) as error:
-            raise UsageError(describe(error)) from None
+    workers = checked(resolve_threads, threads)
+    try:
+        for path in manifests:
+            for _ in read_manifest(path):
+                pass
+    except (OSError, ValueError) as error:
+        raise UsageError(describe(error)) from None
     counts = {"whole": 0, "wrong": 0, "not encoded": 0, "not decoded": 0}
     documents: list[dict[str, Any]] = []
     with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool, cancelling(pool):
