@@ -10,6 +10,7 @@ import pytest
 from npp.batch import BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
+from npp.cli.encode_request import EncodeRequest
 from npp.cli.file_reports import UsageError
 from npp.cli.output_files import WritePolicy
 from npp.cli.ray_engine import _existing, _in_worker, _jobs, _line, _pictures, encode_with_ray
@@ -17,8 +18,9 @@ from npp.cli.ray_engine import _existing, _in_worker, _jobs, _line, _pictures, e
 
 def _encode(inputs: list[str], output: str, **more: Any) -> None:
     settings = BatchEncoder(40).settings
-    given = {"address": None, "recursive": False, "manifest": None, "max_pixels": None, "workers": 1}
-    encode_with_ray(inputs, output, settings, WritePolicy(), quiet=True, **{**given, **more})
+    encode_with_ray(
+        EncodeRequest(inputs, output, settings, WritePolicy(), threads=1, quiet=True, **more), None
+    )
 
 
 def test_errors_of_files_are_refusals(folder: Path) -> None:

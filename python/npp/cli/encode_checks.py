@@ -1,37 +1,24 @@
-"""What ``npp encode`` looks at before it encodes: which options go together, and where files may go."""
+"""What ``npp encode`` asks of its options before it looks for files: their values, and which go together."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from npp.batch.file_encoding import EncodeSettings
 from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import describe
 from npp.batch.recipe_use import RecipeUse, asks_allocator
 from npp.batch.refined_frames import load_network
 from npp.batch.shards import Shard
+from npp.cli.encode_options import Engine, Sensitivity
 from npp.cli.file_reports import UsageError
-from npp.cli.manifest_record import check_manifest
-from npp.cli.output_files import STDOUT, Job, WritePolicy
 from npp.cli.recipe_options import load_recipe, parts_of
-from npp.cli.share_job import Sensitivity, ShareSettings, parse_size
-from npp.cli.share_state import STATE_NAME, check_state
+from npp.cli.share_job import ShareSettings, parse_size
 from npp.cli.shared_options import checked
-from npp.codec.options import resolve_options, resolve_qp
-
-
-class Engine(str, Enum):
-    """Who hands out the work."""
-
-    threads = "threads"
-    ray = "ray"
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 
 
 def check_no_quantiser(inputs: Sequence[str]) -> None:
@@ -41,9 +28,10 @@ def check_no_quantiser(inputs: Sequence[str]) -> None:
             raise UsageError(f"{argument} is no file; the quantiser is --qp {argument}, -q is --quiet")
 
 
-def codec_options(given: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, checked."""
-    options = {name: value for name, value in given.items() if value is not None and value is not False}
+def codec_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The codec's options among all parameters of the command, as far as they were given, checked."""
+    values = {name: parameters[name] for name in CodecOptions.__annotations__}
+    options = {name: value for name, value in values.items() if value is not None and value is not False}
     checked(resolve_options, options)
     return options
 
@@ -148,51 +136,14 @@ def share_settings(
     return ShareSettings(size, mean_bpp, predicted, _checked_judge(judge), keep_state)
 
 
-def check_shared(
-    settings: EncodeSettings,
-    output: str,
-    jobs: Sequence[Job],
-    policy: WritePolicy,
-    manifest: Path | None,
-) -> None:
-    """Raises UsageError unless these files can share bits in this folder."""
-    for option, given in (
-        ("--qp", settings.qp is not None),
-        ("--target-bpp", settings.target_bpp is not None),
-        ("--lossless", settings.options.get("lossless", False)),
-        ("--refine", settings.refine is not None),
-    ):
-        if given:
-            raise UsageError(f"--share and {option} exclude each other")
-    if policy.skip_existing:
-        raise UsageError("--share and --skip-existing exclude each other: a stopped run goes on by itself")
-    if output == STDOUT or not (Path(output).is_dir() or len(jobs) > 1 or output.endswith("/")):
-        raise UsageError(f"--share writes into a folder, not to {output}")
-    if any(job.source.path is None for job in jobs):
-        raise UsageError("--share reads every picture twice, and standard input can be read once")
-    check_state(Path(output) / STATE_NAME, jobs, manifest)
-
-
-def manifest_place(
-    path: str | None, shard: Shard | None, output: str, jobs: Sequence[Job], policy: WritePolicy, share: bool
-) -> Path | None:
-    """Where the manifest that was asked for goes, each part's own."""
-    if path is None:
-        return None
-    if output == STDOUT:
-        raise UsageError("--manifest is about files, and --output - writes none")
-    own = Path(path) if shard is None else shard.own_name(Path(path))
-    check_manifest(own, jobs, policy, goes_on=(Path(output) / STATE_NAME).is_file() if share else None)
-    return own
-
-
-def own_part(jobs: list[Job], shard: Shard | None) -> list[Job]:
-    """What of all jobs is this machine's."""
+def checked_shard(shard: str | None, share: bool) -> Shard | None:
+    """The part of the files that is this machine's; ``None`` where all are."""
     if shard is None:
-        return jobs
-    if any(job.source.path is None for job in jobs):
-        raise UsageError("--shard is about files, and standard input has no name")
-    return [job for job in jobs if shard.has(job.source.relative.as_posix())]
+        return None
+    part: Shard = checked(Shard.parse, shard)
+    if share:
+        raise UsageError("--share and --shard exclude each other: bits are shared over all files")
+    return part
 
 
 def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
@@ -204,11 +155,3 @@ def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
     for switch, on in switches.items():
         if on:
             raise UsageError(f"--engine ray and --{switch} exclude each other")
-
-
-def check_suffixes(jobs: Sequence[Job]) -> None:
-    """Raises UsageError where a BPG file would get the name of another format's."""
-    for target in (job.target for job in jobs):
-        suffix = "" if target is None else target.suffix.lower()
-        if suffix != ".bpg" and suffix in Image.registered_extensions():
-            raise UsageError(f"{target}: {suffix} is another format's suffix, and this would be a BPG file")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.batch_units import BatchEncoder
-from npp.batch.file_encoding import EncodeSettings
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
+from npp.cli.encode_request import EncodeRequest
 from npp.cli.file_reports import OK, SOME_FAILED, UsageError, in_options
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
@@ -64,26 +64,18 @@ def _in_worker(error: Exception) -> Exception:
     return cause if isinstance(cause, Exception) else error
 
 
-def encode_with_ray(
-    inputs: Sequence[str],
-    output: str,
-    settings: EncodeSettings,
-    policy: WritePolicy,
-    *,
-    address: str | None,
-    recursive: bool,
-    manifest: str | None,
-    max_pixels: int | None,
-    workers: int | None,
-    quiet: bool,
-) -> tuple[list[dict[str, Any]], int]:
-    """Encodes what the arguments mean; gives the rows for the report, and the exit code.
+def encode_with_ray(request: EncodeRequest, address: str | None) -> tuple[list[dict[str, Any]], int]:
+    """Encodes what a request asks for; gives the rows for the report, and the exit code.
+
+    Args:
+        request: without a part, and without bits that are shared.
+        address: of the cluster.
 
     Raises:
         UsageError: Ray is not installed, there is no such cluster, the arguments do not make sense, or
             something fails that is more than one picture, as a table that cannot be read.
     """
-    if output == STDOUT:
+    if request.output == STDOUT:
         raise UsageError("--engine ray writes into a folder, not to standard output")
     rows: list[dict[str, Any]] = []
 
@@ -91,26 +83,26 @@ def encode_with_ray(
         rows.append(asdict(row))
         if row.output is None:
             say(f"npp: {row.input}: {in_options(row.error or '')}")
-        elif not quiet:
+        elif not request.quiet:
             say(_line(row))
 
     try:
         from npp.integrations.ray.ray_goals import Cluster, Given, Goal
         from npp.integrations.ray.ray_pipelines import run
 
-        jobs = _jobs(inputs, output, recursive)
-        if manifest is not None:
-            check_manifest(Path(manifest), jobs or [], policy)
-        unit = BatchEncoder.of(replace(settings, measure=False), max_pixels)
-        source = list(inputs) if jobs is None else _pictures(jobs, output)
-        given = Given(source, PICTURE_SUFFIXES, recursive=recursive)
-        goal = Goal(output, existing=_existing(policy), manifest=manifest)
-        summary = run(unit, given, goal, Cluster(address, workers), on_row)
+        jobs = _jobs(request.inputs, request.output, request.recursive)
+        if request.manifest is not None:
+            check_manifest(Path(request.manifest), jobs or [], request.policy)
+        unit = BatchEncoder.of(replace(request.settings, measure=False), request.max_pixels)
+        source = list(request.inputs) if jobs is None else _pictures(jobs, request.output)
+        given = Given(source, PICTURE_SUFFIXES, recursive=request.recursive)
+        goal = Goal(request.output, existing=_existing(request.policy), manifest=request.manifest)
+        summary = run(unit, given, goal, Cluster(address, request.threads), on_row)
     except Exception as error:
         if not isinstance(error, (ModuleNotFoundError, OSError, ValueError, *_ray_errors())):
             raise
         raise UsageError(describe(_in_worker(error))) from None
-    if not quiet:
+    if not request.quiet:
         numbers = (("written", summary.written), ("skipped", summary.skipped), ("failed", summary.failed))
         say(", ".join(f"{number} {status}" for status, number in numbers if number))
     return rows, SOME_FAILED if summary.failed else OK

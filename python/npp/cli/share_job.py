@@ -6,7 +6,6 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,6 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 _HOPELESS = 4.0
 
 
-class Sensitivity(str, Enum):
-    """Where it comes from that pictures differ in what they lose."""
-
-    none = "none"
-    predicted = "predicted"
-
-
 @dataclass(frozen=True)
 class ShareSettings:
     """What the command line asks of all files together.
@@ -65,7 +57,7 @@ class ShareSettings:
         """Who says which pictures lose more: a judge's name, ``predicted``, or ``sizes`` alone."""
         if self.judge is not None:
             return self.judge.spec
-        return Sensitivity.predicted.value if self.predicted else "sizes"
+        return "predicted" if self.predicted else "sizes"
 
     @property
     def probing(self) -> Probing:

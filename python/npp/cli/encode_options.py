@@ -1,0 +1,135 @@
+"""The options of ``npp encode`` alone, as its help says them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from npp.cli.share_state import STATE_NAME
+from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
+
+
+class Engine(str, Enum):
+    """Who hands out the work."""
+
+    threads = "threads"
+    ray = "ray"
+
+
+class Sensitivity(str, Enum):
+    """Where it comes from that pictures differ in what they lose."""
+
+    none = "none"
+    predicted = "predicted"
+
+
+# How much is kept.
+QpOption = Annotated[int | None, typer.Option(help="Quantiser, 0 (best) to 51.", show_default="29")]
+TargetBppOption = Annotated[
+    float | None, typer.Option(help="Use the smallest qp whose file has at most so many bits per pixel.")
+]
+
+# The codec's: npp.CodecOptions has the same names.
+EffortOption = Annotated[int | None, typer.Option(help="0 (fastest) to 9.", show_default="8")]
+ChromaOption = Annotated[str | None, typer.Option(help=" ".join(CHROMA_NAMES), show_default="420")]
+BitDepthOption = Annotated[int | None, typer.Option(help="8, 10 or 12.", show_default="8")]
+ColorSpaceOption = Annotated[str | None, typer.Option(help=" ".join(COLOR_SPACE_NAMES), show_default="ycbcr")]
+LimitedRangeOption = Annotated[bool, typer.Option("--limited-range", help="Video range.")]
+LosslessOption = Annotated[
+    bool,
+    typer.Option(
+        "--lossless",
+        help="Exact for 8-bit RGB, unless --chroma, --color-space, --premultiplied or --limited-range say"
+        " otherwise.",
+    ),
+]
+AlphaQpOption = Annotated[int | None, typer.Option(help="Quantiser of alpha.", show_default="the qp")]
+PremultipliedOption = Annotated[
+    bool, typer.Option("--premultiplied", help="Store colour multiplied by alpha.")
+]
+TuneOption = Annotated[str | None, typer.Option(help="ssim or machine.", show_default="ssim")]
+DeblockOption = Annotated[
+    int | None,
+    typer.Option(help="Filter against block edges, -6 to 6.", show_default="as effort and tune say"),
+]
+ChromaQpOffsetOption = Annotated[
+    int | None,
+    typer.Option(help="Colour's quantiser against luma's, -12 to 12.", show_default="0; machine: -3"),
+]
+PsyRdOption = Annotated[
+    float | None,
+    typer.Option(help="Keep texture even where pixels come out less exact, 0 to 5.", show_default="0"),
+]
+
+# Pictures made ready for a network.
+RefineOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Network of torch.export whose prediction is to be kept; slow."),
+]
+RefineViewsOption = Annotated[
+    bool | None, typer.Option(help="Let it look at the mirror image and at parts too; not for text.")
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="RECIPE",
+        help="Prepare stills for a task: a name that npp recipes lists, or a file.",
+    ),
+]
+QpMapOnlyOption = Annotated[bool, typer.Option("--qp-map-only", help="Of the recipe use the map alone.")]
+NoScaleOption = Annotated[bool, typer.Option("--no-scale", help="Keep the size of pictures.")]
+NoFilterOption = Annotated[bool, typer.Option("--no-filter", help="Leave the pixels alone.")]
+NoMapOption = Annotated[bool, typer.Option("--no-map", help="One qp for all blocks.")]
+
+# Bits shared over all files.
+ShareOption = Annotated[
+    bool, typer.Option("--share", help="Choose qps so that all files together lose least at their size.")
+]
+TotalOption = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Bytes of all files together, as 12M or 500k.")
+]
+MeanBppOption = Annotated[
+    float | None, typer.Option(help="Bits per pixel of all files together, instead of --total.")
+]
+SensitivityOption = Annotated[
+    Sensitivity | None,
+    typer.Option(
+        help="Which pictures lose more, as the recipe sees them.",
+        show_default="predicted, where a recipe has an allocator",
+    ),
+]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Network that says which pictures lose more: a file, a name, or a task's YAML.",
+    ),
+]
+KeepStateOption = Annotated[
+    bool, typer.Option("--keep-state", help=f"Keep OUT/{STATE_NAME}, for another --total.")
+]
+
+# Sets that are worked on in parts, or by several machines.
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANK/WORLD",
+        help="Encode this part of the files only; auto asks torchrun's or SLURM's variables.",
+    ),
+]
+ManifestOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a line of JSON about every file, for npp verify; goes on with --skip-existing.",
+    ),
+]
+EngineOption = Annotated[
+    Engine, typer.Option(help="ray: on the machines of a Ray cluster, or with Ray on this one.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster, as ray.init takes it.", show_default="RAY_ADDRESS")
+]
