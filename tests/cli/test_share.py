@@ -26,7 +26,6 @@ from recipe_files import made_recipe, saved_recipe
 import npp
 from npp.batch.manifest import read_manifest
 from npp.batch.named_judges import NamedJudge
-from npp.batch.rate_probing import curve_bits
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
@@ -671,20 +670,6 @@ def test_sizes() -> None:
     for text in ("", "k", "-3", "1e6", "0", "12T", "9" * 400):
         with pytest.raises(UsageError, match="--total must be bytes"):
             parse_size(text)
-
-
-def test_curves_follow_the_sizes_of_a_recipe() -> None:
-    """Each range of qps with a size of its own has its own curve; a range may be a single qp."""
-    pieces = [
-        {"first": 0, "last": 49, "qps": [24, 34, 44], "bytes": [4000, 2000, 1000]},
-        {"first": 50, "last": 50, "qps": [50], "bytes": [300]},
-        {"first": 51, "last": 51, "qps": [51], "bytes": [200]},
-    ]
-    bits = curve_bits({"pieces": pieces})
-    assert len(bits) == 52
-    assert bits[34] == pytest.approx(16_000)
-    assert bits[49] == pytest.approx(8000 / 2**0.5)
-    assert bits[50:] == [2400, 1600]
 
 
 def test_a_stopped_run_goes_on_with_its_manifest(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from recipe_files import saved_recipe
 
 from npp.batch import BatchDecoder, BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
-from npp.batch.rate_probing import Probing
+from npp.batch.picture_probing import Probing
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_columns import ERROR, INPUT, KEY, PATH, TARGET, THERE
 from npp.integrations.ray.ray_goals import Goal, RaySummary
@@ -32,7 +32,7 @@ from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_pipelines import _consume
 from npp.integrations.ray.ray_rows import JOURNALS, rows_table
 from npp.integrations.ray.ray_run_folders import run_name
-from npp.integrations.ray.ray_shared import Probe, chosen, shared_qps
+from npp.integrations.ray.ray_shared import Probe, SampledCurve, chosen, shared_qps
 from npp.integrations.ray.ray_sinks import (
     Existing,
     FileSink,
@@ -74,17 +74,21 @@ def _png(photo: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def _curve(result: FileResult) -> SampledCurve:
+    return SampledCurve.from_json(json.loads(result.file or b""))
+
+
 def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
     pictures = {str(i): _png(np.roll(photo, 5 * i, 1)[: 40 + 2 * i] // (1 + i % 3)) for i in range(16)}
     unit = BatchEncoder()
     probe = Probe(unit.settings, Probing(), max_pixels=None)
-    curves = {name: json.loads(probe.one(data).file or b"") for name, data in pictures.items()}
+    curves = {name: _curve(probe.one(data)) for name, data in pictures.items()}
     sizes = [len(result.file or b"") for result in unit(list(pictures.values()), [33] * 16)]
     qps = shared_qps(curves, Sharing(total_bytes=sum(sizes)))
     results = unit(list(pictures.values()), [qps[name] for name in pictures])
     assert len(set(qps.values())) > 1, "pictures differ"
     assert sum(result.bits for result in results) == pytest.approx(8 * sum(sizes), rel=0.06)
-    pixels = sum(curve["pixels"] for curve in curves.values())
+    pixels = sum(sampled.curve.pixels for sampled in curves.values())
     assert shared_qps(curves, Sharing(mean_bpp=8 * sum(sizes) / pixels)) == qps
     with pytest.raises(ValueError, match="one of total_bytes and mean_bpp"):
         Sharing()
@@ -105,7 +109,7 @@ def test_a_picture_without_a_curve_is_not_encoded_outside_the_total(photo: np.nd
     table = pa.table(columns)
     sharing = Sharing(total_bytes=1000)
     found = chosen([table.slice(0, 1), table.slice(1)], sharing)
-    assert found.of("a") == shared_qps({"a": json.loads(results[0].file or b"")}, sharing)["a"]
+    assert found.of("a") == shared_qps({"a": _curve(results[0])}, sharing)["a"]
     assert results[1].error is not None and "pixels" in results[1].error
     with pytest.raises(ValueError, match=re.escape(results[1].error)):
         found.of("large")
@@ -123,7 +127,7 @@ def test_shared_qps_ask_the_recipe(tmp_path: Path) -> None:
     for asked in (None, True, False):
         sharing = Sharing(mean_bpp=0.5, predicted=asked)
         probe = Probe(with_recipe, sharing.probing(with_recipe), max_pixels=None)
-        curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
+        curves = {str(i): _curve(probe.one(data)) for i, data in enumerate(pictures)}
         found[asked] = shared_qps(curves, sharing)
     assert found[None] == found[True] != found[False]
 
@@ -146,7 +150,7 @@ def test_shared_qps_ask_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         probing = pickle.loads(pickle.dumps(sharing.probing(settings)))
         monkeypatch.chdir("/")
         probe = Probe(settings, probing, max_pixels=None)
-        curves = {str(i): json.loads(probe.one(data).file or b"") for i, data in enumerate(pictures)}
+        curves = {str(i): _curve(probe.one(data)) for i, data in enumerate(pictures)}
         found[judge] = shared_qps(curves, sharing)
         monkeypatch.chdir(tmp_path)
     assert found[None] != found["ray_judge.yaml"]

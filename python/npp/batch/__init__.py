@@ -8,9 +8,9 @@ from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:
     from npp.batch.batch_units import BatchDecoder, BatchEncoder
-    from npp.batch.loss_probing import LossCurves, loss_curves, rate_curves
     from npp.batch.manifest import ManifestFile, ManifestRow, read_manifest, write_manifest
     from npp.batch.outcomes import FileResult
+    from npp.batch.rate_loss_curves import LossCurves, loss_curves, rate_curves
     from npp.batch.shards import Shard
     from npp.batch.verification import verify_row
 else:
@@ -21,12 +21,12 @@ else:
             "BatchDecoder": "batch_units",
             "BatchEncoder": "batch_units",
             "FileResult": "outcomes",
-            "LossCurves": "loss_probing",
+            "LossCurves": "rate_loss_curves",
             "ManifestFile": "manifest",
             "ManifestRow": "manifest",
             "Shard": "shards",
-            "loss_curves": "loss_probing",
-            "rate_curves": "loss_probing",
+            "loss_curves": "rate_loss_curves",
+            "rate_curves": "rate_loss_curves",
             "read_manifest": "manifest",
             "verify_row": "verification",
             "write_manifest": "manifest",

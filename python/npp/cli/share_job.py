@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from npp.allocation.shared_budget import SharedBudget
 from npp.batch.file_encoding import EncodeSettings
 from npp.batch.named_judges import NamedJudge
+from npp.batch.picture_probing import Probing, probe_curve, probe_effort
 from npp.batch.picture_reading import read_source
-from npp.batch.rate_probing import Probing, curve_bits, probe_curve, probe_effort, set_losses
+from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of
 from npp.checks import MAX_QP
 from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, UsageError, counts
 from npp.cli.jobs import crew, exit_code
@@ -109,8 +108,14 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
 
 
 def _probe_job(
-    job: Job, settings: EncodeSettings, share: ShareSettings, state: ShareState, policy: WritePolicy
+    job: Job,
+    settings: EncodeSettings,
+    share: ShareSettings,
+    state: ShareState,
+    policy: WritePolicy,
+    curves: dict[Job, ProbedCurve],
 ) -> FileReport:
+    """Puts a job's curve among the others; the report only says whether there is one."""
     if not state.is_ours(job):
         must_skip(job.target, policy)
     source = identity(job.source)
@@ -119,7 +124,8 @@ def _probe_job(
         picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
         curve = probe_curve(picture, settings, share.probing)
         state.put_curve(source, curve)
-    return FileReport(str(job.source), job.target_name, WRITTEN, values=curve)
+    curves[job] = curve
+    return FileReport(str(job.source), job.target_name, WRITTEN)
 
 
 def encode_shared(
@@ -152,13 +158,13 @@ def encode_shared(
     policy = replace(policy, may_skip=False)
     folder.mkdir(parents=True, exist_ok=True)
     state = ShareState(folder / STATE_NAME, *_keys(settings, share))
-    probe = partial(_probe_job, settings=settings, share=share, state=state, policy=policy)
+    curves: dict[Job, ProbedCurve] = {}
+    probe = partial(_probe_job, settings=settings, share=share, state=state, policy=policy, curves=curves)
     with crew("Probing", total=len(jobs), threads=threads, quiet=True) as workers:
         run = SharedRun(workers.run(jobs, probe, REPLACES))
     good = [place for place, report in enumerate(run.reports) if report.status != FAILED]
     if good:
-        curves = [run.reports[place].values for place in good]
-        total_bits, budget = _budget(curves, share)
+        total_bits, budget = _budget([curves[jobs[place]] for place in good], share)
         if budget.least_bits > _HOPELESS * total_bits:
             return _too_few(run, good, total_bits, budget, state)
         encode = partial(encode_job_at, settings=settings, state=state, policy=policy)
@@ -209,14 +215,13 @@ def _cleared(job: Job, state: ShareState) -> str:
     return f"; {job.target} is still an earlier file"
 
 
-def _budget(curves: list[dict[str, Any]], share: ShareSettings) -> tuple[float, SharedBudget]:
+def _budget(curves: list[ProbedCurve], share: ShareSettings) -> tuple[float, SharedBudget]:
     """The total in bits, and who shares it."""
     if share.total_bytes is not None:
         total = 8.0 * share.total_bytes
     else:
-        total = (share.mean_bpp or 0.0) * sum(curve["pixels"] for curve in curves)
-    bits = np.array([curve_bits(curve) for curve in curves])
-    return total, SharedBudget(bits, total, **set_losses(curves))
+        total = (share.mean_bpp or 0.0) * sum(curve.pixels for curve in curves)
+    return total, SharedBudget(bits_of(curves), total, **arguments_about_losses(curves))
 
 
 def _conclude(run: SharedRun, good: list[int], total_bits: float, encodes: int, by: str, quiet: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.outcomes import describe
+from npp.batch.probed_curves import ProbedCurve
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
@@ -98,7 +99,7 @@ class ShareState:
         self.path = path
         self._keys = {"curve": curve_key, "file": file_key}
         self._lock = threading.Lock()
-        self._curves: dict[_Identity, dict[str, Any]] = {}
+        self._curves: dict[_Identity, ProbedCurve] = {}
         self._files: dict[tuple[_Identity, int], dict[str, Any]] = {}
         self._checksums: dict[str, set[int]] = {}
         self._written: set[str] = set()
@@ -128,7 +129,7 @@ class ShareState:
         if kind == "file":
             self._files[found, line["qp"]] = line
         else:
-            self._curves[found] = line["curve"]
+            self._curves[found] = ProbedCurve.from_json(line["curve"])
 
     def _name(self, job: Job) -> str:
         """A result's name below the state's folder, which stays the same from wherever that is reached."""
@@ -142,13 +143,13 @@ class ShareState:
             append_whole(self.path, json.dumps(line).encode() + b"\n")
             self._take(line)
 
-    def curve(self, source: _Identity) -> dict[str, Any] | None:
+    def curve(self, source: _Identity) -> ProbedCurve | None:
         """What probing a picture has shown."""
         return self._curves.get(source)
 
-    def put_curve(self, source: _Identity, curve: dict[str, Any]) -> None:
+    def put_curve(self, source: _Identity, curve: ProbedCurve) -> None:
         """Keeps what probing a picture has shown."""
-        self._append("curve", source, {"curve": curve})
+        self._append("curve", source, {"curve": curve.as_json()})
 
     def values(self, source: _Identity, qp: int) -> dict[str, Any] | None:
         """The report's fields of a picture's file at a qp."""

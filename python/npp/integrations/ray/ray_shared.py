@@ -6,19 +6,20 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
+from typing_extensions import Self
 
 from npp import checks
 from npp.allocation.sharing import share_bits
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import FileResult
+from npp.batch.picture_probing import Probing, probe_curve
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.rate_probing import Probing, curve_bits, probe_curve, set_losses
+from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of
 from npp.batch.recipe_use import asks_allocator
 from npp.integrations.ray.ray_columns import names_in
 
@@ -77,8 +78,30 @@ class Sharing:
         return Probing(asks_allocator(settings.recipe, self.predicted, refusal))
 
 
+@dataclass(frozen=True)
+class SampledCurve:
+    """A picture's curve, and of some pictures what the codec's own effort takes.
+
+    Attributes:
+        curve: by quick encodes.
+        sampled: bytes of a file as it will be, at one qp for all pictures that have one.
+    """
+
+    curve: ProbedCurve
+    sampled: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields for JSON."""
+        return {**self.curve.as_json(), **({} if self.sampled is None else {"sampled": self.sampled})}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The reverse of :meth:`as_json`."""
+        return cls(ProbedCurve.from_json(fields), fields.get("sampled"))
+
+
 class Probe:
-    """A unit that gives a picture's rate curve as JSON in place of a file.
+    """A unit that gives a picture's :class:`SampledCurve` as JSON in place of a file.
 
     Args:
         settings: of the encoder.
@@ -94,36 +117,37 @@ class Probe:
         try:
             with limit_on_pixels(self._max_pixels):
                 source = read_source(data, keep_metadata=self._settings.keep_metadata)
-                curve = probe_curve(source, self._settings, self._probing)
+                curve = SampledCurve(probe_curve(source, self._settings, self._probing))
                 if zlib.crc32(data) % _SAMPLED == 0:
-                    curve["sampled"] = len(encode_source(source, _SAMPLED_QP, self._settings))
-            return FileResult(json.dumps(curve).encode())
+                    file = encode_source(source, _SAMPLED_QP, self._settings)
+                    curve = replace(curve, sampled=len(file))
+            return FileResult(json.dumps(curve.as_json()).encode())
         except Exception as error:
             return FileResult.failed(error)
 
 
-def shared_qps(curves: Mapping[str, Mapping[str, Any]], sharing: Sharing) -> dict[str, int]:
+def shared_qps(sampled: Mapping[str, SampledCurve], sharing: Sharing) -> dict[str, int]:
     """The qp of every picture.
 
     Args:
-        curves: by input, as :class:`Probe` gives them.
+        sampled: by input, as :class:`Probe` gives them.
         sharing: what all may take.
 
     Raises:
         ValueError: less than all take at qp 51.
     """
-    names = sorted(curves)
+    names = sorted(sampled)
     if not names:
         return {}
-    bits = np.array([curve_bits(curves[name]) for name in names])
-    sampled = [place for place, name in enumerate(names) if "sampled" in curves[name]]
-    if sampled:
-        real = sum(8 * curves[names[place]]["sampled"] for place in sampled)
-        bits *= real / bits[sampled, _SAMPLED_QP].sum()
-    pixels = sum(curves[name]["pixels"] for name in names)
+    curves = [sampled[name].curve for name in names]
+    bits = bits_of(curves)
+    sizes = {row: size for row, name in enumerate(names) if (size := sampled[name].sampled) is not None}
+    if sizes:
+        bits *= 8 * sum(sizes.values()) / bits[list(sizes), _SAMPLED_QP].sum()
+    pixels = sum(curve.pixels for curve in curves)
     total = 8 * sharing.total_bytes if sharing.total_bytes is not None else (sharing.mean_bpp or 0) * pixels
-    found = share_bits(bits, total, **set_losses([curves[name] for name in names]))
-    return {name: int(qp) for name, qp in zip(names, found.qps, strict=True)}
+    shared = share_bits(bits, total, **arguments_about_losses(curves))
+    return {name: int(qp) for name, qp in zip(names, shared.qps, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -159,7 +183,7 @@ def chosen(tables: Iterable[Any], sharing: Sharing) -> SharedQps:
     Raises:
         ValueError: less than all take at qp 51.
     """
-    curves: dict[str, dict[str, Any]] = {}
+    curves: dict[str, SampledCurve] = {}
     errors: dict[str, str] = {}
     for table in tables:
         columns = (names_in(table, "input"), table["curve"].to_pylist(), table["error"].to_pylist())
@@ -167,5 +191,5 @@ def chosen(tables: Iterable[Any], sharing: Sharing) -> SharedQps:
             if curve is None:
                 errors[name] = error
             else:
-                curves[name] = json.loads(curve)
+                curves[name] = SampledCurve.from_json(json.loads(curve))
     return SharedQps(shared_qps(curves, sharing), errors)

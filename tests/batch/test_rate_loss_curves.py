@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,20 +12,7 @@ from recipe_files import made_recipe
 from torch import Tensor
 
 import npp
-from npp.batch.file_encoding import EncodeSettings
-from npp.batch.picture_reading import Source
-from npp.batch.rate_probing import (
-    Probing,
-    curve_bits,
-    probe_curve,
-    probe_effort,
-    probed_pieces,
-    seen_losses,
-    set_losses,
-)
-from npp.codec.image_inputs import SingleImage
 from npp.gradient.prediction import PictureLoss
-from npp.recipes import ScaleRule
 
 SIDE = 64
 
@@ -150,72 +135,6 @@ def test_what_is_wrong_is_named_by_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factors", "wanted"),
-    [
-        ({}, [(0, 51, [24, 34, 44])]),
-        ({25: 0.5}, [(0, 24, [0, 24]), (25, 51, [25, 34, 44])]),
-        ({26: 0.5}, [(0, 25, [0, 25]), (26, 51, [26, 34, 44])]),
-        ({43: 0.5}, [(0, 42, [24, 34, 42]), (43, 51, [43, 51])]),
-        ({30: 0.75, 32: 0.5}, [(0, 29, [0, 29]), (30, 31, [30, 31]), (32, 51, [32, 34, 44])]),
-    ],
-)
-def test_neighbours_alone_describe_no_curve(
-    factors: dict[float, float], wanted: list[tuple[int, int, list[int]]]
-) -> None:
-    found = probed_pieces(480, 640, ScaleRule(factors) if factors else None)
-    assert [(piece["first"], piece["last"], piece["qps"]) for piece in found] == wanted
-
-
-@pytest.mark.parametrize(("options", "effort"), [({}, 1), ({"effort": 0}, 0), ({"effort": 8}, 1)])
-def test_probing_takes_no_more_effort_than_the_files(options: dict[str, Any], effort: int) -> None:
-    assert probe_effort(EncodeSettings(qp=30, options=options)) == effort
-
-
-def test_the_curve_of_an_animation_has_all_its_pixels_and_the_losses_of_its_first_frame() -> None:
-    photo = _pictures()[0]
-    frames: list[SingleImage] = [photo, photo[::-1].copy(), photo]
-    durations = [Fraction(1, 25)] * 3
-    source = Source(frames, durations, 0, False, npp.Metadata(), ())
-    curve = probe_curve(source, EncodeSettings(options={"effort": 0}), Probing(keep=_keep))
-    (piece,) = curve["pieces"]
-    assert curve["pixels"] == 3 * photo[..., 0].size and piece["qps"] == [24, 34, 44]
-    files = [npp.encode_animation(frames, qp, durations=durations, effort=0) for qp in piece["qps"]]
-    assert piece["bytes"] == list(map(len, files))
-    bits = curve_bits(curve)
-    assert len(bits) == 52 and [bits[qp] for qp in piece["qps"]] == pytest.approx(
-        [8 * len(file) for file in files]
-    )
-    shown = [npp.decode(npp.encode(photo, qp, effort=0), dtype=torch.float32) for qp in piece["qps"]]
-    wanted = [float(_keep(_floats(photo))(one[None])) for one in shown]
-    assert piece["losses"] == pytest.approx(wanted, rel=1e-5)
-    still = probe_curve(replace(source, frames=frames[:1], durations=None), EncodeSettings(), Probing())
-    assert still["pixels"] == photo[..., 0].size and "losses" not in still["pieces"][0]
-
-
-def test_rounding_is_no_loss() -> None:
-    """Where a network loses nothing of any picture, the sizes alone decide."""
-    pieces = [{"first": 0, "last": 51, "qps": [24, 34, 44], "bytes": [900, 400, 100]}]
-    noise = [
-        {"pieces": [{**pieces[0], "losses": losses}]} for losses in ([0.0, 3e-8, 1e-9], [2e-8, 0.0, 0.0])
-    ]
-    assert set_losses(noise) == {}
-    sure = [noise[0], {"pieces": [{**pieces[0], "losses": [0.0, 0.01, 0.02]}]}]
-    found = set_losses(sure)
-    assert found["belief"] == 0.5 and found["divergence"].shape == (2, 52)
-    assert (found["divergence"][0] == found["divergence"][0][0]).all()
-
-
-def test_a_loss_a_little_below_zero_is_none() -> None:
-    """Rounding alone can make it so; more than 0.00001 is something else."""
-    x = torch.rand(1, 3, 8, 8)
-    shown = [torch.rand(3, 8, 8) for _ in range(3)]
-    said = iter([0.5, -0.9e-5, 0.0])
-    assert seen_losses(x, shown, lambda _: lambda _: next(said)) == [0.5, 0.0, 0.0]
-    with pytest.raises(npp.EncodeError, match=r"at least 0, and the network's are -1\.1e-05, "):
-        seen_losses(x, shown, lambda _: lambda _: -1.1e-5)
-
-
-@pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"images": _pictures()[0]}, TypeError, "images must be several pictures"),
@@ -265,7 +184,7 @@ def test_qps_of_curves_come_in_any_order_and_are_checked_first(
 ) -> None:
     pictures = [photo[:32, :32], photo[:48, :32]]
     assert torch.equal(npp.rate_curves(pictures, qps=(44, 24)), npp.rate_curves(pictures, qps=[24, 44, 24]))
-    monkeypatch.setattr("npp.batch.loss_probing.Recipe.encode", None)
+    monkeypatch.setattr("npp.batch.rate_loss_curves.Recipe.encode", None)
     for qps, message in (
         ([], r"qps must be at least two different ones, not \[\]"),
         ([30, 30], "qps must be at least two"),

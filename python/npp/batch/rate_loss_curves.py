@@ -1,17 +1,18 @@
-"""What pictures take at every qp, and what a network loses of them, for sharing bits over them."""
+"""Rate curves and loss curves of pictures: bits at every qp and what a network loses, to share bits by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RATE_QPS, probed_qps
-from npp.batch.rate_probing import Keep, curve_bits, curve_losses, probed_pieces, seen_losses
+from npp.batch.picture_probing import Keep, seen_losses
+from npp.batch.probed_curves import ProbedCurve, ProbedSpan, bits_of, losses_of, spans_to_probe
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
@@ -65,8 +66,8 @@ def rate_curves(
         ValueError: less than two qps, or qps or threads out of range.
         EncodeError: as :func:`npp.encode`.
     """
-    plans, _ = _probed(several_pictures(images, "images"), images, recipe, qps, threads, options)
-    return _bits(plans)
+    curves, _ = _probed(several_pictures(images, "images"), images, recipe, qps, threads, options)
+    return torch.from_numpy(bits_of(curves))
 
 
 def loss_curves(
@@ -108,26 +109,23 @@ def loss_curves(
             f"keep must be a function of clean pictures, not {type(keep).__name__}: of a task it is "
             "lambda x: task.bind(task.targets(x))"
         )
-    plans, files = _probed(pictures, images, recipe, qps, threads, options)
+    curves, files = _probed(pictures, images, recipe, qps, threads, options)
     codec = Recipe() if recipe is None else recipe
-    for place, (picture, plan) in enumerate(zip(pictures, plans, strict=True)):
-        for piece in plan:
-            mine = [files[place][qp] for qp in piece["qps"]]
-            shown = codec.decode(mine, parts=_NOT_RESTORED, dtype=torch.float32, threads=threads)
-            try:
-                piece["losses"] = seen_losses(as_floats(picture), shown, keep)
-            except EncodeError as error:
-                raise indexed(EncodeError, f"images[{place}]: {error}", place) from None
-    losses = curve_losses([{"pieces": plan} for plan in plans])
-    return LossCurves(_bits(plans), torch.from_numpy(losses))
 
+    def with_losses(span: ProbedSpan, at: int) -> ProbedSpan:
+        shown = codec.decode(
+            [files[at][qp] for qp in span.qps], parts=_NOT_RESTORED, dtype=torch.float32, threads=threads
+        )
+        try:
+            return replace(span, losses=seen_losses(as_floats(pictures[at]), shown, keep))
+        except EncodeError as error:
+            raise indexed(EncodeError, f"images[{at}]: {error}", at) from None
 
-# For each picture the ranges of qps in which it is coded at one size, as probed_pieces gives them.
-_Plans = list[list[dict[str, Any]]]
-
-
-def _bits(plans: _Plans) -> Tensor:
-    return torch.from_numpy(np.array([curve_bits({"pieces": plan}) for plan in plans]))
+    curves = [
+        replace(curve, spans=[with_losses(span, at) for span in curve.spans])
+        for at, curve in enumerate(curves)
+    ]
+    return LossCurves(torch.from_numpy(bits_of(curves)), torch.from_numpy(losses_of(curves)))
 
 
 def _probed(
@@ -137,35 +135,40 @@ def _probed(
     qps: Sequence[int],
     threads: int | None,
     options: CodecOptions,
-) -> tuple[_Plans, list[dict[int, bytes]]]:
+) -> tuple[list[ProbedCurve], list[dict[int, bytes]]]:
     """What each picture's files take, and these files by qp; ``images`` are what ``pictures`` are made of."""
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
     probed = probed_qps(qps)
     resolve_options(options)
     codec = Recipe() if recipe is None else recipe
-    chosen: Any = {"effort": PROBE_EFFORT, **options}
-    plans = [probed_pieces(*_size(picture), codec.scale, probed) for picture in pictures]
-    files = _files(list(images), plans, codec, threads, chosen)
-    for place, plan in enumerate(plans):
-        for piece in plan:
-            piece["bytes"] = [len(files[place][qp]) for qp in piece["qps"]]
-    return plans, files
+    quick: Any = {"effort": PROBE_EFFORT, **options}
+    sizes = [_size(picture) for picture in pictures]
+    spans = [spans_to_probe(height, width, codec.scale, probed) for height, width in sizes]
+    wanted = [[qp for span in row for qp in span.qps] for row in spans]
+    files = _files(list(images), wanted, codec, threads, quick)
+    curves = [
+        ProbedCurve(
+            height * width,
+            [replace(span, sizes=[len(made[qp]) for qp in span.qps]) for span in row],
+        )
+        for (height, width), row, made in zip(sizes, spans, files, strict=True)
+    ]
+    return curves, files
 
 
 def _files(
-    images: list[SingleImage], plans: Sequence[Any], codec: Recipe, threads: int | None, options: Any
+    images: list[SingleImage], wanted: list[list[int]], codec: Recipe, threads: int | None, options: Any
 ) -> list[dict[int, bytes]]:
     """Each picture's files by qp. All pictures are coded at once, so that errors have their places."""
-    wanted = [[qp for piece in plan for qp in piece["qps"]] for plan in plans]
-    found: list[dict[int, bytes]] = [{} for _ in images]
+    files: list[dict[int, bytes]] = [{} for _ in images]
     for turn in range(max(map(len, wanted))):
         rows = [row for row, qps in enumerate(wanted) if turn < len(qps)]
         qps = [wanted[row][turn] for row in rows]
         made = codec.encode([images[row] for row in rows], qps, threads=threads, **options)
         for row, qp, file in zip(rows, qps, made, strict=True):
-            found[row][qp] = file
-    return found
+            files[row][qp] = file
+    return files
 
 
 def _size(picture: CodecImage) -> tuple[int, int]:

@@ -1,0 +1,111 @@
+"""A picture probed by a few quick encodes: what they take, and what a network loses in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from npp.allocation.sharing import PROBE_EFFORT
+from npp.batch.file_encoding import EncodeSettings, encode_source
+from npp.batch.picture_reading import Source
+from npp.batch.probed_curves import ProbedCurve, ProbedSpan, spans_to_probe
+from npp.batch.refined_frames import colour_of
+from npp.codec.decoding import decode
+from npp.codec.errors import EncodeError
+from npp.codec.image_inputs import CodecImage
+from npp.gradient.prediction import PictureLoss
+from npp.per_picture import values_by_picture
+from npp.recipes.picture_floats import as_floats, decoded_for_task
+from npp.recipes.scale import ScaleRule
+
+_ROUNDING = 1e-5  # by which a divergence may come out below 0
+
+#: What a network must go on seeing in a clean picture (1, 3, H, W): gives the loss of decoded ones.
+Keep = Callable[[Tensor], PictureLoss]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What is found out about each picture beside its sizes.
+
+    Attributes:
+        predicted: what the recipe's allocator says of it.
+        keep: what a network loses of it.
+    """
+
+    predicted: bool = False
+    keep: Keep | None = None
+
+
+def probe_effort(settings: EncodeSettings) -> int:
+    """Of the quick encodes."""
+    return min(PROBE_EFFORT, int(settings.options.get("effort", PROBE_EFFORT)))
+
+
+def _rule(settings: EncodeSettings) -> ScaleRule | None:
+    use = settings.recipe
+    return None if use is None or not use.parts.scale else use.recipe.scale
+
+
+@torch.no_grad()
+def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
+    """What a network loses of a picture (1, C, H, W) in each of its decoded files (C, H, W); it sees RGB.
+
+    Raises:
+        EncodeError: a loss is no finite number, or below 0 by more than rounding.
+        TypeError: ``keep`` does not give a number.
+        ValueError: it gives another number of them than one.
+    """
+    lost = keep(colour_of(x).clone())  # some networks change their input in place
+    if not callable(lost):
+        raise TypeError(
+            "keep must give a function of decoded pictures for each clean one, not "
+            f"{type(lost).__name__}: of a network it is lambda x: npp.keep_prediction(network, x)"
+        )
+    losses = [_one_loss(lost(colour_of(one[None]).clone())) for one in shown]
+    if not all(math.isfinite(loss) and loss > -_ROUNDING for loss in losses):
+        said = ", ".join(f"{loss:.4g}" for loss in losses)
+        raise EncodeError(f"losses must be finite and at least 0, and the network's are {said}")
+    return [max(loss, 0.0) for loss in losses]
+
+
+def _one_loss(loss: object) -> float:
+    """Of one picture: a number, or a tensor or array (1,) or () of one."""
+    given = torch.as_tensor(loss) if isinstance(loss, (Real, np.ndarray)) else loss
+    return float(values_by_picture("keep", "a loss", given, 1, floating=False))
+
+
+def _looked_at(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
+    """Losses of a picture's files as any decoder shows them, at the picture's size."""
+    shown = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file, None) for file in files)
+    return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
+
+
+def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> ProbedCurve:
+    """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
+    quick = replace(settings, options={**settings.options, "effort": probe_effort(settings)})
+    height, width = CodecImage(source.frames[0], "image").samples.shape[-2:]
+    spans = [
+        _probed(span, source, quick, probing.keep) for span in spans_to_probe(height, width, _rule(settings))
+    ]
+    recipe = settings.recipe if probing.predicted else None
+    sensitivity = None if recipe is None else recipe.sensitivity(source.frames[0])
+    return ProbedCurve(height * width * len(source.frames), spans, sensitivity)
+
+
+def _probed(span: ProbedSpan, source: Source, quick: EncodeSettings, keep: Keep | None) -> ProbedSpan:
+    """A range of qps with what its files take, and lose where there is a network."""
+    files = [encode_source(source, qp, quick) for qp in span.qps]
+    span = replace(span, sizes=[len(file) for file in files])
+    if keep is None:
+        return span
+    if source.durations is not None:  # its first frame says what is lost of an animation
+        source = replace(source, frames=source.frames[:1], durations=None)
+        files = [encode_source(source, qp, quick) for qp in span.qps]
+    return replace(span, losses=_looked_at(source, files, keep))
