@@ -132,6 +132,19 @@ def bits_of(curves: Sequence[ProbedCurve]) -> Floats:
     return np.array([curve.bits() for curve in curves])
 
 
+def total_bits(curves: Sequence[ProbedCurve], total_bytes: float | None, mean_bpp: float | None) -> float:
+    """What the files of all probed pictures may take together.
+
+    Args:
+        curves: of all pictures.
+        total_bytes: of all files; ``None`` with ``mean_bpp``.
+        mean_bpp: all bits for each pixel of all pictures.
+    """
+    if total_bytes is not None:
+        return 8.0 * total_bytes
+    return (mean_bpp or 0.0) * sum(curve.pixels for curve in curves)
+
+
 def losses_of(curves: Sequence[ProbedCurve]) -> Floats:
     """(N, 52) what the network loses at every qp of probed pictures of one set.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from npp.batch.recipe_use import RecipeUse, asks_allocator
 from npp.batch.refined_frames import load_network
 from npp.batch.shards import Shard
 from npp.cli.encode_options import Engine, Sensitivity
+from npp.cli.encode_request import ShareSettings
 from npp.cli.file_reports import UsageError
 from npp.cli.recipe_options import load_recipe, parts_of
-from npp.cli.share_job import ShareSettings, parse_size
 from npp.cli.shared_options import checked
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
 
 
 def check_no_quantiser(inputs: Sequence[str]) -> None:
@@ -101,6 +105,19 @@ def _check_total(total: str | None, mean_bpp: float | None) -> None:
         raise UsageError("--share needs one of --total and --mean-bpp")
     if mean_bpp is not None and not 0 < mean_bpp < math.inf:
         raise UsageError(f"--mean-bpp must be above 0 and finite, not {mean_bpp:g}")
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as people write it: ``12M`` and ``500k`` are decimal, ``12Mi`` is 12 * 2**20.
+
+    Raises:
+        UsageError: no size above 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = 0.0 if match is None else float(match[1]) * _UNITS[match[2].lower()]
+    if not 1 <= size < math.inf:
+        raise UsageError(f"--total must be bytes as 500000, 500k, 12M or 12Mi, not {text!r}")
+    return int(size)
 
 
 def _is_predicted(sensitivity: Sensitivity | None, judge: str | None, recipe: RecipeUse | None) -> bool:

@@ -64,7 +64,7 @@ from npp.cli.manifest_record import ManifestRecord, conclude
 from npp.cli.output_files import Job, WritePolicy
 from npp.cli.ray_engine import encode_with_ray
 from npp.cli.recipe_options import shared_cores
-from npp.cli.share_job import encode_shared
+from npp.cli.share_job import SharedRun
 from npp.cli.share_state import alone_in
 from npp.cli.shared_options import (
     ForceOption,
@@ -91,8 +91,8 @@ def _encoded(
     """Encodes what was checked: the report on each file, the exit code, and what else is reported."""
     settings, policy, quiet = request.settings, request.policy, request.quiet
     if request.sharing is not None:
-        folder = Path(request.output)
-        shared = encode_shared(jobs, settings, request.sharing, folder, policy, threads=workers, quiet=quiet)
+        shared = SharedRun(request, jobs, workers)
+        shared.encode()
         code = conclude(record, jobs, shared.reports, shared.code)
         return shared.documents(), code, {"share": shared.totals}
     work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)

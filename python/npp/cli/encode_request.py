@@ -9,14 +9,46 @@ from pathlib import Path
 from PIL import Image
 
 from npp.batch.file_encoding import EncodeSettings
+from npp.batch.named_judges import NamedJudge
+from npp.batch.picture_probing import Probing
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.shards import Shard
 from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
-from npp.cli.share_job import ShareSettings
 from npp.cli.share_state import STATE_NAME, check_state
+
+
+@dataclass(frozen=True)
+class ShareSettings:
+    """What the command line asks of all files together.
+
+    Attributes:
+        total_bytes: at most; ``None`` with ``mean_bpp``.
+        mean_bpp: all bits for each pixel of all pictures, at most.
+        predicted: the recipe's allocator says which pictures lose more than others.
+        judge: a network says so instead.
+        keep_state: the file of :class:`~npp.cli.share_state.ShareState` stays.
+    """
+
+    total_bytes: int | None
+    mean_bpp: float | None
+    predicted: bool
+    judge: NamedJudge | None
+    keep_state: bool
+
+    @property
+    def by(self) -> str:
+        """Who says which pictures lose more: a judge's name, ``predicted``, or ``sizes`` alone."""
+        if self.judge is not None:
+            return self.judge.spec
+        return "predicted" if self.predicted else "sizes"
+
+    @property
+    def probing(self) -> Probing:
+        """What is found out about each picture."""
+        return Probing(self.predicted, self.judge)
 
 
 @dataclass(frozen=True)

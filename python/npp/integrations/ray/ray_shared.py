@@ -19,7 +19,7 @@ from npp.batch.outcomes import FileResult
 from npp.batch.picture_probing import Probing, probe_curve
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of
+from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of, total_bits
 from npp.batch.recipe_use import asks_allocator
 from npp.integrations.ray.ray_columns import names_in
 
@@ -144,8 +144,7 @@ def shared_qps(sampled: Mapping[str, SampledCurve], sharing: Sharing) -> dict[st
     sizes = {row: size for row, name in enumerate(names) if (size := sampled[name].sampled) is not None}
     if sizes:
         bits *= 8 * sum(sizes.values()) / bits[list(sizes), _SAMPLED_QP].sum()
-    pixels = sum(curve.pixels for curve in curves)
-    total = 8 * sharing.total_bytes if sharing.total_bytes is not None else (sharing.mean_bpp or 0) * pixels
+    total = total_bits(curves, sharing.total_bytes, sharing.mean_bpp)
     shared = share_bits(bits, total, **arguments_about_losses(curves))
     return {name: int(qp) for name, qp in zip(names, shared.qps, strict=True)}
 
