@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from enum import Enum, auto
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from npp.allocation.qp_curves import doubles
-from npp.allocation.sharing import GROWTH, losses_at, qp_range, share_bits
+from npp.allocation.sharing import GROWTH, share_bits, sharing_tables
 from npp.checks import MAX_QP, number
 from npp.pchip import Floats
 
@@ -18,7 +18,16 @@ _FIRST = 8  # pictures that tell how the curves relate to the files
 _PART = 8  # then an eighth of what is left at a time
 _CLOSE = 0.003  # of the total may be left
 _FAR = 0.02  # of the total: worth coding many pictures once more
-_TRIES = 24  # encodes to use the rest
+_TRIES = 24  # encodes to use what is left of the total
+
+
+class _Stage(Enum):
+    """How far a set has got. Files are taken back twice at most, so that there is an end."""
+
+    UNPLANNED = auto()  # the first pictures have not been given out
+    FIRST_FILES = auto()  # they have, by qps of the curves alone
+    PLANNED = auto()  # all others are planned by what files really take; one look back is left
+    FINAL = auto()  # that has been taken, too
 
 
 class SharedStep(NamedTuple):
@@ -70,40 +79,32 @@ class SharedBudget:
         growth: float = GROWTH,
         qps: tuple[int, int] = (0, MAX_QP),
     ) -> None:
-        curves = doubles("bits", bits)
-        total = number("total_bits", total_bits, 0, math.inf)
-        self._low, self._high = qp_range(qps)
-        given: dict[str, Any] = {
-            "sensitivity": sensitivity,
-            "divergence": divergence,
-            "belief": belief,
-            "growth": growth,
-        }
-        # This checks all; a total that is too small is only found out by the files themselves.
-        share_bits(curves, max(total, float(curves.sum())), qps=qps, **given)
-        self._losses = losses_at(len(curves), **given)
-        chosen = slice(self._low, self._high + 1)
-        self._losses[:, chosen] = np.maximum.accumulate(self._losses[:, chosen], axis=1)
-        self._curves: Floats = np.minimum.accumulate(curves, axis=1)
-        self._total = total
-        # A part of any list of files is not like the rest of it: folders are sorted by something.
-        self._rest: list[int] = np.random.default_rng(0).permutation(len(curves)).tolist()
-        self._known: dict[tuple[int, int], float] = {}
-        self._kept: dict[int, int] = {}
-        self._last: dict[int, int] = {}  # qp of each picture's last file, kept or not
-        self._begun = False
-        self._reviews = 2
-        self._tries = _TRIES
+        self._total = number("total_bits", total_bits, 0, math.inf)  # too little is found out by the files
+        tables = sharing_tables(
+            bits, qps, sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
+        )
+        self._low, self._high = tables.low, tables.high
+        allowed = slice(self._low, self._high + 1)
+        self._losses = tables.losses
+        self._losses[:, allowed] = np.maximum.accumulate(self._losses[:, allowed], axis=1)
+        self._curves: Floats = np.minimum.accumulate(tables.bits, axis=1)
+        # Pictures without a file, shuffled: folders are sorted by something, and a part is not like the rest.
+        self._rest: list[int] = np.random.default_rng(0).permutation(len(self._curves)).tolist()
+        self._file_bits: dict[tuple[int, int], float] = {}  # of every file that was made, by picture and qp
+        self._kept_qps: dict[int, int] = {}
+        self._last_qps: dict[int, int] = {}  # of each picture's last file, kept or not
+        self._stage = _Stage.UNPLANNED
+        self._tries_left = _TRIES
 
     @property
     def total_bits(self) -> float:
         """Bits of the files that are kept."""
-        return sum(self._known[index, qp] for index, qp in self._kept.items())
+        return sum(self._file_bits[index, qp] for index, qp in self._kept_qps.items())
 
     @property
     def qps(self) -> dict[int, int]:
         """The qp of each file that is kept, by picture."""
-        return dict(self._kept)
+        return dict(self._kept_qps)
 
     @property
     def left(self) -> int:
@@ -117,54 +118,58 @@ class SharedBudget:
         Files of that qp count as they are, those of other qps tell where their pictures' curves lie, and all
         of them how the curves of the rest do.
         """
-        return float(self._expected([*self._rest, *self._kept])[:, self._high].sum())
+        return float(self._expected([*self._rest, *self._kept_qps])[:, self._high].sum())
 
     def next(self) -> list[SharedStep]:
         """What to encode, and to :meth:`record` or :meth:`drop` before the next call; empty at the end."""
-        if not self._begun:
-            self._begun = True
-            return self._steps(self._rest[:_FIRST])
-        # The first pictures were planned by the curves alone; much is left or lacking where pictures are
-        # dropped late, or the last ones are not like the others.
-        if self._reviews == 2 or (self._reviews and not self._rest and self._is_far()):
-            self._reviews -= 1
-            self._review()
+        if self._stage is _Stage.UNPLANNED:
+            self._stage = _Stage.FIRST_FILES
+            return self._steps(_FIRST)
+        if self._stage is _Stage.FIRST_FILES:
+            self._stage = _Stage.PLANNED
+            self._take_back()
+        elif self._stage is _Stage.PLANNED and not self._rest and self._is_far():
+            # Pictures were dropped late, or the last ones are not like the others.
+            self._stage = _Stage.FINAL
+            self._take_back()
         if self._rest:
-            return self._steps(self._rest[: max(_FIRST, len(self._rest) // _PART)])
+            return self._steps(max(_FIRST, len(self._rest) // _PART))
         return self._corrections()
 
     def record(self, step: SharedStep, bits: float) -> bool:
         """Takes note of a file's bits; says whether it is to be kept, in place of the picture's last one."""
-        self._known[step.picture, step.qp] = float(bits)
-        self._last[step.picture] = step.qp
+        self._file_bits[step.picture, step.qp] = float(bits)
+        self._last_qps[step.picture] = step.qp
         if bits > step.most_bits:
             return False
-        self._kept[step.picture] = step.qp
+        self._kept_qps[step.picture] = step.qp
         if step.picture in self._rest:
             self._rest.remove(step.picture)
         return True
 
     def drop(self, step: SharedStep) -> None:
         """The picture cannot be encoded: the others share what there is."""
-        self._kept.pop(step.picture, None)
+        self._kept_qps.pop(step.picture, None)
         if step.picture in self._rest:
             self._rest.remove(step.picture)
         if math.isfinite(step.most_bits):
-            self._tries = 0
+            # It was to be made again to use what is left. That fails where a file was made before, so that
+            # the next one may fail as well, and each costs the set a picture.
+            self._tries_left = 0
 
     def _ratio(self) -> float:
         """Bits of files for each bit of the curves."""
-        if not self._known:
+        if not self._file_bits:
             return 1.0
-        return sum(self._known.values()) / float(sum(self._curves[place] for place in self._known))
+        return sum(self._file_bits.values()) / float(sum(self._curves[place] for place in self._file_bits))
 
     def _expected(self, rows: list[int]) -> Floats:
         """Bits at every qp: curves moved to where the picture's own file lies, or as others' files do."""
         curves: Floats = self._curves[rows] * self._ratio()
         for place, row in enumerate(rows):
-            if row in self._last:
-                qp = self._last[row]
-                curves[place] = self._curves[row] * self._known[row, qp] / self._curves[row, qp]
+            if row in self._last_qps:
+                qp = self._last_qps[row]
+                curves[place] = self._curves[row] * self._file_bits[row, qp] / self._curves[row, qp]
         return curves
 
     def _is_far(self) -> bool:
@@ -176,52 +181,59 @@ class SharedBudget:
         shared = share_bits(curves, left, divergence=self._losses[rows], qps=(self._low, self._high))
         return [int(qp) for qp in shared.qps]
 
-    def _steps(self, chosen: list[int]) -> list[SharedStep]:
+    def _steps(self, count: int) -> list[SharedStep]:
         """The first of the rest, planned together with all of it."""
-        curves = self._expected(self._rest)
-        planned = self._plan(self._rest, curves, self._total - self.total_bits)
-        return [SharedStep(index, qp, math.inf) for index, qp in zip(chosen, planned, strict=False)]
+        planned = self._plan(self._rest, self._expected(self._rest), self._total - self.total_bits)
+        pairs = zip(self._rest[:count], planned[:count], strict=True)
+        return [SharedStep(row, qp, math.inf) for row, qp in pairs]
 
-    def _review(self) -> None:
+    def _take_back(self) -> None:
         """Takes back the files whose qp is not what it should be by what is known now."""
-        rows = [*self._rest, *self._kept]
+        rows = [*self._rest, *self._kept_qps]
         if not rows:
             return
         for row, qp in zip(rows, self._plan(rows, self._expected(rows), self._total), strict=True):
-            if self._kept.get(row, qp) != qp:
-                del self._kept[row]
+            if self._kept_qps.get(row, qp) != qp:
+                del self._kept_qps[row]
                 self._rest.insert(0, row)
 
-    def _moved(self, by: int) -> tuple[list[int], Floats, Floats]:
-        """Pictures that can be moved by a qp, the bits that each then takes less, and the loss it adds."""
-        rows = [row for row, qp in self._kept.items() if self._low <= qp + by <= self._high]
-        before = np.array([self._kept[row] for row in rows], dtype=np.int64)
-        now = np.array([self._known[row, self._kept[row]] for row in rows], dtype=np.float64)
-        then = now * self._curves[rows, before + by] / self._curves[rows, before]
-        for place, row in enumerate(rows):
-            then[place] = self._known.get((row, int(before[place]) + by), then[place])
-        lost: Floats = self._losses[rows, before + by] - self._losses[rows, before]
-        return rows, now - then, lost
-
     def _corrections(self) -> list[SharedStep]:
-        """One picture a qp higher while the total is exceeded, lower while much is left."""
+        """One picture a qp higher while the total is exceeded, lower while much is left; none at the end."""
         left = self._total - self.total_bits
         if left < 0:
-            rows, saved, lost = self._moved(1)
-            if not rows:
-                return []
-            # The smallest saving that is enough, else the one that loses least for its bits.
-            enough = saved >= -left
-            cost = np.where(enough, saved, math.inf) if enough.any() else lost / np.maximum(saved, 1e-9)
-            row = rows[int(cost.argmin())]
-            return [SharedStep(row, self._kept[row] + 1, math.inf)]
-        if left <= _CLOSE * self._total or not self._tries:
+            return self._saving(-left)
+        if left > _CLOSE * self._total and self._tries_left:
+            return self._spending(left)
+        return []
+
+    def _saving(self, excess: float) -> list[SharedStep]:
+        """A picture a qp higher: the smallest saving that is enough, else what loses least for its bits."""
+        rows, saved, lost = self._moved(1)
+        if not rows:
             return []
+        enough = saved >= excess
+        cost = np.where(enough, saved, math.inf) if enough.any() else lost / np.maximum(saved, 1e-9)
+        row = rows[int(cost.argmin())]
+        return [SharedStep(row, self._kept_qps[row] + 1, math.inf)]
+
+    def _spending(self, left: float) -> list[SharedStep]:
+        """A picture a qp lower: of those that seem to fit into what is left, what gains most for its bits."""
         rows, saved, lost = self._moved(-1)
         fits = -saved <= left
         if not fits.any():
             return []
-        self._tries -= 1
+        self._tries_left -= 1
         row = rows[int(np.where(fits, lost / np.maximum(-saved, 1e-9), math.inf).argmin())]
-        qp = self._kept[row] - 1
-        return [SharedStep(row, qp, self._known[row, qp + 1] + left)]
+        qp = self._kept_qps[row] - 1
+        return [SharedStep(row, qp, self._file_bits[row, qp + 1] + left)]
+
+    def _moved(self, by: int) -> tuple[list[int], Floats, Floats]:
+        """Pictures that can be moved by a qp, the bits that each then takes less, and the loss it adds."""
+        rows = [row for row, qp in self._kept_qps.items() if self._low <= qp + by <= self._high]
+        before = np.array([self._kept_qps[row] for row in rows], dtype=np.int64)
+        now = np.array([self._file_bits[row, self._kept_qps[row]] for row in rows], dtype=np.float64)
+        then = now * self._curves[rows, before + by] / self._curves[rows, before]
+        for place, row in enumerate(rows):
+            then[place] = self._file_bits.get((row, int(before[place]) + by), then[place])
+        lost: Floats = self._losses[rows, before + by] - self._losses[rows, before]
+        return rows, now - then, lost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,45 @@ def losses_at(
     return losses
 
 
+class SharingTables(NamedTuple):
+    """What the qps of a set are chosen by, checked.
+
+    Attributes:
+        bits: (N, 52) of each picture's file at every qp.
+        losses: (N, 52) of each picture there.
+        low, high: the qps that may be chosen.
+    """
+
+    bits: Floats
+    losses: Floats
+    low: int
+    high: int
+
+
+def sharing_tables(
+    bits: Tensor | npt.ArrayLike,
+    qps: tuple[int, int],
+    *,
+    sensitivity: Tensor | npt.ArrayLike | None,
+    divergence: Tensor | npt.ArrayLike | None,
+    belief: float,
+    growth: float,
+) -> SharingTables:
+    """The arguments of :func:`share_bits` but the total, as tables.
+
+    Raises:
+        ValueError: wrong shapes or values.
+    """
+    low, high = qp_range(qps)
+    rates = _table("bits", bits)
+    if rates.ndim != 2 or rates.shape[1] != QP_COUNT or not len(rates):
+        raise ValueError(f"bits has shape {rates.shape}; (N, {QP_COUNT}), one at each qp, is needed")
+    losses = losses_at(
+        len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
+    )
+    return SharingTables(rates, losses, low, high)
+
+
 def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
     """How much more than others each picture of a set is expected to lose, as :func:`share_bits` takes it.
 
@@ -236,15 +275,13 @@ def share_bits(
     Raises:
         ValueError: wrong shapes or values, or not even the highest qp fits; the message says what is needed.
     """
-    low, high = qp_range(qps)
     total = _total(total_bits)
-    rates = _table("bits", bits)
-    if rates.ndim != 2 or rates.shape[1] != QP_COUNT or not len(rates):
-        raise ValueError(f"bits has shape {rates.shape}; (N, {QP_COUNT}), one at each qp, is needed")
-    rates = np.minimum.accumulate(rates[:, low : high + 1], axis=1)
-    losses = losses_at(
-        len(rates), sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
-    )[:, low : high + 1]
+    tables = sharing_tables(
+        bits, qps, sensitivity=sensitivity, divergence=divergence, belief=belief, growth=growth
+    )
+    low, high = tables.low, tables.high
+    rates = np.minimum.accumulate(tables.bits[:, low : high + 1], axis=1)
+    losses = tables.losses[:, low : high + 1]
     scale = float(losses.max())  # so that no scale of losses is too large or too small
     losses = np.maximum(np.maximum.accumulate(losses / scale, axis=1), np.finfo(np.float64).tiny)
     least = float(rates[:, -1].sum())
