@@ -185,6 +185,14 @@ def test_decoding_is_the_commands(folder: Path, photo: np.ndarray) -> None:
         BatchDecoder(bit_depth=10)
 
 
+def test_a_picture_that_was_larger_says_which_argument_brings_that_back(photo: np.ndarray) -> None:
+    height, width = photo.shape[:2]
+    file = made_recipe().encode(photo, 40)
+    note = f"was {width}x{height} before it was coded smaller: restore_size=True brings that back"
+    assert BatchDecoder().decode(file).notes == (note,)
+    assert BatchDecoder(restore_size=True).decode(file).notes == ()
+
+
 def test_limits_on_pixels_of_threads_at_once_are_their_own_and_leave_nothing(photo: np.ndarray) -> None:
     """The first to enter is the first to leave, while the other is still at work."""
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()

@@ -11,11 +11,10 @@ import os
 import time
 from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
-from npp.batch.file_decoding import DecodeSettings, decoded_frames, render, size_notes
+from npp.batch.file_decoding import DecodeSettings, decode_file, render
 from npp.batch.file_encoding import EncodeSettings, encode_to_settings, report_values
 from npp.batch.outcomes import FileResult
 from npp.batch.picture_reading import read_source
@@ -27,7 +26,6 @@ from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes, is_one
 from npp.codec.limits import checked_pixels
-from npp.codec.metadata import check_pixels
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.recipes.parts import Parts, check_parts
 from npp.recipes.recipe import Recipe
@@ -209,19 +207,9 @@ class BatchDecoder:
         one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
             data = file_bytes(file, "file")
-            info = probe(data)
-            check_pixels(info)
-            start = time.perf_counter()
-            frames = decoded_frames(data, self.settings)
-            seconds = time.perf_counter() - start
-            written, notes = render(frames, info, self.settings, settings)
-        values: dict[str, Any] = {
-            "width": frames.shape[-1],
-            "height": frames.shape[-2],
-            "frames": info.frames,
-            "seconds": seconds,
-        }
-        return FileResult(written, values, (*notes, *size_notes(info, frames.shape[-1])))
+            decoded = decode_file(data, probe(data), self.settings)
+            written, notes = render(decoded, self.settings, settings)
+        return FileResult(written, decoded.values(), (*notes, *decoded.size_notes()))
 
     def one(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
         """As :meth:`decode`, but what goes wrong is returned in the result."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from npp.batch.animation_writing import write_animation
 from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_still
 from npp.codec.decoding import decode
-from npp.codec.metadata import ImageInfo, Metadata, fitting_metadata
+from npp.codec.metadata import ImageInfo, Metadata, check_pixels, fitting_metadata
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import size_before
@@ -43,13 +45,53 @@ class DecodeSettings:
         return WriteSettings(format_of(suffix), self.bit_depth > 8, self.quality)
 
 
-def decoded_frames(file: bytes, settings: DecodeSettings) -> Tensor:
-    """Frames (F, C, H, W)."""
+@dataclass(frozen=True)
+class DecodedFile:
+    """A BPG file and its pixels.
+
+    Attributes:
+        info: what the file says.
+        frames: (F, C, H, W), at the size that the settings ask for.
+        seconds: that decoding took.
+    """
+
+    info: ImageInfo
+    frames: Tensor
+    seconds: float
+
+    def values(self) -> dict[str, Any]:
+        """The report's fields about it."""
+        height, width = self.frames.shape[-2:]
+        return {"width": width, "height": height, "frames": self.info.frames, "seconds": self.seconds}
+
+    def size_notes(self) -> list[str]:
+        """Says that a picture was larger, where it is left as it was coded."""
+        before = size_before(self.info)
+        if before is None or before[1] == self.frames.shape[-1]:
+            return []
+        size = f"{before[1]}x{before[0]}"
+        return [f"was {size} before it was coded smaller: restore_size=True brings that back"]
+
+
+def decode_file(file: bytes, info: ImageInfo, settings: DecodeSettings) -> DecodedFile:
+    """A file's pixels.
+
+    Args:
+        file: of BPG.
+        info: what it says about itself.
+        settings: of the decoder.
+
+    Raises:
+        ValueError: it is damaged, or has more pixels than the limit.
+    """
+    check_pixels(info)
+    start = time.perf_counter()
     pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
     recipe = settings.recipe
     if recipe is not None or settings.restore_size:
         pixels = decoded_for_task(pixels, file, None if recipe is None else recipe.restorer)
-    return pixels if pixels.ndim == 4 else pixels[None]
+    frames = pixels if pixels.ndim == 4 else pixels[None]
+    return DecodedFile(info, frames, time.perf_counter() - start)
 
 
 def kept_metadata(info: ImageInfo, settings: DecodeSettings) -> tuple[Metadata, list[str]]:
@@ -58,29 +100,21 @@ def kept_metadata(info: ImageInfo, settings: DecodeSettings) -> tuple[Metadata, 
     return metadata if settings.keep_metadata else Metadata(), lost
 
 
-def render(frames: Tensor, info: ImageInfo, settings: DecodeSettings, to_write: WriteSettings) -> Rendered:
+def render(decoded: DecodedFile, settings: DecodeSettings, to_write: WriteSettings) -> Rendered:
     """A still or an animation as one file.
 
     Args:
-        frames: (F, C, H, W) as :func:`decoded_frames` gives them.
-        info: of the BPG file.
+        decoded: its pixels.
         settings: whether metadata is kept.
         to_write: the format.
 
     Raises:
         ValueError: the format cannot hold it.
     """
+    info, frames = decoded.info, decoded.frames
     metadata, lost = kept_metadata(info, settings)
     if info.frames > 1:
         file, notes = write_animation(frames, info, metadata, to_write)
     else:
         file, notes = write_still(frames[0], info, metadata, to_write)
     return file, [*lost, *notes]
-
-
-def size_notes(info: ImageInfo, width: int) -> list[str]:
-    """Says that a picture was larger, where it is left as it was coded."""
-    before = size_before(info)
-    if before is None or before[1] == width:
-        return []
-    return [f"was {before[1]}x{before[0]} before it was coded smaller: --restore-size brings that back"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from npp.batch.batch_units import BatchDecoder
-from npp.batch.file_decoding import DecodeSettings, decoded_frames, kept_metadata, size_notes
+from npp.batch.file_decoding import DecodeSettings, decode_file, kept_metadata
 from npp.batch.picture_writing import Rendered, write_still
-from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport
+from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport, in_options
 from npp.cli.output_files import Job, WritePolicy, later_frames, must_skip, numbered, write, write_sequence
 from npp.codec.decoding import probe
-from npp.codec.metadata import ImageInfo, check_pixels
+from npp.codec.metadata import ImageInfo
 
 
 def _missing(targets: list[Path], policy: WritePolicy) -> list[bool]:
@@ -70,31 +69,24 @@ def _sequence_job(
     if not any(missing):
         later = _later_notes(job.target, info.frames)
         return FileReport(str(job.source), job.target_name, SKIPPED, notes=later)
-    check_pixels(info)
-    start = time.perf_counter()
-    frames = decoded_frames(file, settings)
-    values: dict[str, Any] = {
-        "width": frames.shape[-1],
-        "height": frames.shape[-2],
-        "frames": info.frames,
-        "seconds": time.perf_counter() - start,
-        "outputs": [str(target) for target in targets],
-    }
+    decoded = decode_file(file, info, settings)
     metadata, lost = kept_metadata(info, settings)
     to_write = settings.for_target(job.target)
     notes = lost + _write_sequence(
         list(itertools.compress(targets, missing)),
-        itertools.compress(frames, missing),
+        itertools.compress(decoded.frames, missing),
         lambda frame: write_still(frame, info, metadata, to_write),
         policy,
     )
     if not all(missing):
         notes.append(f"{missing.count(False)} of {len(targets)} files were there and stay")
     notes += _later_notes(job.target, info.frames)
-    return _written(job, (*notes, *size_notes(info, frames.shape[-1])), values)
+    values = {**decoded.values(), "outputs": [str(target) for target in targets]}
+    return _written(job, (*notes, *decoded.size_notes()), values)
 
 
 def _written(job: Job, notes: tuple[str, ...], values: dict[str, Any]) -> FileReport:
+    notes = tuple(map(in_options, notes))
     return FileReport(str(job.source), job.target_name, WRITTEN, None, notes, values, _summary(job, values))
 
 

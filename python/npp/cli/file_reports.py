@@ -58,9 +58,14 @@ class FileReport:
         return [first, *(f"  note: {note}" for note in self.notes)]
 
 
+_OPTIONS = {"npp.set_max_pixels": "--max-pixels", "restore_size=True": "--restore-size"}
+
+
 def in_options(message: str) -> str:
-    """What the library says, with the command line's name for what it names."""
-    return message.replace("npp.set_max_pixels", "--max-pixels")
+    """What the library says, with the command line's names for what it names."""
+    for name, option in _OPTIONS.items():
+        message = message.replace(name, option)
+    return message
 
 
 def print_json(value: object) -> None:
