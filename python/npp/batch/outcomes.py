@@ -75,5 +75,9 @@ class FileResult:
 
     @classmethod
     def failed(cls, error: Exception | str) -> FileResult:
-        """Whether there is no file."""
+        """The result where no file could be made.
+
+        Args:
+            error: why; of an exception the line that :func:`describe` gives.
+        """
         return cls(None, error=describe(error) if isinstance(error, Exception) else error)

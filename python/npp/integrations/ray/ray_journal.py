@@ -109,12 +109,12 @@ class RunRecord:
         sizes = self._sizes(pictures)
         is_there = sizes.keys()
         if self._existing == "error":
-            refused = [
+            exists = [
                 ManifestRow(one.input, None, error=f"{one.target} exists")
                 for one in pictures
                 if one.target in is_there
             ]
-            return Plan([one for one in pictures if one.target not in is_there], set(), 0, refused)
+            return Plan([one for one in pictures if one.target not in is_there], set(), 0, exists)
         known = self.resume()
         unknown = {
             one.target
@@ -189,11 +189,15 @@ class RunRecord:
         for row in self._folders[0].rows():
             yield row if row.output is None else replace(row, output=self._name(row.output))
 
-    def conclude(self, refused: Iterable[ManifestRow]) -> None:
-        """All is done: writes the manifest, sorted by inputs, and deletes the journals."""
+    def conclude(self, not_done: Iterable[ManifestRow]) -> None:
+        """All is done: writes the manifest, sorted by inputs, and deletes the journals.
+
+        Args:
+            not_done: rows that no worker has written, of pictures whose target exists and may not.
+        """
         if self._alone is not None:
             rows = dict(self._before)
-            for name, row in by_input((*refused, *self._made())).items():
+            for name, row in by_input((*not_done, *self._made())).items():
                 rows[name] = fuller(rows.get(name), row)
             with self._alone.replacing() as file:
                 file.writelines(lines_of(rows[name] for name in sorted(rows)))

@@ -59,8 +59,8 @@ def run(
         if goal.format == "files":
             pictures = _pictures(given, goal, tables)
             if pictures is not None:
-                return _run_pictures(unit, pictures, goal, _Crew(cluster, workers), on_row)
-        return _run_rows(unit, given, goal, _Crew(cluster, workers), on_row, tables)
+                return _run_pictures(unit, pictures, goal, _ActorPool(cluster, workers), on_row)
+        return _run_rows(unit, given, goal, _ActorPool(cluster, workers), on_row, tables)
 
 
 def _paths(source: Any) -> list[str]:
@@ -87,8 +87,8 @@ def _pictures(given: Given, goal: Goal, tables: Tables | None) -> list[sources.P
     return sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
 
 
-class _Crew(NamedTuple):
-    """Workers on a cluster.
+class _ActorPool(NamedTuple):
+    """Workers on a cluster, each an actor of Ray.
 
     Attributes:
         cluster: where they are.
@@ -132,7 +132,7 @@ class _Crew(NamedTuple):
             num_cpus=self.cpus,
         )
 
-    def beside_others(self) -> _Crew:
+    def beside_others(self) -> _ActorPool:
         """As many of them as there may be where other tasks need a CPU at the same time, with its CPUs.
 
         Tasks that read a data set's rows, or that work on what is made of them, wait for a CPU. If all CPUs
@@ -208,7 +208,7 @@ def _consume(
 
 
 def _run_pictures(
-    unit: Any, pictures: list[sources.Picture], goal: Goal, crew: _Crew, on_row: OnRow | None
+    unit: Any, pictures: list[sources.Picture], goal: Goal, pool: _ActorPool, on_row: OnRow | None
 ) -> RaySummary:
     assert goal.out is not None
     storage = storage_of(goal.out)
@@ -218,28 +218,28 @@ def _run_pictures(
         for row in plan.refused:
             summary.count(row)
         if plan.pictures:
-            batch = sources.batch_size(len(plan.pictures), crew.workers)
+            batch = sources.batch_size(len(plan.pictures), pool.workers)
             dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
             sink = FileSink(storage, goal.existing, record.journals)
             qps = None
             if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
-                batch = sources.batch_size(len(pictures), crew.workers)
+                batch = sources.batch_size(len(pictures), pool.workers)
                 every = sources.pictures_dataset(pictures, (), storage, batch)
-                qps = _shared(every, unit, goal, "", crew)
-            results = crew.map(dataset, unit, sink, "", batch=None, qps=qps)
+                qps = _shared(every, unit, goal, "", pool)
+            results = pool.map(dataset, unit, sink, "", batch=None, qps=qps)
             _consume(_tables(results), summary, on_row)
         record.conclude(plan.refused)
     return summary
 
 
-def _shared(dataset: Any, unit: Any, goal: Goal, column: str, crew: _Crew) -> Any:
+def _shared(dataset: Any, unit: Any, goal: Goal, column: str, pool: _ActorPool) -> Any:
     """A reference to the qps of all inputs, which the first pass over them finds."""
     ray: Any = importlib.import_module("ray")
     if goal.sharing is None:
         return None
     probe = Probe(unit.settings, goal.sharing.probing(unit.settings), unit.max_pixels)
     batch = goal.rows_per_part if column else None
-    probed = crew.map(dataset, probe, None, column, batch=batch, result="curve")
+    probed = pool.map(dataset, probe, None, column, batch=batch, result="curve")
     return ray.put(chosen(_tables(probed), goal.sharing))
 
 
@@ -267,9 +267,9 @@ def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster, tables: Table
     workers = connect(cluster.address, cluster.workers)
     with data_settings():
         dataset, _ = _rows(given, goal, tables)
-        crew = _Crew(cluster, workers).beside_others()
+        pool = _ActorPool(cluster, workers).beside_others()
         result = goal.suffix.removeprefix(".")
-        return crew.map(dataset, unit, None, given.column, batch=goal.rows_per_part, result=result)
+        return pool.map(dataset, unit, None, given.column, batch=goal.rows_per_part, result=result)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class _Rows:
 
     Attributes:
         dataset: with the rows' inputs and the pictures' bytes.
-        crew: the workers.
+        pool: the workers.
         qps: a reference to the qps of all inputs, where they are chosen together.
         tars: what is seen of the tars that the rows come from.
         on_row: called with every row.
@@ -286,7 +286,7 @@ class _Rows:
     """
 
     dataset: Any
-    crew: _Crew
+    pool: _ActorPool
     qps: Any
     tars: sources.TarCheck
     on_row: OnRow | None
@@ -296,7 +296,7 @@ class _Rows:
         self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
     ) -> None:
         """Has a unit's workers write all rows, and counts them."""
-        results = self.crew.map(self.dataset, unit, sink, column, batch=batch, done=done, qps=self.qps)
+        results = self.pool.map(self.dataset, unit, sink, column, batch=batch, done=done, qps=self.qps)
         _consume(_tables(results), summary, self.on_row, self.tars, self.failed)
 
 
@@ -304,7 +304,7 @@ def _run_rows(
     unit: Any,
     given: Given,
     goal: Goal,
-    crew: _Crew,
+    pool: _ActorPool,
     on_row: OnRow | None,
     tables: Tables | None,
 ) -> RaySummary:
@@ -316,11 +316,11 @@ def _run_rows(
         check_apart(tables.paths, goal.out)
     dataset, alone = _rows(given, goal, tables)  # what it refuses costs no earlier result
     done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
-    crew = crew if alone else crew.beside_others()
+    pool = pool if alone else pool.beside_others()
     read = tables.paths if tables is not None and tables.suffix == ".tar" else []
     tars = sources.TarCheck(read, given.suffixes)
-    qps = _shared(dataset, unit, goal, given.column, crew)
-    rows = _Rows(dataset, crew, qps, tars, on_row, {row.input: row for row in failed})
+    qps = _shared(dataset, unit, goal, given.column, pool)
+    rows = _Rows(dataset, pool, qps, tars, on_row, {row.input: row for row in failed})
     if goal.format == "files":
         return _rows_into_files(rows, unit, given.column, goal, storage)
     return _rows_into_parts(rows, unit, given.column, goal, storage, done)
