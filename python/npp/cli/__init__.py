@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
-_USAGE, _STOPPED = 2, 130
+from npp.cli.exit_codes import STOPPED, USAGE
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -22,14 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:  # before the work has begun, which sees to it itself
-        sys.exit(_STOPPED)
+        sys.exit(STOPPED)
 
 
 def _run(arguments: list[str]) -> NoReturn:
     for package in ("typer", "rich"):
         if find_spec(package) is None:
             print(f"npp: the command line needs {package}: pip install 'npp[cli]'", file=sys.stderr)
-            sys.exit(_USAGE)
+            sys.exit(USAGE)
     from npp.cli.process import run
     from npp.cli.quick import quick_work
 

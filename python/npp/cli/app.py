@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from npp.cli.command_table import COMMANDS, help_text
-from npp.cli.file_reports import EXIT_CODES
+from npp.cli.exit_codes import EXIT_CODES
 
 
 def _load(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from npp.cli.file_reports import EXIT_CODES
+from npp.cli.exit_codes import EXIT_CODES
 
 
 @dataclass(frozen=True)

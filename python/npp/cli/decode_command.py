@@ -13,7 +13,6 @@ from npp.batch.file_decoding import DecodeSettings
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.cli.decode_job import decode_job
-from npp.cli.file_reports import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.output_files import Job, check_frames, plan
@@ -34,6 +33,7 @@ from npp.cli.shared_options import (
     finish,
     write_policy,
 )
+from npp.cli.usage_error import UsageError
 from npp.codec.limits import resolve_threads
 from npp.photos.finding import BPG_SUFFIXES
 from npp.recipes.parts import Parts

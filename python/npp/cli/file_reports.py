@@ -1,4 +1,4 @@
-"""Exit codes, errors of usage, and what became of every file, for people and as JSON."""
+"""What became of every file, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from npp.batch.outcomes import describe
+from npp.cli.exit_codes import SOME_FAILED
 from npp.cli.streams import say, write_output
 
-OK, SOME_FAILED, USAGE = 0, 1, 2
-#: By Ctrl-C.
-STOPPED = 130
-EXIT_CODES = "Exit code: 0 all went well, 1 some files failed, 2 wrong usage and nothing was done."
 WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
-
-
-class UsageError(Exception):
-    """The arguments do not make sense together; nothing has been done yet."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from npp.batch.outcomes import describe, single_line
-from npp.cli.file_reports import OK, SOME_FAILED, print_report
+from npp.cli.exit_codes import OK, SOME_FAILED
+from npp.cli.file_reports import print_report
 from npp.cli.input_files import Input, find_inputs
 from npp.cli.streams import say, write_output
 from npp.codec.metadata import SIZE_TAG, ImageInfo, block_quantisers, image_info

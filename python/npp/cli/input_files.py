@@ -11,8 +11,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from npp.batch.plain_paths import without_dots
-from npp.cli.file_reports import UsageError
 from npp.cli.streams import read_input
+from npp.cli.usage_error import UsageError
 from npp.photos.finding import is_to_be_opened, visible_files
 
 STDIN = "-"

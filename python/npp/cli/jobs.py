@@ -12,7 +12,8 @@ from contextvars import copy_context
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from npp.batch.outcomes import describe, single_line
-from npp.cli.file_reports import FAILED, OK, SKIPPED, SOME_FAILED, STOPPED, FileReport, counts, in_options
+from npp.cli.exit_codes import OK, SOME_FAILED, STOPPED
+from npp.cli.file_reports import FAILED, SKIPPED, FileReport, counts, in_options
 from npp.cli.output_files import Job, WritePolicy, must_skip
 from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say

@@ -10,10 +10,12 @@ from typing_extensions import Self
 
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest
 from npp.batch.outcomes import FileResult, describe
-from npp.cli.file_reports import FAILED, SKIPPED, SOME_FAILED, FileReport, UsageError
+from npp.cli.exit_codes import SOME_FAILED
+from npp.cli.file_reports import FAILED, SKIPPED, FileReport
 from npp.cli.output_files import Job, WritePolicy
 from npp.cli.side_files import check_side_file
 from npp.cli.streams import say
+from npp.cli.usage_error import UsageError
 from npp.codec.decoding import probe
 from npp.recipes.size_extension import bpp_of
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from npp.batch.recipe_use import RecipeUse
-from npp.cli.file_reports import OK, print_json
+from npp.cli.exit_codes import OK
+from npp.cli.file_reports import print_json
 from npp.cli.recipe_options import named_recipe
 from npp.cli.streams import write_output
 from npp.codec.build import __version__

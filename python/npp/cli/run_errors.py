@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from npp.batch.outcomes import describe
-from npp.cli.file_reports import SOME_FAILED, STOPPED, USAGE
+from npp.cli.exit_codes import SOME_FAILED, STOPPED, USAGE
 from npp.cli.streams import say
 from npp.config.surroundings import missing_package
 from npp.photos.finding import PhotoWarning

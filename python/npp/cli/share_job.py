@@ -16,7 +16,8 @@ from npp.batch.picture_reading import read_source
 from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of, total_bits
 from npp.checks import MAX_QP
 from npp.cli.encode_request import EncodeRequest, ShareSettings
-from npp.cli.file_reports import FAILED, OK, SOME_FAILED, WRITTEN, FileReport, counts
+from npp.cli.exit_codes import OK, SOME_FAILED
+from npp.cli.file_reports import FAILED, WRITTEN, FileReport, counts
 from npp.cli.jobs import crew, exit_code
 from npp.cli.output_files import Job, must_skip
 from npp.cli.share_state import STATE_NAME, ShareState, identity

@@ -7,8 +7,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from npp.cli.file_reports import UsageError, print_report
+from npp.cli.file_reports import print_report
 from npp.cli.output_files import STDOUT, WritePolicy
+from npp.cli.usage_error import UsageError
 
 InputsArgument = Annotated[
     list[str],
