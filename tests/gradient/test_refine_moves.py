@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from npp.gradient.refine_moves import SearchCandidate, MapSearch, _Adam, _Offsets, _Pixels
+from npp.gradient.refine_moves import MapSearch, SearchCandidate, _Adam, _Offsets, _Pixels
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import _Best, _decay
 

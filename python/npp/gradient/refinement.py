@@ -18,7 +18,7 @@ from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import check_scale
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
-from npp.gradient.refine_moves import SearchCandidate, Maps, MapSearch, SearchPosition
+from npp.gradient.refine_moves import Maps, MapSearch, SearchCandidate, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 
