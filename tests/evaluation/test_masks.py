@@ -147,8 +147,8 @@ def test_masks_may_lie_in_the_folders_of_their_photos(masked: Path, tmp_path: Pa
     photos = LabelledPhotos(str(tmp_path / "photos"), mode="full", masks=str(tmp_path / "masks"))
     labels = read_labels(photos)
     first, second = (tmp_path / "photos" / folder / "0.jpg" for folder in ("a", "b"))
-    maps = find_masks(str(masked / "masks"), {}, 255)
-    assert torch.equal(labels.masks[first], maps["0"]) and torch.equal(labels.masks[second], maps["2"])
+    maps, by_photo = find_masks(str(masked / "masks"), {}, 255), labels.masks.by_photo
+    assert torch.equal(by_photo[first], maps["0"]) and torch.equal(by_photo[second], maps["2"])
     labels.check_names([first, second])
     assert labels.key([first]) != labels.key([second])
 
@@ -159,7 +159,7 @@ def test_only_maps_that_are_asked_for_are_read(masked: Path, tmp_path: Path) -> 
     labels = read_labels(LabelledPhotos(str(masked / "test"), mode="full", masks=str(tmp_path)))
     (photo,) = (path for path in (masked / "test").iterdir() if path.stem == "0")
     assert labels.has(photo) and labels.has(photo.with_stem("1"))
-    assert labels.masks[photo].shape == (96, 96)
+    assert labels.masks.by_photo[photo].shape == (96, 96)
 
 
 def test_other_numbers_are_another_measurement(masked: Path) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.average_precision import BoxMatches, match_boxes
 from npp.evaluation.bd_rate import picture_counts
+from npp.evaluation.box_truth import BoxTruth
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
@@ -242,12 +243,12 @@ def test_labels_may_be_ids_of_categories(labelled: Path) -> None:
         str(labelled / "test"), mode="full", part="all", annotations=str(labelled / "boxes.json")
     )
     labels = read_labels(photos)
-    assert labels.category_ids == (5, 18)
+    assert labels.boxes.category_ids == (5, 18)
     settings = {key: value for key, value in detector().items() if key not in ("name", "label")}
     for categories, label in ((None, 1), ("place", 1), ("id", 18)):
         spec = JudgeConfig("detection", "finder", categories=categories, settings=settings)  # type: ignore[arg-type]
         judge = build_judge(spec, torch.device("cpu"), seen=True)
-        (target,) = labels.targets(judge, [labelled / "test" / "0.png"])
+        (target,) = labels.boxes.targets(judge, [labelled / "test" / "0.png"])
         assert target["labels"].tolist() == [label]  # the crowd is left out
         assert target["boxes"].tolist() == [list(map(float, RED[0]))]
 
@@ -344,41 +345,6 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
 
 
-_CLASS_FOLDERS = [
-    ("cat/0.png", "dog/0.png"),  # paths below the folder
-    ("cat\\0.png", "./dog/0.png"),
-    ("{folder}/cat/0.png", "../photos/dog/0.png"),
-]
-
-
-@pytest.mark.parametrize("names", _CLASS_FOLDERS)
-def test_labels_go_by_the_path_below_the_folder(names: tuple[str, str], tmp_path: Path) -> None:
-    for folder in ("cat", "dog"):
-        red_photos(tmp_path / "photos" / folder)
-    first, second = (name.format(folder=tmp_path / "photos") for name in names)
-    (tmp_path / "table.csv").write_text(f"file,label\n{first},3\n{second},4\nelsewhere/1.png,5\n")
-    labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(tmp_path / "table.csv")))
-    cat, dog = (tmp_path / "photos" / folder / "0.png" for folder in ("cat", "dog"))
-    assert labels.classes[cat] == 3 and labels.classes[dog] == 4
-    labels.check_names([cat, dog, cat.with_name("1.png")])
-    assert labels.classes[cat.with_name("1.png")] == 5, "the folder of the list is none of the photos'"
-    assert not labels.has(cat.with_name("2.png"))
-    with pytest.raises(
-        ValueError, match=r"cat/1\.png and dog/1\.png, and both are listed as elsewhere/1\.png"
-    ):
-        labels.check_names([cat.with_name("1.png"), dog.with_name("1.png")])
-
-
-def test_a_path_to_one_photo_is_no_label_of_another(tmp_path: Path) -> None:
-    for folder in ("cat", "dog"):
-        red_photos(tmp_path / "photos" / folder)
-    (tmp_path / "table.csv").write_text("file,label\ncat/0.png,3\na/1.png,1\nb/1.png,2\n")
-    labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(tmp_path / "table.csv")))
-    assert not labels.has(tmp_path / "photos" / "dog" / "0.png")
-    with pytest.raises(ValueError, match=r"cat/1\.png, which is listed as a/1\.png and as b/1\.png"):
-        labels.check_names([tmp_path / "photos" / "cat" / "1.png"])
-
-
 @pytest.mark.parametrize("label", ["cat", "-1", "1.5", ""])
 def test_labels_that_are_no_class_are_named_with_their_line(label: str, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
@@ -440,10 +406,13 @@ def test_two_things_of_one_id_are_named(
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
 
 
-def _checked(labelled: Path, path: Path, listed: Any) -> None:
+def _checked(labelled: Path, path: Path, listed: Any) -> BoxTruth:
+    """The boxes of annotations, looked through."""
     path.write_text(json.dumps(listed))
     photos = LabelledPhotos(str(labelled / "test"), mode="full", part="all", annotations=str(path))
-    read_labels(photos).check([], photos.readable_paths())
+    labels = read_labels(photos)
+    labels.check([], photos.readable_paths())
+    return labels.boxes
 
 
 @pytest.mark.parametrize(
@@ -454,7 +423,10 @@ def test_boxes_may_reach_over_the_edge(labelled: Path, tmp_path: Path, box: list
     """Some of COCO's do, and some have no area."""
     listed = json.loads((labelled / "boxes.json").read_text())
     listed["annotations"][1]["bbox"] = box
-    _checked(labelled, tmp_path / "boxes.json", listed)
+    truth = _checked(labelled, tmp_path / "boxes.json", listed)
+    left, top, width, height = box
+    read = truth.by_photo[labelled / "test" / "1.png"].boxes.tolist()
+    assert read == [[left, top, left + width, top + height]], "it is read as it is, and not cut"
 
 
 @pytest.mark.parametrize("box", [[96, 0, 4, 9], [0, 200, 4, 9], [-9, 0, 9, 9], [0, -9, 4, 3], [99, 0, 0, 4]])
@@ -472,7 +444,9 @@ def test_annotations_of_photos_of_another_size_are_named(labelled: Path, tmp_pat
     listed = json.loads((labelled / "boxes.json").read_text())
     for size in ({"width": 96, "height": 96}, {"width": None, "height": 96}, {"width": 0, "height": 0}, {}):
         listed["images"][2] = {"id": 12, "file_name": "2.png", **size}
-        _checked(labelled, tmp_path / "boxes.json", listed)
+        truth = _checked(labelled, tmp_path / "boxes.json", listed)
+        known = (96, 96) if size == {"width": 96, "height": 96} else None
+        assert truth.by_photo[labelled / "test" / "2.png"].size == known
     listed["images"][2] |= {"width": 640, "height": 480}
     wanted = r"^annotations: 2\.png must be 96x96 \(width x height\), as its photo is loaded, not 640x480$"
     with pytest.raises(ValueError, match=wanted):
@@ -491,7 +465,8 @@ def test_a_photo_that_exif_turns_has_the_size_that_it_is_loaded_with(tmp_path: P
         image = {"id": 1, "file_name": "a.jpg", "width": width, "height": height}
         return {"images": [image], "annotations": [box], "categories": categories}
 
-    _checked(tmp_path, tmp_path / "boxes.json", listed(48, 64))
+    truth = _checked(tmp_path, tmp_path / "boxes.json", listed(48, 64))
+    assert truth.by_photo[tmp_path / "test/a.jpg"].size == (64, 48)  # height and width
     with pytest.raises(
         ValueError, match=r"a\.jpg must be 48x64 .*, perhaps turned by its EXIF data, not 64x48"
     ):
@@ -524,7 +499,7 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     photos = LabelledPhotos("x", labels=str(file))
     file.write_bytes("\ufefffile,label\r\na.png,3\r\n".encode())  # as Excel does
-    assert read_labels(photos).classes.get(Path("a.png")) == 3
+    assert read_labels(photos).classes.by_photo.get(Path("a.png")) == 3
     for text, words in (
         ("file;label\na.png;3\n", "columns must be file, label, not file;label"),
         ("file,label\n", "lists none"),
@@ -537,7 +512,7 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     regions = tmp_path / "regions.csv"
     regions.write_text("file,x,y,width,height,text\na.png,0,0,8,8,ab\nb.png,0,0,8,8,\n")
     found = read_labels(LabelledPhotos("x", mode="full", regions=str(regions)))
-    assert found.texts.get(Path("a.png")) == "ab" and not found.has(Path("b.png"))
+    assert found.texts.by_photo.get(Path("a.png")) == "ab" and not found.has(Path("b.png"))
 
 
 def test_a_label_that_a_network_cannot_have_is_told_with_its_photo(labelled: Path, tmp_path: Path) -> None:

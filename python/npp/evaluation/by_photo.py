@@ -1,4 +1,14 @@
-"""What files say of photos, by their paths below the folder of the photos or by their bare names."""
+"""Values of photos from files that go by names: tables, annotations in COCO's JSON, folders of maps.
+
+Such a file has entries, each with the name of its photo:
+
+- A **relative path** is the photo's below the folder of the photos: ``cat/0.png``. An absolute path that
+  leads into that folder, and one that leads out of it and back (``../photos/cat/0.png``), are such, too.
+- A **bare name** is the last part of a path: ``0.png``. By it an entry means a photo wherever it lies in the
+  folder, where its name has no folder or one that the photos do not have (``elsewhere/0.png``).
+
+A map of classes has another ending than its photo, and its entry's name has none.
+"""
 
 from __future__ import annotations
 
@@ -9,110 +19,112 @@ from typing import Generic, TypeVar
 
 from npp.photos.finding import name_below
 
-_Said = TypeVar("_Said")
+_Value = TypeVar("_Value")
 _GO_BY = "real labels go by the path below folder, or by the file name where one photo has it"
 
 
-def listed_name(text: str) -> str:
-    """A photo's name as a file lists it, its folders parted by ``/``."""
+def entry_name(text: str) -> str:
+    """A photo's name as an entry has it, its folders parted by ``/``."""
     return PurePosixPath(text.replace("\\", "/")).as_posix()
 
 
-def _below(folder: str, name: str) -> str:
-    """A listed name as a path below the folder, where it is absolute or leads out of it first."""
+def _relative(folder: str, name: str) -> str:
+    """An entry's name as a path below the folder, where it is absolute or leads out of it first.
+
+    A path to somewhere else stays as it is.
+    """
     if not folder or not (name.startswith("/") or ".." in PurePosixPath(name).parts):
         return name
     root = Path(os.path.normpath(Path.cwd() / folder))
-    meant = Path(os.path.normpath(root / name))
-    return meant.relative_to(root).as_posix() if root in meant.parents else name
+    target = Path(os.path.normpath(root / name))
+    return target.relative_to(root).as_posix() if root in target.parents else name
 
 
-def name_told(folder: Path | str, path: Path) -> str:
-    """A photo's path below the folder, or its bare name where it is none of that folder's."""
-    return name_below(folder, path) if Path(folder) in path.parents else path.name
+class ByPhoto(Generic[_Value]):
+    """Finds the entry of a photo: under its path below the folder, or else under its bare name.
 
-
-class ByPhoto(Generic[_Said]):
-    """Finds what is said of a photo: under its path below the folder, or else under its bare name.
-
-    A listed path that leads to another photo of the folder says nothing of this one.
+    An entry with the path of another photo of the folder is none of this one.
 
     Args:
-        entries: what is said, by :func:`listed_name`; looked at only where it is asked for.
+        entries: values by :func:`entry_name`; each is looked at only where it is asked for.
         folder: of the photos; empty where there are no entries.
-        endings: whether names have the endings of the photos' files. Of names without, those in folders are
-            paths below the folder in any case.
+        endings: whether entries' names have the endings of the photos' files. Of names without, those in
+            folders are paths below the folder in any case.
 
     Raises:
         ValueError: two names are one path below the folder.
     """
 
-    def __init__(self, entries: Mapping[str, _Said], folder: str = "", *, endings: bool = True) -> None:
-        self._entries = entries
-        self._listed: dict[str, str] = {}  # how the entries call each path below the folder
-        for listed in entries:
-            name = _below(folder, listed)
-            if name in self._listed:
-                raise ValueError(f"{name} is listed as {listed}, too, and once is right")
-            self._listed[name] = listed
-        self._folder, self._endings = Path(folder), endings
-        self._bare: dict[str, list[str]] = {}
-        for name in self._listed:
-            _, slash, bare = name.rpartition("/")
-            if not slash or (endings and not (self._folder / name).is_file()):
-                self._bare.setdefault(bare, []).append(name)
+    def __init__(self, entries: Mapping[str, _Value], folder: str = "", *, endings: bool = True) -> None:
+        self._entries, self._folder, self._endings = entries, Path(folder), endings
+        self._names: dict[str, str] = {}  # of the entries, by path below the folder
+        for name in entries:
+            path = _relative(folder, name)
+            if path in self._names:
+                raise ValueError(f"{path} is listed as {name}, too, and once is right")
+            self._names[path] = name
+        self._paths: dict[str, list[str]] = {}  # of the entries that go by their bare names, by those
+        for path in self._names:
+            _, slash, bare_name = path.rpartition("/")
+            if not slash or (endings and not (self._folder / path).is_file()):
+                self._paths.setdefault(bare_name, []).append(path)
 
     def __len__(self) -> int:
-        return len(self._listed)
+        return len(self._names)
 
-    def __contains__(self, path: Path) -> bool:
-        return bool(self._names(path))
+    def __contains__(self, photo: Path) -> bool:
+        return bool(self._candidates(photo))
 
-    def __getitem__(self, path: Path) -> _Said:
-        """What is said of a photo.
-
-        Raises:
-            KeyError: nothing.
-        """
-        return self._entries[self.name(path)]
-
-    def get(self, path: Path) -> _Said | None:
-        """The same, ``None`` for nothing."""
-        names = self._names(path)
-        return self._entries[self._listed[names[0]]] if names else None
-
-    def name(self, path: Path) -> str:
-        """The name that a photo is listed by.
+    def __getitem__(self, photo: Path) -> _Value:
+        """The value of a photo.
 
         Raises:
-            KeyError: it is not listed.
+            KeyError: it has none.
         """
-        if not (names := self._names(path)):
-            raise KeyError(path.name)
-        return self._listed[names[0]]
+        return self._entries[self.name(photo)]
 
-    def _names(self, path: Path) -> list[str]:
-        """All names that may mean a photo."""
-        own = path if self._endings else path.with_suffix("")
-        below = name_told(self._folder, own)
-        return [below] if below in self._listed else self._bare.get(own.name, [])
+    def get(self, photo: Path) -> _Value | None:
+        """The same, ``None`` for a photo without a value."""
+        paths = self._candidates(photo)
+        return self._entries[self._names[paths[0]]] if paths else None
 
-    def check_clear(self, paths: Sequence[Path]) -> None:
-        """That each photo has one name and each name means one photo.
+    def name(self, photo: Path) -> str:
+        """The name of a photo's entry.
+
+        Raises:
+            KeyError: it has none.
+        """
+        if not (paths := self._candidates(photo)):
+            raise KeyError(photo.name)
+        return self._names[paths[0]]
+
+    def photo_name(self, photo: Path) -> str:
+        """A photo's path below the folder, or its bare name where it is none of that folder's."""
+        return name_below(self._folder, photo) if self._folder in photo.parents else photo.name
+
+    def _candidates(self, photo: Path) -> list[str]:
+        """The paths of all entries that may be a photo's."""
+        named = photo if self._endings else photo.with_suffix("")
+        path = self.photo_name(named)
+        return [path] if path in self._names else self._paths.get(named.name, [])
+
+    def check_clear(self, photos: Sequence[Path]) -> None:
+        """That each photo has one entry and each entry one photo.
 
         Raises:
             ValueError: several; the message names them.
         """
-        photos: dict[str, str] = {}
-        for path in paths:
-            own, names = name_told(self._folder, path), self._names(path)
-            if len(names) > 1:
+        photo_names: dict[str, str] = {}  # by the path of their entry
+        for photo in photos:
+            photo_name, paths = self.photo_name(photo), self._candidates(photo)
+            if len(paths) > 1:
                 raise ValueError(
-                    f"folder has {own}, which is listed as {names[0]} and as {names[1]}: {_GO_BY}"
+                    f"folder has {photo_name}, which is listed as {paths[0]} and as {paths[1]}: {_GO_BY}"
                 )
-            for name in names:
-                if name in photos:
+            for path in paths:
+                if path in photo_names:
                     raise ValueError(
-                        f"folder has {photos[name]} and {own}, and both are listed as {name}: {_GO_BY}"
+                        f"folder has {photo_names[path]} and {photo_name}, and both are listed as {path}: "
+                        f"{_GO_BY}"
                     )
-                photos[name] = own
+                photo_names[path] = photo_name

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from npp.checks import is_int
-from npp.evaluation.by_photo import listed_name
+from npp.evaluation.by_photo import entry_name
 from npp.evaluation.label_places import size_said
 from npp.evaluation.region_files import check_once
 
@@ -53,7 +53,7 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     _check_ids("image", content["images"], "file_name")
     _check_ids("category", content["categories"], "name")
-    names = {image["id"]: listed_name(image["file_name"]) for image in content["images"]}
+    names = {image["id"]: entry_name(image["file_name"]) for image in content["images"]}
     sizes = {names[image["id"]]: _listed_size(image) for image in content["images"]}
     check_once(names.values())
     categories = tuple(int(one["id"]) for one in content["categories"])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.real_labels import Matcher, Matches, RealLabels, unpacked
+from npp.evaluation.real_labels import RealLabels
+from npp.evaluation.truth import MatchedTruth, Matcher, Matches
 
 if TYPE_CHECKING:
     from npp.tasks import Metric
@@ -55,16 +56,16 @@ class DatasetMetrics:
         key: Any,
         labels: RealLabels,
     ) -> None:
-        self._store, self._labels = store, labels
+        self._store = store
         self._known: dict[tuple[str, str], float] = {}
         self._matches: dict[str, Matches] = {}
         self._open: list[tuple[Judge, list[str], Metric, Any]] = []
-        self._unmatched: list[tuple[Judge, Any, Matcher]] = []
+        self._unmatched: list[tuple[Judge, MatchedTruth, Matcher, Any]] = []
         for network, wanted in zip(networks, names, strict=True):
             if wanted.metrics:
                 self._find(network, wanted.metrics, ["metric", network.key, key])
-            if wanted.true_metrics:
-                self._find_matches(network, ["matches", network.key, key])
+            if (truth := labels.matched(network)) is not None:
+                self._find_matches(network, truth, ["matches", network.key, key])
 
     def _find(self, network: Judge, wanted: list[str], key: Any) -> None:
         stored = self._store.load(key)
@@ -73,19 +74,19 @@ class DatasetMetrics:
         else:
             self._known |= {(network.label, name): stored[name] for name in wanted}
 
-    def _find_matches(self, network: Judge, key: Any) -> None:
+    def _find_matches(self, network: Judge, truth: MatchedTruth, key: Any) -> None:
         stored = self._store.load(key)
         if stored is None:
-            self._unmatched.append((network, key, self._labels.matcher(network)))
+            self._unmatched.append((network, truth, truth.matcher(network), key))
         else:
-            self._matches[network.label] = unpacked(network, stored)
+            self._matches[network.label] = truth.unpacked(stored)
 
     def add(self, batch: Batch, predictions: dict[str, list[Any]]) -> None:
         """Adds a batch."""
         for network, _, metric, _ in self._open:
             metric.update(predictions[network.label], batch.targets_in_memory(network))
-        for network, _, matcher in self._unmatched:
-            matcher.add(predictions[network.label], self._labels.targets(network, batch.paths))
+        for network, truth, matcher, _ in self._unmatched:
+            matcher.add(predictions[network.label], truth.targets(network, batch.paths))
 
     def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, Matches]]:
         """Values by network's label and metric's name, and matches by label, of all batches."""
@@ -94,7 +95,7 @@ class DatasetMetrics:
             values = {name: float(found[name]) for name in wanted}
             self._store.save(key, values)
             self._known |= {(network.label, name): value for name, value in values.items()}
-        for network, key, matcher in self._unmatched:
+        for network, _, matcher, key in self._unmatched:
             matches = matcher.result()
             self._store.save(key, matches.packed())
             self._matches[network.label] = matches

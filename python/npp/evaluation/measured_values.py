@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npp.evaluation.judges import Axis
-from npp.evaluation.real_labels import Matches
+from npp.evaluation.truth import Matches
 from npp.files import write_file
 from npp.pchip import Floats
 

@@ -21,13 +21,9 @@ from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
 from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.real_labels import (
-    UNLABELLED,
-    Matches,
-    NamedClass,
-    RealLabels,
-)
+from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
+from npp.evaluation.truth import Matches, NamedClass
 from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
 from npp.progress import Progress
@@ -128,7 +124,7 @@ class Measurer:
         else:
             paths = photos.readable_paths()
         labels.check_names(paths)
-        if missing := [labels.said(path) for path in paths if not labels.has(path)]:
+        if missing := [name_below(photos.folder, path) for path in paths if not labels.has(path)]:
             raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
         return paths
 
@@ -170,18 +166,17 @@ class Measurer:
 
     def _probe(self, network: Judge) -> JudgeNames:
         """Names of a network's scores, and of those metrics that are not among them."""
-        labelled = self._labels.fit(network)
-        true_metrics = list(self._labels.metrics(network))
-        key = ["names", network.key, labelled]
+        matched = self._labels.matched(network)
+        true_metrics = [] if matched is None else list(matched.metrics())
+        key = ["names", network.key, self._labels.truth(network) is not None]
         stored = self._store.load(key)
         if stored is None:
             batch = self._open(self._batches[0][:_PROBED])
             scores = self._score_names(network, batch, batch.images)
             stored = {"scores": scores, "metrics": [], "true_scores": [], "true_metrics": []}
             stored["true_metrics"] = true_metrics
-            if self._labels.has_scores(network):
-                with _network_named(network, batch):
-                    stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
+            with _network_named(network, batch):
+                stored["true_scores"] = list(self._labels.scores(network, batch.images, batch.paths))
             if not stored["true_metrics"]:
                 stored["metrics"] = self._metric_names(network, batch, scores)
             self._store.save(key, stored)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from npp.config.yaml_files import expand
-from npp.evaluation.by_photo import listed_name
+from npp.evaluation.by_photo import entry_name
 from npp.tasks.region_task import Region
 
 _SIDES = ("x", "y", "width", "height")
@@ -51,14 +52,29 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     return rows
 
 
-def table_error(key: str, path: Path, error: Exception) -> ValueError:
-    """What is wrong with a file, as an error that begins with its key."""
+def _told(key: str, path: Path, error: Exception) -> str:
+    """What is wrong with a file."""
     if isinstance(error, OSError):
-        return ValueError(f"{key}: {error}")
+        return f"{key}: {error}"
     if isinstance(error, LineError):
-        return ValueError(f"{key}: {path}, {error}")
-    said = f"KeyError({error})" if isinstance(error, KeyError) else error
-    return ValueError(f"{key}: {path} is not of that form: {said}")
+        return f"{key}: {path}, {error}"
+    reason = f"KeyError({error})" if isinstance(error, KeyError) else error
+    return f"{key}: {path} is not of that form: {reason}"
+
+
+@contextmanager
+def errors_with_key(key: str, path: Path) -> Iterator[None]:
+    """What is wrong with a file is told as a ValueError that begins with the key."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(_told(key, path, error)) from error
+
+
+def check_not_empty(key: str, path: Path, entries: Mapping[str, Any]) -> None:
+    """Raises ValueError where a file lists no photo."""
+    if not entries:
+        raise ValueError(f"{key}: {path} lists none")
 
 
 def check_once(names: Iterable[str]) -> None:
@@ -95,13 +111,10 @@ def regions_listed(file: str) -> dict[str, list[RegionRow]]:
         ValueError: it cannot be read, is of another form or lists none; the message begins with ``regions``.
     """
     path = Path(expand(file))
-    found: dict[str, list[RegionRow]] = {}
-    try:
+    regions: dict[str, list[RegionRow]] = {}
+    with errors_with_key("regions", path):
         for line, row in read_table(path, ("file", *_SIDES)):
-            one = RegionRow(_region(row, line), row.get("text") or None)
-            found.setdefault(listed_name(row["file"]), []).append(one)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise table_error("regions", path, error) from error
-    if not found:
-        raise ValueError(f"regions: {path} lists none")
-    return found
+            region = RegionRow(_region(row, line), row.get("text") or None)
+            regions.setdefault(entry_name(row["file"]), []).append(region)
+    check_not_empty("regions", path, regions)
+    return regions

@@ -1,0 +1,106 @@
+"""Boxes that are right for detectors, from annotations in COCO's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.evaluation.average_precision import IOU_ROWS, BoxMatcher, BoxMatches, check_package
+from npp.evaluation.by_photo import ByPhoto
+from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
+from npp.evaluation.judges import Judge
+from npp.evaluation.label_places import check_places
+from npp.evaluation.region_files import check_not_empty, errors_with_key
+from npp.evaluation.truth import MatchedTruth, NamedClass
+from npp.photos.loading import photo_size
+from npp.tasks.detection import Detection
+from npp.tasks.region_task import Region
+
+_KEY = "annotations"
+
+
+class BoxTruth(MatchedTruth):
+    """Boxes of every photo that annotations list.
+
+    Args:
+        by_photo: the boxes.
+        category_ids: of all categories, in the file's order.
+    """
+
+    task = Detection
+    has_scores = False
+
+    def __init__(self, by_photo: ByPhoto[TrueBoxes], category_ids: tuple[int, ...]) -> None:
+        self.by_photo, self.category_ids = by_photo, category_ids
+
+    def metrics(self) -> tuple[str, ...]:
+        """Average precisions.
+
+        Raises:
+            ModuleNotFoundError: pycocotools is missing.
+        """
+        check_package()
+        return tuple(IOU_ROWS)
+
+    def matcher(self, judge: Judge) -> BoxMatcher:
+        """Matches boxes by their overlap."""
+        return BoxMatcher()
+
+    def unpacked(self, stored: Mapping[str, Any]) -> BoxMatches:
+        """From the packed form."""
+        return BoxMatches.unpacked(stored)
+
+    def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
+        """That boxes lie in their photos, and that there are some where a metric needs them.
+
+        Raises:
+            ValueError: a box has no pixel of its photo, annotations are of a photo of another size, or there
+                is no box at all.
+        """
+        for photo in photos if self else ():
+            name, listed, size = self.by_photo.photo_name(photo), self.by_photo[photo], photo_size(photo)
+            check_size(name, listed.size, size)
+            check_places(_KEY, name, (Region(*box) for box in listed.boxes.tolist()), size)
+        wanted = any(judge.spec.metrics for judge in judges)
+        if wanted and not any(len(self.by_photo[photo].boxes) for photo in photos):
+            raise ValueError(f"{_KEY} have no box in any of the {len(photos)} photos")
+        return {}
+
+    def key(self, photos: Sequence[Path]) -> list[Any]:
+        """Boxes and ids of their categories, photo by photo."""
+        listed = [self.by_photo[photo] for photo in photos] if self else []
+        return [[one.boxes.tolist(), one.categories.tolist()] for one in listed]
+
+    def targets(self, judge: Judge, photos: Sequence[Path]) -> list[dict[str, Tensor]]:
+        """``boxes``, and ``labels`` as the judge's network has them."""
+        return [self._target(judge, self.by_photo[photo]) for photo in photos]
+
+    def _target(self, judge: Judge, listed: TrueBoxes) -> dict[str, Tensor]:
+        labels = listed.categories
+        if not judge.says_category_ids:
+            places = {category: place for place, category in enumerate(self.category_ids)}
+            labels = torch.tensor([places[int(category)] for category in labels], dtype=torch.int64)
+        return {"boxes": listed.boxes, "labels": labels}
+
+
+def read_box_truth(file: str | None, folder: str) -> BoxTruth:
+    """The boxes of a file in COCO's form; none where no file is given.
+
+    Args:
+        file: the annotations.
+        folder: of the photos.
+
+    Raises:
+        ValueError: it cannot be read, is of another form or lists no photo; the message begins with the key.
+    """
+    if file is None:
+        return BoxTruth(ByPhoto({}), ())
+    path = Path(file)
+    with errors_with_key(_KEY, path):
+        boxes, category_ids = read_boxes(path)
+    check_not_empty(_KEY, path, boxes)
+    return BoxTruth(ByPhoto(boxes, folder), category_ids)

@@ -1,0 +1,108 @@
+"""Maps of classes that are right for segmenters, from a folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from npp.evaluation.by_photo import ByPhoto
+from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
+from npp.evaluation.judges import Judge
+from npp.evaluation.mask_files import ClassMaps, find_masks
+from npp.evaluation.truth import MatchedTruth, NamedClass
+from npp.photos.loading import photo_size
+from npp.tasks.segmentation import IGNORE, Segmentation
+
+_KEY = "masks"
+
+
+class MaskTruth(MatchedTruth):
+    """The class of each pixel (H, W) int64 of each photo.
+
+    Args:
+        maps: by the path or name of the photos, without ending.
+        folder: of the photos.
+    """
+
+    task = Segmentation
+
+    def __init__(self, maps: ClassMaps, folder: str) -> None:
+        self._maps = maps
+        self.by_photo: ByPhoto[Tensor] = ByPhoto(maps, folder, endings=False)
+
+    def metrics(self) -> tuple[str, ...]:
+        """Mean intersection over union."""
+        return ("true_miou",)
+
+    def matcher(self, judge: Judge) -> ClassCounter:
+        """Counts pixels by their classes."""
+        return ClassCounter(_ignored(judge))
+
+    def unpacked(self, stored: Mapping[str, Any]) -> ClassOverlaps:
+        """From the packed form."""
+        return ClassOverlaps.unpacked(stored)
+
+    def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
+        """That each map can be read, has its photo's size and pixels that count; it is read once.
+
+        Raises:
+            ValueError: a map does not, or holds colours.
+        """
+        highest: dict[str, NamedClass] = {}
+        for photo in photos if self else ():
+            name, mask = self.by_photo.name(photo), self._checked(photo)
+            for judge in judges:
+                known = highest.get(judge.label, NamedClass(0, self.by_photo.photo_name(photo)))
+                highest[judge.label] = max(known, _highest_class(judge, mask, name))
+        return highest
+
+    def _checked(self, photo: Path) -> Tensor:
+        """The map of a photo, which has its size."""
+        height, width = photo_size(photo)
+        mask = self.by_photo[photo]
+        if (shape := tuple(mask.shape)) != (height, width):
+            name = self.by_photo.name(photo)
+            raise ValueError(f"{_KEY}: {name} must be {height}x{width} as its photo, not {shape}")
+        return mask
+
+    def key(self, photos: Sequence[Path]) -> list[Any]:
+        """Hashes of the maps' files, and which classes their numbers mean."""
+        return [self._maps.key(self.by_photo.name(photo)) for photo in photos]
+
+
+def _ignored(judge: Judge) -> int | None:
+    """The class of pixels that do not count for a segmenter."""
+    task: Any = judge.task
+    ignored: int | None = task.ignore_index
+    return ignored
+
+
+def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
+    """Of the pixels of a map that count for a segmenter."""
+    counted = mask[mask != _ignored(judge)]
+    if not len(counted):
+        raise ValueError(f"{_KEY}: {name} must have a pixel that counts for {judge.label}")
+    if int(counted.min()) < 0:
+        raise ValueError(f"{_KEY}: {name} must have numbers from 0 on, not {int(counted.min())}")
+    return NamedClass(int(counted.max()), name)
+
+
+def read_mask_truth(
+    masks: str | None, numbers: Mapping[int, int], others: int | None, folder: str
+) -> MaskTruth:
+    """The maps of a folder; none where no folder is given.
+
+    Args:
+        masks: the folder.
+        numbers, others: which classes the numbers of the files mean; those without one do not count.
+        folder: of the photos.
+
+    Raises:
+        ValueError: there are no maps; the message begins with the key.
+    """
+    if masks is None:
+        return MaskTruth(ClassMaps({}), folder)
+    return MaskTruth(find_masks(masks, numbers, IGNORE if others is None else others), folder)

@@ -1,0 +1,92 @@
+"""Regions that readers look at and the texts that are right there, from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from npp.evaluation.by_photo import ByPhoto
+from npp.evaluation.judges import Judge
+from npp.evaluation.label_places import check_places
+from npp.evaluation.region_files import regions_listed
+from npp.evaluation.truth import NamedClass, Truth
+from npp.photos.loading import photo_size
+from npp.tasks import Task
+from npp.tasks.recognition import Recognition
+from npp.tasks.region_task import Region, RegionTask
+
+_KEY = "regions"
+
+
+class TextTruth(Truth):
+    """The text in each photo's region; regions may be known without texts.
+
+    Args:
+        by_photo: the texts.
+        regions: what readers look at.
+    """
+
+    task = Recognition
+
+    def __init__(self, by_photo: ByPhoto[str], regions: ByPhoto[Region]) -> None:
+        self.by_photo, self.regions = by_photo, regions
+
+    @property
+    def tables(self) -> tuple[ByPhoto[Any], ...]:
+        """Regions and texts."""
+        return self.regions, self.by_photo
+
+    def cropped(self, task: Task, photos: Sequence[Path]) -> Task:
+        """A reader that is given the region of each of these photos alone; any other task as it is."""
+        if self.regions and isinstance(task, Recognition):
+            return RegionTask(task, [self.regions[photo] for photo in photos])
+        return task
+
+    def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
+        """That regions lie in their photos, and that readers have all characters of the texts.
+
+        Raises:
+            ValueError: a region has no pixel of its photo, or a reader lacks a character.
+        """
+        for photo in photos if self.regions else ():
+            name = self.regions.photo_name(photo)
+            check_places(_KEY, name, [self.regions[photo]], photo_size(photo))
+        for judge in judges:
+            for photo in photos:
+                self._check_text(judge, photo)
+        return {}
+
+    def _check_text(self, judge: Judge, photo: Path) -> None:
+        task: Any = judge.task
+        try:
+            task.alphabet.encode(self.by_photo[photo])
+        except ValueError as error:
+            name = self.by_photo.photo_name(photo)
+            raise ValueError(f"{_KEY}: the text of {name} is not one for {judge.label}: {error}") from None
+
+    def key(self, photos: Sequence[Path]) -> list[Any]:
+        """Regions with their texts."""
+        return [[list(self.regions[photo]), self.by_photo.get(photo)] for photo in photos]
+
+
+def read_text_truth(file: str | None, folder: str) -> TextTruth:
+    """The regions and texts of a CSV file, a line for each photo; none where no file is given.
+
+    Args:
+        file: see :func:`npp.evaluation.region_files.regions_listed`.
+        folder: of the photos.
+
+    Raises:
+        ValueError: it cannot be read, is of another form, or lists no photo or one of them twice; the message
+            begins with the key.
+    """
+    if file is None:
+        return TextTruth(ByPhoto({}), ByPhoto({}))
+    rows = regions_listed(file)
+    repeated = [name for name, of_photo in rows.items() if len(of_photo) > 1]
+    if repeated:
+        raise ValueError(f"{_KEY}: {file} must have one line for each photo, not more for {repeated[0]}")
+    regions = {name: row.region for name, (row,) in rows.items()}
+    texts = {name: row.text for name, (row,) in rows.items() if row.text}
+    return TextTruth(ByPhoto(texts, folder), ByPhoto(regions, folder))
