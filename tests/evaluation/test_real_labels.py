@@ -22,7 +22,8 @@ from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import JudgeConfig, build_judge
 from npp.evaluation.labelled_photos import LabelledPhotos
-from npp.evaluation.measuring import Measurer, _warn_of_labels
+from npp.evaluation.measuring import Measurer
+from npp.evaluation.originals import warn_of_labels
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import read_labels
 from npp.photos.loading import load_photo
@@ -156,9 +157,9 @@ def test_only_a_detector_that_finds_nothing_is_told_of_its_labels() -> None:
     judge = build_judge(
         JudgeConfig("detection", settings={"model": _SaysIds()}), torch.device("cpu"), seen=True
     )
-    _warn_of_labels(judge, {"ap_50": 0.01, "ap": 0.0})
+    warn_of_labels(judge, {"ap_50": 0.01, "ap": 0.0})
     with pytest.warns(UserWarning, match=r"taken for the id of categories; it may be the place"):
-        _warn_of_labels(judge, {"ap_50": 0.0})
+        warn_of_labels(judge, {"ap_50": 0.0})
 
 
 def _annotate(folder: Path, path: Path, category: int = 18) -> None:

@@ -2,103 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
 from npp.evaluation.part_store import PartStore
+from npp.evaluation.probing import ProbedJudge
 from npp.evaluation.real_labels import RealLabels
-from npp.evaluation.truth import MatchedTruth, Matcher, Matches
-
-if TYPE_CHECKING:
-    from npp.tasks import Metric
+from npp.evaluation.truth import MatchedTruth, Matches
 
 
-@dataclass(frozen=True)
-class JudgeNames:
-    """Names of what a judge measures.
+class _Comparison(Protocol):
+    """Compares a network's predictions with something, batch by batch."""
 
-    Attributes:
-        scores: of each picture, against its own clean output.
-        metrics: of all pictures together, against its own clean output.
-        true_scores, true_metrics: the same against real labels.
-    """
+    def add(self, batch: Batch, predictions: list[Any]) -> None:
+        """Adds a batch."""
 
-    scores: list[str]
-    metrics: list[str]
-    true_scores: list[str]
-    true_metrics: list[str]
+    def result(self) -> Any:
+        """Of all batches, as it is stored."""
 
-    @property
-    def predicts(self) -> bool:
-        """Whether predictions are needed besides the scores."""
-        return bool(self.metrics or self.true_metrics)
+
+class _WithCleanOutput:
+    """With the network's own output on the originals, by its task's metric."""
+
+    def __init__(self, judge: Judge, names: Sequence[str]) -> None:
+        self._judge, self._names, self._metric = judge, names, judge.task.metric()
+
+    def add(self, batch: Batch, predictions: list[Any]) -> None:
+        self._metric.update(predictions, batch.targets_in_memory(self._judge))
+
+    def result(self) -> dict[str, float]:
+        values = self._metric.compute()
+        return {name: float(values[name]) for name in self._names}
+
+
+class _WithTruth:
+    """With real labels."""
+
+    def __init__(self, judge: Judge, truth: MatchedTruth) -> None:
+        self._judge, self._truth, self._matcher = judge, truth, truth.matcher(judge)
+
+    def add(self, batch: Batch, predictions: list[Any]) -> None:
+        self._matcher.add(predictions, self._truth.targets(self._judge, batch.paths))
+
+    def result(self) -> dict[str, Any]:
+        return self._matcher.result().packed()
+
+
+class _Unfinished(NamedTuple):
+    """A comparison whose result the store does not have yet."""
+
+    kind: str
+    label: str
+    key: Any
+    comparison: _Comparison
 
 
 class DatasetMetrics:
-    """The networks' metrics of one arm at one qp, where the store does not have them yet.
+    """The networks' metrics of one arm at one qp, or of the originals; what the store has is not computed.
 
     Args:
-        networks: the judges.
-        names: of what each of them measures.
+        judges: the networks.
         store: finished parts.
-        key: of the arm's files.
+        key: of the pictures.
         labels: real ones.
     """
 
-    def __init__(
-        self,
-        networks: Sequence[Judge],
-        names: Sequence[JudgeNames],
-        store: PartStore,
-        key: Any,
-        labels: RealLabels,
-    ) -> None:
-        self._store = store
-        self._known: dict[tuple[str, str], float] = {}
-        self._matches: dict[str, Matches] = {}
-        self._open: list[tuple[Judge, list[str], Metric, Any]] = []
-        self._unmatched: list[tuple[Judge, MatchedTruth, Matcher, Any]] = []
-        for network, wanted in zip(networks, names, strict=True):
-            if wanted.metrics:
-                self._find(network, wanted.metrics, ["metric", network.key, key])
-            if (truth := labels.matched(network)) is not None:
-                self._find_matches(network, truth, ["matches", network.key, key])
+    def __init__(self, judges: Sequence[ProbedJudge], store: PartStore, key: Any, labels: RealLabels) -> None:
+        self._store, self._judges = store, judges
+        self._truths: dict[str, MatchedTruth] = {}
+        self._results: dict[tuple[str, str], Any] = {}  # as they are stored, by kind and network's label
+        self._unfinished: list[_Unfinished] = []
+        for probed in judges:
+            judge = probed.judge
+            if probed.metrics:
+                self._begin("metric", judge, key, partial(_WithCleanOutput, judge, probed.metrics))
+            if (truth := labels.matched(judge)) is not None:
+                self._truths[judge.label] = truth
+                self._begin("matches", judge, key, partial(_WithTruth, judge, truth))
 
-    def _find(self, network: Judge, wanted: list[str], key: Any) -> None:
+    def _begin(self, kind: str, judge: Judge, pictures: Any, begin: Callable[[], _Comparison]) -> None:
+        key = [kind, judge.key, pictures]
         stored = self._store.load(key)
         if stored is None:
-            self._open.append((network, wanted, network.task.metric(), key))
+            self._unfinished.append(_Unfinished(kind, judge.label, key, begin()))
         else:
-            self._known |= {(network.label, name): stored[name] for name in wanted}
+            self._results[kind, judge.label] = stored
 
-    def _find_matches(self, network: Judge, truth: MatchedTruth, key: Any) -> None:
-        stored = self._store.load(key)
-        if stored is None:
-            self._unmatched.append((network, truth, truth.matcher(network), key))
-        else:
-            self._matches[network.label] = truth.unpacked(stored)
-
-    def add(self, batch: Batch, predictions: dict[str, list[Any]]) -> None:
-        """Adds a batch."""
-        for network, _, metric, _ in self._open:
-            metric.update(predictions[network.label], batch.targets_in_memory(network))
-        for network, truth, matcher, _ in self._unmatched:
-            matcher.add(predictions[network.label], truth.targets(network, batch.paths))
+    def add(self, batch: Batch, predictions: Mapping[str, list[Any]]) -> None:
+        """Adds a batch and what networks say of it, by their labels."""
+        for one in self._unfinished:
+            one.comparison.add(batch, predictions[one.label])
 
     def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, Matches]]:
         """Values by network's label and metric's name, and matches by label, of all batches."""
-        for network, wanted, metric, key in self._open:
-            found = metric.compute()
-            values = {name: float(found[name]) for name in wanted}
-            self._store.save(key, values)
-            self._known |= {(network.label, name): value for name, value in values.items()}
-        for network, _, matcher, key in self._unmatched:
-            matches = matcher.result()
-            self._store.save(key, matches.packed())
-            self._matches[network.label] = matches
-        for label, matches in self._matches.items():
-            self._known |= {(label, name): value for name, value in matches.values.items()}
-        return self._known, self._matches
+        for kind, label, key, comparison in self._unfinished:
+            self._results[kind, label] = comparison.result()
+            self._store.save(key, self._results[kind, label])
+        values: dict[tuple[str, str], float] = {
+            (probed.label, name): self._results["metric", probed.label][name]
+            for probed in self._judges
+            for name in probed.metrics
+        }
+        all_matches = {
+            label: truth.unpacked(self._results["matches", label]) for label, truth in self._truths.items()
+        }
+        for label, matches in all_matches.items():
+            values |= {(label, name): value for name, value in matches.values.items()}
+        return values, all_matches

@@ -7,17 +7,19 @@ import io
 import json
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from npp.codec.build import build_config
 from npp.extras import PACKAGES
 from npp.files import write_file
+
+_Part = TypeVar("_Part")
 
 
 def digest(value: Any) -> str:
@@ -87,6 +89,20 @@ class PartStore:
         except Exception:  # of a file that it has not written torch says anything
             warnings.warn(f"{path} is damaged; what was in it is measured again", stacklevel=2)
             return None
+
+    def get_or_make(self, key: Any, make: Callable[[], _Part]) -> _Part:
+        """The part saved under a key; where there is none it is made and saved.
+
+        Args:
+            key: see :meth:`load`.
+            make: gives the part as :meth:`save` takes it.
+        """
+        stored: _Part | None = self.load(key)
+        if stored is not None:
+            return stored
+        part = make()
+        self.save(key, part)
+        return part
 
     def save(self, key: Any, part: Any) -> None:
         """Keeps a part: dicts and lists of tensors, numbers and strings."""

@@ -17,6 +17,8 @@ from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.mask_truth import MaskTruth, read_mask_truth
 from npp.evaluation.text_truth import TextTruth, read_text_truth
 from npp.evaluation.truth import MatchedTruth, NamedClass, Truth
+from npp.photos.finding import name_below
+from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
 
 #: What scores against real texts are called where those against the clean output have the same name.
@@ -121,6 +123,22 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
         read_text_truth(photos.regions, folder),
         read_mask_truth(photos.masks, photos.mask_classes, photos.mask_others, folder),
     )
+
+
+def photos_with_labels(photos: PhotoSet, labels: RealLabels) -> list[Path]:
+    """The photos that can be read, and with ``unlabelled: skip`` those alone that have all labels.
+
+    Raises:
+        ValueError: a photo has no real label though there are some, or it is not clear which it has.
+    """
+    if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
+        paths = photos.readable_paths(labels.has)
+    else:
+        paths = photos.readable_paths()
+    labels.check_names(paths)
+    if missing := [name_below(photos.folder, path) for path in paths if not labels.has(path)]:
+        raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
+    return paths
 
 
 #: Nothing is known.

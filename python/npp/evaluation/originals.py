@@ -1,0 +1,100 @@
+"""What networks say about the originals, against real labels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from npp.evaluation.coding import Batch, to_cpu
+from npp.evaluation.dataset_metrics import DatasetMetrics
+from npp.evaluation.judges import Judge
+from npp.evaluation.measured_parts import CleanPart
+from npp.evaluation.part_store import PartStore
+from npp.evaluation.probing import ProbedJudge
+from npp.evaluation.real_labels import RealLabels
+
+#: What is asked where nothing on the originals agrees with the real labels, by the quality.
+_MISUNDERSTOOD = {
+    "top1": "are the labels the network's class indices?",
+    "true_miou": "are the numbers of the masks the network's classes? mask_classes says what they mean",
+    "exact_match": "are the texts what the network reads in these regions?",
+}
+
+
+def measure_originals(
+    judges: Sequence[ProbedJudge],
+    batches: Sequence[Batch],
+    metrics: DatasetMetrics,
+    store: PartStore,
+    labels: RealLabels,
+) -> dict[tuple[str, str], float]:
+    """Qualities against real labels, by network's label and name; means over all pictures.
+
+    Warns where nothing that a network says is right.
+
+    Args:
+        judges: the networks.
+        batches: all photos.
+        metrics: of all of them together, still without a batch.
+        store: finished parts.
+        labels: of the photos.
+    """
+    known = {(one.label, name) for one in judges for name in (*one.true_scores, *one.true_metrics)}
+    if not known:
+        return {}
+    total = sum(map(len, batches))
+    values: dict[tuple[str, str], float] = {}
+    for batch in batches:
+        part = _clean_part(batch, judges, store, labels)
+        metrics.add(batch, part.predictions)
+        for label, scores in part.scores.items():
+            for name, of_pictures in scores.items():
+                share = float(of_pictures.double().sum()) / total
+                values[label, name] = values.get((label, name), 0.0) + share
+        batch.release()
+    values |= {key: value for key, value in metrics.compute()[0].items() if key in known}
+    for one in judges:
+        warn_of_labels(
+            one.judge, {name: value for (label, name), value in values.items() if label == one.label}
+        )
+    return values
+
+
+def _clean_part(
+    batch: Batch, judges: Sequence[ProbedJudge], store: PartStore, labels: RealLabels
+) -> CleanPart:
+    def answers() -> dict[str, Any]:
+        scores, predictions = {}, {}
+        for one in judges:
+            if one.true_scores:
+                scores[one.label] = labels.scores(one.judge, batch.images, batch.paths)
+            if one.predicts:
+                predictions[one.label] = batch.task(one.judge).predict(batch.images)
+        part: dict[str, Any] = to_cpu({"scores": scores, "predictions": predictions})
+        return part
+
+    networks = [one.judge.key for one in judges]
+    key = {"clean": batch.key, "true": labels.key(batch.paths), "networks": networks}
+    return CleanPart(**store.get_or_make(key, answers))
+
+
+def warn_of_labels(network: Judge, clean: Mapping[str, float]) -> None:
+    """Warns where nothing that a network says of the originals is right, as with labels of another order.
+
+    Args:
+        network: it.
+        clean: its qualities on the originals against real labels, by name.
+    """
+    if clean.get("ap_50") == 0:
+        meant, other = ("id", "place") if network.says_category_ids else ("place", "id")
+        warnings.warn(
+            f"network {network.label} finds none of the real boxes on the originals (ap_50 is 0). Its labels "
+            f"were taken for the {meant} of categories; it may be the {other} (categories: {other})",
+            stacklevel=4,
+        )
+    for name, question in _MISUNDERSTOOD.items():
+        if clean.get(name) == 0:
+            warnings.warn(
+                f"network {network.label}: {name} on the originals is 0.000: {question}", stacklevel=4
+            )

@@ -1,0 +1,184 @@
+"""First looks at networks: what they measure, and whether they fit their tasks and the real labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from npp.config.typed import told
+from npp.config.yaml_files import ConfigError
+from npp.evaluation.coding import Batch
+from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
+from npp.evaluation.part_store import PartStore
+from npp.evaluation.real_labels import RealLabels
+from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
+from npp.evaluation.truth import NamedClass
+
+_PROBED = 2  # photos
+
+
+@dataclass(frozen=True)
+class ProbedJudge:
+    """A judge with the names of what it measures.
+
+    Attributes:
+        judge: the network.
+        scores: of each picture, against its own clean output.
+        metrics: of all pictures together, against its own clean output.
+        true_scores, true_metrics: the same against real labels.
+    """
+
+    judge: Judge
+    scores: list[str]
+    metrics: list[str]
+    true_scores: list[str]
+    true_metrics: list[str]
+
+    @property
+    def label(self) -> str:
+        """Its name in results."""
+        return self.judge.label
+
+    @property
+    def predicts(self) -> bool:
+        """Whether predictions are needed besides the scores."""
+        return bool(self.metrics or self.true_metrics)
+
+    def check_quality(self) -> None:
+        """Raises ConfigError where the network is to be quoted on something that is not measured."""
+        known = [*self.scores, *self.metrics, *self.true_scores, *self.true_metrics]
+        quality = self.judge.spec.quality
+        if quality not in (None, *known):
+            raise ConfigError(
+                f"network {self.label}: quality must be one of {', '.join(known)}, not {quality!r}"
+            )
+
+    def axes(self) -> list[Axis]:
+        """Its qualities: against its own clean output first, then against real labels."""
+        higher_is_better = directions(self.judge) | dict.fromkeys(self.true_metrics, True)
+        primary = self.judge.spec.quality or self.scores[0]
+
+        def axes_of(names: Sequence[str], *, dataset: bool, true: bool) -> list[Axis]:
+            return [
+                Axis(
+                    self.label,
+                    name,
+                    higher_is_better[name],
+                    primary=name == primary,
+                    dataset=dataset,
+                    true=true,
+                )
+                for name in names
+            ]
+
+        return [
+            *axes_of(self.scores, dataset=False, true=False),
+            *axes_of(self.metrics, dataset=True, true=False),
+            *axes_of(self.true_scores, dataset=False, true=True),
+            *axes_of(self.true_metrics, dataset=True, true=True),
+        ]
+
+
+@contextmanager
+def network_named(network: Judge, batch: Batch) -> Iterator[None]:
+    """What a network cannot look at, or a label that it cannot have, is told with network and photos."""
+    try:
+        yield
+    except (ConfigError, torch.cuda.OutOfMemoryError):
+        raise
+    except NETWORK_ERRORS as error:
+        photos = ", ".join(batch.names)
+        raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
+
+
+class Prober:
+    """Looks at the first photos with networks; what it has learned is kept.
+
+    Args:
+        store: finished parts.
+        labels: real ones of the photos.
+        photos: the first ones, of one size.
+        opened: makes a batch of some.
+    """
+
+    def __init__(
+        self,
+        store: PartStore,
+        labels: RealLabels,
+        photos: Sequence[Path],
+        opened: Callable[[Sequence[Path]], Batch],
+    ) -> None:
+        self._store, self._labels, self._photos, self._opened = store, labels, photos, opened
+
+    def check_class(self, network: Judge, highest: NamedClass) -> None:
+        """That a network has the highest class of the real labels.
+
+        Raises:
+            ConfigError: it does not, or cannot look at the photos.
+        """
+
+        def count() -> dict[str, int]:
+            batch = self._opened(self._photos[:1])
+            with network_named(network, batch):
+                return {"classes": len(batch.targets(network)[0])}
+
+        classes = self._store.get_or_make(["classes", network.key], count)["classes"]
+        if highest.number >= classes:
+            raise ConfigError(
+                f"network {network.label}: real labels must be classes from 0 to {classes - 1}, "
+                f"not {highest.number} (with {highest.photo})"
+            )
+
+    def probed(self, network: Judge) -> ProbedJudge:
+        """A network with the names of its scores, and of those metrics that are not among them.
+
+        Raises:
+            ConfigError: it does not fit its task, or gives scores of which no curve can be drawn or whose
+                better direction its task does not say.
+        """
+        matched = self._labels.matched(network)
+        true_metrics = [] if matched is None else list(matched.metrics())
+        key = ["names", network.key, self._labels.truth(network) is not None]
+        names = self._store.get_or_make(key, lambda: self._names(network, true_metrics))
+        judge = ProbedJudge(network, **names)
+        check_directions(network, [*judge.scores, *judge.metrics, *judge.true_scores])
+        return judge
+
+    def _names(self, network: Judge, true_metrics: list[str]) -> dict[str, list[str]]:
+        batch = self._opened(self._photos[:_PROBED])
+        images = batch.images  # loaded here, for a photo's error is not the network's
+        scores = self._score_names(network, batch)
+        with network_named(network, batch):
+            true_scores = list(self._labels.scores(network, images, batch.paths))
+        metrics = [] if true_metrics else self._metric_names(network, batch, scores)
+        return {
+            "scores": scores,
+            "metrics": metrics,
+            "true_scores": true_scores,
+            "true_metrics": true_metrics,
+        }
+
+    @staticmethod
+    def _score_names(network: Judge, batch: Batch) -> list[str]:
+        """Of the network's first look at photos, where one that does not fit its task shows."""
+        with network_named(network, batch):
+            scores = batch.task(network).scores(batch.images, batch.targets(network))
+            check_directions(network, scores)  # before the next line asks for them
+            check_finite(network, scores, batch.names)
+            check_floor(network, scores, batch.names)
+            return list(scores)
+
+    @staticmethod
+    def _metric_names(network: Judge, batch: Batch, scores: Sequence[str]) -> list[str]:
+        if not network.spec.metrics:
+            return []
+        task: Any = batch.task(network)
+        metric = task.metric()
+        metric.update(task.predict(batch.images), batch.targets(network))
+        # A metric that is the mean of a score says nothing new, and costs a forward pass.
+        return [name for name in metric.compute() if name not in scores]
