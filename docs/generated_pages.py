@@ -64,7 +64,7 @@ _ALSO = {
         "npp.evaluation.labelled_photos.LabelledPhotos",
         "npp.evaluation.measured_values.Measurements",
         "npp.evaluation.analysis.Findings",
-        "npp.evaluation.report_files.Table",
+        "npp.evaluation.report_tables.Table",
         "npp.evaluation.evaluation_run.SharedFindings",
     ],
     "npp.training": [

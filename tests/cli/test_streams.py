@@ -18,7 +18,7 @@ from PIL import Image
 import npp
 from npp.batch.outcomes import single_line
 from npp.cli.streams import console
-from npp.evaluation.report_files import Table
+from npp.evaluation.report_tables import Table
 
 
 def _pipe(data: bytes, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:

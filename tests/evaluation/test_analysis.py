@@ -8,11 +8,12 @@ from small_evaluation import KL, curve, findings, measurements
 
 from npp.evaluation import bd_rate, resample_bd_rate
 from npp.evaluation.analysis import rate_at
-from npp.evaluation.bd_rate import monotone, picture_counts, resampled_means
+from npp.evaluation.bd_rate import monotone
+from npp.evaluation.bd_rate_bootstrap import picture_counts, resampled_means
 from npp.evaluation.class_overlaps import ClassOverlaps
+from npp.evaluation.comparison_tables import _needed
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
-from npp.evaluation.report_files import _needed
 from npp.pchip import pchip
 
 

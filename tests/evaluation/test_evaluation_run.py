@@ -11,7 +11,6 @@ import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zlib import compress as zipped
@@ -25,10 +24,9 @@ from small_evaluation import QPS, tiny_network, values
 
 import npp
 import npp.cli
-from npp.codec.build import build_config
 from npp.config.digests import hash_state
 from npp.config.yaml_files import ConfigError
-from npp.evaluation import part_store
+from npp.evaluation.arm_words import describe_arm
 from npp.evaluation.arms import Arm, ArmConfig
 from npp.evaluation.choosing import Selector
 from npp.evaluation.coding import Batch
@@ -36,10 +34,8 @@ from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.judges import Judge, JudgeConfig, build_judge
 from npp.evaluation.measuring import Measurer
-from npp.evaluation.part_store import PartStore, versions
+from npp.evaluation.part_store import PartStore
 from npp.evaluation.prefilters import Unfiltered
-from npp.evaluation.report_files import describe_arm, describe_computer
-from npp.extras import PACKAGES
 from npp.photos.finding import PhotoWarning
 from npp.photos.photo_set import PhotoSet
 from npp.progress import silent
@@ -129,15 +125,6 @@ def test_what_changes_is_measured_anew_and_the_rest_is_not(
     evaluate(parse_config(values(photos, arms=arms, qps=[*QPS, 45])), tmp_path)
     # The new arm at six qps, the anchor at one, in two batches.
     assert sorted(codings) == sorted([*QPS, *QPS, 45, 45, 45, 45])
-
-
-def test_store_keeps_parts_by_all_that_they_depend_on(tmp_path: Path) -> None:
-    store = PartStore(tmp_path / "parts")
-    part = {"sizes": torch.arange(3), "names": ["a", {"b": torch.rand(2)}]}
-    assert store.load({"qp": 30}) is None
-    store.save({"qp": 30, "arm": "x"}, part)
-    assert store.load({"arm": "x", "qp": 30})["names"][1]["b"].equal(part["names"][1]["b"])
-    assert store.load({"qp": 31, "arm": "x"}) is None
 
 
 @pytest.mark.parametrize(
@@ -340,27 +327,7 @@ def test_what_is_missing_is_said_before_the_work(
     assert not (out / "parts").exists()
 
 
-# What stored parts are known by
-
-
-def test_parts_of_another_build_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    PartStore(tmp_path).save("key", {"a": 1})
-    assert PartStore(tmp_path).load("key") == {"a": 1}
-    build = build_config()
-    for name in ("npp_commit", "libavcodec_version", "x265_build"):
-        monkeypatch.setattr(part_store, "build_config", lambda name=name: {**build, name: "another"})
-        assert PartStore(tmp_path).load("key") is None
-    assert versions()["torch"] == torch.__version__
-    judging = ("transformers", "ultralytics", "mmcv", "mmdet", "rapidocr", "pycocotools", "onnx")
-    assert all(PACKAGES[package].judges for package in judging)
-    for package in ("transformers", "mmcv-lite"):
-        with monkeypatch.context() as patched:
-            patched.setattr(
-                part_store, "version", lambda name, new=package: "9.9" if name == new else version(name)
-            )
-            assert versions()[package.removesuffix("-lite")] == "9.9"
-            assert PartStore(tmp_path).load("key") is None
-    assert "commit" not in describe_computer() and describe_computer()["npp_version"] == build["npp_version"]
+# What judges, photos and arms are known by
 
 
 def test_a_judge_is_known_by_its_weights_and_files(photos: Path, tmp_path: Path) -> None:

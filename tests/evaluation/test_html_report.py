@@ -22,12 +22,13 @@ from small_evaluation import KL, QPS, allocator, curve, detector, findings, meas
 pytest.importorskip("plotly")
 
 import npp.cli
+from npp.evaluation.computer import describe_computer
 from npp.evaluation.evaluate_config import load_evaluation, parse_config
 from npp.evaluation.evaluation_run import Evaluation, evaluate
 from npp.evaluation.html_curves import panels_of, savings_of
 from npp.evaluation.html_pictures import photo_view
 from npp.evaluation.html_report import ArmLine, ReportPart, render_report
-from npp.evaluation.report_files import Table, describe_computer
+from npp.evaluation.report_tables import Table
 from npp.evaluation.strip_rows import ShownBoxes, ShownFile, StripRow
 from npp.evaluation.table_cells import comparison_cell
 

@@ -13,7 +13,7 @@ from PIL import Image
 from small_evaluation import QPS, RED, red_photos, segmenter, values
 
 from npp.config.yaml_files import ConfigError
-from npp.evaluation.bd_rate import picture_counts
+from npp.evaluation.bd_rate_bootstrap import picture_counts
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate

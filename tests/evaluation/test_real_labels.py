@@ -16,7 +16,7 @@ from torch import nn
 
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.average_precision import BoxMatches, match_boxes
-from npp.evaluation.bd_rate import picture_counts
+from npp.evaluation.bd_rate_bootstrap import picture_counts
 from npp.evaluation.box_truth import BoxTruth
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate

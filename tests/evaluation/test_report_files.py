@@ -12,7 +12,7 @@ from small_evaluation import QPS
 
 import npp
 import npp.cli
-from npp.evaluation.report_files import Table
+from npp.evaluation.report_tables import Table
 
 
 def _summary(folder: Path) -> Any:

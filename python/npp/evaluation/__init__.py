@@ -7,15 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npp.evaluation.bd_rate import (
-    BDInterval,
-    ResampledBDRate,
-    bd_rate,
-    bootstrap_bd_rate,
-    monotone,
-    overlap,
-    resample_bd_rate,
-)
+from npp.evaluation.bd_rate import bd_rate, monotone, overlap
+from npp.evaluation.bd_rate_bootstrap import BDInterval, ResampledBDRate, bootstrap_bd_rate, resample_bd_rate
 from npp.lazy import exported_when_touched
 
 if TYPE_CHECKING:

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npp.evaluation.bd_rate import (
+from npp.evaluation.bd_rate import bd_rate, log_rate_at, monotone, overlap
+from npp.evaluation.bd_rate_bootstrap import (
     BDInterval,
     ResampledBDRate,
-    bd_rate,
     bd_rate_of_resamplings,
-    log_rate_at,
-    monotone,
-    overlap,
     picture_counts,
     resampled_means,
 )

@@ -14,7 +14,7 @@ from npp.config.typed import fill, fill_sections, plain
 from npp.config.yaml_files import read_config
 from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
-from npp.evaluation.bd_rate import check_confidence
+from npp.evaluation.bd_rate_bootstrap import check_confidence
 from npp.evaluation.judges import JudgeConfig
 from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import PICTURE

@@ -13,8 +13,11 @@ from npp.config.surroundings import modules_below, need, resolve_device
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.analysis import Analyst, Findings
 from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_name, weighted_by_size
+from npp.evaluation.arm_words import arm_summary, describe_arm
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.choosing import Selector, curve_qps, resolve_arms
+from npp.evaluation.comparison_tables import shared_tables, tables
+from npp.evaluation.computer import describe_computer
 from npp.evaluation.earlier_results import SHARED, remove_earlier, result_file
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_pictures import photo_view
@@ -26,20 +29,9 @@ from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import UNLABELLED, RealLabels, read_labels
-from npp.evaluation.report_files import (
-    Table,
-    arm_results,
-    arm_summary,
-    comparisons_json,
-    describe_arm,
-    describe_computer,
-    one_line,
-    shared_summary,
-    shared_tables,
-    summary,
-    tables,
-)
+from npp.evaluation.report_files import arm_results, comparisons_json, shared_summary, summary
 from npp.evaluation.report_pictures import draw_strip, plot_curves
+from npp.evaluation.report_tables import Table, one_line
 from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.files import write_file
 from npp.photos.finding import would_be_found

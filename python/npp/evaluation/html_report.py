@@ -12,11 +12,12 @@ from typing import Any
 
 from npp.config.yaml_files import as_yaml
 from npp.evaluation.analysis import Findings
+from npp.evaluation.arm_words import in_words
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_curves import Panel, panels_of, savings_of
 from npp.evaluation.html_pictures import PhotoView
 from npp.evaluation.measured_values import PICTURE, Measurements
-from npp.evaluation.report_files import Table, in_words
+from npp.evaluation.report_tables import Table
 from npp.files import write_file
 
 _PAGE = Path(__file__).parent / "page"
@@ -138,7 +139,7 @@ def render_report(
         config: of the run.
         parts: single files first.
         photos: to look at.
-        computer: as :func:`npp.evaluation.report_files.describe_computer` gives it.
+        computer: as :func:`npp.evaluation.computer.describe_computer` gives it.
     """
     import jinja2
 

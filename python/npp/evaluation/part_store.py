@@ -1,4 +1,4 @@
-"""The parts of a measurement that survive an interruption, and the versions that they hold for."""
+"""The parts of a measurement that survive an interruption."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import io
 import json
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from npp.codec.build import build_config
-from npp.extras import PACKAGES
+from npp.evaluation.installed_versions import versions
 from npp.files import write_file
 
 _Part = TypeVar("_Part")
@@ -26,35 +23,6 @@ def digest(value: Any) -> str:
     """A short hash of a JSON value, the same for the same value."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-_BUILD = ("npp_version", "npp_commit", "x265_version", "x265_build", "libavcodec_version")
-_ALWAYS = ("torch", "numpy", "pillow")
-
-
-def _judging() -> dict[str, tuple[str, ...]]:
-    """The packages that networks and scores come from, with what they may be installed by."""
-    return {name: (name, *package.other_names) for name, package in PACKAGES.items() if package.judges}
-
-
-def _installed(names: Iterable[str]) -> str | None:
-    """The version of what is installed by one of the names."""
-    for name in names:
-        with suppress(PackageNotFoundError):
-            return version(name)
-    return None
-
-
-def versions() -> dict[str, str | None]:
-    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks.
-
-    Packages that are not installed are left out.
-    """
-    build = build_config()
-    names = {name: (name,) for name in _ALWAYS} | _judging()
-    packages = {name: _installed(known_as) for name, known_as in names.items()}
-    there = {name: found for name, found in packages.items() if found is not None}
-    return {name: build.get(name) for name in _BUILD} | there
 
 
 class PartStore:

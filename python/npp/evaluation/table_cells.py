@@ -8,7 +8,7 @@ from typing import Literal
 from typing_extensions import Self
 
 from npp.evaluation.analysis import Comparison
-from npp.evaluation.bd_rate import BDInterval
+from npp.evaluation.bd_rate_bootstrap import BDInterval
 
 Verdict = Literal["less", "more", "none", ""]
 

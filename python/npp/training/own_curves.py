@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from npp.evaluation.part_store import versions
+from npp.evaluation.installed_versions import versions
 from npp.recipes import Recipe
 from npp.tasks import Task
 from npp.training.baseline import Code, Curve, load_curves, measure, save_curves, sloped_qps

@@ -1,0 +1,65 @@
+"""What an arm is, as JSON and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from npp.config.typed import plain
+from npp.evaluation.arms import Arm, ArmConfig
+from npp.evaluation.prefilters import BlurByQp, RefineConfig
+
+
+def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
+    if arm.prefilter_kind == "none":
+        return "none"
+    if sigmas is not None:
+        return {arm.prefilter_kind: {str(qp): sigma for qp, sigma in sigmas.items()}}
+    if isinstance(arm.prefilter, RefineConfig):
+        return {arm.prefilter_kind: arm.prefilter.refine.given()}
+    return plain(arm.prefilter)
+
+
+def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
+    """An arm with what was chosen for it."""
+    sigmas = arm.prefilter.sigmas if isinstance(arm.prefilter, BlurByQp) else None
+    found = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
+    if arm.scale is not None:
+        found["scale"] = arm.scale.as_mapping()
+    for part in ("map", "recipe", "restorer"):
+        if getattr(config, part) is not None:
+            found[part] = plain(getattr(config, part))
+    return found
+
+
+_WORDS = {None: "none", True: "yes", False: "no"}
+
+
+def in_words(value: Any) -> str:
+    """A JSON value for people: what is not given in a mapping is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_key(name)} {_inner(one)}" for name, one in value.items() if one is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_inner, value))
+    return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _key(name: Any) -> str:
+    """A mapping's key: numbers are qps everywhere here."""
+    return f"qp {name}:" if str(name).isdigit() else str(name).replace("_", " ")
+
+
+def _inner(value: Any) -> str:
+    """A value within another."""
+    return f"({in_words(value)})" if isinstance(value, (Mapping, list, tuple)) else in_words(value)
+
+
+def describe_arm(config: ArmConfig, arm: Arm) -> str:
+    """One line about an arm."""
+    said = arm_summary(config, arm)
+    codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
+    names = ("scale", "prefilter", "map", "recipe", "restorer")
+    # What a recipe has in front of the codec is not named part by part.
+    hidden = {"prefilter"} if "recipe" in said else set()
+    parts = [f"{name} {_inner(said[name])}" for name in names if name in said and name not in hidden]
+    return f"BPG ({codec or 'default options'}), {', '.join(parts)}"

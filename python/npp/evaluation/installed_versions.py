@@ -1,0 +1,38 @@
+"""Versions of all that may change what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from npp.codec.build import build_config
+from npp.extras import PACKAGES
+
+_BUILD = ("npp_version", "npp_commit", "x265_version", "x265_build", "libavcodec_version")
+_ALWAYS = ("torch", "numpy", "pillow")
+
+
+def _judging() -> dict[str, tuple[str, ...]]:
+    """The packages that networks and scores come from, with what they may be installed by."""
+    return {name: (name, *package.other_names) for name, package in PACKAGES.items() if package.judges}
+
+
+def _installed(names: Iterable[str]) -> str | None:
+    """The version of what is installed by one of the names."""
+    for name in names:
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return None
+
+
+def versions() -> dict[str, str | None]:
+    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks.
+
+    Packages that are not installed are left out.
+    """
+    build = build_config()
+    names = {name: (name,) for name in _ALWAYS} | _judging()
+    packages = {name: _installed(known_as) for name, known_as in names.items()}
+    there = {name: found for name, found in packages.items() if found is not None}
+    return {name: build.get(name) for name in _BUILD} | there

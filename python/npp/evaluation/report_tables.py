@@ -1,0 +1,52 @@
+"""Tables for people: in Markdown and on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import rich.table
+
+
+def one_line(text: str) -> str:
+    """A text with spaces for its line breaks, as a name in a configuration may have some."""
+    return " ".join(text.splitlines())
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words in rows and columns; the first column names the row.
+
+    Attributes:
+        title: what the rows are about.
+        head: names of the columns.
+        rows: as wide as the head; what compares arms is a ``Cell``, a word that knows its verdict.
+        judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
+            table is not of one judge.
+        shared: whether it is of arms whose bits are shared over all pictures.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    judge: str = ""
+    shared: bool = False
+
+    def markdown(self) -> str:
+        """As Markdown, with the title above; no word ends a cell or a line."""
+        lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
+        cells = [[one_line(word).replace("|", r"\|") for word in line] for line in lines]
+        return "\n".join([f"**{one_line(self.title)}**", "", *(f"| {' | '.join(line)} |" for line in cells)])
+
+    def rich(self) -> rich.table.Table:
+        """For a terminal."""
+        from rich.markup import escape
+        from rich.table import Table as RichTable
+
+        table = RichTable(title=escape(self.title), title_justify="left")
+        for i, name in enumerate(self.head):
+            table.add_column(escape(name), justify="right" if i else "left")
+        for row in self.rows:
+            table.add_row(*map(escape, row))
+        return table
