@@ -15,9 +15,9 @@ from npp.config.surroundings import modules_below
 from npp.config.typed import plain, refusal
 from npp.config.yaml_files import ConfigError, write_yaml
 from npp.evaluation.by_photo import ByPhoto
+from npp.evaluation.json_values import write_json
 from npp.evaluation.label_places import check_places
 from npp.evaluation.region_files import regions_listed
-from npp.files import write_file
 from npp.photos.finding import Part, name_below
 from npp.photos.loading import photo_size
 from npp.progress import Stage, silent
@@ -65,7 +65,7 @@ def _label_all(labellers: Sequence[_Labeller], name: str, stage: Stage) -> None:
     for one in labellers:
         one.folder.mkdir(parents=True, exist_ok=True)
         if not _origin_file(one).is_file():
-            write_file(_origin_file(one), json.dumps(one.origin, indent=1).encode(), force=True)
+            write_json(_origin_file(one), one.origin)
         label_photos(one.photos, one.tasks, one.folder, one.settings, regions=one.regions, progress=progress)
 
 
@@ -95,7 +95,7 @@ def _learn(out: Path, settings: DistilSettings, allocator: Allocator, stage: Sta
     path = distil(out / "labels", out, settings, allocator=allocator, progress=progress)
     if ranks:
         found = rank_correlation(Allocator.load(path), read_labels(out / "validation"))
-        write_file(out / "ranks.json", json.dumps(found, indent=1).encode(), force=True)
+        write_json(out / "ranks.json", found)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import warnings
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from npp.config.surroundings import modules_below, need, resolve_accelerator
 from npp.config.yaml_files import write_yaml
-from npp.files import write_file
+from npp.evaluation.json_values import write_json
 from npp.progress import Progress, Stage, silent
 from npp.recipes import Recipe
 from npp.torch_defaults import plain_defaults
@@ -238,8 +237,7 @@ def _chosen(
         threads=config.codec.threads,
         progress=progress,
     )
-    text = json.dumps(found.as_mapping(), indent=1, allow_nan=False) + "\n"
-    write_file(Path(config.out) / _CHOICE, text.encode(), force=True)
+    write_json(Path(config.out) / _CHOICE, found.as_mapping())
     return found.recipe.cpu()
 
 
@@ -270,8 +268,7 @@ def _pretrained(
     left = pretrain(filter_, photos, config, device, progress)
     module.average_anew()
     filter_.save(Path(config.out) / _PRETRAINED)
-    text = json.dumps(left.as_mapping(), indent=1) + "\n"
-    write_file(Path(config.out) / _PRETRAINING, text.encode(), force=True)
+    write_json(Path(config.out) / _PRETRAINING, left.as_mapping())
 
 
 def _steps_done(resume: Path, module: RecipeModule, trainer: lightning.Trainer) -> int:
