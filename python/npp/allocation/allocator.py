@@ -211,6 +211,21 @@ class Allocator(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.as_mapping().items())
 
 
+def adjusted(
+    allocator: Allocator, strength: float | None, limit: float | None, mix: Mapping[str, float] | None
+) -> Allocator:
+    """The same network with those settings of its map that are not ``None``; the parameters are shared.
+
+    Args:
+        allocator: the network.
+        strength, limit: see :meth:`Allocator.with_strength`.
+        mix: see :meth:`Allocator.with_mix`.
+    """
+    strength = allocator.settings.strength if strength is None else strength
+    other = allocator.with_strength(strength, limit)
+    return other if mix is None else other.with_mix(mix)
+
+
 def _widened(network: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = [*network.named_parameters(), *network.named_buffers()]
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors}

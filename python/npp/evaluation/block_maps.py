@@ -13,6 +13,7 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
+from npp.allocation.allocator import adjusted
 from npp.allocation.regions import MOST_WEIGHT
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
@@ -224,6 +225,11 @@ class _Shaped:
         if self.limit is not None:
             checks.number("limit", self.limit, 0, checks.MAX_QP)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """No judge is needed."""
+        return ()
+
 
 @dataclass(frozen=True)
 class GradientMapConfig:
@@ -255,22 +261,24 @@ class GradientMapConfig:
 
 @dataclass(frozen=True)
 class AllocatorMapConfig(_Shaped):
-    """``{allocator: NAME_OR_PATH}``, as :meth:`npp.Allocator.load` takes it."""
+    """``{allocator: NAME_OR_PATH}``, as :meth:`npp.Allocator.load` takes it.
+
+    Attributes:
+        allocator: the network.
+        mix: weights of its heads by name, 0 or more, in place of its own; the map follows the weighted mean
+            of their logarithms of importance.
+        strength: in place of its own, 0 to 16: a block of twice the picture's mean importance has a qp that
+            is lower by 3 times the strength.
+        limit: in place of its own, 0 to 51: the greatest offset in qps.
+    """
 
     allocator: str = field(kw_only=True)
     mix: dict[str, float] | None = None
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """No judge is needed."""
-        return ()
-
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""
         allocator = Allocator.load(self.allocator, device)
-        strength = allocator.settings.strength if self.strength is None else self.strength
-        allocator = allocator.with_strength(strength, self.limit)
-        return AllocatorMap(allocator if self.mix is None else allocator.with_mix(self.mix))
+        return AllocatorMap(adjusted(allocator, self.strength, self.limit, self.mix))
 
 
 @dataclass(frozen=True)
@@ -284,11 +292,6 @@ class FeatureMapConfig(_Shaped):
 
     features: str = field(kw_only=True)
     model: str | None = field(default=None, kw_only=True)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """No judge is needed."""
-        return ()
 
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
+from npp.allocation.allocator import adjusted
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import compress_in_parts, part_slices
@@ -92,10 +93,7 @@ def build_allocator(chosen: AllocatorConfig) -> Allocator:
     """
     try:
         network = _begun(chosen, Allocator, Allocator.load)
-        strength = network.settings.strength if chosen.strength is None else chosen.strength
-        network = network.with_strength(strength, chosen.limit)
-        if chosen.mix is not None:
-            network = network.with_mix(chosen.mix)
+        network = adjusted(network, chosen.strength, chosen.limit, chosen.mix)
     except _Errors as error:
         raise ConfigError(f"allocator: {refusal(error, chosen)}") from None
     network = _trained_or_not(network, chosen.train)
