@@ -65,7 +65,7 @@ def test_an_arm_that_cannot_be_compared_has_no_gain(
     arms |= {name: (a * bpp, b * kl) for name, (a, b) in others.items()}
     measured = measurements(**arms)
     curves = {
-        name: monotone(arm.bpp.mean(axis=1), KL.heights(arm.points(KL)))
+        name: monotone(arm.bpp.mean(axis=1), KL.quality(arm.points(KL)))
         for name, arm in measured.arms.items()
     }
     assert best_arm(curves) == list(arms)[chosen]

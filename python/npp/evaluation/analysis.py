@@ -91,9 +91,9 @@ class Findings:
 
 def rate_at(arm: ArmMeasurements, axis: Axis, value: float) -> float | None:
     """Mean bpp that an arm needs for a value of a quality; ``None`` where its curve does not reach it."""
-    height = float(axis.heights(np.array(value)))
-    found = log_rate_at(arm.bpp.mean(axis=1), axis.heights(arm.points(axis)), height)
-    return None if found is None else float(10**found)
+    quality = float(axis.quality(np.array(value)))
+    log_rate = log_rate_at(arm.bpp.mean(axis=1), axis.quality(arm.points(axis)), quality)
+    return None if log_rate is None else float(10**log_rate)
 
 
 class Analyst:
@@ -140,8 +140,8 @@ class Analyst:
         ]
         return Findings(tuple(comparisons), differences, tuple(one for one in spreads if one is not None))
 
-    def _rising(self, axis: Axis, means: Floats) -> Floats:
-        """Mean scores as values that rise with quality, on the same scale for all arms.
+    def _quality(self, axis: Axis, means: Floats) -> Floats:
+        """Mean scores as quality (:meth:`Axis.quality`), on the same scale for all arms.
 
         An error that is gone counts as half of the smallest that any arm has left: its logarithm would
         decide what the curves say of everything before it.
@@ -155,9 +155,9 @@ class Analyst:
                 raise ValueError(f"{axis.name} is {every.min():.3g}, and what is below 0 has no logarithm")
             left = every[every > 0]
             self._least[axis] = float(left.min()) / 2 if len(left) else TINY
-        return axis.heights(means, self._least[axis])
+        return axis.quality(means, self._least[axis])
 
-    def _heights(self, arm: str, axis: Axis, counts: Floats) -> Floats:
+    def _resampled_quality(self, arm: str, axis: Axis, counts: Floats) -> Floats:
         """(qps, resamplings) of an arm's quality, rising with it."""
         key = arm, axis
         if key not in self._tables:
@@ -165,10 +165,10 @@ class Analyst:
             if axis.dataset:
                 weights = counts / len(counts)
                 rows = [one.resampled(axis.name, weights) for one in found.matches[axis.network]]
-                self._tables[key] = self._rising(axis, np.stack(rows))
+                self._tables[key] = self._quality(axis, np.stack(rows))
             else:
                 means = resampled_means(found.scores[axis.network, axis.name], counts)
-                self._tables[key] = self._rising(axis, means)
+                self._tables[key] = self._quality(axis, means)
         return self._tables[key]
 
     def _counts(self, axis: Axis) -> Floats:
@@ -184,7 +184,7 @@ class Analyst:
             tables = []
             for name in (against, arm):
                 rates = resampled_means(self._measured.arms[name].bpp, counts)
-                tables += [rates, self._heights(name, axis, counts)]
+                tables += [rates, self._resampled_quality(name, axis, counts)]
             self._resampled[key] = bd_rate_of_resamplings(*tables)
         return self._resampled[key]
 
@@ -201,20 +201,22 @@ class Analyst:
         curves = []
         for name in (against, arm):
             found = self._measured.arms[name]
-            curves += list(monotone(found.bpp.mean(axis=1), self._rising(axis, found.points(axis))))
+            curves += list(monotone(found.bpp.mean(axis=1), self._quality(axis, found.points(axis))))
         return BDInterval(bd_rate(*curves), float("nan"), float("nan"))
 
     def _compare(self, arm: str, against: str, axis: Axis) -> Comparison:
         try:
-            heights = [self._rising(axis, self._measured.arms[name].points(axis)) for name in (against, arm)]
+            qualities = [
+                self._quality(axis, self._measured.arms[name].points(axis)) for name in (against, arm)
+            ]
         except ValueError as error:
             return Comparison(arm, against, axis, None, 0.0, str(error))
-        joint = np.concatenate(heights)
-        shared = overlap(*heights) if joint.max() > joint.min() else 0.0
+        joint = np.concatenate(qualities)
+        shared = overlap(*qualities) if joint.max() > joint.min() else 0.0
         try:
             return Comparison(arm, against, axis, self._interval(arm, against, axis), shared)
         except ValueError as error:
-            apart = shared == 0 and max(map(np.min, heights)) > min(map(np.max, heights))
+            apart = shared == 0 and max(map(np.min, qualities)) > min(map(np.max, qualities))
             return Comparison(
                 arm, against, axis, None, shared, self._apart(arm, against, axis) if apart else str(error)
             )

@@ -135,7 +135,7 @@ def log_rate_at(rates: Floats, qualities: Floats, quality: float) -> float | Non
     Returns:
         ``None`` where the curve does not reach the quality, or has not two points that rise.
     """
-    rising, heights = rising_points(rates, qualities)
-    if len(rising) < 2 or not heights[0] <= quality <= heights[-1]:
+    rates, qualities = rising_points(rates, qualities)
+    if len(rates) < 2 or not qualities[0] <= quality <= qualities[-1]:
         return None
-    return pchip(heights.tolist(), np.log10(rising).tolist(), quality)
+    return pchip(qualities.tolist(), np.log10(rates).tolist(), quality)

@@ -129,13 +129,13 @@ def resample_bd_rate(
 
 
 def bd_rate_of_resamplings(
-    anchor_rates: Floats, anchor_heights: Floats, rates: Floats, heights: Floats
+    anchor_rates: Floats, anchor_qualities: Floats, rates: Floats, qualities: Floats
 ) -> ResampledBDRate:
     """BD-rate of curves that are resampled already.
 
     Args:
-        anchor_rates, anchor_heights, rates, heights: (points, 1 + samples), all pictures first, then each
-            resampling; heights rise with quality.
+        anchor_rates, anchor_qualities, rates, qualities: (points, 1 + samples), all pictures first, then each
+            resampling; qualities rise, see :meth:`npp.evaluation.judges.Axis.quality`.
 
     Raises:
         ValueError: the curves of all pictures do not overlap.
@@ -143,7 +143,7 @@ def bd_rate_of_resamplings(
 
     def rate(i: int) -> float:
         return bd_rate(
-            *monotone(anchor_rates[:, i], anchor_heights[:, i]), *monotone(rates[:, i], heights[:, i])
+            *monotone(anchor_rates[:, i], anchor_qualities[:, i]), *monotone(rates[:, i], qualities[:, i])
         )
 
     def resampled(i: int) -> float:

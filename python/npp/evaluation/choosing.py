@@ -54,13 +54,13 @@ def scale_arms(plain: Arm, factors: Sequence[float]) -> dict[float, Arm]:
     }
 
 
-def rate_offset(curve_bpp: Floats, curve_heights: Floats, bpp: float, height: float) -> float:
+def rate_offset(curve_bpp: Floats, curve_quality: Floats, bpp: float, quality: float) -> float:
     """Log10 of a point's rate over the rate that a curve needs for the same quality.
 
     Returns:
         Below 0 where the point saves bits; infinite where the curve does not reach its quality.
     """
-    needed = log_rate_at(curve_bpp, curve_heights, height)
+    needed = log_rate_at(curve_bpp, curve_quality, quality)
     return float("inf") if needed is None else float(np.log10(bpp)) - needed
 
 
@@ -85,13 +85,13 @@ class Candidates:
     def offsets(self, place: int) -> dict[float, float]:
         """:func:`rate_offset` of every variant at the qp of that place."""
         curve = self.plain.arms[self.plain_arm]
-        rates, heights = curve.bpp.mean(axis=1), self.axis.heights(curve.points(self.axis))
-        found = {}
+        rates, qualities = curve.bpp.mean(axis=1), self.axis.quality(curve.points(self.axis))
+        offsets = {}
         for name, value in self.values.items():
             arm = self.others.arms[name]
-            height = float(self.axis.heights(arm.points(self.axis))[place])
-            found[value] = rate_offset(rates, heights, float(arm.bpp[place].mean()), height)
-        return found
+            quality = float(self.axis.quality(arm.points(self.axis))[place])
+            offsets[value] = rate_offset(rates, qualities, float(arm.bpp[place].mean()), quality)
+        return offsets
 
 
 def best_sigmas(found: Candidates) -> dict[int, float]:
@@ -189,7 +189,7 @@ class Selector:
         total = len(plain) * len(qps) * len(self._measurer.pictures)
         measured = self._measurer.measure(plain, qps, self._stage("comparing codec settings", total))
         curves = {
-            name: (arm.bpp.mean(axis=1), axis.heights(arm.points(axis)))
+            name: (arm.bpp.mean(axis=1), axis.quality(arm.points(axis)))
             for name, arm in measured.arms.items()
         }
         best = best_arm(curves)

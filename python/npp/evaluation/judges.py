@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,15 +112,17 @@ class Axis:
 
     network: str
     name: str
+    _: KW_ONLY
     higher_is_better: bool
     primary: bool = False
     dataset: bool = False
     true: bool = False
 
-    def heights(self, means: Floats, least: float = TINY) -> Floats:
-        """Mean scores as values that rise with quality.
+    def quality(self, means: Floats, least: float = TINY) -> Floats:
+        """Mean scores as the quality of a rate-quality curve, which rises.
 
-        What is better when it is smaller, as a divergence, goes on a logarithmic scale.
+        What is better when it is larger is its own quality; that of an error or a divergence is its negative
+        natural logarithm.
 
         Args:
             means: of any shape.

@@ -68,7 +68,7 @@ class ProbedJudge:
                 Axis(
                     self.label,
                     name,
-                    higher_is_better[name],
+                    higher_is_better=higher_is_better[name],
                     primary=name == primary,
                     dataset=dataset,
                     true=true,

@@ -29,7 +29,7 @@ _DIRECTION = ("loss", "error", "mae", "mse")  # in the name of what is better wh
 def _axis(name: str) -> Axis:
     network, _, quality = name.rpartition("/")
     rises = not any(word in quality.lower() for word in _DIRECTION)
-    return Axis(network or PICTURE, quality, rises, dataset=True)
+    return Axis(network or PICTURE, quality, higher_is_better=rises, dataset=True)
 
 
 def _value(one: Mapping[str, Any], name: str) -> float:
