@@ -29,7 +29,7 @@ from npp.evaluation.prefilters import (
 )
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.named_parts import restorer_of
-from npp.recipes.scale import LEAST_FACTOR
+from npp.recipes.scale import LEAST_FACTOR, factor_from
 from npp.restoration import Restorer
 
 # Names become names of files and of arrays.
@@ -151,10 +151,8 @@ class Arm:
             "qp": qp,
         }
         if self.scale is not None:
-            rule = self.scale.as_mapping()
-            passed = [first for first in self.scale.factors if first <= qp]
-            factor = self.scale.factors[passed[-1]] if passed else 1.0
-            found["scale"] = [factor, rule["input_size"], rule["least"]]
+            factor = factor_from(self.scale.factors, qp)
+            found["scale"] = [factor, self.scale.input_size, self.scale.least]
         if self.qp_map is not None:
             found["map"] = self.qp_map.identity()
         if self._restorer_digest is not None:

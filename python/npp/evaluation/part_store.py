@@ -20,7 +20,11 @@ _Part = TypeVar("_Part")
 
 
 def digest(value: Any) -> str:
-    """A short hash of a JSON value, the same for the same value."""
+    """A short hash of a JSON value, the same for the same value.
+
+    Apart from :func:`npp.config.digests.digest_of`, which writes JSON with spaces: names of stored parts and
+    of jobs in shared folders hang on either form. This one also refuses what is not JSON.
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

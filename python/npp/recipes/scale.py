@@ -50,8 +50,7 @@ class ScaleRule:
 
     def factor(self, qp: float, height: int, width: int) -> float:
         """The factor by which both sides of a picture are scaled before it is coded, above 0 to 1."""
-        factors = [factor for first, factor in self.factors.items() if first <= qp]
-        factor = factors[-1] if factors else 1.0
+        factor = factor_from(self.factors, qp)
         if self.input_size is not None:
             factor = max(factor, self.least * self.input_size / max(height, width))
         return min(1.0, max(factor, _LEAST_SIDE / min(height, width)))
@@ -82,6 +81,17 @@ class ScaleRule:
             TypeError, ValueError: it is not of that form.
         """
         return cls(values["factors"], values["input_size"], values["least"])
+
+
+def factor_from(factors: Mapping[float, float], qp: float) -> float:
+    """The factor that holds at a qp, 1 below the first one.
+
+    Args:
+        factors: by the qp from which on each holds, rising.
+        qp: of the file.
+    """
+    passed = [first for first in factors if first <= qp]
+    return factors[passed[-1]] if passed else 1.0
 
 
 def _scaled(side: int, factor: float) -> int:

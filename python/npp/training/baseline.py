@@ -21,9 +21,9 @@ from npp.evaluation.json_values import write_json
 from npp.evaluation.score_checks import ROUNDING
 from npp.gradient.pairing import Compressed
 from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
+from npp.pchip import Floats
 from npp.tasks import Task
 
-Floats = npt.NDArray[np.float64]
 Code = Callable[[Tensor, int], Compressed]
 
 # Below it there is nothing left to lose, and no logarithm.
