@@ -14,6 +14,13 @@ from npp.tasks.boxes import iou_matrix
 from npp.tasks.divergence import kl_divergence
 
 ALPHABET = "abcd"
+#: Boxes x1, y1, x2, y2 that hold nothing.
+WITHOUT_AREA = {
+    "a point": [5.0, 5.0, 5.0, 5.0],
+    "a line": [0.0, 0.0, 10.0, 0.0],
+    "right to left": [10.0, 0.0, 0.0, 10.0],
+    "both ways": [10.0, 10.0, 0.0, 0.0],
+}
 
 
 def check_divergence_grows(task: Task, images: Tensor, atol: float) -> None:

@@ -29,7 +29,7 @@ from npp.evaluation.real_labels import read_labels
 from npp.photos.loading import load_photo
 from npp.progress import silent
 from npp.tasks import build_task
-from npp.tasks.boxes import AveragePrecision
+from npp.tasks.mean_average_precision import AveragePrecision
 
 coco = pytest.importorskip("pycocotools", reason="average precision needs it")
 _NOTHING = json.dumps({"images": [], "categories": [], "annotations": []})

@@ -1,4 +1,4 @@
-"""Boxes: overlap, F1 and average precision by hand."""
+"""Boxes: overlap, F1 and suppression by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import sys
 
 import pytest
 import torch
-from task_nets import Finder, boxes
+from task_nets import WITHOUT_AREA, boxes
 
-from npp.tasks import build_task
 from npp.tasks.boxes import _suppressed, area, centred, corners_of, f1, iou_matrix, suppressed
 
 
@@ -27,29 +26,6 @@ def test_f1_by_hand() -> None:
     )
 
 
-@pytest.mark.parametrize("default_device", ["cpu", "meta"])
-def test_mean_average_precision_by_hand(default_device: str) -> None:
-    pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
-    pytest.importorskip("pycocotools", reason="mean average precision needs it")
-    task = build_task("detection", model=Finder())
-    truth = boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 1])
-    found = boxes([0, 0, 10, 10], [50, 50, 60, 60], labels=[1, 1], scores=[0.9, 0.8])
-    with torch.device(default_device):
-        metric = task.metric()
-        metric.update([found], [truth])
-        values = metric.compute()
-    assert values["map_50"] == pytest.approx(51 / 101)  # half of the recalls of COCO's 101 are reached
-    assert values["map"] == pytest.approx(51 / 101)
-
-
-WITHOUT_AREA = {
-    "a point": [5.0, 5.0, 5.0, 5.0],
-    "a line": [0.0, 0.0, 10.0, 0.0],
-    "right to left": [10.0, 0.0, 0.0, 10.0],
-    "both ways": [10.0, 10.0, 0.0, 0.0],
-}
-
-
 @pytest.mark.parametrize("empty", WITHOUT_AREA.values(), ids=WITHOUT_AREA)
 def test_a_box_without_area_finds_nothing_and_is_not_found(empty: list[float]) -> None:
     truth = boxes([0, 0, 10, 10], empty, labels=[1, 1])
@@ -58,17 +34,6 @@ def test_a_box_without_area_finds_nothing_and_is_not_found(empty: list[float]) -
     assert overlaps.tolist() == [[0, 0], [1, 0]]
     assert area(found["boxes"]).tolist() == [0, 100]
     assert f1(found, truth) == 2 * 1 / 4
-
-
-@pytest.mark.parametrize("empty", WITHOUT_AREA.values(), ids=WITHOUT_AREA)
-def test_average_precision_counts_a_box_without_area_as_wrong(empty: list[float]) -> None:
-    """The surest detection is wrong, the second right: a precision of one half at every recall."""
-    pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
-    pytest.importorskip("pycocotools", reason="mean average precision needs it")
-    metric = build_task("detection", model=Finder()).metric()
-    found = boxes(empty, [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8])
-    metric.update([found, boxes(labels=[], scores=[])], [boxes([0, 0, 10, 10], labels=[1]), boxes(labels=[])])
-    assert metric.compute() == pytest.approx(dict.fromkeys(("map", "map_50", "map_75"), 0.5))
 
 
 def test_suppression_by_hand() -> None:

@@ -12,7 +12,7 @@ from task_nets import boxes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.tasks import CellFormat, build_task
+from npp.tasks import build_task
 from npp.tasks.boxes import paired_iou
 from npp.tasks.divergence import binary_kl
 
@@ -154,26 +154,6 @@ def test_overlapping_boxes_of_a_class_are_one_and_there_is_a_limit() -> None:
     assert len(task_of(nms_iou=0.05).predict(picture)[0]["scores"]) < 100
     assert len(task_of(nms_iou=1.0, limit=7).predict(picture)[0]["scores"]) == 7
     assert len(task_of(least_score=0.99).predict(picture)[0]["scores"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"nms": 0.5}, "cells has no setting 'nms'; allowed are boxes, scores"),
-        ({"nms_iou": 1.5}, "nms_iou must be a number from 0 to 1, not 1.5"),
-        ({"least_score": -1}, "least_score must be"),
-        ({"limit": 0}, "limit must be an integer from 1"),
-        ({"peaks": 1}, "peaks must be True or False"),
-        ({"box_format": "xywh"}, "box_format must be one of 'xyxy', 'cxcywh'"),
-        (
-            {"joined_layout": "last"},
-            "joined_layout must be one of 'auto', 'cells_first'",
-        ),
-    ],
-)
-def test_wrong_cells_are_named(settings: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        CellFormat.of(settings)
 
 
 def test_outputs_of_another_form_are_named(picture: Tensor) -> None:

@@ -3,102 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from math import isqrt
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import flags, known_settings, number, one_of, whole
 from npp.codec.sample_range import sample_range
 from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_iou, suppressed
+from npp.tasks.cell_format import CANDIDATES, CellFormat
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.tasks.training_losses import mean_losses
 from npp.torch_state import has_readable_values, widened
 
-BOX_FORMATS = ("xyxy", "cxcywh")
-JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
 _CHOSEN = 6  # numbers of a box that the network has chosen itself: corners, score, label
-_CANDIDATES = 2000  # pairs of cell and class that suppression looks at
 _SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
 _LEAST = 1e-6
 _SCORE_TOLERANCE = 1e-3
 _LARGEST_PART = 2.0  # of a side, that boxes which are parts of the sides may reach to
 _BELIEVED = 0.3  # score of a cell in which something surely is
 _LEAST_SIDE = 32  # of an input on which boxes in pixels reach further
-BACKGROUNDS = ("first", "last")
-Dense = dict[str, Tensor]
-
-
 _CLASSES = {None: slice(None), "first": slice(1, None), "last": slice(-1)}
-
-
-@dataclass(frozen=True)
-class CellFormat:
-    """What a network of cells puts out, and how detections are made of it.
-
-    Attributes:
-        boxes, scores: names of the outputs (N, K, 4), in pixels of the network's input, and (N, K, C), each
-            class's probability by itself. Other outputs are passed over.
-        objectness: name of an output (N, K, 1) that scores are still to be multiplied with, or ``None``.
-        joined: name of one output that holds both, (N, K, 4 + C) or (N, 4 + C, K); replaces ``boxes`` and
-            ``scores``. Many exports of YOLO call it ``output0``.
-        joined_objectness: the fifth number of ``joined`` is the objectness.
-        joined_layout: ``"cells_first"`` for ``joined`` (N, K, 4 + C), ``"cells_last"`` for (N, 4 + C, K);
-            ``"auto"`` takes the longer side for the cells, which is wrong for small inputs of many classes.
-        box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
-        normalised: boxes are parts of the input's sides, 0 to 1, instead of pixels.
-        logits: scores and objectness are logits.
-        background: ``"first"`` or ``"last"``: the place of a class among the scores that stands for nothing,
-            as networks with one softmax over all classes have it (DETR, SSD); ``None`` where there is none.
-        peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
-            for networks of one heat map with equal strides, such as CenterNet.
-        nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1; 1 suppresses
-            nothing.
-        least_score: of a detection, from 0 to 1.
-        limit: most detections of a picture.
-
-    Raises:
-        ValueError: a value outside of these.
-    """
-
-    boxes: str = "boxes"
-    scores: str = "scores"
-    objectness: str | None = None
-    joined: str | None = None
-    joined_objectness: bool = False
-    joined_layout: str = "auto"
-    box_format: str = "xyxy"
-    normalised: bool = False
-    logits: bool = False
-    background: str | None = None
-    peaks: bool = False
-    nms_iou: float = 0.65
-    least_score: float = 0.001
-    limit: int = 100
-
-    def __post_init__(self) -> None:
-        flags(self, "joined_objectness", "normalised", "logits", "peaks")
-        for name in ("nms_iou", "least_score"):
-            number(name, getattr(self, name), 0, 1)
-        whole("limit", self.limit, 1, _CANDIDATES)
-        one_of("box_format", self.box_format, BOX_FORMATS)
-        one_of("joined_layout", self.joined_layout, JOINED_LAYOUTS)
-        if self.background is not None:
-            one_of("background", self.background, BACKGROUNDS)
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> CellFormat:
-        """From attributes by name.
-
-        Raises:
-            ValueError: a name that is none of the attributes, or a wrong value.
-        """
-        known_settings("cells has no setting", settings, [field.name for field in fields(cls)])
-        return cls(**settings)
+Dense = dict[str, Tensor]
 
 
 class CellDetector(nn.Module):
@@ -284,7 +211,7 @@ class CellDetector(nn.Module):
 
     def _detected(self, boxes: Tensor, scores: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
         """Of one picture, from boxes (K, 4) and scores (K, C)."""
-        best, places = scores.flatten().topk(min(_CANDIDATES, scores.numel()))
+        best, places = scores.flatten().topk(min(CANDIDATES, scores.numel()))
         places = places[best > self.format.least_score]
         best = best[: len(places)]
         labels = places % scores.shape[1]

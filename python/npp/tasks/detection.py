@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from npp.checks import kind_of, number, one_of
 from npp.per_picture import values_by_picture
-from npp.tasks.boxes import AveragePrecision, area, check_labels, f1
+from npp.tasks.boxes import area, check_labels, f1
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
 from npp.tasks.input_format import InputSettings, fed
+from npp.tasks.mean_average_precision import AveragePrecision
 from npp.tasks.task import Metric, Task, check_images, stacked
 from npp.tasks.training_losses import training_loss
 from npp.torch_state import widened

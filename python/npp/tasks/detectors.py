@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from npp.files import named_path
 from npp.tasks.boxes import iou_matrix
-from npp.tasks.cell_detector import CellDetector, CellFormat
+from npp.tasks.cell_detector import CellDetector
+from npp.tasks.cell_format import CellFormat
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from npp.checks import flag
-from npp.torch_state import has_readable_values, widened
+from npp.torch_state import widened
 
-# By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
-_SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
+#: By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
+SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 _SUM_TOLERANCE = 1e-3
 _LEAST = 1e-6
 Pair = tuple[Tensor, Tensor]
@@ -97,7 +94,7 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
     Raises:
         ValueError: one is NaN.
     """
-    tolerance = max(_SUM_TOLERANCES.get(one.dtype, _SUM_TOLERANCE) for one in given)
+    tolerance = max(SUM_TOLERANCES.get(one.dtype, _SUM_TOLERANCE) for one in given)
     alike = len({one.device for one in given}) == 1
     stacked = torch.stack(list(given) if alike else [one.to(device) for one in given])
     values = stacked.to(device).float()
@@ -112,62 +109,6 @@ def log_distributions(given: Sequence[Tensor], device: torch.device, dim: int = 
     if device.type == "cpu" and not bool(likely.any()):
         return values.log_softmax(dim)
     return torch.where(likely, exact.log(), values.log_softmax(dim))
-
-
-class LogitsOf:
-    """Logits of what one network puts out, which may have a softmax of its own.
-
-    Args:
-        probabilities: whether it has; ``None`` looks for itself, once, at what it says of noise. So it
-            depends on no photo, and is the same in every process.
-        dim: of the classes.
-    """
-
-    def __init__(self, probabilities: bool | None, dim: int) -> None:
-        if probabilities is not None:
-            flag("probabilities", probabilities)
-        self._has_softmax = probabilities
-        self._dim = dim
-
-    def look(self, images: Tensor, run: Callable[[Tensor], Any]) -> None:
-        """Finds out what the network gives, before it is used for the first time.
-
-        Args:
-            images: the pictures (N, 3, H, W) that it will be used for.
-            run: the network; one that cannot take noise gives logits until something else is said.
-        """
-        if self._has_softmax is not None or not len(images) or not has_readable_values(images):
-            return
-        found = self._finds(images[:1], run)
-        if found is None:  # some take batches of one size alone
-            found = self._finds(images, run)
-        self._has_softmax = bool(found)
-
-    def _finds(self, images: Tensor, run: Callable[[Tensor], Any]) -> bool | None:
-        """Whether it gives probabilities; ``None`` where it cannot be asked."""
-        try:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                said = run(_noise_like(images))
-        except Exception:  # whatever a network raises for a batch or for pictures that it does not take
-            return None
-        return isinstance(said, Tensor) and said.ndim > 1 and _are_probabilities(said.float(), self._dim)
-
-    def __call__(self, output: Tensor) -> Tensor:
-        """Logits, float32, of logits or of probabilities."""
-        values = output.float()
-        return values.clamp_min(torch.finfo(values.dtype).tiny).log() if self._has_softmax else values
-
-
-def _noise_like(images: Tensor) -> Tensor:
-    """By NumPy: torch's generators may not be asked within the transforms of torch.func."""
-    noise = np.random.default_rng(0).random(tuple(images.shape), dtype=np.float32)
-    return torch.from_numpy(noise).to(images.device, images.dtype)
-
-
-def _are_probabilities(values: Tensor, dim: int) -> bool:
-    """Whether all are 0 or more and sum to 1 along a dimension, which logits of noise do by no chance."""
-    near = (values.sum(dim) - 1).abs() < max(_SUM_TOLERANCES.values())
-    return bool((values >= 0).all() & near.all())
 
 
 def one_hot_log(labels: Tensor, classes: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from npp.tasks.divergence import LogitsOf
+from npp.tasks.softmax_detection import LogitsOf
 from npp.tasks.task import Task, check_images
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from npp.tasks.boxes import centred
-from npp.tasks.cell_detector import CellDetector, CellFormat
+from npp.tasks.cell_detector import CellDetector
+from npp.tasks.cell_format import CellFormat
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.optional_packages import require
 

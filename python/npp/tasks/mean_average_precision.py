@@ -1,0 +1,64 @@
+"""Mean average precision of detections, as COCO measures it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npp.extras import MissingPackageError
+from npp.tasks.boxes import without_negative_sides
+from npp.tasks.optional_packages import require
+from npp.tasks.task import check_predictions
+from npp.torch_defaults import cpu_by_default
+
+_BACKENDS = ("pycocotools", "faster_coco_eval")
+_NAMES = ("map", "map_50", "map_75")
+
+
+def _backend() -> str:
+    """The evaluation code that is installed."""
+    for name in _BACKENDS:
+        if importlib.util.find_spec(name) is not None:
+            return name
+    raise MissingPackageError("mean average precision", _BACKENDS[0])
+
+
+class AveragePrecision:
+    """torchmetrics' MeanAveragePrecision, which needs torchvision and pycocotools or faster-coco-eval.
+
+    Predictions: boxes (K, 4) x1, y1, x2, y2 in pixels, labels (K,), scores (K,). Targets: boxes, labels.
+    """
+
+    def __init__(self) -> None:
+        require("torchvision", "mean average precision")
+        kind = require("torchmetrics.detection", "mean average precision").MeanAveragePrecision
+        with cpu_by_default():
+            self._metric: Any = kind(backend=_backend())
+        self._metric.warn_on_many_detections = False
+
+    def update(
+        self, predictions: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Adds pictures."""
+        check_predictions(predictions, targets)
+
+        def on_cpu(entry: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+            return {name: torch.as_tensor(entry[name], device="cpu").detach() for name in names}
+
+        detections = [on_cpu(entry, ("boxes", "labels", "scores")) for entry in predictions]
+        for entry in detections:
+            entry["boxes"] = without_negative_sides(entry["boxes"])
+        truth = [on_cpu(entry, ("boxes", "labels")) for entry in targets]
+        with cpu_by_default():
+            self._metric.update(detections, truth)
+
+    def compute(self) -> dict[str, float]:
+        """``{"map", "map_50", "map_75"}``; NaN while there is no true box."""
+        with cpu_by_default():
+            values = self._metric.compute()
+        return {name: float(values[name]) if values[name] >= 0 else math.nan for name in _NAMES}
