@@ -99,6 +99,16 @@ def test_boxes_go_to_the_input_and_back(settings: dict[str, Any], size: Any) -> 
     torch.testing.assert_close(fit.boxes_on_picture(beyond, 50, 80), found[0])
 
 
+def test_boxes_on_the_input_and_in_parts_of_its_sides() -> None:
+    """A picture of 20x40 is scaled by 2 and stands in the middle of 80x80."""
+    fit = fit_of(InputFormat(size=80, resize="letterbox", place="centre"), 20, 40)
+    boxes = torch.tensor([[10.0, 5.0, 30.0, 15.0]])
+    on_input = fit.boxes_on_input(boxes, 20, 40)
+    assert on_input.tolist() == [[20.0, 30.0, 60.0, 50.0]]
+    assert torch.equal(fit.boxes_on_picture(on_input, 20, 40), boxes)
+    assert fit.unit_boxes_on_input(boxes, 20, 40).tolist() == [[0.5, 0.5, 0.5, 0.25]]
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

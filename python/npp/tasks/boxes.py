@@ -35,6 +35,16 @@ def centred(boxes: Tensor) -> Tensor:
     return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
 
 
+def sides(height: int, width: int, like: Tensor) -> Tensor:
+    """Width, height, width, height (4,), by which boxes are multiplied from parts of the sides to pixels.
+
+    Args:
+        height, width: of a picture or an input, in pixels.
+        like: boxes, whose dtype and device it has.
+    """
+    return like.new_tensor([width, height, width, height])
+
+
 def paired_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of boxes at the same places, float32 at least; differentiable, broadcasts."""
     a, b = widened(a), widened(b)

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import isqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from npp.codec.sample_range import sample_range
-from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_iou, suppressed
+from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_iou, sides, suppressed
 from npp.tasks.cell_format import CANDIDATES, CellFormat
+from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
-from npp.tasks.training_losses import mean_losses
 from npp.torch_state import has_readable_values, widened
 
 _CHOSEN = 6  # numbers of a box that the network has chosen itself: corners, score, label
@@ -25,10 +25,9 @@ _LARGEST_PART = 2.0  # of a side, that boxes which are parts of the sides may re
 _BELIEVED = 0.3  # score of a cell in which something surely is
 _LEAST_SIDE = 32  # of an input on which boxes in pixels reach further
 _CLASSES = {None: slice(None), "first": slice(1, None), "last": slice(-1)}
-Dense = dict[str, Tensor]
 
 
-class CellDetector(nn.Module):
+class CellDetector(DenseDetector):
     """Boxes and scores of many cells behind the interface of :class:`npp.tasks.Detector`.
 
     Labels are the places of the classes, from 0.
@@ -145,7 +144,7 @@ class CellDetector(nn.Module):
         if not self._format_is_known and has_readable_values(boxes):
             self._check_format(boxes[scores.amax(-1) > _BELIEVED], rows, columns)
         if one.normalised:
-            boxes = boxes * boxes.new_tensor([columns, rows, columns, rows])
+            boxes = boxes * sides(rows, columns, boxes)
         return corners_of(boxes) if one.box_format == "cxcywh" else boxes
 
     def _check_format(self, believed: Tensor, rows: int, columns: int) -> None:
@@ -178,25 +177,12 @@ class CellDetector(nn.Module):
         boxes = 1 - paired_iou(clean["boxes"], now["boxes"])
         return (scores + clean["scores"].amax(-1) * boxes).sum(1)
 
-    def detections(self, dense: Dense, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """``boxes`` in pixels of the picture, ``labels``, ``scores``, the surest first, of each picture.
-
-        Args:
-            dense: of these pictures.
-            images: (3, H, W) each; only their sizes count.
-        """
-        scores = self._peaks(dense["scores"]) if self.format.peaks else dense["scores"]
-        return [
-            self._detected(*each)
-            for each in zip(dense["boxes"], scores, (image.shape[-2:] for image in images), strict=True)
-        ]
-
     def _peaks(self, scores: Tensor) -> Tensor:
-        """Scores (N, K, C) with 0 where a neighbour of the class is higher."""
-        count, cells, classes = scores.shape
-        maps = scores.transpose(1, 2).reshape(count, classes, *self._grid(cells))
+        """Scores (K, C) with 0 where a neighbour of the class is higher."""
+        cells, classes = scores.shape
+        maps = scores.T.reshape(classes, *self._grid(cells))
         highest = F.max_pool2d(maps, 3, 1, 1) == maps
-        return scores * highest.flatten(2).transpose(1, 2)
+        return scores * highest.flatten(1).T
 
     def _grid(self, cells: int) -> tuple[int, int]:
         """Rows and columns of one map of this many cells over the input."""
@@ -209,57 +195,48 @@ class CellDetector(nn.Module):
             f"peaks needs an input of fixed size and one map of equal strides, not {cells} cells on {size}"
         )
 
-    def _detected(self, boxes: Tensor, scores: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
-        """Of one picture, from boxes (K, 4) and scores (K, C)."""
-        best, places = scores.flatten().topk(min(CANDIDATES, scores.numel()))
-        places = places[best > self.format.least_score]
-        best = best[: len(places)]
-        labels = places % scores.shape[1]
-        fit = self.prepared.fit(size[0], size[1])
-        chosen = fit.boxes_on_picture(boxes[places // scores.shape[1]], size[0], size[1])
-        solid = area(chosen) > 0
-        chosen, best, labels = chosen[solid], best[solid], labels[solid]
-        kept = torch.arange(len(best), device=best.device)  # the surest are first
+    def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
+        """Of one picture, from ``boxes`` (K, 4) and ``scores`` (K, C)."""
+        scores = self._peaks(dense["scores"]) if self.format.peaks else dense["scores"]
+        best, pairs = scores.flatten().topk(min(CANDIDATES, scores.numel()))  # of cells and classes
+        pairs = pairs[best > self.format.least_score]
+        best = best[: len(pairs)]
+        cells, labels = pairs // scores.shape[1], pairs % scores.shape[1]
+        fit = self.prepared.fit(height, width)
+        boxes = fit.boxes_on_picture(dense["boxes"][cells], height, width)
+        solid = area(boxes) > 0
+        boxes, best, labels = boxes[solid], best[solid], labels[solid]
+        kept = torch.arange(len(best), device=best.device)  # they are sorted by score
         if self.format.nms_iou < 1:
-            kept = suppressed(chosen, best, labels, self.format.nms_iou)
+            kept = suppressed(boxes, best, labels, self.format.nms_iou)
         kept = kept[: self.format.limit]
-        return {"boxes": chosen[kept], "labels": labels[kept], "scores": best[kept]}
+        return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 
-    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> Dense:
+    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Of one picture: a true box belongs to the cell whose box fits it best.
 
         Other cells whose boxes fit it well may say that class or not.
         """
         dense = self.dense(image[None])
         boxes, scores = dense["boxes"][0], dense["scores"][0].clamp(_LEAST, 1 - _LEAST)
-        size = image.shape[-2:]
-        truth = self.prepared.fit(size[0], size[1]).boxes_on_input(
-            target["boxes"].to(boxes), size[0], size[1]
-        )
+        height, width = image.shape[-2:]
+        fit = self.prepared.fit(height, width)
+        truth = fit.boxes_on_input(target["boxes"].to(boxes), height, width)
         labels = target["labels"].to(boxes.device)
         check_labels("targets", labels, scores.shape[1])
         overlaps = iou_matrix(boxes.detach(), truth)
-        wanted, counts = torch.zeros_like(scores), torch.ones_like(scores)
-        for place, label in enumerate(labels.tolist()):
-            counts[overlaps[:, place] > _SAME_OBJECT, label] = 0
+        wanted, weights = torch.zeros_like(scores), torch.ones_like(scores)
+        for index, label in enumerate(labels.tolist()):
+            weights[overlaps[:, index] > _SAME_OBJECT, label] = 0
         best = overlaps.argmax(0) if len(truth) else labels
         wanted[best, labels] = 1
-        counts[best, labels] = 1
+        weights[best, labels] = 1
         count = max(1, len(truth))
         entropy = F.binary_cross_entropy(scores, wanted, reduction="none")
         return {
-            "scores": (entropy * counts).sum() / count,
+            "scores": (entropy * weights).sum() / count,
             "boxes": (1 - paired_iou(boxes[best], truth)).sum() / count,
         }
-
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
-        """Means over pictures (3, H, W) of the losses for their boxes, by name, see :meth:`_losses`."""
-        each = [self._losses(*pair) for pair in zip(images, targets, strict=True)]
-        return mean_losses(each)
-
-    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """A dict of detections for each picture (3, H, W)."""
-        return [found for image in images for found in self.detections(self.dense(image[None]), [image])]
 
 
 def _are_chosen(cells: Tensor) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from npp.checks import kind_of, number, one_of
 from npp.per_picture import values_by_picture
 from npp.tasks.boxes import area, check_labels, f1
+from npp.tasks.dense_detector import by_picture
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
 from npp.tasks.input_format import InputSettings, fed
@@ -22,12 +23,6 @@ from npp.torch_state import widened
 
 LOSSES = ("auto", "dense", "training")
 Detections = dict[str, Any]
-
-
-def _each(dense: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """What was said everywhere in a batch as a target of each picture."""
-    count = len(next(iter(dense.values())))
-    return [{"dense": {name: values[index] for name, values in dense.items()}} for index in range(count)]
 
 
 def _checked(index: int, target: Any, device: torch.device, classes: int | None) -> dict[str, Tensor]:
@@ -174,12 +169,14 @@ class Detection(Task):
         if not self._goes_by_dense:
             return [self._above(found) for found in self._found(images)]
         dense = self._dense(images)
-        found = [self._above(one) for one in self._found(images, dense)]
-        return [{**boxes, **said} for boxes, said in zip(found, _each(dense), strict=True)]
+        certain = [self._above(found) for found in self._found(images, dense)]
+        return [{**boxes, "dense": one} for boxes, one in zip(certain, by_picture(dense), strict=True)]
 
     def loss_targets(self, images: Tensor) -> list[Any]:
         """``dense`` alone where the loss uses it: no boxes are looked for."""
-        return _each(self._dense(images)) if self._goes_by_dense else self.targets(images)
+        if not self._goes_by_dense:
+            return self.targets(images)
+        return [{"dense": one} for one in by_picture(self._dense(images))]
 
     @property
     def _goes_by_dense(self) -> bool:

@@ -13,6 +13,7 @@ from npp.files import named_path
 from npp.tasks.boxes import iou_matrix
 from npp.tasks.cell_detector import CellDetector
 from npp.tasks.cell_format import CellFormat
+from npp.tasks.dense_detector import Dense
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
@@ -21,8 +22,6 @@ from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import made_by_function, names_function, own_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
 from npp.tasks.training_losses import TorchvisionDetector
-
-Dense = dict[str, Tensor]
 
 
 class Detector(Protocol):

@@ -7,18 +7,19 @@ at 352 pixels; 22x22 cells, each with an objectness, a box and class probabiliti
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from npp.tasks.boxes import paired_iou, suppressed
+from npp.tasks.boxes import paired_iou, sides, suppressed
+from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.onnx_files import convert_onnx, fix_sides
-from npp.tasks.training_losses import mean_losses
+from npp.torch_state import widened
 
 _INPUT = (352, 352)
 _CHANNELS = 85  # objectness, box, 80 classes
@@ -26,7 +27,6 @@ _LEAST = 1e-6
 _SCORE_POWERS = (0.6, 0.4)  # of objectness and class
 _NMS_IOU = 0.45
 _LEAST_SCORE = 0.01
-Dense = dict[str, Tensor]
 
 
 def _boxes(cells: Tensor) -> Tensor:
@@ -45,13 +45,7 @@ def _log_classes(cells: Tensor) -> Tensor:
     return cells[:, 5:].clamp_min(_LEAST).log().movedim(1, -1)
 
 
-def _scale(image: Tensor) -> Tensor:
-    """Width, height, width, height of a picture (3, H, W)."""
-    height, width = image.shape[-2:]
-    return torch.tensor([width, height, width, height], dtype=torch.float32, device=image.device)
-
-
-class FastestDet(nn.Module):
+class FastestDet(DenseDetector):
     """The detector behind the interface of :class:`npp.tasks.Detector`.
 
     Labels are COCO's 80 classes in order, from 0. Pictures may have any size; they are stretched.
@@ -96,51 +90,36 @@ class FastestDet(nn.Module):
         boxes = 1 - paired_iou(_boxes(before), _boxes(after))
         return (objects + before[:, 0] * (classes + boxes)).sum((1, 2))
 
-    def _detections(self, cells: Tensor, image: Tensor) -> dict[str, Tensor]:
-        """One picture's boxes after suppression, most certain first, from cells (85, h, w)."""
+    def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
+        """One picture's boxes after suppression, from cells (85, h, w)."""
+        cells = dense["cells"]
         best, labels = cells[5:].max(0)
+        labels = labels.flatten()
         scores = (cells[0] ** _SCORE_POWERS[0] * best ** _SCORE_POWERS[1]).flatten()
-        boxes = _boxes(cells[None])[0].flatten(0, 1).clamp(0, 1) * _scale(image)
+        boxes = widened(_boxes(cells[None])[0].flatten(0, 1).clamp(0, 1))
+        boxes = boxes * sides(height, width, boxes)
         kept = (scores > _LEAST_SCORE).nonzero()[:, 0]
-        kept = kept[suppressed(boxes[kept], scores[kept], labels.flatten()[kept], _NMS_IOU)]
-        return {"boxes": boxes[kept], "labels": labels.flatten()[kept], "scores": scores[kept]}
+        kept = kept[suppressed(boxes[kept], scores[kept], labels[kept], _NMS_IOU)]
+        return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]}
 
-    def _losses(self, cells: Tensor, image: Tensor, target: Mapping[str, Tensor]) -> Dense:
-        """Losses of one picture's cells (85, h, w): a box belongs to the cell that holds its centre."""
-        height, width = cells.shape[-2:]
-        boxes = target["boxes"].to(cells) / _scale(image)
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        column = (centres[:, 0] * width).long().clamp(0, width - 1)
-        row = (centres[:, 1] * height).long().clamp(0, height - 1)
+    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of one picture: a box belongs to the cell that holds its centre."""
+        cells = self.dense(image[None])["cells"][0]
+        height, width = image.shape[-2:]
+        truth = widened(target["boxes"].to(cells))
+        truth = truth / sides(height, width, truth)
+        rows, columns = cells.shape[-2:]
+        centres = (truth[:, :2] + truth[:, 2:]) / 2
+        column = (centres[:, 0] * columns).long().clamp(0, columns - 1)
+        row = (centres[:, 1] * rows).long().clamp(0, rows - 1)
         objects = torch.zeros_like(cells[0])
         objects[row, column] = 1
         probability = cells[0].clamp(_LEAST, 1 - _LEAST)
-        count = max(1, len(boxes))
-        found = _boxes(cells[None])[0, row, column]
+        count = max(1, len(truth))
+        boxes = _boxes(cells[None])[0, row, column]
         classes = _log_classes(cells[None])[0, row, column]
         return {
             "objectness": F.binary_cross_entropy(probability, objects, reduction="sum") / count,
-            "boxes": (1 - paired_iou(found, boxes)).sum() / count,
+            "boxes": (1 - paired_iou(boxes, truth)).sum() / count,
             "classes": -classes.gather(1, target["labels"].to(cells.device)[:, None]).sum() / count,
         }
-
-    def _cells(self, images: Sequence[Tensor]) -> Tensor:
-        return torch.cat([self.dense(image[None])["cells"] for image in images])
-
-    def detections(self, dense: Dense, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """``boxes`` in pixels of the picture, ``labels``, ``scores``, the surest first, of each picture.
-
-        Args:
-            dense: of these pictures.
-            images: (3, H, W) each; only their sizes count.
-        """
-        return [self._detections(*one) for one in zip(dense["cells"], images, strict=True)]
-
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
-        """Means over pictures (3, H, W) of the losses for their boxes, by name."""
-        each = [self._losses(*one) for one in zip(self._cells(images), images, targets, strict=True)]
-        return mean_losses(each)
-
-    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """A dict of detections for each picture (3, H, W)."""
-        return self.detections({"cells": self._cells(images)}, images)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from npp.checks import brief, is_int, known_settings, number, one_of, whole
 from npp.codec.luma_weights import BT601
+from npp.tasks.boxes import centred, sides
 from npp.tasks.frozen import dtype_of
 from npp.torch_state import device_of
 
@@ -178,15 +179,20 @@ class Fit(NamedTuple):
     def boxes_on_picture(self, boxes: Tensor, height: int, width: int) -> Tensor:
         """Boxes (..., 4) x1, y1, x2, y2 in pixels of the input to those of the picture, cut at its edge."""
         top, left = self.corner
-        ends = boxes.new_tensor([width, height, width, height])
-        scale = ends / boxes.new_tensor([self.scaled[1], self.scaled[0]] * 2)
+        ends = sides(height, width, boxes)
+        scale = ends / sides(*self.scaled, boxes)
         return ((boxes - boxes.new_tensor([left, top, left, top])) * scale).clamp_min(0).minimum(ends)
 
     def boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
         """The reverse of :meth:`boxes_on_picture`."""
         top, left = self.corner
-        scale = boxes.new_tensor([self.scaled[1], self.scaled[0]] * 2) / boxes.new_tensor([width, height] * 2)
+        scale = sides(*self.scaled, boxes) / sides(height, width, boxes)
         return boxes * scale + boxes.new_tensor([left, top, left, top])
+
+    def unit_boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
+        """Boxes (..., 4) x1, y1, x2, y2 in pixels of the picture to centre and size in parts of the input's
+        sides, as many networks are trained with them."""
+        return centred(self.boxes_on_input(boxes, height, width) / sides(*self.size, boxes))
 
 
 def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, int]:  # noqa: A002

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.files import named_path
+from npp.tasks.dense_detector import Dense
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
@@ -23,7 +24,6 @@ _PEAK = 255.0
 _PROBE = 64  # side of the picture that shows what a head gives
 _BOX = 4
 _BACKGROUND = -1  # MMDetection's place of it among classes under a softmax
-Dense = dict[str, Tensor]
 
 
 class Sizes(NamedTuple):
@@ -108,7 +108,7 @@ class MMDetDetector(nn.Module):
             for sample in found
         ]
 
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The detector's losses by name, those of several levels added up; its layers stay in eval mode."""
         data = self._data(images, targets)
         with loss_branch(self.model):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from npp.tasks.boxes import area, centred, corners_of, paired_iou
+from npp.tasks.boxes import area, corners_of, paired_iou, sides
+from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import class_divergence
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.training_losses import mean_losses
 
-Dense = dict[str, Tensor]
 _NOTHING = -1  # the place of the class for no object, under a softmax
 _RIM = 0.5  # pixels around each box when two are compared: one without area overlaps itself, too
 
@@ -33,7 +31,7 @@ def _everywhere(output: Any) -> tuple[Tensor, Tensor]:
     )
 
 
-class QueryDetector(nn.Module):
+class QueryDetector(DenseDetector):
     """A detector of transformers behind the interface of :class:`npp.tasks.Detector`.
 
     Classes are either under one softmax whose last one stands for no object (DETR, YOLOS) or have a sigmoid
@@ -65,11 +63,12 @@ class QueryDetector(nn.Module):
         """
         output = self.prepared(images)
         rows, columns = self.prepared.fit(*images.shape[-2:]).size
-        sides = torch.tensor([columns, rows, columns, rows], dtype=torch.float32, device=images.device)
-        dense = {"logits": output.logits.float(), "boxes": corners_of(output.pred_boxes.float()) * sides}
+        boxes = corners_of(output.pred_boxes.float())
+        pixels = sides(rows, columns, boxes)
+        dense = {"logits": output.logits.float(), "boxes": boxes * pixels}
         if getattr(output, "enc_topk_logits", None) is not None:
             logits, boxes = _everywhere(output)
-            dense |= {"place_logits": logits.float(), "place_boxes": corners_of(boxes.float()) * sides}
+            dense |= {"place_logits": logits.float(), "place_boxes": corners_of(boxes.float()) * pixels}
         return dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
@@ -85,48 +84,25 @@ class QueryDetector(nn.Module):
         boxes = 1 - paired_iou(clean[f"{which}boxes"] + rim, now[f"{which}boxes"] + rim)
         return (classes + weight * boxes).sum(1)
 
-    def _detected(self, logits: Tensor, boxes: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
-        """Of one picture, from logits (Q, C) and boxes (Q, 4)."""
+    def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
+        """Of one picture, from ``logits`` (Q, C) and ``boxes`` (Q, 4)."""
+        logits, boxes = dense["logits"], dense["boxes"]
         if self._has_nothing(logits):
             scores, labels = logits.softmax(-1)[:, :-1].max(-1)
             scores, order = scores.sort(descending=True)
             labels, boxes = labels[order], boxes[order]
         else:
-            scores, places = logits.sigmoid().flatten().topk(len(logits))
-            labels, boxes = places % logits.shape[1], boxes[places // logits.shape[1]]
-        fit = self.prepared.fit(size[0], size[1])
-        found = fit.boxes_on_picture(boxes, size[0], size[1])
-        solid = area(found) > 0
-        return {"boxes": found[solid], "labels": labels[solid], "scores": scores[solid]}
+            scores, pairs = logits.sigmoid().flatten().topk(len(logits))  # of queries and classes
+            labels, boxes = pairs % logits.shape[1], boxes[pairs // logits.shape[1]]
+        boxes = self.prepared.fit(height, width).boxes_on_picture(boxes, height, width)
+        solid = area(boxes) > 0
+        return {"boxes": boxes[solid], "labels": labels[solid], "scores": scores[solid]}
 
-    def detections(self, dense: Dense, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """``boxes`` in pixels of the picture, ``labels``, ``scores``, the surest first, of each picture.
-
-        Args:
-            dense: of these pictures.
-            images: (3, H, W) each; only their sizes count.
-        """
-        sizes = [image.shape[-2:] for image in images]
-        return [self._detected(*each) for each in zip(dense["logits"], dense["boxes"], sizes, strict=True)]
-
-    def _true(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A target as the model wants it: boxes of centre and size, in parts of the input's sides."""
+    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The model's own loss of one picture, after its matching."""
         height, width = image.shape[-2:]
         fit = self.prepared.fit(height, width)
-        rows, columns = fit.size
-        boxes = fit.boxes_on_input(target["boxes"].to(image), height, width)
-        sides = boxes.new_tensor([columns, rows, columns, rows])
-        return {"class_labels": target["labels"].to(image.device), "boxes": centred(boxes / sides)}
-
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Dense:
-        """The model's own loss after its matching, mean over pictures (3, H, W) of any sizes."""
-        model = self.prepared.network
-        each = [
-            model(self.prepared.prepare(image[None]), labels=[self._true(image, target)]).loss
-            for image, target in zip(images, targets, strict=True)
-        ]
-        return mean_losses([{"loss": loss.reshape(())} for loss in each])
-
-    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """A dict of detections for each picture (3, H, W)."""
-        return [found for image in images for found in self.detections(self.dense(image[None]), [image])]
+        boxes = fit.unit_boxes_on_input(target["boxes"].to(image), height, width)
+        truth = {"class_labels": target["labels"].to(image.device), "boxes": boxes}
+        loss = self.prepared.network(self.prepared.prepare(image[None]), labels=[truth]).loss
+        return {"loss": loss.reshape(())}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from npp.tasks.boxes import centred
 from npp.tasks.cell_detector import CellDetector
 from npp.tasks.cell_format import CellFormat
 from npp.tasks.input_format import InputFormat, Prepared
@@ -130,35 +129,24 @@ class Yolo(CellDetector):
         # The weights of the losses; a model from a file has a part of its training's settings alone.
         model.args = defaults
 
-    def _own_losses(self, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-        """Losses (3,) of one picture with the model's own assignment of boxes to cells.
+    def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``box``, ``cls`` and ``dfl`` of one picture with the model's own assignment of boxes to cells.
 
-        (1,), their sum, from versions of the package that give no more.
+        ``loss``, their sum, from versions of the package that give no more.
         """
         model: Any = self.prepared.network.model
         height, width = image.shape[-2:]
         fit = self.prepared.fit(height, width)
-        boxes = fit.boxes_on_input(target["boxes"].to(image), height, width)
-        parts = boxes / boxes.new_tensor([fit.size[1], fit.size[0]] * 2)
         inputs = self.prepared.prepare(image[None])
         batch = {
             "img": inputs,
-            "batch_idx": torch.zeros(len(boxes), device=image.device),
+            "batch_idx": torch.zeros(len(target["boxes"]), device=image.device),
             "cls": target["labels"].to(image)[:, None],
-            "bboxes": centred(parts),
+            "bboxes": fit.unit_boxes_on_input(target["boxes"].to(image), height, width),
         }
         # Made anew, for it keeps tables on the device where it was made.
-        losses: Tensor = model.init_criterion()(model(inputs), batch)[0]
-        return losses.reshape(-1)
-
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """``box``, ``cls`` and ``dfl``, means over pictures (3, H, W) of the model's own losses.
-
-        ``loss``, their sum, from versions of the package that give no more.
-        """
-        each = [self._own_losses(*pair) for pair in zip(images, targets, strict=True)]
-        means = torch.stack(each).mean(0).unbind()
-        return dict(zip(_LOSSES if len(means) > 1 else ("loss",), means, strict=True))
+        losses: Tensor = model.init_criterion()(model(inputs), batch)[0].reshape(-1)
+        return dict(zip(_LOSSES if len(losses) > 1 else ("loss",), losses.unbind(), strict=True))
 
 
 def detector(network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A002
