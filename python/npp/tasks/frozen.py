@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from npp.torch_defaults import cpu_by_default, plain_defaults
+from npp.torch_defaults import plain_defaults
 
 Module = TypeVar("Module", bound=nn.Module)
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def evaluation_mode(module: Module) -> Module:
@@ -82,45 +80,3 @@ def dtype_of(network: nn.Module, default: torch.dtype = torch.float32) -> torch.
         if values.is_floating_point():
             return values.dtype
     return default
-
-
-def off_the_default_device(method: Method) -> Method:
-    """For methods of tasks: what a network makes beside pictures of the CPU is there too.
-
-    Networks of several packages give some of their tables no device.
-    """
-
-    @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
-        with cpu_by_default(images):
-            return method(self, images, *others, **named)
-
-    return cast("Method", wrapped)
-
-
-def without_gradients(method: Method) -> Method:
-    """For methods of tasks whose results outlive the call: ordinary tensors without a history.
-
-    Under ``torch.inference_mode`` alone they could not be used in a later training.
-    """
-
-    @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
-        with torch.inference_mode(False), torch.no_grad():
-            return method(self, images, *others, **named)
-
-    return cast("Method", wrapped)
-
-
-def on_its_own_pictures(method: Method) -> Method:
-    """For methods of tasks: the caller's pictures stay as they are, whatever a network does with its input.
-
-    Many change it in place: they subtract a mean, or begin with ``nn.ReLU6(inplace=True)``.
-    """
-
-    @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
-        own = images.clone() if isinstance(images, Tensor) else images
-        return method(self, own, *others, **named)
-
-    return cast("Method", wrapped)

@@ -134,12 +134,11 @@ class Task(nn.Module, ABC):
     _scale_is_known = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Sees to it that what every task says of pictures has no history and serves in a later training,
-        that the pictures stay as they are, and that its network makes nothing on the caller's default
-        device, and that nothing but an entry for each picture is taken or given."""
+        """Puts the class's methods within :func:`npp.tasks.task_methods.guarded`, which says what holds for
+        all tasks: nobody who writes one has to think of it."""
         super().__init_subclass__(**settings)
-        own = dict(_methods(cls, "targets", "loss_targets"))
-        if "targets" in own and "loss_targets" not in own:
+        written = dict(_methods(cls, "targets", "loss_targets"))
+        if "targets" in written and "loss_targets" not in written:
             # What an ancestor takes a shorter way to is not what this class says.
             cls.loss_targets = Task.loss_targets  # type: ignore[method-assign]
         for name, method in _methods(cls, "targets", "loss_targets", "predict", "scores", "loss"):

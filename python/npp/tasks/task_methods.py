@@ -3,76 +3,82 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 from npp.codec.sample_range import on_other_scale, sample_range, values_told
 from npp.per_picture import check_entries, scores_by_picture, values_by_picture
-from npp.tasks.frozen import Method, off_the_default_device, on_its_own_pictures, without_gradients
+from npp.torch_defaults import cpu_by_default
 from npp.torch_state import has_readable_values
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def guarded(name: str, method: Method) -> Method:
-    """A method of a task within what holds for all tasks.
+    """A method of a task within what holds for all tasks, from top to bottom in the order of a call.
 
     Args:
         name: ``targets``, ``loss_targets``, ``predict``, ``scores`` or ``loss``.
         method: as a class of tasks has it.
     """
-    if name in ("targets", "loss_targets"):
-        method = _on_the_right_scale(method)
-    # Entries are counted around the copy: too few targets are told before pictures are copied for nothing.
-    method = _told_by_picture(name, on_its_own_pictures(method))
-    if name != "loss":
-        method = without_gradients(method)
-    # Outermost, so that the copy and the checks make their tensors on no other device either.
-    return off_the_default_device(method)
+
+    @functools.wraps(method)
+    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+        # Networks of several packages give some of their tables no device: what they make beside pictures of
+        # the CPU is there too, and so is what is made here.
+        with cpu_by_default(images), nullcontext() if name == "loss" else _without_history():
+            if name in ("targets", "loss_targets"):
+                _check_scale(self, images)
+            is_batch = isinstance(images, Tensor) and images.ndim > 0  # else the method says what is wrong
+            who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
+            if is_batch and name in ("loss", "scores") and (others or "targets" in named):
+                # Before the copy: too few targets are told before pictures are copied for nothing.
+                check_entries(f"{who}: targets", others[0] if others else named["targets"], len(images))
+            # Many networks change their input in place, by subtracting a mean or with a first
+            # nn.ReLU6(inplace=True): the caller's pictures stay as they are.
+            copies = images.clone() if isinstance(images, Tensor) else images
+            result = method(self, copies, *others, **named)
+            return _by_picture(name, who, result, len(images)) if is_batch else result
+
+    return cast("Method", wrapped)
 
 
-def _on_the_right_scale(method: Method) -> Method:
-    """For ``targets``: refuses pictures of 0 to 255, of which networks say something too, but nonsense.
+@contextmanager
+def _without_history() -> Iterator[None]:
+    """Results that outlive the call are ordinary tensors without gradients.
+
+    Under ``torch.inference_mode`` alone they could not be used in a later training.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def _check_scale(task: Any, images: Any) -> None:
+    """Refuses pictures of 0 to 255, of which networks say something too, but nonsense.
 
     To read values of another device waits for it: there only a task's first pictures are looked at.
     """
-
-    @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
-        if isinstance(images, Tensor) and (images.device.type == "cpu" or not self._scale_is_known):
-            _check_scale(images)
-            self._scale_is_known = True
-        return method(self, images, *others, **named)
-
-    return cast("Method", wrapped)
-
-
-def _check_scale(images: Tensor) -> None:
-    if not (images.is_floating_point() and images.numel() and has_readable_values(images)):
+    if not isinstance(images, Tensor) or (images.device.type != "cpu" and task._scale_is_known):
         return
-    low, high = sample_range(images)
-    if on_other_scale(low, high):
-        raise ValueError(f"images hold {values_told(low, high)}")
+    if images.is_floating_point() and images.numel() and has_readable_values(images):
+        low, high = sample_range(images)
+        if on_other_scale(low, high):
+            raise ValueError(f"images hold {values_told(low, high)}")
+    task._scale_is_known = True
 
 
-def _told_by_picture(kind: str, method: Method) -> Method:
-    """For the methods of tasks: what they are given and what they say has an entry for each picture.
+def _by_picture(name: str, who: str, result: Any, count: int) -> Any:
+    """What a method gave, with an entry for each picture.
 
     Of several pictures a mean, or a loss (N, 1), would be stretched over all of them wherever it is used.
     """
-
-    @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
-        if not isinstance(images, Tensor) or not images.ndim:  # the method says what is wrong with them
-            return method(self, images, *others, **named)
-        who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
-        if kind in ("loss", "scores") and (others or "targets" in named):
-            check_entries(f"{who}: targets", others[0] if others else named["targets"], len(images))
-        found = method(self, images, *others, **named)
-        if kind == "loss":
-            return values_by_picture(who, "a loss", found, len(images))
-        if kind == "scores":
-            return scores_by_picture(who, found, len(images))
-        check_entries(f"{who}: what {kind} gives", found, len(images))
-        return found
-
-    return cast("Method", wrapped)
+    if name == "loss":
+        return values_by_picture(who, "a loss", result, count)
+    if name == "scores":
+        return scores_by_picture(who, result, count)
+    check_entries(f"{who}: what {name} gives", result, count)
+    return result
