@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from npp.checks import known_settings
-from npp.tasks.networks import imported
+from npp.tasks.own_functions import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
 

@@ -19,8 +19,9 @@ from npp.tasks.fastestdet import FastestDet
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
-from npp.tasks.networks import made_by_function, names_function, own_network
+from npp.tasks.networks import own_network, private_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
+from npp.tasks.own_functions import made_by_function, names_function
 from npp.tasks.training_losses import TorchvisionDetector
 
 
@@ -158,7 +159,7 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
     if isinstance(model, str) and model.startswith("onnx:"):
         network, own, names = load_onnx(model.removeprefix("onnx:"))
     elif isinstance(model, str) and names_function(model):
-        network, own = private_copy(made_by_function(model)), InputFormat()
+        network, own = private_network(model)
     else:
         network, own = own_network(model)
     return CellDetector(prepared_for(network, own, settings, model), cells, names)

@@ -12,7 +12,6 @@ from npp.tasks.name_prefixes import FORMS
 from npp.tasks.optional_packages import require
 
 _SUFFIXES = {".onnx": "onnx", ".pt": "ultralytics"}
-_PREFIXES = ("torchvision", "timm", *FORMS, "onnx", "python")
 _NEAR = 0.85  # a letter or two, not half of a short word
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -33,7 +32,7 @@ def _with_prefix(spec: str) -> str | None:
     """The name behind the word that it lacks."""
     name = spec.partition(":")[0]
     for suffix, prefix in _SUFFIXES.items():
-        if spec.lower().endswith(suffix) and name not in _PREFIXES:
+        if spec.lower().endswith(suffix) and name not in FORMS:
             return f"{prefix}:{spec}"
     return next((f"{package}:{spec}" for package in ("torchvision", "timm") if name in _known(package)), None)
 
@@ -41,9 +40,9 @@ def _with_prefix(spec: str) -> str | None:
 def _with_right_prefix(spec: str) -> str | None:
     """The name with its first word spelt right, or as that of a function of one's own."""
     prefix, _, rest = spec.partition(":")
-    if not rest or prefix in _PREFIXES:
+    if not rest or prefix in FORMS:
         return None
-    if near := difflib.get_close_matches(prefix, _PREFIXES, n=1, cutoff=_NEAR):
+    if near := difflib.get_close_matches(prefix, FORMS, n=1, cutoff=_NEAR):
         return f"{near[0]}:{rest}"
     return f"python:{spec}" if _FUNCTION.fullmatch(spec) else None
 

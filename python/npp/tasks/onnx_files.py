@@ -15,6 +15,7 @@ from npp.files import named_path
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
+from npp.tasks.name_prefixes import Loaded
 from npp.tasks.onnx_graphs import make_convertible
 from npp.tasks.onnx_parts import Pick, Reshape, Slice, Split
 from npp.tasks.optional_packages import require
@@ -235,6 +236,11 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
         InputFormat(std=1 / 255 if found.bytes else 1.0, size=size, channels=channels),
         found.outputs,
     )
+
+
+def load(rest: str) -> Loaded:
+    """A network by the path of its file, and its input; see :func:`load_onnx`."""
+    return load_onnx(rest)[:2]
 
 
 def prepared_for(

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from npp.checks import brief, kind_of
-from npp.tasks.frozen import evaluation_mode, frozen, private_copy
+from npp.tasks.frozen import evaluation_mode, frozen
 from npp.tasks.input_format import Prepared, fed
 from npp.tasks.nested_outputs import floats_within
-from npp.tasks.networks import load_raw
+from npp.tasks.networks import private_network
 from npp.tasks.task_methods import guarded
 
 
@@ -95,16 +95,6 @@ def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
     return torch.stack(list(targets)).to(now)
 
 
-def _own_network(network: str | nn.Module, copy: bool) -> nn.Module:
-    """The network that a task freezes: a named one is nobody else's but where a function gives it."""
-    if isinstance(network, str):
-        loaded = Prepared(*load_raw(network, "network"))
-        return private_copy(loaded) if network.startswith("python:") else loaded
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"network must be a torch.nn.Module or a name of one, not {brief(network)}")
-    return private_copy(network) if copy else network
-
-
 class Task(nn.Module, ABC):
     """A frozen network with its loss and its measures.
 
@@ -146,7 +136,13 @@ class Task(nn.Module, ABC):
 
     def __init__(self, network: str | nn.Module, *, copy: bool = True) -> None:
         super().__init__()
-        self.network = frozen(_own_network(network, copy))
+        if not isinstance(network, (str, nn.Module)):
+            raise TypeError(f"network must be a torch.nn.Module or a name of one, not {brief(network)}")
+        if isinstance(network, str):
+            network = Prepared(*private_network(network, "network"))
+        elif copy:
+            network, _ = private_network(network)
+        self.network = frozen(network)
         self.training = False
 
     def run_network(self, images: Tensor) -> Any:
