@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,7 @@ def test_numbers_may_be_numpys_and_torchs() -> None:
     given = InputFormat(mean=np.array([0.1, 0.2, 0.3]), std=np.float32(0.5), size=np.int64(24))
     assert given == InputFormat(mean=[0.1, 0.2, 0.3], std=0.5, size=24)
     assert InputFormat(size=(None, np.int32(9))).size == (None, 9)
+    assert InputFormat(mean=Fraction(1, 4), std=torch.tensor(0.5)).mean == (0.25,)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from npp.checks import brief, number, number_above
+from npp.checks import number, number_above
 from npp.codec.options import resolve_qp
 from npp.gradient.pairing import BPG, Compressed
+from npp.tasks.input_format import one_or_three
 from npp.tasks.optional_packages import require
 from npp.transforms import qp_range
 
@@ -229,9 +228,5 @@ def _positive(name: str, value: object) -> float:
 
 def _channels(name: str, value: object, checked: Callable[[str, object], float]) -> Tensor:
     """One number or one a channel, to be used on (N, C, H, W)."""
-    plain = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value
-    listed = [plain] if isinstance(plain, Real) else plain
-    if not isinstance(listed, (list, tuple)) or len(listed) not in (1, 3):
-        raise ValueError(f"{name} must be one number or three, not {brief(value)}")
-    numbers = [checked(name, item) for item in listed]
+    numbers = [checked(name, number) for number in one_or_three(name, value)]
     return torch.tensor(numbers, dtype=torch.float32, device="cpu")[:, None, None]

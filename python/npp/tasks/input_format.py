@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,12 +30,25 @@ def _listed(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic, Tensor)) else value
 
 
-def _triple(name: str, value: Any) -> tuple[float, ...]:
-    numbers = _listed(value)
-    numbers = [numbers] if isinstance(numbers, (int, float)) else numbers
-    if not isinstance(numbers, (list, tuple)) or len(numbers) not in (1, 3):
-        raise ValueError(f"{name} must be one number or three, not {value!r}")
-    return tuple(number(name, one, -math.inf, math.inf) for one in numbers)
+def one_or_three(name: str, value: Any) -> Sequence[Any]:
+    """One entry for all channels, or one for each: Python's numbers for those of numpy and torch.
+
+    Args:
+        name: what the message calls it.
+        value: a number, or a list, a tuple, an array or a tensor of them, which are not looked at yet.
+
+    Raises:
+        ValueError: other than one or three.
+    """
+    plain = _listed(value)
+    entries = [plain] if isinstance(plain, Real) else plain
+    if not isinstance(entries, (list, tuple)) or len(entries) not in (1, 3):
+        raise ValueError(f"{name} must be one number or three, not {brief(value)}")
+    return entries
+
+
+def _finite_channels(name: str, value: Any) -> tuple[float, ...]:
+    return tuple(number(name, one, -math.inf, math.inf) for one in one_or_three(name, value))
 
 
 def _size(value: Any) -> tuple[int | None, int | None] | None:
@@ -89,8 +103,8 @@ class InputFormat:
     multiple: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", _triple("mean", self.mean))
-        object.__setattr__(self, "std", _triple("std", self.std))
+        object.__setattr__(self, "mean", _finite_channels("mean", self.mean))
+        object.__setattr__(self, "std", _finite_channels("std", self.std))
         object.__setattr__(self, "size", _size(self.size))
         if not all(value > 0 for value in self.std):
             raise ValueError(f"std must be above 0, not {self.std}")

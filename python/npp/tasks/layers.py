@@ -38,6 +38,13 @@ def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
     return found
 
 
+def attribute_at(network: Any, path: str) -> Any:
+    """What stands at a dotted path such as ``roi_heads.box_predictor``; ``None`` where it leads nowhere."""
+    for name in path.split("."):
+        network = getattr(network, name, None)
+    return network
+
+
 @contextmanager
 def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
     """Fills the dict with what these layers give, call by call, while the network runs in this thread.

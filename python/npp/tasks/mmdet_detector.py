@@ -14,6 +14,7 @@ from npp.tasks.dense_detector import Dense
 from npp.tasks.divergence import dense_divergence
 from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
+from npp.tasks.layers import attribute_at
 from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
 from npp.tasks.optional_packages import require
 from npp.tasks.training_losses import loss_branch
@@ -196,13 +197,11 @@ def _places(levels: Sequence[Tensor], width: int) -> Tensor:
 
 def _class_count(model: Any) -> int | None:
     for path in ("bbox_head", "roi_head.bbox_head"):
-        found = model
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        # Cascades have a list of heads.
-        first: Any = found[0] if isinstance(found, nn.ModuleList) else found
-        if isinstance(getattr(first, "num_classes", None), int):
-            return int(first.num_classes)
+        heads = attribute_at(model, path)
+        first = heads[0] if isinstance(heads, nn.ModuleList) else heads  # cascades have a list of them
+        count = getattr(first, "num_classes", None)
+        if isinstance(count, int):
+            return count
     return None
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from npp.tasks.frozen import evaluation_mode
+from npp.tasks.layers import attribute_at
 
 _SEED = 0
 # Functions that a module calls with ``training=self.training``.
@@ -96,11 +97,9 @@ def _class_count(detector: Any) -> int | None:
         "head.classification_head.num_columns",  # of SSD
         "roi_heads.box_predictor.cls_score.out_features",
     ):
-        found = detector
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        if isinstance(found, int):
-            return found
+        count = attribute_at(detector, path)
+        if isinstance(count, int):
+            return count
     return None
 
 
