@@ -1,4 +1,4 @@
-"""Boxes: overlap, F1 and suppression by hand."""
+"""Boxes: overlap, F1 and non-maximum suppression by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from task_nets import WITHOUT_AREA, boxes
 
-from npp.tasks.boxes import _suppressed, area, centred, corners_of, f1, iou_matrix, suppressed
+from npp.tasks.boxes import _plain_nms, area, centred, corners_of, f1, iou_matrix, nms
 
 
 def test_f1_by_hand() -> None:
@@ -16,7 +16,7 @@ def test_f1_by_hand() -> None:
     assert f1(boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 2], scores=[0.9, 0.8]), truth) == 1
     assert f1(boxes([0, 0, 10, 10], [20, 0, 30, 10], labels=[1, 1], scores=[0.9, 0.8]), truth) == 0.5
     assert f1(boxes([0, 0, 10, 4], labels=[1], scores=[0.9]), truth) == 0
-    # Two boxes on one object: one is false. The surer one takes the object it fits best.
+    # Two boxes on one object: one is false. The one with the higher score takes the object it fits best.
     assert f1(boxes([0, 0, 10, 9], [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8]), truth) == 0.5
     nothing = boxes(labels=[], scores=[])
     assert f1(nothing, truth) == 0 and f1(nothing, boxes(labels=[])) == 1
@@ -39,7 +39,7 @@ def test_a_box_without_area_finds_nothing_and_is_not_found(empty: list[float]) -
 def test_suppression_by_hand() -> None:
     found = boxes([0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [0, 0, 10, 5], labels=[1, 1, 2, 1])
     scores = torch.tensor([0.5, 0.9, 0.8, 0.7])
-    for suppress in (suppressed, _suppressed):
+    for suppress in (nms, _plain_nms):
         # The first overlaps the second by 0.9; the fourth overlaps the second by 5/9.
         assert suppress(found["boxes"], scores, found["labels"], 0.6).tolist() == [1, 2, 3]
         assert suppress(found["boxes"], scores, found["labels"], 0.5).tolist() == [1, 2]
@@ -54,7 +54,7 @@ def test_suppression_is_torchvisions() -> None:
     scores, labels = torch.rand(300), torch.randint(0, 3, (300,))
     for iou in (0.3, 0.65):
         wanted = operators.batched_nms(found, scores, labels, iou)
-        assert torch.equal(_suppressed(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
+        assert torch.equal(_plain_nms(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
 
 
 def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> Non
     found = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
     scores, labels = torch.tensor([0.1, 0.2]), torch.tensor([0, 0])
     with torch.device("meta"):  # the default device changes nothing
-        assert suppressed(found, scores, labels, 0.5).tolist() == [1]
+        assert nms(found, scores, labels, 0.5).tolist() == [1]
 
 
 def test_centre_and_size_are_told_from_corners_and_back() -> None:

@@ -49,7 +49,7 @@ def test_what_the_background_does_not_have_is_there(background: int, there: floa
 
 
 def test_without_a_background_the_best_class_is_there() -> None:
-    """Of coins of .2 and .6 that became .5 and .6."""
+    """Of Bernoulli distributions of .2 and .6 that became .5 and .6."""
     clean, now = torch.tensor([[0.2, 0.6]]).logit(), torch.tensor([[0.5, 0.6]]).logit()
     divergence, weight = class_divergence(clean, now)
     wanted = 0.2 * math.log(0.2 / 0.5) + 0.8 * math.log(0.8 / 0.5)

@@ -26,7 +26,7 @@ def test_mean_average_precision_by_hand(default_device: str) -> None:
 
 @pytest.mark.parametrize("empty", WITHOUT_AREA.values(), ids=WITHOUT_AREA)
 def test_average_precision_counts_a_box_without_area_as_wrong(empty: list[float]) -> None:
-    """The surest detection is wrong, the second right: a precision of one half at every recall."""
+    """The detection with the highest score is wrong, the other right: precision is one half everywhere."""
     pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
     pytest.importorskip("pycocotools", reason="mean average precision needs it")
     metric = build_task("detection", model=Finder()).metric()

@@ -1,4 +1,4 @@
-"""Boxes: their overlap, matches and suppression."""
+"""Boxes: their overlap, matches and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def check_labels(name: str, labels: Tensor, classes: int | None) -> None:
 
 
 def matches(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> int:
-    """How many predicted boxes find a target of their class with IoU of at least a half.
+    """How many predicted boxes match a target of their class with IoU of at least a half.
 
-    The most certain ones choose first; a target is found once.
+    In the order of their scores, the highest first; a target is matched once.
     """
     overlaps = iou_matrix(prediction["boxes"].float(), target["boxes"].float())
     overlaps = overlaps * (prediction["labels"][:, None] == target["labels"][None])
@@ -94,8 +94,8 @@ def f1(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> float:
     return 2 * matches(prediction, target) / together if together else 1.0
 
 
-def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """Which boxes are left when those that overlap a surer one of their class are dropped.
+def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """Non-maximum suppression: boxes that overlap one of their class with a higher score are dropped.
 
     With torchvision's operators where they can be had, else with its own, which takes K * K memory.
 
@@ -104,26 +104,26 @@ def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Ten
         iou: two boxes of one class that overlap by more are the same.
 
     Returns:
-        Places among the K, the surest first.
+        Indices of those that are kept among the K, sorted by score, the highest first.
     """
     try:
         batched_nms = importlib.import_module("torchvision.ops").batched_nms
     except (ImportError, RuntimeError):  # the latter where its build does not fit torch's
-        return _suppressed(boxes, scores, labels, iou)
-    left: Tensor = batched_nms(boxes, scores, labels, iou)
-    return left
+        return _plain_nms(boxes, scores, labels, iou)
+    kept: Tensor = batched_nms(boxes, scores, labels, iou)
+    return kept
 
 
-def _suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """:func:`suppressed` without torchvision."""
+def _plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """:func:`nms` without torchvision."""
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()
-    left = torch.ones(len(order), dtype=torch.bool, device="cpu")
-    for place in range(len(order)):
-        if left[place]:
-            left &= ~rivals[place]
-    return order[left.to(order.device)]
+    kept = torch.ones(len(order), dtype=torch.bool, device="cpu")
+    for rank in range(len(order)):
+        if kept[rank]:
+            kept &= ~rivals[rank]
+    return order[kept.to(order.device)]
 
 
 def without_negative_sides(boxes: Tensor) -> Tensor:

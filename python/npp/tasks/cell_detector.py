@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from npp.codec.sample_range import sample_range
-from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, paired_iou, sides, suppressed
+from npp.tasks.boxes import area, check_labels, corners_of, iou_matrix, nms, paired_iou, sides
 from npp.tasks.cell_format import CANDIDATES, CellFormat
 from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import binary_kl
@@ -208,7 +208,7 @@ class CellDetector(DenseDetector):
         boxes, best, labels = boxes[solid], best[solid], labels[solid]
         kept = torch.arange(len(best), device=best.device)  # they are sorted by score
         if self.format.nms_iou < 1:
-            kept = suppressed(boxes, best, labels, self.format.nms_iou)
+            kept = nms(boxes, best, labels, self.format.nms_iou)
         kept = kept[: self.format.limit]
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 

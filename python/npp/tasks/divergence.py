@@ -28,9 +28,9 @@ def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
 
 
 def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
-    """KL(clean || now) in nats between coins with these probabilities, elementwise, in float32 at least.
+    """KL(clean || now) in nats of Bernoulli distributions with these probabilities, elementwise.
 
-    Half precision knows no probability between .998 and 1, nor small divergences.
+    In float32 at least: half precision knows no probability between .998 and 1, nor small divergences.
     """
     clean, now = widened(clean), widened(now)
     clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)

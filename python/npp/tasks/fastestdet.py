@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from npp.tasks.boxes import paired_iou, sides, suppressed
+from npp.tasks.boxes import nms, paired_iou, sides
 from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import binary_kl, kl_divergence
 from npp.tasks.frozen import plain_torch
@@ -91,7 +91,7 @@ class FastestDet(DenseDetector):
         return (objects + before[:, 0] * (classes + boxes)).sum((1, 2))
 
     def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
-        """One picture's boxes after suppression, from cells (85, h, w)."""
+        """One picture's boxes after non-maximum suppression, from cells (85, h, w)."""
         cells = dense["cells"]
         best, labels = cells[5:].max(0)
         labels = labels.flatten()
@@ -99,7 +99,7 @@ class FastestDet(DenseDetector):
         boxes = widened(_boxes(cells[None])[0].flatten(0, 1).clamp(0, 1))
         boxes = boxes * sides(height, width, boxes)
         kept = (scores > _LEAST_SCORE).nonzero()[:, 0]
-        kept = kept[suppressed(boxes[kept], scores[kept], labels[kept], _NMS_IOU)]
+        kept = kept[nms(boxes[kept], scores[kept], labels[kept], _NMS_IOU)]
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
