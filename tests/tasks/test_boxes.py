@@ -8,7 +8,7 @@ import pytest
 import torch
 from task_nets import WITHOUT_AREA, boxes
 
-from npp.tasks.boxes import _plain_nms, area, centred, corners_of, f1, iou_matrix, nms
+from npp.tasks.boxes import area, centred, corners_of, f1, iou_matrix, nms, plain_nms
 
 
 def test_f1_by_hand() -> None:
@@ -39,7 +39,7 @@ def test_a_box_without_area_finds_nothing_and_is_not_found(empty: list[float]) -
 def test_suppression_by_hand() -> None:
     found = boxes([0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [0, 0, 10, 5], labels=[1, 1, 2, 1])
     scores = torch.tensor([0.5, 0.9, 0.8, 0.7])
-    for suppress in (nms, _plain_nms):
+    for suppress in (nms, plain_nms):
         # The first overlaps the second by 0.9; the fourth overlaps the second by 5/9.
         assert suppress(found["boxes"], scores, found["labels"], 0.6).tolist() == [1, 2, 3]
         assert suppress(found["boxes"], scores, found["labels"], 0.5).tolist() == [1, 2]
@@ -54,7 +54,7 @@ def test_suppression_is_torchvisions() -> None:
     scores, labels = torch.rand(300), torch.randint(0, 3, (300,))
     for iou in (0.3, 0.65):
         wanted = operators.batched_nms(found, scores, labels, iou)
-        assert torch.equal(_plain_nms(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
+        assert torch.equal(plain_nms(found, scores, labels, iou), wanted) and 30 < len(wanted) < 300
 
 
 def test_suppression_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,10 @@ def test_it_reads_and_keeps(reader: Any) -> None:
 
 def test_it_is_the_files_network(reader: Any) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="compared with onnxruntime")
-    from npp.tasks.text_reader import _file
+    from npp.tasks.text_reader import recogniser_file
 
     images = torch.rand(2, 3, 48, 320)
-    (wanted,) = runtime.InferenceSession(_file()).run(None, {"x": (2 * images - 1).flip(1).numpy()})
+    (wanted,) = runtime.InferenceSession(recogniser_file()).run(None, {"x": (2 * images - 1).flip(1).numpy()})
     probabilities = torch.stack(reader.targets(images)).exp()
     torch.testing.assert_close(probabilities, torch.from_numpy(wanted), atol=1e-4, rtol=0)
 

@@ -97,7 +97,7 @@ def f1(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> float:
 def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
     """Non-maximum suppression: boxes that overlap one of their class with a higher score are dropped.
 
-    With torchvision's operators where they can be had, else with its own, which takes K * K memory.
+    With torchvision's operators where they can be had, else by :func:`plain_nms`.
 
     Args:
         boxes, scores, labels: (K, 4) x1, y1, x2, y2, (K,), (K,).
@@ -109,13 +109,13 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
     try:
         batched_nms = importlib.import_module("torchvision.ops").batched_nms
     except (ImportError, RuntimeError):  # the latter where its build does not fit torch's
-        return _plain_nms(boxes, scores, labels, iou)
+        return plain_nms(boxes, scores, labels, iou)
     kept: Tensor = batched_nms(boxes, scores, labels, iou)
     return kept
 
 
-def _plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """:func:`nms` without torchvision."""
+def plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """:func:`nms` without torchvision: with the same boxes, and K * K memory."""
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()

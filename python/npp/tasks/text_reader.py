@@ -34,12 +34,17 @@ class TextReader(NamedTuple):
     characters: str
 
 
-def _file() -> Path:
-    """The recogniser's file; the package itself would import OpenCV."""
-    found = importlib.util.find_spec("rapidocr")
-    if found is None or found.origin is None:
+def recogniser_file() -> Path:
+    """The recogniser's file; the package itself would import OpenCV.
+
+    Raises:
+        ModuleNotFoundError: rapidocr is missing; the message tells what to install.
+        FileNotFoundError: it has no recogniser inside.
+    """
+    package = importlib.util.find_spec("rapidocr")
+    if package is None or package.origin is None:
         raise MissingPackageError("rapidocr", "rapidocr", "--no-deps rapidocr")
-    files = sorted((Path(found.origin).parent / "models").glob(_FILES))
+    files = sorted((Path(package.origin).parent / "models").glob(_FILES))
     if not files:
         raise FileNotFoundError(f"rapidocr has no recogniser {_FILES} among its models")
     return files[-1]
@@ -60,7 +65,7 @@ def load_text_reader() -> TextReader:
         ModuleNotFoundError: rapidocr, onnx or onnx2torch is missing.
         FileNotFoundError: the installed rapidocr has no recogniser inside.
     """
-    model = require("onnx", "rapidocr").load(str(_file()))
+    model = require("onnx", "rapidocr").load(str(recogniser_file()))
     stored = {entry.key: entry.value for entry in model.metadata_props}
     _cut_softmax(model)
     with plain_torch():
