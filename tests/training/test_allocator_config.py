@@ -387,7 +387,7 @@ def test_the_command_trains_it(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(distillation, "_step", stop)
+    monkeypatch.setattr(distillation, "_train_step", stop)
     assert run_cli(*words) == 130
     assert "npp: stopped; the same command goes on from here" in capsys.readouterr().err
 

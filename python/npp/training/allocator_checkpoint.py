@@ -7,30 +7,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from npp.allocation import Allocator
 from npp.config.digests import hash_state
 from npp.config.typed import plain
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
+from npp.training.allocator_examples import LabelScales
 
 _START = "weights to start from"
 
 
-class LabelScales(NamedTuple):
-    """Of each head over all labels: spread of the maps, mean and spread of the levels, (K,) each."""
+class TrainingState(NamedTuple):
+    """Everything that a training goes on with.
 
-    maps: Tensor
-    level_mean: Tensor
-    level_spread: Tensor
-
-
-class Learner(NamedTuple):
-    """Everything that a training goes on with."""
+    Attributes:
+        allocator: what is trained.
+        mean: the moving average of its weights.
+        optimiser: its optimiser.
+        scales: that targets are standardised with.
+        conditions: see :func:`conditions_of`.
+    """
 
     allocator: Allocator
-    mean: nn.Module
+    mean: AveragedModel
     optimiser: torch.optim.Optimizer
     scales: LabelScales
     conditions: Mapping[str, Any]
@@ -49,27 +50,28 @@ class Learner(NamedTuple):
         with atomic_write(path, force=True) as file:
             torch.save(state, file)
 
-    def restore(self, path: Path, steps: int) -> tuple[int, LabelScales]:
-        """Goes on from a checkpoint, where there is one.
+    def restored(self, path: Path, steps: int) -> tuple[int, TrainingState]:
+        """The state of a checkpoint, where there is one; weights and optimiser are changed in place.
 
         Args:
             path: of the checkpoint.
             steps: of the whole run.
 
         Returns:
-            The step that it had come to, 0 where there is none, and the scales that it learns in: those of
-            the labels that it began with, for others may have come since.
+            How many steps were done, 0 where there is no checkpoint, and the state. Its scales are those of
+            the labels that the run began with, for others may have come since.
 
         Raises:
             ValueError: see :func:`read_checkpoint`.
         """
         state = read_checkpoint(path, steps, self.conditions)
         if state is None:
-            return 0, self.scales
+            return 0, self
         self.allocator.load_state_dict(state["allocator"])
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"]), LabelScales(**state["scales"]) if "scales" in state else self.scales
+        scales = LabelScales(**state["scales"]) if "scales" in state else self.scales
+        return int(state["step"]), self._replace(scales=scales)
 
 
 def conditions_of(settings: DistilSettings, allocator: Allocator) -> dict[str, Any]:

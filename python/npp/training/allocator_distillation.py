@@ -1,4 +1,9 @@
-"""An allocator learns the importance that the gradients of several networks give."""
+"""An allocator learns the importance that the gradients of several networks give.
+
+One step looks at a batch of crops, all of one size, and then at some whole pictures one by one, since their
+sizes differ. Gradients of all of them add up, and the optimiser moves the weights once; then the moving
+average of the weights is updated, which is what a training ends with.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +13,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
-from npp.allocation.allocator_network import block_statistics
-from npp.allocation.maps import centred, smoothed
-from npp.allocation.trunk import Trunk
-from npp.codec.qp_maps import MAP_BLOCK
 from npp.progress import Progress, untold
-from npp.training.allocator_checkpoint import LabelScales, Learner, conditions_of, read_checkpoint
+from npp.training.allocator_checkpoint import TrainingState, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
-from npp.training.allocator_labels import SIGMA, Labelled, read_labels
+from npp.training.allocator_examples import Example, ExampleBatch, ExampleSet, LabelScales, shuffled
+from npp.training.allocator_labels import Labelled, read_labels
 from npp.training.allocator_start import load_trunk
 from npp.training.schedule import averaged, rate_factor
 from npp.training.train_config import OptimiserConfig
@@ -29,114 +30,36 @@ from npp.training.train_config import OptimiserConfig
 _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"
 _LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
-_WHOLE_SHARE = 0.25  # of a picture that is seen whole, against a batch of crops
+_WHOLE_SHARE = 0.25  # of a whole picture's loss, against that of a batch of crops
 _HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
 
 
-class _Batch(NamedTuple):
-    """Pictures of one size: features of the trunk's start, and what is wanted of each head.
+class _StepExamples(NamedTuple):
+    """What one step looks at: crops together, whole pictures one by one."""
 
-    ``present`` (N, K) is 1 where a network labelled a picture.
-    """
-
-    features: Tensor
-    statistics: Tensor
-    qp: Tensor
-    maps: Tensor
-    levels: Tensor
-    present: Tensor
+    crops: list[Example]
+    wholes: list[Example]
 
 
-def _start_of(trunk: Trunk, kept: int, x: Tensor) -> Tensor:
-    """Features after the trunk's first bottlenecks."""
-    y = trunk.enter(x)
-    for bottle in trunk.bottles[:kept]:
-        y = bottle(y)
-    return y
+def _examples_by_step(examples: ExampleSet, settings: DistilSettings, first: int) -> Iterator[_StepExamples]:
+    """Those of each step from the ``first`` one on: what the steps before it had is passed over."""
+    batch, count = settings.optimiser.batch, settings.wholes
+    crops = itertools.islice(shuffled(examples.crops, settings.seed), first * batch, None)
+    wholes = itertools.islice(shuffled(examples.wholes, settings.seed + 1), first * count, None)
+    for _ in range(first, settings.optimiser.steps):
+        yield _StepExamples(
+            crops=list(itertools.islice(crops, batch)),
+            wholes=list(itertools.islice(wholes, count)) if examples.wholes else [],
+        )
 
 
-class _Lessons:
-    """Labels as batches, with what is needed of them kept.
-
-    Args:
-        labels: pictures.
-        heads: names in their order.
-        allocator: whose trunk's start makes the features.
-        settings: how much of it stays.
-    """
-
-    def __init__(
-        self, labels: Sequence[Labelled], heads: Sequence[str], allocator: Allocator, settings: DistilSettings
-    ) -> None:
-        self._labels = labels
-        self._heads = heads
-        self._trunk = allocator.network.trunk
-        self._kept = settings.kept
-        self._cache: dict[tuple[int, bool], _Batch] = {}
-        sizes = [one.x.shape for one in labels]
-        common = max(set(sizes), key=sizes.count)
-        self.crops = [index for index, size in enumerate(sizes) if size == common]
-        self.wholes = [index for index, size in enumerate(sizes) if size != common]
-
-    def _targets(self, one: Labelled) -> tuple[Tensor, Tensor, Tensor]:
-        rows, columns = (side // MAP_BLOCK for side in one.x.shape[:2])
-        maps = torch.zeros(len(self._heads), rows, columns)
-        levels, present = torch.zeros(len(self._heads)), torch.zeros(len(self._heads))
-        for k, name in enumerate(self._heads):
-            if name in one.logarithms:
-                found = torch.from_numpy(one.logarithms[name])
-                maps[k], present[k] = centred(smoothed(found[None], SIGMA))[0], 1
-                levels[k] = torch.logsumexp(found.flatten() * np.log(2), 0) / np.log(2)
-        return maps, levels, present
-
-    @torch.no_grad()
-    def _lesson(self, index: int, mirrored: bool) -> _Batch:
-        key = index, mirrored
-        if key not in self._cache:
-            one = self._labels[index]
-            x = one.picture()
-            maps, levels, present = self._targets(one)
-            if mirrored:
-                x, maps = x.flip(-1), maps.flip(-1)
-            features = _start_of(self._trunk, self._kept, x.contiguous(memory_format=torch.channels_last))
-            parts = block_statistics(x), torch.tensor([float(one.qp)]), maps[None], levels[None]
-            self._cache[key] = _Batch(features.half(), *parts, present[None])
-        return self._cache[key]
-
-    def batch(self, chosen: Sequence[tuple[int, bool]]) -> _Batch:
-        """Pictures of one size, each with whether it is mirrored."""
-        found = [self._lesson(*one) for one in chosen]
-        joined = _Batch(*(torch.cat(parts) for parts in zip(*found, strict=True)))
-        return joined._replace(features=joined.features.float())
-
-    def scales(self) -> LabelScales:
-        """Raises ValueError if no picture has a label of some head."""
-        targets = [self._targets(one) for one in self._labels]
-        spreads, levels = [], []
-        for k, name in enumerate(self._heads):
-            seen = [(maps[k], level[k]) for maps, level, present in targets if present[k]]
-            if not seen:
-                raise ValueError(f"labels: none of {len(targets)} pictures has one of the head {name!r}")
-            spreads.append(torch.stack([one.std(correction=0) for one, _ in seen]).mean().clamp_min(1e-3))
-            levels.append(torch.stack([level for _, level in seen]))
-        means = torch.stack([level.mean() for level in levels])
-        widths = torch.stack([level.std(correction=0).clamp_min(1e-3) for level in levels])
-        return LabelScales(torch.stack(spreads), means, widths)
-
-
-def _turns(indices: Sequence[int], seed: int) -> Iterator[tuple[int, bool]]:
-    """All of them in random order, over and over, each mirrored half of the times."""
-    for epoch in itertools.count():
-        rng = np.random.default_rng([seed, epoch])
-        for index in rng.permutation(len(indices)):
-            yield indices[int(index)], bool(rng.random() < 0.5)
-
-
-def _predicted(allocator: Allocator, batch: _Batch, kept: int, dropout: float) -> tuple[Tensor, Tensor]:
+def _predicted(allocator: Allocator, batch: ExampleBatch, settings: DistilSettings) -> tuple[Tensor, Tensor]:
+    """Maps (N, K, H/16, W/16) and levels (N, K) from the features of a batch."""
     features = batch.features
-    for bottle in allocator.network.trunk.bottles[kept:]:
-        features = bottle(features)
-    return allocator.network.finish(F.dropout2d(features, dropout), batch.statistics, batch.qp)
+    for bottleneck in allocator.network.trunk.bottles[settings.kept :]:
+        features = bottleneck(features)
+    features = F.dropout2d(features, settings.dropout)
+    return allocator.network.finish(features, batch.statistics, batch.qp)
 
 
 def _mean_of_present(values: Tensor, present: Tensor) -> Tensor:
@@ -144,24 +67,25 @@ def _mean_of_present(values: Tensor, present: Tensor) -> Tensor:
     return (values * present).sum() / present.sum().clamp_min(1)
 
 
-def _loss(allocator: Allocator, batch: _Batch, scales: LabelScales, settings: DistilSettings) -> Tensor:
-    maps, levels = _predicted(allocator, batch, settings.kept, settings.dropout)
-    error = (maps - batch.maps) / scales.maps[:, None, None]
-    of_maps = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=_HUBER).mean((2, 3))
-    wrong = levels - (batch.levels - scales.level_mean) / scales.level_spread
-    of_levels = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
-    of_maps, of_levels = (_mean_of_present(one, batch.present) for one in (of_maps, of_levels))
-    return of_maps + _LEVEL_SHARE * of_levels
+def _loss(allocator: Allocator, batch: ExampleBatch, scales: LabelScales, settings: DistilSettings) -> Tensor:
+    """Mean Huber loss of the maps, plus a share of that of the levels, both in spreads of the labels."""
+    maps, levels = _predicted(allocator, batch, settings)
+    map_error = (maps - batch.maps) / scales.maps[:, None, None]
+    map_loss = F.huber_loss(map_error, torch.zeros_like(map_error), reduction="none", delta=_HUBER)
+    level_error = levels - (batch.levels - scales.level_mean) / scales.level_spread
+    level_loss = F.huber_loss(level_error, torch.zeros_like(level_error), reduction="none")
+    of_maps = _mean_of_present(map_loss.mean((2, 3)), batch.present)
+    return of_maps + _LEVEL_SHARE * _mean_of_present(level_loss, batch.present)
 
 
-def _optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.AdamW:
+def _build_optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.AdamW:
+    """Freezes the trunk's first layers; what is left of the trunk has a learning rate of its own."""
     trunk = allocator.network.trunk
-    frozen = [trunk.first, *trunk.bottles[: settings.kept]]
-    for part in frozen:
-        part.requires_grad_(False)
+    for frozen in [trunk.first, *trunk.bottles[: settings.kept]]:
+        frozen.requires_grad_(False)
+    of_trunk = {id(p) for p in trunk.parameters()}
     upper = [p for p in trunk.parameters() if p.requires_grad]
-    own = {id(p) for p in trunk.parameters()}
-    body = [p for p in allocator.parameters() if id(p) not in own]
+    body = [p for p in allocator.parameters() if id(p) not in of_trunk]
     groups = [{"params": upper, "rate": settings.trunk_rate}, {"params": body, "rate": 1.0}]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]], weight_decay=settings.optimiser.weight_decay
@@ -169,22 +93,40 @@ def _optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.Ad
 
 
 @torch.no_grad()
-def _in_units(allocator: Allocator, scales: LabelScales) -> None:
-    """The level's layer, learned in spreads from the mean, now gives log2 of the importance itself."""
+def _denormalise_level(allocator: Allocator, scales: LabelScales) -> None:
+    """The level's layer, trained on standardised levels, gives log2 of the importance itself afterwards."""
     layer = allocator.network.level
     layer.weight.mul_(scales.level_spread[:, None])
     layer.bias.mul_(scales.level_spread).add_(scales.level_mean)
 
 
 @torch.no_grad()
-def _out_of_units(allocator: Allocator, scales: LabelScales) -> None:
-    """The opposite of :func:`_in_units`, for heads that have learned their level before."""
+def _normalise_level(allocator: Allocator, scales: LabelScales) -> None:
+    """The opposite of :func:`_denormalise_level`, for heads that have learned their level before."""
     layer = allocator.network.level
     learned = layer.weight.abs().sum(1) > 0
     weight = layer.weight / scales.level_spread[:, None]
     bias = (layer.bias - scales.level_mean) / scales.level_spread
     layer.weight.copy_(torch.where(learned[:, None], weight, layer.weight))
     layer.bias.copy_(torch.where(learned, bias, layer.bias))
+
+
+def _new_allocator(labels: Sequence[Labelled], seed: int) -> Allocator:
+    """One with pretrained weights in its trunk, and a head for each network that labelled a picture."""
+    torch.manual_seed(seed)
+    allocator = Allocator(heads=tuple(sorted({name for one in labels for name in one.logarithms})))
+    load_trunk(allocator.network.trunk)
+    return allocator
+
+
+def _begun(allocator: Allocator, scales: LabelScales, settings: DistilSettings) -> TrainingState:
+    """The state before the first step; what the allocator is now becomes a condition of going on."""
+    conditions = conditions_of(settings, allocator)
+    _normalise_level(allocator, scales)
+    optimiser = _build_optimiser(allocator.train(), settings)
+    return TrainingState(
+        allocator, averaged(allocator, settings.optimiser.ema), optimiser, scales, conditions
+    )
 
 
 def distil(
@@ -217,44 +159,56 @@ def distil(
     settings = settings or DistilSettings()
     pictures = read_labels(labels)
     if allocator is None:
-        torch.manual_seed(settings.seed)
-        allocator = Allocator(heads=tuple(sorted({name for one in pictures for name in one.logarithms})))
-        load_trunk(allocator.network.trunk)
-    lessons = _Lessons(pictures, allocator.settings.heads, allocator, settings)
-    scales = lessons.scales()
-    conditions = conditions_of(settings, allocator)
-    _out_of_units(allocator, scales)
-    optimiser = _optimiser(allocator.train(), settings)
-    mean = averaged(allocator, settings.optimiser.ema)
-    learner = Learner(allocator, mean, optimiser, scales, conditions)
-    first, scales = learner.restore(out / _CHECKPOINT, settings.optimiser.steps)
+        allocator = _new_allocator(pictures, settings.seed)
+    examples = ExampleSet(pictures, allocator, settings.kept)
+    checkpoint = out / _CHECKPOINT
+    begun = _begun(allocator, examples.scales(), settings)
+    first, state = begun.restored(checkpoint, settings.optimiser.steps)
     if 0 < first == settings.optimiser.steps:
         warnings.warn(
-            f"{out / _CHECKPOINT} has done all {first} steps: nothing is left to train, and labels that have "
+            f"{checkpoint} has done all {first} steps: nothing is left to train, and labels that have "
             "come since teach nothing",
             stacklevel=2,
         )
-    learner = learner._replace(scales=scales)
     progress(first)
-    crops = itertools.islice(_turns(lessons.crops, settings.seed), first * settings.optimiser.batch, None)
-    wholes = itertools.islice(_turns(lessons.wholes, settings.seed + 1), first * settings.wholes, None)
-    for step in range(first, settings.optimiser.steps):
-        torch.manual_seed(settings.seed + step)  # dropout's draws, so that a run can be continued exactly
-        chosen = [list(itertools.islice(crops, settings.optimiser.batch))]
-        if lessons.wholes:
-            chosen += [[one] for one in itertools.islice(wholes, settings.wholes)]
-        for turn, part in enumerate(chosen):
-            share = _WHOLE_SHARE if turn else 1.0
-            (share * _loss(allocator, lessons.batch(part), scales, settings)).backward()  # type: ignore[no-untyped-call]
-        _step(allocator, optimiser, settings.optimiser, step)
-        mean.update_parameters(allocator)
+    for step, seen in enumerate(_examples_by_step(examples, settings, first), start=first):
+        _train_step(state, examples, seen, settings, step)
         progress(1)
         if (step + 1) % settings.checkpoint_every == 0:
-            learner.store(out / _CHECKPOINT, step + 1)
-    return _finished(mean.module, scales, out)
+            state.store(checkpoint, step + 1)
+    return _save_average(state, out)
 
 
-def _step(allocator: Allocator, optimiser: torch.optim.AdamW, config: OptimiserConfig, step: int) -> None:
+def _train_step(
+    state: TrainingState, examples: ExampleSet, seen: _StepExamples, settings: DistilSettings, step: int
+) -> None:
+    """One step, as the module says: gradients, the optimiser, the average.
+
+    Args:
+        state: changed in place.
+        examples: where the batches come from.
+        seen: which examples it looks at.
+        settings: of the training.
+        step: its number, which dropout's random numbers and the learning rate follow from.
+    """
+    torch.manual_seed(settings.seed + step)  # so that a run can be continued exactly
+    _backward(state, examples.batch(seen.crops), 1.0, settings)
+    for whole in seen.wholes:
+        _backward(state, examples.batch([whole]), _WHOLE_SHARE, settings)
+    _optimise(state.allocator, state.optimiser, settings.optimiser, step)
+    state.mean.update_parameters(state.allocator)
+
+
+def _backward(state: TrainingState, batch: ExampleBatch, share: float, settings: DistilSettings) -> None:
+    """Adds the gradient of a share of a batch's loss to those that the parameters have."""
+    loss = share * _loss(state.allocator, batch, state.scales, settings)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _optimise(
+    allocator: Allocator, optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int
+) -> None:
+    """Clips the gradients, moves the weights at the learning rate of a step, and empties the gradients."""
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * rate_factor(step, config) * group["rate"]
     if config.clip:
@@ -263,12 +217,13 @@ def _step(allocator: Allocator, optimiser: torch.optim.AdamW, config: OptimiserC
     optimiser.zero_grad()
 
 
-def _finished(averaged_allocator: Any, scales: LabelScales, out: Path) -> Path:
-    result: Allocator = averaged_allocator.eval()
-    _in_units(result, scales)
+def _save_average(state: TrainingState, out: Path) -> Path:
+    """Writes the averaged weights; they cannot be trained further afterwards."""
+    allocator: Any = state.mean.module.eval()
+    _denormalise_level(allocator, state.scales)
     out.mkdir(parents=True, exist_ok=True)
     path = out / _WEIGHTS
-    result.save(path)
+    allocator.save(path)
     return path
 
 
