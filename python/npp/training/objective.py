@@ -99,8 +99,7 @@ def total_loss(
         The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective; the map and
         the last MSE are ours.
     """
-    mse = (coded.x_pre.float() - coded.x.float()).square().mean((1, 2, 3))
-    energy = torch.zeros_like(mse) if coded.qp_map is None else coded.qp_map.square().mean((1, 2))
+    mse, energy = coded.mse(), coded.energy()
     task = (coefficients * losses).sum(1)
     norm = torch.as_tensor(norm, device=mse.device)
     changes = config.w_pre * mse

@@ -15,6 +15,7 @@ from npp.allocation.allocator import adjusted
 from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import compress_in_parts, part_slices
+from npp.gradient.pairing import Compressed
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
@@ -49,6 +50,16 @@ class TrainedBatch(NamedTuple):
     qp_map: Tensor | None
     x_hat: Tensor
     bpp: Tensor
+
+    def mse(self) -> Tensor:
+        """(N,) of the filtered pictures against those that were filtered, pixels in [0, 1]."""
+        return (self.x_pre.float() - self.x.float()).square().mean((1, 2, 3))
+
+    def energy(self) -> Tensor:
+        """(N,) mean square of the map's offsets, in squared qps; zeros without a map."""
+        if self.qp_map is None:
+            return self.x.new_zeros(len(self.x), dtype=torch.float32)
+        return self.qp_map.square().mean((1, 2))
 
 
 def _begun(
@@ -178,6 +189,22 @@ class PreparedBatch(NamedTuple):
     x_pre: Tensor
     qp_map: Tensor | None
 
+    def rows(self, where: slice) -> PreparedBatch:
+        """Some of the pictures."""
+        qp_map = None if self.qp_map is None else self.qp_map[where]
+        return PreparedBatch(self.size, self.x[where], self.x_pre[where], qp_map)
+
+    def decoded(self, coded: Compressed, restorer: Restorer | None) -> TrainedBatch:
+        """The batch behind the codec.
+
+        Args:
+            coded: what the codec made of ``x_pre`` and ``qp_map``.
+            restorer: what stands behind the decoder, if there is one.
+        """
+        pixels = self.x.shape[-2] * self.x.shape[-1] / (self.size[0] * self.size[1])
+        x_hat = shown(coded.x_hat, self.size, restorer)
+        return TrainedBatch(self.x, self.x_pre, self.qp_map, x_hat, coded.bpp * pixels)
+
 
 def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
     """A batch through scale, filter and allocator; arguments as of :func:`code`."""
@@ -212,7 +239,7 @@ def code_in_parts(
     threads: int | None,
 ) -> Iterator[TrainedBatch]:
     """A prepared batch through the codec, as :func:`npp.compress_in_parts` does it."""
-    found = compress_in_parts(
+    coded_parts = compress_in_parts(
         ready.x_pre,
         qp,
         parts=parts,
@@ -221,15 +248,8 @@ def code_in_parts(
         threads=threads,
         **recipe.options,
     )
-    pixels = ready.x.shape[-2] * ready.x.shape[-1] / (ready.size[0] * ready.size[1])
-    for where, part in zip(part_slices(len(ready.x_pre), parts), found, strict=True):
-        yield TrainedBatch(
-            ready.x[where],
-            ready.x_pre[where],
-            None if ready.qp_map is None else ready.qp_map[where],
-            shown(part.x_hat, ready.size, recipe.restorer),
-            part.bpp * pixels,
-        )
+    for where, coded in zip(part_slices(len(ready.x_pre), parts), coded_parts, strict=True):
+        yield ready.rows(where).decoded(coded, recipe.restorer)
 
 
 def change_strip(x: Tensor, coded: TrainedBatch) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from npp.gradient.pairing import compress
 from npp.gradient.surrogates import Surrogate
 from npp.recipes import Parts, Recipe
-from npp.recipes.picture_floats import shown
+from npp.training.recipe_model import PreparedBatch
 
 _PEAK = 255.0
 _NORMALISED = 16.0  # below it, and with values below 0, samples are no longer 0 to 255
@@ -110,25 +110,30 @@ def code_pictures(
     Raises:
         ValueError: these are no raw pictures.
     """
-    given = list(inputs)
-    for picture in given:
+    raw = list(inputs)
+    for picture in raw:
         _check(picture)
-    pictures: list[Tensor] = list(given)
-    columns: list[Tensor] = list(given)
-    sizes = [0] * len(given)
-    for places in _by_shape(given):
-        x = _as_rgb([given[place] for place in places], bgr)
-        small = recipe.prepare(x, qp, Parts(filter=False, qp_map=False)).x
-        ready = recipe.prepare(small, qp, Parts(scale=False))
-        found = compress(ready.x, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options)
-        large = _as_given(shown(found.x_hat, (x.shape[-2], x.shape[-1]), recipe.restorer), bgr)
-        bpp = found.bpp * (small.shape[-2] * small.shape[-1] / (x.shape[-2] * x.shape[-1]))
-        mse = (ready.x.float() - small).square().mean((1, 2, 3))
-        energy = torch.zeros_like(mse) if ready.qp_map is None else ready.qp_map.square().mean((1, 2))
+    pictures: list[Tensor] = list(raw)
+    columns: list[Tensor] = list(raw)
+    sizes = [0] * len(raw)
+    for places in _by_shape(raw):
+        ready = _prepared(recipe, _as_rgb([raw[place] for place in places], bgr), qp)
+        coded = compress(
+            ready.x_pre, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options
+        )
+        batch = ready.decoded(coded, recipe.restorer)
+        decoded, mse, energy = _as_given(batch.x_hat, bgr), batch.mse(), batch.energy().float()
         for row, place in enumerate(places):
-            pictures[place] = large[row]
-            columns[place] = torch.stack([bpp[row], mse[row], energy[row].float()])
-            sizes[place] = len(found.bitstreams[row])
+            pictures[place] = decoded[row]
+            columns[place] = torch.stack([batch.bpp[row], mse[row], energy[row]])
+            sizes[place] = len(coded.bitstreams[row])
     bpp, mse, energy = torch.stack(columns).unbind(1)
     as_given = torch.stack(pictures) if isinstance(inputs, Tensor) else pictures
     return CodedPictures(as_given, bpp, mse, energy, sizes)
+
+
+def _prepared(recipe: Recipe, x: Tensor, qp: int) -> PreparedBatch:
+    """Pictures (N, C, H, W) of one size and qp as the codec gets them."""
+    small = recipe.prepare(x, qp, Parts(filter=False, qp_map=False)).x
+    x_pre, qp_map = recipe.prepare(small, qp, Parts(scale=False))
+    return PreparedBatch((x.shape[-2], x.shape[-1]), small, x_pre, qp_map)
