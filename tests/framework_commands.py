@@ -23,7 +23,7 @@ class BuiltTasks:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._built: list[tuple[Task, dict[str, Tensor]]] = []
-        patch.setattr("npp.training.lightning_module.build_task", self._build)
+        patch.setattr("npp.training.configured_tasks.build_task", self._build)
         patch.setattr("npp.tasks.build_task", self._build)  # where npp evaluate takes it from
 
     def _build(self, name: str, **settings: Any) -> Task:

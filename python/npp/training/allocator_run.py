@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from npp.allocation import Allocator
 from npp.config.surroundings import modules_below
-from npp.config.typed import plain, refusal
+from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError, write_yaml
 from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.json_values import write_json
@@ -21,7 +20,7 @@ from npp.evaluation.region_files import regions_listed
 from npp.photos.finding import Part, name_below
 from npp.photos.loading import photo_size
 from npp.progress import Stage, silent
-from npp.tasks import Task, build_task
+from npp.tasks import Task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults
 from npp.training.allocator_config import (
@@ -34,6 +33,7 @@ from npp.training.allocator_distillation import check_folder, distil
 from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_start import build_start
+from npp.training.configured_tasks import build_tasks
 from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
@@ -90,12 +90,36 @@ def _check_origin(labeller: _Labeller) -> None:
             )
 
 
-def _learn(out: Path, settings: DistilSettings, allocator: Allocator, stage: Stage, *, ranks: bool) -> Path:
-    progress = stage("learning", settings.optimiser.steps)
-    path = distil(out / "labels", out, settings, allocator=allocator, progress=progress)
-    if ranks:
-        found = rank_correlation(Allocator.load(path), read_labels(out / "validation"))
-        write_json(out / "ranks.json", found)
+class _Run(NamedTuple):
+    """A training that is ready to begin.
+
+    Attributes:
+        out: its folder.
+        labels: who makes the labels that are learned.
+        validation: who makes those by which blocks' ranks are checked; may be empty.
+        settings: of the learning.
+        allocator: what learns, as it begins.
+    """
+
+    out: Path
+    labels: Sequence[_Labeller]
+    validation: Sequence[_Labeller]
+    settings: DistilSettings
+    allocator: Allocator
+
+
+def _label(run: _Run, stage: Stage) -> None:
+    _label_all(run.labels, "labelling", stage)
+    _label_all(run.validation, "labelling what validates", stage)
+
+
+def _learn(run: _Run, stage: Stage) -> Path:
+    """Path of the weights."""
+    progress = stage("learning", run.settings.optimiser.steps)
+    path = distil(run.out / "labels", run.out, run.settings, allocator=run.allocator, progress=progress)
+    if run.validation:
+        ranks = rank_correlation(Allocator.load(path), read_labels(run.out / "validation"))
+        write_json(run.out / "ranks.json", ranks)
     return path
 
 
@@ -135,24 +159,26 @@ def train_allocator(
     Raises:
         ValueError: no photos or no tasks; labels or a checkpoint of another training.
     """
-    for name, given in (("photos", photos), ("tasks", tasks)):
-        if not given:
+    for name, values in (("photos", photos), ("tasks", tasks)):
+        if not values:
             raise ValueError(f"{name} must not be empty")
-    photos, validation = ([Path(path) for path in given] for given in (photos, validation))
     drawn, settings = labels or LabelSettings(), training or DistilSettings()
-    labellers = [_labeller_of_all(photos, tasks, out / "labels", drawn)]
-    if validation:
-        labellers.append(_labeller_of_all(validation, tasks, out / "validation", _fewer(drawn)))
+    labelled = _labellers_of_all(photos, tasks, out / "labels", drawn)
+    validated = _labellers_of_all(validation, tasks, out / "validation", _fewer(drawn))
     allocator = build_start(AllocatorStartConfig(), sorted(tasks), settings.seed)
-    _check_out(out, labellers, settings, allocator)
-    _label_all(labellers, "labelling", silent)
-    return _learn(out, settings, allocator, silent, ranks=bool(validation))
+    run = _Run(out, labelled, validated, settings, allocator)
+    _check_out(run)
+    _label(run, silent)
+    return _learn(run, silent)
 
 
-def _labeller_of_all(
-    photos: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings
-) -> _Labeller:
-    """One of whole photos wherever they are, for all tasks."""
+def _labellers_of_all(
+    paths: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings
+) -> list[_Labeller]:
+    """One of whole photos wherever they are, for all tasks; none where there are no photos."""
+    photos = [Path(path) for path in paths]
+    if not photos:
+        return []
     origin = {
         "photos": [path.name for path in photos],
         "contents of photos": digest_of_contents(photos),
@@ -160,7 +186,7 @@ def _labeller_of_all(
         "networks": digest_of_tasks(tasks),
         **_drawn(settings),
     }
-    return _Labeller(photos, tasks, folder, settings, {}, origin)
+    return [_Labeller(photos, tasks, folder, settings, {}, origin)]
 
 
 def distil_allocator(
@@ -187,32 +213,30 @@ def distil_allocator(
         config = _quick(config)
         shutil.rmtree(config.out, ignore_errors=True)  # an earlier trial is in the way of another one
     with modules_below(config.modules), plain_defaults():
-        tasks = _tasks(config)
+        tasks = build_tasks({task.label: task for task in config.tasks})
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
-        labellers = [_labellers(config, tasks, part) for part in _PARTS]
+        labelled, validated = (_labellers(config, tasks, part) for part in _PARTS)
         training = dataclasses.replace(config.training, seed=config.seed + config.training.seed)
-        _check_out(Path(config.out), [*labellers[0], *labellers[1]], training, allocator)
-        write_yaml(Path(config.out) / "config.yaml", config.as_mapping())
-        for found, name in zip(labellers, ("labelling", "labelling what validates"), strict=True):
-            _label_all(found, name, stage)
+        run = _Run(Path(config.out), labelled, validated, training, allocator)
+        _check_out(run)
+        write_yaml(run.out / "config.yaml", config.as_mapping())
+        _label(run, stage)
         try:
-            return _learn(Path(config.out), training, allocator, stage, ranks=bool(labellers[1]))
+            return _learn(run, stage)
         except ValueError as error:
             raise ConfigError(f"training: {error}") from None
 
 
-def _check_out(
-    out: Path, labellers: Sequence[_Labeller], training: DistilSettings, allocator: Allocator
-) -> None:
+def _check_out(run: _Run) -> None:
     """Refuses to go on with another training, before anything in its folder is replaced.
 
     Raises:
         ConfigError: see :func:`_check_origin` and :func:`check_folder`.
     """
-    for one in labellers:
-        _check_origin(one)
+    for labeller in (*run.labels, *run.validation):
+        _check_origin(labeller)
     try:
-        check_folder(out, training, allocator)
+        check_folder(run.out, run.settings, run.allocator)
     except ValueError as error:
         raise ConfigError(f"training: {error}") from None
 
@@ -227,25 +251,6 @@ def _quick(config: DistillationConfig) -> DistillationConfig:
         labels=dataclasses.replace(config.labels, count=count, shard=_QUICK),
         training=dataclasses.replace(config.training, optimiser=optimiser),
     )
-
-
-def _tasks(config: DistillationConfig) -> dict[str, Task]:
-    """By label; optional ones only where their packages are.
-
-    Raises:
-        ConfigError: an unknown task, network or setting; or none is left.
-    """
-    found = {}
-    for i, task in enumerate(config.tasks):
-        try:
-            found[task.label] = build_task(task.name, **task.settings)
-        except (ImportError, OSError, TypeError, ValueError) as error:
-            if not (task.optional and isinstance(error, ModuleNotFoundError)):
-                raise ConfigError(f"tasks[{i}]: {refusal(error, task)}") from None
-            warnings.warn(f"tasks[{i}] {task.label!r} is left out: {error}", stacklevel=3)
-    if not found:
-        raise ConfigError("tasks: all are optional, and none has its packages")
-    return found
 
 
 class _Used(NamedTuple):

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from npp._bpg import EncodeError
-from npp.config.typed import refusal
 from npp.config.yaml_files import ConfigError
 from npp.gradient.in_parts import part_slices
 from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
-from npp.tasks import Task, build_task
+from npp.tasks import Task
 from npp.training.baseline import (
     Baseline,
     Curve,
@@ -28,6 +27,7 @@ from npp.training.baseline import (
     curve_bd_rate,
     task_losses,
 )
+from npp.training.configured_tasks import build_tasks
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Targets, Terms, total_loss
 from npp.training.own_curves import TRAINING, VALIDATION, OwnCurves
@@ -64,21 +64,6 @@ TASKS = "tasks."
 _STEP, _IDENTITY, _VALIDATED = "pictures_a_step", "training", "validation"
 
 
-def build_tasks(config: TrainConfig) -> dict[str, Task]:
-    """The tasks of a configuration by label.
-
-    Raises:
-        ConfigError: an unknown task, network or setting.
-    """
-    tasks = {}
-    for i, (label, task) in enumerate(zip(config.labels, config.tasks, strict=True)):
-        try:
-            tasks[label] = build_task(task.name, **task.settings)
-        except (ImportError, OSError, TypeError, ValueError) as error:
-            raise ConfigError(f"tasks[{i}]: {refusal(error, task)}") from None
-    return tasks
-
-
 class RecipeModule(lightning.LightningModule):
     """Trains a :class:`npp.Recipe` on the total of :func:`npp.training.objective.total_loss`.
 
@@ -96,7 +81,7 @@ class RecipeModule(lightning.LightningModule):
         self._photos = photos
         self.model = build_recipe(config)
         self.ema = averaged(self.model, config.optimiser.ema)
-        self.tasks = nn.ModuleDict(build_tasks(config))
+        self.tasks = nn.ModuleDict(build_tasks(dict(zip(config.labels, config.tasks, strict=True))))
         self._curves = OwnCurves(config, photos, self.by_label)
         self.weights = LossWeights(len(self.tasks))
         self._base: Tensor
