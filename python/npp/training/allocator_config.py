@@ -11,6 +11,7 @@ from npp.config.yaml_files import fill_in
 from npp.photos.finding import Part, split
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
+from npp.training.parts_config import refuse_settings_beside_start
 from npp.training.train_config import LAST_SEED, OptimiserConfig
 
 
@@ -143,8 +144,8 @@ class AllocatorStartConfig:
     def __post_init__(self) -> None:
         if "heads" in self.settings:
             raise ValueError("heads are the labels of tasks, and cannot be given")
-        if self.start is not None and self.settings:
-            raise ValueError(f"settings {', '.join(self.settings)} are those of start, and cannot be given")
+        if self.start is not None:
+            refuse_settings_beside_start(self.settings)
 
 
 @dataclass(frozen=True)

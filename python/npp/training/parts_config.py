@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,6 +13,16 @@ from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve
 
 # That of the recipes that come with npp.
 _USUAL_RECIPE_EFFORT = 5
+
+
+def refuse_settings_beside_start(settings: Mapping[str, Any]) -> None:
+    """Of a section whose network begins with weights that know their own settings.
+
+    Raises:
+        ValueError: it has settings too; the message names them.
+    """
+    if settings:
+        raise ValueError(f"settings {', '.join(settings)} are those of start, and cannot be given")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ from npp.recipes.named_parts import filter_of, restorer_of
 from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
 from npp.restoration import Restorer
-from npp.training.parts_config import AllocatorConfig, PreprocessorConfig, RestorerConfig
+from npp.training.parts_config import (
+    AllocatorConfig,
+    PreprocessorConfig,
+    RestorerConfig,
+    refuse_settings_beside_start,
+)
 from npp.training.train_config import TrainConfig
 
 _GAP = 4
@@ -70,8 +75,7 @@ def _begun(
     """A new network with the settings of a configuration, or the weights that it starts with."""
     if chosen.start is None:
         return make(**chosen.settings)
-    if chosen.settings:
-        raise ValueError(f"settings {', '.join(chosen.settings)} are those of start, and cannot be given")
+    refuse_settings_beside_start(chosen.settings)
     return load(chosen.start)
 
 
