@@ -10,9 +10,10 @@ import torch
 from small_runs import exponential, pictures, run_until_power_cut, smoke, state
 
 import npp
-from npp.training.baseline import Baseline, Curve
+from npp.training.baseline import Curve
 from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import RecipeModule
+from npp.training.rate_fit import Baseline
 from npp.training.recipe_model import build_recipe, code
 from npp.training.train_config import TrainConfig
 from npp.training.training_run import train_recipe

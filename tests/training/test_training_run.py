@@ -19,12 +19,14 @@ import npp
 from npp.config.yaml_files import ConfigError
 from npp.photos.finding import PhotoWarning
 from npp.training import lightning_module as module_file
-from npp.training.baseline import Baseline, Curve, Sums
+from npp.training.baseline import Curve, Sums
 from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import RecipeModule
+from npp.training.rate_fit import Baseline
 from npp.training.recipe_model import build_recipe
-from npp.training.schedule import TrainingFailedError, build_optimiser, build_schedule, rate_factor, set_rates
+from npp.training.schedule import build_optimiser, build_schedule, rate_factor, set_rates
 from npp.training.train_config import OptimiserConfig, TaskConfig, TrainConfig, load_config
+from npp.training.training_failure import TrainingFailedError
 from npp.training.training_run import made_by, train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own

@@ -24,8 +24,9 @@ from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import Example, ExampleBatch, ExampleSet, LabelScales, shuffled
 from npp.training.allocator_labels import Labelled, read_labels
 from npp.training.allocator_start import load_trunk
-from npp.training.schedule import averaged, rate_factor
+from npp.training.schedule import rate_factor
 from npp.training.train_config import OptimiserConfig
+from npp.training.weight_average import averaged
 
 _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"

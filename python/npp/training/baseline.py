@@ -1,4 +1,4 @@
-"""BPG's own curve of rate and task loss over the qp: what a bit is worth to a task, and what to beat."""
+"""BPG's own curve of rate and task loss over the qp: how it is measured, compared and kept."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,21 +17,18 @@ from npp.checks import MAX_QP
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
 from npp.evaluation.json_values import write_json
-from npp.evaluation.score_checks import ROUNDING
 from npp.gradient.pairing import Compressed
 from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
 from npp.pchip import Floats
 from npp.tasks import Task
 
-Code = Callable[[Tensor, int], Compressed]
+#: Pictures (N, 3, H, W) in [0, 1] and a qp, to what came out of the codec.
+Coder: TypeAlias = Callable[[Tensor, int], Compressed]
 
 # Below it there is nothing left to lose, and no logarithm.
 LEAST_LOSS = 1e-9
 
 _LEAST_RANGE = 4  # qps over which the curve is measured at least
-
-# A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
-_FLATTEST = 0.25
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,13 @@ class Sums:
         self.values = torch.zeros(len(self._qps), 2 + len(self._labels), dtype=torch.float64, device=device)
 
     def add(self, qp: int, bpp: Tensor, losses: Tensor) -> None:
-        """Pictures (N,) and their losses (N, tasks) at a qp."""
+        """Adds pictures.
+
+        Args:
+            qp: at which they were coded, one of the sums' own.
+            bpp: (N,) bits of each one's file for each pixel.
+            losses: (N, tasks) of what was decoded, in the order of the labels.
+        """
         row = self.values[self._qps.index(qp)]
         row += torch.cat([bpp.new_ones(len(bpp), 1), bpp[:, None], losses], 1).sum(0).to(row)
 
@@ -101,17 +103,20 @@ def add_points(
     targets: Mapping[str, Sequence[Any]],
     tasks: Mapping[str, Task],
     qps: Iterable[int],
-    code: Code,
+    coder: Coder,
 ) -> None:
-    """Codes pictures (N, 3, H, W) at every qp and adds what came of it.
+    """Codes pictures at every qp and adds bits and losses.
 
     Args:
         sums: changed in place.
-        targets: the tasks' targets by label.
-        code: (pictures, qp) to what came out of the codec.
+        images: (N, 3, H, W) in [0, 1].
+        targets: by label what a task says of each of the pictures.
+        tasks: by label, in the order of the sums'.
+        qps: of the sums' own.
+        coder: codes the pictures.
     """
     for qp in qps:
-        coded = code(images, qp)
+        coded = coder(images, qp)
         sums.add(qp, coded.bpp, task_losses(tasks, coded.x_hat, targets))
 
 
@@ -127,25 +132,29 @@ def measure(
     batches: Iterable[Tensor],
     tasks: Mapping[str, Task],
     qps: Sequence[int],
-    code: Code,
+    coder: Coder,
     device: torch.device | str = "cpu",
 ) -> Curve:
-    """The codec's curve on batches (N, 3, H, W) in [0, 1].
+    """The curve of a codec over all pictures of some batches.
 
     Args:
-        code: as :func:`add_points` takes it: the codec, without filter and map.
+        batches: (N, 3, H, W) each, in [0, 1].
+        tasks: by label; their losses are against what each says of the pictures before the codec.
+        qps: the points of the curve, in any order.
+        coder: codes the pictures: without filter and map where the curve is the codec's own.
+        device: where the tasks' networks are.
 
     Raises:
         ConfigError: a task's loss has no gradient with respect to the pictures.
     """
     sums = Sums(qps, list(tasks), device)
-    for place, batch in enumerate(batches):
+    for index, batch in enumerate(batches):
         images = batch.to(device)
         targets = {label: task.loss_targets(images) for label, task in tasks.items()}
-        if place == 0:
+        if index == 0:
             for label, task in tasks.items():
                 _check_gradient(label, task, images[:1], targets[label][:1])
-        add_points(sums, images, targets, tasks, qps, code)
+        add_points(sums, images, targets, tasks, qps, coder)
     return sums.curve()
 
 
@@ -160,88 +169,6 @@ def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
         return bd_rate(*monotone(*log_heights(anchor, label)), *monotone(*log_heights(curve, label)))
     except ValueError:
         return math.nan
-
-
-class Trend:
-    """A smooth, monotone line through the logarithms of a curve's values.
-
-    A parabola by least squares, or a straight line where the parabola would turn or nearly so.
-
-    Args:
-        name: of what is fitted, for messages.
-        qps: at least three.
-        values: positive.
-        rising: whether values rise with the qp.
-
-    Raises:
-        ValueError: they do not, not even on the whole, none is more than nothing, one is not finite, or one
-            is below 0.
-    """
-
-    def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
-        for qp, value in zip(qps, values, strict=True):
-            if not math.isfinite(value):
-                raise ValueError(f"{name} is {'NaN' if math.isnan(value) else 'infinite'} at qp {qp}")
-            if value < -ROUNDING:
-                raise ValueError(
-                    f"{name} is {value:.4g} at qp {qp}, and what is below 0 has no logarithm, which the "
-                    "weights go by: add a constant to it"
-                )
-        if not max(values) > LEAST_LOSS:
-            raise ValueError(
-                f"{name} is nothing at any qp, as with a network that was not trained: {list(values)}; "
-                "more photos may help"
-            )
-        x = np.asarray(qps, np.float64)
-        y = np.log(np.maximum(np.asarray(values, np.float64), LEAST_LOSS))
-        straight = np.polynomial.Polynomial.fit(x, y, 1)
-        slope = float(straight.deriv()(x[0]))
-        if not slope * (1 if rising else -1) > 0:
-            direction = "rise" if rising else "fall"
-            raise ValueError(
-                f"{name} does not {direction} from qp {qps[0]} to {qps[-1]}: {list(values)}; "
-                "more photos may help"
-            )
-        curved = np.polynomial.Polynomial.fit(x, y, 2)
-        ends = curved.deriv()(x[[0, -1]]) / slope
-        self._log = curved if ends.min() >= _FLATTEST else straight
-        self._slope = self._log.deriv()
-
-    def value(self, qps: npt.ArrayLike) -> Floats:
-        """Fitted values."""
-        return np.exp(np.asarray(self._log(np.asarray(qps, np.float64)), np.float64))
-
-    def log_slope(self, qps: npt.ArrayLike) -> Floats:
-        """d log(value) / d qp."""
-        return np.asarray(self._slope(np.asarray(qps, np.float64)), np.float64)
-
-
-class Baseline:
-    """The fitted curve.
-
-    Raises:
-        ValueError: bits do not fall or a loss does not rise with the qp.
-    """
-
-    def __init__(self, curve: Curve) -> None:
-        self._bpp = Trend("bpp", curve.qps, curve.bpp, rising=False)
-        self._losses = {
-            label: Trend(f"the loss of {label}", curve.qps, losses, rising=True)
-            for label, losses in curve.losses.items()
-        }
-
-    def bpp(self, qps: npt.ArrayLike) -> Floats:
-        """Bits a pixel."""
-        return self._bpp.value(qps)
-
-    def loss(self, label: str, qps: npt.ArrayLike) -> Floats:
-        """A task's loss."""
-        return self._losses[label].value(qps)
-
-    def slope(self, label: str, qps: npt.ArrayLike) -> Floats:
-        """λ = -d bpp / d loss: the bits a pixel that a unit of loss costs on BPG's own curve."""
-        loss = self._losses[label]
-        return -self.bpp(qps) * self._bpp.log_slope(qps) / (loss.value(qps) * loss.log_slope(qps))
 
 
 def save_curves(path: Path, curves: Mapping[str, Curve], conditions: Mapping[str, Any]) -> None:

@@ -19,18 +19,14 @@ from npp.gradient.in_parts import part_slices
 from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task
-from npp.training.baseline import (
-    Baseline,
-    Curve,
-    Sums,
-    add_points,
-    curve_bd_rate,
-    task_losses,
-)
+from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, task_losses
+from npp.training.checkpoints import take_best_along
+from npp.training.clean_targets import Targets
 from npp.training.configured_tasks import build_tasks
 from npp.training.draws import Photos, Sample
-from npp.training.objective import LossWeights, Targets, Terms, total_loss
+from npp.training.objective import LossWeights, Terms, total_loss
 from npp.training.own_curves import TRAINING, VALIDATION, OwnCurves
+from npp.training.rate_fit import Baseline
 from npp.training.recipe_model import (
     PreparedBatch,
     TrainedBatch,
@@ -47,17 +43,11 @@ from npp.training.run_identity import (
     identity_of_steps,
     identity_of_validation,
 )
-from npp.training.schedule import (
-    TrainingFailedError,
-    averaged,
-    build_optimiser,
-    build_schedule,
-    check_finite,
-    set_rates,
-    take_best_along,
-)
+from npp.training.schedule import build_optimiser, build_schedule, set_rates
 from npp.training.step_in_parts import loss_scale, total_in_parts
 from npp.training.train_config import TrainConfig
+from npp.training.training_failure import TrainingFailedError, check_finite
+from npp.training.weight_average import averaged
 
 #: Beginning of the names that checkpoints leave out.
 TASKS = "tasks."

@@ -1,22 +1,21 @@
-"""The total that is minimised, and the clean predictions that it compares with."""
+"""The total that is minimised."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from npp.checks import QP_COUNT
-from npp.tasks import Task
-from npp.training.baseline import Baseline
+from npp.training.rate_fit import Baseline
 from npp.training.recipe_model import TrainedBatch
 from npp.training.train_config import LossConfig, TradeOffConfig
 
 
 class Terms(NamedTuple):
-    """What one picture each costs.
+    """What each picture of a batch costs.
 
     Attributes:
         bpp: (N,) bits a pixel of the real file.
@@ -109,37 +108,3 @@ def total_loss(
     if coded.qp_map is not None:
         total = total + config.w_map * energy
     return Terms(coded.bpp, mse, energy, losses, total)
-
-
-class Targets:
-    """What the tasks see in clean pictures.
-
-    Args:
-        tasks: by label.
-        keep: remember them by photo; only where a photo always gives the same picture.
-    """
-
-    def __init__(self, tasks: Mapping[str, Task], *, keep: bool) -> None:
-        self._tasks = tasks
-        self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
-
-    def of(self, x: Tensor, photo: Tensor) -> dict[str, list[Any]]:
-        """Targets by label, an entry for each picture.
-
-        Args:
-            x: (N, 3, H, W) clean pictures.
-            photo: (N,) which photos they are.
-        """
-        if self._kept is None:
-            return self._predict(x)
-        keys = [int(one) for one in photo]
-        for i, key in enumerate(keys):
-            if key not in self._kept:
-                # Alone: in a batch the last bits differ, and a run that goes on begins with other ones.
-                found = self._predict(x[i : i + 1])
-                self._kept[key] = {label: values[0] for label, values in found.items()}
-        return {label: [self._kept[key][label] for key in keys] for label in self._tasks}
-
-    def _predict(self, x: Tensor) -> dict[str, list[Any]]:
-        with torch.no_grad():
-            return {label: task.loss_targets(x) for label, task in self._tasks.items()}

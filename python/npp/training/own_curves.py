@@ -12,7 +12,7 @@ import torch
 from npp.evaluation.installed_versions import versions
 from npp.recipes import Recipe
 from npp.tasks import Task
-from npp.training.baseline import Code, Curve, load_curves, measure, save_curves, sloped_qps
+from npp.training.baseline import Coder, Curve, load_curves, measure, save_curves, sloped_qps
 from npp.training.draws import Photos
 from npp.training.recipe_model import bare_recipe
 from npp.training.run_identity import digest_of_files, digest_of_tasks, sources_of
@@ -100,6 +100,6 @@ class OwnCurves:
         }
         save_curves(self.path, curves, self._conditions(quick))
 
-    def coder(self, recipe: Recipe) -> Code:
+    def coder(self, recipe: Recipe) -> Coder:
         """A recipe as curves are measured with it, the codec's threads those of the settings."""
         return partial(recipe.compress, threads=self._config.codec.threads)

@@ -21,8 +21,8 @@ from npp.preprocessing import Preprocessor
 from npp.progress import Progress
 from npp.recipes.named_parts import filter_of
 from npp.training.draws import Draws, Photos
-from npp.training.schedule import TrainingFailedError
 from npp.training.train_config import TrainConfig
+from npp.training.training_failure import TrainingFailedError
 
 # Its draws shall not be those that the training through the codec begins with.
 _SEED_OFFSET = 7919

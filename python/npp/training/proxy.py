@@ -18,10 +18,12 @@ from npp.config.surroundings import need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, nats, save_hyperprior
 from npp.torch_defaults import plain_defaults
+from npp.training.checkpoints import AtomicCheckpointIO
 from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
-from npp.training.schedule import AtomicCheckpointIO, build_schedule, check_finite, set_rates
+from npp.training.schedule import build_schedule, set_rates
 from npp.training.train_config import OptimiserConfig
+from npp.training.training_failure import check_finite
 
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2

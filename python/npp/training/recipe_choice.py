@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,18 +16,16 @@ from torch import Tensor
 import npp.checks as checks
 from npp.evaluation.choosing import curve_qps, rate_offset
 from npp.evaluation.json_values import finite
-from npp.gradient.pairing import Compressed
 from npp.progress import Progress, untold
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.parts import Parts
 from npp.tasks import Task
-from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, log_heights
+from npp.training.baseline import Coder, Curve, Sums, add_points, curve_bd_rate, log_heights
 from npp.training.choice_config import ChoiceConfig, ScaleChoices
 
 _ALL = Parts()
 _PLAIN = Parts(scale=False, filter=False, qp_map=False, restorer=False)
 _DEFAULT_QPS = (28, 31, 34, 37, 40, 44)
-_Coder: TypeAlias = Callable[[Tensor, int], Compressed]
 
 
 class MapSetting(NamedTuple):
@@ -184,12 +182,12 @@ def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
         yield one if one.ndim == 4 else one[None]
 
 
-def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> _Coder:
+def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> Coder:
     return partial(recipe.compress, parts=parts, threads=threads)
 
 
 def _curves(
-    ways: Sequence[tuple[Sequence[int], _Coder]],
+    ways: Sequence[tuple[Sequence[int], Coder]],
     photos: Iterable[Tensor],
     tasks: Mapping[str, Task],
     progress: Progress,

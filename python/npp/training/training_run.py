@@ -23,6 +23,7 @@ from npp.evaluation.json_values import write_json
 from npp.progress import Progress, Stage, silent
 from npp.recipes import Recipe
 from npp.torch_defaults import plain_defaults
+from npp.training.checkpoints import MONITOR, AtomicCheckpointIO, checkpoint_callbacks
 from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import TASKS, RecipeModule
@@ -30,8 +31,8 @@ from npp.training.pretraining import check_teacher, pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.same_start import Begin, begin_together
-from npp.training.schedule import MONITOR, AtomicCheckpointIO, check_finite, checkpoint_callbacks
 from npp.training.train_config import TrainConfig
+from npp.training.training_failure import check_finite
 
 _RECIPE = "recipe.safetensors"
 _FILTER = "preprocessor.safetensors"

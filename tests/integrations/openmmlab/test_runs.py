@@ -20,7 +20,8 @@ from small_openmmlab import CONFIGS, LIVELY, LIVELY_STAGES, runner_of, write_con
 import npp
 from npp.integrations.openmmlab import CodedModel
 from npp.integrations.openmmlab.qp_sweep import curve_results
-from npp.training.baseline import Baseline, Curve
+from npp.training.baseline import Curve
+from npp.training.rate_fit import Baseline
 
 HERE = Path(__file__).parent
 NO_VALIDATION = "val_cfg = None\nval_dataloader = None\nval_evaluator = None\n"

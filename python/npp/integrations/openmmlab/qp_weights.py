@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from npp.checks import QP_COUNT
 from npp.config.typed import fill
-from npp.training.baseline import Baseline, Curve
+from npp.training.baseline import Curve
+from npp.training.rate_fit import Baseline
 from npp.training.train_config import LossConfig, TradeOffConfig
 
 #: The inner model's losses together, in a curve.

@@ -1,0 +1,31 @@
+"""Checkpoints that are whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from npp.training.checkpoints import AtomicCheckpointIO
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_killed_writer_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            os._exit(9)
+
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
+    content = {"weights": torch.zeros(1000), "end": Bomb()}
+    child = os.fork()
+    if child == 0:
+        AtomicCheckpointIO().save_checkpoint(content, path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert AtomicCheckpointIO().load_checkpoint(path) == {"step": 1}
