@@ -1,4 +1,4 @@
-"""Files with the weights of a network: safetensors, with what is needed to build it again."""
+"""Files with the weights of a network: safetensors, with what is needed to build it again, and torch's."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ _FORMAT = 1
 _WORDS = {"preprocessor": "a filter", "allocator": "an allocator"}  # as the command line calls them
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # what networks can be saved in
 _Module = TypeVar("_Module", bound=nn.Module)
+
+
+def read_torch_file(path: str | os.PathLike[str]) -> Any:
+    """What ``torch.save`` wrote, on the CPU: tensors and plain values, never code.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged or something else; says what torch says, of an empty file nothing.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise  # which are not what the file holds
+    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+        raise ValueError(str(error)) from error
 
 
 class Stored(NamedTuple):

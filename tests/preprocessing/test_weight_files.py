@@ -20,7 +20,7 @@ import npp
 import npp.preprocessing.preprocessor as preprocessor_module
 from npp import Preprocessor
 from npp.preprocessing.unet import UNet, UNetSettings
-from npp.weight_files import WeightFiles
+from npp.weight_files import WeightFiles, read_torch_file
 
 
 @pytest.mark.parametrize("network", SMALL)
@@ -193,3 +193,20 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         make("gains").save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_of_torchs_is_read_without_trust(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"step": 3, "weights": torch.arange(4)}, path)
+    content = read_torch_file(path)
+    assert content["step"] == 3 and torch.equal(content["weights"], torch.arange(4))
+    whole = path.read_bytes()
+    for damaged in (b"", b"text", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError):  # noqa: PT011 (torch says anything)
+            read_torch_file(path)
+    torch.save({"step": print}, path)  # code
+    with pytest.raises(ValueError, match="print"):
+        read_torch_file(path)
+    with pytest.raises(FileNotFoundError):
+        read_torch_file(tmp_path / "none.pt")

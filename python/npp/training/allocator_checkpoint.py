@@ -15,6 +15,7 @@ from npp.config.typed import plain
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import LabelScales
+from npp.weight_files import read_torch_file
 
 _START = "weights to start from"
 
@@ -95,10 +96,8 @@ def read_checkpoint(path: Path, steps: int, now: Mapping[str, Any]) -> Mapping[s
     if not path.is_file():
         return None
     try:
-        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise  # which is not the file's fault
-    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+        state: Mapping[str, Any] = read_torch_file(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint, or a damaged one; remove it: {error}") from None
     for name, before in state.get("conditions", now).items():
         if name == _START and now[name] != before:

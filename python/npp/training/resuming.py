@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from npp.config.yaml_files import ConfigError
 from npp.training.lightning_talk import without_asides
+from npp.weight_files import read_torch_file
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"resume: there is no checkpoint {path}")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise  # which is not the file's fault
-    except Exception:  # of text or weights torch says anything, from KeyError to UnpicklingError
-        found = None
-    if not isinstance(found, dict) or not {"state_dict", "global_step", "loops"} <= set(found):
+        checkpoint = read_torch_file(path)
+    except (OSError, ValueError):
+        checkpoint = None
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step", "loops"} <= set(checkpoint):
         raise ConfigError(f"resume: {path} is no checkpoint of a training, as checkpoints/last.ckpt is")
-    return found
+    return checkpoint
 
 
 def check_checkpoint(
