@@ -8,11 +8,13 @@ task take part.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
+from lightning.fabric.plugins.precision import MixedPrecision, Precision
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -97,40 +99,37 @@ def _error(preprocessor: Preprocessor, teacher: Preprocessor | None, x: Tensor, 
     return (missed / (change + _LEAST_CHANGE)).mean()
 
 
-# What torch computes in where Lightning's name of a precision says that it mixes.
-_MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+def _precision(name: str, device: torch.device) -> Precision:
+    """Lightning's part that mixes precisions, where the training mixes them."""
+    if name in ("16-mixed", "bf16-mixed"):
+        return MixedPrecision(cast(Any, name), device.type)
+    return Precision()
 
 
-class _Steps:
-    """Steps of Adam in the precision that the rest of the training has.
-
-    Args:
-        network: what is trained.
-        config: its ``preprocessor.pretraining`` and ``trainer.precision`` are used.
-        device: where the network is.
-    """
-
-    def __init__(self, network: Preprocessor, config: TrainConfig, device: torch.device) -> None:
-        assert config.preprocessor is not None
-        chosen = config.preprocessor.pretraining
-        self._device = device
-        self._mixed = _MIXED.get(config.trainer.precision)
-        # Small gradients would be nothing in half precision, though not in bfloat16, whose range is wider.
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._mixed is torch.float16)
-        self._optimiser = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, chosen.steps)
-
-    def mixed(self) -> AbstractContextManager[Any]:
-        """Where the error is computed."""
-        return torch.autocast(self._device.type, self._mixed, enabled=self._mixed is not None)
-
-    def step(self, error: Tensor) -> None:
-        """Makes the error smaller."""
-        self._optimiser.zero_grad()
-        self._scaler.scale(error).backward()  # type: ignore[no-untyped-call]
-        self._scaler.step(self._optimiser)
-        self._scaler.update()
-        self._schedule.step()
+def _errors(
+    preprocessor: Preprocessor, teacher: Preprocessor | None, photos: Photos, config: TrainConfig
+) -> Iterator[Tensor]:
+    """Trains by AdamW; gives the error of each step once it is done, without its gradient."""
+    assert config.preprocessor is not None
+    settings, device = config.preprocessor.pretraining, next(preprocessor.parameters()).device
+    draws = Draws(photos.training, config.data, config.trade_off.choices, config.seed + _SEED_OFFSET)
+    loader = DataLoader(
+        draws,
+        sampler=range(settings.steps * settings.batch),
+        batch_size=settings.batch,
+        num_workers=config.data.workers,
+    )
+    precision = _precision(config.trainer.precision, device)
+    optimiser = torch.optim.AdamW(preprocessor.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+    for batch in loader:
+        with precision.forward_context():
+            error = _error(preprocessor, teacher, batch.x.to(device), batch.qp.to(device))
+        optimiser.zero_grad()
+        precision.backward(error, preprocessor)
+        precision.optimizer_step(optimiser)
+        schedule.step()
+        yield error.detach()
 
 
 def pretrain(
@@ -158,31 +157,20 @@ def pretrain(
         TrainingFailedError: the error is not a finite number.
     """
     assert config.preprocessor is not None
-    chosen = config.preprocessor.pretraining
-    teacher = None if chosen.teacher is None else load_teacher(chosen.teacher).to(device)
+    settings = config.preprocessor.pretraining
+    teacher = None if settings.teacher is None else load_teacher(settings.teacher).to(device)
     if teacher is not None:
         _begin_as(preprocessor, teacher)
-    draws = Draws(photos.training, config.data, config.trade_off.choices, config.seed + _SEED_OFFSET)
-    loader = DataLoader(
-        draws,
-        sampler=range(chosen.steps * chosen.batch),
-        batch_size=chosen.batch,
-        num_workers=config.data.workers,
-    )
     preprocessor.to(device).train()
-    steps = _Steps(preprocessor, config, device)
-    errors: list[Tensor] = []
-    for batch in loader:
-        with steps.mixed():
-            error = _error(preprocessor, teacher, batch.x.to(device), batch.qp.to(device))
-        steps.step(error)
+    last_errors: deque[Tensor] = deque(maxlen=_AVERAGED)
+    for error in _errors(preprocessor, teacher, photos, config):
+        last_errors.append(error)
         progress(1)
-        errors = [*errors[1 - _AVERAGED :], error.detach()]
-    mean = float(torch.stack(errors).mean())
+    mean = float(torch.stack(list(last_errors)).mean())
     if not mean < float("inf"):
         raise TrainingFailedError(
-            f"the pretraining's error after {chosen.steps} steps is {mean}: a lower "
+            f"the pretraining's error after {settings.steps} steps is {mean}: a lower "
             "preprocessor.pretraining.learning_rate may help"
         )
     preprocessor.cpu()
-    return Pretrained(chosen.steps, mean, chosen.teacher)
+    return Pretrained(settings.steps, mean, settings.teacher)
