@@ -155,6 +155,34 @@ def _check_counts(**counts: tuple[int, int]) -> None:
         whole(name, value, least, _MOST)
 
 
+def _build_trainer(folder: Path, steps: int, *, progress: bool, **machine: Any) -> lightning.Trainer:
+    """Lightning's trainer, with checkpoints and logs in a folder.
+
+    Args:
+        folder: of the run.
+        steps: of the optimiser.
+        progress: show a progress bar.
+        machine: Lightning's own arguments that say where to work, and in which precision.
+
+    Raises:
+        ConfigError: Lightning refuses it.
+    """
+    checkpoints = ModelCheckpoint(
+        folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1, enable_version_counter=False
+    )
+    with lightning_errors():
+        return lightning.Trainer(
+            max_steps=steps,
+            logger=TensorBoardLogger(folder, name="logs"),
+            callbacks=[checkpoints, LearningRateMonitor()],
+            plugins=[AtomicCheckpointIO()],
+            gradient_clip_val=1.0,
+            enable_progress_bar=progress,
+            log_every_n_steps=10,
+            **machine,
+        )
+
+
 @plain_defaults()
 def train_proxy(
     data: Path | str,
@@ -206,32 +234,17 @@ def train_proxy(
     _check_counts(steps=(steps, 1), batch=(batch, 1), crop=(crop, 1), workers=(workers, 0), seed=(seed, 0))
     accelerator = resolve_accelerator(accelerator, devices, section="")
     lightning.seed_everything(seed, workers=True)
-    chosen = config or HyperpriorConfig(conditioned=objective == "distil")
-    module = ProxyModule(
-        chosen, objective, learning_rate=learning_rate, distortion_weight=distortion_weight, effort=effort
-    )
+    network = config or HyperpriorConfig(conditioned=objective == "distil")
+    module = ProxyModule(network, objective, learning_rate, distortion_weight, effort)
     if crop % module.model.multiple:
         raise ValueError(f"crop must be a multiple of {module.model.multiple}, not {crop}")
     photos = PhotoCrops(Path(data), crop, batch, workers)
     if resume is not None:
         check_checkpoint(resume, module, steps)
     folder = Path(out)
-    checkpoints = ModelCheckpoint(
-        folder / "checkpoints", monitor="val/loss", save_last=True, save_top_k=1, enable_version_counter=False
+    trainer = _build_trainer(
+        folder, steps, progress=progress, devices=devices, accelerator=accelerator, precision=precision
     )
-    with lightning_errors():
-        trainer = lightning.Trainer(
-            max_steps=steps,
-            devices=devices,
-            accelerator=accelerator,
-            precision=precision,  # type: ignore[arg-type]
-            logger=TensorBoardLogger(folder, name="logs"),
-            callbacks=[checkpoints, LearningRateMonitor()],
-            plugins=[AtomicCheckpointIO()],
-            gradient_clip_val=1.0,
-            enable_progress_bar=progress,
-            log_every_n_steps=10,
-        )
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")  # with the last steps
