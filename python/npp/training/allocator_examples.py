@@ -12,8 +12,8 @@ from torch import Tensor
 
 from npp.allocation import Allocator
 from npp.allocation.allocator_network import block_statistics
-from npp.allocation.trunk import Trunk
 from npp.allocation.maps import centred, smoothed
+from npp.allocation.trunk import Trunk
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.training.allocator_labels import SIGMA, Labelled
 
