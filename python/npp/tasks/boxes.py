@@ -31,7 +31,7 @@ def corners_of(boxes: Tensor) -> Tensor:
 
 
 def centred(boxes: Tensor) -> Tensor:
-    """The reverse of :func:`corners_of`."""
+    """Boxes (..., 4) x1, y1, x2, y2 in any unit as centre and size, x, y, width, height."""
     return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
 
 
@@ -48,8 +48,8 @@ def sides(height: int, width: int, like: Tensor) -> Tensor:
 def paired_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of boxes at the same places, float32 at least; differentiable, broadcasts."""
     a, b = widened(a), widened(b)
-    both = _intersection(a, b)
-    return both / (area(a) + area(b) - both).clamp_min(_LEAST_AREA)
+    intersection = _intersection(a, b)
+    return intersection / (area(a) + area(b) - intersection).clamp_min(_LEAST_AREA)
 
 
 def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -80,18 +80,18 @@ def matches(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> i
     """
     overlaps = iou_matrix(prediction["boxes"].float(), target["boxes"].float())
     overlaps = overlaps * (prediction["labels"][:, None] == target["labels"][None])
-    free = torch.ones(overlaps.shape[1], dtype=torch.bool, device=overlaps.device)
+    unmatched = torch.ones(overlaps.shape[1], dtype=torch.bool, device=overlaps.device)
     for row in prediction["scores"].argsort(descending=True).tolist():
-        candidates = overlaps[row] * free
+        candidates = overlaps[row] * unmatched
         if len(candidates) and candidates.max() >= MATCH_IOU:
-            free[candidates.argmax()] = False
-    return int((~free).sum())
+            unmatched[candidates.argmax()] = False
+    return int((~unmatched).sum())
 
 
 def f1(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> float:
     """Harmonic mean of precision and recall of :func:`matches`; 1 if there is nothing on both sides."""
-    together = len(prediction["boxes"]) + len(target["boxes"])
-    return 2 * matches(prediction, target) / together if together else 1.0
+    total = len(prediction["boxes"]) + len(target["boxes"])
+    return 2 * matches(prediction, target) / total if total else 1.0
 
 
 def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
@@ -115,7 +115,7 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
 
 
 def plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """:func:`nms` without torchvision: with the same boxes, and K * K memory."""
+    """Non-maximum suppression without torchvision, with the boxes of :func:`nms` and K * K memory."""
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()

@@ -28,11 +28,11 @@ def available_tasks() -> list[str]:
 
 def _maker(name: str) -> Callable[..., Any]:
     if name.startswith("python:"):
-        found: Callable[..., Any] = imported(name.removeprefix("python:"))
-        return found
+        factory: Callable[..., Any] = imported(name.removeprefix("python:"))
+        return factory
     if name not in _TASKS:
-        known = ", ".join(available_tasks())
-        raise ValueError(f"task must be one of {known}, or python:package.module:name, not {name!r}")
+        names = ", ".join(available_tasks())
+        raise ValueError(f"task must be one of {names}, or python:package.module:name, not {name!r}")
     module, kind = _TASKS[name]
     maker: Callable[..., Any] = getattr(importlib.import_module(module), kind)
     return maker
@@ -40,13 +40,15 @@ def _maker(name: str) -> Callable[..., Any]:
 
 def _check_settings(name: str, maker: Callable[..., Any], settings: dict[str, Any]) -> None:
     parameters = inspect.signature(maker).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     known_settings(f"task {name!r} has no setting", settings, parameters)
     missing = [
         key
-        for key, one in parameters.items()
-        if one.default is one.empty and key not in settings and one.kind is not one.VAR_POSITIONAL
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and key not in settings
+        and parameter.kind is not parameter.VAR_POSITIONAL
     ]
     if missing:
         raise ValueError(f"task {name!r} needs the setting {missing[0]!r}")

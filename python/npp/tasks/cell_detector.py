@@ -17,7 +17,7 @@ from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.torch_state import has_readable_values, widened
 
-_CHOSEN = 6  # numbers of a box that the network has chosen itself: corners, score, label
+_DETECTION_NUMBERS = 6  # of a finished detection: corners, score, label
 _SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
 _LEAST = 1e-6
 _SCORE_TOLERANCE = 1e-3
@@ -30,7 +30,7 @@ _CLASSES = {None: slice(None), "first": slice(1, None), "last": slice(-1)}
 class CellDetector(DenseDetector):
     """Boxes and scores of many cells behind the interface of :class:`npp.tasks.Detector`.
 
-    Labels are the places of the classes, from 0.
+    Labels are the indices of the classes, from 0.
 
     Args:
         prepared: a network on pictures of any size, whose output is tensors by name.
@@ -50,32 +50,34 @@ class CellDetector(DenseDetector):
         self.prepared = prepared
         self.format = format
         self.names = names
-        for name in self._wanted():
+        for name in self._output_names():
             if names is not None and name not in names:
                 raise ValueError(f"the network has no output {name!r}; cells can name {', '.join(names)}")
 
-    def _wanted(self) -> list[str]:
+    def _output_names(self) -> list[str]:
         """Names of the outputs that are read."""
-        one = self.format
-        wanted = [one.boxes, one.scores] if one.joined is None else [one.joined]
-        return wanted if one.objectness is None else [*wanted, one.objectness]
+        cell_format = self.format
+        names = (
+            [cell_format.boxes, cell_format.scores] if cell_format.joined is None else [cell_format.joined]
+        )
+        return names if cell_format.objectness is None else [*names, cell_format.objectness]
 
     def _outputs(self, images: Tensor) -> Dense:
         """The wanted tensors by name."""
         output = self.prepared(images)
         if self.names is not None:
-            row = [output] if isinstance(output, Tensor) else list(output)
-            output = dict(zip(self.names, row, strict=True))
+            tensors = [output] if isinstance(output, Tensor) else list(output)
+            output = dict(zip(self.names, tensors, strict=True))
         elif isinstance(output, Tensor) and self.format.joined is not None:
             output = {self.format.joined: output}
-        wanted = self._wanted()
-        if not isinstance(output, Mapping) or not set(wanted) <= set(output):
-            given = f"{', '.join(output)}" if isinstance(output, Mapping) else type(output).__name__
+        names = self._output_names()
+        if not isinstance(output, Mapping) or not set(names) <= set(output):
+            description = f"{', '.join(output)}" if isinstance(output, Mapping) else type(output).__name__
             raise ValueError(
-                f"the network must give tensors named {', '.join(wanted)}, not {given}; wrap one that gives "
-                "more in a module whose forward picks them"
+                f"the network must give tensors named {', '.join(names)}, not {description}; wrap one that "
+                "gives more in a module whose forward picks them"
             )
-        return {name: output[name].float() for name in wanted}
+        return {name: output[name].float() for name in names}
 
     def _rows(self, joined: Tensor) -> Tensor:
         """One output as (N, K, 4 + C)."""
@@ -95,7 +97,7 @@ class CellDetector(DenseDetector):
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Boxes, scores and objectness of one output."""
         cells = self._rows(joined)
-        if cells.shape[-1] == _CHOSEN and _are_chosen(cells):
+        if cells.shape[-1] == _DETECTION_NUMBERS and _are_detections(cells):
             raise ValueError(
                 f"{self.format.joined} holds boxes already chosen (x1, y1, x2, y2, score, label), not the "
                 "scores of all cells: export the network without the choosing of boxes (nms, end2end)"
@@ -110,28 +112,28 @@ class CellDetector(DenseDetector):
         Raises:
             ValueError: the network's output is of another form.
         """
-        found, one = self._outputs(images), self.format
-        objectness = None if one.objectness is None else found[one.objectness]
-        if one.joined is None:
-            boxes, scores = found[one.boxes], found[one.scores]
+        outputs, cell_format = self._outputs(images), self.format
+        objectness = None if cell_format.objectness is None else outputs[cell_format.objectness]
+        if cell_format.joined is None:
+            boxes, scores = outputs[cell_format.boxes], outputs[cell_format.scores]
         else:
-            boxes, scores, joined_objectness = self._split(found[one.joined])
+            boxes, scores, joined_objectness = self._split(outputs[cell_format.joined])
             objectness = joined_objectness if objectness is None else objectness
         scores = self._probabilities(scores)
-        if one.logits:
+        if cell_format.logits:
             objectness = None if objectness is None else widened(objectness).sigmoid()
         if objectness is not None:
             scores = scores * objectness.reshape(*objectness.shape[:2], 1)
-        _check_cells(boxes, scores, len(images), one)
+        _check_cells(boxes, scores, len(images), cell_format)
         return {"boxes": self._in_pixels(boxes, scores, images.shape[-2:]), "scores": scores}
 
     def _probabilities(self, scores: Tensor) -> Tensor:
-        """Of each class, without the one that stands for nothing."""
-        one = self.format
-        if one.logits:
+        """Probabilities (N, K, C) of the classes, without the background."""
+        cell_format = self.format
+        if cell_format.logits:
             wide = widened(scores)
-            scores = wide.sigmoid() if one.background is None else wide.softmax(-1)
-        return scores[..., _CLASSES[one.background]]
+            scores = wide.sigmoid() if cell_format.background is None else wide.softmax(-1)
+        return scores[..., _CLASSES[cell_format.background]]
 
     def _in_pixels(self, boxes: Tensor, scores: Tensor, size: Sequence[int]) -> Tensor:
         """Boxes x1, y1, x2, y2 in pixels of the input.
@@ -139,29 +141,29 @@ class CellDetector(DenseDetector):
         Raises:
             ValueError: they plainly are of another format than is said.
         """
-        one = self.format
+        cell_format = self.format
         rows, columns = self.prepared.fit(size[0], size[1]).size
         if not self._format_is_known and has_readable_values(boxes):
             self._check_format(boxes[scores.amax(-1) > _BELIEVED], rows, columns)
-        if one.normalised:
+        if cell_format.normalised:
             boxes = boxes * sides(rows, columns, boxes)
-        return corners_of(boxes) if one.box_format == "cxcywh" else boxes
+        return corners_of(boxes) if cell_format.box_format == "cxcywh" else boxes
 
     def _check_format(self, believed: Tensor, rows: int, columns: int) -> None:
-        """Of boxes (K, 4) in which something surely is: of others a network may say anything.
+        """Checks the format of boxes (K, 4) in which something surely is: others may be anything.
 
         It is asked until there are two different ones, and no more once they are what they should be.
         """
         if len(believed) < 2 or bool((believed == believed[0]).all()):
             return
-        one, most = self.format, float(believed.max())
-        if not one.normalised and min(rows, columns) >= _LEAST_SIDE and 0 < most <= _LARGEST_PART:
+        cell_format, most = self.format, float(believed.max())
+        if not cell_format.normalised and min(rows, columns) >= _LEAST_SIDE and 0 < most <= _LARGEST_PART:
             raise ValueError(
                 f"boxes must be in pixels of the input, {columns}x{rows}, not {most:.3g} at most; "
                 "where they are parts of its sides, cells must say so (normalised: true)"
             )
         turned = float((believed[:, 2:] < believed[:, :2]).any(-1).float().mean())
-        if one.box_format == "xyxy" and turned > 0.5:
+        if cell_format.box_format == "xyxy" and turned > 0.5:
             raise ValueError(
                 f"boxes must be x1, y1, x2, y2, and {turned:.0%} have x2 < x1 or y2 < y1; where they "
                 "are centre and size, cells must say so (box_format: cxcywh)"
@@ -196,7 +198,7 @@ class CellDetector(DenseDetector):
         )
 
     def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
-        """Of one picture, from ``boxes`` (K, 4) and ``scores`` (K, C)."""
+        """Detections of one picture, from ``boxes`` (K, 4) and ``scores`` (K, C)."""
         scores = self._peaks(dense["scores"]) if self.format.peaks else dense["scores"]
         best, pairs = scores.flatten().topk(min(CANDIDATES, scores.numel()))  # of cells and classes
         pairs = pairs[best > self.format.least_score]
@@ -213,7 +215,7 @@ class CellDetector(DenseDetector):
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of one picture: a true box belongs to the cell whose box fits it best.
+        """Losses of one picture: a true box belongs to the cell whose box fits it best.
 
         Other cells whose boxes fit it well may say that class or not.
         """
@@ -225,21 +227,21 @@ class CellDetector(DenseDetector):
         labels = target["labels"].to(boxes.device)
         check_labels("targets", labels, scores.shape[1])
         overlaps = iou_matrix(boxes.detach(), truth)
-        wanted, weights = torch.zeros_like(scores), torch.ones_like(scores)
+        class_targets, weights = torch.zeros_like(scores), torch.ones_like(scores)
         for index, label in enumerate(labels.tolist()):
             weights[overlaps[:, index] > _SAME_OBJECT, label] = 0
         best = overlaps.argmax(0) if len(truth) else labels
-        wanted[best, labels] = 1
+        class_targets[best, labels] = 1
         weights[best, labels] = 1
         count = max(1, len(truth))
-        entropy = F.binary_cross_entropy(scores, wanted, reduction="none")
+        entropy = F.binary_cross_entropy(scores, class_targets, reduction="none")
         return {
             "scores": (entropy * weights).sum() / count,
             "boxes": (1 - paired_iou(boxes[best], truth)).sum() / count,
         }
 
 
-def _are_chosen(cells: Tensor) -> bool:
+def _are_detections(cells: Tensor) -> bool:
     """Whether rows of six numbers (N, K, 6) are boxes with scores and labels: the labels are whole numbers,
     and the scores descend or labels are above 1, as no probabilities of cells are."""
     scores, labels = cells[..., 4], cells[..., 5]
@@ -247,7 +249,7 @@ def _are_chosen(cells: Tensor) -> bool:
     return bool((labels == labels.round()).all() & (descend | (labels > 1).any()))
 
 
-def _check_cells(boxes: Tensor, scores: Tensor, count: int, said: CellFormat) -> None:
+def _check_cells(boxes: Tensor, scores: Tensor, count: int, cell_format: CellFormat) -> None:
     """Raises ValueError unless these are boxes (N, K, 4) and probabilities (N, K, C)."""
     if (
         boxes.ndim != 3
@@ -262,9 +264,9 @@ def _check_cells(boxes: Tensor, scores: Tensor, count: int, said: CellFormat) ->
     least, most = sample_range(scores)
     if least < -_SCORE_TOLERANCE or most > 1 + _SCORE_TOLERANCE:
         layout = ""
-        if said.joined is not None:
-            other = f"{said.joined} was read as {scores.shape[1]} cells of {scores.shape[2]} classes"
-            layout = f"; {other}, which joined_layout may change"
+        if cell_format.joined is not None:
+            reading = f"{cell_format.joined} was read as {scores.shape[1]} cells of {scores.shape[2]} classes"
+            layout = f"; {reading}, which joined_layout may change"
         raise ValueError(
             f"scores must be probabilities, not {least:.3g} to {most:.3g}; "
             f"where they are logits, cells must say so (logits: true){layout}"

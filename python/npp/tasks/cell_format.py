@@ -31,8 +31,8 @@ class CellFormat:
         box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
         normalised: boxes are parts of the input's sides, 0 to 1, instead of pixels.
         logits: scores and objectness are logits.
-        background: ``"first"`` or ``"last"``: the place of a class among the scores that stands for nothing,
-            as networks with one softmax over all classes have it (DETR, SSD); ``None`` where there is none.
+        background: ``"first"`` or ``"last"``: where the background class stands among the scores, as
+            networks with one softmax over all classes have it (DETR, SSD); ``None`` where there is none.
         peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
             for networks of one heat map with equal strides, such as CenterNet.
         nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1; 1 suppresses
@@ -71,7 +71,7 @@ class CellFormat:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> CellFormat:
-        """From attributes by name.
+        """A format from its attributes by name.
 
         Raises:
             ValueError: a name that is none of the attributes, or a wrong value.

@@ -46,7 +46,9 @@ class DenseDetector(nn.Module, ABC):
             images: (3, H, W) each; only their sizes count.
         """
         sizes = [image.shape[-2:] for image in images]
-        return [self._detected(one, *size) for one, size in zip(by_picture(dense), sizes, strict=True)]
+        return [
+            self._detected(outputs, *size) for outputs, size in zip(by_picture(dense), sizes, strict=True)
+        ]
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Means over pictures (3, H, W) of any sizes of the losses for their boxes, by name."""
@@ -54,4 +56,6 @@ class DenseDetector(nn.Module, ABC):
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """A dict of detections for each picture (3, H, W)."""
-        return [found for image in images for found in self.detections(self.dense(image[None]), [image])]
+        return [
+            detections for image in images for detections in self.detections(self.dense(image[None]), [image])
+        ]

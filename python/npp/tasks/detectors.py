@@ -46,7 +46,9 @@ class Detector(Protocol):
 
 def has_dense_head(model: nn.Module) -> bool:
     """Whether this is built as FCOS, RetinaNet and SSD are in torchvision."""
-    return all(hasattr(model, part) for part in ("transform", "backbone", "head", "postprocess_detections"))
+    return all(
+        hasattr(model, attribute) for attribute in ("transform", "backbone", "head", "postprocess_detections")
+    )
 
 
 def _loss_inputs(detector: Any) -> list[str] | None:
@@ -54,8 +56,8 @@ def _loss_inputs(detector: Any) -> list[str] | None:
 
     ``None`` where it is not known how the detector comes to its losses.
     """
-    own = type(detector).forward.__module__.startswith("torchvision.models.detection.")
-    if not own or not hasattr(detector, "compute_loss"):
+    is_torchvisions = type(detector).forward.__module__.startswith("torchvision.models.detection.")
+    if not is_torchvisions or not hasattr(detector, "compute_loss"):
         return None
     further = list(inspect.signature(detector.compute_loss).parameters)[3:]
     return further if further in ([], ["num_anchors_per_level"], ["matched_idxs"]) else None
@@ -65,20 +67,20 @@ def _matched(detector: Any, target: Mapping[str, Tensor], anchors: Tensor) -> Te
     """Which box each anchor (A, 4) is to find, (A,); below 0 for none."""
     if not len(target["boxes"]):
         return torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
-    found: Tensor = detector.proposal_matcher(iou_matrix(target["boxes"], anchors))
-    return found
+    indices: Tensor = detector.proposal_matcher(iou_matrix(target["boxes"], anchors))
+    return indices
 
 
 class _OwnDense(TorchvisionDetector):
     """A detector of torchvision's interface that offers ``dense`` and ``divergence`` itself."""
 
     def dense(self, images: Tensor) -> Any:
-        """As the detector's."""
+        """What the detector says everywhere of pictures (N, 3, H, W), tensors (N, ...) by name."""
         detector: Any = self.detector
         return detector.dense(images)
 
     def divergence(self, clean: Dense, now: Dense) -> Any:
-        """As the detector's."""
+        """Change (N,) of what the detector says everywhere, as it measures it itself."""
         detector: Any = self.detector
         return detector.divergence(clean, now)
 
@@ -157,12 +159,12 @@ def offers_dense(detector: nn.Module) -> bool:
 def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings | None) -> nn.Module:
     names = None
     if isinstance(model, str) and model.startswith("onnx:"):
-        network, own, names = load_onnx(model.removeprefix("onnx:"))
+        network, input_format, names = load_onnx(model.removeprefix("onnx:"))
     elif isinstance(model, str) and names_function(model):
-        network, own = private_network(model)
+        network, input_format = private_network(model)
     else:
-        network, own = own_network(model)
-    return CellDetector(prepared_for(network, own, settings, model), cells, names)
+        network, input_format = own_network(model)
+    return CellDetector(prepared_for(network, input_format, settings, model), cells, names)
 
 
 def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Module | None:
@@ -173,12 +175,12 @@ def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Mo
             return None
         adapter, rest = named
         with plain_torch():
-            network, own = adapter.load(rest)
-            return adapter.detector(network, own.changed(settings))
-    found = adapter_of_network(model) if isinstance(model, nn.Module) else None
-    if found is None:
+            network, input_format = adapter.load(rest)
+            return adapter.detector(network, input_format.changed(settings))
+    network_adapter = adapter_of_network(model) if isinstance(model, nn.Module) else None
+    if network_adapter is None:
         return None
-    return found.detector(private_copy(model), found.format_of(model).changed(settings))
+    return network_adapter.detector(private_copy(model), network_adapter.format_of(model).changed(settings))
 
 
 def resolve_detector(
@@ -204,8 +206,8 @@ def resolve_detector(
         return _of_cells(model, CellFormat.of(cells or {}), settings)
     if isinstance(model, str) and names_function(model):
         model = made_by_function(model)
-    if (found := _of_package(model, settings)) is not None:
-        return found
+    if (detector := _of_package(model, settings)) is not None:
+        return detector
     if settings:
         raise ValueError(
             "input goes with onnx:PATH, with detectors of transformers and Ultralytics, or with cells; "
@@ -213,10 +215,10 @@ def resolve_detector(
         )
     if isinstance(model, str) and model.startswith("fastestdet:"):
         return FastestDet(named_path(model.removeprefix("fastestdet:")))
-    network, wants = own_network(model)
-    if wants != InputFormat():
+    network, input_format = own_network(model)
+    if input_format != InputFormat():
         raise ValueError(
             "model must be a detector of torchvision's interface, onnx:PATH or fastestdet:PATH; this one "
-            f"wants {wants}"
+            f"wants {input_format}"
         )
     return _with_losses(network)

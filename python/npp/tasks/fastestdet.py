@@ -46,7 +46,7 @@ def _log_classes(cells: Tensor) -> Tensor:
 
 
 class FastestDet(DenseDetector):
-    """The detector behind the interface of :class:`npp.tasks.Detector`.
+    """FastestDet behind the interface of :class:`npp.tasks.Detector`.
 
     Labels are COCO's 80 classes in order, from 0. Pictures may have any size; they are stretched.
 
@@ -60,15 +60,15 @@ class FastestDet(DenseDetector):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        found = convert_onnx(path)
-        if found.shape != (1, 3, *_INPUT):
+        onnx_file = convert_onnx(path)
+        if onnx_file.shape != (1, 3, *_INPUT):
             raise ValueError(
-                f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(found.shape)}"
+                f"{path} must be FastestDet.onnx with input (1, 3, 352, 352), not {list(onnx_file.shape)}"
             )
         with plain_torch():
-            fix_sides(found.network, found.shape)
+            fix_sides(onnx_file.network, onnx_file.shape)
         self.class_count = _CHANNELS - 5
-        self.prepared = Prepared(found.network, InputFormat(size=_INPUT, channels="bgr"))
+        self.prepared = Prepared(onnx_file.network, InputFormat(size=_INPUT, channels="bgr"))
 
     def dense(self, images: Tensor) -> Dense:
         """``{"cells": (N, 85, 22, 22)}`` of pictures (N, 3, H, W): probabilities, the box before decoding."""
@@ -103,7 +103,7 @@ class FastestDet(DenseDetector):
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of one picture: a box belongs to the cell that holds its centre."""
+        """Losses of one picture: a box belongs to the cell that holds its centre."""
         cells = self.dense(image[None])["cells"][0]
         height, width = image.shape[-2:]
         truth = widened(target["boxes"].to(cells))

@@ -30,15 +30,15 @@ def _pairs(network: nn.Module) -> list[tuple[str, str]]:
     def module_of(node: Node) -> nn.Module | None:
         return network.get_submodule(str(node.target)) if names.count(node.target) == 1 else None
 
-    found = []
+    pairs = []
     for norm in calls:
         before: Any = norm.args[0] if norm.args else None
         if before not in calls or len(before.users) > 1:
             continue
         # A subclass of a norm may do more than normalise, as those of timm with an activation inside.
         if type(module_of(norm)) in _NORMS and isinstance(module_of(before), _CONVOLUTIONS):
-            found.append((str(before.target), str(norm.target)))
-    return found
+            pairs.append((str(before.target), str(norm.target)))
+    return pairs
 
 
 @torch.no_grad()
@@ -64,5 +64,5 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 def for_judging(network: nn.Module) -> nn.Module:
     """The network made to judge, not to be trained: batch norm is folded into convolutions, and filters are
-    laid out with the channels of a place together, which is 1.6 times as fast on a CPU."""
+    in the memory format channels last, which is 1.6 times as fast on a CPU."""
     return fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

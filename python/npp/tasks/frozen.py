@@ -22,15 +22,15 @@ def evaluation_mode(module: Module) -> Module:
     mode does to them is dropout, which is set to 0.
     """
     module.eval()
-    for part in module.modules():
-        if isinstance(part, nn.RNNBase):
-            part.dropout = 0.0
-            part.training = True
+    for submodule in module.modules():
+        if isinstance(submodule, nn.RNNBase):
+            submodule.dropout = 0.0
+            submodule.training = True
     return module
 
 
 def frozen(module: Module) -> Module:
-    """The same network in eval mode, its parameters without gradients."""
+    """Puts a network into eval mode, takes gradients from its parameters, and returns it."""
     for parameter in evaluation_mode(module).parameters():
         parameter.requires_grad_(False)  # one by one: a module of TorchScript takes no requires_grad_
     return module
@@ -39,8 +39,8 @@ def frozen(module: Module) -> Module:
 def _results(network: nn.Module) -> Iterator[Tensor]:
     """Tensors that a network keeps beside its parameters and that have a history, such as a weight made anew
     from two others in each call, or the attention of the last picture."""
-    for part in network.modules():
-        for value in vars(part).values():
+    for submodule in network.modules():
+        for value in vars(submodule).values():
             if isinstance(value, Tensor) and not value.is_leaf:
                 yield value
 
@@ -56,9 +56,9 @@ def private_copy(network: Module) -> Module:
         TypeError: the network cannot be copied.
     """
     # Deep copies of tensors with a history are refused by torch; here their values are all that counts.
-    known: dict[int, Any] = {id(value): value.detach().clone() for value in _results(network)}
+    memo: dict[int, Any] = {id(value): value.detach().clone() for value in _results(network)}
     try:
-        return copy.deepcopy(network, known)
+        return copy.deepcopy(network, memo)
     except Exception as error:  # whatever the copying code of somebody else raises
         raise TypeError(
             f"model must be a network that copy.deepcopy can copy, for a task changes its own copy only; "
@@ -75,7 +75,7 @@ def plain_torch() -> Iterator[None]:
 
 
 def dtype_of(network: nn.Module, default: torch.dtype = torch.float32) -> torch.dtype:
-    """That of the network's first floating parameter or buffer, or the default if it has none."""
+    """The dtype of a network's first floating parameter or buffer, or the default if it has none."""
     for values in (*network.parameters(), *network.buffers()):
         if values.is_floating_point():
             return values.dtype

@@ -56,8 +56,8 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
             f"transformers:{rest} has no image processor, which says how pictures are normalised: put one "
             f"there with its save_pretrained, or give the model itself and say it with input ({error})"
         ) from error
-    own = processor_format(processor.to_dict(), detection=kind.endswith(_DETECTION))
-    return network.float(), own
+    input_format = processor_format(processor.to_dict(), detection=kind.endswith(_DETECTION))
+    return network.float(), input_format
 
 
 def format_of(network: nn.Module) -> InputFormat:
@@ -128,8 +128,8 @@ def processor_format(settings: Mapping[str, Any], *, detection: bool = False) ->
             network gets in the end, without the cut to the centre that many classifiers are tested with,
             so that every coded pixel counts.
     """
-    place = _with_edges(settings) if detection else _stretched(settings)
-    return InputFormat(**_scales(settings), **place)
+    scaling = _with_edges(settings) if detection else _stretched(settings)
+    return InputFormat(**_scales(settings), **scaling)
 
 
 class _Logits(nn.Module):

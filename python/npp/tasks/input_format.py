@@ -48,7 +48,7 @@ def one_or_three(name: str, value: Any) -> Sequence[Any]:
 
 
 def _finite_channels(name: str, value: Any) -> tuple[float, ...]:
-    return tuple(number(name, one, -math.inf, math.inf) for one in one_or_three(name, value))
+    return tuple(number(name, entry, -math.inf, math.inf) for entry in one_or_three(name, value))
 
 
 def _size(value: Any) -> tuple[int | None, int | None] | None:
@@ -66,7 +66,7 @@ def _size(value: Any) -> tuple[int | None, int | None] | None:
 
 @dataclass(frozen=True)
 class InputFormat:
-    """From a picture in [0, 1] to a network's input.
+    """How a picture in [0, 1] becomes a network's input.
 
     Attributes:
         mean, std: subtracted, then divided by; one number or one a channel, in [0, 1] units.
@@ -145,7 +145,7 @@ class InputFormat:
             )
 
     def changed(self, settings: InputSettings | None) -> InputFormat:
-        """The same with some attributes replaced, or another that is given whole.
+        """This format with some attributes replaced, or the settings themselves where they are a format.
 
         Raises:
             ValueError: neither of these, a name that is none of the attributes, or a wrong value.
@@ -157,9 +157,9 @@ class InputFormat:
                 "input must be a mapping of attributes of npp.tasks.InputFormat, one of these or None, not "
                 f"{brief(settings)}"
             )
-        known = {field.name: getattr(self, field.name) for field in fields(self)}
-        known_settings("input has no setting", settings or {}, known)
-        return InputFormat(**{**known, **(settings or {})})
+        attributes = {field.name: getattr(self, field.name) for field in fields(self)}
+        known_settings("input has no setting", settings or {}, attributes)
+        return InputFormat(**{**attributes, **(settings or {})})
 
 
 #: What replaces parts of a network's own input, by name, or all of it.
@@ -198,7 +198,7 @@ class Fit(NamedTuple):
         return ((boxes - boxes.new_tensor([left, top, left, top])) * scale).clamp_min(0).minimum(ends)
 
     def boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
-        """The reverse of :meth:`boxes_on_picture`."""
+        """Boxes (..., 4) x1, y1, x2, y2 in pixels of the picture to those of the input."""
         top, left = self.corner
         scale = sides(*self.scaled, boxes) / sides(height, width, boxes)
         return boxes * scale + boxes.new_tensor([left, top, left, top])
@@ -210,7 +210,7 @@ class Fit(NamedTuple):
 
 
 def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, int]:  # noqa: A002
-    """The size with the shorter side as told, or with the longer one where that would pass its limit."""
+    """The size whose shorter side is the format's, or whose longer one is where that would pass its limit."""
     least, most = min(height, width), max(height, width)
     shorter, longer = format.size
     exact = float(shorter)
@@ -222,7 +222,7 @@ def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, in
     return rows, columns
 
 
-def _up(length: int, multiple: int) -> int:
+def _round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
@@ -236,7 +236,7 @@ def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
     """How a picture of this size is fitted to the format."""
     step = format.multiple
     if format.size is None:
-        return _framed((height, width), (_up(height, step), _up(width, step)), format.place)
+        return _framed((height, width), (_round_up(height, step), _round_up(width, step)), format.place)
     if format.resize == "edges":
         scaled = _scaled_edges(format, height, width)
         return Fit(scaled, scaled, (0, 0))
@@ -246,7 +246,7 @@ def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
     if format.resize == "letterbox":
         factor = min(rows / height, columns / width)
         scaled = min(rows, max(1, round(height * factor))), min(columns, max(1, round(width * factor)))
-        frame = (rows, columns) if step == 1 else (_up(scaled[0], step), _up(scaled[1], step))
+        frame = (rows, columns) if step == 1 else (_round_up(scaled[0], step), _round_up(scaled[1], step))
         return _framed(scaled, frame, format.place)
     factor = max(rows / height, columns / width)
     if format.crop_from is not None:
@@ -321,5 +321,7 @@ class Prepared(nn.Module):
 def fed(network: nn.Module, images: Tensor) -> Tensor:
     """Pictures in a network's dtype, which it may change in place; one that prepares them itself takes them
     as they are."""
-    own = isinstance(network, Prepared) or isinstance(getattr(network, "prepared", None), Prepared)
-    return images if own else images.to(dtype_of(network), copy=True)
+    prepares_itself = isinstance(network, Prepared) or isinstance(
+        getattr(network, "prepared", None), Prepared
+    )
+    return images if prepares_itself else images.to(dtype_of(network), copy=True)

@@ -24,22 +24,22 @@ def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
             whose modules show nobody what they give.
     """
     modules = dict(network.named_modules())
-    known = [name for name in modules if name]
-    found = []
-    for given in layers:
-        names = (given, f"{_PREPARATION}{given}", given.removeprefix(_PREPARATION))
-        layer = next((name for name in names if name in known), given)
-        if layer not in known:
-            similar = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
+    all_names = [name for name in modules if name]
+    resolved = []
+    for requested in layers:
+        candidates = (requested, f"{_PREPARATION}{requested}", requested.removeprefix(_PREPARATION))
+        layer = next((name for name in candidates if name in all_names), requested)
+        if layer not in all_names:
+            similar = difflib.get_close_matches(layer, all_names, n=5, cutoff=0.3) or all_names[:5]
             raise ValueError(f"layers has {layer!r}, which the network lacks; similar: {', '.join(similar)}")
         if isinstance(modules[layer], torch.jit.ScriptModule):
             raise ValueError(f"layers has {layer!r}, a module of TorchScript: what it gives cannot be seen")
-        found.append(layer)
-    return found
+        resolved.append(layer)
+    return resolved
 
 
 def attribute_at(network: Any, path: str) -> Any:
-    """What stands at a dotted path such as ``roi_heads.box_predictor``; ``None`` where it leads nowhere."""
+    """The attribute at a dotted path such as ``roi_heads.box_predictor``; ``None`` where there is none."""
     for name in path.split("."):
         network = getattr(network, name, None)
     return network

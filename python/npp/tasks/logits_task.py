@@ -42,7 +42,7 @@ class LogitsTask(Task):
 
     @abstractmethod
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        """Of each picture, (N, ...)."""
+        """Log-probabilities of each picture, (N, ...)."""
 
     def targets(self, images: Tensor) -> list[Any]:
         """The log-probabilities of each picture."""

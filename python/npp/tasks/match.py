@@ -22,8 +22,10 @@ from npp.tasks.task import Metric, Task, stacked
 
 def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
     """What a layer gave for a batch: of its last call, or of one for each ``size`` of the pictures."""
-    whole = all(isinstance(one, Tensor) and one.ndim > 0 and len(one) == size for one in calls)
-    if whole and len(calls) == -(-count // size):
+    are_batches = all(
+        isinstance(output, Tensor) and output.ndim > 0 and len(output) == size for output in calls
+    )
+    if are_batches and len(calls) == -(-count // size):
         return torch.cat(list(calls))[:count]
     return calls[-1] if calls else None
 
@@ -33,9 +35,9 @@ _LEAST_ENERGY = 1e-12
 
 
 def _kl(clean: Tensor, now: Tensor) -> Tensor:
-    """KL in nats between softmaxes over dimension 1, the mean over the other places, (N,)."""
-    places = kl_divergence(clean.log_softmax(1), now.log_softmax(1))
-    return places.reshape(len(now), -1).mean(1)
+    """KL in nats between softmaxes over dimension 1, the mean over the positions, (N,)."""
+    divergences = kl_divergence(clean.log_softmax(1), now.log_softmax(1))
+    return divergences.reshape(len(now), -1).mean(1)
 
 
 def _relative_error(clean: Tensor, now: Tensor) -> Tensor:
@@ -53,7 +55,7 @@ class Match(Task):
     Args:
         model: see :func:`npp.tasks.load_network`, or a network; its output is a tensor with the batch first,
             or sequences and dicts of such.
-        distance: ``"kl"`` between softmaxes over dimension 1, the mean over the places of dense logits;
+        distance: ``"kl"`` between softmaxes over dimension 1, the mean over the positions of dense logits;
             ``"mse"``, squared error as a part of the clean output's energy; ``"auto"``: ``"kl"`` for (N, C)
             of at least two classes, else ``"mse"``.
         layers: names of inner layers, as in ``named_modules()``.
@@ -88,14 +90,14 @@ class Match(Task):
         with recorded(self.network, self.layers) as inner:
             output = self.run_network(images)
         self.check_output(images, inner, finite=True)
-        found = tensors_of(output) if self.output else {}
-        size = next((part.size for part in self.network.modules() if isinstance(part, FixedBatch)), 1)
+        tensors = tensors_of(output) if self.output else {}
+        size = next((module.size for module in self.network.modules() if isinstance(module, FixedBatch)), 1)
         for layer in self.layers:
-            found |= tensors_of(_of_batch(inner[layer], len(images), size), f"layer.{layer}")
-        for name, values in found.items():
+            tensors |= tensors_of(_of_batch(inner[layer], len(images), size), f"layer.{layer}")
+        for name, values in tensors.items():
             if len(values) != len(images):
                 raise ValueError(f"{name} must have the batch first, not shape {tuple(values.shape)}")
-        return {name: values.float() for name, values in found.items()}
+        return {name: values.float() for name, values in tensors.items()}
 
     def _uses_kl(self, values: Tensor) -> bool:
         if self.distance == "kl" and (values.ndim < 2 or values.shape[1] < 2):
@@ -107,8 +109,8 @@ class Match(Task):
 
     def targets(self, images: Tensor) -> list[Any]:
         """A dict of tensors without the batch dimension for each picture."""
-        found = self._tensors(images)
-        return [{name: values[i] for name, values in found.items()} for i in range(len(images))]
+        tensors = self._tensors(images)
+        return [{name: values[i] for name, values in tensors.items()} for i in range(len(images))]
 
     def _clean(self, now: Mapping[str, Tensor], targets: Sequence[Any]) -> dict[str, Tensor]:
         for target in targets:
@@ -118,7 +120,7 @@ class Match(Task):
             name: stacked(name, [target[name] for target in targets], values) for name, values in now.items()
         }
 
-    def _parts(self, now: Mapping[str, Tensor], clean: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _measures(self, now: Mapping[str, Tensor], clean: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean distance of outputs and of layers, and agreement for logits, (N,) each."""
         distances, features, agreements = [], [], []
         for name, values in now.items():
@@ -136,13 +138,13 @@ class Match(Task):
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Distance from the clean output and features, (N,)."""
         now = self._tensors(images)
-        parts = self._parts(now, self._clean(now, targets))
-        return torch.stack([parts[name] for name in ("distance", "features") if name in parts]).sum(0)
+        measures = self._measures(now, self._clean(now, targets))
+        return torch.stack([measures[name] for name in ("distance", "features") if name in measures]).sum(0)
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """``"distance"`` of the output, its ``"agreement"`` with KL, ``"features"`` with layers."""
         now = self._tensors(images)
-        return self._parts(now, self._clean(now, targets))
+        return self._measures(now, self._clean(now, targets))
 
     def metric(self) -> Metric:
         """Means over pictures of :meth:`scores`."""
@@ -150,6 +152,6 @@ class Match(Task):
         def measure(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, float]:
             now = {name: values[None] for name, values in prediction.items()}
             clean = {name: target[name][None].to(values) for name, values in now.items()}
-            return {name: float(values) for name, values in self._parts(now, clean).items()}
+            return {name: float(values) for name, values in self._measures(now, clean).items()}
 
         return AverageMetric(measure)

@@ -23,22 +23,24 @@ def form_meant(spec: str, names: Sequence[str]) -> str:
         spec: the name.
         names: those that need no word in front.
     """
-    own = spec.lower().replace("_", "-")
-    found = own if own in names else _with_prefix(spec) or _with_right_prefix(spec)
-    return f"; did you mean {found!r}?" if found else meant(spec, names)
+    normalised = spec.lower().replace("_", "-")
+    form = normalised if normalised in names else _with_prefix(spec) or _with_right_prefix(spec)
+    return f"; did you mean {form!r}?" if form else meant(spec, names)
 
 
 def _with_prefix(spec: str) -> str | None:
-    """The name behind the word that it lacks."""
+    """The name with the prefix that it lacks, by its suffix or a package's list of models."""
     name = spec.partition(":")[0]
     for suffix, prefix in _SUFFIXES.items():
         if spec.lower().endswith(suffix) and name not in FORMS:
             return f"{prefix}:{spec}"
-    return next((f"{package}:{spec}" for package in ("torchvision", "timm") if name in _known(package)), None)
+    return next(
+        (f"{package}:{spec}" for package in ("torchvision", "timm") if name in _model_names(package)), None
+    )
 
 
 def _with_right_prefix(spec: str) -> str | None:
-    """The name with its first word spelt right, or as that of a function of one's own."""
+    """The name with its prefix spelt right, or as that of a function of one's own."""
     prefix, _, rest = spec.partition(":")
     if not rest or prefix in FORMS:
         return None
@@ -47,13 +49,13 @@ def _with_right_prefix(spec: str) -> str | None:
     return f"python:{spec}" if _FUNCTION.fullmatch(spec) else None
 
 
-def _known(package: str) -> Collection[str]:
+def _model_names(package: str) -> Collection[str]:
     """Names of the networks of a package; none where it is not installed or cannot be imported."""
     if importlib.util.find_spec(package) is None:
         return ()
     try:
-        lists = require("torchvision.models" if package == "torchvision" else package, "a name's form")
+        library = require("torchvision.models" if package == "torchvision" else package, "a name's form")
     except (ImportError, RuntimeError):  # of another torch: the message is about the name
         return ()
-    found: list[str] = lists.list_models()
-    return found
+    names: list[str] = library.list_models()
+    return names

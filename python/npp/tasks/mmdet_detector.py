@@ -24,7 +24,7 @@ _PACKAGE = "mmdet"
 _PEAK = 255.0
 _PROBE = 64  # side of the picture that shows what a head gives
 _BOX = 4
-_BACKGROUND = -1  # MMDetection's place of it among classes under a softmax
+_BACKGROUND = -1  # MMDetection's index of it among classes under a softmax
 
 
 class Sizes(NamedTuple):
@@ -83,9 +83,9 @@ class MMDetDetector(nn.Module):
         samples = []
         for number, (image, x) in enumerate(zip(images, inputs, strict=True)):
             (height, width), (before_h, before_w) = x.shape[-2:], image.shape[-2:]
-            known = {"img_id": number, "img_shape": (height, width), "ori_shape": (before_h, before_w)}
+            metainfo = {"img_id": number, "img_shape": (height, width), "ori_shape": (before_h, before_w)}
             factors = width / before_w, height / before_h
-            sample = structures.DetDataSample(metainfo={**known, "scale_factor": factors})
+            sample = structures.DetDataSample(metainfo={**metainfo, "scale_factor": factors})
             if targets is not None:
                 boxes = targets[number]["boxes"].to(x)
                 scaled = boxes * boxes.new_tensor(factors * 2)
@@ -99,26 +99,27 @@ class MMDetDetector(nn.Module):
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """Detections of pictures (3, H, W), a dict each."""
-        found = self.model._run_forward(self._data(images), mode="predict")
+        samples = self.model._run_forward(self._data(images), mode="predict")
         return [
             {
                 "boxes": sample.pred_instances.bboxes,
                 "labels": sample.pred_instances.labels,
                 "scores": sample.pred_instances.scores,
             }
-            for sample in found
+            for sample in samples
         ]
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The detector's losses by name, those of several levels added up; its layers stay in eval mode."""
         data = self._data(images, targets)
         with loss_branch(self.model):
-            found = self.model._run_forward(data, mode="loss")
-        return {name: _total(value) for name, value in found.items() if "loss" in name}
+            losses = self.model._run_forward(data, mode="loss")
+        return {name: _total(value) for name, value in losses.items() if "loss" in name}
 
 
 class MMDetOneStage(MMDetDetector):
-    """One whose head says classes and boxes of all its places: FCOS, RetinaNet, ATSS, SSD and their kin."""
+    """A detector of one stage, whose head gives classes and boxes of all its priors, which are anchors or
+    points: FCOS, RetinaNet, ATSS, SSD and their kin."""
 
     def _levels(self, images: Sequence[Tensor]) -> Any:
         """What the head gives, lists over levels: of class scores, boxes and perhaps centre-nesses."""
@@ -137,14 +138,14 @@ class MMDetOneStage(MMDetDetector):
         head = self.model.bbox_head
         with torch.no_grad():
             try:
-                found = self._levels([torch.zeros(3, _PROBE, _PROBE, device=device_of(self.model))])
-                counts = zip(found[0], found[1], head.prior_generator.num_base_priors, strict=True)
+                levels = self._levels([torch.zeros(3, _PROBE, _PROBE, device=device_of(self.model))])
+                counts = zip(levels[0], levels[1], head.prior_generator.num_base_priors, strict=True)
                 return all(
-                    scores.shape[1] == head.cls_out_channels * places and boxes.shape[1] == _BOX * places
-                    for scores, boxes, places in counts
+                    scores.shape[1] == head.cls_out_channels * priors and boxes.shape[1] == _BOX * priors
+                    for scores, boxes, priors in counts
                 ) and all(
                     level.shape[1] == scores.shape[1] // head.cls_out_channels
-                    for level, scores in _centres(found)
+                    for level, scores in _centres(levels)
                 )
             except (AttributeError, IndexError, TypeError, ValueError):
                 return False
@@ -154,18 +155,18 @@ class MMDetOneStage(MMDetDetector):
 
         Boxes are as the head gives them, as changes of its anchors or as distances; those in cells.
         """
-        found = self._levels(list(images.unbind()))
-        strides = self._strides(found[1])
-        boxes = [level / stride for level, stride in zip(found[1], strides, strict=True)]
+        levels = self._levels(list(images.unbind()))
+        strides = self._strides(levels[1])
+        boxes = [level / stride for level, stride in zip(levels[1], strides, strict=True)]
         dense = {
-            "logits": _places(found[0], self.model.bbox_head.cls_out_channels),
-            "boxes": _places(boxes, _BOX),
+            "logits": _flattened(levels[0], self.model.bbox_head.cls_out_channels),
+            "boxes": _flattened(boxes, _BOX),
         }
-        centres = [level for level, _ in _centres(found)]
-        return {**dense, "centres": _places(centres, 1)} if centres else dense
+        centres = [level for level, _ in _centres(levels)]
+        return {**dense, "centres": _flattened(centres, 1)} if centres else dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of all places (N,): KL of the classes, and of the boxes as far as something was there.
+        """Change of all priors (N,): KL of the classes, and of the boxes as far as something was there.
 
         Boxes count by the smooth L1 distance of what the head says of them, centre-nesses by their KL.
         """
@@ -183,15 +184,15 @@ def _total(value: Any) -> Tensor:
     return torch.stack([level.mean() for level in levels]).sum()
 
 
-def _centres(found: Any) -> list[tuple[Tensor, Tensor]]:
+def _centres(levels: Any) -> list[tuple[Tensor, Tensor]]:
     """Centre-nesses of each level with its scores; none where the head has none."""
-    if len(found) < 3 or found[2] is None or found[2][0] is None:
+    if len(levels) < 3 or levels[2] is None or levels[2][0] is None:
         return []
-    return list(zip(found[2], found[0], strict=True))
+    return list(zip(levels[2], levels[0], strict=True))
 
 
-def _places(levels: Sequence[Tensor], width: int) -> Tensor:
-    """(N, places, width) of all levels (N, anchors * width, h, w)."""
+def _flattened(levels: Sequence[Tensor], width: int) -> Tensor:
+    """(N, priors, width) of all levels (N, priors of a cell * width, h, w)."""
     return torch.cat([level.movedim(1, -1).reshape(len(level), -1, width) for level in levels], 1)
 
 
@@ -206,7 +207,7 @@ def _class_count(model: Any) -> int | None:
 
 
 def _test_sizes(config: Any) -> Sizes | None:
-    """Of a configuration's test pipeline; ``None`` where it scales nothing."""
+    """The sizes of a configuration's test pipeline; ``None`` where it scales nothing."""
     for step in config.get("test_pipeline", ()):
         if str(step.get("type", "")).rpartition(".")[2] == "Resize" and step.get("scale") is not None:
             return Sizes(tuple(step["scale"]), bool(step.get("keep_ratio", False)))
@@ -279,7 +280,7 @@ def is_network(network: nn.Module) -> bool:
 
 
 def format_of(network: nn.Module) -> InputFormat:
-    """The plain one: the detector's data preprocessor normalises."""
+    """The plain format: the detector's data preprocessor normalises."""
     return InputFormat()
 
 

@@ -17,11 +17,11 @@ def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
     Raises:
         TypeError: there is none.
     """
-    found = dict(floats_within(output, name))
-    if not found:
-        given = f"a tensor of {output.dtype}" if isinstance(output, Tensor) else kind_of(output)
-        raise TypeError(f"{name} must hold floating tensors, not {given}")
-    return found
+    tensors = dict(floats_within(output, name))
+    if not tensors:
+        description = f"a tensor of {output.dtype}" if isinstance(output, Tensor) else kind_of(output)
+        raise TypeError(f"{name} must hold floating tensors, not {description}")
+    return tensors
 
 
 def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -32,24 +32,24 @@ def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(output, Tensor):
         return change(output)
     if isinstance(output, Mapping):
-        return {name: mapped(part, change) for name, part in output.items()}
+        return {name: mapped(item, change) for name, item in output.items()}
     if isinstance(output, (list, tuple)):
-        return [mapped(part, change) for part in output]
+        return [mapped(item, change) for item in output]
     return output
 
 
 def floats_within(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Its floating tensors with their names, none where there are none."""
+    """Floating tensors of a network's output with their names; none where there are none."""
     output = _fields(output)
     if isinstance(output, Tensor):
         if output.is_floating_point():
             yield name, output
     elif isinstance(output, Mapping):
-        for key, part in output.items():
-            yield from floats_within(part, f"{name}.{key}")
+        for key, item in output.items():
+            yield from floats_within(item, f"{name}.{key}")
     elif isinstance(output, Sequence) and not isinstance(output, str):
-        for index, part in enumerate(output):
-            yield from floats_within(part, f"{name}.{index}")
+        for index, item in enumerate(output):
+            yield from floats_within(item, f"{name}.{index}")
 
 
 def _fields(output: Any) -> Any:

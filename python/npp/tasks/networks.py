@@ -34,8 +34,8 @@ def load_raw(spec: str, argument: str = "model") -> Loaded:
             return loader.load(rest)
         if (adapted := adapter_of_name(spec)) is not None:
             adapter, rest = adapted
-            network, wanted = adapter.load(rest)
-            return adapter.plain_network(network).to(memory_format=torch.channels_last), wanted  # type: ignore[call-overload]
+            network, input_format = adapter.load(rest)
+            return adapter.plain_network(network).to(memory_format=torch.channels_last), input_format  # type: ignore[call-overload]
     names = efficientnet_lite.NAMES
     forms = ", ".join([*names, *FORMS.values()])
     raise ValueError(f"{argument} must be one of {forms}, not {spec!r}{form_meant(spec, names)}")
@@ -98,16 +98,16 @@ def own_network(model: str | nn.Module) -> Loaded:
     """
     if not isinstance(model, (str, nn.Module)):
         raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
-    network, wanted = private_network(model)
+    network, input_format = private_network(model)
     is_loaded = isinstance(model, str) and not names_function(model)  # which gave its logits already
     adapter = None if is_loaded else adapter_of_network(network)
     if adapter is None:
-        return network, wanted
+        return network, input_format
     try:
         return adapter.plain_network(network), adapter.format_of(network)
     except ValueError:
         if isinstance(model, str):  # the package has no other form of what the function gave
-            return network, wanted
+            return network, input_format
         raise
 
 
@@ -122,7 +122,7 @@ def resolve_network(
             says otherwise.
         settings: attributes of :class:`InputFormat` that replace the network's own.
     """
-    network, wanted = own_network(model)
+    network, input_format = own_network(model)
     if isinstance(model, str) or settings:
-        return prepared_for(network, wanted, settings, model)
+        return prepared_for(network, input_format, settings, model)
     return network

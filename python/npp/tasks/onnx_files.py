@@ -41,15 +41,15 @@ class FixedBatch(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Outputs of the pictures (N, ...), joined along the batch."""
         filled = torch.cat([images, images[-1:].expand(-len(images) % self.size, *images.shape[1:])])
-        outputs = [self.network(part) for part in torch.split(filled, self.size)]
+        outputs = [self.network(batch) for batch in torch.split(filled, self.size)]
         if isinstance(outputs[0], Tensor):
             return self._joined(outputs, len(images))
-        return tuple(self._joined(parts, len(images)) for parts in zip(*outputs, strict=True))
+        return tuple(self._joined(batches, len(images)) for batches in zip(*outputs, strict=True))
 
-    def _joined(self, parts: Sequence[Tensor], count: int) -> Tensor:
-        """Without what fills the last batch; an output without a batch stays."""
-        joined = torch.cat(list(parts))
-        return joined[:count] if len(joined) == len(parts) * self.size else joined
+    def _joined(self, batches: Sequence[Tensor], count: int) -> Tensor:
+        """An output of all batches without what fills the last one; one without a batch stays."""
+        joined = torch.cat(list(batches))
+        return joined[:count] if len(joined) == len(batches) * self.size else joined
 
 
 class _Sides(fx.Interpreter):
@@ -57,13 +57,13 @@ class _Sides(fx.Interpreter):
 
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
-        self.found: dict[fx.Node, list[int]] = {}
+        self.sides: dict[fx.Node, list[int]] = {}
 
     def run_node(self, node: fx.Node) -> Any:
         """What the node gives."""
         sides = node.args[1] if _is(node, self.module, "OnnxReshape") else None
         if isinstance(sides, fx.Node):
-            self.found[node] = self.env[sides].tolist()
+            self.sides[node] = self.env[sides].tolist()
         return super().run_node(node)
 
 
@@ -91,14 +91,14 @@ def _replace(network: fx.GraphModule, new: Mapping[fx.Node, nn.Module]) -> None:
 
 
 def _write_in_what_is_stored(network: fx.GraphModule) -> None:
-    """Sides and places that the file holds as they are become numbers."""
+    """Writes sides and indices that the file holds into the modules that use them."""
     new: dict[fx.Node, nn.Module] = {
         node: Reshape(sides.tolist()) for node, sides in _stored(network, "OnnxReshape")
     }
-    for node, places in _stored(network, "OnnxGather"):
+    for node, index in _stored(network, "OnnxGather"):
         dim = getattr(network.get_submodule(str(node.target)), "_axis", None)
-        if dim is not None and places.ndim == 0:
-            new[node] = Pick(dim, int(places))
+        if dim is not None and index.ndim == 0:
+            new[node] = Pick(dim, int(index))
     _replace(network, new)
 
 
@@ -114,19 +114,19 @@ def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
         run = _Sides(network)
         with torch.no_grad():
             run.run(torch.zeros(tuple(shape)))
-        _replace(network, {node: Reshape(sides) for node, sides in run.found.items()})
+        _replace(network, {node: Reshape(sides) for node, sides in run.sides.items()})
 
 
-def _own_parts(network: nn.Module) -> None:
-    """Mends modules of onnx2torch that do not fit, or puts those of this file in their place."""
-    for name, part in list(network.named_modules()):
-        kind, held = type(part).__name__, vars(part)
+def _mend_modules(network: nn.Module) -> None:
+    """Mends modules of onnx2torch that do not fit, or replaces them by those of this package."""
+    for name, module in list(network.named_modules()):
+        kind, attributes = type(module).__name__, vars(module)
         if kind == "OnnxSlice":
             network.set_submodule(name, Slice())
         elif kind == "OnnxSplit13":
-            network.set_submodule(name, Split(held["axis"], held["num_splits"]))
-        elif isinstance(part, nn.LayerNorm):  # onnx2torch goes by a shape that the graph may leave open
-            part.normalized_shape = tuple(part.weight.shape)
+            network.set_submodule(name, Split(attributes["axis"], attributes["num_splits"]))
+        elif isinstance(module, nn.LayerNorm):  # onnx2torch goes by a shape that the graph may leave open
+            module.normalized_shape = tuple(module.weight.shape)
 
 
 def convert_model(model: Any) -> nn.Module:
@@ -141,7 +141,7 @@ def convert_model(model: Any) -> nn.Module:
         network: nn.Module = convert(model)
     except Exception as error:  # its converters look things up and assert without words of their own
         raise ValueError(f"onnx2torch cannot convert it: {type(error).__name__}: {error}") from error
-    _own_parts(network)
+    _mend_modules(network)
     if isinstance(network, fx.GraphModule):
         _write_in_what_is_stored(network)
     return network
@@ -155,7 +155,7 @@ class ChannelsLast(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Any:
-        """What the network gives."""
+        """The network's output for pictures (N, C, H, W)."""
         return self.network(images.permute(0, 2, 3, 1))
 
 
@@ -189,14 +189,14 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
     try:
         model = onnx.load(str(path))
         stored = {tensor.name for tensor in model.graph.initializer}
-        given = [value for value in model.graph.input if value.name not in stored]
-        first = given[0].type.tensor_type
+        inputs = [value for value in model.graph.input if value.name not in stored]
+        first = inputs[0].type.tensor_type
     except Exception as error:  # protobuf's own kinds, and whatever a damaged file makes of the rest
         raise ValueError(f"{path} is no ONNX file with an input, or a damaged one: {error}") from None
     shape = tuple(side.dim_value or None for side in first.shape.dim)
     outputs = tuple(value.name for value in model.graph.output)
-    if len(given) > 1:
-        names = ", ".join(value.name for value in given)
+    if len(inputs) > 1:
+        names = ", ".join(value.name for value in inputs)
         raise ValueError(f"{path} takes {names}; a network must take pictures alone")
     if first.elem_type not in _FLOATS and first.elem_type != onnx.TensorProto.UINT8:
         kind = onnx.TensorProto.DataType.Name(first.elem_type)
@@ -221,8 +221,8 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, takes no picture or more than that, or onnx2torch cannot convert it.
     """
-    found = convert_onnx(named_path(path))
-    network, shape = for_judging(found.network), found.shape
+    onnx_file = convert_onnx(named_path(path))
+    network, shape = for_judging(onnx_file.network), onnx_file.shape
     if len(shape) == _PICTURE and shape[1] not in (1, 3):
         if shape[-1] in (1, 3):
             network, shape = ChannelsLast(network), (shape[0], shape[3], shape[1], shape[2])
@@ -233,8 +233,8 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
     wrapped = FixedBatch(network, shape[0]) if shape and shape[0] is not None else network
     return (
         wrapped,
-        InputFormat(std=1 / 255 if found.bytes else 1.0, size=size, channels=channels),
-        found.outputs,
+        InputFormat(std=1 / 255 if onnx_file.bytes else 1.0, size=size, channels=channels),
+        onnx_file.outputs,
     )
 
 
@@ -263,11 +263,11 @@ def prepared_for(
     return prepared
 
 
-def _check_other_size(prepared: Prepared, own: InputFormat, model: str) -> None:
+def _check_other_size(prepared: Prepared, input_format: InputFormat, model: str) -> None:
     size = prepared.format.size
-    if own.size is None or size == own.size:
+    if input_format.size is None or size == input_format.size:
         return
-    height, width = (side or 1 for side in own.size)
+    height, width = (side or 1 for side in input_format.size)
     if size is None:  # the pictures' own, which is any
         height, width = 2 * height, 2 * width
     try:
@@ -277,6 +277,6 @@ def _check_other_size(prepared: Prepared, own: InputFormat, model: str) -> None:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
-            f"input.size is {size}, and {model} takes {own.size} (height, width) alone: leave size out "
-            f"({error})"
+            f"input.size is {size}, and {model} takes {input_format.size} (height, width) alone: leave size "
+            f"out ({error})"
         ) from error

@@ -15,8 +15,8 @@ import numpy as np
 
 from npp.tasks.optional_packages import require
 
-_KNOWN = 17  # the last opset that onnx2torch reads
-_COMPARED = 28  # the last one whose operators were compared with those of opset 17
+_LAST_READ = 17  # the last opset that onnx2torch reads
+_LAST_COMPARED = 28  # the last one whose operators were compared with those of opset 17
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 # Operators whose versions after opset 17 mean the same, unless a node has an attribute or input that is new.
 _SAME = frozenset(
@@ -89,13 +89,13 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _same_padding(node: Any) -> Iterator[int]:
-    """Of a node with stride 1: pixels before all sides, then after all sides."""
-    known = _attributes(node)
-    kernel = list(known["kernel_shape"].ints)
-    dilations = list(known["dilations"].ints) if "dilations" in known else [1] * len(kernel)
-    wholes = [dilation * (side - 1) for side, dilation in zip(kernel, dilations, strict=True)]
-    fewer, more = [whole // 2 for whole in wholes], [whole - whole // 2 for whole in wholes]
-    upper = known["auto_pad"].s == b"SAME_UPPER"
+    """The padding of a node with stride 1: pixels before all sides, then after all sides."""
+    attributes = _attributes(node)
+    kernel = list(attributes["kernel_shape"].ints)
+    dilations = list(attributes["dilations"].ints) if "dilations" in attributes else [1] * len(kernel)
+    totals = [dilation * (side - 1) for side, dilation in zip(kernel, dilations, strict=True)]
+    fewer, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    upper = attributes["auto_pad"].s == b"SAME_UPPER"
     yield from (*fewer, *more) if upper else (*more, *fewer)
 
 
@@ -109,12 +109,12 @@ def make_padding_explicit(model: Any) -> None:
     """
     make = require("onnx", "an ONNX file").helper.make_attribute
     for node in model.graph.node:
-        known = _attributes(node)
-        same = "auto_pad" in known and known["auto_pad"].s in (b"SAME_UPPER", b"SAME_LOWER")
-        strides = set(known["strides"].ints) if "strides" in known else {1}
-        if same and "kernel_shape" in known and strides == {1}:
+        attributes = _attributes(node)
+        same = "auto_pad" in attributes and attributes["auto_pad"].s in (b"SAME_UPPER", b"SAME_LOWER")
+        strides = set(attributes["strides"].ints) if "strides" in attributes else {1}
+        if same and "kernel_shape" in attributes and strides == {1}:
             padding = list(_same_padding(node))
-            node.attribute.remove(known["auto_pad"])
+            node.attribute.remove(attributes["auto_pad"])
             node.attribute.append(make("pads", padding))
 
 
@@ -122,17 +122,17 @@ def _stored_numbers(model: Any) -> dict[str, list[int]]:
     """Whole numbers that the file holds, by name."""
     onnx = require("onnx", "an ONNX file")
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = {}
+    numbers = {}
     for node in model.graph.node:
-        known = _attributes(node) if node.op_type == "Constant" else {}
-        if "value" in known:
-            tensors[node.output[0]] = known["value"].t
-        elif "value_ints" in known:
-            found[node.output[0]] = list(known["value_ints"].ints)
+        attributes = _attributes(node) if node.op_type == "Constant" else {}
+        if "value" in attributes:
+            tensors[node.output[0]] = attributes["value"].t
+        elif "value_ints" in attributes:
+            numbers[node.output[0]] = list(attributes["value_ints"].ints)
     for name, tensor in tensors.items():
         if tensor.data_type == onnx.TensorProto.INT64:
-            found[name] = onnx.numpy_helper.to_array(tensor).reshape(-1).tolist()
-    return found
+            numbers[name] = onnx.numpy_helper.to_array(tensor).reshape(-1).tolist()
+    return numbers
 
 
 def drop_identities(model: Any) -> None:
@@ -147,8 +147,8 @@ def drop_identities(model: Any) -> None:
     source: dict[str, str] = {}
     kept = []
     for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = source.get(name, name)
+        for index, name in enumerate(node.input):
+            node.input[index] = source.get(name, name)
         if node.op_type == "Identity" and node.output[0] not in ends:
             source[node.output[0]] = node.input[0]
         else:
@@ -158,8 +158,8 @@ def drop_identities(model: Any) -> None:
 
 
 def _opset(model: Any) -> int:
-    """Of the default domain."""
-    return max((one.version for one in model.opset_import if one.domain in _DEFAULT_DOMAINS), default=1)
+    """The opset of a graph's default domain."""
+    return max((entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS), default=1)
 
 
 def _since(kind: str, opset: int) -> int:
@@ -172,11 +172,11 @@ def _since(kind: str, opset: int) -> int:
 
 
 def _value(attribute: Any) -> Any:
-    """Of a node, hashable: a sequence of equal numbers is one of them."""
-    found = require("onnx", "an ONNX file").helper.get_attribute_value(attribute)
-    if not isinstance(found, Sequence) or isinstance(found, bytes):
-        return found
-    return found[0] if len(set(found)) == 1 else tuple(found)
+    """The value of a node's attribute, hashable: a sequence of equal numbers is one of them."""
+    value = require("onnx", "an ONNX file").helper.get_attribute_value(attribute)
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
+        return value
+    return value[0] if len(set(value)) == 1 else tuple(value)
 
 
 def _is_of_opset_17(node: Any) -> bool:
@@ -219,7 +219,7 @@ def _gelu(model: Any, node: Any) -> list[Any]:
     """Nodes of opset 17 that compute what a Gelu does: x / 2 * (1 + erf(x / sqrt(2))), or with a tanh."""
     make = require("onnx", "an ONNX file").helper.make_node
     x, y = node.input[0], node.output[0]
-    known = _attributes(node)
+    attributes = _attributes(node)
 
     def number(value: float, name: str) -> str:
         return _scalar(model, value, f"{y}/{name}")
@@ -229,21 +229,21 @@ def _gelu(model: Any, node: Any) -> list[Any]:
         return str(steps[-1].output[0])
 
     steps: list[Any] = []
-    if "approximate" in known and known["approximate"].s == b"tanh":
+    if "approximate" in attributes and attributes["approximate"].s == b"tanh":
         cube = step("Mul", step("Mul", step("Mul", x, x), x), number(0.044715, "cube"))
         bent = step("Tanh", step("Mul", step("Add", x, cube), number(math.sqrt(2 / math.pi), "scale")))
     else:
         bent = step("Erf", step("Mul", x, number(math.sqrt(0.5), "scale")))
-    part = step("Mul", step("Add", bent, number(1.0, "one")), number(0.5, "half"))
-    return [*steps, make("Mul", [x, part], [y], name=f"{y}/gelu")]
+    factor = step("Mul", step("Add", bent, number(1.0, "one")), number(0.5, "half"))
+    return [*steps, make("Mul", [x, factor], [y], name=f"{y}/gelu")]
 
 
 def _in_opset_17(model: Any, node: Any, stored: Mapping[str, list[int]], opset: int) -> list[Any]:
     """Nodes that say in opset 17 what one of a later opset says; none where that is not known."""
     since = _since(node.op_type, opset)
-    if node.domain not in _DEFAULT_DOMAINS or since <= _KNOWN:
+    if node.domain not in _DEFAULT_DOMAINS or since <= _LAST_READ:
         return [node]
-    if since > _COMPARED:
+    if since > _LAST_COMPARED:
         return []
     if node.op_type == "Gelu":
         return _gelu(model, node)
@@ -262,7 +262,7 @@ def lower_opset(model: Any) -> None:
         ValueError: a node says what opset 17 cannot; it names the operators.
     """
     opset = _opset(model)
-    if opset <= _KNOWN:
+    if opset <= _LAST_READ:
         return
     stored = _stored_numbers(model)
     nodes, lacking = [], set()
@@ -274,21 +274,21 @@ def lower_opset(model: Any) -> None:
         raise ValueError(_lacks(lacking, opset))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    for one in model.opset_import:
-        if one.domain in _DEFAULT_DOMAINS:
-            one.version = _KNOWN
+    for entry in model.opset_import:
+        if entry.domain in _DEFAULT_DOMAINS:
+            entry.version = _LAST_READ
 
 
 def _lacks(kinds: set[str], opset: int) -> str:
     """What is said of operators that cannot be converted."""
-    advice = f"; export it with opset_version={_KNOWN}" if opset > _KNOWN else ""
+    advice = f"; export it with opset_version={_LAST_READ}" if opset > _LAST_READ else ""
     return f"onnx2torch lacks {', '.join(sorted(kinds))} of opset {opset}{advice}"
 
 
 def check_operators(model: Any) -> None:
     """Raises ValueError where onnx2torch has no converter for an operator; it names all of these."""
     find = require("onnx2torch.node_converters", "an ONNX file").get_converter
-    opsets = {one.domain: one.version for one in model.opset_import}
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
     lacking = set()
     for node in model.graph.node:
         try:
@@ -311,14 +311,14 @@ def _name_nodes(model: Any) -> None:
     """
     nodes = model.graph.node
     counts = Counter(_known_as(node) for node in nodes)
-    taken = set(counts)
-    for place, node in enumerate(nodes):
+    used = set(counts)
+    for index, node in enumerate(nodes):
         if node.name and counts[_known_as(node)] == 1:
             continue
-        node.name = f"{node.op_type}_{place}"
-        while _known_as(node) in taken:
+        node.name = f"{node.op_type}_{index}"
+        while _known_as(node) in used:
             node.name += "_"
-        taken.add(_known_as(node))
+        used.add(_known_as(node))
 
 
 def make_convertible(model: Any) -> None:

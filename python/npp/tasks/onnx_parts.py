@@ -18,13 +18,13 @@ class Slice(nn.Module):
     ) -> Tensor:
         """The part of ``x``; a negative step runs backwards."""
         firsts, lasts = starts.tolist(), ends.tolist()
-        places = range(len(firsts)) if axes is None else axes.tolist()
+        dims = range(len(firsts)) if axes is None else axes.tolist()
         strides = [1] * len(firsts) if steps is None else steps.tolist()
-        for first, last, place, stride in zip(firsts, lasts, places, strides, strict=True):
+        for first, last, dim, stride in zip(firsts, lasts, dims, strides, strict=True):
             if stride < 0:
-                x, first, last, stride = x.flip(place), -first - 1, -last - 1, -stride
+                x, first, last, stride = x.flip(dim), -first - 1, -last - 1, -stride
             index: list[Any] = [slice(None)] * x.ndim
-            index[place] = slice(first, last, stride)
+            index[dim] = slice(first, last, stride)
             x = x[tuple(index)]
         return x
 
@@ -47,7 +47,7 @@ class Reshape(nn.Module):
 
 
 class Pick(nn.Module):
-    """ONNX's Gather of one place, which onnx2torch's, too, fetches in every call."""
+    """ONNX's Gather of one index, which onnx2torch's, too, fetches in every call."""
 
     def __init__(self, dim: int, place: int) -> None:
         super().__init__()

@@ -50,8 +50,8 @@ def _packaged(package: str, name: str) -> Path:
     """
     require(package, f"{package}::{name}")
     inside = Path(require("mmengine.utils", package).get_installed_path(package))
-    places = [inside / ".mim" / "configs" / name, inside.parent / "configs" / name]
-    return next((place for place in places if place.is_file()), places[0])
+    paths = [inside / ".mim" / "configs" / name, inside.parent / "configs" / name]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def read_config(name: str) -> Any:
@@ -80,11 +80,11 @@ def read_config(name: str) -> Any:
 
 
 def _forget_downloads(model: nn.Module) -> None:
-    parts: Any = model.modules()
-    for part in parts:
-        chosen = getattr(part, "init_cfg", None)
-        if isinstance(chosen, Mapping) and chosen.get("type") == "Pretrained":
-            part.init_cfg = None
+    modules: Any = model.modules()
+    for module in modules:
+        settings = getattr(module, "init_cfg", None)
+        if isinstance(settings, Mapping) and settings.get("type") == "Pretrained":
+            module.init_cfg = None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import class_divergence
 from npp.tasks.input_format import InputFormat, Prepared
 
-_NOTHING = -1  # the place of the class for no object, under a softmax
+_BACKGROUND = -1  # the index of the class for no object, under a softmax
 _RIM = 0.5  # pixels around each box when two are compared: one without area overlaps itself, too
 
 
@@ -24,10 +24,10 @@ def _everywhere(output: Any) -> tuple[Tensor, Tensor]:
     is compared on both pictures.
     """
     logits, boxes = output.enc_outputs_class, output.enc_outputs_coord_logits.sigmoid()
-    chosen = logits.amax(-1).topk(output.logits.shape[1], dim=1).indices[..., None]
+    indices = logits.amax(-1).topk(output.logits.shape[1], dim=1).indices[..., None]
     return (
-        logits.scatter(1, chosen.expand_as(output.logits), output.logits),
-        boxes.scatter(1, chosen.expand_as(output.pred_boxes), output.pred_boxes),
+        logits.scatter(1, indices.expand_as(output.logits), output.logits),
+        boxes.scatter(1, indices.expand_as(output.pred_boxes), output.pred_boxes),
     )
 
 
@@ -50,7 +50,7 @@ class QueryDetector(DenseDetector):
         self.says_category_ids = dict(config.id2label or {}).get(0) == "N/A"
         self.prepared = Prepared(model, format)
 
-    def _has_nothing(self, logits: Tensor) -> bool:
+    def _has_background(self, logits: Tensor) -> bool:
         """Whether the last logit stands for no object."""
         return logits.shape[-1] == self.class_count + 1
 
@@ -78,16 +78,16 @@ class QueryDetector(DenseDetector):
         """
         which = "place_" if "place_logits" in clean else ""
         before, after = clean[f"{which}logits"], now[f"{which}logits"]
-        background = _NOTHING if self._has_nothing(before) else None
+        background = _BACKGROUND if self._has_background(before) else None
         classes, weight = class_divergence(before, after, background)
         rim = weight.new_tensor([-_RIM, -_RIM, _RIM, _RIM])
         boxes = 1 - paired_iou(clean[f"{which}boxes"] + rim, now[f"{which}boxes"] + rim)
         return (classes + weight * boxes).sum(1)
 
     def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
-        """Of one picture, from ``logits`` (Q, C) and ``boxes`` (Q, 4)."""
+        """Detections of one picture, from ``logits`` (Q, C) and ``boxes`` (Q, 4)."""
         logits, boxes = dense["logits"], dense["boxes"]
-        if self._has_nothing(logits):
+        if self._has_background(logits):
             scores, labels = logits.softmax(-1)[:, :-1].max(-1)
             scores, order = scores.sort(descending=True)
             labels, boxes = labels[order], boxes[order]

@@ -47,14 +47,14 @@ class Alphabet:
             )
         if not characters:
             raise ValueError("alphabet must have characters")
-        twice = [one for one, count in Counter(characters).items() if count > 1]
+        twice = [character for character, count in Counter(characters).items() if count > 1]
         if twice:
             raise ValueError(f"alphabet must have every character once, not {min(twice)!r} again")
         if not is_int(blank) or not 0 <= blank <= len(characters):
             raise ValueError(f"blank must be a class from 0 to {len(characters)}, not {blank!r}")
         self.blank = blank
         self.classes: list[str] = [*characters[:blank], "", *characters[blank:]]
-        self._index = {one: place for place, one in enumerate(self.classes) if place != blank}
+        self._index = {character: index for index, character in enumerate(self.classes) if index != blank}
 
     def encode(self, text: str) -> list[int]:
         """Classes of a text.
@@ -62,14 +62,14 @@ class Alphabet:
         Raises:
             ValueError: a character that is not in the alphabet.
         """
-        for one in text:
-            if one not in self._index:
-                raise ValueError(f"{text!r} has the character {one!r}, which the alphabet lacks")
-        return [self._index[one] for one in text]
+        for character in text:
+            if character not in self._index:
+                raise ValueError(f"{text!r} has the character {character!r}, which the alphabet lacks")
+        return [self._index[character] for character in text]
 
     def decode(self, steps: Tensor) -> str:
         """Text of the most probable class at each step of (T, C): repeats are one, blanks nothing."""
-        return "".join(self.classes[place] for place, _ in groupby(steps.argmax(1).tolist()))
+        return "".join(self.classes[index] for index, _ in groupby(steps.argmax(1).tolist()))
 
 
 def _steps_of(text: Sequence[int]) -> int:
@@ -91,7 +91,7 @@ def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: i
                 f"counting one between equal neighbours, and the network gives {steps} for this picture"
             )
     lengths = torch.tensor([len(text) for text in texts], dtype=torch.int64, device="cpu")
-    flat = [one for text in texts for one in text]
+    flat = [label for text in texts for label in text]
     return F.ctc_loss(
         log_probabilities.transpose(0, 1),
         torch.tensor(flat, dtype=torch.int64, device=log_probabilities.device),
@@ -168,7 +168,7 @@ class Recognition(LogitsTask):
         self.layout = layout
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
-        """(N, T, C)."""
+        """Log-probabilities (N, T, C)."""
         logits = self._output(images)
         classes = len(self._all.classes)
         if not isinstance(logits, Tensor) or logits.ndim != 3 or logits.shape[-1] != classes:
@@ -181,15 +181,19 @@ class Recognition(LogitsTask):
             raise ValueError(
                 f"layout {self.layout!r} does not fit {tuple(logits.shape)} of {len(images)} images"
             )
-        found = self._logits_of(steps).log_softmax(-1)
-        return found if self._wanted is None else self._only_wanted(found, self._wanted)
+        log_probabilities = self._logits_of(steps).log_softmax(-1)
+        return (
+            log_probabilities if self._wanted is None else self._restricted(log_probabilities, self._wanted)
+        )
 
-    def _only_wanted(self, found: Tensor, wanted: list[int]) -> Tensor:
-        """(N, T, 1 + wanted): first the blank with all that nobody looks for, then what is wanted."""
-        others = torch.ones(found.shape[-1], dtype=torch.bool, device=found.device)
-        others[wanted] = False
-        blank = found[..., others].logsumexp(-1, keepdim=True)
-        return torch.cat([blank, found[..., wanted]], dim=-1)
+    def _restricted(self, log_probabilities: Tensor, classes: list[int]) -> Tensor:
+        """(N, T, 1 + classes): first the blank with all that nobody looks for, then the classes that are."""
+        counts_as_blank = torch.ones(
+            log_probabilities.shape[-1], dtype=torch.bool, device=log_probabilities.device
+        )
+        counts_as_blank[classes] = False
+        blank = log_probabilities[..., counts_as_blank].logsumexp(-1, keepdim=True)
+        return torch.cat([blank, log_probabilities[..., classes]], dim=-1)
 
     def predict(self, images: Tensor) -> list[Any]:
         """A string for each picture."""
@@ -201,8 +205,8 @@ class Recognition(LogitsTask):
         clean = [as_tensor(target) for target in targets]
         for steps in clean:
             if steps.shape != now.shape[1:]:
-                wanted, given = tuple(now.shape[1:]), tuple(steps.shape)
-                raise ValueError(f"targets must be strings or have shape {wanted}, not {given}")
+                expected, shape = tuple(now.shape[1:]), tuple(steps.shape)
+                raise ValueError(f"targets must be strings or have shape {expected}, not {shape}")
         return kl_divergence(log_distributions(clean, now.device, dim=-1), now, dim=-1).sum(1)
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
@@ -210,7 +214,7 @@ class Recognition(LogitsTask):
         return self._loss(self._log_probabilities(images), targets)
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
-        """:meth:`loss` as ``"ctc"`` or ``"kl"``, ``"word_accuracy"``, ``"character_error_rate"``."""
+        """The loss as ``"ctc"`` or ``"kl"``, ``"word_accuracy"``, ``"character_error_rate"``, (N,) each."""
         now = self._log_probabilities(images)
         measured = [
             self._compare(self.alphabet.decode(steps), target)
@@ -218,12 +222,12 @@ class Recognition(LogitsTask):
         ]
         scores = {"ctc" if _all_texts(targets) else "kl": self._loss(now, targets)}
         for name in ("word_accuracy", "character_error_rate"):
-            values = [one[name] for one in measured]
+            values = [measures[name] for measures in measured]
             scores[name] = torch.tensor(values, dtype=torch.float32, device=now.device)
         return scores
 
     def _compare(self, prediction: str, target: Any) -> dict[str, float]:
-        """Of one line; edits are counted against the target's length, at least 1."""
+        """Scores of one line; edits are counted against the target's length, at least 1."""
         text = target if isinstance(target, str) else self.alphabet.decode(as_tensor(target))
         distance = require("torchmetrics.functional.text", "recognition's scores").edit_distance
         with cpu_by_default():

@@ -51,8 +51,8 @@ class RegionTask(Task):
         self.name = task.name
         self.higher_is_better: Mapping[str, bool] = task.higher_is_better
 
-    def _seen(self, images: Tensor) -> list[Tensor]:
-        """(1, 3, h, w) each.
+    def _crops(self, images: Tensor) -> list[Tensor]:
+        """The regions of the pictures, (1, 3, h, w) each.
 
         Raises:
             ValueError: there are not as many regions as pictures, or one has no pixel of them.
@@ -60,40 +60,40 @@ class RegionTask(Task):
         if len(images) != len(self._regions):
             raise ValueError(f"images must be {len(self._regions)}, one for each region, not {len(images)}")
         height, width = images.shape[-2:]
-        for one in self._regions:
-            if one.lies_beside(height, width):
+        for region in self._regions:
+            if region.lies_beside(height, width):
                 raise ValueError(
                     f"regions must have pixels of pictures of {width}x{height} (width x height), not lie "
-                    f"beside them, as {tuple(one)}"
+                    f"beside them, as {tuple(region)}"
                 )
         return [
-            image[None, :, _span(one.top, one.bottom, height), _span(one.left, one.right, width)]
-            for image, one in zip(images, self._regions, strict=True)
+            image[None, :, _span(region.top, region.bottom, height), _span(region.left, region.right, width)]
+            for image, region in zip(images, self._regions, strict=True)
         ]
 
     def targets(self, images: Tensor) -> list[Any]:
         """What the network says about each region."""
-        return [self._task[0].targets(seen)[0] for seen in self._seen(images)]
+        return [self._task[0].targets(crop)[0] for crop in self._crops(images)]
 
     def loss_targets(self, images: Tensor) -> list[Any]:
-        """As much of it as the task's loss goes by."""
-        return [self._task[0].loss_targets(seen)[0] for seen in self._seen(images)]
+        """As much of :meth:`targets` as the task's loss goes by."""
+        return [self._task[0].loss_targets(crop)[0] for crop in self._crops(images)]
 
     def predict(self, images: Tensor) -> list[Any]:
-        """The same as the task's own metric wants it."""
-        return [self._task[0].predict(seen)[0] for seen in self._seen(images)]
+        """What the network says about each region, as the task's own metric wants it."""
+        return [self._task[0].predict(crop)[0] for crop in self._crops(images)]
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """The task's loss of each region (N,)."""
-        seen = self._seen(images)
-        return torch.cat([self._task[0].loss(one, targets[i : i + 1]) for i, one in enumerate(seen)])
+        crops = self._crops(images)
+        return torch.cat([self._task[0].loss(crop, targets[i : i + 1]) for i, crop in enumerate(crops)])
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """The task's scores of each region."""
-        seen = self._seen(images)
-        found = [self._task[0].scores(one, targets[i : i + 1]) for i, one in enumerate(seen)]
-        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+        crops = self._crops(images)
+        by_crop = [self._task[0].scores(crop, targets[i : i + 1]) for i, crop in enumerate(crops)]
+        return {name: torch.cat([scores[name] for scores in by_crop]) for name in by_crop[0]}
 
     def metric(self) -> Metric:
-        """The task's own."""
+        """A new, empty metric of the task."""
         return self._task[0].metric()

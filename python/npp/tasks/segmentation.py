@@ -165,11 +165,11 @@ class Segmentation(LogitsTask):
         """Labels (H, W) int64 for each picture."""
         return list(self._log_probabilities(images).argmax(1))
 
-    def _places(self, index: int, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Of one picture (K, H, W): divergence (H, W), whether the class is right, which pixels count."""
+    def _by_pixel(self, index: int, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Divergence (H, W) of one picture (K, H, W), whether the class is right, which pixels count."""
         clean = torch.as_tensor(target, device=now.device)
-        wanted = now.shape[1:] if _is_map(clean) else now.shape
-        if clean.shape != wanted:
+        expected = now.shape[1:] if _is_map(clean) else now.shape
+        if clean.shape != expected:
             raise ValueError(
                 f"targets[{index}] must be labels {tuple(now.shape[1:])} or of shape {tuple(now.shape)}, "
                 f"not {tuple(clean.shape)} of {clean.dtype}"
@@ -186,13 +186,13 @@ class Segmentation(LogitsTask):
     def _measured(self, images: Tensor, targets: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Mean divergence and part of right pixels, (N,) each."""
         now = self._log_probabilities(images)
-        losses, parts = [], []
-        for index, (each, target) in enumerate(zip(now, targets, strict=True)):
-            loss, right, counts = self._places(index, each, target)
+        losses, accuracies = [], []
+        for index, (log_probabilities, target) in enumerate(zip(now, targets, strict=True)):
+            loss, right, counts = self._by_pixel(index, log_probabilities, target)
             pixels = counts.sum().float()
             losses.append(loss.sum() / pixels)
-            parts.append((right & counts).sum() / pixels)
-        return torch.stack(losses), torch.stack(parts)
+            accuracies.append((right & counts).sum() / pixels)
+        return torch.stack(losses), torch.stack(accuracies)
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Mean over the pixels that count of cross-entropy or KL, (N,) in nats."""

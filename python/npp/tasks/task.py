@@ -38,7 +38,7 @@ def check_images(images: Tensor) -> None:
 
 
 def _methods(cls: type, *names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Those that a class of tasks has of itself, or of an ancestor that is no task."""
+    """Methods that a class of tasks has of itself, or of an ancestor that is no task."""
     for name in names:
         owner = next(base for base in cls.__mro__ if name in vars(base))
         if owner is cls or not issubclass(owner, Task):
@@ -64,10 +64,10 @@ def all_or_none(targets: Sequence[Any], is_kind: Callable[[Any], bool], kind: st
     Raises:
         ValueError: some are and some are not.
     """
-    found = [is_kind(target) for target in targets]
-    if any(found) and not all(found):
+    are_real = [is_kind(target) for target in targets]
+    if any(are_real) and not all(are_real):
         raise ValueError(f"targets must be all {kind} or all predictions, not both")
-    return all(found)
+    return all(are_real)
 
 
 def not_a_tensor(output: Any) -> str:
@@ -90,8 +90,8 @@ def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
     """
     for index, target in enumerate(targets):
         if target.shape != now.shape[1:]:
-            wanted, given = tuple(now.shape[1:]), tuple(target.shape)
-            raise ValueError(f"targets[{index}] must hold {name} of shape {wanted}, not {given}")
+            expected, shape = tuple(now.shape[1:]), tuple(target.shape)
+            raise ValueError(f"targets[{index}] must hold {name} of shape {expected}, not {shape}")
     return torch.stack(list(targets)).to(now)
 
 
@@ -171,9 +171,9 @@ class Task(nn.Module, ABC):
             most = values.detach().amax()  # NaN where there is one; all that a device is waited for
             if bool(most < torch.inf if finite else ~most.isnan()):
                 continue
-            what = "NaN" if bool(most.isnan()) else "infinity"
+            problem = "NaN" if bool(most.isnan()) else "infinity"
             whose = "its pictures have NaN" if bool(images.isnan().any()) else "its pictures have no NaN"
-            raise ValueError(f"the network of the task {self.name!r} gave {what} as {name}; {whose}")
+            raise ValueError(f"the network of the task {self.name!r} gave {problem} as {name}; {whose}")
 
     @abstractmethod
     def targets(self, images: Tensor) -> list[Any]:
@@ -222,7 +222,7 @@ class Task(nn.Module, ABC):
         """A new, empty metric."""
 
     def forward(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
-        """:meth:`loss`."""
+        """Loss of each picture (N,), see :meth:`loss`."""
         return self.loss(images, targets)
 
     def bind(self, targets: Sequence[Any]) -> Callable[[Tensor], Tensor]:

@@ -27,7 +27,7 @@ def guarded(name: str, method: Method) -> Method:
     """
 
     @functools.wraps(method)
-    def wrapped(self: Any, images: Tensor, *others: Any, **named: Any) -> Any:
+    def wrapped(self: Any, images: Tensor, *args: Any, **kwargs: Any) -> Any:
         # Networks of several packages give some of their tables no device: what they make beside pictures of
         # the CPU is there too, and so is what is made here.
         with cpu_by_default(images), nullcontext() if name == "loss" else _without_history():
@@ -35,13 +35,13 @@ def guarded(name: str, method: Method) -> Method:
                 _check_scale(self, images)
             is_batch = isinstance(images, Tensor) and images.ndim > 0  # else the method says what is wrong
             who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
-            if is_batch and name in ("loss", "scores") and (others or "targets" in named):
+            if is_batch and name in ("loss", "scores") and (args or "targets" in kwargs):
                 # Before the copy: too few targets are told before pictures are copied for nothing.
-                check_entries(f"{who}: targets", others[0] if others else named["targets"], len(images))
+                check_entries(f"{who}: targets", args[0] if args else kwargs["targets"], len(images))
             # Many networks change their input in place, by subtracting a mean or with a first
             # nn.ReLU6(inplace=True): the caller's pictures stay as they are.
             copies = images.clone() if isinstance(images, Tensor) else images
-            result = method(self, copies, *others, **named)
+            result = method(self, copies, *args, **kwargs)
             return _by_picture(name, who, result, len(images)) if is_batch else result
 
     return cast("Method", wrapped)

@@ -59,7 +59,7 @@ def _cut_softmax(model: Any) -> None:
 
 
 def load_text_reader() -> TextReader:
-    """Loads it.
+    """Loads the recogniser of rapidocr.
 
     Raises:
         ModuleNotFoundError: rapidocr, onnx or onnx2torch is missing.

@@ -40,8 +40,8 @@ def load(rest: str) -> Loaded:
         raise ValueError(no_such_model("torchvision", name, "torchvision.models", models))
     presets = models.get_model_weights(name)
     if weights and weights != "none" and not is_weights_file(weights) and not hasattr(presets, weights):
-        known = ", ".join([*presets.__members__, "none", "a .pth file"])
-        raise ValueError(f"torchvision:{name} has no weights {weights!r}; allowed are {known}")
+        allowed = ", ".join([*presets.__members__, "none", "a .pth file"])
+        raise ValueError(f"torchvision:{name} has no weights {weights!r}; allowed are {allowed}")
     downloaded = weights if weights != "none" and not is_weights_file(weights) else None
     preset = presets[downloaded] if downloaded else presets.DEFAULT
     settings: dict[str, Any] = {"weights": preset if weights == "" or downloaded else None}

@@ -30,7 +30,7 @@ _PYTHON: frozenset[Callable[..., Any]] = frozenset(
         F.rrelu,
     }
 )
-# The same among torch's own: the place of that argument, its name and its value in eval mode.
+# Such functions of torch's own: the position of that argument, its name and its value in eval mode.
 _BUILT_IN: dict[Callable[..., Any], tuple[int, str, Any]] = {
     torch.alpha_dropout: (2, "train", False),
     torch.dropout: (2, "train", False),
@@ -53,9 +53,9 @@ class _EvalFunctions(TorchFunctionMode):
             bound.arguments["training"] = False
             return func(*bound.args, **bound.kwargs)
         if func in _BUILT_IN:
-            place, name, value = _BUILT_IN[func]
-            args = (*args[:place], value, *args[place + 1 :]) if len(args) > place else args
-            kwargs |= {} if len(args) > place else {name: value}
+            position, name, value = _BUILT_IN[func]
+            args = (*args[:position], value, *args[position + 1 :]) if len(args) > position else args
+            kwargs |= {} if len(args) > position else {name: value}
         return func(*args, **kwargs)
 
 
@@ -64,16 +64,18 @@ def _branching(model: nn.Module) -> Iterator[nn.Module]:
 
     Layers (batch norm, dropout) and the transform that picks a random scale have no parts of their own.
     """
-    for name, part in model.named_modules():
-        if "backbone" not in name.split(".") and (part is model or next(part.children(), None) is not None):
-            yield part
+    for name, module in model.named_modules():
+        if "backbone" not in name.split(".") and (
+            module is model or next(module.children(), None) is not None
+        ):
+            yield module
 
 
 @contextmanager
 def loss_branch(model: nn.Module) -> Iterator[None]:
     """The detector returns losses inside; what it computes them from is computed as in eval mode."""
-    for part in _branching(model):
-        part.training = True
+    for module in _branching(model):
+        module.training = True
     try:
         with _EvalFunctions():
             yield
@@ -111,8 +113,8 @@ def _boxes_alone(detector: Any) -> None:
     heads = getattr(detector, "roi_heads", None)
     for kind in ("mask", "keypoint"):
         if hasattr(heads, f"has_{kind}"):
-            for part in ("roi_pool", "head", "predictor"):
-                setattr(heads, f"{kind}_{part}", None)
+            for component in ("roi_pool", "head", "predictor"):
+                setattr(heads, f"{kind}_{component}", None)
 
 
 def _is_torchvisions(detector: nn.Module) -> bool:
@@ -155,7 +157,7 @@ def mean_losses(each: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     Args:
         each: scalars by name of each picture, of one at least and the same names in all.
     """
-    return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+    return {name: torch.stack([losses[name] for losses in each]).mean() for name in each[0]}
 
 
 def training_loss(detector: Any, image: Tensor, target: Mapping[str, Tensor]) -> Tensor:

@@ -41,16 +41,17 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
         ValueError: it neither detects nor classifies.
     """
     library = require("ultralytics", f"ultralytics:{rest}")
-    found = library.YOLO(rest)
-    if found.task not in _SIZES:
-        raise ValueError(f"ultralytics:{rest} must have the task detect or classify, not {found.task}")
-    size = found.overrides.get("imgsz") or _SIZES[found.task]
-    model = found.model.float()
+    yolo = library.YOLO(rest)
+    if yolo.task not in _SIZES:
+        raise ValueError(f"ultralytics:{rest} must have the task detect or classify, not {yolo.task}")
+    size = yolo.overrides.get("imgsz") or _SIZES[yolo.task]
+    model = yolo.model.float()
     return model, format_of(model).changed({"size": size})
 
 
 def format_of(network: nn.Module) -> InputFormat:
-    """As Ultralytics feeds it: a classifier as it is, a detector in a gray frame of whole strides."""
+    """The input as Ultralytics makes it: a classifier's as it is, a detector's in a gray frame of whole
+    strides."""
     head: Any = _head(_model(network))
     stride = getattr(head, "stride", None)
     if stride is None:
@@ -84,7 +85,7 @@ def plain_network(network: nn.Module) -> nn.Module:
     return _ClassLogits(model)
 
 
-def _untouched(cells: Tensor, *others: Any) -> Tensor:
+def _untouched(cells: Tensor, *args: Any) -> Tensor:
     """All cells of a head that would choose some of them, (N, K, 4 + C)."""
     return cells
 
@@ -121,8 +122,8 @@ class Yolo(CellDetector):
         cells = _Cells(model)
         boxes = "xyxy" if cells.chooses else "cxcywh"
         overlap = 1.0 if cells.chooses else 0.7
-        found = CellFormat(box_format=boxes, nms_iou=overlap, least_score=0.001, limit=300)
-        super().__init__(Prepared(cells, format), found)
+        cell_format = CellFormat(box_format=boxes, nms_iou=overlap, least_score=0.001, limit=300)
+        super().__init__(Prepared(cells, format), cell_format)
         head: Any = _head(model)
         self.class_count = int(head.nc)
         defaults = require("ultralytics.cfg", "ultralytics").get_cfg()
