@@ -85,7 +85,9 @@ class Findings:
     def find(self, arm: str, against: str, axis: Axis) -> Comparison:
         """One comparison."""
         return next(
-            one for one in self.comparisons if one.arm == arm and one.against == against and one.axis == axis
+            comparison
+            for comparison in self.comparisons
+            if comparison.arm == arm and comparison.against == against and comparison.axis == axis
         )
 
 
@@ -138,7 +140,9 @@ class Analyst:
             for group, members in self._analysis.groups.items()
             for axis in axes
         ]
-        return Findings(tuple(comparisons), differences, tuple(one for one in spreads if one is not None))
+        return Findings(
+            tuple(comparisons), differences, tuple(spread for spread in spreads if spread is not None)
+        )
 
     def _quality(self, axis: Axis, means: Floats) -> Floats:
         """Mean scores as quality (:meth:`Axis.quality`), on the same scale for all arms.
@@ -161,13 +165,15 @@ class Analyst:
         """(qps, resamplings) of an arm's quality, rising with it."""
         key = arm, axis
         if key not in self._tables:
-            found = self._measured.arms[arm]
+            measurements = self._measured.arms[arm]
             if axis.dataset:
                 weights = counts / len(counts)
-                rows = [one.resampled(axis.name, weights) for one in found.matches[axis.network]]
+                rows = [
+                    matches.resampled(axis.name, weights) for matches in measurements.matches[axis.network]
+                ]
                 self._tables[key] = self._quality(axis, np.stack(rows))
             else:
-                means = resampled_means(found.scores[axis.network, axis.name], counts)
+                means = resampled_means(measurements.scores[axis.network, axis.name], counts)
                 self._tables[key] = self._quality(axis, means)
         return self._tables[key]
 
@@ -200,8 +206,10 @@ class Analyst:
             return self._resample(arm, against, axis).interval(self._analysis.confidence)
         curves = []
         for name in (against, arm):
-            found = self._measured.arms[name]
-            curves += list(monotone(found.bpp.mean(axis=1), self._quality(axis, found.points(axis))))
+            measurements = self._measured.arms[name]
+            curves += list(
+                monotone(measurements.bpp.mean(axis=1), self._quality(axis, measurements.points(axis)))
+            )
         return BDInterval(bd_rate(*curves), float("nan"), float("nan"))
 
     def _compare(self, arm: str, against: str, axis: Axis) -> Comparison:
@@ -232,8 +240,8 @@ class Analyst:
     def _difference(self, first: str, second: str, axis: Axis) -> Difference:
         try:
             # The anchor against itself is zero in every resampling.
-            one, other = (self._resample(arm, self._anchor, axis) for arm in (first, second))
-            interval = one.minus(other).interval(self._analysis.confidence)
+            first_rates, second_rates = (self._resample(arm, self._anchor, axis) for arm in (first, second))
+            interval = first_rates.minus(second_rates).interval(self._analysis.confidence)
         except ValueError as error:
             return Difference(first, second, axis, None, str(error))
         return Difference(first, second, axis, interval)
@@ -241,12 +249,14 @@ class Analyst:
     def _spread(
         self, group: str, members: Sequence[str], axis: Axis, comparisons: Sequence[Comparison]
     ) -> Spread | None:
-        """``None`` where an arm of the group has no BD-rate."""
+        """The BD-rates of a group's arms; ``None`` where one of them has none."""
         by_arm = {
-            one.arm: one.interval for one in comparisons if one.against == self._anchor and one.axis == axis
+            comparison.arm: comparison.interval
+            for comparison in comparisons
+            if comparison.against == self._anchor and comparison.axis == axis
         }
         intervals = [by_arm[arm] for arm in members]
-        values = tuple(one.value for one in intervals if one is not None)
+        values = tuple(interval.value for interval in intervals if interval is not None)
         if len(values) < len(intervals):
             return None
         return Spread(

@@ -19,7 +19,7 @@ from npp.pchip import Floats
 
 
 def shared_name(arm: str, sharing: Sharing) -> str:
-    """Of a row with sharing."""
+    """The name of a row with sharing."""
     return f"{arm} shared by {sharing}"
 
 
@@ -57,8 +57,8 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
     if arm.sensitivity is None:
         raise ValueError("share: sensitivity needs a map of gradients, an allocator or features")
     logarithms = arm.sensitivity[len(qps) // 2]
-    found: Floats = np.exp2(logarithms - logarithms.mean())[:, None] * growth
-    return found
+    losses: Floats = np.exp2(logarithms - logarithms.mean())[:, None] * growth
+    return losses
 
 
 def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
@@ -67,7 +67,7 @@ def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
     That is from as many qps as are probed there: those next to the same ones, or where these are few, the
     first, the middle and the last.
     """
-    probed = sorted({min(qps, key=lambda qp: abs(qp - asked)) for asked in PROBED_QPS})
+    probed = sorted({min(qps, key=lambda qp: abs(qp - target)) for target in PROBED_QPS})
     if len(probed) < len(PROBED_QPS):
         probed = sorted({qps[0], qps[len(qps) // 2], qps[-1]})
     values = measured[[qps.index(qp) for qp in probed]]
@@ -83,7 +83,7 @@ def _padded(table: Floats) -> Floats:
 
 
 def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt.NDArray[np.int64]:
-    """(budgets, pictures): which of the measured files is taken of each picture.
+    """(budgets, pictures) indices of the measured file that is taken of each picture.
 
     Args:
         bits, losses: (pictures, files), by rising qp.
@@ -93,13 +93,13 @@ def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt
     shared = [
         share_bits(_padded(bits), budget, divergence=_padded(losses), qps=(0, last)) for budget in budgets
     ]
-    return np.stack([found.qps.numpy() for found in shared])
+    return np.stack([share.qps.numpy() for share in shared])
 
 
-def _taken(table: Floats, places: npt.NDArray[np.int64]) -> Floats:
+def _selected(table: Floats, indices: npt.NDArray[np.int64]) -> Floats:
     """(budgets, pictures) of a table (files, pictures)."""
-    found: Floats = np.take_along_axis(table, places, axis=0)
-    return found
+    selected: Floats = np.take_along_axis(table, indices, axis=0)
+    return selected
 
 
 def share_arm(
@@ -120,16 +120,18 @@ def share_arm(
     arm, qps = measured.arms[name], measured.qps
     bits = 8.0 * arm.sizes.T
     budgets = [8 * int(arm.sizes[qps.index(qp)].sum()) for qp in budget_qps]
-    places = choose_places(bits, _losses(arm, qps, sharing, axis), budgets)
-    sizes = np.take_along_axis(arm.sizes, places, axis=0)
-    found = ArmMeasurements(
+    indices = choose_places(bits, _losses(arm, qps, sharing, axis), budgets)
+    sizes = np.take_along_axis(arm.sizes, indices, axis=0)
+    measurements = ArmMeasurements(
         sizes,
-        _taken(arm.bpp, places),
-        {key: _taken(values, places) for key, values in arm.scores.items()},
+        _selected(arm.bpp, indices),
+        {key: _selected(values, indices) for key, values in arm.scores.items()},
         {},
     )
-    chosen = np.array(qps, np.int64)[places]
-    return found, SharedArm(name, sharing, chosen, 8 * sizes.sum(axis=1), np.array(budgets, np.int64))
+    picture_qps = np.array(qps, np.int64)[indices]
+    return measurements, SharedArm(
+        name, sharing, picture_qps, 8 * sizes.sum(axis=1), np.array(budgets, np.int64)
+    )
 
 
 def weighted_by_size(measured: Measurements, names: Sequence[str]) -> Measurements:
@@ -157,12 +159,12 @@ def joined_qps(one: Measurements, other: Measurements, names: Sequence[str]) -> 
         ]
         first = one.arms[name]
         arms[name] = ArmMeasurements(
-            np.stack([arm.sizes[place] for arm, place in sources]),
-            np.stack([arm.bpp[place] for arm, place in sources]),
-            {key: np.stack([arm.scores[key][place] for arm, place in sources]) for key in first.scores},
+            np.stack([arm.sizes[row] for arm, row in sources]),
+            np.stack([arm.bpp[row] for arm, row in sources]),
+            {key: np.stack([arm.scores[key][row] for arm, row in sources]) for key in first.scores},
             {},
             None
             if first.sensitivity is None
-            else np.stack([arm.sensitivity[place] for arm, place in sources if arm.sensitivity is not None]),
+            else np.stack([arm.sensitivity[row] for arm, row in sources if arm.sensitivity is not None]),
         )
     return Measurements(qps, one.pictures, one.axes, arms)

@@ -23,13 +23,13 @@ def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
 def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
     """An arm with what was chosen for it."""
     sigmas = arm.prefilter.sigmas if isinstance(arm.prefilter, BlurByQp) else None
-    found = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
+    summary = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
     if arm.scale is not None:
-        found["scale"] = arm.scale.as_mapping()
-    for part in ("map", "recipe", "restorer"):
-        if getattr(config, part) is not None:
-            found[part] = plain(getattr(config, part))
-    return found
+        summary["scale"] = arm.scale.as_mapping()
+    for name in ("map", "recipe", "restorer"):
+        if getattr(config, name) is not None:
+            summary[name] = plain(getattr(config, name))
+    return summary
 
 
 _WORDS = {None: "none", True: "yes", False: "no"}
@@ -38,7 +38,7 @@ _WORDS = {None: "none", True: "yes", False: "no"}
 def in_words(value: Any) -> str:
     """A JSON value for people: what is not given in a mapping is left out."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{_key(name)} {_inner(one)}" for name, one in value.items() if one is not None)
+        return ", ".join(f"{_key(name)} {_inner(item)}" for name, item in value.items() if item is not None)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_inner, value))
     return _WORDS[value] if value is None or isinstance(value, bool) else str(value)
@@ -56,10 +56,12 @@ def _inner(value: Any) -> str:
 
 def describe_arm(config: ArmConfig, arm: Arm) -> str:
     """One line about an arm."""
-    said = arm_summary(config, arm)
+    summary = arm_summary(config, arm)
     codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
     names = ("scale", "prefilter", "map", "recipe", "restorer")
     # What a recipe has in front of the codec is not named part by part.
-    hidden = {"prefilter"} if "recipe" in said else set()
-    parts = [f"{name} {_inner(said[name])}" for name in names if name in said and name not in hidden]
-    return f"BPG ({codec or 'default options'}), {', '.join(parts)}"
+    hidden = {"prefilter"} if "recipe" in summary else set()
+    descriptions = [
+        f"{name} {_inner(summary[name])}" for name in names if name in summary and name not in hidden
+    ]
+    return f"BPG ({codec or 'default options'}), {', '.join(descriptions)}"

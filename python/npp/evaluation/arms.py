@@ -84,9 +84,9 @@ class ArmConfig:
         if self.restorer is True or (self.restorer is False and self.recipe is None):
             raise ValueError("restorer must be a recipe's name or path, or with recipe false")
         if self.recipe is not None:
-            for part in ("scale", "prefilter", "map"):
-                if getattr(self, part) is not None:
-                    raise ValueError(f"{part} and recipe exclude each other")
+            for setting in ("scale", "prefilter", "map"):
+                if getattr(self, setting) is not None:
+                    raise ValueError(f"{setting} and recipe exclude each other")
 
     def _check_scale(self) -> None:
         if isinstance(self.scale, dict):
@@ -96,7 +96,7 @@ class ArmConfig:
 
     @property
     def prefilter_kind(self) -> str:
-        """Of the prefilter: none, blur, preprocessor or refine."""
+        """The kind of the prefilter: none, blur, preprocessor or refine."""
         if self.prefilter is None or isinstance(self.prefilter, str):
             return "none"
         return next(iter(vars(self.prefilter)))
@@ -114,11 +114,11 @@ class ArmConfig:
     def kind(self) -> str:
         """One of ``KINDS``, the first that it has."""
         has = {"recipe": self.recipe, "map": self.map, "scale": self.scale, "restorer": self.restorer}
-        return next(one for one in KINDS if has.get(one) is not None or one == self.prefilter_kind)
+        return next(kind for kind in KINDS if has.get(kind) is not None or kind == self.prefilter_kind)
 
     @property
     def sharings(self) -> tuple[Sharing, ...]:
-        """``share`` as several."""
+        """``share`` as a tuple, empty where bits are not shared."""
         return (self.share,) if isinstance(self.share, str) else self.share
 
     @property
@@ -145,19 +145,19 @@ class Arm:
 
     def key(self, qp: int) -> dict[str, Any]:
         """What decides its files at a qp."""
-        found = {
+        key = {
             "codec": vars(resolve_options(self.options)),
             "prefilter": self.prefilter.identity(qp),
             "qp": qp,
         }
         if self.scale is not None:
             factor = factor_from(self.scale.factors, qp)
-            found["scale"] = [factor, self.scale.input_size, self.scale.least]
+            key["scale"] = [factor, self.scale.input_size, self.scale.least]
         if self.qp_map is not None:
-            found["map"] = self.qp_map.identity()
+            key["map"] = self.qp_map.identity()
         if self._restorer_digest is not None:
-            found["restorer"] = self._restorer_digest
-        return found
+            key["restorer"] = self._restorer_digest
+        return key
 
     @cached_property
     def _restorer_digest(self) -> str | None:

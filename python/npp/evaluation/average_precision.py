@@ -35,7 +35,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CategoryMatches:
-    """Detections of one category in all pictures, the surest first.
+    """Detections of one category in all pictures, sorted by score, the highest first.
 
     Attributes:
         pictures: (D,) in which picture each was found.
@@ -67,49 +67,52 @@ class BoxMatches:
             name: one of ``values``.
             weights: (pictures, R) how often each resampling drew each picture, up to a factor.
         """
-        found = np.stack([_precision(one, IOU_ROWS[name], weights) for one in self.categories])
-        found[~np.isfinite(found)] = np.nan
-        known = np.isfinite(found).sum(axis=0)
-        sums: Floats = np.nansum(found, axis=0) / np.maximum(known, 1)
+        precisions = np.stack([_precision(category, IOU_ROWS[name], weights) for category in self.categories])
+        precisions[~np.isfinite(precisions)] = np.nan
+        defined = np.isfinite(precisions).sum(axis=0)
+        sums: Floats = np.nansum(precisions, axis=0) / np.maximum(defined, 1)
         return sums
 
     def packed(self) -> dict[str, Any]:
-        """For the store of finished parts."""
+        """A dict of numbers and tensors for the store of finished parts."""
         return {
             "values": dict(self.values),
             "categories": [
-                [torch.from_numpy(part) for part in (one.pictures, np.packbits(one.hits, axis=1), one.true)]
-                for one in self.categories
+                [
+                    torch.from_numpy(array)
+                    for array in (category.pictures, np.packbits(category.hits, axis=1), category.true)
+                ]
+                for category in self.categories
             ],
         }
 
     @classmethod
     def unpacked(cls, stored: Mapping[str, Any]) -> BoxMatches:
-        """From what :meth:`packed` gave."""
-        found = []
+        """Matches from their form in the store, see :meth:`packed`."""
+        categories = []
         for pictures, bits, true in stored["categories"]:
             hits = np.unpackbits(bits.numpy(), axis=1, count=len(pictures)).astype(bool)
-            found.append(CategoryMatches(pictures.numpy(), hits, true.numpy()))
-        return cls(tuple(found), dict(stored["values"]))
+            categories.append(CategoryMatches(pictures.numpy(), hits, true.numpy()))
+        return cls(tuple(categories), dict(stored["values"]))
 
 
-def _precision(found: CategoryMatches, rows: slice, weights: Floats) -> Floats:
+def _precision(matches: CategoryMatches, rows: slice, weights: Floats) -> Floats:
     """(R,) mean over IoUs and recalls of the interpolated precision; not finite without true boxes."""
-    true = found.true @ weights
-    each = weights[found.pictures].astype(np.float32)
+    true = matches.true @ weights
+    detection_weights = weights[matches.pictures].astype(np.float32)
     total = np.zeros(weights.shape[1])
-    hits = found.hits[rows]
-    everything = np.cumsum(each, axis=0)
-    for one in hits:
-        right = np.cumsum(np.where(one[:, None], each, 0), axis=0)
-        if not len(right):
+    hits = matches.hits[rows]
+    detections = np.cumsum(detection_weights, axis=0)
+    for is_hit in hits:
+        true_positives = np.cumsum(np.where(is_hit[:, None], detection_weights, 0), axis=0)
+        if not len(true_positives):
             continue
-        precision = right / np.maximum(everything, _TINY)
-        best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        precision = true_positives / np.maximum(detections, _TINY)
+        interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            reached = np.floor(_RECALLS * right / true + 1e-4) + 1
+            reached = np.floor(_RECALLS * true_positives / true + 1e-4) + 1
         steps = np.diff(reached, axis=0, prepend=0)
-        total += (steps * best).sum(axis=0) / (_RECALLS + 1)
+        total += (steps * interpolated).sum(axis=0) / (_RECALLS + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         # Not a number where a resampling drew no true box of the category.
         mean: Floats = total / len(hits) / (true > 0)
@@ -121,12 +124,12 @@ def _dataset(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """True boxes and detections in COCO's form; pictures are numbered from 1."""
     true: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
     for image, (prediction, truth) in enumerate(zip(predictions, truths, strict=True), 1):
-        for entry, rows in ((truth, true), (prediction, found)):
+        for entry, rows in ((truth, true), (prediction, detections)):
             boxes = without_negative_sides(entry["boxes"].double().cpu())
             sizes = boxes[:, 2:] - boxes[:, :2]
-            scores = entry["scores"].tolist() if rows is found else [1.0] * len(boxes)
+            scores = entry["scores"].tolist() if rows is detections else [1.0] * len(boxes)
             for corner, size, label, score in zip(
                 boxes[:, :2].tolist(), sizes.tolist(), entry["labels"].tolist(), scores, strict=True
             ):
@@ -141,28 +144,28 @@ def _dataset(
                         "score": score,
                     }
                 )
-    categories = sorted({one["category_id"] for one in true})
+    categories = sorted({annotation["category_id"] for annotation in true})
     images = [{"id": i + 1} for i in range(len(predictions))]
     return {
         "images": images,
         "annotations": true,
-        "categories": [{"id": one} for one in categories],
-    }, found
+        "categories": [{"id": category} for category in categories],
+    }, detections
 
 
 def _category(images: Sequence[Any], count: int) -> CategoryMatches:
-    """From pycocotools' matches of one category, a dict or ``None`` for each picture."""
+    """Matches of one category from those of pycocotools, a dict or ``None`` for each picture."""
     scores: list[Floats] = []
     pictures: list[int] = []
     hits: list[Bools] = []
     true = np.zeros(count, np.int64)
-    for picture, one in enumerate(images):
-        if one is None:
+    for picture, evaluation in enumerate(images):
+        if evaluation is None:
             continue
-        true[picture] = len(one["gtIds"])
-        scores.append(np.asarray(one["dtScores"], np.float64))
-        hits.append(np.asarray(one["dtMatches"]).reshape(_THRESHOLDS, -1) > 0)
-        pictures += [picture] * len(one["dtScores"])
+        true[picture] = len(evaluation["gtIds"])
+        scores.append(np.asarray(evaluation["dtScores"], np.float64))
+        hits.append(np.asarray(evaluation["dtMatches"]).reshape(_THRESHOLDS, -1) > 0)
+        pictures += [picture] * len(evaluation["dtScores"])
     order = np.argsort(-np.concatenate(scores), kind="mergesort")
     return CategoryMatches(np.array(pictures, np.int64)[order], np.concatenate(hits, axis=1)[:, order], true)
 
@@ -182,13 +185,13 @@ def match_boxes(
     """
     coco = require("pycocotools.coco", "average precision").COCO
     evaluator = require("pycocotools.cocoeval", "average precision").COCOeval
-    dataset, found = _dataset(predictions, truths)
+    dataset, detections = _dataset(predictions, truths)
     if not dataset["annotations"]:
         raise ValueError("annotations have no box in any of the photos")
     with contextlib.redirect_stdout(io.StringIO()):
         true, detected = coco(), coco()
         true.dataset = dataset
-        detected.dataset = {**dataset, "annotations": found}
+        detected.dataset = {**dataset, "annotations": detections}
         true.createIndex()
         detected.createIndex()
         run = evaluator(true, detected, "bbox")
@@ -204,7 +207,7 @@ def match_boxes(
 
 
 class BoxMatcher:
-    """Keeps detections and true boxes until all pictures are there: the surest of all come first."""
+    """Keeps detections and true boxes until all pictures are there, for those of all are sorted by score."""
 
     def __init__(self) -> None:
         self._predictions: list[Mapping[str, Tensor]] = []
@@ -218,7 +221,7 @@ class BoxMatcher:
         self._truths += truths
 
     def result(self) -> BoxMatches:
-        """Of all pictures."""
+        """The matches of all pictures."""
         return match_boxes(self._predictions, self._truths)
 
 

@@ -89,10 +89,10 @@ def overlap(anchor_quality: npt.ArrayLike, quality: npt.ArrayLike) -> float:
 
 
 def _qualities(name: str, values: npt.ArrayLike) -> Floats:
-    found = _array(name, values)
-    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+    qualities = _array(name, values)
+    if qualities.ndim != 1 or not len(qualities) or not np.isfinite(qualities).all():
         raise ValueError(f"{name} must be a list of finite numbers, at least one, not {brief(values)}")
-    return found
+    return qualities
 
 
 def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -115,11 +115,15 @@ def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Float
 
 
 def rising_points(rates: Floats, qualities: Floats) -> tuple[Floats, Floats]:
-    """As :func:`monotone`, of points that need not be finite; those without a number are left out."""
-    known = ~(np.isnan(rates) | np.isnan(qualities))
-    r, q = rates[known].tolist(), qualities[known].tolist()
+    """A curve without the points that need more bits for no more quality, and without those that are NaN.
+
+    Returns:
+        Rates and qualities, both strictly rising.
+    """
+    valid = ~(np.isnan(rates) | np.isnan(qualities))
+    r, q = rates[valid].tolist(), qualities[valid].tolist()
     kept: list[int] = []
-    for i in sorted(range(len(r)), key=lambda place: (r[place], -q[place])):
+    for i in sorted(range(len(r)), key=lambda index: (r[index], -q[index])):
         if not kept or q[i] > q[kept[-1]]:
             kept.append(i)
     return np.array([r[i] for i in kept]), np.array([q[i] for i in kept])

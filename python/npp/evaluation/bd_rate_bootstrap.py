@@ -67,11 +67,11 @@ class ResampledBDRate:
             ValueError: confidence is not, or the curves overlap in no resampling.
         """
         check_confidence(confidence)
-        found = self.rates[np.isfinite(self.rates)]
-        if len(found) == 0:
+        rates = self.rates[np.isfinite(self.rates)]
+        if len(rates) == 0:
             raise ValueError("the curves overlap in no resampling")
-        low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-        return BDInterval(self.value, float(low), float(high), len(found) / len(self.rates))
+        low, high = np.quantile(rates, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return BDInterval(self.value, float(low), float(high), len(rates) / len(self.rates))
 
     def minus(self, other: ResampledBDRate) -> ResampledBDRate:
         """The paired difference in percentage points; both must come from the same pictures and seed.
@@ -90,7 +90,7 @@ def picture_counts(pictures: int, samples: int, seed: int) -> Floats:
     """(pictures, 1 + samples) whole numbers: all pictures once, then how often each resampling drew each."""
     generator = np.random.default_rng(seed)
     drawn = [generator.choice(np.arange(pictures), pictures) for _ in range(samples)]
-    counts = [np.ones(pictures), *(np.bincount(one, minlength=pictures) for one in drawn)]
+    counts = [np.ones(pictures), *(np.bincount(indices, minlength=pictures) for indices in drawn)]
     return np.stack(counts, axis=1)
 
 
@@ -181,7 +181,7 @@ def bootstrap_bd_rate(
             overlap.
     """
     check_confidence(confidence)
-    found = resample_bd_rate(
+    resampled = resample_bd_rate(
         anchor_bpp, anchor_quality, bpp, quality, summarise=summarise, samples=samples, seed=seed
     )
-    return found.interval(confidence)
+    return resampled.interval(confidence)

@@ -73,7 +73,7 @@ class MapSource(ABC):
 
 @dataclass(frozen=True)
 class MapShape:
-    """From importance to offsets, see :func:`npp.qp_map`.
+    """How importance becomes offsets, see :func:`npp.qp_map`.
 
     Attributes:
         strength: at least 0.
@@ -99,7 +99,7 @@ class MapShape:
 
 
 class GradientMap(MapSource):
-    """:func:`npp.importance` of some judges' tasks: their networks are there at the encoder.
+    """The map of the gradients of some judges' tasks, whose networks are there at the encoder.
 
     Args:
         judges: whose gradients count.
@@ -119,7 +119,7 @@ class GradientMap(MapSource):
         """Offsets from gradients on quickly coded pictures."""
         options: CodecOptions = {**scene.options, "effort": _QUICK}
         tasks: list[Task] = [judge.task for judge in self._judges]
-        found = importance(
+        importances = importance(
             scene.x,
             tasks,
             scene.qp,
@@ -129,7 +129,7 @@ class GradientMap(MapSource):
             **options,
         )
         # The square root, for what is measured on one picture is extreme by chance.
-        return BlockOffsets(self._shape.offsets(found), torch.log2(found.sum((1, 2))) / 2)
+        return BlockOffsets(self._shape.offsets(importances), torch.log2(importances.sum((1, 2))) / 2)
 
 
 class AllocatorMap(MapSource):
@@ -203,11 +203,11 @@ class RegionMap(MapSource):
         maps = [
             box_importance(
                 (height, width),
-                found["boxes"].cpu() * ratio,
+                target["boxes"].cpu() * ratio,
                 self._weight,
                 margin=self._margin * float(ratio.mean()),
             )
-            for found in scene.targets(self._judge.label)
+            for target in scene.targets(self._judge.label)
         ]
         return BlockOffsets(self._shape.offsets(torch.stack(maps)), None)
 
@@ -227,7 +227,7 @@ class _Shaped:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """No judge is needed."""
+        """Judges that are needed: none."""
         return ()
 
 
@@ -255,8 +255,8 @@ class GradientMapConfig:
 
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""
-        chosen = [judges[label] for label in self.labels]
-        return GradientMap(chosen, self.draws, self._shape())
+        selected = [judges[label] for label in self.labels]
+        return GradientMap(selected, self.draws, self._shape())
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,11 @@ class BoxTruth(MatchedTruth):
         return BoxMatcher()
 
     def unpacked(self, stored: Mapping[str, Any]) -> BoxMatches:
-        """From the packed form."""
+        """Matches of boxes from their form in the store."""
         return BoxMatches.unpacked(stored)
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """That boxes lie in their photos, and that there are some where a metric needs them.
+        """Checks that boxes lie in their photos, and that there are some where a metric needs them.
 
         Raises:
             ValueError: a box has no pixel of its photo, annotations are of a photo of another size, or there
@@ -65,15 +65,15 @@ class BoxTruth(MatchedTruth):
             name, listed, size = self.by_photo.photo_name(photo), self.by_photo[photo], photo_size(photo)
             check_size(name, listed.size, size)
             check_places(_KEY, name, (Region(*box) for box in listed.boxes.tolist()), size)
-        wanted = any(judge.spec.metrics for judge in judges)
-        if wanted and not any(len(self.by_photo[photo].boxes) for photo in photos):
+        needs_boxes = any(judge.spec.metrics for judge in judges)
+        if needs_boxes and not any(len(self.by_photo[photo].boxes) for photo in photos):
             raise ValueError(f"{_KEY} have no box in any of the {len(photos)} photos")
         return {}
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
         """Boxes and ids of their categories, photo by photo."""
         listed = [self.by_photo[photo] for photo in photos] if self else []
-        return [[one.boxes.tolist(), one.categories.tolist()] for one in listed]
+        return [[boxes.boxes.tolist(), boxes.categories.tolist()] for boxes in listed]
 
     def targets(self, judge: Judge, photos: Sequence[Path]) -> list[dict[str, Tensor]]:
         """``boxes``, and ``labels`` as the judge's network has them."""
@@ -82,8 +82,8 @@ class BoxTruth(MatchedTruth):
     def _target(self, judge: Judge, listed: TrueBoxes) -> dict[str, Tensor]:
         labels = listed.categories
         if not judge.says_category_ids:
-            places = {category: place for place, category in enumerate(self.category_ids)}
-            labels = torch.tensor([places[int(category)] for category in labels], dtype=torch.int64)
+            indices = {category: index for index, category in enumerate(self.category_ids)}
+            labels = torch.tensor([indices[int(category)] for category in labels], dtype=torch.int64)
         return {"boxes": listed.boxes, "labels": labels}
 
 

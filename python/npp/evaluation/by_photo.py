@@ -84,7 +84,7 @@ class ByPhoto(Generic[_Value]):
         return self._entries[self.name(photo)]
 
     def get(self, photo: Path) -> _Value | None:
-        """The same, ``None`` for a photo without a value."""
+        """The value of a photo, ``None`` where it has none."""
         paths = self._candidates(photo)
         return self._entries[self._names[paths[0]]] if paths else None
 
@@ -109,7 +109,7 @@ class ByPhoto(Generic[_Value]):
         return [path] if path in self._names else self._paths.get(named.name, [])
 
     def check_clear(self, photos: Sequence[Path]) -> None:
-        """That each photo has one entry and each entry one photo.
+        """Checks that each photo has one entry and each entry one photo.
 
         Raises:
             ValueError: several; the message names them.

@@ -83,7 +83,7 @@ class Candidates:
     axis: Axis
 
     def offsets(self, place: int) -> dict[float, float]:
-        """:func:`rate_offset` of every variant at the qp of that place."""
+        """The :func:`rate_offset` of every variant at the qp of that index, by what makes the variant."""
         curve = self.plain.arms[self.plain_arm]
         rates, qualities = curve.bpp.mean(axis=1), self.axis.quality(curve.points(self.axis))
         offsets = {}
@@ -96,11 +96,11 @@ class Candidates:
 
 def best_sigmas(found: Candidates) -> dict[int, float]:
     """For every qp the sigma with the lowest offset to the unblurred curve; 0 where none is below it."""
-    chosen: dict[int, float] = {}
-    for place, qp in enumerate(found.others.qps):
-        offsets = {0.0: 0.0, **found.offsets(place)}
-        chosen[qp] = min(offsets, key=offsets.__getitem__)
-    return chosen
+    sigmas: dict[int, float] = {}
+    for index, qp in enumerate(found.others.qps):
+        offsets = {0.0: 0.0, **found.offsets(index)}
+        sigmas[qp] = min(offsets, key=offsets.__getitem__)
+    return sigmas
 
 
 def best_factors(found: Candidates) -> dict[int, float]:
@@ -112,14 +112,14 @@ def best_factors(found: Candidates) -> dict[int, float]:
     Each qp is decided by itself, and sizes may grow again with the qp: an arm is compared at these qps alone.
     A recipe is used at all qps, so :func:`npp.training.recipe_choice.best_sizes` decides on all together.
     """
-    chosen: dict[int, float] = {}
+    factors: dict[int, float] = {}
     last = 1.0
-    for place, qp in enumerate(found.others.qps):
-        offsets = {1.0: 0.0, **found.offsets(place)}
+    for index, qp in enumerate(found.others.qps):
+        offsets = {1.0: 0.0, **found.offsets(index)}
         if math.isfinite(offsets[last]):
             last = min(offsets, key=offsets.__getitem__)
-        chosen[qp] = last
-    return chosen
+        factors[qp] = last
+    return factors
 
 
 def search(
@@ -141,16 +141,16 @@ def search(
         progress: called with the number of pictures done.
     """
     curve = measurer.measure([plain], curve_qps(qps), progress)
-    others = measurer.measure(list(arms.values()), qps, progress)
+    variants = measurer.measure(list(arms.values()), qps, progress)
     values = {arm.name: value for value, arm in arms.items()}
-    return Candidates(curve, plain.name, others, values, axis)
+    return Candidates(curve, plain.name, variants, values, axis)
 
 
 def best_arm(curves: Mapping[str, tuple[Floats, Floats]]) -> str:
     """The arm with the lowest BD-rate against the first one; one that cannot be compared has no gain."""
-    anchor, *others = curves
+    anchor, *compared = curves
     rates = {anchor: 0.0}
-    for arm in others:
+    for arm in compared:
         with suppress(ValueError):  # too few points of which the costlier is better, or no common quality
             rates[arm] = bd_rate(*monotone(*curves[anchor]), *monotone(*curves[arm]))
     return min(rates, key=rates.__getitem__)
@@ -173,8 +173,8 @@ class Selector:
     @property
     def _axis(self) -> Axis:
         label = self._config.networks[0].label
-        own = [axis for axis in self._measurer.axes() if axis.network == label and not axis.dataset]
-        return next((axis for axis in own if axis.primary), own[0])
+        axes = [axis for axis in self._measurer.axes() if axis.network == label and not axis.dataset]
+        return next((axis for axis in axes if axis.primary), axes[0])
 
     def best_codec(self) -> CodecOptions:
         """Options of the unfiltered arm that :func:`best_arm` names."""
@@ -195,10 +195,10 @@ class Selector:
         best = best_arm(curves)
         return next(arm.options for arm in plain if arm.name == best)
 
-    def _search(self, what: str, plain: Arm, arms: Mapping[float, Arm]) -> Candidates:
+    def _search(self, title: str, plain: Arm, arms: Mapping[float, Arm]) -> Candidates:
         config, measurer = self._config, self._measurer
         total = searched_cells(config.qps, len(arms)) * len(measurer.pictures)
-        return search(measurer, plain, arms, config.qps, self._axis, self._stage(what, total))
+        return search(measurer, plain, arms, config.qps, self._axis, self._stage(title, total))
 
     def best_blur(self, name: str, options: CodecOptions, scale: ScaleRule | None) -> BlurByQp:
         """The blur of an arm with these options of the codec and this size."""
@@ -229,20 +229,22 @@ def resolve_arms(
         arm.name: {**parts[arm.name].options, **arm.codec_options} for arm in config.arms
     }
 
-    def found() -> Selector:
+    def required_selector() -> Selector:
         assert selector is not None
         return selector
 
     def codec(arm: ArmConfig) -> CodecOptions:
         source = arm.codec_of or arm.name
         if source == BEST and BEST not in options:
-            options[BEST] = found().best_codec()
+            options[BEST] = required_selector().best_codec()
         return options[source]
 
     def resolved(arm: ArmConfig) -> Arm:
-        chosen, has = codec(arm), parts[arm.name]
-        scale = found().best_scale(arm.name, chosen) if arm.scale == BEST else has.scale
-        prefilter = has.prefilter or found().best_blur(arm.name, chosen, scale)
-        return Arm(arm.name, chosen, prefilter, scale, has.qp_map, has.restorer)
+        codec_options, arm_parts = codec(arm), parts[arm.name]
+        scale = (
+            required_selector().best_scale(arm.name, codec_options) if arm.scale == BEST else arm_parts.scale
+        )
+        prefilter = arm_parts.prefilter or required_selector().best_blur(arm.name, codec_options, scale)
+        return Arm(arm.name, codec_options, prefilter, scale, arm_parts.qp_map, arm_parts.restorer)
 
     return [resolved(arm) for arm in config.arms]

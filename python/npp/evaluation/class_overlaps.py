@@ -18,11 +18,11 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassOverlaps:
-    """How many pixels of each class are found, right and true.
+    """Intersection and union of the predicted and the true pixels of each class.
 
     Attributes:
-        right: (pictures, K) pixels that have a class and were given it.
-        either: (pictures, K) pixels that have a class, were given it, or both.
+        right: (pictures, K) pixels that have a class and were given it, the intersection.
+        either: (pictures, K) pixels that have a class, were given it, or both, the union.
     """
 
     right: Integers
@@ -43,17 +43,17 @@ class ClassOverlaps:
         """
         right, either = self.right.T @ weights, self.either.T @ weights
         occurs = either > 0
-        parts = right / np.where(occurs, either, 1)
-        mean: Floats = parts.sum(axis=0) / np.maximum(occurs.sum(axis=0), 1)
+        ious = right / np.where(occurs, either, 1)
+        mean: Floats = ious.sum(axis=0) / np.maximum(occurs.sum(axis=0), 1)
         return mean
 
     def packed(self) -> dict[str, Any]:
-        """For the store of finished parts."""
+        """A dict of tensors for the store of finished parts."""
         return {"right": torch.from_numpy(self.right), "either": torch.from_numpy(self.either)}
 
     @classmethod
     def unpacked(cls, stored: Mapping[str, Any]) -> ClassOverlaps:
-        """From what :meth:`packed` gave."""
+        """Overlaps from their form in the store, see :meth:`packed`."""
         return cls(stored["right"].numpy(), stored["either"].numpy())
 
 
@@ -77,24 +77,24 @@ class ClassCounter:
     def add(self, predictions: Sequence[Tensor], truths: Sequence[Tensor]) -> None:
         """Adds pictures: maps (H, W) of integers."""
         for prediction, truth in zip(predictions, truths, strict=True):
-            found, true = prediction.flatten().cpu().long(), truth.flatten().cpu().long()
+            predicted, true = prediction.flatten().cpu().long(), truth.flatten().cpu().long()
             counts = (
                 torch.ones_like(true, dtype=torch.bool) if self._ignored is None else true != self._ignored
             )
-            found, true = found[counts], true[counts]
-            classes = 1 + int(torch.cat([found, true]).max()) if len(true) else 1
-            right = _counts(found[found == true], classes)
+            predicted, true = predicted[counts], true[counts]
+            classes = 1 + int(torch.cat([predicted, true]).max()) if len(true) else 1
+            right = _counts(predicted[predicted == true], classes)
             self._right.append(right)
-            self._either.append(_counts(found, classes) + _counts(true, classes) - right)
+            self._either.append(_counts(predicted, classes) + _counts(true, classes) - right)
 
     def result(self) -> ClassOverlaps:
-        """Of all pictures so far."""
+        """The overlaps of all pictures so far."""
         return ClassOverlaps(_table(self._right), _table(self._either))
 
 
 def _table(rows: Sequence[Integers]) -> Integers:
     """(pictures, K); classes that a picture does not have are zeros."""
     table = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    for place, row in zip(table, rows, strict=True):
-        place[: len(row)] = row
+    for counts, row in zip(table, rows, strict=True):
+        counts[: len(row)] = row
     return table

@@ -27,7 +27,7 @@ class ClassTruth(Truth):
         self.by_photo = by_photo
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Nothing can be wrong here but a class that a network does not have."""
+        """Gives the highest class of the photos, which a network may lack; nothing else can be wrong."""
         if not judges:
             return {}
         classes = [NamedClass(self.by_photo[photo], self.by_photo.photo_name(photo)) for photo in photos]

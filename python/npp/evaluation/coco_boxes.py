@@ -20,7 +20,7 @@ from npp.evaluation.region_files import check_once
 
 @dataclass(frozen=True)
 class TrueBoxes:
-    """One photo's.
+    """The true boxes of one photo.
 
     Attributes:
         boxes: (K, 4) x1, y1, x2, y2 in pixels.
@@ -33,14 +33,14 @@ class TrueBoxes:
     size: tuple[int, int] | None = None
 
 
-def _check_ids(what: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
+def _check_ids(kind: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
     """Raises ValueError where two things of a file have one id, with which everything else names them."""
     names: dict[Any, str] = {}
-    for one in listed:
-        own = str(one.get(name))
-        if one["id"] in names:
-            raise ValueError(f"{what} {one['id']} is listed twice, as {names[one['id']]} and {own}")
-        names[one["id"]] = own
+    for entry in listed:
+        label = str(entry.get(name))
+        if entry["id"] in names:
+            raise ValueError(f"{kind} {entry['id']} is listed twice, as {names[entry['id']]} and {label}")
+        names[entry["id"]] = label
 
 
 def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
@@ -56,21 +56,23 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     names = {image["id"]: entry_name(image["file_name"]) for image in content["images"]}
     sizes = {names[image["id"]]: _listed_size(image) for image in content["images"]}
     check_once(names.values())
-    categories = tuple(int(one["id"]) for one in content["categories"])
-    known = set(categories)
+    categories = tuple(int(category["id"]) for category in content["categories"])
+    allowed = set(categories)
     rows: dict[str, list[tuple[list[float], int]]] = {name: [] for name in names.values()}
-    for one in content["annotations"]:
-        if not one.get("iscrowd"):
-            category, image = int(one["category_id"]), one["image_id"]
-            if category not in known or image not in names:
-                what = f"category {category}" if image in names else f"image {image}"
-                raise ValueError(f"annotation {one.get('id')} is of {what}, which the file does not list")
-            left, top, width, height = map(float, one["bbox"])
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd"):
+            category, image = int(annotation["category_id"]), annotation["image_id"]
+            if category not in allowed or image not in names:
+                missing = f"category {category}" if image in names else f"image {image}"
+                raise ValueError(
+                    f"annotation {annotation.get('id')} is of {missing}, which the file does not list"
+                )
+            left, top, width, height = map(float, annotation["bbox"])
             if not (width >= 0 and height >= 0 and all(map(math.isfinite, (left, top, width, height)))):
                 box = f"{width:g}x{height:g} at {left:g}, {top:g}"
-                raise ValueError(f"annotation {one.get('id')} of {names[image]} has a box of {box}")
+                raise ValueError(f"annotation {annotation.get('id')} of {names[image]} has a box of {box}")
             rows[names[image]].append(([left, top, left + width, top + height], category))
-    found = {
+    boxes = {
         name: TrueBoxes(
             torch.tensor([box for box, _ in listed], dtype=torch.float32).reshape(-1, 4),
             torch.tensor([category for _, category in listed], dtype=torch.int64),
@@ -78,14 +80,14 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
         )
         for name, listed in rows.items()
     }
-    return found, categories
+    return boxes, categories
 
 
 def _listed_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that annotations say of a photo; ``None`` where they do not."""
     height, width = (entry.get(side, 0) for side in ("height", "width"))
-    known = all(is_int(side) and side > 0 for side in (height, width))
-    return (int(height), int(width)) if known else None
+    is_known = all(is_int(side) and side > 0 for side in (height, width))
+    return (int(height), int(width)) if is_known else None
 
 
 def check_size(name: str, listed: tuple[int, int] | None, size: tuple[int, int]) -> None:

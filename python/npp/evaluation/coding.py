@@ -71,7 +71,7 @@ class Batch:
         return self._targets[network.label]
 
     def targets_in_memory(self, network: Judge) -> list[Any]:
-        """The same beside predictions from the store."""
+        """A network's own output on the clean photos in main memory, as predictions from the store are."""
         if network.label not in self._in_memory:
             self._in_memory[network.label] = to_cpu(self.targets(network))
         return self._in_memory[network.label]
@@ -128,17 +128,17 @@ def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | No
     if refined.qp_map is None:
         return None
     blank = torch.zeros(map_size(*refined.x.shape[-2:]))
-    maps = torch.stack([blank if one is None else one.float().cpu() for one in refined.qp_map])
+    maps = torch.stack([blank if offsets is None else offsets.float().cpu() for offsets in refined.qp_map])
     return BlockOffsets(maps, None if start is None else start.sensitivity)
 
 
 def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
     """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
     size = batch.images.shape[2], batch.images.shape[3]
-    by_label = {one.label: one for one in networks}
+    by_label = {judge.label: judge for judge in networks}
 
     def losses() -> list[Callable[[Tensor], Tensor]]:
-        bound = (batch.task(one).bind(batch.targets(one)) for one in networks if one.seen)
+        bound = (batch.task(judge).bind(batch.targets(judge)) for judge in networks if judge.seen)
         return [_looking_at(loss, size, arm.restorer) for loss in bound]
 
     def targets(label: str) -> list[Any]:
@@ -161,8 +161,8 @@ def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: in
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
     x_hat, _, files = trip.result()
     # Files of recipes that code smaller say how large the picture was; these here do not.
-    said = SIZE_BYTES if small.shape[-2:] != size else 0
-    sizes = torch.tensor([len(file) + said for file in files])
+    size_bytes = SIZE_BYTES if small.shape[-2:] != size else 0
+    sizes = torch.tensor([len(file) + size_bytes for file in files])
     return ArmFiles(enlarge(filtered, size), shown(x_hat, size, arm.restorer), sizes, offsets)
 
 

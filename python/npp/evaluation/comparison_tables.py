@@ -92,13 +92,13 @@ def _rate_table(measured: Measurements) -> Table:
 def _difference_table(differences: Sequence[Difference]) -> Table:
     rows = [
         (
-            f"{one.first} minus {one.second}",
-            one.axis.network,
-            one.axis.name,
-            interval_cell(one.interval, one.problem, unit=""),
-            "" if one.interval is None else "yes" if one.interval.excludes_zero else "no",
+            f"{difference.first} minus {difference.second}",
+            difference.axis.network,
+            difference.axis.name,
+            interval_cell(difference.interval, difference.problem, unit=""),
+            "" if difference.interval is None else "yes" if difference.interval.excludes_zero else "no",
         )
-        for one in differences
+        for difference in differences
     ]
     head = ("difference of BD-rates", "judge", "quality", "points", "excludes zero")
     return Table("Differences, paired over photos", head, tuple(rows))
@@ -107,34 +107,34 @@ def _difference_table(differences: Sequence[Difference]) -> Table:
 def _spread_table(spreads: Sequence[Spread]) -> Table:
     rows = [
         (
-            one.group,
-            one.axis.network,
-            one.axis.name,
-            f"{one.mean:+.1f} % ± {one.deviation:.1f}",
-            ", ".join(f"{value:+.1f}" for value in one.values),
+            spread.group,
+            spread.axis.network,
+            spread.axis.name,
+            f"{spread.mean:+.1f} % ± {spread.deviation:.1f}",
+            ", ".join(f"{value:+.1f}" for value in spread.values),
         )
-        for one in spreads
+        for spread in spreads
     ]
     head = ("group", "judge", "quality", "mean ± deviation", "BD-rates")
     return Table("Seeds", head, tuple(rows))
 
 
 def _roles(networks: Sequence[JudgeConfig], role: str) -> dict[str, str]:
-    return {one.label: role for one in networks}
+    return {judge.label: role for judge in networks}
 
 
 def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
     """All tables of a run but those with sharing."""
-    found: list[Table] = []
-    for other in dict.fromkeys((config.anchor, *config.analysis.others)):
-        found += _bd_tables(config, measured, findings, other)
+    all_tables: list[Table] = []
+    for against in dict.fromkeys((config.anchor, *config.analysis.others)):
+        all_tables += _bd_tables(config, measured, findings, against)
     if measured.clean:
-        found.append(_rate_table(measured))
+        all_tables.append(_rate_table(measured))
     if findings.differences:
-        found.append(_difference_table(findings.differences))
+        all_tables.append(_difference_table(findings.differences))
     if findings.spreads:
-        found.append(_spread_table(findings.spreads))
-    return found
+        all_tables.append(_spread_table(findings.spreads))
+    return all_tables
 
 
 def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:

@@ -21,11 +21,11 @@ class _Comparison(Protocol):
         """Adds a batch."""
 
     def result(self) -> Any:
-        """Of all batches, as it is stored."""
+        """The result of all batches, as it is stored."""
 
 
 class _WithCleanOutput:
-    """With the network's own output on the originals, by its task's metric."""
+    """Compares predictions with the network's own output on the originals, by its task's metric."""
 
     def __init__(self, judge: Judge, names: Sequence[str]) -> None:
         self._judge, self._names, self._metric = judge, names, judge.task.metric()
@@ -39,7 +39,7 @@ class _WithCleanOutput:
 
 
 class _WithTruth:
-    """With real labels."""
+    """Compares predictions with real labels."""
 
     def __init__(self, judge: Judge, truth: MatchedTruth) -> None:
         self._judge, self._truth, self._matcher = judge, truth, truth.matcher(judge)
@@ -93,8 +93,8 @@ class DatasetMetrics:
 
     def add(self, batch: Batch, predictions: Mapping[str, list[Any]]) -> None:
         """Adds a batch and what networks say of it, by their labels."""
-        for one in self._unfinished:
-            one.comparison.add(batch, predictions[one.label])
+        for unfinished in self._unfinished:
+            unfinished.comparison.add(batch, predictions[unfinished.label])
 
     def compute(self) -> tuple[dict[tuple[str, str], float], dict[str, Matches]]:
         """Values by network's label and metric's name, and matches by label, of all batches."""

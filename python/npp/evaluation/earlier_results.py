@@ -24,7 +24,7 @@ def _files_of(summary: Mapping[str, Any]) -> set[str]:
 
 
 def _files_before(path: Path) -> set[str]:
-    """The same of the summary that is there; nothing where npp has not written it."""
+    """What the run wrote whose summary this file is; nothing where npp has not written it."""
     try:
         return _files_of(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):

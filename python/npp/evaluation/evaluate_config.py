@@ -64,7 +64,7 @@ class Analysis:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """``against`` as several."""
+        """``against`` as a tuple, empty where it names no arm."""
         return (self.against,) if isinstance(self.against, str) else self.against
 
     def check(self, names: Sequence[str], anchor: str) -> None:
@@ -210,7 +210,7 @@ class EvaluateConfig:
             if not self.seen and arm.needs_seen:
                 why = arm.needs_seen
                 if self.arms == DEFAULT_ARMS:
-                    names = ", ".join(one.name for one in self.arms)
+                    names = ", ".join(default_arm.name for default_arm in self.arms)
                     why += f"; name arms of your own, without which {names} are compared"
                 raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
 
@@ -256,8 +256,8 @@ def _check_arm(key: str, name: str | None, names: Sequence[str]) -> None:
         raise ValueError(f"{key} names the arm {name!r}; there are {', '.join(names)}")
 
 
-def _part(values: Any, part: str) -> Any:
-    return {"part": part, **values} if isinstance(values, Mapping) else values
+def _with_part(values: Any, default: str) -> Any:
+    return {"part": default, **values} if isinstance(values, Mapping) else values
 
 
 def parse_config(
@@ -274,15 +274,15 @@ def parse_config(
     Raises:
         ConfigError: the message names the key, the value and what is allowed.
     """
-    given: dict[str, Any] = {"name": name, "out": str(Path("runs") / name), **values}
-    data, chosen = given.get("data"), given.get("selection")
-    if isinstance(data, Mapping) and isinstance(chosen or {}, Mapping):
-        own = ("part", "limit", "annotations", "labels", "masks", "mask_classes", "mask_others")
-        shared = {key: value for key, value in data.items() if key not in own}
-        given["selection"] = _part({**shared, **(chosen or {})}, "val")
-    if "data" in given:
-        given["data"] = _part(data, "test")
-    config = fill(EvaluateConfig, given)
+    settings: dict[str, Any] = {"name": name, "out": str(Path("runs") / name), **values}
+    data, selection_settings = settings.get("data"), settings.get("selection")
+    if isinstance(data, Mapping) and isinstance(selection_settings or {}, Mapping):
+        not_shared = ("part", "limit", "annotations", "labels", "masks", "mask_classes", "mask_others")
+        shared = {key: value for key, value in data.items() if key not in not_shared}
+        settings["selection"] = _with_part({**shared, **(selection_settings or {})}, "val")
+    if "data" in settings:
+        settings["data"] = _with_part(data, "test")
+    config = fill(EvaluateConfig, settings)
     selection = config.selection if config.chooses else None
     if limit is not None:
         config = replace(config, data=replace(config.data, limit=limit))

@@ -123,7 +123,7 @@ def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: 
     config, networks = measuring.config, measuring.networks
     strip = config.strip
     assert strip.qp is not None
-    shown, anchor = (next(one for one in arms if one.name == name) for name in (strip.arm, config.anchor))
+    shown, anchor = (next(arm for arm in arms if arm.name == name) for name in (strip.arm, config.anchor))
     rows = [
         strip_row(batch, shown, anchor, strip.qp, networks, config.threads)
         for batch in measurer.first(strip.photos)
@@ -162,7 +162,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
 
 
 def _check_apart(key: str, photos: LabelledPhotos, out: Path) -> None:
-    """That the next run does not measure this one's pictures."""
+    """Checks that the next run does not measure this one's pictures."""
     for name in (_CURVES, _STRIP):
         if would_be_found(out / name, photos.folder, photos.include):
             raise ConfigError(
@@ -181,7 +181,7 @@ def _labels(key: str, photos: LabelledPhotos) -> RealLabels:
 def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) -> Evaluation:
     labels = _labels("data", config.data)
     measuring = _Measuring(config, device, out)
-    judges = {one.label: one for one in measuring.networks}
+    judges = {judge.label: judge for judge in measuring.networks}
     parts = {arm.name: build_parts(arm, config.qps, judges, device, config.threads) for arm in config.arms}
     measurer = measuring.of("data", config.data, measuring.networks, labels)
     measurer.check_qualities()
@@ -195,13 +195,13 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     shown = tables(config, measured, findings)
     if shared is not None:
         shown += shared_tables(config, shared.measured, shared.findings)
-    found = Evaluation(out, measured, findings, shown, shared)
+    evaluation = Evaluation(out, measured, findings, shown, shared)
     computer = describe_computer()
-    _write(config, found, arms, computer)
+    _write(config, evaluation, arms, computer)
     rows = _strip(measuring, measurer, arms, out)
     photos = [photo_view(name, row) for name, row in zip(measured.pictures, rows, strict=False)]
-    write_report(out / REPORT, config, _report_parts(config, found, arms), photos, computer)
-    return found
+    write_report(out / REPORT, config, _report_parts(config, evaluation, arms), photos, computer)
+    return evaluation
 
 
 def _choosing_axis(config: EvaluateConfig, axes: Sequence[Axis]) -> Axis | None:
@@ -224,27 +224,27 @@ def _shared(
     stage: Stage,
 ) -> SharedFindings | None:
     """Shares bits as the arms ask for it, from measurements at more qps."""
-    wanted = [(arm.name, sharing) for arm in config.arms for sharing in arm.sharings]
-    if not wanted:
+    requests = [(arm.name, sharing) for arm in config.arms for sharing in arm.sharings]
+    if not requests:
         return None
-    chosen = [arm for arm in arms if any(arm.name == name for name, _ in wanted)]
+    sharing_arms = [arm for arm in arms if any(arm.name == name for name, _ in requests)]
     more = sorted({*curve_qps(config.qps), *config.share_qps} - set(config.qps))
-    progress = stage("measuring for sharing", len(chosen) * len(more) * len(measurer.pictures))
+    progress = stage("measuring for sharing", len(sharing_arms) * len(more) * len(measurer.pictures))
     wide = measured
     if more:
-        further = measurer.measure(chosen, more, progress)
-        wide = joined_qps(measured, further, [arm.name for arm in chosen])
-    found, described = {config.anchor: measured.arms[config.anchor]}, []
-    for name, sharing in wanted:
+        further = measurer.measure(sharing_arms, more, progress)
+        wide = joined_qps(measured, further, [arm.name for arm in sharing_arms])
+    measured_arms, shared_arms = {config.anchor: measured.arms[config.anchor]}, []
+    for name, sharing in requests:
         try:
-            row, said = share_arm(wide, name, sharing, config.qps, axis)
+            row, shared_arm = share_arm(wide, name, sharing, config.qps, axis)
         except ValueError as error:
             raise ConfigError(f"arm {name}: {error}") from None
-        found[shared_name(name, sharing)] = row
-        described.append(said)
-    rows = weighted_by_size(replace(measured, arms=found), list(found))
+        measured_arms[shared_name(name, sharing)] = row
+        shared_arms.append(shared_arm)
+    rows = weighted_by_size(replace(measured, arms=measured_arms), list(measured_arms))
     analysis = replace(config.analysis, against=(), differences=(), groups={})
-    return SharedFindings(described, rows, Analyst(rows, analysis, config.anchor).findings(stage))
+    return SharedFindings(shared_arms, rows, Analyst(rows, analysis, config.anchor).findings(stage))
 
 
 _ALONE = "Every file has the arm's qp: what is claimed here holds for a file by itself."
@@ -254,67 +254,83 @@ _SHARED = (
 )
 
 
-def _shared_text(one: SharedArm) -> str:
-    return f"{one.arm} with bits shared over the set by {one.sharing}"
+def _shared_text(shared_arm: SharedArm) -> str:
+    return f"{shared_arm.arm} with bits shared over the set by {shared_arm.sharing}"
 
 
-def _report_parts(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> list[ReportPart]:
+def _report_parts(config: EvaluateConfig, evaluation: Evaluation, arms: Sequence[Arm]) -> list[ReportPart]:
     """Single files, and apart from them what is shared over the set."""
     lines = [
-        ArmLine(arm.name, describe_arm(given, arm)) for arm, given in zip(arms, config.arms, strict=True)
+        ArmLine(arm.name, describe_arm(arm_config, arm))
+        for arm, arm_config in zip(arms, config.arms, strict=True)
     ]
-    own = tuple(table for table in found.tables if not table.shared)
+    single_tables = tuple(table for table in evaluation.tables if not table.shared)
     parts = [
-        ReportPart("files", "Each file by itself", _ALONE, tuple(lines), found.measured, found.findings, own)
+        ReportPart(
+            "files",
+            "Each file by itself",
+            _ALONE,
+            tuple(lines),
+            evaluation.measured,
+            evaluation.findings,
+            single_tables,
+        )
     ]
-    if found.shared is not None:
+    if evaluation.shared is not None:
         anchor = next(line for line in lines if line.name == config.anchor)
-        shared = [ArmLine(shared_name(one.arm, one.sharing), _shared_text(one)) for one in found.shared.arms]
-        tables_of = tuple(table for table in found.tables if table.shared)
+        shared = [
+            ArmLine(shared_name(shared_arm.arm, shared_arm.sharing), _shared_text(shared_arm))
+            for shared_arm in evaluation.shared.arms
+        ]
+        tables_of_set = tuple(table for table in evaluation.tables if table.shared)
         title = "Bits shared over the set"
-        measured, findings = found.shared.measured, found.shared.findings
-        parts.append(ReportPart("shared", title, _SHARED, (anchor, *shared), measured, findings, tables_of))
+        measured, findings = evaluation.shared.measured, evaluation.shared.findings
+        parts.append(
+            ReportPart("shared", title, _SHARED, (anchor, *shared), measured, findings, tables_of_set)
+        )
     return parts
 
 
 def _content(
-    config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
+    config: EvaluateConfig, evaluation: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The summary."""
-    described = [arm_summary(given, arm) for arm, given in zip(arms, config.arms, strict=True)]
-    content = summary(config, found.measured, found.findings, computer, described)
-    if found.shared is not None:
+    described = [arm_summary(arm_config, arm) for arm, arm_config in zip(arms, config.arms, strict=True)]
+    content = summary(config, evaluation.measured, evaluation.findings, computer, described)
+    if evaluation.shared is not None:
         content["shared"] = {
-            "arms": [shared_summary(one) for one in found.shared.arms],
-            "comparisons": comparisons_json(found.shared.findings),
+            "arms": [shared_summary(shared_arm) for shared_arm in evaluation.shared.arms],
+            "comparisons": comparisons_json(evaluation.shared.findings),
         }
     return content
 
 
-def _write_arms(config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm]) -> None:
-    for arm, given in zip(arms, config.arms, strict=True):
-        text = describe_arm(given, arm)
-        write_json(found.out / result_file(arm.name), arm_results(found.measured, arm.name, text))
-    if found.shared is not None:
-        measured = found.shared.measured
-        for one in found.shared.arms:
-            name = shared_name(one.arm, one.sharing)
-            write_json(found.out / result_file(name), arm_results(measured, name, _shared_text(one)))
-        measured.save(found.out / SHARED)
+def _write_arms(config: EvaluateConfig, evaluation: Evaluation, arms: Sequence[Arm]) -> None:
+    for arm, arm_config in zip(arms, config.arms, strict=True):
+        text = describe_arm(arm_config, arm)
+        write_json(evaluation.out / result_file(arm.name), arm_results(evaluation.measured, arm.name, text))
+    if evaluation.shared is not None:
+        measured = evaluation.shared.measured
+        for shared_arm in evaluation.shared.arms:
+            name = shared_name(shared_arm.arm, shared_arm.sharing)
+            write_json(
+                evaluation.out / result_file(name), arm_results(measured, name, _shared_text(shared_arm))
+            )
+        measured.save(evaluation.out / SHARED)
 
 
 def _write(
-    config: EvaluateConfig, found: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
+    config: EvaluateConfig, evaluation: Evaluation, arms: Sequence[Arm], computer: Mapping[str, Any]
 ) -> None:
-    out, measured = found.out, found.measured
+    out, measured = evaluation.out, evaluation.measured
     (out / "results").mkdir(exist_ok=True)
-    content = _content(config, found, arms, computer)
+    content = _content(config, evaluation, arms, computer)
     remove_earlier(out, content)
     # Before the files that it tells of: where a run is stopped in between, the next one knows of them all.
     write_json(out / "summary.json", content)
-    _write_arms(config, found, arms)
+    _write_arms(config, evaluation, arms)
     measured.save(out / "measurements.npz")
-    text = "\n\n".join(table.markdown() for table in found.tables)
+    text = "\n\n".join(table.markdown() for table in evaluation.tables)
     qps = ", ".join(map(str, measured.qps))
     head = f"# {one_line(config.name)}\n\n{len(measured.pictures)} photos, qp {qps}."
     write_file(out / "table.md", f"{head}\n\n{text}\n".encode(), force=True)

@@ -63,7 +63,9 @@ class Panel:
 def quality_name(axis: Axis) -> str:
     """A quality with what it is measured against and over."""
     notes = [
-        note for said, note in ((axis.true, "real labels"), (axis.dataset, "all pictures together")) if said
+        note
+        for applies, note in ((axis.true, "real labels"), (axis.dataset, "all pictures together"))
+        if applies
     ]
     return f"{axis.name} ({', '.join(notes)})" if notes else axis.name
 
@@ -102,13 +104,19 @@ def savings_of(findings: Findings, anchor: str, judges: Sequence[str]) -> list[d
         percent. ``low`` and ``high`` are ``None`` where there is no interval; judges whose curves do not
         overlap are left out.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    points_by_arm: dict[str, list[dict[str, Any]]] = {}
     for judge in judges:
-        for one in findings.comparisons:
-            if one.against != anchor or one.axis.network != judge or not one.axis.primary:
+        for comparison in findings.comparisons:
+            if (
+                comparison.against != anchor
+                or comparison.axis.network != judge
+                or not comparison.axis.primary
+            ):
                 continue
-            points = found.setdefault(one.arm, [])
-            if one.interval is not None:
-                numbers = {name: finite(getattr(one.interval, name)) for name in ("value", "low", "high")}
-                points.append({"judge": judge, "quality": one.axis.name, **numbers})
-    return [{"arm": arm, "points": points} for arm, points in found.items()]
+            points = points_by_arm.setdefault(comparison.arm, [])
+            if comparison.interval is not None:
+                numbers = {
+                    name: finite(getattr(comparison.interval, name)) for name in ("value", "low", "high")
+                }
+                points.append({"judge": judge, "quality": comparison.axis.name, **numbers})
+    return [{"arm": arm, "points": points} for arm, points in points_by_arm.items()]

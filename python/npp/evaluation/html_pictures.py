@@ -100,7 +100,8 @@ def _data_uri(picture: Image.Image, **options: int | str) -> str:
 
 
 def _embedded(picture: Image.Image) -> str:
-    """As PNG where it is small, else as JPEG that is hardly worse and no longer than the page bears."""
+    """A data URI: PNG where the picture is small, else JPEG that is hardly worse and no longer than the page
+    bears."""
     picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     if picture.width * picture.height <= _LOSSLESS:
         return _data_uri(picture, format="PNG", optimize=1)
@@ -110,12 +111,12 @@ def _embedded(picture: Image.Image) -> str:
 def _note(width: int, height: int, sources: Iterable[str]) -> str:
     """How the pictures of a photo of this size are embedded; in which format, they say themselves."""
     longest = max(width, height)
-    parts = []
+    notes = []
     if longest > _LONGEST:
-        parts.append(f"at {_LONGEST / longest:.0%} of their size")
+        notes.append(f"at {_LONGEST / longest:.0%} of their size")
     if any(source.startswith("data:image/jpeg;") for source in sources):
-        parts.append(f"as JPEG of quality {_QUALITY}")
-    return f"Embedded {' and '.join(parts)}; what was measured is the whole photo." if parts else ""
+        notes.append(f"as JPEG of quality {_QUALITY}")
+    return f"Embedded {' and '.join(notes)}; what was measured is the whole photo." if notes else ""
 
 
 def _outlines(boxes: ShownBoxes | None) -> tuple[Outline, ...] | None:
@@ -127,16 +128,16 @@ def _outlines(boxes: ShownBoxes | None) -> tuple[Outline, ...] | None:
     )
 
 
-def _boxes_said(boxes: ShownBoxes | None) -> str:
+def _boxes_text(boxes: ShownBoxes | None) -> str:
     if boxes is None:
         return ""
-    other = len(boxes.found) - int(boxes.found.sum())
+    unmatched = len(boxes.found) - int(boxes.found.sum())
     text = f"; the detector says {len(boxes.found)} boxes"
-    return f"{text}, {other} of them not on the original" if other else text
+    return f"{text}, {unmatched} of them not on the original" if unmatched else text
 
 
-def _layer(name: str, shown: ShownFile, what: str) -> Layer:
-    alt = f"Photo {name}, {what}{_boxes_said(shown.boxes)}"
+def _layer(name: str, shown: ShownFile, content: str) -> Layer:
+    alt = f"Photo {name}, {content}{_boxes_text(shown.boxes)}"
     return Layer(shown.label, alt, _embedded(as_picture(shown.image)), _outlines(shown.boxes))
 
 

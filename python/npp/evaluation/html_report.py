@@ -80,13 +80,13 @@ _PSNR = "How near the decoded picture is to the original, which is not what the 
 
 def _labels(config: EvaluateConfig) -> Iterator[tuple[str, str, str, list[str]]]:
     """Key, title, note and judges of each group."""
-    yield "unseen", "Unseen networks", _UNSEEN, [one.label for one in config.unseen]
-    yield "seen", "Seen networks", _SEEN, [one.label for one in config.seen]
+    yield "unseen", "Unseen networks", _UNSEEN, [judge.label for judge in config.unseen]
+    yield "seen", "Seen networks", _SEEN, [judge.label for judge in config.seen]
     yield PICTURE, "Decoded picture", _PSNR, [PICTURE]
 
 
 def _groups(config: EvaluateConfig, part: ReportPart, panels: Sequence[Panel]) -> list[JudgeGroup]:
-    found = []
+    groups = []
     for key, title, note, labels in _labels(config):
         judges = tuple(
             JudgeBlock(
@@ -97,11 +97,11 @@ def _groups(config: EvaluateConfig, part: ReportPart, panels: Sequence[Panel]) -
             for label in labels
         )
         if judges:
-            found.append(JudgeGroup(f"{part.key}-{key}", title, note, judges))
-    return found
+            groups.append(JudgeGroup(f"{part.key}-{key}", title, note, judges))
+    return groups
 
 
-def _part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
+def _drawable_part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
     """A part as the template and the script of the page want it."""
     panels = panels_of(part.measured, part.key)
     judges = [(label, key) for key, _, _, labels in _labels(config) for label in labels]
@@ -147,7 +147,7 @@ def render_report(
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    shown = [_part(config, part) for part in parts]
+    shown = [_drawable_part(config, part) for part in parts]
     return environment.get_template("report.html").render(
         config=config,
         photos=photos,

@@ -27,12 +27,12 @@ def _installed(names: Iterable[str]) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Of all that may change what is measured: npp's commit, the codec's parts, packages of networks.
+    """The versions of all that may change what is measured: npp, the codec's parts, packages of networks.
 
     Packages that are not installed are left out.
     """
     build = build_config()
     names = {name: (name,) for name in _ALWAYS} | _judging()
     packages = {name: _installed(known_as) for name, known_as in names.items()}
-    there = {name: found for name, found in packages.items() if found is not None}
-    return {name: build.get(name) for name in _BUILD} | there
+    installed = {name: number for name, number in packages.items() if number is not None}
+    return {name: build.get(name) for name in _BUILD} | installed

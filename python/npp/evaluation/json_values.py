@@ -19,9 +19,9 @@ def finite(value: float) -> float | None:
 def _as_json(value: Any) -> Any:
     """A value in which what is no number is ``None``: JSON has no other word for it."""
     if isinstance(value, Mapping):
-        return {key: _as_json(one) for key, one in value.items()}
+        return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_as_json(one) for one in value]
+        return [_as_json(item) for item in value]
     return finite(value) if isinstance(value, float) else value
 
 

@@ -1,4 +1,4 @@
-"""That what is said to be in a photo lies in it."""
+"""Checks that what is said to be in a photo lies in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from npp.tasks.region_task import Region
 
 
 def size_said(size: tuple[int, int]) -> str:
-    """For messages: height and width as width and height."""
+    """Height and width as width and height, for messages."""
     height, width = size
     return f"{width}x{height}"
 
@@ -28,11 +28,11 @@ def check_places(what: str, name: str, places: Iterable[Region], size: tuple[int
         ValueError: there is one; it names photo, place and size.
     """
     height, width = size
-    for one in places:
-        empty = one.left >= one.right or one.top >= one.bottom
-        reached = one.left <= width and one.top <= height and min(one.right, one.bottom) >= 0
-        if one.lies_beside(height, width) and not (empty and reached):
-            corner = f"{one.left:g}, {one.top:g} to {one.right:g}, {one.bottom:g}"
+    for region in places:
+        empty = region.left >= region.right or region.top >= region.bottom
+        reached = region.left <= width and region.top <= height and min(region.right, region.bottom) >= 0
+        if region.lies_beside(height, width) and not (empty and reached):
+            corner = f"{region.left:g}, {region.top:g} to {region.right:g}, {region.bottom:g}"
             raise ValueError(
                 f"{what}: {name} must be marked within its {size_said(size)} pixels (width x height), as it"
                 f" is loaded, not from {corner}"

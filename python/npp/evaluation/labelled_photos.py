@@ -49,7 +49,9 @@ class LabelledPhotos(PhotoSet):
             if getattr(self, name) not in ({}, None) and self.masks is None:
                 raise ValueError(f"{name} must stand beside masks")
         wrong = [
-            one for one in (*self.mask_classes.values(), self.mask_others or 0) if not 0 <= one <= IGNORE
+            index
+            for index in (*self.mask_classes.values(), self.mask_others or 0)
+            if not 0 <= index <= IGNORE
         ]
         if wrong:
             raise ValueError(f"mask_classes and mask_others must be 0 to {IGNORE}, not {wrong[0]}")

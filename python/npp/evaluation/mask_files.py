@@ -41,7 +41,7 @@ class ClassMaps(Mapping[str, Tensor]):
         return iter(self.files)
 
     def __getitem__(self, name: str) -> Tensor:
-        """One map.
+        """The map (H, W) of a name.
 
         Raises:
             KeyError: there is none of that name.
@@ -53,22 +53,22 @@ class ClassMaps(Mapping[str, Tensor]):
                 # A palette's colours are how the numbers are shown; the numbers are what counts.
                 if picture.mode not in ("L", "P", "I", "I;16", "1"):
                     raise ValueError(f"masks: {path} must have one number for each pixel, not {picture.mode}")
-                found = torch.from_numpy(np.array(picture).astype(np.int64))
+                pixels = torch.from_numpy(np.array(picture).astype(np.int64))
         except (OSError, SyntaxError) as error:
             raise ValueError(f"masks: {path} cannot be read: {error}") from error
-        return self._classes(found)
+        return self._classes(pixels)
 
     def key(self, name: str) -> list[Any]:
         """A JSON value that says what is right for a photo."""
         numbers = sorted(map(list, self.numbers.items()))
         return [hash_file(self.files[name]), numbers, self.others]
 
-    def _classes(self, found: Tensor) -> Tensor:
+    def _classes(self, pixels: Tensor) -> Tensor:
         if not self.numbers:
-            return found
-        classes = torch.full_like(found, self.others)
-        for number, meant in self.numbers.items():
-            classes[found == number] = meant
+            return pixels
+        classes = torch.full_like(pixels, self.others)
+        for number, class_index in self.numbers.items():
+            classes[pixels == number] = class_index
         return classes
 
 
@@ -83,8 +83,8 @@ def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMap
         ValueError: there are none; the message begins with ``masks``.
     """
     root = Path(expand(folder))
-    found = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in _ENDINGS)
-    files = {name_below(root, path.with_suffix("")): path for path in found}
+    paths = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in _ENDINGS)
+    files = {name_below(root, path.with_suffix("")): path for path in paths}
     if not files:
         raise ValueError(f"masks must be a folder with maps of classes ({', '.join(_ENDINGS)}), not {root}")
     return ClassMaps(files, dict(numbers), others)

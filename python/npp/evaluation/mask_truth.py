@@ -42,11 +42,11 @@ class MaskTruth(MatchedTruth):
         return ClassCounter(_ignored(judge))
 
     def unpacked(self, stored: Mapping[str, Any]) -> ClassOverlaps:
-        """From the packed form."""
+        """Overlaps of classes from their form in the store."""
         return ClassOverlaps.unpacked(stored)
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """That each map can be read, has its photo's size and pixels that count; it is read once.
+        """Checks that each map can be read, has its photo's size and pixels that count; it is read once.
 
         Raises:
             ValueError: a map does not, or holds colours.
@@ -55,8 +55,8 @@ class MaskTruth(MatchedTruth):
         for photo in photos if self else ():
             name, mask = self.by_photo.name(photo), self._checked(photo)
             for judge in judges:
-                known = highest.get(judge.label, NamedClass(0, self.by_photo.photo_name(photo)))
-                highest[judge.label] = max(known, _highest_class(judge, mask, name))
+                so_far = highest.get(judge.label, NamedClass(0, self.by_photo.photo_name(photo)))
+                highest[judge.label] = max(so_far, _highest_class(judge, mask, name))
         return highest
 
     def _checked(self, photo: Path) -> Tensor:
@@ -81,7 +81,7 @@ def _ignored(judge: Judge) -> int | None:
 
 
 def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
-    """Of the pixels of a map that count for a segmenter."""
+    """The highest class of the pixels of a map that count for a segmenter."""
     counted = mask[mask != _ignored(judge)]
     if not len(counted):
         raise ValueError(f"{_KEY}: {name} must have a pixel that counts for {judge.label}")

@@ -21,7 +21,7 @@ PICTURE = "picture"
 
 @dataclass(frozen=True)
 class ArmMeasurements:
-    """One arm.
+    """The measurements of one arm.
 
     Attributes:
         sizes: (qps, pictures) bytes of the whole files.

@@ -80,7 +80,7 @@ class Measurer:
     @property
     def pictures(self) -> tuple[Path, ...]:
         """The photos, in the order of the results."""
-        return tuple(path for part in self._batches for path in part)
+        return tuple(path for batch in self._batches for path in batch)
 
     def first(self, count: int) -> list[Batch]:
         """The first photos, each as a batch of its own."""
@@ -110,7 +110,7 @@ class Measurer:
         for batch in batches:
             true = self._labels.key(batch.paths)
             for i, (arm, qp) in enumerate(cells):
-                part = self._part(batch, true, arm, qp)
+                part = self._arm_part(batch, true, arm, qp)
                 metrics[i].add(batch, part.predictions)
                 values[i].append(part.values_by_name())
                 progress(len(batch))
@@ -132,32 +132,32 @@ class Measurer:
         metrics = self._metrics(["clean", [batch.key for batch in batches]])
         return measure_originals(self._judges, batches, metrics, self._store, self._labels)
 
-    def _part(self, batch: Batch, true: Any, arm: Arm, qp: int) -> ArmPart:
+    def _arm_part(self, batch: Batch, true: Any, arm: Arm, qp: int) -> ArmPart:
         """Measures a batch, whose labels have a key, in an arm at a qp unless that has been done."""
         key = {
             "batch": batch.key,
             "arm": arm.key(qp),
-            "networks": [one.judge.key for one in self._judges],
+            "networks": [probed.judge.key for probed in self._judges],
             "true": true,
         }
         return ArmPart(**self._store.get_or_make(key, lambda: self._measured(batch, arm, qp)))
 
     def _measured(self, batch: Batch, arm: Arm, qp: int) -> dict[str, Any]:
         """An :class:`ArmPart` as it is stored."""
-        coded = code(batch, arm, qp, [one.judge for one in self._judges], self._threads)
+        coded = code(batch, arm, qp, [probed.judge for probed in self._judges], self._threads)
         pixels = batch.images.shape[2] * batch.images.shape[3]
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
         predictions = {}
-        for one in self._judges:
-            judge = one.judge
+        for probed in self._judges:
+            judge = probed.judge
             with network_named(judge, batch):
                 task = batch.task(judge)
                 of_judge = task.scores(coded.x_hat, batch.targets(judge))
-                if one.true_scores:
+                if probed.true_scores:
                     of_judge |= self._labels.scores(judge, coded.x_hat, batch.paths)
                 check_finite(judge, of_judge, batch.names)
                 scores[judge.label] = of_judge
-                if one.predicts:
+                if probed.predicts:
                     predictions[judge.label] = task.predict(coded.x_hat)
         sensitivity = None if coded.offsets is None else coded.offsets.sensitivity
         part = ArmPart(coded.sizes, 8 * coded.sizes.double() / pixels, scores, predictions, sensitivity)
@@ -166,20 +166,22 @@ class Measurer:
 
 
 def _joined(
-    parts: Sequence[Sequence[Mapping[tuple[str, str], Tensor]]],
+    by_qp: Sequence[Sequence[Mapping[tuple[str, str], Tensor]]],
     metrics: Sequence[tuple[dict[tuple[str, str], float], dict[str, Matches]]],
 ) -> ArmMeasurements:
     """An arm's arrays from the values of its batches, qp by qp."""
     tables = {
-        key: np.stack([np.concatenate([part[key].double().numpy() for part in row]) for row in parts])
-        for key in parts[0][0]
+        key: np.stack(
+            [np.concatenate([batch[key].double().numpy() for batch in batches]) for batches in by_qp]
+        )
+        for key in by_qp[0][0]
     }
-    values = [one for one, _ in metrics]
+    values = [metric for metric, _ in metrics]
     return ArmMeasurements(
         sizes=tables.pop(SIZES).astype(np.int64),
         bpp=tables.pop(BPP),
         sensitivity=tables.pop(SENSITIVITY, None),
         scores=tables,
         metrics={key: np.array([row[key] for row in values]) for key in values[0]},
-        matches={label: tuple(row[label] for _, row in metrics) for label in metrics[0][1]},
+        matches={label: tuple(matches[label] for _, matches in metrics) for label in metrics[0][1]},
     )

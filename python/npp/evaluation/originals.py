@@ -40,8 +40,10 @@ def measure_originals(
         store: finished parts.
         labels: of the photos.
     """
-    known = {(one.label, name) for one in judges for name in (*one.true_scores, *one.true_metrics)}
-    if not known:
+    qualities = {
+        (probed.label, name) for probed in judges for name in (*probed.true_scores, *probed.true_metrics)
+    }
+    if not qualities:
         return {}
     total = sum(map(len, batches))
     values: dict[tuple[str, str], float] = {}
@@ -53,10 +55,10 @@ def measure_originals(
                 share = float(of_pictures.double().sum()) / total
                 values[label, name] = values.get((label, name), 0.0) + share
         batch.release()
-    values |= {key: value for key, value in metrics.compute()[0].items() if key in known}
-    for one in judges:
+    values |= {key: value for key, value in metrics.compute()[0].items() if key in qualities}
+    for probed in judges:
         warn_of_labels(
-            one.judge, {name: value for (label, name), value in values.items() if label == one.label}
+            probed.judge, {name: value for (label, name), value in values.items() if label == probed.label}
         )
     return values
 
@@ -66,15 +68,15 @@ def _clean_part(
 ) -> CleanPart:
     def answers() -> dict[str, Any]:
         scores, predictions = {}, {}
-        for one in judges:
-            if one.true_scores:
-                scores[one.label] = labels.scores(one.judge, batch.images, batch.paths)
-            if one.predicts:
-                predictions[one.label] = batch.task(one.judge).predict(batch.images)
+        for probed in judges:
+            if probed.true_scores:
+                scores[probed.label] = labels.scores(probed.judge, batch.images, batch.paths)
+            if probed.predicts:
+                predictions[probed.label] = batch.task(probed.judge).predict(batch.images)
         part: dict[str, Any] = to_cpu({"scores": scores, "predictions": predictions})
         return part
 
-    networks = [one.judge.key for one in judges]
+    networks = [probed.judge.key for probed in judges]
     key = {"clean": batch.key, "true": labels.key(batch.paths), "networks": networks}
     return CleanPart(**store.get_or_make(key, answers))
 
@@ -83,7 +85,7 @@ def warn_of_labels(network: Judge, clean: Mapping[str, float]) -> None:
     """Warns where nothing that a network says of the originals is right, as with labels of another order.
 
     Args:
-        network: it.
+        network: the one whose answers they are.
         clean: its qualities on the originals against real labels, by name.
     """
     if clean.get("ap_50") == 0:

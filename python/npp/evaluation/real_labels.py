@@ -49,7 +49,7 @@ class RealLabels:
         return next(fitting, None)
 
     def matched(self, judge: Judge) -> MatchedTruth | None:
-        """The same, where it gives metrics of all pictures together and the judge is asked for metrics."""
+        """The truth that gives a judge metrics of all pictures together; ``None`` where it needs none."""
         truth = self.truth(judge)
         return truth if isinstance(truth, MatchedTruth) and judge.spec.metrics else None
 
@@ -62,7 +62,7 @@ class RealLabels:
         return all(photo in table for table in self._tables)
 
     def check_names(self, photos: Sequence[Path]) -> None:
-        """That it is clear which of these photos each name means.
+        """Checks that it is clear which of these photos each name means.
 
         Raises:
             ValueError: it is not; the message names photos and names.

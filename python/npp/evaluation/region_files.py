@@ -42,9 +42,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     """
     with path.open(encoding="utf-8-sig", newline="") as opened:
         reader = csv.DictReader(opened)
-        there = reader.fieldnames or []
-        if not set(columns) <= set(there):
-            raise ValueError(f"columns must be {', '.join(columns)}, not {', '.join(there) or 'none'}")
+        present = reader.fieldnames or []
+        if not set(columns) <= set(present):
+            raise ValueError(f"columns must be {', '.join(columns)}, not {', '.join(present) or 'none'}")
         rows = [(reader.line_num, row) for row in reader]
     for line, row in rows:
         if any(row[column] is None for column in columns):
@@ -52,7 +52,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     return rows
 
 
-def _told(key: str, path: Path, error: Exception) -> str:
+def _message(key: str, path: Path, error: Exception) -> str:
     """What is wrong with a file."""
     if isinstance(error, OSError):
         return f"{key}: {error}"
@@ -68,7 +68,7 @@ def errors_with_key(key: str, path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(_told(key, path, error)) from error
+        raise ValueError(_message(key, path, error)) from error
 
 
 def check_not_empty(key: str, path: Path, entries: Mapping[str, Any]) -> None:
@@ -93,10 +93,10 @@ def _number(row: Mapping[str, str], line: int, key: str) -> float:
 
 def _region(row: Mapping[str, str], line: int) -> Region:
     left, top, width, height = (_number(row, line, key) for key in _SIDES)
-    whole = all(map(math.isfinite, (left, top, width, height)))
-    if not whole or min(left, top) < 0 or min(width, height) <= 0:
-        said = f"a region at {left:g}, {top:g} of {width:g}x{height:g}"
-        raise LineError(f"line {line}: x and y must be 0 or more and sides above 0, not {said}")
+    are_finite = all(map(math.isfinite, (left, top, width, height)))
+    if not are_finite or min(left, top) < 0 or min(width, height) <= 0:
+        region = f"a region at {left:g}, {top:g} of {width:g}x{height:g}"
+        raise LineError(f"line {line}: x and y must be 0 or more and sides above 0, not {region}")
     return Region(left, top, left + width, top + height)
 
 

@@ -53,21 +53,21 @@ def _interval_json(interval: BDInterval | None, problem: str | None) -> dict[str
 
 
 def _axis_json(axis: Axis) -> dict[str, Any]:
-    found = {"network": axis.network, "quality": axis.name, "primary": axis.primary}
-    return {**found, "real_labels": axis.true}
+    quality = {"network": axis.network, "quality": axis.name, "primary": axis.primary}
+    return {**quality, "real_labels": axis.true}
 
 
 def comparisons_json(findings: Findings) -> list[dict[str, Any]]:
     """All comparisons of arms."""
     return [
         {
-            "arm": one.arm,
-            "against": one.against,
-            **_axis_json(one.axis),
-            **_interval_json(one.interval, one.problem),
-            "overlap": one.overlap,
+            "arm": comparison.arm,
+            "against": comparison.against,
+            **_axis_json(comparison.axis),
+            **_interval_json(comparison.interval, comparison.problem),
+            "overlap": comparison.overlap,
         }
-        for one in findings.comparisons
+        for comparison in findings.comparisons
     ]
 
 
@@ -85,7 +85,7 @@ def summary(
         "photos": len(measured.pictures),
         "qps": list(measured.qps),
         "anchor": config.anchor,
-        "networks": [one.describe(seen=one in config.seen) for one in config.networks],
+        "networks": [judge.describe(seen=judge in config.seen) for judge in config.networks],
         "arms": arms,
         "clean": [
             {"network": network, "quality": name, "value": value}
@@ -94,24 +94,24 @@ def summary(
         "comparisons": comparisons_json(findings),
         "differences": [
             {
-                "first": one.first,
-                "second": one.second,
-                **_axis_json(one.axis),
-                **_interval_json(one.interval, one.problem),
-                "excludes_zero": one.interval is not None and one.interval.excludes_zero,
+                "first": difference.first,
+                "second": difference.second,
+                **_axis_json(difference.axis),
+                **_interval_json(difference.interval, difference.problem),
+                "excludes_zero": difference.interval is not None and difference.interval.excludes_zero,
             }
-            for one in findings.differences
+            for difference in findings.differences
         ],
         "groups": [
             {
-                "group": one.group,
-                "arms": list(one.arms),
-                **_axis_json(one.axis),
-                "values": list(one.values),
-                "mean": one.mean,
-                "deviation": one.deviation,
+                "group": spread.group,
+                "arms": list(spread.arms),
+                **_axis_json(spread.axis),
+                "values": list(spread.values),
+                "mean": spread.mean,
+                "deviation": spread.deviation,
             }
-            for one in findings.spreads
+            for spread in findings.spreads
         ],
         "config": config.as_mapping(),
     }

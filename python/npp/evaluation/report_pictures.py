@@ -81,9 +81,9 @@ def as_picture(image: Tensor) -> Image.Image:
 def map_layer(qp_map: Tensor) -> Image.Image:
     """A map (h, w) as colours to lay over a photo, a pixel a block: red finer, blue coarser, 0 clear."""
     offsets = qp_map.numpy()
-    parts = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
+    strengths = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
     colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
-    return Image.fromarray(np.dstack([colours, parts * _OPACITY * 255]).round().astype(np.uint8), "RGBA")
+    return Image.fromarray(np.dstack([colours, strengths * _OPACITY * 255]).round().astype(np.uint8), "RGBA")
 
 
 def change_picture(change: Tensor) -> Image.Image:
@@ -99,17 +99,17 @@ def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
         qp_map: (h, w) offsets; a map of a smaller coded picture is stretched.
     """
     photo = as_picture(image).convert("RGBA")
-    place = (photo.width, photo.height)
-    photo.alpha_composite(map_layer(qp_map).resize(place, Image.Resampling.NEAREST))
+    size = (photo.width, photo.height)
+    photo.alpha_composite(map_layer(qp_map).resize(size, Image.Resampling.NEAREST))
     height, width = qp_map.shape
-    lines = Image.new("RGBA", place, (0, 0, 0, 0))
+    lines = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(lines)
     for column in range(1, width):
-        x = round(column * place[0] / width)
-        draw.line([(x, 0), (x, place[1])], _GRID)
+        x = round(column * size[0] / width)
+        draw.line([(x, 0), (x, size[1])], _GRID)
     for row in range(1, height):
-        y = round(row * place[1] / height)
-        draw.line([(0, y), (place[0], y)], _GRID)
+        y = round(row * size[1] / height)
+        draw.line([(0, y), (size[0], y)], _GRID)
     photo.alpha_composite(lines)
     return photo.convert("RGB")
 

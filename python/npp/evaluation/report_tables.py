@@ -34,13 +34,13 @@ class Table:
     shared: bool = False
 
     def markdown(self) -> str:
-        """As Markdown, with the title above; no word ends a cell or a line."""
+        """The table as Markdown, with the title above; no word ends a cell or a line."""
         lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
         cells = [[one_line(word).replace("|", r"\|") for word in line] for line in lines]
         return "\n".join([f"**{one_line(self.title)}**", "", *(f"| {' | '.join(line)} |" for line in cells)])
 
     def rich(self) -> rich.table.Table:
-        """For a terminal."""
+        """The table for a terminal."""
         from rich.markup import escape
         from rich.table import Table as RichTable
 

@@ -22,13 +22,13 @@ def directions(network: Judge) -> dict[str, bool]:
     Raises:
         ConfigError: its task has no such table.
     """
-    given = getattr(network.task, "higher_is_better", None)
-    if not isinstance(given, Mapping):
+    table = getattr(network.task, "higher_is_better", None)
+    if not isinstance(table, Mapping):
         raise ConfigError(
             f"network {network.label}: higher_is_better of its task must be True or False by name of scores "
-            f"and metrics, not {brief(given)}"
+            f"and metrics, not {brief(table)}"
         )
-    return {**given, **{TRUE_NAMES[name]: up for name, up in given.items() if name in TRUE_NAMES}}
+    return {**table, **{TRUE_NAMES[name]: up for name, up in table.items() if name in TRUE_NAMES}}
 
 
 def check_directions(network: Judge, names: Iterable[str]) -> None:
@@ -37,14 +37,14 @@ def check_directions(network: Judge, names: Iterable[str]) -> None:
     Raises:
         ConfigError: it does not; it names network, score and what there is.
     """
-    known = directions(network)
+    table = directions(network)
     for name in names:
-        if not isinstance(known.get(name), bool):
-            has = ", ".join(map(repr, known)) or "nothing"
-            found = brief(known[name]) if name in known else f"missing; there is {has}"
+        if not isinstance(table.get(name), bool):
+            has = ", ".join(map(repr, table)) or "nothing"
+            description = brief(table[name]) if name in table else f"missing; there is {has}"
             raise ConfigError(
                 f"network {network.label}: higher_is_better[{name!r}] of its task must be True or False, "
-                f"and is {found}"
+                f"and is {description}"
             )
 
 
@@ -68,10 +68,10 @@ def check_floor(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[s
     Raises:
         ConfigError: one of which less is better is below 0, where it has no logarithm.
     """
-    known = directions(network)
+    table = directions(network)
     for name, values in scores.items():
         mean = float(values.double().mean())
-        if not known[name] and mean < -ROUNDING:
+        if not table[name] and mean < -ROUNDING:
             raise ConfigError(
                 f"network {network.label}: the score {name!r}, of which less is better, must be 0 or more, "
                 f"not {mean:.4g} (with {', '.join(photos)}): curves go by its logarithm; add a constant to it"

@@ -49,7 +49,7 @@ class ShownFile:
 
 @dataclass(frozen=True)
 class StripRow:
-    """One photo.
+    """A photo's row of the strip.
 
     Attributes:
         original: the photo, with its boxes.
@@ -78,8 +78,8 @@ def same_bytes(
     """
 
     @cache
-    def coded(one: int) -> ArmFiles:
-        return code(batch, arm, one, judges, threads)
+    def coded(other_qp: int) -> ArmFiles:
+        return code(batch, arm, other_qp, judges, threads)
 
     qps = list(_qps_of(arm, qp))
     low, high = 0, len(qps) - 1
@@ -95,24 +95,24 @@ def same_bytes(
 def _qps_of(arm: Arm, qp: int) -> Sequence[int]:
     """Qps at which an arm can be run; a blur that was chosen knows some only."""
     around = range(max(0, qp - _REACH), min(MAX_QP, qp + _REACH) + 1)
-    known = getattr(arm.prefilter, "sigmas", None)
-    return around if known is None else sorted(known)
+    sigmas = getattr(arm.prefilter, "sigmas", None)
+    return around if sigmas is None else sorted(sigmas)
 
 
 def _boxes(judge: Judge, image: Tensor, clean: dict[str, Tensor]) -> ShownBoxes:
     """Boxes of a picture (3, H, W), and which of them are near one of the same class on the original."""
-    found = judge.task.targets(image[None])[0]
-    same = found["labels"][:, None] == clean["labels"][None]
-    near = (iou_matrix(found["boxes"].float(), clean["boxes"].float()) >= MATCH_IOU) & same
-    return ShownBoxes(found["boxes"].cpu(), near.any(1).cpu())
+    detections = judge.task.targets(image[None])[0]
+    same = detections["labels"][:, None] == clean["labels"][None]
+    near = (iou_matrix(detections["boxes"].float(), clean["boxes"].float()) >= MATCH_IOU) & same
+    return ShownBoxes(detections["boxes"].cpu(), near.any(1).cpu())
 
 
-def _said(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
+def _quality_text(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
     """The first network's quality of a decoded picture."""
     judge = judges[0]
     scores = batch.task(judge).scores(image[None], batch.targets(judge))
-    wanted = judge.spec.quality
-    name = wanted if wanted in scores else next(iter(scores))
+    quality = judge.spec.quality
+    name = quality if quality in scores else next(iter(scores))
     return f"{name} {float(scores[name][0]):.3g}"
 
 
@@ -121,12 +121,12 @@ def _file(name: str, coded: ArmFiles, batch: Batch, judges: Sequence[Judge]) -> 
     image = coded.x_hat[0]
     detector = _detector(judges)
     boxes = None if detector is None else _boxes(detector, image, batch.targets(detector)[0])
-    label = f"{name}: {int(coded.sizes[0]):,} bytes, {_said(judges, batch, image)}"
+    label = f"{name}: {int(coded.sizes[0]):,} bytes, {_quality_text(judges, batch, image)}"
     return ShownFile(image, label, boxes)
 
 
 def _detector(judges: Sequence[Judge]) -> Judge | None:
-    return next((one for one in judges if isinstance(one.task, Detection)), None)
+    return next((judge for judge in judges if isinstance(judge.task, Detection)), None)
 
 
 def strip_row(
@@ -147,10 +147,10 @@ def strip_row(
         shown = same_bytes(batch, arm, qp, int(plain.sizes[0]), judges, threads)
     original = batch.images[0]
     detector = _detector(judges)
-    own = None if detector is None else _boxes(detector, original, batch.targets(detector)[0])
+    original_boxes = None if detector is None else _boxes(detector, original, batch.targets(detector)[0])
     changed = shown.filtered[0] - original
     return StripRow(
-        ShownFile(original, "original", own),
+        ShownFile(original, "original", original_boxes),
         None if shown.offsets is None else shown.offsets.qp_map[0].detach().float().cpu(),
         changed if bool(changed.any()) else None,
         (_file(anchor.name, plain, batch, judges), _file(arm.name, shown, batch, judges)),

@@ -44,7 +44,7 @@ class TextTruth(Truth):
         return task
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """That regions lie in their photos, and that readers have all characters of the texts.
+        """Checks that regions lie in their photos, and that readers have all characters of the texts.
 
         Raises:
             ValueError: a region has no pixel of its photo, or a reader lacks a character.

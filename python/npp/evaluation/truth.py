@@ -43,7 +43,7 @@ class Truth(ABC):
 
     @property
     def tables(self) -> tuple[ByPhoto[Any], ...]:
-        """All that a photo needs an entry in, empty ones too."""
+        """The tables that a photo needs an entry in, empty ones too."""
         return (self.by_photo,)
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Truth(ABC):
 
 
 class MatchedTruth(Truth):
-    """One of which something is measured of all pictures together, in place of the task's own metrics."""
+    """A truth of which something is measured of all pictures together, in place of the task's own metrics."""
 
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
