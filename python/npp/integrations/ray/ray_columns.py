@@ -14,20 +14,20 @@ from typing import Any
 
 from npp.integrations.ray.ray_tars import COLUMNS, FACTS
 
-_OWN = "__npp_"
+_PREFIX = "__npp_"
 #: What a manifest calls a row's picture.
-INPUT = f"{_OWN}input"
+INPUT = f"{_PREFIX}input"
 #: Where a worker finds it; without this column, and without the picture's bytes, at its input.
-PATH = f"{_OWN}path"
+PATH = f"{_PREFIX}path"
 #: The result's name below the folder of the results.
-TARGET = f"{_OWN}target"
+TARGET = f"{_PREFIX}target"
 #: The result of an earlier run, if there is one.
-THERE = f"{_OWN}there"
+THERE = f"{_PREFIX}there"
 #: The name of a tar's sample, and its members beside the picture.
-KEY, MORE = f"{_OWN}key", f"{_OWN}more"
+KEY, MORE = f"{_PREFIX}key", f"{_PREFIX}more"
 
 #: Why a row has no picture, where that is known before a worker looks for it.
-ERROR = f"{_OWN}error"
+ERROR = f"{_PREFIX}error"
 
 #: The column of pictures' bytes where a call names none.
 DEFAULT_PICTURE = "bytes"
@@ -53,8 +53,8 @@ def as_text(name: str) -> str:
 
 
 def from_text(text: str) -> str:
-    """The reverse of :func:`as_text`: the name as Python has it."""
-    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1]).decode("utf-8", "surrogateescape"), text)
+    """The name that :func:`as_text` wrote, with its escapes as the bytes they stand for, as Python has it."""
+    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1]).decode("utf-8", "surrogateescape"), text)
 
 
 def readable(text: str) -> str:
@@ -63,7 +63,7 @@ def readable(text: str) -> str:
 
 
 def column_of(names: Iterable[str | None]) -> Any:
-    """Names as a column."""
+    """Names as a column of text in Arrow; null for ``None``."""
     pa: Any = importlib.import_module("pyarrow")
     return pa.array([None if name is None else as_text(name) for name in names], pa.string())
 
@@ -73,9 +73,9 @@ def names_in(table: Any, column: str) -> list[str]:
     return [from_text(text) for text in table[column].to_pylist()]
 
 
-def name_at(table: Any, column: str, place: int) -> str | None:
+def name_at(table: Any, column: str, row: int) -> str | None:
     """The name in a row; ``None`` where there is none, or no such column."""
-    text = table[column][place].as_py() if column in table.column_names else None
+    text = table[column][row].as_py() if column in table.column_names else None
     return None if text is None else from_text(text)
 
 
@@ -88,13 +88,13 @@ def users_columns(columns: Iterable[str], column: str, result: str) -> list[str]
     """Those that stay as they are: not the pictures', npp's own or a result's of an earlier run."""
     columns = list(columns)
     earlier = {result, *RESULTS} if is_npps(columns) else set()
-    return [name for name in columns if name not in earlier | {column} and not name.startswith(_OWN)]
+    return [name for name in columns if name not in earlier | {column} and not name.startswith(_PREFIX)]
 
 
 def published(table: Any) -> Any:
     """A table without npp's own columns, or with the name that users see where that may be of use."""
-    kept = [name for name in table.column_names if not name.startswith(_OWN) or name in _PUBLIC]
-    return table.select(kept).rename_columns([_PUBLIC.get(name, name) for name in kept])
+    names = [name for name in table.column_names if not name.startswith(_PREFIX) or name in _PUBLIC]
+    return table.select(names).rename_columns([_PUBLIC.get(name, name) for name in names])
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,13 @@ class Columns:
         if key == "input":
             written -= {key}
         kept = users_columns(columns, self.picture, self.result)
-        taken = [name for name in columns if name.startswith(_OWN)] + [
+        clashes = [name for name in columns if name.startswith(_PREFIX)] + [
             name for name in kept if name in written
         ]
-        if taken:
+        if clashes:
             raise ValueError(
-                f"the column {taken[0]!r} has the name of one that npp writes; rename it, as "
-                f"dataset.rename_columns({{{taken[0]!r}: 'my_{taken[0].strip('_')}'}}) does"
+                f"the column {clashes[0]!r} has the name of one that npp writes; rename it, as "
+                f"dataset.rename_columns({{{clashes[0]!r}: 'my_{clashes[0].strip('_')}'}}) does"
             )
 
     def _written(self) -> set[str]:

@@ -55,7 +55,7 @@ class RunRecord:
         self._storage, self._manifest, self._existing = storage, manifest, existing
         self._before: dict[str, ManifestRow] = {}
         self._folders: list[RunFolder] = []  # its own is the first, stopped runs' follow
-        self._alone = None if manifest is None else lock_manifest(manifest, remove_empty=True)
+        self._lock = None if manifest is None else lock_manifest(manifest, remove_empty=True)
         try:
             # A run that was killed before its first row has left an empty one, which says nothing.
             if existing == "error" and manifest is not None and manifest.stat().st_size > 0:
@@ -75,8 +75,8 @@ class RunRecord:
         self._folders.append(RunFolder(self._storage, run))
         self._folders += stopped_runs(self._storage, run)
         for folder in self._folders:
-            if self._existing == "error" and (found := folder.journals()):
-                raise refused(f"{self._storage.root}/{found[0]}")
+            if self._existing == "error" and (journals := folder.journals()):
+                raise refused(f"{self._storage.root}/{journals[0]}")
         if self._existing == "replace":
             self._folders[0].put_together([])
             self._remove_others()
@@ -99,46 +99,47 @@ class RunRecord:
     def _close(self) -> None:
         for folder in self._folders:
             folder.close()
-        if self._alone is not None:
-            self._alone.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def plan(self, pictures: Sequence[Picture]) -> Plan:
         """What is to be done of some pictures."""
         if self._existing == "replace":
             return Plan(list(pictures), set(), 0, [])
         sizes = self._sizes(pictures)
-        is_there = sizes.keys()
         if self._existing == "error":
-            exists = [
-                ManifestRow(one.input, None, error=f"{one.target} exists")
-                for one in pictures
-                if one.target in is_there
+            failures = [
+                ManifestRow(picture.input, None, error=f"{picture.target} exists")
+                for picture in pictures
+                if picture.target in sizes
             ]
-            return Plan([one for one in pictures if one.target not in is_there], set(), 0, exists)
-        known = self.resume()
-        unknown = {
-            one.target
-            for one in pictures
+            return Plan([picture for picture in pictures if picture.target not in sizes], set(), 0, failures)
+        resumed = self.resume()
+        unrecorded = {
+            picture.target
+            for picture in pictures
             if self._manifest is not None
-            and one.target in is_there
-            and not self._has_row(one, known, sizes[one.target])
+            and picture.target in sizes
+            and not self._has_row(picture, resumed, sizes[picture.target])
         }
-        todo = [one for one in pictures if one.target not in is_there or one.target in unknown]
-        return Plan(todo, unknown, len(pictures) - len(todo), [])
+        todo = [
+            picture for picture in pictures if picture.target not in sizes or picture.target in unrecorded
+        ]
+        return Plan(todo, unrecorded, len(pictures) - len(todo), [])
 
     def _sizes(self, pictures: Sequence[Picture]) -> dict[str, int]:
         """Bytes of the targets that are there."""
         listed = self._storage.sizes()
-        found: dict[str, int] = {}
-        for target in (one.target for one in pictures):
+        sizes: dict[str, int] = {}
+        for target in (picture.target for picture in pictures):
             size = self._storage.size(target) if is_hidden(target) else listed.get(target)
             if size is not None:
-                found[target] = size
-        return found
+                sizes[target] = size
+        return sizes
 
-    def _has_row(self, picture: Picture, known: dict[str, ManifestRow], size: int) -> bool:
+    def _has_row(self, picture: Picture, resumed: dict[str, ManifestRow], size: int) -> bool:
         """Whether there is a row about the target as it is now, of which its size tells."""
-        row = known.get(picture.input)
+        row = resumed.get(picture.input)
         if row is not None:
             return row.output == picture.target
         row = self._before.get(picture.input)
@@ -169,23 +170,23 @@ class RunRecord:
         Args:
             resumed: what :meth:`resume` gives.
         """
-        there = set(self._storage.names())
+        files = set(self._storage.names())
         before = {
             target: row.input
             for row in self._before.values()
-            if row.output is not None and (target := self._target(row.output)) in there
+            if row.output is not None and (target := self._target(row.output)) in files
         }
         return {**before, **{row.output: row.input for row in resumed.values() if row.output is not None}}
 
     def _target(self, output: str) -> str | None:
-        """The reverse of ``_name``; ``None`` for a file that is not in the folder."""
-        whole = output
+        """The name in the folder of an output of the manifest; ``None`` for a file that is not in there."""
+        path = output
         if self._storage.is_local and self._manifest is not None:
-            whole = without_dots(self._manifest.parent / output).as_posix()
+            path = without_dots(self._manifest.parent / output).as_posix()
         root = f"{self._storage.root}/"
-        return whole.removeprefix(root) if whole.startswith(root) else None
+        return path.removeprefix(root) if path.startswith(root) else None
 
-    def _made(self) -> Iterator[ManifestRow]:
+    def _written_rows(self) -> Iterator[ManifestRow]:
         for row in self._folders[0].rows():
             yield row if row.output is None else replace(row, output=self._name(row.output))
 
@@ -195,11 +196,11 @@ class RunRecord:
         Args:
             not_done: rows that no worker has written, of pictures whose target exists and may not.
         """
-        if self._alone is not None:
+        if self._lock is not None:
             rows = dict(self._before)
-            for name, row in by_input((*not_done, *self._made())).items():
+            for name, row in by_input((*not_done, *self._written_rows())).items():
                 rows[name] = fuller(rows.get(name), row)
-            with self._alone.replacing() as file:
+            with self._lock.replacing() as file:
                 file.writelines(lines_of(rows[name] for name in sorted(rows)))
         self._folders[0].remove()
         self._close()

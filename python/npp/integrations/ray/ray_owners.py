@@ -37,23 +37,23 @@ def register() -> type[Owners]:
             }
 
         def claim(self, batch: str, targets: Sequence[str], inputs: Sequence[str]) -> list[str | None]:
-            others: list[str | None] = []
-            own = set()  # a second row of the same name does not get what the first has
+            rivals: list[str | None] = []
+            claimed = set()  # a second row of the same name does not get what the first has
             for target, name in zip(targets, inputs, strict=True):
                 owner, owners_batch = self._owners.get(target, (name, None))
-                if owner == name and owners_batch in (None, batch) and target not in own:
+                if owner == name and owners_batch in (None, batch) and target not in claimed:
                     self._owners[target] = (name, batch)
-                    own.add(target)
-                    others.append(None)
+                    claimed.add(target)
+                    rivals.append(None)
                 else:
-                    others.append(owner)
-            return others
+                    rivals.append(owner)
+            return rivals
 
     return Register
 
 
 class OwnersOnTheCluster:
-    """As :class:`Owners`, for all workers of a run. It can be pickled where Ray pickles.
+    """Gives each file to one row among all workers of a run. It can be pickled where Ray pickles.
 
     Args:
         known: inputs by files that earlier runs have made.
@@ -63,7 +63,7 @@ class OwnersOnTheCluster:
         self._register = actor(register(), dict(known), **beside_the_driver())
 
     def claim(self, batch: str, targets: Sequence[str], inputs: Sequence[str]) -> list[str | None]:
-        """As :class:`Owners`."""
+        """Claims files for the rows of a batch; see :meth:`Owners.claim`."""
         ray: Any = importlib.import_module("ray")
-        others: list[str | None] = ray.get(self._register.claim.remote(batch, targets, inputs))
-        return others
+        rivals: list[str | None] = ray.get(self._register.claim.remote(batch, targets, inputs))
+        return rivals

@@ -64,8 +64,8 @@ def run(
 
 
 def _paths(source: Any) -> list[str]:
-    given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    return [os.fspath(one) for one in given]
+    paths = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    return [os.fspath(path) for path in paths]
 
 
 def _is_dataset(source: Any) -> bool:
@@ -120,10 +120,10 @@ class _ActorPool(NamedTuple):
             batch: rows that a worker gets at a time; ``None`` for those of a block.
         """
         data: Any = importlib.import_module("ray.data")
-        known = (_with_networks(unit, self.cluster), column, sink, counter(), done, result, qps)
+        arguments = (_with_networks(unit, self.cluster), column, sink, counter(), done, result, qps)
         return dataset.map_batches(
             BatchWorker,
-            fn_constructor_args=known,
+            fn_constructor_args=arguments,
             batch_format="pyarrow",
             batch_size=batch,
             compute=data.ActorPoolStrategy(
@@ -139,9 +139,9 @@ class _ActorPool(NamedTuple):
         had a worker, which keeps its own as long as there may be input, nothing would ever be read.
         """
         ray: Any = importlib.import_module("ray")
-        left = int(ray.cluster_resources().get("CPU", 1)) - 1
-        if left > 0:
-            return self._replace(workers=min(self.workers, left))
+        spare_cpus = int(ray.cluster_resources().get("CPU", 1)) - 1
+        if spare_cpus > 0:
+            return self._replace(workers=min(self.workers, spare_cpus))
         return self._replace(workers=1, cpus=0)
 
 
@@ -189,17 +189,17 @@ def _consume(
         failed: what earlier runs' parts say of those of their inputs that failed.
     """
     seen: set[str] = set()
-    for told in itertools.chain.from_iterable(map(rows_in, tables)):
-        again = told.input in seen
-        seen.add(told.input)
+    for report in itertools.chain.from_iterable(map(rows_in, tables)):
+        is_repeated = report.input in seen
+        seen.add(report.input)
         if tars is not None:
-            tars.saw(told.input)
-        row = told.row
-        if again:
-            row = ManifestRow(told.input, None, error="another row has this name, too: give each its own")
+            tars.saw(report.input)
+        row = report.row
+        if is_repeated:
+            row = ManifestRow(report.input, None, error="another row has this name, too: give each its own")
         elif row is None:
-            row = (failed or {}).get(told.input)
-        if row is None or (told.left_alone and row.output is not None):
+            row = (failed or {}).get(report.input)
+        if row is None or (report.left_alone and row.output is not None):
             summary.skipped += 1
             continue
         summary.count(row)
@@ -314,11 +314,11 @@ def _run_rows(
     suffix = _SUFFIXES.get(goal.format, "")
     if tables is not None and tables.suffix == suffix:
         check_apart(tables.paths, goal.out)
-    dataset, alone = _rows(given, goal, tables)  # what it refuses costs no earlier result
-    done, failed = _done(storage, suffix, goal.existing) if suffix else (set(), [])
-    pool = pool if alone else pool.beside_others()
-    read = tables.paths if tables is not None and tables.suffix == ".tar" else []
-    tars = sources.TarCheck(read, given.suffixes)
+    dataset, all_cpus = _rows(given, goal, tables)  # what it refuses costs no earlier result
+    done, failed = _inputs_done(storage, suffix, goal.existing) if suffix else (set(), [])
+    pool = pool if all_cpus else pool.beside_others()
+    tar_paths = tables.paths if tables is not None and tables.suffix == ".tar" else []
+    tars = sources.TarCheck(tar_paths, given.suffixes)
     qps = _shared(dataset, unit, goal, given.column, pool)
     rows = _Rows(dataset, pool, qps, tars, on_row, {row.input: row for row in failed})
     if goal.format == "files":
@@ -358,13 +358,13 @@ def _rows_into_parts(
     return summary
 
 
-def _done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:
+def _inputs_done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:
     """Inputs that need not be done again, and those of them that failed."""
-    found = parts_in(storage, suffix)
+    parts = parts_in(storage, suffix)
     if existing == "skip":
         return inputs_in_parts(storage, suffix)
-    if found and existing == "error":
-        raise refused(found[0])
-    for part in found:
+    if parts and existing == "error":
+        raise refused(parts[0])
+    for part in parts:
         storage.delete(part)
     return set(), []

@@ -18,9 +18,9 @@ from npp.recipes.size_extension import bpp_of
 JOURNALS = ".npp-ray"
 
 
-def refused(place: object) -> FileExistsError:
+def refused(path: object) -> FileExistsError:
     """The error for results, a manifest or journals that are there where nothing was said about them."""
-    return FileExistsError(f"{place} exists: 'skip' goes on where a run has ended, 'replace' begins anew")
+    return FileExistsError(f"{path} exists: 'skip' goes on where a run has ended, 'replace' begins anew")
 
 
 def rows_in_journal(storage: Storage, journal: str) -> list[ManifestRow]:
@@ -46,11 +46,11 @@ def rows_in_journal(storage: Storage, journal: str) -> list[ManifestRow]:
 
 def by_input(rows: Iterable[ManifestRow]) -> dict[str, ManifestRow]:
     """One row an input; of several about one the last that tells of a file, if any does."""
-    found: dict[str, ManifestRow] = {}
+    merged: dict[str, ManifestRow] = {}
     for row in rows:
-        if row.output is not None or row.input not in found:
-            found[row.input] = fuller(found.get(row.input), row)
-    return found
+        if row.output is not None or row.input not in merged:
+            merged[row.input] = fuller(merged.get(row.input), row)
+    return merged
 
 
 def fuller(old: ManifestRow | None, new: ManifestRow) -> ManifestRow:
@@ -95,16 +95,16 @@ def rows_table(
     """
     pa: Any = importlib.import_module("pyarrow")
     texts = [row.as_json() for row in (*rows, *left_alone)] + [json.dumps({"input": name}) for name in done]
-    there = [False] * len(rows) + [True] * (len(left_alone) + len(done))
-    return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(there, pa.bool_())})
+    flags = [False] * len(rows) + [True] * (len(left_alone) + len(done))
+    return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(flags, pa.bool_())})
 
 
 def rows_in(table: Any) -> Iterator[Told]:
-    """What :func:`rows_table` has put into a table."""
-    for one in table.to_pylist():
-        found = json.loads(one[_ROW])
-        row = None if found.keys() == {"input"} else ManifestRow.from_json(found)
-        yield Told(found["input"], row, one[_LEFT_ALONE])
+    """The rows of a table that :func:`rows_table` has made, in their order."""
+    for record in table.to_pylist():
+        fields = json.loads(record[_ROW])
+        row = None if fields.keys() == {"input"} else ManifestRow.from_json(fields)
+        yield Told(fields["input"], row, record[_LEFT_ALONE])
 
 
 _ROW, _LEFT_ALONE = "row", "left_alone"

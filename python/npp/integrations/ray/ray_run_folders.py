@@ -53,12 +53,12 @@ class RunFolder:
 
     def put_together(self, rows: Iterable[ManifestRow]) -> None:
         """Leaves one journal with these rows, none where there are no rows."""
-        kept = f"{self.name}/before.jsonl"
+        combined = f"{self.name}/before.jsonl"
         if lines := b"".join(lines_of(rows)):
             # Whole before the others go: nothing is lost where this run is killed, too.
-            self._storage.write(kept, lines, replace=True)
+            self._storage.write(combined, lines, replace=True)
         for journal in self.journals():
-            if journal != kept or not lines:
+            if journal != combined or not lines:
                 self._storage.delete(journal)
 
     def remove(self) -> None:
@@ -90,7 +90,7 @@ def stopped_runs(storage: Storage, but: str) -> list[RunFolder]:
         storage: the folder of the results.
         but: the run that asks.
     """
-    found: list[RunFolder] = []
+    stopped: list[RunFolder] = []
     names = storage.hidden(JOURNALS) if storage.is_local else []
     for run in sorted({PurePosixPath(name).name.removesuffix(_LOCK) for name in names} - {but}):
         try:
@@ -98,7 +98,7 @@ def stopped_runs(storage: Storage, but: str) -> list[RunFolder]:
         except (BlockingIOError, PermissionError):  # it lives, or is another user's
             continue
         if folder.journals():
-            found.append(folder)
+            stopped.append(folder)
         else:
             folder.remove()
-    return found
+    return stopped

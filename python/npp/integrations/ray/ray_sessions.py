@@ -43,19 +43,19 @@ def connect(address: str | None, workers: int | None) -> int:
     ray = require_ray()
     if not ray.is_initialized():
         address = address or os.environ.get("RAY_ADDRESS")
-        own: dict[str, Any] = {"address": address}
+        arguments: dict[str, Any] = {"address": address}
         if address is None:
             os.environ.setdefault("RAY_worker_niceness", "0")
-            own = {"num_cpus": workers or usable_cores(), "object_store_memory": _OBJECT_STORE}
-            own["include_dashboard"] = False
-        ray.init(**own, logging_level="WARNING", log_to_driver=False)
+            arguments = {"num_cpus": workers or usable_cores(), "object_store_memory": _OBJECT_STORE}
+            arguments["include_dashboard"] = False
+        ray.init(**arguments, logging_level="WARNING", log_to_driver=False)
     cpus = int(ray.cluster_resources().get("CPU", 1))
     return max(1, min(workers or cpus, cpus))
 
 
 @contextmanager
 def session(address: str | None, workers: int | None) -> Iterator[int]:
-    """As :func:`connect`, for the time of a block where this process was not connected before."""
+    """Connects to a cluster for a block; gives what :func:`connect` does. An earlier connection stays."""
     ray = require_ray()
     begun = not ray.is_initialized()
     try:
@@ -70,15 +70,15 @@ def data_settings() -> Iterator[None]:
     """Ray Data's settings for a run: small blocks, no progress bars, and functions' own errors."""
     data: Any = importlib.import_module("ray.data")
     context = data.DataContext.get_current()
-    wanted = {
+    settings = {
         "enable_progress_bars": False,
         "print_on_execution_start": False,
         "target_max_block_size": _BLOCK_BYTES,
         "target_min_block_size": 1,
         "raise_original_map_exception": True,  # Ray Data's own says only that a function has failed
     }
-    before = {name: getattr(context, name) for name in wanted}
-    for name, value in wanted.items():
+    before = {name: getattr(context, name) for name in settings}
+    for name, value in settings.items():
         setattr(context, name, value)
     try:
         yield
@@ -90,8 +90,8 @@ def data_settings() -> Iterator[None]:
 def actor(kind: type, *arguments: Any, **options: Any) -> Any:
     """An actor that is started again where it dies, and whose calls are then made again."""
     ray: Any = importlib.import_module("ray")
-    made = ray.remote(kind).options(max_restarts=-1, max_task_retries=-1, **options)
-    return made.remote(*arguments)
+    remote_class = ray.remote(kind).options(max_restarts=-1, max_task_retries=-1, **options)
+    return remote_class.remote(*arguments)
 
 
 def beside_the_driver() -> dict[str, Any]:

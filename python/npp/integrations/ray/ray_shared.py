@@ -49,14 +49,14 @@ class Sharing:
     judge: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        both = {"total_bytes": self.total_bytes, "mean_bpp": self.mean_bpp}
-        given = {name: value for name, value in both.items() if value is not None}
-        if len(given) != 1:
+        fields = {"total_bytes": self.total_bytes, "mean_bpp": self.mean_bpp}
+        limits = {name: value for name, value in fields.items() if value is not None}
+        if len(limits) != 1:
             raise ValueError(
                 "one of total_bytes and mean_bpp must be given, "
                 f"not {self.total_bytes!r} and {self.mean_bpp!r}"
             )
-        for name, value in given.items():
+        for name, value in limits.items():
             checks.number_above(name, value, 0)
         if self.predicted is not None:
             checks.flag("predicted", self.predicted)
@@ -71,9 +71,9 @@ class Sharing:
             ImportError, OSError: the judge lacks a package or a file.
         """
         if self.judge is not None:
-            named = NamedJudge.of(os.fspath(self.judge))
-            named.check()
-            return Probing(keep=named)
+            judge = NamedJudge.of(os.fspath(self.judge))
+            judge.check()
+            return Probing(keep=judge)
         refusal = "sharing.predicted needs a recipe that has an allocator"
         return Probing(asks_allocator(settings.recipe, self.predicted, refusal))
 
@@ -96,7 +96,7 @@ class SampledCurve:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The reverse of :meth:`as_json`."""
+        """The curve of the fields that :meth:`as_json` gives."""
         return cls(ProbedCurve.from_json(fields), fields.get("sampled"))
 
 

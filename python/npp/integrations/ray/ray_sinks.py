@@ -45,11 +45,11 @@ _NAME_DIGITS = 20
 
 def batch_name(inputs: Iterable[str]) -> str:
     """The name of a batch by its inputs: a repeated one has the same."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in inputs:
         data = name.encode("utf-8", "surrogateescape")
-        whole.update(b"%d:" % len(data) + data)  # no sign can stand between names that no name can hold
-    return whole.hexdigest()[:_NAME_DIGITS]
+        digest.update(b"%d:" % len(data) + data)  # no sign can stand between names that no name can hold
+    return digest.hexdigest()[:_NAME_DIGITS]
 
 
 class Sink(Protocol):
@@ -97,51 +97,50 @@ class FileSink:
         return f"{self._journals}/{name}.jsonl"
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """As :class:`Sink`."""
-        found: dict[str, ManifestRow] = {}
-        if self._storage.size(self._journal(name)) is not None:
-            rows = rows_in_journal(self._storage, self._journal(name))
-            found = {
-                row.input: row for row in rows if row.output and self._storage.size(row.output) == row.bytes
-            }
-        return found
+        """Rows of inputs that an earlier try of the same batch has written, by its journal."""
+        if self._storage.size(self._journal(name)) is None:
+            return {}
+        rows = rows_in_journal(self._storage, self._journal(name))
+        return {row.input: row for row in rows if row.output and self._storage.size(row.output) == row.bytes}
 
     def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """As :class:`Sink`; they are in a journal of their own."""
+        """Rows of inputs whose files were there before, and stay; they get a journal of their own."""
         if self._existing != "skip" or self._owners is None:
             return {}
         inputs, targets = names_in(table, INPUT), names_in(table, TARGET)
-        others = self._owners.claim(name, targets, inputs)
-        found = {
-            one: self._found(one, target)
-            for one, target, other in zip(inputs, targets, others, strict=True)
-            if other is None and self._storage.size(target) is not None
+        rivals = self._owners.claim(name, targets, inputs)
+        rows = {
+            input_name: self._existing_row(input_name, target)
+            for input_name, target, rival in zip(inputs, targets, rivals, strict=True)
+            if rival is None and self._storage.size(target) is not None
         }
-        if found:
-            self._note(f"{name}.there", found, [])
-        return found
+        if rows:
+            self._write_journal(f"{name}.there", rows, [])
+        return rows
 
-    def _found(self, one: str, target: str) -> ManifestRow:
+    def _existing_row(self, input_name: str, target: str) -> ManifestRow:
         try:
-            return ManifestRow.of(one, target, result_there(self._storage.read(target)))
+            return ManifestRow.of(input_name, target, result_there(self._storage.read(target)))
         except Exception as error:
-            return ManifestRow(one, None, error=f"{target} was there before, and: {describe(error)}")
+            return ManifestRow(input_name, None, error=f"{target} was there before, and: {describe(error)}")
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
-        """As :class:`Sink`."""
+        """Writes the files of a batch, and before them the journal with their rows; see :meth:`Sink.take`."""
         inputs, targets = names_in(table, INPUT), names_in(table, TARGET)
         if self._owners is not None:
             results = _without_rivals(targets, self._owners.claim(name, targets, inputs), results)
-        planned = [ManifestRow.of(*three) for three in zip(inputs, targets, results, strict=True)]
-        known = self.earlier(name, table)
-        self._note(name, known, planned)
+        planned = [ManifestRow.of(*fields) for fields in zip(inputs, targets, results, strict=True)]
+        earlier = self.earlier(name, table)
+        self._write_journal(name, earlier, planned)
         rows = [self._write(row, result) for row, result in zip(planned, results, strict=True)]
         if rows != planned:
-            self._note(name, known, rows)
+            self._write_journal(name, earlier, rows)
         return rows
 
-    def _note(self, name: str, known: Mapping[str, ManifestRow], rows: Iterable[ManifestRow]) -> None:
-        lines = b"".join(lines_of({**known, **by_input(rows)}.values()))
+    def _write_journal(
+        self, name: str, earlier: Mapping[str, ManifestRow], rows: Iterable[ManifestRow]
+    ) -> None:
+        lines = b"".join(lines_of({**earlier, **by_input(rows)}.values()))
         self._storage.write(self._journal(name), lines, replace=True)
 
     def _write(self, row: ManifestRow, result: FileResult) -> ManifestRow:
@@ -150,26 +149,26 @@ class FileSink:
         try:
             self._storage.write(row.output, result.file, replace=self._existing == "replace")
         except FileExistsError:
-            found = self._storage.read(row.output)
-            if found == result.file:  # another process was faster, or it was there from the beginning
+            stored = self._storage.read(row.output)
+            if stored == result.file:  # another process was faster, or it was there from the beginning
                 return row
             if self._existing != "skip":
                 return ManifestRow(row.input, None, error=f"{row.output} exists")
-            return self._found(row.input, row.output)
+            return self._existing_row(row.input, row.output)
         except (OSError, ValueError) as error:  # the latter of a name with a NUL
             return ManifestRow.of(row.input, None, FileResult.failed(error))
         return row
 
 
 def _without_rivals(
-    targets: Sequence[str], others: Sequence[str | None], results: Sequence[FileResult]
+    targets: Sequence[str], rivals: Sequence[str | None], results: Sequence[FileResult]
 ) -> list[FileResult]:
     """An error in place of what would replace the result of another row."""
     return [
         result
-        if other is None or result.file is None
-        else FileResult.failed(f"{target} is what {other} becomes, too: give rows other names")
-        for target, other, result in zip(targets, others, results, strict=True)
+        if rival is None or result.file is None
+        else FileResult.failed(f"{target} is what {rival} becomes, too: give rows other names")
+        for target, rival, result in zip(targets, rivals, results, strict=True)
     ]
 
 
@@ -191,22 +190,22 @@ class PartSink:
         return f"{_PART}{name}{self.suffix}"
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """As :class:`Sink`."""
+        """Rows of inputs in the part that an earlier try of the same batch has written."""
         part = self._part(name)
         if self._storage.size(part) is None:
             return {}
         return {row.input: row for row in self.rows_in(part)}
 
     def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """As :class:`Sink`: what is in another part does not come here."""
+        """None: inputs that other parts hold do not come here."""
         return {}
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
-        """As :class:`Sink`."""
+        """Writes a batch as one part; see :meth:`Sink.take`."""
         part = self._part(name)
         rows = [
-            ManifestRow.of(*three)
-            for three in zip(names_in(table, INPUT), [part] * len(results), results, strict=True)
+            ManifestRow.of(*fields)
+            for fields in zip(names_in(table, INPUT), [part] * len(results), results, strict=True)
         ]
         self._storage.write(part, self._bytes(table, rows, results), replace=True)
         return rows
@@ -232,27 +231,27 @@ class PartSink:
 
         Args:
             part: the other's name.
-            rows: that stay, by their places from 0.
+            rows: that stay, by their indices.
 
         Returns:
             The new part's name.
         """
-        kept = self._part(batch_name(row.input for row in rows.values()))
-        self._storage.write(kept, self._only(self._storage.read(part), list(rows)), replace=True)
+        new_part = self._part(batch_name(row.input for row in rows.values()))
+        self._storage.write(new_part, self._only(self._storage.read(part), list(rows)), replace=True)
         self._storage.delete(part)
-        return kept
+        return new_part
 
-    def _only(self, data: bytes, places: Sequence[int]) -> bytes:
+    def _only(self, data: bytes, indices: Sequence[int]) -> bytes:
         parquet: Any = importlib.import_module("pyarrow.parquet")
         out = io.BytesIO()
-        parquet.write_table(parquet.read_table(io.BytesIO(data)).take(list(places)), out)
+        parquet.write_table(parquet.read_table(io.BytesIO(data)).take(list(indices)), out)
         return out.getvalue()
 
     def _rows(self, data: bytes, part: str) -> list[ManifestRow]:
         parquet: Any = importlib.import_module("pyarrow.parquet")
-        found = parquet.read_table(io.BytesIO(data), columns=list(RESULTS)).to_pylist()
-        found = [{**one, "input": from_text(one["input"])} for one in found]
-        return [ManifestRow(output=None if one["error"] else part, **one) for one in found]
+        records = parquet.read_table(io.BytesIO(data), columns=list(RESULTS)).to_pylist()
+        records = [{**record, "input": from_text(record["input"])} for record in records]
+        return [ManifestRow(output=None if record["error"] else part, **record) for record in records]
 
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
         parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -275,21 +274,23 @@ class TarSink(PartSink):
             for row in map(ManifestRow.from_json, facts_in(io.BytesIO(data)))
         ]
 
-    def _only(self, data: bytes, places: Sequence[int]) -> bytes:
+    def _only(self, data: bytes, indices: Sequence[int]) -> bytes:
         samples = list(samples_in(io.BytesIO(data)))
-        return tar_of(samples[place] for place in places)
+        return tar_of(samples[index] for index in indices)
 
     def _bytes(self, table: Any, rows: Sequence[ManifestRow], results: Sequence[FileResult]) -> bytes:
-        keys = _told_apart(_keys(table), names_in(table, INPUT))
-        more = table[MORE].to_pylist() if MORE in table.column_names else [None] * len(keys)
+        keys = _distinct_keys(_keys(table), names_in(table, INPUT))
+        extras = table[MORE].to_pylist() if MORE in table.column_names else [None] * len(keys)
         labels = table.select(users_columns(table.column_names, self._column, self._result)).to_pylist()
         samples = []
-        for key, others, label, row, result in zip(keys, more, labels, rows, results, strict=True):
-            members = members_of(label) | {from_text(one["name"]): one["data"] for one in others or ()}
+        for key, extra_members, label, row, result in zip(keys, extras, labels, rows, results, strict=True):
+            members = members_of(label) | {
+                from_text(member["name"]): member["data"] for member in extra_members or ()
+            }
             members.pop(self._result, None)  # of an earlier run
             # The result first: readers take the first member with its suffix.
-            own = {} if result.file is None else {self._result: result.file}
-            samples.append((key, {**own, **members, FACTS: row.as_json().encode()}))
+            result_member = {} if result.file is None else {self._result: result.file}
+            samples.append((key, {**result_member, **members, FACTS: row.as_json().encode()}))
         return tar_of(samples)
 
 
@@ -297,29 +298,31 @@ def _keys(table: Any) -> list[str]:
     """Samples' names: their own, or those of files without the suffix."""
     if KEY in table.column_names:
         return names_in(table, KEY)
-    name = TARGET if TARGET in table.column_names else INPUT
-    paths = [PurePosixPath(plain_name(one)).with_suffix("") for one in names_in(table, name)]
+    column = TARGET if TARGET in table.column_names else INPUT
+    paths = [PurePosixPath(plain_name(name)).with_suffix("") for name in names_in(table, column)]
     return [path.with_name(key_of(path.name)).as_posix() for path in paths]
 
 
-def _told_apart(keys: Sequence[str], inputs: Sequence[str]) -> list[str]:
+def _distinct_keys(keys: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """Keys of one tar: members of one key are one sample to those who read it.
 
     A second sample of a key has its picture's suffix in its own, and a third of both a number.
     """
     taken = set(keys)
     seen: set[str] = set()
-    found = []
+    distinct = []
     for key, name in zip(keys, inputs, strict=True):
-        own = key
+        unique = key
         if key in seen:
             longer = key + key_of(PurePosixPath(plain_name(name)).suffix)
             numbered = (f"{longer}{key_of(f'.{number}')}" for number in itertools.count(2))
-            own = next(one for one in itertools.chain([longer], numbered) if one not in taken)
-        seen.add(own)
-        taken.add(own)
-        found.append(own)
-    return found
+            unique = next(
+                candidate for candidate in itertools.chain([longer], numbered) if candidate not in taken
+            )
+        seen.add(unique)
+        taken.add(unique)
+        distinct.append(unique)
+    return distinct
 
 
 def with_results(
@@ -330,7 +333,7 @@ def with_results(
     table = published(table)
     replaced = {column, result, *RESULTS} & set(table.column_names)
     table = table.drop_columns(sorted(replaced))
-    table = table.append_column(result, pa.array([one.file for one in results], pa.binary()))
+    table = table.append_column(result, pa.array([outcome.file for outcome in results], pa.binary()))
     plain = [
         {**asdict(row), "input": as_text(row.input), "error": row.error and readable(row.error)}
         for row in rows
@@ -346,7 +349,7 @@ def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[Manif
     Of rows about one input the first stays; a part that only repeats others' inputs is deleted.
     """
     sink = {".parquet": PartSink, ".tar": TarSink}[suffix](storage, "", "")
-    found: set[str] = set()
+    inputs: set[str] = set()
     failed: list[ManifestRow] = []
     shorter: set[str] = set()  # parts made here, which may take the names of some that are listed
     for part in parts_in(storage, suffix):
@@ -354,16 +357,16 @@ def inputs_in_parts(storage: Storage, suffix: str) -> tuple[set[str], list[Manif
             continue
         rows = sink.rows_in(part)
         fresh: dict[int, ManifestRow] = {}
-        for place, row in enumerate(rows):
-            if row.input not in found:
-                found.add(row.input)
-                fresh[place] = row
+        for index, row in enumerate(rows):
+            if row.input not in inputs:
+                inputs.add(row.input)
+                fresh[index] = row
         failed += [row for row in fresh.values() if row.error is not None]
         if rows and not fresh:
             storage.delete(part)
         elif len(fresh) < len(rows):
             shorter.add(sink.keep(part, fresh))
-    return found, failed
+    return inputs, failed
 
 
 def parts_in(storage: Storage, suffix: str) -> list[str]:

@@ -52,8 +52,8 @@ class Picture(NamedTuple):
 
 def batch_size(count: int, workers: int) -> int:
     """Photos of a batch: enough batches that all workers have some until the end, few enough to hand out."""
-    most = LARGEST_BATCH if count < 1_000_000 else 4 * LARGEST_BATCH
-    return max(1, min(most, count // (16 * workers)))
+    limit = LARGEST_BATCH if count < 1_000_000 else 4 * LARGEST_BATCH
+    return max(1, min(limit, count // (16 * workers)))
 
 
 def _in_folder(
@@ -93,46 +93,46 @@ def find_pictures(
         ValueError: no pictures, or one given twice, or two whose results would have one name.
         OSError: a URL's folder cannot be read; one on a disk that cannot be read is a picture that fails.
     """
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     closed: set[str] = set()
     for source in sources:
         if is_folder(source):
-            found += _in_folder(source, suffixes, suffix, recursive, closed)
+            pictures += _in_folder(source, suffixes, suffix, recursive, closed)
         else:
             path = source if is_remote(source) else str(Path(source).absolute())
             name = PurePosixPath(path).with_suffix(suffix).name
-            found.append(Picture(path, source, name))
-    if not found:
+            pictures.append(Picture(path, source, name))
+    if not pictures:
         raise ValueError(f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(sources)}")
     targets: dict[str, Picture] = {}
     inputs: set[str] = set()
-    for picture in found:
+    for picture in pictures:
         if picture.input in closed:  # nothing will be written for it
             continue
-        other = targets.setdefault(picture.target, picture)
-        if other is not picture:
-            raise ValueError(f"{other.input} and {picture.input} would both become {picture.target}")
+        earlier = targets.setdefault(picture.target, picture)
+        if earlier is not picture:
+            raise ValueError(f"{earlier.input} and {picture.input} would both become {picture.target}")
         if picture.input in inputs:
             raise ValueError(f"{picture.input} is given twice: by itself and in a folder, or by two folders")
         inputs.add(picture.input)
-    return found
+    return pictures
 
 
 def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
     """A data set of rows about pictures; ``there`` has the targets of those that an earlier run has made."""
     data: Any = importlib.import_module("ray.data")
     starts = range(0, len(pictures), batch)
-    return data.from_arrow([pictures_table(pictures[at : at + batch], there, out) for at in starts])
+    return data.from_arrow([pictures_table(pictures[start : start + batch], there, out) for start in starts])
 
 
 def pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Storage) -> Any:
     """The rows of :func:`pictures_dataset` as one table."""
     pa: Any = importlib.import_module("pyarrow")
     columns: dict[str, list[str | None]] = {
-        PATH: [one.path for one in pictures],
-        INPUT: [one.input for one in pictures],
-        TARGET: [one.target for one in pictures],
-        THERE: [f"{out.root}/{one.target}" if one.target in there else None for one in pictures],
+        PATH: [picture.path for picture in pictures],
+        INPUT: [picture.input for picture in pictures],
+        TARGET: [picture.target for picture in pictures],
+        THERE: [f"{out.root}/{picture.target}" if picture.target in there else None for picture in pictures],
     }
     return pa.table({name: column_of(values) for name, values in columns.items()})
 
@@ -169,12 +169,12 @@ def check_names(path: str, fs: Any, columns: Columns) -> None:
     parquet: Any = importlib.import_module("pyarrow.parquet")
     with parquet.ParquetFile(path, filesystem=fs) as file:
         key = columns.key_in(file.schema_arrow.names)
-        paths = [file.schema.column(place).path for place in range(len(file.schema))]
+        paths = [file.schema.column(index).path for index in range(len(file.schema))]
         if key not in file.schema_arrow.names or key not in paths:
             return  # refused by its absence, or by its type
         for group in range(file.num_row_groups):
-            told = file.metadata.row_group(group).column(paths.index(key)).statistics
-            if told is None or not told.has_null_count or told.null_count:
+            statistics = file.metadata.row_group(group).column(paths.index(key)).statistics
+            if statistics is None or not statistics.has_null_count or statistics.null_count:
                 _row_names(file.read_row_group(group, columns=[key])[key], key)
 
 
@@ -240,8 +240,8 @@ def _row_names(column: Any, key: str) -> list[str]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise ValueError(f"key {key!r} must be a column of text or numbers, not {column.type}") from None
     if None in names:
-        at = names.index(None)
-        where = f"after {names[at - 1]!r}" if at else "the first of those read together"
+        index = names.index(None)
+        where = f"after {names[index - 1]!r}" if index else "the first of those read together"
         raise ValueError(f"key {key!r} is null in a row ({where}); each needs a name")
     return names
 
@@ -254,8 +254,8 @@ def members_type() -> Any:
 
 def _came_from_tars(schema: Any) -> bool:
     """Whether a table of npp's holds the samples of tars, with their other members."""
-    there = {"key", "more"} <= set(schema.names)
-    return there and bool(schema.field("more").type.equals(members_type()))
+    has_columns = {"key", "more"} <= set(schema.names)
+    return has_columns and bool(schema.field("more").type.equals(members_type()))
 
 
 def with_targets(dataset: Any, suffix: str) -> Any:
@@ -310,25 +310,25 @@ class TarCheck:
         Raises:
             ValueError: none held any.
         """
-        what = f"no pictures ({' '.join(sorted(self._suffixes))}) in"
+        message = f"no pictures ({' '.join(sorted(self._suffixes))}) in"
         empty = [tar for tar in self._tars if tar in self._empty]
         if empty and len(empty) == len(self._tars):
-            raise ValueError(f"{what} {', '.join(empty)}")
+            raise ValueError(f"{message} {', '.join(empty)}")
         for tar in empty:
-            warnings.warn(f"{what} {tar}", stacklevel=2)
+            warnings.warn(f"{message} {tar}", stacklevel=2)
 
 
 def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
-    some: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     size = 0
     for path in names_in(table, PATH):
         for row in _rows_of_tar(path, suffixes, column):
-            some.append(row)
+            rows.append(row)
             size += len(row[column] or b"")
             if size >= _BLOCK_BYTES:
-                yield _samples_table(some, column)
-                some, size = [], 0
-    yield _samples_table(some, column)
+                yield _samples_table(rows, column)
+                rows, size = [], 0
+    yield _samples_table(rows, column)
 
 
 def _rows_of_tar(path: str, suffixes: Collection[str], column: str) -> Iterator[dict[str, Any]]:
@@ -339,10 +339,10 @@ def _rows_of_tar(path: str, suffixes: Collection[str], column: str) -> Iterator[
             names = {INPUT: as_text(f"{path}/{sample.path}"), KEY: as_text(sample.key)}
             yield {**names, column: sample.data, MORE: more}
     except (tarfile.TarError, EOFError, OSError) as error:
-        what = "" if isinstance(error, OSError) else "no tar, or a damaged one: "
+        prefix = "" if isinstance(error, OSError) else "no tar, or a damaged one: "
         key = key_of(PurePosixPath(path).stem)
         names = {INPUT: as_text(path), KEY: as_text(key)}
-        yield {**names, column: None, MORE: [], ERROR: readable(what + describe(error))}
+        yield {**names, column: None, MORE: [], ERROR: readable(prefix + describe(error))}
 
 
 def _samples_table(rows: list[dict[str, Any]], column: str) -> Any:

@@ -19,9 +19,9 @@ from npp.photos.finding import visible_files
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
-def is_remote(place: str) -> bool:
-    """Whether a place is a URL of something else than this machine's disks."""
-    return "://" in place and not place.startswith("file://")
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL of something else than this machine's disks."""
+    return "://" in path and not path.startswith("file://")
 
 
 def is_hidden(name: str) -> bool:
@@ -33,12 +33,12 @@ def _filesystem(url: str) -> tuple[Any, str]:
     """pyarrow's file system for a URL, or fsspec's where pyarrow has none, and the path in it."""
     fs: Any = importlib.import_module("pyarrow.fs")
     try:
-        found: tuple[Any, str] = fs.FileSystem.from_uri(url)
+        opened: tuple[Any, str] = fs.FileSystem.from_uri(url)
     except (ValueError, NotImplementedError):
         fsspec: Any = importlib.import_module("fsspec.core")
         inner, path = fsspec.url_to_fs(url)
         return fs.PyFileSystem(fs.FSSpecHandler(inner)), path
-    return found
+    return opened
 
 
 class Storage(Protocol):
@@ -92,10 +92,10 @@ class Storage(Protocol):
 
         Args:
             recursive: search the folders in it, too.
-            unreadable: told the name of every folder in it that cannot be read, empty for its own.
+            unreadable: called with the name of every folder in it that cannot be read, empty for its own.
 
         Raises:
-            OSError: a folder cannot be read, and nobody is to be told.
+            OSError: a folder cannot be read, and ``unreadable`` is ``None``.
         """
 
     def sizes(self) -> dict[str, int]:
@@ -140,11 +140,11 @@ class LocalStorage:
         return url
 
     def check_folder(self) -> None:
-        for place in (Path(self.root), *Path(self.root).parents):
-            if place.is_dir():
+        for folder in (Path(self.root), *Path(self.root).parents):
+            if folder.is_dir():
                 return
-            if place.exists():
-                raise ValueError(f"out must be a folder, and {place} is a file")
+            if folder.exists():
+                raise ValueError(f"out must be a folder, and {folder} is a file")
 
     def read(self, name: str) -> bytes:
         return self._path(name).read_bytes()
@@ -188,12 +188,12 @@ class LocalStorage:
             yield path.relative_to(root).as_posix()
 
     def sizes(self) -> dict[str, int]:
-        found = ((name, self.size(name)) for name in self.names())
-        return {name: size for name, size in found if size is not None and not is_hidden(name)}
+        sizes = ((name, self.size(name)) for name in self.names())
+        return {name: size for name, size in sizes if size is not None and not is_hidden(name)}
 
     def hidden(self, folder: str) -> list[str]:
-        found = self._path(folder)
-        return sorted(f"{folder}/{one.name}" for one in found.iterdir()) if found.is_dir() else []
+        path = self._path(folder)
+        return sorted(f"{folder}/{file.name}" for file in path.iterdir()) if path.is_dir() else []
 
 
 class RemoteStorage:
@@ -224,8 +224,8 @@ class RemoteStorage:
             return bytes(file.read())
 
     def size(self, name: str) -> int | None:
-        found = self.filesystem.get_file_info(self._path(name))
-        return found.size if found.is_file else None
+        info = self.filesystem.get_file_info(self._path(name))
+        return info.size if info.is_file else None
 
     def write(self, name: str, data: bytes, *, replace: bool) -> None:
         _check_name(name, self.root)
@@ -267,8 +267,8 @@ class RemoteStorage:
         yield from (name for name, _ in self._listed("", recursive) if not is_hidden(name))
 
     def sizes(self) -> dict[str, int]:
-        found = self._listed("", recursive=True)
-        return {name: size for name, size in found if size is not None and not is_hidden(name)}
+        listed = self._listed("", recursive=True)
+        return {name: size for name, size in listed if size is not None and not is_hidden(name)}
 
     def hidden(self, folder: str) -> list[str]:
         return sorted(name for name, _ in self._listed(folder, recursive=False))
@@ -276,8 +276,8 @@ class RemoteStorage:
     def _listed(self, folder: str, recursive: bool) -> Iterator[tuple[str, int | None]]:
         """Names and sizes of the files below a folder."""
         fs: Any = importlib.import_module("pyarrow.fs")
-        where = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
-        for info in self.filesystem.get_file_info(where):
+        selector = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
+        for info in self.filesystem.get_file_info(selector):
             if info.is_file:
                 yield info.path[len(self._base) :].lstrip("/"), info.size
 
@@ -290,11 +290,11 @@ def read_anything(path: str) -> bytes:
     return _storage(folder).read(name)
 
 
-_known: dict[str, Storage] = {}
+_opened: dict[str, Storage] = {}
 
 
 def _storage(root: str) -> Storage:
     """One connection for all files of a folder."""
-    if root not in _known:
-        _known[root] = storage_of(root)
-    return _known[root]
+    if root not in _opened:
+        _opened[root] = storage_of(root)
+    return _opened[root]

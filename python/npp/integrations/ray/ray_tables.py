@@ -61,10 +61,10 @@ def find_tables(
             inside += _in_folder(source, suffixes, out, recursive, closed)
         else:
             named.append((kind, source if is_remote(source) else str(Path(source).absolute())))
-    found = named + inside
-    if len({kind for kind, _ in found}) > 1:
-        found = named + [(kind, path) for kind, path in inside if not _is_part(kind, path)] or found
-    return _of_one_kind(found, closed)
+    files = named + inside
+    if len({kind for kind, _ in files}) > 1:
+        files = named + [(kind, path) for kind, path in inside if not _is_part(kind, path)] or files
+    return _of_one_kind(files, closed)
 
 
 def _kind_of(path: str) -> str:
@@ -90,7 +90,7 @@ def _in_folder(
     if results is not None and f"{real}/".startswith(results):
         results = None  # what lies in there is what was asked for
     unreadable: list[str] = []
-    found: list[tuple[str, str]] = []
+    files: list[tuple[str, str]] = []
     pictures = False
     for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
         kind = _kind_of(name)
@@ -100,25 +100,25 @@ def _in_folder(
         else:
             wanted = results is None or not f"{real}/{name}".startswith(results)
         if wanted:
-            found.append((kind, f"{storage.root}/{name}"))
+            files.append((kind, f"{storage.root}/{name}"))
     closed += [f"{storage.root}/{name}" for name in unreadable]
-    return found
+    return files
 
 
-def _of_one_kind(found: list[tuple[str, str]], closed: Sequence[str]) -> Tables | None:
-    first = dict(reversed(found))
-    if len(first) > 1:
-        said = " and ".join(f"{_KINDS[kind]} ({path})" for kind, path in sorted(first.items()))
+def _of_one_kind(files: list[tuple[str, str]], closed: Sequence[str]) -> Tables | None:
+    examples = dict(reversed(files))
+    if len(examples) > 1:
+        kinds = " and ".join(f"{_KINDS[kind]} ({path})" for kind, path in sorted(examples.items()))
         raise ValueError(
-            f"there are {said}, and a run reads one kind: "
+            f"there are {kinds}, and a run reads one kind: "
             "name the files that are meant, or folders of one kind"
         )
-    kind = next(iter(first), _PICTURES)
+    kind = next(iter(examples), _PICTURES)
     if kind == _PICTURES:
         return None
     if closed:
         raise ValueError(f"the folder {closed[0]} cannot be read; it may hold more {kind} files")
-    return Tables(kind, [path for _, path in found])
+    return Tables(kind, [path for _, path in files])
 
 
 def check_apart(paths: Sequence[str], out: str | os.PathLike[str]) -> None:
@@ -163,12 +163,12 @@ def _may_be_of_a_file(error: Exception) -> bool:
     Of damage pyarrow's OSError has no number; those of a full disk or a lost connection have one.
     """
     lib: Any = importlib.import_module("pyarrow.lib")
-    found = getattr(error, "cause", None) or error
-    if isinstance(found, lib.ArrowException):
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, lib.ArrowException):
         return True
-    if not isinstance(found, OSError) or isinstance(found, (FileExistsError, BlockingIOError)):
+    if not isinstance(cause, OSError) or isinstance(cause, (FileExistsError, BlockingIOError)):
         return False  # the latter are what npp says of results that exist and of runs into one folder
-    return found.errno in (None, errno.ENOENT)
+    return cause.errno in (None, errno.ENOENT)
 
 
 def _why_not(look: Callable[[Any], None], path: str) -> str | None:

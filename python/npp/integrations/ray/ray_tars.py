@@ -43,7 +43,7 @@ def key_of(stem: str) -> str:
 
 
 def _name_of(key: str) -> str:
-    """The reverse of :func:`key_of`."""
+    """The name of a picture without its suffix, by the key that :func:`key_of` made of it."""
     for sign, escape in reversed(_ESCAPES):
         key = key.replace(escape, sign)
     return key
@@ -60,11 +60,11 @@ def _groups(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
     for member in tar:
         if not member.isfile():
             continue
-        own, ending = _split(member.name)
-        if own != key:
+        member_key, ending = _split(member.name)
+        if member_key != key:
             if members:
                 yield key, members
-            key, members = own, {}
+            key, members = member_key, {}
         file = tar.extractfile(member)
         assert file is not None
         members[ending] = file.read()
@@ -120,16 +120,16 @@ def members_of(values: Mapping[str, Any]) -> dict[str, bytes]:
     names would not end up whole behind a sample's, are one object of JSON.
     """
     members: dict[str, bytes] = {}
-    others: dict[str, Any] = {}
+    json_values: dict[str, Any] = {}
     for name, value in values.items():
         if not isinstance(value, (str, bytes, int, float)) or "/" in name or not name.strip("."):
-            others[name] = value
+            json_values[name] = value
         elif isinstance(value, (str, bytes)):
             members[name] = value.encode() if isinstance(value, str) else value
         else:
             members[name] = json.dumps(value).encode()
-    others = {name: value for name, value in others.items() if value is not None}
-    return members | ({COLUMNS: json.dumps(others, default=_plain).encode()} if others else {})
+    json_values = {name: value for name, value in json_values.items() if value is not None}
+    return members | ({COLUMNS: json.dumps(json_values, default=_plain).encode()} if json_values else {})
 
 
 def _plain(value: Any) -> Any:
@@ -144,6 +144,6 @@ def facts_in(file: BinaryIO) -> Iterator[dict[str, Any]]:
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
             if _split(member.name)[1] == FACTS:
-                found = tar.extractfile(member)
-                assert found is not None
-                yield json.loads(found.read())
+                file_in_tar = tar.extractfile(member)
+                assert file_in_tar is not None
+                yield json.loads(file_in_tar.read())

@@ -71,9 +71,9 @@ class PreparedElsewhere(Recipe):
     @override  # everything that a recipe does with pictures comes through here
     def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
         ray: Any = importlib.import_module("ray")
-        found = ray.get(random.choice(self._networks).prepare.remote(x.numpy(), qp, parts))
+        arrays = ray.get(random.choice(self._networks).prepare.remote(x.numpy(), qp, parts))
         # Arrays from Ray's memory cannot be written to.
-        ready, qp_map = (None if one is None else torch.from_numpy(one.copy()) for one in found)
+        ready, qp_map = (None if array is None else torch.from_numpy(array.copy()) for array in arrays)
         assert ready is not None
         return CodecInput(ready, qp_map)
 
@@ -110,63 +110,63 @@ class BatchWorker:
 
     def __call__(self, table: Any) -> Any:
         """A batch; gives a table of manifest rows, or without a sink the batch with its results."""
-        done = [one for one in names_in(table, INPUT) if one in self._done]
+        done = [name for name in names_in(table, INPUT) if name in self._done]
         if done:
             table = _rows_but(table, self._done)
         inputs = names_in(table, INPUT)
-        name = batch_name(inputs)
-        known: dict[str, ManifestRow] = {}
+        batch = batch_name(inputs)
+        earlier: dict[str, ManifestRow] = {}
         left_alone: dict[str, ManifestRow] = {}
         if self._sink is not None and inputs:
-            known = self._sink.earlier(name, table)
-            left_alone = self._sink.left_alone(name, _rows_but(table, known))
-        left = _rows_but(table, {**known, **left_alone})
-        results = self._results(name, left) if len(left) else []
+            earlier = self._sink.earlier(batch, table)
+            left_alone = self._sink.left_alone(batch, _rows_but(table, earlier))
+        todo = _rows_but(table, {**earlier, **left_alone})
+        results = self._results(batch, todo) if len(todo) else []
         if self._sink is None:
-            made = [ManifestRow.of(one, one, result) for one, result in zip(inputs, results, strict=True)]
-            return with_results(table, made, results, self._column, self._result)
-        rows = [known[one] for one in inputs if one in known]
-        if len(left):
-            rows += self._sink.take(name, left, results)
-        there = _inputs_there(table)
-        before = [row for row in rows if row.input in there]
-        before += [left_alone[one] for one in inputs if one in left_alone]
-        return rows_table([row for row in rows if row.input not in there], before, done)
+            rows = [ManifestRow.of(name, name, result) for name, result in zip(inputs, results, strict=True)]
+            return with_results(table, rows, results, self._column, self._result)
+        rows = [earlier[name] for name in inputs if name in earlier]
+        if len(todo):
+            rows += self._sink.take(batch, todo, results)
+        existing = _inputs_there(table)
+        before = [row for row in rows if row.input in existing]
+        before += [left_alone[name] for name in inputs if name in left_alone]
+        return rows_table([row for row in rows if row.input not in existing], before, done)
 
     def _results(self, name: str, table: Any) -> list[FileResult]:
         tries = self._ray.get(self._tries.begin.remote(name))
         if tries > _TRIES_TOGETHER:
             results = self._apart(table)
         else:
-            results = [self._one(self._unit, table, place) for place in range(len(table))]
+            results = [self._result_at(self._unit, table, row) for row in range(len(table))]
         self._tries.end.remote(name)
         return results
 
-    def _one(self, unit: Any, table: Any, place: int) -> FileResult:
+    def _result_at(self, unit: Any, table: Any, row: int) -> FileResult:
         try:
-            return result_of(unit, *self._given(table, place))
+            return result_of(unit, *self._arguments(table, row))
         except Exception as error:  # a picture that cannot be read
             return FileResult.failed(error)
 
-    def _given(self, table: Any, place: int) -> tuple[bytes, bool, int | None]:
+    def _arguments(self, table: Any, row: int) -> tuple[bytes, bool, int | None]:
         """A picture's bytes, whether they are a result that is there already, and else its qp, if any."""
-        data, there = self._picture(table, place)
-        qp = None if there or self._qps is None else self._qps.of(_input_at(table, place))
+        data, there = self._picture(table, row)
+        qp = None if there or self._qps is None else self._qps.of(_input_at(table, row))
         return data, there, qp
 
-    def _picture(self, table: Any, place: int) -> tuple[bytes, bool]:
+    def _picture(self, table: Any, row: int) -> tuple[bytes, bool]:
         """A picture's bytes, and whether they are a result that is there already."""
-        there = name_at(table, THERE, place)
+        there = name_at(table, THERE, row)
         if self._column in table.column_names:
-            data = table[self._column][place].as_py()
-            if data is None and (error := _known_error(table, place)) is not None:
+            data = table[self._column][row].as_py()
+            if data is None and (error := _known_error(table, row)) is not None:
                 raise ValueError(error)
             if not isinstance(data, bytes):
                 raise TypeError(
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
                 )
             return data, there is not None
-        path = there or name_at(table, PATH, place) or _input_at(table, place)
+        path = there or name_at(table, PATH, row) or _input_at(table, row)
         return read_anything(path), there is not None
 
     def _apart(self, table: Any) -> list[FileResult]:
@@ -176,11 +176,11 @@ class BatchWorker:
         cloudpickle: Any = importlib.import_module("ray.cloudpickle")  # as Ray has brought the unit here
         unit: bytes = cloudpickle.dumps(self._unit)
         pool: ProcessPoolExecutor | None = None
-        for place in range(len(table)):
+        for row in range(len(table)):
             try:
-                given = self._given(table, place)
+                arguments = self._arguments(table, row)
                 pool = pool or ProcessPoolExecutor(1, mp_context=context)
-                results.append(pool.submit(_unpacked, unit, *given).result())
+                results.append(pool.submit(_unpacked, unit, *arguments).result())
             except BrokenProcessPool:
                 pool = None
                 results.append(FileResult.failed("the process that worked on it has died, as it did before"))
@@ -195,27 +195,27 @@ def _inputs_there(table: Any) -> set[str]:
     """Inputs whose result is there already, and only wants a row."""
     if THERE not in table.column_names:
         return set()
-    places = zip(names_in(table, INPUT), table[THERE].to_pylist(), strict=True)
-    return {name for name, there in places if there is not None}
+    rows = zip(names_in(table, INPUT), table[THERE].to_pylist(), strict=True)
+    return {name for name, result in rows if result is not None}
 
 
-def _input_at(table: Any, place: int) -> str:
-    return from_text(table[INPUT][place].as_py())
+def _input_at(table: Any, row: int) -> str:
+    return from_text(table[INPUT][row].as_py())
 
 
-def _known_error(table: Any, place: int) -> str | None:
+def _known_error(table: Any, row: int) -> str | None:
     """Why a row has no picture: its tar cannot be read, or it failed in an earlier run."""
     columns = table.column_names
-    known = ERROR if ERROR in columns else "error" if is_npps(columns) else None
-    error: str | None = None if known is None else table[known][place].as_py()
+    column = ERROR if ERROR in columns else "error" if is_npps(columns) else None
+    error: str | None = None if column is None else table[column][row].as_py()
     return error
 
 
 def _rows_but(table: Any, inputs: Container[str]) -> Any:
     """A table's rows without those about some inputs."""
     pa: Any = importlib.import_module("pyarrow")
-    places = [place for place, one in enumerate(names_in(table, INPUT)) if one not in inputs]
-    return table.take(pa.array(places, pa.int64()))  # an empty list alone would have no type
+    rows = [row for row, name in enumerate(names_in(table, INPUT)) if name not in inputs]
+    return table.take(pa.array(rows, pa.int64()))  # an empty list alone would have no type
 
 
 def _unpacked(unit: bytes, data: bytes, there: bool, qp: int | None) -> FileResult:
