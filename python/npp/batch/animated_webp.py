@@ -39,7 +39,7 @@ def _bitstream(picture: Image.Image) -> bytes:
 
 
 def _changed(before: Image.Image, after: Image.Image) -> tuple[int, int, int, int]:
-    """The part of a picture that is to be drawn: left, top, right, bottom. Frames begin at even places."""
+    """The box of pixels that changed: left, top, right, bottom. The offsets of frames are even."""
     box = ImageChops.difference(before, after).getbbox(alpha_only=False) or (0, 0, 1, 1)
     return box[0] // 2 * 2, box[1] // 2 * 2, box[2], box[3]
 
@@ -50,8 +50,8 @@ def _frames(pictures: Sequence[Image.Image], milliseconds: Sequence[int]) -> Ite
     for picture, duration in zip(pictures, milliseconds, strict=True):
         left, top, right, bottom = (0, 0, *picture.size) if before is None else _changed(before, picture)
         head = (left // 2, top // 2, right - left - 1, bottom - top - 1, duration)
-        part = _bitstream(picture.crop((left, top, right, bottom)))
-        yield _chunk(b"ANMF", b"".join(map(_three_bytes, head)) + bytes([_REPLACES]) + part)
+        bitstream = _bitstream(picture.crop((left, top, right, bottom)))
+        yield _chunk(b"ANMF", b"".join(map(_three_bytes, head)) + bytes([_REPLACES]) + bitstream)
         before = picture
 
 

@@ -56,29 +56,31 @@ def _check_durations(format_name: str, info: ImageInfo) -> None:
 
 def _showings(format_name: str, info: ImageInfo) -> tuple[int, list[str]]:
     """How often the animation is shown, 0 for ever, and a note where the format cannot count so far."""
-    most = _MOST_SHOWINGS[format_name]
-    if info.loop_count <= most:
+    limit = _MOST_SHOWINGS[format_name]
+    if info.loop_count <= limit:
         return info.loop_count, []
-    return most, [f"shown {most} times instead of {info.loop_count}: {format_name} counts no further"]
+    return limit, [f"shown {limit} times instead of {info.loop_count}: {format_name} counts no further"]
 
 
 def _png_milliseconds(value: int) -> int:
     """A duration that an APNG's fraction holds: long ones lose their last digits."""
-    steps = (round(value / step) * step for step in (1, 10, 100, 1000))
-    return next(found for found in steps if Fraction(found, 1000).numerator <= _LARGEST_NUMERATOR)
+    candidates = (round(value / step) * step for step in (1, 10, 100, 1000))
+    return next(
+        candidate for candidate in candidates if Fraction(candidate, 1000).numerator <= _LARGEST_NUMERATOR
+    )
 
 
-def _told_apart(pictures: Sequence[Image.Image]) -> list[Disposal]:
+def _disposals(pictures: Sequence[Image.Image]) -> list[Disposal]:
     """What an APNG's viewer does with each frame before the next.
 
     Pillow makes one frame of equal neighbours where that is the same for both. To put back what was there
     before the second of them leaves the same picture.
     """
-    found = [Disposal.OP_NONE]
+    disposals = [Disposal.OP_NONE]
     for before, picture in pairwise(pictures):
-        again = found[-1] is Disposal.OP_NONE and picture.tobytes() == before.tobytes()
-        found.append(Disposal.OP_PREVIOUS if again else Disposal.OP_NONE)
-    return found
+        is_repeat = disposals[-1] is Disposal.OP_NONE and picture.tobytes() == before.tobytes()
+        disposals.append(Disposal.OP_PREVIOUS if is_repeat else Disposal.OP_NONE)
+    return disposals
 
 
 def _saved(pictures: list[Image.Image], name: str, too_long: str, **arguments: Any) -> bytes:
@@ -99,7 +101,7 @@ def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, 
         f"write webp, or {_SINGLE_FILES}",
         duration=[_png_milliseconds(value) for value in milliseconds],
         loop=loop,
-        disposal=_told_apart(pictures),
+        disposal=_disposals(pictures),
         **arguments,
     )
 
@@ -150,9 +152,9 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
     showings, notes = _showings(name, info)
     arguments, lost = metadata_arguments(name, metadata)
     if name == "GIF":
-        whole, cut = whole_alpha(frames)
-        file, merged = _write_gif(to_pictures(whole, info, name), info, showings)
-        return file, [*lost, *notes, *cut, *merged]
+        binary, alpha_notes = whole_alpha(frames)
+        file, merged = _write_gif(to_pictures(binary, info, name), info, showings)
+        return file, [*lost, *notes, *alpha_notes, *merged]
     pictures = to_pictures(frames, info, name)
     milliseconds = _whole_units(info.durations, Fraction(1, 1000))
     if name == "WEBP":

@@ -103,7 +103,7 @@ def name_in_manifest(output: Path, folder: Path) -> str:
 
 
 def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, ManifestRow]]:
-    """Rows with the place behind each; a last line that a kill has cut off does not count.
+    """Rows with the offset behind each; a last line that a kill has cut off does not count.
 
     Raises:
         ValueError: a line is no row, and not the beginning of one either.
@@ -127,10 +127,10 @@ def _check_cut_off(line: bytes) -> None:
     if line[:shared] != _ROW_BEGINS[:shared]:
         raise ValueError("neither a row of a manifest nor the beginning of one")
     try:
-        found = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
         return
-    ManifestRow.from_json(found)
+    ManifestRow.from_json(fields)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
@@ -143,14 +143,14 @@ def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
         OSError: it cannot be read.
         ValueError: a line is no row; the message says which.
     """
-    place = Path(path)
-    last: dict[str, int] = {}
-    with place.open("rb") as file:
-        for end, row in _whole_lines(file, place):
-            last[row.input] = end
-    with place.open("rb") as file:
-        for end, row in _whole_lines(file, place):
-            if last[row.input] == end:
+    manifest = Path(path)
+    last_ends: dict[str, int] = {}
+    with manifest.open("rb") as file:
+        for end, row in _whole_lines(file, manifest):
+            last_ends[row.input] = end
+    with manifest.open("rb") as file:
+        for end, row in _whole_lines(file, manifest):
+            if last_ends[row.input] == end:
                 yield row
 
 
@@ -208,7 +208,7 @@ class ManifestFile:
         self._lock = threading.Lock()
         self._rows: dict[str, ManifestRow] = {}
         self._twice = False
-        self._alone = lock_manifest(path)
+        self._file_lock = lock_manifest(path)
         try:
             self._load()
         except BaseException:
@@ -223,12 +223,12 @@ class ManifestFile:
 
     def _load(self) -> None:
         with self.path.open("rb+") as file:
-            whole = 0
+            length = 0
             for end, row in _whole_lines(file, self.path):
-                whole = end
+                length = end
                 self._twice = self._twice or row.input in self._rows
                 self._rows[row.input] = row
-            file.truncate(whole)
+            file.truncate(length)
 
     @property
     def folder(self) -> Path:
@@ -247,7 +247,7 @@ class ManifestFile:
             ValueError: the manifest is closed.
         """
         with self._lock:
-            self._alone.check_held()
+            self._file_lock.check_held()
             append_whole(self.path, f"{row.as_json()}\n".encode())
             self._twice = self._twice or row.input in self._rows
             self._rows[row.input] = row
@@ -262,15 +262,15 @@ class ManifestFile:
             OSError: it cannot be written.
             ValueError: the manifest is closed.
         """
-        self._alone.check_held()
-        others = set() if only is None else self._rows.keys() - set(only)
-        if self._twice or others:
-            for name in others:
+        self._file_lock.check_held()
+        dropped = set() if only is None else self._rows.keys() - set(only)
+        if self._twice or dropped:
+            for name in dropped:
                 del self._rows[name]
-            with self._alone.replacing() as file:
+            with self._file_lock.replacing() as file:
                 file.writelines(lines_of(self._rows.values()))
             self._twice = False
 
     def close(self) -> None:
         """Lets others open the manifest; no rows are added any more."""
-        self._alone.close()
+        self._file_lock.close()

@@ -36,13 +36,13 @@ class NamedJudge:
 
     @classmethod
     def of(cls, spec: str) -> NamedJudge:
-        """The same from whatever folder it is asked later: a file is named by its whole path.
+        """A judge that can be loaded from any working directory: a file is named by its whole path.
 
         Paths inside a YAML file stay as they are.
         """
         head, colon, tail = spec.rpartition(":")
-        whole = str(Path(tail).resolve()) if Path(tail).is_file() else tail
-        return cls(str(Path(spec).resolve()) if Path(spec).is_file() else head + colon + whole)
+        path = str(Path(tail).resolve()) if Path(tail).is_file() else tail
+        return cls(str(Path(spec).resolve()) if Path(spec).is_file() else head + colon + path)
 
     def __call__(self, x: Tensor) -> PictureLoss:
         """The loss of a decoded picture against the clean one, both (1, 3, H, W).
@@ -51,13 +51,13 @@ class NamedJudge:
             EncodeError: the network cannot look at this picture.
         """
         if self._is_exported():
-            keep = self._told(lambda: keep_seen(self.spec, x))
-            return lambda shown: self._told(lambda: keep(shown))
+            keep = self._naming_judge(lambda: keep_seen(self.spec, x))
+            return lambda shown: self._naming_judge(lambda: keep(shown))
         loaded = _task(self.spec, file_stamp(self.spec))
-        kept = self._told(lambda: loaded.bind(x))
-        return lambda shown: self._told(lambda: kept(shown))
+        picture_loss = self._naming_judge(lambda: loaded.bind(x))
+        return lambda shown: self._naming_judge(lambda: picture_loss(shown))
 
-    def _told(self, look: Any) -> Any:
+    def _naming_judge(self, look: Any) -> Any:
         try:
             return look()
         except EncodeError:
@@ -90,8 +90,7 @@ class NamedJudge:
         if self._is_exported():
             return hash_file(Path(self.spec))
         loaded = _task(self.spec, file_stamp(self.spec))
-        said = [loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)]
-        return digest_of(said)
+        return digest_of([loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)])
 
     def _is_exported(self) -> bool:
         return not self.spec.endswith(_SETTINGS) and Path(self.spec).is_file()
@@ -106,11 +105,11 @@ class _LoadedTask:
 
     def bind(self, x: Tensor) -> PictureLoss:
         with self._lock:
-            kept = self.task.bind(self.task.targets(x))
+            picture_loss = self.task.bind(self.task.targets(x))
 
         def lost(shown: Tensor) -> Tensor:
             with self._lock:
-                return kept(shown)
+                return picture_loss(shown)
 
         return lost
 

@@ -62,26 +62,26 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
         TypeError: ``keep`` does not give a number.
         ValueError: it gives another number of them than one.
     """
-    lost = keep(colour_of(x).clone())  # some networks change their input in place
-    if not callable(lost):
+    loss_of = keep(colour_of(x).clone())  # some networks change their input in place
+    if not callable(loss_of):
         raise TypeError(
             "keep must give a function of decoded pictures for each clean one, not "
-            f"{type(lost).__name__}: of a network it is lambda x: npp.keep_prediction(network, x)"
+            f"{type(loss_of).__name__}: of a network it is lambda x: npp.keep_prediction(network, x)"
         )
-    losses = [_one_loss(lost(colour_of(one[None]).clone())) for one in shown]
+    losses = [_one_loss(loss_of(colour_of(picture[None]).clone())) for picture in shown]
     if not all(math.isfinite(loss) and loss > -_ROUNDING for loss in losses):
-        said = ", ".join(f"{loss:.4g}" for loss in losses)
-        raise EncodeError(f"losses must be finite and at least 0, and the network's are {said}")
+        values = ", ".join(f"{loss:.4g}" for loss in losses)
+        raise EncodeError(f"losses must be finite and at least 0, and the network's are {values}")
     return [max(loss, 0.0) for loss in losses]
 
 
 def _one_loss(loss: object) -> float:
     """Of one picture: a number, or a tensor or array (1,) or () of one."""
-    given = torch.as_tensor(loss) if isinstance(loss, (Real, np.ndarray)) else loss
-    return float(values_by_picture("keep", "a loss", given, 1, floating=False))
+    value = torch.as_tensor(loss) if isinstance(loss, (Real, np.ndarray)) else loss
+    return float(values_by_picture("keep", "a loss", value, 1, floating=False))
 
 
-def _looked_at(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
+def _file_losses(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
     """Losses of a picture's files as any decoder shows them, at the picture's size."""
     shown = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file, None) for file in files)
     return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
@@ -108,4 +108,4 @@ def _probed(span: ProbedSpan, source: Source, quick: EncodeSettings, keep: Keep 
     if source.durations is not None:  # its first frame says what is lost of an animation
         source = replace(source, frames=source.frames[:1], durations=None)
         files = [encode_source(source, qp, quick) for qp in span.qps]
-    return replace(span, losses=_looked_at(source, files, keep))
+    return replace(span, losses=_file_losses(source, files, keep))

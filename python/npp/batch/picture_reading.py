@@ -39,8 +39,8 @@ PICTURE_SUFFIXES = frozenset(
 )
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
-#: Tags whose values are places in the file that they were in; Pillow 11.0 writes the second another way.
-_PLACES = (ExifTags.IFD.Interop, 0x927C)
+#: Tags whose values are offsets in the file that they were in; Pillow 11.0 writes the second another way.
+_OFFSETS = (ExifTags.IFD.Interop, 0x927C)
 _PNG_HEADER = 8
 _WITH_METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 #: Tags of a TIFF that are about the picture. Its orientation is not among them: Pillow turns the pixels.
@@ -87,24 +87,24 @@ def _exif(image: Image.Image) -> bytes | None:
     """EXIF as a TIFF structure; of a TIFF what is about the picture and not about its own pixels."""
     if image.format == "TIFF":
         return _exif_of_tiff(image)
-    found = _bytes(image.info.get("exif"))
-    if found is None and "Raw profile type exif" in image.info:  # some programs write it as text
-        said = image.getexif()
-        found = said.tobytes() if said else None
-    return exif_to_tiff(found)
+    exif = _bytes(image.info.get("exif"))
+    if exif is None and "Raw profile type exif" in image.info:  # some programs write it as text
+        tags = image.getexif()
+        exif = tags.tobytes() if tags else None
+    return exif_to_tiff(exif)
 
 
 def _exif_of_tiff(image: Image.Image) -> bytes | None:
-    own, kept = image.getexif(), Image.Exif()
+    stored, exif = image.getexif(), Image.Exif()
     for tag in _DESCRIBING:
-        if tag in own:
-            value = own[tag]
-            kept[tag] = value.encode() if isinstance(value, str) else value  # Pillow would write ASCII
-    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        part = {tag: value for tag, value in own.get_ifd(folder).items() if tag not in _PLACES}
-        if part:
-            kept[folder] = part
-    return exif_to_tiff(kept.tobytes()) if kept else None
+        if tag in stored:
+            value = stored[tag]
+            exif[tag] = value.encode() if isinstance(value, str) else value  # Pillow would write ASCII
+    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        values = {tag: value for tag, value in stored.get_ifd(directory).items() if tag not in _OFFSETS}
+        if values:
+            exif[directory] = values
+    return exif_to_tiff(exif.tobytes()) if exif else None
 
 
 def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
@@ -128,17 +128,17 @@ def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
 
 def _has_late_metadata(data: bytes) -> bool:
     """Whether a PNG has chunks with metadata behind its pixels, which Pillow knows when it has read these."""
-    place, behind = _PNG_HEADER, False
-    while place + 8 <= len(data):
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if behind and kind in _WITH_METADATA:
+    offset, after_pixels = _PNG_HEADER, False
+    while offset + 8 <= len(data):
+        length, kind = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8]
+        if after_pixels and kind in _WITH_METADATA:
             return True
-        behind = behind or kind == b"IDAT"
-        place += 12 + length
+        after_pixels = after_pixels or kind == b"IDAT"
+        offset += 12 + length
     return False
 
 
-def _found_metadata(image: Image.Image, data: bytes, *, keep: bool) -> tuple[Metadata, list[str]]:
+def _read_metadata(image: Image.Image, data: bytes, *, keep: bool) -> tuple[Metadata, list[str]]:
     if image.format == "BPG":
         metadata, notes = fitting_metadata(probe(data))
         return (metadata if keep else Metadata()), notes
@@ -212,7 +212,7 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
         OSError and others that Pillow raises: not a picture, or a damaged one.
     """
     with open_picture(data) as image:
-        metadata, notes = _found_metadata(image, data, keep=keep_metadata)
+        metadata, notes = _read_metadata(image, data, keep=keep_metadata)
         if (bits := bits_left_out(image, data)) is not None:
             notes.append(read_as_8_bits(bits))
         if _is_animation(image):

@@ -114,10 +114,10 @@ def room_for(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]
     kept = {name: value for name, value in present.items() if name in _METADATA.get(format_name, ())}
     lost = [name for name in present if name not in kept]
     notes = [f"{', '.join(lost)} left out: {format_name} has no place for it"] if lost else []
-    for name, most in _MOST_BYTES.get(format_name, {}).items():
-        if len(kept.get(name, b"")) > most:
+    for name, limit in _MOST_BYTES.get(format_name, {}).items():
+        if len(kept.get(name, b"")) > limit:
             size = len(kept.pop(name))
-            notes.append(f"{name} left out: it has {size:,} bytes, and {format_name} has room for {most:,}")
+            notes.append(f"{name} left out: it has {size:,} bytes, and {format_name} has room for {limit:,}")
     if format_name == "PNG" and "xmp" in kept:
         kept["xmp"] = _in_utf8(kept["xmp"])
         if kept["xmp"] is None:
@@ -127,8 +127,8 @@ def room_for(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]
 
 def metadata_arguments(format_name: str, metadata: Metadata) -> tuple[dict[str, Any], list[str]]:
     """Pillow's arguments for saving metadata, and notes about what is left out."""
-    found, notes = room_for(format_name, metadata)
-    arguments: dict[str, Any] = {name: value for name in _MAIN if (value := getattr(found, name)) is not None}
+    kept, notes = room_for(format_name, metadata)
+    arguments: dict[str, Any] = {name: value for name in _MAIN if (value := getattr(kept, name)) is not None}
     if "exif" in arguments:
         arguments["exif"] = tiff_to_exif(arguments["exif"])
     if "xmp" in arguments and format_name == "PNG":
@@ -145,18 +145,18 @@ def whole_alpha(frames: Tensor) -> tuple[Tensor, list[str]]:
         frames: (F, C, H, W) uint8, with alpha where C is 4.
 
     Returns:
-        The same with alpha 0 and 255 alone, transparent pixels black so that they take one colour of the
+        The frames with alpha 0 and 255 alone, transparent pixels black so that they take one colour of the
         palette; and a note where an alpha was neither.
     """
     if frames.shape[1] < 4:
         return frames, []
     alpha = frames[:, 3:]
     opaque = alpha >= _OPAQUE_FROM
-    whole = torch.cat([frames[:, :3] * opaque, opaque.to(torch.uint8) * 255], 1)
+    binary = torch.cat([frames[:, :3] * opaque, opaque.to(torch.uint8) * 255], 1)
     if not ((alpha > 0) & (alpha < 255)).any():
-        return whole, []
-    kept = f"from alpha {_OPAQUE_FROM} on they are opaque in the GIF, below that transparent"
-    return whole, [f"partly transparent pixels: {kept}"]
+        return binary, []
+    threshold = f"from alpha {_OPAQUE_FROM} on they are opaque in the GIF, below that transparent"
+    return binary, [f"partly transparent pixels: {threshold}"]
 
 
 def _check_alpha(format_name: str, info: ImageInfo) -> None:

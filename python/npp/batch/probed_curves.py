@@ -56,7 +56,7 @@ class ProbedSpan:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The reverse of :meth:`as_json`.
+        """The range of the fields that :meth:`as_json` gives.
 
         Raises:
             KeyError: a field is missing.
@@ -98,7 +98,7 @@ class ProbedCurve:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The reverse of :meth:`as_json`.
+        """The curve of the fields that :meth:`as_json` gives.
 
         Raises:
             KeyError: a field is missing.

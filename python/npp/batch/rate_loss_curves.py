@@ -112,18 +112,18 @@ def loss_curves(
     curves, files = _probed(pictures, images, recipe, qps, threads, options)
     codec = Recipe() if recipe is None else recipe
 
-    def with_losses(span: ProbedSpan, at: int) -> ProbedSpan:
+    def with_losses(span: ProbedSpan, index: int) -> ProbedSpan:
         shown = codec.decode(
-            [files[at][qp] for qp in span.qps], parts=_NOT_RESTORED, dtype=torch.float32, threads=threads
+            [files[index][qp] for qp in span.qps], parts=_NOT_RESTORED, dtype=torch.float32, threads=threads
         )
         try:
-            return replace(span, losses=seen_losses(as_floats(pictures[at]), shown, keep))
+            return replace(span, losses=seen_losses(as_floats(pictures[index]), shown, keep))
         except EncodeError as error:
-            raise indexed(EncodeError, f"images[{at}]: {error}", at) from None
+            raise indexed(EncodeError, f"images[{index}]: {error}", index) from None
 
     curves = [
-        replace(curve, spans=[with_losses(span, at) for span in curve.spans])
-        for at, curve in enumerate(curves)
+        replace(curve, spans=[with_losses(span, index) for span in curve.spans])
+        for index, curve in enumerate(curves)
     ]
     return LossCurves(torch.from_numpy(bits_of(curves)), torch.from_numpy(losses_of(curves)))
 
@@ -145,28 +145,28 @@ def _probed(
     quick: Any = {"effort": PROBE_EFFORT, **options}
     sizes = [_size(picture) for picture in pictures]
     spans = [spans_to_probe(height, width, codec.scale, probed) for height, width in sizes]
-    wanted = [[qp for span in row for qp in span.qps] for row in spans]
-    files = _files(list(images), wanted, codec, threads, quick)
+    qp_lists = [[qp for span in row for qp in span.qps] for row in spans]
+    files = _files(list(images), qp_lists, codec, threads, quick)
     curves = [
         ProbedCurve(
             height * width,
-            [replace(span, sizes=[len(made[qp]) for qp in span.qps]) for span in row],
+            [replace(span, sizes=[len(files_by_qp[qp]) for qp in span.qps]) for span in row],
         )
-        for (height, width), row, made in zip(sizes, spans, files, strict=True)
+        for (height, width), row, files_by_qp in zip(sizes, spans, files, strict=True)
     ]
     return curves, files
 
 
 def _files(
-    images: list[SingleImage], wanted: list[list[int]], codec: Recipe, threads: int | None, options: Any
+    images: list[SingleImage], qp_lists: list[list[int]], codec: Recipe, threads: int | None, options: Any
 ) -> list[dict[int, bytes]]:
     """Each picture's files by qp. All pictures are coded at once, so that errors have their places."""
     files: list[dict[int, bytes]] = [{} for _ in images]
-    for turn in range(max(map(len, wanted))):
-        rows = [row for row, qps in enumerate(wanted) if turn < len(qps)]
-        qps = [wanted[row][turn] for row in rows]
-        made = codec.encode([images[row] for row in rows], qps, threads=threads, **options)
-        for row, qp, file in zip(rows, qps, made, strict=True):
+    for turn in range(max(map(len, qp_lists))):
+        rows = [row for row, qps in enumerate(qp_lists) if turn < len(qps)]
+        qps = [qp_lists[row][turn] for row in rows]
+        bitstreams = codec.encode([images[row] for row in rows], qps, threads=threads, **options)
+        for row, qp, file in zip(rows, qps, bitstreams, strict=True):
             files[row][qp] = file
     return files
 

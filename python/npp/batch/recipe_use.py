@@ -34,13 +34,13 @@ class RecipeUse:
 
     def used(self) -> list[str]:
         """Names of the parts that the recipe has and that are used."""
-        there = {
+        uses = {
             "scale": self.parts.scale and self.recipe.scale is not None,
             "filter": self.parts.filter and self.recipe.preprocessor is not None,
             "qp_map": self.parts.qp_map and self.recipe.allocator is not None,
             "restorer": self.parts.restorer and self.recipe.restorer is not None,
         }
-        return [name for name, used in there.items() if used]
+        return [name for name, is_used in uses.items() if is_used]
 
     def used_in_coding(self) -> list[str]:
         """Those of them that make the files: what stands behind the decoder is not among them."""
@@ -62,18 +62,18 @@ class RecipeUse:
         allocator = self.recipe.allocator
         assert allocator is not None
         x = as_floats(CodecImage(frame, "image"))
-        ready = self.recipe.prepare(x, self.recipe.qp, replace(self.parts, qp_map=False)).x
-        found = float(allocator.sensitivity(ready, self.recipe.qp))
-        if not math.isfinite(found):
-            raise EncodeError(f"the recipe's allocator predicts a sensitivity of {found}")
-        return found
+        prepared = self.recipe.prepare(x, self.recipe.qp, replace(self.parts, qp_map=False)).x
+        sensitivity = float(allocator.sensitivity(prepared, self.recipe.qp))
+        if not math.isfinite(sensitivity):
+            raise EncodeError(f"the recipe's allocator predicts a sensitivity of {sensitivity}")
+        return sensitivity
 
     def as_json(self) -> dict[str, Any]:
         """The report's fields about it."""
         return {"recipe": self.name, "parts": self.used_in_coding()}
 
     def digest(self) -> str:
-        """Tells this use of this recipe from all others."""
+        """A digest of the recipe's weights and settings and of the parts that are used."""
         description = {
             "scale": None if self.recipe.scale is None else self.recipe.scale.as_mapping(),
             "options": self.recipe.options,
@@ -96,7 +96,7 @@ def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> b
     Raises:
         ValueError: with that message.
     """
-    there = use is not None and use.recipe.allocator is not None
-    if asked and not there:
+    has_allocator = use is not None and use.recipe.allocator is not None
+    if asked and not has_allocator:
         raise ValueError(refusal)
-    return there and asked is not False
+    return has_allocator and asked is not False

@@ -37,8 +37,8 @@ def file_stamp(path: str) -> tuple[int, int] | None:
     """Tells a file from what lay there before; ``None`` where there is none."""
     if not Path(path).is_file():
         return None
-    found = Path(path).stat()
-    return found.st_mtime_ns, found.st_size
+    status = Path(path).stat()
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=2)
@@ -52,22 +52,22 @@ def _loaded(path: str, stamp: tuple[int, int] | None) -> Callable[[Tensor], Tens
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
 
-    return lambda pictures: _looked(network, pictures, path)
+    return lambda pictures: _logits(network, pictures, path)
 
 
 # What torch's guards say: since 2.6, and before.
 _OTHER_SHAPE = ("Guard failed", "Expected input at")
 
 
-def _looked(network: Callable[[Tensor], Tensor], pictures: Tensor, path: str) -> Tensor:
+def _logits(network: Callable[[Tensor], Tensor], pictures: Tensor, path: str) -> Tensor:
     try:
         return network(pictures)
     except (AssertionError, RuntimeError) as error:
-        said = " ".join(str(error).split())
-        if not said.startswith(_OTHER_SHAPE):
+        reason = " ".join(str(error).split())
+        if not reason.startswith(_OTHER_SHAPE):
             raise
         raise ValueError(
-            f"the network of {path} takes no pictures of shape {tuple(pictures.shape)} ({said}): export it "
+            f"the network of {path} takes no pictures of shape {tuple(pictures.shape)} ({reason}): export it "
             "with dynamic_shapes for the dimensions 0, 2 and 3"
         ) from None
 
@@ -114,7 +114,7 @@ def refined_by_recipe(
 ) -> bytes:
     """The file of a picture that a recipe prepares, its map refined for a network."""
     x = as_floats(CodecImage(frame, "image"))
-    found = use.recipe.refine(
+    refined = use.recipe.refine(
         x, qp, keep_seen(path, x, views), parts=use.parts, metadata=metadata, threads=1, **options
     )
-    return found.bitstreams[0]
+    return refined.bitstreams[0]

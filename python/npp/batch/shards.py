@@ -34,8 +34,8 @@ class Shard:
     world: int
 
     def __post_init__(self) -> None:
-        whole = is_int(self.rank) and is_int(self.world)
-        if not whole or not 0 <= self.rank < self.world:
+        are_integers = is_int(self.rank) and is_int(self.world)
+        if not are_integers or not 0 <= self.rank < self.world:
             raise ValueError(f"a shard must be RANK/WORLD with 0 <= RANK < WORLD, not {self}")
 
     def __str__(self) -> str:
@@ -90,9 +90,9 @@ def _of_environment(environment: Mapping[str, str]) -> Shard:
     if "SLURM_PROCID" in environment and "SLURM_NTASKS" in environment:
         shard = Shard(_number(environment, "SLURM_PROCID"), _number(environment, "SLURM_NTASKS"))
     if "SLURM_ARRAY_TASK_ID" in environment:
-        place, count = _in_array(environment)
+        index, count = _in_array(environment)
         inner = shard or Shard(0, 1)
-        return Shard(place * inner.world + inner.rank, count * inner.world)
+        return Shard(index * inner.world + inner.rank, count * inner.world)
     if shard is None:
         raise ValueError(
             "a shard of auto needs RANK and WORLD_SIZE, SLURM_PROCID and SLURM_NTASKS, or SLURM_ARRAY_TASK_ID"
@@ -101,20 +101,20 @@ def _of_environment(environment: Mapping[str, str]) -> Shard:
 
 
 def _in_array(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Place and number of the jobs of an array."""
+    """The index of this job in its array, and the number of jobs."""
     names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX")
     missing = [name for name in names if name not in environment]
     if missing:
         raise ValueError(f"a shard of auto needs {missing[0]} beside SLURM_ARRAY_TASK_ID")
-    own, first, last = (_number(environment, name) for name in names)
+    index, first, last = (_number(environment, name) for name in names)
     step = _number(environment, "SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in environment else 1
     count = (last - first) // step + 1
-    given = (
+    stated_count = (
         _number(environment, "SLURM_ARRAY_TASK_COUNT") if "SLURM_ARRAY_TASK_COUNT" in environment else count
     )
-    if given != count:
+    if stated_count != count:
         raise ValueError(
-            f"the array of {given} jobs from {first} to {last} has gaps: "
+            f"the array of {stated_count} jobs from {first} to {last} has gaps: "
             "name the shard as RANK/WORLD instead of auto"
         )
-    return (own - first) // step, count
+    return (index - first) // step, count

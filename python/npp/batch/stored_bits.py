@@ -36,8 +36,8 @@ def bits_left_out(image: Image.Image, data: bytes) -> int | None:
 
 
 def _of_tiff(image: Any, data: bytes) -> int:
-    found = image.tag_v2.get(_BITS_PER_SAMPLE, ())
-    return max(found, default=0) if isinstance(found, tuple) else int(found)
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE, ())
+    return max(bits, default=0) if isinstance(bits, tuple) else int(bits)
 
 
 def _of_ppm(image: Any, data: bytes) -> int:
@@ -48,11 +48,11 @@ def _of_ppm(image: Any, data: bytes) -> int:
 
 
 def _of_jpeg_2000(image: Image.Image, data: bytes) -> int:
-    place = data.find(_CODESTREAM) + _FIRST_DEPTH
-    return (data[place] & 0x7F) + 1 if _FIRST_DEPTH <= place < len(data) else 0
+    offset = data.find(_CODESTREAM) + _FIRST_DEPTH
+    return (data[offset] & 0x7F) + 1 if _FIRST_DEPTH <= offset < len(data) else 0
 
 
 def _of_avif(image: Image.Image, data: bytes) -> int:
-    place = data.find(_PIXEL_BOX) + len(_PIXEL_BOX) + 4
-    channels = data[place] if len(_PIXEL_BOX) + 4 <= place < len(data) else 0
-    return max(data[place + 1 : place + 1 + channels], default=0)
+    offset = data.find(_PIXEL_BOX) + len(_PIXEL_BOX) + 4
+    channels = data[offset] if len(_PIXEL_BOX) + 4 <= offset < len(data) else 0
+    return max(data[offset + 1 : offset + 1 + channels], default=0)
