@@ -15,13 +15,13 @@ from npp.cli.exit_codes import EXIT_CODES
 
 def _load(name: str) -> Any:
     """Imports a command and gives it typer's form."""
-    place = COMMANDS[name]
-    found = getattr(importlib.import_module(f"npp.cli.{place.module}"), place.name)
-    if not isinstance(found, typer.Typer):
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name, epilog=EXIT_CODES)(found)
-        found = alone
-    command = get_command(found)
+    entry = COMMANDS[name]
+    loaded = getattr(importlib.import_module(f"npp.cli.{entry.module}"), entry.name)
+    if not isinstance(loaded, typer.Typer):
+        wrapper = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        wrapper.command(name, epilog=EXIT_CODES)(loaded)
+        loaded = wrapper
+    command = get_command(loaded)
     command.name = name
     return command
 

@@ -48,7 +48,7 @@ def help_text() -> str:
         subsequent_indent="  ",
     )
     wide = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{wide}}  {place.about}" for name, place in COMMANDS.items())
+    rows = "\n".join(f"  {name:<{wide}}  {command.about}" for name, command in COMMANDS.items())
     return f"""Usage: npp [OPTIONS] COMMAND [ARGS]...
 
 {about}

@@ -84,9 +84,9 @@ def _checked_judge(spec: str | None) -> NamedJudge | None:
 def recipe_use(name: str | None, *, lossless: bool, **switches: bool) -> RecipeUse | None:
     """The recipe of ``--for``, loaded once for all files."""
     if name is None:
-        given = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
-        if given:
-            raise UsageError(f"{given[0]} needs --for")
+        options = [f"--{switch.replace('_', '-')}" for switch, on in switches.items() if on]
+        if options:
+            raise UsageError(f"{options[0]} needs --for")
         return None
     if lossless:
         raise UsageError("--for and --lossless exclude each other")
@@ -157,10 +157,10 @@ def checked_shard(shard: str | None, share: bool) -> Shard | None:
     """The part of the files that is this machine's; ``None`` where all are."""
     if shard is None:
         return None
-    part: Shard = checked(Shard.parse, shard)
+    parsed: Shard = checked(Shard.parse, shard)
     if share:
         raise UsageError("--share and --shard exclude each other: bits are shared over all files")
-    return part
+    return parsed
 
 
 def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:

@@ -105,11 +105,11 @@ def _alone(
     manifest: Path | None, policy: WritePolicy, shared: Path | None
 ) -> Iterator[ManifestRecord | None]:
     """What this run alone writes as long as it lasts: its manifest, which is given, and a shared folder."""
-    with ExitStack() as held:
+    with ExitStack() as stack:
         # First the manifest, for the folder is made where it is not there.
-        record = None if manifest is None else held.enter_context(ManifestRecord(manifest, policy))
+        record = None if manifest is None else stack.enter_context(ManifestRecord(manifest, policy))
         if shared is not None:
-            held.enter_context(alone_in(shared))
+            stack.enter_context(alone_in(shared))
         yield record
 
 

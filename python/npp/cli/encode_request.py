@@ -88,11 +88,11 @@ def planned(request: EncodeRequest) -> tuple[list[Job], Path | None]:
     Raises:
         UsageError: there are no such files, or results cannot go there.
     """
-    found = find_inputs(request.inputs, PICTURE_SUFFIXES, recursive=request.recursive)
-    jobs = plan(found, request.output, ".bpg")
+    inputs = find_inputs(request.inputs, PICTURE_SUFFIXES, recursive=request.recursive)
+    jobs = plan(inputs, request.output, ".bpg")
     _check_suffixes(jobs)
     manifest = _manifest_path(request, jobs)
-    jobs = _own_part(jobs, request.part)
+    jobs = _jobs_of_shard(jobs, request.part)
     if request.sharing is not None:
         _check_shared(request, jobs, manifest)
     return jobs, manifest
@@ -120,13 +120,13 @@ def _manifest_path(request: EncodeRequest, jobs: Sequence[Job]) -> Path | None:
     return path
 
 
-def _own_part(jobs: list[Job], part: Shard | None) -> list[Job]:
+def _jobs_of_shard(jobs: list[Job], shard: Shard | None) -> list[Job]:
     """What of all jobs is this machine's."""
-    if part is None:
+    if shard is None:
         return jobs
     if any(job.source.path is None for job in jobs):
         raise UsageError("--shard is about files, and standard input has no name")
-    return [job for job in jobs if part.has(job.source.relative.as_posix())]
+    return [job for job in jobs if shard.has(job.source.relative.as_posix())]
 
 
 def _check_shared(request: EncodeRequest, jobs: Sequence[Job], manifest: Path | None) -> None:

@@ -51,12 +51,12 @@ def evaluate(
                 stages.append(name)
                 return bars(name, total)
 
-            found = run(settings, folder, stage)
+            results = run(settings, folder, stage)
     if not quiet:
-        shown = console(stderr=False)
-        for table in found.tables:
-            shown.print(table.rich())
-        count, arms = len(found.measured.pictures), len(found.measured.arms)
+        output = console(stderr=False)
+        for table in results.tables:
+            output.print(table.rich())
+        count, arms = len(results.measured.pictures), len(results.measured.arms)
         say(f"npp: measured {arms} arms at {len(settings.qps)} qps on {_photos(count, limit)}")
         say(f"npp: all results lie in {folder}")
         say(f"npp: open {folder / REPORT} in a browser")

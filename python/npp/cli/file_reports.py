@@ -47,8 +47,8 @@ class FileReport:
             reason = (self.error or "").removesuffix(f": {self.file}")  # the system's messages name it too
             return [f"npp: {self.file}: {reason}"]
         skipped = f"{self.file}: skipped, {self.output} exists"
-        first = skipped if self.status == SKIPPED else self.summary
-        return [first, *(f"  note: {note}" for note in self.notes)]
+        headline = skipped if self.status == SKIPPED else self.summary
+        return [headline, *(f"  note: {note}" for note in self.notes)]
 
 
 _OPTIONS = {"npp.set_max_pixels": "--max-pixels", "restore_size=True": "--restore-size"}

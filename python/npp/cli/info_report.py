@@ -46,7 +46,7 @@ _FIELDS = (
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FileInfo:
     """A file and what was read from it.
 
     Attributes:
@@ -61,22 +61,22 @@ class _Found:
     qps_error: str | None
 
 
-def _read(file: Input) -> _Found:
+def _read(file: Input) -> _FileInfo:
     data = file.read()
-    found = image_info(data)
-    if not found.block_qps:
-        return _Found(file, data, found, None, None)
+    info = image_info(data)
+    if not info.block_qps:
+        return _FileInfo(file, data, info, None, None)
     try:
-        return _Found(file, data, found, block_quantisers(data), None)
+        return _FileInfo(file, data, info, block_quantisers(data), None)
     except ValueError as error:  # animations, 14 bits, damage behind the headers
-        return _Found(file, data, found, None, describe(error))
+        return _FileInfo(file, data, info, None, describe(error))
 
 
-def info_as_json(found: _Found) -> dict[str, Any]:
+def info_as_json(file_info: _FileInfo) -> dict[str, Any]:
     """All that :func:`npp.probe` reads, durations as [numerator, denominator] seconds; QPs of blocks."""
-    info, qps, before = found.info, found.qps, size_before(found.info)
+    info, qps, before = file_info.info, file_info.qps, size_before(file_info.info)
     return {
-        "file": str(found.file),
+        "file": str(file_info.file),
         **{name: getattr(info, name) for name in _FIELDS},
         "durations": [[duration.numerator, duration.denominator] for duration in info.durations],
         "extensions": [[tag, len(content)] for tag, content in info.extensions],
@@ -85,16 +85,16 @@ def info_as_json(found: _Found) -> dict[str, Any]:
         "qp_mean": None if qps is None else float(qps.mean()),
         "width_before": None if before is None else before[1],
         "height_before": None if before is None else before[0],
-        "bytes": len(found.data),
-        "bpp": bpp_of(found.data, info),
+        "bytes": len(file_info.data),
+        "bpp": bpp_of(file_info.data, info),
     }
 
 
-def _block_qps(found: _Found) -> str:
-    if found.qps is not None:
-        low, high = int(found.qps.min()), int(found.qps.max())
-        return f"yes ({low}..{high}, mean {float(found.qps.mean()):.1f})"
-    return f"yes, not read: {found.qps_error}" if found.qps_error is not None else "no"
+def _block_qps(file_info: _FileInfo) -> str:
+    if file_info.qps is not None:
+        low, high = int(file_info.qps.min()), int(file_info.qps.max())
+        return f"yes ({low}..{high}, mean {float(file_info.qps.mean()):.1f})"
+    return f"yes, not read: {file_info.qps_error}" if file_info.qps_error is not None else "no"
 
 
 def _size(info: ImageInfo) -> str:
@@ -120,21 +120,21 @@ def _animation(info: ImageInfo) -> str:
     return f"{info.frames} frames, {float(total):.4g} s, shown {shown}"
 
 
-def info_lines(found: _Found) -> list[str]:
-    """The same for people."""
-    info, data = found.info, found.data
+def info_lines(file_info: _FileInfo) -> list[str]:
+    """Size, colour, QPs of blocks, animation and extensions of a file as lines for people."""
+    info, data = file_info.info, file_info.data
     rows = [
         ("size", _size(info)),
         ("file", f"{len(data)} bytes, {bpp_of(data, info):.4g} bpp"),
         ("colour", _color(info)),
-        ("block QPs", _block_qps(found)),
+        ("block QPs", _block_qps(file_info)),
         *([("animation", _animation(info))] if info.animation else []),
         *(
             (_EXTENSION_NAMES.get(tag, f"extension {tag}"), f"{len(content)} bytes")
             for tag, content in info.extensions
         ),
     ]
-    return [single_line(str(found.file)), *(f"  {name:<18} {value}" for name, value in rows)]
+    return [single_line(str(file_info.file)), *(f"  {name:<18} {value}" for name, value in rows)]
 
 
 def report_files(inputs: Sequence[str], *, recursive: bool, json_report: bool) -> int:
@@ -155,14 +155,14 @@ def report_files(inputs: Sequence[str], *, recursive: bool, json_report: bool) -
     code = OK
     for file in find_inputs(inputs, BPG_SUFFIXES, recursive=recursive).files:
         try:
-            found = _read(file)
+            file_info = _read(file)
         except (OSError, ValueError) as error:
             code = SOME_FAILED
             say(f"npp: {file}: {describe(error)}")
             documents.append({"file": str(file), "error": describe(error)})
             continue
         if json_report:
-            documents.append(info_as_json(found))
+            documents.append(info_as_json(file_info))
         else:
-            write_output("\n".join(info_lines(found)) + "\n")
+            write_output("\n".join(info_lines(file_info)) + "\n")
     return print_report(documents, code) if json_report else code

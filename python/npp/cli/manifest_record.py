@@ -67,7 +67,7 @@ class ManifestRecord:
             self._manifest = ManifestFile(path)
         except (OSError, ValueError) as error:
             raise UsageError(f"--manifest: {describe(error)}") from None
-        self._made: set[str] = set()
+        self._recorded: set[str] = set()
         self._anew = policy.force
 
     def __enter__(self) -> Self:
@@ -87,15 +87,15 @@ class ManifestRecord:
     def made(self, job: Job, result: FileResult) -> None:
         """A file is about to be written."""
         self._manifest.add(self._row(job, result))
-        self._made.add(str(job.source))
+        self._recorded.add(str(job.source))
 
     def conclude(self, jobs: Sequence[Job], reports: Sequence[FileReport]) -> None:
         """All jobs are done: what failed gets a row, and so does a file that has none yet."""
         for job, report in zip(jobs, reports, strict=True):
             if report.status == FAILED:
                 self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
-            elif not (self._is_known(job) if report.status == SKIPPED else str(job.source) in self._made):
-                self._manifest.add(self._row(job, _found(job, report.values)))
+            elif not (self._is_known(job) if report.status == SKIPPED else str(job.source) in self._recorded):
+                self._manifest.add(self._row(job, _existing_result(job, report.values)))
         self._manifest.finish({str(job.source) for job in jobs} if self._anew else None)
 
     def _is_known(self, job: Job) -> bool:
@@ -120,7 +120,7 @@ def conclude(
     return code
 
 
-def _found(job: Job, values: Mapping[str, Any]) -> FileResult:
+def _existing_result(job: Job, values: Mapping[str, Any]) -> FileResult:
     """A file that is there, with what is known about it."""
     assert job.target is not None
     try:

@@ -79,8 +79,8 @@ def check_frames(jobs: Sequence[Job]) -> None:
 def _number_in(name: str, pattern: str) -> int | None:
     """The number of a file of a sequence, by its name; ``None`` where it is none of it."""
     before, after = _NUMBER.split(pattern, maxsplit=1)
-    found = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
-    return None if found is None else int(found[1])
+    match = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+    return None if match is None else int(match[1])
 
 
 def later_frames(target: Path, frames: int) -> list[Path]:
@@ -91,12 +91,12 @@ def later_frames(target: Path, frames: int) -> list[Path]:
         frames: of the sequence, whose first one has the number 1.
     """
     try:
-        there = {path.name for path in target.parent.iterdir()}
+        names = {path.name for path in target.parent.iterdir()}
     except OSError:  # a folder that may be written to need not be one that may be listed
         return []
-    numbers = (_number_in(name, target.name) for name in there)
+    numbers = (_number_in(name, target.name) for name in names)
     later = sorted({number for number in numbers if number is not None and number > frames})
-    return [path for path in (numbered(target, number) for number in later) if path.name in there]
+    return [path for path in (numbered(target, number) for number in later) if path.name in names]
 
 
 def _is_folder(out: str, inputs: Inputs) -> bool:
@@ -108,16 +108,16 @@ def _is_folder(out: str, inputs: Inputs) -> bool:
 def _check_collisions(jobs: list[Job]) -> None:
     """No two results in one file, and none in place of a file that is read."""
     sources = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
-    first: dict[str, Job] = {}
+    by_target: dict[str, Job] = {}
     for job in jobs:
         if job.target is None or job.source.error is not None:  # nothing will be written for it
             continue
         real = os.path.realpath(job.target)
         if real in sources:
             raise UsageError(f"{job.target} would be written and is read too; choose another --output")
-        other = first.setdefault(real, job)
-        if other is not job:
-            raise UsageError(f"{other.source} and {job.source} would both become {job.target}")
+        first = by_target.setdefault(real, job)
+        if first is not job:
+            raise UsageError(f"{first.source} and {job.source} would both become {job.target}")
 
 
 def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:

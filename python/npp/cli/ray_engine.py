@@ -29,12 +29,12 @@ def _existing(policy: WritePolicy) -> Any:
 def _pictures(jobs: Sequence[Job], output: str) -> list[Any]:
     from npp.integrations.ray.ray_sources import Picture
 
-    found = []
+    pictures = []
     for job in jobs:
         assert job.source.path is not None and job.target is not None
         target = job.target.relative_to(output).as_posix()
-        found.append(Picture(str(job.source.path.absolute()), str(job.source), target))
-    return found
+        pictures.append(Picture(str(job.source.path.absolute()), str(job.source), target))
+    return pictures
 
 
 def _jobs(inputs: Sequence[str], output: str, recursive: bool) -> list[Job] | None:

@@ -27,16 +27,16 @@ def _described(name: str) -> dict[str, Any]:
     }
 
 
-def recipe_lines(found: dict[str, Any]) -> list[str]:
+def recipe_lines(recipe: dict[str, Any]) -> list[str]:
     """A recipe for people.
 
     Args:
-        found: its fields of the JSON report.
+        recipe: its fields of the JSON report.
     """
-    options = ", ".join(f"{name} {value}" for name, value in found["options"].items())
-    parts = ", ".join(found["parts"]) or "none"
-    head = f"  qp {found['qp']}; parts: {parts}; options: {options or 'the usual ones'}"
-    return [found["name"], head, *(f"  {line}" for line in found["card"].splitlines())]
+    options = ", ".join(f"{name} {value}" for name, value in recipe["options"].items())
+    parts = ", ".join(recipe["parts"]) or "none"
+    head = f"  qp {recipe['qp']}; parts: {parts}; options: {options or 'the usual ones'}"
+    return [recipe["name"], head, *(f"  {line}" for line in recipe["card"].splitlines())]
 
 
 def recipes(
@@ -47,11 +47,11 @@ def recipes(
     json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Lists the recipes that come with npp, for npp encode --for, or says what is in files of recipes."""
-    found = [_described(name) for name in named or Recipe.available()]
+    described = [_described(name) for name in named or Recipe.available()]
     if json_report:
-        print_json({"npp": __version__, "recipes": found})
-    elif found:
-        write_output("\n".join(line for recipe in found for line in recipe_lines(recipe)) + "\n")
+        print_json({"npp": __version__, "recipes": described})
+    elif described:
+        write_output("\n".join(line for recipe in described for line in recipe_lines(recipe)) + "\n")
     else:
         write_output("no recipe comes with this version; npp encode --for takes files of npp.Recipe.save\n")
     raise typer.Exit(OK)

@@ -21,16 +21,16 @@ from npp.photos.finding import PhotoWarning
 @contextmanager
 def _photo_warnings() -> Iterator[None]:
     """Warnings about photos are lines for people; all others stay what they are."""
-    others = warnings.showwarning
-    said: set[str] = set()
+    show_default = warnings.showwarning
+    messages: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *arguments: Any, **keywords: Any) -> None:
         if issubclass(category, PhotoWarning):
-            if str(message) not in said:  # several searches meet one folder
+            if str(message) not in messages:  # several searches meet one folder
                 say(f"npp: {message}")
-            said.add(str(message))
+            messages.add(str(message))
         else:
-            others(message, category, *place, **named)
+            show_default(message, category, *arguments, **keywords)
 
     with warnings.catch_warnings():
         # Every photo is named, and each once.

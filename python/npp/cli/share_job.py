@@ -74,7 +74,7 @@ class SharedRun:
         folder.mkdir(parents=True, exist_ok=True)
         self._state = ShareState(folder / STATE_NAME, *_keys(self._settings, self._share))
         self._curves: dict[Job, ProbedCurve] = {}
-        self._probed: list[int] = []  # places of the jobs whose pictures have curves
+        self._probed: list[int] = []  # indices of the jobs whose pictures have curves
 
     def documents(self) -> list[dict[str, Any]]:
         """The reports as JSON has them."""
@@ -98,7 +98,7 @@ class SharedRun:
     def _probe(self) -> None:
         with crew("Probing", total=len(self._jobs), threads=self._threads, quiet=True) as workers:
             self.reports = workers.run(self._jobs, self._probe_job, REPLACES)
-        self._probed = [place for place, report in enumerate(self.reports) if report.status != FAILED]
+        self._probed = [index for index, report in enumerate(self.reports) if report.status != FAILED]
 
     def _probe_job(self, job: Job) -> FileReport:
         """Puts a job's curve among the others; the report only says whether there is one."""
@@ -115,7 +115,7 @@ class SharedRun:
 
     def _encode_probed(self) -> bool:
         """Encodes the files whose pictures have curves; gives whether the total can be met."""
-        curves = [self._curves[self._jobs[place]] for place in self._probed]
+        curves = [self._curves[self._jobs[index]] for index in self._probed]
         total = total_bits(curves, self._share.total_bytes, self._share.mean_bpp)
         budget = SharedBudget(bits_of(curves), total, **arguments_about_losses(curves))
         encodes = None if budget.least_bits > _HOPELESS * total else self._encode_within(budget, total)
@@ -129,14 +129,14 @@ class SharedRun:
     def _encode_within(self, budget: SharedBudget, total: float) -> int | None:
         """Encodes until the total is met; gives how many files that took, ``None`` where it cannot be met."""
         encode = partial(encode_job_at, settings=self._settings, state=self._state, policy=self._policy)
-        jobs = [self._jobs[place] for place in self._probed]
-        reports = [self.reports[place] for place in self._probed]
+        jobs = [self._jobs[index] for index in self._probed]
+        reports = [self.reports[index] for index in self._probed]
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(jobs), threads=self._threads, quiet=True) as workers:
             work = SharedWork(jobs, reports, workers, encode, self._state)
             is_met = work.work_off(budget, total)
-        for place, report in zip(self._probed, work.reports, strict=True):
-            self.reports[place] = report
+        for index, report in zip(self._probed, work.reports, strict=True):
+            self.reports[index] = report
         return work.encodes if is_met else None
 
     def _refuse_total(self, budget: SharedBudget, total: float) -> None:
@@ -145,9 +145,9 @@ class SharedRun:
         least = int(budget.least_bits / 8)
         error = f"{int(total // 8)} bytes in all are too few: by {by} qp {MAX_QP} takes about {least}"
         say(f"npp: {error}; what was found out stays in {self._state.path}")
-        for place in self._probed:
-            if self.reports[place].status != FAILED:
-                self.reports[place] = replace(self.reports[place], status=FAILED, error=error, values={})
+        for index in self._probed:
+            if self.reports[index].status != FAILED:
+                self.reports[index] = replace(self.reports[index], status=FAILED, error=error, values={})
         self.code = SOME_FAILED
 
     def _clear_failed(self) -> None:
@@ -155,10 +155,10 @@ class SharedRun:
 
         What an earlier run has written there stays, and is named: nothing has taken its place.
         """
-        for place, (job, report) in enumerate(zip(self._jobs, self.reports, strict=True)):
+        for index, (job, report) in enumerate(zip(self._jobs, self.reports, strict=True)):
             if report.status == FAILED:
                 error = f"{report.error}{self._cleared(job)}"
-                self.reports[place] = replace(report, error=error, values={})
+                self.reports[index] = replace(report, error=error, values={})
 
     def _cleared(self, job: Job) -> str:
         """Removes this run's own file of a job that failed; says where one stays."""
@@ -174,7 +174,7 @@ class SharedRun:
 
     def _sum_up(self, total: float, encodes: int) -> None:
         """The totals for the report and for people."""
-        reports = [self.reports[place] for place in self._probed]
+        reports = [self.reports[index] for index in self._probed]
         reports = [report for report in reports if report.status != FAILED]
         size = sum(report.values["bytes"] for report in reports)
         pixels = sum(

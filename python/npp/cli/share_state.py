@@ -62,10 +62,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run shares into it.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(folder / STATE_NAME, remove_empty=True))
+            stack.enter_context(FileLock(folder / STATE_NAME, remove_empty=True))
         except BlockingIOError:
             raise UsageError(
                 f"another run shares into {folder}; wait for it, or choose another --output"
@@ -108,28 +108,28 @@ class ShareState:
     def _load(self) -> None:
         try:
             with self.path.open("rb+") as file:
-                whole = 0
+                end = 0
                 for line in file:
                     if not line.endswith(b"\n"):
-                        file.truncate(whole)  # what was being written when the run was stopped
+                        file.truncate(end)  # what was being written when the run was stopped
                         break
-                    whole += len(line)
+                    end += len(line)
                     with suppress(ValueError, KeyError, TypeError):
                         self._take(json.loads(line))
         except FileNotFoundError:
             pass
 
     def _take(self, line: dict[str, Any]) -> None:
-        found: _Identity = (line["source"], line["size"], line["mtime_ns"])
+        source: _Identity = (line["source"], line["size"], line["mtime_ns"])
         kind = line["kind"]
         if kind == "file":
             self._checksums.setdefault(line["target"], set()).add(line["crc"])
         if line["key"] != self._keys[kind]:
             return
         if kind == "file":
-            self._files[found, line["qp"]] = line
+            self._files[source, line["qp"]] = line
         else:
-            self._curves[found] = ProbedCurve.from_json(line["curve"])
+            self._curves[source] = ProbedCurve.from_json(line["curve"])
 
     def _name(self, job: Job) -> str:
         """A result's name below the state's folder, which stays the same from wherever that is reached."""
@@ -168,8 +168,8 @@ class ShareState:
 
     def is_ours(self, job: Job) -> bool:
         """Whether a result was written by such a run, and may be replaced by one."""
-        known = self._checksums.get(self._name(job))
-        return known is not None and _checksum(job.target) in known
+        checksums = self._checksums.get(self._name(job))
+        return checksums is not None and _checksum(job.target) in checksums
 
     def wrote(self, job: Job) -> None:
         """A result is there now."""

@@ -48,11 +48,11 @@ def encode_job_at(
     """
     source = identity(job.source)
     known = state.values(source, step.qp)
-    there = known is not None and state.is_there(job, source, step.qp)
-    if known is not None and there and _is_whole(known, settings):
+    is_there = known is not None and state.is_there(job, source, step.qp)
+    if known is not None and is_there and _is_whole(known, settings):
         return _as_it_was(job, known)
     picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
-    if known is not None and there and job.target is not None:
+    if known is not None and is_there and job.target is not None:
         values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
         return written(job, picture.notes, values)
     start = time.perf_counter()
@@ -99,10 +99,10 @@ def _too_large(size: int, step: SharedStep) -> bool:
 
 def _is_hopeless(budget: SharedBudget, total_bits: float) -> bool:
     """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved."""
-    kept, known = budget.qps, budget.total_bits
-    if not kept or len(kept) > budget.left or min(kept.values()) < MAX_QP:
+    qps, bits = budget.qps, budget.total_bits
+    if not qps or len(qps) > budget.left or min(qps.values()) < MAX_QP:
         return False
-    return known + (budget.least_bits - known) / _UNLIKELY > total_bits
+    return bits + (budget.least_bits - bits) / _UNLIKELY > total_bits
 
 
 @dataclass
@@ -149,22 +149,22 @@ class SharedWork:
         self, steps: Sequence[SharedStep], keep: bool
     ) -> tuple[list[tuple[SharedStep, FileReport]], set[int]]:
         """What the files of some steps take, and the pictures whose files were seen at their places."""
-        known = {step.picture: _recalled(self.jobs[step.picture], step, self.state) for step in steps}
-        new = [step for step in steps if known[step.picture] is None]
-        made = dict(zip((step.picture for step in new), self._encoded(new, keep), strict=True))
-        self.encodes += len(new)
-        found = [(step, known[step.picture] or made[step.picture]) for step in steps]
-        return found, set(made) if keep else set()
+        recalled = {step.picture: _recalled(self.jobs[step.picture], step, self.state) for step in steps}
+        missing = [step for step in steps if recalled[step.picture] is None]
+        encoded = dict(zip((step.picture for step in missing), self._encoded(missing, keep), strict=True))
+        self.encodes += len(missing)
+        outcomes = [(step, recalled[step.picture] or encoded[step.picture]) for step in steps]
+        return outcomes, set(encoded) if keep else set()
 
     def _encoded(self, steps: Sequence[SharedStep], keep: bool) -> list[FileReport]:
         by_job = {self.jobs[step.picture]: step for step in steps}
         return self.workers.run(list(by_job), lambda job: self.encode(job, by_job[job], keep), REPLACES)
 
     def _account(
-        self, budget: SharedBudget, found: Sequence[tuple[SharedStep, FileReport]], seen: set[int]
+        self, budget: SharedBudget, outcomes: Sequence[tuple[SharedStep, FileReport]], seen: set[int]
     ) -> None:
         """Tells the budget what was found, and takes those reports over that count."""
-        for step, report in found:
+        for step, report in outcomes:
             if report.status == FAILED and not report.values:
                 budget.drop(step)
             elif not budget.record(step, 8 * report.values["bytes"]):

@@ -43,7 +43,7 @@ MaxPixelsOption = Annotated[
 
 
 def checked(check: Any, *arguments: Any) -> Any:
-    """The library's own check of a value, as a usage error."""
+    """What a check of the library gives; the TypeError or ValueError of a wrong value is a UsageError."""
     try:
         return check(*arguments)
     except (TypeError, ValueError) as error:

@@ -55,15 +55,15 @@ def _how_to_go_on(out: Path | None, begun: float, resume: Path | None) -> str:
     Where it has none yet, one that went on begins again where it began.
     """
     names = ("checkpoints/last.ckpt", _PRETRAINED)
-    left = [] if out is None else [out / name for name in names if _is_younger(out / name, begun)]
-    if not left and resume is not None:
+    checkpoints = [] if out is None else [out / name for name in names if _is_younger(out / name, begun)]
+    if not checkpoints and resume is not None:
         return f"there is no new checkpoint yet; --resume {resume} goes on from where this run began"
-    if not left:
+    if not checkpoints:
         return "there is no checkpoint yet"
-    if left[0].name == _PRETRAINED:
-        again = f"--set 'preprocessor={{start: {left[0]}}}'"
-        return f"there is no checkpoint yet; {again} spares the pretraining, which is done"
-    return f"--resume {left[0]} goes on from there"
+    if checkpoints[0].name == _PRETRAINED:
+        option = f"--set 'preprocessor={{start: {checkpoints[0]}}}'"
+        return f"there is no checkpoint yet; {option} spares the pretraining, which is done"
+    return f"--resume {checkpoints[0]} goes on from there"
 
 
 def _is_younger(file: Path, begun: float) -> bool:
@@ -84,9 +84,9 @@ def _as_yaml(value: object) -> str:
     return json.dumps(value)
 
 
-def _assignments(given: list[str], options: Mapping[str, object]) -> list[str]:
+def _assignments(changes: list[str], options: Mapping[str, object]) -> list[str]:
     """The options that were given as ``--set`` has them, after those of ``--set``."""
-    return given + [f"{key}={_as_yaml(value)}" for key, value in options.items() if value is not None]
+    return changes + [f"{key}={_as_yaml(value)}" for key, value in options.items() if value is not None]
 
 
 @app.command(_DEFAULT, short_help="What CONFIG.yaml describes; the default.")

@@ -42,13 +42,13 @@ def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
     return {"input": row.input, "output": row.output, "status": status, "error": wrong or row.error}
 
 
-def _found(manifests: list[str], pixels: bool, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
+def _outcomes(manifests: list[str], pixels: bool, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
     """What became of each row's file, in the order of the rows."""
     for path in manifests:
         folder, rows = Path(path).parent, read_manifest(path)
-        while some := list(islice(rows, _AT_ONCE)):
+        while chunk := list(islice(rows, _AT_ONCE)):
             # In this context: a limit on pixels is of a thread and of those that copy its context.
-            checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in some]
+            checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in chunk]
             yield from (check.result() for check in checks)
 
 
@@ -85,12 +85,12 @@ def verify(
     counts = {"whole": 0, "wrong": 0, "not encoded": 0, "not decoded": 0}
     documents: list[dict[str, Any]] = []
     with limit_on_pixels(max_pixels), ThreadPoolExecutor(workers) as pool, cancelling(pool):
-        for found in _found(manifests, pixels, pool):
-            counts[found["status"]] += 1
-            if found["status"] != "whole":
-                say(f"npp: {found['output'] or found['input']}: {found['error']}")
+        for outcome in _outcomes(manifests, pixels, pool):
+            counts[outcome["status"]] += 1
+            if outcome["status"] != "whole":
+                say(f"npp: {outcome['output'] or outcome['input']}: {outcome['error']}")
             if json_report:
-                documents.append(found)
+                documents.append(outcome)
     if not any(counts.values()):
         say(f"npp: {', '.join(manifests)}: no rows, so nothing is known to be whole")
     elif not quiet:
