@@ -87,16 +87,16 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
         Raises:
             ValueError: samples are on another scale: normalised, in [0, 1], or of 16 bits.
         """
-        given = results["img"]
+        image = results["img"]
         # torch has no unsigned numbers beyond 8 bits that know their ends everywhere.
-        wide = given if given.dtype.kind == "f" or given.dtype == np.uint8 else given.astype(np.int64)
+        wide = image if image.dtype.kind == "f" or image.dtype == np.uint8 else image.astype(np.int64)
         check_raw("img", torch.from_numpy(np.ascontiguousarray(wide)), "so put BPGRoundTrip in front of that")
-        samples = given if given.dtype == np.uint8 else np.clip(np.rint(given), 0, 255).astype(np.uint8)
+        samples = image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype(np.uint8)
         qp = int(np.random.randint(self._low, self._high + 1))  # noqa: NPY002 (mmengine seeds this one)
         file, decoded = self._coded(bgr_to_rgb(samples) if self._bgr else samples, qp)
-        restored = (bgr_to_rgb(decoded) if self._bgr else decoded).reshape(given.shape)
-        results["img"] = np.ascontiguousarray(restored).astype(given.dtype, copy=False)
-        pixels = given.shape[0] * given.shape[1]
+        restored = (bgr_to_rgb(decoded) if self._bgr else decoded).reshape(image.shape)
+        results["img"] = np.ascontiguousarray(restored).astype(image.dtype, copy=False)
+        pixels = image.shape[0] * image.shape[1]
         results.update(bpp=8 * len(file) / pixels, bpg_bytes=len(file), bpg_qp=qp)
         return results
 

@@ -52,8 +52,8 @@ class BppMetric(_evaluator.BaseMetric):  # type: ignore[misc]  # mmengine has no
         if not results:
             return {}
         bpp, of_photo, sizes, qps = zip(*results, strict=True)
-        known = [value for value in of_photo if value is not None]
-        found = {"bpp": sum(bpp) / len(bpp), "bytes": sum(sizes), "qp": sum(qps) / len(qps)}
-        if len(known) == len(results):
-            found["bpp_of_photo"] = sum(known) / len(known)
-        return found
+        photo_bpp = [value for value in of_photo if value is not None]
+        metrics = {"bpp": sum(bpp) / len(bpp), "bytes": sum(sizes), "qp": sum(qps) / len(qps)}
+        if len(photo_bpp) == len(results):
+            metrics["bpp_of_photo"] = sum(photo_bpp) / len(photo_bpp)
+        return metrics

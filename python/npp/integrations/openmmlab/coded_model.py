@@ -35,7 +35,7 @@ def _channels_are_bgr(channels: str) -> bool:
     return channels == "bgr"
 
 
-def _given_recipe(name_or_path: str, options: Mapping[str, Any]) -> Recipe:
+def _loaded_recipe(name_or_path: str, options: Mapping[str, Any]) -> Recipe:
     recipe = Recipe.load(name_or_path)
     recipe.options.update(options)  # type: ignore[typeddict-item]  # resolve_options checks them
     if recipe.allocator is not None:
@@ -145,16 +145,17 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         test_effort: int | None,
     ) -> None:
         config = fill(CodecConfig, codec, "codec")
-        given = {name: value for name, value in config.all_options.items() if name in codec}
+        overrides = {name: value for name, value in config.all_options.items() if name in codec}
         if recipe is None:
             options = {**config.all_options, "effort": _TEST_EFFORT if test_effort is None else test_effort}
             self.recipe = _built_recipe(*parts, options)
         else:
             if parts[0] is not None or parts[1] is not None or parts[2] != 1:
                 raise ValueError("recipe and preprocessor, allocator, scale exclude each other")
-            given.pop("effort", None)
-            own = given if test_effort is None else {**given, "effort": test_effort}
-            self.recipe = _given_recipe(recipe, own)
+            overrides.pop("effort", None)
+            if test_effort is not None:
+                overrides["effort"] = test_effort
+            self.recipe = _loaded_recipe(recipe, overrides)
         self._train_effort = config.effort
         self._threads = config.threads
         # Not registered: what has parameters among surrogates is not trained here.
@@ -192,11 +193,11 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         if mode == "loss":
             return self._losses(inputs, data_samples)
         coded = self._code(self.recipe, inputs, self.test_qp, self.recipe.options)
-        found = self._run_inner(coded, data_samples, mode)
+        outputs = self._run_inner(coded, data_samples, mode)
         if mode == "predict":
-            for sample, bpp, size in zip(found, coded.bpp.tolist(), coded.sizes, strict=True):
+            for sample, bpp, size in zip(outputs, coded.bpp.tolist(), coded.sizes, strict=True):
                 sample.set_metainfo({"bpp": bpp, "bpg_bytes": size, "bpg_qp": self.test_qp})
-        return found
+        return outputs
 
     # Between codec and inner model
 
@@ -219,8 +220,8 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
     def _inner_losses(self, coded: CodedPictures, data_samples: Any) -> dict[str, Any]:
         """The inner model's losses, from layers in eval mode."""
         with loss_branch(self.inner):
-            found: dict[str, Any] = self._run_inner(coded, data_samples, "loss")
-        return found
+            losses: dict[str, Any] = self._run_inner(coded, data_samples, "loss")
+        return losses
 
     # Training
 
@@ -231,8 +232,8 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
     def _next_qp(self) -> int:
         """Drawn from the step and the process, so that a run that goes on draws what it would have drawn."""
         dist = require("mmengine.dist", "training")
-        place = int(self.step) * dist.get_world_size() + dist.get_rank()
-        generator = torch.Generator().manual_seed((self._seed << 32) + place)
+        index = int(self.step) * dist.get_world_size() + dist.get_rank()
+        generator = torch.Generator().manual_seed((self._seed << 32) + index)
         qps = self.weights.qps
         return qps[int(torch.randint(len(qps), (), generator=generator, device="cpu"))]
 
@@ -247,21 +248,21 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         coded = self._code(self.recipe, inputs, qp, self._training_options)
         norm = self.weights.norm[qp]
         weight = self.weights.task[qp] / norm  # λ, as bits are divided
-        found: dict[str, Any] = {}
+        losses: dict[str, Any] = {}
         for name, value in self._inner_losses(coded, data_samples).items():
             if "loss" in name:
-                found["loss_task" if name == "loss" else name] = _each(value, lambda one: one * weight)
+                losses["loss_task" if name == "loss" else name] = _each(value, lambda loss: loss * weight)
                 # mmengine adds up whatever has "loss" in its name.
-                found[name.replace("loss", "task")] = _each(value, Tensor.detach)
+                losses[name.replace("loss", "task")] = _each(value, Tensor.detach)
             else:
-                found[name] = value
-        found["loss_bpp"] = coded.bpp.mean() / norm
-        found["loss_fidelity"] = self._loss.w_pre * self._loss.mse_scale * coded.mse.mean() / norm
+                losses[name] = value
+        losses["loss_bpp"] = coded.bpp.mean() / norm
+        losses["loss_fidelity"] = self._loss.w_pre * self._loss.mse_scale * coded.mse.mean() / norm
         if self.recipe.allocator is not None:
-            found["loss_map"] = self._loss.w_map * coded.energy.mean()
-        found["bpp"] = coded.bpp.detach().mean()
-        found["qp"] = found["bpp"].new_tensor(float(qp))
-        return found
+            losses["loss_map"] = self._loss.w_map * coded.energy.mean()
+        losses["bpp"] = coded.bpp.detach().mean()
+        losses["qp"] = losses["bpp"].new_tensor(float(qp))
+        return losses
 
     @torch.no_grad()
     def plain_losses(self, data: Any, qp: int) -> tuple[float, float]:
@@ -274,9 +275,9 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         moved = copy.deepcopy(self.data_preprocessor(data, True))
         coded = self._code(Recipe(), moved["inputs"], qp, self._training_options)
         losses = self._inner_losses(coded, moved["data_samples"])
-        parts = [value for name, value in losses.items() if "loss" in name]
-        flat = [one for part in parts for one in (part if isinstance(part, list | tuple) else [part])]
-        return float(coded.bpp.mean()), float(torch.stack([one.mean() for one in flat]).sum())
+        values = [value for name, value in losses.items() if "loss" in name]
+        flat = [loss for value in values for loss in (value if isinstance(value, list | tuple) else [value])]
+        return float(coded.bpp.mean()), float(torch.stack([loss.mean() for loss in flat]).sum())
 
 
 def _inner_model(
@@ -286,17 +287,17 @@ def _inner_model(
     if isinstance(model, str):
         config = read_config(model)
         scope = config.get("default_scope")
-        chosen = dict(config.model)
+        settings = dict(config.model)
     else:
-        chosen = dict(model)
+        settings = dict(model)
     if data_preprocessor is not None:
-        chosen.setdefault("data_preprocessor", data_preprocessor)
-    return build_model(chosen, checkpoint, scope)
+        settings.setdefault("data_preprocessor", data_preprocessor)
+    return build_model(settings, checkpoint, scope)
 
 
 def _each(value: Any, change: Any) -> Any:
     """A loss, or a list of them for each level."""
-    return [change(one) for one in value] if isinstance(value, list | tuple) else change(value)
+    return [change(loss) for loss in value] if isinstance(value, list | tuple) else change(value)
 
 
 def _without_inner(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

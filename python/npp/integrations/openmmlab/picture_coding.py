@@ -40,10 +40,10 @@ class CodedPictures(NamedTuple):
 
 
 def _by_shape(pictures: Iterable[Tensor]) -> list[list[int]]:
-    """Places of pictures that can be one batch."""
+    """Indices of pictures that can be one batch, for each shape."""
     groups: dict[tuple[int, ...], list[int]] = {}
-    for place, picture in enumerate(pictures):
-        groups.setdefault(tuple(picture.shape), []).append(place)
+    for index, picture in enumerate(pictures):
+        groups.setdefault(tuple(picture.shape), []).append(index)
     return list(groups.values())
 
 
@@ -83,7 +83,7 @@ def _as_rgb(pictures: Sequence[Tensor], bgr: bool) -> Tensor:
     return (x.flip(1) if bgr else x).clamp(0, 1)
 
 
-def _as_given(x: Tensor, bgr: bool) -> Tensor:
+def _as_raw(x: Tensor, bgr: bool) -> Tensor:
     return (x.flip(1) if bgr else x) * _PEAK
 
 
@@ -116,20 +116,20 @@ def code_pictures(
     pictures: list[Tensor] = list(raw)
     columns: list[Tensor] = list(raw)
     sizes = [0] * len(raw)
-    for places in _by_shape(raw):
-        ready = _prepared(recipe, _as_rgb([raw[place] for place in places], bgr), qp)
+    for indices in _by_shape(raw):
+        prepared = _prepared(recipe, _as_rgb([raw[index] for index in indices], bgr), qp)
         coded = compress(
-            ready.x_pre, qp, qp_map=ready.qp_map, surrogate=surrogate, threads=threads, **options
+            prepared.x_pre, qp, qp_map=prepared.qp_map, surrogate=surrogate, threads=threads, **options
         )
-        batch = ready.decoded(coded, recipe.restorer)
-        decoded, mse, energy = _as_given(batch.x_hat, bgr), batch.mse(), batch.energy().float()
-        for row, place in enumerate(places):
-            pictures[place] = decoded[row]
-            columns[place] = torch.stack([batch.bpp[row], mse[row], energy[row]])
-            sizes[place] = len(coded.bitstreams[row])
+        batch = prepared.decoded(coded, recipe.restorer)
+        decoded, mse, energy = _as_raw(batch.x_hat, bgr), batch.mse(), batch.energy().float()
+        for row, index in enumerate(indices):
+            pictures[index] = decoded[row]
+            columns[index] = torch.stack([batch.bpp[row], mse[row], energy[row]])
+            sizes[index] = len(coded.bitstreams[row])
     bpp, mse, energy = torch.stack(columns).unbind(1)
-    as_given = torch.stack(pictures) if isinstance(inputs, Tensor) else pictures
-    return CodedPictures(as_given, bpp, mse, energy, sizes)
+    outputs = torch.stack(pictures) if isinstance(inputs, Tensor) else pictures
+    return CodedPictures(outputs, bpp, mse, energy, sizes)
 
 
 def _prepared(recipe: Recipe, x: Tensor, qp: int) -> PreparedBatch:

@@ -32,63 +32,63 @@ def _axis(name: str) -> Axis:
     return Axis(network or PICTURE, quality, higher_is_better=rises, dataset=True)
 
 
-def _value(one: Mapping[str, Any], name: str) -> float:
+def _value(at_qp: Mapping[str, Any], name: str) -> float:
     """A metric at one qp, NaN where there is none.
 
     Without a single detection there is no precision; COCO's is -1 where there is nothing to find.
     """
-    value = float(one.get(name, math.nan))
+    value = float(at_qp.get(name, math.nan))
     return math.nan if name.startswith("coco/") and value < 0 else value
 
 
-def _column(found: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [_value(one, name) for one in found]
+def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [_value(at_qp, name) for at_qp in metrics]
 
 
-def _numbers(found: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
+def _numbers(metrics: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
     """Names of qualities that are numbers at one qp at least."""
     rates = {f"{prefix}/{rate}" for rate in _RATES}
     return sorted(
         {
             name
-            for one in found
-            for name, value in one.items()
+            for at_qp in metrics
+            for name, value in at_qp.items()
             if name not in rates and isinstance(value, int | float | np.number)
         }
     )
 
 
 def _measurements(
-    qps: Sequence[int], found: Sequence[Mapping[str, Any]], arm: str, prefix: str
+    qps: Sequence[int], metrics: Sequence[Mapping[str, Any]], arm: str, prefix: str
 ) -> Measurements:
-    axes = {name: _axis(name) for name in _numbers(found, prefix)}
+    axes = {name: _axis(name) for name in _numbers(metrics, prefix)}
     curve = ArmMeasurements(
-        sizes=np.array(_column(found, f"{prefix}/bytes")).astype(np.int64)[:, None],
-        bpp=np.array(_column(found, f"{prefix}/bpp"))[:, None],
+        sizes=np.array(_column(metrics, f"{prefix}/bytes")).astype(np.int64)[:, None],
+        bpp=np.array(_column(metrics, f"{prefix}/bpp"))[:, None],
         scores={},
-        metrics={(axis.network, axis.name): np.array(_column(found, name)) for name, axis in axes.items()},
+        metrics={(axis.network, axis.name): np.array(_column(metrics, name)) for name, axis in axes.items()},
     )
     return Measurements(tuple(qps), ("all",), tuple(axes.values()), {arm: curve})
 
 
 def curve_results(
     qps: Sequence[int],
-    found: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Mapping[str, Any]],
     name: str,
     description: str,
     prefix: str = _PREFIX,
 ) -> dict[str, Any]:
-    """What a sweep found as ``npp evaluate`` writes an arm.
+    """The results of a sweep as ``npp evaluate`` writes an arm.
 
     Args:
         qps: rising.
-        found: metrics at each of them, by mmengine's names.
+        metrics: at each of them, by mmengine's names.
         name, description: of the curve.
         prefix: of :class:`BppMetric` in these names.
     """
-    content = arm_results(_measurements(qps, found, name, prefix), name, description)
+    content = arm_results(_measurements(qps, metrics, name, prefix), name, description)
     results: dict[str, Any] = content["results"]
-    results |= {rate: _column(found, f"{prefix}/{rate}") for rate in _MORE_RATES}
+    results |= {rate: _column(metrics, f"{prefix}/{rate}") for rate in _MORE_RATES}
     content["results"] = {quality: [finite(value) for value in values] for quality, values in results.items()}
     return content
 
@@ -134,22 +134,22 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
             All metrics, as ``qp37/coco/bbox_mAP``.
         """
         model = coded_model(self.runner)
-        before, found = model.test_qp, []
+        before, metrics = model.test_qp, []
         try:
             for qp in self.qps:
                 model.test_qp = qp
-                found.append(dict(super().run()))
+                metrics.append(dict(super().run()))
         finally:
             model.test_qp = before
         if require("mmengine.dist", "a test").is_main_process():
-            self._write(found)
+            self._write(metrics)
         return {
             f"qp{qp}/{name}": value
-            for qp, one in zip(self.qps, found, strict=True)
-            for name, value in one.items()
+            for qp, at_qp in zip(self.qps, metrics, strict=True)
+            for name, value in at_qp.items()
         }
 
-    def _write(self, found: Sequence[Mapping[str, Any]]) -> None:
+    def _write(self, metrics: Sequence[Mapping[str, Any]]) -> None:
         folder = Path(self.runner.work_dir)
         folder.mkdir(parents=True, exist_ok=True)
         model = coded_model(self.runner)
@@ -157,8 +157,8 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
         text = (
             f"{self.runner.experiment_name}, BPG ({options}); bpp is for pixels of what the network was given"
         )
-        content = curve_results(self.qps, found, self._name, text, self._prefix)
+        content = curve_results(self.qps, metrics, self._name, text, self._prefix)
         write_json(folder / f"{self._name}.json", content)
-        measured = _measurements(self.qps, found, self._name, self._prefix)
+        measured = _measurements(self.qps, metrics, self._name, self._prefix)
         if measured.axes:
             plot_curves(measured, folder / f"{self._name}.png", self.runner.experiment_name)

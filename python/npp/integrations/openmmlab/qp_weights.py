@@ -18,16 +18,16 @@ from npp.training.train_config import LossConfig, TradeOffConfig
 LABEL = "task"
 
 
-def trade_off_config(given: str | Mapping[str, Any]) -> TradeOffConfig:
+def trade_off_config(setting: str | Mapping[str, Any]) -> TradeOffConfig:
     """``"published"``, or the keys of ``trade_off`` in a configuration of ``npp train``.
 
     Raises:
         ConfigError: another word, an unknown key or a wrong value.
     """
-    return fill(TradeOffConfig, {"pairs": given} if isinstance(given, str) else given, "trade_off")
+    return fill(TradeOffConfig, {"pairs": setting} if isinstance(setting, str) else setting, "trade_off")
 
 
-def loss_config(given: Mapping[str, Any] | None, trade_off: TradeOffConfig) -> LossConfig:
+def loss_config(settings: Mapping[str, Any] | None, trade_off: TradeOffConfig) -> LossConfig:
     """The keys of ``loss`` in a configuration of ``npp train``.
 
     With given pairs nothing is divided by BPG's bpp unless that is asked for: then nothing must be measured.
@@ -35,8 +35,8 @@ def loss_config(given: Mapping[str, Any] | None, trade_off: TradeOffConfig) -> L
     Raises:
         ConfigError: an unknown key or a wrong value.
     """
-    usual = {} if trade_off.table is None else {"normalise": "none"}
-    return fill(LossConfig, {**usual, **(given or {})}, "loss")
+    defaults = {} if trade_off.table is None else {"normalise": "none"}
+    return fill(LossConfig, {**defaults, **(settings or {})}, "loss")
 
 
 class QpWeights(nn.Module):
