@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ import torch
 from recipe_files import made_recipe
 
 import npp
+from npp.batch.file_encoding import EncodeSettings, encode_source, encode_to_settings
+from npp.batch.picture_probing import Probing, probe_curve
+from npp.batch.picture_reading import Source
 from npp.batch.recipe_use import RecipeUse
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.recipes.scale import shrink
@@ -61,3 +66,57 @@ def test_parts_that_make_the_files() -> None:
     restored = npp.Recipe("restored", restorer=npp.Restorer(width=8, depth=1, edge_width=4))
     assert _use(restored).used() == ["restorer"] and _use(restored).used_in_coding() == []
     assert _use(restored, Parts(restorer=False)).used() == []
+
+
+@contextmanager
+def _looks(recipe: Recipe) -> Iterator[list[tuple[int, ...]]]:
+    """Heights and widths of what the allocator's trunk is shown."""
+    assert recipe.allocator is not None
+    sizes: list[tuple[int, ...]] = []
+    handle = recipe.allocator.network.trunk.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:]))
+    )
+    yield sizes
+    handle.remove()
+
+
+def _source(photo: np.ndarray) -> Source:
+    return Source([photo], None, 0, False, npp.Metadata(), ())
+
+
+@pytest.mark.parametrize("parts", [Parts(filter=False), Parts(filter=False, scale=False)])
+def test_a_search_for_a_rate_looks_at_a_picture_once_for_each_size(parts: Parts, photo: np.ndarray) -> None:
+    use = _use(parts=parts)
+    settings = EncodeSettings(target_bpp=1.4, recipe=use, options={"effort": 0})
+    with _looks(use.recipe) as sizes:
+        qp, file = encode_to_settings(_source(photo), settings)
+    assert qp is not None and 20 < qp < 45
+    assert len(sizes) == len(set(sizes)) == (2 if parts.scale else 1)
+    assert file == encode_source(_source(photo), qp, settings)
+
+
+def test_behind_a_filter_each_qp_has_a_picture_of_its_own(photo: np.ndarray) -> None:
+    settings = EncodeSettings(target_bpp=1.4, recipe=_use(), options={"effort": 0})
+    qp, file = encode_to_settings(_source(photo), settings)
+    assert qp is not None
+    assert file == encode_source(_source(photo), qp, settings)
+
+
+def test_probing_looks_at_a_picture_once_for_each_size(photo: np.ndarray) -> None:
+    use = _use(parts=Parts(filter=False))
+    settings = EncodeSettings(recipe=use)
+    with _looks(use.recipe) as sizes:
+        curve = probe_curve(_source(photo), settings, Probing(predicted=True))
+    assert len(sizes) == len(set(sizes)) == len(curve.spans) == 2
+    assert curve.sensitivity == use.sensitivity(photo)
+    quick = EncodeSettings(recipe=use, options={"effort": 1})
+    for span in curve.spans:
+        assert span.sizes == [len(encode_source(_source(photo), qp, quick)) for qp in span.qps]
+
+
+def test_rate_curves_look_at_each_picture_once_for_each_size(photo: np.ndarray) -> None:
+    recipe = made_recipe().changed(preprocessor=None)
+    pictures = [photo, photo[::-1].copy()]
+    with _looks(recipe) as sizes:
+        npp.rate_curves(pictures, recipe=recipe)
+    assert len(sizes) == 2 * len(set(sizes)) == 4

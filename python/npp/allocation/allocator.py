@@ -128,9 +128,15 @@ class Allocator(nn.Module):
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
         inputs = whole_blocks(colour, MAP_BLOCK), qps
         if self.network.enter.weight.dtype == wide:
-            logarithms: tuple[Tensor, Tensor] = self.network(*inputs)
-        else:  # stored in half precision, in which logarithms would be too coarse
-            logarithms = functional_call(self.network, _widened(self.network, wide), inputs)
+            return self._from_network(*inputs)
+        # Stored in half precision, in which logarithms would be too coarse.
+        logarithms: tuple[Tensor, Tensor] = functional_call(
+            self.network, _widened(self.network, wide), inputs
+        )
+        return logarithms
+
+    def _from_network(self, x: Tensor, qps: Tensor) -> tuple[Tensor, Tensor]:
+        logarithms: tuple[Tensor, Tensor] = self.network(x, qps)
         return logarithms
 
     def _mixed(self, heads: Tensor) -> Tensor:

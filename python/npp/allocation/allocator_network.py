@@ -166,15 +166,24 @@ class AllocatorNetwork(nn.Module):
         Returns:
             (N, K, H/16, W/16) with mean 0 over each picture, and (N, K).
         """
-        seen = self._seen_in_parts(x) if goes_in_parts(x) else self._seen(x)
-        return self.finish(*seen, qp)
+        return self.finish(*self.seen(x), qp)
 
-    def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The trunk's features and the statistics of blocks."""
+    def seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`finish` needs of pictures, the same at every qp.
+
+        Args:
+            x: (N, 3, H, W) in [0, 1], H and W multiples of 16.
+
+        Returns:
+            The trunk's features (N, C, H/16, W/16), and what :func:`block_statistics` gives.
+        """
+        return self._seen_in_parts(x) if goes_in_parts(x) else self._seen_at_once(x)
+
+    def _seen_at_once(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.trunk(channels_last(x)), block_statistics(x)
 
     def _seen_in_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`_seen` gives up to rounding, some pictures or a strip of one at a time.
+        """What :meth:`_seen_at_once` gives up to rounding, some pictures or a strip of one at a time.
 
         The trunk is wide at the start.
 
@@ -186,7 +195,7 @@ class AllocatorNetwork(nn.Module):
             for strip in strips_of(pictures, MAP_BLOCK, self.trunk.reach):
                 extended, above = around(pictures, strip, self.trunk.reach)
                 rows = slice(above // MAP_BLOCK, (above + strip.end - strip.first) // MAP_BLOCK)
-                strips.append([seen[:, :, rows] for seen in self._seen(extended)])
+                strips.append([seen[:, :, rows] for seen in self._seen_at_once(extended)])
             groups.append([torch.cat(rows, dim=2) for rows in zip(*strips, strict=True)])
         features, statistics = (torch.cat(pictures) for pictures in zip(*groups, strict=True))
         return features, statistics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npp._bpg import EncodeError
@@ -53,6 +53,10 @@ class EncodeSettings:
     def usual_qp(self) -> int:
         """Where none is given."""
         return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
+
+    def for_several_qps(self) -> EncodeSettings:
+        """These settings for a search over qps of one file, which drops them when it is done."""
+        return self if self.recipe is None else replace(self, recipe=self.recipe.for_several_qps())
 
 
 def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
@@ -136,8 +140,10 @@ def encode_to_settings(
     if qp is not None:
         return qp, encode_source(source, qp, settings)
 
+    searched = settings.for_several_qps()
+
     def encode_at(tried: int) -> tuple[bytes, float]:
-        file = encode_source(source, tried, settings)
+        file = encode_source(source, tried, searched)
         return file, bpp_of(file, probe(file))
 
     assert settings.target_bpp is not None

@@ -89,12 +89,13 @@ def _file_losses(source: Source, files: Sequence[bytes], keep: Keep) -> list[flo
 
 def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> ProbedCurve:
     """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
-    quick = replace(settings, options={**settings.options, "effort": probe_effort(settings)})
+    options = {**settings.options, "effort": probe_effort(settings)}
+    quick = replace(settings, options=options).for_several_qps()
     height, width = CodecImage(source.frames[0], "image").samples.shape[-2:]
     spans = [
         _probed(span, source, quick, probing.keep) for span in spans_to_probe(height, width, _rule(settings))
     ]
-    recipe = settings.recipe if probing.predicted else None
+    recipe = quick.recipe if probing.predicted else None
     sensitivity = None if recipe is None else recipe.sensitivity(source.frames[0])
     return ProbedCurve(height * width * len(source.frames), spans, sensitivity)
 

@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RATE_QPS, probed_qps
 from npp.batch.picture_probing import Keep, seen_losses
 from npp.batch.probed_curves import ProbedCurve, ProbedSpan, bits_of, losses_of, spans_to_probe
+from npp.batch.recipe_use import for_several_qps
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
@@ -161,11 +162,12 @@ def _files(
     images: list[SingleImage], qp_lists: list[list[int]], codec: Recipe, threads: int | None, options: Any
 ) -> list[dict[int, bytes]]:
     """Each picture's files by qp. All pictures are coded at once, so that errors have their places."""
+    searched = for_several_qps(codec)
     files: list[dict[int, bytes]] = [{} for _ in images]
     for turn in range(max(map(len, qp_lists))):
         rows = [row for row, qps in enumerate(qp_lists) if turn < len(qps)]
         qps = [qp_lists[row][turn] for row in rows]
-        bitstreams = codec.encode([images[row] for row in rows], qps, threads=threads, **options)
+        bitstreams = searched.encode([images[row] for row in rows], qps, threads=threads, **options)
         for row, qp, file in zip(rows, qps, bitstreams, strict=True):
             files[row][qp] = file
     return files

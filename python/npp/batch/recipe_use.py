@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 
+from npp.allocation.allocator import Allocator
+from npp.allocation.remembering_allocator import RememberingAllocator
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import Metadata
 from npp.config.digests import hash_state
-from npp.recipes.parts import Parts
+from npp.recipes.chosen_options import RECIPE_ARGUMENTS
+from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Recipe
 
@@ -45,6 +48,10 @@ class RecipeUse:
     def used_in_coding(self) -> list[str]:
         """Those of them that make the files: what stands behind the decoder is not among them."""
         return [name for name in self.used() if name != "restorer"]
+
+    def for_several_qps(self) -> RecipeUse:
+        """This use for a search over qps, see :func:`for_several_qps`."""
+        return replace(self, recipe=for_several_qps(self.recipe, self.parts))
 
     def encode(self, frame: SingleImage, qp: int, metadata: Metadata, options: dict[str, Any]) -> bytes:
         """A still's file."""
@@ -83,6 +90,25 @@ class RecipeUse:
             "parts": self.used(),
         }
         return hash_state(self.recipe, json.dumps(description, sort_keys=True))
+
+
+def for_several_qps(recipe: Recipe, parts: Parts = ALL_PARTS) -> Recipe:
+    """A recipe for a search that codes the same pictures at several qps: its files are the same to the bit.
+
+    Its allocator looks at each picture once for each size at which it is coded. Behind a filter, which takes
+    the qp, the allocator sees another picture at each, and the recipe stays as it is.
+
+    Args:
+        recipe: the networks are shared with the new one, which the search drops when it is done.
+        parts: those that are used.
+    """
+    is_filtered = parts.filter and recipe.preprocessor is not None
+    if not parts.qp_map or is_filtered or type(recipe.allocator) is not Allocator:
+        return recipe
+    arguments: dict[str, Any] = {name: getattr(recipe, name) for name in RECIPE_ARGUMENTS}
+    searched = Recipe(**{**arguments, "allocator": RememberingAllocator(recipe.allocator)})
+    searched.training = recipe.training  # its own flag alone: the networks are the other recipe's, too
+    return searched
 
 
 def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> bool:
