@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Hashable
-from contextlib import nullcontext
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, wraps
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -135,6 +135,42 @@ def one_thread_after_a_fork() -> None:
     if _forked:
         torch.set_num_threads(1)
         _forked = False
+
+
+# In what torch says where it gets no memory, of the CPU and of other devices.
+_WITHOUT_MEMORY = ("DefaultCPUAllocator", "std::bad_alloc", "out of memory", "ALLOC_FAILED")
+# All that oneDNN lets torch say of it, while it makes a convolution or runs one.
+_ALL_OF_ONEDNN = ("could not create a primitive", "could not execute a primitive")
+_RAN_OUT = "memory ran out while"
+
+
+@contextmanager
+def memory_error_names(work: str, height: int, width: int) -> Iterator[None]:
+    """Whatever is raised where memory runs out becomes a MemoryError that says what was being done.
+
+    torch raises a RuntimeError then, NumPy and the codec a MemoryError with other words. One that names a
+    step within this one stays as it is.
+
+    Args:
+        work: goes on "memory ran out while", as "enlarging".
+        height, width: of the pictures.
+
+    Raises:
+        MemoryError: memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _lacks_memory(error):
+            raise
+        raise MemoryError(f"{_RAN_OUT} {work} a picture of {width}x{height} pixels") from None
+
+
+def _lacks_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether memory ran out, and the message does not say during what."""
+    if isinstance(error, MemoryError):
+        return not str(error).startswith(_RAN_OUT)
+    return str(error) in _ALL_OF_ONEDNN or any(words in str(error) for words in _WITHOUT_MEMORY)
 
 
 def channels_last(x: Tensor) -> Tensor:

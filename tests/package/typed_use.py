@@ -35,12 +35,12 @@ def pictures_of(file: bytes, path: Path) -> None:
 def files_and_pictures_of_a_recipe(recipe: npp.Recipe, photo: Image.Image, path: Path) -> None:
     assert_type(recipe.encode(photo), bytes)
     assert_type(recipe.encode([photo], [30]), list[bytes])
-    assert_type(recipe.encode(photo, errors="return"), bytes | npp.BPGError | OSError)
-    assert_type(recipe.encode([photo], errors="return"), list[bytes | npp.BPGError | OSError])
+    assert_type(recipe.encode(photo, errors="return"), bytes | npp.BPGError | OSError | MemoryError)
+    assert_type(recipe.encode([photo], errors="return"), list[bytes | npp.BPGError | OSError | MemoryError])
     assert_type(recipe.decode(path), Tensor)
     assert_type(recipe.decode([path]), list[Tensor])
-    assert_type(recipe.decode(path, errors="return"), Tensor | npp.BPGError | OSError)
-    assert_type(recipe.decode([path], errors="return"), list[Tensor | npp.BPGError | OSError])
+    assert_type(recipe.decode(path, errors="return"), Tensor | npp.BPGError | OSError | MemoryError)
+    assert_type(recipe.decode([path], errors="return"), list[Tensor | npp.BPGError | OSError | MemoryError])
 
 
 def what_is_beside_the_pixels(exif: Image.Exif, xmp: bytearray) -> None:

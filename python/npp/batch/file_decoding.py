@@ -17,6 +17,7 @@ from npp.codec.metadata import ImageInfo, Metadata, check_pixels, fitting_metada
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.recipe import Recipe
 from npp.recipes.size_extension import size_before
+from npp.torch_state import memory_error_names
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,15 @@ def decode_file(file: bytes, info: ImageInfo, settings: DecodeSettings) -> Decod
 
     Raises:
         ValueError: it is damaged, or has more pixels than the limit.
+        MemoryError: memory ran out; the message says of which step and size.
     """
     check_pixels(info)
     start = time.perf_counter()
-    pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
-    recipe = settings.recipe
-    if recipe is not None or settings.restore_size:
-        pixels = decoded_for_task(pixels, file, None if recipe is None else recipe.restorer)
+    with memory_error_names("decoding", info.height, info.width):
+        pixels = decode(file, dtype=torch.uint16 if settings.bit_depth > 8 else torch.uint8, threads=1)
+        recipe = settings.recipe
+        if recipe is not None or settings.restore_size:
+            pixels = decoded_for_task(pixels, file, None if recipe is None else recipe.restorer)
     frames = pixels if pixels.ndim == 4 else pixels[None]
     return DecodedFile(info, frames, time.perf_counter() - start)
 
@@ -113,8 +116,9 @@ def render(decoded: DecodedFile, settings: DecodeSettings, to_write: WriteSettin
     """
     info, frames = decoded.info, decoded.frames
     metadata, lost = kept_metadata(info, settings)
-    if info.frames > 1:
-        file, notes = write_animation(frames, info, metadata, to_write)
-    else:
-        file, notes = write_still(frames[0], info, metadata, to_write)
+    with memory_error_names("writing", frames.shape[-2], frames.shape[-1]):
+        if info.frames > 1:
+            file, notes = write_animation(frames, info, metadata, to_write)
+        else:
+            file, notes = write_still(frames[0], info, metadata, to_write)
     return file, [*lost, *notes]

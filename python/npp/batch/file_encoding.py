@@ -18,6 +18,7 @@ from npp.codec.decoding import probe
 from npp.codec.encoding import encode
 from npp.gradient.prediction import VIEWS
 from npp.recipes.size_extension import bpp_of, picture_size
+from npp.torch_state import memory_error_names
 
 _FIRST_QP = 30
 _QPS_A_HALVING = 6  # of the bits of a photo
@@ -60,7 +61,16 @@ class EncodeSettings:
 
 
 def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
-    """The file of what was read, at one qp."""
+    """The file of what was read, at one qp.
+
+    Raises:
+        MemoryError: memory ran out; the message says of which step and size.
+    """
+    with memory_error_names("encoding", *source.size):
+        return _encoded(source, qp, settings)
+
+
+def _encoded(source: Source, qp: int, settings: EncodeSettings) -> bytes:
     options = {**settings.options, "chroma": "400"} if source.gray else settings.options
     if source.durations is None:
         frame = source.frames[0]

@@ -23,6 +23,7 @@ from npp.gradient.prediction import PictureLoss
 from npp.per_picture import values_by_picture
 from npp.recipes.picture_floats import as_floats, decoded_for_task
 from npp.recipes.scale import ScaleRule
+from npp.torch_state import memory_error_names
 
 _ROUNDING = 1e-5  # by which a divergence may come out below 0
 
@@ -91,12 +92,12 @@ def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> P
     """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
     options = {**settings.options, "effort": probe_effort(settings)}
     quick = replace(settings, options=options).for_several_qps()
-    height, width = CodecImage(source.frames[0], "image").samples.shape[-2:]
-    spans = [
-        _probed(span, source, quick, probing.keep) for span in spans_to_probe(height, width, _rule(settings))
-    ]
+    height, width = source.size
     recipe = quick.recipe if probing.predicted else None
-    sensitivity = None if recipe is None else recipe.sensitivity(source.frames[0])
+    with memory_error_names("probing", height, width):
+        ranges = spans_to_probe(height, width, _rule(settings))
+        spans = [_probed(span, source, quick, probing.keep) for span in ranges]
+        sensitivity = None if recipe is None else recipe.sensitivity(source.frames[0])
     return ProbedCurve(height * width * len(source.frames), spans, sensitivity)
 
 

@@ -12,7 +12,7 @@ import npp.pillow  # noqa: F401  (BPG files are pictures too)
 from npp.batch.outcomes import describe
 from npp.batch.stored_bits import bits_left_out, read_as_8_bits
 from npp.codec.decoding import probe
-from npp.codec.image_inputs import SingleImage, check_frames
+from npp.codec.image_inputs import CodecImage, SingleImage, check_frames
 from npp.codec.metadata import Metadata, fitting_metadata
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
@@ -74,6 +74,15 @@ class Source:
     gray: bool
     metadata: Metadata
     notes: tuple[str, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        frame = self.frames[0]
+        if isinstance(frame, Image.Image):
+            return frame.height, frame.width
+        height, width = CodecImage(frame, "image").samples.shape[-2:]
+        return height, width
 
 
 def _bytes(value: Any) -> bytes | None:

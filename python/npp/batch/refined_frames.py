@@ -18,7 +18,7 @@ from npp.codec.metadata import Metadata
 from npp.gradient.prediction import View, keep_prediction
 from npp.gradient.refinement import refine
 from npp.recipes.picture_floats import as_floats
-from npp.torch_state import in_plain_torch
+from npp.torch_state import in_plain_torch, memory_error_names
 
 
 def load_network(path: str) -> Callable[[Tensor], Tensor]:
@@ -100,7 +100,8 @@ def refine_frame(
 ) -> Tensor:
     """A picture refined for a network: floats (C, H, W) in [0, 1]."""
     x = as_floats(CodecImage(frame, "image"))
-    return refine(x, qp, keep_seen(path, x, views), threads=1, **options).x[0]
+    with memory_error_names("refining", x.shape[-2], x.shape[-1]):
+        return refine(x, qp, keep_seen(path, x, views), threads=1, **options).x[0]
 
 
 def refined_by_recipe(
@@ -114,7 +115,8 @@ def refined_by_recipe(
 ) -> bytes:
     """The file of a picture that a recipe prepares, its map refined for a network."""
     x = as_floats(CodecImage(frame, "image"))
-    refined = use.recipe.refine(
-        x, qp, keep_seen(path, x, views), parts=use.parts, metadata=metadata, threads=1, **options
-    )
+    with memory_error_names("refining", x.shape[-2], x.shape[-1]):
+        refined = use.recipe.refine(
+            x, qp, keep_seen(path, x, views), parts=use.parts, metadata=metadata, threads=1, **options
+        )
     return refined.bitstreams[0]

@@ -12,11 +12,21 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, DecodeError
-from npp.codec.errors import OnError, check_on_error, given_back, indexed, named, picture_name, raise_first
+from npp.codec.errors import (
+    OnError,
+    check_on_error,
+    given_back,
+    in_words,
+    indexed,
+    named,
+    picture_name,
+    raise_first,
+)
 from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import Array
 from npp.codec.limits import get_max_pixels, resolve_threads
 from npp.codec.metadata import ImageInfo, image_info
+from npp.torch_state import memory_error_names
 
 _NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
     torch.uint8: np.dtype(np.uint8),
@@ -114,7 +124,8 @@ def decode_finished(
     """Decodes BPG files and passes each picture through a function, whose errors name the file as well.
 
     Args:
-        finish: called with the decoded tensor and the file's bytes; may raise DecodeError.
+        finish: called with the decoded tensor and the file's bytes; may raise DecodeError and MemoryError,
+            which count as errors of the file.
         data, dtype, threads, errors: as for :func:`decode`.
 
     Raises:
@@ -133,7 +144,7 @@ def decode_finished(
         for i, (array, error) in zip(good, handle.result(), strict=True):
             outcome = error or _finished(_decoded(array, dtype), good[i], finish)
             outcomes[i] = (
-                _naming_file(outcome, files[i], i, is_batch) if isinstance(outcome, BPGError) else outcome
+                outcome if isinstance(outcome, Tensor) else _naming_file(outcome, files[i], i, is_batch)
             )
     return given_back(outcomes, is_batch, errors)
 
@@ -151,24 +162,31 @@ def _files_or_errors(data: Any, is_batch: bool, errors: OnError) -> list[Any]:
     return outcomes
 
 
-def _naming_file(error: BPGError, file: object, index: int, is_batch: bool) -> BPGError:
+def _naming_file(
+    error: BPGError | MemoryError, file: object, index: int, is_batch: bool
+) -> BPGError | MemoryError:
     """An error of a file that names it: its path, or its place in a list."""
     if isinstance(file, (str, os.PathLike)):
-        return indexed(type(error), f"{os.fspath(file)}: {error}", index if is_batch else None)
+        return in_words(error, f"{os.fspath(file)}: {error}", index if is_batch else None)
     return named(error, "data", index, is_batch)
 
 
-def _finished(decoded: Tensor, file: bytes, finish: Callable[[Tensor, bytes], Tensor]) -> Tensor | BPGError:
+def _finished(
+    decoded: Tensor, file: bytes, finish: Callable[[Tensor, bytes], Tensor]
+) -> Tensor | BPGError | MemoryError:
     """What became of a decoded file, the error where finishing it failed."""
     try:
         return finish(decoded, file)
     except BPGError as wrong:
         return wrong.with_traceback(None)
+    except MemoryError as short:
+        return MemoryError(str(short))  # without what it was raised from, whose traceback keeps pictures
 
 
 def _decoded(array: Array | None, dtype: torch.dtype) -> Tensor:
     assert array is not None
-    return torch.from_numpy(array).to(dtype)
+    with memory_error_names("decoding", array.shape[-2], array.shape[-1]):
+        return torch.from_numpy(array).to(dtype)
 
 
 def _info(file: bytes, index: int) -> ImageInfo:

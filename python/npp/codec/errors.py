@@ -10,6 +10,7 @@ from npp._bpg import BPGError, DecodeError, EncodeError, UnsupportedError
 __all__ = ["BPGError", "DecodeError", "EncodeError", "UnsupportedError"]
 OnError: TypeAlias = Literal["raise", "return"]
 _Error = TypeVar("_Error", bound=BPGError)
+_Met = TypeVar("_Met", bound=BPGError | MemoryError)
 
 
 def check_on_error(errors: object) -> None:
@@ -30,11 +31,17 @@ def indexed(kind: type[_Error], message: str, index: int | None) -> _Error:
     return error
 
 
-def named(error: BPGError, base: str, index: int, is_batch: bool) -> BPGError:
-    """An error of the codec; in a batch its message and ``index`` say which picture it was."""
-    if not is_batch:
-        return error
-    return indexed(type(error), f"{picture_name(base, index, is_batch)}: {error}", index)
+def named(error: _Met, base: str, index: int, is_batch: bool) -> _Met:
+    """An error of a picture; in a batch its message, and the codec's ``index``, say which picture it was."""
+    return in_words(error, f"{base}[{index}]: {error}", index) if is_batch else error
+
+
+def in_words(error: _Met, message: str, index: int | None) -> _Met:
+    """An error like another with a message and, if it is the codec's, its picture's place in a batch."""
+    copy = type(error)(message)
+    if isinstance(copy, BPGError):
+        copy.index = index
+    return copy
 
 
 def _copy(error: BPGError, results: Sequence[Any] | None) -> BPGError:
@@ -44,7 +51,7 @@ def _copy(error: BPGError, results: Sequence[Any] | None) -> BPGError:
 
 
 def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> None:
-    """Raises the first error among the outcomes, a BPGError or an OSError, if there is one.
+    """Raises the first error among the outcomes, if there is one: a BPGError, OSError or MemoryError.
 
     What is raised is a copy without a name here: an error that its own results or its own traceback refer to
     would keep all pictures until the garbage collector runs.
@@ -59,6 +66,8 @@ def raise_first(outcomes: Sequence[object], results: Sequence[Any] | None) -> No
             raise _copy(outcome, results)
         if isinstance(outcome, OSError):
             raise OSError(str(outcome))
+        if isinstance(outcome, MemoryError):
+            raise MemoryError(str(outcome))
 
 
 def given_back(outcomes: list[Any], is_batch: bool, errors: OnError) -> Any:

@@ -17,6 +17,7 @@ from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import enlarge, shrink
 from npp.recipes.size_extension import size_before
 from npp.restoration import Restorer
+from npp.torch_state import memory_error_names
 
 
 def _colour_through(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -73,6 +74,7 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
 
     Raises:
         DecodeError: the size that the file says is above the limit on pixels.
+        MemoryError: memory ran out.
     """
     before = size_before(probe(file))
     size = (decoded.shape[-2], decoded.shape[-1]) if before is None else before
@@ -87,7 +89,8 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
             "(npp.set_max_pixels)"
         )
     # One frame at a time: a network's features take far more memory than a picture.
-    large = torch.cat([_shown_frame(frame[None], size, restorer) for frame in frames])
+    with memory_error_names("enlarging" if restorer is None else "restoring", *size):
+        large = torch.cat([_shown_frame(frame[None], size, restorer) for frame in frames])
     return large if decoded.ndim == 4 else large[0]
 
 

@@ -17,6 +17,7 @@ from npp.recipes.parts import CodecInput
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.scale import ScaleRule
 from npp.recipes.size_extension import with_size
+from npp.torch_state import memory_error_names
 
 
 def encode_prepared(
@@ -45,22 +46,32 @@ def encode_prepared(
     """
     outcomes: list[Any] = list(pictures)
     for size, rows in _by_size_before(pictures, qps, scale).items():
-        ready = [
-            _ready(outcomes[row], as_floats(outcomes[row]).to(device), qps[row], prepare) for row in rows
-        ]
+        prepared = {row: _prepared_or_not(outcomes[row], qps[row], prepare, device) for row in rows}
+        ready = {row: pair for row, pair in prepared.items() if not isinstance(pair, MemoryError)}
         results = encode_pictures(
-            [picture for picture, _ in ready],
-            [qps[row] for row in rows],
+            [picture for picture, _ in ready.values()],
+            [qps[row] for row in ready],
             options,
-            qp_maps=[qp_map for _, qp_map in ready],
+            qp_maps=[qp_map for _, qp_map in ready.values()],
             metadata=metadata if size is None else with_size(metadata, *size),
             threads=threads,
             is_batch=False,  # they are numbered by their places among all
         )
-        for row, outcome in zip(rows, results, strict=True):
-            wrong = isinstance(outcome, BPGError)
+        for row, outcome in {**prepared, **dict(zip(ready, results, strict=True))}.items():
+            wrong = isinstance(outcome, (BPGError, MemoryError))
             outcomes[row] = named(outcome, "image", row, is_batch) if wrong else outcome
     return outcomes
+
+
+def _prepared_or_not(
+    picture: CodecImage, qp: int, prepare: Callable[[Tensor, int], CodecInput], device: torch.device
+) -> tuple[CodecImage, Any] | MemoryError:
+    """A picture for the codec with its map, or the error where memory did not suffice to prepare it."""
+    try:
+        with memory_error_names("preparing", picture.samples.shape[-2], picture.samples.shape[-1]):
+            return _ready(picture, as_floats(picture).to(device), qp, prepare)
+    except MemoryError as short:
+        return MemoryError(str(short))  # without what it was raised from, whose traceback keeps pictures
 
 
 def _ready(

@@ -25,6 +25,7 @@ from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
 from npp.recipes.refined_files import refined_files
 from npp.recipes.stored_parts import leave_out_named, part_settings, recipe_arguments
+from npp.torch_state import memory_error_names
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
@@ -102,13 +103,15 @@ class Recipe(RecipeFiles):
         Raises:
             TypeError: x is no floating tensor.
             EncodeError, UnsupportedError, ValueError: as :func:`npp.compress`.
+            MemoryError: memory ran out; the message says of which step and of which size.
         """
         self._check(x, parts)
         qps = resolve_qp(self.qp if qp is None else qp, x.shape[0])
         merged: Any = {**self.options, **options}
         check_lossless(merged, self.allocator if parts.qp_map else None)
         prepare = partial(self._prepared, parts=parts)
-        return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, merged)
+        with memory_error_names("compressing", x.shape[-2], x.shape[-1]):
+            return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, merged)
 
     @torch.inference_mode(False)
     def refine(
@@ -156,31 +159,34 @@ class Recipe(RecipeFiles):
 
         Raises:
             As :func:`npp.refine`.
+            MemoryError: memory ran out: the features of all networks, at the size that they see, are kept for
+                the gradients.
         """
         resolved_qp = resolve_qp(self.qp if qp is None else qp, 1)[0]
         with torch.no_grad():
             ready = self.prepare(x, resolved_qp, parts)
-        return refined_files(
-            ready,
-            resolved_qp,
-            task,
-            (x.shape[-2], x.shape[-1]),
-            self._restorer(parts),
-            weight=weight,
-            metadata=metadata,
-            threads=threads,
-            options={**self.options, **options},
-            over=over,
-            steps=steps,
-            lr=lr,
-            map_lr=map_lr,
-            map_limit=map_limit,
-            map_zero_mean=map_zero_mean,
-            search_effort=search_effort,
-            surrogate=surrogate,
-            patience=patience,
-            callback=callback,
-        )
+        with memory_error_names("refining", x.shape[-2], x.shape[-1]):
+            return refined_files(
+                ready,
+                resolved_qp,
+                task,
+                (x.shape[-2], x.shape[-1]),
+                self._restorer(parts),
+                weight=weight,
+                metadata=metadata,
+                threads=threads,
+                options={**self.options, **options},
+                over=over,
+                steps=steps,
+                lr=lr,
+                map_lr=map_lr,
+                map_limit=map_limit,
+                map_zero_mean=map_zero_mean,
+                search_effort=search_effort,
+                surrogate=surrogate,
+                patience=patience,
+                callback=callback,
+            )
 
     def save(self, path: str | os.PathLike[str], *, allocator_weights: str | None = None) -> None:
         """Writes a safetensors file with all parts.

@@ -79,7 +79,7 @@ class RecipeFiles(RecipeStages):
         threads: int | None = ...,
         errors: Literal["return"],
         **options: Unpack[CodecOptions],
-    ) -> bytes | BPGError | OSError: ...
+    ) -> bytes | BPGError | OSError | MemoryError: ...
 
     @overload
     def encode(
@@ -92,7 +92,7 @@ class RecipeFiles(RecipeStages):
         threads: int | None = ...,
         errors: Literal["return"],
         **options: Unpack[CodecOptions],
-    ) -> list[bytes | BPGError | OSError]: ...
+    ) -> list[bytes | BPGError | OSError | MemoryError]: ...
 
     @torch.no_grad()
     def encode(
@@ -121,6 +121,7 @@ class RecipeFiles(RecipeStages):
 
         Raises:
             As :func:`npp.encode`.
+            MemoryError: memory ran out; of a network that prepares a picture it is that picture's error.
         """
         check_on_error(errors)
         check_parts(parts)
@@ -174,7 +175,7 @@ class RecipeFiles(RecipeStages):
         dtype: torch.dtype = ...,
         threads: int | None = ...,
         errors: Literal["return"],
-    ) -> Tensor | BPGError | OSError: ...
+    ) -> Tensor | BPGError | OSError | MemoryError: ...
 
     @overload
     def decode(
@@ -185,7 +186,7 @@ class RecipeFiles(RecipeStages):
         dtype: torch.dtype = ...,
         threads: int | None = ...,
         errors: Literal["return"],
-    ) -> list[Tensor | BPGError | OSError]: ...
+    ) -> list[Tensor | BPGError | OSError | MemoryError]: ...
 
     def decode(
         self,
@@ -210,6 +211,7 @@ class RecipeFiles(RecipeStages):
 
         Raises:
             As :func:`npp.decode`; DecodeError too where the picture would be above the limit on pixels.
+            MemoryError: memory ran out; where a picture is restored or enlarged it is that picture's error.
         """
         check_parts(parts)
         finish = partial(decoded_for_task, restorer=self._restorer(parts))

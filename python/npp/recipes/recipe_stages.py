@@ -14,6 +14,7 @@ from npp.recipes.picture_floats import filtered
 from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.stored_parts import check_kinds
 from npp.restoration import Restorer
+from npp.torch_state import memory_error_names
 
 _DEFAULT_QP = 37
 
@@ -70,11 +71,15 @@ class RecipeStages(nn.Module):
 
     def _prepared(self, x: Tensor, qp: int, parts: Parts) -> CodecInput:
         if parts.scale and self.scale is not None:
-            x = shrink(x, self.scale.size(qp, x.shape[-2], x.shape[-1]))
+            with memory_error_names("scaling", x.shape[-2], x.shape[-1]):
+                x = shrink(x, self.scale.size(qp, x.shape[-2], x.shape[-1]))
         if parts.filter and self.preprocessor is not None:
-            x = filtered(self.preprocessor, x, qp)
-        allocator = self.allocator if parts.qp_map else None
-        return CodecInput(x, None if allocator is None else allocator(x, qp))
+            with memory_error_names("filtering", x.shape[-2], x.shape[-1]):
+                x = filtered(self.preprocessor, x, qp)
+        if not parts.qp_map or self.allocator is None:
+            return CodecInput(x, None)
+        with memory_error_names("making the quantiser map of", x.shape[-2], x.shape[-1]):
+            return CodecInput(x, self.allocator(x, qp))
 
     def _restorer(self, parts: Parts) -> Restorer | None:
         return self.restorer if parts.restorer else None
