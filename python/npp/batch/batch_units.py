@@ -107,8 +107,9 @@ class BatchEncoder:
             source = read_source(file_bytes(picture, "picture"), keep_metadata=self.settings.keep_metadata)
             start = time.perf_counter()
             used, file = encode_to_settings(source, self.settings, qp)
-            values = report_values(source, file, used, time.perf_counter() - start, self.settings)
-            return FileResult(file, values, source.notes)
+            seconds = time.perf_counter() - start
+            values, unmeasured = report_values(source, file, used, seconds, self.settings)
+            return FileResult(file, values, (*source.notes, *unmeasured))
 
     def one(self, picture: File, qp: int | None = None) -> FileResult:
         """As :meth:`encode`, but what goes wrong is returned in the result."""

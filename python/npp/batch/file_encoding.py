@@ -162,8 +162,8 @@ def encode_to_settings(
 
 def report_values(
     source: Source, file: bytes, qp: int | None, seconds: float, settings: EncodeSettings
-) -> dict[str, Any]:
-    """The report's fields about a file."""
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The report's fields about a file, and notes about what could not be measured of it."""
     info = probe(file)
     height, width = picture_size(info)
     values: dict[str, Any] = {
@@ -177,6 +177,10 @@ def report_values(
     }
     if settings.recipe is not None:
         values |= {**settings.recipe.as_json(), "coded_width": info.width, "coded_height": info.height}
-    if settings.measure:
-        values |= measure(source.frames, file, bit_depth=info.bit_depth)
-    return values
+    if not settings.measure:
+        return values, ()
+    try:
+        with memory_error_names("measuring the PSNR of", height, width):
+            return values | measure(source.frames, file, bit_depth=info.bit_depth), ()
+    except MemoryError as error:  # the file is good, and took long
+        return values | {"psnr": None}, (f"PSNR not measured: {error}",)

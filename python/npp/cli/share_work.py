@@ -53,14 +53,17 @@ def encode_job_at(
         return _as_it_was(job, known)
     picture = read_source(job.source.read(), keep_metadata=settings.keep_metadata)
     if known is not None and is_there and job.target is not None:
-        values = report_values(picture, job.target.read_bytes(), step.qp, known["seconds"], settings)
-        return written(job, picture.notes, values)
+        file = job.target.read_bytes()
+        values, unmeasured = report_values(picture, file, step.qp, known["seconds"], settings)
+        return written(job, (*picture.notes, *unmeasured), values)
     start = time.perf_counter()
     file = encode_source(picture, step.qp, settings)
-    values = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
+    values, unmeasured = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
     ours = state.is_ours(job)
     try:
-        state.put_file(job, source, step.qp, file, values)
+        # What could not be measured is not known: another run may have the memory.
+        known_values = {name: value for name, value in values.items() if name != "psnr" or not unmeasured}
+        state.put_file(job, source, step.qp, file, known_values)
         if not keep or _too_large(len(file), step):
             tried = f"{job.source}: qp {step.qp} would take {len(file)} bytes"
             return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
@@ -70,7 +73,7 @@ def encode_job_at(
         # goes on with more space.
         return FileReport(str(job.source), job.target_name, FAILED, describe(error), values=values)
     state.wrote(job)
-    return written(job, picture.notes, values)
+    return written(job, (*picture.notes, *unmeasured), values)
 
 
 def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
