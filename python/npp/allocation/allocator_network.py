@@ -16,11 +16,11 @@ from npp.allocation.trunk import Trunk
 from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.hevc.picture_strips import around, goes_in_parts, groups_of, strips_of
+from npp.hevc.picture_strips import around, goes_in_parts, groups_of, may_go_in_parts, strips_of
 from npp.hevc.planes import CB_TO_BLUE, CR_TO_RED
 from npp.hevc.quantiser import QP_FEATURES, qp_features
 from npp.hevc.zero_start import start_at_zero
-from npp.torch_state import channels_last, full_precision
+from npp.torch_state import full_precision
 
 #: Networks whose importance the shipped weights were distilled from.
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
@@ -101,6 +101,7 @@ class _ResidualBlock(nn.Module):
 
 _STATISTICS = 6
 _COORDINATES = 4
+_BAND = 1 << 18  # pixels whose statistics are made at once, or one row of blocks
 _RED, _GREEN, _BLUE = BT601
 _CB_TO_BLUE, _CR_TO_RED = round(CB_TO_BLUE, 3), round(CR_TO_RED, 3)  # with the digits of BT.601
 
@@ -121,6 +122,12 @@ def block_statistics(x: Tensor) -> Tensor:
     colour = (F.avg_pool2d(chroma.square(), MAP_BLOCK) - mean_chroma.square()).sum(1, keepdim=True)
     busy = torch.cat([detail, coarse - mean.square(), colour], dim=1)
     return torch.cat([(mean - 0.5) * 4, mean_chroma * 10, _log(busy)], dim=1)
+
+
+def _statistics_in_bands(x: Tensor) -> Tensor:
+    """What :func:`block_statistics` gives, some rows of blocks at a time: several planes are made of each."""
+    rows = max(1, _BAND // (x.shape[0] * x.shape[3] * MAP_BLOCK)) * MAP_BLOCK
+    return torch.cat([block_statistics(band) for band in torch.split(x, rows, dim=2)], dim=2)
 
 
 def _places(count: int, like: Tensor) -> Tensor:
@@ -180,7 +187,7 @@ class AllocatorNetwork(nn.Module):
         return self._seen_in_parts(x) if goes_in_parts(x) else self._seen_at_once(x)
 
     def _seen_at_once(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.trunk(channels_last(x)), block_statistics(x)
+        return self.trunk(x), _statistics_in_bands(x) if may_go_in_parts() else block_statistics(x)
 
     def _seen_in_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What :meth:`_seen_at_once` gives up to rounding, some pictures or a strip of one at a time.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.hevc.picture_strips import may_go_in_parts
+from npp.hevc.picture_strips import RowRange, may_go_in_parts
+from npp.torch_state import channels_last
 
 _MEAN, _SCALE = 127 / 255, 128 / 255  # of the input
 _FIRST = 32
 _FIRST_FILTER = (3, 2)  # its side and stride
 
-#: Values of a bottleneck's widest features that are worked on at once where no gradients are wanted. More do
+#: Values of a layer's widest features that are worked on at once where no gradients are wanted. More do
 #: not stay in a cache, and large tensors' memory is asked of the system anew each time, which takes longer
 #: than the arithmetic.
 _BAND = 1 << 19
@@ -77,8 +79,11 @@ class _InvertedBottleneck(nn.Module):
         self._residual = shape.stride == 1 and inputs == shape.channels
 
     def forward(self, x: Tensor) -> Tensor:
-        change = self._in_bands(x) if self._is_large(x) else self._change(x, *self.spread.sides)
-        return x + change if self._residual else change
+        if not _is_large(x, self._inner):
+            change = self._change(x, *self.spread.sides)
+            return x + change if self._residual else change
+        change = _in_bands(x, self.spread, self._inner, self._change)
+        return change.add_(x) if self._residual else change
 
     def _change(self, x: Tensor, above: int, below: int) -> Tensor:
         """Of all rows but those that the filter reaches, where these are not padded with zeros."""
@@ -86,26 +91,47 @@ class _InvertedBottleneck(nn.Module):
         change: Tensor = self.project(F.relu6(self.spread.padded(wide, above, below)))
         return change
 
-    def _is_large(self, x: Tensor) -> bool:
-        return may_go_in_parts() and x.numel() // x.shape[1] * self._inner > 2 * _BAND
 
-    def _in_bands(self, x: Tensor) -> Tensor:
-        """The change of the whole, some pictures or some rows of one at a time."""
-        height, width = x.shape[-2:]
-        count = max(1, _BAND // (self._inner * height * width))
-        rows = max(_LEAST_ROWS, _BAND // (count * self._inner * width)) // self._stride * self._stride
-        return torch.cat([self._rows_in_bands(pictures, rows) for pictures in torch.split(x, count)])
+def _is_large(x: Tensor, values: int) -> bool:
+    """Whether pictures with so many values for each place are worked on in bands."""
+    return may_go_in_parts() and x.numel() // x.shape[1] * values > 2 * _BAND
 
-    def _rows_in_bands(self, x: Tensor, rows: int) -> Tensor:
-        """So many rows at a time, a whole number of strides, with those around them that the filter sees."""
-        height = x.shape[-2]
-        above, below = self.spread.sides
-        bands = []
-        for first in range(0, height, rows):
-            top, bottom = first - above, min(first + rows, height) + below
-            band = x[..., max(0, top) : bottom, :]
-            bands.append(self._change(band, max(0, -top), max(0, bottom - height)))
-        return torch.cat(bands, dim=-2)
+
+def _in_bands(
+    x: Tensor, spread: _Convolution, values: int, features: Callable[[Tensor, int, int], Tensor]
+) -> Tensor:
+    """Features of the whole, some pictures or some rows of one at a time.
+
+    Args:
+        x: (N, C, H, W), H a multiple of the filter's stride.
+        spread: the filter that sees rows around a band.
+        values: of each place of x, which are worked on at once.
+        features: of some rows of x, with so many rows of zeros above and below.
+    """
+    height, width = x.shape[-2:]
+    stride = spread.stride[0]
+    count = max(1, _BAND // (values * height * width))
+    rows = max(_LEAST_ROWS, _BAND // (count * values * width)) // stride * stride
+    whole: Tensor | None = None
+    for pictures, first in product(range(0, len(x), count), range(0, height, rows)):
+        band = _band_of(
+            x[pictures : pictures + count], spread, RowRange(first, min(first + rows, height)), features
+        )
+        if whole is None:  # in the order that convolutions of the CPU like
+            whole = band.new_empty(len(x), height // stride, band.shape[3], band.shape[1]).permute(0, 3, 1, 2)
+        row = first // stride
+        whole[pictures : pictures + count, :, row : row + band.shape[2]] = band
+    assert whole is not None
+    return whole
+
+
+def _band_of(
+    x: Tensor, spread: _Convolution, band: RowRange, features: Callable[[Tensor, int, int], Tensor]
+) -> Tensor:
+    """Features of a whole number of strides, from their rows and those around them that the filter sees."""
+    height = x.shape[-2]
+    top, bottom = band.first - spread.sides[0], band.end + spread.sides[1]
+    return features(x[..., max(0, top) : bottom, :], max(0, -top), max(0, bottom - height))
 
 
 class Trunk(nn.Module):
@@ -140,4 +166,11 @@ class Trunk(nn.Module):
 
     def enter(self, x: Tensor) -> Tensor:
         """The input of the first bottleneck: features of a first convolution."""
-        return F.relu6(self.first((x - _MEAN) / _SCALE))
+        values = _FIRST // self.first.stride[0] ** 2
+        if _is_large(x, values):
+            return _in_bands(x, self.first, values, self._entered)
+        return self._entered(x, *self.first.sides)
+
+    def _entered(self, x: Tensor, above: int, below: int) -> Tensor:
+        """Of all rows but those that the filter reaches, where these are not padded with zeros."""
+        return F.relu6(self.first.padded((channels_last(x) - _MEAN) / _SCALE, above, below))
