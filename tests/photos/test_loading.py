@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from PIL import Image
 
 import npp
 from npp.photos import png16
-from npp.photos.loading import load_photo, open_photo, photo_size, to_tensor
+from npp.photos.loading import load_photo, open_covering, open_photo, photo_size, to_tensor
 
 
 def save(path: Path, width: int, height: int) -> Path:
@@ -193,6 +193,27 @@ def test_npps_limit_counts_not_pillows(tmp_path: Path, monkeypatch: pytest.Monke
                     OSError, match=rf"{path.name}: .*60x40 = 2400 .* 2399 .*npp.set_max_pixels"
                 ):
                     read(path, mode="full") if read is load_photo else read(path)
+    finally:
+        npp.set_max_pixels(None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "width", "height"), [("crop", 2, 200), ("crop", 300, 1), ("resize", 1, 300)]
+)
+def test_a_narrow_photo_that_would_be_too_large_once_scaled_is_named(
+    tmp_path: Path, mode: Literal["crop", "resize"], width: int, height: int
+) -> None:
+    path, size = save(tmp_path / "narrow.png", width, height), 64
+    longer = max(width, height) * size // min(width, height)
+    npp.set_max_pixels(longer * size)
+    try:
+        assert load_photo(path, size, mode).shape == (3, size, size)
+        npp.set_max_pixels(longer * size - 1)
+        words = rf"narrow\.png: of {width}x{height} pixels, scaled to cover 64x64, .*npp\.set_max_pixels"
+        with pytest.raises(OSError, match=words):
+            load_photo(path, size, mode)
+        with pytest.raises(OSError, match=words):
+            open_covering(path, (size, size), shrink=mode == "resize")
     finally:
         npp.set_max_pixels(None)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import npp
 from npp.photos.finding import PhotoWarning
 from npp.photos.photo_set import PhotoSet, load_or_next, readable
 
@@ -78,6 +79,21 @@ def test_photos_that_cannot_be_read_are_named_and_others_take_their_places(folde
         pytest.raises(ValueError, match=r"^folder has no photo that can be read"),
     ):
         readable([folder / "2.png"])
+
+
+def test_a_photo_that_is_too_narrow_for_the_size_is_none_that_can_be_read(folder: Path) -> None:
+    for name in ("2.png", "5.png"):
+        (folder / name).unlink()
+    Image.new("RGB", (1, 400)).save(folder / "narrow.png")
+    npp.set_max_pixels(64 * 400)
+    try:
+        with pytest.warns(PhotoWarning, match=r"narrow\.png.* scaled to cover 64x64"):
+            found = PhotoSet(str(folder), part="all", size=64).readable_paths()
+        assert "narrow.png" not in {path.name for path in found} and len(found) == 6
+        full = PhotoSet(str(folder), part="all", mode="full").readable_paths()
+        assert folder / "narrow.png" in full
+    finally:
+        npp.set_max_pixels(None)
 
 
 def test_what_replaces_a_damaged_photo_depends_on_the_photos_alone(folder: Path) -> None:

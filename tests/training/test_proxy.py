@@ -8,8 +8,10 @@ from typing import BinaryIO
 
 import pytest
 import torch
+from PIL import Image
 from small_runs import pictures
 
+import npp
 from npp.gradient.surrogates.hyperprior import (
     GDN,
     FactorizedDensity,
@@ -21,6 +23,8 @@ from npp.gradient.surrogates.hyperprior import (
     save_hyperprior,
 )
 from npp.gradient.surrogates.learned import _SHIPPED, LearnedCodec
+from npp.photos.finding import PhotoWarning
+from npp.training.proxy_data import CropDataset
 
 SMALL = HyperpriorConfig(width=8, latent=12, stages=3, conditioned=True, residual=True)
 QP = torch.tensor([24.0, 44.0])
@@ -236,3 +240,17 @@ def test_an_argument_out_of_range_is_named_before_anything_is_written(
     with pytest.raises(ValueError, match=rf"^{argument} must be .*{value}"):
         training.train_proxy(tmp_path, tmp_path / "run", **{argument: value})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_photo_that_is_too_narrow_to_be_enlarged_is_replaced(tmp_path: Path) -> None:
+    paths = [tmp_path / "narrow.png", tmp_path / "small.png"]
+    Image.new("RGB", (1, 400)).save(paths[0])
+    Image.new("RGB", (24, 16), (90, 40, 10)).save(paths[1])
+    npp.set_max_pixels(64 * 400 - 1)
+    try:
+        crops = CropDataset(paths, 64, train=False)
+        with pytest.warns(PhotoWarning, match=r"narrow\.png"):
+            replaced = crops[0]
+        assert replaced.shape == (3, 64, 64) and torch.equal(replaced, crops[1])
+    finally:
+        npp.set_max_pixels(None)

@@ -16,6 +16,7 @@ from torch import Tensor
 from npp._bpg import EncodeError
 from npp.checks import brief, is_int, one_of
 from npp.codec.image_inputs import CodecImage, SingleImage, describe_range
+from npp.codec.limits import why_too_large
 from npp.photos.picture_files import open_picture, read_still
 
 Mode = Literal["crop", "resize", "full"]
@@ -106,13 +107,28 @@ def photo_size(path: Path | str) -> tuple[int, int]:
         return (image.width, image.height) if lying else (image.height, image.width)
 
 
-def cover(image: Image.Image, size: tuple[int, int], *, shrink: bool) -> Image.Image:
-    """Scales a picture so that it just covers (height, width); a larger one only with ``shrink``."""
+def open_covering(path: Path | str, size: tuple[int, int], *, shrink: bool) -> Image.Image:
+    """A photo as :func:`open_photo` gives it, scaled so that it just covers ``size``.
+
+    Args:
+        path: of the photo.
+        size: height and width.
+        shrink: scale a larger photo, too; without it that stays as it is.
+
+    Raises:
+        OSError: as :func:`open_photo`; or the scaled photo, for a long and narrow one much larger than
+            ``size``, would be above the limit of :func:`npp.set_max_pixels`.
+    """
+    image = open_photo(path)
     height, width = size
     scale = max(height / image.height, width / image.width)
     if scale == 1 or (scale < 1 and not shrink):
         return image
     new = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    if (reason := why_too_large(1, *new)) is not None:
+        raise OSError(
+            f"{path}: of {image.width}x{image.height} pixels, scaled to cover {width}x{height}, {reason}"
+        )
     return image.resize(new, Image.Resampling.BICUBIC)
 
 
@@ -150,7 +166,8 @@ def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: 
 
     Raises:
         ValueError: a wrong size or mode.
-        OSError: the file cannot be read; see :func:`open_photo`.
+        OSError: the file cannot be read; see :func:`open_photo`. Or it is so long and narrow that, scaled to
+            cover ``size``, it would be above the limit of :func:`npp.set_max_pixels`.
     """
     check_mode(mode)
     if mode == "full":
@@ -160,6 +177,6 @@ def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: 
     if size is None:
         raise ValueError(f"size must be given with mode {mode!r}; mode 'full' takes all pixels")
     height, width = height_and_width(size)
-    image = cover(open_photo(path), (height, width), shrink=mode == "resize")
+    image = open_covering(path, (height, width), shrink=mode == "resize")
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return to_tensor(image.crop((left, top, left + width, top + height)))

@@ -91,7 +91,7 @@ class PhotoSet:
         return self._photos()[: self.limit]
 
     def readable_paths(self, keep: Callable[[Path], bool] | None = None) -> list[Path]:
-        """The photos that can be read, in the order of :meth:`paths`; each is opened once to find out.
+        """The photos that can be loaded, in the order of :meth:`paths`; each is loaded once to find out.
 
         Those that cannot be read are warned about.
 
@@ -101,7 +101,8 @@ class PhotoSet:
         Raises:
             ValueError: there are none.
         """
-        return readable(filter(keep, self._photos()) if keep else self._photos(), self.limit)
+        paths = filter(keep, self._photos()) if keep else self._photos()
+        return readable(paths, self.limit, open_photo if self.mode == "full" else self.load_one)
 
     def load(self, paths: Sequence[Path]) -> Tensor:
         """Photos of one size as (N, 3, H, W) floats in [0, 1]."""
@@ -132,22 +133,29 @@ def _hash(name: str) -> bytes:
     return hashlib.sha256(os.fsencode(name)).digest()
 
 
-def _can_be_read(path: Path) -> bool:
+def _can_be_read(path: Path, load: Callable[[Path], object]) -> bool:
     try:
-        open_photo(path)
+        load(path)
     except OSError as error:
         warn_unreadable(error)
         return False
     return True
 
 
-def readable(paths: Iterable[Path], limit: int | None = None) -> list[Path]:
+def readable(
+    paths: Iterable[Path], limit: int | None = None, load: Callable[[Path], object] = open_photo
+) -> list[Path]:
     """The photos that can be read, at most ``limit``; each of the others is warned about.
+
+    Args:
+        paths: of the photos.
+        limit: at most so many; ``None`` is all.
+        load: what shall be possible with them; it raises OSError where it is not.
 
     Raises:
         ValueError: there are none.
     """
-    good = list(islice((path for path in paths if _can_be_read(path)), limit))
+    good = list(islice((path for path in paths if _can_be_read(path, load)), limit))
     if not good:
         raise ValueError("folder has no photo that can be read")
     return good

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from npp.config.yaml_files import ConfigError
-from npp.photos.loading import cover, open_photo, to_tensor
+from npp.photos.loading import open_covering, to_tensor
 from npp.photos.photo_set import PhotoSet, in_hashed_order, load_or_next, readable
 from npp.training.train_config import DataConfig, TrainConfig
 
@@ -52,7 +52,7 @@ def _cut(path: Path, data: DataConfig, random: np.random.Generator) -> Tensor:
     """A random part (3, height, width), mirrored half of the times."""
     assert data.shape is not None
     height, width = data.shape
-    image = cover(open_photo(path), data.shape, shrink=data.mode == "resize")
+    image = open_covering(path, data.shape, shrink=data.mode == "resize")
     left = int(random.integers(image.width - width + 1))
     top = int(random.integers(image.height - height + 1))
     x = to_tensor(image.crop((left, top, left + width, top + height)))

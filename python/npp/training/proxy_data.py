@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from npp.photos.finding import find_photos, warn_unreadable
-from npp.photos.loading import open_photo, to_tensor
+from npp.photos.loading import open_covering, to_tensor
 from npp.photos.photo_set import load_or_next
 
 _VALIDATION_EVERY = 20
@@ -31,12 +32,10 @@ class CropDataset(Dataset[Tensor]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        picture, shown = load_or_next(self._paths, index, open_photo)
+        opened = partial(open_covering, size=(self._crop, self._crop), shrink=False)
+        picture, shown = load_or_next(self._paths, index, opened)
         if shown != index:
             warn_unreadable(self._paths[index])
-        scale = self._crop / min(picture.size)
-        if scale > 1:
-            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
         spare_x, spare_y = picture.width - self._crop, picture.height - self._crop
         if self._train:
             left, top = (int(torch.randint(spare + 1, ())) for spare in (spare_x, spare_y))
