@@ -129,6 +129,20 @@ def test_a_link_that_leads_back_is_no_circle(folder: Path) -> None:
     assert files(folder / "two") == ["a.bpg", "b.bpg", "deep/c.bpg"]
 
 
+def test_folders_that_link_to_each_other_give_each_picture_once(folder: Path) -> None:
+    names = [f"d{i}" for i in range(8)]
+    for name in names:
+        Path("linked", name).mkdir(parents=True)
+        shutil.copy("photos/a.png", f"linked/{name}/{name}.png")
+        for other in names:
+            if other != name:
+                Path(f"linked/{name}/to_{other}").symlink_to(folder / "linked" / other)
+    expected = [f"{name}/{name}.bpg" for name in names]
+    for inputs, out in (("linked", "out"), ("linked/**/*.png", "two")):
+        assert encode(inputs, "-r", "-o", out) == 0
+        assert files(folder / out) == expected
+
+
 @pytest.mark.parametrize(
     ("to", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from closed_folders import close_folder
 from PIL import Image
 
 from npp.config.yaml_files import expand
-from npp.photos.finding import PhotoWarning, find_photos, split, would_be_found
+from npp.photos.finding import PhotoWarning, find_photos, split, visible_files, would_be_found
 
 NAMES = [Path(f"{i}.jpg") for i in range(400)]
 VAL_OF_60 = ["4", "16", "18", "26", "32", "37", "40", "52", "57"]
@@ -146,6 +147,62 @@ def test_linked_folders_are_searched_without_loops(tmp_path: Path) -> None:
     (pool / "deep" / "back").symlink_to(folder)
     (folder / "own" / "self").symlink_to(folder / "own")
     assert below(folder) == ["linked/b.jpg", "linked/deep/c.jpg", "own/a.jpg"]
+
+
+def _linked_to_each_other(folder: Path, count: int) -> None:
+    for i in range(count):
+        touch(folder, f"d{i}/{i}.jpg")
+        for j in set(range(count)) - {i}:
+            (folder / f"d{i}" / f"to{j}").symlink_to(folder / f"d{j}")
+
+
+def _visible(folder: Path) -> list[str]:
+    found = visible_files(folder, unreadable=pytest.fail)
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def test_folders_that_link_to_each_other_are_searched_once(tmp_path: Path) -> None:
+    folder, outer = tmp_path / "photos", tmp_path / "outer"
+    _linked_to_each_other(folder, 12)  # in every order of them these would be a billion folders
+    own = sorted(f"d{i}/{i}.jpg" for i in range(12))
+    assert _visible(folder) == below(folder) == own
+    outer.mkdir()
+    for i in range(12):
+        (outer / f"in{i}").symlink_to(folder / f"d{i}")
+    assert _visible(outer) == below(outer) == sorted(f"in{i}/{i}.jpg" for i in range(12))
+    (tmp_path / "single").mkdir()
+    (tmp_path / "single" / "all").symlink_to(folder)
+    assert _visible(tmp_path / "single") == [f"all/{name}" for name in own]
+
+
+def test_two_links_to_one_folder_give_its_files_twice_and_later_ones_by_the_first_way(tmp_path: Path) -> None:
+    folder, pool, far = tmp_path / "photos", tmp_path / "pool", tmp_path / "far"
+    touch(folder, "own/a.jpg")
+    touch(pool, "deep/b.jpg")
+    touch(far, "c.jpg")
+    (folder / "z").symlink_to(pool)
+    (folder / "own" / "y").symlink_to(pool)
+    (folder / "again").symlink_to(folder / "own")
+    (pool / "x").symlink_to(far)
+    (pool / "deep" / "w").symlink_to(far)
+    assert _visible(folder) == ["own/a.jpg", "own/y/deep/b.jpg", "own/y/deep/w/c.jpg", "z/deep/b.jpg"]
+    assert below(folder) == ["own/a.jpg", "own/y/deep/b.jpg", "own/y/deep/w/c.jpg"]
+
+
+def test_a_tree_of_more_than_a_thousand_folders_one_in_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("d")  # noqa: PTH102 (the whole path would be too long for one call)
+        os.chdir("d")
+    touch(Path(), "b.jpg")
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert below(tmp_path) == ["a.jpg", "d/" * 1200 + "b.jpg"]
+    finally:
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
 
 
 def test_each_file_is_found_once_by_its_own_name(tmp_path: Path) -> None:

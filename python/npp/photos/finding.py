@@ -7,7 +7,7 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, get_args
@@ -44,30 +44,47 @@ def _entries(folder: Path, unreadable: Callable[[OSError], object]) -> list[os.D
 def visible_files(
     folder: Path, *, unreadable: Callable[[OSError], object], recursive: bool = True
 ) -> Iterator[Path]:
-    """Files of a folder, a folder's own before those of the folders in it.
+    """Files of a folder, a folder's own before those of the folders in it, linked folders last.
 
     Files and folders whose name begins with a dot are passed over: half-copied files, thumbnails, checkpoints
-    of notebooks. Linked folders are followed, unless they lead back to a folder that they are in. A link that
-    leads nowhere counts as a file: whoever opens it says so.
+    of notebooks. A link that leads nowhere counts as a file: whoever opens it says so.
+
+    Every link to a folder is followed that is in the folder or in the folders below it, unless it leads into
+    these: two such links to one folder give its files twice. What is linked from linked folders is searched
+    only where it has not been yet, so that folders which link to each other take no time.
 
     Args:
         folder: it may be hidden or a link itself.
         unreadable: told about every folder that cannot be read, which the error names by ``filename``.
         recursive: search the folders in it, too.
     """
+    met: set[str] = set()
 
-    def below(inner: Path, above: frozenset[str]) -> Iterator[Path]:
-        real = os.path.realpath(inner)
-        if real in above:
-            return
-        entries = _entries(inner, unreadable)
-        yield from (inner / entry.name for entry in entries if _is_listed_to_be_opened(entry))
-        if recursive:
-            for entry in entries:
-                if _is_folder(entry):
-                    yield from below(inner / entry.name, above | {real})
+    def without_links(top: Path, passed_over: Set[str], links: list[Path]) -> Iterator[Path]:
+        """Files of a folder and of those below it; what it has of links to folders is added to a list."""
+        folders = [(top, os.path.realpath(top))]
+        while folders:
+            inner, real = folders.pop()
+            if real in passed_over:
+                continue
+            met.add(real)
+            entries = _entries(inner, unreadable)
+            yield from (inner / entry.name for entry in entries if _is_listed_to_be_opened(entry))
+            if recursive:
+                inner_folders = [entry for entry in entries if _is_folder(entry)]
+                links += [inner / entry.name for entry in inner_folders if entry.is_symlink()]
+                below = [entry.name for entry in reversed(inner_folders) if not entry.is_symlink()]
+                folders += [(inner / name, os.path.join(real, name)) for name in below]  # noqa: PTH118
 
-    return below(folder, frozenset())
+    own_links: list[Path] = []
+    further_links: list[Path] = []
+    yield from without_links(folder, met, own_links)
+    own_folders = frozenset(met)
+    for link in own_links:
+        yield from without_links(link, own_folders, further_links)
+    while further_links:
+        further_links.sort()  # of several ways to a folder, the first by name
+        yield from without_links(further_links.pop(0), met, further_links)
 
 
 def is_to_be_opened(path: Path | str) -> bool:
