@@ -158,7 +158,8 @@ class Photos(lightning.LightningDataModule):
             self.training = config.data.training_paths()
             self.validation = sorted(held_out.readable_paths())
             # Spread over the folders, which often are classes.
-            self.baseline = readable(in_hashed_order(self.training), config.baseline.photos)
+            hashed = in_hashed_order(self.training)
+            self.baseline = readable(hashed, config.baseline.photos, config.data.load_one)
         except ValueError as error:
             raise ConfigError(f"data.{error}") from None
 
