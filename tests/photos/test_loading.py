@@ -175,6 +175,30 @@ def test_every_orientation_in_every_format(tmp_path: Path, suffix: str, orientat
     assert shown.mean() < 0.2
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"garbagegarbage",
+        b"II*\0",
+        b"II*\0\xff\xff\xff\x7f",
+        b"II*\0\x08\0\0\0\x05\0\x12\x01",
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x63\0\x01\0\0\0\x06\0\0\0\0\0\0\0",  # of no known type
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x02\0\0\0\x36\0\0\0\0\0\0\0",  # a text
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",  # 99
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns about some of them
+def test_a_photo_with_damaged_exif_is_taken_as_it_stands(
+    tmp_path: Path, photo: np.ndarray, suffix: str, exif: bytes
+) -> None:
+    path, plain = tmp_path / f"a.{suffix}", tmp_path / f"plain.{suffix}"
+    Image.fromarray(photo).save(path, exif=b"Exif\0\0" + exif)
+    Image.fromarray(photo).save(plain)
+    assert np.array_equal(np.asarray(open_photo(path)), np.asarray(open_photo(plain)))
+    assert photo_size(path) == photo.shape[:2]
+
+
 def test_npps_limit_counts_not_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [save(tmp_path / f"a.{suffix}", 60, 40) for suffix in ("png", "jpg", "bmp")]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # raises above twice as many

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,13 +74,22 @@ def _errors_name(path: Path | str) -> Iterator[None]:
         raise OSError(f"{path}: {text}") from error
 
 
+def _orientation(image: Image.Image) -> int:
+    """What EXIF says, 1 to 8; 1, as it is, where it says nothing or is damaged: the pixels may be good."""
+    try:
+        orientation: Any = image.getexif().get(_ORIENTATION)
+    except (SyntaxError, struct.error, ValueError, KeyError, TypeError):  # what Pillow says of damaged EXIF
+        return 1
+    return int(orientation) if orientation in _TURNS else 1
+
+
 def open_photo(path: Path | str) -> Image.Image:
     """An RGB picture of 8 bits, turned as its EXIF orientation says.
 
     It has the samples that ``npp encode`` takes from the same file: gray of 16 bits has the range 0 to 65535,
     floats have the range 0 to 1, and more than 8 bits are rounded to 8. Of transparent pixels the colour is
     taken as it stands in the file, and alpha is left out. Of an animation it is the first frame. CMYK is
-    converted without its profile.
+    converted without its profile. Damaged EXIF turns nothing.
 
     Raises:
         OSError: the file cannot be read, is damaged, is above the limit of :func:`npp.set_max_pixels` or has
@@ -90,7 +100,7 @@ def open_photo(path: Path | str) -> Image.Image:
         with open_picture(data) as image:
             picture = _as_rgb(read_still(image, data)[0])
             # Asked when all is read: Pillow itself turns a TIFF while it loads it.
-            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+            turn = _TURNS.get(_orientation(image))
             return picture.copy() if turn is None else picture.transpose(turn)
 
 
@@ -103,7 +113,7 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns it then
-        lying = image.getexif().get(_ORIENTATION, 1) in _LYING
+        lying = _orientation(image) in _LYING
         return (image.width, image.height) if lying else (image.height, image.width)
 
 
