@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -267,3 +267,10 @@ def test_a_damaged_photo_is_named(tmp_path: Path, photo: np.ndarray, suffix: str
 def test_a_missing_photo_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
         load_photo(tmp_path / "gone.jpg", 8)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a.png", BytesIO(b"x")])
+@pytest.mark.parametrize("read", [open_photo, photo_size, lambda path: load_photo(path, 8)])
+def test_what_is_no_path_is_no_damaged_photo(read: Callable[[Any], object], path: object) -> None:
+    with pytest.raises(TypeError, match=rf"str.*not ('|<class ')?{type(path).__name__}"):
+        read(path)

@@ -94,9 +94,11 @@ def open_photo(path: Path | str) -> Image.Image:
     Raises:
         OSError: the file cannot be read, is damaged, is above the limit of :func:`npp.set_max_pixels` or has
             samples outside its range; the message names it.
+        TypeError: ``path`` is no path, as a file's bytes or an opened file are none.
     """
+    file = Path(path)
     with _errors_name(path):
-        data = Path(path).read_bytes()
+        data = file.read_bytes()
         with open_picture(data) as image:
             picture = _as_rgb(read_still(image, data)[0])
             # Asked when all is read: Pillow itself turns a TIFF while it loads it.
@@ -109,8 +111,10 @@ def photo_size(path: Path | str) -> tuple[int, int]:
 
     Raises:
         OSError: the file cannot be read.
+        TypeError: ``path`` is no path.
     """
-    with _errors_name(path), open_picture(Path(path).read_bytes()) as image:
+    file = Path(path)
+    with _errors_name(path), open_picture(file.read_bytes()) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns it then
         lying = _orientation(image) in _LYING
