@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -116,6 +117,14 @@ def test_weights_survive_a_file(tmp_path: Path) -> None:
     assert loaded.config == SMALL and not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert torch.equal(loaded(x, QP)["x_hat"], model(x, QP)["x_hat"])
+
+
+def test_weights_of_sizes_in_numpys_integers_survive_a_file(tmp_path: Path) -> None:
+    sizes = {"width": np.int64(4), "latent": np.int32(6), "stages": np.int16(2)}
+    config = HyperpriorConfig(**sizes)  # type: ignore[arg-type]
+    assert [type(getattr(config, name)) for name in sizes] == [int] * 3
+    save_hyperprior(Hyperprior(config), tmp_path / "proxy.pt")
+    assert load_hyperprior(tmp_path / "proxy.pt").config == config
 
 
 def test_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,9 +140,9 @@ class HyperpriorConfig:
     residual: bool = False
 
     def __post_init__(self) -> None:
-        whole("width", self.width, 1, _MOST_CHANNELS)
-        whole("latent", self.latent, 1, _MOST_CHANNELS)
-        whole("stages", self.stages, 1, _MOST_STAGES)
+        for name, most in (("width", _MOST_CHANNELS), ("latent", _MOST_CHANNELS), ("stages", _MOST_STAGES)):
+            # numpy's integers, which are as good, could not be read again from a file.
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1, most))
         flags(self, "conditioned", "residual")
 
 
