@@ -27,8 +27,8 @@ from npp.gradient.surrogates import (
     resolve_surrogate,
 )
 from npp.gradient.surrogates.coefficientwise import TransformSurrogate
-from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig
-from npp.gradient.surrogates.learned import LearnedCodec
+from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, load_hyperprior, nats
+from npp.gradient.surrogates.learned import _SHIPPED, LearnedCodec
 from npp.gradient.surrogates.rate_model import picture_bpp
 from npp.hevc.chroma_filters import double, halve
 from npp.hevc.dct import block_dct, block_idct
@@ -492,3 +492,22 @@ def test_a_learned_codec_sees_gray_as_colour_and_never_alpha(dtype: torch.dtype)
         assert found.bpp.tolist() == [pytest.approx(4 * 2 / 16**2)]
         (slope,) = torch.autograd.grad(found.x_hat.sum(), x)
         torch.testing.assert_close(slope.mean((0, 2, 3)), torch.tensor(factors))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_learned_codec_in_half_precision_counts_bits_as_in_single(dtype: torch.dtype) -> None:
+    model = load_hyperprior(_SHIPPED)
+    x, qp = smooth_pictures(2, 192).requires_grad_(), torch.tensor([10.0, 40.0])
+    single = LearnedCodec(model, model.multiple)(x, qp, None, DEFAULTS).bpp.detach()
+    half = LearnedCodec(model.to(dtype), model.multiple)(x, qp, None, DEFAULTS)
+    torch.testing.assert_close(half.bpp, single, rtol=0.05, atol=0)
+    (slope,) = torch.autograd.grad(half.bpp.sum(), x)
+    assert slope.isfinite().all() and slope.abs().sum() > 0
+
+
+def test_likelihoods_that_half_precision_rounds_to_nothing_have_finite_bits() -> None:
+    likelihoods = torch.tensor([[0.0, 0.5, 0.25]], dtype=torch.float16, requires_grad=True)
+    found = nats({"y": likelihoods.repeat(1, 8000)})
+    expected = 8000 * (-math.log(1e-9) + math.log(2) + math.log(4))
+    assert found.dtype == torch.float32 and found.tolist() == [pytest.approx(expected, rel=1e-5)]
+    assert torch.autograd.grad(found.sum(), likelihoods)[0].isfinite().all()

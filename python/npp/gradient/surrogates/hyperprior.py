@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from npp.checks import flags, whole
 from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
-from npp.torch_state import made_once
+from npp.torch_state import made_once, widened
 
 _FLOOR = 1e-6
 
@@ -55,7 +55,8 @@ def quantise(latent: Tensor, noisy: bool) -> Tensor:
 
 
 def gaussian_likelihood(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Probability that a Gaussian, quantised with step 1, gives ``value``. Elementwise."""
+    """Probability that a Gaussian, quantised with step 1, gives ``value``. Elementwise; float32 at least."""
+    value, mean, scale = widened(value), widened(mean), widened(scale)
     distance = (value - mean).abs()
     deviation = F.softplus(scale) + _LEAST_SCALE
     upper = torch.special.ndtr((0.5 - distance) / deviation)
@@ -65,9 +66,18 @@ def gaussian_likelihood(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 
 def nats(likelihoods: Mapping[str, Tensor]) -> Tensor:
-    """Information (N,) of latents whose symbols have those likelihoods (N, ...); a bit is log 2 of it."""
-    information = [-likelihood.log().flatten(1).sum(1) for likelihood in likelihoods.values()]
+    """Information (N,) of latents whose symbols have those likelihoods (N, ...); a bit is log 2 of it.
+
+    It is in float32 at least, for float16 has no sums of that size. Nor has it likelihoods as small as the
+    least: what is below that counts as the least.
+    """
+    information = [-_representable(likelihood).log().flatten(1).sum(1) for likelihood in likelihoods.values()]
     return torch.stack(information).sum(0)
+
+
+def _representable(likelihood: Tensor) -> Tensor:
+    wide = widened(likelihood)
+    return wide.clamp_min(_LEAST_LIKELIHOOD) if wide.dtype != likelihood.dtype else wide
 
 
 _DENSITY_SIZES = (1, 3, 3, 3, 1)  # units of the layers
@@ -96,15 +106,15 @@ class FactorizedDensity(nn.Module):
         for i, (matrix, bias, factor) in enumerate(
             zip(self.matrices, self.biases, self.factors, strict=True)
         ):
-            value = F.softplus(matrix) @ value + bias
+            value = F.softplus(widened(matrix)) @ value + widened(bias)
             if i < last:
-                value = value + torch.tanh(factor) * torch.tanh(value)
+                value = value + torch.tanh(widened(factor)) * torch.tanh(value)
         return value
 
     def forward(self, value: Tensor) -> Tensor:
-        """Probability of each quantised value of (N, C, H, W); same shape out."""
+        """Probability of each quantised value of (N, C, H, W); same shape out, in float32 at least."""
         count, channels, height, width = value.shape
-        flat = value.transpose(0, 1).reshape(channels, 1, -1)
+        flat = widened(value).transpose(0, 1).reshape(channels, 1, -1)
         lower, upper = self._cumulative_logit(flat - 0.5), self._cumulative_logit(flat + 0.5)
         # On the side where both sigmoids are small their difference keeps its digits.
         side = -torch.sign(lower + upper).detach()
@@ -261,7 +271,8 @@ class Hyperprior(nn.Module):
             qp: (N,) BPG qp, needed if the network is conditioned on it.
 
         Returns:
-            ``x_hat`` (N, 3, H, W) and ``likelihoods`` of the latents ``y`` and ``z``, CompressAI's names.
+            ``x_hat`` (N, 3, H, W) and ``likelihoods`` of the latents ``y`` and ``z``, CompressAI's names. The
+            likelihoods are in float32 at least.
         """
         if self.config.conditioned and qp is None:
             raise ValueError("qp is needed: this network is conditioned on it")
