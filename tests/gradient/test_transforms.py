@@ -114,6 +114,17 @@ def test_double_backward_and_batched_gradients(name: str) -> None:
     assert rows[0, 0].abs().sum() > 0 and rows[0, 1].abs().sum() == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+def test_batched_gradients_of_decoded_pictures_are_those_one_by_one(name: str, chroma: Any) -> None:
+    x = pictures(2, 17).requires_grad_()
+    means = npp.compress(x, 33, surrogate=name, chroma=chroma, effort=0).x_hat.mean((1, 2, 3))
+    (rows,) = torch.autograd.grad(means, x, torch.eye(2), is_grads_batched=True, retain_graph=True)
+    one_by_one = [torch.autograd.grad(mean, x, retain_graph=True)[0] for mean in means]
+    torch.testing.assert_close(rows, torch.stack(one_by_one))
+    assert rows[0, 0].abs().sum() > 0
+
+
 def test_hessian_is_symmetric() -> None:
     x = pictures(1, 8, 1).double()
     found = hessian(lambda x: npp.compress(x, 33, effort=0).bpp.sum())(x).reshape(64, 64)

@@ -70,13 +70,13 @@ def _fold_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
 
 def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Even and odd samples along a dimension of even size."""
-    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim)  # type: ignore[no-untyped-call]
-    return even.contiguous(), odd.contiguous()
+    # Not unflatten: vmap as it is in autograd.grad(is_grads_batched=True) does not know it, nor flatten.
+    pairs = x.reshape(*x.shape[:dim], x.shape[dim] // 2, 2, *(x.shape[dim + 1 :] if dim != -1 else ()))
+    return pairs.select(dim, 0).contiguous(), pairs.select(dim, 1).contiguous()
 
 
 def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
     """Inverse of :func:`_apart`."""
-    # Not flatten: vmap as it is in autograd.grad(is_grads_batched=True) does not know it.
     return torch.stack([even, odd], dim).reshape(_resized(even, dim, 2 * even.shape[dim]))
 
 
