@@ -69,6 +69,14 @@ def test_outside_of_a_picture_its_border_goes_on() -> None:
     assert torch.allclose(allocator(x, 30), allocator(padded, 30), atol=1e-5)
 
 
+@pytest.mark.parametrize("height", [32, 1032])
+def test_vmap_goes_through(height: int) -> None:
+    allocator, x = make().eval(), torch.rand(2, 3, height, 1032)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda one: allocator(one[None], 35)[0])(x)
+        torch.testing.assert_close(mapped, allocator(x, 35), rtol=1e-4, atol=1e-4)
+
+
 def test_dtypes_and_strides() -> None:
     allocator, x = make(), pictures()
     wide = allocator(x, 35)

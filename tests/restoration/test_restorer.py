@@ -318,6 +318,14 @@ def test_vmap_goes_through() -> None:
         torch.testing.assert_close(torch.func.vmap(lambda one: restorer(one[None])[0])(x), restorer(x))
 
 
+def test_vmap_goes_through_large_pictures() -> None:
+    restorer = npp.Restorer(width=8, depth=1, edge_width=4).eval()
+    x = torch.rand(2, 3, 1032, 1032)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda one: restorer(one[None])[0])(x)
+        torch.testing.assert_close(mapped, restorer(x), rtol=1e-4, atol=1e-4)
+
+
 def test_numpys_numbers_can_be_saved(tmp_path: Path) -> None:
     made: Any = np.int64(8)
     npp.Restorer(width=made, depth=np.int64(1)).save(tmp_path / "r.safetensors")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from npp.torch_state import in_transform
+
 #: Pixels that a network is shown at once where no gradients are wanted, what lies around a strip apart.
 STRIP_PIXELS = 1 << 20
 _REACHES = 4  # rows of a strip, at least, where one is what is around it on either side
@@ -30,8 +32,11 @@ def goes_in_parts(x: Tensor, upscale: int = 1) -> bool:
 
 
 def may_go_in_parts() -> bool:
-    """Whether pictures may be worked on in parts: never with gradients, nor where a graph is made of it."""
-    return not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    """Whether pictures may be worked on in parts: never with gradients, nor where a graph is made of it.
+
+    Nor within a transform of torch.func: vmap cannot write the parts into a whole that it does not map.
+    """
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or in_transform())
 
 
 def _most(upscale: int) -> int:
