@@ -78,6 +78,19 @@ def outside_graphs(function: Callable[..., _Made], why: str) -> Callable[..., _M
     return cast("Callable[..., _Made]", wrapped)
 
 
+def first_weight(network: nn.Module) -> Tensor | None:
+    """A network's first parameter; ``None`` if it has none.
+
+    A replica in nn.DataParallel has no parameters but tensors in their places.
+    """
+    for module in network.modules():
+        in_their_places: dict[str, Tensor | None] = getattr(module, "_former_parameters", {})
+        for weight in (*module._parameters.values(), *in_their_places.values()):
+            if weight is not None:
+                return weight
+    return None
+
+
 def device_of(network: nn.Module) -> torch.device:
     """The device of a network's first parameter or buffer; the CPU if it has none."""
     return next(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from npp.hevc.quantiser import QP_FEATURES
 from npp.hevc.zero_start import start_at_zero
-from npp.torch_state import in_transform
+from npp.torch_state import first_weight, in_transform
 
 _DILATIONS = (1, 2, 4)
 _EMBEDDING = 32
@@ -133,7 +133,9 @@ class Body(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the weights."""
-        return next(self.parameters()).dtype
+        weight = first_weight(self)
+        assert weight is not None
+        return weight.dtype
 
     def forward(self, features: Tensor, qp: Tensor) -> Tensor:
         """Logits (N, outputs, h, w) of features (N, inputs, h, w) and those of the qp."""

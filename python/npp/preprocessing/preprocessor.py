@@ -20,6 +20,7 @@ from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
+from npp.torch_state import first_weight
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
@@ -98,10 +99,9 @@ class Preprocessor(nn.Module):
         """
         check_pictures("x", x)
         wide = torch.promote_types(x.dtype, torch.float32)
-        for parameter in self.filter.parameters():  # torch 2.4 cannot compile next()
-            if parameter.dtype == torch.float64:
-                wide = torch.float64
-            break
+        weight = first_weight(self.filter)
+        if weight is not None and weight.dtype == torch.float64:
+            wide = torch.float64
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
         height, width = x.shape[-2:]
         padded = whole_blocks(x.to(wide), self.filter.multiple)

@@ -15,7 +15,7 @@ from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior, nats
 from npp.gradient.surrogates.surrogate import Estimate, Real
 from npp.hevc.padding import whole_blocks
-from npp.torch_state import made_once
+from npp.torch_state import first_weight, made_once
 
 _SHIPPED = Path(__file__).parent / "weights" / "hyperprior.pt"
 _COMPRESSAI_MULTIPLE = 64
@@ -50,7 +50,7 @@ class LearnedCodec(nn.Module):
         Raises:
             ValueError: the model is on another device than x.
         """
-        weight = next(self.parameters(), None)
+        weight = first_weight(self)
         if weight is None or not weight.is_floating_point():
             return _run(self.model, self.multiple, x, qp)
         if weight.device != x.device:
