@@ -40,12 +40,19 @@ def touch(folder: Path, *names: str) -> None:
         ("**/day/**/*.jpg", ["city/day/c.jpg"]),
         ("city/**/day/**/*.jpg", ["city/day/c.jpg"]),
         (["**/c*", "a.*"], ["a.jpg", "city/day/c.jpg"]),
+        ("city/**", ["city/day/c.jpg", "city/b.jpg"]),
+        ("city/*.jpg", ["city/b.jpg"]),
+        ("*/*.jpg", ["city/b.jpg"]),
+        ("./c[hi]ty/*/*", ["city/day/c.jpg"]),
+        ("*", ["a.jpg", "city/day/c.jpg", "city/b.jpg"]),
     ],
 )
-def test_two_stars_stand_for_any_folders_or_none(
+def test_one_star_stays_in_a_folder_and_two_stand_for_any_folders_or_none(
     tmp_path: Path, include: str | list[str], found: list[str]
 ) -> None:
     touch(tmp_path, "a.jpg", "city/b.jpg", "city/day/c.jpg")
+    for name in ("a.jpg", "city/b.jpg", "city/day/c.jpg"):
+        assert would_be_found(tmp_path / name, tmp_path, include) is (name in found)
     assert sorted(below(tmp_path, include)) == sorted(found)
 
 

@@ -7,13 +7,12 @@ import glob
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from npp.batch.plain_paths import without_dots
 from npp.cli.streams import read_input
 from npp.cli.usage_error import UsageError
-from npp.photos.finding import is_to_be_opened, visible_files
+from npp.photos.finding import is_to_be_opened, parts_fit, visible_files
 
 STDIN = "-"
 # Why what a pattern asks for is no folder: not there, a file, a link that leads to itself.
@@ -71,15 +70,6 @@ def _closed_folders(errors: Sequence[OSError], root: Path) -> list[Input]:
     return [Input(path, path.relative_to(root) / "*", error) for path, error in found]
 
 
-def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path's parts are what a pattern's parts ask for; ``**`` is any number of folders."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_fits(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
-
-
 def _matching(pattern: str) -> list[Input]:
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
@@ -87,7 +77,7 @@ def _matching(pattern: str) -> list[Input]:
     closed: list[OSError] = []
     if "**" in parts:  # glob's own would walk in circles where a link leads back
         below = visible_files(fixed, unreadable=closed.append) if fixed.is_dir() else iter(())
-        paths = [path for path in below if _fits(path.relative_to(fixed).parts, parts[first:])]
+        paths = [path for path in below if parts_fit(path.relative_to(fixed).parts, parts[first:])]
     else:
         found = map(Path, glob.glob(pattern))  # noqa: PTH207 (pathlib's own would also find hidden files)
         paths = [path for path in found if is_to_be_opened(path)]

@@ -141,14 +141,18 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
     return sorted(unique.values())
 
 
-def _fits(path: str, pattern: str) -> bool:
-    """Whether a path, or for a pattern without a slash its name, is of a pattern; ``**`` may be no folder."""
-    if fnmatch(path if "/" in pattern else path.rpartition("/")[2], pattern):
-        return True
-    if pattern.startswith("**/") and _fits(path, pattern[3:]):
-        return True
-    indices = (index for index in range(len(pattern)) if pattern.startswith("/**/", index))
-    return any(_fits(path, pattern[:index] + pattern[index + 3 :]) for index in indices)
+def parts_fit(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path's parts are what a pattern's parts ask for; ``**`` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(parts_fit(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and parts_fit(parts[1:], pattern[1:])
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    """Whether a path below a folder, or for a pattern without a slash its name, is of a pattern."""
+    return parts_fit(path.parts, Path(pattern).parts) if "/" in pattern else fnmatch(path.name, pattern)
 
 
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:
@@ -161,8 +165,9 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
         include: one pattern or several, as ``*.jpg``; one with a slash is for the path below ``folder``,
-            one without for the file's name. ``**/`` stands for any folders, or none. Files that neither
-            Pillow nor npp knows are left out. By default all of ``PHOTO_SUFFIXES``.
+            one without for the file's name. ``*`` stays within one folder's name or the file's, as in the
+            patterns of the command line; ``**/`` stands for any folders, or none. Files that neither Pillow
+            nor npp knows are left out. By default all of ``PHOTO_SUFFIXES``.
 
     Raises:
         ValueError: no such folder, or no photo in it.
@@ -190,7 +195,7 @@ def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path],
             return False
         if patterns is None:
             return True
-        below = name_below(root, path)
+        below = path.relative_to(root)
         return any(_fits(below, pattern) for pattern in patterns)
 
     return wanted
