@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from closed_folders import close_folder
@@ -104,6 +105,19 @@ def test_split_names_wrong_arguments() -> None:
         split(NAMES, "dev")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fractions must be three numbers"):
         split(NAMES, fractions=(0.5, 0.1))
+    for seed in (0.0, False, "0", None):
+        with pytest.raises(ValueError, match=f"^seed must be a whole number, not {seed!r}"):
+            split(NAMES, seed=seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("include", [[], (), 5, [5], b"*.jpg", {"*.jpg": 1}])
+def test_what_is_no_pattern_is_named(tmp_path: Path, include: Any) -> None:
+    touch(tmp_path, "a.jpg")
+    for ask in (find_photos, lambda folder, include: would_be_found(folder / "a.jpg", folder, include)):
+        with pytest.raises(
+            ValueError, match=r"^include must be a pattern, a list of at least one, or None, not"
+        ):
+            ask(tmp_path, include)
 
 
 def test_a_photo_keeps_the_part_that_its_name_gave_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 import npp
 from npp.photos.finding import PhotoWarning
 from npp.photos.photo_set import PhotoSet, load_or_next, readable
+from npp.training.allocator_config import PhotoSource
 
 
 @pytest.fixture
@@ -42,11 +44,33 @@ def folder(tmp_path: Path) -> Path:
         ({"mode": "scale"}, "^mode must be one of 'crop', 'resize', 'full', not 'scale'"),
         ({"mode": ["crop"]}, "^mode must be one of"),
         ({"fractions": (0.5, 0.2, 0.1)}, "^fractions must be three numbers from 0 with sum 1"),
+        ({"fractions": "abc"}, "^fractions must be three numbers from 0 with sum 1, not 'abc'"),
+        ({"fractions": None}, "^fractions must be three numbers from 0 with sum 1, not None"),
+        ({"fractions": ("a", "b", "c")}, "^fractions must be three numbers from 0 with sum 1"),
+        ({"fractions": (1.5, -0.5, 0)}, "^fractions must be three numbers from 0 with sum 1"),
+        ({"fractions": (float("nan"), 0, 0)}, "^fractions must be three numbers from 0 with sum 1"),
+        ({"split_seed": None}, "^split_seed must be a whole number, not None"),
+        ({"split_seed": "x"}, "^split_seed must be a whole number, not 'x'"),
+        ({"split_seed": 1.5}, r"^split_seed must be a whole number, not 1\.5"),
+        ({"split_seed": False}, "^split_seed must be a whole number, not False"),
+        ({"include": 5}, "^include must be a pattern, a list of at least one, or None, not 5"),
+        ({"include": []}, r"^include must be a pattern, a list of at least one, or None, not \[\]"),
+        ({"include": ["*.jpg", 5]}, "^include must be a pattern"),
+        ({"folder": None}, "^folder must be a path, not None"),
     ],
 )
 def test_wrong_values_are_named(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        PhotoSet("photos", **changes)
+        PhotoSet(**{"folder": "photos", **changes})
+    if "mode" not in changes and "part" not in changes and "size" not in changes:
+        with pytest.raises(ValueError, match=words):
+            PhotoSource(**{"folder": "photos", **changes})
+
+
+def test_a_seed_in_numpys_integers_is_the_same_split(folder: Path) -> None:
+    seed: Any = np.int64(3)
+    photos = PhotoSet(str(folder), split_seed=seed)
+    assert type(photos.split_seed) is int and photos.paths() == PhotoSet(str(folder), split_seed=3).paths()
 
 
 def test_a_folder_without_photos_and_a_part_without_photos_are_named(folder: Path, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from fnmatch import fnmatch
+from numbers import Real
 from pathlib import Path
 from typing import Literal, get_args
 
-from npp.checks import one_of
+from npp.checks import brief, is_int, one_of
 from npp.config.yaml_files import expand
 
 Part = Literal["train", "val", "test"]
@@ -155,6 +156,24 @@ def _fits(path: Path, pattern: str) -> bool:
     return parts_fit(path.parts, Path(pattern).parts) if "/" in pattern else fnmatch(path.name, pattern)
 
 
+def checked_patterns(include: object) -> list[str] | None:
+    """Patterns of photos' names as a list, ``None`` for those of ``PHOTO_SUFFIXES``.
+
+    Raises:
+        ValueError: neither ``None`` nor a pattern nor several.
+    """
+    if include is None:
+        return None
+    patterns = [include] if isinstance(include, str) else include
+    if (
+        not isinstance(patterns, Sequence)
+        or not patterns
+        or not all(isinstance(one, str) for one in patterns)
+    ):
+        raise ValueError(f"include must be a pattern, a list of at least one, or None, not {brief(include)}")
+    return list(patterns)
+
+
 def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) -> list[Path]:
     """Photos below a folder, sorted by path.
 
@@ -170,22 +189,21 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
             nor npp knows are left out. By default all of ``PHOTO_SUFFIXES``.
 
     Raises:
-        ValueError: no such folder, or no photo in it.
+        ValueError: no such folder, no photo in it, or an ``include`` that is no pattern and no list of some.
     """
+    patterns = checked_patterns(include)
     root = Path(expand(folder))
     if not root.is_dir():
         raise ValueError(f"folder: {root} is not a folder")
-    wanted = _wanted(root, include)
+    wanted = _wanted(root, patterns)
     paths = _each_file_once(filter(wanted, visible_files(root, unreadable=warn_unreadable)), root)
     if not paths:
-        patterns = [include] if isinstance(include, str) else include or PHOTO_SUFFIXES
-        raise ValueError(f"folder: no photos ({', '.join(patterns)}) in {root}")
+        raise ValueError(f"folder: no photos ({', '.join(patterns or PHOTO_SUFFIXES)}) in {root}")
     return paths
 
 
-def _wanted(root: Path, include: str | Sequence[str] | None) -> Callable[[Path], bool]:
+def _wanted(root: Path, patterns: Sequence[str] | None) -> Callable[[Path], bool]:
     """Says of a path below a folder whether its name is that of a photo which is asked for."""
-    patterns = [include] if isinstance(include, str) else include
     from PIL import Image  # not for those who only look for files
 
     suffixes = PHOTO_SUFFIXES if patterns is None else (*Image.registered_extensions(), *BPG_SUFFIXES)
@@ -205,12 +223,13 @@ def would_be_found(path: Path, folder: Path | str, include: str | Sequence[str] 
     """Whether :func:`find_photos`, called with ``folder`` and ``include``, would take a file of this path.
 
     Raises:
-        ValueError: an environment variable in ``folder`` is not set.
+        ValueError: an environment variable in ``folder`` is not set, or a wrong ``include``.
     """
+    patterns = checked_patterns(include)
     root, real = (Path(os.path.realpath(location)) for location in (expand(folder), path))
     if root not in real.parents or any(part.startswith(".") for part in real.relative_to(root).parts):
         return False
-    return _wanted(root, include)(real)
+    return _wanted(root, patterns)(real)
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
@@ -234,6 +253,27 @@ def check_part(part: object, names: Sequence[str]) -> None:
     one_of("part", part, names)
 
 
+def checked_fractions(fractions: object) -> tuple[float, ...]:
+    """Three numbers from 0 with sum 1, of train, val and test; ValueError for anything else."""
+    shares = tuple(fractions) if isinstance(fractions, Iterable) and not isinstance(fractions, str) else ()
+    if (
+        len(shares) != len(get_args(Part))
+        or not all(isinstance(share, Real) and share >= 0 for share in shares)
+        or not math.isclose(sum(shares), 1, abs_tol=1e-6)
+    ):
+        raise ValueError(
+            f"fractions must be three numbers from 0 with sum 1, not {brief(shares or fractions)}"
+        )
+    return shares
+
+
+def checked_seed(name: str, seed: object) -> int:
+    """A whole number as Python's own, whose digits the split hashes; ValueError for anything else."""
+    if not is_int(seed):
+        raise ValueError(f"{name} must be a whole number, not {brief(seed)}")
+    return int(seed)
+
+
 def split(
     paths: Sequence[Path],
     part: Part = "train",
@@ -251,24 +291,20 @@ def split(
     Args:
         paths: photos.
         part: ``"train"``, ``"val"`` or ``"test"``.
-        seed: another seed is another split.
+        seed: a whole number; another one is another split.
         fractions: of train, val and test; their sum is 1.
         root: the folder that was searched; by default the deepest one that holds all of ``paths``. With that
             a photo may change its part when the first one outside of it is added.
 
     Raises:
-        ValueError: an unknown part, wrong fractions or a photo that is not below ``root``.
+        ValueError: an unknown part, wrong fractions, a seed that is no whole number or a photo that is not
+            below ``root``.
     """
     names = get_args(Part)
     check_part(part, names)
-    if (
-        len(fractions) != len(names)
-        or min(fractions) < 0
-        or not math.isclose(sum(fractions), 1, abs_tol=1e-6)
-    ):
-        raise ValueError(f"fractions must be three numbers from 0 with sum 1, not {tuple(fractions)}")
+    shares, seed = checked_fractions(fractions), checked_seed("seed", seed)
     index = names.index(part)
-    low, high = sum(fractions[:index]), sum(fractions[: index + 1])
+    low, high = sum(shares[:index]), sum(shares[: index + 1])
     end = math.inf if index == len(names) - 1 else high
     folder = _common_folder(paths) if root is None else Path(expand(root))
     return [path for path in paths if low <= _hash_fraction(name_below(folder, path), seed) < end]

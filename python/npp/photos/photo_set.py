@@ -15,7 +15,17 @@ from torch import Tensor
 
 import npp.checks as checks
 from npp.config.yaml_files import fill_in
-from npp.photos.finding import Part, check_part, find_photos, name_below, split, warn_unreadable
+from npp.photos.finding import (
+    Part,
+    check_part,
+    checked_fractions,
+    checked_patterns,
+    checked_seed,
+    find_photos,
+    name_below,
+    split,
+    warn_unreadable,
+)
 from npp.photos.loading import Mode, check_mode, height_and_width, load_photo, open_photo, photo_size
 
 _T = TypeVar("_T")
@@ -52,7 +62,10 @@ class PhotoSet:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.folder, (str, os.PathLike)):
+            raise ValueError(f"folder must be a path, not {checks.brief(self.folder)}")
         fill_in(self, "folder")
+        checked_patterns(self.include)
         check_mode(self.mode)
         check_part(self.part, (*get_args(Part), "all"))
         if self.size is not None and self.mode == "full":
@@ -62,7 +75,8 @@ class PhotoSet:
         if self.limit is not None and not checks.is_int(self.limit):
             raise ValueError(f"limit must be a whole number or None, not {checks.brief(self.limit)}")
         checks.whole_at_least(self, 1, "limit")
-        split([], "train", self.split_seed, self.fractions)
+        checked_fractions(self.fractions)
+        object.__setattr__(self, "split_seed", checked_seed("split_seed", self.split_seed))
 
     @property
     def shape(self) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import npp.checks as checks
 from npp.config.typed import REST, fill_sections, label_of, plain, settings_told
 from npp.config.yaml_files import fill_in
-from npp.photos.finding import Part, split
+from npp.photos.finding import Part
 from npp.photos.photo_set import PhotoSet
 from npp.training.allocator_labels import LabelSettings
 from npp.training.parts_config import refuse_settings_beside_start
@@ -86,8 +86,7 @@ class PhotoSource:
     def __post_init__(self) -> None:
         fill_in(self, "folder", "regions")
         checks.positive(self, "share")
-        checks.at_least(self, 1, "limit")
-        split([], "train", self.split_seed, self.fractions)
+        self.part("train")  # which checks what the two have in common
         if self.tasks == []:
             raise ValueError("tasks must name one at least, or be null for all")
 
