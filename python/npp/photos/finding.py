@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from fnmatch import fnmatch
 from numbers import Real
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from npp.checks import brief, is_int, one_of
 from npp.config.yaml_files import expand
@@ -253,9 +253,11 @@ def check_part(part: object, names: Sequence[str]) -> None:
     one_of("part", part, names)
 
 
-def checked_fractions(fractions: object) -> tuple[float, ...]:
+def checked_fractions(fractions: Any) -> tuple[float, ...]:
     """Three numbers from 0 with sum 1, of train, val and test; ValueError for anything else."""
-    shares = tuple(fractions) if isinstance(fractions, Iterable) and not isinstance(fractions, str) else ()
+    shares: tuple[Any, ...] = (
+        tuple(fractions) if isinstance(fractions, Iterable) and not isinstance(fractions, str) else ()
+    )
     if (
         len(shares) != len(get_args(Part))
         or not all(isinstance(share, Real) and share >= 0 for share in shares)
@@ -267,7 +269,7 @@ def checked_fractions(fractions: object) -> tuple[float, ...]:
     return shares
 
 
-def checked_seed(name: str, seed: object) -> int:
+def checked_seed(name: str, seed: Any) -> int:
     """A whole number as Python's own, whose digits the split hashes; ValueError for anything else."""
     if not is_int(seed):
         raise ValueError(f"{name} must be a whole number, not {brief(seed)}")
