@@ -511,3 +511,22 @@ def test_likelihoods_that_half_precision_rounds_to_nothing_have_finite_bits() ->
     expected = 8000 * (-math.log(1e-9) + math.log(2) + math.log(4))
     assert found.dtype == torch.float32 and found.tolist() == [pytest.approx(expected, rel=1e-5)]
     assert torch.autograd.grad(found.sum(), likelihoods)[0].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda x: x, "a mapping with x_hat and likelihoods, not Tensor"),
+        (lambda x: {"x_hat": x}, "a mapping with x_hat and likelihoods, not dict of x_hat"),
+        (
+            lambda x: {"x_hat": x[..., :1], "likelihoods": {}},
+            r"x_hat of shape \(2, 3, 16, 16\), not Tensor \(2, 3, 16, 1\)",
+        ),
+        (lambda x: {"x_hat": x, "likelihoods": {}}, "likelihoods as a mapping to tensors"),
+        (lambda x: {"x_hat": x, "likelihoods": x}, "likelihoods as a mapping to tensors .*, not Tensor"),
+        (lambda x: {"x_hat": x, "likelihoods": {"y": x[:1]}}, "likelihoods as a mapping to tensors"),
+    ],
+)
+def test_a_model_of_another_form_is_named(model: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=f"^the surrogate's model must give .*{words}"):
+        LearnedCodec(model, 16)(torch.rand(2, 3, 16, 16), torch.tensor([33.0, 40.0]), None, DEFAULTS)

@@ -260,7 +260,8 @@ def checked_fractions(fractions: Any) -> tuple[float, ...]:
     )
     if (
         len(shares) != len(get_args(Part))
-        or not all(isinstance(share, Real) and share >= 0 for share in shares)
+        or not all(isinstance(share, Real) for share in shares)
+        or min(shares) < 0
         or not math.isclose(sum(shares), 1, abs_tol=1e-6)
     ):
         raise ValueError(

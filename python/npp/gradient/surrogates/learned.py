@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from npp.checks import whole
+from npp.checks import kind_of, whole
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.hyperprior import Hyperprior, load_hyperprior, nats
 from npp.gradient.surrogates.surrogate import Estimate, Real
@@ -48,6 +48,7 @@ class LearnedCodec(nn.Module):
         Arguments and result are those of :class:`npp.gradient.surrogates.Surrogate`.
 
         Raises:
+            TypeError: the model gives something else than a mapping with x_hat and likelihoods.
             ValueError: the model is on another device than x.
         """
         weight = first_weight(self)
@@ -86,7 +87,7 @@ def _run(model: Callable[..., Any], multiple: int, x: Tensor, qp: Tensor) -> Est
     color = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
     padded = whole_blocks(color, multiple)
     conditioned = getattr(getattr(model, "config", None), "conditioned", False)
-    out = model(padded, qp) if conditioned else model(padded)
+    out = _checked(model(padded, qp) if conditioned else model(padded), padded)
     decoded = out["x_hat"][..., :height, :width]
     if x.shape[1] == 1:
         decoded = decoded.mean(1, keepdim=True)
@@ -94,3 +95,38 @@ def _run(model: Callable[..., Any], multiple: int, x: Tensor, qp: Tensor) -> Est
         decoded = torch.cat([decoded, x[:, 3:]], dim=1)
     bits = nats(out["likelihoods"]) / math.log(2)
     return Estimate(decoded, bits / (height * width))
+
+
+def _covers(decoded: Tensor, x: Tensor) -> bool:
+    """Whether decoded pictures are as many as x, have its channels and are not smaller."""
+    sizes = zip(decoded.shape[2:], x.shape[2:], strict=False)
+    return decoded.dim() == x.dim() and decoded.shape[:2] == x.shape[:2] and all(a >= b for a, b in sizes)
+
+
+def _checked(out: object, x: Tensor) -> Mapping[str, Any]:
+    """What a model gave for pictures x, once it is of the form that CompressAI's models have.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(out, Mapping) or not {"x_hat", "likelihoods"} <= out.keys():
+        raise TypeError(
+            f"the surrogate's model must give a mapping with x_hat and likelihoods, not {kind_of(out)}"
+        )
+    decoded, likelihoods = out["x_hat"], out["likelihoods"]
+    if not isinstance(decoded, Tensor) or not _covers(decoded, x):
+        kind = f"{kind_of(decoded)} {tuple(getattr(decoded, 'shape', ()))}"
+        raise TypeError(f"the surrogate's model must give an x_hat of shape {tuple(x.shape)}, not {kind}")
+    if (
+        not isinstance(likelihoods, Mapping)
+        or not likelihoods
+        or not all(
+            isinstance(each, Tensor) and each.dim() > 0 and len(each) == len(x)
+            for each in likelihoods.values()
+        )
+    ):
+        raise TypeError(
+            f"the surrogate's model must give likelihoods as a mapping to tensors ({len(x)}, ...), not "
+            f"{kind_of(likelihoods)}"
+        )
+    return out
