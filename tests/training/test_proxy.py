@@ -127,6 +127,22 @@ def test_weights_of_sizes_in_numpys_integers_survive_a_file(tmp_path: Path) -> N
     assert load_hyperprior(tmp_path / "proxy.pt").config == config
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [{"a": 1}, [1], {"config": {"width": 8}, "weights": {}}, {"config": {"zz": 1}, "weights": {}}, None],
+)
+def test_a_file_without_a_hyperprior_is_named(tmp_path: Path, stored: object) -> None:
+    path = tmp_path / "other.pt"
+    with pytest.raises(FileNotFoundError, match=r"other\.pt"):
+        load_hyperprior(path)
+    if stored is None:
+        path.write_bytes(b"no file of torch's")
+    else:
+        torch.save(stored, path)
+    with pytest.raises(ValueError, match=r"other\.pt: it holds no hyperprior: ."):
+        load_hyperprior(path)
+
+
 def test_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "proxy.pt"
     save_hyperprior(Hyperprior(SMALL), path)

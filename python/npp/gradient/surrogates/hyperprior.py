@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -298,9 +299,22 @@ def save_hyperprior(model: Hyperprior, path: Path | str) -> None:
 
 
 def load_hyperprior(path: Path | str) -> Hyperprior:
-    """Reads what :func:`save_hyperprior` wrote: frozen, in evaluation mode, float32."""
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    with torch.device("cpu"):
-        model = Hyperprior(HyperpriorConfig(**stored["config"])).float()
-    model.load_state_dict({name: value.float() for name, value in stored["weights"].items()})
+    """Reads what :func:`save_hyperprior` wrote: frozen, in evaluation mode, float32.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no hyperprior; the message names it.
+    """
+    file = Path(path)
+    data = file.read_bytes()
+    try:
+        stored = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+        with torch.device("cpu"):
+            model = Hyperprior(HyperpriorConfig(**stored["config"])).float()
+        model.load_state_dict({name: value.float() for name, value in stored["weights"].items()})
+    except MemoryError:
+        raise  # which is not the file's fault
+    except Exception as error:  # of what is no such file torch's reader says anything
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: it holds no hyperprior: {text}") from error
     return model.eval().requires_grad_(False)
