@@ -210,3 +210,15 @@ def test_weights_may_come_by_any_way_and_in_any_mode() -> None:
     with torch.inference_mode():
         trained.load_state_dict(trained.state_dict())
     trained(x, qp).sum().backward()
+
+
+@pytest.mark.parametrize("network", ["unet", "unet-adaptive"])
+def test_one_small_picture_is_too_little_to_train_a_batch_norm_with(network: str) -> None:
+    preprocessor = Preprocessor(network, width=2).train()
+    with pytest.raises(
+        ValueError, match=r"^x must be several pictures, or larger than 16x16.* not \(1, 3, 16, 16\)"
+    ):
+        preprocessor(torch.rand(1, 3, 9, 16), 30)
+    for shape in ((2, 3, 9, 16), (1, 3, 9, 17)):
+        assert preprocessor(torch.rand(shape), 30).shape == shape
+    assert preprocessor.eval()(torch.rand(1, 3, 9, 16), 30).shape == (1, 3, 9, 16)

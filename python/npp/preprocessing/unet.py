@@ -43,6 +43,9 @@ class UNet(FilterNetwork):
 
     Where the paper leaves a choice, the count of its parameters decides: 9.42 M are two 3x3 convolutions at
     each of five sizes of 32 to 512 channels, and 3x3 convolutions of stride 2 between the sizes, both ways.
+
+    Raises:
+        ValueError: in training, one picture of at most 16x16: batch normalisation needs two values at least.
     """
 
     multiple = 1 << _HALVINGS
@@ -75,9 +78,18 @@ class UNet(FilterNetwork):
 
     def _filter(self, x: Tensor, scales: Sequence[Tensor] | None) -> Tensor:
         """The picture, with each level's features scaled: going down, at the bottom, going up again."""
+        if len(x) == 1 and max(x.shape[-2:]) <= self.multiple and self._takes_means_of_the_batch():
+            raise ValueError(
+                f"x must be several pictures, or larger than {self.multiple}x{self.multiple}, in training: "
+                f"batch normalisation needs two values at least; not {tuple(x.shape)}, borders included"
+            )
         narrow = x.to(self.leave.weight.dtype)
         filtered: Tensor = self.pixels(narrow) + self.leave(self._features(narrow, scales))
         return filtered.to(x.dtype)
+
+    def _takes_means_of_the_batch(self) -> bool:
+        """Whether the layers at the bottom, where the pictures are smallest, are in training."""
+        return any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in self.bottom.modules())
 
     def _features(self, x: Tensor, scales: Sequence[Tensor] | None) -> Tensor:
         factors = iter(scales or ())
