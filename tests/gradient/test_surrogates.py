@@ -362,12 +362,15 @@ def test_unknown_name_lists_the_known() -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda: SoftDCT(sharpness="a"), "sharpness must be a finite number above 0, not 'a'"),
-        (lambda: SoftDCT(sharpness=math.inf), "sharpness must be a finite number above 0, not inf"),
-        (lambda: Gated(width="a"), "width must be a finite number above 0, not 'a'"),
+        (lambda: SoftDCT(sharpness="a"), "sharpness must be a number from 0.0001 to 10000, not 'a'"),
+        (lambda: SoftDCT(sharpness=math.inf), "sharpness must be a number from 0.0001 to 10000, not inf"),
+        (lambda: Gated(width="a"), "width must be a number from 0.0001 to 10000, not 'a'"),
         (lambda: Gated(threshold="a"), "threshold must be a finite number, not 'a'"),
         (lambda: Gated(floor=True), "floor must be a number from 0 to 1, not True"),
-        (lambda: Scaled(softness=0), "softness must be above 0, not 0"),
+        (lambda: SoftDCT(sharpness=1e40), "sharpness must be a number from 0.0001 to 10000, not 1e\\+40"),
+        (lambda: Gated(width=1e-50), "width must be a number from 0.0001 to 10000, not 1e-50"),
+        (lambda: Scaled(softness=1e-30), "softness must be a number from 0.0001 to 10000, not 1e-30"),
+        (lambda: Scaled(softness=0), "softness must be a number from 0.0001 to 10000, not 0"),
         (
             lambda: LearnedCodec(torch.nn.Identity(), multiple=1.5),
             "multiple must be an integer from 1 to",
@@ -530,3 +533,16 @@ def test_likelihoods_that_half_precision_rounds_to_nothing_have_finite_bits() ->
 def test_a_model_of_another_form_is_named(model: Any, words: str) -> None:
     with pytest.raises(TypeError, match=f"^the surrogate's model must give .*{words}"):
         LearnedCodec(model, 16)(torch.rand(2, 3, 16, 16), torch.tensor([33.0, 40.0]), None, DEFAULTS)
+
+
+@pytest.mark.parametrize("setting", [1e-4, 1e4])
+@pytest.mark.parametrize("make", [SoftDCT, lambda width: Gated(width=width), Scaled])
+@pytest.mark.parametrize("qp", [0.0, 51.0])
+def test_the_least_and_the_greatest_settings_give_numbers(
+    make: Callable[[float], TransformSurrogate], setting: float, qp: float
+) -> None:
+    x, _, real = surrogate_inputs(dtype=torch.float32)
+    x.requires_grad_()
+    estimate = make(setting)(x, torch.full((2,), qp), real, DEFAULTS)
+    (slope,) = torch.autograd.grad(estimate.x_hat.sum(), x)
+    assert estimate.x_hat.isfinite().all() and slope.isfinite().all()

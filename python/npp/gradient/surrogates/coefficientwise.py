@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from npp.checks import number, number_above
+from npp.checks import number
 from npp.codec.options import ResolvedOptions
 from npp.gradient.surrogates.rate_model import SMALL_BLOCK, picture_bpp
 from npp.gradient.surrogates.surrogate import Estimate, Real
@@ -17,6 +17,9 @@ from npp.hevc.planes import PictureLayout, Plane
 
 # The gate of a quantiser map's gradient, in steps; Gated has the same by default (docs/gradients.md).
 _THRESHOLD, _WIDTH = 1.0, 0.25
+
+# Beyond these float32 makes infinities of settings, and no numbers of pictures, in silence.
+_LEAST, _MOST = 1e-4, 1e4
 
 
 def _gate(coefficients: Tensor, step: Tensor, threshold: float, width: float) -> Tensor:
@@ -134,11 +137,11 @@ class SoftDCT(TransformSurrogate):
     middle of a trained pair stands in the sandwich papers (arXiv 2402.05887).
 
     Args:
-        sharpness: above 0; near 0 is the identity, large is hard rounding with nearly no gradient.
+        sharpness: 0.0001 to 10000; near 0 is the identity, large is hard rounding with nearly no gradient.
     """
 
     def __init__(self, sharpness: float = 3.0) -> None:
-        self.sharpness = number_above("sharpness", sharpness, 0)
+        self.sharpness = number("sharpness", sharpness, _LEAST, _MOST)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
@@ -159,13 +162,13 @@ class Gated(TransformSurrogate):
     Args:
         threshold: in steps. A dead-zone quantiser codes what is above about 0.6; what an encoder keeps for
             good is above 1.
-        width: softness of the gate in steps, above 0.
+        width: softness of the gate in steps, 0.0001 to 10000.
         floor: least gate, 0 to 1. Networks need about 0.35: what is gated off entirely never comes back.
     """
 
     def __init__(self, threshold: float = _THRESHOLD, width: float = _WIDTH, floor: float = 0.0) -> None:
         self.threshold = number("threshold", threshold, -math.inf, math.inf)
-        self.width = number_above("width", width, 0)
+        self.width = number("width", width, _LEAST, _MOST)
         self.floor = number("floor", floor, 0, 1)
 
     def map_coefficients(
@@ -206,13 +209,13 @@ class Scaled(TransformSurrogate):
     After SCALED (arXiv 2602.00198), in our reading.
 
     Args:
-        softness: above 0, in steps; keeps the factor small where c itself is small.
+        softness: 0.0001 to 10000, in steps; keeps the factor small where c itself is small.
     """
 
     needs_real: ClassVar[bool] = True
 
     def __init__(self, softness: float = 0.3) -> None:
-        self.softness = number_above("softness", softness, 0)
+        self.softness = number("softness", softness, _LEAST, _MOST)
 
     def map_coefficients(
         self, coefficients: Tensor, step: Tensor, decoded: Tensor | None, qp: Tensor
