@@ -248,11 +248,6 @@ def _hash_fraction(name: str, seed: int) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def check_part(part: object, names: Sequence[str]) -> None:
-    """Raises ValueError for what is none of these names of a part."""
-    one_of("part", part, names)
-
-
 def checked_fractions(fractions: Any) -> tuple[float, ...]:
     """Three numbers from 0 with sum 1, of train, val and test; ValueError for anything else."""
     shares: tuple[Any, ...] = (
@@ -304,7 +299,7 @@ def split(
             below ``root``.
     """
     names = get_args(Part)
-    check_part(part, names)
+    one_of("part", part, names)
     shares, seed = checked_fractions(fractions), checked_seed("seed", seed)
     index = names.index(part)
     low, high = sum(shares[:index]), sum(shares[: index + 1])

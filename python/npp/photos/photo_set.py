@@ -17,7 +17,6 @@ import npp.checks as checks
 from npp.config.yaml_files import fill_in
 from npp.photos.finding import (
     Part,
-    check_part,
     checked_fractions,
     checked_patterns,
     checked_seed,
@@ -67,7 +66,7 @@ class PhotoSet:
         fill_in(self, "folder")
         checked_patterns(self.include)
         check_mode(self.mode)
-        check_part(self.part, (*get_args(Part), "all"))
+        checks.one_of("part", self.part, (*get_args(Part), "all"))
         if self.size is not None and self.mode == "full":
             raise ValueError("size and mode: full exclude each other")
         if self.shape is not None and min(self.shape) < _LEAST:
