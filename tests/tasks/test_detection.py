@@ -45,6 +45,23 @@ def test_own_detections_are_the_targets(images: Tensor) -> None:
     assert "dense" not in without.targets(images)[0]
 
 
+class _FindsLines(Finder):
+    """One that also finds a box without area, as FCOS of torchvision does at the border of a picture."""
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
+        if self.training:
+            return super().forward(images, targets)
+        line, box = [0.0, 10.0, 0.0, 30.0], [5.0, 5.0, 9.0, 9.0]
+        return [boxes(line, box, labels=[1, 1], scores=[0.9, 0.8]) for _ in images]
+
+
+def test_boxes_without_area_count_as_wrong_against_real_labels_alone(images: Tensor) -> None:
+    task = build_task("detection", model=_FindsLines())
+    assert task.scores(images, task.targets(images))["f1"].tolist() == [1, 1, 1]
+    real = [boxes([5.0, 5.0, 9.0, 9.0], labels=[1]) for _ in images]
+    assert task.scores(images, real)["f1"].tolist() == pytest.approx([2 / 3] * 3)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

@@ -33,3 +33,13 @@ def test_average_precision_counts_a_box_without_area_as_wrong(empty: list[float]
     found = boxes(empty, [0, 0, 10, 10], labels=[1, 1], scores=[0.9, 0.8])
     metric.update([found, boxes(labels=[], scores=[])], [boxes([0, 0, 10, 10], labels=[1]), boxes(labels=[])])
     assert metric.compute() == pytest.approx(dict.fromkeys(("map", "map_50", "map_75"), 0.5))
+
+
+def test_boxes_without_area_do_not_count_against_clean_output() -> None:
+    """What a detector says of a picture agrees with itself, however many boxes without area it gives."""
+    pytest.importorskip("torchvision", reason="torchmetrics' mean average precision needs it")
+    pytest.importorskip("pycocotools", reason="mean average precision needs it")
+    metric = build_task("detection", model=Finder()).metric()
+    clean = boxes(*WITHOUT_AREA.values(), [0, 0, 10, 10], labels=[1] * 5, scores=[0.9] * 4 + [0.8])
+    metric.update([clean], [clean])
+    assert metric.compute() == pytest.approx(dict.fromkeys(("map", "map_50", "map_75"), 1.0))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,24 @@ def _intersection(a: Tensor, b: Tensor) -> Tensor:
 def area(boxes: Tensor) -> Tensor:
     """Areas (...) of boxes (..., 4)."""
     return (boxes[..., 2:] - boxes[..., :2]).clamp_min(0).prod(-1)
+
+
+def with_area(detections: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Values (K, ...) by these names of those of a picture's boxes (K, 4) that have an area.
+
+    A box without one overlaps nothing, not even itself.
+
+    Args:
+        detections: ``boxes`` and the values that belong to them.
+        names: which values, ``"boxes"`` among them where they are wanted.
+    """
+    solid = area(detections["boxes"]) > 0
+    return {name: detections[name][solid] for name in names}
+
+
+def is_clean_output(target: Mapping[str, Any]) -> bool:
+    """Whether a target is what a detector said of the clean picture: that has scores, real labels none."""
+    return "scores" in target
 
 
 def corners_of(boxes: Tensor) -> Tensor:

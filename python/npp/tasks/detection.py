@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from npp.checks import kind_of, number, one_of
 from npp.per_picture import values_by_picture
-from npp.tasks.boxes import area, check_labels, f1
+from npp.tasks.boxes import check_labels, f1, is_clean_output, with_area
 from npp.tasks.dense_detector import by_picture
 from npp.tasks.detectors import offers_dense, resolve_detector
 from npp.tasks.frozen import dtype_of
@@ -22,6 +22,7 @@ from npp.tasks.training_losses import training_loss
 from npp.torch_state import widened
 
 LOSSES = ("auto", "dense", "training")
+_OF_A_BOX = ("boxes", "labels", "scores")
 Detections = dict[str, Any]
 
 
@@ -35,8 +36,7 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
         raise ValueError(f"targets[{index}] must be a dict with 'boxes' and 'labels', not {kind_of(target)}")
     boxes = _checked_boxes(index, torch.as_tensor(target["boxes"], dtype=torch.float32, device=device))
     labels = _checked_labels(index, torch.as_tensor(target["labels"], device=device), len(boxes), classes)
-    solid = area(boxes) > 0
-    return {"boxes": boxes[solid], "labels": labels[solid]}
+    return with_area({"boxes": boxes, "labels": labels}, ("boxes", "labels"))
 
 
 def _checked_boxes(index: int, boxes: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ class Detection(Task):
 
     def _above(self, found: Mapping[str, Tensor]) -> Detections:
         sure = found["scores"] >= self.threshold
-        return {name: found[name][sure] for name in ("boxes", "labels", "scores")}
+        return {name: found[name][sure] for name in _OF_A_BOX}
 
     def predict(self, images: Tensor) -> list[Any]:
         """A dict ``boxes``, ``labels``, ``scores`` for each picture, uncertain ones included."""
@@ -224,12 +224,19 @@ class Detection(Task):
         return loss
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
-        """:meth:`loss` as ``"kl"`` if dense, else as ``"loss"``; ``"f1"`` of boxes at IoU 0.5."""
+        """:meth:`loss` as ``"kl"`` if dense, else as ``"loss"``; ``"f1"`` of boxes at IoU 0.5.
+
+        Targets with ``scores`` are the network's own output: boxes without area count on neither side.
+        Against others, real labels, a detection without area is a wrong one.
+        """
         checked = self._all_checked(images, targets)
         dense = self._dense(images) if self._uses_dense(targets) else None
         loss = self.loss(images, targets) if dense is None else self._divergence(images, dense, targets)
-        found = [self._above(one) for one in self._found(images, dense)]
-        matched = [f1(*pair) for pair in zip(found, checked, strict=True)]
+        sure = [self._above(detections) for detections in self._found(images, dense)]
+        for index, target in enumerate(targets):
+            if is_clean_output(target):  # whose own boxes without area are left out
+                sure[index] = with_area(sure[index], _OF_A_BOX)
+        matched = [f1(*pair) for pair in zip(sure, checked, strict=True)]
         f1_scores = torch.tensor(matched, dtype=torch.float32, device=images.device)
         return {"loss" if dense is None else "kl": loss, "f1": f1_scores}
 

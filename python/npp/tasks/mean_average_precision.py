@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from npp.extras import MissingPackageError
-from npp.tasks.boxes import without_negative_sides
+from npp.tasks.boxes import is_clean_output, with_area, without_negative_sides
 from npp.tasks.optional_packages import require
 from npp.tasks.task import check_predictions
 from npp.torch_defaults import cpu_by_default
@@ -32,6 +32,8 @@ class AveragePrecision:
     """torchmetrics' MeanAveragePrecision, which needs torchvision and pycocotools or faster-coco-eval.
 
     Predictions: boxes (K, 4) x1, y1, x2, y2 in pixels, labels (K,), scores (K,). Targets: boxes, labels.
+    Targets with scores are a detector's own output on the clean picture: boxes without area count on neither
+    side. Against others, real labels, a detection without area is a wrong one.
     """
 
     def __init__(self) -> None:
@@ -54,6 +56,10 @@ class AveragePrecision:
         for entry in detections:
             entry["boxes"] = without_negative_sides(entry["boxes"])
         truth = [on_cpu(entry, ("boxes", "labels")) for entry in targets]
+        for index, target in enumerate(targets):
+            if is_clean_output(target):
+                detections[index] = with_area(detections[index], ("boxes", "labels", "scores"))
+                truth[index] = with_area(truth[index], ("boxes", "labels"))
         with cpu_by_default():
             self._metric.update(detections, truth)
 
