@@ -11,7 +11,7 @@ from torch import Tensor
 
 from npp.tasks import build_task
 from npp.tasks.boxes import paired_iou
-from npp.tasks.divergence import binary_kl, class_divergence, dense_divergence
+from npp.tasks.divergence import binary_kl, class_divergence, dense_divergence, logit_kl
 
 HALF = [torch.bfloat16, torch.float16]
 
@@ -35,6 +35,56 @@ def test_a_probability_of_1_is_finite(dtype: torch.dtype) -> None:
     torch.testing.assert_close(binary_kl(clean, now), binary_kl(clean.float(), now.float()))
     assert bool(binary_kl(clean, now).isfinite().all())
     assert binary_kl(clean.double(), now.double()).dtype == torch.float64
+
+
+def _exact(clean: Tensor, now: Tensor) -> Tensor:
+    """The divergence of logits in float64, as a sum of parts none of which is below 0."""
+    clean, now = clean.double(), now.double()
+    change = now - clean
+
+    def surplus(x: Tensor) -> Tensor:
+        series = x**2 / 2 - x**3 / 3 + x**4 / 4 - x**5 / 5 + x**6 / 6
+        return torch.where(x.abs() < 1e-2, series, x - x.log1p())
+
+    happens = clean.sigmoid() * surplus((-now).sigmoid() * change.expm1())
+    return happens + (-clean).sigmoid() * surplus(now.sigmoid() * (-change).expm1())
+
+
+@pytest.mark.parametrize("middle", [-30.0, -12.0, -4.6, 0.0, 9.0])
+@pytest.mark.parametrize("change", [1e-6, 1e-4, 1e-2, 0.2, 0.3, 3.0])
+def test_divergences_of_logits_are_exact(middle: float, change: float) -> None:
+    """Each one, not only their sum, and their gradients: q - p."""
+    clean = middle + torch.linspace(-1, 1, 999)
+    now = (clean + change * torch.linspace(-1, 1, 999).flip(0)).requires_grad_()
+    divergence = logit_kl(clean, now)
+    torch.testing.assert_close(divergence.double(), _exact(clean, now), rtol=2e-5, atol=0)
+    divergence.sum().backward()
+    assert now.grad is not None
+    exact = clean.double().sigmoid() * (-now.double()).sigmoid() * (now.double() - clean.double()).expm1()
+    torch.testing.assert_close(now.grad.double(), exact, rtol=2e-5, atol=0)
+
+
+def test_small_divergences_are_not_made_larger() -> None:
+    """Of as many places and classes as a detector has: rounding of each must not add up to a change."""
+    torch.manual_seed(0)
+    clean = -4.6 + 0.5 * torch.randn(200_000)
+    for change in (1e-5, 1e-3, 1e-1):
+        now = clean + change * torch.randn(200_000)
+        exact = float(_exact(clean, now).sum())
+        assert float(class_divergence(clean, now)[0]) == pytest.approx(exact, rel=1e-5)
+        assert float(binary_kl(clean.sigmoid(), now.sigmoid()).sum()) == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [*HALF, torch.float32])
+def test_divergences_of_large_logits_are_finite(dtype: torch.dtype) -> None:
+    values = torch.tensor([-torch.inf, -6e4, -300.0, -89.0, 0.0, 89.0, 300.0, 6e4, torch.inf]).to(dtype)
+    clean, now = (each.flatten() for each in torch.meshgrid(values, values, indexing="ij"))
+    now.requires_grad_()
+    divergence = logit_kl(clean, now)
+    assert bool(divergence.isfinite().all()) and bool((divergence[clean == now] == 0).all())
+    assert float(divergence.detach().min()) > -1e-30
+    divergence.sum().backward()
+    assert now.grad is not None and bool(now.grad.isfinite().all())
 
 
 @pytest.mark.parametrize(("background", "there"), [(0, 0.8), (-1, 0.5)])
@@ -82,7 +132,7 @@ def test_boxes_and_centres_count_as_far_as_something_was_there(background: int |
     distances = torch.nn.functional.smooth_l1_loss(*boxes, reduction="none").sum(-1)
     without = dense_divergence((classes[0], classes[1]), (boxes[0], boxes[1]), None, background)
     torch.testing.assert_close(without, (places + there * distances).sum(1))
-    centred = binary_kl(*centres.sigmoid())[..., 0]
+    centred = logit_kl(centres[0], centres[1])[..., 0]
     both = dense_divergence(
         (classes[0], classes[1]), (boxes[0], boxes[1]), (centres[0], centres[1]), background
     )

@@ -13,7 +13,9 @@ from npp.torch_state import widened
 #: By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
 SUM_TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 _SUM_TOLERANCE = 1e-3
-_LEAST = 1e-6
+_LEAST = 1e-6  # probability
+_MOST_LOGIT = 65536.0  # above all of float16
+_SMALL_CHANGE = 0.25  # of a logit: the series is exact to 1e-6 below it, differences to 1e-5 above it
 Pair = tuple[Tensor, Tensor]
 
 
@@ -30,11 +32,45 @@ def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
 def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
     """KL(clean || now) in nats of Bernoulli distributions with these probabilities, elementwise.
 
+    For networks that give no logits; where there are some :func:`logit_kl` is more exact: below 1e-6 and
+    above 1 - 1e-6 all probabilities are the same here.
+
     In float32 at least: half precision knows no probability between .998 and 1, nor small divergences.
     """
     clean, now = widened(clean), widened(now)
     clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)
-    return clean * (clean / now).log() + (1 - clean) * ((1 - clean) / (1 - now)).log()
+    # By the change, whose rounding is as small as the change: that of a ratio near 1 is not, and adds up.
+    change, otherwise = now - clean, 1 - clean
+    return -clean * (change / clean).log1p() - otherwise * (-change / otherwise).log1p()
+
+
+def logit_kl(clean: Tensor, now: Tensor) -> Tensor:
+    """KL(clean || now) in nats of Bernoulli distributions with these logits, elementwise.
+
+    Exact however small the change or the probabilities, in float32 at least; finite with finite gradients
+    for all logits, infinite ones included, which count as 65536.
+    """
+    clean = widened(clean).clamp(-_MOST_LOGIT, _MOST_LOGIT)
+    now = widened(now).clamp(-_MOST_LOGIT, _MOST_LOGIT)
+    # The divergence is the same of the opposite event; that of at most a half has no sum that cancels.
+    sign = torch.where(clean > 0, -1.0, 1.0)
+    clean, now = sign * clean, sign * now
+    change, probability = now - clean, clean.sigmoid()
+    differences = F.softplus(now) - F.softplus(clean) - probability * change
+    is_small = change.abs() < _SMALL_CHANGE
+    # Masked before the series as well as after it: what overflows there has no gradient that is a number.
+    series = _small_logit_kl(probability, torch.where(is_small, change, torch.zeros_like(change)))
+    return torch.where(is_small, series, differences)
+
+
+def _small_logit_kl(probability: Tensor, change: Tensor) -> Tensor:
+    """The KL of a small change of logits by its Taylor series: derivatives of softplus from the second on."""
+    variance, skew = probability * (1 - probability), 1 - 2 * probability
+    fourth = (1 - 6 * variance) / 24
+    fifth = skew * (1 - 12 * variance) / 120
+    sixth = (1 - 30 * variance + 120 * variance.square()) / 720
+    factor = 0.5 + change * (skew / 6 + change * (fourth + change * (fifth + change * sixth)))
+    return variance * change.square() * factor
 
 
 def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) -> tuple[Tensor, Tensor]:
@@ -51,8 +87,7 @@ def class_divergence(clean: Tensor, now: Tensor, background: int | None = None) 
     """
     clean, now = widened(clean), widened(now)
     if background is None:
-        before = clean.sigmoid()
-        return binary_kl(before, now.sigmoid()).sum(-1), before.amax(-1)
+        return logit_kl(clean, now).sum(-1), clean.sigmoid().amax(-1)
     divergence = kl_divergence(clean.log_softmax(-1), now.log_softmax(-1), dim=-1)
     return divergence, 1 - clean.softmax(-1)[..., background]
 
