@@ -348,6 +348,40 @@ def test_a_judge_is_known_by_its_weights_and_files(photos: Path, tmp_path: Path)
     assert keys[0] != keys[1]
 
 
+def test_a_judge_in_memory_is_known_by_what_it_keeps_besides_weights(photos: Path, tmp_path: Path) -> None:
+    """The same folder is asked again with another temperature: stored answers are not this network's."""
+
+    class Warm(torch.nn.Module):
+        temperature = 1.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = tiny_network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.body(x)
+            return logits / self.temperature
+
+    network = Warm()
+    kl = []
+    for temperature, folder in ((1.0, "out"), (4.0, "out"), (4.0, "fresh")):
+        network.temperature = temperature
+        judges = [{"name": "classification", "model": network}]
+        config = parse_config(values(photos, seen=judges, unseen=[]))
+        measured = evaluate(config, tmp_path / folder).measured
+        arm = next(iter(measured.arms.values()))
+        kl.append(next(scores for (_, name), scores in arm.scores.items() if name == "kl"))
+    assert not np.allclose(kl[0], kl[1])
+    np.testing.assert_array_equal(kl[1], kl[2])
+
+
+def test_a_judge_by_name_keeps_its_key(tmp_path: Path) -> None:
+    """Results in folders of earlier versions go by it."""
+    spec = JudgeConfig("classification", settings={"model": "efficientnet-lite0"})
+    judge = build_judge(spec, torch.device("cpu"), seen=False)
+    assert "values" not in judge.key
+
+
 def test_weights_are_hashed_whatever_their_strides() -> None:
     """A buffer of one number may have the stride 0, as in some ONNX graphs."""
     module = torch.nn.Module()

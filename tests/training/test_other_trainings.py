@@ -8,7 +8,8 @@ import pytest
 from small_runs import NETWORK, smoke
 
 from npp.config.yaml_files import ConfigError
-from npp.training.run_identity import settings_of_tasks
+from npp.tasks import build_task
+from npp.training.run_identity import check_identity, settings_of_tasks, values_of
 from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -73,3 +74,28 @@ def test_folders_of_networks_are_not_compared(
     assert settings_of_tasks(smoke(photos, tmp_path, task)) == {
         "tasks.match": {setting: stored, "layers": ["a/b"]}
     }
+
+
+def test_other_values_in_a_network_of_ones_own_are_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its function makes of a variable, say; nothing is said of networks that come from files."""
+    function = "def small():\n    net = nn.ReLU()\n    net.scale = os.environ['SCALE']\n    return net\n"
+    (tmp_path / "of_a_variable.py").write_text(f"import os\nfrom torch import nn\n{function}")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = smoke(photos, tmp_path, "tasks=[{name: match, model: 'python:of_a_variable:small'}]")
+    found = []
+    for scale in ("1", "1", "2"):
+        monkeypatch.setenv("SCALE", scale)
+        task = build_task("match", model="python:of_a_variable:small")
+        found.append(
+            {f"values of tasks.{label}": value for label, value in values_of(config, {"match": task}).items()}
+        )
+    assert len(found[0]) == 1
+    check_identity(found[0], found[1], "last.ckpt")
+    with pytest.raises(
+        ConfigError, match=r"^resume: last\.ckpt is of a training with other values of tasks\.match$"
+    ):
+        check_identity(found[0], found[2], "last.ckpt")
+    check_identity({}, found[2], "a checkpoint of an earlier version")
+    assert values_of(smoke(photos, tmp_path, MATCH.replace(NETWORK, "onnx:a.onnx")), {"match": task}) == {}

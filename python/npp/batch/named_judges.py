@@ -14,6 +14,7 @@ from npp.batch.outcomes import describe
 from npp.batch.refined_frames import file_stamp, keep_seen, load_network
 from npp.codec.errors import EncodeError
 from npp.config.digests import digest_of, hash_file, hash_files, hash_state
+from npp.config.kept_values import hash_values
 from npp.gradient.prediction import PictureLoss
 
 if TYPE_CHECKING:
@@ -90,7 +91,10 @@ class NamedJudge:
         if self._is_exported():
             return hash_file(Path(self.spec))
         loaded = _task(self.spec, file_stamp(self.spec))
-        return digest_of([loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)])
+        identity = [loaded.settings, hash_state(loaded.task), hash_files(loaded.settings)]
+        if loaded.values is not None:
+            identity.append(loaded.values)
+        return digest_of(identity)
 
     def _is_exported(self) -> bool:
         return not self.spec.endswith(_SETTINGS) and Path(self.spec).is_file()
@@ -101,6 +105,7 @@ class _LoadedTask:
 
     def __init__(self, settings: dict[str, Any], task: Task) -> None:
         self.settings, self.task = settings, task
+        self.values = hash_values(settings, task)  # before it looks at anything
         self._lock = Lock()
 
     def bind(self, x: Tensor) -> PictureLoss:

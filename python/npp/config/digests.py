@@ -38,7 +38,8 @@ def hash_state(module: nn.Module, kind: str = "") -> str:
     return digest.hexdigest()
 
 
-def _add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
+def add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
+    """Adds a tensor's name, type, shape and values to a digest of hashlib; RuntimeError where it has none."""
     digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
     if tensor.is_quantized:
         tensor = tensor.dequantize()
@@ -94,7 +95,7 @@ def _add_object(digest: Any, name: str, value: Any) -> None:
 def _add_value(digest: Any, name: str, value: Any, add_other: _Add = _refuse) -> None:
     """A tensor, or what holds some; names in any order, for networks take them in any."""
     if isinstance(value, Tensor):
-        _add_tensor(digest, name, value)
+        add_tensor(digest, name, value)
     elif isinstance(value, (Mapping, list, tuple)):
         pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
         digest.update(f"{name} holds {len(value)}\n".encode())
@@ -136,7 +137,7 @@ def hash_files(settings: Any) -> list[str]:
     """
     structures = set(hash_structures(settings))
     functions = {
-        uuid4().hex for leaf in _leaves(settings) if callable(leaf) and not isinstance(leaf, nn.Module)
+        uuid4().hex for leaf in leaves(settings) if callable(leaf) and not isinstance(leaf, nn.Module)
     }
     return sorted(structures | functions | {hash_file(path) for path in _files_of(settings)})
 
@@ -163,7 +164,7 @@ def _is_installed(path: Path) -> bool:
 def _files_of(settings: Any) -> set[Path]:
     """What settings name, and what defines those networks and functions that are given from Python."""
     files: set[Path | None] = set()
-    for leaf in _leaves(settings):
+    for leaf in leaves(settings):
         if isinstance(leaf, str):
             files.add(_file_named(leaf))
         elif isinstance(leaf, nn.Module):
@@ -177,17 +178,17 @@ def _files_of(settings: Any) -> set[Path]:
 
 def hash_structures(settings: Any) -> list[str]:
     """SHA-256 of the structure of each network that is given among settings from Python."""
-    networks = (network for network in _leaves(settings) if isinstance(network, nn.Module))
+    networks = (network for network in leaves(settings) if isinstance(network, nn.Module))
     return sorted(hashlib.sha256(f"{type(network)} {network!r}".encode()).hexdigest() for network in networks)
 
 
-def _leaves(settings: Any) -> Iterator[Any]:
+def leaves(settings: Any) -> Iterator[Any]:
     """What settings hold, however deep in mappings and lists."""
     if isinstance(settings, Mapping):
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
         for item in settings:
-            yield from _leaves(item)
+            yield from leaves(item)
     else:
         yield settings
 

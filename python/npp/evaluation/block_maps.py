@@ -18,6 +18,7 @@ from npp.allocation.regions import MOST_WEIGHT
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
 from npp.config.digests import hash_files, hash_state
+from npp.config.kept_values import hash_values
 from npp.evaluation.judges import Judge
 from npp.tasks import Task
 from npp.tasks.detection import Detection
@@ -167,6 +168,8 @@ class FeatureMap(MapSource):
         features: Any = allocator.features
         shown = [getattr(features, name, None) for name in ("model", "layers", "longest")]
         kind = [shown, hash_files(shown[:1]), allocator.strength, allocator.limit]
+        if (values := hash_values(shown[:1], allocator)) is not None:
+            kind.append(values)
         self._digest = hash_state(allocator, f"{kind}")
 
     def identity(self) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from npp.checks import flags
 from npp.config.digests import hash_files, hash_state
+from npp.config.kept_values import hash_values
 from npp.config.typed import REST, label_of, plain, refusal, settings_told
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
@@ -93,8 +94,11 @@ class Judge:
     @cached_property
     def key(self) -> dict[str, Any]:
         """What decides its scores and where they stand, for keys of stored results."""
-        files = hash_files([self.spec.name, self.spec.settings])
-        return {**self.spec.describe(seen=self.seen), "weights": hash_state(self.task), "files": files}
+        settings = [self.spec.name, self.spec.settings]
+        weights, files = hash_state(self.task), hash_files(settings)
+        key = {**self.spec.describe(seen=self.seen), "weights": weights, "files": files}
+        values = hash_values(settings, self.task)
+        return key if values is None else {**key, "values": values}
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from npp.training.allocator_labels import LabelSettings, label_photos, read_labe
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_start import build_start
 from npp.training.configured_tasks import build_tasks
-from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks
+from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks, digest_of_values
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
 _VALIDATION_SHARD = 8
@@ -347,6 +347,7 @@ def _origin(
         "tasks": [plain(task) for task in chosen],
         "networks": digest_of_tasks(used.tasks),
         "files of networks": digest_of_sources(named, installed=False),
+        "values of networks": digest_of_values(named, used.tasks),
         **_drawn(settings),
     }
 

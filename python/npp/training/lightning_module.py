@@ -271,7 +271,9 @@ class RecipeModule(lightning.LightningModule):
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        return identity_of_steps(self.config, self._photos, self.model, self._curves.networks)
+        return identity_of_steps(
+            self.config, self._photos, self.model, self._curves.networks, self._curves.values
+        )
 
     @cached_property
     def _validated(self) -> str:

@@ -15,7 +15,7 @@ from npp.tasks import Task
 from npp.training.baseline import Coder, Curve, load_curves, measure, save_curves, sloped_qps
 from npp.training.draws import Photos
 from npp.training.recipe_model import bare_recipe
-from npp.training.run_identity import digest_of_files, digest_of_tasks, sources_of
+from npp.training.run_identity import digest_of_files, digest_of_tasks, sources_of, values_of
 from npp.training.train_config import TrainConfig
 
 #: The parts of the photos, each with a curve and targets of its own.
@@ -46,6 +46,11 @@ class OwnCurves:
         return digest_of_tasks(self._tasks)
 
     @cached_property
+    def values(self) -> dict[str, str]:
+        """Digests of what networks of somebody's own keep besides weights, by label."""
+        return values_of(self._config, self._tasks)
+
+    @cached_property
     def _files(self) -> dict[str, str]:
         parts = {TRAINING: self._photos.baseline, VALIDATION: self._photos.validation}
         return {part: digest_of_files(paths) for part, paths in parts.items()}
@@ -62,7 +67,9 @@ class OwnCurves:
     def _conditions(self, quick: bool) -> dict[str, Any]:
         """What the curves depend on."""
         all_settings = self._config.as_mapping()
-        return {name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")} | {
+        conditions = {
+            name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")
+        } | {
             "qps": self._qps,
             "photos": self._files,
             "networks": self.networks,
@@ -71,6 +78,8 @@ class OwnCurves:
             "precision": self._config.trainer.precision,
             "quick": quick,
         }
+        # Without such networks the file is as it was before there were digests of these.
+        return conditions | ({"values": self.values} if self.values else {})
 
     def load(self, *, quick: bool) -> dict[str, Curve] | None:
         """The curves by part; ``None`` where the folder has none that were measured as they would be now.

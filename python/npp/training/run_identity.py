@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.config.digests import hash_sources, hash_state, hash_structures
+from npp.config.kept_values import hash_values
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
@@ -24,6 +25,7 @@ _PARTS = ("preprocessor", "allocator", "restorer")
 _BEGINNING = 1 << 16  # bytes of a photo
 _NETWORKS = "model", "network"  # settings that name one, the latter of tasks of one's own
 _SOURCES = "files"  # of networks: weights and what defines them
+_VALUES = "values"  # of networks: what they keep besides weights
 _FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
 
@@ -53,9 +55,31 @@ def digest_of_sources(
 
 def sources_of(config: TrainConfig, *, installed: bool) -> dict[str, str]:
     """:func:`digest_of_sources` of a configuration's tasks."""
+    return digest_of_sources(_named(config), installed=installed)
+
+
+def digest_of_values(
+    named: Iterable[tuple[str, str, Mapping[str, Any]]], tasks: Mapping[str, Task]
+) -> dict[str, str]:
+    """What each network of somebody's own keeps besides its weights, by label; no other task is in it.
+
+    Args:
+        named: label, name and settings of each task.
+        tasks: the same by label, before their networks are used.
+    """
+    values = {label: hash_values([name, settings], tasks[label]) for label, name, settings in named}
+    return {label: value[:16] for label, value in values.items() if value is not None}
+
+
+def _named(config: TrainConfig) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Label, name and settings of a configuration's tasks."""
     pairs = zip(config.labels, config.tasks, strict=True)
-    named = ((label, task.name, task.settings) for label, task in pairs)
-    return digest_of_sources(named, installed=installed)
+    return [(label, task.name, task.settings) for label, task in pairs]
+
+
+def values_of(config: TrainConfig, tasks: Mapping[str, Task]) -> dict[str, str]:
+    """:func:`digest_of_values` of a configuration's tasks."""
+    return digest_of_values(_named(config), tasks)
 
 
 def digest_of_files(paths: Sequence[Path]) -> str:
@@ -114,7 +138,11 @@ def _trained(config: TrainConfig) -> list[str]:
 
 
 def identity_of_steps(
-    config: TrainConfig, photos: Photos, recipe: Recipe, networks: Mapping[str, str]
+    config: TrainConfig,
+    photos: Photos,
+    recipe: Recipe,
+    networks: Mapping[str, str],
+    values: Mapping[str, str],
 ) -> dict[str, Any]:
     """What must be as it was, by the name that a message has for it; another place of the photos may be.
 
@@ -123,6 +151,7 @@ def identity_of_steps(
         photos: of the run.
         recipe: that is trained.
         networks: what :func:`digest_of_tasks` gives.
+        values: what :func:`values_of` gives.
     """
     settings = config.as_mapping()
     tasks = [
@@ -137,6 +166,7 @@ def identity_of_steps(
         "photos": _digest(path.name for path in photos.training),
         "tasks": tasks,
         **{f"{_SOURCES} of tasks.{label}": digest for label, digest in sources.items()},
+        **{f"{_VALUES} of tasks.{label}": digest for label, digest in values.items()},
         **settings_of_tasks(config),
         **_settings_of_parts(recipe),
         "trained parts": _trained(config),
@@ -157,7 +187,7 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
     """
     for name, value in now.items():
         if name in before and _without_folders(before[name]) != _without_folders(value):
-            hashes = name in ("photos", "tasks") or name.startswith(_SOURCES)
+            hashes = name in ("photos", "tasks") or name.startswith((_SOURCES, _VALUES))
             said = "" if hashes else f" {before[name]!r}, not {value!r}"
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")
 

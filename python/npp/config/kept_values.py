@@ -1,0 +1,168 @@
+"""What networks keep besides weights, as a short text that differs where it differs."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import partial
+from pathlib import PurePath
+from types import NoneType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from npp.config.digests import add_tensor, leaves
+
+_PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, torch.device, PurePath)  # text says all
+_OF_MODULES = frozenset(vars(nn.Module()))  # parts, hooks, the mode
+_OF_PYTHON = (Namespace, SimpleNamespace)  # objects of the standard library that hold settings
+# Objects of theirs are of one process, as loggers and trainers are, or change while a network is used.
+_OPAQUE = sys.stdlib_module_names | {"lightning", "lightning_fabric", "npp", "pytorch_lightning", "torch"}
+
+
+def hash_values(settings: Any, network: nn.Module) -> str | None:
+    """SHA-256 of what a network keeps besides its weights, unless settings name files that say it all.
+
+    That are attributes of its parts, such as a temperature or a threshold, tensors among them that are in no
+    ``state_dict``, and what stands in lists, tables and objects of theirs. Functions and classes count by
+    their names; hooks, and objects of which nothing can be told, do not count.
+
+    Args:
+        settings: as for :func:`npp.config.digests.hash_files`.
+        network: that was made of them, before it is used: it may keep something of what it looks at.
+
+    Returns:
+        ``None`` where no setting is a network or names a function of somebody's own, ``python:``.
+    """
+    if not any(_is_own(leaf) for leaf in leaves(settings)):
+        return None
+    digest = _ValueDigest(network)
+    digest.add("", network)
+    return digest.hexdigest()
+
+
+def _is_own(leaf: Any) -> bool:
+    return isinstance(leaf, nn.Module) or (isinstance(leaf, str) and leaf.startswith("python:"))
+
+
+def _package(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def _name_of(value: Any) -> str:
+    """Of a function or class, or an object's class; the same in every process."""
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+
+
+def _text(value: Any) -> str:
+    """Of a key or a set's item, the same in every process."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))})"
+    return repr(value) if isinstance(value, _PLAIN) else _name_of(value)
+
+
+class _ValueDigest:
+    """Walks through values and what they hold.
+
+    Args:
+        network: whose weights are known.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._sha = hashlib.sha256()
+        self._registered = {id(part) for part in network.modules()}
+        self._met: dict[int, Any] = {}  # kept, for a number of what is gone may be given to another
+
+    def hexdigest(self) -> str:
+        """Of all that was added."""
+        return self._sha.hexdigest()
+
+    def _say(self, name: str, text: str) -> None:
+        self._sha.update(f"{name} {text}\n".encode())
+
+    def add(self, name: str, value: Any) -> None:
+        """A value by the name of its place."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, Enum):
+            self._say(name, f"{_name_of(type(value))}.{value.name}")
+        elif isinstance(value, _PLAIN):
+            self._say(name, repr(value))
+        elif isinstance(value, Tensor):
+            self._add_tensor(name, value)
+        elif isinstance(value, np.ndarray):
+            self._add_array(name, value)
+        elif isinstance(value, tuple):
+            self._add_items(name, enumerate(value))
+        elif id(value) in self._met:
+            self._say(name, "again")
+        else:
+            self._met[id(value)] = value
+            self._add_new(name, value)
+
+    def _add_new(self, name: str, value: Any) -> None:
+        """What may hold itself, for the first time."""
+        if isinstance(value, nn.Module):
+            self._add_module(name, value)
+        elif isinstance(value, Mapping):
+            self._add_items(name, sorted(((_text(key), item) for key, item in value.items()), key=_first))
+        elif isinstance(value, list):
+            self._add_items(name, enumerate(value))
+        elif isinstance(value, (set, frozenset)):
+            self._say(name, str(sorted(map(_text, value))))
+        elif isinstance(value, partial):
+            self._add_items(name, [("function", value.func), *enumerate(value.args), *value.keywords.items()])
+        else:
+            self._say(name, _name_of(value))
+            if _has_state(value):
+                self._add_items(name, sorted(vars(value).items()))
+
+    def _add_items(self, name: str, items: Iterable[tuple[Any, Any]]) -> None:
+        for key, item in items:
+            self.add(f"{name}/{key}", item)
+        self._say(name, "ends")
+
+    def _add_tensor(self, name: str, tensor: Tensor) -> None:
+        try:
+            add_tensor(self._sha, name, tensor)
+        except (NotImplementedError, RuntimeError, TypeError):  # of a kind that has no values to read
+            self._say(name, _name_of(type(tensor)))
+
+    def _add_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        if array.dtype.hasobject:
+            self.add(name, array.tolist())
+        else:
+            self._say(name, f"{array.dtype} {array.shape}")
+            self._sha.update(array.tobytes())
+
+    def _add_module(self, name: str, part: nn.Module) -> None:
+        """What a network's part and those in it keep: attributes, and tensors that are no known weights."""
+        self._say(name, _name_of(type(part)))
+        left_out: set[str] = getattr(part, "_non_persistent_buffers_set", set())
+        is_registered = id(part) in self._registered
+        tensors = dict(part.named_buffers(recurse=False))
+        if is_registered:
+            tensors = {key: tensor for key, tensor in tensors.items() if key in left_out}
+        else:
+            tensors |= part.named_parameters(recurse=False)
+        # What npp's own parts keep follows from their settings, or is learned from pictures.
+        own = {} if _package(type(part)) == "npp" else vars(part)
+        attributes = {key: value for key, value in own.items() if key not in _OF_MODULES}
+        self._add_items(name, sorted((attributes | tensors).items()))
+        self._add_items(name, sorted(part.named_children()))
+
+
+def _first(pair: tuple[str, Any]) -> str:
+    return pair[0]
+
+
+def _has_state(value: Any) -> bool:
+    """Whether an object holds values of which something can be told."""
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return False
+    return isinstance(value, _OF_PYTHON) or _package(type(value)) not in _OPAQUE
