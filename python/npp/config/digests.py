@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import pickle
-import sys
 import sysconfig
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from npp.config.imported_modules import module_file
 from npp.files import named_path
 
 _Add: TypeAlias = Callable[[Any, str, Any], None]
@@ -134,6 +134,9 @@ def hash_files(settings: Any) -> list[str]:
 
     What is given from Python counts too: a network by its structure and the files that define its classes.
     A function, which nobody can compare, has another text each time.
+
+    Raises:
+        ConfigError: a module's file has changed since it was imported.
     """
     structures = set(hash_structures(settings))
     functions = {
@@ -152,6 +155,9 @@ def hash_sources(settings: Any, *, installed: bool) -> list[str]:
     Args:
         settings: as for :func:`hash_files`.
         installed: whether files of installed packages count too.
+
+    Raises:
+        ConfigError: a module's file has changed since it was imported.
     """
     files = _files_of(settings)
     return sorted({_hash_source(path) for path in files if installed or not _is_installed(path)})
@@ -168,11 +174,11 @@ def _files_of(settings: Any) -> set[Path]:
         if isinstance(leaf, str):
             files.add(_file_named(leaf))
         elif isinstance(leaf, nn.Module):
-            files |= {_source(type(module).__module__) for module in leaf.modules()}
+            files |= {module_file(type(module).__module__) for module in leaf.modules()}
         elif callable(leaf):
             while isinstance(leaf, functools.partial):
                 leaf = leaf.func
-            files.add(_source(getattr(leaf, "__module__", "")))
+            files.add(module_file(getattr(leaf, "__module__", "")))
     return {path for path in files if path is not None}
 
 
@@ -193,17 +199,11 @@ def leaves(settings: Any) -> Iterator[Any]:
         yield settings
 
 
-def _source(module: str) -> Path | None:
-    """The file of a module that is imported."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file) if file is not None and Path(file).is_file() else None
-
-
 def _file_named(text: str) -> Path | None:
     """The file that a setting leads to, behind the words before it such as ``onnx:``."""
     parts = text.split(":")
     if parts[0] == "python" and len(parts) > 1:
-        return _source(parts[1])
+        return module_file(parts[1])
     paths = (named_path(":".join(parts[i:])) for i in range(len(parts)))
     # Unlike Path.is_file, it says of text that is too long for a name that it is none.
     return next((path for path in paths if os.path.isfile(path)), None)  # noqa: PTH113

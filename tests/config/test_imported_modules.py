@@ -1,0 +1,97 @@
+"""A file is not taken for the module that was imported from it before it was edited."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from npp.config.digests import hash_file, hash_files, hash_sources
+from npp.config.imported_modules import module_file
+from npp.config.yaml_files import ConfigError
+from npp.tasks import build_task
+
+_CHANGED = "^module edited_nets has changed since it was imported: start a new process$"
+_NETWORK = "from torch import nn\n\n\ndef small():\n    return nn.Dropout({})\n"
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a module that Python finds."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "edited_nets.py"
+    path.write_text(_NETWORK.format("0.1"))
+    yield path
+    sys.modules.pop("edited_nets", None)
+
+
+def _load() -> object:
+    return build_task("match", model="python:edited_nets:small")
+
+
+def _import() -> object:
+    return importlib.import_module("edited_nets")
+
+
+@pytest.mark.parametrize("load", [_load, _import])
+def test_a_module_that_was_edited_after_its_import_is_refused(
+    load: Callable[[], object], source: Path
+) -> None:
+    load()
+    assert module_file("edited_nets") == source
+    assert hash_files("python:edited_nets:small") == [hash_file(source)]
+    source.write_text(_NETWORK.format("0.2"))
+    with pytest.raises(ConfigError, match=_CHANGED):
+        hash_files({"model": "python:edited_nets:small"})
+    with pytest.raises(ConfigError, match=_CHANGED):
+        hash_sources([_import().small], installed=False)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=_CHANGED):
+        _load()
+    source.write_text(_NETWORK.format("0.1"))
+    _load()
+
+
+def test_an_edit_before_the_first_look_is_noticed(source: Path) -> None:
+    """By the compiled file, which is of another source."""
+    _import()
+    source.write_text(_NETWORK.format("0.22"))
+    with pytest.raises(ConfigError, match=_CHANGED):
+        _load()
+
+
+def test_without_compiled_files_the_first_look_counts(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _import()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source.write_text(_NETWORK.format("0.22"))
+    _load()
+
+
+def test_a_module_that_is_reloaded_is_what_its_file_says(source: Path) -> None:
+    _load()
+    source.write_text(_NETWORK.format("0.22"))
+    importlib.reload(sys.modules["edited_nets"])
+    _load()
+    assert hash_files("python:edited_nets:small") == [hash_file(source)]
+
+
+def test_a_file_that_is_gone_is_another_one(source: Path) -> None:
+    _load()
+    source.unlink()
+    with pytest.raises(ConfigError, match=_CHANGED):
+        module_file("edited_nets")
+
+
+def test_a_file_with_a_new_time_and_the_same_text_is_the_same(source: Path) -> None:
+    _load()
+    os.utime(source, (1, 1))
+    assert module_file("edited_nets") == source
+
+
+@pytest.mark.parametrize("name", ["sys", "no_such_module", ""])
+def test_what_has_no_file_has_none(name: str) -> None:
+    assert module_file(name) is None
