@@ -17,6 +17,7 @@ from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import RealLabels
 from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
+from npp.evaluation.score_stability import warn_of_instability
 from npp.evaluation.truth import NamedClass
 
 _PROBED = 2  # photos
@@ -163,14 +164,17 @@ class Prober:
             "true_metrics": true_metrics,
         }
 
-    @staticmethod
-    def _score_names(network: Judge, batch: Batch) -> list[str]:
-        """Of the network's first look at photos, where one that does not fit its task shows."""
+    def _score_names(self, network: Judge, batch: Batch) -> list[str]:
+        """Of the network's first looks at photos, where one that does not fit its task shows.
+
+        Warns of one whose scores are not the same each time.
+        """
         with network_named(network, batch):
             scores = batch.task(network).scores(batch.images, batch.targets(network))
             check_directions(network, scores)  # before the next line asks for them
             check_finite(network, scores, batch.names)
             check_floor(network, scores, batch.names)
+            warn_of_instability(network, batch, self._opened(self._photos[:1]), scores)
             return list(scores)
 
     @staticmethod
