@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from npp.config.digests import hash_file, hash_files, hash_sources
+from npp.config.digests import hash_file, hash_files, hash_sources, note_modules
 from npp.config.imported_modules import module_file
 from npp.config.yaml_files import ConfigError
 from npp.tasks import build_task
@@ -30,8 +30,10 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("edited_nets", None)
 
 
-def _load() -> object:
-    return build_task("match", model="python:edited_nets:small")
+def _load() -> None:
+    settings = {"model": "python:edited_nets:small"}
+    build_task("match", **settings)
+    note_modules(settings)
 
 
 def _import() -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,9 @@ def test_a_map_of_features_is_known_by_the_file_of_its_network(
     config = FeatureMapConfig(features=str(tmp_path / "head"), model="python:net_of_features:net")
     same, before = (config.build({}, CPU).identity() for _ in range(2))
     module.write_text("from small_evaluation import tiny_network as net  # with another body\n")
+    with pytest.raises(ConfigError, match="module net_of_features has changed since it was imported"):
+        config.build({}, CPU)
+    importlib.reload(sys.modules["net_of_features"])
     assert same == before != config.build({}, CPU).identity()
 
 

@@ -375,6 +375,19 @@ def test_a_judge_in_memory_is_known_by_what_it_keeps_besides_weights(photos: Pat
     np.testing.assert_array_equal(kl[1], kl[2])
 
 
+def test_a_judge_whose_module_was_edited_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited_judge.py"
+    module.write_text("from small_evaluation import tiny_network as net\n")
+    spec = JudgeConfig("classification", label="net", settings={"model": "python:edited_judge:net"})
+    build_judge(spec, torch.device("cpu"), seen=False)
+    module.write_text("from small_evaluation import red_box as net\n")
+    with pytest.raises(ConfigError, match=r"^network net: module edited_judge has changed since it was imp"):
+        build_judge(spec, torch.device("cpu"), seen=False)
+
+
 def test_a_judge_by_name_keeps_its_key(tmp_path: Path) -> None:
     """Results in folders of earlier versions go by it."""
     spec = JudgeConfig("classification", settings={"model": "efficientnet-lite0"})

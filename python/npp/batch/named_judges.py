@@ -13,7 +13,7 @@ from torch import Tensor
 from npp.batch.outcomes import describe
 from npp.batch.refined_frames import file_stamp, keep_seen, load_network
 from npp.codec.errors import EncodeError
-from npp.config.digests import digest_of, hash_file, hash_files, hash_state
+from npp.config.digests import digest_of, hash_file, hash_files, hash_state, note_modules
 from npp.config.kept_values import hash_values
 from npp.gradient.prediction import PictureLoss
 
@@ -106,6 +106,7 @@ class _LoadedTask:
     def __init__(self, settings: dict[str, Any], task: Task) -> None:
         self.settings, self.task = settings, task
         self.values = hash_values(settings, task)  # before it looks at anything
+        note_modules(settings)
         self._lock = Lock()
 
     def bind(self, x: Tensor) -> PictureLoss:

@@ -129,6 +129,18 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def note_modules(settings: Any) -> None:
+    """Remembers the files of modules that settings name, which may be edited while this process runs.
+
+    Args:
+        settings: as for :func:`hash_files`, right after what they name was imported.
+
+    Raises:
+        ConfigError: a module's file has changed since it was imported.
+    """
+    _files_of(settings)
+
+
 def hash_files(settings: Any) -> list[str]:
     """SHA-256 of each file that settings name: weights and graphs, and modules of ``python:module:name``.
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from npp.checks import flags
-from npp.config.digests import hash_files, hash_state
+from npp.config.digests import hash_files, hash_state, note_modules
 from npp.config.kept_values import hash_values
 from npp.config.typed import REST, label_of, plain, refusal, settings_told
 from npp.config.yaml_files import ConfigError
@@ -139,13 +139,14 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
     """Loads a network.
 
     Raises:
-        ConfigError: the task does not take these settings or needs something that is missing; it names the
-            network.
+        ConfigError: the task does not take these settings or needs something that is missing, or a module of
+            somebody's own was edited since it was imported; it names the network.
     """
     from npp.tasks import build_task
 
     try:
         task = build_task(spec.name, **spec.settings).to(device).eval()
+        note_modules([spec.name, spec.settings])
         if spec.metrics:
             task.metric()
     except torch.cuda.OutOfMemoryError:

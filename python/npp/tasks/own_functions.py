@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from npp.config.imported_modules import module_file
 from npp.torch_defaults import cpu_by_default
 
 
@@ -17,7 +16,6 @@ def imported(path: str) -> Any:
     Raises:
         ValueError: not of that form, or the module has no such name.
         ModuleNotFoundError: there is no such module, or a package that it imports is missing.
-        ConfigError: its file has changed since it was imported.
     """
     module, _, name = path.partition(":")
     if not module or not name:
@@ -29,7 +27,6 @@ def imported(path: str) -> Any:
             raise  # the module is there, and lacks a package that it imports
         message = f"{error}: it is not installed, and in no folder of Python's path or beside the YAML file"
         raise ModuleNotFoundError(message, name=error.name) from error
-    module_file(module)  # whose digest is noted now, for its file may be edited while this process runs
     if value is None:
         raise ValueError(f"{module} has no {name!r}")
     return value
