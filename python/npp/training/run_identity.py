@@ -166,10 +166,11 @@ def identity_of_steps(
         "photos": _digest(path.name for path in photos.training),
         "tasks": tasks,
         **{f"{_SOURCES} of tasks.{label}": digest for label, digest in sources.items()},
-        **{f"{_VALUES} of tasks.{label}": digest for label, digest in values.items()},
         **settings_of_tasks(config),
         **_settings_of_parts(recipe),
         "trained parts": _trained(config),
+        # Last, for what stands above says more of what differs.
+        **{f"{_VALUES} of tasks.{label}": digest for label, digest in values.items()},
     }
 
 
