@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import npp
 from npp.config.yaml_files import ConfigError
 from npp.tasks import build_task
 from npp.training.baseline import Curve, curve_bd_rate, load_curves, measure, save_curves
+from npp.training.rate_fit import Baseline
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
@@ -52,6 +54,19 @@ def test_curves_are_measured_again_under_other_conditions(tmp_path: Path) -> Non
     path.write_text("{")
     with pytest.raises(ConfigError, match=r"baseline\.json holds no curves"):
         load_curves(path, {"photos": 3})
+
+
+@pytest.mark.parametrize(("loss", "word"), [(math.nan, "NaN"), (math.inf, "infinite")])
+def test_a_loss_that_is_no_number_is_still_none_when_it_was_stored(
+    loss: float, word: str, tmp_path: Path
+) -> None:
+    curve = exponential()
+    path = tmp_path / "baseline.json"
+    save_curves(path, {"training": replace(curve, losses={"net": [loss] * len(curve.qps)})}, {})
+    stored = load_curves(path, {})
+    assert stored is not None
+    with pytest.raises(ValueError, match=rf"the loss of net is {word} at qp"):
+        Baseline(stored["training"])
 
 
 def test_bd_rate_of_fewer_bits_is_what_was_saved() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import shutil
@@ -178,6 +179,7 @@ def test_a_network_is_known_by_the_files_that_define_it(
     train_recipe(smoke(photos, tmp_path / "run", model, "optimiser.steps=5"), resume=last)
     assert curves.stat().st_mtime_ns == measured
     module.write_text("from training_nets import classifier as net  # with another body\n")
+    importlib.reload(sys.modules["net_of_a_run"])  # as a new process has it
     longer = smoke(photos, tmp_path / "run", model, "optimiser.steps=6")
     with pytest.raises(ConfigError, match=r"is of a training with other files of tasks\.classification$"):
         train_recipe(longer, resume=last)

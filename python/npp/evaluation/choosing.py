@@ -109,7 +109,7 @@ def best_factors(found: Candidates) -> dict[int, float]:
     A small picture at a high qp may be worse than the curve's end. A size that was the best at the qp before
     stays where that happens.
 
-    Each qp is decided by itself, and sizes may grow again with the qp: an arm is compared at these qps alone.
+    But for that each qp is decided by itself, and sizes may grow again: an arm is compared at these alone.
     A recipe is used at all qps, so :func:`npp.training.recipe_choice.best_sizes` decides on all together.
     """
     factors: dict[int, float] = {}

@@ -38,9 +38,11 @@ class ClassOverlaps:
         """(R,) a value in resamplings.
 
         Args:
-            name: one of ``values``, which has one alone.
+            name: one of ``values``.
             weights: (pictures, R) how often each resampling drew each picture, up to a factor.
         """
+        if name != "true_miou":
+            raise ValueError(f"name must be true_miou, not {name!r}")
         right, either = self.right.T @ weights, self.either.T @ weights
         occurs = either > 0
         ious = right / np.where(occurs, either, 1)

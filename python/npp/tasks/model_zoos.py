@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import safetensors.torch
-import torch
 from torch import nn
 
 from npp.checks import meant
+from npp.weight_files import read_torch_file
 
 
 def is_weights_file(weights: str) -> bool:
@@ -29,7 +29,7 @@ def take_weights(network: nn.Module, path: str) -> None:
         if path.endswith(".safetensors"):
             state: Any = safetensors.torch.load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_torch_file(path)
         network.load_state_dict(state)
     except (OSError, MemoryError):
         raise  # which are not what the file holds

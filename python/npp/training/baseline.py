@@ -16,7 +16,7 @@ from torch import Tensor
 from npp.checks import MAX_QP
 from npp.config.yaml_files import ConfigError
 from npp.evaluation import bd_rate, monotone
-from npp.evaluation.json_values import write_json
+from npp.files import write_file
 from npp.gradient.pairing import Compressed
 from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
 from npp.pchip import Floats
@@ -175,7 +175,8 @@ def save_curves(path: Path, curves: Mapping[str, Curve], conditions: Mapping[str
     """Writes curves as JSON, with what they were measured under; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"conditions": conditions, "curves": {name: asdict(curve) for name, curve in curves.items()}}
-    write_json(path, content)
+    # Not write_json: a loss that is NaN must be NaN when it is read, for it is told by name then.
+    write_file(path, json.dumps(content, indent=1).encode(), force=True)
 
 
 def load_curves(path: Path, conditions: Mapping[str, Any]) -> dict[str, Curve] | None:

@@ -246,7 +246,7 @@ def best_sizes(offsets: Sequence[Sequence[float]]) -> list[int] | None:
 
     All qps are decided on together, for a recipe is used between them too, where it keeps the size of the qp
     before: a size must suit its neighbours. :func:`npp.evaluation.choosing.best_factors`, for an arm that is
-    compared at these qps alone, decides at each of them by itself, and sizes may grow again.
+    compared at these qps alone, decides at each of them nearly by itself, and sizes may grow again.
 
     Args:
         offsets: for each qp those of the sizes, the largest size first.
