@@ -1,10 +1,10 @@
-"""What filters and the restorer cost: parameters, multiply-accumulates a pixel, milliseconds a megapixel.
+"""What filters, restorer and allocator cost: parameters, multiply-accumulates, milliseconds a megapixel.
 
     python benchmarks/preprocessors.py [--out docs/results/preprocessors.json] [--repeats 5]
 
-One thread, one picture of 512x512, no gradient. Times are the least CPU time of the repeats: it says what the
-network needs also where other processes share the machine. benchmarks/report.py makes the
-table of docs/preprocessing.md and the figures of docs/restoration.md.
+One thread, one picture of 512x512, for the allocator also one of a camera's size, no gradient. Times are the
+least CPU time of the repeats: it says what the network needs also where other processes share the machine.
+benchmarks/report.py makes the table of docs/preprocessing.md and figures of other pages.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from common import machine
 from result_files import report_parser, write_report
 from torch import Tensor
 
-from npp import Preprocessor, Restorer
+from npp import Allocator, Preprocessor, Restorer
 
 _SIDE = 512
+_CAMERA = (3000, 4000)
 _QP = 34
 _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "gains": ("gains", {}),
@@ -36,19 +37,21 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @torch.inference_mode()
-def cpu_ms_per_megapixel(network: Callable[[Tensor], Tensor], repeats: int) -> float:
+def cpu_ms_per_megapixel(
+    network: Callable[[Tensor], Tensor], repeats: int, size: tuple[int, int] = (_SIDE, _SIDE)
+) -> float:
     """The least of several runs after a first one that does not count."""
-    x = torch.rand(1, 3, _SIDE, _SIDE)
+    x = torch.rand(1, 3, *size)
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
         network(x)
         times.append(time.process_time() - start)
-    return 1000 * min(times[1:]) / (_SIDE * _SIDE / 1e6)
+    return 1000 * min(times[1:]) / (size[0] * size[1] / 1e6)
 
 
 def cost(
-    network: Preprocessor | Restorer, call: Callable[[Tensor], Tensor], repeats: int
+    network: Preprocessor | Restorer | Allocator, call: Callable[[Tensor], Tensor], repeats: int
 ) -> dict[str, float]:
     """Everything about one network."""
     return {
@@ -78,6 +81,11 @@ def main() -> None:
     report["results"] = measure(arguments.repeats)
     restorer = Restorer().eval()
     report["restorer"] = cost(restorer, restorer, arguments.repeats)
+    allocator = Allocator().eval()
+    look = partial(allocator, qp=_QP)
+    report["allocator"] = cost(allocator, look, arguments.repeats)
+    at_camera = cpu_ms_per_megapixel(look, arguments.repeats, _CAMERA)
+    report["allocator"]["camera_cpu_ms_per_megapixel"] = round(at_camera, 1)
     write_report(arguments.out, report)
 
 
