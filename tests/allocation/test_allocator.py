@@ -129,12 +129,12 @@ def test_a_large_picture_is_shown_to_the_trunk_in_strips(monkeypatch: pytest.Mon
     allocator.network.trunk.register_forward_pre_hook(lambda _, given: shown.append(given[0].shape[-2]))
     monkeypatch.setattr(picture_strips, "STRIP_PIXELS", 64 * 32)
     with torch.no_grad():
-        allocator(pictures(1, 1024, 32), 34)
+        allocator(pictures(1, 2048, 32), 34)
     reach = allocator.network.trunk.reach
-    assert len(shown) == 4 and max(shown) == 6 * reach
+    assert len(shown) == 3 and max(shown) == 14 * reach
     shown.clear()
-    allocator(pictures(1, 1024, 32), 34)
-    assert shown == [1024]  # with gradients every feature is kept anyway
+    allocator(pictures(1, 2048, 32), 34)
+    assert shown == [2048]  # with gradients every feature is kept anyway
 
 
 def test_what_reaches_a_block_is_what_the_trunk_says() -> None:

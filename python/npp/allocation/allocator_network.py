@@ -26,6 +26,7 @@ from npp.torch_state import full_precision
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
 
 _MOST_HEADS = 256
+_REACHES = 12  # of a strip's height: the trunk keeps little of it, so that it may be a high one
 _EMBEDDING = 32
 _DILATIONS = (1, 2, 4)
 _TRUNK_SCALE = 4.0  # of its output
@@ -199,7 +200,7 @@ class AllocatorNetwork(nn.Module):
         groups = []
         for pictures in groups_of(x):
             strips = []
-            for strip in strips_of(pictures, MAP_BLOCK, self.trunk.reach):
+            for strip in strips_of(pictures, MAP_BLOCK, self.trunk.reach, reaches=_REACHES):
                 extended, above = around(pictures, strip, self.trunk.reach)
                 rows = slice(above // MAP_BLOCK, (above + strip.end - strip.first) // MAP_BLOCK)
                 strips.append([seen[:, :, rows] for seen in self._seen_at_once(extended)])

@@ -11,7 +11,7 @@ from npp.torch_state import in_transform
 
 #: Pixels that a network is shown at once where no gradients are wanted, what lies around a strip apart.
 STRIP_PIXELS = 1 << 20
-_REACHES = 4  # rows of a strip, at least, where one is what is around it on either side
+REACHES = 4  # rows of a strip, at least, where one is what is around it on either side
 
 
 class RowRange(NamedTuple):
@@ -48,14 +48,16 @@ def groups_of(x: Tensor, upscale: int = 1) -> tuple[Tensor, ...]:
     return torch.split(x, max(1, _most(upscale) // (x.shape[-2] * x.shape[-1])))
 
 
-def strips_of(x: Tensor, multiple: int, reach: int, upscale: int = 1) -> list[RowRange]:
+def strips_of(
+    x: Tensor, multiple: int, reach: int, upscale: int = 1, reaches: int = REACHES
+) -> list[RowRange]:
     """Strips of rows that may be shown at once; multiples of ``multiple``, as the pictures' height is.
 
-    Of wide pictures they are higher than that: what is around a strip shall not take more work than half of
-    its own.
+    Of wide pictures they are at least ``reaches`` times as high as what is around them on either side, which
+    is worked on twice: by default that shall not take more work than half of their own.
     """
     count, _, height, width = x.shape
-    rows = max(_most(upscale) // (count * width), _REACHES * reach) // multiple * multiple
+    rows = max(_most(upscale) // (count * width), reaches * reach) // multiple * multiple
     rows = max(multiple, rows)
     return [RowRange(first, min(first + rows, height)) for first in range(0, height, rows)]
 
