@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from small_evaluation import QPS, RED, allocator, detector, red_photos, tiny_network, values
-from torch import Tensor
+from torch import Tensor, nn
 
 import npp
 from npp.allocation import FeatureAllocator, LayerFeatures, box_importance, importance, qp_map
@@ -373,3 +373,73 @@ def test_a_restorer_stands_behind_recipes_and_plain_files(photos: Path, tmp_path
     for wrong in (True, False):
         with pytest.raises(ConfigError, match="restorer must be a recipe's name or path"):
             _config(photos, {"restorer": wrong})
+
+
+class _Softer(nn.Module):
+    """A filter of one's own; batch norm shows whether it is used in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images: Tensor, qp: int) -> Tensor:
+        """Towards the mean, the more the coarser the file."""
+        return self.norm(images.mul_(1 - qp / 100)) / (1 + self.norm.eps) ** -0.5
+
+
+def softer() -> _Softer:
+    return _Softer()
+
+
+def rounding() -> Any:
+    return lambda images, qp: (images * 8).round() / 8
+
+
+def wrong_shape() -> Any:
+    return lambda images, qp: images[..., :-1]
+
+
+def not_finite() -> Any:
+    return lambda images, qp: images / 0
+
+
+def nothing() -> None:
+    """No filter at all."""
+
+
+def _own(name: str) -> dict[str, Any]:
+    return {"prefilter": {"python": f"{__name__}:{name}"}}
+
+
+def test_a_filter_of_one_s_own_is_an_arm_s_prefilter(photos: Path) -> None:
+    images = _batch(photos).images
+    before = images.clone()
+    for name, filtered in (("softer", images * (1 - 34 / 100)), ("rounding", (images * 8).round() / 8)):
+        coded, x = _coded(photos, _own(name))
+        assert torch.equal(x, before) and coded.sizes.tolist() == _sizes(filtered) != _sizes(x)
+    arms, _ = _arms(photos, _own("softer"), _own("rounding"))
+    keys = [arm.key(34) for arm in (*arms, *_arms(photos, _own("softer"))[0])]
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("wrong_shape", r"wrong_shape must give pictures of shape \(.*\), not \(.*\)"),
+        ("not_finite", r"not_finite must give floats in \[0, 1\], not NaN or infinite samples"),
+    ],
+)
+def test_what_a_filter_of_one_s_own_gives_is_checked(name: str, told: str, photos: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        _coded(photos, _own(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nothing", "must give what filters pictures, not None"), ("absent", "has no 'absent'")],
+)
+def test_a_filter_of_one_s_own_that_is_not_there_is_told_with_the_arm(
+    name: str, told: str, photos: Path
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^arm arm0: .*{told}"):
+        _arms(photos, _own(name))

@@ -78,6 +78,6 @@ class FileResult:
         """The result where no file could be made.
 
         Args:
-            error: why; of an exception the line that :func:`describe` gives.
+            error: why; an exception is told in one line.
         """
         return cls(None, error=describe(error) if isinstance(error, Exception) else error)

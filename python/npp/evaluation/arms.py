@@ -17,11 +17,11 @@ from npp.config.typed import REST, fill_sections, settings_told
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
 from npp.evaluation.judges import Judge
+from npp.evaluation.prefilter import Prefilter
 from npp.evaluation.prefilters import (
     BEST,
     BlurConfig,
     Learned,
-    Prefilter,
     PrefilterConfig,
     Refine,
     Unfiltered,
@@ -39,7 +39,7 @@ Sharing = Literal["rates", "sensitivity", "measured"]
 ScaleConfig = Literal["best"] | float | dict[float, float]
 
 #: Kinds of arms, the most worth looking at first.
-KINDS = ("recipe", "map", "preprocessor", "restorer", "refine", "scale", "blur", "none")
+KINDS = ("recipe", "map", "preprocessor", "python", "restorer", "refine", "scale", "blur", "none")
 
 
 @settings_told
@@ -96,7 +96,7 @@ class ArmConfig:
 
     @property
     def prefilter_kind(self) -> str:
-        """The kind of the prefilter: none, blur, preprocessor or refine."""
+        """The kind of the prefilter: none, blur, preprocessor, python or refine."""
         if self.prefilter is None or isinstance(self.prefilter, str):
             return "none"
         return next(iter(vars(self.prefilter)))

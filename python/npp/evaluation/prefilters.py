@@ -1,9 +1,8 @@
-"""What may happen to a picture before the codec: nothing, a blur, a Preprocessor, or refine."""
+"""What may happen to a picture before the codec: nothing, a blur, a Preprocessor, one's own, or refine."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,8 @@ from torch import Tensor
 from npp.checks import number
 from npp.codec.options import CodecOptions
 from npp.config.digests import hash_state
+from npp.evaluation.own_prefilter import OwnFilter
+from npp.evaluation.prefilter import Prefilter
 from npp.gradient.refinement import Over, Refined, refine
 from npp.preprocessing.blur import MAX_SIGMA
 
@@ -23,23 +24,6 @@ if TYPE_CHECKING:
 
 #: Gives the losses of the seen networks: decoded pictures to (N,).
 Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
-
-
-class Prefilter(ABC):
-    """Changes pictures before the codec, whatever will look at them."""
-
-    @abstractmethod
-    def identity(self, qp: int) -> Any:
-        """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
-
-    @abstractmethod
-    def __call__(self, images: Tensor, qp: int) -> Tensor:
-        """Filtered pictures.
-
-        Args:
-            images: (N, 3, H, W) floats in [0, 1].
-            qp: of the file that will be written.
-        """
 
 
 class Unfiltered(Prefilter):
@@ -185,6 +169,13 @@ class LearnedConfig:
 
 
 @dataclass(frozen=True)
+class OwnConfig:
+    """``{python: package.module:function}``, see :class:`npp.evaluation.own_prefilter.OwnFilter`."""
+
+    python: str
+
+
+@dataclass(frozen=True)
 class RefineSettings:
     """Arguments of :func:`npp.refine`; what is not given has its default.
 
@@ -229,7 +220,7 @@ class RefineConfig:
             number(f"{key}.weight", weight, 0, math.inf)
 
 
-PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | RefineConfig
+PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | OwnConfig | RefineConfig
 
 
 def build_prefilter(
@@ -238,7 +229,7 @@ def build_prefilter(
     """A prefilter as the configuration describes it; a blur's sigmas must be known.
 
     Raises:
-        OSError, ValueError: the preprocessor cannot be loaded.
+        ImportError, OSError, ValueError: the preprocessor or one's own filter cannot be loaded.
     """
     if isinstance(chosen, BlurConfig):
         return BlurByQp(chosen.sigmas(qps))
@@ -246,6 +237,8 @@ def build_prefilter(
         from npp.preprocessing import Preprocessor
 
         return Learned(Preprocessor.load(chosen.preprocessor, device=device))
+    if isinstance(chosen, OwnConfig):
+        return OwnFilter(chosen.python, device)
     if isinstance(chosen, RefineConfig):
         return Refine(chosen.refine, threads)
     return Unfiltered()
