@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +15,7 @@ import npp
 from npp.batch.file_encoding import EncodeSettings, encode_source, encode_to_settings
 from npp.batch.picture_probing import Probing, probe_curve
 from npp.batch.picture_reading import Source
-from npp.batch.recipe_use import RecipeUse
+from npp.batch.recipe_use import RecipeUse, for_several_qps
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.recipes.scale import shrink
 
@@ -120,3 +120,27 @@ def test_rate_curves_look_at_each_picture_once_for_each_size(photo: np.ndarray) 
     with _looks(recipe) as sizes:
         npp.rate_curves(pictures, recipe=recipe)
     assert len(sizes) == 2 * len(set(sizes)) == 4
+
+
+class _OwnRecipe(Recipe):
+    """Somebody's own, which may code pictures in another way."""
+
+
+def _of_a_subclass(recipe: Recipe) -> Recipe:
+    recipe.__class__ = _OwnRecipe
+    return recipe
+
+
+def _with_a_hook(recipe: Recipe) -> Recipe:
+    assert recipe.allocator is not None
+    recipe.allocator.register_forward_hook(lambda module, args, offsets: offsets * 0)
+    return recipe
+
+
+@pytest.mark.parametrize("change", [_of_a_subclass, _with_a_hook])
+def test_a_search_leaves_recipes_that_were_changed_as_they_are(change: Callable[[Recipe], Recipe]) -> None:
+    parts = Parts(filter=False)
+    recipe = copy.deepcopy(made_recipe())
+    assert for_several_qps(recipe, parts) is not recipe
+    changed = change(recipe)
+    assert for_several_qps(changed, parts) is changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import logging
 import os
 import subprocess
@@ -151,3 +152,41 @@ def test_values_are_the_same_in_every_process() -> None:
         for seed in "12"
     }
     assert len(printed) == 1
+
+
+class _Closed(dict[str, int]):
+    """As a file that was closed."""
+
+    def items(self) -> Any:
+        raise OSError("closed")
+
+
+def _chain(length: int) -> Any:
+    nodes = [Settings(0.0) for _ in range(length)]
+    for node, following in itertools.pairwise(nodes):
+        node.itself = following
+    return nodes[0]
+
+
+def _twins(levels: int) -> Any:
+    twins: Any = ([1.0],)
+    for _ in range(levels):
+        twins = (twins, twins)
+    return twins
+
+
+@pytest.mark.parametrize("kept", [_chain(5000), _twins(60), _Closed(a=1)])
+def test_what_is_deep_shared_or_closed_is_no_hindrance(kept: Any) -> None:
+    assert _digest(kept) == _digest(kept)
+
+
+@pytest.mark.parametrize("make", [torch.device, str, lambda name: {"device": torch.device(name)}])
+def test_a_run_may_go_on_with_another_device(make: Callable[[str], Any]) -> None:
+    assert _digest(make("cpu")) == _digest(make("cuda:1")) != _digest("another text")
+
+
+def test_what_torch_compile_notes_of_a_process_does_not_count() -> None:
+    network = Keeper()
+    before = hash_values([network], network)
+    network._torchdynamo_wrapper_id = id(network)
+    assert hash_values([network], network) == before

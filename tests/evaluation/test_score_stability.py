@@ -94,3 +94,23 @@ def test_other_networks_are_not_warned_of(spec: JudgeConfig, photos: Path, tmp_p
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _probe(photos, tmp_path, spec)()
+
+
+class _WantsDetail(nn.Module):
+    """As networks that look for something and raise where nothing is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = tiny_network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not bool((x.diff(dim=-1)[..., :7] != 0).any()):
+            raise ValueError("no object found in the picture")
+        logits: Tensor = self.body(x)
+        return logits
+
+
+def test_a_network_that_cannot_look_at_a_blurred_photo_is_measured(photos: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _probe(photos, tmp_path, _classifier(_WantsDetail()))()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from npp.allocation.allocator import Allocator
+from npp.allocation.allocator_network import AllocatorNetwork
 from npp.allocation.remembering_allocator import RememberingAllocator
 from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
@@ -103,12 +104,25 @@ def for_several_qps(recipe: Recipe, parts: Parts = ALL_PARTS) -> Recipe:
         parts: those that are used.
     """
     is_filtered = parts.filter and recipe.preprocessor is not None
-    if not parts.qp_map or is_filtered or type(recipe.allocator) is not Allocator:
+    allocator = recipe.allocator
+    if not parts.qp_map or is_filtered or allocator is None or _is_changed(recipe, allocator):
         return recipe
     arguments: dict[str, Any] = {name: getattr(recipe, name) for name in RECIPE_ARGUMENTS}
-    searched = Recipe(**{**arguments, "allocator": RememberingAllocator(recipe.allocator)})
+    searched = Recipe(**{**arguments, "allocator": RememberingAllocator(allocator)})
     searched.training = recipe.training  # its own flag alone: the networks are the other recipe's, too
     return searched
+
+
+def _is_changed(recipe: Recipe, allocator: Allocator) -> bool:
+    """Whether somebody has changed what a recipe or its allocator does, by a subclass, a method or a hook."""
+    kinds = {recipe: Recipe, allocator: Allocator, allocator.network: AllocatorNetwork}
+    return any(
+        type(module) is not kind
+        or module._forward_hooks
+        or module._forward_pre_hooks
+        or not vars(module).keys().isdisjoint(("forward", "encode", "prepare"))
+        for module, kind in kinds.items()
+    )
 
 
 def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
@@ -18,7 +19,11 @@ from torch import Tensor, nn
 
 from npp.config.digests import add_tensor, leaves
 
-_PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, torch.device, PurePath)  # text says all
+_PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, PurePath)  # text says all
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
+# What torch.compile and Lightning note of a process and of the device that a network is on at the time.
+_OF_A_PROCESS = re.compile(r"_torchdynamo_.*|_device|_dtype|_trainer|_fabric")
+_MOST_LEVELS = 100  # of what holds something that holds something: no settings are as deep as lists of nodes
 _OF_MODULES = frozenset(vars(nn.Module()))  # parts, hooks, the mode
 _OF_PYTHON = (Namespace, SimpleNamespace)  # objects of the standard library that hold settings
 # Objects of theirs are of one process, as loggers and trainers are, or change while a network is used.
@@ -77,6 +82,7 @@ class _ValueDigest:
         self._sha = hashlib.sha256()
         self._registered = {id(part) for part in network.modules()}
         self._met: dict[int, Any] = {}  # kept, for a number of what is gone may be given to another
+        self._level = 0
 
     def hexdigest(self) -> str:
         """Of all that was added."""
@@ -91,27 +97,33 @@ class _ValueDigest:
             value = value.item()
         if isinstance(value, Enum):
             self._say(name, f"{_name_of(type(value))}.{value.name}")
+        elif isinstance(value, torch.device) or (isinstance(value, str) and _DEVICE.fullmatch(value)):
+            self._say(name, "a device")  # a run may go on with another one
         elif isinstance(value, _PLAIN):
             self._say(name, repr(value))
         elif isinstance(value, Tensor):
             self._add_tensor(name, value)
         elif isinstance(value, np.ndarray):
             self._add_array(name, value)
-        elif isinstance(value, tuple):
-            self._add_items(name, enumerate(value))
+        elif isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value):
+            self._say(name, _text(value))  # where Python keeps one of several equal ones, it may be one
         elif id(value) in self._met:
             self._say(name, "again")
+        elif self._level == _MOST_LEVELS:
+            self._say(name, _name_of(value))
         else:
             self._met[id(value)] = value
+            self._level += 1
             self._add_new(name, value)
+            self._level -= 1
 
     def _add_new(self, name: str, value: Any) -> None:
         """What may hold itself, for the first time."""
         if isinstance(value, nn.Module):
             self._add_module(name, value)
         elif isinstance(value, Mapping):
-            self._add_items(name, sorted(((_text(key), item) for key, item in value.items()), key=_first))
-        elif isinstance(value, list):
+            self._add_items(name, _read(lambda: sorted(map(_by_text, value.items()), key=_first)))
+        elif isinstance(value, (list, tuple)):
             self._add_items(name, enumerate(value))
         elif isinstance(value, (set, frozenset)):
             self._say(name, str(sorted(map(_text, value))))
@@ -119,8 +131,7 @@ class _ValueDigest:
             self._add_items(name, [("function", value.func), *enumerate(value.args), *value.keywords.items()])
         else:
             self._say(name, _name_of(value))
-            if _has_state(value):
-                self._add_items(name, sorted(vars(value).items()))
+            self._add_items(name, _read(lambda: sorted(vars(value).items()) if _has_state(value) else []))
 
     def _add_items(self, name: str, items: Iterable[tuple[Any, Any]]) -> None:
         for key, item in items:
@@ -152,9 +163,27 @@ class _ValueDigest:
             tensors |= part.named_parameters(recurse=False)
         # What npp's own parts keep follows from their settings, or is learned from pictures.
         own = {} if _package(type(part)) == "npp" else vars(part)
-        attributes = {key: value for key, value in own.items() if key not in _OF_MODULES}
+        attributes = {
+            key: value
+            for key, value in own.items()
+            if key not in _OF_MODULES and not _OF_A_PROCESS.fullmatch(key)
+        }
         self._add_items(name, sorted((attributes | tensors).items()))
         self._add_items(name, sorted(part.named_children()))
+
+
+def _read(items: Callable[[], Iterable[tuple[Any, Any]]]) -> Iterable[tuple[Any, Any]]:
+    """What an object holds; nothing of one that does not let itself be read, as of a file that was closed."""
+    try:
+        return items()
+    except MemoryError:
+        raise
+    except Exception:  # whatever somebody's class raises
+        return ()
+
+
+def _by_text(pair: tuple[Any, Any]) -> tuple[str, Any]:
+    return _text(pair[0]), pair[1]
 
 
 def _first(pair: tuple[str, Any]) -> str:

@@ -33,7 +33,8 @@ class _Difference(NamedTuple):
 def warn_of_instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> None:
     """Warns once where a network says something else of the same photos when it is asked again, or alone.
 
-    Costs three looks at these few photos.
+    Costs three looks at these few photos. What a network raises there, which it may not do on photos as they
+    are, in batches of their own size, is no reason to end an evaluation.
 
     Args:
         network: the judge.
@@ -41,37 +42,47 @@ def warn_of_instability(network: Judge, batch: Batch, alone: Batch, scores: Scor
         alone: the first of them.
         scores: (N,) by name, of these photos as they are.
     """
-    images, targets = batch.images, batch.targets(network)
-    task = batch.task(network)
-    blurred = task.scores(_blurred(images), targets)
-    costs = {
-        name: float((blurred[name] - values).abs().nan_to_num().max()) for name, values in scores.items()
-    }
-    again = task.scores(images, targets)
-    if (found := _difference(scores, again, costs, _OF_A_BLUR_AGAIN)) is not None:
-        warnings.warn(
-            f"network {network.label}: the score {found.score!r} of {batch.names[found.photo]} is "
-            f"{found.before:.4g} and, asked again, {found.after:.4g}: its answers are random, and so is "
-            "what is measured",
-            stacklevel=3,
-        )
-        return
-    if len(batch) == 1:
-        return
     try:
-        first = alone.task(network).scores(images[:1], targets[:1])
+        words = _instability(network, batch, alone, scores)
     except torch.cuda.OutOfMemoryError:
         raise
-    except NETWORK_ERRORS:  # of one that takes batches of its own size alone
+    except NETWORK_ERRORS:
         return
-    among = {name: values[:1] for name, values in scores.items()}
-    if (found := _difference(among, first, costs, _OF_A_BLUR_ALONE)) is not None:
-        warnings.warn(
-            f"network {network.label}: the score {found.score!r} of {batch.names[0]} is {found.before:.4g} "
-            f"beside another photo and {found.after:.4g} alone: its answers depend on what else is in a "
-            "batch (batch: 1 shows it each photo alone)",
-            stacklevel=3,
+    if words is not None:
+        warnings.warn(f"network {network.label}: {words}", stacklevel=3)
+
+
+def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> str | None:
+    """What differs, in words; ``None`` where nothing does."""
+    images, targets = batch.images, batch.targets(network)
+    task = batch.task(network)
+    costs = _costs(scores, task.scores(_blurred(images), targets))
+    again = task.scores(images, targets)
+    if (difference := _difference(scores, again, costs, _OF_A_BLUR_AGAIN)) is not None:
+        return (
+            f"the score {difference.score!r} of {batch.names[difference.photo]} is {difference.before:.4g} "
+            f"and, asked again, {difference.after:.4g}: its answers are random, and so is what is measured"
         )
+    if len(batch) == 1:
+        return None
+    first = alone.task(network).scores(images[:1], targets[:1])
+    among = {name: values[:1] for name, values in scores.items()}
+    if (difference := _difference(among, first, costs, _OF_A_BLUR_ALONE)) is not None:
+        return (
+            f"the score {difference.score!r} of {batch.names[0]} is {difference.before:.4g} beside another "
+            f"photo and {difference.after:.4g} alone: its answers depend on what else is in a batch "
+            "(batch: 1 shows it each photo alone)"
+        )
+    return None
+
+
+def _costs(scores: Scores, blurred: Scores) -> dict[str, float]:
+    """By how much each score changes at most under a strong blur."""
+    return {
+        name: float((blurred[name] - values).abs().nan_to_num().max())
+        for name, values in scores.items()
+        if name in blurred
+    }
 
 
 def _blurred(images: Tensor) -> Tensor:
@@ -85,11 +96,11 @@ def _difference(
     before: Scores, after: Scores, costs: Mapping[str, float], share: float
 ) -> _Difference | None:
     """The largest difference of the first score that differs by more than rounding."""
-    for name, values in before.items():
-        one, other = values.double().cpu(), after[name].double().cpu()
-        tolerance = _RELATIVE * torch.maximum(one.abs(), other.abs()) + max(_LEAST, share * costs[name])
-        excess = (one - other).abs() - tolerance
+    for name in [name for name in before if name in after and name in costs]:
+        first, second = before[name].double().cpu(), after[name].double().cpu()
+        tolerance = _RELATIVE * torch.maximum(first.abs(), second.abs()) + max(_LEAST, share * costs[name])
+        excess = (first - second).abs() - tolerance
         photo = int(excess.argmax())
         if excess[photo] > 0:
-            return _Difference(name, photo, float(one[photo]), float(other[photo]))
+            return _Difference(name, photo, float(first[photo]), float(second[photo]))
     return None
