@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -117,6 +118,19 @@ def test_a_run_goes_on(folder: Path, photo: np.ndarray) -> None:
         Path(row["input"]).name: row["checksum"] for row in map(json.loads, lines)
     }
     assert files(folder / "out") == ["a.bpg", "b.bpg", "deep/c.bpg"]
+
+
+def test_a_foreign_file_is_no_result(folder: Path) -> None:
+    """It gets a row with the error, as of a command without Ray, and stays what it is."""
+    Path("out").mkdir()
+    Path("out/a.bpg").write_bytes(b"")
+    for _attempt in range(2):
+        done = encode("photos/a.png", "out", effort=0, manifest="m.jsonl", existing="skip", cluster=_ONE)
+        assert (done.written, done.skipped, done.failed) == (0, 0, 1)
+        (row,) = read_manifest("m.jsonl")
+        assert row.output is None and row.error is not None
+        assert re.fullmatch(r".*out/a\.bpg was there before, and: not a BPG file: .*", row.error)
+    assert Path("out/a.bpg").read_bytes() == b""
 
 
 def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -> None:

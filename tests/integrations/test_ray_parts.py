@@ -683,7 +683,7 @@ def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing, batch:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     inputs = ["cat.jpg", "cat.png", "dog.jpg", "cat.jpg"]
     table = pa.table({INPUT: inputs, TARGET: ["cat.bpg", "cat.bpg", "dog.bpg", "cat.bpg"]})
-    results = [FileResult(data, {"bpp": 1.0}) for data in (b"jpg", b"png", b"dog", b"other")]
+    results = [BatchEncoder(qp, effort=0).one(_png(np.zeros((8, 8, 3), np.uint8))) for qp in (10, 20, 30, 40)]
     manifest = tmp_path / "m.jsonl"
     with RunRecord(storage_of(tmp_path), manifest, existing) as record:
         sink = FileSink(
@@ -702,11 +702,11 @@ def test_two_rows_do_not_share_a_file(tmp_path: Path, existing: Existing, batch:
             (refused,) = (row for row in rows if row.input == "cat.png")
             assert refused.error == "cat.bpg is what cat.jpg becomes, too: give rows other names"
         record.conclude([])
-    assert (tmp_path / "cat.bpg").read_bytes() == b"jpg"
+    assert (tmp_path / "cat.bpg").read_bytes() == results[0].file
     assert [(row.input, row.output, row.checksum) for row in read_manifest(manifest)] == [
-        ("cat.jpg", "cat.bpg", FileResult(b"jpg").checksum),
+        ("cat.jpg", "cat.bpg", results[0].checksum),
         ("cat.png", None, None),
-        ("dog.jpg", "dog.bpg", FileResult(b"dog").checksum),
+        ("dog.jpg", "dog.bpg", results[2].checksum),
     ]
 
 
@@ -725,6 +725,9 @@ def test_a_file_of_an_earlier_run_is_not_another_rows(tmp_path: Path) -> None:
         assert set(sink.left_alone("0" * 20, table)) == {"cat.jpg"}
 
 
+_NO_BPG = "not a BPG file: it does not start with the bytes 42 50 47 FB"
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, known: bool) -> None:
     """Their rows are fuller where the manifest has some already."""
@@ -734,7 +737,7 @@ def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, 
     assert file.file is not None
     inputs = ["a", "b", "bad", "new", "a"]
     table = pa.table({INPUT: inputs, TARGET: [f"{name}.bpg" for name in inputs]})
-    for name, data in (("a", file.file), ("b", b"png"), ("bad", b"BPG\xfb")):
+    for name, data in (("a", file.file), ("b", b"png"), ("bad", file.file[:-1])):
         storage.write(f"{name}.bpg", data, replace=False)
     before = ManifestRow.of("a", "a.bpg", file)
     if known:
@@ -750,18 +753,25 @@ def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, 
         rows = [left_alone[name] for name in inputs if name in left_alone]
         _consume([rows_table(written, rows)], summary, None)
         record.conclude([])
-    assert (summary.written, summary.skipped, summary.failed) == (1, 2, 2)
+    assert (summary.written, summary.skipped, summary.failed) == (1, 1, 3)
     rows = list(read_manifest(manifest))
     assert [row.input for row in rows] == ["a", "b", "bad", "new"]
     assert rows[0] == (before if known else replace(before, qp=None))
-    assert (rows[1].output, rows[1].checksum, rows[1].bpp) == ("b.bpg", FileResult(b"png").checksum, None)
-    assert rows[2].error is not None and rows[2].error.startswith("bad.bpg was there before, and: ")
+    assert (rows[1].output, rows[1].error) == (None, f"b.bpg was there before, and: {_NO_BPG}")
+    assert rows[2].error is not None and rows[2].error.startswith("bad.bpg was there before, and: truncated")
+    assert (tmp_path / "b.bpg").read_bytes() == b"png", "it stays what it is"
 
 
 def test_a_decoded_picture_that_was_there_before_is_no_error(photo: np.ndarray) -> None:
     """It is no BPG file, of which more is known."""
     data = _png(photo)
-    assert result_of(BatchDecoder(), data, there=True, qp=None) == FileResult(data)
+    assert result_of(BatchDecoder(), data, there="out/a.png", qp=None) == FileResult(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_a_foreign_file_is_no_result_of_an_encoder(data: bytes) -> None:
+    wanted = FileResult.failed(f"out/a.bpg was there before, and: {_NO_BPG}")
+    assert result_of(BatchEncoder(40), data, there="out/a.bpg", qp=None) == wanted
 
 
 def _tar(name: str, data: bytes) -> bytes:

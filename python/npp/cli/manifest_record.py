@@ -10,14 +10,13 @@ from typing_extensions import Self
 
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest
 from npp.batch.outcomes import FileResult, describe
+from npp.batch.results_there import bpg_there
 from npp.cli.exit_codes import SOME_FAILED
 from npp.cli.file_reports import FAILED, SKIPPED, FileReport
 from npp.cli.output_files import Job, WritePolicy
 from npp.cli.side_files import check_side_file
 from npp.cli.streams import say
 from npp.cli.usage_error import UsageError
-from npp.codec.decoding import probe
-from npp.recipes.size_extension import bpp_of
 
 
 def check_manifest(
@@ -123,8 +122,4 @@ def conclude(
 def _existing_result(job: Job, values: Mapping[str, Any]) -> FileResult:
     """A file that is there, with what is known about it."""
     assert job.target is not None
-    try:
-        file = job.target.read_bytes()
-        return FileResult(file, {"bpp": bpp_of(file, probe(file)), **values})
-    except Exception as error:
-        return FileResult.failed(f"{job.target} was there before, and: {describe(error)}")
+    return bpg_there(str(job.target), job.target.read_bytes, values)

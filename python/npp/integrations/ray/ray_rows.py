@@ -8,11 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from npp.batch.manifest import ManifestRow
-from npp.batch.outcomes import FileResult, describe
-from npp.codec.decoding import probe
-from npp.codec.file_inputs import BPG_MAGIC
+from npp.batch.outcomes import describe
 from npp.integrations.ray.ray_storage import Storage
-from npp.recipes.size_extension import bpp_of
 
 #: In the folder of the results, with a folder for each run: rows of batches, until it has ended.
 JOURNALS = ".npp-ray"
@@ -58,15 +55,6 @@ def fuller(old: ManifestRow | None, new: ManifestRow) -> ManifestRow:
     if old is None or new.output is None or new.qp is not None:
         return new
     return old if (old.output, old.checksum) == (new.output, new.checksum) else new
-
-
-def result_there(data: bytes) -> FileResult:
-    """What is known about a result that was there before.
-
-    Raises:
-        BPGError, ValueError: a BPG file that is damaged.
-    """
-    return FileResult(data, {"bpp": bpp_of(data, probe(data))} if data.startswith(BPG_MAGIC) else {})
 
 
 class Told(NamedTuple):

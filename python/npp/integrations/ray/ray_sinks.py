@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from npp.batch.manifest import ManifestRow, lines_of
 from npp.batch.outcomes import FileResult, describe
+from npp.batch.results_there import file_there
 from npp.integrations.ray.ray_columns import (
     INPUT,
     KEY,
@@ -32,7 +33,7 @@ from npp.integrations.ray.ray_columns import (
     users_columns,
 )
 from npp.integrations.ray.ray_owners import Owners
-from npp.integrations.ray.ray_rows import by_input, result_there, rows_in_journal
+from npp.integrations.ray.ray_rows import by_input, rows_in_journal
 from npp.integrations.ray.ray_sources import plain_name
 from npp.integrations.ray.ray_storage import Storage
 from npp.integrations.ray.ray_tars import FACTS, facts_in, key_of, members_of, samples_in, tar_of
@@ -119,10 +120,8 @@ class FileSink:
         return rows
 
     def _existing_row(self, input_name: str, target: str) -> ManifestRow:
-        try:
-            return ManifestRow.of(input_name, target, result_there(self._storage.read(target)))
-        except Exception as error:
-            return ManifestRow(input_name, None, error=f"{target} was there before, and: {describe(error)}")
+        there = file_there(target, lambda: self._storage.read(target))
+        return ManifestRow.of(input_name, target, there)
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
         """Writes the files of a batch, and before them the journal with their rows; see :meth:`Sink.take`."""

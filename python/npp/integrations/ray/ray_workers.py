@@ -17,8 +17,9 @@ from typing_extensions import override
 
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
+from npp.batch.results_there import file_there
 from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, from_text, is_npps, name_at, names_in
-from npp.integrations.ray.ray_rows import result_there, rows_table
+from npp.integrations.ray.ray_rows import rows_table
 from npp.integrations.ray.ray_sinks import Sink, batch_name, with_results
 from npp.integrations.ray.ray_storage import read_anything
 from npp.recipes.parts import CodecInput, Parts
@@ -148,14 +149,14 @@ class BatchWorker:
         except Exception as error:  # a picture that cannot be read
             return FileResult.failed(error)
 
-    def _arguments(self, table: Any, row: int) -> tuple[bytes, bool, int | None]:
-        """A picture's bytes, whether they are a result that is there already, and else its qp, if any."""
+    def _arguments(self, table: Any, row: int) -> tuple[bytes, str | None, int | None]:
+        """A picture's bytes, the name of the result that they are if it is there already, and else its qp."""
         data, there = self._picture(table, row)
-        qp = None if there or self._qps is None else self._qps.of(_input_at(table, row))
+        qp = None if there is not None or self._qps is None else self._qps.of(_input_at(table, row))
         return data, there, qp
 
-    def _picture(self, table: Any, row: int) -> tuple[bytes, bool]:
-        """A picture's bytes, and whether they are a result that is there already."""
+    def _picture(self, table: Any, row: int) -> tuple[bytes, str | None]:
+        """A picture's bytes, and the name of the result that they are if it is there already."""
         there = name_at(table, THERE, row)
         if self._column in table.column_names:
             data = table[self._column][row].as_py()
@@ -165,9 +166,9 @@ class BatchWorker:
                 raise TypeError(
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
                 )
-            return data, there is not None
+            return data, there
         path = there or name_at(table, PATH, row) or _input_at(table, row)
-        return read_anything(path), there is not None
+        return read_anything(path), there
 
     def _apart(self, table: Any) -> list[FileResult]:
         """Each picture in a process of its own, which it may take down."""
@@ -218,13 +219,13 @@ def _rows_but(table: Any, inputs: Container[str]) -> Any:
     return table.take(pa.array(rows, pa.int64()))  # an empty list alone would have no type
 
 
-def _unpacked(unit: bytes, data: bytes, there: bool, qp: int | None) -> FileResult:
+def _unpacked(unit: bytes, data: bytes, there: str | None, qp: int | None) -> FileResult:
     return result_of(pickle.loads(unit), data, there, qp)
 
 
-def result_of(unit: Any, data: bytes, there: bool, qp: int | None) -> FileResult:
-    """What becomes of a picture, or what is known about a result that was there before."""
-    if there:
-        return result_there(data)
+def result_of(unit: Any, data: bytes, there: str | None, qp: int | None) -> FileResult:
+    """What becomes of a picture, or what is known about a result that was there before by that name."""
+    if there is not None:
+        return file_there(there, lambda: data)
     result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
     return result
