@@ -28,6 +28,7 @@ from npp.integrations.ray.ray_columns import (
     name_at,
     names_in,
 )
+from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_rows import JOURNALS, Told, rows_in, rows_table
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
@@ -197,7 +198,7 @@ def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
     photos.mkdir()
     for name in (b"caf\xe9.png", b"ok.png"):
         (photos / os.fsdecode(name)).write_bytes(name)
-    pictures = find_pictures([str(photos)], {".png"}, ".bpg", recursive=True)
+    pictures = find_pictures(listings_of([str(photos)], recursive=True), {".png"}, ".bpg")
     table = pictures_table(pictures, {"ok.bpg"}, storage_of(tmp_path))
     assert [name_at(table, THERE, place) for place in (0, 1)] == [None, f"{tmp_path}/ok.bpg"]
     assert [read_anything(name) for name in names_in(table, PATH)] == [b"caf\xe9.png", b"ok.png"]

@@ -10,9 +10,11 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_columns import ERROR, INPUT, KEY, PATH, TARGET, THERE
 from npp.integrations.ray.ray_goals import Goal, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
+from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_pipelines import _consume
 from npp.integrations.ray.ray_rows import JOURNALS, rows_table
@@ -50,7 +53,7 @@ from npp.integrations.ray.ray_sources import (
     find_pictures,
     plain_name,
 )
-from npp.integrations.ray.ray_storage import Storage, storage_of
+from npp.integrations.ray.ray_storage import LocalStorage, Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
 from npp.integrations.ray.ray_tars import FACTS, key_of, read_samples, tar_of
 from npp.integrations.ray.ray_workers import result_of
@@ -167,19 +170,23 @@ def test_small_sets_do_not_collapse_into_one_batch(count: int, workers: int, siz
     assert batch_size(count, workers) == size
 
 
+def _found(given: list[str], suffixes: Collection[str], *, recursive: bool = True) -> list[Picture]:
+    return find_pictures(listings_of(given, recursive=recursive), suffixes, ".bpg")
+
+
 def test_finding(folder: Path) -> None:
     suffixes = frozenset([".png", ".jpg"])
-    found = find_pictures(["photos"], suffixes, ".bpg", recursive=True)
+    found = _found(["photos"], suffixes)
     assert [one.target for one in found] == ["a.bpg", "b.bpg", "deep/c.bpg"]
     assert [one.input for one in found] == ["photos/a.png", "photos/b.jpg", "photos/deep/c.png"]
     assert all(Path(one.path).is_absolute() for one in found)
-    assert len(find_pictures(["photos"], suffixes, ".bpg", recursive=False)) == 2
+    assert len(_found(["photos"], suffixes, recursive=False)) == 2
     with pytest.raises(ValueError, match=r"photos/deep/c\.png is given twice"):
-        find_pictures(["photos", "photos/deep/c.png"], suffixes, ".bpg", recursive=True)
+        _found(["photos", "photos/deep/c.png"], suffixes)
     with pytest.raises(ValueError, match=r"would both become a\.bpg"):
-        find_pictures(["photos", "photos/a.png"], suffixes, ".bpg", recursive=True)
+        _found(["photos", "photos/a.png"], suffixes)
     with pytest.raises(ValueError, match="no pictures"):
-        find_pictures(["photos"], frozenset([".gif"]), ".bpg", recursive=True)
+        _found(["photos"], frozenset([".gif"]))
     assert plain_name("s3://bucket/../a//b.png") == "bucket/a/b.png"
 
 
@@ -187,7 +194,7 @@ def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close_folder(folder / "photos" / "deep", monkeypatch)
-    found = find_pictures(["photos"], {".png"}, ".bpg", recursive=True)
+    found = _found(["photos"], {".png"})
     assert found == [
         Picture(f"{folder}/photos/a.png", "photos/a.png", "a.bpg"),
         Picture(f"{folder}/photos/deep", "photos/deep", "deep/*.bpg"),
@@ -202,7 +209,24 @@ def test_a_folder_that_may_not_be_read_is_a_picture_that_fails(
 
 
 def _tables(*given: str, out: str | None = None, recursive: bool = True) -> Tables | None:
-    return find_tables(given, {".png", ".jpg"}, out, recursive=recursive)
+    return find_tables(listings_of(given, recursive=recursive), {".png", ".jpg"}, out)
+
+
+def test_a_folder_is_listed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it holds tables and which pictures it holds is told by one list, which may be a store's."""
+    listed: list[str] = []
+    names = LocalStorage.names
+
+    def watched(storage: LocalStorage, **options: Any) -> Iterator[str]:
+        listed.append(storage.root)
+        return names(storage, **options)
+
+    monkeypatch.setattr(LocalStorage, "names", watched)
+    given = listings_of(["photos"], recursive=True)
+    assert listed == [], "nobody has asked yet"
+    assert find_tables(given, {".png"}, None) is None
+    assert [one.target for one in find_pictures(given, {".png"}, ".bpg")] == ["a.bpg", "deep/c.bpg"]
+    assert listed == [f"{folder}/photos"]
 
 
 @pytest.mark.parametrize("name", ["labels.parquet", "deep/old.tar"])

@@ -16,6 +16,7 @@ from npp.integrations.ray import ray_sources as sources
 from npp.integrations.ray.ray_columns import Columns
 from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
 from npp.integrations.ray.ray_journal import RunRecord
+from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import OwnersOnTheCluster
 from npp.integrations.ray.ray_rows import refused, rows_in
 from npp.integrations.ray.ray_sessions import (
@@ -50,7 +51,8 @@ def run(
     require_ray()
     tables = None
     if not _is_dataset(given.source) and not _are_pictures(given.source):
-        tables = find_tables(_paths(given.source), given.suffixes, goal.out, recursive=given.recursive)
+        given = replace(given, source=listings_of(_paths(given.source), recursive=given.recursive))
+        tables = find_tables(given.source, given.suffixes, goal.out)
     if goal.out is None:
         with unreadable_named(tables):
             return _lazily(unit, given, goal, cluster, tables)
@@ -83,8 +85,7 @@ def _pictures(given: Given, goal: Goal, tables: Tables | None) -> list[sources.P
         return None
     if _are_pictures(given.source):
         return list(given.source)
-    paths = _paths(given.source)
-    return sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
+    return sources.find_pictures(given.source, given.suffixes, goal.suffix)
 
 
 class _ActorPool(NamedTuple):
@@ -257,8 +258,7 @@ def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
         return sources.tars_dataset(tables.paths, given.suffixes, given.column), True
     if tables is not None:
         return sources.parquet_dataset(tables.paths, columns, early=early), False
-    paths = _paths(given.source)
-    pictures = sources.find_pictures(paths, given.suffixes, goal.suffix, recursive=given.recursive)
+    pictures = sources.find_pictures(given.source, given.suffixes, goal.suffix)
     return sources.pictures_dataset(pictures, (), storage_of("/"), goal.rows_per_part), True
 
 

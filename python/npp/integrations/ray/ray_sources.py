@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from npp.batch.outcomes import describe
@@ -29,6 +29,7 @@ from npp.integrations.ray.ray_columns import (
     names_in,
     readable,
 )
+from npp.integrations.ray.ray_listings import Listing
 from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything, storage_of
 from npp.integrations.ray.ray_tars import key_of, read_samples
 
@@ -57,37 +58,28 @@ def batch_size(count: int, workers: int) -> int:
 
 
 def _in_folder(
-    folder: str, suffixes: Collection[str], suffix: str, recursive: bool, closed: set[str]
+    folder: Listing, suffixes: Collection[str], suffix: str, closed: set[str]
 ) -> Iterator[Picture]:
     """Its pictures; folders that cannot be read are added to ``closed``, too, by what they are called."""
-    storage = storage_of(folder)
-    unreadable: list[str] = []
-    for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
+    storage, prefix = folder.storage, folder.path.rstrip("/")
+    for name in folder.names:
         if PurePosixPath(name).suffix.lower() in suffixes:
             target = PurePosixPath(name).with_suffix(suffix).as_posix()
-            yield Picture(f"{storage.root}/{name}", f"{folder.rstrip('/')}/{name}", target)
-    for name in unreadable:
-        called = f"{folder.rstrip('/')}/{name}"
+            yield Picture(f"{storage.root}/{name}", f"{prefix}/{name}", target)
+    for name in folder.unreadable:
+        called = f"{prefix}/{name}"
         closed.add(called)
         path = storage.inner_path(f"{storage.root}/{name}")
         yield Picture(path, called, f"{name}/*{suffix}".lstrip("/"))
 
 
-def is_folder(path: str) -> bool:
-    """Whether a path or URL means a folder."""
-    return path.endswith("/") if is_remote(path) else Path(path).is_dir()
-
-
-def find_pictures(
-    sources: Sequence[str], suffixes: Collection[str], suffix: str, *, recursive: bool
-) -> list[Picture]:
+def find_pictures(sources: Sequence[Listing], suffixes: Collection[str], suffix: str) -> list[Picture]:
     """The pictures that paths and URLs mean.
 
     Args:
-        sources: files and folders; a URL of a folder ends with ``/``.
+        sources: files and folders.
         suffixes: what counts in folders.
         suffix: of the results.
-        recursive: folders below folders too.
 
     Raises:
         ValueError: no pictures, or one given twice, or two whose results would have one name.
@@ -96,14 +88,15 @@ def find_pictures(
     pictures: list[Picture] = []
     closed: set[str] = set()
     for source in sources:
-        if is_folder(source):
-            pictures += _in_folder(source, suffixes, suffix, recursive, closed)
+        if source.is_folder:
+            pictures += _in_folder(source, suffixes, suffix, closed)
         else:
-            path = source if is_remote(source) else str(Path(source).absolute())
-            name = PurePosixPath(path).with_suffix(suffix).name
-            pictures.append(Picture(path, source, name))
+            name = PurePosixPath(source.absolute).with_suffix(suffix).name
+            pictures.append(Picture(source.absolute, source.path, name))
     if not pictures:
-        raise ValueError(f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(sources)}")
+        raise ValueError(
+            f"no pictures ({' '.join(sorted(suffixes))}) in {', '.join(source.path for source in sources)}"
+        )
     targets: dict[str, Picture] = {}
     inputs: set[str] = set()
     for picture in pictures:

@@ -7,12 +7,12 @@ import importlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from npp.batch.outcomes import describe
+from npp.integrations.ray.ray_listings import Listing
 from npp.integrations.ray.ray_sinks import is_part
-from npp.integrations.ray.ray_sources import is_folder
 from npp.integrations.ray.ray_storage import is_remote, storage_of
 
 _PICTURES = ""
@@ -32,11 +32,7 @@ class Tables(NamedTuple):
 
 
 def find_tables(
-    sources: Sequence[str],
-    suffixes: Collection[str],
-    out: str | os.PathLike[str] | None,
-    *,
-    recursive: bool,
+    sources: Sequence[Listing], suffixes: Collection[str], out: str | os.PathLike[str] | None
 ) -> Tables | None:
     """The tables or tars that paths and URLs mean; ``None`` where they mean pictures, or nothing.
 
@@ -44,10 +40,9 @@ def find_tables(
     written do not count beside files of another kind.
 
     Args:
-        sources: files and folders; a URL of a folder ends with ``/``.
+        sources: files and folders.
         suffixes: of pictures in folders.
         out: folder of the results.
-        recursive: folders below folders too.
 
     Raises:
         ValueError: there are files of several kinds, or a folder that cannot be read may hold more tables.
@@ -56,11 +51,11 @@ def find_tables(
     inside: list[tuple[str, str]] = []
     closed: list[str] = []
     for source in sources:
-        kind = _kind_of(source)
-        if kind == _PICTURES and is_folder(source):
-            inside += _in_folder(source, suffixes, out, recursive, closed)
+        kind = _kind_of(source.path)
+        if kind == _PICTURES and source.is_folder:
+            inside += _in_folder(source, suffixes, out, closed)
         else:
-            named.append((kind, source if is_remote(source) else str(Path(source).absolute())))
+            named.append((kind, source.absolute))
     files = named + inside
     if len({kind for kind, _ in files}) > 1:
         files = named + [(kind, path) for kind, path in inside if not _is_part(kind, path)] or files
@@ -77,22 +72,17 @@ def _is_part(kind: str, path: str) -> bool:
 
 
 def _in_folder(
-    folder: str,
-    suffixes: Collection[str],
-    out: str | os.PathLike[str] | None,
-    recursive: bool,
-    closed: list[str],
+    folder: Listing, suffixes: Collection[str], out: str | os.PathLike[str] | None, closed: list[str]
 ) -> list[tuple[str, str]]:
     """Kinds and paths of its files, of pictures one; folders that cannot be read are added to ``closed``."""
-    storage = storage_of(folder)
+    storage = folder.storage
     real = _real(storage.root)
     results = None if out is None else f"{_real(storage_of(out).root)}/"
     if results is not None and f"{real}/".startswith(results):
         results = None  # what lies in there is what was asked for
-    unreadable: list[str] = []
     files: list[tuple[str, str]] = []
     pictures = False
-    for name in sorted(storage.names(recursive=recursive, unreadable=unreadable.append)):
+    for name in folder.names:
         kind = _kind_of(name)
         if kind == _PICTURES:
             wanted = not pictures and PurePosixPath(name).suffix.lower() in suffixes
@@ -101,7 +91,7 @@ def _in_folder(
             wanted = results is None or not f"{real}/{name}".startswith(results)
         if wanted:
             files.append((kind, f"{storage.root}/{name}"))
-    closed += [f"{storage.root}/{name}" for name in unreadable]
+    closed += [f"{storage.root}/{name}" for name in folder.unreadable]
     return files
 
 
