@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from npp.config.digests import hash_state
-from npp.config.kept_values import hash_values
+from npp.config.kept_values import first_difference, hash_values, kept_values
 
 
 class Settings:
@@ -49,6 +49,13 @@ def _digest(kept: Any) -> str | None:
         torch.manual_seed(0)
         network = Keeper(kept)
     return hash_values([network], network)
+
+
+def _told(kept: Any) -> dict[str, str]:
+    network = Keeper(kept)
+    found = kept_values([network], network)
+    assert found is not None
+    return found.told
 
 
 def _linear(value: float) -> nn.Module:
@@ -80,6 +87,24 @@ def _linear(value: float) -> nn.Module:
 )
 def test_values_of_every_kind_tell_networks_apart(make: Callable[[float], Any]) -> None:
     assert _digest(make(1.0)) == _digest(make(1.0)) != _digest(make(2.0))
+    told = [_told(make(value)) for value in (1.0, 1.0, 2.0)]
+    assert first_difference(told[0], told[1]) is None
+    difference = first_difference(told[0], told[2])
+    assert difference is not None and difference.startswith("inner.1.kept")
+
+
+def test_the_first_difference_is_told_in_a_short_form() -> None:
+    one, other = ({"a": ["x" * 90 + end, 1], "b": end} for end in "pq")
+    difference = first_difference(_told(one), _told(other))
+    assert difference is not None and len(difference) < 200
+    assert difference.startswith(f"inner.1.kept.'a'.0 '{'x' * 59}... (")
+    assert first_difference(_told({"a": 1}), _told({"b": 1})) == "inner.1.kept.'b' nothing, not 1"
+    assert first_difference(_told([1, 2]), _told([1])) == "inner.1.kept.1 2, not nothing"
+
+
+def test_few_of_many_values_are_told_and_all_count() -> None:
+    many = list(range(5000))
+    assert len(_told(many)) == 2000 and _digest(many) != _digest([*many[:-1], -1])
 
 
 def test_tables_are_the_same_in_any_order() -> None:

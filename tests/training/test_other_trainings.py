@@ -9,7 +9,7 @@ from small_runs import NETWORK, smoke
 
 from npp.config.yaml_files import ConfigError
 from npp.tasks import build_task
-from npp.training.run_identity import check_identity, settings_of_tasks, values_of
+from npp.training.run_identity import check_identity, identity_of_values, settings_of_tasks, values_of
 from npp.training.training_run import train_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -88,14 +88,14 @@ def test_other_values_in_a_network_of_ones_own_are_refused(
     for scale in ("1", "1", "2"):
         monkeypatch.setenv("SCALE", scale)
         task = build_task("match", model="python:of_a_variable:small")
-        found.append(
-            {f"values of tasks.{label}": value for label, value in values_of(config, {"match": task}).items()}
-        )
-    assert len(found[0]) == 1
+        found.append(identity_of_values(values_of(config, {"match": task})))
+    assert len(found[0]) == 2
     check_identity(found[0], found[1], "last.ckpt")
-    with pytest.raises(
-        ConfigError, match=r"^resume: last\.ckpt is of a training with other values of tasks\.match$"
-    ):
+    said = r"^resume: last\.ckpt is of a training with other values of tasks\.match"
+    with pytest.raises(ConfigError, match=said + r": \S*scale '1', not '2'$"):
         check_identity(found[0], found[2], "last.ckpt")
+    earlier = {name: value for name, value in found[0].items() if name.startswith("values")}
+    with pytest.raises(ConfigError, match=f"{said}$"):  # of a version that stored only digests
+        check_identity(earlier, found[2], "last.ckpt")
     check_identity({}, found[2], "a checkpoint of an earlier version")
     assert values_of(smoke(photos, tmp_path, MATCH.replace(NETWORK, "onnx:a.onnx")), {"match": task}) == {}

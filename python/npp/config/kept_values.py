@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from types import NoneType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ _PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, PurePath)  # t
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 # What torch.compile and Lightning note of a process and of the device that a network is on at the time.
 _OF_A_PROCESS = re.compile(r"_torchdynamo_.*|_device|_dtype|_trainer|_fabric")
+_MOST_TOLD = 2000  # places that are told of; the digest is of all
+_LONGEST_TOLD = 60  # letters of a value
 _MOST_LEVELS = 100  # of what holds something that holds something: no settings are as deep as lists of nodes
 _OF_MODULES = frozenset(vars(nn.Module()))  # parts, hooks, the mode
 _OF_PYTHON = (Namespace, SimpleNamespace)  # objects of the standard library that hold settings
@@ -30,8 +32,26 @@ _OF_PYTHON = (Namespace, SimpleNamespace)  # objects of the standard library tha
 _OPAQUE = sys.stdlib_module_names | {"lightning", "lightning_fabric", "npp", "pytorch_lightning", "torch"}
 
 
+class KeptValues(NamedTuple):
+    """What a network keeps besides weights.
+
+    Attributes:
+        digest: SHA-256 of all of it.
+        told: the first 2000 values in a short form, by their places, as ``head.scale``, in a fixed order.
+    """
+
+    digest: str
+    told: dict[str, str]
+
+
 def hash_values(settings: Any, network: nn.Module) -> str | None:
-    """SHA-256 of what a network keeps besides its weights, unless settings name files that say it all.
+    """SHA-256 of what :func:`kept_values` finds; ``None`` where that finds nothing to look at."""
+    kept = kept_values(settings, network)
+    return None if kept is None else kept.digest
+
+
+def kept_values(settings: Any, network: nn.Module) -> KeptValues | None:
+    """What a network keeps besides its weights, unless settings name files that say it all.
 
     That are attributes of its parts, such as a temperature or a threshold, tensors among them that are in no
     ``state_dict``, and what stands in lists, tables and objects of theirs. Functions and classes count by
@@ -48,7 +68,19 @@ def hash_values(settings: Any, network: nn.Module) -> str | None:
         return None
     digest = _ValueDigest(network)
     digest.add("", network)
-    return digest.hexdigest()
+    return KeptValues(digest.hexdigest(), digest.told)
+
+
+def first_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """The first place that differs in what :func:`kept_values` tells of a network, with both values.
+
+    Returns:
+        As ``"head.scale 1.0, not 2.0"``, the earlier value first; ``None`` where nothing differs.
+    """
+    for place in (*now, *before):
+        if before.get(place) != now.get(place):
+            return f"{place} {before.get(place, 'nothing')}, not {now.get(place, 'nothing')}"
+    return None
 
 
 def _is_own(leaf: Any) -> bool:
@@ -83,6 +115,7 @@ class _ValueDigest:
         self._registered = {id(part) for part in network.modules()}
         self._met: dict[int, Any] = {}  # kept, for a number of what is gone may be given to another
         self._level = 0
+        self.told: dict[str, str] = {}
 
     def hexdigest(self) -> str:
         """Of all that was added."""
@@ -90,6 +123,12 @@ class _ValueDigest:
 
     def _say(self, name: str, text: str) -> None:
         self._sha.update(f"{name} {text}\n".encode())
+        self._tell(name, text)
+
+    def _tell(self, name: str, text: str) -> None:
+        """Notes a place's value; a module's class is that of the place where the module stands."""
+        if len(self.told) < _MOST_TOLD:
+            self.told.setdefault(name.lstrip("/").replace("/", ".") or "the network", _short(text))
 
     def add(self, name: str, value: Any) -> None:
         """A value by the name of its place."""
@@ -136,11 +175,14 @@ class _ValueDigest:
     def _add_items(self, name: str, items: Iterable[tuple[Any, Any]]) -> None:
         for key, item in items:
             self.add(f"{name}/{key}", item)
-        self._say(name, "ends")
+        self._sha.update(f"{name} ends\n".encode())
 
     def _add_tensor(self, name: str, tensor: Tensor) -> None:
         try:
             add_tensor(self._sha, name, tensor)
+            alone = hashlib.sha256()
+            add_tensor(alone, "", tensor)
+            self._tell(name, f"a tensor {tuple(tensor.shape)} {alone.hexdigest()[:8]}")
         except (NotImplementedError, RuntimeError, TypeError):  # of a kind that has no values to read
             self._say(name, _name_of(type(tensor)))
 
@@ -148,8 +190,10 @@ class _ValueDigest:
         if array.dtype.hasobject:
             self.add(name, array.tolist())
         else:
+            data = array.tobytes()
+            self._tell(name, f"an array {array.shape} {hashlib.sha256(data).hexdigest()[:8]}")
             self._say(name, f"{array.dtype} {array.shape}")
-            self._sha.update(array.tobytes())
+            self._sha.update(data)
 
     def _add_module(self, name: str, part: nn.Module) -> None:
         """What a network's part and those in it keep: attributes, and tensors that are no known weights."""
@@ -170,6 +214,13 @@ class _ValueDigest:
         }
         self._add_items(name, sorted((attributes | tensors).items()))
         self._add_items(name, sorted(part.named_children()))
+
+
+def _short(text: str) -> str:
+    """A text; of a long one how it begins, and a digest that differs where the rest does."""
+    if len(text) <= _LONGEST_TOLD:
+        return text
+    return f"{text[:_LONGEST_TOLD]}... ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
 
 
 def _read(items: Callable[[], Iterable[tuple[Any, Any]]]) -> Iterable[tuple[Any, Any]]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+from npp.config.kept_values import KeptValues
 from npp.evaluation.installed_versions import versions
 from npp.recipes import Recipe
 from npp.tasks import Task
 from npp.training.baseline import Coder, Curve, load_curves, measure, save_curves, sloped_qps
 from npp.training.draws import Photos
 from npp.training.recipe_model import bare_recipe
-from npp.training.run_identity import digest_of_files, digest_of_tasks, sources_of, values_of
+from npp.training.run_identity import digest_of_files, digest_of_tasks, short_digests, sources_of, values_of
 from npp.training.train_config import TrainConfig
 
 #: The parts of the photos, each with a curve and targets of its own.
@@ -46,8 +47,8 @@ class OwnCurves:
         return digest_of_tasks(self._tasks)
 
     @cached_property
-    def values(self) -> dict[str, str]:
-        """Digests of what networks of somebody's own keep besides weights, by label."""
+    def values(self) -> dict[str, KeptValues]:
+        """What networks of somebody's own keep besides weights, by label."""
         return values_of(self._config, self._tasks)
 
     @cached_property
@@ -79,7 +80,7 @@ class OwnCurves:
             "quick": quick,
         }
         # Without such networks the file is as it was before there were digests of these.
-        return conditions | ({"values": self.values} if self.values else {})
+        return conditions | ({"values": short_digests(self.values)} if self.values else {})
 
     def load(self, *, quick: bool) -> dict[str, Curve] | None:
         """The curves by part; ``None`` where the folder has none that were measured as they would be now.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.config.digests import hash_sources, hash_state, hash_structures
-from npp.config.kept_values import hash_values
+from npp.config.kept_values import KeptValues, first_difference, hash_values, kept_values
 from npp.config.typed import plain
 from npp.config.yaml_files import ConfigError
 from npp.recipes import Recipe
@@ -26,6 +26,7 @@ _BEGINNING = 1 << 16  # bytes of a photo
 _NETWORKS = "model", "network"  # settings that name one, the latter of tasks of one's own
 _SOURCES = "files"  # of networks: weights and what defines them
 _VALUES = "values"  # of networks: what they keep besides weights
+_TOLD = "told values"  # the same, so that a message can name what differs
 _FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
 
 
@@ -77,9 +78,28 @@ def _named(config: TrainConfig) -> list[tuple[str, str, Mapping[str, Any]]]:
     return [(label, task.name, task.settings) for label, task in pairs]
 
 
-def values_of(config: TrainConfig, tasks: Mapping[str, Task]) -> dict[str, str]:
-    """:func:`digest_of_values` of a configuration's tasks."""
-    return digest_of_values(_named(config), tasks)
+def values_of(config: TrainConfig, tasks: Mapping[str, Task]) -> dict[str, KeptValues]:
+    """What each network of somebody's own keeps besides its weights, by label; no other task is in it.
+
+    Args:
+        config: of the run.
+        tasks: by label, before their networks are used.
+    """
+    kept = {label: kept_values([name, settings], tasks[label]) for label, name, settings in _named(config)}
+    return {label: values for label, values in kept.items() if values is not None}
+
+
+def short_digests(values: Mapping[str, KeptValues]) -> dict[str, str]:
+    """The digests of what :func:`values_of` gives, by label."""
+    return {label: kept.digest[:16] for label, kept in values.items()}
+
+
+def identity_of_values(values: Mapping[str, KeptValues]) -> dict[str, Any]:
+    """What networks keep, by the name that a message has for it; what says most of it stands first."""
+    return {
+        **{f"{_TOLD} of tasks.{label}": kept.told for label, kept in values.items()},
+        **{f"{_VALUES} of tasks.{label}": digest for label, digest in short_digests(values).items()},
+    }
 
 
 def digest_of_files(paths: Sequence[Path]) -> str:
@@ -142,7 +162,7 @@ def identity_of_steps(
     photos: Photos,
     recipe: Recipe,
     networks: Mapping[str, str],
-    values: Mapping[str, str],
+    values: Mapping[str, KeptValues],
 ) -> dict[str, Any]:
     """What must be as it was, by the name that a message has for it; another place of the photos may be.
 
@@ -170,7 +190,7 @@ def identity_of_steps(
         **_settings_of_parts(recipe),
         "trained parts": _trained(config),
         # Last, for what stands above says more of what differs.
-        **{f"{_VALUES} of tasks.{label}": digest for label, digest in values.items()},
+        **identity_of_values(values),
     }
 
 
@@ -187,7 +207,11 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
         ConfigError: something differs; the message names the first.
     """
     for name, value in now.items():
-        if name in before and _without_folders(before[name]) != _without_folders(value):
+        if name in before and name.startswith(_TOLD):
+            if (difference := first_difference(before[name], value)) is not None:
+                other = name.replace(_TOLD, _VALUES, 1)
+                raise ConfigError(f"resume: {path} is of a training with other {other}: {difference}")
+        elif name in before and _without_folders(before[name]) != _without_folders(value):
             hashes = name in ("photos", "tasks") or name.startswith((_SOURCES, _VALUES))
             said = "" if hashes else f" {before[name]!r}, not {value!r}"
             raise ConfigError(f"resume: {path} is of a training with other {name}{said and ':'}{said}")
