@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from memory_limits import printed_by
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 
 _SCRIPT = """
-import json, resource, numpy
+import numpy
 from PIL import Image
 from npp.batch import BatchDecoder, BatchEncoder
 from npp.batch.file_encoding import EncodeSettings, encode_to_settings, report_values
 from npp.batch.picture_reading import read_source
-
-def limited(megabytes, call):
-    with open("/proc/self/statm") as pages:
-        now = int(pages.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20), resource.RLIM_INFINITY))
-    try:
-        return call()
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
 
 for name, width, height in (("small", 96, 96), ("large", 3000, 2000)):
     Image.fromarray(numpy.full((height, width, 3), 128, numpy.uint8)).save(f"{name}.bmp")
@@ -50,10 +40,7 @@ print(json.dumps([found, measured, unmeasured]))
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder: Path = tmp_path_factory.mktemp("memory")
-    command = [sys.executable, "-c", _SCRIPT]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return printed_by(_SCRIPT, folder)
 
 
 def test_the_line_about_a_file_names_step_and_size(outcome: Any) -> None:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 from typing import Any
 
 import pytest
+from memory_limits import printed_by
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 
 _BEGIN = """
-import json, resource, torch, npp
-
-def limited(megabytes, call):
-    with open("/proc/self/statm") as pages:
-        now = int(pages.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20), resource.RLIM_INFINITY))
-    try:
-        outcome = call()
-    except Exception as error:
-        outcome = error
-    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-    return outcome
+import torch, npp
 
 def told(outcome):
     if isinstance(outcome, list):
@@ -40,10 +28,7 @@ small = large[:, :96, :96].contiguous()
 
 
 def _in_a_process(script: str) -> Any:
-    command = [sys.executable, "-c", _BEGIN + script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return printed_by(_BEGIN + script)
 
 
 _FILES = """
