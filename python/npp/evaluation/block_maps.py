@@ -234,6 +234,10 @@ class _Shaped:
         return ()
 
 
+def _shape_of(config: GradientMapConfig | RegionMapConfig) -> MapShape:
+    return MapShape(config.strength, config.limit, config.sigma)
+
+
 @dataclass(frozen=True)
 class GradientMapConfig:
     """``{gradients: LABEL}`` or several labels: the map of these judges' gradients."""
@@ -246,10 +250,7 @@ class GradientMapConfig:
 
     def __post_init__(self) -> None:
         checks.whole("draws", self.draws, 1, 1000)
-        self._shape()
-
-    def _shape(self) -> MapShape:
-        return MapShape(self.strength, self.limit, self.sigma)
+        _shape_of(self)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -259,7 +260,7 @@ class GradientMapConfig:
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
         """The map."""
         selected = [judges[label] for label in self.labels]
-        return GradientMap(selected, self.draws, self._shape())
+        return GradientMap(selected, self.draws, _shape_of(self))
 
 
 @dataclass(frozen=True)
@@ -318,10 +319,7 @@ class RegionMapConfig:
     def __post_init__(self) -> None:
         checks.number("weight", self.weight, 0, MOST_WEIGHT)
         checks.number("margin", self.margin, 0, 4096)
-        self._shape()
-
-    def _shape(self) -> MapShape:
-        return MapShape(self.strength, self.limit, self.sigma)
+        _shape_of(self)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -337,7 +335,7 @@ class RegionMapConfig:
         judge = judges[self.regions]
         if not isinstance(judge.task, Detection):
             raise ValueError(f"map.regions must name a judge of the task detection, not {self.regions}")
-        return RegionMap(judge, self.weight, self.margin, self._shape())
+        return RegionMap(judge, self.weight, self.margin, _shape_of(self))
 
 
 MapConfig = GradientMapConfig | AllocatorMapConfig | FeatureMapConfig | RegionMapConfig
