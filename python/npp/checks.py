@@ -181,8 +181,20 @@ def at_least(owner: object, low: float, *names: str) -> None:
             raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
 
 
+def wholes(owner: object, low: int, high: int, *names: str) -> None:
+    """Attributes of an object that must be whole numbers from low to high, ends included.
+
+    They become Python's own: numpy's, which are as good, could not be written as JSON or YAML.
+    """
+    for name in names:
+        object.__setattr__(owner, name, whole(name, getattr(owner, name), low, high))
+
+
 def whole_at_least(owner: object, low: int, *names: str) -> None:
-    """Attributes of an object that must be integers from low on; ``None`` stands for not given."""
+    """Attributes of an object that must be integers from low on; ``None`` stands for not given.
+
+    They become Python's own, as those of :func:`wholes`.
+    """
     for name in names:
         value = getattr(owner, name)
         if value is None:
@@ -191,6 +203,7 @@ def whole_at_least(owner: object, low: int, *names: str) -> None:
             raise ValueError(f"{name} must be an integer from {low} on, not {brief(value)}")
         if value < low:
             raise ValueError(f"{name} must be at least {low}, not {value}")
+        object.__setattr__(owner, name, int(value))
 
 
 def positive(owner: object, *names: str) -> None:

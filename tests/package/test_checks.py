@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from npp import checks
+from npp.evaluation.block_maps import GradientMapConfig
+from npp.gradient.surrogates.hyperprior import HyperpriorConfig
+from npp.integrations.ray.ray_goals import Cluster, Goal
+from npp.tasks.cell_format import CellFormat
+from npp.tasks.input_format import InputFormat
+from npp.training.allocator_config import DistilSettings
+from npp.training.allocator_labels import LabelSettings
+from npp.training.parts_config import CodecConfig
+from npp.training.train_config import OptimiserConfig, TrainerConfig
 
 NO_NUMBERS = [math.nan, math.inf, -math.inf, 10**400, True, "2", 2j, [2]]
 
@@ -40,3 +52,33 @@ def test_the_end_is_at_least_itself_and_not_above_itself() -> None:
     with pytest.raises(ValueError, match=r"^none must be a finite number above 0, not None$"):
         checks.positive(owner, "none")
     assert checks.number_above("first", 1, 0.5) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [
+        (lambda **values: GradientMapConfig("judge", **values), {"draws": 2}),
+        (HyperpriorConfig, {"width": 8, "latent": 8, "stages": 2}),
+        (Cluster, {"workers": 2, "gpus": 1}),
+        (lambda **values: Goal("out", **values), {"rows_per_part": 3}),
+        (CellFormat, {"limit": 7}),
+        (InputFormat, {"multiple": 32}),
+        (lambda **values: InputFormat(resize="crop", size=(8, 8), **values), {"crop_from": 9}),
+        (DistilSettings, {"kept": 1, "wholes": 2, "checkpoint_every": 3, "seed": 4}),
+        (LabelSettings, {"count": 1, "size": 64, "shard": 2, "draws": 2, "effort": 3, "seed": 4}),
+        (LabelSettings, {"longest": (64, 96), "qps": (20, 40)}),
+        (CodecConfig, {"threads": 2, "recipe_effort": 3}),
+        (OptimiserConfig, {"batch": 2, "steps": 3, "warmup": 1}),
+        (TrainerConfig, {"log_every": 2, "parts": 2}),
+    ],
+)
+def test_numpys_integers_become_pythons(make: Callable[..., Any], values: dict[str, Any]) -> None:
+    """JSON and YAML have no form for others."""
+    made = make(**{name: _of_numpy(value) for name, value in values.items()})
+    assert json.dumps({name: getattr(made, name) for name in values}) == json.dumps(values)
+
+
+def _of_numpy(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_of_numpy, value))
+    return np.int64(value) if isinstance(value, int) else value

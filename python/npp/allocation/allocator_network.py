@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from npp.allocation.maps import centred
 from npp.allocation.trunk import Trunk
-from npp.checks import MAX_QP, brief, number, whole
+from npp.checks import MAX_QP, brief, number, wholes
 from npp.codec.luma_weights import BT601
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.hevc.picture_strips import around, goes_in_parts, groups_of, may_go_in_parts, strips_of
@@ -55,7 +55,7 @@ class AllocatorSettings:
 
     def __post_init__(self) -> None:
         for name, least, most in (("width", 8, 512), ("depth", 1, 16)):
-            object.__setattr__(self, name, whole(name, getattr(self, name), least, most))
+            wholes(self, least, most, name)
         for name, most in (("strength", 16), ("limit", MAX_QP)):
             object.__setattr__(self, name, number(name, getattr(self, name), 0, most))
         heads = tuple(self.heads) if isinstance(self.heads, (list, tuple)) else ()

@@ -249,7 +249,7 @@ class GradientMapConfig:
     sigma: float = 0.7
 
     def __post_init__(self) -> None:
-        checks.whole("draws", self.draws, 1, 1000)
+        checks.wholes(self, 1, 1000, "draws")
         _shape_of(self)
 
     @property

@@ -54,7 +54,7 @@ class GainsSettings:
 
     def __post_init__(self) -> None:
         for name, least, most in (("width", 8, 512), ("depth", 0, 32)):
-            object.__setattr__(self, name, checks.whole(name, getattr(self, name), least, most))
+            checks.wholes(self, least, most, name)
         checks.flags(self, "table", "luma_only")
         object.__setattr__(self, "floor", checks.number("floor", self.floor, 0, 0.99))
         if self.sigmas is not None:

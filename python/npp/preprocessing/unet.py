@@ -27,7 +27,7 @@ class UNetSettings:
     width: int = 32
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "width", checks.whole("width", self.width, 1, 128))
+        checks.wholes(self, 1, 128, "width")
 
 
 def _convolutions(inputs: int, outputs: int) -> nn.Sequential:

@@ -37,7 +37,7 @@ class RestorerSettings:
     def __post_init__(self) -> None:
         limits = (("width", 8, 256), ("depth", 1, 32), ("edge_width", 4, 128), ("upscale", 1, _STRIDE))
         for name, low, high in limits:
-            object.__setattr__(self, name, checks.whole(name, getattr(self, name), low, high))
+            checks.wholes(self, low, high, name)
 
 
 class _Block(nn.Module):

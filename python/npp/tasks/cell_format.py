@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from npp.checks import flags, known_settings, number, one_of, whole
+from npp.checks import flags, known_settings, number, one_of, wholes
 
 BOX_FORMATS = ("xyxy", "cxcywh")
 JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
@@ -63,7 +63,7 @@ class CellFormat:
         flags(self, "joined_objectness", "normalised", "logits", "peaks")
         for name in ("nms_iou", "least_score"):
             number(name, getattr(self, name), 0, 1)
-        whole("limit", self.limit, 1, CANDIDATES)
+        wholes(self, 1, CANDIDATES, "limit")
         one_of("box_format", self.box_format, BOX_FORMATS)
         one_of("joined_layout", self.joined_layout, JOINED_LAYOUTS)
         if self.background is not None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import brief, is_int, known_settings, number, one_of, whole
+from npp.checks import brief, is_int, known_settings, number, one_of, wholes
 from npp.codec.luma_weights import BT601
 from npp.tasks.boxes import centred, sides
 from npp.tasks.frozen import dtype_of
@@ -116,7 +116,7 @@ class InputFormat:
             )
         one_of("place", self.place, PLACES)
         number("fill", self.fill, 0, 1)
-        whole("multiple", self.multiple, 1, 1024)
+        wholes(self, 1, 1024, "multiple")
         if self.multiple > 1 and self.size is not None and self.resize not in ("letterbox", "edges"):
             raise ValueError(
                 f"multiple goes with resize 'letterbox' or 'edges', or without a size, not {self.resize!r}"
@@ -132,7 +132,7 @@ class InputFormat:
             raise ValueError(
                 f"crop_from goes with resize 'crop' and a whole size, not {self.resize!r} and {self.size}"
             )
-        whole("crop_from", self.crop_from, max(self.size), 65536)
+        wholes(self, max(self.size), 65536, "crop_from")
 
     def _check_edges(self) -> None:
         """Edges are a shorter and a longer one."""

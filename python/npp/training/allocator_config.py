@@ -54,10 +54,11 @@ class DistilSettings:
     def __post_init__(self) -> None:
         fill_sections(self)
         checks.number("trunk_rate", self.trunk_rate, 0, 1)
-        checks.whole("kept", self.kept, 0, 8)
-        checks.whole("wholes", self.wholes, 0, 64)
+        checks.wholes(self, 0, 8, "kept")
+        checks.wholes(self, 0, 64, "wholes")
         checks.number("dropout", self.dropout, 0, 0.99)
-        checks.whole("checkpoint_every", self.checkpoint_every, 1, 10**6)
+        checks.wholes(self, 1, 10**6, "checkpoint_every")
+        checks.whole_at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class DistillationConfig:
 
     def __post_init__(self) -> None:
         fill_sections(self)
-        checks.whole("seed", self.seed, 0, LAST_SEED)
+        checks.wholes(self, 0, LAST_SEED, "seed")
         if not self.photos or not self.tasks:
             raise ValueError(f"{'tasks' if self.photos else 'photos'} must not be empty")
         labels = [task.label for task in self.tasks]

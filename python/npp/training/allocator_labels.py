@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from npp.allocation import importance
-from npp.checks import MAX_QP, number, whole
+from npp.checks import MAX_QP, number, whole, whole_at_least, wholes
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
@@ -67,18 +67,20 @@ class LabelSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("count", self.count, 1, 10**7)
-        whole("size", self.size, 32, 2048)
+        wholes(self, 1, 10**7, "count")
+        wholes(self, 32, 2048, "size")
         if self.size % MAP_BLOCK:
             raise ValueError(f"size must be a multiple of {MAP_BLOCK}, not {self.size}")
         number("whole", self.whole, 0, 1)
-        whole("shard", self.shard, 1, 4096)
+        wholes(self, 1, 4096, "shard")
+        whole_at_least(self, 1, "draws")
+        whole_at_least(self, 0, "effort", "seed")
         for name, (low, high), least, most in (
             ("longest", self.longest, 32, 4096),
             ("qps", self.qps, 0, MAX_QP),
         ):
-            whole(name, low, least, most)
-            whole(name, high, low, most)
+            lowest = whole(name, low, least, most)
+            object.__setattr__(self, name, (lowest, whole(name, high, lowest, most)))
 
 
 class Labelled(NamedTuple):

@@ -166,7 +166,7 @@ class CodecConfig:
         self.build_surrogate()
         resolve_options(self.all_options)
         if self.recipe_effort is not None:
-            checks.whole("recipe_effort", self.recipe_effort, 0, MAX_EFFORT)
+            checks.wholes(self, 0, MAX_EFFORT, "recipe_effort")
 
     @property
     def all_options(self) -> CodecOptions:

@@ -329,7 +329,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         fill_sections(self)
-        checks.whole("seed", self.seed, 0, LAST_SEED)
+        checks.wholes(self, 0, LAST_SEED, "seed")
         checks.number("scale", self.scale, LEAST_FACTOR, 1)
         self._check_tasks()
         parts = (self.preprocessor, self.allocator, self.restorer)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npp.checks import flags, whole
+from npp.checks import flags, wholes
 from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.torch_state import made_once, widened
@@ -152,8 +152,7 @@ class HyperpriorConfig:
 
     def __post_init__(self) -> None:
         for name, most in (("width", _MOST_CHANNELS), ("latent", _MOST_CHANNELS), ("stages", _MOST_STAGES)):
-            # numpy's integers, which are as good, could not be read again from a file.
-            object.__setattr__(self, name, whole(name, getattr(self, name), 1, most))
+            wholes(self, 1, most, name)
         flags(self, "conditioned", "residual")
 
 

@@ -79,7 +79,7 @@ class Given:
     """What a run reads; see :func:`encode`.
 
     Attributes:
-        source: a data set, paths, or pictures with their targets.
+        source: a data set, pictures with their targets, or paths, whose place listings take as a run begins.
         suffixes: of what counts in folders and tars.
         key, column, recursive: as there.
     """
@@ -112,6 +112,6 @@ class Goal:
     def __post_init__(self) -> None:
         checks.one_of("format", self.format, get_args(Format))
         checks.one_of("existing", self.existing, get_args(Existing))
-        checks.whole("rows_per_part", self.rows_per_part, 1, 10**9)
+        checks.wholes(self, 1, 10**9, "rows_per_part")
         if self.manifest is not None and (self.out is None or self.format != "files"):
             raise ValueError("manifest is about files: parquet and webdataset have their rows themselves")
