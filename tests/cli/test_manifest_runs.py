@@ -93,6 +93,25 @@ def test_a_file_that_was_replaced_gets_a_row_of_its_own(folder: Path) -> None:
     assert run("verify", "m.jsonl") == 0
 
 
+@pytest.mark.parametrize("foreign", [b"", b"no picture at all"])
+def test_a_foreign_file_in_a_results_place_is_a_failure(
+    foreign: bytes, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    Path("out/a.bpg").write_bytes(foreign)
+    capsys.readouterr()
+    assert encode("photos", "-o", "out", "--manifest", "m.jsonl", "--skip-existing", "--json") == 1
+    told = capsys.readouterr()
+    wrong = "out/a.bpg was there before, and: "
+    assert f"npp: photos/a.png: {wrong}" in told.err
+    reports = {report["file"]: report for report in json.loads(told.out)["files"]}
+    assert reports["photos/a.png"]["status"] == "failed"
+    assert reports["photos/a.png"]["error"].startswith(wrong)
+    assert all(report["status"] == "written" for name, report in reports.items() if name != "photos/a.png")
+    assert _rows("m.jsonl")["photos/a.png"]["error"].startswith(wrong)
+    assert Path("out/a.bpg").read_bytes() == foreign, "it is somebody's"
+
+
 def test_each_manifest_is_about_files_beside_itself(folder: Path) -> None:
     for name, picture in (("one", "photos/a.png"), ("two", "photos/b.jpg")):
         assert encode(picture, "-o", f"{name}/", "--manifest", f"{name}/m.jsonl") == 0

@@ -93,11 +93,12 @@ def _encoded(
     if request.sharing is not None:
         shared = SharedRun(request, jobs, workers)
         shared.encode()
-        code = conclude(record, jobs, shared.reports, shared.code)
+        _, code = conclude(record, jobs, shared.reports, shared.code)
         return shared.documents(), code, {"share": shared.totals}
     work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
-    return [report.as_json() for report in reports], conclude(record, jobs, reports, code), {}
+    looked_at, code = conclude(record, jobs, reports, code)
+    return [report.as_json() for report in looked_at], code, {}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,26 @@ class ManifestRecord:
         self._manifest.add(self._row(job, result))
         self._recorded.add(str(job.source))
 
-    def conclude(self, jobs: Sequence[Job], reports: Sequence[FileReport]) -> None:
-        """All jobs are done: what failed gets a row, and so does a file that has none yet."""
-        for job, report in zip(jobs, reports, strict=True):
-            if report.status == FAILED:
-                self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
-            elif not (self._is_known(job) if report.status == SKIPPED else str(job.source) in self._recorded):
-                self._manifest.add(self._row(job, _existing_result(job, report.values)))
+    def conclude(self, jobs: Sequence[Job], reports: Sequence[FileReport]) -> list[FileReport]:
+        """All jobs are done: what failed gets a row, and so does a file that has none yet.
+
+        Returns:
+            The reports; those of files that were there and are no results are failures now.
+        """
+        looked_at = [self._looked_at(job, report) for job, report in zip(jobs, reports, strict=True)]
         self._manifest.finish({str(job.source) for job in jobs} if self._anew else None)
+        return looked_at
+
+    def _looked_at(self, job: Job, report: FileReport) -> FileReport:
+        """Gives a job its row where it has none; its report, a failure where its row is one."""
+        if report.status == FAILED:
+            self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
+            return report
+        if self._is_known(job) if report.status == SKIPPED else str(job.source) in self._recorded:
+            return report
+        there = _existing_result(job, report.values)
+        self._manifest.add(self._row(job, there))
+        return report if there.error is None else replace(report, status=FAILED, error=there.error)
 
     def _is_known(self, job: Job) -> bool:
         row = self._manifest.get(str(job.source))
@@ -105,18 +118,27 @@ class ManifestRecord:
 
 def conclude(
     record: ManifestRecord | None, jobs: Sequence[Job], reports: Sequence[FileReport], code: int
-) -> int:
-    """Ends a run's manifest, if it has one, and gives the exit code: the run's as long as all goes well.
+) -> tuple[Sequence[FileReport], int]:
+    """Ends a run's manifest, if it has one.
 
     What went wrong is said, and is no reason to say nothing else.
+
+    Returns:
+        The reports and the exit code: the run's as long as the manifest is written, and all files that were
+        there before are results.
     """
+    if record is None:
+        return reports, code
     try:
-        if record is not None:
-            record.conclude(jobs, reports)
+        looked_at = record.conclude(jobs, reports)
     except OSError as error:
         say(f"npp: --manifest: {describe(error)}")
-        return SOME_FAILED
-    return code
+        return reports, SOME_FAILED
+    changed = [now for now, before in zip(looked_at, reports, strict=True) if now.status != before.status]
+    for report in changed:
+        for line in report.lines():
+            say(line)
+    return looked_at, SOME_FAILED if changed else code
 
 
 def _existing_result(job: Job, values: Mapping[str, Any]) -> FileResult:
