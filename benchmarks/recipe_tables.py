@@ -245,6 +245,8 @@ _MAPS = (
     "maps_classification",
     "maps_detection",
     "maps_detection_own_size",
+    "maps_other_photos",
+    "maps_learned_photos",
     "allocators_classification",
     "allocators_detection",
 )
