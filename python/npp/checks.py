@@ -13,6 +13,10 @@ MAX_QP = 51
 QP_COUNT = MAX_QP + 1
 #: The quantiser of what is coded without a word about it, as bpgenc has it.
 DEFAULT_QP = 29
+#: Processes that one computer may be asked for: more are a typing error, and would take all its memory.
+MOST_PROCESSES = 256
+#: Pictures that may be in memory together; more are a typing error.
+MOST_PICTURES = 65_536
 # Values of more letters are named by their type in messages.
 _LONG = 200
 

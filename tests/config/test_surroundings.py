@@ -109,3 +109,12 @@ def test_modules_of_a_folder_are_found_within_only(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), modules_below(str(tmp_path)):
         raise ZeroDivisionError
     assert sys.path == before
+
+
+def test_devices_that_would_be_processes_without_an_end_are_refused() -> None:
+    for devices in (100_000, "100000"):
+        with pytest.raises(
+            ConfigError, match=r"^trainer\.devices must be at most 256 on cpu, not 100000: each"
+        ):
+            resolve_accelerator("cpu", devices)
+    assert resolve_accelerator("cpu", 256) == "cpu"

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from npp.integrations.ray.ray_owners import register
 from npp.integrations.ray.ray_pipelines import _consume
 from npp.integrations.ray.ray_rows import JOURNALS, rows_table
 from npp.integrations.ray.ray_run_folders import run_name
+from npp.integrations.ray.ray_sessions import connect
 from npp.integrations.ray.ray_shared import Probe, SampledCurve, chosen, shared_qps
 from npp.integrations.ray.ray_sinks import (
     Existing,
@@ -507,8 +509,9 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
         (Cluster, {"workers": -1}, "workers must be at least 1, not -1"),
         (Cluster, {"workers": 0}, "workers must be at least 1, not 0"),
         (Cluster, {"workers": "2"}, "workers must be an integer from 1 on, not '2'"),
-        (Cluster, {"gpus": -1}, "gpus must be at least 0, not -1"),
-        (Cluster, {"gpus": 0.5}, "gpus must be an integer from 0 on, not 0.5"),
+        (Cluster, {"gpus": -1}, "gpus must be an integer from 0 to 4096, not -1"),
+        (Cluster, {"gpus": 0.5}, "gpus must be an integer from 0 to 4096, not 0.5"),
+        (Cluster, {"gpus": 100_000}, "gpus must be an integer from 0 to 4096, not 100000"),
         (Cluster, {"address": 8265}, "address must be text or None, not 8265"),
     ],
 )
@@ -516,6 +519,27 @@ def test_errors_name_the_argument(kind: type, arguments: dict, message: str) -> 
     with pytest.raises((TypeError, ValueError), match=message):
         kind(**arguments)
     assert Cluster("auto", 1, 0).gpus == 0 and Sharing(total_bytes=np.float32(1)).mean_bpp is None
+
+
+def test_ray_on_this_machine_is_not_started_with_workers_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[dict] = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **arguments: begun.append(arguments),
+        cluster_resources=lambda: {"CPU": 4},
+    )
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("npp.integrations.ray.ray_sessions.require_ray", lambda: ray)
+    monkeypatch.setattr("npp.integrations.ray.ray_sessions.usable_cores", lambda: 8)
+    with pytest.raises(
+        ValueError, match=r"^workers must be at most 256 where Ray is started .*, not 100000$"
+    ):
+        connect(None, 100_000)
+    assert not begun
+    assert connect(None, 3) == 3 and begun[0]["num_cpus"] == 3
+    assert connect("cluster", 100_000) == 4  # of a cluster there are no more than its CPUs
 
 
 def test_parts_of_other_programs_are_not_npps(tmp_path: Path) -> None:

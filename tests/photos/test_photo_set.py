@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     [
         ({"size": 7}, "^size must be at least 8, not 7"),
         ({"size": (64, 4)}, r"^size must be at least 8, not \(64, 4\)"),
+        ({"size": 1_000_000}, r"^size is too large, not 1000000: .* are 1000000000000 pixels; at most"),
         ({"size": 64, "mode": "full"}, "^size and mode: full exclude each other"),
         ({"size": 64.5}, "^size must be a number or"),
         ({"limit": 0}, "^limit must be at least 1, not 0"),

@@ -223,6 +223,10 @@ def test_the_trunk_is_the_start_of_its_network() -> None:
 def test_wrong_settings_and_empty_folders_are_named(tmp_path: Path, photos: list[Path]) -> None:
     with pytest.raises(ValueError, match="size must be a multiple of 16"):
         LabelSettings(size=100)
+    with pytest.raises(ValueError, match="draws must be an integer from 1 to 1000, not 1000000"):
+        LabelSettings(draws=10**6)
+    with pytest.raises(ValueError, match="effort must be an integer from 0 to 9, not 12"):
+        LabelSettings(effort=12)
     with pytest.raises(ValueError, match="kept"):
         DistilSettings(kept=9)
     with pytest.raises(ValueError, match="holds no labels"):

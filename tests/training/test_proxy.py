@@ -250,6 +250,9 @@ def test_training_names_wrong_arguments(tmp_path: Path) -> None:
         ("batch", 0),
         ("crop", 0),
         ("workers", -1),
+        ("workers", 100_000),  # each a process
+        ("batch", 10**9),
+        ("crop", 10**6),
         ("seed", -1),
         ("learning_rate", math.nan),
         ("learning_rate", 0.0),

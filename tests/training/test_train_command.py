@@ -48,7 +48,9 @@ def test_command_trains_from_yaml(
     assert load_config(out / "config.yaml").seed == 3
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
     config = ROOT / "configs/smoke.yaml"
-    assert f"npp: {config}: optimiser.batch must be at least 1, not 0" in capsys.readouterr().err
+    assert (
+        f"npp: {config}: optimiser.batch must be an integer from 1 to 65536, not 0" in capsys.readouterr().err
+    )
     for devices, allowed in (
         ("x", "auto, -1 for all, at least 1, or .*"),
         ("-1", "auto or at least 1 on a CPU"),

@@ -53,6 +53,14 @@ CONFIGS = [
         ("optimiser.stepz=3", r"optimiser\.stepz is not known; allowed are batch, clip, ema"),
         ("optimiser.steps=ten", r"optimiser\.steps must be a whole number, not 'ten'"),
         ("optimiser.steps=-1", r"optimiser\.steps must be at least 0, not -1"),
+        ("data.workers=100000", r"^.*data\.workers must be an integer from 0 to 256, not 100000$"),
+        ("data.size=1000000", r"data\.size is too large, not 1000000: "),
+        ("codec.threads=5000", r"codec\.threads must be an integer from 1 to 4096, not 5000"),
+        ("optimiser.batch=1000000", r"optimiser\.batch must be an integer from 1 to 65536, not 1000000"),
+        ("validation.batch=1000000", r"validation\.batch must be an integer from 1 to 65536, not 1000000"),
+        ("preprocessor.pretraining.batch=1000000", r"pretraining\.batch must be an integer from 1 to 65536"),
+        ("baseline.points=1000000000", r"baseline\.points must be an integer from 3 to 52, not 1000000000"),
+        ("trainer.parts=5000", r"trainer\.parts must be an integer from 1 to 1024, not 5000"),
         ("optimiser.ema=1", r"optimiser\.ema must be below 1, not 1\.0"),
         ("codec.effort=12", r"codec\.effort must be an integer from 0 to 9, not 12"),
         ("codec.floor=2", r"codec\.floor must be a number from 0 to 1, not 2\.0"),
@@ -205,7 +213,7 @@ def test_folders_may_have_a_dollar(photos: Path, tmp_path: Path, monkeypatch: py
     ("made", "said"),
     [
         (lambda: OptimiserConfig(steps="a"), "steps must be an integer from 0 on, not 'a'"),
-        (lambda: OptimiserConfig(batch=1.5), "batch must be an integer from 1 on, not 1.5"),
+        (lambda: OptimiserConfig(batch=1.5), "batch must be an integer from 1 to 65536, not 1.5"),
         (
             lambda: OptimiserConfig(learning_rate="a"),
             "learning_rate must be a finite number above 0, not 'a'",

@@ -23,6 +23,9 @@ from npp.tasks.segmentation import Segmentation
 from npp.tasks.task import Task, check_images
 from npp.torch_defaults import cpu_by_default
 
+#: Of a picture.
+MOST_DRAWS = 1000
+
 _SPREAD = 3.0  # pictures are coded so far below and above the qp
 
 
@@ -247,7 +250,7 @@ def importance(
             are not finite, or none at all, as those of a quantised network.
     """
     tasks = _as_tasks(task)
-    whole("draws", draws, 1, 1000)
+    whole("draws", draws, 1, MOST_DRAWS)
     whole("batch", batch, 1, 1024)
     if isinstance(x, Tensor):
         check_images(x)

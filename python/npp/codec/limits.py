@@ -17,7 +17,8 @@ from npp.checks import is_int
 
 _DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
 _UNLIMITED = 1e9
-_MOST_THREADS = 4096
+#: Of a call.
+MOST_THREADS = 4096
 _max_pixels = _DEFAULT_MAX_PIXELS
 _max_pixels_here: ContextVar[int | None] = ContextVar("npp_max_pixels", default=None)
 
@@ -130,8 +131,8 @@ def resolve_threads(threads: int | None) -> int:
         raise TypeError(f"threads must be an int or None, not {threads!r}")
     if threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    if threads > _MOST_THREADS:
-        raise ValueError(f"threads must be at most {_MOST_THREADS}, not {threads}")
+    if threads > MOST_THREADS:
+        raise ValueError(f"threads must be at most {MOST_THREADS}, not {threads}")
     return int(threads)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from npp.checks import brief
+from npp.checks import MOST_PROCESSES, brief
 from npp.config.yaml_files import ConfigError
 from npp.extras import MissingPackageError, how_to_install, lacked
 
@@ -86,11 +86,12 @@ def resolve_accelerator(name: str, devices: int | str, section: str = "trainer."
 
     Args:
         name: as Lightning takes it, or ``auto``.
-        devices: how many, -1 or ``auto``; of GPUs also their numbers as in ``0,1``.
+        devices: how many, -1 or ``auto``; of GPUs also their numbers as in ``0,1``. Each is a process: of no
+            other kind there may be more than 256.
         section: what stands before the two settings' names in messages.
 
     Raises:
-        ConfigError: fewer GPUs than asked for, devices that mean nothing, or all of a CPU.
+        ConfigError: fewer GPUs than asked for, too many others, devices that mean nothing, or all of a CPU.
     """
     wanted = _gpus_wanted(devices, section)
     accelerator = resolve_device(name).type if name == "auto" else name
@@ -99,6 +100,11 @@ def resolve_accelerator(name: str, devices: int | str, section: str = "trainer."
     if accelerator in _GPU:
         asked = f"{section}devices is {devices!r}" if name == "auto" else f"{section}accelerator is {name!r}"
         _check_gpus(asked, wanted)
+    elif wanted > MOST_PROCESSES:
+        raise ConfigError(
+            f"{section}devices must be at most {MOST_PROCESSES} on {accelerator}, not {devices}: "
+            "each is a process"
+        )
     return accelerator
 
 

@@ -12,7 +12,8 @@ from npp.checks import number, whole
 from npp.evaluation.bd_rate import bd_rate, monotone
 from npp.pchip import Floats
 
-_MOST_SAMPLES = 1_000_000
+#: Of the bootstrap.
+MOST_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def resample_bd_rate(
     The same seed and number of pictures draw the same resamplings, so that two results can be compared
     pairwise (:meth:`ResampledBDRate.minus`). Arguments and exceptions as for :func:`bootstrap_bd_rate`.
     """
-    whole("samples", samples, 1, _MOST_SAMPLES)
+    whole("samples", samples, 1, MOST_SAMPLES)
     arms = [np.asarray(a, np.float64) for a in (anchor_bpp, anchor_quality, bpp, quality)]
     if arms[0].ndim != 2 or arms[0].shape != arms[1].shape or arms[2].shape != arms[3].shape:
         raise ValueError(f"(points, pictures) arrays are needed, not {[a.shape for a in arms]}")

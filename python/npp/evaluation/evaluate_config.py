@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import npp.checks as checks
+from npp.codec.limits import MOST_THREADS
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill, fill_sections, plain
 from npp.config.yaml_files import read_config
 from npp.evaluation.arm_sharing import shared_name
 from npp.evaluation.arms import KINDS, ArmConfig
-from npp.evaluation.bd_rate_bootstrap import check_confidence
+from npp.evaluation.bd_rate_bootstrap import MOST_SAMPLES, check_confidence
 from npp.evaluation.judges import JudgeConfig
 from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import PICTURE
@@ -44,7 +45,7 @@ class Analysis:
         against: arms that, beside the anchor, all others are compared with; one or several.
         differences: pairs of arms whose BD-rates against the anchor are subtracted.
         groups: arms that differ by their seed only, by the group's name.
-        samples, confidence, seed: of the bootstrap.
+        samples, confidence, seed: of the bootstrap; 10 to 1,000,000 samples.
     """
 
     against: str | tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Analysis:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(self, 10, "samples")
+        checks.wholes(self, 10, MOST_SAMPLES, "samples")
         checks.whole_at_least(self, 0, "seed")
         check_confidence(self.confidence)
         for name, members in self.groups.items():
@@ -116,10 +117,10 @@ class EvaluateConfig:
         blur_sigmas: that are tried where a blur is to be found.
         scale_factors: that are tried where a size is to be found.
         share_qps: that arms with ``share`` are measured at too; one beyond either end always is.
-        batch: most pictures at a time.
+        batch: most pictures at a time, 1 to 65,536.
         device: of networks and filters: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is a GPU where
             there is one.
-        threads: of the codec; null for all cores.
+        threads: of the codec, 1 to 4,096; null for all cores.
         name: in results.
         out: folder of the results.
         modules: folder in which ``python:module:name`` is looked for too.
@@ -146,7 +147,9 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         fill_sections(self)
-        checks.whole_at_least(self, 1, "batch", "threads")
+        checks.wholes(self, 1, checks.MOST_PICTURES, "batch")
+        if self.threads is not None:
+            checks.wholes(self, 1, MOST_THREADS, "threads")
         self._set("qps", checks.qps("qps", self.qps, fewest=_FEWEST_QPS))
         self._set("share_qps", checks.qps("share_qps", self.share_qps, fewest=0))
         if not self.blur_sigmas:

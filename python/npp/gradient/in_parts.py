@@ -20,6 +20,8 @@ from npp.gradient.pairing import NO_GRAPH, Compressed, finish_round_trip, will_e
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
 from npp.torch_state import in_transform, outside_graphs
 
+#: Of a batch.
+MOST_PARTS = 1024
 # Parts of one call are coded one after the other, so that the first is there early.
 _LINES = count(1)
 
@@ -74,7 +76,7 @@ def _begin(
     threads: int | None,
     options: CodecOptions,
 ) -> Iterator[Compressed]:
-    checks.whole("parts", parts, 1, 1024)
+    checks.whole("parts", parts, 1, MOST_PARTS)
     estimator = resolve_surrogate(surrogate)
     if in_transform():
         raise UnsupportedError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import npp.checks as checks
+from npp.codec.limits import why_too_large
 from npp.config.yaml_files import fill_in
 from npp.photos.finding import (
     Part,
@@ -38,8 +39,9 @@ class PhotoSet:
     Attributes:
         folder: searched recursively; ``~`` and environment variables are filled in when the set is made.
         include: patterns of file names, see :func:`npp.photos.finding.find_photos`.
-        size: height and width of the pictures, or one number for both, at least 8; 224 where it is not given,
-            except with mode ``"full"``, which takes none.
+        size: height and width of the pictures, or one number for both, at least 8 and together within
+            :func:`npp.set_max_pixels`; 224 where it is ``None``, except with mode ``"full"``, which
+            takes none.
         mode: ``"crop"`` cuts them out of the pixels as they are, ``"resize"`` scales the photo first until it
             just covers them, ``"full"`` takes all pixels.
         part: of the split, or ``"all"`` photos.
@@ -71,6 +73,8 @@ class PhotoSet:
             raise ValueError("size and mode: full exclude each other")
         if self.shape is not None and min(self.shape) < _LEAST:
             raise ValueError(f"size must be at least {_LEAST}, not {self.size}")
+        if self.shape is not None and (reason := why_too_large(1, *self.shape[::-1])) is not None:
+            raise ValueError(f"size is too large, not {self.size}: {reason}")
         if self.limit is not None and not checks.is_int(self.limit):
             raise ValueError(f"limit must be a whole number or None, not {checks.brief(self.limit)}")
         checks.whole_at_least(self, 1, "limit")

@@ -19,7 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from npp.allocation import importance
+from npp.allocation.block_importance import MOST_DRAWS
 from npp.checks import MAX_QP, number, whole, whole_at_least, wholes
+from npp.codec.options import MAX_EFFORT
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
@@ -50,8 +52,8 @@ class LabelSettings:
             are crops, around a region where there are some.
         longest: least and greatest length of their longer side, 32 to 4096.
         qps: least and greatest qp.
-        draws: see :func:`npp.importance`.
-        effort: of the codec; 1 is good enough.
+        draws: 1 to 1000, see :func:`npp.importance`.
+        effort: of the codec, 0 to 9; 1 is good enough.
         shard: pictures in a file, 1 to 4096.
         seed: of everything that is drawn.
     """
@@ -73,8 +75,9 @@ class LabelSettings:
             raise ValueError(f"size must be a multiple of {MAP_BLOCK}, not {self.size}")
         number("whole", self.whole, 0, 1)
         wholes(self, 1, 4096, "shard")
-        whole_at_least(self, 1, "draws")
-        whole_at_least(self, 0, "effort", "seed")
+        wholes(self, 1, MOST_DRAWS, "draws")
+        wholes(self, 0, MAX_EFFORT, "effort")
+        whole_at_least(self, 0, "seed")
         for name, (low, high), least, most in (
             ("longest", self.longest, 32, 4096),
             ("qps", self.qps, 0, MAX_QP),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import npp.checks as checks
+from npp.codec.limits import MOST_THREADS
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
 from npp.config.typed import REST, fill_sections, settings_told
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
@@ -31,7 +32,7 @@ class PretrainingConfig:
 
     Attributes:
         steps: of the optimiser; 0 for none, as for a network that begins as the identity.
-        batch: pictures of a step.
+        batch: pictures of a step, 1 to 65,536.
         learning_rate: of AdamW at the start; it falls to 0 with a cosine.
         teacher: a recipe, one that comes with npp or a path, whose filter is imitated; by default the filter
             learns to give the picture back.
@@ -44,7 +45,7 @@ class PretrainingConfig:
 
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 0, "steps")
-        checks.whole_at_least(self, 1, "batch")
+        checks.wholes(self, 1, checks.MOST_PICTURES, "batch")
         checks.positive(self, "learning_rate")
         if self.teacher is not None and not self.steps:
             raise ValueError(
@@ -144,7 +145,7 @@ class CodecConfig:
         surrogate: name of where the gradient comes from.
         floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
             comes back.
-        threads: of the codec in each process; null for all cores.
+        threads: of the codec in each process, 1 to 4,096; null for all cores.
         recipe_effort: of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in the recipes
             that come with npp, or ``effort`` where that is higher.
         options: all other keys are codec options too.
@@ -159,7 +160,8 @@ class CodecConfig:
     options: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(self, 1, "threads")
+        if self.threads is not None:
+            checks.wholes(self, 1, MOST_THREADS, "threads")
         # The default may stand beside others, as it does in what a run writes of its configuration.
         if self.surrogate != "gated" and self.floor != CodecConfig.floor:
             raise ValueError(f"floor goes with surrogate gated, not with {self.surrogate}; not {self.floor}")

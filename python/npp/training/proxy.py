@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import lightning
@@ -12,7 +13,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from npp.checks import number, number_above, one_of, whole
+from npp.checks import MOST_PICTURES, MOST_PROCESSES, number, number_above, one_of, whole
 from npp.codec.options import MAX_EFFORT
 from npp.config.surroundings import need, resolve_accelerator
 from npp.gradient.pairing import Compressed, compress
@@ -22,14 +23,15 @@ from npp.training.checkpoints import AtomicCheckpointIO
 from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import build_schedule, set_rates
-from npp.training.train_config import OptimiserConfig
+from npp.training.train_config import LAST_SEED, OptimiserConfig
 from npp.training.training_failure import check_finite
 
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
 _LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
 _QPS = 22, 47  # least and greatest of a distilled run
-_MOST = 2**32 - 1  # what a seed may be
+_MOST_STEPS = LAST_SEED
+_MOST = MappingProxyType({"batch": MOST_PICTURES, "crop": 4096, "workers": MOST_PROCESSES, "seed": LAST_SEED})
 _NOISY_PART = 0.3  # of a distilled run, at its beginning
 
 
@@ -147,12 +149,12 @@ class ProxyModule(lightning.LightningModule):
 
 
 def _check_counts(**counts: tuple[int, int]) -> None:
-    """Raises ValueError for a value, given with the least one, that is no integer from there on.
+    """Raises ValueError for a value, given with the least one, that is no integer from there to its most.
 
     Lightning would go on without an end where ``steps`` is -1.
     """
     for name, (value, least) in counts.items():
-        whole(name, value, least, _MOST)
+        whole(name, value, least, _MOST.get(name, _MOST_STEPS))
 
 
 def _build_trainer(folder: Path, steps: int, *, progress: bool, **machine: Any) -> lightning.Trainer:
@@ -212,9 +214,10 @@ def train_proxy(
         objective: ``"distil"`` (tied to BPG) or ``"published"`` (rate + λ·MSE).
         config: the network; by default the published sizes, conditioned on the qp when distilled.
         steps: optimiser steps.
-        batch, crop: pictures of a step and their width and height, a multiple of the network's.
+        batch, crop: pictures of a step, 1 to 65,536, and their width and height, a multiple of the network's
+            up to 4,096.
         learning_rate, distortion_weight, effort: see :class:`ProxyModule`.
-        workers: processes that read photos.
+        workers: processes that read photos, 0 to 256.
         devices, accelerator, precision: as Lightning's Trainer takes them.
         seed: of everything random.
         resume: a checkpoint to go on from.

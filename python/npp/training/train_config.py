@@ -14,6 +14,7 @@ from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
 from npp.config.typed import REST, fill, fill_sections, plain, settings_told
 from npp.config.yaml_files import fill_in, read_config
+from npp.gradient.in_parts import MOST_PARTS
 from npp.photos.finding import find_photos
 from npp.photos.photo_set import PhotoSet
 from npp.preprocessing.unet import LAMBDAS
@@ -36,7 +37,7 @@ class DataConfig(PhotoSet):
         more: other folders, all of whose photos are trained on, too, each as often as one of ``folder``; what
             lies in ``folder`` as well is left to that.
         augment: random place and mirroring in training; the centre without.
-        workers: processes that read.
+        workers: processes that read, 0 to 256 on each device.
         cache_targets: keep the clean predictions in memory; needs ``augment: false``.
     """
 
@@ -49,7 +50,7 @@ class DataConfig(PhotoSet):
         super().__post_init__()
         fill_in(self, "more")
         checks.flags(self, "augment", "cache_targets")
-        checks.whole_at_least(self, 0, "workers")
+        checks.wholes(self, 0, checks.MOST_PROCESSES, "workers")
         if self.part != "train":
             raise ValueError(f"part must be train, not {self.part!r}: the part val validates")
         if self.mode == "full":
@@ -188,7 +189,7 @@ class BaselineConfig:
 
     Attributes:
         photos: of the training part.
-        points: qps between the lowest and the highest that is trained.
+        points: at most 52 qps between the lowest and the highest that is trained.
     """
 
     photos: int = 64
@@ -196,7 +197,7 @@ class BaselineConfig:
 
     def __post_init__(self) -> None:
         checks.whole_at_least(self, 1, "photos")
-        checks.whole_at_least(self, 3, "points")
+        checks.wholes(self, 3, checks.QP_COUNT, "points")
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class OptimiserConfig:
 
     Attributes:
         steps: of the optimiser; 0 trains nothing.
-        batch: pictures of a step on each device.
+        batch: pictures of a step on each device, 1 to 65,536.
         learning_rate: at its highest.
         warmup: steps in which it rises from nothing.
         final: part of it that is left at the end of the cosine.
@@ -224,7 +225,7 @@ class OptimiserConfig:
     ema: float = 0.999
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(self, 1, "batch")
+        checks.wholes(self, 1, checks.MOST_PICTURES, "batch")
         checks.whole_at_least(self, 0, "steps", "warmup")
         checks.at_least(self, 0, "final", "weight_decay", "clip", "ema")
         checks.positive(self, "learning_rate")
@@ -240,7 +241,7 @@ class ValidationConfig:
         every: steps between two.
         photos: at most so many of the val part.
         qps: at least two; kept rising and each once.
-        batch: pictures at a time.
+        batch: pictures at a time, 1 to 65,536.
         pictures: rows of the picture strip in TensorBoard.
     """
 
@@ -251,7 +252,8 @@ class ValidationConfig:
     pictures: int = 4
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(self, 1, "every", "photos", "batch")
+        checks.whole_at_least(self, 1, "every", "photos")
+        checks.wholes(self, 1, checks.MOST_PICTURES, "batch")
         checks.whole_at_least(self, 0, "pictures")
         object.__setattr__(self, "qps", checks.qps("qps", self.qps, fewest=2))
 
@@ -265,8 +267,8 @@ class TrainerConfig:
         deterministic: refuse operations that are not.
         log_every: steps between two rows of scalars.
         checkpoint_every: steps between two writings of ``last.ckpt``.
-        parts: in how many parts a step goes through codec and tasks; several have a GPU work while the codec
-            does, for the same result and less memory.
+        parts: in how many parts, 1 to 1,024, a step goes through codec and tasks; several have a GPU work
+            while the codec does, for the same result and less memory.
         keep: which averaged weights are the result: ``"best"`` by validation or ``"last"``.
         progress: show a progress bar.
     """
@@ -284,7 +286,8 @@ class TrainerConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(self, 1, "nodes", "log_every", "checkpoint_every", "parts")
+        checks.whole_at_least(self, 1, "nodes", "log_every", "checkpoint_every")
+        checks.wholes(self, 1, MOST_PARTS, "parts")
         checks.one_of("precision", self.precision, get_args(Precision))
         checks.flags(self, "deterministic", "progress")
         checks.one_of("keep", self.keep, ("best", "last"))

@@ -14,6 +14,7 @@ from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 
 Format: TypeAlias = Literal["files", "parquet", "webdataset"]
+_MOST_GPUS = 4096
 #: Called with every row as it is known.
 OnRow: TypeAlias = Callable[[ManifestRow], None]
 
@@ -54,13 +55,14 @@ class Cluster:
     Attributes:
         address: of a Ray cluster; by default the one that this process is connected to or ``RAY_ADDRESS``
             names, else one on this machine for the time of the run.
-        workers: of the codec at most, one CPU each; by default all CPUs.
-        gpus: actors with a GPU each for a recipe's networks; by default as many as there are GPUs. Without
-            any the networks run in the codec's workers.
+        workers: of the codec at most, one CPU each; by default all CPUs. Ray on this machine alone is started
+            with so many CPUs, which must not be above 256 or the cores that there are.
+        gpus: actors, 0 to 4,096, with a GPU each for a recipe's networks; by default as many as there are
+            GPUs. Without any the networks run in the codec's workers.
 
     Raises:
         TypeError: ``address`` is no text.
-        ValueError: ``workers`` is no integer from 1 on, or ``gpus`` none from 0 on.
+        ValueError: ``workers`` is no integer from 1 on, or ``gpus`` none from 0 to 4,096.
     """
 
     address: str | None = None
@@ -71,7 +73,8 @@ class Cluster:
         if not isinstance(self.address, (str, type(None))):
             raise TypeError(f"address must be text or None, not {checks.brief(self.address)}")
         checks.whole_at_least(self, 1, "workers")
-        checks.whole_at_least(self, 0, "gpus")
+        if self.gpus is not None:
+            checks.wholes(self, 0, _MOST_GPUS, "gpus")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from npp.checks import MOST_PROCESSES
 from npp.codec.limits import usable_cores
 
 _OBJECT_STORE = 512 << 20
@@ -29,6 +30,15 @@ def require_ray() -> Any:
     return importlib.import_module("ray")
 
 
+def _check_alone(workers: int | None) -> None:
+    """Refuses numbers that are a typing error: Ray starts a process for each CPU that it is told of."""
+    most = max(MOST_PROCESSES, usable_cores())
+    if workers is not None and workers > most:
+        raise ValueError(
+            f"workers must be at most {most} where Ray is started on this machine, not {workers}"
+        )
+
+
 def connect(address: str | None, workers: int | None) -> int:
     """Connects this process to a cluster, if it is not yet; gives the number of workers.
 
@@ -39,12 +49,16 @@ def connect(address: str | None, workers: int | None) -> int:
     Args:
         address: of a cluster, as ``ray.init`` takes it.
         workers: at most so many; by default one for each CPU of the cluster.
+
+    Raises:
+        ValueError: more workers than a machine can bear, where Ray is started on this one.
     """
     ray = require_ray()
     if not ray.is_initialized():
         address = address or os.environ.get("RAY_ADDRESS")
         arguments: dict[str, Any] = {"address": address}
         if address is None:
+            _check_alone(workers)
             os.environ.setdefault("RAY_worker_niceness", "0")
             arguments = {"num_cpus": workers or usable_cores(), "object_store_memory": _OBJECT_STORE}
             arguments["include_dashboard"] = False
