@@ -10,6 +10,7 @@ from copy import deepcopy
 from fractions import Fraction
 from numbers import Real
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,79 @@ def test_each_picture_has_its_qp_and_a_seed_repeats_them(tmp_path: Path) -> None
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
 
 
+def _place(rank: int = 0, epoch: int = 0, step: int = 0) -> Any:
+    return SimpleNamespace(global_rank=rank, current_epoch=epoch, global_step=step)
+
+
+class Told(nn.Module):
+    """A codec that writes down with which qps it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codec, self.qps = npp.BPG(effort=0), list[list[int]]()
+
+    def forward(self, x: Tensor, qps: list[int]) -> npp.Compressed:
+        self.qps.append(qps)
+        return self.codec(x, qps)  # type: ignore[no-any-return]
+
+
+def _drawn(own: Own, trainer: Any, batch_idx: int = 0) -> list[int]:
+    callback = CodedInput(qp=(0, 51), module="model", codec=Told())
+    callback.setup(trainer, own, "fit")
+    callback.on_train_batch_start(trainer, own, None, batch_idx)
+    own.model(torch.full((8, 3, 16, 16), 0.5))
+    callback.on_exception(trainer, own, KeyboardInterrupt())
+    (qps,) = callback.codec.qps
+    assert all(type(qp) is int and 0 <= qp <= 51 for qp in qps)
+    return qps
+
+
+def test_qps_follow_from_the_seed_and_the_place_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Own()
+    monkeypatch.setenv("PL_GLOBAL_SEED", "3")
+    state = torch.get_rng_state()
+    first = _drawn(own, _place())
+    assert _drawn(own, _place()) == first and torch.equal(torch.get_rng_state(), state)
+    others = [
+        _drawn(own, _place(rank=1)),
+        _drawn(own, _place(epoch=1)),
+        _drawn(own, _place(step=1)),
+        _drawn(own, _place(), batch_idx=1),
+    ]
+    monkeypatch.setenv("PL_GLOBAL_SEED", "4")
+    others.append(_drawn(own, _place()))
+    assert len({tuple(qps) for qps in [first, *others]}) == 6
+    monkeypatch.delenv("PL_GLOBAL_SEED")
+    torch.manual_seed(3)
+    assert _drawn(own, _place()) == first
+    torch.manual_seed(-1)  # which torch takes, too
+    _drawn(own, _place())
+
+
+def test_a_run_that_goes_on_draws_what_one_in_one_go_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "5")
+    pictures = _pictures()
+
+    def qps(name: str, epochs: int, resume: Path | None = None) -> list[list[int]]:
+        callback = CodedInput(qp=(0, 51), eval_qp=40, module="model", mean=MEAN, std=STD, codec=Told())
+        trainer = _trainer(tmp_path, callback)
+        trainer.fit_loop.max_epochs, trainer.accumulate_grad_batches = epochs, 2
+        trainer.fit(Own(), _loader(pictures), _loader(pictures), ckpt_path=resume)
+        trainer.save_checkpoint(tmp_path / name)
+        told: list[list[int]] = callback.codec.qps
+        return told
+
+    whole = qps("whole.ckpt", 2)
+    begun = qps("begun.ckpt", 1)
+    rest = qps("rest.ckpt", 2, tmp_path / "begun.ckpt")
+    assert begun + rest == whole and len(begun) == len(rest) == 4
+    trained = [whole[i] for i in (0, 1, 4, 5)]
+    assert len({tuple(one) for one in trained}) == 4
+    assert all(one == [40, 40] for i, one in enumerate(whole) if i not in (0, 1, 4, 5))
+
+
 class Several(Own):
     """Sends a batch through the network twice, its second half alone; of each two batches the latter not."""
 
@@ -198,7 +272,7 @@ def test_the_default_device_changes_nothing() -> None:
         torch.manual_seed(3)
         callback = CodedInput(qp=(20, 51), module="model", mean=MEAN, std=STD)
         callback.setup(None, own, "fit")
-        callback.on_train_batch_start(None, own, None, 0)
+        callback.on_train_batch_start(_place(), own, None, 0)
         outputs = own.model(own.filter(x))
         callback.teardown(None, own, "fit")
         assert callback.bpp is not None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,14 +64,25 @@ def _given(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _seed_of_run() -> int:
+    """Lightning's seed where one was set, else torch's."""
+    given = os.environ.get("PL_GLOBAL_SEED", "")
+    return int(given) if given.isdecimal() else torch.initial_seed()
+
+
 class CodedInput(_Callback):  # type: ignore[misc]
     """A callback of Lightning: what enters the network has been through the codec first.
 
     In training each picture has a qp of its own, drawn anew; in validation, tests and predictions all have
-    ``eval_qp``. Values are the real codec's, and gradients reach what stands in front of the network, so
-    that a filter there learns too. The bits per pixel are logged as ``train/bpp``, ``val/bpp`` and
-    ``test/bpp``, the mean of all pictures that a batch sent through the network, where there were any; those
-    of the last call, with their gradient, are in ``bpp`` for a loss of one's own.
+    ``eval_qp``. What is drawn follows from the seed as the run begins (that of Lightning's
+    ``seed_everything``, else torch's), the rank of the process, the epoch, the step and the batch's place:
+    equal seeds draw equal qps, the processes of a run draw different ones, and a run that goes on from a
+    checkpoint draws those of a run in one go. No other random numbers are taken.
+
+    Values are the real codec's, and gradients reach what stands in front of the network, so that a filter
+    there learns too. The bits per pixel are logged as ``train/bpp``, ``val/bpp`` and ``test/bpp``, the mean
+    of all pictures that a batch sent through the network, where there were any; those of the last call, with
+    their gradient, are in ``bpp`` for a loss of one's own.
 
     Args:
         qp: of training, an int or (least, greatest).
@@ -109,15 +122,17 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self.bpp: Tensor | None = None
         self._bits: list[Tensor] | None = None  # of all calls of a batch, while there is one
         self._take_away: Callable[[], None] | None = None
-        self._training = False
+        self._seed = 0  # of a run that has begun
+        self._draws: np.random.Generator | None = None  # of a batch that is trained on
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: without the bits of a step, whose graph it cannot have, and in front of no network."""
-        return {**vars(self), "bpp": None, "_bits": None, "_take_away": None, "_training": False}
+        return {**vars(self), "bpp": None, "_bits": None, "_take_away": None, "_draws": None}
 
     def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Puts the codec in front of the network."""
         self.teardown(trainer, pl_module, stage)
+        self._seed = _seed_of_run()
         if self.module:
             network = pl_module.get_submodule(self.module)
             self._take_away = network.register_forward_pre_hook(_CodedFirst(self._coded)).remove
@@ -126,7 +141,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
 
     def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
         """Takes the codec away from the network again."""
-        self._training, self._bits = False, None
+        self._draws = self._bits = None
         if self._take_away is not None:
             self._take_away()
             self._take_away = None
@@ -152,10 +167,10 @@ class CodedInput(_Callback):  # type: ignore[misc]
         return take_away
 
     def _qps(self, count: int) -> list[int]:
-        if not self._training:
+        if self._draws is None:
             return [self.eval_qp] * count
-        low, high = self.qp
-        return torch.randint(low, high + 1, (count,), device="cpu").tolist()
+        qps: list[int] = self._draws.integers(*self.qp, count, endpoint=True).tolist()
+        return qps
 
     def _coded(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """What the network is called with instead."""
@@ -185,14 +200,17 @@ class CodedInput(_Callback):  # type: ignore[misc]
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Qps are drawn from here on."""
-        self._training = True
+        # Several batches share a step where gradients are accumulated, and optimisers that Lightning does not
+        # know leave the step as it is.
+        place = trainer.global_rank, trainer.current_epoch, trainer.global_step, batch_idx
+        self._draws = np.random.default_rng([self._seed, *place])
         self._start()
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Logs the bits."""
-        self._training = False
+        self._draws = None
         self._log(pl_module, "train")
         # The graph behind it is gone, and what has one can neither be copied nor sent to another process.
         self.bpp = None if self.bpp is None else self.bpp.detach()
