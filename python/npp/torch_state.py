@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 _Made = TypeVar("_Made")
+_Entry = TypeVar("_Entry", bound=Callable[..., Any])
 _KEPT = 32
 
 
@@ -76,6 +77,36 @@ def outside_graphs(function: Callable[..., _Made], why: str) -> Callable[..., _M
     wrapped._torchdynamo_disable = True
     wrapped._torchdynamo_disable_msg = why
     return cast("Callable[..., _Made]", wrapped)
+
+
+def no_graph(name: str) -> str:
+    """Why no graph can hold a function of npp's that runs the codec, and what to do."""
+    return (
+        f"{name} runs the codec, which no graph can hold: compile without fullgraph=True, or compile or "
+        f"export what is in front of {name} and behind it (npp.Preprocessor can be); call it between them"
+    )
+
+
+def runs_codec(name: str) -> Callable[[_Entry], _Entry]:
+    """A function that runs the codec, for callers that torch compiles too: as in :func:`outside_graphs`.
+
+    Without it torch would look into the function, and stop at whatever it cannot compile there first.
+
+    Args:
+        name: under which users know the function.
+    """
+
+    def entry(function: _Entry) -> _Entry:
+        outside = outside_graphs(function, no_graph(name))
+
+        @wraps(function)
+        def run(*arguments: Any, **named: Any) -> Any:
+            chosen = outside if torch.compiler.is_dynamo_compiling() else function
+            return chosen(*arguments, **named)
+
+        return cast("_Entry", run)
+
+    return entry
 
 
 def first_weight(network: nn.Module) -> Tensor | None:

@@ -22,6 +22,7 @@ from npp.tasks.input_format import fed
 from npp.tasks.segmentation import Segmentation
 from npp.tasks.task import Task, check_images
 from npp.torch_defaults import cpu_by_default
+from npp.torch_state import runs_codec
 
 #: Of a picture.
 MOST_DRAWS = 1000
@@ -206,6 +207,7 @@ def importance(
 ) -> list[Tensor]: ...
 
 
+@runs_codec("npp.importance")
 @torch.inference_mode(False)
 def importance(
     x: Tensor | Sequence[Tensor],

@@ -19,6 +19,7 @@ from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.torch_state import runs_codec
 
 #: Frames a second of film and video, 30 / 1.001 included, and milliseconds are whole numbers of it.
 _FINE = 60_000
@@ -97,6 +98,7 @@ def _in_order(frames: Any) -> list[SingleImage]:
     return list(frames)
 
 
+@runs_codec("npp.encode_animation")
 def encode_animation(
     frames: Tensor | Sequence[SingleImage],
     qp: Any = DEFAULT_QP,

@@ -26,7 +26,7 @@ from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import Array
 from npp.codec.limits import get_max_pixels, resolve_threads
 from npp.codec.metadata import ImageInfo, image_info
-from npp.torch_state import memory_error_names
+from npp.torch_state import memory_error_names, runs_codec
 
 _NUMPY_OF: dict[torch.dtype, np.dtype[Any]] = {
     torch.uint8: np.dtype(np.uint8),
@@ -79,6 +79,7 @@ def decode(
 ) -> list[Tensor | BPGError | OSError]: ...
 
 
+@runs_codec("npp.decode")
 def decode(
     data: File | Sequence[File],
     *,

@@ -24,6 +24,7 @@ from npp.codec.limits import resolve_threads
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
+from npp.torch_state import runs_codec
 
 
 @overload
@@ -91,6 +92,7 @@ def encode(
 ) -> list[bytes | BPGError | OSError]: ...
 
 
+@runs_codec("npp.encode")
 def encode(
     image: ImageOrBatch,
     qp: Any = DEFAULT_QP,

@@ -21,7 +21,7 @@ from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
-from npp.torch_state import in_transform, outside_graphs, widened
+from npp.torch_state import in_transform, no_graph, outside_graphs, runs_codec, widened
 
 
 class Compressed(NamedTuple):
@@ -241,10 +241,7 @@ def _compress(
     return finish_round_trip(estimator, x, qps, qp_map, round_trip, options)
 
 
-NO_GRAPH = (
-    "npp.compress runs the codec, which no graph can hold: compile without fullgraph=True, or compile or "
-    "export what is in front of npp.compress and behind it (npp.Preprocessor can be); call it between them"
-)
+NO_GRAPH = no_graph("npp.compress")
 _compress_outside_the_graph = outside_graphs(_compress, NO_GRAPH)
 
 
@@ -292,6 +289,7 @@ def compress(
     return run(x, qp, qp_map, surrogate, threads, options)
 
 
+@runs_codec("npp.decompress")
 def decompress(
     bitstreams: Sequence[File], *, dtype: torch.dtype = torch.float32, threads: int | None = None
 ) -> Tensor:

@@ -21,6 +21,7 @@ from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_moves import Maps, MapSearch, SearchCandidate, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
+from npp.torch_state import runs_codec
 
 _FINAL_RATE = 0.1
 _MOST_STEPS = 10**6
@@ -114,6 +115,7 @@ def _decay(step: int, steps: int) -> float:
     return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+@runs_codec("npp.refine")
 @torch.inference_mode(False)
 @torch.enable_grad()
 def refine(

@@ -25,7 +25,7 @@ from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
 from npp.recipes.refined_files import refined_files
 from npp.recipes.stored_parts import leave_out_named, part_settings, recipe_arguments
-from npp.torch_state import memory_error_names
+from npp.torch_state import memory_error_names, runs_codec
 from npp.weight_files import WeightFiles
 
 _FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
@@ -76,6 +76,7 @@ class Recipe(RecipeFiles):
         """Compresses a batch; arguments and result are those of :meth:`compress`."""
         return self.compress(x, qp)
 
+    @runs_codec("npp.Recipe.compress")
     def compress(
         self,
         x: Tensor,
@@ -113,6 +114,7 @@ class Recipe(RecipeFiles):
         with memory_error_names("compressing", x.shape[-2], x.shape[-1]):
             return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, merged)
 
+    @runs_codec("npp.Recipe.refine")
     @torch.inference_mode(False)
     def refine(
         self,

@@ -23,7 +23,7 @@ from npp.recipes.parts import ALL_PARTS, Parts, check_parts
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.prepared_files import encode_prepared
 from npp.recipes.recipe_stages import RecipeStages
-from npp.torch_state import device_of
+from npp.torch_state import device_of, runs_codec
 
 
 class RecipeFiles(RecipeStages):
@@ -94,6 +94,7 @@ class RecipeFiles(RecipeStages):
         **options: Unpack[CodecOptions],
     ) -> list[bytes | BPGError | OSError | MemoryError]: ...
 
+    @runs_codec("npp.Recipe.encode")
     @torch.no_grad()
     def encode(
         self,
@@ -188,6 +189,7 @@ class RecipeFiles(RecipeStages):
         errors: Literal["return"],
     ) -> list[Tensor | BPGError | OSError | MemoryError]: ...
 
+    @runs_codec("npp.Recipe.decode")
     def decode(
         self,
         data: File | Sequence[File],
