@@ -25,6 +25,7 @@ from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
 from npp.training.lightning_module import RecipeModule
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig, RestorerConfig
+from npp.training.recipe_model import build_recipe
 from npp.training.train_config import (
     DataConfig,
     LossConfig,
@@ -136,6 +137,19 @@ def test_what_does_not_exist_is_named(photos: Path, tmp_path: Path, change: str,
     config = smoke(photos, tmp_path, change)
     with pytest.raises(ConfigError, match=message):
         RecipeModule(config, Photos(config))
+
+
+def test_a_recipe_is_called_as_the_last_folder_and_knows_nothing_else_of_its_place(
+    photos: Path, tmp_path: Path
+) -> None:
+    files = []
+    for place in ("a/run", "b/run", "b/other"):
+        torch.manual_seed(0)
+        made = build_recipe(smoke(photos, tmp_path, f"out={tmp_path / place}"))
+        made.save(tmp_path / "made.safetensors")
+        assert made.name == Path(place).name
+        files.append((tmp_path / "made.safetensors").read_bytes())
+    assert files[0] == files[1] != files[2]
 
 
 def test_a_surrogate_without_maps_is_named(photos: Path, tmp_path: Path) -> None:
