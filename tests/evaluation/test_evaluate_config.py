@@ -195,6 +195,7 @@ def test_who_names_no_arms_and_no_seen_network_is_told_of_both() -> None:
         ({"blur_sigmas": ("a",)}, "each of blur_sigmas must be a number from 0 to 8, not 'a'"),
         ({"scale_factors": ("a",)}, "each of scale_factors must be a number from 0.1 to 1, not 'a'"),
         ({"qps": 30}, "qps must be a list of integers from 0 to 51, not 30"),
+        ({"scale_factors": ()}, "scale_factors must be a list of numbers from 0.1 to 1, not empty"),
         ({"threads": 5000}, "threads must be an integer from 1 to 4096, not 5000"),
         ({"batch": 10**6}, "batch must be an integer from 1 to 65536, not 1000000"),
         ({"analysis": {"samples": 10**9}}, "samples must be an integer from 10 to 1000000, not 1000000000"),

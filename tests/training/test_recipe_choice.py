@@ -169,6 +169,8 @@ def test_wrong_choices_are_named(photos: Path, tmp_path: Path) -> None:
     for change, message in (
         ("choose.strengths=[20]", r"choose\.strengths must be a number from 0 to 16, not 20\.0"),
         ("choose.limits=[]", r"choose\.limits must hold a number"),
+        ("choose.strengths=[]", r"choose\.strengths must hold a number from 0 to 16, not \[\]"),
+        ("choose.scales.factors=[]", r"choose\.scales\.factors must hold a number from 0\.1 to 1, not \[\]"),
         (
             "choose.scales.factors=[0.01]",
             r"choose\.scales\.factors must be a number from 0\.1 to 1, not 0\.01",

@@ -157,6 +157,8 @@ class EvaluateConfig:
         for sigma in self.blur_sigmas:
             checks.number("each of blur_sigmas", sigma, 0, MAX_SIGMA)
         self._set("blur_sigmas", tuple(sorted({0.0, *self.blur_sigmas})))
+        if not self.scale_factors:
+            raise ValueError(f"scale_factors must be a list of numbers from {LEAST_FACTOR:g} to 1, not empty")
         for factor in self.scale_factors:
             checks.number("each of scale_factors", factor, LEAST_FACTOR, 1)
         self._check_arms()

@@ -26,8 +26,8 @@ class ScaleRule:
         factors: part of each side by the qp from which on it holds; below the first of them pictures keep
             their size. ``{34: 0.5}`` halves both sides from qp 34 on.
         input_size: longer side of what the network looks at, in pixels; ``None`` where that is not known.
-        least: a coded picture's longer side is at least this part of ``input_size``: what is already small
-            for the network stays as it is.
+        least: a coded picture's longer side is at least this part, 0.1 to 4, of ``input_size``: what is
+            already small for the network stays as it is.
 
     Raises:
         ValueError: a factor that is not from 0.1 to 1, a qp that is not from 0 to 51, another value out of

@@ -15,7 +15,7 @@ class ScaleChoices:
     """Sizes that pictures may be coded at.
 
     Attributes:
-        factors: parts of each side, 0.1 to 1; 1 is tried in any case.
+        factors: parts of each side, at least one, 0.1 to 1; 1 is tried in any case.
         input_size, least: of the rule, see :class:`npp.recipes.ScaleRule`.
     """
 
@@ -24,6 +24,11 @@ class ScaleChoices:
     least: float = 0.75
 
     def __post_init__(self) -> None:
+        if not self.factors:
+            raise ValueError(
+                f"factors must hold a number from {LEAST_FACTOR:g} to 1, not []; without scales the recipe's "
+                "own size stays"
+            )
         for factor in self.factors:
             checks.number("factors", factor, LEAST_FACTOR, 1)
         object.__setattr__(self, "factors", tuple(sorted({1.0, *self.factors}, reverse=True)))
@@ -42,7 +47,8 @@ class ChoiceConfig:
     """Settings of a recipe that are chosen after its training, on the photos that validate it.
 
     Attributes:
-        strengths: of the map, 0 to 16; no map at all is tried too. They mean nothing without an allocator.
+        strengths: of the map, at least one, 0 to 16; no map at all is tried too. They mean nothing without
+            an allocator.
         limits: greatest offsets of the map, 0 to 51; ``None`` keeps the allocator's own.
         scales: sizes to choose from for each qp; ``None`` keeps the recipe's own.
         qps: at least two; ``None`` for those of the validation.
@@ -57,6 +63,8 @@ class ChoiceConfig:
 
     def __post_init__(self) -> None:
         fill_sections(self)
+        if not self.strengths:
+            raise ValueError("strengths must hold a number from 0 to 16, not []; 0 alone is no map")
         for strength in self.strengths:
             checks.number("strengths", strength, 0, 16)
         for limit in self.limits or ():
