@@ -186,9 +186,9 @@ def _quality_arguments(settings: WriteSettings) -> dict[str, Any]:
 
 
 def _deep_png(frame: Tensor, info: ImageInfo, metadata: Metadata) -> bytes:
-    samples: png16.Samples = frame.permute(1, 2, 0).contiguous().numpy()
+    samples: png16.Samples = frame.permute(1, 2, 0).numpy()
     if info.has_alpha and info.chroma == "400":
-        samples = samples[..., [0, 3]]
+        samples = samples[..., ::3]  # the first of three that are equal, and alpha
     return png16.write(samples, metadata)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ from npp.codec.metadata import Metadata
 Samples: TypeAlias = npt.NDArray[np.uint16]
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
+_BAND_BYTES = 1 << 17  # of rows that are filtered at once: with all that the filter makes they fit caches
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 
 
@@ -44,8 +46,10 @@ def _unpack(data: bytes, raw_mode: str) -> npt.NDArray[np.uint8]:
 
 def _opaque_but(samples: Samples, color: tuple[int, ...]) -> Samples:
     """RGB with alpha: one colour is transparent, all others are not."""
-    alpha = np.where((samples == color).all(axis=-1), 0, 65535).astype(np.uint16)
-    return np.dstack([samples, alpha])
+    with_alpha = np.full((*samples.shape[:2], 4), 65535, np.uint16)
+    with_alpha[..., :3] = samples
+    with_alpha[(samples == color).all(axis=-1), 3] = 0
+    return with_alpha
 
 
 def read(data: bytes) -> tuple[Samples, bool]:
@@ -60,22 +64,28 @@ def read(data: bytes) -> tuple[Samples, bool]:
     with Image.open(BytesIO(data)) as image:
         raw_mode, transparent = _raw_mode(image), image.info.get("transparency")
     if raw_mode == "LA;16B":
-        four = _unpack(data, "RGBA").astype(np.uint16)  # gray high, gray low, alpha high, alpha low
-        gray, alpha = four[..., 0] << 8 | four[..., 1], four[..., 2] << 8 | four[..., 3]
-        return np.dstack([gray, gray, gray, alpha]), True
-    high = _unpack(data, raw_mode).astype(np.uint16)
-    low = _unpack(data, raw_mode.replace("16B", "16L"))
-    samples = (high << 8 | low).astype(np.uint16)
+        gray_alpha = _unpack(data, "RGBA").view(">u2").astype(np.uint16)
+        return np.take(gray_alpha, [0, 0, 0, 1], axis=-1), True
+    high, low = _unpack(data, raw_mode), _unpack(data, raw_mode.replace("16B", "16L"))
+    samples = high.astype(np.uint16)
+    samples <<= 8
+    samples |= low
     return (_opaque_but(samples, transparent) if isinstance(transparent, tuple) else samples), False
 
 
-def _filter(rows: npt.NDArray[np.uint8], step: int) -> bytes:
-    """Rows (H, bytes) after PNG's Paeth filter, which suits photographs."""
+def _filter(rows: npt.NDArray[np.uint8], above: npt.NDArray[np.uint8], step: int) -> bytes:
+    """Rows (H, bytes) after PNG's Paeth filter, which suits photographs.
+
+    Args:
+        rows: some of the picture's.
+        above: (1, bytes), the row before them; zeros where they are the first.
+        step: bytes of a pixel.
+    """
     value = rows.astype(np.int16)
-    left, up, corner = np.zeros((3, *value.shape), np.int16)
+    up = np.concatenate([above, rows[:-1]]).astype(np.int16)
+    left, corner = np.zeros((2, *value.shape), np.int16)
     left[:, step:] = value[:, :-step]
-    up[1:] = value[:-1]
-    corner[1:, step:] = value[:-1, :-step]
+    corner[:, step:] = up[:, :-step]
     guess = left + up - corner
     to_left, to_up, to_corner = (np.abs(guess - other) for other in (left, up, corner))
     nearest = np.where(
@@ -87,8 +97,35 @@ def _filter(rows: npt.NDArray[np.uint8], step: int) -> bytes:
     return filtered.tobytes()
 
 
+def _filtered_bands(samples: Samples) -> Iterator[bytes]:
+    """All rows of a picture (H, W, C) after the filter, which takes many times the memory of its rows."""
+    height, width, channels = samples.shape
+    step = 2 * channels
+    at_once = max(1, _BAND_BYTES // (width * step))
+    above = np.zeros((1, width * step), np.uint8)
+    for top in range(0, height, at_once):
+        band = samples[top : top + at_once].astype(">u2", order="C")
+        rows = band.reshape(len(band), -1).view(np.uint8)
+        yield _filter(rows, above, step)
+        above = rows[-1:]
+
+
 def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def _write_pixels(file: BytesIO, samples: Samples) -> None:
+    """The chunk with a picture's pixels, packed into the file as they are filtered."""
+    start = file.tell()
+    file.write(bytes(4) + b"IDAT")  # how long it is comes to light in the end
+    packer = zlib.compressobj()
+    for band in _filtered_bands(samples):
+        file.write(packer.compress(band))
+    file.write(packer.flush())
+    with file.getbuffer() as written:
+        written[start : start + 4] = struct.pack(">I", len(written) - start - 8)
+        checksum = zlib.crc32(written[start + 4 :])
+    file.write(struct.pack(">I", checksum))
 
 
 def _metadata_chunks(metadata: Metadata) -> bytes:
@@ -106,18 +143,13 @@ def write(samples: Samples, metadata: Metadata) -> bytes:
     """A PNG file.
 
     Args:
-        samples: (H, W, C) with 1 (gray), 2 (gray and alpha), 3 or 4 channels.
+        samples: (H, W, C) with 1 (gray), 2 (gray and alpha), 3 or 4 channels, in any order in memory.
         metadata: EXIF, ICC profile and XMP of it are written.
     """
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOR_TYPES[channels], 0, 0, 0)
-    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            _chunk(b"IHDR", header),
-            _metadata_chunks(metadata),
-            _chunk(b"IDAT", zlib.compress(_filter(rows, 2 * channels))),
-            _chunk(b"IEND", b""),
-        ]
-    )
+    file = BytesIO()
+    file.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _metadata_chunks(metadata))
+    _write_pixels(file, samples)
+    file.write(_chunk(b"IEND", b""))
+    return file.getvalue()
