@@ -68,13 +68,13 @@ def _saved(task: str, network: str, arm: str = "recipe", quality: str = "kl") ->
 
 def unseen_classifier() -> str:
     """What the recipe saves a classifier that took no part."""
-    return f"{_saved('classification', _UNSEEN)['bd_rate']:.0f} %"
+    return f"{-_saved('classification', _UNSEEN)['bd_rate']:.0f} %"
 
 
 def unseen_classifier_interval() -> str:
     """Its interval."""
     row = _saved("classification", _UNSEEN)
-    return f"{row['low']:.0f} to {row['high']:.0f} %"
+    return f"{-row['high']:.0f} to {-row['low']:.0f} %"
 
 
 def unseen_classifier_settings() -> str:

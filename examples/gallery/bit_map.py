@@ -19,12 +19,14 @@ out, size = arguments("A recipe's map over a photo, with a detector's boxes.")
 x = photo("astronaut", size)
 
 # %% [markdown]
-# The allocator "general" comes with npp and learned from the gradients of classifiers, a detector and a
-# segmentation network. It needs the photo and the qp, and no network of yours.
+# The recipe "classification" comes with npp, and its allocator learned from the gradients of classifiers, a
+# detector and a segmentation network. It needs the photo and the qp, and no network of yours.
 
 # %%
+allocator = npp.Recipe.load("classification").allocator
+assert allocator is not None
 with torch.no_grad():
-    offsets = npp.Allocator.load("general")(x[None], 37)  # (1, H / 16, W / 16)
+    offsets = allocator(x[None], 37)  # (1, H / 16, W / 16)
 print(f"offsets from {offsets.min():.1f} to {offsets.max():.1f} qp, mean {offsets.mean():.2f}")
 plain, mapped = npp.compress(x[None], 37), npp.compress(x[None], 37, qp_map=offsets)
 

@@ -42,6 +42,8 @@ def exported_when_touched(
         return value
 
     def listed() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *names})
+        module = sys.modules[package]
+        special = {name for name in vars(module) if name.startswith("__")}
+        return sorted({*special, *getattr(module, "__all__", ()), *names})
 
     return touch, listed

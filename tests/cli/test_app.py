@@ -168,3 +168,12 @@ def test_installed_command(folder: Path) -> None:
         pytest.skip("npp is not installed as a command here")
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"npp {npp.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["encode"], ["train"], ["train", "proxy"], ["evaluate"]])
+def test_both_ways_to_ask_for_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for switch in ("-h", "--help"):
+        assert run(*command, switch) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != ""

@@ -393,3 +393,13 @@ def test_a_surrogate_of_ones_own_is_held_to_its_shapes(
     """Bits of (N, 1) or one number for all would mix the gradients of pictures without a word."""
     with pytest.raises(kind, match=text):
         npp.compress(torch.rand(2, 3, 16, 16, requires_grad=True), 40, surrogate=surrogate, effort=0)
+
+
+def test_a_result_is_told_by_shapes_and_sizes() -> None:
+    out = npp.compress(torch.zeros(2, 3, 16, 24), [30, 40], effort=0)
+    lengths = ", ".join(f"{len(file)} bytes" for file in out.bitstreams)
+    bpp = [round(value, 4) for value in out.bpp.tolist()]
+    assert repr(out) == f"Compressed(x_hat=(2, 3, 16, 24) float32, bpp={bpp}, bitstreams=[{lengths}])"
+    many = npp.compress(torch.zeros(9, 3, 8, 8), 40, effort=0)
+    assert "bpp=(9,) float32" in repr(many)
+    assert repr(many).endswith(" bytes, ... 9 in all])")

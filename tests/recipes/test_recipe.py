@@ -173,7 +173,7 @@ def test_pictures_of_another_scale_are_refused_before_a_part_clamps_them(
             call(wide, 40, parts=parts)
     with pytest.raises(npp.EncodeError, match=r"x\[0\] holds values from"):
         recipe.refine(wide, 40, lambda pictures: pictures.mean((1, 2, 3)), parts=parts, steps=0)
-    with pytest.raises(TypeError, match=r"x must be floating, in .* not torch.uint8; npp.compress takes"):
+    with pytest.raises(TypeError, match=r"x must be floating, in .* not torch\.uint8; x\.float\(\) / 255"):
         recipe.compress(wide.to(torch.uint8), 40, parts=parts)
 
 
@@ -499,3 +499,28 @@ def test_options_of_a_call_come_before_those_of_the_recipe() -> None:
     called = Recipe(options={"effort": 6}).compress(x, 37, effort=0).bitstreams
     assert called == npp.compress(x, 37, effort=0).bitstreams
     assert called != npp.compress(x, 37, effort=6).bitstreams
+
+
+def test_the_name_of_a_shipped_recipe_alone_is_refused() -> None:
+    wanted = r"'detection' alone has no parts .*npp\.Recipe\.load\('detection'\)"
+    with pytest.raises(ValueError, match=wanted):
+        Recipe("detection")
+    bare = Recipe.load("detection").changed(scale=None, allocator=None, options={})
+    assert bare.name == "detection", "whoever takes its parts away means it"
+    assert Recipe("mine").name == "mine"
+
+
+def test_a_recipe_is_told_in_a_line() -> None:
+    told = repr(Recipe.load("classification"))
+    assert told.startswith("Recipe('classification', qp=37, parts: filter, qp_map, restorer, options: {")
+    assert "'effort': 5" in told
+    assert "\n" not in told
+    assert repr(Recipe()) == "Recipe('', qp=37, parts: none, options: none)"
+
+
+def test_whole_numbers_are_told_what_makes_floats_of_them() -> None:
+    x = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(TypeError, match=r"not torch\.uint8; x\.float\(\) / 255 makes it so"):
+        Recipe("mine").compress(x)
+    with pytest.raises(TypeError, match=r"not torch\.uint16; x\.float\(\) / 65535 makes it so"):
+        npp.Preprocessor()(x.to(torch.uint16), 37)

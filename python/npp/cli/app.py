@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from npp.cli.command_table import COMMANDS, help_text
+from npp.cli.command_table import COMMANDS, HELP_OPTIONS, help_text
 from npp.cli.exit_codes import EXIT_CODES
 
 
@@ -18,7 +18,12 @@ def _load(name: str) -> Any:
     entry = COMMANDS[name]
     loaded = getattr(importlib.import_module(f"npp.cli.{entry.module}"), entry.name)
     if not isinstance(loaded, typer.Typer):
-        wrapper = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        wrapper = typer.Typer(
+            add_completion=False,
+            context_settings=HELP_OPTIONS,
+            rich_markup_mode=None,
+            pretty_exceptions_enable=False,
+        )
         wrapper.command(name, epilog=EXIT_CODES)(loaded)
         loaded = wrapper
     command = get_command(loaded)
@@ -45,6 +50,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
+    context_settings=HELP_OPTIONS,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from npp.cli.exit_codes import EXIT_CODES
 
+#: What asks for help, for every command: typer alone knows the long one only.
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
 
 @dataclass(frozen=True)
 class CommandPlace:

@@ -24,7 +24,7 @@ def quick_work(arguments: Sequence[str]) -> Callable[[], int] | None:
     """
     if list(arguments) == ["--version"]:
         return _show_version
-    if list(arguments) == ["--help"]:
+    if list(arguments) in (["--help"], ["-h"]):
         return _show_help
     if arguments and arguments[0] == "info":
         return _info_work(arguments[1:])

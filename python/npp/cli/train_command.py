@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from npp.cli.command_table import HELP_OPTIONS
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import say
@@ -38,6 +39,7 @@ app = typer.Typer(
     "npp train preprocessor --help explains these options.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings=HELP_OPTIONS,
     rich_markup_mode=None,
 )
 _PUBLISHED_SIZE = 192

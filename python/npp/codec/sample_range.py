@@ -85,6 +85,12 @@ def check_scale(name: str, x: Tensor) -> None:
         raise wrong
 
 
+def scaled_hint(x: Tensor) -> str:
+    """What makes floats in [0, 1] of whole numbers, to stand behind a message; nothing for other types."""
+    scale = {torch.uint8: 255, torch.uint16: 65535}.get(x.dtype)
+    return "" if scale is None else f"; x.float() / {scale} makes it so"
+
+
 def check_pictures(name: str, x: object) -> None:
     """Refuses what is no batch of colour pictures for a network.
 
@@ -95,7 +101,7 @@ def check_pictures(name: str, x: object) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a tensor, not {type(x).__name__}")
     if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}")
+        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}{scaled_hint(x)}")
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
     check_scale(name, x)

@@ -21,6 +21,7 @@ from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
+from npp.gradient.told_results import result_told
 from npp.torch_state import in_transform, no_graph, outside_graphs, runs_codec, widened
 
 
@@ -36,6 +37,9 @@ class Compressed(NamedTuple):
     x_hat: Tensor
     bpp: Tensor
     bitstreams: list[bytes]
+
+    def __repr__(self) -> str:
+        return result_told("Compressed", self._asdict())
 
 
 class _PairOutputs(torch.autograd.Function):

@@ -21,6 +21,7 @@ from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_moves import Maps, MapSearch, SearchCandidate, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
+from npp.gradient.told_results import result_told
 from npp.torch_state import runs_codec
 
 _FINAL_RATE = 0.1
@@ -51,6 +52,9 @@ class Refined(NamedTuple):
     history: list[RefineStep]
     best_step: Tensor
     qp_map: list[Tensor | None] | None = None
+
+    def __repr__(self) -> str:
+        return result_told("Refined", self._asdict())
 
 
 class _Best:

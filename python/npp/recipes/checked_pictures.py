@@ -11,7 +11,13 @@ from torch import Tensor
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, PictureOrError, check_samples
 from npp.codec.round_trip import check_batch
-from npp.codec.sample_range import on_other_scale, refuse_other_scale, sample_range, values_told
+from npp.codec.sample_range import (
+    on_other_scale,
+    refuse_other_scale,
+    sample_range,
+    scaled_hint,
+    values_told,
+)
 from npp.torch_state import has_readable_values
 
 
@@ -25,7 +31,7 @@ def check_floats(x: object) -> None:
     check_batch(x)
     assert isinstance(x, Tensor)
     if not x.is_floating_point():
-        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}; npp.compress takes integers")
+        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}{scaled_hint(x)}")
 
 
 def check_values(x: Tensor) -> None:

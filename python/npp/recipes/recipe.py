@@ -23,12 +23,10 @@ from npp.recipes.chosen_options import RECIPE_ARGUMENTS, check_lossless, refuse_
 from npp.recipes.coded_batches import compress_prepared
 from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
+from npp.recipes.recipe_store import FILES
 from npp.recipes.refined_files import refined_files
 from npp.recipes.stored_parts import leave_out_named, part_settings, recipe_arguments
 from npp.torch_state import memory_error_names, runs_codec
-from npp.weight_files import WeightFiles
-
-_FILES = WeightFiles("recipe", Path(__file__).parent / "weights")
 
 
 def recipe_file(name_or_path: str | os.PathLike[str]) -> Path:
@@ -37,7 +35,7 @@ def recipe_file(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         FileNotFoundError: there is none; the message lists the names.
     """
-    return _FILES.find(name_or_path)
+    return FILES.find(name_or_path)
 
 
 class Recipe(RecipeFiles):
@@ -210,7 +208,7 @@ class Recipe(RecipeFiles):
         if allocator_weights is not None:
             leave_out_named(tensors, allocator_weights)
             settings["allocator_weights"] = allocator_weights
-        _FILES.write(path, "recipe", settings, tensors)
+        FILES.write(path, "recipe", settings, tensors)
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None) -> Recipe:
@@ -227,11 +225,11 @@ class Recipe(RecipeFiles):
             FileNotFoundError: neither a name nor a file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        return _FILES.load(
+        return FILES.load(
             name_or_path, device, lambda stored: cls(**recipe_arguments(stored)), lambda recipe: recipe
         )
 
     @staticmethod
     def available() -> list[str]:
         """Names of the recipes that come with the package."""
-        return sorted(_FILES.named())
+        return sorted(FILES.named())

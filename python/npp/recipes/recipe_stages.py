@@ -11,6 +11,7 @@ from npp.recipes.checked_pictures import check_floats, check_values
 from npp.recipes.chosen_options import checked_options, others_told
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
 from npp.recipes.picture_floats import filtered
+from npp.recipes.recipe_store import FILES
 from npp.recipes.scale import ScaleRule, shrink
 from npp.recipes.stored_parts import check_kinds
 from npp.restoration import Restorer
@@ -45,6 +46,30 @@ class RecipeStages(nn.Module):
         self.options = checked_options({} if options is None else options)
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
+        self._refuse_name_alone()
+
+    def _refuse_name_alone(self) -> None:
+        """Refuses a recipe of which only the name is given where that is one of npp's own recipes.
+
+        Nobody means that: the pictures would be coded as without any recipe, and nothing would say so.
+        """
+        parts = self.scale, self.preprocessor, self.allocator, self.restorer
+        has_something = any(part is not None for part in parts) or self.options or self.card
+        if not has_something and self.name in FILES.named():
+            raise ValueError(
+                f"a recipe of the name {self.name!r} alone has no parts and would do nothing; "
+                f"npp.Recipe.load({self.name!r}) reads the one that comes with npp"
+            )
+
+    def __repr__(self) -> str:
+        parts = {
+            "scale": self.scale,
+            "filter": self.preprocessor,
+            "qp_map": self.allocator,
+            "restorer": self.restorer,
+        }
+        present = ", ".join(name for name, part in parts.items() if part is not None) or "none"
+        return f"Recipe({self.name!r}, qp={self.qp}, parts: {present}, options: {self.options or 'none'})"
 
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
