@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 import npp
 from npp.recipes import Parts, Recipe
+from npp.recipes.recipe import recipe_file
 from npp.tasks import build_task
-from npp.weight_files import WeightFiles
 
 NAMES = ("classification", "detection", "machines", "reading")
 GENERAL = ("classification", "detection", "machines")  # whose map is that of "general-1"
@@ -41,10 +41,7 @@ def test_a_card_says_what_it_is_for(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_none_is_larger_than_4_megabytes(name: str) -> None:
-    from npp.recipes import recipe as module
-
-    files: WeightFiles = module._FILES
-    assert files.find(name).stat().st_size <= 4_000_000
+    assert recipe_file(name).stat().st_size <= 4_000_000
 
 
 def _car(text: str, left: int, top: int) -> torch.Tensor:
