@@ -250,6 +250,28 @@ def test_animation_in_a_format_without(
     assert not Path("a.jpg").exists() and not Path("a.png").exists()
 
 
+def test_pictures_that_are_too_large_for_a_format(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    wide = np.full((8, 65_536, 3), 90, np.uint8)
+    Path("still.bpg").write_bytes(npp.encode(wide, 40, effort=0))
+    Path("moving.bpg").write_bytes(npp.encode_animation([wide, wide[:, ::-1] // 2], 40, effort=0))
+    before = files(folder)
+    for suffix, says in (
+        ("gif", "GIF allows 65535"),
+        ("jpg", "JPEG allows 65500"),
+        ("webp", "WEBP allows 16383"),
+    ):
+        refused = f"the picture is 65536x8; {says} pixels a side: write png"
+        assert run("decode", "still.bpg", "-o", f"out.{suffix}") == 1
+        assert capfd.readouterr().err.splitlines()[0] == f"npp: still.bpg: {refused} or tiff"
+        assert run("decode", "moving.bpg", "-o", f"f%d.{suffix}") == 1
+        assert capfd.readouterr().err.splitlines()[0] == f"npp: moving.bpg: {refused} or tiff"
+    assert run("decode", "moving.bpg", "-o", "out.gif") == 1
+    assert "GIF allows 65535 pixels a side: write png, or one file a frame" in capfd.readouterr().err
+    assert files(folder) == before
+    assert run("decode", "moving.bpg", "-o", "f%d.tiff") == 0
+    assert pixels("f2.tiff").shape == wide.shape
+
+
 def test_reference_vectors_decode(shared: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("decode", shared / "conformance", "-o", "out", "--json") == 1
     reports = json.loads(capsys.readouterr().out)["files"]

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import Disposal
 from torch import Tensor
 
 from npp.batch.animated_webp import animated_webp
+from npp.batch.longest_sides import check_sides
 from npp.batch.picture_writing import (
     Rendered,
     WriteSettings,
@@ -128,6 +129,29 @@ def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> R
     return file, [f"{len(pictures)} frames are {shown} in the GIF: equal neighbours become one"]
 
 
+def check_animation(info: ImageInfo, settings: WriteSettings, height: int, width: int) -> None:
+    """That a format can hold the animation of a file.
+
+    Args:
+        info: of the BPG file.
+        settings: the format.
+        height, width: of the frames that are to be written, which may be larger than the coded ones.
+
+    Raises:
+        ValueError: the format has no animations, none so large, or none whose frames are shown for so long.
+    """
+    name = settings.format
+    if name not in _LONGEST_SECONDS:
+        raise ValueError(
+            f"an animation of {info.frames} frames; {name} has none: write png, gif or webp, "
+            f"or {_SINGLE_FILES}"
+        )
+    if settings.deep:
+        raise ValueError(f"16 bits: only as stills; write {_SINGLE_FILES}")
+    check_sides(name, height, width, f"png, or {_SINGLE_FILES}")
+    _check_durations(name, info)
+
+
 def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, settings: WriteSettings) -> Rendered:
     """An animation as a file.
 
@@ -138,17 +162,10 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
         settings: the format.
 
     Raises:
-        ValueError: the format has no animations, or none whose frames are shown for so long.
+        ValueError: the format cannot hold the animation.
     """
+    check_animation(info, settings, frames.shape[-2], frames.shape[-1])
     name = settings.format
-    if name not in _LONGEST_SECONDS:
-        raise ValueError(
-            f"an animation of {info.frames} frames; {name} has none: write png, gif or webp, "
-            f"or {_SINGLE_FILES}"
-        )
-    if settings.deep:
-        raise ValueError(f"16 bits: only as stills; write {_SINGLE_FILES}")
-    _check_durations(name, info)
     showings, notes = _showings(name, info)
     arguments, lost = metadata_arguments(name, metadata)
     if name == "GIF":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from npp.batch.file_decoding import DecodeSettings, decode_file, render
+from npp.batch.file_decoding import DecodeSettings, check_writable, decode_file, render
 from npp.batch.file_encoding import EncodeSettings, encode_to_settings, report_values
 from npp.batch.outcomes import FileResult
 from npp.batch.picture_reading import read_source
@@ -208,7 +208,9 @@ class BatchDecoder:
         one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
             data = file_bytes(file, "file")
-            decoded = decode_file(data, probe(data), self.settings)
+            info = probe(data)
+            check_writable(info, self.settings, settings)
+            decoded = decode_file(data, info, self.settings)
             written, notes = render(decoded, self.settings, settings)
         return FileResult(written, decoded.values(), (*notes, *decoded.size_notes()))
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.batch.animation_writing import write_animation
-from npp.batch.picture_writing import Rendered, WriteSettings, format_of, write_still
+from npp.batch.animation_writing import check_animation, write_animation
+from npp.batch.picture_writing import Rendered, WriteSettings, check_still, format_of, write_still
 from npp.codec.decoding import decode
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, fitting_metadata
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.recipe import Recipe
-from npp.recipes.size_extension import size_before
+from npp.recipes.size_extension import picture_size, size_before
 from npp.torch_state import memory_error_names
 
 
@@ -72,6 +72,26 @@ class DecodedFile:
             return []
         size = f"{before[1]}x{before[0]}"
         return [f"was {size} before it was coded smaller: restore_size=True brings that back"]
+
+
+def check_writable(
+    info: ImageInfo, settings: DecodeSettings, to_write: WriteSettings, *, as_stills: bool = False
+) -> None:
+    """That a format can hold what a file will be decoded to, so that nothing is decoded in vain.
+
+    Args:
+        info: of the BPG file.
+        settings: they say whether the picture gets back the size that it had.
+        to_write: the format.
+        as_stills: every frame is written as a picture of its own.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    enlarges = settings.restore_size or settings.recipe is not None
+    size = picture_size(info) if enlarges else (info.height, info.width)
+    check = check_still if as_stills or info.frames == 1 else check_animation
+    check(info, to_write, *size)
 
 
 def decode_file(file: bytes, info: ImageInfo, settings: DecodeSettings) -> DecodedFile:

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from npp.batch.longest_sides import check_sides
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.pil_pictures import tiff_to_exif, to_pil
 from npp.photos import png16
@@ -165,12 +166,28 @@ def _check_alpha(format_name: str, info: ImageInfo) -> None:
 
 
 def _check_deep(settings: WriteSettings, channels: int) -> None:
-    if not settings.deep:
+    if not settings.deep or settings.format == "PNG":
         return
     if channels != 1:
         raise ValueError(f"colour of 16 bits can only be written as png, not {settings.format}")
     if settings.format not in _DEEP_GRAY:
         raise ValueError(f"gray of 16 bits can only be written as png, tiff or pgm, not {settings.format}")
+
+
+def check_still(info: ImageInfo, settings: WriteSettings, height: int, width: int) -> None:
+    """That a format can hold one picture of a file.
+
+    Args:
+        info: of the BPG file.
+        settings: the format.
+        height, width: of the picture that is to be written, which may be larger than the coded one.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    _check_alpha(settings.format, info)
+    _check_deep(settings, info.channels)
+    check_sides(settings.format, height, width, "png or tiff")
 
 
 def to_pictures(frames: Tensor, info: ImageInfo, format_name: str) -> list[Image.Image]:
@@ -204,11 +221,10 @@ def write_still(frame: Tensor, info: ImageInfo, metadata: Metadata, settings: Wr
     Raises:
         ValueError: the format cannot hold the picture.
     """
-    _check_alpha(settings.format, info)
+    check_still(info, settings, frame.shape[-2], frame.shape[-1])
     if settings.deep and settings.format == "PNG":
         fitting, notes = room_for(settings.format, metadata)
         return _deep_png(frame, info, fitting), notes
-    _check_deep(settings, frame.shape[0])
     arguments, notes = metadata_arguments(settings.format, metadata)
     frames = frame[None]
     if settings.format == "GIF":

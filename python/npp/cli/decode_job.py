@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from npp.batch.batch_units import BatchDecoder
-from npp.batch.file_decoding import DecodeSettings, decode_file, kept_metadata
+from npp.batch.file_decoding import DecodeSettings, check_writable, decode_file, kept_metadata
 from npp.batch.picture_writing import Rendered, write_still
 from npp.cli.file_reports import SKIPPED, WRITTEN, FileReport, in_options
 from npp.cli.output_files import Job, WritePolicy, later_frames, must_skip, numbered, write, write_sequence
@@ -69,9 +69,10 @@ def _sequence_job(
     if not any(missing):
         later = _later_notes(job.target, info.frames)
         return FileReport(str(job.source), job.target_name, SKIPPED, notes=later)
+    to_write = settings.for_target(job.target)
+    check_writable(info, settings, to_write, as_stills=True)
     decoded = decode_file(file, info, settings)
     metadata, lost = kept_metadata(info, settings)
-    to_write = settings.for_target(job.target)
     notes = lost + _write_sequence(
         list(itertools.compress(targets, missing)),
         itertools.compress(decoded.frames, missing),
