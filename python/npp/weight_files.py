@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -38,6 +38,23 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
         raise  # which are not what the file holds
     except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
         raise ValueError(str(error)) from error
+
+
+def write_torch_file(value: Any, file: IO[bytes]) -> None:
+    """What ``torch.save`` writes, into an open file.
+
+    Raises:
+        OSError: the file cannot take it, as on a full disk; torch alone raises a RuntimeError over that.
+    """
+    try:
+        torch.save(value, file)
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 class Stored(NamedTuple):

@@ -177,6 +177,8 @@ def test_wrong_masks_and_settings_are_named(masked: Path, tmp_path: Path) -> Non
         parse_config(_values(masked, masks=None))
     with pytest.raises(ConfigError, match=r"^data\.mask_classes and mask_others must be 0 to 255, not -1"):
         parse_config(_values(masked, mask_classes={0: -1}))
+    with pytest.raises(ConfigError, match=r"^data\.mask_others must stand beside mask_classes"):
+        parse_config(_values(masked, mask_classes={}, mask_others=1))
     with pytest.raises(ConfigError, match=r"^data\.masks must be a folder with maps of classes"):
         evaluate(parse_config(_values(masked, masks=str(tmp_path))), tmp_path / "out")
     with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: 3\.png"):
@@ -186,6 +188,10 @@ def test_wrong_masks_and_settings_are_named(masked: Path, tmp_path: Path) -> Non
         Image.new("RGB", (96, 96)).save(tmp_path / "masks" / f"{name}.png")
     with pytest.raises(ConfigError, match=r"^data\.masks: .*one number for each pixel, not RGB"):
         evaluate(parse_config(_values(masked, masks=str(tmp_path / "masks"))), tmp_path / "out")
+    Image.new("L", (96, 96)).save(tmp_path / "masks" / "1.bmp")
+    with pytest.raises(ConfigError, match=r"^data\.masks: .*1\.bmp and .*1\.png are of one photo, 1;"):
+        evaluate(parse_config(_values(masked, masks=str(tmp_path / "masks"))), tmp_path / "out")
+    (tmp_path / "masks" / "1.bmp").unlink()
     (tmp_path / "masks" / "0.png").write_bytes(b"no picture")
     with pytest.raises(ConfigError, match=r"^data\.masks: .*0\.png cannot be read"):
         evaluate(parse_config(_values(masked, masks=str(tmp_path / "masks"))), tmp_path / "out")

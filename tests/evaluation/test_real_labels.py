@@ -378,6 +378,10 @@ def test_labels_of_another_order_are_warned_of(labelled: Path, tmp_path: Path) -
         ({"bbox": [5, 5, -3, 4]}, "has a box of -3x4"),
         ({"bbox": [float("nan"), 5, 3, 4]}, r"annotation None of 1\.png has a box of 3x4 at nan, 5"),
         ({"bbox": [5, 5, 3, float("inf")]}, "has a box of 3xinf"),
+        ({"id": 7, "bbox": [5, 5, 3]}, r"annotation 7 must have a bbox of four numbers, not \[5, 5, 3\]"),
+        ({"id": 7, "bbox": None}, "annotation 7 must have a bbox of four numbers, not None"),
+        ({"id": 7, "bbox": ["a", 5, 3, 4]}, "annotation 7 must have a bbox of four numbers"),
+        ({"image_id": "10"}, "is of image '10', which the file does not list"),
     ],
 )
 def test_annotations_that_contradict_themselves_are_named(
@@ -388,6 +392,29 @@ def test_annotations_that_contradict_themselves_are_named(
     (tmp_path / "boxes.json").write_text(json.dumps(listed))
     with pytest.raises(ValueError, match=words):
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"images": {"0.png": {"id": 10}}}, "images must be a list of objects"),
+        ({"categories": None}, "categories must be a list of objects"),
+        ({"annotations": [[1, 2, 3, 4]]}, "annotations must be a list of objects"),
+        ({"images": [{"id": 10, "file_name": 139}]}, r"images\[0\]\.file_name must be text, not 139"),
+    ],
+)
+def test_annotations_of_another_form_are_told_what_is_wrong(
+    labelled: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    (tmp_path / "boxes.json").write_text(json.dumps(listed | change))
+    with pytest.raises(ValueError, match=words):
+        read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+def test_annotations_may_begin_with_a_byte_order_mark(labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_bytes(b"\xef\xbb\xbf" + (labelled / "boxes.json").read_bytes())
+    read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
 
 
 @pytest.mark.parametrize(

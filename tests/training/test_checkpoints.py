@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from npp.training.checkpoints import AtomicCheckpointIO
+from npp.weight_files import write_torch_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
@@ -29,3 +32,15 @@ def test_killed_writer_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert AtomicCheckpointIO().load_checkpoint(path) == {"step": 1}
+
+
+class _FullDisk(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() > 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+def test_a_full_disk_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        write_torch_file({"weights": torch.zeros(10000)}, _FullDisk())

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.checks import is_int
+from npp.checks import brief, is_int
 from npp.evaluation.by_photo import entry_name
 from npp.evaluation.label_places import size_said
 from npp.evaluation.region_files import check_once
+
+_SIDES = 4  # left, top, width and height
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,31 @@ def _check_ids(kind: str, listed: Sequence[Mapping[str, Any]], name: str) -> Non
         names[entry["id"]] = label
 
 
+def _check_form(content: Any) -> None:
+    """Raises ValueError where a file has not the lists that the format has, or a photo's name is no text."""
+    for part in ("images", "categories", "annotations"):
+        listed = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            raise ValueError(f"{part} must be a list of objects")
+    for place, image in enumerate(content["images"]):
+        if not isinstance(image.get("file_name"), str):
+            raise ValueError(f"images[{place}].file_name must be text, not {brief(image.get('file_name'))}")
+
+
+def _box_of(annotation: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Left, top, width and height; ValueError where there are no four numbers."""
+    box = annotation.get("bbox")
+    if (
+        not isinstance(box, list)
+        or len(box) != _SIDES
+        or not all(is_int(side) or isinstance(side, float) for side in box)
+    ):
+        name = annotation.get("id")
+        raise ValueError(f"annotation {name} must have a bbox of four numbers, not {brief(box)}")
+    left, top, width, height = map(float, box)
+    return left, top, width, height
+
+
 def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
     """Boxes by the photo's name as the file lists it, and ids of all categories; crowds are left out.
 
@@ -50,7 +77,8 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
         OSError: the file cannot be read.
         KeyError, TypeError, ValueError: it is of another form or contradicts itself.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    _check_form(content)
     _check_ids("image", content["images"], "file_name")
     _check_ids("category", content["categories"], "name")
     names = {image["id"]: entry_name(image["file_name"]) for image in content["images"]}
@@ -63,11 +91,11 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
         if not annotation.get("iscrowd"):
             category, image = int(annotation["category_id"]), annotation["image_id"]
             if category not in allowed or image not in names:
-                missing = f"category {category}" if image in names else f"image {image}"
+                missing = f"category {category}" if image in names else f"image {image!r}"
                 raise ValueError(
                     f"annotation {annotation.get('id')} is of {missing}, which the file does not list"
                 )
-            left, top, width, height = map(float, annotation["bbox"])
+            left, top, width, height = _box_of(annotation)
             if not (width >= 0 and height >= 0 and all(map(math.isfinite, (left, top, width, height)))):
                 box = f"{width:g}x{height:g} at {left:g}, {top:g}"
                 raise ValueError(f"annotation {annotation.get('id')} of {names[image]} has a box of {box}")

@@ -48,6 +48,8 @@ class LabelledPhotos(PhotoSet):
         for name in ("mask_classes", "mask_others"):
             if getattr(self, name) not in ({}, None) and self.masks is None:
                 raise ValueError(f"{name} must stand beside masks")
+        if self.mask_others is not None and not self.mask_classes:
+            raise ValueError("mask_others must stand beside mask_classes, for it is what those leave out")
         wrong = [
             index
             for index in (*self.mask_classes.values(), self.mask_others or 0)

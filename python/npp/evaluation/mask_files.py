@@ -80,11 +80,16 @@ def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMap
         numbers, others: see :class:`ClassMaps`.
 
     Raises:
-        ValueError: there are none; the message begins with ``masks``.
+        ValueError: there are none, or two of one photo; the message begins with ``masks``.
     """
     root = Path(expand(folder))
     paths = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in _ENDINGS)
-    files = {name_below(root, path.with_suffix("")): path for path in paths}
+    files: dict[str, Path] = {}
+    for path in paths:
+        name = name_below(root, path.with_suffix(""))
+        if name in files:
+            raise ValueError(f"masks: {files[name]} and {path} are of one photo, {name}; one is right")
+        files[name] = path
     if not files:
         raise ValueError(f"masks must be a folder with maps of classes ({', '.join(_ENDINGS)}), not {root}")
     return ClassMaps(files, dict(numbers), others)

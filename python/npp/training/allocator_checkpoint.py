@@ -15,7 +15,7 @@ from npp.config.typed import plain
 from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import LabelScales
-from npp.weight_files import read_torch_file
+from npp.weight_files import read_torch_file, write_torch_file
 
 _START = "weights to start from"
 
@@ -49,7 +49,7 @@ class TrainingState(NamedTuple):
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, force=True) as file:
-            torch.save(state, file)
+            write_torch_file(state, file)
 
     def restored(self, path: Path, steps: int) -> tuple[int, TrainingState]:
         """The state of a checkpoint, where there is one; weights and optimiser are changed in place.

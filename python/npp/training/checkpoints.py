@@ -13,6 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from npp.files import atomic_write
+from npp.weight_files import write_torch_file
 
 MONITOR = "val/bd_rate"
 
@@ -29,7 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target, force=True) as file:
-            torch.save(checkpoint, file)
+            write_torch_file(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Reads tensors and plain values only; a file that wants to run code is refused."""
