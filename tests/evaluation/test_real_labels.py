@@ -558,7 +558,10 @@ def test_what_is_wrong_with_a_file_begins_with_the_key(key: str, tmp_path: Path)
     with pytest.raises(ValueError, match=rf"^{key}: .*No such file"):
         read_labels(photos)
     for text, words in {
-        "annotations": (("{}", "given is not of that form: KeyError"), (_NOTHING, "given lists none")),
+        "annotations": (
+            ("{}", "given is not of that form: images must be a list"),
+            (_NOTHING, "given lists none"),
+        ),
         "labels": (("a", "given is not of that form: "), ("file,label\n", "given lists none")),
     }[key]:
         file.write_text(text)
