@@ -14,6 +14,7 @@ from torch import Tensor
 import npp.checks as checks
 from npp.allocation import Allocator, FeatureAllocator, box_importance, importance, qp_map
 from npp.allocation.allocator import adjusted
+from npp.allocation.block_importance import MOST_DRAWS
 from npp.allocation.regions import MOST_WEIGHT
 from npp.allocation.sharing import PREDICTED_POWER
 from npp.codec.options import CodecOptions
@@ -249,7 +250,7 @@ class GradientMapConfig:
     sigma: float = 0.7
 
     def __post_init__(self) -> None:
-        checks.wholes(self, 1, 1000, "draws")
+        checks.wholes(self, 1, MOST_DRAWS, "draws")
         _shape_of(self)
 
     @property
