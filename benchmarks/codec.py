@@ -9,11 +9,9 @@ process, one after the other.
 from __future__ import annotations
 
 import resource
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -23,6 +21,7 @@ from common import load_photos, machine
 from result_files import read_report, refuse_quick, report_parser, write_report
 from rich.console import Console
 from rich.table import Table
+from timing import median_seconds
 from torch import Tensor
 
 import npp
@@ -30,17 +29,6 @@ from npp.codec.options import CodecOptions
 from npp.codec.round_trip import RoundTrip, begin_round_trip
 
 QP = 32
-
-
-def median_seconds(call: Callable[[], object], runs: int) -> float:
-    """Median wall time of a call after one warm-up."""
-    call()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 class Times(NamedTuple):

@@ -15,6 +15,7 @@ from result_files import ROOT
 from torch import Tensor
 
 import npp
+from npp.evaluation.computer import cpu_name
 
 SHARED = Path(os.environ.get("NPP_SHARED", ROOT.parent / "shared"))
 
@@ -64,16 +65,8 @@ def psnr_rgb(a: Tensor, b: Tensor) -> float:
 def machine() -> dict[str, Any]:
     """Where and with what a benchmark ran."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.processor(),
-    )
     return {
-        "cpu": cpu,
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "commit": commit.stdout.strip() or "unknown",

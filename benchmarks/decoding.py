@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from codec import show
 from common import load_photos, machine
 from result_files import program_arguments, write_report
+from timing import median_seconds
 from torch import Tensor
 
 import npp
@@ -42,12 +44,7 @@ def pictures() -> list[Tensor]:
 
 def decode_seconds(file: bytes) -> float:
     """CPU time of a call, all threads of the process."""
-    times = []
-    for _ in range(_RUNS + 3):
-        start = time.process_time()
-        npp.decode(file, threads=1)
-        times.append(time.process_time() - start)
-    return statistics.median(times[3:])
+    return median_seconds(partial(npp.decode, file, threads=1), _RUNS, clock=time.process_time, warm_up=3)
 
 
 def libavcodec_ms(program: Path, file: bytes) -> float:

@@ -126,6 +126,25 @@ def chart(rows: list[dict[str, Any]], search: list[dict[str, Any]], path: Path) 
     figure.savefig(path, dpi=120)
 
 
+def rung(effort: int, rates: tuple[float, float], times: Times) -> dict[str, Any]:
+    """A row of the ladder, which is printed as well."""
+    luma, rgb = rates
+    print(
+        f"effort {effort}  BD-rate Y {luma:+6.2f} %  RGB {rgb:+6.2f} %  1 thread {times.one:6.0f} ms/MP, "
+        f"2 {times.two:6.0f}  {times.speed_up:5.1f}x",
+        flush=True,
+    )
+    return {
+        "effort": effort,
+        "bd_rate_y": luma,
+        "bd_rate_rgb": rgb,
+        "one_thread_ms_per_mp": times.one,
+        "two_threads_ms_per_mp": times.two,
+        "scaling": times.one / times.two,
+        "speed_up_over_temp_files": times.speed_up,
+    }
+
+
 def main() -> None:
     parser = report_parser(__doc__, "results/efforts.json")
     parser.add_argument("--runs", type=int, default=3)
@@ -147,27 +166,12 @@ def main() -> None:
     rows, loops = [], []
     for effort in range(10):
         options: CodecOptions = {"effort": effort}
-        if known:
-            luma, rgb = known[effort]["bd_rate_y"], known[effort]["bd_rate_rgb"]
-        else:
-            luma, rgb = bd_rates(photos, options)
+        rates = (
+            (known[effort]["bd_rate_y"], known[effort]["bd_rate_rgb"]) if known else bd_rates(photos, options)
+        )
         times = timings(photos, options, arguments.runs, loop)
         loops.append(times.loop)
-        row = {
-            "effort": effort,
-            "bd_rate_y": luma,
-            "bd_rate_rgb": rgb,
-            "one_thread_ms_per_mp": times.one,
-            "two_threads_ms_per_mp": times.two,
-            "scaling": times.one / times.two,
-            "speed_up_over_temp_files": times.speed_up,
-        }
-        rows.append(row)
-        print(
-            f"effort {effort}  BD-rate Y {luma:+6.2f} %  RGB {rgb:+6.2f} %  1 thread {times.one:6.0f} ms/MP, "
-            f"2 {times.two:6.0f}  {times.speed_up:5.1f}x",
-            flush=True,
-        )
+        rows.append(rung(effort, rates, times))
     report = {
         "machine": machine(),
         "loop_ms_per_mp": statistics.median(loops),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from common import SHARED, machine, read_photo
 from networks import EfficientNetLite
 from result_files import add_file, report_parser, write_report
+from timing import median_seconds
 from torch import Tensor, nn
 
 import npp
@@ -201,13 +202,7 @@ def proxy_fidelity(x: Tensor, qps: tuple[int, ...]) -> dict[str, Any]:
 
 def _median_ms(work: Callable[[], Any], repeats: int) -> float:
     """CPU milliseconds of this process, for the machine may be shared."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        work()
-        times.append(time.process_time() - begin)
-    return 1000 * float(np.median(times))
+    return 1000 * median_seconds(work, repeats, clock=time.process_time)
 
 
 def cost(x: Tensor, surrogates: list[str], repeats: int = 5) -> dict[str, Any]:
@@ -330,6 +325,27 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def directions(x: Tensor, surrogates: list[str]) -> dict[str, Any]:
+    """How far each surrogate's direction agrees with the codec's own, by qp."""
+    task = Divergence(x)
+    by_qp = {str(qp): direction_agreement(x, task, surrogates, qp, 8) for qp in QPS}
+    return {"photos": len(x), "directions": 8, "by_qp": by_qp}
+
+
+def descents(done: dict[str, Any], x: Tensor, arms: list[str], batch: int) -> Iterator[tuple[str, int]]:
+    """Adds to ``done`` each descent that it lacks, and gives its arm and qp once it is there."""
+    task = Divergence(x)
+    for name in arms:
+        of_arm = done.setdefault(name, {})
+        for qp in QPS:
+            if str(qp) in of_arm:
+                continue
+            begin = time.process_time()
+            found = descend_spsa(x, task, qp, batch) if name == "spsa" else descend(x, task, name, qp, batch)
+            of_arm[str(qp)] = {**found, "cpu_seconds": round(time.process_time() - begin, 1)}
+            yield name, qp
+
+
 def main() -> None:
     parser = report_parser(__doc__, "data/gradients.json")
     parser.add_argument("--photos", type=int, default=32)
@@ -351,9 +367,11 @@ def main() -> None:
         results["against_default"] = relative_to(results["default"], results["descent"])
         write_report(args.out, results)
 
-    x = held_out_photos(args.photos, args.size)
-    task = Divergence(x)
     arms, sections = args.arms.split(","), args.sections.split(",")
+    default = results["default"]
+    if "descent" in sections and default not in (*arms, *results["descent"]):
+        parser.error(f"--arms must name {default}, with which the others are compared, where --out lacks it")
+    x = held_out_photos(args.photos, args.size)
     surrogates = [name for name in arms if name != "spsa"]
     if "cost" in sections:
         results["cost"] = cost(held_out_photos(4, 224), surrogates)
@@ -363,26 +381,12 @@ def main() -> None:
         results["proxy"] = {"photos": 32, "size": 224, "by_qp": proxy_fidelity(whole, (22, 28, 34, 40, 46))}
         save()
     if "direction" in sections:
-        few = x[:8]
-        task_of_few = Divergence(few)
-        by_qp = {str(qp): direction_agreement(few, task_of_few, surrogates, qp, 8) for qp in QPS}
-        results["direction"] = {"photos": len(few), "directions": 8, "by_qp": by_qp}
+        results["direction"] = directions(x[:8], surrogates)
         save()
     if "descent" in sections:
-        for name in arms:
-            for qp in QPS:
-                done = results["descent"].setdefault(name, {})
-                if str(qp) in done:
-                    continue
-                begin = time.process_time()
-                found = (
-                    descend_spsa(x, task, qp, args.batch)
-                    if name == "spsa"
-                    else descend(x, task, name, qp, args.batch)
-                )
-                done[str(qp)] = {**found, "cpu_seconds": round(time.process_time() - begin, 1)}
-                save()
-                print(name, qp, results["summary"][name][str(qp)], flush=True)
+        for name, qp in descents(results["descent"], x, arms, args.batch):
+            save()
+            print(name, qp, results["summary"][name][str(qp)], flush=True)
     print(table(results))
     plot(results, args.plot)
 

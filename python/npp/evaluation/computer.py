@@ -13,7 +13,8 @@ from npp.codec.build import build_config
 from npp.evaluation.installed_versions import versions
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """The processor as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -26,7 +27,7 @@ def _cpu() -> str:
 def describe_computer() -> dict[str, Any]:
     """Processor, cores, GPU and versions."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
