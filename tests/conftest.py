@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def _seeded() -> None:
     """The same random numbers in every test, whichever tests run."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 (for libraries that draw from it)
+
+
+@pytest.fixture(autouse=True)
+def _restored_sigterm() -> Iterator[None]:
+    """Commands that run in this process change what SIGTERM does; the next test finds it as it was."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

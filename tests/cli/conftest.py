@@ -1,5 +1,5 @@
 """A folder of pictures for commands and engines to work on."""
 
-from picture_folder import _signals, folder
+from picture_folder import folder
 
-__all__ = ["_signals", "folder"]
+__all__ = ["folder"]

@@ -414,7 +414,11 @@ def test_annotations_of_another_form_are_told_what_is_wrong(
 
 def test_annotations_may_begin_with_a_byte_order_mark(labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_bytes(b"\xef\xbb\xbf" + (labelled / "boxes.json").read_bytes())
-    read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+    plain, marked = (
+        read_labels(LabelledPhotos("x", mode="full", annotations=str(folder / "boxes.json")))
+        for folder in (labelled, tmp_path)
+    )
+    assert marked == plain
 
 
 @pytest.mark.parametrize(

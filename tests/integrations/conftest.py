@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from framework_commands import BuiltTasks
-from picture_folder import _signals, folder
+from picture_folder import folder
 
-__all__ = ["_signals", "built", "folder"]
+__all__ = ["built", "folder"]
 
 
 @pytest.fixture

@@ -17,13 +17,10 @@ import pytest
 import yaml
 from command_line import run
 from doc_pages import PAGES, ROOT, blocks, name
-from picture_folder import _signals
 from PIL import Image
 
 import npp
 from npp.cli.command_table import COMMANDS
-
-__all__ = ["_signals"]
 
 # Every language of the pages, and what says that its blocks are right.
 _LANGUAGES = {

@@ -12,7 +12,6 @@ from doc_pages import PAGES, blocks, name
 from doc_shell import run_block
 from doc_small import small
 from doc_world import make_world, placed
-from picture_folder import _signals
 
 import npp.cli
 
@@ -20,7 +19,6 @@ pytest.importorskip("lightning")  # here, so that its log goes to the stream tha
 pytest.importorskip("jinja2")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
-__all__ = ["_signals"]
 WITH_COMMANDS = [page for page in PAGES if blocks(page, "sh")]
 
 #: Programs that are not run, and why.

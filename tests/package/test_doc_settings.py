@@ -11,7 +11,6 @@ import yaml
 from doc_pages import PAGES, Block, blocks, name
 from doc_small import small
 from doc_world import make_world
-from picture_folder import _signals
 
 import npp
 import npp.cli
@@ -20,7 +19,6 @@ pytest.importorskip("lightning")  # here, so that its log goes to the stream tha
 pytest.importorskip("jinja2")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
-__all__ = ["_signals"]
 
 #: Settings that are only read (test_doc_blocks.py does), by their page and a word in them, and why.
 NOT_RUN = {
