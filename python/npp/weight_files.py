@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import meant
-from npp.files import write_file
+from npp.files import atomic_write, write_file
 from npp.torch_state import in_plain_torch
 
 _SUFFIX = ".safetensors"
@@ -40,12 +40,18 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
         raise ValueError(str(error)) from error
 
 
-def write_torch_file(value: Any, file: IO[bytes]) -> None:
-    """What ``torch.save`` writes, into an open file.
+def write_torch_file(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes what ``torch.save`` writes, whole or not at all; replaces an existing file.
 
     Raises:
-        OSError: the file cannot take it, as on a full disk; torch alone raises a RuntimeError over that.
+        OSError: it cannot be written, as on a full disk; the error names the file.
     """
+    with atomic_write(path, force=True) as file:
+        _save(value, file)
+
+
+def _save(value: Any, file: IO[bytes]) -> None:
+    """``torch.save`` with the system's OSError where the file cannot take it: torch raises a RuntimeError."""
     try:
         torch.save(value, file)
     except RuntimeError as error:

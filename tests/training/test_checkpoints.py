@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+import npp.files
 from npp.training.checkpoints import AtomicCheckpointIO
-from npp.weight_files import write_torch_file
+from npp.weight_files import read_torch_file, write_torch_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
@@ -41,6 +42,14 @@ class _FullDisk(io.BytesIO):
         return super().write(data)
 
 
-def test_a_full_disk_is_an_error_of_the_system() -> None:
-    with pytest.raises(OSError, match="No space left on device"):
-        write_torch_file({"weights": torch.zeros(10000)}, _FullDisk())
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    write_torch_file(path, {"step": 1})
+    monkeypatch.setattr(npp.files, "_open_unnamed", lambda folder: _FullDisk())
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_torch_file(path, {"weights": torch.zeros(10000)})
+    assert caught.value.filename == str(path)
+    assert read_torch_file(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -12,7 +12,6 @@ from torch.optim.swa_utils import AveragedModel
 from npp.allocation import Allocator
 from npp.config.digests import hash_state
 from npp.config.typed import plain
-from npp.files import atomic_write
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import LabelScales
 from npp.weight_files import read_torch_file, write_torch_file
@@ -48,8 +47,7 @@ class TrainingState(NamedTuple):
             "scales": self.scales._asdict(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, force=True) as file:
-            write_torch_file(state, file)
+        write_torch_file(path, state)
 
     def restored(self, path: Path, steps: int) -> tuple[int, TrainingState]:
         """The state of a checkpoint, where there is one; weights and optimiser are changed in place.

@@ -29,8 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(target, force=True) as file:
-            write_torch_file(checkpoint, file)
+        write_torch_file(target, checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Reads tensors and plain values only; a file that wants to run code is refused."""

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.checks import flags, wholes
-from npp.files import atomic_write
 from npp.hevc.quantiser import QP_FEATURES, qp_features, slice_qp, step_size
 from npp.torch_state import made_once, widened
 from npp.weight_files import write_torch_file
@@ -294,8 +293,7 @@ class Hyperprior(nn.Module):
 def save_hyperprior(model: Hyperprior, path: Path | str) -> None:
     """Writes configuration and half-precision weights; an existing file is replaced whole or not at all."""
     weights = {name: value.half() for name, value in model.state_dict().items()}
-    with atomic_write(path, force=True) as file:
-        write_torch_file({"config": asdict(model.config), "weights": weights}, file)
+    write_torch_file(path, {"config": asdict(model.config), "weights": weights})
 
 
 def load_hyperprior(path: Path | str) -> Hyperprior:
