@@ -312,6 +312,8 @@ def test_module_takes_a_qp_and_an_override() -> None:
     assert "qp=40" in repr(bpg)
     with pytest.raises(npp.EncodeError, match="qp"):
         npp.BPG(99)
+    batch = torch.rand(2, 3, 16, 16)
+    assert len(npp.BPG(torch.tensor([40]), effort=0)(batch).bitstreams) == 2  # type: ignore[arg-type]
     assert "threads=3, effort=0" in repr(npp.BPG(threads=3, effort=0))
     with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
         npp.BPG(threads=0)

@@ -297,6 +297,17 @@ def test_sections_that_python_gives_as_mappings_are_those_of_a_file() -> None:
         TrainConfig(**{**given, "optimiser": 5})
 
 
+def test_qps_are_kept_as_the_checks_give_them() -> None:
+    """Rising, each once, and Python's own integers, whatever they were given as."""
+    numpys: Any = np.array([44, 30, 37, 30])
+    assert [type(qp) for qp in ChoiceConfig(qps=tuple(numpys)).qps or ()] == [int, int, int]
+    assert ChoiceConfig(qps=numpys.tolist()).qps == ValidationConfig(qps=tuple(numpys)).qps == (30, 37, 44)
+    ends: Any = [np.int64(25), np.int64(44)]
+    kept = TradeOffConfig(qps=ends).qps
+    assert kept == (25, 44)
+    assert [type(qp) for qp in kept or ()] == [int, int]
+
+
 class _OwnSection(ChoiceConfig):
     """Somebody's."""
 

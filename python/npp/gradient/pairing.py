@@ -336,10 +336,9 @@ class BPG(nn.Module):
         **options: Unpack[CodecOptions],
     ) -> None:
         super().__init__()
-        resolve_qp(qp, 1)
+        self.qp = resolve_qp(qp, 1)[0]
         resolve_options(options)
         resolve_threads(threads)
-        self.qp = qp
         self._unregistered = (resolve_surrogate(surrogate),)
         self.threads = threads
         self.options = options

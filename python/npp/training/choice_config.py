@@ -51,7 +51,7 @@ class ChoiceConfig:
             an allocator.
         limits: greatest offsets of the map, 0 to 51; ``None`` keeps the allocator's own.
         scales: sizes to choose from for each qp; ``None`` keeps the recipe's own.
-        qps: at least two; ``None`` for those of the validation.
+        qps: at least two, kept rising and each once; ``None`` for those of the validation.
         photos: at most so many; ``None`` for all that validate.
     """
 
@@ -72,5 +72,5 @@ class ChoiceConfig:
         if self.limits == ():
             raise ValueError("limits must hold a number, or be null for the allocator's own; not []")
         if self.qps is not None:
-            checks.qps("qps", self.qps, fewest=2)
+            object.__setattr__(self, "qps", checks.qps("qps", self.qps, fewest=2))
         checks.whole_at_least(self, 1, "photos")

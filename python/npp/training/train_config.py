@@ -116,7 +116,7 @@ class TradeOffConfig:
         if self.qps is not None and self.pairs is not None:
             raise ValueError("qps and pairs exclude each other")
         if self.qps is not None:
-            self._check_qps(self.qps)
+            object.__setattr__(self, "qps", self._lowest_and_highest(self.qps))
         checks.positive(self, "slope_factor")
         self._check_pairs()
         checks.qps("pairs" if self.pairs else "qps", self.choices)
@@ -125,9 +125,11 @@ class TradeOffConfig:
                 raise ValueError(f"pairs must have λ above 0 and finite, not {weight} at qp {qp}")
 
     @staticmethod
-    def _check_qps(qps: tuple[int, ...]) -> None:
-        if checks.qps("qps", qps) != tuple(qps) or len(qps) != 2:
+    def _lowest_and_highest(qps: tuple[int, ...]) -> tuple[int, ...]:
+        rising = checks.qps("qps", qps)
+        if rising != tuple(qps) or len(rising) != 2:
             raise ValueError(f"qps must be the lowest and the highest, not {list(qps)}")
+        return rising
 
     def _check_pairs(self) -> None:
         if self.pairs is None:
