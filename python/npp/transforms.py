@@ -24,6 +24,7 @@ from npp.checks import is_int, number
 from npp.codec.decoding import probe
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import resolve_threads
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.pil_pictures import has_own_color, to_pil
 from npp.codec.round_trip import start_round_trip
@@ -221,6 +222,7 @@ class BPG(nn.Module):
             picture.
     """
 
+    @shows_options(defaults=False)
     def __init__(
         self,
         qp: int | Sequence[int] = (25, 46),

@@ -15,6 +15,8 @@ import types
 from collections.abc import Iterator
 from typing import Any, is_typeddict
 
+from npp.codec.options import CodecOptions
+
 PUBLIC = (
     "npp",
     "npp.allocation",
@@ -78,9 +80,21 @@ def _parameter(parameter: inspect.Parameter) -> str:
     return text
 
 
+def _as_written(function: Any) -> inspect.Signature:
+    """The codec's options in one, as the source has them: one by one they are in ``npp.CodecOptions``."""
+    found = inspect.signature(function)
+    kept = [one for name, one in found.parameters.items() if name not in CodecOptions.__annotations__]
+    if len(found.parameters) - len(kept) < len(CodecOptions.__annotations__):
+        return found
+    together = inspect.Parameter(
+        "options", inspect.Parameter.VAR_KEYWORD, annotation=f"Unpack[{CodecOptions.__name__}]"
+    )
+    return found.replace(parameters=[*kept, together])
+
+
 def signature(function: Any) -> str:
     """A signature with its annotations as they are written, without ``self`` and ``cls``."""
-    found = inspect.signature(function)
+    found = _as_written(function)
     parts: list[str] = []
     for parameter in found.parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not any(part[0] == "*" for part in parts):

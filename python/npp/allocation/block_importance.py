@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from npp.allocation.maps import log_importance
 from npp.checks import MAX_QP, whole
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
@@ -207,6 +208,7 @@ def importance(
 ) -> list[Tensor]: ...
 
 
+@shows_options()
 @runs_codec("npp.importance")
 @torch.inference_mode(False)
 def importance(

@@ -26,6 +26,7 @@ from npp.codec.decoding import probe
 from npp.codec.errors import OnError, check_on_error
 from npp.codec.file_inputs import File, file_bytes, is_one
 from npp.codec.limits import checked_pixels
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.recipes.parts import Parts, check_parts
 from npp.recipes.recipe import Recipe
@@ -56,6 +57,7 @@ class BatchEncoder:
         TypeError, ValueError, FileNotFoundError: an argument is wrong, or there is no such recipe.
     """
 
+    @shows_options(defaults=False)
     def __init__(
         self,
         qp: int | None = None,

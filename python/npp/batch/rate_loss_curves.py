@@ -17,6 +17,7 @@ from npp.batch.recipe_use import for_several_qps
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
 from npp.codec.image_inputs import CodecImage, SingleImage, several_pictures
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options
 from npp.recipes.parts import Parts
 from npp.recipes.picture_floats import as_floats
@@ -37,6 +38,7 @@ class LossCurves(NamedTuple):
     divergence: Tensor
 
 
+@shows_options(defaults=False)
 def rate_curves(
     images: Sequence[SingleImage],
     *,
@@ -71,6 +73,7 @@ def rate_curves(
     return torch.from_numpy(bits_of(curves))
 
 
+@shows_options(defaults=False)
 def loss_curves(
     images: Sequence[SingleImage],
     keep: Keep,

@@ -16,6 +16,7 @@ from npp.checks import DEFAULT_QP, is_int
 from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
@@ -98,6 +99,7 @@ def _in_order(frames: Any) -> list[SingleImage]:
     return list(frames)
 
 
+@shows_options()
 @runs_codec("npp.encode_animation")
 def encode_animation(
     frames: Tensor | Sequence[SingleImage],

@@ -29,25 +29,39 @@ _UNCHANGING = (str, int, float, bool, type(None))
 class CodecOptions(TypedDict, total=False):
     """Options that every encoding function takes as keyword arguments.
 
+    What they cost in time and bits is measured in docs/performance.md.
+
     Attributes:
-        effort: 0 (fastest) to 9; 8, the default, is the setting that matches bpgenc's default level.
-        chroma: sampling of the colour planes, default ``"420"``. Gray pictures are always ``"400"``.
-        bit_depth: 8 (default), 10 or 12 bits a sample in the file.
-        color_space: default ``"ycbcr"`` (BT.601).
-        limited_range: video range instead of full range, default ``False``.
-        lossless: default ``False``. Uses ``color_space="rgb"`` and ``chroma="444"`` unless told
-            otherwise; exact for 8-bit RGB then, but not ``premultiplied``, and in ``limited_range`` only from
-            10 bits on.
-        alpha_qp: qp of the alpha plane, default the picture's own.
-        premultiplied: store colour multiplied by alpha, default ``False``.
-        tune: ``"ssim"`` (default) is bpgenc's; ``"machine"`` chooses the encoder's tools for networks.
-        deblock: strength of the filter against block edges, -6 (next to none) to 6; ``None``, the default,
-            is what effort and tune choose, about 0. Some networks gain by less of it, others lose.
-        chroma_qp_offset: quantiser of the two colour planes against that of luma, -12 (finer) to 12;
-            ``None``, the default, is 0, with tune ``"machine"`` -3.
+        effort: 0 (fastest) to 9; default 8, the setting that matches bpgenc's default level. Each step up
+            takes longer to encode and mostly gives smaller files at the same quality.
+        chroma: sampling of the colour planes: ``"400"`` (none, gray), ``"420"`` (the default: half of the
+            width and height), ``"422"`` (half of the width), ``"444"`` (all); ``"420_mpeg2"`` and
+            ``"422_mpeg2"`` place the samples as MPEG-2 does. The more samples, the more time and bits. Gray
+            pictures are always ``"400"``; with ``lossless`` the default is ``"444"``.
+        bit_depth: 8 (default), 10 or 12 bits a sample in the file. Above 8 it keeps more of floats and of
+            16-bit pictures, and takes a little longer.
+        color_space: ``"ycbcr"`` (the default: BT.601), ``"rgb"``, ``"ycgco"``, ``"ycbcr_bt709"`` or
+            ``"ycbcr_bt2020"``. A photo takes most bits in ``"rgb"``, whose planes say much the same; with
+            ``lossless`` and chroma ``"444"`` it is the default, for no other is exact.
+        limited_range: ``False`` (default), or ``True`` for video range, which has fewer levels, instead of
+            full range.
+        lossless: ``False`` (default), or ``True``, which takes many times the bits, whatever the qp. Uses
+            ``color_space="rgb"`` and ``chroma="444"`` unless told otherwise; exact for 8-bit RGB then, but
+            not ``premultiplied``, and in ``limited_range`` only from 10 bits on.
+        alpha_qp: qp of the alpha plane, 0 to 51; ``None`` (default) for the picture's own.
+        premultiplied: ``False`` (default), or ``True`` to store colour multiplied by alpha. Colour where
+            alpha is 0 is lost then.
+        tune: ``"ssim"`` (default) is bpgenc's; ``"machine"`` chooses the encoder's tools for networks:
+            nothing is dropped because an eye would not miss it, and colour is finer. At the same qp
+            the encoder is faster and the files are larger; PSNR loses at the same bits.
+        deblock: strength of the filter against block edges, -6 (next to none) to 6; ``None`` (default) is
+            what effort and tune choose, about 0. Some networks gain by less of it, others lose.
+        chroma_qp_offset: quantiser of the two colour planes against that of luma, -12 (finer, more bits) to
+            12; ``None`` (default) is 0, with tune ``"machine"`` -3.
         psy_rd: how much the encoder prefers blocks that keep how much texture they have, even where single
-            pixels come out less exact, 0 to 5; ``None``, the default, is 0, not at all. Above 0 the encoder
-            searches as x265 does from its rd level 3 on. Meant for the eye; PSNR loses.
+            pixels come out less exact, 0 to 5; ``None`` (default) is 0, not at all. Above 0 the encoder
+            searches as x265 does from its rd level 3 on, which takes longer at low efforts. Meant for the
+            eye; PSNR loses.
     """
 
     effort: int
@@ -62,6 +76,23 @@ class CodecOptions(TypedDict, total=False):
     deblock: int | None
     chroma_qp_offset: int | None
     psy_rd: float | None
+
+
+#: What each option is where it is not given; with ``lossless``, chroma and color_space are others.
+DEFAULTS: CodecOptions = {
+    "effort": 8,
+    "chroma": "420",
+    "bit_depth": 8,
+    "color_space": "ycbcr",
+    "limited_range": False,
+    "lossless": False,
+    "alpha_qp": None,
+    "premultiplied": False,
+    "tune": "ssim",
+    "deblock": None,
+    "chroma_qp_offset": None,
+    "psy_rd": None,
+}
 
 
 def _bit_depth(value: Any) -> int:
@@ -148,32 +179,32 @@ def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
 def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     named = [name for name in options if name != "_x265"]
     known_settings("unknown option", named, CodecOptions.__annotations__)
-    lossless = flag("lossless", options.get("lossless", False), EncodeError)
-    chroma = options.get("chroma", "444" if lossless else "420")
-    one_of("chroma", chroma, CHROMA_NAMES, EncodeError)
-    color_space = options.get("color_space", "rgb" if lossless and chroma == "444" else "ycbcr")
-    one_of("color_space", color_space, COLOR_SPACE_NAMES, EncodeError)
-    tune = options.get("tune", "ssim")
-    one_of("tune", tune, get_args(Tune), EncodeError)
-    alpha_qp, psy_rd = options.get("alpha_qp"), options.get("psy_rd")
+    chosen: dict[str, Any] = {**DEFAULTS, **options}
+    if flag("lossless", chosen["lossless"], EncodeError):
+        chosen["chroma"] = options.get("chroma", "444")
+        chosen["color_space"] = options.get("color_space", "rgb" if chosen["chroma"] == "444" else "ycbcr")
+    one_of("chroma", chosen["chroma"], CHROMA_NAMES, EncodeError)
+    one_of("color_space", chosen["color_space"], COLOR_SPACE_NAMES, EncodeError)
+    one_of("tune", chosen["tune"], get_args(Tune), EncodeError)
+    alpha_qp, psy_rd = chosen["alpha_qp"], chosen["psy_rd"]
     return ResolvedOptions(
-        effort=whole("effort", options.get("effort", 8), 0, MAX_EFFORT, EncodeError),
-        chroma=chroma,
-        bit_depth=_bit_depth(options.get("bit_depth", 8)),
-        color_space=color_space,
-        limited_range=flag("limited_range", options.get("limited_range", False), EncodeError),
-        lossless=lossless,
+        effort=whole("effort", chosen["effort"], 0, MAX_EFFORT, EncodeError),
+        chroma=chosen["chroma"],
+        bit_depth=_bit_depth(chosen["bit_depth"]),
+        color_space=chosen["color_space"],
+        limited_range=flag("limited_range", chosen["limited_range"], EncodeError),
+        lossless=chosen["lossless"],
         alpha_qp=None if alpha_qp is None else whole("alpha_qp", alpha_qp, 0, MAX_QP, EncodeError),
-        premultiplied=flag("premultiplied", options.get("premultiplied", False), EncodeError),
-        tune=tune,
+        premultiplied=flag("premultiplied", chosen["premultiplied"], EncodeError),
+        tune=chosen["tune"],
         psy_rd=0.0 if psy_rd is None else number("psy_rd", psy_rd, 0, _MAX_PSY_RD, EncodeError),
-        x265=":".join(setting for setting in (*_tools(options), str(options.get("_x265", ""))) if setting),
+        x265=":".join(setting for setting in (*_tools(chosen), str(options.get("_x265", ""))) if setting),
     )
 
 
 def _tools(options: Mapping[str, Any]) -> Iterator[str]:
     """What x265 calls the options that change one of its tools."""
-    deblock, chroma = options.get("deblock"), options.get("chroma_qp_offset")
+    deblock, chroma = options["deblock"], options["chroma_qp_offset"]
     if deblock is not None:
         strength = whole("deblock", deblock, -_MAX_DEBLOCK, _MAX_DEBLOCK, EncodeError)
         yield f"deblock={strength},{strength}"

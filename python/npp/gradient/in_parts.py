@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 import npp.checks as checks
 from npp.codec.errors import UnsupportedError
 from npp.codec.limits import resolve_threads
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.codec.round_trip import RoundTrip, check_batch
@@ -99,6 +100,7 @@ def _begin(
 _begin_outside_the_graph = outside_graphs(_begin, NO_GRAPH)
 
 
+@shows_options()
 def compress_in_parts(
     x: Tensor,
     qp: int | Sequence[int] | Tensor = checks.DEFAULT_QP,

@@ -16,6 +16,7 @@ from npp.codec.device_transfer import small_tensor
 from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.limits import resolve_threads
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
@@ -249,6 +250,7 @@ NO_GRAPH = no_graph("npp.compress")
 _compress_outside_the_graph = outside_graphs(_compress, NO_GRAPH)
 
 
+@shows_options()
 def compress(
     x: Tensor,
     qp: int | Sequence[int] | Tensor = DEFAULT_QP,
@@ -327,6 +329,7 @@ class BPG(nn.Module):
         surrogate, threads, options: as in :func:`compress`.
     """
 
+    @shows_options()
     def __init__(
         self,
         qp: int = DEFAULT_QP,

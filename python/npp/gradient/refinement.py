@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 import npp.checks as checks
 from npp.codec.errors import EncodeError
+from npp.codec.option_signature import shows_options
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.codec.round_trip import check_batch
@@ -119,6 +120,7 @@ def _decay(step: int, steps: int) -> float:
     return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+@shows_options()
 @runs_codec("npp.refine")
 @torch.inference_mode(False)
 @torch.enable_grad()

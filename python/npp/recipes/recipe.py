@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from npp.codec.metadata import Metadata
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
@@ -74,6 +75,7 @@ class Recipe(RecipeFiles):
         """Compresses a batch; arguments and result are those of :meth:`compress`."""
         return self.compress(x, qp)
 
+    @shows_options(defaults=False)
     @runs_codec("npp.Recipe.compress")
     def compress(
         self,
@@ -112,6 +114,7 @@ class Recipe(RecipeFiles):
         with memory_error_names("compressing", x.shape[-2], x.shape[-1]):
             return compress_prepared(x, qps, prepare, self._restorer(parts), surrogate, threads, merged)
 
+    @shows_options(defaults=False)
     @runs_codec("npp.Recipe.refine")
     @torch.inference_mode(False)
     def refine(

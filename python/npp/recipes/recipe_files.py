@@ -16,6 +16,7 @@ from npp.codec.errors import OnError, check_on_error, given_back, raise_first
 from npp.codec.file_inputs import File
 from npp.codec.image_inputs import ImageOrBatch, SingleImage, pictures_or_errors
 from npp.codec.metadata import Metadata, check_metadata
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.recipes.checked_pictures import refused_or_not
 from npp.recipes.chosen_options import lossy_options
@@ -94,6 +95,7 @@ class RecipeFiles(RecipeStages):
         **options: Unpack[CodecOptions],
     ) -> list[bytes | BPGError | OSError | MemoryError]: ...
 
+    @shows_options(defaults=False)
     @runs_codec("npp.Recipe.encode")
     @torch.no_grad()
     def encode(

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.checks import flag
+from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions
 from npp.integrations.ray.ray_goals import Cluster, Format, Given, Goal
 from npp.integrations.ray.ray_pipelines import run
@@ -20,6 +21,7 @@ from npp.recipes.parts import Parts
 from npp.recipes.recipe import Recipe
 
 
+@shows_options(defaults=False)
 def encode(
     source: Any,
     out: str | os.PathLike[str] | None = None,

@@ -1,0 +1,47 @@
+"""The codec's options one by one in the signatures of the functions that take them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, cast, get_type_hints
+
+from npp.codec.options import DEFAULTS, CodecOptions
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _Left:
+    """In place of a default that depends on other arguments: shown as in stubs, and never passed on."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_LEFT = _Left()
+
+
+def shows_options(*, defaults: bool = True) -> Callable[[_Function], _Function]:
+    """For a function with ``**options: Unpack[CodecOptions]``: what help() and completion show of it.
+
+    Type checkers understand the annotation; ``inspect.signature``, which help() and notebooks ask, would show
+    no option by its name.
+
+    Args:
+        defaults: the function's defaults are those of :func:`npp.encode`; those of others, such as a
+            recipe's, are shown as ``...``.
+    """
+
+    def shown(function: _Function) -> _Function:
+        written = inspect.signature(function)
+        own = [one for one in written.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        named: Any = DEFAULTS if defaults else dict.fromkeys(DEFAULTS, _LEFT)
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=named[name], annotation=hint)
+            for name, hint in get_type_hints(CodecOptions).items()
+        ]
+        signed = cast("Any", function)
+        signed.__signature__ = written.replace(parameters=[*own, *options])
+        return function
+
+    return shown
