@@ -56,8 +56,10 @@ def test_load_names_wrong_arguments(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 8, 8)
     with pytest.raises(ValueError, match="mode must be one of 'crop', 'resize', 'full', not 'fit'"):
         load_photo(path, 8, "fit")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="size must be given with mode 'crop'"):
-        load_photo(path)
+    assert torch.equal(load_photo(path), load_photo(path, mode="full"))
+    for mode in ("crop", "resize"):
+        with pytest.raises(ValueError, match=f"size must be given with mode '{mode}'; without a mode all"):
+            load_photo(path, mode=mode)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size must be a number or"):
         load_photo(path, (8, 8, 8))
     for size in (64.0, (64.5, 64), True, (True, 8), "8", 0, (8, 0), None.__class__):
@@ -274,3 +276,11 @@ def test_a_missing_photo_is_named(tmp_path: Path) -> None:
 def test_what_is_no_path_is_no_damaged_photo(read: Callable[[Any], object], path: object) -> None:
     with pytest.raises(TypeError, match=rf"str.*not ('|<class ')?{type(path).__name__}"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [open_photo, photo_size, load_photo])
+def test_of_an_open_picture_it_is_told_what_makes_a_tensor(read: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"path must be .*, not Image; npp\.photos\.to_tensor\(image\) makes"):
+        read(Image.new("RGB", (4, 4)))
+    with pytest.raises(TypeError, match=r"path must be .*, not BytesIO; PIL\.Image\.open reads an open file"):
+        read(BytesIO(b"x"))

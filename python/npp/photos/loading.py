@@ -60,6 +60,20 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
+def _file_of(path: Any) -> Path:
+    """Raises TypeError for what is no path; of pictures that are open already it says what makes tensors."""
+    try:
+        return Path(path)
+    except TypeError:
+        hint = ""
+        if isinstance(path, Image.Image):
+            hint = "; npp.photos.to_tensor(image) makes a tensor of a PIL image"
+        elif isinstance(path, bytes) or hasattr(path, "read"):
+            hint = "; PIL.Image.open reads an open file, and npp.photos.to_tensor(image) makes a tensor of it"
+        kind = type(path).__name__
+        raise TypeError(f"path must be a str or a Path, where a photo is, not {kind}{hint}") from None
+
+
 @contextmanager
 def _errors_name(path: Path | str) -> Iterator[None]:
     """Whatever a damaged file brings out in a decoder becomes an OSError that names the file."""
@@ -96,7 +110,7 @@ def open_photo(path: Path | str) -> Image.Image:
             samples outside its range; the message names it.
         TypeError: ``path`` is no path, as a file's bytes or an opened file are none.
     """
-    file = Path(path)
+    file = _file_of(path)
     with _errors_name(path):
         data = file.read_bytes()
         with open_picture(data) as image:
@@ -113,7 +127,7 @@ def photo_size(path: Path | str) -> tuple[int, int]:
         OSError: the file cannot be read.
         TypeError: ``path`` is no path.
     """
-    file = Path(path)
+    file = _file_of(path)
     with _errors_name(path), open_picture(file.read_bytes()) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns it then
@@ -165,31 +179,34 @@ def check_mode(mode: object) -> None:
     one_of("mode", mode, get_args(Mode))
 
 
-def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode = "crop") -> Tensor:
-    """One photo, turned as its EXIF orientation says.
+def load_photo(path: Path | str, size: int | Sequence[int] | None = None, mode: Mode | None = None) -> Tensor:
+    """One photo, turned as its EXIF orientation says; all of its pixels unless a size is given.
 
     Args:
         path: a file that Pillow reads, or a BPG file.
-        size: height and width of the result, or one number for both; not for ``"full"``.
-        mode: ``"crop"`` cuts the centre out of the pixels as they are (a smaller photo is enlarged first),
-            ``"resize"`` scales the photo until it just covers ``size`` and then cuts, ``"full"`` takes all
-            pixels.
+        size: height and width of the result, or one number for both; ``None`` with ``"full"``.
+        mode: ``"crop"``, the default where there is a size, cuts the centre out of the pixels as they are (a
+            smaller photo is enlarged first), ``"resize"`` scales the photo until it just covers ``size`` and
+            then cuts, ``"full"``, the default without a size, takes all pixels.
 
     Returns:
         (3, H, W) float32 RGB in [0, 1].
 
     Raises:
+        TypeError: ``path`` is no path.
         ValueError: a wrong size or mode.
         OSError: the file cannot be read; see :func:`open_photo`. Or it is so long and narrow that, scaled to
             cover ``size``, it would be above the limit of :func:`npp.set_max_pixels`.
     """
+    if mode is None:
+        mode = "full" if size is None else "crop"
     check_mode(mode)
     if mode == "full":
         if size is not None:
             raise ValueError(f"size must be None with mode 'full', not {size}")
         return to_tensor(open_photo(path))
     if size is None:
-        raise ValueError(f"size must be given with mode {mode!r}; mode 'full' takes all pixels")
+        raise ValueError(f"size must be given with mode {mode!r}; without a mode all pixels are taken")
     height, width = height_and_width(size)
     image = open_covering(path, (height, width), shrink=mode == "resize")
     left, top = (image.width - width) // 2, (image.height - height) // 2
