@@ -61,7 +61,8 @@ def meant(name: object, allowed: Iterable[str]) -> str:
 
     if not isinstance(name, str):
         return ""
-    near = difflib.get_close_matches(name, allowed, n=1)
+    names = list(allowed)
+    near = difflib.get_close_matches(name, names, n=1) or difflib.get_close_matches(name.lower(), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

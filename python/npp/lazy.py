@@ -26,7 +26,9 @@ def exported_when_touched(
 
     def touch(name: str) -> Any:
         if name not in names:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # With both of them Python itself adds which name was probably meant.
+            message = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=sys.modules[package])
         module = names[name]
         try:
             imported = importlib.import_module(f"{package}.{module or name}")

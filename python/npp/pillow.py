@@ -38,14 +38,14 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.checks import DEFAULT_QP, is_int, kind_of, known_settings
+from npp.checks import DEFAULT_QP, is_int, kind_of
 from npp.codec.animation import encode_animation, one_or_each
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import check_frames
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame, fitting_metadata
-from npp.codec.options import CodecOptions
+from npp.codec.options import CodecOptions, refuse_unknown
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
@@ -211,7 +211,7 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the codec; TypeError where one is neither of it nor of save."""
-    known_settings("unknown option", options, [*_SAVE_OPTIONS, *CodecOptions.__annotations__])
+    refuse_unknown("unknown option", options, [*_SAVE_OPTIONS, *CodecOptions.__annotations__])
     return {name: value for name, value in options.items() if name not in _SAVE_OPTIONS}
 
 

@@ -122,7 +122,7 @@ class WeightFiles(NamedTuple):
             raise FileNotFoundError(f"{path} is a folder{hint}")
         if not path.is_file():
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
-            hint = meant(str(name_or_path).lower(), named)
+            hint = meant(os.fspath(name_or_path), named)
             raise FileNotFoundError(
                 f"no file {str(path)!r}, and no {self.kind} of that name; names are: {names}{hint}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -67,10 +68,29 @@ def test_the_help_turns_dimensions_round() -> None:
         npp.compress(torch.rand(2, 20, 30, 3), 30)
 
 
-@pytest.mark.parametrize("name", ["x.png", Path("x.png"), b"x.png"])
-def test_a_file_is_no_picture_yet(name: Any) -> None:
-    with pytest.raises(TypeError, match=r"image must be a PIL image.*PIL\.Image\.open reads a file"):
-        npp.encode(name)
+@pytest.mark.parametrize(
+    ("file", "help_"),
+    [
+        ("x.png", r"npp\.photos\.open_photo\(path\) opens a photo, and npp\.batch\.BatchEncoder"),
+        (Path("x.png"), r"npp\.photos\.open_photo\(path\) opens a photo, and npp\.batch\.BatchEncoder"),
+        (b"x.png", r"PIL\.Image\.open\(io\.BytesIO\(data\)\) opens the bytes of a file$"),
+        (io.BytesIO(b"x.png"), r"PIL\.Image\.open\(file\) opens it$"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_file_is_no_picture_yet(file: Any, help_: str) -> None:
+    for given, name in ((file, "image"), ([file], r"image\[0\]")):
+        with pytest.raises(TypeError, match=rf"^{name} must be a PIL image.*, not \w+; {help_}"):
+            npp.encode(given)
+
+
+def test_what_opens_the_files_does_so(tmp_path: Path) -> None:
+    """The functions that the message names take such paths."""
+    path = tmp_path / "x.png"
+    Image.new("RGB", (24, 16), (200, 100, 50)).save(path)
+    file = npp.encode(npp.photos.open_photo(path))
+    assert npp.decode(file).shape == (3, 16, 24)
+    assert npp.batch.BatchEncoder().encode(path).file == file
 
 
 @pytest.mark.parametrize(

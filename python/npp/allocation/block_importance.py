@@ -256,11 +256,11 @@ def importance(
     tasks = _as_tasks(task)
     whole("draws", draws, 1, MOST_DRAWS)
     whole("batch", batch, 1, 1024)
-    if isinstance(x, Tensor):
-        check_images(x)
-    else:
+    if not isinstance(x, Tensor) and isinstance(x, Sequence):
         for picture in x:
             check_images(picture[None] if isinstance(picture, Tensor) else picture)
+    else:
+        check_images(x)
     pictures = [picture.detach().float() for picture in x]
     groups = _runs(len(x), batch if isinstance(x, Tensor) else 1)
     device = x.device if isinstance(x, Tensor) else torch.device("cpu")

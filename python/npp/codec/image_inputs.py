@@ -143,7 +143,18 @@ def _from_torch(tensor: Tensor, name: str) -> Array:
 
 
 def _no_picture(value: object, name: str) -> TypeError:
-    hint = "; PIL.Image.open reads a file" if isinstance(value, (str, bytes, PathLike)) else ""
+    """For what is no picture. A path is none: what to do with the file's orientation, frames and metadata is
+    for whoever opens it to say."""
+    hint = ""
+    if isinstance(value, (str, PathLike)):
+        hint = (
+            "; npp.photos.open_photo(path) opens a photo, and npp.batch.BatchEncoder().encode(path) codes a "
+            "file with its frames and metadata"
+        )
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        hint = "; PIL.Image.open(io.BytesIO(data)) opens the bytes of a file"
+    elif hasattr(value, "read"):
+        hint = "; PIL.Image.open(file) opens it"
     kind = type(value).__name__
     return TypeError(f"{name} must be a PIL image, numpy array or torch tensor, not {kind}{hint}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
@@ -95,6 +95,38 @@ DEFAULTS: CodecOptions = {
 }
 
 
+#: What other codecs call an option, or npp an argument that stands elsewhere, and what is to be said of it.
+_OTHER_WORDS = {
+    # By PSNR and roughly, as photos of BSDS500 have it.
+    "quality": f": BPG has qp instead, 0 (best) to {MAX_QP} (smallest); 27 is about as exact as JPEG of "
+    "quality 90, and 37 as quality 50",
+    "crf": ": it is called qp",
+    "subsampling": ": it is called chroma",
+    "preset": ": it is called effort",
+    "speed": ": it is called effort",
+    **{
+        part: f": it is a part of a recipe, and parts=npp.recipes.Parts({part}=False) leaves it out of a call"
+        for part in ("scale", "filter", "qp_map", "restorer")
+    },
+}
+
+
+def refuse_unknown(message: str, names: Iterable[str], allowed: Collection[str]) -> None:
+    """Refuses names that are not among those allowed; of words of other codecs it is told what they are here.
+
+    Args:
+        message: the message up to the name of the first unknown one.
+        names: that somebody gave.
+        allowed: those that there are.
+
+    Raises:
+        UnknownSettingError: there are such; it is a TypeError and a ValueError.
+    """
+    unknown = [name for name in names if name not in allowed]
+    if unknown:
+        known_settings(message, unknown, allowed, _OTHER_WORDS.get(unknown[0], ""))
+
+
 def _bit_depth(value: Any) -> int:
     if is_int(value) and value in (9, 11, 13, 14):
         raise UnsupportedError(
@@ -178,7 +210,7 @@ def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
 
 def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     named = [name for name in options if name != "_x265"]
-    known_settings("unknown option", named, CodecOptions.__annotations__)
+    refuse_unknown("unknown option", named, CodecOptions.__annotations__)
     chosen: dict[str, Any] = {**DEFAULTS, **options}
     if flag("lossless", chosen["lossless"], EncodeError):
         chosen["chroma"] = options.get("chroma", "444")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from npp._bpg import EncodeError
+from npp.codec.batch_hints import batch_meant, floats_meant
 from npp.codec.errors import indexed
 from npp.torch_state import has_readable_values
 
@@ -85,12 +86,6 @@ def check_scale(name: str, x: Tensor) -> None:
         raise wrong
 
 
-def scaled_hint(x: Tensor) -> str:
-    """What makes floats in [0, 1] of whole numbers, to stand behind a message; nothing for other types."""
-    scale = {torch.uint8: 255, torch.uint16: 65535}.get(x.dtype)
-    return "" if scale is None else f"; x.float() / {scale} makes it so"
-
-
 def check_pictures(name: str, x: object) -> None:
     """Refuses what is no batch of colour pictures for a network.
 
@@ -99,9 +94,11 @@ def check_pictures(name: str, x: object) -> None:
         ValueError: not (N, 3, H, W), or samples of another scale than [0, 1].
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor, not {type(x).__name__}")
+        raise TypeError(f"{name} must be a tensor, not {type(x).__name__}{floats_meant(x, name)}")
     if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}{scaled_hint(x)}")
+        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}{floats_meant(x, name)}")
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
-        raise ValueError(f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}")
+        raise ValueError(
+            f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}{batch_meant(x, name)}"
+        )
     check_scale(name, x)

@@ -258,7 +258,9 @@ class EvaluateConfig:
 
 def _check_arm(key: str, name: str | None, names: Sequence[str]) -> None:
     if name not in names:
-        raise ValueError(f"{key} names the arm {name!r}; there are {', '.join(names)}")
+        raise ValueError(
+            f"{key} names the arm {name!r}; there are {', '.join(names)}{checks.meant(name, names)}"
+        )
 
 
 def _with_part(values: Any, default: str) -> Any:

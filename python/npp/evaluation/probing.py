@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from npp.checks import meant
 from npp.config.typed import told
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.coding import Batch
@@ -57,6 +58,7 @@ class ProbedJudge:
         if quality not in (None, *known):
             raise ConfigError(
                 f"network {self.label}: quality must be one of {', '.join(known)}, not {quality!r}"
+                f"{meant(quality, known)}"
             )
 
     def axes(self) -> list[Axis]:

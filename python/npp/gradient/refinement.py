@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 import npp.checks as checks
+from npp.codec.batch_hints import floats_meant
 from npp.codec.errors import EncodeError
 from npp.codec.option_signature import shows_options
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options, resolve_qp
@@ -91,9 +92,8 @@ class _Loop(NamedTuple):
 
 def _check_pictures(x: object) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(
-            f"x must be a floating tensor (N, C, H, W), not {getattr(x, 'dtype', type(x).__name__)}"
-        )
+        kind = getattr(x, "dtype", type(x).__name__)
+        raise TypeError(f"x must be a floating tensor (N, C, H, W), not {kind}{floats_meant(x)}")
     check_batch(x)
     check_scale("x", x)  # what is clamped to begin with must not be another scale
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from npp.codec.batch_hints import floats_meant
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, PictureOrError, check_samples
 from npp.codec.round_trip import check_batch
@@ -15,7 +16,6 @@ from npp.codec.sample_range import (
     on_other_scale,
     refuse_other_scale,
     sample_range,
-    scaled_hint,
     values_told,
 )
 from npp.torch_state import has_readable_values
@@ -31,7 +31,7 @@ def check_floats(x: object) -> None:
     check_batch(x)
     assert isinstance(x, Tensor)
     if not x.is_floating_point():
-        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}{scaled_hint(x)}")
+        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}{floats_meant(x)}")
 
 
 def check_values(x: Tensor) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from npp.allocation.allocator import Allocator
 from npp.checks import brief, known_settings
 from npp.codec.errors import EncodeError
-from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options
+from npp.codec.options import CodecOptions, ResolvedOptions, refuse_unknown, resolve_options
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 #: What a recipe is made of.
@@ -46,7 +46,7 @@ def refuse_others(keywords: Mapping[str, object]) -> None:
         listed = ", ".join(f"{name!r}: {brief(unknown[name])}" for name in options)
         end = f": it is an option of the codec, which goes into options={{{listed}}}"
         known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
-    known_settings("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
+    refuse_unknown("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
 
 
 def others_told(made: _Init) -> _Init:
@@ -73,12 +73,13 @@ def lossy_options(options: Mapping[str, Any]) -> ResolvedOptions:
 
 
 def check_lossless(options: Mapping[str, Any], allocator: Allocator | None) -> None:
-    """Refuses lossless where a recipe's map is used.
+    """Refuses what is no option of the codec, and lossless where a recipe's map is used.
 
     Raises:
-        EncodeError: the codec has no quantiser then that a map could move.
+        UnknownSettingError, UnsupportedError: as :func:`npp.encode`.
+        EncodeError: a value that is not allowed, or the codec has no quantiser then that a map could move.
     """
-    if allocator is not None and resolve_options(options).lossless:
+    if resolve_options(options).lossless and allocator is not None:
         raise EncodeError(
             "lossless must be False with the recipe's map, for nothing is quantised then; "
             "parts=Parts(qp_map=False) leaves the map out"

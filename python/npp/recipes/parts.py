@@ -33,6 +33,9 @@ class Parts:
         flags(self, *(part.name for part in fields(self)))
 
 
+#: What the constructor of a recipe calls the parts.
+ARGUMENTS = {"scale": "scale", "filter": "preprocessor", "qp_map": "allocator", "restorer": "restorer"}
+
 #: Nothing is left out.
 ALL_PARTS = Parts()
 

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from npp.codec.metadata import Metadata
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
@@ -166,6 +166,8 @@ class Recipe(RecipeFiles):
                 the gradients.
         """
         resolved_qp = resolve_qp(self.qp if qp is None else qp, 1)[0]
+        merged: Any = {**self.options, **options}
+        resolve_options(merged)
         with torch.no_grad():
             ready = self.prepare(x, resolved_qp, parts)
         with memory_error_names("refining", x.shape[-2], x.shape[-1]):
@@ -178,7 +180,7 @@ class Recipe(RecipeFiles):
                 weight=weight,
                 metadata=metadata,
                 threads=threads,
-                options={**self.options, **options},
+                options=merged,
                 over=over,
                 steps=steps,
                 lr=lr,

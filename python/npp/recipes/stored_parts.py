@@ -10,6 +10,7 @@ from torch import Tensor
 from npp.allocation.allocator import Allocator
 from npp.checks import brief, one_of
 from npp.preprocessing.preprocessor import Preprocessor
+from npp.recipes.parts import ARGUMENTS
 from npp.recipes.scale import ScaleRule
 from npp.restoration import Restorer
 from npp.weight_files import Stored
@@ -29,7 +30,14 @@ def check_kinds(**parts: object) -> None:
     for name, part in parts.items():
         kind = _KINDS[name]
         if part is not None and not isinstance(part, kind):
-            raise TypeError(f"{name} must be {_KIND_NAMES[name]}, or None, not {brief(part)}")
+            without = _left_out(name) if part is False else ""
+            raise TypeError(f"{name} must be {_KIND_NAMES[name]}, or None, not {brief(part)}{without}")
+
+
+def _left_out(argument: str) -> str:
+    """For messages: how a recipe is made without a part, and how a call does without it."""
+    part = next(part for part, name in ARGUMENTS.items() if name == argument)
+    return f"; None makes a recipe without it, and parts=npp.recipes.Parts({part}=False) a call"
 
 
 def part_settings(

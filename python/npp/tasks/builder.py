@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from npp.checks import known_settings
+from npp.checks import known_settings, meant
 from npp.tasks.own_functions import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
@@ -31,8 +31,11 @@ def _maker(name: str) -> Callable[..., Any]:
         factory: Callable[..., Any] = imported(name.removeprefix("python:"))
         return factory
     if name not in _TASKS:
-        names = ", ".join(available_tasks())
-        raise ValueError(f"task must be one of {names}, or python:package.module:name, not {name!r}")
+        names = available_tasks()
+        raise ValueError(
+            f"task must be one of {', '.join(names)}, or python:package.module:name, not {name!r}"
+            f"{meant(name, names)}"
+        )
     module, kind = _TASKS[name]
     maker: Callable[..., Any] = getattr(importlib.import_module(module), kind)
     return maker

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from npp.checks import meant
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
 from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
@@ -40,8 +41,11 @@ def load(rest: str) -> Loaded:
         raise ValueError(no_such_model("torchvision", name, "torchvision.models", models))
     presets = models.get_model_weights(name)
     if weights and weights != "none" and not is_weights_file(weights) and not hasattr(presets, weights):
-        allowed = ", ".join([*presets.__members__, "none", "a .pth file"])
-        raise ValueError(f"torchvision:{name} has no weights {weights!r}; allowed are {allowed}")
+        allowed = [*presets.__members__, "none"]
+        raise ValueError(
+            f"torchvision:{name} has no weights {weights!r}; allowed are {', '.join(allowed)}, a .pth file"
+            f"{meant(weights, allowed)}"
+        )
     downloaded = weights if weights != "none" and not is_weights_file(weights) else None
     preset = presets[downloaded] if downloaded else presets.DEFAULT
     settings: dict[str, Any] = {"weights": preset if weights == "" or downloaded else None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from npp.checks import meant
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill
 from npp.config.yaml_files import ConfigError, read_config
@@ -31,7 +32,7 @@ def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfi
     values = {"modules": folder_of(path), **read_config(path, overrides)}
     trains = values.get("trains", "recipe")
     if not isinstance(trains, str) or trains not in _KINDS:
-        raise ConfigError(f"trains must be {' or '.join(_KINDS)}, not {trains!r}")
+        raise ConfigError(f"trains must be {' or '.join(_KINDS)}, not {trains!r}{meant(trains, _KINDS)}")
     return fill(_KINDS[trains], values)
 
 
