@@ -51,7 +51,10 @@ class Recipe(RecipeFiles):
         allocator: the learned map of quantiser offsets.
         restorer: the learned filter behind the decoder.
         options: of the codec, see :class:`npp.CodecOptions`.
-        qp: where a user names none.
+        qp: where a user names none, 37 unless given: a place to begin and no optimum, coarser than the 29 of
+            :func:`npp.encode`, which is bpgenc's and meant for eyes. Those of the recipes that come with npp
+            (docs/allocation.md lists them) lie amid the qps at which each was measured: lower ones keep
+            more, higher ones save more.
         card: what it was made from and for, for people.
 
     Raises:
@@ -91,7 +94,8 @@ class Recipe(RecipeFiles):
 
         Args:
             x: (N, C, H, W) floats in [0, 1].
-            qp: 0 to 51, one or one per picture; the recipe's own by default.
+            qp: 0 to 51, one or one per picture; by default the recipe's own, ``recipe.qp``, which is not
+                chosen for the picture: see :class:`npp.Recipe`.
             parts: which parts of the recipe are used.
             surrogate, threads: as in :func:`npp.compress`.
             **options: of the codec, instead of the recipe's.

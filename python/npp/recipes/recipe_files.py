@@ -115,7 +115,8 @@ class RecipeFiles(RecipeStages):
 
         Args:
             image, metadata, threads, errors: as in :func:`npp.encode`.
-            qp: 0 to 51, one or one per picture; the recipe's own by default.
+            qp: 0 to 51, one or one per picture; by default the recipe's own, ``recipe.qp``, which is not
+                chosen for the picture: see :class:`npp.Recipe`.
             parts: which parts of the recipe are used.
             **options: of the codec, instead of the recipe's.
 
