@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -115,6 +116,17 @@ def public_names() -> dict[str, list[Entry]]:
     return found
 
 
+def _said_of(entry: Entry) -> list[str]:
+    """The comment ``#:`` above a constant, in the module that makes it."""
+    pattern = re.compile(rf"((?:^#:.*\n)+){re.escape(entry.name)}\b[^\n]*=", re.MULTILINE)
+    for name, module in sorted(sys.modules.items()):
+        if name.startswith("npp.") and vars(module).get(entry.name) is entry.value and module.__file__:
+            found = pattern.search(Path(module.__file__).read_text(encoding="utf-8", errors="replace"))
+            if found is not None:
+                return [line.removeprefix("#:").strip() for line in found[1].splitlines()]
+    return []
+
+
 def _directive(room: str, entry: Entry) -> Iterator[str]:
     value = entry.value
     if isinstance(value, type):
@@ -130,6 +142,8 @@ def _directive(room: str, entry: Entry) -> Iterator[str]:
         text = repr(value)
         if len(text) <= _WIDTH and not text.startswith("<"):
             yield f"   :value: {text}"
+        yield ""
+        yield from (f"   {line}" for line in _said_of(entry))
     yield ""
 
 

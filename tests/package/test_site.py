@@ -51,6 +51,15 @@ def test_every_public_name_is_on_an_api_page(pages: dict[str, str]) -> None:
         assert room.startswith("npp")
 
 
+def test_every_public_constant_is_described(pages: dict[str, str]) -> None:
+    api = "\n".join(text for name, text in pages.items() if name.startswith("api-"))
+    constants = re.findall(r"^\.\. py:data:: (\w+)\n((?:   :\w+:.*\n)+)\n(   \w.*)?", api, re.MULTILINE)
+    assert {"VIEWS", "NAMES", "DEFAULT_SURROGATE"} <= {name for name, _, _ in constants}
+    # What the version is need not be said.
+    assert [name for name, _, said in constants if not said and name != "__version__"] == []
+    assert "four more looks at a picture" in api
+
+
 def test_every_integration_is_on_an_api_page(pages: dict[str, str]) -> None:
     folder = ROOT / "python" / "npp" / "integrations"
     modules = [path.stem for path in folder.iterdir() if path.name != "__init__.py" and path.stem[0] != "_"]

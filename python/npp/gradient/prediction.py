@@ -67,7 +67,8 @@ def _mirrored_corner(x: Tensor) -> Tensor:
     return zoomed(mirrored(x), 0, 0)
 
 
-#: The mirror image, the middle, and two corners, one of them of the mirror image: four more looks.
+#: For ``views=`` of :func:`keep_prediction`: four more looks at a picture, its mirror image, its middle, and
+#: two of its corners, one of them of the mirror image. A network must keep what it says of each of them.
 VIEWS: tuple[View, ...] = (mirrored, zoomed, _mirrored_corner, partial(zoomed, vertical=1, horizontal=1))
 
 
