@@ -19,6 +19,7 @@ def _loss(x: Tensor) -> Tensor:
     return x.square().mean((1, 2, 3))
 
 
+TORCH = tuple(map(int, torch.__version__.split(".")[:2]))
 RECIPE = made_recipe().eval()
 FILES = npp.encode(pictures(), 30, effort=0)
 ENTRIES: dict[str, Callable[[Tensor], Any]] = {
@@ -62,3 +63,15 @@ def test_a_recipe_within_what_torch_compiles_is_one_graph_break_and_exact() -> N
     assert torch.equal(seen, wanted)
     for got, right in zip(torch.autograd.grad(total, x), torch.autograd.grad(expected, x), strict=True):
         torch.testing.assert_close(got, right)
+
+
+@pytest.mark.skipif(TORCH < (2, 7), reason="torch before 2.7 traces no context managers of one's own")
+@pytest.mark.parametrize("recipe", [npp.Recipe("nothing"), RECIPE], ids=["nothing", "all parts"])
+def test_preparing_runs_no_codec_and_can_be_one_graph(recipe: npp.Recipe) -> None:
+    torch._dynamo.reset()
+    x = pictures()
+    prepare = torch.compile(lambda x: tuple(recipe.prepare(x, 35)), backend="eager", fullgraph=True)
+    ready, offsets = prepare(x)
+    wanted = recipe.prepare(x, 35)
+    torch.testing.assert_close(ready, wanted.x)
+    torch.testing.assert_close(offsets, wanted.qp_map)

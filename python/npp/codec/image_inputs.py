@@ -56,7 +56,8 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
         )
     if height < 1 or width < 1:
         raise EncodeError(f"{name} is {width}x{height} pixels; both sides must be at least 1")
-    if height * width > get_max_pixels():
+    # Of a graph's pictures the codec asks, which runs outside it: the limit is of a context, not of a graph.
+    if not torch.compiler.is_dynamo_compiling() and height * width > get_max_pixels():
         raise EncodeError(
             f"{name} is {width}x{height} = {width * height} pixels; at most {get_max_pixels()} are allowed "
             "(npp.set_max_pixels)"

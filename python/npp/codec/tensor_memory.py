@@ -11,6 +11,8 @@ from npp.torch_state import in_transform, why_without_values
 
 def why_without_pixels(x: Tensor) -> str | None:
     """Why the codec can read nothing of a tensor, whatever wraps it; None where it can."""
+    if torch.compiler.is_dynamo_compiling():
+        return None  # its tensors stand for those that the graph will get
     if x.is_nested:
         return "nested"
     return why_without_values(x) or (None if x.layout == torch.strided else f"of layout {x.layout}")

@@ -74,6 +74,8 @@ class RecipeStages(nn.Module):
     def prepare(self, x: Tensor, qp: int | Tensor, parts: Parts = ALL_PARTS) -> CodecInput:
         """Scales, filters and maps pictures that are coded at one size and qp each.
 
+        torch can compile it as one graph: the codec is what no graph can hold.
+
         Args:
             x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
             qp: one for all: the size depends on it.
