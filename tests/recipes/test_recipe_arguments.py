@@ -16,6 +16,7 @@ from recipe_files import made_recipe
 from torch import Tensor
 
 import npp
+from npp.checks import DEFAULT_QP
 from npp.gradient.refine_objective import RefineStep
 from npp.recipes import Parts, Recipe, ScaleRule
 
@@ -211,3 +212,18 @@ def test_units_of_batches_take_flags() -> None:
         npp.batch.BatchDecoder(keep_metadata=no)
     with pytest.raises(ValueError, match="restore_size must be True or False, not 'no'"):
         npp.batch.BatchDecoder(restore_size=no)
+
+
+def test_what_leaves_parts_out_is_named_with_the_place_that_it_is_imported_from() -> None:
+    for method in (Recipe.encode, Recipe.decode, Recipe.compress, Recipe.refine, Recipe.prepare):
+        assert ":class:`npp.recipes.Parts`" in (method.__doc__ or ""), method.__name__
+    with pytest.raises(
+        npp.EncodeError, match=r"parts=npp\.recipes\.Parts\(qp_map=False\) leaves the map out"
+    ):
+        made_recipe().compress(pictures(), lossless=True)
+
+
+def test_the_recipe_s_own_qp_is_described_as_it_is() -> None:
+    described = " ".join((Recipe.__doc__ or "").split())
+    assert f" qp: where a user names none, {Recipe().qp} unless given: " in described
+    assert f"coarser than the {DEFAULT_QP} of :func:`npp.encode`" in described

@@ -47,7 +47,7 @@ class BatchEncoder:
     Args:
         qp: 0 to 51; by default the recipe's own, or 29.
         recipe: a name, a file or a recipe that prepares stills, see :class:`npp.Recipe`.
-        parts: which parts of the recipe are used, by default all.
+        parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says; by default all.
         target_bpp: instead of ``qp`` the smallest one whose file has at most so many bits per pixel.
         keep_metadata: take EXIF, ICC profile and XMP along.
         max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.

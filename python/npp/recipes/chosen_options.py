@@ -82,5 +82,5 @@ def check_lossless(options: Mapping[str, Any], allocator: Allocator | None) -> N
     if resolve_options(options).lossless and allocator is not None:
         raise EncodeError(
             "lossless must be False with the recipe's map, for nothing is quantised then; "
-            "parts=Parts(qp_map=False) leaves the map out"
+            "parts=npp.recipes.Parts(qp_map=False) leaves the map out"
         )

@@ -96,7 +96,7 @@ class Recipe(RecipeFiles):
             x: (N, C, H, W) floats in [0, 1].
             qp: 0 to 51, one or one per picture; by default the recipe's own, ``recipe.qp``, which is not
                 chosen for the picture: see :class:`npp.Recipe`.
-            parts: which parts of the recipe are used.
+            parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says.
             surrogate, threads: as in :func:`npp.compress`.
             **options: of the codec, instead of the recipe's.
 
@@ -153,7 +153,7 @@ class Recipe(RecipeFiles):
                 :func:`npp.refine`, since what is found for the map serves other networks more.
             weight: bits that a unit of loss is worth, for each pixel of x; see :func:`npp.refine`.
             map_limit: greatest offset; that of the recipe's own map where this is greater.
-            parts: which parts of the recipe are used.
+            parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says.
             metadata: of the files.
             steps, lr, map_lr, map_zero_mean, search_effort, surrogate, patience, callback, threads: as in
                 :func:`npp.refine`.

@@ -117,7 +117,7 @@ class RecipeFiles(RecipeStages):
             image, metadata, threads, errors: as in :func:`npp.encode`.
             qp: 0 to 51, one or one per picture; by default the recipe's own, ``recipe.qp``, which is not
                 chosen for the picture: see :class:`npp.Recipe`.
-            parts: which parts of the recipe are used.
+            parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says.
             **options: of the codec, instead of the recipe's.
 
         Returns:
@@ -209,7 +209,8 @@ class RecipeFiles(RecipeStages):
 
         Args:
             data, dtype, threads, errors: as in :func:`npp.decode`.
-            parts: which parts of the recipe are used; the restorer is the one that counts here.
+            parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says; the restorer is the
+                one that counts here.
 
         Returns:
             As :func:`npp.decode`, at the size that the picture had.

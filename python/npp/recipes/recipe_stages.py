@@ -79,7 +79,7 @@ class RecipeStages(nn.Module):
         Args:
             x: (N, C, H, W) floats in [0, 1]; 1, 3 or 4 channels, alpha is scaled only.
             qp: one for all: the size depends on it.
-            parts: which parts are used.
+            parts: which parts are used, as :class:`npp.recipes.Parts` says.
 
         Raises:
             TypeError, UnsupportedError: x is no floating tensor with pixels.
