@@ -126,8 +126,7 @@ class TradeOffConfig:
 
     @staticmethod
     def _lowest_and_highest(qps: tuple[int, ...]) -> tuple[int, ...]:
-        rising = checks.qps("qps", qps)
-        if rising != tuple(qps) or len(rising) != 2:
+        if (rising := checks.qps("qps", qps)) != tuple(qps) or len(rising) != 2:
             raise ValueError(f"qps must be the lowest and the highest, not {list(qps)}")
         return rising
 
