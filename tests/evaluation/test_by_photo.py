@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,36 @@ def test_a_path_to_one_photo_is_no_label_of_another(tmp_path: Path) -> None:
     assert not labels.has(tmp_path / "photos" / "dog" / "0.png")
     with pytest.raises(ValueError, match=r"cat/1\.png, which is listed as a/1\.png and as b/1\.png"):
         labels.check_names([tmp_path / "photos" / "cat" / "1.png"])
+
+
+@pytest.mark.parametrize("twice", ["0.png", "./0.png"])
+def test_a_photo_that_is_listed_by_its_path_and_by_its_name_is_refused(twice: str, tmp_path: Path) -> None:
+    red_photos(tmp_path / "photos" / "cat")
+    table = tmp_path / "table.csv"
+    table.write_text(f"file,label\ncat/0.png,3\n{twice},4\nother/1.png,2\ncat/1.png,1\n")
+    labels = read_labels(LabelledPhotos(str(tmp_path / "photos"), labels=str(table)))
+    with pytest.raises(
+        ValueError,
+        match=rf"cat/0\.png, which is listed as cat/0\.png and as 0\.png in labels \({table}\): real",
+    ):
+        labels.check_names([tmp_path / "photos" / "cat" / "0.png"])
+    # Of a larger set's table, of which the folder holds a part.
+    labels.check_names([tmp_path / "photos" / "cat" / "1.png"])
+
+
+def test_photos_with_entries_of_their_own_may_share_a_name(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    red_photos(photos / "cat")
+    top, below = photos / "0.png", photos / "cat" / "0.png"
+    shutil.copy(below, top)
+    both = ByPhoto({"0.png": 3, "cat/0.png": 4}, str(photos))
+    both.check_clear([top, below])
+    assert (both[top], both[below]) == (3, 4)
+    maps = ByPhoto({"0": 3, "cat/0": 4}, str(photos), endings=False)
+    maps.check_clear([below])
+    top.unlink()
+    with pytest.raises(ValueError, match=r"cat/0\.png, which is listed as cat/0 and as 0"):
+        maps.check_clear([below])
 
 
 def test_names_without_endings_are_paths_where_they_have_a_folder() -> None:

@@ -12,6 +12,7 @@ A map of classes has another ending than its photo, and its entry's name has non
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,8 @@ from typing import Generic, TypeVar
 from npp.photos.finding import name_below
 
 _Value = TypeVar("_Value")
-_GO_BY = "real labels go by the path below folder, or by the file name where one photo has it"
+#: How entries name photos, for messages.
+GO_BY = "real labels go by the path below folder, or by the file name where one photo has it"
 
 
 def entry_name(text: str) -> str:
@@ -48,6 +50,7 @@ class ByPhoto(Generic[_Value]):
     Args:
         entries: values by :func:`entry_name`; each is looked at only where it is asked for.
         folder: of the photos; empty where there are no entries.
+        source: what messages call the file, as ``labels (classes.csv)``.
         endings: whether entries' names have the endings of the photos' files. Of names without, those in
             folders are paths below the folder in any case.
 
@@ -55,8 +58,11 @@ class ByPhoto(Generic[_Value]):
         ValueError: two names are one path below the folder.
     """
 
-    def __init__(self, entries: Mapping[str, _Value], folder: str = "", *, endings: bool = True) -> None:
+    def __init__(
+        self, entries: Mapping[str, _Value], folder: str = "", *, source: str = "", endings: bool = True
+    ) -> None:
         self._entries, self._folder, self._endings = entries, Path(folder), endings
+        self.source = source
         self._names: dict[str, str] = {}  # of the entries, by path below the folder
         for name in entries:
             path = _relative(folder, name)
@@ -71,6 +77,11 @@ class ByPhoto(Generic[_Value]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def example(self) -> str:
+        """The name of one entry, as the file has it; there must be one."""
+        return next(iter(self._entries))
 
     def __contains__(self, photo: Path) -> bool:
         return bool(self._candidates(photo))
@@ -103,10 +114,20 @@ class ByPhoto(Generic[_Value]):
         return name_below(self._folder, photo) if self._folder in photo.parents else photo.name
 
     def _candidates(self, photo: Path) -> list[str]:
-        """The paths of all entries that may be a photo's."""
+        """The paths of all entries that may be a photo's, that with its own path first."""
         named = photo if self._endings else photo.with_suffix("")
-        path = self.photo_name(named)
-        return [path] if path in self._names else self._paths.get(named.name, [])
+        path, by_bare_name = self.photo_name(named), self._paths.get(named.name, [])
+        if path not in self._names:
+            return by_bare_name
+        # Of entries in folders that lie elsewhere nobody would say that they mean a photo with an own entry.
+        is_listed_twice = path != named.name and named.name in by_bare_name
+        return [path, named.name] if is_listed_twice and not self._is_in_folder(named.name) else [path]
+
+    def _is_in_folder(self, bare_name: str) -> bool:
+        """Whether a bare name is also the path of a photo, which lies in no folder below this one."""
+        if self._endings:
+            return (self._folder / bare_name).is_file()
+        return any(self._folder.glob(f"{glob.escape(bare_name)}.*"))
 
     def check_clear(self, photos: Sequence[Path]) -> None:
         """Checks that each photo has one entry and each entry one photo.
@@ -114,17 +135,19 @@ class ByPhoto(Generic[_Value]):
         Raises:
             ValueError: several; the message names them.
         """
+        within = f" in {self.source}" if self.source else ""
         photo_names: dict[str, str] = {}  # by the path of their entry
         for photo in photos:
             photo_name, paths = self.photo_name(photo), self._candidates(photo)
             if len(paths) > 1:
+                first, second = (self._names[path] for path in paths[:2])
                 raise ValueError(
-                    f"folder has {photo_name}, which is listed as {paths[0]} and as {paths[1]}: {_GO_BY}"
+                    f"folder has {photo_name}, which is listed as {first} and as {second}{within}: {GO_BY}"
                 )
             for path in paths:
                 if path in photo_names:
                     raise ValueError(
-                        f"folder has {photo_names[path]} and {photo_name}, and both are listed as {path}: "
-                        f"{_GO_BY}"
+                        f"folder has {photo_names[path]} and {photo_name}, and both are listed as "
+                        f"{path}{within}: {GO_BY}"
                     )
                 photo_names[path] = photo_name
