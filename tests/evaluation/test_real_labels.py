@@ -309,8 +309,26 @@ def test_wrong_files_are_named(labelled: Path, tmp_path: Path) -> None:
         evaluate(parse_config(with_data(given, annotations=str(broken))), tmp_path)
     few = tmp_path / "few.csv"
     few.write_text("file,label\n0.png,1\n")
-    with pytest.raises(ConfigError, match=r"^data\.folder has photos without real labels: .*\.png"):
+    said = (
+        r"^data\.folder has photos without real labels: (\d\.png), .*\. \1 is not in "
+        rf"labels \({few}\), where one name is 0\.png: real labels go by"
+    )
+    with pytest.raises(ConfigError, match=said):
         evaluate(parse_config(with_data(given, labels=str(few))), tmp_path)
+
+
+def test_a_file_that_lists_none_of_the_photos_is_named_with_one_of_its_names(
+    labelled: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "ids.csv"
+    table.write_text("file,label\n000139,1\n000285,0\n")
+    given = with_data(_values(labelled), labels=str(table), unlabelled="skip")
+    said = (
+        r"^data\.folder has no photo with real labels among its 4\. \d\.png is not in "
+        rf"labels \({table}\), where one name is 000139: real labels go by"
+    )
+    with pytest.raises(ConfigError, match=said):
+        evaluate(parse_config(given), tmp_path / "out")
 
 
 def test_other_meanings_of_labels_are_measured_anew(labelled: Path, tmp_path: Path) -> None:
@@ -335,7 +353,7 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
     given = _values(labelled)
     given["data"]["folder"] = str(tmp_path / "twice")
     said = (
-        r"data.folder has (a/(\d).png and b/\2|b/(\d).png and a/\3).png, and both are listed as \d.png: real"
+        r"data.folder has (a/(\d).png and b/\2|b/(\d).png and a/\3).png, and both are listed as \d.png in a"
     )
     with pytest.raises(ConfigError, match=said):
         evaluate(parse_config(given), tmp_path / "out")

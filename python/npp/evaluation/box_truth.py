@@ -103,4 +103,4 @@ def read_box_truth(file: str | None, folder: str) -> BoxTruth:
     with errors_with_key(_KEY, path):
         boxes, category_ids = read_boxes(path)
     check_not_empty(_KEY, path, boxes)
-    return BoxTruth(ByPhoto(boxes, folder), category_ids)
+    return BoxTruth(ByPhoto(boxes, folder, source=f"{_KEY} ({path})"), category_ids)

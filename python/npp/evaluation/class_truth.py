@@ -56,7 +56,7 @@ def read_class_truth(file: str | None, folder: str) -> ClassTruth:
         check_once(entry_name(row["file"]) for _, row in rows)
         classes = {entry_name(row["file"]): _class_index(row["label"], line) for line, row in rows}
     check_not_empty(_KEY, path, classes)
-    return ClassTruth(ByPhoto(classes, folder))
+    return ClassTruth(ByPhoto(classes, folder, source=f"{_KEY} ({path})"))
 
 
 def _class_index(text: str, line: int) -> int:

@@ -25,13 +25,14 @@ class MaskTruth(MatchedTruth):
     Args:
         maps: by the path or name of the photos, without ending.
         folder: of the photos.
+        source: what messages call the folder of the maps.
     """
 
     task = Segmentation
 
-    def __init__(self, maps: ClassMaps, folder: str) -> None:
+    def __init__(self, maps: ClassMaps, folder: str, source: str = "") -> None:
         self._maps = maps
-        self.by_photo: ByPhoto[Tensor] = ByPhoto(maps, folder, endings=False)
+        self.by_photo: ByPhoto[Tensor] = ByPhoto(maps, folder, source=source, endings=False)
 
     def metrics(self) -> tuple[str, ...]:
         """Mean intersection over union."""
@@ -105,4 +106,5 @@ def read_mask_truth(
     """
     if masks is None:
         return MaskTruth(ClassMaps({}), folder)
-    return MaskTruth(find_masks(masks, numbers, IGNORE if others is None else others), folder)
+    maps = find_masks(masks, numbers, IGNORE if others is None else others)
+    return MaskTruth(maps, folder, f"{_KEY} ({masks})")

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from npp.evaluation.box_truth import BoxTruth, read_box_truth
-from npp.evaluation.by_photo import ByPhoto
+from npp.evaluation.by_photo import GO_BY, ByPhoto
 from npp.evaluation.class_truth import ClassTruth, read_class_truth
 from npp.evaluation.judges import Judge
 from npp.evaluation.labelled_photos import LabelledPhotos
@@ -21,6 +21,7 @@ from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
 
+_NAMED = 5  # photos in a message
 #: What scores against real texts are called where those against the clean output have the same name.
 TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
 
@@ -59,7 +60,11 @@ class RealLabels:
 
     def has(self, photo: Path) -> bool:
         """Whether every file that is given lists this photo."""
-        return all(photo in table for table in self._tables)
+        return not self.lacking(photo)
+
+    def lacking(self, photo: Path) -> list[ByPhoto[Any]]:
+        """Those of the tables that files give which do not list this photo."""
+        return [table for table in self._tables if photo not in table]
 
     def check_names(self, photos: Sequence[Path]) -> None:
         """Checks that it is clear which of these photos each name means.
@@ -132,13 +137,50 @@ def photos_with_labels(photos: PhotoSet, labels: RealLabels) -> list[Path]:
         ValueError: a photo has no real label though there are some, or it is not clear which it has.
     """
     if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
-        paths = photos.readable_paths(labels.has)
+        paths = _listed(photos, labels)
     else:
         paths = photos.readable_paths()
     labels.check_names(paths)
-    if missing := [name_below(photos.folder, path) for path in paths if not labels.has(path)]:
-        raise ValueError(f"folder has photos without real labels: {', '.join(missing[:5])}")
+    if missing := [path for path in paths if not labels.has(path)]:
+        names = ", ".join(name_below(photos.folder, path) for path in missing[:_NAMED])
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        reason = _not_listed(missing[0], photos, labels)
+        raise ValueError(f"folder has photos without real labels: {names}{more}. {reason}")
     return paths
+
+
+def _listed(photos: PhotoSet, labels: RealLabels) -> list[Path]:
+    """The photos that have all labels and can be read.
+
+    Raises:
+        ValueError: there are none.
+    """
+    left_out: list[Path] = []
+    listed = False
+
+    def keep(photo: Path) -> bool:
+        nonlocal listed
+        if labels.has(photo):
+            listed = True
+            return True
+        left_out.append(photo)
+        return False
+
+    try:
+        return photos.readable_paths(keep)
+    except ValueError:
+        if listed or not left_out:
+            raise
+    reason = _not_listed(left_out[0], photos, labels)
+    raise ValueError(f"folder has no photo with real labels among its {len(left_out)}. {reason}")
+
+
+def _not_listed(photo: Path, photos: PhotoSet, labels: RealLabels) -> str:
+    """Which files do not list a photo, and a name that stands there instead."""
+    places = ", ".join(
+        f"{table.source}, where one name is {table.example}" for table in labels.lacking(photo)
+    )
+    return f"{name_below(photos.folder, photo)} is not in {places}: {GO_BY}"
 
 
 #: Nothing is known.

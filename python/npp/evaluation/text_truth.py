@@ -89,4 +89,6 @@ def read_text_truth(file: str | None, folder: str) -> TextTruth:
         raise ValueError(f"{_KEY}: {file} must have one line for each photo, not more for {repeated[0]}")
     regions = {name: row.region for name, (row,) in rows.items()}
     texts = {name: row.text for name, (row,) in rows.items() if row.text}
-    return TextTruth(ByPhoto(texts, folder), ByPhoto(regions, folder))
+    source = f"{_KEY} ({file})"
+    of_texts = ByPhoto(texts, folder, source=f"the texts of {source}")
+    return TextTruth(of_texts, ByPhoto(regions, folder, source=source))

@@ -309,7 +309,8 @@ def _regions(source: PhotoSource) -> ByPhoto[list[Region]]:
     if not source.regions:
         return ByPhoto({})
     listed = regions_listed(source.regions)
-    return ByPhoto({name: [row.region for row in rows] for name, rows in listed.items()}, source.folder)
+    by_name = {name: [row.region for row in rows] for name, rows in listed.items()}
+    return ByPhoto(by_name, source.folder, source=f"regions ({source.regions})")
 
 
 def _listed(
