@@ -38,13 +38,17 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
 
     Raises:
         OSError: it cannot be read.
-        ValueError: a column or a value is missing.
+        ValueError: a column or a value is missing, or a column is there twice.
     """
     with path.open(encoding="utf-8-sig", newline="") as opened:
         reader = csv.DictReader(opened)
         present = reader.fieldnames or []
+        # As Python writes them: a blank or an unseen mark at an end of a name is there to be seen.
+        shown = ", ".join(map(repr, present)) or "none"
         if not set(columns) <= set(present):
-            raise ValueError(f"columns must be {', '.join(columns)}, not {', '.join(present) or 'none'}")
+            raise ValueError(f"columns must be {', '.join(columns)}, not {shown}")
+        if twice := [name for name, count in Counter(present).items() if count > 1]:
+            raise ValueError(f"columns must be there once, not twice as {twice[0]!r}: {shown}")
         rows = [(reader.line_num, row) for row in reader]
     for line, row in rows:
         if any(row[column] is None for column in columns):
