@@ -467,6 +467,11 @@ def test_a_network_that_does_not_fit_its_task_is_named(photos: Path, tmp_path: P
         ("return {}['masks']", "KeyError: 'masks'"),
         ("return x.nothing", "AttributeError: 'Tensor' object has no attribute 'nothing'"),
         ("assert x.ndim == 2", "AssertionError"),
+        ("raise ValueError('nothing is there')", "ValueError: nothing is there"),
+        ("return x @ x[0, 0, :5]", "RuntimeError: .*"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("open('/nowhere')", r"FileNotFoundError: \[Errno 2\] .*'/nowhere'"),
+        ("raise Exception", "Exception"),
     ],
 )
 def test_whatever_a_network_raises_is_told_with_its_name(

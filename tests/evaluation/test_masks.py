@@ -208,5 +208,6 @@ def test_wrong_masks_and_settings_are_named(masked: Path, tmp_path: Path) -> Non
             )
     for name in "012":
         Image.new("L", (48, 96)).save(tmp_path / "masks" / f"{name}.png")
-    with pytest.raises(ConfigError, match=r"^data\.masks: \d must be 96x96 as its photo, not \(96, 48\)"):
+    said = r"^data\.masks: .*masks/\d\.png must be 96x96 \(width x height\), as its photo .*, not 48x96$"
+    with pytest.raises(ConfigError, match=said):
         evaluate(parse_config(_values(masked, masks=str(tmp_path / "masks"))), tmp_path / "out")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_evaluation import QPS, RED, detector, red_photos, tiny_network, values, with_data
+from small_evaluation import (
+    QPS,
+    RED,
+    detector,
+    reader,
+    red_photos,
+    segmenter,
+    tiny_network,
+    values,
+    with_data,
+)
 from torch import nn
 
 from npp.config.yaml_files import ConfigError
@@ -193,6 +205,12 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _spec(given: Mapping[str, Any], **changes: Any) -> JudgeConfig:
+    """A judge's part of a configuration."""
+    settings = {key: value for key, value in given.items() if key not in ("name", "label")}
+    return JudgeConfig(given["name"], given["label"], settings=settings, **changes)
+
+
 def _values(root: Path, **changes: Any) -> dict[str, Any]:
     data = {
         "folder": str(root / "test"),
@@ -245,10 +263,8 @@ def test_labels_may_be_ids_of_categories(labelled: Path) -> None:
     )
     labels = read_labels(photos)
     assert labels.boxes.category_ids == (5, 18)
-    settings = {key: value for key, value in detector().items() if key not in ("name", "label")}
     for categories, label in ((None, 1), ("place", 1), ("id", 18)):
-        spec = JudgeConfig("detection", "finder", categories=categories, settings=settings)  # type: ignore[arg-type]
-        judge = build_judge(spec, torch.device("cpu"), seen=True)
+        judge = build_judge(_spec(detector(), categories=categories), torch.device("cpu"), seen=True)
         (target,) = labels.boxes.targets(judge, [labelled / "test" / "0.png"])
         assert target["labels"].tolist() == [label]  # the crowd is left out
         assert target["boxes"].tolist() == [list(map(float, RED[0]))]
@@ -340,8 +356,9 @@ def test_other_meanings_of_labels_are_measured_anew(labelled: Path, tmp_path: Pa
         given["unseen"] = [{**detector(), "categories": categories}]
         return evaluate(parse_config(given), tmp_path).measured.clean["finder", "ap"]
 
-    with pytest.warns(
-        UserWarning, match=r"network finder finds none of the real boxes .*\(categories: place\)"
+    with (
+        pytest.warns(UserWarning, match=r"network finder has 2 classes, .* the label 18"),
+        pytest.warns(UserWarning, match=r"network finder finds none of the real .*\(categories: place\)"),
     ):
         assert clean("id") == 0
     assert clean("place") == 1
@@ -362,6 +379,39 @@ def test_photos_of_one_name_are_not_mixed_up(labelled: Path, tmp_path: Path) -> 
     (tmp_path / "boxes.json").write_text(json.dumps(listed))
     with pytest.raises(ValueError, match=r"0\.png is listed 2 times"):
         read_labels(LabelledPhotos("x", mode="full", annotations=str(tmp_path / "boxes.json")))
+
+
+def test_labels_that_no_network_needs_are_warned_of(labelled: Path, tmp_path: Path) -> None:
+    """Also annotations beside a detector of which no metric is computed, for nothing else goes by them."""
+    masks, regions = tmp_path / "masks", tmp_path / "regions.csv"
+    shutil.copytree(labelled / "test", masks)
+    regions.write_text("file,x,y,width,height\na.png,0,0,8,8\n")
+    photos = LabelledPhotos(
+        str(labelled / "test"),
+        mode="full",
+        annotations=str(labelled / "boxes.json"),
+        labels=str(labelled / "classes.csv"),
+        masks=str(masks),
+        regions=str(regions),
+    )
+
+    def unused(*specs: JudgeConfig) -> list[str]:
+        judges = [build_judge(spec, torch.device("cpu"), seen=False) for spec in specs]
+        return [truth.setting for truth in read_labels(photos).unused(judges)]
+
+    finder = _spec(detector())
+    classifier = JudgeConfig("classification", settings={"model": tiny_network()})
+    assert unused(finder, classifier, _spec(segmenter()), _spec(reader())) == []
+    assert unused(finder, _spec(reader())) == ["labels", "masks"]
+    assert unused(_spec(detector(), metrics=False)) == ["annotations", "labels", "regions", "masks"]
+
+
+def test_a_run_warns_of_a_file_that_it_has_no_use_for(labelled: Path, tmp_path: Path) -> None:
+    given = _values(labelled)
+    given["unseen"] = []
+    said = r"^data\.annotations are not used: they are for networks of the task detection with metrics, and"
+    with pytest.warns(UserWarning, match=said):
+        evaluate(parse_config(given), tmp_path)
 
 
 @pytest.mark.parametrize("label", ["cat", "-1", "1.5", ""])
@@ -489,6 +539,47 @@ def test_a_box_beside_its_photo_is_named(labelled: Path, tmp_path: Path, box: li
         _checked(labelled, tmp_path / "boxes.json", listed)
 
 
+def test_a_box_that_is_listed_twice_is_warned_of(labelled: Path, tmp_path: Path) -> None:
+    """And only where both have its category, and a metric is computed of them."""
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["annotations"] += [dict(one) for one in listed["annotations"][:2]]
+    listed["annotations"].append({**listed["annotations"][2], "category_id": 5})
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(listed))
+    folder = str(labelled / "test")
+    photos = LabelledPhotos(folder, mode="full", part="all", annotations=str(path))
+    judge = build_judge(_spec(detector()), torch.device("cpu"), seen=False)
+    labels, paths = read_labels(photos), [labelled / "test" / f"{i}.png" for i in range(4)]
+    with pytest.warns(
+        UserWarning,
+        match=r"list a box of 0\.png more than once, .* category 18 from 32, 16 to 64, 48, and 1 others: ",
+    ):
+        assert labels.check([judge], paths) == {"finder": (1, "3.png")}
+    assert labels.check([], paths) == {}
+    labels.check([judge], paths[2:])
+
+
+def test_a_detector_with_fewer_classes_than_the_annotations_is_warned_of(
+    labelled: Path, tmp_path: Path
+) -> None:
+    listed = json.loads((labelled / "boxes.json").read_text())
+    listed["categories"].append({"id": 40, "name": "blue"})
+    listed["annotations"][2]["category_id"] = 40
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
+    given = with_data(_values(labelled), annotations=str(tmp_path / "boxes.json"))
+    judge = build_judge(_spec(detector()), torch.device("cpu"), seen=False)
+    config = parse_config(given)
+
+    def measurer() -> Measurer:
+        labels, store, device = read_labels(config.data), PartStore(tmp_path / "parts"), torch.device("cpu")
+        return Measurer(config.data, [judge], store, batch=4, device=device, threads=1, labels=labels)
+
+    for _ in range(2):  # the second time the number of classes is known
+        said = r"network finder has 2 classes, 0 to 1, and .* the label 2 \(with 2\.png\): ap counts"
+        with pytest.warns(UserWarning, match=said):
+            measurer()
+
+
 def test_annotations_of_photos_of_another_size_are_named(labelled: Path, tmp_path: Path) -> None:
     """Every box may lie in the photo, and none where it should."""
     listed = json.loads((labelled / "boxes.json").read_text())
@@ -551,7 +642,11 @@ def test_tables_are_read_as_people_write_them(tmp_path: Path) -> None:
     file.write_bytes("\ufefffile,label\r\na.png,3\r\n".encode())  # as Excel does
     assert read_labels(photos).classes.by_photo.get(Path("a.png")) == 3
     for text, words in (
-        ("file;label\na.png;3\n", "columns must be file, label, not file;label"),
+        ("file;label\na.png;3\n", "columns must be file, label, not 'file;label'"),
+        ("file, label\na.png,3\n", "columns must be file, label, not 'file', ' label'"),
+        ("\ufeff\ufefffile,label\na.png,3\n", r"columns must be file, label, not '\\ufefffile', 'label'"),
+        ("file,label,label\na.png,3,4\n", "columns must be there once, not twice as 'label'"),
+        ("file,label,a,a\na.png,3,,\n", "columns must be there once, not twice as 'a'"),
         ("file,label\n", "lists none"),
         ("file,label\na.png\n", "line 2: must have file, label"),
         ("file,label\na/0.png,1\na/0.png,5\n", "a/0.png is listed 2 times"),

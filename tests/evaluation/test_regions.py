@@ -145,6 +145,31 @@ def test_a_text_that_a_reader_cannot_say_is_found_before_anything_is_measured(
     assert not stages
 
 
+@pytest.mark.parametrize("photo", ["0.png", "3.png"])
+def test_a_text_that_is_too_long_for_its_region_is_told_with_key_and_photo(
+    plates: Path, tmp_path: Path, photo: str
+) -> None:
+    """Whether the first look at the networks sees it or not."""
+    table = tmp_path / "regions.csv"
+    rows = [line.split(",") for line in (plates / "regions.csv").read_text().splitlines()]
+    rows = [[*row[:-1], "abcabca"] if row[0] == photo else row for row in rows]
+    table.write_text("\n".join(",".join(row) for row in rows))
+    stages: list[str] = []
+
+    def stage(name: str, total: int) -> Any:
+        stages.append(name)
+        return lambda done: None
+
+    config = parse_config(with_data(_values(plates), regions=str(table)))
+    said = (
+        rf"^data\.regions: the text 'abcabca' of {photo} is too long for reader: its 7 characters need 7 "
+        r"steps, .* gives 6 for this picture$"
+    )
+    with pytest.raises(ConfigError, match=said):
+        evaluate(config, tmp_path / "run", stage)
+    assert not stages
+
+
 def test_a_table_may_list_several_regions(tmp_path: Path) -> None:
     table = tmp_path / "regions.csv"
     table.write_text("file,x,y,width,height,text\na.png,1,2,3,4,AB\na.png,5,6,7,8,")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ from torch import Tensor
 
 from npp.evaluation.average_precision import IOU_ROWS, BoxMatcher, BoxMatches, check_package
 from npp.evaluation.by_photo import ByPhoto
-from npp.evaluation.coco_boxes import TrueBoxes, check_size, read_boxes
+from npp.evaluation.coco_boxes import TrueBoxes, read_boxes
 from npp.evaluation.judges import Judge
-from npp.evaluation.label_places import check_places
+from npp.evaluation.label_places import check_places, check_size
 from npp.evaluation.region_files import check_not_empty, errors_with_key
 from npp.evaluation.truth import MatchedTruth, NamedClass
 from npp.photos.loading import photo_size
@@ -31,6 +33,7 @@ class BoxTruth(MatchedTruth):
         category_ids: of all categories, in the file's order.
     """
 
+    setting = _KEY
     task = Detection
     has_scores = False
 
@@ -57,18 +60,54 @@ class BoxTruth(MatchedTruth):
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
         """Checks that boxes lie in their photos, and that there are some where a metric needs them.
 
+        Where one does, boxes that a photo has twice are warned of.
+
+        Returns:
+            The highest label of the photos as each of these judges has it, for the metric counts what a
+            detector has no class for as not found.
+
         Raises:
             ValueError: a box has no pixel of its photo, annotations are of a photo of another size, or there
                 is no box at all.
         """
         for photo in photos if self else ():
             name, listed, size = self.by_photo.photo_name(photo), self.by_photo[photo], photo_size(photo)
-            check_size(name, listed.size, size)
+            if listed.size is not None:
+                check_size(_KEY, name, listed.size, size)
             check_places(_KEY, name, (Region(*box) for box in listed.boxes.tolist()), size)
-        needs_boxes = any(judge.spec.metrics for judge in judges)
-        if needs_boxes and not any(len(self.by_photo[photo].boxes) for photo in photos):
+        measured = [judge for judge in judges if judge.spec.metrics]
+        if not measured:
+            return {}
+        with_boxes = [photo for photo in photos if len(self.by_photo[photo].boxes)]
+        if not with_boxes:
             raise ValueError(f"{_KEY} have no box in any of the {len(photos)} photos")
-        return {}
+        self._warn_of_repetitions(with_boxes)
+        return {judge.label: max(self._highest(judge, photo) for photo in with_boxes) for judge in measured}
+
+    def _highest(self, judge: Judge, photo: Path) -> NamedClass:
+        """The highest label of a photo that has boxes."""
+        (target,) = self.targets(judge, [photo])
+        return NamedClass(int(target["labels"].max()), self.by_photo.photo_name(photo))
+
+    def _warn_of_repetitions(self, photos: Sequence[Path]) -> None:
+        repeated = [
+            (photo, box) for photo in photos for box, count in self._counts(photo).items() if count > 1
+        ]
+        if repeated:
+            photo, (left, top, right, bottom, category) = repeated[0]
+            others = f", and {len(repeated) - 1} others" if len(repeated) > 1 else ""
+            warnings.warn(
+                f"{_KEY} list a box of {self.by_photo.photo_name(photo)} more than once, that of category "
+                f"{category:g} from {left:g}, {top:g} to {right:g}, {bottom:g}{others}: who finds it once "
+                "has missed the other",
+                stacklevel=3,
+            )
+
+    def _counts(self, photo: Path) -> Counter[tuple[float, ...]]:
+        """How often each box of a photo, with its category behind its corners, is listed."""
+        listed = self.by_photo[photo]
+        pairs = zip(listed.boxes.tolist(), listed.categories.tolist(), strict=True)
+        return Counter((*box, category) for box, category in pairs)
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
         """Boxes and ids of their categories, photo by photo."""

@@ -21,6 +21,7 @@ class ClassTruth(Truth):
         by_photo: the classes.
     """
 
+    setting = _KEY
     task = Classification
 
     def __init__(self, by_photo: ByPhoto[int]) -> None:

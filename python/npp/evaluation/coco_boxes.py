@@ -14,7 +14,6 @@ from torch import Tensor
 
 from npp.checks import brief, is_int
 from npp.evaluation.by_photo import entry_name
-from npp.evaluation.label_places import size_said
 from npp.evaluation.region_files import check_once
 
 _SIDES = 4  # left, top, width and height
@@ -116,22 +115,3 @@ def _listed_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     height, width = (entry.get(side, 0) for side in ("height", "width"))
     is_known = all(is_int(side) and side > 0 for side in (height, width))
     return (int(height), int(width)) if is_known else None
-
-
-def check_size(name: str, listed: tuple[int, int] | None, size: tuple[int, int]) -> None:
-    """Refuses annotations of a photo of another size.
-
-    Args:
-        name: of the photo.
-        listed: height and width as the annotations have them, or ``None``.
-        size: height and width of the photo as it is loaded, turned as its EXIF data says.
-
-    Raises:
-        ValueError: they differ; it names photo and sizes.
-    """
-    if listed is not None and listed != size:
-        turned = ", perhaps turned by its EXIF data" if listed == size[::-1] else ""
-        raise ValueError(
-            f"annotations: {name} must be {size_said(size)} (width x height), as its photo is loaded{turned},"
-            f" not {size_said(listed)}"
-        )

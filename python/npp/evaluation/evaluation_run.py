@@ -27,12 +27,14 @@ from npp.evaluation.judges import Axis, Judge, build_judge
 from npp.evaluation.labelled_photos import LabelledPhotos
 from npp.evaluation.measured_values import Measurements
 from npp.evaluation.measuring import Measurer
+from npp.evaluation.originals import warn_of_unused
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import UNLABELLED, RealLabels, read_labels
 from npp.evaluation.report_files import arm_results, comparisons_json, shared_summary, summary
 from npp.evaluation.report_pictures import draw_strip, plot_curves
 from npp.evaluation.report_tables import Table, one_line
 from npp.evaluation.strip_rows import StripRow, strip_row
+from npp.evaluation.truth import LabelError
 from npp.files import write_file
 from npp.photos.finding import would_be_found
 from npp.photos.photo_set import PhotoSet
@@ -185,10 +187,14 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     parts = {arm.name: build_parts(arm, config.qps, judges, device, config.threads) for arm in config.arms}
     measurer = measuring.of("data", config.data, measuring.networks, labels)
     measurer.check_qualities()
+    warn_of_unused(labels, measuring.networks)
     axis = _choosing_axis(config, measurer.axes())
     arms = resolve_arms(config, parts, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
-    clean = measurer.clean()  # first, for it warns of labels that are misunderstood
+    try:
+        clean = measurer.clean()  # first, for it warns of labels that are misunderstood
+    except LabelError as error:
+        raise ConfigError(f"data.{error}") from None
     measured = replace(measurer.measure(arms, config.qps, stage("measuring", total)), clean=clean)
     findings = Analyst(measured, config.analysis, config.anchor).findings(stage)
     shared = _shared(config, measurer, arms, measured, axis, stage)

@@ -19,8 +19,6 @@ from npp.pchip import Floats
 if TYPE_CHECKING:
     from npp.tasks import Task
 
-#: What the code of a network raises where it does not fit its task.
-NETWORK_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 #: What an error that is gone counts as where nobody has any left: its logarithm has no end.
 TINY = 1e-12
 
@@ -151,6 +149,6 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
             task.metric()
     except torch.cuda.OutOfMemoryError:
         raise
-    except (ImportError, OSError, *NETWORK_ERRORS) as error:
+    except Exception as error:  # whatever the code of somebody's network raises
         raise ConfigError(f"network {spec.label}: {refusal(error, spec)}") from error
     return Judge(spec, task, seen)

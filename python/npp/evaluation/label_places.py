@@ -1,4 +1,4 @@
-"""Checks that what is said to be in a photo lies in it."""
+"""Checks that what is said to be in a photo lies in it, and was said of a photo of its size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ def size_said(size: tuple[int, int]) -> str:
     """Height and width as width and height, for messages."""
     height, width = size
     return f"{width}x{height}"
+
+
+def check_size(what: str, name: str, listed: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuses what is said of a photo of another size.
+
+    Args:
+        what: annotations or masks, for messages.
+        name: of the photo, or of the file about it.
+        listed: height and width as they are said to be.
+        size: height and width of the photo as it is loaded, turned as its EXIF data says.
+
+    Raises:
+        ValueError: they differ; it names photo and sizes.
+    """
+    if listed != size:
+        turned = ", perhaps turned by its EXIF data" if listed == size[::-1] else ""
+        raise ValueError(
+            f"{what}: {name} must be {size_said(size)} (width x height), as its photo is loaded{turned}, not "
+            f"{size_said(listed)}"
+        )
 
 
 def check_places(what: str, name: str, places: Iterable[Region], size: tuple[int, int]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
+from npp.evaluation.label_places import check_size
 from npp.evaluation.mask_files import ClassMaps, find_masks
 from npp.evaluation.truth import MatchedTruth, NamedClass
 from npp.photos.loading import photo_size
@@ -28,6 +29,7 @@ class MaskTruth(MatchedTruth):
         source: what messages call the folder of the maps.
     """
 
+    setting = _KEY
     task = Segmentation
 
     def __init__(self, maps: ClassMaps, folder: str, source: str = "") -> None:
@@ -62,11 +64,10 @@ class MaskTruth(MatchedTruth):
 
     def _checked(self, photo: Path) -> Tensor:
         """The map of a photo, which has its size."""
-        height, width = photo_size(photo)
         mask = self.by_photo[photo]
-        if (shape := tuple(mask.shape)) != (height, width):
-            name = self.by_photo.name(photo)
-            raise ValueError(f"{_KEY}: {name} must be {height}x{width} as its photo, not {shape}")
+        height, width = mask.shape
+        file = self._maps.files[self.by_photo.name(photo)]
+        check_size(_KEY, str(file), (height, width), photo_size(photo))
         return mask
 
     def key(self, photos: Sequence[Path]) -> list[Any]:

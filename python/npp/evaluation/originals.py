@@ -11,7 +11,7 @@ from npp.evaluation.dataset_metrics import DatasetMetrics
 from npp.evaluation.judges import Judge
 from npp.evaluation.measured_parts import CleanPart
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.probing import ProbedJudge
+from npp.evaluation.probing import ProbedJudge, network_named
 from npp.evaluation.real_labels import RealLabels
 
 #: What is asked where nothing on the originals agrees with the real labels, by the quality.
@@ -68,17 +68,35 @@ def _clean_part(
 ) -> CleanPart:
     def answers() -> dict[str, Any]:
         scores, predictions = {}, {}
+        images = batch.images  # loaded here, for a photo's error is not the network's
         for probed in judges:
-            if probed.true_scores:
-                scores[probed.label] = labels.scores(probed.judge, batch.images, batch.paths)
-            if probed.predicts:
-                predictions[probed.label] = batch.task(probed.judge).predict(batch.images)
+            with network_named(probed.judge, batch):
+                if probed.true_scores:
+                    scores[probed.label] = labels.scores(probed.judge, images, batch.paths)
+                if probed.predicts:
+                    predictions[probed.label] = batch.task(probed.judge).predict(images)
         part: dict[str, Any] = to_cpu({"scores": scores, "predictions": predictions})
         return part
 
     networks = [probed.judge.key for probed in judges]
     key = {"clean": batch.key, "true": labels.key(batch.paths), "networks": networks}
     return CleanPart(**store.get_or_make(key, answers))
+
+
+def warn_of_unused(labels: RealLabels, judges: Sequence[Judge]) -> None:
+    """Warns of each file of real labels by which no judge is measured.
+
+    Args:
+        labels: of the photos that are measured.
+        judges: all of the evaluation.
+    """
+    for truth in labels.unused(judges):
+        metrics = "" if truth.has_scores else " with metrics"
+        warnings.warn(
+            f"data.{truth.setting} are not used: they are for networks of the task {truth.task.name}"
+            f"{metrics}, and none of seen and unseen is one",
+            stacklevel=3,
+        )
 
 
 def warn_of_labels(network: Judge, clean: Mapping[str, float]) -> None:

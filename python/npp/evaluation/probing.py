@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +16,15 @@ from npp.checks import meant
 from npp.config.typed import told
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.coding import Batch
-from npp.evaluation.judges import NETWORK_ERRORS, Axis, Judge
+from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import RealLabels
 from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
 from npp.evaluation.score_stability import warn_of_instability
-from npp.evaluation.truth import NamedClass
+from npp.evaluation.truth import LabelError, NamedClass
+from npp.tasks.cell_detector import CellDetector
+from npp.tasks.detection import Detection
+from npp.tasks.input_format import fed
 
 _PROBED = 2  # photos
 
@@ -92,11 +97,35 @@ def network_named(network: Judge, batch: Batch) -> Iterator[None]:
     """What a network cannot look at, or a label that it cannot have, is told with network and photos."""
     try:
         yield
-    except (ConfigError, torch.cuda.OutOfMemoryError):
+    except (ConfigError, LabelError, ModuleNotFoundError, torch.cuda.OutOfMemoryError):
         raise
-    except NETWORK_ERRORS as error:
+    except Exception as error:  # whatever somebody's network raises
         photos = ", ".join(batch.names)
-        raise ConfigError(f"network {network.label}: {told(error)} (with {photos})") from error
+        raise ConfigError(f"network {network.label}: {_with_kind(error)} (with {photos})") from error
+
+
+def _with_kind(error: Exception) -> str:
+    """An error's message with its kind, but for npp's own, which are sentences."""
+    kind, message = type(error).__name__, told(error)
+    return message if message.startswith(kind) or _is_npps(error) else f"{kind}: {message}"
+
+
+def _is_npps(error: Exception) -> bool:
+    """Whether npp's own code has raised an error: torch raises others while it is called from there."""
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, (TypeError, ValueError)) and str(last.f_globals["__name__"]).startswith("npp.")
+
+
+def _class_count(network: Judge, batch: Batch) -> int | None:
+    """How many classes a network knows; ``None`` where a detector does not say it."""
+    if not isinstance(network.task, Detection):
+        return len(batch.targets(network)[0])
+    detector: Any = network.task.network
+    if isinstance(detector, CellDetector):
+        with torch.no_grad():
+            return int(detector.dense(fed(detector, batch.images[:1]))["scores"].shape[-1])
+    count: int | None = getattr(detector, "class_count", None)
+    return count
 
 
 class Prober:
@@ -119,23 +148,35 @@ class Prober:
         self._store, self._labels, self._photos, self._opened = store, labels, photos, opened
 
     def check_class(self, network: Judge, highest: NamedClass) -> None:
-        """That a network has the highest class of the real labels.
+        """That a network has the highest class of the real labels; a detector that lacks it is warned of.
+
+        A detector may be made for some of the categories alone. Of one that does not say how many classes it
+        has nothing is known.
 
         Raises:
-            ConfigError: it does not, or cannot look at the photos.
+            ConfigError: another network lacks it, or cannot look at the photos.
         """
 
-        def count() -> dict[str, int]:
+        def count() -> dict[str, int | None]:
             batch = self._opened(self._photos[:1])
+            batch.images  # noqa: B018 (loaded here, for a photo's error is not the network's)
             with network_named(network, batch):
-                return {"classes": len(batch.targets(network)[0])}
+                return {"classes": _class_count(network, batch)}
 
         classes = self._store.get_or_make(["classes", network.key], count)["classes"]
-        if highest.number >= classes:
+        if classes is None or highest.number < classes:
+            return
+        if not isinstance(network.task, Detection):
             raise ConfigError(
                 f"network {network.label}: real labels must be classes from 0 to {classes - 1}, "
                 f"not {highest.number} (with {highest.photo})"
             )
+        warnings.warn(
+            f"network {network.label} has {classes} classes, 0 to {classes - 1}, and annotations have boxes "
+            f"of the label {highest.number} (with {highest.photo}): ap counts what it has no class for as "
+            "not found",
+            stacklevel=3,
+        )
 
     def probed(self, network: Judge) -> ProbedJudge:
         """A network with the names of its scores, and of those metrics that are not among them.

@@ -66,6 +66,11 @@ class RealLabels:
         """Those of the tables that files give which do not list this photo."""
         return [table for table in self._tables if photo not in table]
 
+    def unused(self, judges: Sequence[Judge]) -> list[Truth]:
+        """What files say that none of these judges needs."""
+        given = (truth for truth in self._truths if any(truth.tables))
+        return [truth for truth in given if not any(map(truth.helps, judges))]
+
     def check_names(self, photos: Sequence[Path]) -> None:
         """Checks that it is clear which of these photos each name means.
 
@@ -107,11 +112,14 @@ class RealLabels:
         """A judge's scores of pictures (N, 3, H, W) of these photos against what is right, (N,) by name.
 
         There are none where nothing is known of its kind of task, or of all pictures together alone.
+
+        Raises:
+            LabelError: a text is longer than what a reader can say of its region.
         """
         truth = self.truth(judge)
         if truth is None or not truth.has_scores:
             return {}
-        scores = self.task(judge, photos).scores(images, truth.targets(judge, photos))
+        scores = truth.scores(judge, self.task(judge, photos), images, photos)
         return {TRUE_NAMES.get(name, name): values for name, values in scores.items()}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from npp.evaluation.coding import Batch
-from npp.evaluation.judges import NETWORK_ERRORS, Judge
+from npp.evaluation.judges import Judge
 
 _RELATIVE = 1e-3  # difference of two values of a score that may be rounding
 # The same as a part of what a strong blur costs: scores of clean photos are 0 or 1, and say nothing of what a
@@ -46,7 +46,7 @@ def warn_of_instability(network: Judge, batch: Batch, alone: Batch, scores: Scor
         words = _instability(network, batch, alone, scores)
     except torch.cuda.OutOfMemoryError:
         raise
-    except NETWORK_ERRORS:
+    except Exception:  # whatever it is
         return
     if words is not None:
         warnings.warn(f"network {network.label}: {words}", stacklevel=3)

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from npp.evaluation.by_photo import ByPhoto
 from npp.evaluation.judges import Judge
 from npp.evaluation.label_places import check_places
 from npp.evaluation.region_files import regions_listed
-from npp.evaluation.truth import NamedClass, Truth
+from npp.evaluation.truth import LabelError, NamedClass, Truth
 from npp.photos.loading import photo_size
 from npp.tasks import Task
-from npp.tasks.recognition import Recognition
+from npp.tasks.recognition import Recognition, TextTooLongError
 from npp.tasks.region_task import Region, RegionTask
 
 _KEY = "regions"
@@ -27,6 +30,7 @@ class TextTruth(Truth):
         regions: what readers look at.
     """
 
+    setting = _KEY
     task = Recognition
 
     def __init__(self, by_photo: ByPhoto[str], regions: ByPhoto[Region]) -> None:
@@ -64,6 +68,25 @@ class TextTruth(Truth):
         except ValueError as error:
             name = self.by_photo.photo_name(photo)
             raise ValueError(f"{_KEY}: the text of {name} is not one for {judge.label}: {error}") from None
+
+    def scores(
+        self, judge: Judge, task: Task, images: Tensor, photos: Sequence[Path]
+    ) -> Mapping[str, Tensor]:
+        """Scores of the texts in the photos' regions, which differ in size and are read one by one."""
+        by_photo = [self._scores_of(judge, image, photo) for image, photo in zip(images, photos, strict=True)]
+        return {name: torch.cat([scores[name] for scores in by_photo]) for name in by_photo[0]}
+
+    def _scores_of(self, judge: Judge, image: Tensor, photo: Path) -> Mapping[str, Tensor]:
+        """Scores (1,) of a picture (3, H, W) of one photo."""
+        text = self.by_photo[photo]
+        try:
+            return self.cropped(judge.task, [photo]).scores(image[None], [text])
+        except TextTooLongError as error:
+            reason = str(error).partition(": ")[2]
+            name = self.by_photo.photo_name(photo)
+            raise LabelError(
+                f"{_KEY}: the text {text!r} of {name} is too long for {judge.label}: {reason}"
+            ) from None
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
         """Regions with their texts."""

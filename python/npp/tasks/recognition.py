@@ -77,16 +77,20 @@ def _steps_of(text: Sequence[int]) -> int:
     return len(text) + sum(first == second for first, second in pairwise(text))
 
 
+class TextTooLongError(ValueError):
+    """A text has more characters than a network has steps for the picture."""
+
+
 def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: int) -> Tensor:
     """-log P(text) in nats (N,) from log-probabilities (N, T, C).
 
     Raises:
-        ValueError: a text that does not fit into T steps, whose probability is 0.
+        TextTooLongError: a text does not fit into T steps, so that its probability is 0; a ValueError.
     """
     count, steps, _ = log_probabilities.shape
     for index, text in enumerate(texts):
         if _steps_of(text) > steps:
-            raise ValueError(
+            raise TextTooLongError(
                 f"targets[{index}] is too long: its {len(text)} characters need {_steps_of(text)} steps, "
                 f"counting one between equal neighbours, and the network gives {steps} for this picture"
             )
