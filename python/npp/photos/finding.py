@@ -115,10 +115,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
-    """One path for every file, its real path where that is among them; none for a link to nowhere."""
+    """One path for every file, its real path where that is among them; none for a link to nowhere.
+
+    Links to nowhere are warned of together: where a set is fetched in parts, there may be thousands.
+    """
     real_root = Path(os.path.realpath(root))
     reached_by_a_link: dict[Path, bool] = {}
     candidates: list[tuple[bool, Path, tuple[int, int]]] = []
+    broken_links: list[OSError] = []
     for path in paths:
         folder = path.parent
         if folder not in reached_by_a_link:
@@ -133,9 +137,13 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
         if is_link:
             try:
                 status = path.stat()
-            except OSError:
+            except OSError as error:
+                broken_links.append(error)
                 continue
         candidates.append((is_link or reached_by_a_link[folder], path, (status.st_dev, status.st_ino)))
+    if broken_links:
+        others = f", and {len(broken_links) - 1} other links like it" if len(broken_links) > 1 else ""
+        warn_unreadable(f"a link that leads nowhere: {broken_links[0]}{others}")
     unique: dict[tuple[int, int], Path] = {}
     for _, path, identity in sorted(candidates):
         unique.setdefault(identity, path)
@@ -179,7 +187,7 @@ def find_photos(folder: Path | str, include: str | Sequence[str] | None = None) 
 
     Hidden files and folders (``.thumbs/``, ``._a.jpg``, ``.ipynb_checkpoints/``) hold no photos. Linked
     folders are searched, too. A file that several names lead to is found once. Folders that cannot be read
-    are left out with a :class:`PhotoWarning`.
+    and links that lead nowhere are left out with a :class:`PhotoWarning`.
 
     Args:
         folder: searched recursively; ``~`` and environment variables are expanded.
