@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from npp.cli.run_errors import explained
+from npp.evaluation.part_store import PartStore
 from npp.photos.finding import PhotoWarning
 
 
@@ -52,6 +53,21 @@ def test_what_libraries_print_is_no_result(capsys: pytest.CaptureFixture[str]) -
         print("from within")
     print("the result")
     assert capsys.readouterr() == ("the result\n", "from within\n")
+
+
+def test_npps_own_warnings_are_lines_without_its_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = PartStore(tmp_path)
+    store.save("a", {"b": 1})
+    (damaged,) = tmp_path.glob("*.part")
+    warnings.simplefilter("default")
+    with explained("eval", lambda: ""):
+        for _ in range(2):
+            damaged.write_bytes(b"damaged")
+            assert store.get_or_make("a", lambda: {"b": 2}) == {"b": 2}
+    said = f"npp: {damaged} is damaged; what was in it is measured again\n"
+    assert capsys.readouterr().err == said
 
 
 def test_photos_that_are_left_out_are_said_once_each_and_other_warnings_stay_warnings(

@@ -17,20 +17,30 @@ from npp.cli.streams import say
 from npp.config.surroundings import missing_package
 from npp.photos.finding import PhotoWarning
 
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _is_for_people(category: type[Warning], filename: str) -> bool:
+    """Whether a warning is npp's own, and so about what somebody has given, not about how code is written."""
+    is_npps = _PACKAGE in Path(filename).parents
+    return issubclass(category, PhotoWarning) or (is_npps and issubclass(category, UserWarning))
+
 
 @contextmanager
-def _photo_warnings() -> Iterator[None]:
-    """Warnings about photos are lines for people; all others stay what they are."""
+def _warnings_as_lines() -> Iterator[None]:
+    """npp's own warnings are lines for people, each said once; all others stay what they are."""
     show_default = warnings.showwarning
     messages: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *arguments: Any, **keywords: Any) -> None:
-        if issubclass(category, PhotoWarning):
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, *arguments: Any, **keywords: Any
+    ) -> None:
+        if _is_for_people(category, filename):
             if str(message) not in messages:  # several searches meet one folder
                 say(f"npp: {message}")
             messages.add(str(message))
         else:
-            show_default(message, category, *arguments, **keywords)
+            show_default(message, category, filename, *arguments, **keywords)
 
     with warnings.catch_warnings():
         # Every photo is named, and each once.
@@ -62,7 +72,7 @@ def explained(
         begun: whether work has been done, so that what is wrong is no wrong usage any more.
     """
     try:
-        with redirect_stdout(sys.stderr), _photo_warnings():
+        with redirect_stdout(sys.stderr), _warnings_as_lines():
             yield
     except ModuleNotFoundError as error:
         say(f"npp: {missing_package(error, extra)}")
