@@ -142,7 +142,7 @@ def _each_file_once(paths: Iterable[Path], root: Path) -> list[Path]:
                 continue
         candidates.append((is_link or reached_by_a_link[folder], path, (status.st_dev, status.st_ino)))
     if broken_links:
-        others = f", and {len(broken_links) - 1} other links like it" if len(broken_links) > 1 else ""
+        others = f", and {len(broken_links) - 1} more" if len(broken_links) > 1 else ""
         warn_unreadable(f"a link that leads nowhere: {broken_links[0]}{others}")
     unique: dict[tuple[int, int], Path] = {}
     for _, path, identity in sorted(candidates):
