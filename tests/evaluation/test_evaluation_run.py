@@ -246,6 +246,17 @@ def test_what_goes_wrong_after_measuring_is_no_wrong_usage(
     assert stopped.value.code == 1 and "a.yaml: no page" in capsys.readouterr().err
 
 
+def test_photos_that_are_not_there_leave_no_folder(photos: Path, tmp_path: Path) -> None:
+    given = values(photos, data={"folder": str(tmp_path / "gone"), "part": "all"})
+    with pytest.raises(ConfigError, match=r"^data\.folder: .*gone is not a folder"):
+        evaluate(parse_config(given), tmp_path / "runs" / "mine")
+    selection = {"folder": str(tmp_path / "gone"), "part": "all"}
+    arms = [{"name": "a", "effort": 0}, {"name": "b", "effort": 0, "prefilter": {"blur": "best"}}]
+    with pytest.raises(ConfigError, match=r"^selection\.folder: .*gone is not a folder"):
+        evaluate(parse_config(values(photos, arms=arms, selection=selection)), tmp_path / "runs" / "mine")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_run_s_own_pictures_are_no_photos(photos: Path, tmp_path: Path) -> None:
     data = {"folder": str(tmp_path), "size": 40, "part": "all"}
     shutil.copytree(photos / "test", tmp_path / "test")

@@ -155,16 +155,20 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evalua
     need("a plot of the curves", "matplotlib")
     need("the page with the results", "plotly", "jinja2", "yaml")
     device = resolve_device(config.device)
-    _check_apart("data", config.data, out)
+    _check_photos("data", config.data, out)
     if config.selection is not None:
-        _check_apart("selection", config.selection, out)
+        _check_photos("selection", config.selection, out)
     out.mkdir(parents=True, exist_ok=True)
     with modules_below(config.modules), plain_defaults():
         return _run(config, device, out, stage)
 
 
-def _check_apart(key: str, photos: LabelledPhotos, out: Path) -> None:
-    """Checks that the next run does not measure this one's pictures."""
+def _check_photos(key: str, photos: LabelledPhotos, out: Path) -> None:
+    """Checks that there are photos, and that the next run does not measure this one's pictures."""
+    try:
+        photos.paths()
+    except ValueError as error:
+        raise ConfigError(f"{key}.{error}") from None
     for name in (_CURVES, _STRIP):
         if would_be_found(out / name, photos.folder, photos.include):
             raise ConfigError(
