@@ -29,6 +29,7 @@ from npp.batch.named_judges import NamedJudge
 from npp.cli.encode_checks import parse_size
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
+from npp.cli.share_job import SharedRun
 from npp.cli.share_state import STATE_NAME, ShareState, identity
 from npp.cli.usage_error import UsageError
 
@@ -687,3 +688,20 @@ def test_a_stopped_run_goes_on_with_its_manifest(crops: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert encode("in", "-o", "out", "--share", "--total", "24k", *manifest) == 2
     assert capsys.readouterr().err == "npp: m.jsonl exists; --force begins it anew\n"
+
+
+def test_a_file_that_somebody_replaced_before_the_manifest_is_a_failure_in_the_report(
+    crops: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = SharedRun.encode
+
+    def encode_and_lose_one(shared: SharedRun) -> None:
+        encoded(shared)
+        Path("out/05.bpg").write_bytes(b"no picture")
+
+    monkeypatch.setattr(SharedRun, "encode", encode_and_lose_one)
+    found = _shared("--total", "24k", "--manifest", "m.jsonl", capsys=capsys, code=1)
+    reports = {report["file"]: report for report in found["files"]}
+    (row,) = (row for row in read_manifest("m.jsonl") if row.error is not None)
+    assert row.input == "in/05.png" and reports["in/05.png"]["error"] == row.error
+    assert [name for name, report in reports.items() if report["status"] == "failed"] == ["in/05.png"]

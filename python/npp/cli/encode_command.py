@@ -93,8 +93,8 @@ def _encoded(
     if request.sharing is not None:
         shared = SharedRun(request, jobs, workers)
         shared.encode()
-        _, code = conclude(record, jobs, shared.reports, shared.code)
-        return shared.documents(), code, {"share": shared.totals}
+        looked_at, code = conclude(record, jobs, shared.reports, shared.code)
+        return [report.as_json() for report in looked_at], code, {"share": shared.totals}
     work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     looked_at, code = conclude(record, jobs, reports, code)

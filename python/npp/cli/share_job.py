@@ -76,10 +76,6 @@ class SharedRun:
         self._curves: dict[Job, ProbedCurve] = {}
         self._probed: list[int] = []  # indices of the jobs whose pictures have curves
 
-    def documents(self) -> list[dict[str, Any]]:
-        """The reports as JSON has them."""
-        return [report.as_json() for report in self.reports]
-
     def encode(self) -> None:
         """Encodes all files.
 
