@@ -16,6 +16,11 @@ def classifier(classes: int = 10) -> nn.Module:
         )  # fmt: skip
 
 
+def dropping() -> nn.Module:
+    """:func:`classifier` of pixels of which it drops others each time."""
+    return nn.Sequential(_Dropping(), classifier())
+
+
 def corner() -> nn.Module:
     """:func:`classifier` of the upper left quarter; the rest does not count."""
     return nn.Sequential(_Corner(), classifier())
@@ -39,6 +44,11 @@ class _Rows(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height = x.shape[-2]
         return x[..., round(self._first * height) : round(self._last * height), :]
+
+
+class _Dropping(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.1)
 
 
 class _Corner(nn.Module):

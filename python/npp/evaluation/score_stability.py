@@ -23,7 +23,15 @@ _BLUR = 8  # pixels of each side that become one
 Scores = Mapping[str, Tensor]
 
 
-class _Difference(NamedTuple):
+class ChangedScore(NamedTuple):
+    """Two values of one score that should be one.
+
+    Attributes:
+        score: its name.
+        photo: the index of the photo.
+        before, after: the values.
+    """
+
     score: str
     photo: int
     before: float
@@ -56,9 +64,8 @@ def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> 
     """What differs, in words; ``None`` where nothing does."""
     images, targets = batch.images, batch.targets(network)
     task = batch.task(network)
-    costs = _costs(scores, task.scores(_blurred(images), targets))
-    again = task.scores(images, targets)
-    if (difference := _difference(scores, again, costs, _OF_A_BLUR_AGAIN)) is not None:
+    of_blurred, again = task.scores(blurred(images), targets), task.scores(images, targets)
+    if (difference := changed_answer(scores, again, of_blurred)) is not None:
         return (
             f"the score {difference.score!r} of {batch.names[difference.photo]} is {difference.before:.4g} "
             f"and, asked again, {difference.after:.4g}: its answers are random, and so is what is measured"
@@ -66,6 +73,7 @@ def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> 
     if len(batch) == 1:
         return None
     first = alone.task(network).scores(images[:1], targets[:1])
+    costs = _costs(scores, of_blurred)
     among = {name: values[:1] for name, values in scores.items()}
     if (difference := _difference(among, first, costs, _OF_A_BLUR_ALONE)) is not None:
         return (
@@ -76,25 +84,33 @@ def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> 
     return None
 
 
-def _costs(scores: Scores, blurred: Scores) -> dict[str, float]:
+def changed_answer(before: Scores, again: Scores, of_blurred: Scores) -> ChangedScore | None:
+    """The largest difference of what a network says twice of the same pictures; ``None`` for rounding.
+
+    Args:
+        before, again: scores (N,) by name.
+        of_blurred: the same of the :func:`blurred` pictures, which says what a change is worth.
+    """
+    return _difference(before, again, _costs(before, of_blurred), _OF_A_BLUR_AGAIN)
+
+
+def _costs(scores: Scores, of_blurred: Scores) -> dict[str, float]:
     """By how much each score changes at most under a strong blur."""
     return {
-        name: float((blurred[name] - values).abs().nan_to_num().max())
+        name: float((of_blurred[name] - values).abs().nan_to_num().max())
         for name, values in scores.items()
-        if name in blurred
+        if name in of_blurred
     }
 
 
-def _blurred(images: Tensor) -> Tensor:
+def blurred(images: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) without what is finer than 8 pixels."""
     height, width = images.shape[-2:]
     small = F.adaptive_avg_pool2d(images, (max(1, height // _BLUR), max(1, width // _BLUR)))
     return F.interpolate(small, size=(height, width))
 
 
-def _difference(
-    before: Scores, after: Scores, costs: Mapping[str, float], share: float
-) -> _Difference | None:
+def _difference(before: Scores, after: Scores, costs: Mapping[str, float], share: float) -> ChangedScore | None:
     """The largest difference of the first score that differs by more than rounding."""
     for name in [name for name in before if name in after and name in costs]:
         first, second = before[name].double().cpu(), after[name].double().cpu()
@@ -102,5 +118,5 @@ def _difference(
         excess = (first - second).abs() - tolerance
         photo = int(excess.argmax())
         if excess[photo] > 0:
-            return _Difference(name, photo, float(first[photo]), float(second[photo]))
+            return ChangedScore(name, photo, float(first[photo]), float(second[photo]))
     return None

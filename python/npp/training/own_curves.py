@@ -15,6 +15,7 @@ from npp.recipes import Recipe
 from npp.tasks import Task
 from npp.training.baseline import Coder, Curve, load_curves, measure, save_curves, sloped_qps
 from npp.training.draws import Photos
+from npp.training.random_losses import warn_of_random_losses
 from npp.training.recipe_model import bare_recipe
 from npp.training.run_identity import digest_of_files, digest_of_tasks, short_digests, sources_of, values_of
 from npp.training.train_config import TrainConfig
@@ -22,6 +23,7 @@ from npp.training.train_config import TrainConfig
 #: The parts of the photos, each with a curve and targets of its own.
 TRAINING, VALIDATION = "training", "validation"
 _QUICK_PHOTOS = 8
+_LOOKED_AT = 2  # photos, to see whether answers are random
 
 
 class OwnCurves:
@@ -91,7 +93,7 @@ class OwnCurves:
         return load_curves(self.path, self._conditions(quick))
 
     def measure(self, device: torch.device, *, quick: bool) -> None:
-        """Measures the curves and writes them into the folder.
+        """Measures the curves and writes them into the folder; warns of tasks whose losses are random.
 
         Args:
             device: where the tasks' networks are.
@@ -99,6 +101,8 @@ class OwnCurves:
         """
         few = _QUICK_PHOTOS if quick else None
         parts = {TRAINING: self._photos.baseline[:few], VALIDATION: self._photos.validation[:few]}
+        few_images = self._config.data.load(parts[TRAINING][:_LOOKED_AT]).to(device)
+        warn_of_random_losses(self._tasks, few_images)
         # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
         # saved is told against the pictures as they are.
         bare = {TRAINING: bare_recipe(self._config), VALIDATION: bare_recipe(self._config, scale=1)}
