@@ -557,6 +557,15 @@ def test_the_state_replaces_nothing_else(
         assert Path("out", STATE_NAME).read_bytes() == state
 
 
+def test_a_total_that_is_too_large_is_told_of(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("in", "-o", "out", "--share", "--total", "10M") == 0
+    said = capsys.readouterr().err
+    assert f"{_size()} of 10000000 bytes" in said
+    assert "npp: the total is not used up: every file is at qp 0" in said
+    assert encode("in", "-o", "less", "--share", "--total", "24k") == 0
+    assert "not used up" not in capsys.readouterr().err
+
+
 def test_totals_that_cannot_be_met(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert encode("in", "-o", "out", "--share", "--total", 500) == 1
     assert "500 bytes in all are too few: by quick files qp 51 takes about" in capsys.readouterr().err

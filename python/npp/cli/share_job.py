@@ -189,6 +189,8 @@ class SharedRun:
                 say(line)
             say(counts(self.reports))
             say(f"{size} of {int(total // 8)} bytes" + (f", {8 * size / pixels:.4g} bpp" if pixels else ""))
+            if reports and all(report.values["qp"] == 0 for report in reports):
+                say("npp: the total is not used up: every file is at qp 0, the best, and can take no more")
         if 8 * size > total:
             self.code = SOME_FAILED
             say(f"npp: the files take {size} bytes, more than {int(total // 8)}, at the highest qp already")
