@@ -55,7 +55,9 @@ PACKAGES: Mapping[str, OptionalPackage] = {
 }
 
 # What an extra cannot bring, since it is built for the torch that is there: done first, by its own guide.
-_BUILT_FOR_TORCH = {"mmcv": "after mmcv built for your torch (docs/frameworks.md)"}
+_BUILT_FOR_TORCH = {
+    "mmcv": "after mmcv built for your torch (npp's documentation, page 'In the framework you train in')"
+}
 
 
 def how_to_install(package: str, others: str = "", extra: str = "") -> str:

@@ -207,7 +207,7 @@ def test_target_bpp(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worse = npp.encode(pixels_of_a, report["qp"] - 1, effort=1)
     assert 8 * len(worse) / (112 * 80) > 1.5
     assert encode("photos/a.png", "-o", "b.bpg", "--target-bpp", 0.001) == 1
-    assert "target_bpp is 0.001, but qp 51 needs" in capsys.readouterr().err
+    assert "a.png: --target-bpp is 0.001, but qp 51 needs" in capsys.readouterr().err
     assert not Path("b.bpg").exists()
 
 

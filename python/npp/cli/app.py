@@ -11,6 +11,8 @@ from typer.main import get_command
 
 from npp.cli.command_table import COMMANDS, HELP_OPTIONS, help_text
 from npp.cli.exit_codes import EXIT_CODES
+from npp.cli.help_panels import PanelledCommand
+from npp.cli.near_names import did_you_mean
 
 
 def _load(name: str) -> Any:
@@ -24,7 +26,7 @@ def _load(name: str) -> Any:
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
         )
-        wrapper.command(name, epilog=EXIT_CODES)(loaded)
+        wrapper.command(name, cls=PanelledCommand, epilog=EXIT_CODES)(loaded)
         loaded = wrapper
     command = get_command(loaded)
     command.name = name
@@ -39,6 +41,12 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # typer looks for near names among the commands that have been imported, and there are none.
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: Any) -> str:
         return help_text().rstrip("\n")

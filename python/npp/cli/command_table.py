@@ -30,7 +30,9 @@ class CommandPlace:
 COMMANDS = {
     "encode": CommandPlace("encode_command", "encode", "Encodes pictures and animations as BPG files."),
     "decode": CommandPlace("decode_command", "decode", "Decodes BPG files."),
-    "verify": CommandPlace("verify_command", "verify", "Checks that every file of a manifest is there."),
+    "verify": CommandPlace(
+        "verify_command", "verify", "Checks files against the manifest that npp encode --manifest wrote."
+    ),
     "info": CommandPlace("info_command", "info", "Shows what BPG files say about themselves."),
     "recipes": CommandPlace("recipes_command", "recipes", "Lists the recipes that come with npp."),
     "train": CommandPlace("train_command", "app", "Trains the networks of npp (needs npp[train])."),

@@ -13,6 +13,7 @@ from npp.batch.file_decoding import DecodeSettings
 from npp.batch.picture_writing import format_of
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.cli.decode_job import decode_job
+from npp.cli.help_panels import CODEC, FILES, RECIPE
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
 from npp.cli.output_files import Job, check_frames, plan
@@ -67,18 +68,35 @@ def decode(
     format_name: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Of files in a folder and of standard output, as a suffix.", show_default="png"
+            "--format",
+            help="Of files in a folder and of standard output, as a suffix.",
+            show_default="png",
+            rich_help_panel=FILES,
         ),
     ] = None,
-    bit_depth: Annotated[int, typer.Option(help="8, or 16 (png; gray as tif and pgm, too).")] = 8,
-    quality: Annotated[int, typer.Option(help="Of JPEG, 1 to 100.")] = 95,
+    bit_depth: Annotated[
+        int,
+        typer.Option(
+            help="Bits of a sample: 8, or 16 (png; gray as tif and pgm, too).", rich_help_panel=CODEC
+        ),
+    ] = 8,
+    quality: Annotated[int, typer.Option(help="Of JPEG files, 1 to 100.", rich_help_panel=CODEC)] = 95,
     restore_size: Annotated[
         bool,
-        typer.Option("--restore-size", help="Bring pictures that a recipe coded smaller back to their size."),
+        typer.Option(
+            "--restore-size",
+            help="Bring pictures that a recipe coded smaller back to their size.",
+            rich_help_panel=RECIPE,
+        ),
     ] = False,
     recipe: Annotated[
         str | None,
-        typer.Option("--for", help="Restore pictures for this recipe's network, at the size that they had."),
+        typer.Option(
+            "--for",
+            metavar="RECIPE",
+            help="Restore pictures for this recipe's network, at the size that they had.",
+            rich_help_panel=RECIPE,
+        ),
     ] = None,
     metadata: KeepMetadataOption = True,
     recursive: RecursiveOption = False,

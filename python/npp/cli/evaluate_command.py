@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from npp.cli.help_panels import FILES, PAGE, REPORT, SETTINGS
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import console, say
@@ -21,15 +22,30 @@ def _photos(count: int, limit: int | None) -> str:
 
 
 def evaluate(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, see docs/evaluation.md.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG", help=f"YAML file; {PAGE} 'Does it save bits?' has examples and all settings."
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results.", show_default="the configuration's out")
+        Path | None,
+        typer.Option(
+            help="Folder for the results.", show_default="the configuration's out", rich_help_panel=FILES
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many photos.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Use at most so many photos.", rich_help_panel=SETTINGS)
+    ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a value; repeatable.", rich_help_panel=SETTINGS
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no tables.", rich_help_panel=REPORT)
+    ] = False,
 ) -> None:
     """Measures what recipes save for a network (needs npp[eval]).
 

@@ -51,7 +51,11 @@ class FileReport:
         return [headline, *(f"  note: {note}" for note in self.notes)]
 
 
-_OPTIONS = {"npp.set_max_pixels": "--max-pixels", "restore_size=True": "--restore-size"}
+_OPTIONS = {
+    "npp.set_max_pixels": "--max-pixels",
+    "restore_size=True": "--restore-size",
+    "target_bpp is": "--target-bpp is",
+}
 
 
 def in_options(message: str) -> str:

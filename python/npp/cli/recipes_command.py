@@ -9,6 +9,7 @@ import typer
 from npp.batch.recipe_use import RecipeUse
 from npp.cli.exit_codes import OK
 from npp.cli.file_reports import print_json
+from npp.cli.help_panels import REPORT
 from npp.cli.recipe_options import named_recipe
 from npp.cli.streams import write_output
 from npp.codec.build import __version__
@@ -44,7 +45,7 @@ def recipes(
         list[str] | None,
         typer.Argument(metavar="[RECIPE]...", help="Names or files; by default all that come with npp."),
     ] = None,
-    json_report: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_report: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=REPORT)] = False,
 ) -> None:
     """Lists the recipes that come with npp, for npp encode --for, or says what is in files of recipes."""
     described = [_described(name) for name in named or Recipe.available()]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from npp.cli.file_reports import print_report
+from npp.cli.help_panels import FILES, MACHINES, REPORT
 from npp.cli.output_files import STDOUT, WritePolicy
 from npp.cli.usage_error import UsageError
 
@@ -18,26 +19,47 @@ InputsArgument = Annotated[
 OutputOption = Annotated[
     str,
     typer.Option(
-        "--output", "-o", help="File, or folder where there are several inputs, or - for standard output."
+        "--output",
+        "-o",
+        help="File, or folder where there are several inputs, or - for standard output.",
+        rich_help_panel=FILES,
     ),
 ]
-RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders below folders too.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="Files at the same time; default: all usable cores.")]
-ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Search folders below folders too.", rich_help_panel=FILES)
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(help="Files at the same time; default: all usable cores.", rich_help_panel=MACHINES),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", "-f", help="Replace files that exist.", rich_help_panel=FILES)
+]
 SkipExistingOption = Annotated[
-    bool, typer.Option("--skip-existing", help="Leave files that exist; go on after a stop.")
+    bool,
+    typer.Option(
+        "--skip-existing", help="Leave files that exist; go on after a stop.", rich_help_panel=FILES
+    ),
 ]
 KeepMetadataOption = Annotated[
-    bool, typer.Option("--keep-metadata/--strip-metadata", help="EXIF, ICC profile and XMP.")
+    bool,
+    typer.Option(
+        "--keep-metadata/--strip-metadata", help="EXIF, ICC profile and XMP.", rich_help_panel=FILES
+    ),
 ]
-JsonReportOption = Annotated[bool, typer.Option("--json", help="Print a report as JSON on standard output.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+JsonReportOption = Annotated[
+    bool, typer.Option("--json", help="Print a report as JSON on standard output.", rich_help_panel=REPORT)
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say only what failed.", rich_help_panel=REPORT)
+]
 MaxPixelsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
         help="The largest picture, or all frames of an animation together.",
         show_default="178956970",
+        rich_help_panel=FILES,
     ),
 ]
 

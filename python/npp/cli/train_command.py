@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 from npp.cli.command_table import HELP_OPTIONS
+from npp.cli.help_panels import CODEC, FILES, MACHINES, NETWORK, PAGE, REPORT, SETTINGS, PanelledCommand
+from npp.cli.near_names import did_you_mean
 from npp.cli.run_errors import explained
 from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import say
@@ -26,8 +28,15 @@ class _DefaultCommand(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            self._check_no_command(ctx, args[0])
             args = [_DEFAULT, *args]
         return list(super().parse_args(ctx, args))
+
+    def _check_no_command(self, ctx: Any, word: str) -> None:
+        """Fails where a word is no file, and nearly a command."""
+        hint = did_you_mean(word, self.commands)
+        if hint and not Path(word).suffix and not Path(word).exists():
+            ctx.fail(f"There is neither a command nor a file {word!r}.{hint}")
 
 
 app = typer.Typer(
@@ -91,19 +100,38 @@ def _assignments(changes: list[str], options: Mapping[str, object]) -> list[str]
     return changes + [f"{key}={_as_yaml(value)}" for key, value in options.items() if value is not None]
 
 
-@app.command(_DEFAULT, short_help="What CONFIG.yaml describes; the default.")
+@app.command(_DEFAULT, cls=PanelledCommand, short_help="What CONFIG.yaml describes; the default.")
 def preprocessor(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings; see docs/training.md.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
-    devices: Annotated[str | None, typer.Option(help="How many, or auto.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG.yaml", help=f"Settings; {PAGE} 'Training recipes' has examples and all of them."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for weights, checkpoints and logs.", rich_help_panel=FILES)
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Checkpoint to go on from.", rich_help_panel=FILES)
+    ] = None,
+    devices: Annotated[str | None, typer.Option(help="How many, or auto.", rich_help_panel=MACHINES)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.", rich_help_panel=SETTINGS)] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as optimiser.steps=100; repeat."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting, as optimiser.steps=100; repeat.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     fast_dev_run: Annotated[
-        bool, typer.Option("--fast-dev-run", help="One step and one validation, to see that all is there.")
+        bool,
+        typer.Option(
+            "--fast-dev-run",
+            help="One step and one validation, to see that all is there.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = False,
 ) -> None:
     """Trains what a configuration says, a recipe or an allocator; the default: npp train CONFIG.yaml."""
@@ -132,30 +160,52 @@ def preprocessor(
     typer.echo(str(weights))
 
 
-@app.command(short_help="The learned proxy, one of the surrogates.")
+@app.command(cls=PanelledCommand, short_help="The learned proxy, one of the surrogates.")
 def proxy(
-    data: Annotated[Path, typer.Option(help="Folder of photos, searched recursively.")],
-    out: Annotated[Path, typer.Option(help="Checkpoints, TensorBoard logs and hyperprior.pt.")] = Path(
-        "runs/proxy"
-    ),
-    objective: Annotated[_Objective, typer.Option(help="Tied to BPG, or rate + λ·MSE.")] = _Objective.distil,
-    width: Annotated[int, typer.Option(help="Channels N of the transforms.")] = _PUBLISHED_SIZE,
-    latent: Annotated[int, typer.Option(help="Channels M of the latent.")] = _PUBLISHED_SIZE,
-    stages: Annotated[int, typer.Option(help="Halvings of the size before the latent.")] = 4,
-    residual: Annotated[bool, typer.Option(help="Predict x_hat - x instead of x_hat.")] = False,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 100_000,
-    batch: Annotated[int, typer.Option(help="Pictures of a step.")] = 8,
-    crop: Annotated[int, typer.Option(help="Their width and height.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 1e-3,
-    distortion_weight: Annotated[float, typer.Option(help="λ of the published objective.")] = 0.01,
-    effort: Annotated[int, typer.Option(help="The codec's, while distilling.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that read photos.")] = 0,
-    devices: Annotated[str, typer.Option(help="How many, or auto.")] = "auto",
-    accelerator: Annotated[str, typer.Option(help="cpu, cuda, auto, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help="As Lightning names it.")] = "32-true",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    data: Annotated[
+        Path, typer.Option(help="Folder of photos, searched recursively.", rich_help_panel=FILES)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Checkpoints, TensorBoard logs and hyperprior.pt.", rich_help_panel=FILES)
+    ] = Path("runs/proxy"),
+    objective: Annotated[
+        _Objective, typer.Option(help="Tied to BPG, or rate + λ·MSE.", rich_help_panel=SETTINGS)
+    ] = _Objective.distil,
+    width: Annotated[
+        int, typer.Option(help="Channels N of the transforms.", rich_help_panel=NETWORK)
+    ] = _PUBLISHED_SIZE,
+    latent: Annotated[
+        int, typer.Option(help="Channels M of the latent.", rich_help_panel=NETWORK)
+    ] = _PUBLISHED_SIZE,
+    stages: Annotated[
+        int, typer.Option(help="Halvings of the size before the latent.", rich_help_panel=NETWORK)
+    ] = 4,
+    residual: Annotated[
+        bool, typer.Option(help="Predict x_hat - x instead of x_hat.", rich_help_panel=NETWORK)
+    ] = False,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", rich_help_panel=SETTINGS)] = 100_000,
+    batch: Annotated[int, typer.Option(help="Pictures of a step.", rich_help_panel=SETTINGS)] = 8,
+    crop: Annotated[int, typer.Option(help="Their width and height.", rich_help_panel=SETTINGS)] = 128,
+    learning_rate: Annotated[
+        float, typer.Option(help="Of Adam, at the start.", rich_help_panel=SETTINGS)
+    ] = 1e-3,
+    distortion_weight: Annotated[
+        float, typer.Option(help="λ of the published objective.", rich_help_panel=SETTINGS)
+    ] = 0.01,
+    effort: Annotated[int, typer.Option(help="The codec's, while distilling.", rich_help_panel=CODEC)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that read photos.", rich_help_panel=MACHINES)] = 0,
+    devices: Annotated[str, typer.Option(help="How many, or auto.", rich_help_panel=MACHINES)] = "auto",
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, auto, ...", rich_help_panel=MACHINES)] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="As Lightning names it.", rich_help_panel=MACHINES)
+    ] = "32-true",
+    seed: Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=SETTINGS)] = 0,
+    resume: Annotated[
+        Path | None, typer.Option(help="Checkpoint to go on from.", rich_help_panel=FILES)
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar.", rich_help_panel=REPORT)
+    ] = False,
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
     begun = time.time()

@@ -17,6 +17,7 @@ from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.verification import verify_row
 from npp.cli.exit_codes import OK, SOME_FAILED
 from npp.cli.file_reports import in_options
+from npp.cli.help_panels import SETTINGS
 from npp.cli.jobs import cancelling
 from npp.cli.shared_options import (
     JsonReportOption,
@@ -60,21 +61,34 @@ def _failed(counts: Mapping[str, int], known_errors: bool) -> bool:
 
 def verify(
     manifests: Annotated[
-        list[str], typer.Argument(metavar="MANIFEST", help="What npp encode --manifest wrote.")
+        list[str], typer.Argument(metavar="MANIFEST", help="Files are looked for from its folder on.")
     ],
     pixels: Annotated[
-        bool, typer.Option("--decode/--no-decode", help="Decode files, too, and not only their checksums.")
+        bool,
+        typer.Option(
+            "--decode/--no-decode",
+            help="Whether each file is decoded as well, or only its checksum compared.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = True,
     known_errors: Annotated[
         bool,
-        typer.Option("--known-errors", help="Inputs of which the manifest says an error are no failure."),
+        typer.Option(
+            "--known-errors",
+            help="Inputs that could not be encoded, as the manifest says, do not count as failures.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = False,
     threads: ThreadsOption = None,
     max_pixels: MaxPixelsOption = None,
     json_report: JsonReportOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Checks that every file of a manifest is there, is whole by its checksum, and decodes."""
+    """Checks files against the manifest that npp encode --manifest wrote.
+
+    Each BPG file that the manifest names must lie where it says, have the checksum that was noted when it was
+    written, and decode. What is wrong gets a line each, and the exit code 1.
+    """
     workers = checked(resolve_threads, threads)
     try:
         for path in manifests:
