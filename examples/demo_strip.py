@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 import npp
+from npp.progress import Progress, untold
 from npp.tasks import Task
 
 BPG = {"effort": 8, "tune": "ssim"}
@@ -115,7 +119,7 @@ def _judged(task: Task, images: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _files(task: Task, clean: Tensor, files: Sequence[bytes]) -> list[Shown]:
-    images = [picture.float() / 255 for picture in npp.decode(files)]
+    images = [picture.float() / 255 for picture in npp.decode(files, threads=1)]
     said = _judged(task, images)
     right = int(clean.argmax())
     return [
@@ -131,17 +135,69 @@ def _files(task: Task, clean: Tensor, files: Sequence[bytes]) -> list[Shown]:
     ]
 
 
-def _pairs(bpg: Sequence[bytes], ours: Sequence[bytes]) -> list[tuple[bytes, int]]:
-    """BPG's files with the place of npp's largest file that has no more bytes, where one is near enough."""
-    found = []
-    for one in bpg:
-        fits = [i for i, other in enumerate(ours) if _LEAST * len(one) <= len(other) <= len(one)]
-        if fits:
-            found.append((one, max(fits, key=lambda i: len(ours[i]))))
-    return found
+def finest_within(
+    limits: Sequence[int], qps: range, encode_at: Callable[[list[int]], list[bytes]]
+) -> list[tuple[int, bytes] | None]:
+    """For each limit the finest file that has no more bytes, by halving: not every qp is encoded.
+
+    Args:
+        limits: bytes.
+        qps: among which to look. Files are taken to shrink from one to the next.
+        encode_at: files of several qps.
+
+    Returns:
+        Each limit's qp and file; ``None`` where that of the last qp has more bytes.
+    """
+    files: dict[int, bytes] = {}
+
+    def middle(limit: int) -> int:
+        """What halves the qps that are still open; the answer itself where none is."""
+        low = max((qp + 1 for qp, file in files.items() if len(file) > limit), default=qps.start)
+        high = min((qp for qp, file in files.items() if qp >= low and len(file) <= limit), default=qps.stop)
+        return (low + high) // 2
+
+    while wanted := sorted({qp for qp in map(middle, limits) if qp in qps and qp not in files}):
+        files.update(zip(wanted, encode_at(wanted), strict=True))
+    return [(qp, files[qp]) if (qp := middle(limit)) in files else None for limit in limits]
 
 
-def find_case(images: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task) -> StripCase:
+_Case: TypeAlias = tuple[Tensor, Tensor, Shown, Shown, int]
+
+
+@torch.no_grad()
+def _cases(image: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task) -> list[_Case]:
+    """A photo's pairs of files of about the same bytes, each with npp's qp."""
+
+    def encode_at(wanted: list[int]) -> list[bytes]:
+        return recipe.encode(image.expand(len(wanted), -1, -1, -1), wanted, threads=1)
+
+    (clean,) = _judged(task, [image])
+    plain = npp.encode(image.expand(len(qps), -1, -1, -1), list(qps), threads=1, **BPG)
+    ours = finest_within([len(file) for file in plain], range(min(qps), _LAST_QP + 1), encode_at)
+    pairs = [(one, *own) for one, own in zip(plain, ours, strict=True) if own is not None]
+    pairs = [pair for pair in pairs if len(pair[2]) >= _LEAST * len(pair[0])]
+    if not pairs:
+        return []
+    shown = _files(task, clean, [one for one, _, _ in pairs] + [other for _, _, other in pairs])
+    both = zip(shown[: len(pairs)], shown[len(pairs) :], pairs, strict=True)
+    return [(image, clean, one, other, qp) for one, other, (_, qp, _) in both]
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """A thread for each core, whose networks take no further ones: those would spin as they wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(before) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+def find_case(
+    images: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task, progress: Progress = untold
+) -> StripCase:
     """The pair of files to show.
 
     The first choice is the photo of whose original the network is most certain among those whose answer
@@ -149,24 +205,19 @@ def find_case(images: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task
 
     Args:
         images: (N, 3, H, W) floats in [0, 1], one a photo.
-        qps: of BPG's files; npp's are looked for among all from the finest of these on.
+        qps: of BPG's files; npp's are looked for from the finest of these on.
         recipe: npp's.
         task: a classification.
+        progress: told of each photo that is done.
 
     Raises:
         ValueError: no two files have about the same bytes.
     """
-    cases = []
-    own_qps = list(range(min(qps), _LAST_QP + 1))
-    clean = _judged(task, list(images))
-    for image, logs in zip(images, clean, strict=True):
-        plain = npp.encode(image.expand(len(qps), -1, -1, -1), list(qps), **BPG)
-        ours = recipe.encode(image.expand(len(own_qps), -1, -1, -1), own_qps)
-        pairs = _pairs(plain, ours)
-        if pairs:
-            shown = _files(task, logs, [file for file, _ in pairs] + [ours[place] for _, place in pairs])
-            both = zip(shown[: len(pairs)], shown[len(pairs) :], pairs, strict=True)
-            cases += [(image, logs, one, other, own_qps[place]) for one, other, (_, place) in both]
+    cases: list[_Case] = []
+    with _one_thread_each() as pool:
+        for found in pool.map(lambda image: _cases(image, qps, recipe, task), images):
+            cases += found
+            progress(1)
     if not cases:
         raise ValueError("no two files of BPG and npp have about the same bytes")
     kinds = [(ours.same, one.same) for _, _, one, ours, _ in cases]
@@ -175,7 +226,7 @@ def find_case(images: Tensor, qps: Sequence[int], recipe: npp.Recipe, task: Task
         *(kinds.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))),
     )
 
-    def worth(case: tuple[Tensor, Tensor, Shown, Shown, int]) -> tuple[bool, float, float]:
+    def worth(case: _Case) -> tuple[bool, float, float]:
         _, logs, one, ours, _ = case
         return ours.same and not one.same, float(logs.max().exp()), ours.certainty - one.certainty
 

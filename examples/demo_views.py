@@ -11,6 +11,7 @@ from typing import TypeVar
 from PIL import Image
 
 from npp.photos import find_photos, open_photo, photo_size
+from npp.progress import Progress, untold
 
 #: Photos inside packages, which pip brings and nothing else has to be downloaded for.
 PACKAGE_PHOTOS = {
@@ -115,7 +116,7 @@ def _read(read: Callable[[Path], _Read], path: Path) -> _Read | None:
         return None
 
 
-def write_views(photos: Mapping[str, Path], folder: Path) -> dict[str, str]:
+def write_views(photos: Mapping[str, Path], folder: Path, progress: Progress = untold) -> dict[str, str]:
     """Writes every view as a PNG of 224x224 pixels, in place of what the folder had.
 
     Returns:
@@ -128,6 +129,7 @@ def write_views(photos: Mapping[str, Path], folder: Path) -> dict[str, str]:
     views = choose_views({name: (width, height) for name, (height, width) in known.items()})
     found = {}
     for photo in dict.fromkeys(view.photo for view in views):
+        progress(1)
         image = _read(open_photo, photos[photo])
         if image is None:
             continue

@@ -60,8 +60,11 @@ def test_whole_run(
     for name, least in (("strip.png", 4 * 448), ("curve.png", 1000)):
         with Image.open(out / name) as picture:
             assert picture.width > least
-    text = capsys.readouterr().out
+    text, stages = capsys.readouterr()
     assert "3 squares of 2 photos" in text
+    # What takes long says so before it begins.
+    told = [stages.index(f"npp: {part}") for part in ("cutting squares", "looking for a photo", "measuring")]
+    assert told == sorted(told)
     assert "too few for a figure" in text  # two photos are no sample
     # The photo first, then what was measured on many, then this run's own.
     order = [text.index(part) for part in (str(out / "strip.png"), "SAME ANSWER AT", "3. Measured just now")]
@@ -110,6 +113,25 @@ def test_few_photos_claim_nothing(demo: SimpleNamespace) -> None:
     assert demo.main.own_lines("the curves do not overlap", few, before) == [
         "No figure: the curves do not overlap."
     ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_halving_finds_what_all_files_would(demo: SimpleNamespace, seed: int) -> None:
+    qps = range(26, 52)
+    sizes = np.sort(np.random.default_rng(seed).integers(100, 2000, len(qps)))[::-1]
+    limits = [50, 99, int(sizes[-1]), int(sizes[3]), int(sizes[9]) - 1, int(sizes[15]), 2500]
+    asked: list[int] = []
+
+    def encode_at(wanted: list[int]) -> list[bytes]:
+        asked.extend(wanted)
+        return [bytes(int(sizes[qp - 26])) for qp in wanted]
+
+    found = demo.strip.finest_within(limits, qps, encode_at)
+    for limit, one in zip(limits, found, strict=True):
+        fits = [qp for qp, size in zip(qps, sizes, strict=True) if size <= limit]
+        assert (None if one is None else one[0]) == (min(fits) if fits else None)
+        assert one is None or len(one[1]) == sizes[one[0] - 26]
+    assert len(asked) == len(set(asked)) < len(qps)
 
 
 def test_counts_of_the_strip_are_said(demo: SimpleNamespace) -> None:
@@ -216,10 +238,13 @@ def test_packages_that_apt_has_not_are_left_out(tmp_path: Path) -> None:
     assert "no such package" in run.stderr or shutil.which("dpkg-deb") is None
 
 
-def test_runs_as_a_program(demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_as_a_program(
+    demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen = []
     monkeypatch.setattr(demo.main, "run", lambda photos, out: seen.append((sorted(photos), out)))
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
     monkeypatch.setattr(sys, "argv", ["demo.py", "--photos", str(tmp_path), "--out", str(tmp_path / "out")])
     demo.main.main()
+    assert capsys.readouterr().out.startswith("What npp's recipe 'classification' saves EfficientNet-Lite2")
     assert seen == [(["00-one"], tmp_path / "out")]
