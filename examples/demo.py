@@ -23,15 +23,14 @@ from typing import Any
 import torch
 from demo_analysis import Beforehand, Drawn, bd_rate_over, read_beforehand
 from demo_figures import draw_curves, draw_strip
+from demo_progress import Stage, silent, stage_bars
 from demo_strip import BPG, StripCase, find_case
 from demo_views import SIDE, background_photos, folder_photos, package_photos, write_views
 
 import npp
-from npp.cli.stage_bars import stage_bars
 from npp.evaluation import BDInterval, evaluate, parse_config
 from npp.files import write_file
 from npp.photos import load_photo
-from npp.progress import Stage, silent
 from npp.tasks import build_task
 
 RECIPE = "classification"
@@ -158,14 +157,14 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
     """Tells the story, and writes everything below ``out``."""
     recipe = npp.Recipe.load(RECIPE)
     before = read_beforehand(MEASURED, RECIPE, recipe.options)
-    with stage_bars(quiet=False) as stage:
+    with stage_bars() as stage:
         names = write_views(photos, out / "squares", stage("cutting squares from photos", len(photos)))
     if not names:
         raise SystemExit(f"No photo is at least {SIDE} pixels wide and high: nothing to measure")
     kept = list(dict.fromkeys(names.values()))
 
     print(f"{len(names)} squares of {len(kept)} photos are at hand", flush=True)
-    with stage_bars(quiet=False) as stage:
+    with stage_bars() as stage:
         case = find_strip(out / "squares", kept, before.qps, recipe, stage)
     draw_strip(case, NAME, out / "strip.png")
     tell(f"1. One photo at the same bytes: {out / 'strip.png'}", strip_lines(case))
@@ -173,7 +172,7 @@ def run(photos: Mapping[str, Path], out: Path) -> None:
     tell(f"2. Measured beforehand on {before.photos} photos: {out / 'curve.png'}", measured_lines(before))
 
     print(f"\nMeasuring the {len(kept)} photos that are at hand", flush=True)
-    with stage_bars(quiet=False) as stage:
+    with stage_bars() as stage:
         found = evaluate(parse_config(comparison(out / "squares", before.qps)), out / "measured", stage)
     drawn = Drawn.of(found.measured.pictures, names)
     own: BDInterval | str

@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from typing import TypeAlias
 
 import torch
+from demo_progress import Progress, untold
 from torch import Tensor
 
 import npp
-from npp.progress import Progress, untold
 from npp.tasks import Task
 
 BPG = {"effort": 8, "tune": "ssim"}

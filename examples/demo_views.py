@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from demo_progress import Progress, untold
 from PIL import Image
 
 from npp.photos import find_photos, open_photo, photo_size
-from npp.progress import Progress, untold
 
 #: Photos inside packages, which pip brings and nothing else has to be downloaded for.
 PACKAGE_PHOTOS = {
