@@ -1,4 +1,4 @@
-"""Who is told how far a long piece of work is."""
+"""The callbacks that a long piece of work reports its progress to."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeAlias
 #: Called with the amount of work done since the last call.
 Progress: TypeAlias = Callable[[int], None]
 
-#: Called with the name of a stage and its amount of work; gives the stage's progress.
+#: Called with the name of a stage and its amount of work; returns the callback for that stage's progress.
 Stage: TypeAlias = Callable[[str, int], Progress]
 
 
-def silent(_name: str, _total: int) -> Progress:
-    """Nobody is told of any stage."""
-    return untold
+def no_stages(_name: str, _total: int) -> Progress:
+    """Ignores all stages: the default where a caller gives no ``stage``."""
+    return no_progress
 
 
-def untold(_done: int) -> None:
-    """Nobody: the progress of those who give none."""
+def no_progress(_done: int) -> None:
+    """Ignores the work done: the default where a caller gives no ``progress``."""

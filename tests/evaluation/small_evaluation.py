@@ -17,7 +17,7 @@ from npp.evaluation.analysis import Analyst
 from npp.evaluation.evaluate_config import Analysis
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
-from npp.progress import silent
+from npp.progress import no_stages
 from npp.tasks import Task
 
 QPS = (28, 31, 34, 38, 42)
@@ -219,7 +219,7 @@ def curve(pictures: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def findings(measured: Measurements, **settings: Any) -> Any:
     analysis = Analysis(**{**_ANALYSIS, **settings})
-    return Analyst(measured, analysis, "a").findings(silent)
+    return Analyst(measured, analysis, "a").findings(no_stages)
 
 
 _ANALYSIS: dict[str, Any] = {

@@ -38,7 +38,7 @@ from npp.evaluation.part_store import PartStore
 from npp.evaluation.prefilters import Unfiltered
 from npp.photos.finding import PhotoWarning
 from npp.photos.photo_set import PhotoSet
-from npp.progress import silent
+from npp.progress import no_stages
 
 
 def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -459,7 +459,7 @@ def test_settings_are_chosen_by_what_each_photo_has(photos: Path, tmp_path: Path
         config.data, judges, PartStore(tmp_path), batch=4, device=torch.device("cpu"), threads=1
     )
     assert [axis.name for axis in measurer.axes() if axis.primary] == ["psnr", "correlation"]
-    axis = Selector(config, measurer, silent)._axis
+    axis = Selector(config, measurer, no_stages)._axis
     assert (axis.network, axis.name) == ("bright", "error") and not axis.dataset
 
 

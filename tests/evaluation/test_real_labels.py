@@ -39,7 +39,7 @@ from npp.evaluation.originals import warn_of_labels
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import read_labels
 from npp.photos.loading import load_photo
-from npp.progress import silent
+from npp.progress import no_stages
 from npp.tasks import build_task
 from npp.tasks.mean_average_precision import AveragePrecision
 
@@ -621,7 +621,7 @@ def test_what_labels_lack_is_found_before_anything_is_measured(labelled: Path, t
 
     def stage(name: str, total: int) -> Any:
         stages.append(name)
-        return silent(name, total)
+        return no_stages(name, total)
 
     given = _values(labelled)
     given["data"]["annotations"] = str(tmp_path / "boxes.json")

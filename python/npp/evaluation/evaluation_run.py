@@ -38,7 +38,7 @@ from npp.evaluation.truth import LabelError
 from npp.files import write_file
 from npp.photos.finding import would_be_found
 from npp.photos.photo_set import PhotoSet
-from npp.progress import Stage, silent
+from npp.progress import Stage, no_stages
 from npp.torch_defaults import plain_defaults
 
 #: The page, beside the other results.
@@ -134,7 +134,7 @@ def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: 
     return rows
 
 
-def evaluate(config: EvaluateConfig, out: Path, stage: Stage = silent) -> Evaluation:
+def evaluate(config: EvaluateConfig, out: Path, stage: Stage = no_stages) -> Evaluation:
     """Measures all arms, compares them and writes the results.
 
     What was measured before an interruption is taken from ``out/parts``. Written are ``results/ARM.json``,

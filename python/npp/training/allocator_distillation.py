@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from npp.allocation import Allocator
-from npp.progress import Progress, untold
+from npp.progress import Progress, no_progress
 from npp.training.allocator_checkpoint import TrainingState, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import Example, ExampleBatch, ExampleSet, LabelScales, shuffled
@@ -136,7 +136,7 @@ def distil(
     settings: DistilSettings | None = None,
     *,
     allocator: Allocator | None = None,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> Path:
     """Trains an allocator on the labels of a folder.
 

@@ -25,7 +25,7 @@ from npp.codec.options import MAX_EFFORT
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.files import write_file
 from npp.photos.loading import open_photo, to_tensor
-from npp.progress import Progress, untold
+from npp.progress import Progress, no_progress
 from npp.tasks import Task
 from npp.tasks.region_task import Region, RegionTask
 
@@ -316,7 +316,7 @@ def label_photos(
     settings: LabelSettings | None = None,
     *,
     regions: Mapping[Path, Sequence[Region]] | None = None,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> int:
     """Draws pictures from photos and labels them with the importance that each network gives.
 

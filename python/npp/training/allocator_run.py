@@ -19,7 +19,7 @@ from npp.evaluation.label_places import check_places
 from npp.evaluation.region_files import regions_listed
 from npp.photos.finding import Part, name_below
 from npp.photos.loading import photo_size
-from npp.progress import Stage, silent
+from npp.progress import Stage, no_stages
 from npp.tasks import Task
 from npp.tasks.region_task import Region
 from npp.torch_defaults import plain_defaults
@@ -168,8 +168,8 @@ def train_allocator(
     allocator = build_start(AllocatorStartConfig(), sorted(tasks), settings.seed)
     run = _Run(out, labelled, validated, settings, allocator)
     _check_out(run)
-    _label(run, silent)
-    return _learn(run, silent)
+    _label(run, no_stages)
+    return _learn(run, no_stages)
 
 
 def _labellers_of_all(
@@ -190,7 +190,7 @@ def _labellers_of_all(
 
 
 def distil_allocator(
-    config: DistillationConfig, *, fast_dev_run: bool = False, stage: Stage = silent
+    config: DistillationConfig, *, fast_dev_run: bool = False, stage: Stage = no_stages
 ) -> Path:
     """Trains an allocator as a configuration says: :func:`train_allocator` with photos of several kinds.
 

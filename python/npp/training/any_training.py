@@ -9,7 +9,7 @@ from npp.checks import meant
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill
 from npp.config.yaml_files import ConfigError, read_config
-from npp.progress import Stage, silent
+from npp.progress import Stage, no_stages
 from npp.training.allocator_config import DistillationConfig
 from npp.training.train_config import TrainConfig
 
@@ -62,7 +62,7 @@ def run_training(
     *,
     resume: Path | str | None = None,
     fast_dev_run: bool = False,
-    stage: Stage = silent,
+    stage: Stage = no_stages,
 ) -> Path:
     """Trains what a configuration says.
 

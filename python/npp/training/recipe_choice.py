@@ -16,7 +16,7 @@ from torch import Tensor
 import npp.checks as checks
 from npp.evaluation.choosing import curve_qps, rate_offset
 from npp.evaluation.json_values import finite
-from npp.progress import Progress, untold
+from npp.progress import Progress, no_progress
 from npp.recipes import Recipe, ScaleRule
 from npp.recipes.parts import Parts
 from npp.tasks import Task
@@ -315,7 +315,7 @@ def choose_recipe(
     *,
     qps: Sequence[int] = _DEFAULT_QPS,
     threads: int | None = None,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> ChosenRecipe:
     """The best strength and limit of a recipe's map, and the sizes that pictures are best coded at.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from npp.config.surroundings import modules_below, need, resolve_accelerator
 from npp.config.yaml_files import write_yaml
 from npp.evaluation.json_values import write_json
-from npp.progress import Progress, Stage, silent
+from npp.progress import Progress, Stage, no_stages
 from npp.recipes import Recipe
 from npp.torch_defaults import plain_defaults
 from npp.training.checkpoints import MONITOR, AtomicCheckpointIO, checkpoint_callbacks
@@ -113,7 +113,7 @@ def train_recipe(
     *,
     resume: Path | str | None = None,
     fast_dev_run: bool = False,
-    stage: Stage = silent,
+    stage: Stage = no_stages,
 ) -> Path:
     """Trains a recipe: its filter, its map of quantiser offsets, or both together.
 
