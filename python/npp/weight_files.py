@@ -1,4 +1,4 @@
-"""Files with the weights of a network: safetensors, with what is needed to build it again, and torch's."""
+"""Networks whose weights lie in files: safetensors, with what builds them again, and torch's own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, ClassVar, NamedTuple, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from npp.checks import meant
 from npp.files import atomic_write, write_file
+from npp.macs import count_macs_per_pixel
 from npp.torch_state import in_plain_torch
 
 _SUFFIX = ".safetensors"
@@ -225,3 +227,72 @@ class WeightFiles(NamedTuple):
                 f"{path} has format {description.get('format')!r}; npp {version('npp')} reads {_FORMAT} only"
             )
         return description
+
+
+class StoredNetwork(nn.Module):
+    """A network of pictures that one file can hold: its name, its settings and its weights.
+
+    A subclass sets :attr:`_FILES` and defines :meth:`_weighted`, :meth:`_description` and
+    :meth:`_described`.
+    """
+
+    #: The files of its kind.
+    _FILES: ClassVar[WeightFiles]
+    #: Whether the part with the weights takes qps (N,) beside the pictures.
+    _TAKES_QP: ClassVar[bool] = True
+
+    def _weighted(self) -> nn.Module:
+        """The part whose weights a file holds; no property, for torch.jit.trace compiles those."""
+        raise NotImplementedError
+
+    def _description(self) -> tuple[str, Mapping[str, Any]]:
+        """The network's name in files, and its settings as JSON has them."""
+        raise NotImplementedError
+
+    @classmethod
+    def _described(cls, stored: Stored) -> Self:
+        """The network that a file describes, with any weights.
+
+        Raises:
+            KeyError, TypeError, ValueError: the description fits no network of this kind.
+        """
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a safetensors file with the weights, the settings and which network they are of.
+
+        An existing file is replaced, once the new one is complete.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._FILES.write(path, *self._description(), self._weighted().state_dict())
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None) -> Self:
+        """Reads what :meth:`save` wrote, or weights that come with the package.
+
+        Args:
+            name_or_path: a name of weights that come with the package, or a file.
+            device: where to put the network, default the CPU.
+
+        Returns:
+            The network in evaluation mode and float32; it can be trained later even if it was read in
+            inference_mode.
+
+        Raises:
+            FileNotFoundError: neither a name nor a file.
+            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        """
+        return cls._FILES.load(name_or_path, device, cls._described, lambda network: network._weighted())
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for each pixel of one picture of 1024x1024.
+
+        Those in convolutions and matrix products count.
+        """
+        return count_macs_per_pixel(self._weighted(), takes_qp=self._TAKES_QP)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())

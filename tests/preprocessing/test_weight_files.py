@@ -62,7 +62,7 @@ def test_numpys_numbers_can_be_saved(network: str, settings: Any, tmp_path: Path
 
 
 def test_shipped_weights_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("npp.preprocessing.preprocessor._FILES", WeightFiles("preprocessor", tmp_path))
+    monkeypatch.setattr(Preprocessor, "_FILES", WeightFiles("preprocessor", tmp_path))
     assert Preprocessor.available() == []
     make("gains").save(tmp_path / "small.safetensors")
     make("blur").save(tmp_path / "blur.safetensors")

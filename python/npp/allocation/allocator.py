@@ -11,6 +11,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from typing_extensions import Self
 
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
 from npp.allocation.feature_allocator import FeatureAllocator
@@ -19,18 +20,32 @@ from npp.checks import known_settings
 from npp.codec.batch_hints import batch_meant, floats_meant
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import check_scale
-from npp.hevc.padding import whole_blocks
+from npp.hevc.padding import whole_blocks, whole_blocks_of_any_size
 from npp.hevc.qp_inputs import resolve_qps
-from npp.macs import count_macs_per_pixel
-from npp.weight_files import Stored, WeightFiles
+from npp.onnx_writing import write_onnx
+from npp.weight_files import Stored, StoredNetwork, WeightFiles
 
-_FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
 _NETWORK = "trunk-and-body"
 
 Qp = int | Sequence[int | float] | Tensor
 
 
-class Allocator(nn.Module):
+class _WholeMaps(nn.Module):
+    """What an ONNX model of an allocator computes: padding, network and offsets."""
+
+    def __init__(self, network: AllocatorNetwork, settings: AllocatorSettings) -> None:
+        super().__init__()
+        self.network = network
+        self._settings = settings
+
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        """Offsets (N, ceil(H/16), ceil(W/16)) of pictures (N, 3, H, W) of any size at qps (N,)."""
+        maps, _ = self.network(whole_blocks_of_any_size(x, MAP_BLOCK), qp)
+        strength, limit = self._settings.strength, self._settings.limit
+        return offsets_of(mixed(maps, self._settings), strength=strength, limit=limit)
+
+
+class Allocator(StoredNetwork):
     """Predicts where in a picture bits are worth most to networks, without running any of them.
 
     It has learned to predict the importance of blocks that the gradients of several networks give
@@ -47,6 +62,8 @@ class Allocator(nn.Module):
         ValueError: a value that a setting does not take; the message says which are.
         TypeError: an unknown setting.
     """
+
+    _FILES = WeightFiles("allocator", Path(__file__).parent / "weights")
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -144,40 +161,27 @@ class Allocator(nn.Module):
         """Weighted mean over dimension 1."""
         return mixed(heads, self.settings)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a safetensors file with the weights and the settings.
+    def _weighted(self) -> AllocatorNetwork:
+        return self.network
 
-        An existing file is replaced, once the new one is complete.
+    def _description(self) -> tuple[str, Mapping[str, Any]]:
+        return _NETWORK, self.settings.as_mapping()
 
-        Raises:
-            OSError: it cannot be written.
-        """
-        _FILES.write(path, _NETWORK, self.settings.as_mapping(), self.network.state_dict())
+    @classmethod
+    def _described(cls, stored: Stored) -> Self:
+        if stored.network != _NETWORK:
+            raise ValueError(f"unknown network {stored.network!r}; this version knows {_NETWORK!r}")
+        return cls(**stored.settings)
 
     @classmethod
     def load(
         cls, name_or_path: str | os.PathLike[str] = "general", device: torch.device | str | None = None
-    ) -> Allocator:
-        """Reads what :meth:`save` wrote, or weights that come with the package.
+    ) -> Self:
+        """Reads what :meth:`save` wrote, or weights that come with the package, by default ``"general"``.
 
-        Args:
-            name_or_path: one of :meth:`available`, or a file.
-            device: where to put it, default the CPU.
-
-        Returns:
-            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
-
-        Raises:
-            FileNotFoundError: neither a name nor a file.
-            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
+        See :meth:`npp.Preprocessor.load`.
         """
-        return _FILES.load(name_or_path, device, cls._described, lambda allocator: allocator.network)
-
-    @classmethod
-    def _described(cls, stored: Stored) -> Allocator:
-        if stored.network != _NETWORK:
-            raise ValueError(f"unknown network {stored.network!r}; this version knows {_NETWORK!r}")
-        return cls(**stored.settings)
+        return super().load(name_or_path, device)
 
     @staticmethod
     def fit(
@@ -189,15 +193,7 @@ class Allocator(nn.Module):
     @staticmethod
     def available() -> list[str]:
         """Names of the weights that come with the package."""
-        return sorted(_FILES.named())
-
-    def macs_per_pixel(self) -> float:
-        """Multiply-accumulates a pixel of one picture of 1024x1024; of convolutions and matrix products."""
-        return count_macs_per_pixel(self.network)
-
-    def parameter_count(self) -> int:
-        """Number of trained values."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return sorted(Allocator._FILES.named())
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX model with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,) and the output ``qp_map``.
@@ -209,12 +205,10 @@ class Allocator(nn.Module):
             ImportError: a package of the extra ``onnx`` is missing.
             OSError: it cannot be written.
         """
-        from npp.allocation.allocator_export import export
-
-        export(self.network, self.settings, path)
+        write_onnx(_WholeMaps(self.network, self.settings), path, "qp_map")
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """The settings, for ``repr``."""
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.as_mapping().items())
 
 

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import Self
 
 from npp.checks import known_settings, one_of
 from npp.codec.sample_range import check_pictures
-from npp.hevc.padding import whole_blocks
+from npp.hevc.padding import WholePictures, whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
-from npp.macs import count_macs_per_pixel
+from npp.onnx_writing import write_onnx
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
 from npp.preprocessing.gains import Gains, GainsSettings
 from npp.preprocessing.unet import AdaptiveUNet, UNet, UNetSettings
 from npp.torch_state import first_weight
-from npp.weight_files import WeightFiles
-
-_FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
+from npp.weight_files import Stored, StoredNetwork, WeightFiles
 
 
 class _Kind(NamedTuple):
@@ -47,7 +46,7 @@ def _build(network: Any, settings: Mapping[str, Any]) -> FilterNetwork:
     return kind.build(kind.settings(**settings))
 
 
-class Preprocessor(nn.Module):
+class Preprocessor(StoredNetwork):
     """Filters pictures so that the codec spends its bits on what a task needs.
 
     ======================  =====================================================================
@@ -70,6 +69,8 @@ class Preprocessor(nn.Module):
         ValueError: an unknown network, or a value that a setting does not take; the message says which are.
         TypeError: an unknown setting.
     """
+
+    _FILES = WeightFiles("preprocessor", Path(__file__).parent / "weights")
 
     def __init__(self, network: str = "gains", **settings: Any) -> None:
         super().__init__()
@@ -108,52 +109,27 @@ class Preprocessor(nn.Module):
         filtered: Tensor = self.filter(padded, qps)
         return filtered[..., :height, :width].clamp(0, 1).to(x.dtype)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a safetensors file with the weights, the network's name and its settings.
+    def _weighted(self) -> FilterNetwork:
+        return self.filter
 
-        An existing file is replaced, once the new one is complete.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        _FILES.write(path, self.network, self.settings, self.filter.state_dict())
+    def _description(self) -> tuple[str, Mapping[str, Any]]:
+        return self.network, self.settings
 
     @classmethod
-    def load(
-        cls, name_or_path: str | os.PathLike[str], device: torch.device | str | None = None
-    ) -> Preprocessor:
-        """Reads what :meth:`save` wrote, or weights that come with the package.
-
-        Args:
-            name_or_path: one of :meth:`available`, or a file.
-            device: where to put it, default the CPU.
-
-        Returns:
-            In evaluation mode and float32; it can be trained later even if it was read in inference_mode.
-
-        Raises:
-            FileNotFoundError: neither a name nor a file.
-            ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
-        """
-        return _FILES.load(
-            name_or_path,
-            device,
-            lambda stored: cls(stored.network, **stored.settings),
-            lambda preprocessor: preprocessor.filter,
-        )
+    def _described(cls, stored: Stored) -> Self:
+        return cls(stored.network, **stored.settings)
 
     @staticmethod
     def available() -> list[str]:
         """Names of the weights that come with the package."""
-        return sorted(_FILES.named())
+        return sorted(Preprocessor._FILES.named())
 
     def macs_per_pixel(self) -> float:
-        """Multiply-accumulates a pixel of one picture of 1024x1024; of convolutions and matrix products."""
-        return count_macs_per_pixel(self.filter) + self.filter.untraced_macs
+        """Multiply-accumulates for each pixel of one picture of 1024x1024.
 
-    def parameter_count(self) -> int:
-        """Number of trained values."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        Those in convolutions and matrix products count, and those of a blur.
+        """
+        return super().macs_per_pixel() + self.filter.untraced_macs
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX model with the inputs ``x`` (N, 3, H, W) and ``qp`` (N,) and the output ``x_pre``.
@@ -165,10 +141,8 @@ class Preprocessor(nn.Module):
             ImportError: a package of the extra ``onnx`` is missing.
             OSError: it cannot be written.
         """
-        from npp.preprocessing.onnx_export import export
-
-        export(self.filter, path)
+        write_onnx(WholePictures(self.filter, self.filter.multiple), path, "x_pre")
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The arguments that the filter was made with, for ``repr``."""
         return ", ".join([repr(self.network), *(f"{k}={v!r}" for k, v in self.settings.items())])

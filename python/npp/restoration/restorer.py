@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import Self
 
 from npp.checks import known_settings
 from npp.codec.sample_range import check_pictures
-from npp.hevc.padding import whole_blocks
+from npp.hevc.padding import WholePictures, whole_blocks
 from npp.hevc.picture_strips import goes_in_parts
-from npp.macs import count_macs_per_pixel
+from npp.onnx_writing import write_onnx
 from npp.restoration.restoring_network import RestorerSettings, RestoringNetwork
 from npp.restoration.strips import restored_in_parts
-from npp.weight_files import Stored, WeightFiles
+from npp.weight_files import Stored, StoredNetwork, WeightFiles
 
-_FILES = WeightFiles("restorer", Path(__file__).parent / "weights")
 _KIND = "residual"
 
 
-class Restorer(nn.Module):
+class Restorer(StoredNetwork):
     """Changes decoded pictures so that a task's network sees in them what it saw in the originals.
 
     It stands behind any BPG decoder, needs to know neither the qp nor the map, and nothing of the file. It
@@ -40,6 +41,9 @@ class Restorer(nn.Module):
         ValueError: a value that a setting does not take; the message says which are.
         TypeError: an unknown setting.
     """
+
+    _FILES = WeightFiles("restorer", Path(__file__).parent / "weights")
+    _TAKES_QP = False
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -79,23 +83,25 @@ class Restorer(nn.Module):
         """The factor by which restored pictures are higher and wider than decoded ones: 1 or 2."""
         return self.network.upscale
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a safetensors file with the weights and the settings.
+    def _weighted(self) -> RestoringNetwork:
+        return self.network
 
-        An existing file is replaced, once the new one is complete.
+    def _description(self) -> tuple[str, Mapping[str, Any]]:
+        return _KIND, self.settings
 
-        Raises:
-            OSError: it cannot be written.
-        """
-        _FILES.write(path, _KIND, self.settings, self.network.state_dict())
+    @classmethod
+    def _described(cls, stored: Stored) -> Self:
+        if stored.network != _KIND:
+            raise ValueError(f"network must be {_KIND!r}, not {stored.network!r}")
+        return cls(**stored.settings)
 
     @staticmethod
     def is_in(path: str | os.PathLike[str]) -> bool:
         """Whether a file is there that :meth:`save` wrote."""
-        return _FILES.are_in(path)
+        return Restorer._FILES.are_in(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: torch.device | str | None = None) -> Restorer:
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str | None = None) -> Self:
         """Reads what :meth:`save` wrote.
 
         Args:
@@ -110,21 +116,7 @@ class Restorer(nn.Module):
             FileNotFoundError: no such file.
             ValueError: not such a file, damaged, of a newer version, or weights that do not fit.
         """
-        return _FILES.load(path, device, cls._described, lambda restorer: restorer.network)
-
-    @classmethod
-    def _described(cls, stored: Stored) -> Restorer:
-        if stored.network != _KIND:
-            raise ValueError(f"network must be {_KIND!r}, not {stored.network!r}")
-        return cls(**stored.settings)
-
-    def macs_per_pixel(self) -> float:
-        """Multiply-accumulates for each pixel of one picture of 1024x1024."""
-        return count_macs_per_pixel(self.network, takes_qp=False)
-
-    def parameter_count(self) -> int:
-        """Number of trained values."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return super().load(path, device)
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX model with the input ``x_hat`` (N, 3, H, W) and the output ``x_restored``.
@@ -137,10 +129,9 @@ class Restorer(nn.Module):
             ImportError: a package of the extra ``onnx`` is missing.
             OSError: it cannot be written.
         """
-        from npp.restoration.restorer_export import export
-
-        export(self.network, path)
+        whole = WholePictures(self.network, self.network.multiple, self.upscale)
+        write_onnx(whole, path, "x_restored", picture="x_hat", takes_qp=False)
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The settings, for ``repr``."""
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
