@@ -22,7 +22,7 @@ from npp.config.yaml_files import ConfigError
 from npp.tasks.match import Match
 from npp.training import DistillationConfig, TrainConfig, distil_allocator, load_training
 from npp.training import allocator_distillation as distillation
-from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_labels
+from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_shards
 from npp.training.allocator_start import with_heads
 
 CLASSIFIER = {"label": "net", "name": "classification", "model": "python:training_nets:classifier"}
@@ -85,7 +85,7 @@ def test_a_training_ends_with_an_allocator_and_what_it_is_worth(folder: Path) ->
     allocator = npp.Allocator.load(path)
     assert path == folder / "out/allocator.safetensors" and allocator.settings.heads == ("net", "reader")
     assert allocator.settings.width == 8 and allocator(pictures(1, 64), 34).shape == (1, 4, 4)
-    by_head = [set(one.logarithms) for one in read_labels(folder / "out/labels")]
+    by_head = [set(one.logarithms) for one in read_shards(folder / "out/labels")]
     assert by_head == [{"net"}] * 4 + [{"reader"}] * 2  # by their shares
     assert set(json.loads((folder / "out/ranks.json").read_text())) == {"net", "mean"}
     assert {name: sum(done) for name, done in told.items()} == totals
@@ -139,7 +139,7 @@ def test_what_is_there_from_other_settings_is_refused(folder: Path) -> None:
     ):
         distil_allocator(loaded(written(folder), "allocator.trunk=efficientnet-lite0"))
     distil_allocator(loaded(written(folder), "training.optimiser.steps=6", "labels.count=12"))
-    assert len(read_labels(folder / "out/labels")) == 12
+    assert len(read_shards(folder / "out/labels")) == 12
     (folder / "out/last.ckpt").write_bytes(b"half of a check")
     with pytest.raises(ConfigError, match=r"training: .*last\.ckpt is no checkpoint, or a damaged one"):
         distil_allocator(loaded(written(folder)))
@@ -247,7 +247,7 @@ def test_a_region_is_all_that_its_task_sees(tmp_path: Path) -> None:
     settings = LabelSettings(count=6, size=96, whole=0, shard=6)
     regions = {path: [Region(150, 90, 198, 114)]}
     label_photos([path], {"reader": Match(upper())}, tmp_path / "labels", settings, regions=regions)
-    for one in read_labels(tmp_path / "labels"):
+    for one in read_shards(tmp_path / "labels"):
         bright = torch.from_numpy(one.x.min(2) > 150).float()[None]
         # The pixels that hold an edge of the region are seen too.
         shown = torch.nn.functional.max_pool2d(bright, 5, 1, 2).numpy().reshape(6, 16, 6, 16).mean((1, 3))
@@ -267,7 +267,7 @@ def test_a_region_is_seen_in_whole_photos_too(tmp_path: Path) -> None:
     settings = LabelSettings(count=6, size=96, whole=1, longest=(240, 320), shard=6)
     regions = {path: [Region(150, 90, 198, 114)]}
     label_photos([path], {"reader": Match(upper())}, tmp_path / "labels", settings, regions=regions)
-    found = read_labels(tmp_path / "labels")
+    found = read_shards(tmp_path / "labels")
     assert len({one.x.shape for one in found}) > 1
     for one in found:
         rows, columns = one.x.shape[0] // 16, one.x.shape[1] // 16

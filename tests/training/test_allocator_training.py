@@ -18,7 +18,7 @@ from npp.allocation.maps import smoothed
 from npp.tasks.classification import Classification
 from npp.training.allocator_config import DistilOptimiserConfig, DistilSettings
 from npp.training.allocator_distillation import distil
-from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_labels
+from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_shards
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_run import train_allocator
 from npp.training.allocator_start import load_trunk
@@ -40,7 +40,7 @@ def test_labels_go_on_where_they_stopped(tmp_path: Path, photos: list[Path]) -> 
     assert label_photos(photos, tasks, tmp_path / "whole", SMALL) == 2
     assert label_photos(photos, tasks, tmp_path / "part", dataclasses.replace(SMALL, count=4)) == 1
     assert label_photos(photos, tasks, tmp_path / "part", SMALL) == 1
-    whole, part = read_labels(tmp_path / "whole"), read_labels(tmp_path / "part")
+    whole, part = read_shards(tmp_path / "whole"), read_shards(tmp_path / "part")
     assert len(whole) == len(part) == 8
     for one, other in zip(whole, part, strict=True):
         assert np.array_equal(one.x, other.x) and one.qp == other.qp

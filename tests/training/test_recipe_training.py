@@ -14,7 +14,7 @@ from npp.training.baseline import Curve
 from npp.training.draws import Photos, Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.rate_fit import Baseline
-from npp.training.recipe_model import build_recipe, code
+from npp.training.recipe_model import build_recipe, code_batch
 from npp.training.train_config import TrainConfig
 from npp.training.training_run import train_recipe
 
@@ -94,7 +94,7 @@ def test_many_qps_at_once_are_what_the_recipe_writes(photos: Path, tmp_path: Pat
     with torch.no_grad():
         recipe.allocator.network.leave.weight.normal_(std=30)
         batch = batch_of(3)
-        coded = code(recipe, batch.x, batch.qp, surrogate=config.codec.build_surrogate(), threads=1)
+        coded = code_batch(recipe, batch.x, batch.qp, surrogate=config.codec.build_surrogate(), threads=1)
     assert coded.x.shape[-1] == 32 and coded.x_hat.shape == batch.x.shape
     assert coded.qp_map is not None and coded.qp_map.abs().max() > 1
     expected = recipe.compress(batch.x, batch.qp)

@@ -17,13 +17,13 @@ from small_runs import ROOT, SMALL_TASK, run_cli
 import npp
 from npp.cli.train_command import _assignments
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig, load_hyperprior
-from npp.training.any_training import load_training
 from npp.training.draws import Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.proxy import train_proxy
 from npp.training.train_config import (
     load_config,
 )
+from npp.training.training_dispatch import load_training
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 

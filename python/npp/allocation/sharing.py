@@ -61,7 +61,7 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> Floa
     return positive_numbers(name, found)
 
 
-def qp_range(qps: Any) -> tuple[int, int]:
+def qp_limits(qps: Any) -> tuple[int, int]:
     """The lowest and the highest qp that may be chosen.
 
     Raises:
@@ -170,7 +170,7 @@ def sharing_tables(
     Raises:
         ValueError: wrong shapes or values.
     """
-    low, high = qp_range(qps)
+    low, high = qp_limits(qps)
     rates = _table("bits", bits)
     if rates.ndim != 2 or rates.shape[1] != QP_COUNT or not len(rates):
         raise ValueError(f"bits has shape {rates.shape}; (N, {QP_COUNT}), one at each qp, is needed")

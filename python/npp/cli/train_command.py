@@ -141,8 +141,8 @@ def preprocessor(
         return "the same command goes on from here" if alone else _how_to_go_on(folder, begun, resume)
 
     with explained("train", how_to_go_on, config):
-        from npp.training.any_training import load_training, run_training, trial_done
         from npp.training.train_config import TrainConfig
+        from npp.training.training_dispatch import load_training, run_training, trial_done
         from npp.training.training_run import made_by
 
         count = None if devices is None else _device_setting(devices)

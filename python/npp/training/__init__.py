@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     )
     from npp.training.allocator_labels import LabelSettings
     from npp.training.allocator_run import distil_allocator, train_allocator
-    from npp.training.any_training import load_training, run_training
     from npp.training.choice_config import ChoiceConfig, ScaleChoices
     from npp.training.parts_config import (
         AllocatorConfig,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
         ValidationConfig,
         load_config,
     )
+    from npp.training.training_dispatch import load_training, run_training
     from npp.training.training_run import train_recipe
 else:
     _PARTS = ("AllocatorConfig", "CodecConfig", "PreprocessorConfig", "PretrainingConfig", "RestorerConfig")
@@ -72,7 +72,7 @@ else:
             **dict.fromkeys(("ChoiceConfig", "ScaleChoices"), "choice_config"),
             **dict.fromkeys(_CONFIG, "train_config"),
             **dict.fromkeys(_ALLOCATOR, "allocator_config"),
-            **dict.fromkeys(("load_training", "run_training"), "any_training"),
+            **dict.fromkeys(("load_training", "run_training"), "training_dispatch"),
             "ChosenRecipe": "recipe_choice",
             "LabelSettings": "allocator_labels",
             "choose_recipe": "recipe_choice",

@@ -22,7 +22,7 @@ from npp.progress import Progress, no_progress
 from npp.training.allocator_checkpoint import TrainingState, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import Example, ExampleBatch, ExampleSet, LabelScales, shuffled
-from npp.training.allocator_labels import Labelled, read_labels
+from npp.training.allocator_labels import Labelled, read_shards
 from npp.training.allocator_start import load_trunk
 from npp.training.schedule import rate_factor
 from npp.training.train_config import OptimiserConfig
@@ -158,7 +158,7 @@ def distil(
         ValueError: no labels, or none of some head; a checkpoint of another training.
     """
     settings = settings or DistilSettings()
-    pictures = read_labels(labels)
+    pictures = read_shards(labels)
     if allocator is None:
         allocator = _new_allocator(pictures, settings.seed)
     examples = ExampleSet(pictures, allocator, settings.kept)

@@ -357,7 +357,7 @@ def label_photos(
     return written
 
 
-def read_labels(folder: Path) -> list[Labelled]:
+def read_shards(folder: Path) -> list[Labelled]:
     """All pictures of a folder of shards and of the folders in it, in order.
 
     Raises:

@@ -30,7 +30,7 @@ from npp.training.allocator_config import (
     PhotoSource,
 )
 from npp.training.allocator_distillation import check_folder, distil
-from npp.training.allocator_labels import LabelSettings, label_photos, read_labels
+from npp.training.allocator_labels import LabelSettings, label_photos, read_shards
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_start import build_start
 from npp.training.configured_tasks import build_tasks
@@ -118,7 +118,7 @@ def _learn(run: _Run, stage: Stage) -> Path:
     progress = stage("learning", run.settings.optimiser.steps)
     path = distil(run.out / "labels", run.out, run.settings, allocator=run.allocator, progress=progress)
     if run.validation:
-        ranks = rank_correlation(Allocator.load(path), read_labels(run.out / "validation"))
+        ranks = rank_correlation(Allocator.load(path), read_shards(run.out / "validation"))
         write_json(run.out / "ranks.json", ranks)
     return path
 

@@ -20,19 +20,18 @@ from npp.photos.finding import warn_unreadable
 from npp.recipes import Recipe
 from npp.tasks import Task
 from npp.training.baseline import Curve, Sums, add_points, curve_bd_rate, task_losses
+from npp.training.baseline_curves import TRAINING, VALIDATION, BaselineCurves
 from npp.training.checkpoints import take_best_along
-from npp.training.clean_targets import Targets
 from npp.training.configured_tasks import build_tasks
 from npp.training.draws import Photos, Sample
 from npp.training.objective import LossWeights, Terms, total_loss
-from npp.training.own_curves import TRAINING, VALIDATION, OwnCurves
 from npp.training.rate_fit import Baseline
 from npp.training.recipe_model import (
     PreparedBatch,
     TrainedBatch,
     build_recipe,
     change_strip,
-    code,
+    code_batch,
     code_in_parts,
     prepare,
     trained_parts,
@@ -45,8 +44,9 @@ from npp.training.run_identity import (
 )
 from npp.training.schedule import build_optimiser, build_schedule, set_rates
 from npp.training.step_in_parts import loss_scale, total_in_parts
+from npp.training.target_cache import TargetCache
 from npp.training.train_config import TrainConfig
-from npp.training.training_failure import TrainingFailedError, check_finite
+from npp.training.training_failure import TrainingFailedError, check_weights_finite
 from npp.training.weight_average import averaged
 
 #: Beginning of the names that checkpoints leave out.
@@ -72,12 +72,12 @@ class RecipeModule(lightning.LightningModule):
         self.model = build_recipe(config)
         self.ema = averaged(self.model, config.optimiser.ema)
         self.tasks = nn.ModuleDict(build_tasks(dict(zip(config.labels, config.tasks, strict=True))))
-        self._curves = OwnCurves(config, photos, self.by_label)
+        self._curves = BaselineCurves(config, photos, self.by_label)
         self.weights = LossWeights(len(self.tasks))
         self._base: Tensor
         self.register_buffer("_base", torch.full_like(self.weights.norm, math.nan), persistent=False)
         keep = config.data.cache_targets
-        self._targets = {part: Targets(self.by_label, keep=keep) for part in (TRAINING, VALIDATION)}
+        self._targets = {part: TargetCache(self.by_label, keep=keep) for part in (TRAINING, VALIDATION)}
         self._surrogate = config.codec.build_surrogate()
         self._rates: list[float] = []
         self._damaged: set[int] = set()
@@ -192,7 +192,7 @@ class RecipeModule(lightning.LightningModule):
 
     def _coded(self, recipe: Recipe, x: Tensor, qp: Tensor) -> TrainedBatch:
         with self._broken_weights_named():
-            return code(recipe, x, qp, surrogate=self._surrogate, threads=self.config.codec.threads)
+            return code_batch(recipe, x, qp, surrogate=self._surrogate, threads=self.config.codec.threads)
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """What is random in a network or a surrogate follows from the step, also after a restart."""
@@ -231,7 +231,7 @@ class RecipeModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Empties the sums."""
-        check_finite(self.averaged, f"the averaged weights after step {self.global_step}")
+        check_weights_finite(self.averaged, f"the averaged weights after step {self.global_step}")
         self.ema.eval()
         self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
 

@@ -24,7 +24,7 @@ from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import build_schedule, set_rates
 from npp.training.train_config import LAST_SEED, OptimiserConfig
-from npp.training.training_failure import check_finite
+from npp.training.training_failure import check_weights_finite
 
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
@@ -251,7 +251,7 @@ def train_proxy(
     with interruptible(trainer):
         trainer.fit(module, photos, ckpt_path=resume)
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")  # with the last steps
-    check_finite(module.model, "the weights")
+    check_weights_finite(module.model, "the weights")
     weights = folder / "hyperprior.pt"
     if trainer.is_global_zero:
         save_hyperprior(module.model, weights)

@@ -211,7 +211,7 @@ class PreparedBatch(NamedTuple):
 
 
 def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
-    """A batch through scale, filter and allocator; arguments as of :func:`code`."""
+    """A batch through scale, filter and allocator; arguments as of :func:`code_batch`."""
     size = x.shape[-2], x.shape[-1]
     small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
     x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
@@ -219,7 +219,9 @@ def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
     return PreparedBatch(size, small, x_pre, qp_map)
 
 
-def code(recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None) -> TrainedBatch:
+def code_batch(
+    recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None
+) -> TrainedBatch:
     """A batch through scale, filter, map and the real codec: :meth:`npp.Recipe.compress` for many qps.
 
     Args:

@@ -13,7 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from npp.config.yaml_files import ConfigError
-from npp.training.lightning_talk import without_asides
+from npp.training.lightning_noise import mute_lightning
 from npp.weight_files import read_torch_file
 
 
@@ -79,7 +79,7 @@ def check_checkpoint(
 def lightning_errors() -> Iterator[None]:
     """What Lightning refuses is an error of the configuration."""
     try:
-        with without_asides():
+        with mute_lightning():
             yield
     except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name:
@@ -96,7 +96,7 @@ def interruptible(trainer: lightning.Trainer) -> Iterator[None]:
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
-        with without_asides():
+        with mute_lightning():
             yield
     except SystemExit:
         if trainer.interrupted:

@@ -1,4 +1,4 @@
-"""Trainings that end without weights to keep."""
+"""The error of a training that ends without weights to keep."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from torch import nn
 
 
 class TrainingFailedError(ArithmeticError):
-    """A training has led nowhere: there are no weights to keep."""
+    """A training has failed: it has no weights that are worth keeping."""
 
 
-def check_finite(module: nn.Module, name: str) -> None:
-    """Looks for infinite or missing values among weights.
-
-    Raises:
-        TrainingFailedError: there are some.
-    """
+def check_weights_finite(module: nn.Module, name: str) -> None:
+    """Raises TrainingFailedError unless all weights of a module are finite; ``name`` is for the message."""
     for parameter in module.parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise TrainingFailedError(

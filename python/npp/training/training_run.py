@@ -30,9 +30,9 @@ from npp.training.lightning_module import TASKS, RecipeModule
 from npp.training.pretraining import check_teacher, pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
-from npp.training.same_start import Begin, begin_together
+from npp.training.shared_pretraining import Begin, begin_together
 from npp.training.train_config import TrainConfig
-from npp.training.training_failure import check_finite
+from npp.training.training_failure import check_weights_finite
 
 _RECIPE = "recipe.safetensors"
 _FILTER = "preprocessor.safetensors"
@@ -104,7 +104,7 @@ def _kept(module: RecipeModule, trainer: lightning.Trainer, keep: str) -> Recipe
                 "the recipe's do not overlap; more validation.qps or photos may help",
                 stacklevel=2,
             )
-    check_finite(module.averaged, "the averaged weights")
+    check_weights_finite(module.averaged, "the averaged weights")
     return module.averaged.eval()
 
 

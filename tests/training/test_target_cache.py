@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from small_runs import pictures
 
-from npp.training.clean_targets import Targets
+from npp.training.target_cache import TargetCache
 
 
 def test_targets_are_made_once_where_photos_come_again() -> None:
@@ -17,11 +17,11 @@ def test_targets_are_made_once_where_photos_come_again() -> None:
             return x.flatten(1).sum(1).tolist()
 
     task, x = Counting(), pictures(3, 8)
-    kept = Targets({"a": task}, keep=True)  # type: ignore[dict-item]
+    kept = TargetCache({"a": task}, keep=True)  # type: ignore[dict-item]
     first = kept.of(x, torch.tensor([5, 6, 7]))
     assert first == {"a": [float(one.sum()) for one in x]}  # each photo's own
     again = kept.of(x[[2, 0]], torch.tensor([7, 5]))
     assert again == {"a": [first["a"][2], first["a"][0]]} and task.seen == 3
-    always = Targets({"a": task}, keep=False)  # type: ignore[dict-item]
+    always = TargetCache({"a": task}, keep=False)  # type: ignore[dict-item]
     assert always.of(x, torch.tensor([5, 6, 7])) == first and task.seen == 6
     assert always.of(x[[1]], torch.tensor([5])) == {"a": [first["a"][1]]}, "another picture of the photo"

@@ -1,4 +1,4 @@
-"""What tasks see in the pictures before the codec: the predictions that a loss compares with."""
+"""The tasks' targets: their predictions on the pictures before the codec, which a loss compares with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from npp.tasks import Task
 
 
-class Targets:
-    """What the tasks see in clean pictures.
+class TargetCache:
+    """The tasks' predictions on clean pictures, kept by photo if wanted.
 
     Args:
         tasks: by label.
-        keep: remember them by photo; only where a photo always gives the same picture.
+        keep: whether they are remembered by photo; only where a photo always gives the same picture.
     """
 
     def __init__(self, tasks: Mapping[str, Task], *, keep: bool) -> None:
@@ -24,7 +24,7 @@ class Targets:
         self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
 
     def of(self, x: Tensor, photo: Tensor) -> dict[str, list[Any]]:
-        """Targets by label, an entry for each picture.
+        """Returns the targets by label, each a list with an entry for each picture.
 
         Args:
             x: (N, 3, H, W) clean pictures.
@@ -35,7 +35,7 @@ class Targets:
         keys = [int(index) for index in photo]
         for i, key in enumerate(keys):
             if key not in self._kept:
-                # Alone: in a batch the last bits differ, and a run that goes on begins with other ones.
+                # One by one: the last bits depend on the batch, and a resumed run has other batches.
                 predictions = self._predict(x[i : i + 1])
                 self._kept[key] = {label: values[0] for label, values in predictions.items()}
         return {label: [self._kept[key][label] for key in keys] for label in self._tasks}

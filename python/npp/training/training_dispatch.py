@@ -1,4 +1,4 @@
-"""Trainings of every kind: what a configuration trains stands in it as ``trains``."""
+"""Loads and runs a training of any kind, as the key ``trains`` of its configuration says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfi
 
 
 def trial_done(config: TrainConfig | DistillationConfig) -> str:
-    """What a run of ``fast_dev_run`` did, where it left what it made, and what the whole run would do."""
+    """A message: what a run of ``fast_dev_run`` did, where its files are, and what the whole run would do."""
     if isinstance(config, TrainConfig):
         filter_, steps = config.preprocessor, config.optimiser.steps
         pretrains = filter_ is not None and filter_.pretraining.steps
@@ -71,7 +71,7 @@ def run_training(
             (:func:`npp.training.distil_allocator`).
         resume: a checkpoint of a recipe's training; that of an allocator goes on by itself.
         fast_dev_run: a trial run of seconds, to see that all is there.
-        stage: told about the work.
+        stage: called for each stage of the work.
 
     Returns:
         Path of the weights.

@@ -1,4 +1,4 @@
-"""BPG's own curves in a training's folder: what a bit is worth, and what validations are told against."""
+"""BPG's own curves in a training's folder: the worth of a bit, and the anchor of validations."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _QUICK_PHOTOS = 8
 _LOOKED_AT = 2  # photos, to see whether answers are random
 
 
-class OwnCurves:
-    """The curves of the codec alone, of the photos that train and of those that validate.
+class BaselineCurves:
+    """The curves of the codec alone: one of the photos that train, one of those that validate.
 
     Args:
         config: all settings.
@@ -40,7 +40,7 @@ class OwnCurves:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file that holds the curves."""
         return Path(self._config.out) / "baseline.json"
 
     @cached_property
@@ -50,7 +50,7 @@ class OwnCurves:
 
     @cached_property
     def values(self) -> dict[str, KeptValues]:
-        """What networks of somebody's own keep besides weights, by label."""
+        """What custom networks keep besides their weights, by label of the task."""
         return values_of(self._config, self._tasks)
 
     @cached_property
@@ -81,7 +81,7 @@ class OwnCurves:
             "precision": self._config.trainer.precision,
             "quick": quick,
         }
-        # Without such networks the file is as it was before there were digests of these.
+        # Left out where there are no such networks, so that files of older versions still fit.
         return conditions | ({"values": short_digests(self.values)} if self.values else {})
 
     def load(self, *, quick: bool) -> dict[str, Curve] | None:
@@ -103,8 +103,8 @@ class OwnCurves:
         parts = {TRAINING: self._photos.baseline[:few], VALIDATION: self._photos.validation[:few]}
         few_images = self._config.data.load(parts[TRAINING][:_LOOKED_AT]).to(device)
         warn_of_random_losses(self._tasks, few_images)
-        # What a bit is worth depends on where on its curve the codec works, and so on the scale; what is
-        # saved is told against the pictures as they are.
+        # What a bit is worth depends on where on its curve the codec works, and so on the scale. Savings are
+        # given against pictures that are coded at their own size.
         bare = {TRAINING: bare_recipe(self._config), VALIDATION: bare_recipe(self._config, scale=1)}
         curves = {
             part: measure(
@@ -115,5 +115,5 @@ class OwnCurves:
         save_curves(self.path, curves, self._conditions(quick))
 
     def coder(self, recipe: Recipe) -> Coder:
-        """A recipe as curves are measured with it, the codec's threads those of the settings."""
+        """A function that codes pictures with a recipe and as many codec threads as the settings say."""
         return partial(recipe.compress, threads=self._config.codec.threads)

@@ -1,4 +1,4 @@
-"""What several processes of a training begin with: one pretrains, and all have its weights."""
+"""A pretraining that the processes of one training share: one does it, and all take its weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import distributed
 
 from npp.training.lightning_module import RecipeModule
 
-# Torch's own patience with what processes say to each other ends after minutes.
+# How long the others wait for the first process; torch's own default is minutes.
 _LONGEST = timedelta(days=7)
 
-#: Pretrains on a device; writes what came of it, and tells of it.
+#: Pretrains on a device, writes the resulting files and reports the progress.
 Begin = Callable[[torch.device], None]
 
 
-class _Together(Callback):
-    """Has the first of all processes pretrain its filter, as soon as they know of each other, for all.
+class _SharedPretraining(Callback):
+    """Lets the first process pretrain its filter once all are connected, and sends its weights to the others.
 
     Args:
         begin: pretrains the filter of this process.
@@ -32,11 +32,11 @@ class _Together(Callback):
         self._begin = begin
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """See Lightning."""
+        """Pretrains in the first process, and waits for its weights in the others; Lightning calls this."""
         module = cast(RecipeModule, pl_module)
         filter_ = module.model.preprocessor
         assert filter_ is not None
-        # Of its own for each run: the store of the processes outlives it.
+        # A key of its own for each run, since the processes' store outlives a run.
         done = str(trainer.strategy.broadcast(f"npp pretrained {uuid4().hex}"))
         store = _store()
         if trainer.is_global_zero:
@@ -51,21 +51,21 @@ class _Together(Callback):
 
 
 def begin_together(trainer: lightning.Trainer, begin: Begin) -> None:
-    """Has the first process of a training pretrain its filter, and the others begin with that.
+    """Pretrains the filter in the first process of a training, and gives its weights to all others.
 
-    Of several processes the others wait for the first one within ``fit``, whoever has started them:
-    Lightning, torchrun, SLURM or another. Where the first one fails, so do they.
+    The other processes wait for the first one within ``fit``, whoever has started them: Lightning, torchrun,
+    SLURM or another. Where the first one fails, so do they.
 
     Args:
         trainer: whose processes they are, before its ``fit``.
         begin: pretrains the filter of this process.
     """
     if trainer.world_size > 1:
-        cast("list[Callback]", trainer.callbacks).append(_Together(begin))  # type: ignore[attr-defined]
+        cast("list[Callback]", trainer.callbacks).append(_SharedPretraining(begin))  # type: ignore[attr-defined]
     else:
         begin(trainer.strategy.root_device)
 
 
 def _store() -> Any:
-    """By which torch's processes have found each other: unlike their group it waits as long as one wants."""
+    """The store over which torch's processes connected; unlike their process group it waits for any time."""
     return distributed.distributed_c10d._get_default_store()

@@ -1,4 +1,4 @@
-"""What Lightning says of other products, of its own code and of what is meant so."""
+"""Messages of Lightning that tell a user nothing: about other products, its own code and what is intended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ _LOGGERS = (
 )
 _ASIDES = ("💡", "TPU available", "`weights_only` was not set")
 _WARNINGS = (
-    r".*isinstance\(treespec, LeafSpec\)",  # it asks torch in a way that torch calls outdated
-    r".*in eval mode at the start of training",  # as the tasks' networks are meant to be
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls torch in a way that torch deprecates
+    r".*in eval mode at the start of training",  # as the tasks' networks are on purpose
 )
 
 
 def _tells_something(record: logging.LogRecord) -> bool:
+    """A filter of ``logging``: whether a record is to be shown."""
     return not record.getMessage().startswith(_ASIDES)
 
 
 @contextmanager
-def without_asides() -> Iterator[None]:
-    """Leaves out such messages; all others are heard."""
+def mute_lightning() -> Iterator[None]:
+    """Suppresses such messages while the block runs; all others get through."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     for logger in loggers:
         logger.addFilter(_tells_something)
