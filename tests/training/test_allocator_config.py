@@ -20,10 +20,12 @@ from training_nets import classifier, upper
 import npp
 from npp.config.yaml_files import ConfigError
 from npp.tasks.match import Match
+from npp.tasks.region_task import Region
 from npp.training import DistillationConfig, TrainConfig, distil_allocator, load_training
 from npp.training import allocator_distillation as distillation
-from npp.training.allocator_labels import LabelSettings, Region, label_photos, read_shards
+from npp.training.allocator_labels import LabelSettings, label_photos
 from npp.training.allocator_start import with_heads
+from npp.training.label_store import read_shards
 
 CLASSIFIER = {"label": "net", "name": "classification", "model": "python:training_nets:classifier"}
 READER = {"label": "reader", "name": "match", "model": "python:training_nets:upper"}
@@ -114,7 +116,7 @@ def test_a_training_that_was_stopped_goes_on_exactly(folder: Path, monkeypatch: 
         with pytest.raises(PowerCutError):
             distil_allocator(config, stage=lambda now, _, w=name, c=count: cut_after(c if now == w else 99))
     assert torch.load(folder / "cut/last.ckpt", weights_only=True)["step"] == 2
-    monkeypatch.setattr(npp.training.allocator_labels, "_label", None)  # all labels are there
+    monkeypatch.setattr(npp.training.allocator_labels, "importance", None)  # all labels are there
     with torch.device("meta"):  # the default device changes nothing
         last = distil_allocator(config)
     cut = npp.Allocator.load(last).state_dict()

@@ -18,10 +18,11 @@ from npp.allocation.maps import smoothed
 from npp.tasks.classification import Classification
 from npp.training.allocator_config import DistilOptimiserConfig, DistilSettings
 from npp.training.allocator_distillation import distil
-from npp.training.allocator_labels import Labelled, LabelSettings, label_photos, read_shards
+from npp.training.allocator_labels import LabelSettings, label_photos
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_run import train_allocator
 from npp.training.allocator_start import load_trunk
+from npp.training.label_store import Labelled, read_shards
 
 SMALL = LabelSettings(count=8, size=64, longest=(80, 112), whole=0.5, shard=4)
 

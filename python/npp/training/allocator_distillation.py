@@ -22,8 +22,8 @@ from npp.progress import Progress, no_progress
 from npp.training.allocator_checkpoint import TrainingState, conditions_of, read_checkpoint
 from npp.training.allocator_config import DistilSettings
 from npp.training.allocator_examples import Example, ExampleBatch, ExampleSet, LabelScales, shuffled
-from npp.training.allocator_labels import Labelled, read_shards
 from npp.training.allocator_start import load_trunk
+from npp.training.label_store import Labelled, read_shards
 from npp.training.schedule import rate_factor
 from npp.training.train_config import OptimiserConfig
 from npp.training.weight_average import averaged

@@ -15,7 +15,7 @@ from npp.allocation.allocator_network import block_statistics
 from npp.allocation.maps import centred, smoothed
 from npp.allocation.trunk import Trunk
 from npp.codec.qp_maps import MAP_BLOCK
-from npp.training.allocator_labels import SIGMA, Labelled
+from npp.training.label_store import SIGMA, Labelled
 
 
 class ExampleBatch(NamedTuple):
@@ -39,14 +39,14 @@ class ExampleBatch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """Which picture, and whether it is mirrored."""
+    """The index of a picture, and whether it is mirrored."""
 
     picture: int
     mirrored: bool
 
 
 class LabelScales(NamedTuple):
-    """Of each head over all labels: spread of the maps, mean and spread of the levels, (K,) each."""
+    """Statistics (K,) of each head over all labels: spread of the maps, mean and spread of the levels."""
 
     maps: Tensor
     level_mean: Tensor
@@ -54,7 +54,7 @@ class LabelScales(NamedTuple):
 
 
 def _frozen_features(trunk: Trunk, frozen: int, x: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) through the trunk's first layer and so many bottlenecks."""
+    """Features of pictures (N, 3, H, W) behind the trunk's first layer and so many of its bottlenecks."""
     y = trunk.enter(x.contiguous(memory_format=torch.channels_last))
     for bottleneck in trunk.bottles[:frozen]:
         y = bottleneck(y)
@@ -89,7 +89,7 @@ class ExampleSet:
         self.wholes = [index for index, size in enumerate(sizes) if size != commonest]
 
     def batch(self, examples: Sequence[Example]) -> ExampleBatch:
-        """Examples of one size together, features in single precision."""
+        """Joins examples of one size to a batch, with features in single precision."""
         batches = [self._cached(example) for example in examples]
         joined = ExampleBatch(*(torch.cat(columns) for columns in zip(*batches, strict=True)))
         return joined._replace(features=joined.features.float())
@@ -136,7 +136,7 @@ class ExampleSet:
             if not labelled:
                 raise ValueError(f"labels: none of {len(targets)} pictures has one of the head {name!r}")
             spreads.append(
-                torch.stack([map_.std(correction=0) for map_, _ in labelled]).mean().clamp_min(1e-3)
+                torch.stack([target.std(correction=0) for target, _ in labelled]).mean().clamp_min(1e-3)
             )
             levels.append(torch.stack([level for _, level in labelled]))
         means = torch.stack([level.mean() for level in levels])
@@ -145,7 +145,7 @@ class ExampleSet:
 
 
 def shuffled(indices: Sequence[int], seed: int) -> Iterator[Example]:
-    """Epochs without an end, each in a new random order; every picture is mirrored half of the times."""
+    """Yields endless epochs, each in a new random order; every picture is mirrored half of the times."""
     for epoch in itertools.count():
         rng = np.random.default_rng([seed, epoch])
         for place in rng.permutation(len(indices)):

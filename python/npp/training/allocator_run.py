@@ -30,10 +30,11 @@ from npp.training.allocator_config import (
     PhotoSource,
 )
 from npp.training.allocator_distillation import check_folder, distil
-from npp.training.allocator_labels import LabelSettings, label_photos, read_shards
+from npp.training.allocator_labels import LabelSettings, label_photos
 from npp.training.allocator_ranks import rank_correlation
 from npp.training.allocator_start import build_start
 from npp.training.configured_tasks import build_tasks
+from npp.training.label_store import read_shards
 from npp.training.run_identity import digest_of_contents, digest_of_sources, digest_of_tasks, digest_of_values
 
 _VALIDATION_SHARE = 0.1  # of the number of labels
