@@ -14,6 +14,7 @@ from small_openmmlab import BASES, FCOS, RESNET, boxed, labelled, lively, raw_pi
 
 import npp
 from npp.config.yaml_files import ConfigError
+from npp.gradient.pairing import compress
 from npp.integrations.openmmlab import CodedModel
 from npp.preprocessing.unet import LAMBDAS
 from npp.tasks.openmmlab_models import load_weights, read_config
@@ -194,14 +195,17 @@ def test_the_runners_data_preprocessor_is_for_the_inner_model() -> None:
         assert own.inner.data_preprocessor.mean.flatten().tolist() == [7, 7, 7]
 
 
-def test_qps_are_drawn_from_the_step_and_all_of_them_come(fcos: CodedModel) -> None:
-    model = copy.deepcopy(fcos)
-    drawn = []
-    for step in range(60):
+def test_qps_are_drawn_from_the_step_and_all_of_them_come(photo: np.ndarray) -> None:
+    model = CodedModel(RESNET, "none", codec={"surrogate": "identity"})
+    pictures = [torch.from_numpy(photo[:32, :32]).permute(2, 0, 1)]
+    data = {"inputs": pictures, "data_samples": labelled(pictures)}
+
+    def drawn_at(step: int) -> int:
         model.step.fill_(step)
-        drawn.append(model._next_qp())
-    model.step.fill_(7)
-    assert model._next_qp() == drawn[7]
+        return int(model(**model.data_preprocessor(copy.deepcopy(data), True), mode="loss")["qp"])
+
+    drawn = [drawn_at(step) for step in range(60)]
+    assert drawn_at(7) == drawn[7]
     assert set(drawn) == set(LAMBDAS)
 
 
@@ -217,23 +221,34 @@ def test_a_recipe_scales_filters_and_maps(photo: np.ndarray) -> None:
     assert all(
         parameter.grad is not None for parameter in model.recipe.parameters() if parameter.requires_grad
     )
-    small = model._code(model.recipe, pictures, 37, model.recipe.options)
-    large = model._code(npp.Recipe(), pictures, 37, model.recipe.options)
-    assert [one.shape for one in small.pictures] == [one.shape for one in pictures]
-    assert bool((small.bpp < large.bpp).all())
-    sizes = torch.tensor([8 * size for size in small.sizes]) / torch.tensor(
-        [one.shape[1] * one.shape[2] for one in pictures]
-    )
-    torch.testing.assert_close(small.bpp, sizes)
+    small = model.eval().test_step(copy.deepcopy(data))
+    plain = CodedModel(RESNET, "none", codec={"surrogate": "gated"}).eval()
+    large = plain.test_step(copy.deepcopy(data))
+    assert all(one.bpp < other.bpp for one, other in zip(small, large, strict=True))
+    for sample, picture in zip(small, pictures, strict=True):
+        assert sample.bpp == pytest.approx(8 * sample.bpg_bytes / (picture.shape[1] * picture.shape[2]))
 
 
-def test_a_shipped_recipe_is_taken_with_its_options() -> None:
+def test_a_shipped_recipe_is_taken_with_its_options(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    efforts = []
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        efforts.append(named["effort"])
+        return compress(*arguments, **named)
+
     name = npp.Recipe.available()[0]
     model = CodedModel(RESNET, "none", recipe=name)
     assert model.recipe.options == npp.Recipe.load(name).options
     changed = CodedModel(RESNET, "none", recipe=name, codec={"effort": 2}, test_effort=3)
     assert changed.recipe.options["effort"] == 3
-    assert changed._training_options["effort"] == 2
+    pictures = [torch.from_numpy(photo[:32, :32]).permute(2, 0, 1)]
+    monkeypatch.setattr("npp.integrations.openmmlab.picture_coding.compress", noted)
+    data = {"inputs": pictures, "data_samples": labelled(pictures)}
+    changed(**changed.data_preprocessor(copy.deepcopy(data), True), mode="loss")
+    changed.test_step(copy.deepcopy(data))
+    assert efforts == [2, 3], "that of training, then that of the test"
 
 
 def test_wrong_settings_are_named(fcos: CodedModel, photo: np.ndarray) -> None:

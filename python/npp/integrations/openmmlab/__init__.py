@@ -23,7 +23,7 @@ __all__ = ["BPGRoundTrip", "BppMetric", "CodedModel", "QPSweepLoop", "RecipeHook
 
 
 def _register() -> None:
-    """In mmengine's own registries, where every package looks last."""
+    """Registers the classes in mmengine's own registries, in which every package looks last."""
     registries: Any = require("mmengine.registry", __name__)
     registries.MODELS.register_module(module=CodedModel)
     registries.TRANSFORMS.register_module(module=BPGRoundTrip)

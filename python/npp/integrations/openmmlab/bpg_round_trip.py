@@ -23,7 +23,10 @@ _transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")
 
 
 def _check_recipe(recipe: object) -> None:
-    """Looks for its file: the workers load it, and a word that none of them knows should not come so far."""
+    """Raises TypeError or FileNotFoundError unless this is ``None`` or there is a file of such a recipe.
+
+    The workers load it only later, which is late for a mistake in its name.
+    """
     if recipe is None:
         return
     if not isinstance(recipe, (str, os.PathLike)):
@@ -42,10 +45,10 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
     ``PackInputs``, and :class:`BppMetric` finds them.
 
     Args:
-        qp: 0 to 51; a pair (lowest, highest) draws one for each picture.
+        qp: 0 to 51, or a pair (lowest, highest) from which one is drawn for each picture.
         recipe: name or path of a recipe that prepares the picture; ``None`` for BPG alone.
         channels: order of the picture's channels, ``"bgr"`` (mmcv's) or ``"rgb"``; of four the last is alpha.
-        **options: of the codec, see :class:`npp.CodecOptions`; they come before the recipe's.
+        **options: options of the codec, see :class:`npp.CodecOptions`; they override the recipe's.
 
     Raises:
         ValueError, TypeError: a wrong setting; the message names it.
@@ -88,7 +91,7 @@ class BPGRoundTrip(_transforms.BaseTransform):  # type: ignore[misc]  # mmcv has
             ValueError: samples are on another scale: normalised, in [0, 1], or of 16 bits.
         """
         image = results["img"]
-        # torch has no unsigned numbers beyond 8 bits that know their ends everywhere.
+        # torch cannot find the minimum of unsigned integers of more than 8 bits on every device.
         wide = image if image.dtype.kind == "f" or image.dtype == np.uint8 else image.astype(np.int64)
         check_raw("img", torch.from_numpy(np.ascontiguousarray(wide)), "so put BPGRoundTrip in front of that")
         samples = image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -11,19 +11,19 @@ _evaluator: Any = require("mmengine.evaluator", "npp.integrations.openmmlab")
 
 
 def _photo_pixels(sample: Mapping[str, Any]) -> int | None:
-    """Pixels of the photo, before the pipeline scaled or cut it."""
+    """The number of pixels of the photo before the pipeline resized or cropped it, if the sample says it."""
     shape = sample.get("ori_shape")
     return None if shape is None else int(shape[0]) * int(shape[1])
 
 
 class BppMetric(_evaluator.BaseMetric):  # type: ignore[misc]  # mmengine has no types
-    """Means of what :class:`CodedModel` or :class:`BPGRoundTrip` noted in each sample.
+    """Means over the test of the rates that :class:`CodedModel` or :class:`BPGRoundTrip` noted in samples.
 
     - ``bpg/bpp``: bits of the file for each pixel of what was given to be coded: with :class:`CodedModel` the
       picture that the pipeline made for the network, with :class:`BPGRoundTrip` the photo;
     - ``bpg/bpp_of_photo``: for each pixel of the photo, ``ori_shape``, where samples say that;
     - ``bpg/bytes``: of all files together;
-    - ``bpg/qp``.
+    - ``bpg/qp``: the mean qp.
 
     Args:
         collect_device, prefix, collect_dir: as for every metric of mmengine.

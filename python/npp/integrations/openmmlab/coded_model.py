@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from npp.allocation import Allocator
 from npp.codec.options import resolve_qp
 from npp.config.typed import fill
 from npp.gradient.surrogates import Surrogate
 from npp.integrations.openmmlab.picture_coding import CodedPictures, code_pictures
 from npp.integrations.openmmlab.qp_weights import QpWeights, loss_config, trade_off_config
+from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
 from npp.tasks.frozen import frozen
 from npp.tasks.openmmlab_models import build_model, read_config
@@ -44,23 +46,40 @@ def _loaded_recipe(name_or_path: str, options: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _built_recipe(
-    preprocessor: Mapping[str, Any] | None,
-    allocator: Mapping[str, Any] | None,
-    scale: float,
-    options: Mapping[str, Any],
-) -> Recipe:
-    return Recipe(
-        "openmmlab",
-        scale=ScaleRule({0: scale}) if scale < 1 else None,
-        preprocessor=None
-        if preprocessor is None
-        else build_preprocessor(fill(PreprocessorConfig, preprocessor, "preprocessor")),
-        allocator=None
-        if allocator is None
-        else build_allocator(fill(AllocatorConfig, allocator, "allocator")),
-        options=dict(options),  # type: ignore[arg-type]  # Recipe checks them
-    )
+class _PartSettings(NamedTuple):
+    """The settings of which a recipe is built, as :class:`CodedModel` takes them."""
+
+    preprocessor: Mapping[str, Any] | None
+    allocator: Mapping[str, Any] | None
+    scale: float
+
+    def are_given(self) -> bool:
+        """Whether any of them is not the default."""
+        return self.preprocessor is not None or self.allocator is not None or self.scale != 1
+
+    def build(self, options: Mapping[str, Any]) -> Recipe:
+        """A recipe of these parts with some codec options.
+
+        Raises:
+            ConfigError: a part that cannot be built; the message names it.
+        """
+        return Recipe(
+            "openmmlab",
+            scale=ScaleRule({0: self.scale}) if self.scale < 1 else None,
+            preprocessor=self._preprocessor(),
+            allocator=self._allocator(),
+            options=dict(options),  # type: ignore[arg-type]  # Recipe checks them
+        )
+
+    def _preprocessor(self) -> Preprocessor | None:
+        if self.preprocessor is None:
+            return None
+        return build_preprocessor(fill(PreprocessorConfig, self.preprocessor, "preprocessor"))
+
+    def _allocator(self) -> Allocator | None:
+        if self.allocator is None:
+            return None
+        return build_allocator(fill(AllocatorConfig, self.allocator, "allocator"))
 
 
 class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no types
@@ -73,14 +92,14 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
     All pictures of a training step have one qp, since the inner model's losses are means over the batch.
 
     Args:
-        model: what is judged: the ``model`` of its configuration, or the name of that (``mmdet::...`` or a
-            file), which is then taken from there.
+        model: the model that is frozen: the section ``model`` of its configuration, or the configuration's
+            name (``mmdet::...``) or file.
         checkpoint: its weights, as ``load_from`` would take them. ``None`` initialises it by its own
             configuration at once, ``"none"`` by random numbers without a download.
         recipe: name or path of a recipe to begin with, instead of ``preprocessor``, ``allocator``, ``scale``.
         preprocessor, allocator: keys of the same names in a configuration of ``npp train``, as
             ``dict(network="gains")`` and ``dict(start="general")``; ``None`` for none.
-        scale: part of each side at which pictures are coded.
+        scale: the factor by which both sides are shrunk for the codec, 0.1 to 1.
         codec: ``codec`` in a configuration of ``npp train``: surrogate, threads and options. ``effort`` is
             that of training.
         test_effort: effort of validation and test, and of the recipe that is saved; by default 8, or that of
@@ -90,8 +109,8 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
             ``dict(qps=(25, 44), slope_factor=3)``, which needs :class:`SlopeHook`.
         loss: ``loss`` in a configuration of ``npp train``: weights of the other terms.
         channels: order in which the pipeline loads pictures, ``"bgr"`` (mmcv's) or ``"rgb"``.
-        seed: of the draws of qps.
-        data_preprocessor: what the runner hands over is for the inner model, if that has none of its own.
+        seed: seeds the draws of qps.
+        data_preprocessor: settings that the runner hands over, for an inner model that has none of its own.
         init_cfg: must be ``None``.
 
     Attributes:
@@ -126,7 +145,7 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         super().__init__(init_cfg=init_cfg)  # its data preprocessor only moves tensors to the device
         self._bgr = _channels_are_bgr(channels)
         self._seed = seed
-        self._set_codec(codec or {}, recipe, (preprocessor, allocator, scale), test_effort)
+        self._set_codec(codec or {}, recipe, _PartSettings(preprocessor, allocator, scale), test_effort)
         trade = trade_off_config(trade_off)
         self._loss = loss_config(loss, trade)
         self.weights = QpWeights(trade, self._loss)
@@ -141,16 +160,16 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         self,
         codec: Mapping[str, Any],
         recipe: str | None,
-        parts: tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, float],
+        parts: _PartSettings,
         test_effort: int | None,
     ) -> None:
         config = fill(CodecConfig, codec, "codec")
         overrides = {name: value for name, value in config.all_options.items() if name in codec}
         if recipe is None:
             options = {**config.all_options, "effort": _TEST_EFFORT if test_effort is None else test_effort}
-            self.recipe = _built_recipe(*parts, options)
+            self.recipe = parts.build(options)
         else:
-            if parts[0] is not None or parts[1] is not None or parts[2] != 1:
+            if parts.are_given():
                 raise ValueError("recipe and preprocessor, allocator, scale exclude each other")
             overrides.pop("effort", None)
             if test_effort is not None:
@@ -158,26 +177,26 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
             self.recipe = _loaded_recipe(recipe, overrides)
         self._train_effort = config.effort
         self._threads = config.threads
-        # Not registered: what has parameters among surrogates is not trained here.
+        # In a tuple, so that torch does not register it: a surrogate with parameters is not trained here.
         self._surrogate: tuple[Surrogate] = (config.build_surrogate(),)
 
     # What mmengine calls
 
     def init_weights(self) -> None:
-        """Does nothing: all weights are in place since the model was built.
+        """Does nothing, since all weights are in place once the model is built.
 
-        mmengine calls this before training, but not before testing, and the inner model would begin anew.
+        mmengine calls this before training, not before testing; the inner model would lose its weights.
         """
         self._is_init = True
 
     def train(self, mode: bool = True) -> Self:
-        """The recipe follows; the inner model stays in eval mode."""
+        """Sets the recipe's mode; the inner model stays in eval mode."""
         super().train(mode)
         self.inner.eval()
         return self
 
     def forward(self, inputs: Inputs, data_samples: Any = None, mode: str = "tensor") -> Any:
-        """Losses by name, predictions or tensors of pictures after the codec.
+        """Runs the inner model on pictures after recipe and codec.
 
         Args:
             inputs: (N, C, H, W), or pictures (C, H, W) of any sizes, raw from 0 to 255.
@@ -218,7 +237,7 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         return inner._run_forward(inner.data_preprocessor(data, mode == "loss"), mode=mode)
 
     def _inner_losses(self, coded: CodedPictures, data_samples: Any) -> dict[str, Any]:
-        """The inner model's losses, from layers in eval mode."""
+        """The inner model's losses, computed by its layers in eval mode."""
         with loss_branch(self.inner):
             losses: dict[str, Any] = self._run_inner(coded, data_samples, "loss")
         return losses
@@ -230,7 +249,7 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
         return {**self.recipe.options, "effort": self._train_effort}
 
     def _next_qp(self) -> int:
-        """Drawn from the step and the process, so that a run that goes on draws what it would have drawn."""
+        """The qp of this step, which follows from step and process, so that a resumed run draws the same."""
         dist = require("mmengine.dist", "training")
         index = int(self.step) * dist.get_world_size() + dist.get_rank()
         generator = torch.Generator().manual_seed((self._seed << 32) + index)
@@ -266,7 +285,7 @@ class CodedModel(_mmengine.BaseModel):  # type: ignore[misc]  # mmengine has no 
 
     @torch.no_grad()
     def plain_losses(self, data: Any, qp: int) -> tuple[float, float]:
-        """What BPG alone costs: mean bpp and the sum of the inner model's losses.
+        """Measures a batch after BPG alone: mean bpp and the sum of the inner model's losses.
 
         Args:
             data: a batch of the training loader, left as it is.
@@ -296,16 +315,17 @@ def _inner_model(
 
 
 def _each(value: Any, change: Any) -> Any:
-    """A loss, or a list of them for each level."""
+    """Applies ``change`` to a loss, or to each of a list of losses (one for each level of a pyramid)."""
     return [change(loss) for loss in value] if isinstance(value, list | tuple) else change(value)
 
 
 def _without_inner(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
-    """The inner model comes from its own checkpoint: this one's has the recipe alone."""
+    """Takes the inner model out of a state dict: its weights come from a checkpoint of its own."""
     for name in [name for name in state if name.startswith(prefix + _INNER)]:
         del state[name]
 
 
 def _inner_is_not_missing(module: nn.Module, incompatible: Any) -> None:
+    """Lets a checkpoint without the inner model count as complete."""
     missing = incompatible.missing_keys
     missing[:] = [name for name in missing if not name.startswith(_INNER)]

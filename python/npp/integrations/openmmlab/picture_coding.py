@@ -40,7 +40,7 @@ class CodedPictures(NamedTuple):
 
 
 def _by_shape(pictures: Iterable[Tensor]) -> list[list[int]]:
-    """Indices of pictures that can be one batch, for each shape."""
+    """The indices of the pictures of each shape: those can be one batch."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, picture in enumerate(pictures):
         groups.setdefault(tuple(picture.shape), []).append(index)
@@ -48,12 +48,12 @@ def _by_shape(pictures: Iterable[Tensor]) -> list[list[int]]:
 
 
 def check_raw(name: str, picture: Tensor, whose: str) -> None:
-    """Raises ValueError where samples are plainly not from 0 to 255, though a filter may have overshot.
+    """Raises ValueError unless samples are from 0 to 255, but for the overshoot of a filter that resizes.
 
     Args:
         name: what the message calls the picture.
         picture: of any shape and kind of numbers.
-        whose: for the message, whose part normalising is.
+        whose: the end of the message, which says what normalises instead.
     """
     if picture.dtype == torch.uint8 or not picture.numel():
         return
@@ -71,19 +71,20 @@ def check_raw(name: str, picture: Tensor, whose: str) -> None:
 
 
 def _check(picture: Tensor) -> None:
-    """Raises ValueError unless this can be a raw picture."""
+    """Raises ValueError unless this is a picture (C, H, W) of 1 or 3 channels with raw samples."""
     if picture.ndim != 3 or picture.shape[0] not in (1, 3):
         raise ValueError(f"inputs must be pictures (C, H, W) of 1 or 3 channels, not {tuple(picture.shape)}")
     check_raw("inputs", picture, "that is the inner model's data preprocessor's part")
 
 
 def _as_rgb(pictures: Sequence[Tensor], bgr: bool) -> Tensor:
-    """(N, C, H, W) floats in [0, 1]."""
+    """Joins raw pictures of one size to a batch (N, C, H, W) of RGB floats in [0, 1]."""
     x = torch.stack(list(pictures)).float() / _PEAK
     return (x.flip(1) if bgr else x).clamp(0, 1)
 
 
 def _as_raw(x: Tensor, bgr: bool) -> Tensor:
+    """Undoes :func:`_as_rgb` for a batch: samples from 0 to 255, in the order of channels that was given."""
     return (x.flip(1) if bgr else x) * _PEAK
 
 
@@ -100,12 +101,12 @@ def code_pictures(
     """Codes pictures, those of one size together.
 
     Args:
-        recipe: with what is done before the codec.
+        recipe: prepares the pictures for the codec and restores them behind it.
         inputs: (N, C, H, W), or pictures (C, H, W) of any sizes, raw from 0 to 255.
         qp: 0 to 51.
         bgr: whether their channels are in that order.
         surrogate, threads: as in :func:`npp.compress`.
-        options: of the codec.
+        options: options of the codec.
 
     Raises:
         ValueError: these are no raw pictures.
@@ -133,7 +134,7 @@ def code_pictures(
 
 
 def _prepared(recipe: Recipe, x: Tensor, qp: int) -> PreparedBatch:
-    """Pictures (N, C, H, W) of one size and qp as the codec gets them."""
+    """Prepares pictures (N, C, H, W) of one size for the codec at a qp."""
     small = recipe.prepare(x, qp, Parts(filter=False, qp_map=False)).x
     x_pre, qp_map = recipe.prepare(small, qp, Parts(scale=False))
     return PreparedBatch((x.shape[-2], x.shape[-1]), small, x_pre, qp_map)

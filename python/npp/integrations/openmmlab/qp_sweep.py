@@ -1,4 +1,4 @@
-"""A test loop of mmengine over several qps, with the curve as npp's own result file and as a plot."""
+"""A test loop of mmengine over several qps, which writes the curve as a result file of npp and as a plot."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _axis(name: str) -> Axis:
 
 
 def _value(at_qp: Mapping[str, Any], name: str) -> float:
-    """A metric at one qp, NaN where there is none.
+    """The value of a metric at one qp, NaN where it has none.
 
-    Without a single detection there is no precision; COCO's is -1 where there is nothing to find.
+    Without a single detection there is no precision, and COCO's is -1 where there is nothing to find.
     """
     value = float(at_qp.get(name, math.nan))
     return math.nan if name.startswith("coco/") and value < 0 else value
@@ -46,7 +46,7 @@ def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def _numbers(metrics: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
-    """Names of qualities that are numbers at one qp at least."""
+    """The names of metrics, rates apart, that are numbers at one qp at least."""
     rates = {f"{prefix}/{rate}" for rate in _RATES}
     return sorted(
         {
@@ -83,8 +83,8 @@ def curve_results(
     Args:
         qps: rising.
         metrics: at each of them, by mmengine's names.
-        name, description: of the curve.
-        prefix: of :class:`BppMetric` in these names.
+        name, description: those of the curve.
+        prefix: the prefix of :class:`BppMetric` in these names.
     """
     content = arm_results(_measurements(qps, metrics, name, prefix), name, description)
     results: dict[str, Any] = content["results"]
@@ -104,7 +104,7 @@ class QPSweepLoop(_runner.TestLoop):  # type: ignore[misc]  # mmengine has no ty
     Args:
         runner, dataloader, evaluator, fp16: as for mmengine's ``TestLoop``.
         qps: 0 to 51.
-        name: of the files, and of the curve.
+        name: the name of the files and of the curve.
 
     Raises:
         ValueError: a wrong qp, or an evaluator without :class:`BppMetric`.

@@ -1,4 +1,4 @@
-"""What the inner model's loss is worth at each qp, as published or by the slope of BPG's own curve."""
+"""The weight of the inner model's loss at each qp, as published or by the slope of BPG's own curve."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from npp.training.baseline import Curve
 from npp.training.rate_fit import Baseline
 from npp.training.train_config import LossConfig, TradeOffConfig
 
-#: The inner model's losses together, in a curve.
+#: The label of a curve under which the sum of the inner model's losses stands.
 LABEL = "task"
 
 
 def trade_off_config(setting: str | Mapping[str, Any]) -> TradeOffConfig:
-    """``"published"``, or the keys of ``trade_off`` in a configuration of ``npp train``.
+    """The trade-off that a setting describes.
+
+    Args:
+        setting: ``"published"``, or the keys of ``trade_off`` in a configuration of ``npp train``.
 
     Raises:
         ConfigError: another word, an unknown key or a wrong value.
@@ -28,9 +31,14 @@ def trade_off_config(setting: str | Mapping[str, Any]) -> TradeOffConfig:
 
 
 def loss_config(settings: Mapping[str, Any] | None, trade_off: TradeOffConfig) -> LossConfig:
-    """The keys of ``loss`` in a configuration of ``npp train``.
+    """The loss that settings describe.
 
-    With given pairs nothing is divided by BPG's bpp unless that is asked for: then nothing must be measured.
+    Without ``normalise``, and with given pairs, nothing is divided by BPG's bpp, so that nothing has to be
+    measured.
+
+    Args:
+        settings: the keys of ``loss`` in a configuration of ``npp train``.
+        trade_off: the trade-off beside it.
 
     Raises:
         ConfigError: an unknown key or a wrong value.
@@ -40,13 +48,13 @@ def loss_config(settings: Mapping[str, Any] | None, trade_off: TradeOffConfig) -
 
 
 class QpWeights(nn.Module):
-    """λ by qp, and what the total is divided by.
+    """Tables by qp: λ, and what the total is divided by.
 
-    The tables are buffers, and so in checkpoints: a run that goes on measures nothing anew.
+    The tables are buffers, and so a part of checkpoints: a resumed run measures nothing anew.
 
     Args:
-        trade_off: which qps there are, and how λ comes about.
-        loss: whether the total is divided.
+        trade_off: says which qps are trained, and which λ they have.
+        loss: says whether the total is divided.
     """
 
     task: Tensor
@@ -74,10 +82,10 @@ class QpWeights(nn.Module):
         return not bool(torch.stack([self.task[self.qps], self.norm[self.qps]]).isfinite().all())
 
     def set_curve(self, curve: Curve) -> None:
-        """Takes from BPG's measured curve what was missing.
+        """Fills the tables that were missing from BPG's measured curve.
 
         Args:
-            curve: with the loss :data:`LABEL`.
+            curve: BPG's own, with the loss :data:`LABEL`.
 
         Raises:
             ValueError: bits do not fall or the loss does not rise with the qp.

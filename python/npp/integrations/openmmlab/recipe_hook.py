@@ -1,4 +1,4 @@
-"""A hook of mmengine that keeps the trained recipe as npp's own file."""
+"""A hook of mmengine that writes the trained recipe as a file of npp."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecipeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
     The weights are those of the checkpoint: with ``EMAHook`` the averaged ones.
 
     Args:
-        name: of the file in the run's folder; each checkpoint replaces it.
+        name: the name of the file in the run's folder; each checkpoint replaces it.
     """
 
     # Behind EMAHook, which exchanges the weights of a checkpoint.
@@ -40,7 +40,7 @@ class RecipeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
         self._name = name
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Writes the file; mmengine calls this in one process."""
+        """Writes the file; mmengine calls this in one process, before each checkpoint."""
         recipe = copy.deepcopy(coded_model(runner).recipe)
         state, prefix = checkpoint["state_dict"], "recipe."
         recipe.load_state_dict(

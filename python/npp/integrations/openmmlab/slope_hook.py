@@ -24,8 +24,8 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
     Nothing is measured where the model needs no curve, or has one from a checkpoint.
 
     Args:
-        batches: of the training loader, for each process, 1 to 1,000,000.
-        points: qps between the lowest and the highest that is trained, 3 to 52.
+        batches: the number of batches of the training loader, in each process, 1 to 1,000,000.
+        points: the number of qps from the lowest to the highest that is trained, 3 to 52.
 
     Raises:
         ValueError: another number of batches or points; when it measures, bits that do not fall or losses
@@ -37,7 +37,7 @@ class SlopeHook(_hooks.Hook):  # type: ignore[misc]  # mmengine has no types
         self._points = whole("points", points, 3, QP_COUNT)
 
     def before_train(self, runner: Any) -> None:
-        """Measures, before the first step."""
+        """Measures before the first step."""
         model = coded_model(runner)
         if not model.weights.missing():
             return
