@@ -15,7 +15,7 @@ from small_runs import ROOT, SMALL_TASK, smoke, state
 
 import npp
 from npp.config.yaml_files import ConfigError
-from npp.training.training_run import _device, train_recipe
+from npp.training.training_run import first_device, train_recipe
 
 _TIMEOUT = 1500
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
@@ -215,4 +215,4 @@ def test_of_processes_that_slurm_starts_one_pretrains(begins: str, photos: Path,
 def test_a_run_without_steps_works_on_the_first_of_its_devices(
     accelerator: str, devices: int | str, found: str
 ) -> None:
-    assert _device(accelerator, devices) == torch.device(found)
+    assert first_device(accelerator, devices) == torch.device(found)

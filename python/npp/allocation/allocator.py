@@ -1,4 +1,4 @@
-"""A quantiser offset for every block, from the picture alone."""
+"""The allocator, which predicts a quantiser offset for every block from the picture alone."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Allocator(StoredNetwork):
     def importance(self, x: Tensor, qp: Qp) -> Tensor:
         """Importance of blocks (N, h, w) as :func:`npp.importance` would give it, up to a factor.
 
-        Its geometric mean over a picture is 1. For :func:`npp.qp_map` with other settings.
+        Its geometric mean over a picture is 1. It is what :func:`npp.qp_map` takes, for other settings.
         """
         return torch.exp2(centred(self._mixed(self._logarithms(x, qp)[0])))
 
@@ -132,6 +132,7 @@ class Allocator(StoredNetwork):
         return other.train(self.training)
 
     def _each(self, pictures: Sequence[Tensor], qp: Qp, function: Any) -> list[Tensor]:
+        """Calls a function of a batch and its qps for each picture by itself."""
         qps = resolve_qps(qp, len(pictures), torch.float64, torch.device("cpu"))
         for picture in pictures:
             if not isinstance(picture, Tensor) or picture.ndim != 3:
@@ -140,14 +141,14 @@ class Allocator(StoredNetwork):
         return [function(picture[None], [float(q)])[0] for picture, q in zip(pictures, qps, strict=True)]
 
     def _logarithms(self, x: Tensor, qp: Qp) -> tuple[Tensor, Tensor]:
-        """The network's output for checked and padded pictures."""
+        """Runs the network on checked and padded pictures: log2 importance of blocks and of pictures."""
         wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
         colour = _colour(x).to(wide)
         qps = resolve_qps(qp, x.shape[0], wide, x.device)
         inputs = whole_blocks(colour, MAP_BLOCK), qps
         if self.network.enter.weight.dtype == wide:
             return self._from_network(*inputs)
-        # Stored in half precision, in which logarithms would be too coarse.
+        # The weights are in half precision, in which logarithms would be too coarse.
         logarithms: tuple[Tensor, Tensor] = functional_call(
             self.network, _widened(self.network, wide), inputs
         )
@@ -158,7 +159,7 @@ class Allocator(StoredNetwork):
         return logarithms
 
     def _mixed(self, heads: Tensor) -> Tensor:
-        """Weighted mean over dimension 1."""
+        """The weighted mean over the heads, dimension 1."""
         return mixed(heads, self.settings)
 
     def _weighted(self) -> AllocatorNetwork:
@@ -228,12 +229,17 @@ def adjusted(
 
 
 def _widened(network: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The parameters and buffers of a network by name, floats in that dtype."""
     tensors = [*network.named_parameters(), *network.named_buffers()]
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors}
 
 
 def _colour(x: object) -> Tensor:
-    """(N, 3, H, W) of gray, RGB or RGBA pictures."""
+    """The colours (N, 3, H, W) of gray, RGB or RGBA pictures.
+
+    Raises:
+        TypeError, ValueError: x is no floating tensor of such pictures.
+    """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = getattr(x, "dtype", type(x).__name__)
         raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}{floats_meant(x)}")

@@ -26,7 +26,7 @@ from npp.torch_state import full_precision
 HEADS = ("efficientnet-lite0", "mobilenet-v2", "nanodet-plus", "deeplab-v3")
 
 _MOST_HEADS = 256
-_REACHES = 12  # of a strip's height: the trunk keeps little of it, so that it may be a high one
+_REACHES = 12  # the least height of a strip, in reaches: the trunk keeps little, so that strips may be high
 _EMBEDDING = 32
 _DILATIONS = (1, 2, 4)
 _TRUNK_SCALE = 4.0  # of its output
@@ -40,10 +40,10 @@ class AllocatorSettings:
         width: channels of the body, 8 to 512.
         depth: residual blocks of the body, 1 to 16.
         heads: names of the networks whose importance it learns, 1 to 256 different ones.
-        mix: weights of the heads in the map, 0 or more by name, those left out 0; ``None`` is the same for
-            all.
-        strength: 0 to 16; see :func:`npp.qp_map`.
-        limit: 0 to 51; see there.
+        mix: weights of the heads in the map, by name and 0 or more, those left out 0; ``None`` gives all
+            the same.
+        strength: of the map, 0 to 16; see :func:`npp.qp_map`.
+        limit: of the map, 0 to 51; see there.
     """
 
     width: int = 96
@@ -82,7 +82,7 @@ def _checked_mix(mix: object, heads: tuple[str, ...]) -> dict[str, float]:
 
 
 class _ResidualBlock(nn.Module):
-    """Residual: dilated depthwise 3x3, scale and shift by qp and whole picture, two pointwise layers."""
+    """A residual block: dilated depthwise 3x3, scale and shift by qp and picture, two pointwise layers."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ def _log(variance: Tensor) -> Tensor:
 
 
 def block_statistics(x: Tensor) -> Tensor:
-    """(N, 6, H/16, W/16): mean luma and chroma of blocks, and how busy luma is in detail and at large."""
+    """Statistics (N, 6, H/16, W/16) of blocks: mean luma and chroma, and how busy luma and chroma are."""
     red, green, blue = torch.split(x, 1, dim=1)
     luma = _RED * red + _GREEN * green + _BLUE * blue
     chroma = torch.cat([(blue - luma) / _CB_TO_BLUE, (red - luma) / _CR_TO_RED], dim=1)
@@ -126,18 +126,18 @@ def block_statistics(x: Tensor) -> Tensor:
 
 
 def _statistics_in_bands(x: Tensor) -> Tensor:
-    """What :func:`block_statistics` gives, some rows of blocks at a time: several planes are made of each."""
+    """Computes :func:`block_statistics` some rows of blocks at a time, for it makes several planes."""
     rows = max(1, _BAND // (x.shape[0] * x.shape[3] * MAP_BLOCK)) * MAP_BLOCK
     return torch.cat([block_statistics(band) for band in torch.split(x, rows, dim=2)], dim=2)
 
 
 def _places(count: int, like: Tensor) -> Tensor:
-    """Middles of blocks along a side of the picture, -1 to 1."""
+    """The middles of blocks along a side of the picture, -1 to 1."""
     return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count * 2 - 1
 
 
 def _coordinates(like: Tensor) -> Tensor:
-    """(N, 4, h, w): how high a block is, and how far from the middle."""
+    """The places (N, 4, h, w) of blocks: how high they are, and how far from the middle."""
     rows, columns = _places(like.shape[2], like)[:, None], _places(like.shape[3], like)[None]
     vertical, horizontal = rows.square() + 0 * columns, columns.square() + 0 * rows
     planes = torch.stack([rows + 0 * columns, vertical, horizontal, (vertical + horizontal).square()])
@@ -165,7 +165,7 @@ class AllocatorNetwork(nn.Module):
         start_at_zero(self.level)
 
     def forward(self, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        """log2 importance of blocks and of the picture.
+        """Computes the log2 importance of blocks and of the picture.
 
         Args:
             x: (N, 3, H, W) in [0, 1], H and W multiples of 16.
@@ -177,7 +177,7 @@ class AllocatorNetwork(nn.Module):
         return self.finish(*self.seen(x), qp)
 
     def seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`finish` needs of pictures, the same at every qp.
+        """Computes what :meth:`finish` needs of pictures, which is the same at every qp.
 
         Args:
             x: (N, 3, H, W) in [0, 1], H and W multiples of 16.
@@ -191,11 +191,10 @@ class AllocatorNetwork(nn.Module):
         return self.trunk(x), _statistics_in_bands(x) if may_go_in_parts() else block_statistics(x)
 
     def _seen_in_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`_seen_at_once` gives up to rounding, some pictures or a strip of one at a time.
+        """Computes what :meth:`_seen_at_once` does, up to rounding, by some pictures or a strip of one.
 
-        The trunk is wide at the start.
-
-        What comes after it sees the picture as a whole, at a sixteenth of its size.
+        The trunk is wide at its start. What comes after it sees the picture as a whole, at a sixteenth of its
+        size.
         """
         groups = []
         for pictures in groups_of(x):
@@ -209,11 +208,11 @@ class AllocatorNetwork(nn.Module):
         return features, statistics
 
     def finish(self, features: Tensor, statistics: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        """log2 importance of blocks and of the picture, from features and statistics computed before.
+        """Computes the log2 importance of blocks and of the picture from features and statistics.
 
         Args:
             features: the trunk's, (N, C, H/16, W/16).
-            statistics: of :func:`block_statistics`.
+            statistics: those of :func:`block_statistics`.
             qp: (N,).
 
         Returns:
@@ -224,7 +223,7 @@ class AllocatorNetwork(nn.Module):
         y = self.enter(torch.cat(parts, dim=1))
         for block in self.body:
             y = block(y, embedding)
-        with full_precision(y):  # in half of it logarithms would be too coarse
+        with full_precision(y):  # in half precision logarithms would be too coarse
             y = F.relu(y).to(self.leave.weight.dtype)
             maps = centred(self.leave(y))
             uneven = torch.log2(torch.exp2(maps).mean((2, 3)))
@@ -233,7 +232,7 @@ class AllocatorNetwork(nn.Module):
 
 
 def mixed(heads: Tensor, settings: AllocatorSettings) -> Tensor:
-    """Weighted mean over the heads, dimension 1."""
+    """The mean over the heads, dimension 1, weighted by the settings' mix."""
     if settings.mix is None:
         return heads.mean(1)
     weights = heads.new_tensor([settings.mix.get(name, 0.0) for name in settings.heads])

@@ -25,21 +25,21 @@ from npp.tasks.task import Task, check_images
 from npp.torch_defaults import cpu_by_default
 from npp.torch_state import runs_codec
 
-#: Of a picture.
+#: The most draws for a picture.
 MOST_DRAWS = 1000
 
 _SPREAD = 3.0  # pictures are coded so far below and above the qp
 
 
 class _Probe(NamedTuple):
-    """Where gradients are taken and of what: each point's importance is the mean over its outputs."""
+    """The points at which gradients are taken, and the outputs, over which its importance is the mean."""
 
     points: Sequence[Tensor]
     outputs: Callable[[Tensor], Iterator[Tensor]]
 
 
 def block_energy(gradient: Tensor) -> Tensor:
-    """Sum of squares (N, h, w) over channels and over blocks of 16x16 pixels of (N, C, H, W)."""
+    """Sums the squares of a gradient (N, C, H, W) over channels and blocks of 16x16 pixels, to (N, h, w)."""
     energy = gradient.square().sum(1, keepdim=True)
     height, width = energy.shape[-2:]
     whole_blocks = F.pad(energy, (0, -width % MAP_BLOCK, 0, -height % MAP_BLOCK))
@@ -47,8 +47,8 @@ def block_energy(gradient: Tensor) -> Tensor:
 
 
 def _logits(task: Task, images: Tensor) -> Tensor:
-    """(N, K, ...) of a classifier or a segmenter, as the network gives them."""
-    # Not run_network, whose check for NaN makes each look wait for a GPU.
+    """The logits (N, K, ...) of a classifier or a segmenter."""
+    # Not run_network, whose check for NaN waits for the GPU each time.
     output = task.network(fed(task.network, images))
     logits: Tensor = output["out"] if isinstance(output, Mapping) else output
     return logits.float()
@@ -61,9 +61,10 @@ def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
 def _fisher(
     task: Task, draws: int, generator: torch.Generator | None
 ) -> Callable[[Tensor], Iterator[Tensor]]:
-    """Random projections of the logits whose squared gradients have the Fisher diagonal as their mean.
+    """A function that yields random projections of the logits.
 
-    Their covariance is that of a class drawn from the network's own distribution.
+    The mean of their squared gradients is the diagonal of the Fisher information. Their covariance is that
+    of a class drawn from the network's own distribution.
     """
 
     def outputs(images: Tensor) -> Iterator[Tensor]:
@@ -79,7 +80,7 @@ def _fisher(
 
 
 def _divergence(task: Task, x: Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
-    """The task's distance from what its network says on the clean pictures."""
+    """A function that yields the task's distance from its network's output on the clean pictures."""
     targets = task.targets(x)
 
     def outputs(images: Tensor) -> Iterator[Tensor]:
@@ -89,7 +90,7 @@ def _divergence(task: Task, x: Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
 
 
 def _noisy(x: Tensor, coded: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Pictures with white noise as strong as each one's coding error."""
+    """Adds white noise to pictures, as strong as the coding error of each."""
     strength = (coded - x).square().mean((1, 2, 3), keepdim=True).sqrt()
     return (x + strength * _noise(x, generator)).clamp(0, 1)
 
@@ -105,7 +106,7 @@ def _probe(
 
 
 def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]], task: Task) -> Tensor:
-    """Importance (N, h, w) at one point, the mean over the outputs."""
+    """The importance (N, h, w) at one point, as the mean over the outputs."""
     with torch.enable_grad():
         images = point.detach().requires_grad_()
         energies = [block_energy(_gradient(output, images, task)) for output in outputs(images)]
@@ -113,7 +114,11 @@ def _at(point: Tensor, outputs: Callable[[Tensor], Iterator[Tensor]], task: Task
 
 
 def _gradient(output: Tensor, images: Tensor, task: Task) -> Tensor:
-    """Of one output (), with respect to the pictures."""
+    """The gradient of one scalar output with respect to the pictures.
+
+    Raises:
+        ValueError: the task has none.
+    """
     gradient = gradient_of(output, images, retain_graph=True)
     if gradient is None:
         raise ValueError(f"the task {task.name!r} has {NO_GRADIENT}")
@@ -121,9 +126,14 @@ def _gradient(output: Tensor, images: Tensor, task: Task) -> Tensor:
 
 
 def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int]) -> None:
-    """Raises ValueError for importance (tasks, N, h, w) that is not finite; group has the pictures' numbers.
+    """Raises ValueError unless all importance is finite.
 
-    All is looked at together, for each look waits for a GPU.
+    All is checked together, for each check waits for the GPU.
+
+    Args:
+        logarithms: log2 of the importance, (tasks, N, h, w).
+        tasks: the tasks, for the message.
+        group: the numbers of the N pictures, for the message.
     """
     wrong = ~logarithms.isfinite().flatten(2).all(2)
     if not bool(wrong.any()):
@@ -137,7 +147,7 @@ def _check_finite(logarithms: Tensor, tasks: Sequence[Task], group: Sequence[int
 
 
 def _coded(x: Tensor, qps: Tensor, threads: int | None, options: CodecOptions) -> list[Tensor]:
-    """The pictures through the codec somewhat below and somewhat above their qps."""
+    """Codes pictures at qps somewhat below and somewhat above theirs."""
     around = [(qps + shift).round().clamp(0, MAX_QP).long() for shift in (-_SPREAD, _SPREAD)]
     with torch.no_grad():
         return [compress(x, qp, threads=threads, **options).x_hat for qp in around]
@@ -153,6 +163,7 @@ def _of_batch(
     threads: int | None,
     options: CodecOptions,
 ) -> Tensor:
+    """The importance (N, h, w) of pictures of one size; ``group`` has their numbers, for messages."""
     coded = _coded(x, qps, threads, options)
     logarithms = []
     for task in tasks:
@@ -165,6 +176,12 @@ def _of_batch(
 
 
 def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
+    """One task or several as a list.
+
+    Raises:
+        TypeError: something else is among them.
+        ValueError: there are none.
+    """
     tasks = [task] if isinstance(task, Task) else list(task) if isinstance(task, Sequence) else [task]
     for item in tasks:
         kind: type[Any] = type(item)
@@ -278,5 +295,5 @@ def importance(
 
 
 def _runs(count: int, length: int) -> Iterator[list[int]]:
-    """0 .. count - 1 in runs of at most that length."""
+    """Yields the numbers 0 to count - 1 in runs of at most that length."""
     return (list(range(start, min(count, start + length))) for start in range(0, count, length))

@@ -1,4 +1,4 @@
-"""Block importance read off the features of a network that the encoder has anyway."""
+"""Importance of blocks, predicted from the features of a network that runs anyway."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from npp.weight_files import Stored, WeightFiles
 _FILES = WeightFiles("feature-allocator", Path(__file__).parent / "weights" / "features")
 _LINEAR = "linear"
 
-#: Layers of networks known by name that tell most: at strides 16, 16 and 32.
+#: The most telling layers of networks that are known by name, at strides 16, 16 and 32.
 KNOWN_LAYERS = {"efficientnet-lite0": ("_blocks.7", "_blocks.10", "_blocks.15")}
-_LEAST_SPREAD = 1e-6  # of a column that is the same everywhere
+_LEAST_SPREAD = 1e-6  # so that nothing is divided by 0 where a column is the same everywhere
 _COORDINATES = 4
 _SIGMA = 0.7  # of the smoothing of what is learned, in blocks, as in npp.qp_map
 
 
 def _private_network(model: str | nn.Module) -> nn.Module:
-    """A network that nobody else uses; one by name normalises pictures but does not resize them."""
+    """A network of one's own; one that is named normalises pictures but does not resize them."""
     if isinstance(model, nn.Module):
         return private_copy(model)
     network, wants = own_network(model)
@@ -68,7 +68,7 @@ class LayerFeatures(nn.Module):
         self.layers = tuple(full_names(self.network, names))
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in eval mode whatever ``mode`` is, so that a surrounding module's ``train()`` is harmless."""
+        """Stays in eval mode whatever ``mode`` is, for a surrounding module's ``train()`` reaches it too."""
         super().train(False)
         evaluation_mode(self.network)
         return self
@@ -78,7 +78,7 @@ class LayerFeatures(nn.Module):
         return tuple(max(1, round(side * scale / 32)) * 32 for side in (height, width))  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Feature maps (N, C, h, w) of pictures (N, 3, H, W) in [0, 1], a tensor a layer."""
+        """Computes feature maps (N, C, h, w) of pictures (N, 3, H, W) in [0, 1], a tensor for each layer."""
         size = self._size(*x.shape[-2:])
         if x.shape[-2:] == size:
             shrunk = x.clone()  # some networks change their input in place
@@ -90,7 +90,7 @@ class LayerFeatures(nn.Module):
 
 
 def _on_blocks(features: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Feature maps (N, C, h, w) on the grid of blocks."""
+    """Resamples feature maps (N, C, h, w) to the grid of blocks, of that shape."""
     if features.shape[-2:] == shape:
         return features
     if features.shape[-2] >= shape[0] and features.shape[-1] >= shape[1]:
@@ -99,7 +99,7 @@ def _on_blocks(features: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def _positions(shape: tuple[int, int], like: Tensor) -> Tensor:
-    """(1, 4, h, w): where a block lies in the picture."""
+    """The places (1, 4, h, w) of blocks in the picture."""
     rows, columns = (
         ((torch.arange(count, device=like.device) + 0.5) / count * 2 - 1).to(like.dtype) for count in shape
     )
@@ -109,7 +109,7 @@ def _positions(shape: tuple[int, int], like: Tensor) -> Tensor:
 
 
 def design(features: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
-    """The head's inputs (N, D, h, w): features, their magnitudes, the position; mean 0 over a picture."""
+    """Makes the head's inputs (N, D, h, w), of mean 0 over a picture: features, magnitudes and position."""
     parts = []
     for layer in features:
         maps = _on_blocks(layer, shape)
@@ -119,24 +119,28 @@ def design(features: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
 
 
 def _summary(features: Sequence[Tensor]) -> Tensor:
-    """The inputs (N, P) of the picture's own sensitivity: means of features and of their magnitudes."""
+    """Makes the inputs (N, P) for a picture's sensitivity: the means of features and of their magnitudes."""
     return torch.cat([values.mean((2, 3)) for layer in features for values in (layer, layer.abs())], dim=1)
 
 
 class _Ridge:
-    """Least squares with a penalty on the coefficients of standardised columns, from sums alone."""
+    """Ridge regression on standardised columns, for which sums alone are kept."""
 
     def __init__(self) -> None:
         self._sums: Tensor | None = None
 
     def add(self, rows: Tensor, values: Tensor) -> None:
-        """Rows (M, D) and what they should give (M,)."""
+        """Adds rows (M, D) and the values (M,) that they should give."""
         table = torch.cat([rows, values[:, None], torch.ones_like(values)[:, None]], dim=1).double().cpu()
         products = table.T @ table
         self._sums = products if self._sums is None else self._sums + products
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """Coefficients (D,) and what is added to their sum."""
+        """Returns the coefficients (D,) and the constant.
+
+        Raises:
+            ValueError: nothing was added.
+        """
         if self._sums is None or self._sums[-1, -1] == 0:
             raise ValueError("there is nothing to fit: no pictures were given")
         means = self._sums[-1] / self._sums[-1, -1]
@@ -155,9 +159,10 @@ class FeatureAllocator(nn.Module):
     the map for its features at next to no cost.
 
     Args:
-        features: pictures (N, 3, H, W) to feature maps (N, C, h, w), as :class:`LayerFeatures`.
-        weight: (D,) of ``design``.
-        level: (P + 1,) of the picture's own sensitivity, the last added.
+        features: a module from pictures (N, 3, H, W) to feature maps (N, C, h, w), as
+            :class:`LayerFeatures`.
+        weight: (D,), the coefficients of ``design``.
+        level: (P + 1,), the coefficients for a picture's sensitivity, whose last is the constant.
         strength, limit: see :func:`npp.qp_map`.
     """
 
@@ -211,7 +216,7 @@ class FeatureAllocator(nn.Module):
 
     @property
     def _dtype(self) -> torch.dtype:
-        """What the head is computed in; logarithms in half precision would be too coarse."""
+        """The dtype that the head is computed in; logarithms in half precision would be too coarse."""
         return torch.promote_types(self.weight.dtype, torch.float32)
 
     def _wide(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -341,9 +346,9 @@ class FeatureAllocator(nn.Module):
 
 
 def _tensors_of(layers: int, stored: Stored) -> dict[str, Tensor]:
-    """Tensors as a head on so many layers has them. How many channels these have, its level says.
+    """Tensors of the shapes that a head on so many layers has; its level shows how many channels these have.
 
-    See :func:`design` and :func:`_summary`: a channel has two columns and two means, a layer one column.
+    As :func:`design` and :func:`_summary` say, a channel has two columns and two means, a layer one column.
     """
     level = stored.tensors.get("level")
     means = max(0, level.numel() - 1) if level is not None else 0

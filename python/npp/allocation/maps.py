@@ -1,4 +1,4 @@
-"""From the importance of blocks to offsets of the quantiser."""
+"""Turns the importance of blocks into offsets of the quantiser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RADIUS = 3.0  # of the smoothing filter, in sigmas
 
 
 def check_importance(importance: Tensor) -> None:
-    """Raises TypeError or ValueError unless this is (N, h, w) or (h, w), finite and 0 or more."""
+    """Raises TypeError or ValueError unless importance is (N, h, w) or (h, w), finite and 0 or more."""
     if not isinstance(importance, Tensor) or not importance.is_floating_point():
         kind = getattr(importance, "dtype", type(importance).__name__)
         raise TypeError(f"importance must be a floating tensor (N, h, w), not {kind}")
@@ -30,14 +30,14 @@ def check_importance(importance: Tensor) -> None:
 
 
 def log_importance(importance: Tensor) -> Tensor:
-    """log2 (N, h, w) of an importance, at least float32; blocks of none get that of nearly none."""
+    """The log2 (N, h, w) of an importance, at least float32; blocks of importance 0 get a very small one."""
     wide = importance.to(torch.promote_types(importance.dtype, torch.float32))
     least = wide.mean((-2, -1), keepdim=True) * _DYNAMIC_RANGE
     return torch.log2(torch.maximum(wide, least).clamp_min(torch.finfo(wide.dtype).tiny))
 
 
 def smoothed(maps: Tensor, sigma: float) -> Tensor:
-    """A Gaussian over the blocks of (N, h, w); outside of a picture its border goes on."""
+    """Smooths maps (N, h, w) by a Gaussian over blocks; outside of a picture its border repeats."""
     radius = math.ceil(_RADIUS * sigma)
     if not radius:
         return maps
@@ -51,12 +51,12 @@ def smoothed(maps: Tensor, sigma: float) -> Tensor:
 
 
 def centred(maps: Tensor) -> Tensor:
-    """Less the mean of each (h, w)."""
+    """Subtracts the mean of each map (h, w)."""
     return maps - maps.mean((-2, -1), keepdim=True)
 
 
 def offsets_of(logarithms: Tensor, *, strength: float, limit: float) -> Tensor:
-    """Quantiser offsets (N, h, w) from log2 importance: means of 0, before the last centring within limit."""
+    """Quantiser offsets (N, h, w) from log2 importance, clipped to the limit and then moved to mean 0."""
     return centred((-_QP_PER_OCTAVE * strength * centred(logarithms)).clamp(-limit, limit))
 
 
@@ -85,11 +85,11 @@ def qp_map(
     sigma: float = 0.7,
     rounded: bool = True,
 ) -> Tensor | list[Tensor]:
-    """Offsets of the quantiser: less where a block is important, more where it is not.
+    """Makes offsets of the quantiser: lower where a block is important, higher where it is not.
 
     offset = -3 strength log2(importance / its geometric mean over the picture). The logarithms are smoothed
     before; the offsets are clipped to ``limit``, moved so that their mean is 0, and rounded. A strength of 1
-    would be right if bits and errors followed the formulas for fine quantisation; half of it saved most.
+    would be right if bits and errors followed the formulas for fine quantisation; half of that saved most.
 
     Args:
         importance: (N, h, w) or (h, w), 0 or more; or a list of such where pictures differ in size. Only
@@ -100,8 +100,8 @@ def qp_map(
         rounded: to whole qps, as the codec takes them. Not rounded, the map is differentiable.
 
     Returns:
-        Of the importance's shape and device, in qp units, at least float32; the mean over a picture is 0
-        but for the rounding. Equal importance everywhere gives zeros.
+        The offsets, of the importance's shape and device, in qp units, at least float32. Their mean over a
+        picture is 0 but for the rounding. Equal importance everywhere gives zeros.
 
     Raises:
         TypeError: importance is no floating tensor.

@@ -1,4 +1,4 @@
-"""What one picture takes and loses at every qp, from what was found at a few."""
+"""Curves of one picture's bits and losses over the qp, from measurements at a few qps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from npp.checks import MAX_QP, QP_COUNT, brief, number
 from npp.pchip import Floats, pchip
 
-#: A network's losses are sums of numbers about 1 in single precision: what is smaller is rounding.
+#: Losses are sums of numbers near 1 in single precision, so that anything smaller is rounding.
 LEAST_SURE = 2.0**-23
 _LEAST_LOSS = 1e-4
 
 
 def positive_numbers(name: str, values: Tensor | npt.ArrayLike) -> Floats:
-    """Values as an array of doubles, from wherever they are.
+    """Values of any kind and device as an array of doubles.
 
     Raises:
-        ValueError: one is no number, not finite, or not above 0.
+        ValueError: a value is no number, not finite, or not above 0.
     """
     numbers = doubles(name, values)
     if not np.isfinite(numbers).all() or (numbers <= 0).any():
@@ -30,7 +30,7 @@ def positive_numbers(name: str, values: Tensor | npt.ArrayLike) -> Floats:
 
 
 def doubles(name: str, values: Tensor | npt.ArrayLike) -> Floats:
-    """Values as an array of doubles; of a tensor with gradients without these.
+    """Values as an array of doubles, without their gradients.
 
     Raises:
         ValueError: they are no numbers.
@@ -44,12 +44,12 @@ def doubles(name: str, values: Tensor | npt.ArrayLike) -> Floats:
 
 
 def least_loss(losses: Sequence[float]) -> float:
-    """What smaller losses of a set's pictures count as: next to the mean of all they are rounding."""
+    """The loss that smaller losses of a set's pictures count as, for next to the mean they are rounding."""
     return max(_LEAST_LOSS * float(np.mean(np.maximum(losses, 0.0))), LEAST_SURE)
 
 
 class QpCurve:
-    """log2 of something above 0: a piecewise cubic of the qp that goes on straight outside its points."""
+    """A curve whose log2 is a piecewise cubic of the qp, and straight outside of its points."""
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, falls: bool) -> None:
         if not isinstance(qps, (Sequence, np.ndarray)) or isinstance(qps, (str, bytes)):
@@ -79,8 +79,8 @@ class QpCurve:
         x, y = self._qps, self._logarithms
         if x[0] <= qp <= x[-1]:
             return pchip(x, y, qp)
-        near, next_ = (0, 1) if qp < x[0] else (-1, -2)
-        return y[near] + (y[near] - y[next_]) / (x[near] - x[next_]) * (qp - x[near])
+        near, inner = (0, 1) if qp < x[0] else (-1, -2)
+        return y[near] + (y[near] - y[inner]) / (x[near] - x[inner]) * (qp - x[near])
 
 
 class RateCurve(QpCurve):
@@ -88,7 +88,7 @@ class RateCurve(QpCurve):
 
     Args:
         qps: at least two from 0 to 51, rising.
-        bits: of the files at these.
+        bits: of the files at these qps, above 0.
 
     Raises:
         ValueError: other qps, or bits that are not above 0.

@@ -1,4 +1,4 @@
-"""Importance from somebody who knows where to look: boxes and masks with weights."""
+"""Importance of blocks from boxes and masks, for a user who knows what matters in a picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ MOST_WEIGHT = 1e12  #: a block that counts more makes all others nothing to :fun
 
 
 def _numbers(name: str, values: Any, allowed: str) -> Tensor:
-    """A tensor of what somebody gave as numbers in rows."""
+    """A tensor of numbers that were given in rows.
+
+    Raises:
+        ValueError: they are no numbers, or no rows; ``allowed`` is for the message.
+    """
     try:
         return torch.as_tensor(values if len(values) else [], dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):  # nothing with a length, words, or rows that differ
@@ -27,7 +31,11 @@ def _numbers(name: str, values: Any, allowed: str) -> Tensor:
 
 
 def _boxes(boxes: Any) -> Tensor:
-    """(K, 4) x1, y1, x2, y2."""
+    """Boxes as a tensor (K, 4) of x1, y1, x2, y2.
+
+    Raises:
+        ValueError: they are no such boxes.
+    """
     rows = _numbers("boxes", boxes, "rows x1, y1, x2, y2")
     if rows.shape == (4,):
         rows = rows[None]
@@ -42,6 +50,11 @@ def _boxes(boxes: Any) -> Tensor:
 
 
 def _weights(weights: Any, count: int) -> list[float]:
+    """A weight for each of so many boxes.
+
+    Raises:
+        ValueError: there is another number of weights, or one out of range.
+    """
     allowed = f"a number or one for each of {count} boxes"
     if isinstance(weights, Real) or getattr(weights, "ndim", 1) == 0:
         weights = [weights] * count
@@ -52,10 +65,9 @@ def _weights(weights: Any, count: int) -> list[float]:
 
 
 def _covered(count: int, side: int, low: float, high: float) -> Tensor:
-    """How much of each block along a side of so many pixels lies between two places, 0 to 1.
+    """The part, 0 to 1, of each block along a side of ``side`` pixels that lies between two places.
 
-    What reaches the picture's end reaches the end of its last block, which sticks out: so does the padding
-    that the codec puts there.
+    What reaches the picture's end reaches the end of its last block too, which the codec fills with padding.
     """
     if low >= side:
         return torch.zeros(count, dtype=torch.float64, device="cpu")

@@ -1,4 +1,4 @@
-"""An allocator for one search over qps, which looks at every picture once."""
+"""An allocator for one search over qps, whose trunk sees every picture once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from npp.allocation.allocator import Allocator
 
-_MOST_VALUES = 1 << 26  # that are remembered: those of pictures of 200 megapixels
+_MOST_VALUES = 1 << 26  # so many are remembered: those of pictures of 200 megapixels
 
 _Identity: TypeAlias = tuple[bytes, torch.Size, torch.dtype, torch.device]
 
@@ -23,7 +23,7 @@ class RememberingAllocator(Allocator):
     a network that is stored in half precision, nothing is remembered.
 
     Args:
-        allocator: whose network and settings it has; the parameters are shared.
+        allocator: the allocator whose network and settings it has; the parameters are shared.
     """
 
     def __init__(self, allocator: Allocator) -> None:
@@ -50,6 +50,6 @@ class RememberingAllocator(Allocator):
 
 
 def _identity(x: Tensor) -> _Identity:
-    """Tells pictures from all others. Their digest: they themselves would take far more memory."""
+    """A key for pictures, by their digest: they themselves would take far more memory."""
     values = x.contiguous().cpu().view(torch.uint8).numpy().data
     return hashlib.sha256(values).digest(), x.shape, x.dtype, x.device

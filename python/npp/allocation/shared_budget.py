@@ -1,4 +1,4 @@
-"""A total shared over pictures that are coded a few at a time, and met whatever the files really take."""
+"""Shares a total over pictures that are coded a few at a time, and meets it by their files' sizes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from npp.allocation.sharing import GROWTH, share_bits, sharing_tables
 from npp.checks import MAX_QP, number
 from npp.pchip import Floats
 
-_FIRST = 8  # pictures that tell how the curves relate to the files
-_PART = 8  # then an eighth of what is left at a time
+_FIRST = 8  # pictures whose files show how the curves relate to files
+_PART = 8  # after these an eighth of the rest is planned at a time
 _CLOSE = 0.003  # of the total may be left
 _FAR = 0.02  # of the total: worth coding many pictures once more
 _TRIES = 24  # encodes to use what is left of the total
 
 
 class _Stage(Enum):
-    """How far a set has got. Files are taken back twice at most, so that there is an end."""
+    """The progress of a set. Files are taken back twice at most, so that there is an end."""
 
     UNPLANNED = auto()  # the first pictures have not been given out
     FIRST_FILES = auto()  # they have, by qps of the curves alone
@@ -121,7 +121,7 @@ class SharedBudget:
         return float(self._expected([*self._rest, *self._kept_qps])[:, self._high].sum())
 
     def next(self) -> list[SharedStep]:
-        """What to encode, and to :meth:`record` or :meth:`drop` before the next call; empty at the end."""
+        """What to encode and to :meth:`record` or :meth:`drop` before the next call; empty at the end."""
         if self._stage is _Stage.UNPLANNED:
             self._stage = _Stage.FIRST_FILES
             return self._steps(_FIRST)
@@ -137,7 +137,7 @@ class SharedBudget:
         return self._corrections()
 
     def record(self, step: SharedStep, bits: float) -> bool:
-        """Takes note of a file's bits; says whether it is to be kept, in place of the picture's last one."""
+        """Notes a file's bits; returns whether to keep it in place of the picture's last one."""
         self._file_bits[step.picture, step.qp] = float(bits)
         self._last_qps[step.picture] = step.qp
         if bits > step.most_bits:
@@ -148,23 +148,23 @@ class SharedBudget:
         return True
 
     def drop(self, step: SharedStep) -> None:
-        """The picture cannot be encoded: the others share what there is."""
+        """Takes out a picture that cannot be encoded; the others share the total."""
         self._kept_qps.pop(step.picture, None)
         if step.picture in self._rest:
             self._rest.remove(step.picture)
         if math.isfinite(step.most_bits):
-            # It was to be made again to use what is left. That fails where a file was made before, so that
-            # the next one may fail as well, and each costs the set a picture.
+            # It was to be encoded again, to use what is left. Where that fails though a file was made before,
+            # the next one may fail as well, and each would cost the set a picture.
             self._tries_left = 0
 
     def _ratio(self) -> float:
-        """Bits of files for each bit of the curves."""
+        """The ratio of the bits of files to those of the curves."""
         if not self._file_bits:
             return 1.0
         return sum(self._file_bits.values()) / float(sum(self._curves[place] for place in self._file_bits))
 
     def _expected(self, rows: list[int]) -> Floats:
-        """Bits at every qp: curves moved to where the picture's own file lies, or as others' files do."""
+        """The expected bits at every qp: curves scaled by the picture's own file, or by others' files."""
         curves: Floats = self._curves[rows] * self._ratio()
         for place, row in enumerate(rows):
             if row in self._last_qps:
@@ -182,7 +182,7 @@ class SharedBudget:
         return [int(qp) for qp in shared.qps]
 
     def _steps(self, count: int) -> list[SharedStep]:
-        """The first of the rest, planned together with all of it."""
+        """The first pictures of the rest, planned together with all of it."""
         planned = self._plan(self._rest, self._expected(self._rest), self._total - self.total_bits)
         pairs = zip(self._rest[:count], planned[:count], strict=True)
         return [SharedStep(row, qp, math.inf) for row, qp in pairs]
@@ -198,7 +198,7 @@ class SharedBudget:
                 self._rest.insert(0, row)
 
     def _corrections(self) -> list[SharedStep]:
-        """One picture a qp higher while the total is exceeded, lower while much is left; none at the end."""
+        """Moves one picture a qp up where the total is exceeded, down where much is left; else none."""
         left = self._total - self.total_bits
         if left < 0:
             return self._saving(-left)
@@ -207,7 +207,7 @@ class SharedBudget:
         return []
 
     def _saving(self, excess: float) -> list[SharedStep]:
-        """A picture a qp higher: the smallest saving that is enough, else what loses least for its bits."""
+        """Moves a picture a qp up: for the smallest saving that is enough, else the least loss a bit."""
         rows, saved, lost = self._moved(1)
         if not rows:
             return []
@@ -217,7 +217,7 @@ class SharedBudget:
         return [SharedStep(row, self._kept_qps[row] + 1, math.inf)]
 
     def _spending(self, left: float) -> list[SharedStep]:
-        """A picture a qp lower: of those that seem to fit into what is left, what gains most for its bits."""
+        """Moves a picture a qp down: of those that should fit what is left, the one of most gain a bit."""
         rows, saved, lost = self._moved(-1)
         fits = -saved <= left
         if not fits.any():

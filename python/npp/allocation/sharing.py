@@ -16,20 +16,20 @@ from npp.allocation.qp_curves import doubles, positive_numbers
 from npp.checks import MAX_QP, QP_COUNT, brief, is_int, number, whole
 from npp.pchip import Floats
 
-#: Doublings of a picture's divergence a qp: squared error grows by 2^(1/3), and divergence about as it does.
+#: Doublings of a picture's divergence per qp: squared error grows by 2^(1/3), and divergence about alike.
 GROWTH = 1 / 3
-#: What predicted sensitivities are raised to: a prediction knows little of who loses most, and believed
-#: altogether it costs more than it saves (docs/research/choices.md).
+#: The power that predicted sensitivities are raised to: predictions are poor for the pictures that lose
+#: most, and taken as they are they cost more than they save (docs/research/choices.md).
 PREDICTED_POWER = 0.4
-#: How far losses are believed that were measured on quick encodes.
+#: The belief (see :func:`share_bits`) in losses that were measured on quick encodes.
 PROBED_BELIEF = 0.5
 _MOST_DOUBLINGS = 6.0  # beyond these no prediction is believed
 _BISECTIONS = 60
 
-#: What is encoded of each picture to know its curve, and shown to a network that says what it loses.
+#: The qps at which each picture is encoded to know its rate curve and its losses.
 PROBED_QPS = (24, 34, 44)
-#: What :func:`npp.rate_curves` encodes. Beyond the last of those above a curve goes on falling more steeply
-#: than a straight line does, so that the end is encoded too.
+#: The qps that :func:`npp.rate_curves` encodes. Beyond the last of the above a curve falls more steeply than
+#: a straight line, so that the end is encoded too.
 RATE_QPS = (*PROBED_QPS, MAX_QP)
 PROBE_EFFORT = 1
 
@@ -96,7 +96,7 @@ def probed_qps(qps: Any) -> list[int]:
 
 
 def _listed(qps: Any) -> list[Any] | None:
-    """What was given as several qps; ``None`` where it is something else."""
+    """Several qps as a list; ``None`` where something else was given."""
     values = qps.tolist() if isinstance(qps, (Tensor, np.ndarray)) else qps
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         return None
@@ -104,7 +104,11 @@ def _listed(qps: Any) -> list[Any] | None:
 
 
 def _total(total_bits: Any) -> float:
-    """A number of bits, which may be a tensor's sum, or infinite."""
+    """A number of bits from a number or a tensor of one; it may be infinite.
+
+    Raises:
+        ValueError: it is something else.
+    """
     given = total_bits.item() if isinstance(total_bits, Tensor) and total_bits.numel() == 1 else total_bits
     if isinstance(given, float) and given == math.inf:
         return given
@@ -112,7 +116,7 @@ def _total(total_bits: Any) -> float:
 
 
 def blended(measured: Floats, model: Floats, belief: float) -> Floats:
-    """Losses between what was measured, which is believed to this power, and what the model says."""
+    """Losses between the measured ones, to the power of the belief, and the model's, to the rest."""
     found: Floats = measured**belief * model ** (1 - belief)
     return found
 
@@ -125,7 +129,7 @@ def losses_at(
     belief: float = 1.0,
     growth: float = GROWTH,
 ) -> Floats:
-    """(N, 52): what each of N pictures loses at each qp; the arguments are those of :func:`share_bits`."""
+    """The loss (N, 52) of each of N pictures at each qp; the arguments are those of :func:`share_bits`."""
     if sensitivity is not None and divergence is not None:
         raise ValueError("sensitivity and divergence exclude each other")
     curve: Floats = np.exp2(number("growth", growth, 0.01, 4) * np.arange(QP_COUNT))
@@ -142,7 +146,7 @@ def losses_at(
 
 
 class SharingTables(NamedTuple):
-    """What the qps of a set are chosen by, checked.
+    """The checked tables by which the qps of a set are chosen.
 
     Attributes:
         bits: (N, 52) of each picture's file at every qp.
@@ -165,7 +169,7 @@ def sharing_tables(
     belief: float,
     growth: float,
 ) -> SharingTables:
-    """The arguments of :func:`share_bits` but the total, as tables.
+    """Makes tables of the arguments of :func:`share_bits`, without the total.
 
     Raises:
         ValueError: wrong shapes or values.
@@ -202,7 +206,7 @@ def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
 
 
 def _choice(losses: Floats, bits: Floats, slope: float) -> npt.NDArray[np.int64]:
-    """The place of each picture where loss + slope * bits is least; of equals the one of fewest bits."""
+    """The index for each picture where loss + slope * bits is least; of equals the one of fewest bits."""
     cost = losses + slope * bits
     # Bits fall with the qp, so the last of equal costs is the cheapest.
     found: npt.NDArray[np.int64] = losses.shape[1] - 1 - np.argmin(cost[:, ::-1], axis=1)
@@ -212,7 +216,7 @@ def _choice(losses: Floats, bits: Floats, slope: float) -> npt.NDArray[np.int64]
 def _spend_rest(
     places: npt.NDArray[np.int64], losses: Floats, bits: Floats, budget: float
 ) -> npt.NDArray[np.int64]:
-    """Single steps to lower qps, best value first, as long as they fit into what is left."""
+    """Takes single steps to lower qps, best value first, as long as they fit into the budget."""
     places = places.copy()
     rows = np.arange(len(places))
     left = budget - bits[rows, places].sum()
@@ -230,9 +234,9 @@ def _spend_rest(
 
 
 def _own_bits(places: npt.NDArray[np.int64], bits: Floats) -> npt.NDArray[np.int64]:
-    """The first place of as many bits: that of the file, where those after it would take more.
+    """Moves each place to the first one of as many bits, which loses no more.
 
-    It loses no more than they do.
+    Bits were made to fall with the qp, so that this is the qp whose file really takes them.
     """
     same = bits == bits[np.arange(len(places)), places][:, None]
     found: npt.NDArray[np.int64] = np.argmax(same, axis=1)

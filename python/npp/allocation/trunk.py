@@ -17,15 +17,15 @@ _MEAN, _SCALE = 127 / 255, 128 / 255  # of the input
 _FIRST = 32
 _FIRST_FILTER = (3, 2)  # its side and stride
 
-#: Values of a layer's widest features that are worked on at once where no gradients are wanted. More do
-#: not stay in a cache, and large tensors' memory is asked of the system anew each time, which takes longer
-#: than the arithmetic.
+#: Values of a layer's widest features that are worked on at once where no gradients are wanted. More would
+#: not stay in a cache, and the memory of large tensors is asked of the system anew each time, which takes
+#: longer than the arithmetic.
 _BAND = 1 << 19
 _LEAST_ROWS = 8  # of a band: one or two more around it are worked on twice
 
 
 class _Bottle(NamedTuple):
-    """An inverted bottleneck: how much wider inside, side of the filter, stride, channels out."""
+    """The shape of an inverted bottleneck: factor of the inner width, filter's side, stride, channels."""
 
     expansion: int
     side: int
@@ -47,13 +47,13 @@ _TRUNK = (
 
 
 def _beside(side: int, stride: int) -> tuple[int, int]:
-    """How many places a filter sees before and behind those that become one; at most one more behind."""
+    """How far a filter reaches before and behind the places that become one; at most one further behind."""
     total = side - stride
     return total // 2, total - total // 2
 
 
 class _Convolution(nn.Conv2d):
-    """Padded with zeros so that the size is divided by the stride, the odd one at the bottom and right."""
+    """A convolution that divides the size by its stride; an odd row or column of zeros comes last."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, groups=groups)
@@ -63,12 +63,14 @@ class _Convolution(nn.Conv2d):
         return self.padded(x, *self.sides)
 
     def padded(self, x: Tensor, above: int, below: int) -> Tensor:
-        """With so many rows of zeros above and below; beside the columns always as many as it needs."""
+        """Convolves with so many rows of zeros above and below; columns are padded as the filter needs."""
         padding = (*self.sides, above, below)
         return super().forward(F.pad(x, padding) if max(padding) else x)
 
 
 class _InvertedBottleneck(nn.Module):
+    """An inverted bottleneck: a pointwise layer that widens, a depthwise filter, and one that narrows."""
+
     def __init__(self, inputs: int, shape: _Bottle) -> None:
         super().__init__()
         self._inner = inputs * shape.expansion
@@ -86,7 +88,7 @@ class _InvertedBottleneck(nn.Module):
         return change.add_(x) if self._residual else change
 
     def _change(self, x: Tensor, above: int, below: int) -> Tensor:
-        """Of all rows but those that the filter reaches, where these are not padded with zeros."""
+        """The change of x's rows, with zeros for rows above and below it that lie outside of the picture."""
         wide = x if self.expand is None else F.relu6(self.expand(x))
         change: Tensor = self.project(F.relu6(self.spread.padded(wide, above, below)))
         return change
@@ -100,13 +102,18 @@ def _is_large(x: Tensor, values: int) -> bool:
 def _in_bands(
     x: Tensor, spread: _Convolution, values: int, features: Callable[[Tensor, int, int], Tensor]
 ) -> Tensor:
-    """Features of the whole, some pictures or some rows of one at a time.
+    """Computes features of pictures, some pictures or some rows of one at a time.
+
+    It has a tiling of its own, apart from :mod:`npp.hevc.picture_strips`. There, rows around a strip go
+    through a whole network, and what came of them is cut off. Here a band is exactly what one filter sees,
+    which may be more below than above; nothing is cut off, and zeros stand only for rows outside of the
+    picture.
 
     Args:
         x: (N, C, H, W), H a multiple of the filter's stride.
         spread: the filter that sees rows around a band.
-        values: of each place of x, which are worked on at once.
-        features: of some rows of x, with so many rows of zeros above and below.
+        values: how many values are worked on at once for each place of x.
+        features: computes the features of some rows of x, with so many rows of zeros above and below.
     """
     height, width = x.shape[-2:]
     stride = spread.stride[0]
@@ -128,7 +135,7 @@ def _in_bands(
 def _band_of(
     x: Tensor, spread: _Convolution, band: RowRange, features: Callable[[Tensor, int, int], Tensor]
 ) -> Tensor:
-    """Features of a whole number of strides, from their rows and those around them that the filter sees."""
+    """Computes the features of a band from its rows and those around them that the filter sees."""
     height = x.shape[-2]
     top, bottom = band.first - spread.sides[0], band.end + spread.sides[1]
     return features(x[..., max(0, top) : bottom, :], max(0, -top), max(0, bottom - height))
@@ -150,7 +157,7 @@ class Trunk(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Rows above and below a row of blocks within its receptive field, rounded up to whole blocks."""
+        """The rows above and below a row of blocks in its receptive field, rounded up to whole blocks."""
         rows, scale = 0, 1
         for side, stride in (_FIRST_FILTER, *((shape.side, shape.stride) for shape in _TRUNK)):
             rows += _beside(side, stride)[1] * scale
@@ -172,5 +179,5 @@ class Trunk(nn.Module):
         return self._entered(x, *self.first.sides)
 
     def _entered(self, x: Tensor, above: int, below: int) -> Tensor:
-        """Of all rows but those that the filter reaches, where these are not padded with zeros."""
+        """The first convolution's features, with zeros for rows above and below x outside of the picture."""
         return F.relu6(self.first.padded((channels_last(x) - _MEAN) / _SCALE, above, below))

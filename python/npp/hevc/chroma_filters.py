@@ -1,7 +1,7 @@
 """The codec's chroma filters along one dimension: half the samples, or twice as many.
 
-Linear maps whose gradient is their adjoint, written as sums of shifted slices: a convolution of one
-channel is several times slower, backward above all.
+They are linear maps whose gradient is their adjoint, written as sums of shifted slices: a convolution of one
+channel is several times slower, above all backward.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _repeat_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
 
 
 def _fold_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """Adjoint of :func:`_repeat_edges`, changing x."""
+    """The adjoint of :func:`_repeat_edges`; x is changed."""
     size = x.shape[dim] - before - after
     inner = x.narrow(dim, before, size)
     inner.narrow(dim, 0, 1).add_(x.narrow(dim, 0, before).sum(dim, keepdim=True))
@@ -69,14 +69,14 @@ def _fold_edges(x: Tensor, dim: int, before: int, after: int) -> Tensor:
 
 
 def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Even and odd samples along a dimension of even size."""
-    # Not unflatten: vmap as it is in autograd.grad(is_grads_batched=True) does not know it, nor flatten.
+    """The even and the odd samples along a dimension of even size."""
+    # Not unflatten or flatten, which vmap does not know as autograd.grad(is_grads_batched=True) uses it.
     pairs = x.reshape(*x.shape[:dim], x.shape[dim] // 2, 2, *(x.shape[dim + 1 :] if dim != -1 else ()))
     return pairs.select(dim, 0).contiguous(), pairs.select(dim, 1).contiguous()
 
 
 def _together(even: Tensor, odd: Tensor, dim: int) -> Tensor:
-    """Inverse of :func:`_apart`."""
+    """The inverse of :func:`_apart`."""
     return torch.stack([even, odd], dim).reshape(_resized(even, dim, 2 * even.shape[dim]))
 
 
@@ -108,7 +108,12 @@ def _resized(x: Tensor, dim: int, size: int) -> list[int]:
 
 
 def halve(x: Tensor, dim: int, mpeg2: bool) -> Tensor:
-    """Every second sample of a dimension (negative), low-pass filtered; the edge samples repeat.
+    """Halves the number of samples along a dimension, after a low-pass filter; the edge samples repeat.
+
+    Args:
+        x: any shape.
+        dim: the dimension, negative.
+        mpeg2: whether samples lie at the even ones, as in MPEG-2, instead of between two, as in JPEG.
 
     Returns:
         x's shape with ceil(size / 2) along ``dim``.
@@ -116,7 +121,7 @@ def halve(x: Tensor, dim: int, mpeg2: bool) -> Tensor:
     taps = _DOWN_MPEG2 if mpeg2 else _DOWN_JPEG
     before = _DOWN_MPEG2_BEFORE if mpeg2 else _DOWN_JPEG_BEFORE
     size = (x.shape[dim] + 1) // 2
-    # The last output reaches this far; one more where that makes the padded size even.
+    # As many as the last output reaches, and one more where that makes the padded size even.
     after = 2 * (size - 1) + len(taps) - before - x.shape[dim]
     after += (before + x.shape[dim] + after) % 2
     half = (before + x.shape[dim] + after) // 2
@@ -133,11 +138,16 @@ def halve(x: Tensor, dim: int, mpeg2: bool) -> Tensor:
 
 
 def double(x: Tensor, dim: int, size: int, mpeg2: bool) -> Tensor:
-    """Interpolates between the samples of a dimension (negative); the edge samples repeat.
+    """Doubles the number of samples along a dimension by interpolation; the edge samples repeat.
 
     Args:
         x: any shape, ceil(size / 2) along ``dim``.
-        size: how many samples there are after it.
+        dim: the dimension, negative.
+        size: the number of samples afterwards.
+        mpeg2: as of :func:`halve`.
+
+    Returns:
+        x's shape with ``size`` along ``dim``.
     """
     taps_even, taps_odd = _UP_MPEG2 if mpeg2 else _UP_JPEG
     count = x.shape[dim]

@@ -1,4 +1,4 @@
-"""The orthonormal block DCT: of the planes of a batch, and as convolutions that exporters understand."""
+"""The orthonormal block DCT, as matrix products and as convolutions that exporters understand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from npp.torch_state import made_once
 
 
 def _rows(size: int) -> list[list[float]]:
-    """DCT-II basis (frequency, sample), orthonormal."""
+    """The orthonormal DCT-II basis, as rows (frequency, sample)."""
     return [
         [
             math.sqrt((1 if frequency == 0 else 2) / size)
@@ -27,7 +27,7 @@ def _rows(size: int) -> list[list[float]]:
 @made_once
 def _basis(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     basis = torch.tensor(_rows(size), dtype=torch.float64, device="cpu")
-    basis[0] = math.sqrt(2 / size) / math.sqrt(2)  # to the last bit of float64 as it always was
+    basis[0] = math.sqrt(2 / size) / math.sqrt(2)  # the value of earlier versions, to the last bit of float64
     return basis.to(device=device, dtype=dtype)
 
 
@@ -50,7 +50,7 @@ def block_dct(plane: Tensor, size: int) -> Tensor:
 
 
 def block_idct(coefficients: Tensor, height: int, width: int) -> Tensor:
-    """Inverse of :func:`block_dct`, cropped to (N, height, width)."""
+    """The inverse of :func:`block_dct`, cropped to (N, height, width)."""
     count, block_rows, size, block_columns, _ = coefficients.shape
     basis = _basis(size, coefficients.dtype, coefficients.device)
     rows = (coefficients @ basis).view(count, block_rows, size, block_columns * size)
@@ -60,9 +60,9 @@ def block_idct(coefficients: Tensor, height: int, width: int) -> Tensor:
 
 @made_once
 def _kernels(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(size², 1, size, size), vertical frequency first.
+    """The basis as filters (size², 1, size, size), ordered by vertical frequency first.
 
-    No module's buffer: that would lose its precision with ``module.half()``.
+    They are no buffer of a module, for that would lose its precision with ``module.half()``.
     """
     lines = torch.tensor(_rows(size), dtype=dtype, device="cpu")
     return torch.einsum("vy,hx->vhyx", lines, lines).reshape(-1, 1, size, size).to(device)
@@ -89,6 +89,6 @@ def inverse_dct(ac: Tensor, size: int) -> Tensor:
 
 
 def frequencies(size: int, device: torch.device) -> Tensor:
-    """(size² - 1, 2): vertical and horizontal frequency of the AC coefficients, 0 to 1."""
+    """The vertical and horizontal frequencies (size² - 1, 2) of the AC coefficients, 0 to 1."""
     axis = torch.arange(size, dtype=torch.float32, device=device) / (size - 1)
     return torch.cartesian_prod(axis, axis)[1:]

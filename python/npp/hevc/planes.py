@@ -65,7 +65,7 @@ def _resample(steps: Tensor, dim: int, cell: int, size: int, count: int) -> Tens
 
 @made_once
 def _color_matrix(color_space: str, limited: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(3, 3): planes from R, G, B."""
+    """The matrix (3, 3) from R, G and B to the planes."""
     if color_space == "rgb":
         rows = [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
         scales = [_LIMITED_LUMA] * 3
@@ -153,13 +153,13 @@ class PictureLayout:
         ]
 
     def _convert(self, color: Tensor) -> Tensor:
-        """(3, N, H, W)."""
+        """Converts RGB (N, 3, H, W) to the planes (3, N, H, W)."""
         space = "ycbcr" if self._gray else self._color_space
         matrix = _color_matrix(space, self._limited, color.dtype, color.device)
         return torch.einsum("pc,nchw->pnhw", matrix, color)
 
     def _subsample(self, planes: Tensor) -> Tensor:
-        """(..., H, W) to the size of the chroma planes."""
+        """Shrinks planes (..., H, W) to the size of the chroma planes."""
         if self._halve_width:
             planes = halve(planes, -1, self._mpeg2)
         if self._halve_height:
@@ -189,7 +189,7 @@ class PictureLayout:
         return torch.einsum("cp,pnhw->nchw", matrix, full)
 
     def _upsample(self, planes: Tensor) -> Tensor:
-        """Inverse of :meth:`_subsample`, as far as there is one."""
+        """Enlarges planes to the size of luma: the inverse of :meth:`_subsample`, as far as there is one."""
         if self._halve_height:
             planes = double(planes, -2, self._height, mpeg2=False)
         if self._halve_width:
@@ -198,7 +198,7 @@ class PictureLayout:
 
 
 _RED, _GREEN, _BLUE = BT601
-#: What red and blue less luma are, in Cr and Cb.
+#: The factors from Cr to red minus luma, and from Cb to blue minus luma.
 CR_TO_RED = 2 * (1 - _RED)
 CB_TO_BLUE = 2 * (1 - _BLUE)
 
@@ -212,7 +212,7 @@ class Planes(NamedTuple):
 
 
 def split_planes(x: Tensor) -> Planes:
-    """Planes of (N, 3, H, W) RGB with even sizes; chroma is the mean of 2x2 pixels."""
+    """The planes of RGB pictures (N, 3, H, W) of even sizes; chroma is the mean of 2x2 pixels."""
     red, green, blue = torch.split(x, 1, dim=1)
     y = _RED * red + _GREEN * green + _BLUE * blue
     return Planes(y, F.avg_pool2d((blue - y) / CB_TO_BLUE, 2), F.avg_pool2d((red - y) / CR_TO_RED, 2))
@@ -221,8 +221,8 @@ def split_planes(x: Tensor) -> Planes:
 def add_to_planes(x: Tensor, change: Planes) -> Tensor:
     """RGB pictures whose planes have changed by that much.
 
-    What the planes do not show, the chroma's detail within 2x2 pixels, stays as it is. A change of zero
-    gives x itself, bit for bit.
+    What the planes do not show, which is the chroma's detail within 2x2 pixels, stays as it is. A change of
+    zero gives x itself, bit for bit.
     """
     cb = CB_TO_BLUE * F.interpolate(change.cb, scale_factor=2.0, mode="nearest")
     cr = CR_TO_RED * F.interpolate(change.cr, scale_factor=2.0, mode="nearest")

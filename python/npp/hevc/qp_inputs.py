@@ -1,4 +1,4 @@
-"""The qp that callers give to a network: a number, or one for each picture."""
+"""Checks the qp that callers give to a network: a number, or one for each picture."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def resolve_qps(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    """(count,) from a number, a sequence, an array or a tensor. Fractions are allowed.
+    """The qps (count,) that were given as a number, a sequence, an array or a tensor; fractions are allowed.
 
-    A tensor's values are checked where they can be seen: not while torch compiles or exports, nor under vmap.
+    A tensor's values are checked where they can be read: not while torch compiles or exports, nor under vmap.
 
     Raises:
-        TypeError: of another type.
-        ValueError: outside 0 to 51, or another number of them.
+        TypeError: qp is of another type.
+        ValueError: a qp is outside 0 to 51, or there is another number of them.
     """
     values = moved(_values(qp).to(dtype), device)
     if values.dim() == 0:

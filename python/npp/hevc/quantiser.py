@@ -1,4 +1,4 @@
-"""The quantiser of an HEVC intra picture, and how networks are told the qp.
+"""The quantiser of an HEVC intra picture, and the features by which networks know the qp.
 
 Steps at a BPG qp are those of ITU-T H.265, 8.6.1 and 8.6.2.
 """
@@ -18,34 +18,34 @@ _INTRA_OFFSET = 6 * math.log2(1.4)
 _STEP_ONE_QP = 4.0
 _MAX_SHIFTED_QP = 57  # of chroma, before the table
 
-# QpC of 4:2:0 for qPi = 30 .. 42; below it is qPi itself, above qPi - 6.
+# QpC of 4:2:0 for qPi = 30 .. 42. Below, it is qPi itself, above, qPi - 6.
 _CHROMA_TABLE_START = 30
 _CHROMA_TABLE = (29, 30, 31, 32, 33, 33, 34, 34, 35, 35, 36, 36, 37)
 
 
 def slice_qp(qp: Tensor) -> Tensor:
-    """Slice QP of a BPG qp: floor(qp - 6 log2(1.4) + 0.5), at least 0. Any shape, floating."""
+    """The slice QP of a BPG qp, floats of any shape: floor(qp - 6 log2(1.4) + 0.5), at least 0."""
     return (qp - _INTRA_OFFSET + 0.5).floor().clamp_min(0)
 
 
 def block_qp(picture_qp: Tensor, offset: Tensor) -> Tensor:
-    """QP of blocks whose picture's slice QP is given: with the rounded offset, from 0 to 51.
+    """The QP of blocks, 0 to 51: their picture's slice QP plus the rounded offset.
 
-    Rounding has a straight-through gradient, what is cut off has none. Shapes broadcast.
+    Rounding has a straight-through gradient, clipping has none. Shapes broadcast.
     """
     rounded = offset.detach().round() + (offset - offset.detach())
     return (picture_qp + rounded).clamp(0, MAX_QP)
 
 
 def chroma_qp(luma_qp: Tensor, offset: int = 0, *, halved: bool = True) -> Tensor:
-    """QP of the chroma planes (8.6.1 and table 8-10), of 8-bit pictures where an offset leads below 0.
+    """The QP of the chroma planes (8.6.1 and table 8-10); where an offset leads below 0 it is that of 8 bits.
 
     Its gradient is 1, as if it ran parallel to luma's.
 
     Args:
         luma_qp: any shape, whole numbers as floats.
         offset: of the picture's chroma planes, from -12 to 12.
-        halved: the picture is 4:2:0; in others chroma has no table.
+        halved: whether the picture is 4:2:0; the table is for those alone.
     """
     fixed = luma_qp.detach()
     shifted = (fixed + offset).clamp(0, _MAX_SHIFTED_QP)
@@ -66,13 +66,13 @@ def _chroma_table(luma_qp: Tensor) -> Tensor:
 
 
 def step_size(quantiser: Tensor) -> Tensor:
-    """Quantiser step on the scale of 0..255 samples for an orthonormal transform: 2^((QP - 4) / 6)."""
+    """The quantiser step 2^((QP - 4) / 6) of an orthonormal transform, on the scale of samples 0..255."""
     return torch.exp2((quantiser - _STEP_ONE_QP) / 6)
 
 
 _MIDDLE_QP, _QP_RANGE = 34.0, 12.0
 
-#: Number of :func:`qp_features`.
+#: The number of :func:`qp_features`.
 QP_FEATURES = 3
 
 

@@ -1,4 +1,4 @@
-"""How the last layers of filters and maps begin: so that nothing is changed until they are trained."""
+"""The start of a network's last layer at zero, so that it changes nothing until it is trained."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from torch import nn
 
 
 def start_at_zero(layer: nn.Linear | nn.Conv2d) -> None:
-    """Sets all of its parameters to 0."""
+    """Sets all parameters of a layer to 0."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

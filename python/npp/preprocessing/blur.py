@@ -54,13 +54,14 @@ class Blur(FilterNetwork):
         return self._filter(self._filter(x, taps, dim=-1), taps, dim=-2)
 
     def _taps(self, qp: Tensor) -> Tensor:
-        """(2 * radius + 1, N, 1, 1, 1), summing to 1."""
+        """The filter's taps (2 * radius + 1, N, 1, 1, 1) for qps (N,); those of a picture sum to 1."""
         sigma = interpolate(self._sigmas, qp).clamp_min(_TINY_SIGMA)
         offset = torch.arange(-self._radius, self._radius + 1, dtype=qp.dtype, device=qp.device)
         taps = torch.exp(-0.5 * (offset[:, None] / sigma).square())
         return (taps / taps.sum(0))[..., None, None, None]
 
     def _filter(self, x: Tensor, taps: Tensor, dim: int) -> Tensor:
+        """Filters pictures along one dimension, -1 or -2."""
         size, radius = x.shape[dim], self._radius
         padding = (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius)
         padded = F.pad(x, padding, mode="replicate")
@@ -71,7 +72,7 @@ class Blur(FilterNetwork):
 
 
 def interpolate(table: dict[float, float], qp: Tensor) -> Tensor:
-    """A table's values at (N,) qp, linear between its sorted entries, constant beyond them."""
+    """Interpolates a table at qps (N,): linearly between its sorted entries, constant beyond them."""
     qps, values = list(table), list(table.values())
     result = torch.full_like(qp, values[0])
     for i in range(len(qps) - 1):

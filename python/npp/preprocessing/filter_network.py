@@ -13,7 +13,7 @@ class FilterNetwork(nn.Module, ABC):
 
     Attributes:
         multiple: heights and widths must be multiples of this.
-        untraced_macs: multiply-accumulates a pixel that are no convolutions or matrix products.
+        untraced_macs: multiply-accumulates for each pixel outside of convolutions and matrix products.
     """
 
     multiple: int = 1
@@ -22,7 +22,7 @@ class FilterNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All settings, defaults filled in; enough to build it again."""
+        """All settings, defaults filled in, from which the filter can be built again."""
 
     @abstractmethod
     def forward(self, x: Tensor, qp: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gains on the DCT coefficients of blocks: it can drop and boost detail, never shift brightness."""
+"""A filter by gains on blocks' DCT coefficients: it drops and boosts detail, never shifts brightness."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GainsSettings:
         width: channels of the body, 8 to 512.
         depth: residual blocks of the body, 0 to 32; 0 is no body, the table alone.
         table: gains by qp, frequency and the coefficient's own level, before the body's.
-        luma_only: leave chroma as it is.
+        luma_only: whether chroma is left as it is.
         floor: least gain, 0 to below 1; the greatest is 2 - floor.
         sigmas: a Gaussian blur before the gains, see :class:`~npp.preprocessing.blur.BlurSettings`. Training
             then starts at the blur instead of the identity, and learns what to do better.
@@ -65,7 +65,7 @@ class GainsSettings:
 
 @made_once
 def _pixels_of_coefficients(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(192, C): the change of a block's RGB pixels, channel by channel, that a coefficient's makes."""
+    """The matrix (192, C) from changes of a block's coefficients to those of its RGB pixels, by channel."""
     counts = _COUNTS[:planes]
     unit = torch.eye(sum(counts), dtype=torch.float64, device="cpu")[:, :, None, None]
     changed = add_to_planes(unit.new_zeros(len(unit), 3, 8, 8), _planes_of(unit, planes))
@@ -73,7 +73,7 @@ def _pixels_of_coefficients(planes: int, dtype: torch.dtype, device: torch.devic
 
 
 def _planes_of(change: Tensor, planes: int) -> Planes:
-    """The planes with those AC coefficients and DCs of 0."""
+    """The planes that have these AC coefficients and DCs of 0."""
     counts = list(_COUNTS[:planes])
     parts = [inverse_dct(c, s) for c, s in zip(torch.split(change, counts, dim=1), _SIZES, strict=False)]
     if planes == 1:
@@ -83,7 +83,7 @@ def _planes_of(change: Tensor, planes: int) -> Planes:
 
 
 def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
-    """RGB pictures whose coefficients have changed by that much; x itself where that is nothing."""
+    """Changes the coefficients of RGB pictures by that much; a change of 0 gives x itself."""
     if as_convolutions(x):
         return add_to_planes(x, _planes_of(change, planes))
     matrix = _pixels_of_coefficients(planes, change.dtype, change.device)
@@ -93,9 +93,9 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
 
 @made_once
 def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(2 * planes, C): how much of each plane's two profiles each coefficient takes, by its frequency.
+    """How much of each plane's two profiles each coefficient takes, by its frequency: (2 * planes, C).
 
-    No buffer of the module: one made on the device meta and filled with weights would lack it.
+    It is no buffer of the module, for one made on the device meta and filled with weights would lack it.
     """
     profiles = []
     for size in _SIZES[:planes]:
@@ -106,10 +106,10 @@ def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 class _Table(nn.Module):
-    """Logits by qp, frequency and the coefficient's own level alone. Starts at 0.
+    """Logits by qp, frequency and the coefficient's own level alone, which start at 0.
 
-    For each coefficient a quadratic in the qp times one in the level. Profiles over each plane's
-    frequencies are added to it: a blur or a sharpening is one step along one weight.
+    A coefficient's logit is a quadratic in the qp times one in the level, plus profiles over the frequencies
+    of its plane: a blur or a sharpening is one step along one weight.
     """
 
     def __init__(self, planes: int) -> None:
@@ -130,11 +130,12 @@ class _Table(nn.Module):
 
 
 class Gains(FilterNetwork):
-    """x + IDCT((gain - 1) * DCT): x itself, bit for bit, as long as every gain is 1, and so at the start.
+    """A filter that computes x + IDCT((gain - 1) * DCT).
 
-    Works on the planes of :mod:`npp.hevc.planes` in blocks aligned with the codec's grid: 8x8 of Y
-    and the 4x4 of Cb and Cr that lie under them. DC is left alone, so the mean of each 8x8 block of pixels
-    stays. gain = 1 + (1 - floor) * tanh(z / 2), where z is the table's logit plus the body's.
+    It gives x itself, bit for bit, while every gain is 1, as at the start. It works on the planes of
+    :mod:`npp.hevc.planes` in blocks aligned with the codec's grid: 8x8 of Y and the 4x4 of Cb and Cr that
+    lie under them. DC is left alone, so the mean of each 8x8 block of pixels stays. gain = 1 + (1 - floor) *
+    tanh(z / 2), where z is the table's logit plus the body's.
 
     The body runs at an eighth of the size. It is shown log(1 + |c| / step) of each AC coefficient, with the
     quantiser step of the qp, and the DCs; its blocks are scaled and shifted by functions of the qp.
@@ -171,9 +172,9 @@ class Gains(FilterNetwork):
         return self._whole(x, steps, conditions)
 
     def _at_once(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
-        """A few small pictures or a large one: what is at work stays in the cache and needs little memory.
+        """Filters a few small pictures, or a large one by strips, so that the work stays in the cache.
 
-        Asking for much memory and giving it back takes a third of the time otherwise.
+        Otherwise a third of the time goes into asking for much memory and giving it back.
         """
         if x[0, 0].numel() > _STRIP * _BLOCK**2:
             return self._by_strips(x, steps, conditions)
@@ -190,7 +191,7 @@ class Gains(FilterNetwork):
             return self._change(x, ac, level, logits, conditions)
 
     def _see(self, x: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """AC coefficients, how many quantiser steps each is, and what the body is shown."""
+        """Returns the AC coefficients, their sizes in quantiser steps, and the body's input."""
         pairs = [forward_dct(p, size) for p, size in zip(split_planes(x), _SIZES, strict=True)]
         y_dc, cb_dc, cr_dc = (dc / size for (dc, _), size in zip(pairs, _SIZES, strict=True))
         ac = torch.cat([ac for _, ac in pairs], dim=1)
@@ -202,7 +203,7 @@ class Gains(FilterNetwork):
     def _change(
         self, x: Tensor, ac: Tensor, level: Tensor, logits: Tensor | float, conditions: Tensor
     ) -> Tensor:
-        """Pictures with the gains that the body's logits and the table say."""
+        """Applies the gains that follow from the body's logits and the table."""
         moving = sum(_COUNTS[: self._planes])
         if self.table is not None:
             level = level[:, :moving]
@@ -212,7 +213,7 @@ class Gains(FilterNetwork):
         return _add_coefficients(x, change, self._planes)
 
     def _by_strips(self, x: Tensor, steps: Tensor, conditions: Tensor) -> Tensor:
-        """One large picture, some rows of blocks at a time as far as blocks do not look at each other."""
+        """Filters one large picture, some rows of blocks at a time where these depend on no others."""
         height, width = (side // _BLOCK for side in x.shape[-2:])
         rows, body = max(1, _STRIP // width), self.body
         strips = torch.split(x, _BLOCK * rows, dim=2)
@@ -237,10 +238,10 @@ class Gains(FilterNetwork):
 
 
 def _groups(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Tensors that begin with N, cut into the same groups of pictures."""
+    """Cuts tensors, each with N entries, into the same groups of pictures."""
     return zip(*(torch.split(tensor, size) for tensor in tensors), strict=True)
 
 
 def _tanh_of_half(x: Tensor) -> Tensor:
-    """tanh(x / 2), 0 of 0 to the bit; torch's sigmoid is five times as fast as its tanh."""
+    """Computes tanh(x / 2), exactly 0 at 0, by torch's sigmoid, which is five times as fast as its tanh."""
     return torch.sigmoid(x) * 2 - 1

@@ -18,12 +18,12 @@ _POSITIONS = 1024  # half a megabyte of a body's widest layer
 
 
 def as_convolutions(x: Tensor) -> bool:
-    """Whether layers must be what exporters, vmap and counters know; else they are faster matrix products."""
+    """Whether layers run as convolutions, which exporters, vmap and counters know, not as faster products."""
     return in_transform() or torch.compiler.is_compiling() or x.device.type == "meta"
 
 
 def without_gradient(x: Tensor) -> bool:
-    """Whether a part of the work may be done in place: on the CPU, with nobody looking on."""
+    """Whether work may be done in place: on the CPU, without gradients, autocast, transforms or exports."""
     return (
         x.device.type == "cpu"
         and not torch.is_grad_enabled()
@@ -33,18 +33,18 @@ def without_gradient(x: Tensor) -> bool:
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether a layer does what its weights say and nothing else, so that they may be used without it.
+    """Whether a layer only does what its weights say, so that they may be used without calling it.
 
-    Pruning, LoRA and their like put something else in its place, or work when it is called.
+    Pruning, LoRA and the like put something else in its place, or work when it is called.
     """
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
     return type(layer) is nn.Conv2d and not any(hooks) and "forward" not in vars(layer)
 
 
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pictures in channels-last memory: one matrix product.
+    """Computes a 1x1 convolution of pictures in channels-last memory as one matrix product.
 
-    torch copies its input for the convolution, which takes longer than the product.
+    For the convolution torch copies its input, which takes longer than the product.
     """
     if as_convolutions(x) or not _is_plain(layer):
         convolved: Tensor = layer(x)
@@ -54,11 +54,11 @@ def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pictures in contiguous memory; those that come out are in channels-last memory.
+    """Computes a 1x1 convolution from contiguous memory to channels-last memory.
 
     Most of the work is pointwise layers, which are faster in channels-last memory.
     """
-    if in_transform():  # vmap cannot be asked for an order of memory
+    if in_transform():  # vmap allows no choice of memory order
         convolved: Tensor = layer(x)
         return convolved
     if as_convolutions(x) or not _is_plain(layer):
@@ -69,9 +69,9 @@ def _pointwise_in(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, conditioned: Tensor) -> Tensor:
-    """x + narrow(relu(widen(conditioned))) in place of x, some positions of the picture at a time.
+    """Computes x + narrow(relu(widen(conditioned))) in place of x, some positions of the picture at a time.
 
-    What is wide stays in the cache.
+    So the wide features stay in the cache.
     """
     assert widen.bias is not None and narrow.bias is not None
     up, down = widen.weight.flatten(1).T, narrow.weight.flatten(1).T
@@ -85,7 +85,7 @@ def _widened_and_narrowed(widen: nn.Conv2d, narrow: nn.Conv2d, x: Tensor, condit
 
 
 def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pictures in channels-last memory; those that come out are in contiguous memory."""
+    """Computes a 1x1 convolution from channels-last memory to contiguous memory."""
     if as_convolutions(x) or not _is_plain(layer):
         convolved: Tensor = layer(x)
         return convolved
@@ -97,7 +97,7 @@ def _pointwise_out(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class _Block(nn.Module):
-    """Residual: depthwise 3x3, scale and shift by qp, two pointwise layers."""
+    """A residual block: depthwise 3x3, scale and shift by qp, two pointwise layers."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -116,10 +116,10 @@ class _Block(nn.Module):
 
 
 class Body(nn.Module):
-    """Logits of the gains from the coefficients around a block. Starts at 0.
+    """Logits of the gains from the coefficients around a block, which start at 0.
 
-    Its three parts are called one after the other; whoever has a large picture calls the first and the last
-    for some rows of blocks at a time.
+    Its three parts are called one after the other; for a large picture the first and the last are called for
+    some rows of blocks at a time.
     """
 
     def __init__(self, inputs: int, width: int, depth: int, outputs: int) -> None:
@@ -142,16 +142,16 @@ class Body(nn.Module):
         return self.decide(self.look_around(self.take_in(features), qp))
 
     def take_in(self, features: Tensor) -> Tensor:
-        """Features (N, width, h, w) for the residual blocks: a 1x1 convolution."""
+        """Makes features (N, width, h, w) for the residual blocks: a 1x1 convolution."""
         return _pointwise_in(self.enter, features)
 
     def look_around(self, x: Tensor, qp: Tensor) -> Tensor:
-        """The residual blocks; without a gradient the result may take the place of x."""
+        """Runs the residual blocks; without a gradient the result may take the place of x."""
         embedding = F.silu(self.embed(qp))
         for block in self.blocks:
             x = block(x, embedding)
         return x
 
     def decide(self, x: Tensor) -> Tensor:
-        """Logits (N, outputs, h, w) of the residual blocks' features: a ReLU and a 1x1 convolution."""
+        """Makes logits (N, outputs, h, w) of the residual blocks' features: a ReLU and a 1x1 convolution."""
         return _pointwise_out(self.leave, F.relu(x))

@@ -31,7 +31,7 @@ class UNetSettings:
 
 
 def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
-    """Twice: 3x3 convolution, batch norm, ReLU."""
+    """Two times a 3x3 convolution, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(),
         nn.Conv2d(outputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(),
@@ -39,10 +39,10 @@ def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class UNet(FilterNetwork):
-    """Two 1x1 convolutions for the pixels' values plus a U-Net for what they mean. It ignores the qp.
+    """Two 1x1 convolutions for the pixels' values plus a U-Net for their context; it ignores the qp.
 
-    Where the paper leaves a choice, the count of its parameters decides: 9.42 M are two 3x3 convolutions at
-    each of five sizes of 32 to 512 channels, and 3x3 convolutions of stride 2 between the sizes, both ways.
+    Where the paper leaves a choice, its count of parameters decides: 9.42 M are two 3x3 convolutions at each
+    of five sizes of 32 to 512 channels, and 3x3 convolutions of stride 2 between the sizes, both ways.
 
     Raises:
         ValueError: in training, one picture of at most 16x16: batch normalisation needs two values at least.
@@ -77,7 +77,7 @@ class UNet(FilterNetwork):
         return self._filter(x, None)
 
     def _filter(self, x: Tensor, scales: Sequence[Tensor] | None) -> Tensor:
-        """The picture, with each level's features scaled: going down, at the bottom, going up again."""
+        """Filters pictures with each level's features scaled: going down, at the bottom, going up again."""
         if len(x) == 1 and max(x.shape[-2:]) <= self.multiple and self._takes_means_of_the_batch():
             raise ValueError(
                 f"x must be several pictures, or larger than {self.multiple}x{self.multiple}, in training: "
@@ -115,7 +115,7 @@ LAMBDAS = {25: 16.0, 28: 8.0, 29: 6.0, 31: 4.0, 34: 2.0, 37: 1.0, 40: 0.65, 44: 
 
 
 def lambda_of(qp: Tensor) -> Tensor:
-    """The method's λ at (N,) qp: log λ is linear between the entries of its table and goes on beyond."""
+    """The method's λ at qps (N,): log λ is linear between the entries of its table and goes on beyond."""
     qps = list(LAMBDAS)
     logs = [math.log(value) for value in LAMBDAS.values()]
     slopes = [(logs[i + 1] - logs[i]) / (qps[i + 1] - qps[i]) for i in range(len(qps) - 1)]
@@ -128,8 +128,8 @@ def lambda_of(qp: Tensor) -> Tensor:
 class AdaptiveUNet(UNet):
     """The U-Net with its features scaled per channel by functions of λ / 8, and so of the qp.
 
-    After each of the nine pairs of convolutions: two linear layers with 25 hidden values, which come closest
-    to the 39 k parameters that the method adds.
+    After each of the nine pairs of convolutions, two linear layers give the scales. They have 25 hidden
+    values, which comes closest to the 39 k parameters that the method adds.
     """
 
     def __init__(self, settings: UNetSettings) -> None:
@@ -144,6 +144,7 @@ class AdaptiveUNet(UNet):
 
 
 def _scaling(channels: int) -> nn.Sequential:
+    """Layers from λ / 8 (N, 1) to the scales (N, channels), which start near 1."""
     last = nn.Linear(_HIDDEN, channels)
     with torch.no_grad():
         last.bias.add_(1)  # features start near their own scale

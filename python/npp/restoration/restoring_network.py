@@ -1,4 +1,4 @@
-"""What a restorer computes: residual blocks at a quarter of the size, which know the picture as a whole."""
+"""The network of a restorer: residual blocks at a quarter of the size, conditioned on the whole picture."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from npp.hevc.zero_start import start_at_zero
 from npp.torch_state import channels_last
 
 _COLOURS = 3
-_STRIDE = 2  # what it gives, over the finest features, and those over the others
-_STEP = 0.1  # of what the last layer says: an untrained step is small against a pixel's range
+_STRIDE = 2  # from its output to the finest features, and from those to the others
+_STEP = 0.1  # of the last layer's output, so that first steps are small against a pixel's range
 _MIDDLE = 0.5
 
 
@@ -22,11 +22,11 @@ class RestorerSettings:
     """Sizes of a restorer.
 
     Attributes:
-        width: channels at a quarter of the size of what it gives, 8 to 256.
+        width: channels at a quarter of the output's size, 8 to 256.
         depth: residual blocks there, 1 to 32.
-        edge_width: channels at half of that size, where what is fine is seen, 4 to 128.
-        upscale: how many times as high and wide as the decoded picture that is: 1, or 2 for pictures that
-            were coded at half their size.
+        edge_width: channels at half of the output's size, for fine detail, 4 to 128.
+        upscale: the factor by which the output is higher and wider than the decoded picture: 1, or 2 for
+            pictures that were coded at half their size.
     """
 
     width: int = 64
@@ -41,7 +41,7 @@ class RestorerSettings:
 
 
 class _Block(nn.Module):
-    """Two convolutions whose sum with the input goes on; the picture as a whole scales and shifts them."""
+    """A residual block of two convolutions, scaled and shifted by what the picture is as a whole."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,10 +58,10 @@ class _Block(nn.Module):
 
 
 class RestoringNetwork(nn.Module):
-    """x, or x enlarged, plus a change that is 0 until it is trained.
+    """Adds a change to x, or to x enlarged, that is 0 until it is trained.
 
-    How coarsely a picture was quantised it sees by itself: from the mean of its features, and from place to
-    place, where a map had the quantiser differ. So it needs nothing but the decoded pixels.
+    It needs nothing but the decoded pixels: the mean of its features shows how coarsely a picture was
+    quantised, and the features themselves where a map made the quantiser differ.
     """
 
     def __init__(self, settings: RestorerSettings) -> None:
@@ -88,6 +88,7 @@ class RestoringNetwork(nn.Module):
         return self.multiple * (at_quarter + (at_half + 1) // 2)
 
     def _begun(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at half and at a quarter of the output's size, before the residual blocks."""
         # Pixels beside their channels: a quarter faster on CPUs.
         folded = channels_last(F.pixel_unshuffle(x - _MIDDLE, self.fold))
         edges = F.silu(self.edges(folded))
@@ -98,11 +99,12 @@ class RestoringNetwork(nn.Module):
         return F.silu(self._begun(x)[1])
 
     def forward(self, x: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Pictures to the same, ``upscale`` times as high and wide; values may leave [0, 1].
+        """Restores pictures, which become ``upscale`` times as high and wide; values may leave [0, 1].
 
         Args:
             x: (N, 3, H, W).
-            picture: (N, width) the mean of :meth:`seen_of` of the whole pictures, where x is a part of them.
+            picture: (N, width), the mean of :meth:`seen_of` over whole pictures of which x is a part; by
+                default that over x.
         """
         edges, features = self._begun(x)
         if picture is None:
@@ -114,9 +116,9 @@ class RestoringNetwork(nn.Module):
 
 
 def enlarged(x: Tensor, upscale: int) -> Tensor:
-    """Pictures (N, C, H, W) as a restorer of that ``upscale`` gives them before it is trained.
+    """Enlarges pictures (N, C, H, W) as a restorer of that ``upscale`` does before it is trained.
 
-    Bicubic, as pictures that were coded smaller are enlarged where there is no restorer.
+    It is bicubic, as where pictures that were coded smaller are enlarged without a restorer.
     """
     if upscale == 1:
         return x

@@ -1,4 +1,4 @@
-"""Many or large pictures through a restorer without much memory."""
+"""Restores many or large pictures in parts, without much memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from npp.restoration.restoring_network import RestoringNetwork
 def restored_in_parts(network: RestoringNetwork, x: Tensor) -> Tensor:
     """Restores pictures as ``network(x)`` does, up to rounding, some pictures or a strip of one at a time.
 
-    Rows around a strip are computed for each strip anew. So pictures are cut only where one alone is large.
+    Rows around a strip are computed for each strip anew, so that only single large pictures are cut.
 
     Args:
-        network: no gradient is wanted of it.
+        network: the restorer's; no gradient is made.
         x: (N, 3, H, W), H and W multiples of ``network.multiple``.
 
     Returns:
@@ -35,7 +35,7 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     Every strip is given the rows around it that its receptive field reaches, and the whole picture's mean.
 
     Args:
-        network: no gradient is wanted of it.
+        network: the restorer's; no gradient is made.
         x: (N, 3, H, W), H and W multiples of ``network.multiple``.
 
     Returns:
@@ -46,7 +46,7 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
     if len(strips) == 1:
         whole: Tensor = network(x)
         return whole
-    # In half precision the sum of a large picture has no end.
+    # In half precision the sum over a large picture would overflow.
     wide = torch.promote_types(x.dtype, torch.float32)
     total = torch.zeros(count, network.width, dtype=wide, device=x.device)
     for strip in strips:
@@ -65,5 +65,6 @@ def restored_in_strips(network: RestoringNetwork, x: Tensor) -> Tensor:
 
 
 def _room_for(network: RestoringNetwork, x: Tensor) -> Tensor:
+    """An empty tensor for the restored pictures of x."""
     count, colours, height, width = x.shape
     return x.new_empty(count, colours, network.upscale * height, network.upscale * width)

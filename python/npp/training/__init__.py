@@ -1,6 +1,6 @@
 """Training of recipes through the real codec, with Lightning; needs the extra ``npp[train]``.
 
-What is exported is imported when it is first touched: configurations can be built and read without Lightning.
+Exports are imported at their first use, so that configurations can be built and read without Lightning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an allocator's training goes on from where it was stopped."""
+"""Checkpoints of an allocator's training, from which a stopped one goes on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _START = "weights to start from"
 
 
 class TrainingState(NamedTuple):
-    """Everything that a training goes on with.
+    """The state of a training, from which it can go on.
 
     Attributes:
-        allocator: what is trained.
+        allocator: the network that is trained.
         mean: the moving average of its weights.
         optimiser: its optimiser.
-        scales: that targets are standardised with.
+        scales: the scales by which targets are standardised.
         conditions: see :func:`conditions_of`.
     """
 
@@ -50,11 +50,11 @@ class TrainingState(NamedTuple):
         write_torch_file(path, state)
 
     def restored(self, path: Path, steps: int) -> tuple[int, TrainingState]:
-        """The state of a checkpoint, where there is one; weights and optimiser are changed in place.
+        """Reads the state of a checkpoint, where there is one; weights and optimiser are changed in place.
 
         Args:
-            path: of the checkpoint.
-            steps: of the whole run.
+            path: the checkpoint.
+            steps: the number of steps of the whole run.
 
         Returns:
             How many steps were done, 0 where there is no checkpoint, and the state. Its scales are those of
@@ -74,7 +74,7 @@ class TrainingState(NamedTuple):
 
 
 def conditions_of(settings: DistilSettings, allocator: Allocator) -> dict[str, Any]:
-    """What must be as it was where a training goes on; steps may become more."""
+    """The settings and weights that must be the same where a training goes on; only steps may be more."""
     found = {**plain(settings), "allocator": allocator.settings.as_mapping()}
     optimiser = {name: value for name, value in found.pop("optimiser").items() if name != "steps"}
     return {**found, **optimiser, _START: hash_state(allocator)[:16]}
@@ -84,9 +84,9 @@ def read_checkpoint(path: Path, steps: int, now: Mapping[str, Any]) -> Mapping[s
     """A checkpoint that a training can go on from, or ``None`` where there is none.
 
     Args:
-        path: of the file.
-        steps: of the whole run.
-        now: the training's :func:`conditions_of`.
+        path: the file.
+        steps: the number of steps of the whole run.
+        now: the :func:`conditions_of` the training.
 
     Raises:
         ValueError: it is damaged, of another training, or has done more steps; the message says which.

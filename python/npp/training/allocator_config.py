@@ -1,4 +1,4 @@
-"""What the training of an allocator needs to know, as YAML says it (docs/allocation.md)."""
+"""The configuration of an allocator's training, as YAML gives it (docs/allocation.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from npp.training.train_config import LAST_SEED, OptimiserConfig
 
 @dataclass(frozen=True)
 class DistilOptimiserConfig(OptimiserConfig):
-    """AdamW and its schedule, with what suits an allocator."""
+    """AdamW and its schedule, with defaults that suit an allocator."""
 
     steps: int = 3000
     learning_rate: float = 1.5e-3
@@ -32,15 +32,15 @@ class DistilSettings:
     """How an allocator is trained on labels.
 
     Attributes:
-        optimiser: steps and the rest; ``batch`` counts crops, to which a step adds ``wholes``.
+        optimiser: AdamW and its schedule; ``batch`` counts crops, to which a step adds ``wholes``.
         trunk_rate: learning rate of the trunk as a part of the body's, 0 to 1.
         kept: inverted bottlenecks at the trunk's start that stay as they are, 0 to 8. Their features are
             computed once for each picture and its mirror image and kept in memory, 60 kB for one of 224x224
             with the default.
-        wholes: pictures of other sizes than the crops' for each step.
-        dropout: part of the trunk's channels that are left out, 0 to below 1.
-        checkpoint_every: steps.
-        seed: of the order of the pictures.
+        wholes: the number of pictures of other sizes than the crops' in a step, 0 to 64.
+        dropout: the part of the trunk's channels that is left out, 0 to below 1.
+        checkpoint_every: the number of steps between two checkpoints.
+        seed: seeds the order of the pictures.
     """
 
     optimiser: DistilOptimiserConfig = DistilOptimiserConfig()
@@ -63,13 +63,13 @@ class DistilSettings:
 
 @dataclass(frozen=True)
 class PhotoSource:
-    """Photos that pictures are drawn from, and who labels those.
+    """Photos that pictures are drawn from, and the tasks that label them.
 
     Attributes:
         folder, include, fractions, split_seed, limit: see :class:`npp.photos.photo_set.PhotoSet`. Pictures
             are drawn from the part ``train``; those of ``val`` tell how well blocks are ranked.
-        share: how many of all pictures are drawn from these photos, against the others' shares.
-        tasks: labels of the tasks that see them; ``None`` for all.
+        share: the weight of these photos among all sources when pictures are drawn.
+        tasks: the labels of the tasks that see them; ``None`` for all.
         regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width`` and ``height``, in pixels: what
             the tasks look at is that part of a photo alone, as a number plate that is to be read. Photos that
             it does not list are left out.
@@ -106,12 +106,12 @@ class PhotoSource:
 @settings_told
 @dataclass(frozen=True)
 class LabelTaskConfig:
-    """A task whose network says which blocks of a picture it needs.
+    """A task whose network tells which blocks of a picture it needs.
 
     Attributes:
         name: as :func:`npp.tasks.build_task` knows it.
-        label: name of the allocator's head; the ``model``, or the task's name, where it is not given.
-        optional: leave it out, with a warning, where a package that it needs is not installed.
+        label: name of the allocator's head; by default the ``model``, or the task's name.
+        optional: whether it is left out, with a warning, where a package that it needs is not installed.
         settings: all other keys go to the task.
     """
 
@@ -128,12 +128,12 @@ class LabelTaskConfig:
 
 @dataclass(frozen=True)
 class AllocatorStartConfig:
-    """The network that learns, and what it begins with.
+    """The network that learns, and its weights at the start.
 
     Attributes:
-        start: weights to begin with, a name or a path; its settings are taken, and heads of tasks that it
-            does not know begin with nothing.
-        trunk: network whose first layers the trunk begins with; ``None`` for random weights.
+        start: an allocator to begin with, a name or a path; its settings are taken, and heads of tasks that
+            it does not know start at 0.
+        trunk: the network whose first layers give the trunk its weights; ``None`` for random weights.
         settings: all other keys are settings of :class:`npp.Allocator` but ``heads``, which are the tasks.
     """
 
@@ -153,10 +153,10 @@ class DistillationConfig:
     """All settings of a run; each section is explained with its class.
 
     Attributes:
-        trains: what the configuration is for.
+        trains: ``"allocator"``, which tells this configuration from a recipe's.
         out: folder for labels, checkpoints, weights and this configuration.
-        seed: added to those of ``labels`` and ``training``.
-        modules: folder in which ``python:module:name`` is looked for too.
+        seed: added to the seeds of ``labels`` and ``training``.
+        modules: a folder in which ``python:module:name`` is looked for too.
     """
 
     trains: Literal["allocator"]

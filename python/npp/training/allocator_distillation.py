@@ -1,8 +1,8 @@
-"""An allocator learns the importance that the gradients of several networks give.
+"""Trains an allocator on the importance that the gradients of several networks give.
 
 One step looks at a batch of crops, all of one size, and then at some whole pictures one by one, since their
-sizes differ. Gradients of all of them add up, and the optimiser moves the weights once; then the moving
-average of the weights is updated, which is what a training ends with.
+sizes differ. The gradients of all of them add up, and the optimiser moves the weights once. Then the moving
+average of the weights is updated, which is the result of a training.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _WEIGHTS = "allocator.safetensors"
 _CHECKPOINT = "last.ckpt"
 _LEVEL_SHARE = 0.1  # of the picture's own sensitivity in the loss
 _WHOLE_SHARE = 0.25  # of a whole picture's loss, against that of a batch of crops
-_HUBER = 1.5  # in spreads of the maps: labels of one draw are noisy
+_HUBER = 1.5  # where the loss becomes linear, in spreads of the maps, for labels of one draw are noisy
 
 
 class _StepExamples(NamedTuple):
-    """What one step looks at: crops together, whole pictures one by one."""
+    """The examples of one step: crops, which form a batch, and whole pictures, which go one by one."""
 
     crops: list[Example]
     wholes: list[Example]
 
 
 def _examples_by_step(examples: ExampleSet, settings: DistilSettings, first: int) -> Iterator[_StepExamples]:
-    """Those of each step from the ``first`` one on: what the steps before it had is passed over."""
+    """Yields the examples of each step from ``first`` on, and skips those of the steps before."""
     batch, count = settings.optimiser.batch, settings.wholes
     crops = itertools.islice(shuffled(examples.crops, settings.seed), first * batch, None)
     wholes = itertools.islice(shuffled(examples.wholes, settings.seed + 1), first * count, None)
@@ -55,7 +55,7 @@ def _examples_by_step(examples: ExampleSet, settings: DistilSettings, first: int
 
 
 def _predicted(allocator: Allocator, batch: ExampleBatch, settings: DistilSettings) -> tuple[Tensor, Tensor]:
-    """Maps (N, K, H/16, W/16) and levels (N, K) from the features of a batch."""
+    """Predicts maps (N, K, H/16, W/16) and levels (N, K) from the features of a batch."""
     features = batch.features
     for bottleneck in allocator.network.trunk.bottles[settings.kept :]:
         features = bottleneck(features)
@@ -64,12 +64,12 @@ def _predicted(allocator: Allocator, batch: ExampleBatch, settings: DistilSettin
 
 
 def _mean_of_present(values: Tensor, present: Tensor) -> Tensor:
-    """Mean of values (N, K) where present (N, K) is 1."""
+    """The mean of values (N, K) where present (N, K) is 1."""
     return (values * present).sum() / present.sum().clamp_min(1)
 
 
 def _loss(allocator: Allocator, batch: ExampleBatch, scales: LabelScales, settings: DistilSettings) -> Tensor:
-    """Mean Huber loss of the maps, plus a share of that of the levels, both in spreads of the labels."""
+    """The mean Huber loss of the maps plus a share of that of the levels, both in spreads of the labels."""
     maps, levels = _predicted(allocator, batch, settings)
     map_error = (maps - batch.maps) / scales.maps[:, None, None]
     map_loss = F.huber_loss(map_error, torch.zeros_like(map_error), reduction="none", delta=_HUBER)
@@ -80,7 +80,7 @@ def _loss(allocator: Allocator, batch: ExampleBatch, scales: LabelScales, settin
 
 
 def _build_optimiser(allocator: Allocator, settings: DistilSettings) -> torch.optim.AdamW:
-    """Freezes the trunk's first layers; what is left of the trunk has a learning rate of its own."""
+    """Freezes the trunk's first layers and builds AdamW, where the trunk's rest has a rate of its own."""
     trunk = allocator.network.trunk
     for frozen in [trunk.first, *trunk.bottles[: settings.kept]]:
         frozen.requires_grad_(False)
@@ -95,7 +95,7 @@ def _build_optimiser(allocator: Allocator, settings: DistilSettings) -> torch.op
 
 @torch.no_grad()
 def _denormalise_level(allocator: Allocator, scales: LabelScales) -> None:
-    """The level's layer, trained on standardised levels, gives log2 of the importance itself afterwards."""
+    """Makes the level's layer, trained on standardised levels, give log2 of the importance itself."""
     layer = allocator.network.level
     layer.weight.mul_(scales.level_spread[:, None])
     layer.bias.mul_(scales.level_spread).add_(scales.level_mean)
@@ -103,7 +103,7 @@ def _denormalise_level(allocator: Allocator, scales: LabelScales) -> None:
 
 @torch.no_grad()
 def _normalise_level(allocator: Allocator, scales: LabelScales) -> None:
-    """The opposite of :func:`_denormalise_level`, for heads that have learned their level before."""
+    """Undoes :func:`_denormalise_level`, for heads that have learned their level before."""
     layer = allocator.network.level
     learned = layer.weight.abs().sum(1) > 0
     weight = layer.weight / scales.level_spread[:, None]
@@ -113,7 +113,7 @@ def _normalise_level(allocator: Allocator, scales: LabelScales) -> None:
 
 
 def _new_allocator(labels: Sequence[Labelled], seed: int) -> Allocator:
-    """One with pretrained weights in its trunk, and a head for each network that labelled a picture."""
+    """Builds an allocator with pretrained weights in its trunk, and a head for each network of the labels."""
     torch.manual_seed(seed)
     allocator = Allocator(heads=tuple(sorted({name for one in labels for name in one.logarithms})))
     load_trunk(allocator.network.trunk)
@@ -121,7 +121,7 @@ def _new_allocator(labels: Sequence[Labelled], seed: int) -> Allocator:
 
 
 def _begun(allocator: Allocator, scales: LabelScales, settings: DistilSettings) -> TrainingState:
-    """The state before the first step; what the allocator is now becomes a condition of going on."""
+    """The state before the first step; the allocator as it is now becomes a condition of going on."""
     conditions = conditions_of(settings, allocator)
     _normalise_level(allocator, scales)
     optimiser = _build_optimiser(allocator.train(), settings)
@@ -147,9 +147,9 @@ def distil(
         labels: folder of :func:`npp.training.allocator_labels.label_photos`.
         out: folder for checkpoints and the weights.
         settings: see :class:`DistilSettings`.
-        allocator: where to start; by default one whose trunk has EfficientNet-Lite0's weights, with a head
-            for each network that labelled a picture.
-        progress: told how many steps are done since the last time.
+        allocator: the network to start with; by default one whose trunk has EfficientNet-Lite0's weights,
+            with a head for each network that labelled a picture.
+        progress: called with the number of steps that were done since the last call.
 
     Returns:
         Path of the averaged weights, for :meth:`npp.Allocator.load`.
@@ -183,13 +183,13 @@ def distil(
 def _train_step(
     state: TrainingState, examples: ExampleSet, seen: _StepExamples, settings: DistilSettings, step: int
 ) -> None:
-    """One step, as the module says: gradients, the optimiser, the average.
+    """Takes one step, as the module describes it: gradients, the optimiser, the average.
 
     Args:
         state: changed in place.
-        examples: where the batches come from.
-        seen: which examples it looks at.
-        settings: of the training.
+        examples: makes the batches.
+        seen: the examples of the step.
+        settings: those of the training.
         step: its number, which dropout's random numbers and the learning rate follow from.
     """
     torch.manual_seed(settings.seed + step)  # so that a run can be continued exactly
@@ -201,7 +201,7 @@ def _train_step(
 
 
 def _backward(state: TrainingState, batch: ExampleBatch, share: float, settings: DistilSettings) -> None:
-    """Adds the gradient of a share of a batch's loss to those that the parameters have."""
+    """Adds the gradient of a share of a batch's loss to the parameters' gradients."""
     loss = share * _loss(state.allocator, batch, state.scales, settings)
     loss.backward()  # type: ignore[no-untyped-call]
 
@@ -209,7 +209,7 @@ def _backward(state: TrainingState, batch: ExampleBatch, share: float, settings:
 def _optimise(
     allocator: Allocator, optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int
 ) -> None:
-    """Clips the gradients, moves the weights at the learning rate of a step, and empties the gradients."""
+    """Clips the gradients, moves the weights at the step's learning rate, and clears the gradients."""
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * rate_factor(step, config) * group["rate"]
     if config.clip:
@@ -229,9 +229,8 @@ def _save_average(state: TrainingState, out: Path) -> Path:
 
 
 def check_folder(out: Path, settings: DistilSettings, allocator: Allocator) -> None:
-    """Looks whether :func:`distil` can begin or go on in a folder, before labels are made for it.
+    """Raises ValueError unless :func:`distil` can begin or go on in a folder; called before labels are made.
 
-    Raises:
-        ValueError: it has a checkpoint of another training; the message says in what.
+    The message says in what the training of a checkpoint there was another one.
     """
     read_checkpoint(out / _CHECKPOINT, settings.optimiser.steps, conditions_of(settings, allocator))

@@ -1,4 +1,4 @@
-"""Labelled pictures as batches to train an allocator on: features of its frozen layers, and targets."""
+"""Makes batches of labelled pictures to train an allocator on: features of its frozen layers, and targets."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ def _frozen_features(trunk: Trunk, frozen: int, x: Tensor) -> Tensor:
 class ExampleSet:
     """All labelled pictures and their mirror images.
 
-    What the frozen layers make of a picture is computed when it is first asked for and then kept, in half
+    The frozen layers' features of a picture are computed when they are first needed and then kept, in half
     precision to save memory.
 
     Args:
         labels: the pictures.
-        allocator: whose heads have the targets, and whose trunk makes the features.
-        frozen: how many of the trunk's bottlenecks are not trained.
+        allocator: its heads have the targets, and its trunk makes the features.
+        frozen: the number of the trunk's bottlenecks that are not trained.
 
     Attributes:
-        crops: indices of the pictures that have the commonest size, which can be batched.
-        wholes: indices of the others.
+        crops: the indices of the pictures of the commonest size, which can be batched.
+        wholes: the indices of the others.
     """
 
     def __init__(self, labels: Sequence[Labelled], allocator: Allocator, frozen: int) -> None:
@@ -101,7 +101,7 @@ class ExampleSet:
 
     @torch.no_grad()
     def _computed(self, example: Example) -> ExampleBatch:
-        """A batch of one, features in half precision."""
+        """Makes a batch of one, with features in half precision."""
         label = self._labels[example.picture]
         x = label.picture()
         maps, levels, present = self._targets(label)
@@ -112,7 +112,7 @@ class ExampleSet:
         return ExampleBatch(features, block_statistics(x), qp, maps[None], levels[None], present[None])
 
     def _targets(self, label: Labelled) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps (K, H/16, W/16), levels (K,) and which are present (K,), as in :class:`ExampleBatch`."""
+        """The maps (K, H/16, W/16), levels (K,) and which are present (K,), as in :class:`ExampleBatch`."""
         rows, columns = (side // MAP_BLOCK for side in label.x.shape[:2])
         maps = torch.zeros(len(self._heads), rows, columns)
         levels, present = torch.zeros(len(self._heads)), torch.zeros(len(self._heads))
@@ -124,7 +124,7 @@ class ExampleSet:
         return maps, levels, present
 
     def scales(self) -> LabelScales:
-        """Mean and spread of the targets.
+        """The means and spreads of the targets.
 
         Raises:
             ValueError: no picture has a label of some head.

@@ -1,4 +1,4 @@
-"""A whole training of an allocator: labels, learning, and how well it ranks blocks of other photos."""
+"""A whole training of an allocator: labelling, learning, and how well it ranks blocks of other photos."""
 
 from __future__ import annotations
 
@@ -44,9 +44,15 @@ _QUICK = 2  # pictures of each source in a trial run
 
 
 class _Labeller(NamedTuple):
-    """Photos of one source, and who labels them.
+    """The photos of one source, and the tasks that label them.
 
-    ``origin`` is what tells whether labels in a folder are of the same kind.
+    Attributes:
+        photos: the photos.
+        tasks: the tasks that label them, by the name of the head.
+        folder: the folder of the labels.
+        settings: says which pictures are drawn.
+        regions: the parts of each photo that the tasks look at; empty for whole photos.
+        origin: everything that labels depend on, by which those of another kind are told apart.
     """
 
     photos: Sequence[Path]
@@ -57,7 +63,7 @@ class _Labeller(NamedTuple):
     origin: Mapping[str, Any]
 
     def pictures_drawn(self) -> int:
-        """How many pictures it labels: as many as fill whole shards."""
+        """The number of pictures it labels: as many as fill whole shards."""
         return -(-self.settings.count // self.settings.shard) * self.settings.shard
 
 
@@ -75,10 +81,9 @@ def _origin_file(labeller: _Labeller) -> Path:
 
 
 def _check_origin(labeller: _Labeller) -> None:
-    """Labels of other photos, tasks, networks or settings are not gone on with.
+    """Raises ConfigError unless labels in the folder are of the same photos, tasks, networks and settings.
 
-    Raises:
-        ConfigError: the folder has such; the message names what is other.
+    The message names what differs.
     """
     if not _origin_file(labeller).is_file():
         return
@@ -96,10 +101,10 @@ class _Run(NamedTuple):
 
     Attributes:
         out: its folder.
-        labels: who makes the labels that are learned.
-        validation: who makes those by which blocks' ranks are checked; may be empty.
-        settings: of the learning.
-        allocator: what learns, as it begins.
+        labels: make the labels that are learned.
+        validation: make those by which the ranks of blocks are checked; may be empty.
+        settings: say how the allocator learns.
+        allocator: the allocator as it begins.
     """
 
     out: Path
@@ -115,7 +120,7 @@ def _label(run: _Run, stage: Stage) -> None:
 
 
 def _learn(run: _Run, stage: Stage) -> Path:
-    """Path of the weights."""
+    """Trains the allocator and checks its ranks; returns the path of the weights."""
     progress = stage("learning", run.settings.optimiser.steps)
     path = distil(run.out / "labels", run.out, run.settings, allocator=run.allocator, progress=progress)
     if run.validation:
@@ -125,6 +130,7 @@ def _learn(run: _Run, stage: Stage) -> Path:
 
 
 def _fewer(drawn: LabelSettings) -> LabelSettings:
+    """The settings with a tenth of the pictures, for validation."""
     count = max(1, round(_VALIDATION_SHARE * drawn.count))
     return dataclasses.replace(drawn, count=count, shard=min(drawn.shard, count))
 
@@ -176,7 +182,7 @@ def train_allocator(
 def _labellers_of_all(
     paths: Sequence[Path], tasks: Mapping[str, Task], folder: Path, settings: LabelSettings
 ) -> list[_Labeller]:
-    """One of whole photos wherever they are, for all tasks; none where there are no photos."""
+    """A labeller of whole photos, wherever they are, for all tasks; none where there are no photos."""
     photos = [Path(path) for path in paths]
     if not photos:
         return []
@@ -193,7 +199,7 @@ def _labellers_of_all(
 def distil_allocator(
     config: DistillationConfig, *, fast_dev_run: bool = False, stage: Stage = no_stages
 ) -> Path:
-    """Trains an allocator as a configuration says: :func:`train_allocator` with photos of several kinds.
+    """Trains an allocator from a configuration: :func:`train_allocator` with photos of several kinds.
 
     Every part goes on where it was stopped; what is in ``out`` from other photos, tasks or settings is
     refused.
@@ -201,7 +207,7 @@ def distil_allocator(
     Args:
         config: see :class:`npp.training.allocator_config.DistillationConfig`.
         fast_dev_run: two pictures of each source and one step, in a folder of its own below ``out``.
-        stage: told about the work.
+        stage: called for each stage of the work.
 
     Returns:
         Path of the weights, for :meth:`npp.Allocator.load`.
@@ -212,7 +218,7 @@ def distil_allocator(
     """
     if fast_dev_run:
         config = _quick(config)
-        shutil.rmtree(config.out, ignore_errors=True)  # an earlier trial is in the way of another one
+        shutil.rmtree(config.out, ignore_errors=True)  # an earlier trial would be gone on with
     with modules_below(config.modules), plain_defaults():
         tasks = build_tasks({task.label: task for task in config.tasks})
         allocator = build_start(config.allocator, list(tasks), config.seed + config.training.seed)
@@ -229,10 +235,9 @@ def distil_allocator(
 
 
 def _check_out(run: _Run) -> None:
-    """Refuses to go on with another training, before anything in its folder is replaced.
+    """Raises ConfigError unless what is in the folder is of the same training, before anything is replaced.
 
-    Raises:
-        ConfigError: see :func:`_check_origin` and :func:`check_folder`.
+    See :func:`_check_origin` and :func:`check_folder`.
     """
     for labeller in (*run.labels, *run.validation):
         _check_origin(labeller)
@@ -243,6 +248,7 @@ def _check_out(run: _Run) -> None:
 
 
 def _quick(config: DistillationConfig) -> DistillationConfig:
+    """The configuration of a trial run: two pictures of each source and one step."""
     optimiser = dataclasses.replace(config.training.optimiser, steps=1, batch=_QUICK)
     count = _QUICK * len(config.photos)
     return dataclasses.replace(
@@ -263,7 +269,7 @@ class _Used(NamedTuple):
 
 
 def _sources_used(config: DistillationConfig, tasks: Mapping[str, Task], part: Part) -> list[_Used]:
-    """Those that some task looks at and that have photos of the part."""
+    """The sources that some task looks at and that have photos of the part."""
     found = []
     for i, source in enumerate(config.photos):
         own = {label: task for label, task in tasks.items() if source.tasks is None or label in source.tasks}
@@ -273,7 +279,7 @@ def _sources_used(config: DistillationConfig, tasks: Mapping[str, Task], part: P
 
 
 def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Part) -> list[_Labeller]:
-    """One for each source that is used, with its share of the pictures."""
+    """The labellers of the sources that are used, each with its share of the pictures."""
     drawn = dataclasses.replace(config.labels, seed=config.seed + config.labels.seed)
     if part == "val":
         drawn = dataclasses.replace(_fewer(drawn), shard=min(drawn.shard, _VALIDATION_SHARD))
@@ -287,10 +293,10 @@ def _labellers(config: DistillationConfig, tasks: Mapping[str, Task], part: Part
 
 
 def _labeller(config: DistillationConfig, used: _Used, part: Part, settings: LabelSettings) -> _Labeller:
-    """Of one source.
+    """The labeller of one source.
 
     Raises:
-        ConfigError: it has no photos of the part, or its regions are not right.
+        ConfigError: the source has no photos of the part, or its regions are wrong.
     """
     try:
         photos = used.source.part(part).readable_paths()
@@ -306,7 +312,7 @@ def _labeller(config: DistillationConfig, used: _Used, part: Part, settings: Lab
 
 
 def _regions(source: PhotoSource) -> ByPhoto[list[Region]]:
-    """Of the photos that a file lists; empty where whole photos are looked at."""
+    """The regions of the photos that a source's file lists; empty where whole photos are looked at."""
     if not source.regions:
         return ByPhoto({})
     listed = regions_listed(source.regions)
@@ -338,7 +344,7 @@ def _origin(
     regions: Mapping[Path, Sequence[Region]],
     settings: LabelSettings,
 ) -> dict[str, Any]:
-    """What labels in a folder must have in common, by the name that a message has for it."""
+    """Everything that labels in a folder must have in common, by the name that messages give it."""
     chosen = [task for task in config.tasks if task.label in used.tasks]
     named = [(task.label, task.name, task.settings) for task in chosen]
     return {
@@ -355,5 +361,5 @@ def _origin(
 
 
 def _drawn(settings: LabelSettings) -> dict[str, Any]:
-    """How labels are drawn, by the name that a message has for it; there may become more of them."""
+    """The settings by which labels are drawn, by the name that messages give them; ``count`` may change."""
     return {f"labels.{name}": value for name, value in plain(settings).items() if name != "count"}

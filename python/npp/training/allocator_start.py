@@ -1,4 +1,4 @@
-"""What an allocator's training begins with."""
+"""The allocator that a training begins with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_trunk(trunk: Trunk) -> None:
 
 
 def with_heads(allocator: Allocator, heads: Sequence[str]) -> Allocator:
-    """A copy with other heads: those that it has stay as they are, new ones begin with nothing."""
+    """A copy of an allocator with other heads: heads it has are kept, and new ones start at 0."""
     before, now = allocator.settings, replace(allocator.settings, heads=tuple(heads), mix=None)
     other = Allocator(**now.as_mapping())
     known = [name for name in now.heads if name in before.heads]
@@ -48,7 +48,7 @@ def with_heads(allocator: Allocator, heads: Sequence[str]) -> Allocator:
 
 
 def _moved(name: str, tensor: Tensor, target: Tensor, old: list[int], new: list[int]) -> Tensor:
-    """Rows of the heads, and of the level's layer the columns of the heads at its end."""
+    """Moves a tensor's rows of heads to their new places, and the columns of heads in the level's layer."""
     if not name.startswith(("leave.", "level.")):
         return tensor
     result = target.clone()
@@ -63,7 +63,7 @@ def _moved(name: str, tensor: Tensor, target: Tensor, old: list[int], new: list[
 
 
 def build_start(chosen: AllocatorStartConfig, heads: Sequence[str], seed: int) -> Allocator:
-    """The network of a configuration before it has learned anything from the labels.
+    """Builds the network of a configuration as it is before it has learned from the labels.
 
     Raises:
         ConfigError: an unknown setting, or no such weights.

@@ -22,23 +22,23 @@ from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
 from npp.pchip import Floats
 from npp.tasks import Task
 
-#: Pictures (N, 3, H, W) in [0, 1] and a qp, to what came out of the codec.
+#: Codes pictures (N, 3, H, W) in [0, 1] at a qp.
 Coder: TypeAlias = Callable[[Tensor, int], Compressed]
 
-# Below it there is nothing left to lose, and no logarithm.
+# Smaller losses count as this one, so that all have logarithms.
 LEAST_LOSS = 1e-9
 
-_LEAST_RANGE = 4  # qps over which the curve is measured at least
+_LEAST_RANGE = 4  # the least number of qps that a curve spans
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Means over photos, qp by qp.
+    """A curve of means over photos, qp by qp.
 
     Attributes:
-        qps: rising.
-        bpp: bits a pixel.
-        losses: of each task by its label.
+        qps: the qps, rising.
+        bpp: bits a pixel at each.
+        losses: the losses at each, by the task's label.
     """
 
     qps: list[int]
@@ -47,12 +47,12 @@ class Curve:
 
 
 def spread_qps(low: int, high: int, points: int) -> list[int]:
-    """About as many qps as points, at least two: evenly spaced, both ends included."""
+    """Spreads about as many qps as points, at least two, evenly from one end to the other."""
     return sorted({round(low + (high - low) * i / (points - 1)) for i in range(points)})
 
 
 def sloped_qps(choices: Sequence[int], points: int) -> list[int]:
-    """:func:`spread_qps` over rising qps, and over some at least: one qp alone has no slope."""
+    """Spreads qps over the range of rising choices, which is widened to some qps at least to have a slope."""
     low, high = choices[0], choices[-1]
     low, high = min(low, max(0, high - _LEAST_RANGE)), max(high, min(MAX_QP, low + _LEAST_RANGE))
     return spread_qps(low, high, points)
@@ -63,8 +63,8 @@ class Sums:
 
     Args:
         qps: the points of the curve, in any order; a qp that is there twice is one point.
-        labels: of the tasks.
-        device: where the sums are.
+        labels: the labels of the tasks.
+        device: the device of the sums.
     """
 
     def __init__(self, qps: Sequence[int], labels: Sequence[str], device: torch.device | str = "cpu") -> None:
@@ -79,20 +79,20 @@ class Sums:
         Args:
             qp: at which they were coded, one of the sums' own.
             bpp: (N,) bits of each one's file for each pixel.
-            losses: (N, tasks) of what was decoded, in the order of the labels.
+            losses: (N, tasks) losses of the decoded pictures, in the order of the labels.
         """
         row = self.values[self._qps.index(qp)]
         row += torch.cat([bpp.new_ones(len(bpp), 1), bpp[:, None], losses], 1).sum(0).to(row)
 
     def curve(self) -> Curve:
-        """The means."""
+        """The curve of the means."""
         means = (self.values[:, 1:] / self.values[:, :1]).cpu()
         losses = {label: means[:, 1 + i].tolist() for i, label in enumerate(self._labels)}
         return Curve(self._qps, means[:, 0].tolist(), losses)
 
 
 def task_losses(tasks: Mapping[str, Task], images: Tensor, targets: Mapping[str, Sequence[Any]]) -> Tensor:
-    """Losses (N, tasks) of pictures (N, 3, H, W)."""
+    """Computes the losses (N, tasks) of pictures (N, 3, H, W)."""
     return torch.stack([task.loss(images, targets[label]).float() for label, task in tasks.items()], 1)
 
 
@@ -105,14 +105,14 @@ def add_points(
     qps: Iterable[int],
     coder: Coder,
 ) -> None:
-    """Codes pictures at every qp and adds bits and losses.
+    """Codes pictures at every qp and adds their bits and losses to sums.
 
     Args:
         sums: changed in place.
         images: (N, 3, H, W) in [0, 1].
-        targets: by label what a task says of each of the pictures.
-        tasks: by label, in the order of the sums'.
-        qps: of the sums' own.
+        targets: the targets of each picture, by the task's label.
+        tasks: the tasks by label, in the order of the sums' labels.
+        qps: some of the sums' own.
         coder: codes the pictures.
     """
     for qp in qps:
@@ -122,7 +122,7 @@ def add_points(
 
 @torch.enable_grad()
 def _check_gradient(label: str, task: Task, images: Tensor, targets: Sequence[Any]) -> None:
-    """Raises ConfigError for a task whose loss has no gradient: a training would save bits alone, unseen."""
+    """Raises ConfigError unless a task's loss has a gradient: a training would silently save bits alone."""
     seen = images.detach().requires_grad_()
     if gradient_of(task.loss(seen, targets).sum(), seen) is None:
         raise ConfigError(f"the loss of {label} has {NO_GRADIENT}")
@@ -135,14 +135,14 @@ def measure(
     coder: Coder,
     device: torch.device | str = "cpu",
 ) -> Curve:
-    """The curve of a codec over all pictures of some batches.
+    """Measures the curve of a codec over all pictures of some batches.
 
     Args:
         batches: (N, 3, H, W) each, in [0, 1].
-        tasks: by label; their losses are against what each says of the pictures before the codec.
+        tasks: the tasks by label, whose losses compare with their predictions on the pictures before coding.
         qps: the points of the curve, in any order.
         coder: codes the pictures: without filter and map where the curve is the codec's own.
-        device: where the tasks' networks are.
+        device: the device of the tasks' networks.
 
     Raises:
         ConfigError: a task's loss has no gradient with respect to the pictures.
@@ -159,12 +159,12 @@ def measure(
 
 
 def log_heights(curve: Curve, label: str) -> tuple[Floats, Floats]:
-    """Bits and the negative logarithm of a task's losses: a quality that rises."""
+    """Returns the bits and the negative logarithm of a task's losses, a quality that rises with the bits."""
     return np.array(curve.bpp), -np.log(np.maximum(curve.losses[label], LEAST_LOSS))
 
 
 def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
-    """BD-rate in percent at equal log-loss of a task; NaN where the curves do not overlap."""
+    """The BD-rate in percent at equal log-loss of a task; NaN where the curves do not overlap."""
     try:
         return bd_rate(*monotone(*log_heights(anchor, label)), *monotone(*log_heights(curve, label)))
     except ValueError:
@@ -172,15 +172,15 @@ def curve_bd_rate(anchor: Curve, curve: Curve, label: str) -> float:
 
 
 def save_curves(path: Path, curves: Mapping[str, Curve], conditions: Mapping[str, Any]) -> None:
-    """Writes curves as JSON, with what they were measured under; the folder is made."""
+    """Writes curves as JSON with the conditions they were measured under; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"conditions": conditions, "curves": {name: asdict(curve) for name, curve in curves.items()}}
-    # Not write_json: a loss that is NaN must be NaN when it is read, for it is told by name then.
+    # Not write_json: a loss that is NaN must be NaN again when it is read, so that messages can name it.
     write_file(path, json.dumps(content, indent=1).encode(), force=True)
 
 
 def load_curves(path: Path, conditions: Mapping[str, Any]) -> dict[str, Curve] | None:
-    """Curves from JSON; None where there is no such file or it was measured under other conditions.
+    """Reads curves from JSON; ``None`` where there is no file or it has other conditions.
 
     Raises:
         ConfigError: the file is not one of these.

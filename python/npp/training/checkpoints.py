@@ -1,4 +1,4 @@
-"""What a training writes on the way: its last state and its best weights."""
+"""The checkpoints that a training writes: its last state and its best weights."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ MONITOR = "val/bd_rate"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file and takes its name when all is on the disk."""
+    """Writes a checkpoint beside the old file, whose name it takes once all is on the disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """See Lightning's class of the same method.
+        """Writes a checkpoint; Lightning calls this.
 
         Raises:
-            OSError: it cannot be written; the old file is as it was.
+            OSError: it cannot be written; the old file stays as it was.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_torch_file(target, checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Reads tensors and plain values only; a file that wants to run code is refused."""
+        """Reads a checkpoint of tensors and plain values; a file that wants to run code is refused."""
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
 class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt`` every so many steps and after each validation.
 
-    Where a step is followed by a validation it waits for that one: what goes on from the file must know
+    Where a validation follows a step, it is written after that: a run that goes on from the file must know
     which weights were best so far.
 
     Args:
-        folder: where it is.
-        every: steps.
+        folder: the folder of the file.
+        every: the number of steps between two writings.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
@@ -52,20 +52,20 @@ class LastCheckpoint(Checkpoint):
         self._every = every
 
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
-        """See Lightning."""
+        """Writes the file where it is due and no validation follows; Lightning calls this."""
         step = trainer.global_step
-        # The last step too: what Lightning would write after the run says that its only epoch is over.
+        # Also at the last step: a checkpoint of Lightning's after it says that the only epoch is over.
         due = step % self._every == 0 or step == trainer.max_steps
         if due and step % int(trainer.val_check_batch or 1):
             trainer.save_checkpoint(self._path)
 
     def on_validation_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
-        """See Lightning."""
+        """Writes the file; Lightning calls this."""
         trainer.save_checkpoint(self._path)
 
 
 def checkpoint_callbacks(folder: Path, every: int) -> list[Checkpoint]:
-    """``best.ckpt`` by :data:`MONITOR`, and then :class:`LastCheckpoint`."""
+    """The callbacks that write ``best.ckpt``, by :data:`MONITOR`, and ``last.ckpt``, in this order."""
     best = ModelCheckpoint(
         folder,
         filename="best",
@@ -78,13 +78,13 @@ def checkpoint_callbacks(folder: Path, every: int) -> list[Checkpoint]:
 
 
 def take_best_along(trainer: Trainer, callbacks: dict[str, Any], folder: Path | None) -> None:
-    """Makes a run that goes on in another place know its best weights so far.
+    """Copies the best weights so far to where a resumed run looks for them.
 
     Args:
-        trainer: of the run that goes on.
-        callbacks: what the checkpoint says of Lightning's callbacks; changed in place.
-        folder: where the checkpoint lies, with ``best.ckpt`` beside it; ``None`` where its validations cannot
-            be compared with those that follow.
+        trainer: the resumed run's.
+        callbacks: the states of Lightning's callbacks in the checkpoint; changed in place.
+        folder: the folder of the checkpoint, with ``best.ckpt`` beside it; ``None`` where its validations
+            cannot be compared with those that follow.
     """
     best: Any = trainer.checkpoint_callback
     state = callbacks.get(best.state_key) if isinstance(best, ModelCheckpoint) else None

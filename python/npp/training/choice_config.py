@@ -1,4 +1,4 @@
-"""What may be chosen of a recipe once it is trained, as YAML says it (docs/training.md)."""
+"""The settings that may be chosen for a recipe after its training, as YAML gives them (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ScaleChoices:
     """Sizes that pictures may be coded at.
 
     Attributes:
-        factors: parts of each side, at least one, 0.1 to 1; 1 is tried in any case.
-        input_size, least: of the rule, see :class:`npp.recipes.ScaleRule`.
+        factors: factors that shrink both sides, at least one, 0.1 to 1; 1 is tried in any case.
+        input_size, least: those of the rule, see :class:`npp.recipes.ScaleRule`.
     """
 
     factors: tuple[float, ...] = (1.0, 0.75, 0.5)
@@ -35,24 +35,26 @@ class ScaleChoices:
         self._empty()
 
     def _empty(self) -> ScaleRule:
+        """The rule without factors."""
         return ScaleRule({}, self.input_size, self.least)
 
     def rule(self, factors: dict[float, float]) -> ScaleRule | None:
-        """The rule with these parts of each side by qp; ``None`` where all pictures keep their size."""
+        """The rule with these factors by qp; ``None`` where all pictures keep their size."""
         return replace(self._empty(), factors=factors) if min(factors.values(), default=1.0) < 1 else None
 
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """Settings of a recipe that are chosen after its training, on the photos that validate it.
+    """The choices for a recipe after its training, of which the best is found on the validation photos.
 
     Attributes:
-        strengths: of the map, at least one, 0 to 16; no map at all is tried too. They mean nothing without
-            an allocator.
+        strengths: strengths of the map, at least one, 0 to 16; no map at all is tried too. They mean nothing
+            without an allocator.
         limits: greatest offsets of the map, 0 to 51; ``None`` keeps the allocator's own.
         scales: sizes to choose from for each qp; ``None`` keeps the recipe's own.
-        qps: at least two, kept rising and each once; ``None`` for those of the validation.
-        photos: at most so many; ``None`` for all that validate.
+        qps: the qps to measure at, at least two, kept rising and each once; ``None`` for those of the
+            validation.
+        photos: the greatest number of photos; ``None`` for all that validate.
     """
 
     strengths: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)

@@ -1,4 +1,4 @@
-"""The tasks of a configuration."""
+"""Builds the tasks of a configuration."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def build_tasks(configs: Mapping[str, TaskConfig | LabelTaskConfig]) -> dict[str
     """Builds tasks; optional ones only where their packages are, with a warning where they are not.
 
     Args:
-        configs: by label, in the order of the configuration.
+        configs: the tasks' sections by label, in the order of the configuration.
 
     Returns:
-        By label.
+        The tasks by label.
 
     Raises:
         ConfigError: an unknown task, network or setting; or all are optional and none can be built.

@@ -23,7 +23,7 @@ from npp.photos.loading import open_covering, to_tensor
 from npp.photos.photo_set import PhotoSet, in_hashed_order, load_or_next, readable
 from npp.training.train_config import DataConfig, TrainConfig
 
-# Parts of the seed, so that orders and draws do not share random numbers.
+# Parts of the seed, by which orders and draws have different random numbers.
 _ORDER, _DRAW = 0, 1
 
 
@@ -33,8 +33,8 @@ class Sample(NamedTuple):
     Attributes:
         x: (N, 3, H, W) in [0, 1].
         qp: (N,) whole numbers.
-        photo: (N,) which of the photos.
-        damaged: (N,) which photo cannot be read, so that this one took its place; -1 where all is well.
+        photo: (N,) the index of the photo.
+        damaged: (N,) the index of a photo that cannot be read, in whose place this one came; else -1.
     """
 
     x: Tensor
@@ -45,11 +45,12 @@ class Sample(NamedTuple):
 
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, count: int) -> Any:
+    """The order of the photos in an epoch."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
 def _cut(path: Path, data: DataConfig, random: np.random.Generator) -> Tensor:
-    """A random part (3, height, width), mirrored half of the times."""
+    """Cuts a random part (3, height, width) out of a photo, mirrored half of the times."""
     assert data.shape is not None
     height, width = data.shape
     image = open_covering(path, data.shape, shrink=data.mode == "resize")
@@ -60,14 +61,14 @@ def _cut(path: Path, data: DataConfig, random: np.random.Generator) -> Tensor:
 
 
 class Draws(Dataset[Sample]):
-    """The k-th picture of a run.
+    """A dataset whose entry k is the k-th picture of a run.
 
     Args:
-        paths: photos; each comes once before one comes again. One that cannot be read is replaced by the
+        paths: the photos; each comes once before one comes again. One that cannot be read is replaced by the
             next one that can.
-        data: their size and augmentation.
-        qps: drawn with equal probability.
-        seed: of the run.
+        data: says their size and augmentation.
+        qps: the qps that are drawn, all with equal probability.
+        seed: the run's.
     """
 
     def __init__(self, paths: Sequence[Path], data: DataConfig, qps: Sequence[int], seed: int) -> None:
@@ -91,7 +92,7 @@ class Draws(Dataset[Sample]):
 
 
 class Centres(Dataset[Sample]):
-    """The centres of photos, in order; their qp is 0, for whoever takes them to choose."""
+    """A dataset of the centres of photos, in order; their qp is 0, for the user of the dataset chooses it."""
 
     def __init__(self, paths: Sequence[Path], data: DataConfig) -> None:
         self._paths = list(paths)
@@ -106,9 +107,9 @@ class Centres(Dataset[Sample]):
 
 
 class _Places(Sampler[int]):
-    """first, first + stride, ...: ``count`` of them, less the ``done`` first ones.
+    """Yields ``first``, ``first + stride`` and so on, ``count`` numbers less the ``done`` first ones.
 
-    Its length counts the done ones too: that is what Lightning expects of a run that goes on.
+    Its length counts the done ones too, as Lightning expects it of a resumed run.
     """
 
     def __init__(self, first: int, stride: int, count: int, done: int = 0) -> None:
@@ -123,7 +124,7 @@ class _Places(Sampler[int]):
 
 
 class _Loader(DataLoader[Sample]):
-    """Tells Lightning that it can be continued; its place follows from the trainer's step."""
+    """A loader that tells Lightning that it can be resumed; its place follows from the trainer's step."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -133,7 +134,7 @@ class _Loader(DataLoader[Sample]):
 
 
 def _held_out(config: TrainConfig) -> PhotoSet:
-    """The photos for validation: as those of the training, of the part val."""
+    """The photos for validation, which are like those of the training but of the part ``val``."""
     shared = {field.name: getattr(config.data, field.name) for field in fields(PhotoSet)}
     return PhotoSet(**{**shared, "part": "val", "limit": config.validation.photos})
 
@@ -142,12 +143,12 @@ class Photos(lightning.LightningDataModule):
     """The photos of a configuration.
 
     Raises:
-        ConfigError: no photos, or none of them in a part, or none that can be read.
+        ConfigError: there are no photos, none of them in a part, or none that can be read.
 
     Attributes:
-        training: photos to train on; one that cannot be read is replaced when it is drawn.
-        validation: the held-out ones.
-        baseline: those of the training part that BPG's own curve is measured on.
+        training: the photos to train on; one that cannot be read is replaced when it is drawn.
+        validation: the held-out photos.
+        baseline: those of the training photos on which BPG's own curve is measured.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -173,7 +174,7 @@ class Photos(lightning.LightningDataModule):
         return (batch.x for batch in loader)
 
     def check_shared(self, processes: int) -> None:
-        """Raises ConfigError where so many processes cannot have a photo each to validate with."""
+        """Raises ConfigError unless each of so many processes has a photo to validate with."""
         count = len(self.validation)
         if count < processes:
             raise ConfigError(
@@ -190,7 +191,7 @@ class Photos(lightning.LightningDataModule):
         return self.trainer.world_size if self.trainer else 1
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """The whole run, or what a checkpoint has left of it; devices take turns at the pictures."""
+        """Loads the whole run, or what a checkpoint left of it; devices take turns at the pictures."""
         config = self._config
         done = self.trainer.global_step if self.trainer else 0
         batch, steps = config.optimiser.batch, config.optimiser.steps
@@ -203,7 +204,7 @@ class Photos(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Each photo on one device."""
+        """Loads the photos that validate, each on one device."""
         count = len(range(self._rank, len(self.validation), self._world))
         return DataLoader(
             Centres(self.validation, self._config.data),

@@ -1,4 +1,4 @@
-"""A recipe trained through the real codec: Lightning's module of it, and what it shows on the way."""
+"""Lightning's module that trains a recipe through the real codec, validates it and logs both."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from npp.training.train_config import TrainConfig
 from npp.training.training_failure import TrainingFailedError, check_weights_finite
 from npp.training.weight_average import averaged
 
-#: Beginning of the names that checkpoints leave out.
+#: The beginning of the names of weights that checkpoints leave out.
 TASKS = "tasks."
 _STEP, _IDENTITY, _VALIDATED = "pictures_a_step", "training", "validation"
 
@@ -62,7 +62,7 @@ class RecipeModule(lightning.LightningModule):
 
     Args:
         config: all settings.
-        photos: where BPG's own curves are measured.
+        photos: the photos; BPG's own curves are measured on some of them.
     """
 
     def __init__(self, config: TrainConfig, photos: Photos) -> None:
@@ -86,7 +86,7 @@ class RecipeModule(lightning.LightningModule):
 
     @property
     def by_label(self) -> dict[str, Task]:
-        """The tasks."""
+        """The tasks by label."""
         return cast("dict[str, Task]", dict(self.tasks.items()))
 
     @property
@@ -95,7 +95,7 @@ class RecipeModule(lightning.LightningModule):
         return cast(Recipe, self.ema.module)
 
     def average_anew(self) -> None:
-        """Begins the average with the weights as they are now."""
+        """Starts the average anew, with the weights as they are now."""
         self.ema = averaged(self.model, self.config.optimiser.ema)
 
     # BPG's own curves
@@ -112,12 +112,16 @@ class RecipeModule(lightning.LightningModule):
                 self._curves.measure(device, quick=self._quick())
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """What validations run in: curves are compared that were measured alike."""
+        """The precision of validations, in which curves are measured too so that the two compare."""
         mixed = self.config.trainer.precision.endswith("mixed")
         return self.trainer.precision_plugin.forward_context() if mixed else nullcontext()
 
     def setup(self, stage: str) -> None:
-        """Takes the coefficients from the measured curves."""
+        """Computes the coefficients of the losses from the measured curves; Lightning calls this.
+
+        Raises:
+            ConfigError: there are no such curves, or none that coefficients follow from.
+        """
         curves = self._curves.load(quick=self._quick())
         if curves is None:
             raise ConfigError(
@@ -133,19 +137,23 @@ class RecipeModule(lightning.LightningModule):
         qps = self.config.trade_off.choices
         self._base[qps] = torch.as_tensor(baseline.bpp(qps)).to(self._base)
         self._anchor = curves[VALIDATION]
-        # With sources as they were imported: an edit during the run must not end it at its first checkpoint.
+        # Now, with sources as they were imported: an edit must not end the run at its first checkpoint.
         self._identity  # noqa: B018
 
     # Training
 
     def on_train_start(self) -> None:
-        """Takes rates from the configuration, which a checkpoint of other settings has overwritten."""
+        """Sets the rates of the configuration, which a checkpoint of other settings may have overwritten."""
         schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
         set_rates(schedule, self.config.optimiser, self.global_step, self._rates)
 
     @contextmanager
     def _broken_weights_named(self) -> Iterator[None]:
-        """Pictures that the codec refuses because they hold NaN are the weights' fault, huge ones' too."""
+        """Turns the codec's refusal of NaN into an error about the weights, which made it.
+
+        Raises:
+            TrainingFailedError: the codec was given NaN.
+        """
         try:
             yield
         except EncodeError as error:
@@ -157,8 +165,12 @@ class RecipeModule(lightning.LightningModule):
             ) from error
 
     def total(self, batch: Sample, scale: Tensor | None = None) -> tuple[Tensor, Terms]:
-        """The mean total of a batch, with its gradient, and what each picture costs; scale: see
-        :func:`~npp.training.step_in_parts.total_in_parts`, 1 by default."""
+        """Computes the mean total of a batch, with its gradient, and the terms of each picture.
+
+        Args:
+            batch: the pictures and their qps.
+            scale: see :func:`~npp.training.step_in_parts.total_in_parts`; 1 by default.
+        """
         targets = self._targets[TRAINING].of(batch.x, batch.photo)
         parts = self.config.trainer.parts
         with self._broken_weights_named():
@@ -172,7 +184,7 @@ class RecipeModule(lightning.LightningModule):
     def _terms(
         self, batch: Sample, ready: PreparedBatch, targets: Mapping[str, Any], parts: int
     ) -> Iterator[Terms]:
-        """What each picture costs, with gradients, a part of the batch at a time."""
+        """Yields the terms of each picture, with gradients, a part of the batch at a time."""
         table, config = self.weights, self.config
         coded_parts = code_in_parts(
             self.model,
@@ -195,7 +207,7 @@ class RecipeModule(lightning.LightningModule):
             return code_batch(recipe, x, qp, surrogate=self._surrogate, threads=self.config.codec.threads)
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
-        """What is random in a network or a surrogate follows from the step, also after a restart."""
+        """Seeds what is random in networks and surrogates by the step, also after a restart."""
         place = self.global_step * self.trainer.world_size + self.global_rank
         torch.manual_seed((self.config.seed << 32) + place)
         for photo in set(batch.damaged.tolist()) - self._damaged - {-1}:
@@ -203,7 +215,7 @@ class RecipeModule(lightning.LightningModule):
             warn_unreadable(self._photos.training[photo])
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        """The mean total of one batch."""
+        """Computes and logs the mean total of one batch."""
         scale = loss_scale(self.trainer, self.device) if self.config.trainer.parts > 1 else None
         total, terms = self.total(batch, scale)
         values = {f"train/{label}": terms.losses[:, i].mean() for i, label in enumerate(self.tasks)}
@@ -216,12 +228,12 @@ class RecipeModule(lightning.LightningModule):
         return total
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Steps, then moves the average."""
+        """Takes an optimiser step, then updates the average."""
         super().optimizer_step(*arguments, **named)
         self.ema.update_parameters(self.model)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, a warm-up and a cosine."""
+        """Builds AdamW and its schedule: a warm-up and a cosine."""
         optimiser = build_optimiser(trained_parts(self.model, self.config), self.config.optimiser)
         self._rates = [group["lr"] for group in optimiser.param_groups]
         schedule = build_schedule(optimiser, self.config.optimiser)
@@ -230,7 +242,7 @@ class RecipeModule(lightning.LightningModule):
     # Validation
 
     def on_validation_epoch_start(self) -> None:
-        """Empties the sums."""
+        """Clears the sums, after a check of the averaged weights."""
         check_weights_finite(self.averaged, f"the averaged weights after step {self.global_step}")
         self.ema.eval()
         self._sums = Sums(self.config.validation.qps, list(self.tasks), self.device)
@@ -246,6 +258,7 @@ class RecipeModule(lightning.LightningModule):
             self._show(batch.x[: self.config.validation.pictures], qps[len(qps) // 2])
 
     def _show(self, x: Tensor, qp: int) -> None:
+        """Logs a picture strip of some photos at a qp."""
         if len(x):
             coded = self._coded(self.averaged, x, torch.full((len(x),), qp, device=x.device))
             picture = change_strip(x, coded).float().cpu()
@@ -282,23 +295,22 @@ class RecipeModule(lightning.LightningModule):
         return identity_of_validation(self.config, self._photos, self._curves.networks)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leaves the tasks' networks out, and notes how many pictures a step takes."""
+        """Takes the tasks' networks out of a checkpoint, and notes the identity of the run in it."""
         state = checkpoint["state_dict"]
         checkpoint[_STEP] = self.config.optimiser.batch * self.trainer.world_size
         checkpoint[_IDENTITY], checkpoint[_VALIDATED] = self._identity, self._validated
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(TASKS)}
 
     def check_continued(self, checkpoint: Mapping[str, Any], path: Path, processes: int) -> None:
-        """Looks whether these steps can follow those of a checkpoint.
+        """Raises ConfigError unless these steps can follow those of a checkpoint.
 
-        Raises:
-            ConfigError: it is of another training, or its steps took another number of pictures.
+        It may be of another training, or its steps may have taken another number of pictures.
         """
         check_identity(checkpoint.get(_IDENTITY, {}), self._identity, path)
         check_step_size(checkpoint.get(_STEP), self.config.optimiser.batch, processes)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Puts the tasks' networks in as they are, and lets a finished run go on.
+        """Puts the tasks' networks into a checkpoint as they are now, and lets a finished run go on.
 
         Raises:
             ConfigError: see :meth:`check_continued`.
@@ -308,7 +320,7 @@ class RecipeModule(lightning.LightningModule):
         same = checkpoint.get(_VALIDATED, self._validated) == self._validated
         take_best_along(self.trainer, checkpoint["callbacks"], path.parent if same else None)
         if self.config.trainer.precision == "64-true":
-            self.double()  # Lightning does it later: weights would be rounded on their way in
+            self.double()  # Lightning does it only later, and weights would be rounded on their way in
         own = {k: v for k, v in self.state_dict().items() if k.startswith(TASKS)}
         checkpoint["state_dict"].update(own)
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

@@ -1,4 +1,4 @@
-"""The total that is minimised."""
+"""The total that a recipe's training minimises."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from npp.training.train_config import LossConfig, TradeOffConfig
 
 
 class Terms(NamedTuple):
-    """What each picture of a batch costs.
+    """The terms of the total of each picture of a batch.
 
     Attributes:
         bpp: (N,) bits a pixel of the real file.
-        mse: (N,) of the preprocessed picture against the original, pixels in [0, 1].
+        mse: (N,) squared error of the preprocessed picture against the original, pixels in [0, 1].
         energy: (N,) mean square of the map's offsets, in squared qps.
-        losses: (N, tasks).
-        total: (N,) what is minimised.
+        losses: (N, tasks) losses of the tasks.
+        total: (N,) the sum that is minimised.
     """
 
     bpp: Tensor
@@ -33,7 +33,7 @@ class Terms(NamedTuple):
 
 
 class LossWeights(nn.Module):
-    """Coefficients by qp: of each task's loss, and what the total is divided by.
+    """Tables by qp: the coefficient of each task's loss, and what the total is divided by.
 
     With slopes, a task's coefficient is its own λ(qp) = -d bpp / d loss on BPG's curve times
     ``slope_factor`` and its share of the weights. Since λ goes with 1 / loss, tasks of any scale count
@@ -58,8 +58,8 @@ class LossWeights(nn.Module):
 
         Args:
             baseline: BPG's fitted curve.
-            shares: weight of each task by label, in the tasks' order.
-            trade_off, loss: of the configuration.
+            shares: the weight of each task by label, in the tasks' order.
+            trade_off, loss: the sections of the configuration.
         """
         qps = trade_off.choices
         first = next(iter(shares))
@@ -83,20 +83,20 @@ def total_loss(
     norm: Tensor | Sequence[float],
     config: LossConfig,
 ) -> Terms:
-    """total = (bpp + mse_scale · MSEs + Σ coefficient · loss) / norm + w_map · energy, by picture.
+    """Computes (bpp + mse_scale · MSEs + Σ coefficient · loss) / norm + w_map · energy of each picture.
 
-    MSEs are w_pre times that of x_pre and w_hat times that of x_hat.
+    The MSEs are w_pre times that of x_pre and w_hat times that of x_hat.
 
     Args:
-        x: (N, 3, H, W) the pictures.
+        x: (N, 3, H, W), the pictures.
         coded: the pictures on their way through the recipe.
-        losses, coefficients: (N, tasks).
-        norm: (N,).
+        losses, coefficients: (N, tasks) each.
+        norm: (N,), what the total is divided by.
         config: the other weights.
 
     Returns:
-        The terms, with gradients. Source: arXiv 2206.05650, eq. of the training objective; the map and
-        the last MSE are ours.
+        The terms, with gradients. The formula is the training objective of arXiv 2206.05650; the term of the
+        map and the last MSE are ours.
     """
     mse, energy = coded.mse(), coded.energy()
     task = (coefficients * losses).sum(1)

@@ -1,4 +1,4 @@
-"""What a trained recipe is made of, as YAML says it: filter, map, codec and restorer (docs/training.md)."""
+"""The parts of a trained recipe, as YAML gives them: filter, map, codec and restorer (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,26 @@ from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
 from npp.config.typed import REST, fill_sections, settings_told
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 
-# That of the recipes that come with npp.
+# The effort of the recipes that come with npp.
 _USUAL_RECIPE_EFFORT = 5
 
 
 def refuse_settings_beside_start(settings: Mapping[str, Any]) -> None:
-    """Of a section whose network begins with weights that know their own settings.
-
-    Raises:
-        ValueError: it has settings too; the message names them.
-    """
+    """Raises ValueError if there are settings beside ``start``, whose weights have their own settings."""
     if settings:
         raise ValueError(f"settings {', '.join(settings)} are those of start, and cannot be given")
 
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """What a filter learns before the codec comes in: to give the picture back, or to imitate another.
+    """The training of a filter before the codec takes part: to reproduce the picture or to imitate a filter.
 
     Attributes:
-        steps: of the optimiser; 0 for none, as for a network that begins as the identity.
+        steps: steps of the optimiser; 0 for none, as for a network that begins as the identity.
         batch: pictures of a step, 1 to 65,536.
-        learning_rate: of AdamW at the start; it falls to 0 with a cosine.
+        learning_rate: that of AdamW at the start; it falls to 0 with a cosine.
         teacher: a recipe, one that comes with npp or a path, whose filter is imitated; by default the filter
-            learns to give the picture back.
+            learns to reproduce the picture.
     """
 
     steps: int = 0
@@ -64,8 +60,8 @@ class PreprocessorConfig:
         start: weights to begin with, a name or a path, or ``recipe:`` and a recipe's; its network and
             settings are taken.
         train: false leaves it as it starts.
-        pretraining: for a network that begins with random weights, as the published one, and for a small one
-            that shall do what a larger one does.
+        pretraining: a training before the codec takes part, for a network that begins with random weights, as
+            the published one, and for a small one that imitates a larger one.
         settings: all other keys go to the network.
     """
 
@@ -89,7 +85,7 @@ class AllocatorConfig:
 
     Attributes:
         start: weights to begin with, a name or a path, as those that were distilled; its settings are taken.
-            Without it the network begins with nothing, its map with zeros.
+            Without it the network has random weights, and its map begins as zeros.
         train: false leaves it as it starts.
         rate: its learning rate as a part of ``optimiser.learning_rate``.
         strength, limit: of the map, instead of the network's own; see :func:`npp.qp_map`.
@@ -114,7 +110,7 @@ class AllocatorConfig:
 @settings_told
 @dataclass(frozen=True)
 class RestorerConfig:
-    """What stands behind the decoder.
+    """The restorer behind the decoder.
 
     Attributes:
         start: weights to begin with: a recipe that has a restorer, one that comes with npp or a path; its
@@ -141,13 +137,13 @@ class CodecConfig:
     """The codec in the loop.
 
     Attributes:
-        effort, tune: as everywhere; a training's effort may be low, for it codes the same pictures often.
-        surrogate: name of where the gradient comes from.
-        floor: least gate of the surrogate ``gated``, 0 to 1. In a network, what is gated off entirely never
-            comes back.
-        threads: of the codec in each process, 1 to 4,096; null for all cores.
-        recipe_effort: of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in the recipes
-            that come with npp, or ``effort`` where that is higher.
+        effort, tune: options of the codec; a training's effort may be low, for it codes pictures often.
+        surrogate: the name of the surrogate that gives the gradient.
+        floor: least gate of the surrogate ``gated``, 0 to 1. Detail that is gated off entirely would never
+            come back in a trained network.
+        threads: threads of the codec in each process, 1 to 4,096; null for all cores.
+        recipe_effort: the effort of the files that the trained recipe writes, 0 to 9; ``None`` is 5, as in
+            the recipes that come with npp, or ``effort`` where that is higher.
         options: all other keys are codec options too.
     """
 
@@ -172,16 +168,16 @@ class CodecConfig:
 
     @property
     def all_options(self) -> CodecOptions:
-        """Codec options, as a recipe holds them while it is trained."""
+        """The codec options of the recipe while it is trained."""
         return cast("CodecOptions", {"effort": self.effort, "tune": self.tune, **self.options})
 
     @property
     def recipe_options(self) -> CodecOptions:
-        """Codec options of the recipe that is kept."""
+        """The codec options of the recipe that is kept."""
         usual = max(self.effort, _USUAL_RECIPE_EFFORT)
         effort = usual if self.recipe_effort is None else self.recipe_effort
         return cast("CodecOptions", {**self.all_options, "effort": effort})
 
     def build_surrogate(self) -> Surrogate:
-        """The surrogate."""
+        """Builds the surrogate."""
         return Gated(floor=self.floor) if self.surrogate == "gated" else resolve_surrogate(self.surrogate)

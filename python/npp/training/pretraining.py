@@ -1,9 +1,8 @@
-"""What a filter learns before the codec comes in: to give the picture back, or to do what another does.
+"""Pretrains a filter before the codec takes part: to reproduce the picture or to imitate another filter.
 
-The published network begins with random weights: the picture that it makes of a photo is noise, and what a
-codec and a task say of noise teaches nothing. Its authors begin with weights that reproduce the photo. A
-small filter can begin as a large one that was trained already: it is quick to imitate, since no codec and no
-task take part.
+The published network begins with random weights: it makes noise of a photo, and a codec and a task teach
+nothing on noise. Its authors begin with weights that reproduce the photo. A small filter can begin by
+imitating a large one that was trained already, which is quick since no codec and no task take part.
 """
 
 from __future__ import annotations
@@ -26,23 +25,22 @@ from npp.training.draws import Draws, Photos
 from npp.training.train_config import TrainConfig
 from npp.training.training_failure import TrainingFailedError
 
-# Its draws shall not be those that the training through the codec begins with.
+# So that it draws other pictures than the training through the codec begins with.
 _SEED_OFFSET = 7919
 _AVERAGED = 20
-# Of a teacher's change in mean squared error: less is nothing that an 8-bit sample shows.
+# Added to the mean square of a teacher's change: less does not show in an 8-bit sample.
 _LEAST_CHANGE = 1e-5
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a pretraining left.
+    """The result of a pretraining.
 
     Attributes:
-        steps: that it had.
-        error: mean of the last steps. Without a teacher the mean squared error to the picture, pixels in
-            [0, 1]; with one the mean squared error to its picture, as a part of the mean square of what it
-            changes.
-        teacher: whose filter was imitated.
+        steps: the number of its steps.
+        error: the mean over the last steps. Without a teacher the mean squared error to the picture, pixels
+            in [0, 1]; with one the mean squared error to its picture, over the mean square of its change.
+        teacher: the recipe whose filter was imitated.
     """
 
     steps: int
@@ -50,14 +48,14 @@ class Pretrained:
     teacher: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
-        """For ``pretraining.json``."""
+        """The content of ``pretraining.json``."""
         if self.teacher is None:
             return {"steps": self.steps, "mse": self.error}
         return {"steps": self.steps, "teacher": self.teacher, "relative_mse": self.error}
 
 
 def load_teacher(name_or_path: str) -> Preprocessor:
-    """The filter of a recipe.
+    """Loads the filter of a recipe that is imitated.
 
     Raises:
         ConfigError: there is no such recipe, or it has no filter.
@@ -69,18 +67,14 @@ def load_teacher(name_or_path: str) -> Preprocessor:
 
 
 def check_teacher(config: TrainConfig) -> None:
-    """Refuses a teacher that cannot be had, before anything of an earlier run is written over.
-
-    Raises:
-        ConfigError: see :func:`load_teacher`.
-    """
+    """Raises ConfigError unless the teacher can be loaded, before files of an earlier run are replaced."""
     chosen = None if config.preprocessor is None else config.preprocessor.pretraining
     if chosen is not None and chosen.steps and chosen.teacher is not None:
         load_teacher(chosen.teacher)
 
 
 def _begin_as(preprocessor: Preprocessor, teacher: Preprocessor) -> None:
-    """Takes over what has the same name and shape in both, where they are networks of one kind."""
+    """Copies the teacher's weights of the same names and shapes, where both are networks of one kind."""
     if preprocessor.network != teacher.network:
         return
     own, other = preprocessor.filter.state_dict(), teacher.filter.state_dict()
@@ -89,7 +83,7 @@ def _begin_as(preprocessor: Preprocessor, teacher: Preprocessor) -> None:
 
 
 def _error(preprocessor: Preprocessor, teacher: Preprocessor | None, x: Tensor, qp: Tensor) -> Tensor:
-    """What is made smaller: see :class:`Pretrained`."""
+    """The error that is minimised: see :class:`Pretrained`."""
     filtered: Tensor = preprocessor(x, qp)
     if teacher is None:
         return (filtered - x).square().mean()
@@ -100,7 +94,7 @@ def _error(preprocessor: Preprocessor, teacher: Preprocessor | None, x: Tensor, 
 
 
 def _precision(name: str, device: torch.device) -> Precision:
-    """Lightning's part that mixes precisions, where the training mixes them."""
+    """Lightning's plugin that mixes precisions where the training does, else one that does nothing."""
     if name in ("16-mixed", "bf16-mixed"):
         return MixedPrecision(cast(Any, name), device.type)
     return Precision()
@@ -109,7 +103,7 @@ def _precision(name: str, device: torch.device) -> Precision:
 def _errors(
     preprocessor: Preprocessor, teacher: Preprocessor | None, photos: Photos, config: TrainConfig
 ) -> Iterator[Tensor]:
-    """Trains by AdamW; gives the error of each step once it is done, without its gradient."""
+    """Trains by AdamW and yields the error of each step, without its gradient."""
     assert config.preprocessor is not None
     settings, device = config.preprocessor.pretraining, next(preprocessor.parameters()).device
     draws = Draws(photos.training, config.data, config.trade_off.choices, config.seed + _SEED_OFFSET)
@@ -142,18 +136,18 @@ def pretrain(
     """Trains a filter on its error to the picture or to a teacher's, at qps from the configuration's range.
 
     Args:
-        preprocessor: changed in place; moved to ``device`` for the while and back to the CPU.
+        preprocessor: changed in place; moved to ``device`` and afterwards back to the CPU.
         photos: the training's.
-        config: its section ``preprocessor.pretraining``, ``data``, ``trade_off``, ``trainer.precision`` and
-            ``seed`` are used.
-        device: where to work.
-        progress: told after each step that one is done.
+        config: its ``preprocessor.pretraining``, ``data``, ``trade_off``, ``trainer.precision`` and ``seed``
+            are used.
+        device: the device to train on.
+        progress: called with 1 after each step.
 
     Returns:
-        What is left of the error.
+        The error that is left.
 
     Raises:
-        ConfigError: the teacher cannot be had.
+        ConfigError: the teacher cannot be loaded.
         TrainingFailedError: the error is not a finite number.
     """
     assert config.preprocessor is not None

@@ -1,4 +1,4 @@
-"""Training the learned proxy: as published, or tied to BPG by distillation."""
+"""Trains the learned proxy: as published, or tied to BPG by distillation."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from npp.training.training_failure import check_weights_finite
 
 Objective = Literal["distil", "published"]
 _PEAK_SQUARED = 255.0**2
-_LEAST_ERROR = 1e-5  # mean squared; about 50 dB, where nothing is left to imitate
+_LEAST_ERROR = 1e-5  # BPG's mean squared error counts as this at least, about 50 dB
 _QPS = 22, 47  # least and greatest of a distilled run
 _MOST_STEPS = LAST_SEED
 _MOST = MappingProxyType({"batch": MOST_PICTURES, "crop": 4096, "workers": MOST_PROCESSES, "seed": LAST_SEED})
-_NOISY_PART = 0.3  # of a distilled run, at its beginning
+_NOISY_PART = 0.3  # the part of a distilled run, at its beginning, with noise instead of rounding
 
 
 def total_bpp(likelihoods: dict[str, Tensor], pixels: int) -> Tensor:
-    """Bits a pixel (N,) of latents with these likelihoods (N, C, H, W) each."""
+    """The bits a pixel (N,) of latents with these likelihoods, (N, C, H, W) each."""
     return nats(likelihoods) / (math.log(2) * pixels)
 
 
@@ -45,17 +45,17 @@ class ProxyModule(lightning.LightningModule):
 
     ``"published"`` minimises bpp + distortion_weight · 255² MSE(x, x_hat), the learned codec's own
     trade-off. ``"distil"`` draws a qp for each picture, codes it with BPG, and minimises the error of
-    x_hat as a part of BPG's own error, plus |log bpp - log real bpp|. What a flat picture's file takes is
-    not for the network to explain, so that the size of the crops matters less. After the first part of
-    the run rounding takes the place of noise, as when the network is used: at a high qp, where most
-    latents round to nothing, noisy ones have far more bits.
+    x_hat as a part of BPG's own error, plus |log bpp - log real bpp|. The bits of a flat picture's file are
+    added to the network's, so that the size of the crops matters less. After the first part of the run
+    rounding takes the place of noise, as when the network is used: at a high qp most latents round to 0,
+    while noisy ones have far more bits.
 
     Args:
-        config: the network.
+        config: the sizes of the network.
         objective: see above.
-        learning_rate: of Adam, falling to nothing along a cosine over the run.
-        distortion_weight: of the published objective.
-        effort: of the codec while distilling.
+        learning_rate: that of Adam, above 0; it falls to 0 along a cosine over the run.
+        distortion_weight: the weight of the error in the published objective, 0 or more.
+        effort: the codec's effort while distilling, 0 to 9.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ProxyModule(lightning.LightningModule):
             return compress(x, qp.to(torch.int64), effort=self.effort)
 
     def _least_bpp(self, shape: torch.Size) -> float:
-        """Bits a pixel of the file of a flat picture."""
+        """The bits a pixel of a flat picture's file."""
         size = tuple(shape[1:])
         if size not in self._least:
             flat = torch.full((1, *size), 0.5)
@@ -118,7 +118,7 @@ class ProxyModule(lightning.LightningModule):
         return self.objective == "distil" and self.global_step >= begin
 
     def training_step(self, x: Tensor, index: int) -> Tensor:
-        """One batch (N, 3, H, W)."""
+        """Computes and logs the losses of a batch (N, 3, H, W)."""
         self.model.train(not self._rounds())
         low, high = _QPS
         losses = self._losses(x, torch.randint(low, high + 1, (len(x),), device=x.device))
@@ -126,7 +126,7 @@ class ProxyModule(lightning.LightningModule):
         return losses["loss"]
 
     def validation_step(self, x: Tensor, index: int) -> None:
-        """One batch, its pictures spread over the qps."""
+        """Computes and logs the losses of a batch whose pictures are spread over the qps."""
         low, high = _QPS
         place = torch.arange(len(x), device=x.device) / max(1, len(x) - 1)
         losses = self._losses(x, (low + place * (high - low)).round())
@@ -137,34 +137,34 @@ class ProxyModule(lightning.LightningModule):
         return OptimiserConfig(steps=steps, learning_rate=self.learning_rate, warmup=0, final=0)
 
     def configure_optimizers(self) -> Any:
-        """Adam and a cosine over the run."""
+        """Builds Adam and a cosine over the run."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         schedule = build_schedule(optimizer, self._schedule())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Takes the rate from the settings, which a checkpoint of a shorter run has overwritten."""
+        """Sets the rate of the settings, which a checkpoint of a shorter run may have overwritten."""
         schedule = cast("torch.optim.lr_scheduler.LambdaLR", self.lr_schedulers())
         set_rates(schedule, self._schedule(), self.global_step)
 
 
 def _check_counts(**counts: tuple[int, int]) -> None:
-    """Raises ValueError for a value, given with the least one, that is no integer from there to its most.
+    """Raises ValueError unless each value is an integer from the least one given with it to its most.
 
-    Lightning would go on without an end where ``steps`` is -1.
+    With ``steps`` -1 Lightning would train for ever.
     """
     for name, (value, least) in counts.items():
         whole(name, value, least, _MOST.get(name, _MOST_STEPS))
 
 
 def _build_trainer(folder: Path, steps: int, *, progress: bool, **machine: Any) -> lightning.Trainer:
-    """Lightning's trainer, with checkpoints and logs in a folder.
+    """Builds Lightning's trainer, with checkpoints and logs in a folder.
 
     Args:
-        folder: of the run.
-        steps: of the optimiser.
-        progress: show a progress bar.
-        machine: Lightning's own arguments that say where to work, and in which precision.
+        folder: the folder of the run.
+        steps: the number of steps of the optimiser.
+        progress: whether a progress bar is shown.
+        machine: Lightning's own arguments for devices and precision.
 
     Raises:
         ConfigError: Lightning refuses it.
@@ -209,7 +209,7 @@ def train_proxy(
     """Trains a learned proxy on a folder of photos.
 
     Args:
-        data: photos, found recursively; every 20th is for validation.
+        data: a folder of photos, searched recursively; every 20th photo is for validation.
         out: folder for checkpoints, TensorBoard logs and ``hyperprior.pt``.
         objective: ``"distil"`` (tied to BPG) or ``"published"`` (rate + λ·MSE).
         config: the network; by default the published sizes, conditioned on the qp when distilled.
@@ -219,7 +219,7 @@ def train_proxy(
         learning_rate, distortion_weight, effort: see :class:`ProxyModule`.
         workers: processes that read photos, 0 to 256.
         devices, accelerator, precision: as Lightning's Trainer takes them.
-        seed: of everything random.
+        seed: seeds everything random.
         resume: a checkpoint to go on from.
         progress: show a progress bar.
 

@@ -18,7 +18,7 @@ _VALIDATION_EVERY = 20
 
 
 class CropDataset(Dataset[Tensor]):
-    """Square crops (3, crop, crop) in [0, 1]; random and mirrored in training, central otherwise.
+    """A dataset of square crops (3, crop, crop) in [0, 1]: random and mirrored in training, else central.
 
     A photo that cannot be read is replaced by the next one that can.
     """
@@ -46,10 +46,10 @@ class CropDataset(Dataset[Tensor]):
 
 
 class PhotoCrops(lightning.LightningDataModule):
-    """Every 20th photo of a folder is for validation.
+    """The photos of a folder, of which every 20th is for validation.
 
     Args:
-        folder: photos, found recursively.
+        folder: the folder, searched recursively.
         crop: width and height of the crops.
         batch: pictures of a step.
         workers: processes that read.
@@ -66,7 +66,7 @@ class PhotoCrops(lightning.LightningDataModule):
         self._workers = workers
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """Shuffled, whole batches where there are enough photos."""
+        """Loads crops for training, shuffled, in whole batches where there are enough photos."""
         return DataLoader(
             self._training,
             batch_size=self._batch,
@@ -77,5 +77,5 @@ class PhotoCrops(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """In order."""
+        """Loads crops for validation, in order."""
         return DataLoader(self._validation, batch_size=self._batch, num_workers=self._workers)

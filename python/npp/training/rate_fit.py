@@ -1,4 +1,4 @@
-"""Smooth lines through BPG's own curve: its slope is what a bit is worth to a task."""
+"""Fits smooth lines through BPG's own curve, whose slope is what a bit is worth to a task."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from npp.evaluation.score_checks import ROUNDING
 from npp.pchip import Floats
 from npp.training.baseline import LEAST_LOSS, Curve
 
-# A fitted slope flatter than this part of the mean one is an end of a parabola, not of the codec.
+# Where a parabola's slope falls below this part of the mean one, a straight line is taken instead.
 _FLATTEST = 0.25
 
 
 class Trend:
     """A smooth, monotone line through the logarithms of a curve's values.
 
-    A parabola by least squares, or a straight line where the parabola would turn or nearly so.
+    It is a parabola by least squares, or a straight line where the parabola would turn or nearly so.
 
     Args:
-        name: of what is fitted, for messages.
+        name: what is fitted, for messages.
         qps: at least three.
-        values: positive.
-        rising: whether values rise with the qp.
+        values: the curve's values at these.
+        rising: whether values should rise with the qp, or fall.
 
     Raises:
-        ValueError: they do not, not even on the whole, none is more than nothing, one is not finite, or one
-            is below 0.
+        ValueError: values do not rise or fall so even on the whole, none is above 0, one is not finite, or
+            one is below 0.
     """
 
     def __init__(self, name: str, qps: Sequence[int], values: Sequence[float], *, rising: bool) -> None:
@@ -62,16 +62,16 @@ class Trend:
         self._slope = self._log.deriv()
 
     def value(self, qps: npt.ArrayLike) -> Floats:
-        """Fitted values."""
+        """The fitted values at some qps."""
         return np.exp(np.asarray(self._log(np.asarray(qps, np.float64)), np.float64))
 
     def log_slope(self, qps: npt.ArrayLike) -> Floats:
-        """d log(value) / d qp."""
+        """The slope d log(value) / d qp at some qps."""
         return np.asarray(self._slope(np.asarray(qps, np.float64)), np.float64)
 
 
 class Baseline:
-    """The fitted curve.
+    """BPG's own curve, fitted.
 
     Raises:
         ValueError: bits do not fall or a loss does not rise with the qp.
@@ -85,11 +85,11 @@ class Baseline:
         }
 
     def bpp(self, qps: npt.ArrayLike) -> Floats:
-        """Bits a pixel."""
+        """The bits a pixel at some qps."""
         return self._bpp.value(qps)
 
     def loss(self, label: str, qps: npt.ArrayLike) -> Floats:
-        """A task's loss."""
+        """A task's loss at some qps."""
         return self._losses[label].value(qps)
 
     def slope(self, label: str, qps: npt.ArrayLike) -> Floats:

@@ -1,4 +1,4 @@
-"""Size, and strength and limit of the map: chosen on photos, by the bits that the same answers need."""
+"""Chooses a recipe's size, and its map's strength and limit, on photos by the bits that equal losses take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEFAULT_QPS = (28, 31, 34, 37, 40, 44)
 
 
 class MapSetting(NamedTuple):
-    """Of a map its strength and limit; both are ``None`` where there is no map."""
+    """The strength and the limit of a map; both are ``None`` where there is no map."""
 
     strength: float | None
     limit: float | None
@@ -40,11 +40,11 @@ class Measured:
     """A recipe with one map and one size for all qps.
 
     Attributes:
-        setting: of the map.
-        factor: part of each side; ``None`` for the recipe's own rule.
-        curve: bits for each of the photo's pixels and losses, by qp.
-        offsets: at each qp log10 of its bits over those that the plain codec needs for the same losses, the
-            mean over the tasks; infinite where the plain codec's curve does not go that far.
+        setting: the setting of the map.
+        factor: the factor that shrinks both sides; ``None`` for the recipe's own rule.
+        curve: bits for each of the photo's pixels, and losses, by qp.
+        offsets: at each qp log10 of the ratio of its bits to those that the plain codec needs for the same
+            losses, as the mean over the tasks; infinite where the plain codec's curve does not go that far.
     """
 
     setting: MapSetting
@@ -58,11 +58,11 @@ class Candidate:
     """A map with the sizes that suit it.
 
     Attributes:
-        setting: of the map.
-        scale: the rule; ``None`` where pictures keep their size.
-        curve: what it gives.
-        bd_rates: percent, by task, at equal log-loss against the plain codec; NaN where the curves do not
-            overlap.
+        setting: the setting of the map.
+        scale: the scale rule; ``None`` where pictures keep their size.
+        curve: bits and losses with these, by qp.
+        bd_rates: the BD-rates in percent, by task, at equal log-loss against the plain codec; NaN where the
+            curves do not overlap.
     """
 
     setting: MapSetting
@@ -72,7 +72,7 @@ class Candidate:
 
     @property
     def bd_rate(self) -> float:
-        """Percent, the mean of the logarithms over the tasks."""
+        """The BD-rate in percent, as the mean of the logarithms over the tasks."""
         logarithms = [math.log1p(rate / 100) for rate in self.bd_rates.values()]
         return 100 * math.expm1(sum(logarithms) / len(logarithms))
 
@@ -91,16 +91,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ChosenRecipe:
-    """What was chosen, and everything that it was chosen by.
+    """The chosen recipe, and everything by which it was chosen.
 
     Attributes:
-        recipe: with the chosen settings, and a card that tells of them; it shares the networks of the one
-            that was given.
-        chosen: its place among the candidates; ``None`` where none could be compared with the plain codec.
-        candidates: all of them, a map each.
-        measured: the curves that they are put together from.
-        plain: the codec's with the recipe's options and nothing else, with a point more at both ends.
-        photos: how many.
+        recipe: a recipe with the chosen settings, and a card that tells of them; it shares the networks of
+            the one that was given.
+        chosen: its index among the candidates; ``None`` where none could be compared with the plain codec.
+        candidates: all candidates, each with another map.
+        measured: the curves that the candidates' curves are put together from.
+        plain: the curve of the codec alone with the recipe's options, with one more point at each end.
+        photos: the number of photos.
     """
 
     recipe: Recipe
@@ -111,7 +111,7 @@ class ChosenRecipe:
     photos: int
 
     def as_mapping(self) -> dict[str, Any]:
-        """All of it but the recipe, for JSON; what is not a finite number is ``None``."""
+        """Everything but the recipe, for JSON; a number that is not finite is ``None``."""
         candidates = [
             {
                 **one.setting._asdict(),
@@ -136,7 +136,7 @@ class ChosenRecipe:
 
 
 def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told: str = "") -> Recipe:
-    """The same networks with another map and size."""
+    """A recipe of the same networks with another map and size; ``told`` is added to its card."""
     allocator = recipe.allocator
     if setting.strength is None or allocator is None:
         allocator = None
@@ -147,6 +147,7 @@ def _changed(recipe: Recipe, setting: MapSetting, scale: ScaleRule | None, told:
 
 
 def _map_settings(recipe: Recipe, choices: ChoiceConfig) -> list[MapSetting]:
+    """The maps that are tried: none, and where there is an allocator all strengths and limits."""
     found = [MapSetting(None, None)]
     if recipe.allocator is not None:
         limits = choices.limits or (recipe.allocator.settings.limit,)
@@ -155,7 +156,7 @@ def _map_settings(recipe: Recipe, choices: ChoiceConfig) -> list[MapSetting]:
 
 
 class _Variant(NamedTuple):
-    """A map and a size that are tried together: with ``factor`` ``None`` the recipe's own size."""
+    """A map and a size that are tried together; a ``factor`` of ``None`` is the recipe's own size."""
 
     setting: MapSetting
     factor: float | None
@@ -163,7 +164,7 @@ class _Variant(NamedTuple):
 
 
 def _variants(recipe: Recipe, choices: ChoiceConfig) -> list[list[_Variant]]:
-    """What is measured: each map at all sizes, the largest first."""
+    """The variants that are measured: for each map those at all sizes, the largest first."""
     sizes: list[tuple[float | None, ScaleRule | None]] = [(None, recipe.scale)]
     if choices.scales is not None:
         sizes = [(factor, choices.scales.rule({0.0: factor})) for factor in choices.scales.factors]
@@ -174,7 +175,11 @@ def _variants(recipe: Recipe, choices: ChoiceConfig) -> list[list[_Variant]]:
 
 
 def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
-    """(N, 3, H, W) each."""
+    """Yields photos as batches (N, 3, H, W).
+
+    Raises:
+        ValueError: one has another shape.
+    """
     for one in [photos] if isinstance(photos, Tensor) else photos:
         if not isinstance(one, Tensor) or one.ndim not in (3, 4):
             shape = tuple(one.shape) if isinstance(one, Tensor) else type(one).__name__
@@ -183,6 +188,7 @@ def _batches(photos: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
 
 
 def _coder(recipe: Recipe, threads: int | None, parts: Parts = _ALL) -> Coder:
+    """A function that codes pictures with these parts of a recipe."""
     return partial(recipe.compress, parts=parts, threads=threads)
 
 
@@ -192,7 +198,7 @@ def _curves(
     tasks: Mapping[str, Task],
     progress: Progress,
 ) -> tuple[list[Curve], int]:
-    """The curve of each way to code, at its own qps, and the number of photos.
+    """Measures the curve of each way to code, at its own qps, and counts the photos.
 
     Raises:
         ValueError: no photos.
@@ -211,7 +217,7 @@ def _curves(
 
 
 def _offsets(plain: Curve, curve: Curve) -> list[float]:
-    """See :class:`Measured`."""
+    """The offsets of a curve, see :class:`Measured`."""
     found = [0.0] * len(curve.qps)
     for label in curve.losses:
         rates, heights = log_heights(plain, label)
@@ -222,6 +228,7 @@ def _offsets(plain: Curve, curve: Curve) -> list[float]:
 
 
 def _measured(one: _Variant, curve: Curve, plain: Curve) -> Measured:
+    """A variant with its curve and offsets."""
     return Measured(one.setting, one.factor, curve, _offsets(plain, curve))
 
 
@@ -233,26 +240,26 @@ def _at(curve: Curve, qps: Sequence[int]) -> Curve:
 
 
 class _Way(NamedTuple):
-    """Which size at each qp so far, and the sum of its offsets."""
+    """The index of the size at each qp so far, and the sum of their offsets."""
 
     offset: float
     places: list[int]
 
 
 def best_sizes(offsets: Sequence[Sequence[float]]) -> list[int] | None:
-    """At each qp the place of a size, so that sizes never grow with the qp and the offsets' sum is least.
+    """Chooses a size at each qp so that sizes never grow with the qp and the sum of offsets is least.
 
-    Where an offset is infinite nothing is known: only a size that was taken at the qp before goes on there.
+    An infinite offset is an unknown one: there only the size of the qp before is kept.
 
-    All qps are decided on together, for a recipe is used between them too, where it keeps the size of the qp
+    All qps are decided together, for a recipe is used between them too, where it keeps the size of the qp
     before: a size must suit its neighbours. :func:`npp.evaluation.choosing.best_factors`, for an arm that is
     compared at these qps alone, decides at each of them nearly by itself, and sizes may grow again.
 
     Args:
-        offsets: for each qp those of the sizes, the largest size first.
+        offsets: for each qp the offsets of the sizes, the largest size first.
 
     Returns:
-        ``None`` where at the first qp nothing is known.
+        The index of a size for each qp; ``None`` where all offsets of the first qp are unknown.
     """
     ways = {place: _Way(first, [place]) for place, first in enumerate(offsets[0]) if math.isfinite(first)}
     for row in offsets[1:]:
@@ -270,7 +277,7 @@ def best_sizes(offsets: Sequence[Sequence[float]]) -> list[int] | None:
 def _put_together(
     measured: Sequence[Measured], scales: ScaleChoices | None, own: ScaleRule | None, plain: Curve
 ) -> Candidate:
-    """A map's candidate from its curves at all sizes, the largest first."""
+    """Makes the candidate of a map from its curves at all sizes, the largest first."""
     first = measured[0]
     qps = first.curve.qps
     places = best_sizes(list(zip(*(one.offsets for one in measured), strict=True))) or [0] * len(qps)
@@ -293,11 +300,13 @@ def _put_together(
 
 
 def _chosen(candidates: Sequence[Candidate]) -> int | None:
+    """The index of the candidate of least BD-rate; ``None`` where none has one."""
     comparable = [place for place, one in enumerate(candidates) if math.isfinite(one.bd_rate)]
     return min(comparable, key=lambda place: candidates[place].bd_rate, default=None)
 
 
 def _told(candidates: Sequence[Candidate], chosen: int, photos: int, qps: Sequence[int]) -> str:
+    """The lines of a recipe's card about what was chosen and what else was tried."""
     head = (
         f"Chosen on {photos} photos at qp {', '.join(map(str, qps))} by BD-rate against the codec alone at "
         f"equal loss: {candidates[chosen]}."
@@ -317,7 +326,7 @@ def choose_recipe(
     threads: int | None = None,
     progress: Progress = no_progress,
 ) -> ChosenRecipe:
-    """The best strength and limit of a recipe's map, and the sizes that pictures are best coded at.
+    """Finds the best strength and limit of a recipe's map, and the best sizes to code pictures at.
 
     Every photo goes through the real codec with every map at every size and qp. For each map the sizes are
     chosen, qp by qp, by the bits that the plain codec needs for the same losses, smaller ones only from some
@@ -325,14 +334,14 @@ def choose_recipe(
     mean of the logarithms decides.
 
     Args:
-        recipe: what is chosen for; it stays as it is.
+        recipe: the recipe to choose for, which is not changed.
         photos: (N, 3, H, W) or (3, H, W) floats in [0, 1], one tensor or several of any sizes, on the
             device of the recipe's and the tasks' networks; none that results will be reported on.
-        tasks: one, or several by label. What counts is the loss against what each says of the clean photo.
+        tasks: one task, or several by label; their losses compare with their predictions on the clean photo.
         choices: see :class:`npp.training.ChoiceConfig`.
-        qps: where ``choices`` has none; at least two.
-        threads: of the codec.
-        progress: told how many pictures have been coded since the last time.
+        qps: the qps where ``choices`` has none; at least two.
+        threads: threads of the codec.
+        progress: called with the number of pictures that were coded since the last call.
 
     Returns:
         See :class:`ChosenRecipe`. Where nothing can be compared with the plain codec, the recipe is the one
@@ -360,7 +369,7 @@ def choose_recipe(
 
 
 def rounds_of(recipe: Recipe, choices: ChoiceConfig) -> int:
-    """How many times :func:`choose_recipe` takes each photo through all qps."""
+    """The number of times that :func:`choose_recipe` takes each photo through all qps."""
     return 1 + sum(map(len, _variants(recipe, choices)))
 
 

@@ -1,4 +1,4 @@
-"""The recipe that is trained: how it is built from a configuration, and a batch of many qps through it."""
+"""Builds the recipe that is trained from a configuration, and runs batches of many qps through it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class TrainedBatch(NamedTuple):
     """A batch on its way through a recipe.
 
     Attributes:
-        x: (N, 3, h, w) at the size that is coded.
-        x_pre: (N, 3, h, w) filtered: what was coded.
-        qp_map: (N, ceil(h/16), ceil(w/16)) with which offsets, not rounded; ``None`` without an allocator.
-        x_hat: (N, 3, H, W) decoded, restored, at the size that the pictures had.
-        bpp: (N,) bits for each of their pixels.
+        x: (N, 3, h, w), the pictures at the size that is coded.
+        x_pre: (N, 3, h, w), the filtered pictures, which were coded.
+        qp_map: (N, ceil(h/16), ceil(w/16)), the offsets, not rounded; ``None`` without an allocator.
+        x_hat: (N, 3, H, W), the decoded and restored pictures, at their first size.
+        bpp: (N,) bits for each pixel of that size.
     """
 
     x: Tensor
@@ -57,11 +57,11 @@ class TrainedBatch(NamedTuple):
     bpp: Tensor
 
     def mse(self) -> Tensor:
-        """(N,) of the filtered pictures against those that were filtered, pixels in [0, 1]."""
+        """The squared error (N,) of the filtered pictures against the unfiltered, pixels in [0, 1]."""
         return (self.x_pre.float() - self.x.float()).square().mean((1, 2, 3))
 
     def energy(self) -> Tensor:
-        """(N,) mean square of the map's offsets, in squared qps; zeros without a map."""
+        """The mean square (N,) of the map's offsets, in squared qps; zeros without a map."""
         if self.qp_map is None:
             return self.x.new_zeros(len(self.x), dtype=torch.float32)
         return self.qp_map.square().mean((1, 2))
@@ -72,7 +72,7 @@ def _begun(
     make: Callable[..., _Part],
     load: Callable[[str], _Part],
 ) -> _Part:
-    """A new network with the settings of a configuration, or the weights that it starts with."""
+    """Makes a new network with the settings of a section, or loads the one that it starts with."""
     if chosen.start is None:
         return make(**chosen.settings)
     refuse_settings_beside_start(chosen.settings)
@@ -95,6 +95,7 @@ def build_preprocessor(chosen: PreprocessorConfig) -> Preprocessor:
 
 
 def _filter_of(start: str) -> Preprocessor:
+    """Loads a filter by name or path, or that of a recipe after ``recipe:``."""
     if not start.startswith(_OF_RECIPE):
         return Preprocessor.load(start)
     return filter_of("start", start.removeprefix(_OF_RECIPE))
@@ -131,21 +132,23 @@ def build_restorer(chosen: RestorerConfig) -> Restorer:
 
 
 def _trained_or_not(network: _Part, train: bool) -> _Part:
+    """Sets a network to training, or freezes it."""
     return network.train(train).requires_grad_(train)
 
 
 def _scale_rule(factor: float) -> ScaleRule | None:
+    """A rule of one factor for all qps; ``None`` for 1."""
     return ScaleRule({0: factor}) if factor < 1 else None
 
 
 def bare_recipe(config: TrainConfig, scale: float | None = None) -> Recipe:
-    """The codec of a configuration, at its scale or another, without filter, map and restorer."""
+    """A recipe of a configuration's codec alone, at its scale or another one."""
     factor = config.scale if scale is None else scale
     return Recipe(scale=_scale_rule(factor), options=config.codec.all_options)
 
 
 def build_recipe(config: TrainConfig) -> Recipe:
-    """The recipe of a configuration, before it is trained.
+    """Builds the recipe of a configuration, before it is trained.
 
     Raises:
         ConfigError: a part that cannot be built; the message names it.
@@ -164,7 +167,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
 
 
 def trained_parts(recipe: Recipe, config: TrainConfig) -> list[tuple[nn.Module, float]]:
-    """The parts of a recipe that a configuration trains, with their share of the learning rate."""
+    """The parts of a recipe that a configuration trains, each with its share of the learning rate."""
     given: tuple[tuple[nn.Module | None, Any], ...] = (
         (recipe.preprocessor, config.preprocessor),
         (recipe.allocator, config.allocator),
@@ -182,10 +185,10 @@ class PreparedBatch(NamedTuple):
     """A batch as the codec gets it.
 
     Attributes:
-        size: height and width of the pictures as they were.
-        x: (N, 3, h, w) at the size that is coded.
-        x_pre: (N, 3, h, w) filtered.
-        qp_map: (N, ceil(h/16), ceil(w/16)), not rounded; ``None`` without an allocator.
+        size: height and width of the pictures before they were shrunk.
+        x: (N, 3, h, w), the pictures at the size that is coded.
+        x_pre: (N, 3, h, w), the filtered pictures.
+        qp_map: (N, ceil(h/16), ceil(w/16)), the offsets, not rounded; ``None`` without an allocator.
     """
 
     size: tuple[int, int]
@@ -194,7 +197,7 @@ class PreparedBatch(NamedTuple):
     qp_map: Tensor | None
 
     def rows(self, where: slice) -> PreparedBatch:
-        """Some of the pictures."""
+        """The batch of some of the pictures."""
         qp_map = None if self.qp_map is None else self.qp_map[where]
         return PreparedBatch(self.size, self.x[where], self.x_pre[where], qp_map)
 
@@ -202,8 +205,8 @@ class PreparedBatch(NamedTuple):
         """The batch behind the codec.
 
         Args:
-            coded: what the codec made of ``x_pre`` and ``qp_map``.
-            restorer: what stands behind the decoder, if there is one.
+            coded: the result of coding ``x_pre`` with ``qp_map``.
+            restorer: the restorer behind the decoder, if there is one.
         """
         pixels = self.x.shape[-2] * self.x.shape[-1] / (self.size[0] * self.size[1])
         x_hat = shown(coded.x_hat, self.size, restorer)
@@ -211,7 +214,7 @@ class PreparedBatch(NamedTuple):
 
 
 def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
-    """A batch through scale, filter and allocator; arguments as of :func:`code_batch`."""
+    """Runs a batch through scale, filter and allocator; the arguments are those of :func:`code_batch`."""
     size = x.shape[-2], x.shape[-1]
     small = x if recipe.scale is None else shrink(x, recipe.scale.size(0, *size))
     x_pre = small if recipe.preprocessor is None else recipe.preprocessor(small, qp)
@@ -222,12 +225,12 @@ def prepare(recipe: Recipe, x: Tensor, qp: Tensor) -> PreparedBatch:
 def code_batch(
     recipe: Recipe, x: Tensor, qp: Tensor, *, surrogate: Surrogate, threads: int | None
 ) -> TrainedBatch:
-    """A batch through scale, filter, map and the real codec: :meth:`npp.Recipe.compress` for many qps.
+    """Runs a batch through scale, filter, map and codec: :meth:`npp.Recipe.compress` for many qps.
 
     Args:
-        recipe: with one scale for all qps, as :func:`build_recipe` makes it.
+        recipe: the recipe, with one scale for all qps, as :func:`build_recipe` makes it.
         x: (N, 3, H, W) in [0, 1].
-        qp: (N,), one for each picture.
+        qp: (N,), the qp of each picture.
         surrogate, threads: as in :func:`npp.compress`.
     """
     ready = prepare(recipe, x, qp)
@@ -244,7 +247,7 @@ def code_in_parts(
     surrogate: Surrogate,
     threads: int | None,
 ) -> Iterator[TrainedBatch]:
-    """A prepared batch through the codec, as :func:`npp.compress_in_parts` does it."""
+    """Runs a prepared batch through the codec part by part, as :func:`npp.compress_in_parts` does."""
     coded_parts = compress_in_parts(
         ready.x_pre,
         qp,
@@ -259,14 +262,14 @@ def code_in_parts(
 
 
 def change_strip(x: Tensor, coded: TrainedBatch) -> Tensor:
-    """Pictures and what a recipe makes of them, a row a picture.
+    """Draws pictures and what a recipe makes of them, a row for each picture.
 
-    Original, preprocessed, decoded, the filter's change eight times on gray, and the map, white where bits
-    are saved; without an allocator there is no column of it.
+    The columns are the original, the preprocessed and the decoded picture, eight times the filter's change on
+    gray, and with an allocator the map, white where bits are saved.
 
     Args:
         x: (N, 3, H, W) in [0, 1].
-        coded: what became of them.
+        coded: the pictures on their way through the recipe.
 
     Returns:
         (3, N (H + 4), 4 or 5 times (W + 4)) in [0, 1].

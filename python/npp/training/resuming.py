@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, and stopping so that one can."""
+"""Checks of checkpoints to resume from, and handling of Lightning's errors and of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ from npp.weight_files import read_torch_file
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint of a training.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ConfigError: it is no checkpoint.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"resume: there is no checkpoint {path}")
     try:
@@ -37,17 +43,17 @@ def check_checkpoint(
     without: str = "",
     accept: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
-    """Looks whether a training can go on from a file.
+    """Raises an error unless a training can go on from a file.
 
     Args:
         path: the checkpoint.
-        module: what will be trained.
-        steps: of the whole run.
-        without: beginning of the names in ``module`` that checkpoints do not hold.
-        accept: called with the checkpoint of such a network; raises where it is of another training.
+        module: the module that will be trained.
+        steps: the number of steps of the whole run.
+        without: the beginning of names in ``module`` that checkpoints do not hold.
+        accept: called with a checkpoint of such a network; raises where it is of another training.
 
     Returns:
-        How many steps it has done.
+        The number of steps that the checkpoint has done.
 
     Raises:
         FileNotFoundError: no such file.
@@ -77,7 +83,11 @@ def check_checkpoint(
 
 @contextmanager
 def lightning_errors() -> Iterator[None]:
-    """What Lightning refuses is an error of the configuration."""
+    """Turns what Lightning refuses into an error of the configuration.
+
+    Raises:
+        ConfigError: Lightning refused a setting.
+    """
     try:
         with mute_lightning():
             yield
@@ -89,7 +99,7 @@ def lightning_errors() -> Iterator[None]:
 
 @contextmanager
 def interruptible(trainer: lightning.Trainer) -> Iterator[None]:
-    """Lightning answers Ctrl-C with the exit code 1 and is deaf to the next; here it stays what it is.
+    """Keeps Ctrl-C a KeyboardInterrupt, for which Lightning exits with code 1 and then ignores further ones.
 
     Raises:
         KeyboardInterrupt: the run was interrupted.

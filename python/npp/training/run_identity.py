@@ -1,4 +1,4 @@
-"""What decides what a training's steps and validations do: a run that goes on must have the same."""
+"""The identity of a training: everything that its steps and validations depend on, for resumed runs."""
 
 from __future__ import annotations
 
@@ -19,35 +19,39 @@ from npp.training.draws import Photos
 from npp.training.train_config import TrainConfig
 
 _OF_A_STEP = ("seed", "scale", "trade_off", "loss")
-_OF_NO_STEP = ("threads",)  # of the codec: its bytes do not depend on them
+_OF_NO_STEP = ("threads",)  # the codec's bytes do not depend on its threads
 _OF_A_PICTURE = ("size", "mode", "augment")
 _PARTS = ("preprocessor", "allocator", "restorer")
-_BEGINNING = 1 << 16  # bytes of a photo
-_NETWORKS = "model", "network"  # settings that name one, the latter of tasks of one's own
-_SOURCES = "files"  # of networks: weights and what defines them
-_VALUES = "values"  # of networks: what they keep besides weights
-_TOLD = "told values"  # the same, so that a message can name what differs
-_FOLDERS = re.compile(r"[^:]*[/\\]")  # of a file that a network is loaded from
+_BEGINNING = 1 << 16  # bytes of a photo that are read
+_NETWORKS = "model", "network"  # settings that name a network, the latter in custom tasks
+_SOURCES = "files"  # the files of a network: weights and code
+_VALUES = "values"  # what a network keeps besides weights
+_TOLD = "told values"  # the same with names, so that a message can say what differs
+_FOLDERS = re.compile(r"[^:]*[/\\]")  # the folders before the file of a network
 
 
 def _digest(values: Iterable[object]) -> str:
+    """A digest of values by their texts, apart from :func:`npp.config.digests.digest_of`, which takes JSON.
+
+    Checkpoints, curves and labels of earlier versions hold this form, and must fit.
+    """
     return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:16]
 
 
 def digest_of_tasks(tasks: Mapping[str, Task]) -> dict[str, str]:
-    """The weights of each task's network, by label."""
+    """Digests of the weights of each task's network, by label."""
     return {label: hash_state(task)[:16] for label, task in tasks.items()}
 
 
 def digest_of_sources(
     tasks: Iterable[tuple[str, str, Mapping[str, Any]]], *, installed: bool
 ) -> dict[str, str]:
-    """The files that each task's name and settings lead to, by label: what a network does with its weights.
+    """Digests of the files that each task's name and settings name, by label: those of code and weights.
 
     Args:
-        tasks: label, name and settings of each; their networks are loaded.
-        installed: whether files of installed packages count: a run may go on with newer ones, as it may with
-            another torch.
+        tasks: label, name and settings of each task; their networks must be loaded.
+        installed: whether files of installed packages count: a run may be resumed with newer ones, as it may
+            with another torch.
     """
     return {
         label: _digest(hash_sources([name, settings], installed=installed)) for label, name, settings in tasks
@@ -62,7 +66,7 @@ def sources_of(config: TrainConfig, *, installed: bool) -> dict[str, str]:
 def digest_of_values(
     named: Iterable[tuple[str, str, Mapping[str, Any]]], tasks: Mapping[str, Task]
 ) -> dict[str, str]:
-    """What each network of somebody's own keeps besides its weights, by label; no other task is in it.
+    """Digests of what custom networks keep besides weights, by label; tasks of other networks are left out.
 
     Args:
         named: label, name and settings of each task.
@@ -73,29 +77,29 @@ def digest_of_values(
 
 
 def _named(config: TrainConfig) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Label, name and settings of a configuration's tasks."""
+    """The label, name and settings of each task of a configuration."""
     pairs = zip(config.labels, config.tasks, strict=True)
     return [(label, task.name, task.settings) for label, task in pairs]
 
 
 def values_of(config: TrainConfig, tasks: Mapping[str, Task]) -> dict[str, KeptValues]:
-    """What each network of somebody's own keeps besides its weights, by label; no other task is in it.
+    """The values that custom networks keep besides weights, by label; tasks of other networks are left out.
 
     Args:
-        config: of the run.
-        tasks: by label, before their networks are used.
+        config: the run's.
+        tasks: the tasks by label, before their networks are used.
     """
     kept = {label: kept_values([name, settings], tasks[label]) for label, name, settings in _named(config)}
     return {label: values for label, values in kept.items() if values is not None}
 
 
 def short_digests(values: Mapping[str, KeptValues]) -> dict[str, str]:
-    """The digests of what :func:`values_of` gives, by label."""
+    """The digests of the values of :func:`values_of`, by label."""
     return {label: kept.digest[:16] for label, kept in values.items()}
 
 
 def identity_of_values(values: Mapping[str, KeptValues]) -> dict[str, Any]:
-    """What networks keep, by the name that a message has for it; what says most of it stands first."""
+    """The values that networks keep, by the name that messages give them, the most telling form first."""
     return {
         **{f"{_TOLD} of tasks.{label}": kept.told for label, kept in values.items()},
         **{f"{_VALUES} of tasks.{label}": digest for label, digest in short_digests(values).items()},
@@ -103,26 +107,27 @@ def identity_of_values(values: Mapping[str, KeptValues]) -> dict[str, Any]:
 
 
 def digest_of_files(paths: Sequence[Path]) -> str:
-    """Photos on this disk: where they are, how large, and since when."""
+    """A digest of photos on this disk: their paths, sizes and times of change."""
     found = ((path, path.stat()) for path in paths)
     return _digest((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)
 
 
 def digest_of_contents(paths: Sequence[Path]) -> str:
-    """What is in photos, wherever they are: a copy is as good, which their times would not say.
+    """A digest of the contents of photos, which is that of copies elsewhere too.
 
-    Of each how large it is and how it begins: a data set may be too large to be read whole.
+    It is of each photo's size and first bytes, for a data set may be too large to be read whole.
     """
     return _digest(map(_beginning, paths))
 
 
 def _beginning(path: Path) -> tuple[int, str]:
+    """The size of a file, and a digest of its first bytes."""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.sha256(file.read(_BEGINNING)).hexdigest()
 
 
 def _without_folders(settings: Any) -> Any:
-    """A task's settings without the folders that its networks lie in; all else as it is."""
+    """A task's settings without the folders in the names of its networks."""
     if not isinstance(settings, Mapping):
         return settings
     return {
@@ -132,7 +137,7 @@ def _without_folders(settings: Any) -> Any:
 
 
 def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
-    """What each task is asked, but for the folder that its network lies in."""
+    """The settings of each task, without the folders of their networks."""
     found = {}
     for label, task in zip(config.labels, config.tasks, strict=True):
         settings = _without_folders(plain(task.settings))
@@ -143,7 +148,7 @@ def settings_of_tasks(config: TrainConfig) -> dict[str, Any]:
 
 
 def _settings_of_parts(recipe: Recipe) -> dict[str, Any]:
-    """Settings that the shapes of the weights do not show too, such as the strength of a map."""
+    """The settings of a recipe's parts, also those that no shape of weights shows, as a map's strength."""
     found = part_settings(None, recipe.preprocessor, recipe.allocator, recipe.restorer)
     return {
         f"{part}.{name}": plain(value)
@@ -154,6 +159,7 @@ def _settings_of_parts(recipe: Recipe) -> dict[str, Any]:
 
 
 def _trained(config: TrainConfig) -> list[str]:
+    """The names of the parts that are trained."""
     return [name for name in _PARTS if (part := getattr(config, name)) is not None and part.train]
 
 
@@ -164,14 +170,16 @@ def identity_of_steps(
     networks: Mapping[str, str],
     values: Mapping[str, KeptValues],
 ) -> dict[str, Any]:
-    """What must be as it was, by the name that a message has for it; another place of the photos may be.
+    """Everything that must be the same in a resumed run, by the name that messages give it.
+
+    The photos may lie in another place.
 
     Args:
-        config: of the run.
-        photos: of the run.
-        recipe: that is trained.
-        networks: what :func:`digest_of_tasks` gives.
-        values: what :func:`values_of` gives.
+        config: the run's.
+        photos: the run's.
+        recipe: the recipe that is trained.
+        networks: the result of :func:`digest_of_tasks`.
+        values: the result of :func:`values_of`.
     """
     settings = config.as_mapping()
     tasks = [
@@ -189,22 +197,24 @@ def identity_of_steps(
         **settings_of_tasks(config),
         **_settings_of_parts(recipe),
         "trained parts": _trained(config),
-        # Last, for what stands above says more of what differs.
+        # Last, for the entries above say more about what differs.
         **identity_of_values(values),
     }
 
 
 def identity_of_validation(config: TrainConfig, photos: Photos, networks: Mapping[str, str]) -> str:
-    """What must be as it was for two validations to be compared."""
+    """A digest of everything that must be the same for two validations to be compared."""
     shown = [path.name for path in photos.validation]
     return _digest([sorted(set(config.validation.qps)), shown, networks, config.trainer.precision])
 
 
 def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: object) -> None:
-    """Refuses to go on with another training.
+    """Raises ConfigError unless a checkpoint is of the same training; the message names the first difference.
 
-    Raises:
-        ConfigError: something differs; the message names the first.
+    Args:
+        before: the identity in the checkpoint.
+        now: that of the run.
+        path: the checkpoint, for the message.
     """
     for name, value in now.items():
         if name in before and name.startswith(_TOLD):
@@ -218,14 +228,14 @@ def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], path: obje
 
 
 def check_step_size(before: int | None, batch: int, processes: int) -> None:
-    """Refuses steps of another number of pictures: where a run is among its photos follows from both.
+    """Raises ConfigError unless steps take as many pictures as those of a checkpoint.
+
+    The place of a run among its photos follows from its steps and this number.
 
     Args:
-        before: pictures that a step of the checkpoint took; ``None`` where it does not say.
-        batch, processes: what they are made of now.
-
-    Raises:
-        ConfigError: the numbers differ.
+        before: the pictures that a step of the checkpoint took; ``None`` where it does not say.
+        batch: the pictures of a step in each process now.
+        processes: the number of processes now.
     """
     now = batch * processes
     if before not in (None, now):

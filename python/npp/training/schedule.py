@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate."""
+"""Builds the optimiser and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from npp.training.train_config import OptimiserConfig
 
 
 def rate_factor(step: int, config: OptimiserConfig) -> float:
-    """Part of the learning rate at a step: a straight rise, then a cosine down to ``final``."""
+    """The factor of the learning rate at a step: a straight rise, then a cosine down to ``final``."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
@@ -20,11 +20,11 @@ def rate_factor(step: int, config: OptimiserConfig) -> float:
 
 
 def build_optimiser(parts: Sequence[tuple[nn.Module, float]], config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW; single numbers, as biases and scales are, do not decay.
+    """Builds AdamW; weights that are single numbers, as biases and scales, do not decay.
 
     Args:
-        parts: what is trained, with the share of the learning rate that each has.
-        config: the rest.
+        parts: the modules that are trained, each with its share of the learning rate.
+        config: learning rate and weight decay.
     """
     groups = []
     for part, rate in parts:
@@ -41,7 +41,7 @@ def build_optimiser(parts: Sequence[tuple[nn.Module, float]], config: OptimiserC
 def build_schedule(
     optimiser: torch.optim.Optimizer, config: OptimiserConfig
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """A warm-up and a cosine over all steps of the configuration."""
+    """Builds a schedule of a warm-up and a cosine over all steps of the configuration."""
     return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, config))
 
 
@@ -51,15 +51,15 @@ def set_rates(
     step: int,
     rates: Sequence[float] | None = None,
 ) -> None:
-    """Gives a schedule and its optimiser the learning rates and the decay that a configuration has at a step.
+    """Sets the learning rates and the decay of a schedule's optimiser to those of a configuration at a step.
 
-    A run that goes on with more steps is then on the longer run's cosine from its first step on.
+    A run that is resumed with more steps is then on the longer run's cosine from its first step on.
 
     Args:
-        schedule: what is changed.
-        config: whose rates and decay.
-        step: where the run is.
-        rates: of each group of the optimiser the highest learning rate; the configuration's by default.
+        schedule: the schedule, which is changed with its optimiser.
+        config: has the rates and the decay.
+        step: the step that the run is at.
+        rates: the highest learning rate of each group of the optimiser; by default the configuration's.
     """
     groups = schedule.optimizer.param_groups
     schedule.base_lrs = list(rates or [config.learning_rate for _ in groups])

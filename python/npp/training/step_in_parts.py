@@ -1,4 +1,4 @@
-"""A step's total, part by part, so that the task's network and the codec work at once."""
+"""Computes a step's total part by part, so that the tasks' networks and the codec work at once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from npp.training.objective import Terms
 from npp.training.recipe_model import PreparedBatch
 
-#: The terms of a batch, part by part, of pictures and a map that gradients are wanted for.
+#: Yields the terms of a batch part by part, from pictures and a map that need gradients.
 PartsOfTerms = Callable[[PreparedBatch], Iterator[Terms]]
 
 
 class _BackwardAlready(torch.autograd.Function):
-    """The mean total of a batch, whose gradient by pictures and map is known when it is."""
+    """The mean total of a batch, whose gradient by pictures and map is computed together with it."""
 
     @staticmethod
     def forward(
@@ -52,10 +52,11 @@ def total_in_parts(ready: PreparedBatch, work: PartsOfTerms, scale: Tensor) -> t
     the codec has those after it. The networks' graphs are freed part by part, too: less memory is needed.
 
     Args:
-        ready: with a filter's or an allocator's gradient.
-        work: called with the same pictures, cut from the filter's graph.
-        scale: what the total will be multiplied with before its own ``backward()``, as in ``16-mixed``: parts
-            go backward with it already, so that no gradient in half precision is too small.
+        ready: the prepared pictures, with a gradient of a filter or an allocator.
+        work: yields the terms; called with the same pictures, detached from the filter's graph.
+        scale: the factor by which the total will be multiplied before its own ``backward()``, as in
+            ``16-mixed``. The parts go backward with it already, so that no gradient in half precision is too
+            small.
 
     Returns:
         The mean total with its gradient, and the terms without.
@@ -67,6 +68,6 @@ def total_in_parts(ready: PreparedBatch, work: PartsOfTerms, scale: Tensor) -> t
 
 
 def loss_scale(trainer: lightning.Trainer, device: torch.device) -> Tensor:
-    """What Lightning multiplies a total with before it goes backward: 1 but for ``16-mixed``."""
+    """The factor by which Lightning scales a total before its ``backward()``: 1 but for ``16-mixed``."""
     one, scaler = torch.ones((), device=device), getattr(trainer.precision_plugin, "scaler", None)
     return one if scaler is None else scaler.scale(one)

@@ -1,4 +1,4 @@
-"""What a training needs to know, as YAML says it (docs/training.md)."""
+"""The configuration of a training, as YAML gives it (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from npp.recipes.scale import LEAST_FACTOR
 from npp.training.choice_config import ChoiceConfig
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig, RestorerConfig
 
-#: numpy's generators and Lightning take no larger one.
+#: The largest seed that numpy's generators and Lightning take.
 LAST_SEED = 2**32 - 1
 
 
@@ -36,9 +36,9 @@ class DataConfig(PhotoSet):
     Attributes:
         more: other folders, all of whose photos are trained on, too, each as often as one of ``folder``; what
             lies in ``folder`` as well is left to that.
-        augment: random place and mirroring in training; the centre without.
+        augment: whether a random place is taken and mirrored in training, instead of the centre.
         workers: processes that read, 0 to 256 on each device.
-        cache_targets: keep the clean predictions in memory; needs ``augment: false``.
+        cache_targets: whether the clean predictions are kept in memory; needs ``augment: false``.
     """
 
     more: list[str] = field(default_factory=list)
@@ -59,12 +59,12 @@ class DataConfig(PhotoSet):
             raise ValueError("cache_targets must be false where augment is true: no picture comes twice")
 
     def training_paths(self) -> list[Path]:
-        """The photos that are trained on: those of ``folder`` come first, each folder's by their paths.
+        """The photos that are trained on: those of ``folder`` first, and each folder's sorted by path.
 
         Raises:
             ValueError: a folder has none; the message begins with the attribute's name.
         """
-        # By their paths, so that what a seed draws does not depend on how the limit is applied.
+        # Sorted, so that what a seed draws does not depend on how the limit is applied.
         found = sorted(self.paths())
         own = {path.resolve() for path in find_photos(self.folder)} if self.more else set()
         for folder in self.more:
@@ -85,7 +85,7 @@ class TaskConfig:
 
     Attributes:
         name: as :func:`npp.tasks.build_task` knows it.
-        weight: against the other tasks; only the ratio counts.
+        weight: the weight of its loss; only the ratio to the other tasks' counts.
         settings: all other keys go to the task.
     """
 
@@ -99,13 +99,13 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class TradeOffConfig:
-    """Which qps are trained, and what the task is worth at each.
+    """The qps that are trained, and the weight of the task at each.
 
     Attributes:
         qps: lowest and highest; every qp between is drawn equally often, and λ is the slope of BPG's own
             curve there times ``slope_factor``.
         slope_factor: see ``qps``. With 1 a network could slide along BPG's own curve and gain nothing.
-        pairs: (qp, λ) instead: ``published``, or a list.
+        pairs: pairs of (qp, λ) instead: ``published``, or a list.
     """
 
     qps: tuple[int, int] | None = None
@@ -146,7 +146,7 @@ class TradeOffConfig:
 
     @property
     def table(self) -> dict[int, float] | None:
-        """λ by qp where pairs are given."""
+        """λ by qp where pairs are given, else ``None``."""
         if self.pairs is None:
             return None
         return dict(LAMBDAS if self.pairs == "published" else self.pairs)
@@ -165,12 +165,12 @@ class LossConfig:
     Attributes:
         w_pre: weight of the squared error between the preprocessed and the original picture.
         w_hat: weight of the squared error between the decoded, restored and the original picture.
-        mse_scale: what the mean squared errors of pixels in [0, 1] are multiplied with before that; 65025
-            for pixels in [0, 255].
+        mse_scale: a factor of both mean squared errors, which are those of pixels in [0, 1]; 65025 makes them
+            those of pixels in [0, 255].
         normalise: ``"baseline"`` divides a picture's total by BPG's mean bpp at its qp, so that high qps
             count as much as low ones.
-        w_map: what is then added for each squared qp of the map's mean square, so that offsets which gain
-            nothing go back to 0.
+        w_map: weight of the map's mean square, in squared qps, which is added after that, so that offsets
+            which gain nothing go back to 0.
     """
 
     w_pre: float = 0.5
@@ -189,8 +189,8 @@ class BaselineConfig:
     """BPG's own curve, measured before training.
 
     Attributes:
-        photos: of the training part.
-        points: at most 52 qps between the lowest and the highest that is trained.
+        photos: the number of photos of the training part.
+        points: the number of qps from the lowest to the highest that is trained, 3 to 52.
     """
 
     photos: int = 64
@@ -206,14 +206,14 @@ class OptimiserConfig:
     """AdamW and its schedule.
 
     Attributes:
-        steps: of the optimiser; 0 trains nothing.
+        steps: steps of the optimiser; 0 trains nothing.
         batch: pictures of a step on each device, 1 to 65,536.
-        learning_rate: at its highest.
-        warmup: steps in which it rises from nothing.
-        final: part of it that is left at the end of the cosine.
-        weight_decay: of matrices and filters, not of single numbers.
-        clip: largest norm of the gradient; 0 for none.
-        ema: how much of the averaged weights stays in a step.
+        learning_rate: the highest learning rate.
+        warmup: steps in which the rate rises from 0.
+        final: the part of the rate that is left at the end of the cosine.
+        weight_decay: decay of matrices and filters, not of single numbers.
+        clip: largest norm of the gradient; 0 for no limit.
+        ema: the part of the averaged weights that a step keeps, below 1.
     """
 
     steps: int = 5000
@@ -239,9 +239,9 @@ class ValidationConfig:
     """How the averaged weights are judged, on the real codec.
 
     Attributes:
-        every: steps between two.
-        photos: at most so many of the val part.
-        qps: at least two; kept rising and each once.
+        every: steps between two validations.
+        photos: the greatest number of photos of the val part.
+        qps: at least two qps; kept rising and each once.
         batch: pictures at a time, 1 to 65,536.
         pictures: rows of the picture strip in TensorBoard.
     """
@@ -261,17 +261,17 @@ class ValidationConfig:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """What goes to Lightning's Trainer, and when things are written.
+    """The settings of Lightning's Trainer, and how often things are written.
 
     Attributes:
         accelerator, devices, nodes, strategy, precision: as Lightning names them.
-        deterministic: refuse operations that are not.
+        deterministic: whether operations that are not deterministic are refused.
         log_every: steps between two rows of scalars.
         checkpoint_every: steps between two writings of ``last.ckpt``.
         parts: in how many parts, 1 to 1,024, a step goes through codec and tasks; several have a GPU work
             while the codec does, for the same result and less memory.
         keep: which averaged weights are the result: ``"best"`` by validation or ``"last"``.
-        progress: show a progress bar.
+        progress: whether a progress bar is shown.
     """
 
     accelerator: str = "auto"
@@ -301,15 +301,15 @@ class TrainConfig:
     Attributes:
         tasks: what is trained for; may be left out where ``optimiser.steps`` is 0 and nothing is chosen.
         out: folder for weights, checkpoints, TensorBoard logs, the curve of BPG and this configuration.
-        seed: of everything random.
+        seed: seeds everything random.
         preprocessor: the filter; none where it is ``null``.
         allocator: the map; none by default.
-        restorer: what stands behind the decoder; none by default.
-        scale: part of each side at which pictures are coded, 0.1 to 1.
-        trains: what the configuration is for.
+        restorer: the restorer behind the decoder; none by default.
+        scale: the factor that shrinks both sides of pictures before they are coded, 0.1 to 1.
+        trains: ``"recipe"``, which tells this configuration from an allocator's.
         choose: sizes and strengths of the map to choose from after the training; ``None`` keeps those that
             were trained with.
-        modules: folder in which ``python:module:name`` is looked for too.
+        modules: a folder in which ``python:module:name`` is looked for too.
     """
 
     data: DataConfig
@@ -355,7 +355,7 @@ class TrainConfig:
             )
 
     def _check_tasks(self) -> None:
-        """They are asked while training through the codec, and to choose; a pretraining needs none."""
+        """Raises ValueError unless there are tasks where they are needed: a pretraining needs none."""
         needs = {
             "optimiser.steps trains for them": self.optimiser.steps > 0,
             "choose asks them": self.choose is not None,
@@ -366,7 +366,7 @@ class TrainConfig:
 
     @property
     def labels(self) -> list[str]:
-        """A name for each task that no other has, without what leads to one's own."""
+        """A name of its own for each task, without the path before that of a custom task."""
         names = [task.name.rpartition(":")[2] for task in self.tasks]
         taken = {name for name in names if names.count(name) == 1}
         found = []
@@ -385,7 +385,7 @@ class TrainConfig:
 
 
 def load_config(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfig:
-    """A configuration from YAML.
+    """Reads a configuration from YAML.
 
     Args:
         path: the file. ``~``, ``${NAME}`` and ``${NAME:-default}`` are filled in; relative paths are

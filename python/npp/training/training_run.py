@@ -38,7 +38,7 @@ _RECIPE = "recipe.safetensors"
 _FILTER = "preprocessor.safetensors"
 _PRETRAINED, _PRETRAINING = "pretrained.safetensors", "pretraining.json"
 _CHOICE = "choice.json"
-_QUICK_PHOTOS = 2
+_QUICK_PHOTOS = 2  # to choose on in a trial run
 
 
 def _even_interval(steps: int, every: int) -> int:
@@ -47,7 +47,7 @@ def _even_interval(steps: int, every: int) -> int:
 
 
 def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool = False) -> lightning.Trainer:
-    """Lightning's trainer as a configuration says.
+    """Builds Lightning's trainer as a configuration says.
 
     Raises:
         ConfigError: Lightning refuses it.
@@ -69,7 +69,7 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
             strategy=given.strategy,
             precision=given.precision,
             deterministic=given.deterministic,
-            # The data module goes over the photos as often as the steps need: one epoch is the run.
+            # The data module repeats the photos as often as the steps need, so that the run is one epoch.
             max_epochs=1,
             max_steps=config.optimiser.steps,
             gradient_clip_val=config.optimiser.clip or None,
@@ -88,7 +88,7 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
 
 
 def _kept(module: RecipeModule, trainer: lightning.Trainer, keep: str) -> Recipe:
-    """The averaged weights: the best by validation where one of them could tell, or the last."""
+    """The recipe with averaged weights: the best ones where a validation has a BD-rate, or the last ones."""
     best: Any = trainer.checkpoint_callback
     if best is not None and keep == "best":
         score = best.best_model_score
@@ -127,7 +127,7 @@ def train_recipe(
             more than it had; from then on its learning rate is that of the longer run.
         fast_dev_run: one step of each training and one validation batch, without logs and checkpoints, in a
             folder of its own below ``out``.
-        stage: told about what is done before and after the training; Lightning shows the training itself.
+        stage: called for stages before and after the training; Lightning shows the training itself.
 
     Returns:
         Path of the recipe with the averaged weights, for :meth:`npp.Recipe.load`. A filter that was trained
@@ -161,7 +161,7 @@ def train_recipe(
             device = trainer.strategy.root_device
             recipe = _trained(config, photos, module, trainer, resume, begin)
         else:
-            device = _device(accelerator, config.trainer.devices)
+            device = first_device(accelerator, config.trainer.devices)
             recipe = _untrained(config, module, resume, partial(begin, device))
         if recipe is not None:
             _save(recipe, config)
@@ -179,7 +179,7 @@ def train_recipe(
 
 
 def _quick(config: TrainConfig) -> TrainConfig:
-    """One step of pretraining too, in a folder of its own: what an earlier run left stays."""
+    """The configuration of a trial run: one step of pretraining, in a folder of its own."""
     filter_ = config.preprocessor
     if filter_ is not None and filter_.pretraining.steps:
         short = dataclasses.replace(filter_.pretraining, steps=1)
@@ -188,11 +188,11 @@ def _quick(config: TrainConfig) -> TrainConfig:
 
 
 def made_by(config: TrainConfig, recipe: Path) -> Path:
-    """What a run is about: the filter's own file where nothing but a filter was trained, else the recipe's.
+    """The main file of a run: the filter's own where only a filter was trained, else the recipe's.
 
     Args:
-        config: of the run.
-        recipe: what :func:`train_recipe` returned.
+        config: the run's.
+        recipe: the path that :func:`train_recipe` returned.
     """
     more = (config.allocator, config.restorer, config.choose)
     alone = all(part is None for part in more) and config.scale == 1
@@ -201,11 +201,12 @@ def made_by(config: TrainConfig, recipe: Path) -> Path:
 
 
 def _as_used(recipe: Recipe, config: TrainConfig) -> Recipe:
-    """The recipe with the codec's options for files, which may take longer than those in the loop."""
+    """The recipe with the codec options for files, whose effort may be higher than in training."""
     return recipe.changed(options=config.codec.recipe_options)
 
 
 def _save(recipe: Recipe, config: TrainConfig) -> None:
+    """Writes the recipe, and its filter beside it where that was trained."""
     out, filter_ = Path(config.out), config.preprocessor
     _as_used(recipe, config).save(out / _RECIPE)
     if recipe.preprocessor is not None and filter_ is not None and filter_.train:
@@ -215,7 +216,7 @@ def _save(recipe: Recipe, config: TrainConfig) -> None:
 def _untrained(
     config: TrainConfig, module: RecipeModule, resume: Path | str | None, begin: Callable[[], None]
 ) -> Recipe:
-    """The recipe as it is before its training; ``begin`` is done first in a run that goes on from none."""
+    """The recipe as it is before a training; ``begin`` is called first unless a checkpoint is given."""
     if resume is not None:
         check_checkpoint(resume, module, 0, without=TASKS)
     write_yaml(Path(config.out) / "config.yaml", config.as_mapping())
@@ -227,7 +228,7 @@ def _untrained(
 def _chosen(
     recipe: Recipe, choices: ChoiceConfig, module: RecipeModule, batches: Iterable[Tensor], progress: Progress
 ) -> Recipe:
-    """The recipe with what was chosen; the figures go to a file."""
+    """Chooses size and map of a recipe, writes the figures to a file and returns the chosen recipe."""
     config = module.config
     found = choose_recipe(
         recipe,
@@ -242,8 +243,8 @@ def _chosen(
     return found.recipe.cpu()
 
 
-def _device(accelerator: str, devices: int | str) -> torch.device:
-    """Where a run works that Lightning has no part in: the first of its devices."""
+def first_device(accelerator: str, devices: int | str) -> torch.device:
+    """The device of a run without Lightning: the first of those that the configuration names."""
     if accelerator not in ("cuda", "gpu"):
         return torch.device("cpu")
     first, comma, _ = str(devices).partition(",")
@@ -251,6 +252,7 @@ def _device(accelerator: str, devices: int | str) -> torch.device:
 
 
 def _pretrains(config: TrainConfig) -> bool:
+    """Whether a configuration asks for a pretraining of the filter."""
     return config.preprocessor is not None and config.preprocessor.pretraining.steps > 0
 
 
@@ -261,7 +263,7 @@ def _pretrained(
     stage: Stage,
     device: torch.device,
 ) -> None:
-    """Pretrains the filter of a run that begins, where its configuration asks for it."""
+    """Pretrains the filter on a device, where the configuration asks for it, and writes the result."""
     filter_, chosen = module.model.preprocessor, config.preprocessor
     if filter_ is None or chosen is None or not _pretrains(config):
         return
@@ -273,7 +275,7 @@ def _pretrained(
 
 
 def _steps_done(resume: Path, module: RecipeModule, trainer: lightning.Trainer) -> int:
-    """Of a checkpoint that a run can go on from; what cannot is refused before any file is replaced."""
+    """The number of steps of a checkpoint; refuses one of another training before any file is replaced."""
     processes = trainer.num_nodes * trainer.num_devices
     return check_checkpoint(
         resume,
@@ -292,7 +294,10 @@ def _trained(
     resume: Path | str | None,
     begin: Begin,
 ) -> Recipe | None:
-    """The recipe after its training; ``None`` in all processes but one; ``begin`` as above."""
+    """Trains the recipe and returns it; ``None`` in all processes but one.
+
+    ``begin`` is called first where there is a pretraining, unless a checkpoint is given.
+    """
     steps = config.optimiser.steps
     photos.check_shared(trainer.num_nodes * trainer.num_devices)
     done = 0 if resume is None else _steps_done(Path(resume), module, trainer)
