@@ -65,8 +65,8 @@ def test_features_are_where_they_were_in_the_picture() -> None:
     assert shrunk.shape == (1, 3, 32, 32)
     wanted = (2 * torch.arange(32.0) + 0.5) / 64
     torch.testing.assert_close(shrunk[0, 0, 5, 2:-2], wanted[2:-2])
-    finer = feature_allocator._on_blocks(torch.tensor([[[[0.0, 8.0]]]]), (1, 4))
-    assert finer.tolist() == [[[[0.0, 2.0, 6.0, 8.0]]]]
+    finer = feature_allocator.design([torch.tensor([[[[0.0, 8.0]]]])], (1, 4))
+    assert finer[0, 0].tolist() == [[-4.0, -2.0, 2.0, 4.0]]  # 0, 2, 6, 8 less their mean
 
 
 def test_wrong_features_and_labels_are_named(tmp_path: Path) -> None:

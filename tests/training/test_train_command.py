@@ -15,102 +15,151 @@ import torch
 from small_runs import ROOT, SMALL_TASK, run_cli
 
 import npp
-from npp.cli.train_command import _assignments
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig, load_hyperprior
 from npp.training.draws import Sample
 from npp.training.lightning_module import RecipeModule
 from npp.training.proxy import train_proxy
-from npp.training.train_config import (
-    load_config,
-)
-from npp.training.training_dispatch import load_training
+from npp.training.train_config import TrainConfig, load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own
 
 
-def test_command_trains_from_yaml(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def _config_of(words: list[str], monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """The configuration that a command would train by."""
+    given: list[TrainConfig] = []
+
+    def note(config: TrainConfig, **named: object) -> Path:
+        given.append(config)
+        return Path("recipe.safetensors")
+
+    monkeypatch.setattr("npp.training.training_dispatch.run_training", note)
+    assert run_cli(*words) == 0
+    return given[0]
+
+
+@pytest.fixture
+def words(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command that trains, into the folder ``run``; more words may follow."""
     monkeypatch.setenv("NPP_DATA", str(photos))
-    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path / "run"), "--devices", "1"]
-    words += ["--set", SMALL_TASK, "--seed", "3", "--set", "seed=5", "--set", "out=elsewhere"]
-    assert run_cli(*words, "--fast-dev-run") == 0
+    return ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path / "run"), "--set", SMALL_TASK]
+
+
+def test_a_trial_run_says_what_it_did(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(*words, "--devices", "1", "--fast-dev-run") == 0
     out = tmp_path / "run" / "fast-dev-run"
     weights = out / "preprocessor.safetensors"
     said = capsys.readouterr()
     assert said.out.split() == [str(weights)] and weights.is_file()
+    assert weights.with_name("recipe.safetensors").is_file()
     told = " ".join(said.err.split())
     assert "npp: the trial went through: one step of the training, one batch of validation." in told
     assert f"What it made lies in {out} and shows" in told
     assert f"without --fast-dev-run the whole run (4 steps) goes to {tmp_path / 'run'}" in told
     assert not re.search("litlogger|TPU|LeafSpec|weights_only", said.err), "Lightning's asides tell nothing"
-    assert weights.with_name("recipe.safetensors").is_file()
-    assert load_config(out / "config.yaml").seed == 3
+
+
+def test_an_option_comes_before_the_same_setting(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config_of([*words, "--seed", "3", "--set", "seed=5", "--set", "out=elsewhere"], monkeypatch)
+    assert config.seed == 3 and config.out == words[3]
+
+
+def test_a_wrong_setting_is_named_with_its_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(*words, "--set", "optimiser.batch=0") == 2
-    config = ROOT / "configs/smoke.yaml"
-    assert (
-        f"npp: {config}: optimiser.batch must be an integer from 1 to 65536, not 0" in capsys.readouterr().err
-    )
-    for devices, allowed in (
-        ("x", "auto, -1 for all, at least 1, or .*"),
-        ("-1", "auto or at least 1 on a CPU"),
-    ):
-        assert run_cli(*words, "--devices", devices, "--set", "trainer.accelerator=cpu") == 2
-        refused = capsys.readouterr().err
-        assert re.search(rf"smoke\.yaml: trainer\.devices must be {allowed}, not '?{devices}'?\n$", refused)
+    wrong = f"npp: {words[1]}: optimiser.batch must be an integer from 1 to 65536, not 0"
+    assert wrong in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("devices", "allowed"),
+    [("x", "auto, -1 for all, at least 1, or .*"), ("-1", "auto or at least 1 on a CPU")],
+)
+def test_wrong_devices_are_refused_with_what_is_allowed(
+    devices: str, allowed: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(*words, "--devices", devices, "--set", "trainer.accelerator=cpu") == 2
+    refused = capsys.readouterr().err
+    assert re.search(rf"smoke\.yaml: trainer\.devices must be {allowed}, not '?{devices}'?\n$", refused)
+
+
+def test_an_unknown_key_is_refused_with_those_of_its_section(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_cli(*words, "--set", "codec.efort=3") == 2
-    said_of_key = capsys.readouterr().err
-    assert f"npp: {config}: codec.efort is not known; allowed are " in said_of_key
-    assert all(name in said_of_key for name in ("surrogate", "threads", "chroma", "effort"))
-    # What a part does not know is not all that its section has.
-    for change, known in (
+    said = capsys.readouterr().err
+    assert f"npp: {words[1]}: codec.efort is not known; allowed are " in said
+    assert all(name in said for name in ("surrogate", "threads", "chroma", "effort"))
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
         (
             "preprocessor.widht=3",
             "allowed are width, depth, .*, and beside these network, start, train, pretraining",
         ),
         ("allocator={stren: 3}", "allowed are .*, strength, limit, and beside these .*start, train"),
         ("tasks.0.modell=x", "allowed are .*, and beside these name, weight"),
-    ):
-        assert run_cli(*words, "--set", change) == 2
-        assert re.search(known, capsys.readouterr().err)
+    ],
+)
+def test_an_unknown_setting_of_a_part_is_refused_with_the_keys_of_its_section_too(
+    change: str, known: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(*words, "--set", change) == 2
+    assert re.search(known, capsys.readouterr().err)
+
+
+def test_a_missing_checkpoint_and_a_missing_configuration_are_named(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_cli(*words, "--resume", str(tmp_path / "none.ckpt")) == 2
     assert "there is no checkpoint" in capsys.readouterr().err
     assert run_cli("train", str(tmp_path / "absent.yaml")) == 2
     assert capsys.readouterr().err.count("absent.yaml") == 1
 
 
-def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def _stopped_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has Ctrl-C be pressed at a step of this process's trainings."""
+    trained = RecipeModule.training_step
+
     def stop(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
-        if index == at:
+        if index == step:
             raise KeyboardInterrupt
-        return step(self, batch, index)
+        return trained(self, batch, index)
 
-    def stop_at_once(self: RecipeModule, batch: Sample, index: int) -> torch.Tensor:
-        raise KeyboardInterrupt
-
-    step, at, handler = RecipeModule.training_step, 0, signal.getsignal(signal.SIGINT)
-    monkeypatch.setenv("NPP_DATA", str(photos))
     monkeypatch.setattr(RecipeModule, "training_step", stop)
-    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(tmp_path), "--set", SMALL_TASK]
+
+
+def test_ctrl_c_before_a_checkpoint_ends_with_130_and_says_that_there_is_none(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _stopped_at(0, monkeypatch)
     assert run_cli(*words) == 130
     assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
-    (tmp_path / "checkpoints").mkdir(exist_ok=True)
-    (tmp_path / "checkpoints/last.ckpt").write_bytes(b"of an earlier run")
-    os.utime(tmp_path / "checkpoints/last.ckpt", (1, 1))
+    last = tmp_path / "run/checkpoints/last.ckpt"
+    last.parent.mkdir(exist_ok=True)
+    last.write_bytes(b"of an earlier run")
+    os.utime(last, (1, 1))
     assert run_cli(*words) == 130
     assert "npp: stopped; there is no checkpoint yet" in capsys.readouterr().err
-    at = 3
+
+
+def test_ctrl_c_says_from_which_checkpoint_to_go_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
     words[2:4] = ["--set", f"out={tmp_path}"]  # said in the settings alone
-    assert run_cli(*words) == 130
-    captured = capsys.readouterr()
-    assert f"npp: stopped; --resume {tmp_path / 'checkpoints/last.ckpt'} goes on from there" in captured.err
-    assert captured.out == "" and signal.getsignal(signal.SIGINT) is handler
-    # One that went on and has no checkpoint of its own yet begins again where it began.
     last = tmp_path / "checkpoints/last.ckpt"
+    with monkeypatch.context() as patch:
+        _stopped_at(3, patch)
+        assert run_cli(*words) == 130
+    captured = capsys.readouterr()
+    assert f"npp: stopped; --resume {last} goes on from there" in captured.err
+    assert captured.out == "" and signal.getsignal(signal.SIGINT) is handler
+    # A run that went on and has no checkpoint of its own yet goes on from where it began.
+    _stopped_at(3, monkeypatch)
     on = ["--resume", str(last), "--set", "optimiser.steps=6", "--out", str(tmp_path / "on")]
-    monkeypatch.setattr(RecipeModule, "training_step", stop_at_once)
     assert run_cli(*words, *on) == 130
     said = capsys.readouterr().err
     assert f"npp: stopped; there is no new checkpoint yet; --resume {last} goes on from where this" in said
@@ -138,10 +187,11 @@ def test_what_was_pretrained_is_not_lost_by_ctrl_c(
 
 
 @pytest.mark.parametrize("name", ["o😀", "p$HOME", "caf\udce9", 'a "b": #c\\n', "é\u0085\t|'", "5", "null"])
-def test_options_are_read_as_they_were_given(name: str) -> None:
-    given = _assignments(["out=a", "seed=3"], {"out": name, "seed": 4, "trainer.devices": None})
-    settings = load_training(ROOT / "configs/smoke.yaml", given)
-    assert settings.out == name and settings.seed == 4
+def test_options_are_read_as_they_were_given(
+    name: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words[3] = name
+    assert _config_of(words, monkeypatch).out == name
 
 
 def test_results_go_to_a_folder_of_any_name(photos: Path, tmp_path: Path) -> None:
