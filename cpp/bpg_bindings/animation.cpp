@@ -90,7 +90,7 @@ class AnimationHandle : public JobHandle {
     if (job_->failure) {
       failure = job_->failure.to_python();
     } else {
-      file = py::bytes(reinterpret_cast<const char*>(job_->file.data()), job_->file.size());
+      file = to_bytes(job_->file);
     }
     return py::make_tuple(file, failure, job_->range.outside, job_->range.nan, job_->bad_frame);
   }

@@ -90,6 +90,15 @@ py::array array_of(OutputBlock memory, const py::dtype& dtype,
   return {dtype, shape, data, owner};
 }
 
+py::bytes to_bytes(const std::vector<std::uint8_t>& data) {
+  PyObject* made = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data()),
+                                             static_cast<py::ssize_t>(data.size()));
+  if (made == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::bytes>(made);
+}
+
 py::dtype numpy_dtype(bpg::SampleType type) {
   switch (type) {
     case bpg::SampleType::u8:

@@ -2,6 +2,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "bpg/picture.hpp"
@@ -22,6 +23,10 @@ std::vector<bpg::ImageView> mutable_image_views(pybind11::array& array);
 /// A contiguous array in memory that it owns.
 pybind11::array array_of(OutputBlock memory, const pybind11::dtype& dtype,
                          const std::vector<pybind11::ssize_t>& shape);
+
+/// A copy as Python's bytes. Throws a MemoryError where there is no memory for it: the conversion
+/// of pybind11 itself throws a RuntimeError.
+pybind11::bytes to_bytes(const std::vector<std::uint8_t>& data);
 
 /// The numpy dtype of a sample type.
 pybind11::dtype numpy_dtype(bpg::SampleType type);

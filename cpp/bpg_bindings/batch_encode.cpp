@@ -93,16 +93,6 @@ class EncodeJob final : public Job {
   std::vector<bpg::Extension> extensions_;
 };
 
-// pybind11's own says with a RuntimeError that there is no memory.
-py::bytes to_bytes(const std::vector<std::uint8_t>& data) {
-  PyObject* made = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data()),
-                                             static_cast<py::ssize_t>(data.size()));
-  if (made == nullptr) {
-    throw py::error_already_set();
-  }
-  return py::reinterpret_steal<py::bytes>(made);
-}
-
 class EncodeHandle : public JobHandle {
  public:
   EncodeHandle(std::shared_ptr<EncodeJob> job, py::object kept_alive, int threads, Caller caller)

@@ -1,7 +1,9 @@
 #include "options.hpp"
 
 #include <string>
+#include <utility>
 
+#include "arrays.hpp"
 #include "bpg/encoder.hpp"
 
 namespace py = pybind11;
@@ -49,9 +51,7 @@ std::vector<bpg::Extension> to_extensions(const py::sequence& pairs) {
 py::list from_extensions(const std::vector<bpg::Extension>& extensions) {
   py::list pairs;
   for (const bpg::Extension& extension : extensions) {
-    pairs.append(py::make_tuple(
-        extension.tag,
-        py::bytes(reinterpret_cast<const char*>(extension.data.data()), extension.data.size())));
+    pairs.append(py::make_tuple(extension.tag, to_bytes(extension.data)));
   }
   return pairs;
 }

@@ -392,6 +392,31 @@ def test_memory_that_runs_out_is_no_picture_s_fault() -> None:
     assert done.returncode == 0, done.stderr
 
 
+_METADATA_WITHOUT_MEMORY = """
+import resource, torch, npp
+extensions = ((99, bytes(60 << 20)),)
+file = npp.encode(torch.zeros(3, 16, 16), effort=0, metadata=npp.Metadata(extensions=extensions))
+npp.probe(npp.encode(torch.zeros(3, 16, 16), effort=0))
+with open("/proc/self/statm") as pages:
+    now = int(pages.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (100 << 20),) * 2)
+try:
+    npp.probe(file)
+except MemoryError:
+    raise SystemExit(0)
+raise SystemExit("no MemoryError")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_memory_that_runs_out_for_metadata_is_a_memory_error() -> None:
+    """The first copy of its 60 MB finds room in the 100 that are left, that for Python does not."""
+    done = subprocess.run(
+        [sys.executable, "-c", _METADATA_WITHOUT_MEMORY], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 _DECODING_SHORT_OF_MEMORY = """
 import json, resource, sys, threading, npp, npp.cli, npp.pillow
 from contextlib import redirect_stdout
