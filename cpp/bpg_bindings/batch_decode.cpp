@@ -208,7 +208,7 @@ py::array_t<std::int32_t> decode_qp_map(const py::bytes& file, std::uint64_t max
   bpg::QpMap map;
   {
     const bpg::ByteSpan bytes = span_of(file);
-    const WithoutGil free;
+    const WithoutGil no_gil;
     map = bpg::decode_qp_map(bytes, {max_pixels}, block_size);
   }
   py::array_t<std::int32_t> out({map.height, map.width});

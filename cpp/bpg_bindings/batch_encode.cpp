@@ -58,8 +58,8 @@ bool is_small(const EncodeItem& item) {
 class EncodeJob final : public Job {
  public:
   EncodeJob(std::vector<EncodeItem> items, std::vector<bpg::Extension> extensions, int threads,
-            std::uint64_t line)
-      : Job(costs(items), threads, line),
+            std::uint64_t sequence)
+      : Job(costs(items), threads, sequence),
         items_(std::move(items)),
         extensions_(std::move(extensions)) {}
 
@@ -141,8 +141,10 @@ void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp q
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
                                     std::vector<bpg::Extension> extensions, py::object kept_alive,
-                                    int threads, JobHandle::Caller caller, std::uint64_t line = 0) {
-  auto job = std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads, line);
+                                    int threads, JobHandle::Caller caller,
+                                    std::uint64_t sequence = 0) {
+  auto job =
+      std::make_shared<EncodeJob>(std::move(items), std::move(extensions), threads, sequence);
   return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads, caller);
 }
 
@@ -174,7 +176,7 @@ py::array output_bytes(py::ssize_t size) {
 std::unique_ptr<EncodeHandle> start_round_trip(
     const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
     const bpg::EncodeOptions& options, py::array& outputs, int threads,
-    const std::optional<py::list>& qp_maps, std::uint64_t line, bool waits) {
+    const std::optional<py::list>& qp_maps, std::uint64_t sequence, bool waits) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
   if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
@@ -188,7 +190,7 @@ std::unique_ptr<EncodeHandle> start_round_trip(
     items[i].reconstruction = targets[i];
   }
   return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
-               waits ? JobHandle::Caller::waits : JobHandle::Caller::goes_on, line);
+               waits ? JobHandle::Caller::waits : JobHandle::Caller::goes_on, sequence);
 }
 
 }  // namespace
@@ -203,10 +205,10 @@ void bind_batch_encode(py::module_& module) {
              py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
-             py::arg("qp_maps") = py::none(), py::arg("line") = 0, py::arg("waits") = false);
+             py::arg("qp_maps") = py::none(), py::arg("sequence") = 0, py::arg("waits") = false);
   module.def("clear_encoders", [] {
-    let_go_of_finished_jobs();
-    const WithoutGil release;
+    release_finished_jobs();
+    const WithoutGil no_gil;
     EncoderCache::instance().clear();
     OutputMemory::instance().clear();
     give_back_free_memory();
@@ -214,7 +216,7 @@ void bind_batch_encode(py::module_& module) {
   module.def(
       "set_encoder_limit",
       [](std::size_t pixels) {
-        const WithoutGil release;
+        const WithoutGil no_gil;
         EncoderCache::instance().set_limit(pixels);
       },
       py::arg("pixels"));

@@ -21,8 +21,8 @@ namespace {
 constexpr std::chrono::milliseconds kSignalInterval{50};
 
 // Jobs that nobody waits for while threads still work on their last items, and what these read and
-// write. Python's objects can only be let go of with the GIL: a later call does.
-class GivenUp {
+// write. Python's objects can only be released with the GIL: a later call does that.
+class AbandonedJobs {
  public:
   void add(std::shared_ptr<Job> job, py::object kept_alive) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -30,11 +30,11 @@ class GivenUp {
     any_ = true;
   }
 
-  void let_go_of_finished() {
+  void release_finished() {
     if (!any_) {
       return;
     }
-    std::vector<Entry> finished;  // goes away after the lock: what is let go of may call npp
+    std::vector<Entry> finished;  // goes away after the lock: what is released may call npp
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto first = std::stable_partition(jobs_.begin(), jobs_.end(), [](const Entry& entry) {
       return !entry.job->wait_for(std::chrono::milliseconds{0});
@@ -57,18 +57,18 @@ class GivenUp {
 
 }  // namespace
 
-void let_go_of_finished_jobs() { PerProcess<GivenUp>::get().let_go_of_finished(); }
+void release_finished_jobs() { PerProcess<AbandonedJobs>::get().release_finished(); }
 
 JobHandle::JobHandle(std::shared_ptr<Job> job, py::object kept_alive, int threads, Items items,
                      Caller caller)
     : job_(std::move(job)), kept_alive_(std::move(kept_alive)), items_(items), process_(getpid()) {
-  let_go_of_finished_jobs();
+  release_finished_jobs();
   Pool::instance().submit(job_, threads, items == Items::brief && caller == Caller::waits);
 }
 
-JobHandle::~JobHandle() { give_up(); }
+JobHandle::~JobHandle() { abandon(); }
 
-void JobHandle::give_up() noexcept {
+void JobHandle::abandon() noexcept {
   if (process_ != getpid()) {
     // Its lock may be taken for ever, and others count on its end: it stays where it is.
     static_cast<void>(new std::shared_ptr<Job>(job_));
@@ -76,7 +76,7 @@ void JobHandle::give_up() noexcept {
   }
   bool done = false;
   {
-    const WithoutGil release;
+    const WithoutGil no_gil;
     Pool::instance().cancel(job_);
     done = job_->wait_for(kSignalInterval);
   }
@@ -84,11 +84,11 @@ void JobHandle::give_up() noexcept {
     return;
   }
   try {
-    PerProcess<GivenUp>::get().add(job_, kept_alive_);
+    PerProcess<AbandonedJobs>::get().add(job_, kept_alive_);
     kept_alive_ = py::object();  // not before: without memory for the entry the arrays stay here
-    Pool::instance().give_up(job_);
+    Pool::instance().abandon(job_);
   } catch (const std::bad_alloc&) {
-    const WithoutGil release;
+    const WithoutGil no_gil;
     job_->wait();
   }
 }
@@ -100,7 +100,7 @@ void JobHandle::wait() {
   for (;;) {
     bool done = false;
     {
-      const WithoutGil release;
+      const WithoutGil no_gil;
       Pool& pool = Pool::instance();
       if (items_ == Items::brief || pool.needs_help()) {
         pool.help(job_, kSignalInterval);
@@ -112,7 +112,7 @@ void JobHandle::wait() {
     }
     if (PyErr_CheckSignals() != 0) {
       const py::error_already_set interrupt;
-      give_up();
+      abandon();
       throw interrupt;
     }
   }

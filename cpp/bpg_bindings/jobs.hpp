@@ -50,7 +50,7 @@ class JobHandle {
   void wait();
 
  private:
-  void give_up() noexcept;
+  void abandon() noexcept;
 
   std::shared_ptr<Job> job_;
   pybind11::object kept_alive_;
@@ -59,8 +59,9 @@ class JobHandle {
   std::atomic<bool> taken_{false};
 };
 
-/// Lets go of what jobs kept that were given up while threads worked on them, where they are done.
-void let_go_of_finished_jobs();
+/// Releases what abandoned jobs keep alive for the threads that worked on them, where they are
+/// done.
+void release_finished_jobs();
 
 void bind_batch_encode(pybind11::module_& module);
 void bind_batch_decode(pybind11::module_& module);

@@ -44,7 +44,7 @@ PYBIND11_MODULE(_bpg, module, py::mod_gil_not_used()) {
   // Handlers that were registered before this one run after it; what they do starts the pool again.
   py::module_::import("atexit").attr("register")(py::cpp_function([] {
     npp::interpreter_begins_to_end();
-    const npp::WithoutGil release;
+    const npp::WithoutGil no_gil;
     npp::Pool::instance().shut_down();
   }));
 }

@@ -12,8 +12,8 @@
 
 namespace npp {
 
-Job::Job(const std::vector<double>& costs, int max_threads, std::uint64_t line)
-    : order_(costs.size()), max_threads_(max_threads), line_(line) {
+Job::Job(const std::vector<double>& costs, int max_threads, std::uint64_t sequence)
+    : order_(costs.size()), max_threads_(max_threads), sequence_(sequence) {
   std::iota(order_.begin(), order_.end(), std::size_t{0});
   std::stable_sort(order_.begin(), order_.end(),
                    [&costs](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
@@ -74,22 +74,22 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::condition_variable work;
   std::condition_variable nobody_at_work;
   std::deque<std::shared_ptr<Job>> jobs;
-  std::unordered_map<std::uint64_t, int> in_line;  // items at work, of all jobs of a line
+  std::unordered_map<std::uint64_t, int> in_sequence;  // items at work, of all jobs of a sequence
   std::vector<std::thread> threads;
   // Threads that may be at work at once: callers that ask for one each have all cores together.
   std::size_t limit = std::max(1U, std::thread::hardware_concurrency());
-  std::size_t at_work = 0;   // threads that run an item, helping callers among them
-  std::size_t woken = 0;     // workers that were told to look for work and have not begun to
-  std::size_t asleep = 0;    // workers that were not told to
-  std::size_t given_up = 0;  // workers in items that nobody waits for; none of the others
+  std::size_t at_work = 0;    // threads that run an item, helping callers among them
+  std::size_t woken = 0;      // workers that were told to look for work and have not begun to
+  std::size_t asleep = 0;     // workers that were not told to
+  std::size_t abandoned = 0;  // workers in items that nobody waits for; none of the others
   bool stopping = false;
 
   // Wakes up to `count` workers, or starts them, as far as more may be at work.
-  void rouse(std::size_t count) {
+  void wake(std::size_t count) {
     for (; count > 0 && at_work + woken < limit; --count) {
       if (asleep > 0) {
         --asleep;
-      } else if (threads.size() >= limit + given_up || !start_worker()) {
+      } else if (threads.size() >= limit + abandoned || !start_worker()) {
         return;
       }
       ++woken;
@@ -108,27 +108,29 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     return true;
   }
 
-  // The job that was at the front is behind all others, but for those that stand in line after it.
+  // The job that was at the front is behind all others, but for those that follow it in its
+  // sequence.
   void put_back(const std::shared_ptr<Job>& job) {
-    if (job->line_ == 0) {
+    if (job->sequence_ == 0) {
       jobs.push_back(job);
       return;
     }
     jobs.push_front(job);
-    std::stable_partition(jobs.begin(), jobs.end(),
-                          [line = job->line_](const auto& other) { return other->line_ != line; });
+    std::stable_partition(jobs.begin(), jobs.end(), [sequence = job->sequence_](const auto& other) {
+      return other->sequence_ != sequence;
+    });
   }
 
-  // Whether its line lets a job begin an item: jobs of a line have as many threads together as
-  // each.
-  [[nodiscard]] bool line_is_free(const Job& job) const {
-    const auto found = in_line.find(job.line_);
-    return job.line_ == 0 || found == in_line.end() || found->second < job.max_threads_;
+  // Whether its sequence lets a job begin an item: jobs of a sequence have as many threads together
+  // as each.
+  [[nodiscard]] bool sequence_is_free(const Job& job) const {
+    const auto found = in_sequence.find(job.sequence_);
+    return job.sequence_ == 0 || found == in_sequence.end() || found->second < job.max_threads_;
   }
 
   [[nodiscard]] bool anything_can_begin() const {
     return std::any_of(jobs.begin(), jobs.end(), [this](const auto& job) {
-      return line_is_free(*job) && job->has_work_for_a_thread();
+      return sequence_is_free(*job) && job->has_work_for_a_thread();
     });
   }
 
@@ -137,7 +139,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     for (std::size_t left = jobs.size(); left > 0; --left) {
       std::shared_ptr<Job> job = std::move(jobs.front());
       jobs.pop_front();
-      const bool taken = line_is_free(*job) && job->take(item);
+      const bool taken = sequence_is_free(*job) && job->take(item);
       if (job->has_work()) {
         put_back(job);
       }
@@ -159,16 +161,16 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
     ++job.at_work_;
-    if (job.line_ != 0) {
-      ++in_line[job.line_];
+    if (job.sequence_ != 0) {
+      ++in_sequence[job.sequence_];
     }
     lock.unlock();
     job.run(item);
     job.finish_one();
     lock.lock();
     --job.at_work_;
-    if (job.given_up_) {
-      --given_up;
+    if (job.abandoned_) {
+      --abandoned;
     } else {
       leave(job, 1);
     }
@@ -177,20 +179,20 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   // So many threads are no longer in a job's items, or no longer count.
   void leave(const Job& job, std::size_t count) {
     at_work -= count;
-    const auto found = in_line.find(job.line_);
-    if (found != in_line.end() && (found->second -= static_cast<int>(count)) == 0) {
-      in_line.erase(found);
+    const auto found = in_sequence.find(job.sequence_);
+    if (found != in_sequence.end() && (found->second -= static_cast<int>(count)) == 0) {
+      in_sequence.erase(found);
     }
   }
 
-  void give_up(Job& job) {
-    if (job.given_up_ || job.pool_ != this) {
+  void abandon(Job& job) {
+    if (job.abandoned_ || job.pool_ != this) {
       return;
     }
-    job.given_up_ = true;
-    given_up += job.at_work_;
+    job.abandoned_ = true;
+    abandoned += job.at_work_;
     leave(job, job.at_work_);
-    rouse(limit);
+    wake(limit);
   }
 
   void work_until_stopped() {
@@ -213,7 +215,8 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
       run(*job, item, lock);
       std::shared_ptr<Job> next = take_if_allowed(item);
       if (next != job && anything_can_begin()) {
-        rouse(1);  // the job's own limit or its line's held it back, and this thread goes elsewhere
+        // The job's own limit or its sequence's held it back, and this thread goes elsewhere.
+        wake(1);
       }
       job = std::move(next);
     }
@@ -223,7 +226,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     std::unique_lock<std::mutex> lock(mutex);
     std::size_t item = 0;
     while (!stopping && at_work < limit && std::chrono::steady_clock::now() < end &&
-           line_is_free(*job) && job->take(item)) {
+           sequence_is_free(*job) && job->take(item)) {
       if (!job->has_work()) {
         remove(job);
       }
@@ -232,7 +235,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     if (stopping && at_work == 0) {
       nobody_at_work.notify_all();
     } else if (anything_can_begin()) {
-      rouse(1);  // this thread was one of those that may be at work
+      wake(1);  // this thread was one of those that may be at work
     }
   }
 };
@@ -257,7 +260,7 @@ void Pool::submit(const std::shared_ptr<Job>& job, int threads, bool caller_help
     current->jobs.push_back(job);
     job->pool_ = current.get();
     const std::size_t most = job->most_threads();
-    current->rouse(caller_helps && most > 0 ? most - 1 : most);
+    current->wake(caller_helps && most > 0 ? most - 1 : most);
     return;
   }
 }
@@ -275,11 +278,11 @@ void Pool::cancel(const std::shared_ptr<Job>& job) {
   current->remove(job);
 }
 
-void Pool::give_up(const std::shared_ptr<Job>& job) {
+void Pool::abandon(const std::shared_ptr<Job>& job) {
   cancel(job);
   const std::shared_ptr<State> current = state();
   const std::lock_guard<std::mutex> lock(current->mutex);
-  current->give_up(*job);
+  current->abandon(*job);
 }
 
 std::size_t Pool::thread_count() {

@@ -17,10 +17,10 @@ class PerProcess;
 /// A batch of independent items that the pool's threads work through, costliest first.
 class Job {
  public:
-  /// `costs` orders the items; at most `max_threads` of them run at once. Jobs of one `line` other
-  /// than 0 follow each other as they were submitted: none begins before those ahead have begun
-  /// all of their items, and together they have `max_threads` at once.
-  Job(const std::vector<double>& costs, int max_threads, std::uint64_t line = 0);
+  /// `costs` orders the items; at most `max_threads` of them run at once. Jobs of one `sequence`
+  /// other than 0 follow each other as they were submitted: none begins before those ahead have
+  /// begun all of their items, and together they have `max_threads` at once.
+  Job(const std::vector<double>& costs, int max_threads, std::uint64_t sequence = 0);
   virtual ~Job() = default;
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -51,12 +51,12 @@ class Job {
   std::size_t next_ = 0;
   int running_ = 0;
   int max_threads_;
-  std::uint64_t line_;
+  std::uint64_t sequence_;
   // Of the pool, under its lock: which threads have it, items that they are in, and whether nobody
   // waits for these.
   const void* pool_ = nullptr;
   std::size_t at_work_ = 0;
-  bool given_up_ = false;
+  bool abandoned_ = false;
   std::atomic<bool> cancelled_{false};
 };
 
@@ -82,7 +82,7 @@ class Pool {
   void cancel(const std::shared_ptr<Job>& job);
   /// The same of a job that nobody waits for: what is being worked on holds up no other job, for
   /// which more threads than there are cores may be at work meanwhile.
-  void give_up(const std::shared_ptr<Job>& job);
+  void abandon(const std::shared_ptr<Job>& job);
   /// Lets running items finish and ends all threads. Later jobs start new ones.
   void shut_down();
   /// Threads that were started and have not ended.

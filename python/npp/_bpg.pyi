@@ -82,7 +82,7 @@ def start_round_trip(
     outputs: npt.NDArray[Any],
     threads: int,
     qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
-    line: int = 0,
+    sequence: int = 0,
     waits: bool = False,
 ) -> EncodeHandle: ...
 def start_decode(

@@ -118,11 +118,14 @@ void jobs_of_many_callers_do_not_mix() {
 
 // Parts of a batch: each is done before the next, though all were there at once, and another
 // caller's job has its turn beside them.
-void jobs_of_a_line_follow_each_other() {
+void jobs_of_a_sequence_follow_each_other() {
   class Noted final : public npp::Job {
    public:
-    Noted(std::vector<int>& order, std::mutex& mutex, int name, std::uint64_t line)
-        : Job(std::vector<double>(6, 1.0), 1, line), order_(&order), mutex_(&mutex), name_(name) {}
+    Noted(std::vector<int>& order, std::mutex& mutex, int name, std::uint64_t sequence)
+        : Job(std::vector<double>(6, 1.0), 1, sequence),
+          order_(&order),
+          mutex_(&mutex),
+          name_(name) {}
 
    protected:
     void run(std::size_t) noexcept override {
@@ -147,9 +150,9 @@ void jobs_of_a_line_follow_each_other() {
   for (const std::shared_ptr<Noted>& job : jobs) {
     job->wait();
   }
-  std::vector<int> line = order;
-  line.erase(std::remove(line.begin(), line.end(), 4), line.end());
-  CHECK(std::is_sorted(line.begin(), line.end()));
+  std::vector<int> sequence = order;
+  sequence.erase(std::remove(sequence.begin(), sequence.end(), 4), sequence.end());
+  CHECK(std::is_sorted(sequence.begin(), sequence.end()));
   const auto first_of_other = std::find(order.begin(), order.end(), 4) - order.begin();
   CHECK(order.size() == 24 && first_of_other < 12);
 }
@@ -157,9 +160,9 @@ void jobs_of_a_line_follow_each_other() {
 // Waits in its one item until so many others are in theirs; gives up after a while.
 class Meeting final : public npp::Job {
  public:
-  Meeting(std::atomic<int>& there, int wanted, std::uint64_t line,
+  Meeting(std::atomic<int>& there, int wanted, std::uint64_t sequence,
           std::chrono::milliseconds patience)
-      : Job({1.0}, 1, line), there_(&there), wanted_(wanted), patience_(patience) {}
+      : Job({1.0}, 1, sequence), there_(&there), wanted_(wanted), patience_(patience) {}
   std::atomic<bool> met{false};
 
  protected:
@@ -183,24 +186,24 @@ class Meeting final : public npp::Job {
 
 // Ctrl-C leaves what is being worked on to itself, on all threads that there are: what comes after
 // does not wait for it.
-void what_is_given_up_holds_up_nobody() {
+void what_is_abandoned_holds_up_nobody() {
   npp::Pool& pool = npp::Pool::instance();
   pool.shut_down();
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   std::atomic<int> there{0};
-  std::vector<std::shared_ptr<Meeting>> given_up;
+  std::vector<std::shared_ptr<Meeting>> abandoned;
   for (int i = 0; i < cores; ++i) {
     // They are through when one more is there: the job that comes after them.
-    given_up.push_back(
+    abandoned.push_back(
         std::make_shared<Meeting>(there, cores + 1, i % 2 * 5, std::chrono::minutes(1)));
-    pool.submit(given_up.back(), 1);
+    pool.submit(abandoned.back(), 1);
   }
-  while (there < (cores + 1) / 2) {  // of a line only one is at work
+  while (there < (cores + 1) / 2) {  // of a sequence only one is at work
     std::this_thread::yield();
   }
-  for (const std::shared_ptr<Meeting>& job : given_up) {
-    pool.give_up(job);
-    pool.give_up(job);  // nothing happens twice
+  for (const std::shared_ptr<Meeting>& job : abandoned) {
+    pool.abandon(job);
+    pool.abandon(job);  // nothing happens twice
   }
   const int left = there;
   std::atomic<int> later{left};
@@ -209,7 +212,7 @@ void what_is_given_up_holds_up_nobody() {
   next->wait();
   CHECK(next->met);
   there = cores + 1;
-  for (const std::shared_ptr<Meeting>& job : given_up) {
+  for (const std::shared_ptr<Meeting>& job : abandoned) {
     job->wait();
   }
   // All count again: as many as there are cores work together, and no more.
@@ -227,24 +230,24 @@ void what_is_given_up_holds_up_nobody() {
 }
 
 // Callers that ask for one thread each are at work together, as far as there are cores; what stands
-// in one line is not.
+// in one sequence is not.
 void callers_with_a_thread_each_work_together() {
   npp::Pool& pool = npp::Pool::instance();
   pool.shut_down();
   if (std::thread::hardware_concurrency() < 2) {
     return;
   }
-  for (const bool in_line : {false, true}) {
+  for (const bool in_sequence : {false, true}) {
     std::atomic<int> there{0};
-    const std::chrono::milliseconds patience{in_line ? 50 : 60'000};
+    const std::chrono::milliseconds patience{in_sequence ? 50 : 60'000};
     std::vector<std::shared_ptr<Meeting>> jobs;
     for (int i = 0; i < 2; ++i) {
-      jobs.push_back(std::make_shared<Meeting>(there, 2, in_line ? 9 : 0, patience));
+      jobs.push_back(std::make_shared<Meeting>(there, 2, in_sequence ? 9 : 0, patience));
       pool.submit(jobs.back(), 1);
     }
     for (const std::shared_ptr<Meeting>& job : jobs) {
       job->wait();
-      CHECK(job->met != in_line);
+      CHECK(job->met != in_sequence);
     }
   }
 }
@@ -451,8 +454,8 @@ void a_pool_without_threads_needs_help() {
 
 int main() {
   jobs_of_many_callers_do_not_mix();
-  jobs_of_a_line_follow_each_other();
-  what_is_given_up_holds_up_nobody();
+  jobs_of_a_sequence_follow_each_other();
+  what_is_abandoned_holds_up_nobody();
   callers_with_a_thread_each_work_together();
   helping_callers_and_workers_share_the_work();
   maps_do_not_leak_through_the_cache();

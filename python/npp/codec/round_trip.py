@@ -24,8 +24,8 @@ from npp.codec.tensor_memory import why_without_pixels
 class RoundTrip:
     """A batch on its way through the codec; the codec's threads work while the caller does other things.
 
-    Made by :func:`start_round_trip`, or of arguments that were checked as there. Batches of one ``line``
-    other than 0 are worked on one after the other; those of others share the threads.
+    Made by :func:`start_round_trip`, or of arguments that were checked as there. Batches of one
+    ``sequence`` other than 0 are worked on one after the other; those of others share the threads.
 
     Attributes:
         hevc_seconds, seconds: wall time of each picture within x265, and of all that C++ does for it; known
@@ -39,7 +39,7 @@ class RoundTrip:
         options: ResolvedOptions,
         threads: int,
         qp_maps: NativeMaps | None = None,
-        line: int = 0,
+        sequence: int = 0,
         waits: bool = False,
     ) -> None:
         self._x = x
@@ -50,7 +50,7 @@ class RoundTrip:
         native = options.native(gray=x.shape[1] == 1)
         alpha_qps = options.alpha_qps(qps)
         self._handle = _bpg.start_round_trip(
-            self._samples, qps, alpha_qps, native, self._x_hat.numpy(), threads, qp_maps, line, waits
+            self._samples, qps, alpha_qps, native, self._x_hat.numpy(), threads, qp_maps, sequence, waits
         )
         self.hevc_seconds: list[float] = []
         self.seconds: list[float] = []

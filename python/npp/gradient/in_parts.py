@@ -24,7 +24,7 @@ from npp.torch_state import in_transform, outside_graphs
 #: Of a batch.
 MOST_PARTS = 1024
 # Parts of one call are coded one after the other, so that the first is there early.
-_LINES = count(1)
+_SEQUENCES = count(1)
 
 
 class _Part(NamedTuple):
@@ -89,10 +89,10 @@ def _begin(
     sizes = [(x.shape[2], x.shape[3])] * len(qps)
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless)
     will_estimate(estimator, x, qp_map)
-    line, pending = next(_LINES), []
+    sequence, pending = next(_SEQUENCES), []
     for rows in part_slices(len(qps), parts):
         piece, part_maps = x[rows], None if maps is None else maps[rows]
-        round_trip = RoundTrip(piece.detach(), qps[rows], resolved, threads, part_maps, line)
+        round_trip = RoundTrip(piece.detach(), qps[rows], resolved, threads, part_maps, sequence)
         pending.append(_Part(piece, qps[rows], None if qp_map is None else qp_map[rows], round_trip))
     return _Parts(estimator, pending, options)
 
