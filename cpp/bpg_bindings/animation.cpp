@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "bindings.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
 #include "encoder_cache.hpp"

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "bpg/error.hpp"
@@ -88,6 +89,11 @@ py::array array_of(OutputBlock memory, const py::dtype& dtype,
   const py::capsule owner(owned.get(), [](void* p) { delete static_cast<OutputBlock*>(p); });
   static_cast<void>(owned.release());
   return {dtype, shape, data, owner};
+}
+
+bpg::ByteSpan span_of(const py::bytes& file) {
+  const std::string_view bytes = file;
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
 py::bytes to_bytes(const std::vector<std::uint8_t>& data) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bpg/container.hpp"
 #include "bpg/picture.hpp"
 #include "output_memory.hpp"
 
@@ -24,6 +25,8 @@ std::vector<bpg::ImageView> mutable_image_views(pybind11::array& array);
 pybind11::array array_of(OutputBlock memory, const pybind11::dtype& dtype,
                          const std::vector<pybind11::ssize_t>& shape);
 
+/// The contents of Python's bytes, which must outlive the span.
+bpg::ByteSpan span_of(const pybind11::bytes& file);
 /// A copy as Python's bytes. Throws a MemoryError where there is no memory for it: the conversion
 /// of pybind11 itself throws a RuntimeError.
 pybind11::bytes to_bytes(const std::vector<std::uint8_t>& data);

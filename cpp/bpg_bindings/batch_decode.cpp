@@ -1,24 +1,20 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
+#include "bindings.hpp"
 #include "bpg/color.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/error.hpp"
-#include "bpg/qp_map.hpp"
 #include "errors.hpp"
-#include "interpreter.hpp"
 #include "jobs.hpp"
-#include "options.hpp"
 #include "output_memory.hpp"
 
 namespace py = pybind11;
@@ -171,11 +167,6 @@ class DecodeHandle : public JobHandle {
   std::shared_ptr<DecodeJob> job_;
 };
 
-bpg::ByteSpan span_of(const py::bytes& file) {
-  const std::string_view bytes = file;
-  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
-}
-
 std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
                                            const py::dtype& dtype,
                                            const std::optional<py::list>& outputs,
@@ -203,51 +194,12 @@ std::unique_ptr<DecodeHandle> start_decode(const std::vector<py::bytes>& files,
   return std::make_unique<DecodeHandle>(std::move(job), std::move(kept), threads);
 }
 
-py::array_t<std::int32_t> decode_qp_map(const py::bytes& file, std::uint64_t max_pixels,
-                                        int block_size) {
-  bpg::QpMap map;
-  {
-    const bpg::ByteSpan bytes = span_of(file);
-    const WithoutGil no_gil;
-    map = bpg::decode_qp_map(bytes, {max_pixels}, block_size);
-  }
-  py::array_t<std::int32_t> out({map.height, map.width});
-  std::copy(map.qps.begin(), map.qps.end(), out.mutable_data());
-  return out;
-}
-
-py::dict probe(const py::bytes& file) {
-  const bpg::FileInfo info = bpg::probe(span_of(file));
-  const bpg::Format& f = info.header.format;
-  py::dict out;
-  out["width"] = f.width;
-  out["height"] = f.height;
-  out["pixel_format"] = static_cast<int>(f.chroma);
-  out["color_space"] = static_cast<int>(f.color_space);
-  out["bit_depth"] = f.bit_depth;
-  out["limited_range"] = f.limited_range;
-  out["has_alpha"] = f.alpha == bpg::Alpha::straight || f.alpha == bpg::Alpha::premultiplied;
-  out["premultiplied"] = f.alpha == bpg::Alpha::premultiplied;
-  out["has_w"] = f.alpha == bpg::Alpha::w_plane;
-  out["animation"] = info.header.animation;
-  out["loop_count"] = info.header.animation ? info.header.animation_control.loop_count : 0;
-  out["period"] = py::make_tuple(info.header.animation_control.period_num,
-                                 info.header.animation_control.period_den);
-  out["ticks"] = info.ticks;
-  out["block_qps"] = info.block_qps;
-  out["extensions"] = from_extensions(info.header.extensions);
-  return out;
-}
-
 }  // namespace
 
 void bind_batch_decode(py::module_& module) {
   py::class_<DecodeHandle>(module, "DecodeHandle").def("result", &DecodeHandle::result);
   module.def("start_decode", &start_decode, py::arg("files"), py::arg("dtype"), py::arg("outputs"),
              py::arg("max_pixels"), py::arg("threads"));
-  module.def("probe", &probe, py::arg("file"));
-  module.def("decode_qp_map", &decode_qp_map, py::arg("file"), py::arg("max_pixels"),
-             py::arg("block_size") = bpg::kQpMapBlock);
 }
 
 }  // namespace npp

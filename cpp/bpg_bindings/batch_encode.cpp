@@ -1,10 +1,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -13,14 +9,13 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "bindings.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
 #include "encoder_cache.hpp"
 #include "errors.hpp"
-#include "interpreter.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
-#include "output_memory.hpp"
 #include "qp_maps.hpp"
 
 namespace py = pybind11;
@@ -122,14 +117,6 @@ class EncodeHandle : public JobHandle {
   std::shared_ptr<EncodeJob> job_;
 };
 
-// What pictures and streams took is free, but the C library keeps it for later, for each of the
-// pool's threads by itself: with pictures of many megapixels that is a lot.
-void give_back_free_memory() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
-
 void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
             const bpg::EncodeOptions& options, std::optional<OwnedQpMap> qp_map) {
   item.image = image;
@@ -167,12 +154,6 @@ std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::ve
                JobHandle::Caller::waits);
 }
 
-// For the outputs of start_round_trip.
-py::array output_bytes(py::ssize_t size) {
-  return array_of(OutputMemory::instance().take(static_cast<std::size_t>(size)), py::dtype("u1"),
-                  {size});
-}
-
 std::unique_ptr<EncodeHandle> start_round_trip(
     const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
     const bpg::EncodeOptions& options, py::array& outputs, int threads,
@@ -197,33 +178,12 @@ std::unique_ptr<EncodeHandle> start_round_trip(
 
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
-  module.def("output_bytes", &output_bytes, py::arg("size"));
-  module.attr("LARGE_OUTPUT") = kLargeOutput;
-  module.def("kept_output_bytes", [] { return OutputMemory::instance().kept_bytes(); });
   module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
              py::arg("options"), py::arg("extensions"), py::arg("threads"),
              py::arg("qp_maps") = py::none());
   module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
              py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
              py::arg("qp_maps") = py::none(), py::arg("sequence") = 0, py::arg("waits") = false);
-  module.def("clear_encoders", [] {
-    release_finished_jobs();
-    const WithoutGil no_gil;
-    EncoderCache::instance().clear();
-    OutputMemory::instance().clear();
-    give_back_free_memory();
-  });
-  module.def(
-      "set_encoder_limit",
-      [](std::size_t pixels) {
-        const WithoutGil no_gil;
-        EncoderCache::instance().set_limit(pixels);
-      },
-      py::arg("pixels"));
-  module.def("idle_encoders", [] {
-    EncoderCache& cache = EncoderCache::instance();
-    return std::make_pair(cache.idle_count(), cache.idle_pixels());
-  });
 }
 
 }  // namespace npp

@@ -63,8 +63,4 @@ class JobHandle {
 /// done.
 void release_finished_jobs();
 
-void bind_batch_encode(pybind11::module_& module);
-void bind_batch_decode(pybind11::module_& module);
-void bind_animation(pybind11::module_& module);
-
 }  // namespace npp

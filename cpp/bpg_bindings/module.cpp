@@ -1,11 +1,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/encoder.hpp"
 #include "errors.hpp"
 #include "interpreter.hpp"
-#include "jobs.hpp"
 #include "npp_commit.hpp"
 #include "options.hpp"
 #include "pool.hpp"
@@ -39,6 +39,8 @@ PYBIND11_MODULE(_bpg, module, py::mod_gil_not_used()) {
   npp::bind_batch_encode(module);
   npp::bind_batch_decode(module);
   npp::bind_animation(module);
+  npp::bind_probe(module);
+  npp::bind_memory(module);
   module.def("build_config", &build_config);
   // Threads that still run while the interpreter goes away would touch memory that is gone.
   // Handlers that were registered before this one run after it; what they do starts the pool again.
