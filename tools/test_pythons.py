@@ -39,7 +39,8 @@ spec = importlib.util.spec_from_file_location("npp._bpg", sys.argv[1])
 bpg = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(bpg)
 options = bpg.EncodeOptions(chroma=1, color_space=0, bit_depth=8, limited_range=False, lossless=False,
-                            premultiplied=False, effort=2, machine=False, psy_rd=0.0, x265="")
+                            premultiplied=False, effort=2, machine=False, psy_rd=0.0, deblock=None,
+                            chroma_qp_offset=None, x265="")
 picture = numpy.add.outer(numpy.arange(64), 2 * numpy.arange(96)).astype(numpy.uint8) // 2
 picture = numpy.stack([picture, picture // 2, 127 - picture])
 ((file, error, *_),) = bpg.start_encode([picture], [24], [24], [options], [], 2).result()

@@ -1,5 +1,8 @@
 #include "options.hpp"
 
+#include <pybind11/stl.h>
+
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -14,6 +17,7 @@ void bind_options(py::module_& module) {
   py::class_<bpg::EncodeOptions>(module, "EncodeOptions")
       .def(py::init([](int chroma, int color_space, int bit_depth, bool limited_range,
                        bool lossless, bool premultiplied, int effort, bool machine, double psy_rd,
+                       std::optional<int> deblock, std::optional<int> chroma_qp_offset,
                        std::string x265) {
              bpg::EncodeOptions options;
              options.chroma = static_cast<bpg::Chroma>(chroma);
@@ -25,12 +29,15 @@ void bind_options(py::module_& module) {
              options.effort = effort;
              options.tune = machine ? bpg::Tune::machine : bpg::Tune::ssim;
              options.psy_rd = psy_rd;
+             options.deblock = deblock;
+             options.chroma_qp_offset = chroma_qp_offset;
              options.x265 = std::move(x265);
              return options;
            }),
            py::kw_only(), py::arg("chroma"), py::arg("color_space"), py::arg("bit_depth"),
            py::arg("limited_range"), py::arg("lossless"), py::arg("premultiplied"),
-           py::arg("effort"), py::arg("machine"), py::arg("psy_rd"), py::arg("x265"));
+           py::arg("effort"), py::arg("machine"), py::arg("psy_rd"), py::arg("deblock"),
+           py::arg("chroma_qp_offset"), py::arg("x265"));
   module.def("chroma_qp_offset", &bpg::chroma_qp_offset, py::arg("options"));
   module.def("intra_slice_qp", &bpg::intra_slice_qp, py::arg("qp"));
 }

@@ -28,6 +28,8 @@ class EncodeOptions:
         effort: int,
         machine: bool,
         psy_rd: float,
+        deblock: int | None,
+        chroma_qp_offset: int | None,
         x265: str,
     ) -> None: ...
 

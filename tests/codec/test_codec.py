@@ -17,7 +17,7 @@ from torch import Tensor
 
 import npp
 from npp.codec.limits import max_pixels_within
-from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
+from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES, resolve_options
 from npp.codec.pil_pictures import iterate_frames
 
 
@@ -262,15 +262,55 @@ def test_lossless_is_rgb_as_long_as_chroma_is_whole() -> None:
     assert spaces.pop("444") == "rgb" and set(spaces.values()) == {"ycbcr"}
 
 
-def test_deblock_and_chroma_qp_offset_are_both_numbers_of_x265() -> None:
+def _in_x265_words(deblock: int | None, chroma_qp_offset: int | None) -> str:
     """Of the filter its two thresholds, of colour its two planes."""
-    x = _picture(3, 64, 64, 3)
-    for ours, theirs in (
-        ({"deblock": 5}, "deblock=5,5"),
-        ({"chroma_qp_offset": 7}, "cbqpoffs=7:crqpoffs=7"),
+    words = [] if deblock is None else [f"deblock={deblock},{deblock}"]
+    if chroma_qp_offset is not None:
+        words.append(f"cbqpoffs={chroma_qp_offset}:crqpoffs={chroma_qp_offset}")
+    return ":".join(words)
+
+
+@pytest.mark.parametrize(
+    ("effort", "tune"), [(0, "ssim"), (5, "ssim"), (9, "ssim"), (1, "machine"), (4, "machine")]
+)
+@pytest.mark.parametrize("strengths", [(5, None), (-6, None), (None, 7), (None, -12), (3, 12), (0, 0)])
+def test_deblock_and_chroma_qp_offset_are_both_numbers_of_x265(
+    effort: int, tune: Any, strengths: tuple[int | None, int | None]
+) -> None:
+    """The very bytes, in place of what the ladder and the tune choose."""
+    ours: Any = dict(zip(("deblock", "chroma_qp_offset"), strengths, strict=True))
+    theirs: Any = {"_x265": _in_x265_words(*strengths)}
+    common: Any = {"effort": effort, "tune": tune}
+    qp_map = torch.linspace(-9, 9, 16).reshape(4, 4)
+    for channels, options in (
+        (1, {}),
+        (3, {}),
+        (4, {"alpha_qp": 30}),
+        (3, {"chroma": "444", "bit_depth": 10}),
+        (3, {"qp_map": qp_map}),
+        (3, {"chroma": "422", "psy_rd": 1.5}),
+        (3, {"lossless": True}),
     ):
-        direct: Any = {"_x265": theirs}
-        assert npp.encode(x, 38, **ours) == npp.encode(x, 38, **direct) != npp.encode(x, 38)  # type: ignore[call-overload]
+        x, both = _picture(channels, 64, 64, 3), {**common, **options}
+        assert npp.encode(x, 38, **ours, **both) == npp.encode(x, 38, **theirs, **both)
+    frames = torch.stack([_picture(3, 64, 64, 3), _picture(3, 64, 64, 4)])
+    assert npp.encode_animation(frames, 38, **ours, **common) == npp.encode_animation(
+        frames, 38, **theirs, **common
+    )
+
+
+def test_deblock_and_chroma_qp_offset_each_change_a_picture() -> None:
+    x = _picture(3, 64, 64, 3)
+    other: list[Any] = [{"deblock": 5}, {"chroma_qp_offset": 7}, {"deblock": 5, "chroma_qp_offset": 7}]
+    assert len({npp.encode(x, 38), *(npp.encode(x, 38, **options) for options in other)}) == 4
+
+
+def test_what_x265_is_told_directly_counts_before_an_option() -> None:
+    direct: Any = {"_x265": "deblock=2,2:cbqpoffs=1:crqpoffs=1"}
+    x = _picture(3, 64, 64, 3)
+    both = npp.encode(x, 38, deblock=-6, chroma_qp_offset=9, **direct)
+    assert both == npp.encode(x, 38, deblock=2, chroma_qp_offset=1)
+    assert resolve_options({"chroma_qp_offset": 9, **direct}).used_chroma_qp_offset == 1
 
 
 def test_metadata_round_trips() -> None:

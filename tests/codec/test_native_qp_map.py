@@ -29,6 +29,8 @@ def options(effort: int = 4, **changes: Any) -> _bpg.EncodeOptions:
         "effort": effort,
         "machine": False,
         "psy_rd": 0.0,
+        "deblock": None,
+        "chroma_qp_offset": None,
         "x265": "",
     }
     return _bpg.EncodeOptions(**{**fields, **changes})

@@ -161,7 +161,7 @@ def test_chroma_steps_are_those_of_the_codec(options: dict, offset: int) -> None
         return float(ours.step[0]), float((ours.samples - theirs.samples).square().mean().sqrt())
 
     options = {**options, "chroma": "444"}
-    assert resolve_options(options).chroma_qp_offset == offset
+    assert resolve_options(options).used_chroma_qp_offset == offset
     step, error = chroma_of(options)
     plain_step, plain_error = chroma_of({**options, "chroma_qp_offset": 0})
     assert error / plain_error == pytest.approx(step / plain_step, rel=0.12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, get_args
@@ -138,7 +138,11 @@ def _bit_depth(value: Any) -> int:
 
 @dataclass(frozen=True)
 class ResolvedOptions:
-    """Checked options with every default filled in."""
+    """Checked options with every default filled in.
+
+    ``deblock`` and ``chroma_qp_offset`` stay ``None`` where effort and tune choose. ``x265`` is for the
+    search scripts in benchmarks/ alone.
+    """
 
     effort: int
     chroma: Chroma
@@ -150,6 +154,8 @@ class ResolvedOptions:
     premultiplied: bool
     tune: Tune
     psy_rd: float
+    deblock: int | None
+    chroma_qp_offset: int | None
     x265: str
 
     def native(self, *, gray: bool) -> _bpg.EncodeOptions:
@@ -161,9 +167,9 @@ class ResolvedOptions:
         return qps if self.alpha_qp is None else [self.alpha_qp] * len(qps)
 
     @property
-    def chroma_qp_offset(self) -> int:
-        """How much coarser than luma the colour planes are quantised: by option, tune or effort."""
-        return _chroma_qp_offset(self)
+    def used_chroma_qp_offset(self) -> int:
+        """How much coarser than luma the colour planes are quantised: by option or by tune."""
+        return _used_chroma_qp_offset(self)
 
 
 @lru_cache(maxsize=128)
@@ -178,12 +184,14 @@ def _native(options: ResolvedOptions, gray: bool) -> _bpg.EncodeOptions:
         effort=options.effort,
         machine=options.tune == "machine",
         psy_rd=options.psy_rd,
+        deblock=options.deblock,
+        chroma_qp_offset=options.chroma_qp_offset,
         x265=options.x265,
     )
 
 
 @lru_cache(maxsize=128)
-def _chroma_qp_offset(options: ResolvedOptions) -> int:
+def _used_chroma_qp_offset(options: ResolvedOptions) -> int:
     return _bpg.chroma_qp_offset(options.native(gray=False))
 
 
@@ -218,7 +226,7 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     one_of("chroma", chosen["chroma"], CHROMA_NAMES, EncodeError)
     one_of("color_space", chosen["color_space"], COLOR_SPACE_NAMES, EncodeError)
     one_of("tune", chosen["tune"], get_args(Tune), EncodeError)
-    alpha_qp, psy_rd = chosen["alpha_qp"], chosen["psy_rd"]
+    psy_rd = chosen["psy_rd"]
     return ResolvedOptions(
         effort=whole("effort", chosen["effort"], 0, MAX_EFFORT, EncodeError),
         chroma=chosen["chroma"],
@@ -226,23 +234,19 @@ def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
         color_space=chosen["color_space"],
         limited_range=flag("limited_range", chosen["limited_range"], EncodeError),
         lossless=chosen["lossless"],
-        alpha_qp=None if alpha_qp is None else whole("alpha_qp", alpha_qp, 0, MAX_QP, EncodeError),
+        alpha_qp=_optional_whole("alpha_qp", chosen, 0, MAX_QP),
         premultiplied=flag("premultiplied", chosen["premultiplied"], EncodeError),
         tune=chosen["tune"],
         psy_rd=0.0 if psy_rd is None else number("psy_rd", psy_rd, 0, _MAX_PSY_RD, EncodeError),
-        x265=":".join(setting for setting in (*_tools(chosen), str(options.get("_x265", ""))) if setting),
+        deblock=_optional_whole("deblock", chosen, -_MAX_DEBLOCK, _MAX_DEBLOCK),
+        chroma_qp_offset=_optional_whole("chroma_qp_offset", chosen, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET),
+        x265=str(options.get("_x265", "")),
     )
 
 
-def _tools(options: Mapping[str, Any]) -> Iterator[str]:
-    """What x265 calls the options that change one of its tools."""
-    deblock, chroma = options["deblock"], options["chroma_qp_offset"]
-    if deblock is not None:
-        strength = whole("deblock", deblock, -_MAX_DEBLOCK, _MAX_DEBLOCK, EncodeError)
-        yield f"deblock={strength},{strength}"
-    if chroma is not None:
-        offset = whole("chroma_qp_offset", chroma, -_MAX_CHROMA_OFFSET, _MAX_CHROMA_OFFSET, EncodeError)
-        yield f"cbqpoffs={offset}:crqpoffs={offset}"
+def _optional_whole(name: str, options: Mapping[str, Any], least: int, most: int) -> int | None:
+    value = options[name]
+    return None if value is None else whole(name, value, least, most, EncodeError)
 
 
 def values_of(name: str, value: Any) -> Any:

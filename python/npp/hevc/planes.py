@@ -120,7 +120,7 @@ class PictureLayout:
         picture_qp = slice_qp(qp)
         alpha_qp = picture_qp if options.alpha_qp is None else slice_qp(torch.full_like(qp, options.alpha_qp))
         luma_qp = picture_qp if qp_map is None else block_qp(picture_qp[:, None, None], qp_map)
-        color_qp = chroma_qp(luma_qp, options.chroma_qp_offset, halved=self._halve_height)
+        color_qp = chroma_qp(luma_qp, options.used_chroma_qp_offset, halved=self._halve_height)
         steps = [step_size(q) for q in (luma_qp, color_qp, alpha_qp)]
         self._luma_step, self._chroma_step, self._alpha_step = (
             [torch.full_like(s, _LOSSLESS_STEP) for s in steps] if options.lossless else steps

@@ -17,6 +17,14 @@
 namespace bpg {
 namespace {
 
+// Of an option that stands for the encoder's own choice where it has no value.
+void check_strength(const char* name, const std::optional<int>& value, int most) {
+  if (value && (*value < -most || *value > most)) {
+    throw EncodeError(std::string(name) + " must be " + std::to_string(-most) + ".." +
+                      std::to_string(most) + ", not " + std::to_string(*value));
+  }
+}
+
 void check_options(int width, int height, const EncodeOptions& o) {
   if (width <= 0 || height <= 0) {
     throw EncodeError("width and height must be positive, not " + std::to_string(width) + "x" +
@@ -32,6 +40,8 @@ void check_options(int width, int height, const EncodeOptions& o) {
     }
     throw EncodeError(message);
   }
+  check_strength("deblock", o.deblock, kMostDeblock);
+  check_strength("chroma_qp_offset", o.chroma_qp_offset, kMostChromaQpOffset);
   require(o.chroma != Chroma::gray || o.color_space == ColorSpace::ycbcr_bt601,
           "color_space must be ycbcr for a gray picture");
   require(!(o.lossless && o.qp_maps),
@@ -71,6 +81,8 @@ HevcConfig make_config(int width, int height, int chroma_format_idc, const Encod
   config.effort = options.effort;
   config.tune = options.tune;
   config.psy_rd = options.psy_rd;
+  config.deblock = options.deblock;
+  config.chroma_qp_offset = options.chroma_qp_offset;
   config.x265 = options.x265;
   return config;
 }

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "bpg/container.hpp"
@@ -30,6 +32,8 @@ struct HevcConfig {
   int effort = 8;
   Tune tune = Tune::ssim;
   double psy_rd = 0;
+  std::optional<int> deblock;
+  std::optional<int> chroma_qp_offset;
   std::string x265;
 };
 

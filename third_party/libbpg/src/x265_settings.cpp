@@ -73,6 +73,19 @@ void apply_list(const x265_api& api, x265_param& param, const std::string& list)
   }
 }
 
+// What a user chose in place of the ladder.
+void set_strengths(x265_param& p, const HevcConfig& config) {
+  if (config.deblock) {
+    p.bEnableLoopFilter = 1;
+    p.deblockingFilterTCOffset = *config.deblock;
+    p.deblockingFilterBetaOffset = *config.deblock;
+  }
+  if (config.chroma_qp_offset) {
+    p.cbQpOffset = *config.chroma_qp_offset;
+    p.crQpOffset = *config.chroma_qp_offset;
+  }
+}
+
 void one_picture_one_thread(x265_param& p) {
   x265_api_differences::set_text(p.numaPools, "none");
   p.frameNumThreads = 1;
@@ -205,6 +218,7 @@ ParamPtr x265_settings(const x265_api& api, const HevcConfig& config) {
   if (splits_256_bit()) {
     param.cpuid &= ~X265_CPU_AVX2;
   }
+  set_strengths(param, config);
   apply_list(api, param, config.x265);
   if (config.psy_rd > 0) {
     param.psyRd = config.psy_rd;  // as text it would be read with the program's decimal comma

@@ -122,6 +122,19 @@ void wrong_options_are_refused() {
   options.bit_depth = 8;
   options.x265 = "no-such-option=3";
   CHECK(throws<bpg::EncodeError>([&] { open(8, options); }));
+  options.x265.clear();
+  for (const int sign : {-1, 1}) {
+    options.deblock = sign * 7;
+    CHECK(throws<bpg::EncodeError>([&] { open(8, options); }));
+    options.deblock = sign * 6;
+    open(8, options);
+    options.chroma_qp_offset = sign * 13;
+    CHECK(throws<bpg::EncodeError>([&] { open(8, options); }));
+    CHECK(throws<bpg::EncodeError>([&] { bpg::chroma_qp_offset(options); }));
+    options.chroma_qp_offset = sign * 12;
+    open(8, options);
+    CHECK(bpg::chroma_qp_offset(options) == sign * 12);
+  }
   bpg::Encoder encoder(8, 8, false, {});
   const TestImage image(8, 8, 3, 0);
   CHECK(throws<bpg::EncodeError>([&] { encoder.encode(image.view(), {52, 0}, {}); }));
