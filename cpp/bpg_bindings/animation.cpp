@@ -15,6 +15,7 @@
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "outcomes.hpp"
 #include "qp_maps.hpp"
 
 namespace py = pybind11;
@@ -83,17 +84,13 @@ class AnimationHandle : public JobHandle {
       : JobHandle(job, std::move(kept_alive), 1, Items::lengthy, Caller::waits),
         job_(std::move(job)) {}
 
-  // (file or None, exception or None, outside, nan, index of the frame that is outside)
-  py::tuple result() {
+  py::object result() {
     wait();
     py::object file = py::none();
-    py::object failure = py::none();
-    if (job_->failure) {
-      failure = job_->failure.to_python();
-    } else {
+    if (!job_->failure) {
       file = to_bytes(job_->file);
     }
-    return py::make_tuple(file, failure, job_->range.outside, job_->range.nan, job_->bad_frame);
+    return animation_outcome(file, job_->failure.to_python(), job_->range, job_->bad_frame);
   }
 
  private:

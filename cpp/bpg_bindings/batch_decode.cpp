@@ -15,6 +15,7 @@
 #include "bpg/error.hpp"
 #include "errors.hpp"
 #include "jobs.hpp"
+#include "outcomes.hpp"
 #include "output_memory.hpp"
 
 namespace py = pybind11;
@@ -146,19 +147,16 @@ class DecodeHandle : public JobHandle {
       : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), Caller::waits),
         job_(std::move(job)) {}
 
-  // One tuple a file: (array or None, exception or None). The arrays own their memory.
+  // One outcome a file. The arrays own their memory.
   py::list result() {
     wait();
     py::list out;
     for (DecodeItem& item : job_->items()) {
-      py::object array = py::none();
-      py::object failure = py::none();
-      if (item.failure) {
-        failure = item.failure.to_python();
-      } else if (item.memory) {
-        array = array_of(std::move(item.memory), numpy_dtype(job_->type()), item.shape);
+      py::object picture = py::none();
+      if (!item.failure && item.memory) {
+        picture = array_of(std::move(item.memory), numpy_dtype(job_->type()), item.shape);
       }
-      out.append(py::make_tuple(array, failure));
+      out.append(decode_outcome(picture, item.failure.to_python()));
     }
     return out;
   }

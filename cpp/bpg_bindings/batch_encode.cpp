@@ -16,6 +16,7 @@
 #include "errors.hpp"
 #include "jobs.hpp"
 #include "options.hpp"
+#include "outcomes.hpp"
 #include "qp_maps.hpp"
 
 namespace py = pybind11;
@@ -94,21 +95,17 @@ class EncodeHandle : public JobHandle {
       : JobHandle(job, std::move(kept_alive), threads, kind_of(job->items()), caller),
         job_(std::move(job)) {}
 
-  // One tuple an image: (file or None, exception or None, outside, nan, seconds in x265, seconds
-  // in all).
+  // One outcome an image.
   py::list result() {
     wait();
     py::list out;
     for (const EncodeItem& item : job_->items()) {
       py::object file = py::none();
-      py::object failure = py::none();
-      if (item.failure) {
-        failure = item.failure.to_python();
-      } else {
+      if (!item.failure) {
         file = to_bytes(item.file);
       }
-      out.append(py::make_tuple(file, failure, item.range.outside, item.range.nan,
-                                item.hevc_seconds, item.seconds));
+      out.append(encode_outcome(file, item.failure.to_python(), item.range, item.hevc_seconds,
+                                item.seconds));
     }
     return out;
   }

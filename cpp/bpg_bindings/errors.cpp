@@ -75,6 +75,9 @@ Failure Failure::current() noexcept {
 }
 
 py::object Failure::to_python() const {
+  if (kind == Kind::none) {
+    return py::none();
+  }
   if (kind == Kind::memory) {
     throw std::bad_alloc();
   }

@@ -19,9 +19,9 @@ struct Failure {
   [[nodiscard]] explicit operator bool() const { return kind != Kind::none; }
   /// What is being handled right now. Call it in a catch block.
   static Failure current() noexcept;
-  /// The Python exception object. Needs the GIL. Throws std::bad_alloc, which becomes a
-  /// MemoryError, where memory ran out: that is no picture's fault, and must not stand in its
-  /// place.
+  /// The Python exception object, or None where there was none. Needs the GIL. Throws
+  /// std::bad_alloc, which becomes a MemoryError, where memory ran out: that is no picture's fault,
+  /// and must not stand in its place.
   [[nodiscard]] pybind11::object to_python() const;
 };
 

@@ -8,6 +8,7 @@
 #include "interpreter.hpp"
 #include "npp_commit.hpp"
 #include "options.hpp"
+#include "outcomes.hpp"
 #include "pool.hpp"
 
 namespace py = pybind11;
@@ -36,6 +37,7 @@ PYBIND11_MODULE(_bpg, module, py::mod_gil_not_used()) {
   module.doc() = "The BPG codec on tensor memory. Internal: use the functions of npp.";
   npp::bind_errors(module);
   npp::bind_options(module);
+  npp::bind_outcomes(module);
   npp::bind_batch_encode(module);
   npp::bind_batch_decode(module);
   npp::bind_animation(module);

@@ -53,26 +53,24 @@ def encode(
         images, [qp] * count, [qp] * count, [options(effort)] * count, [], threads, maps
     )
     files = []
-    for file, error, *_ in handle.result():
-        if error is not None:
-            raise error
-        assert file is not None
-        files.append(file)
+    for result in handle.result():
+        if result.error is not None:
+            raise result.error
+        assert result.file is not None
+        files.append(result.file)
     return files
 
 
 def decode(file: bytes) -> npt.NDArray[Any]:
-    ((array, error),) = _bpg.start_decode([file], np.dtype("u1"), None, MAX_PIXELS, 1).result()
-    assert error is None and array is not None
-    return array
+    (result,) = _bpg.start_decode([file], np.dtype("u1"), None, MAX_PIXELS, 1).result()
+    assert result.error is None and result.picture is not None
+    return result.picture
 
 
 def refusal(image: Image, qp_map: Any, **changes: Any) -> _bpg.BPGError:
-    ((file, error, *_),) = _bpg.start_encode(
-        [image], [30], [30], [options(**changes)], [], 1, [qp_map]
-    ).result()
-    assert file is None and isinstance(error, _bpg.EncodeError)
-    return error
+    (result,) = _bpg.start_encode([image], [30], [30], [options(**changes)], [], 1, [qp_map]).result()
+    assert result.file is None and isinstance(result.error, _bpg.EncodeError)
+    return result.error
 
 
 def test_mixed_batches_do_not_depend_on_threads_or_neighbours(photo: Image) -> None:
@@ -101,10 +99,10 @@ def test_round_trip_gives_what_a_decoder_gets(photo: Image, effort: int) -> None
     maps = [drawn_map(batch[0], 1), None, drawn_map(batch[0], 2, 60)]
     x_hat = np.zeros_like(batch)
     results = _bpg.start_round_trip(batch, [30] * 3, [30] * 3, options(effort), x_hat, 2, maps).result()
-    for i, (file, error, *_) in enumerate(results):
-        assert error is None and file is not None
-        np.testing.assert_array_equal(decode(file), x_hat[i])
-        assert file == encode([batch[i]], [maps[i]], effort=effort)[0]
+    for i, result in enumerate(results):
+        assert result.error is None and result.file is not None
+        np.testing.assert_array_equal(decode(result.file), x_hat[i])
+        assert result.file == encode([batch[i]], [maps[i]], effort=effort)[0]
 
 
 def test_the_array_may_change_while_threads_work(photo: Image) -> None:
@@ -113,7 +111,7 @@ def test_the_array_may_change_while_threads_work(photo: Image) -> None:
     expected = encode([image], [qp_map.copy()])
     handle = _bpg.start_encode([image], [30], [30], [options()], [], 1, [qp_map])
     qp_map[:] = np.nan
-    assert handle.result()[0][0] == expected[0]
+    assert handle.result()[0].file == expected[0]
 
 
 def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
@@ -121,11 +119,11 @@ def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
     maps = [None, drawn_map(frames[0], 1), drawn_map(frames[0], 2, 60), None]
 
     def animation(qp_maps: list[Map | None] | None) -> bytes:
-        file, error, *_ = _bpg.start_animation(
+        result = _bpg.start_animation(
             frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [], qp_maps
         ).result()
-        assert error is None and file is not None
-        return file
+        assert result.error is None and result.file is not None
+        return result.file
 
     mapped, plain = animation(maps), animation(None)
     assert animation([None] * 4) == plain != mapped

@@ -155,7 +155,7 @@ def encode_animation(
     sizes = [image.samples.shape[-2:] for image in images]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless, kind="frame")
     period, ticks = _timing(durations, len(images))
-    file, error, outside, nan, frame = _bpg.start_animation(
+    result = _bpg.start_animation(
         [image.samples for image in images],
         qps,
         resolved.alpha_qps(qps),
@@ -166,9 +166,10 @@ def encode_animation(
         extensions_of(metadata),
         maps,
     ).result()
-    if error is not None:
-        raise error
-    if outside or nan:
+    if result.error is not None:
+        raise result.error
+    if result.outside or result.nan:
+        frame = result.bad_frame
         raise indexed(EncodeError, describe_range(f"frames[{frame}]", images[frame].samples), frame)
-    assert file is not None
-    return file
+    assert result.file is not None
+    return result.file

@@ -142,8 +142,8 @@ def decode_finished(
         handle = _bpg.start_decode(
             list(good.values()), _NUMPY_OF[dtype], None, get_max_pixels(), resolve_threads(threads)
         )
-        for i, (array, error) in zip(good, handle.result(), strict=True):
-            outcome = error or _finished(_decoded(array, dtype), good[i], finish)
+        for i, result in zip(good, handle.result(), strict=True):
+            outcome = result.error or _finished(_decoded(result.picture, dtype), good[i], finish)
             outcomes[i] = (
                 outcome if isinstance(outcome, Tensor) else _naming_file(outcome, files[i], i, is_batch)
             )
@@ -213,10 +213,10 @@ def decode_batch(bitstreams: Sequence[File], *, dtype: torch.dtype, threads: int
     ).result()
     tensors = None if batch is None else torch.from_numpy(batch).to(dtype)
     outcomes = [
-        named(error, "bitstreams", i, True)
-        if error is not None
-        else (_decoded(array, dtype) if tensors is None else tensors[i])
-        for i, (array, error) in enumerate(results)
+        named(result.error, "bitstreams", i, True)
+        if result.error is not None
+        else (_decoded(result.picture, dtype) if tensors is None else tensors[i])
+        for i, result in enumerate(results)
     ]
     raise_first(outcomes, outcomes)
     return torch.stack(outcomes) if tensors is None else tensors  # type: ignore[arg-type]  # no errors are left

@@ -189,18 +189,16 @@ def encode_pictures(
         None if qp_maps is None else [qp_maps[i] for i in good],
     )
     outcomes: list[Any] = list(pictures)
-    for (i, picture), (file, error, outside, nan, *_) in zip(good.items(), handle.result(), strict=True):
-        outcomes[i] = _encoded(picture, i, is_batch, file, error, outside or nan)
+    for (i, picture), result in zip(good.items(), handle.result(), strict=True):
+        outcomes[i] = _encoded(picture, i, is_batch, result)
     return outcomes
 
 
-def _encoded(
-    picture: CodecImage, index: int, is_batch: bool, file: bytes | None, error: BPGError | None, refused: bool
-) -> bytes | BPGError:
-    if error is not None:
-        return named(error, "image", index, is_batch)
-    if refused:
+def _encoded(picture: CodecImage, index: int, is_batch: bool, result: _bpg.EncodeOutcome) -> bytes | BPGError:
+    if result.error is not None:
+        return named(result.error, "image", index, is_batch)
+    if result.outside or result.nan:
         message = describe_range(picture_name("image", index, is_batch), picture.samples)
         return indexed(EncodeError, message, index if is_batch else None)
-    assert file is not None
-    return file
+    assert result.file is not None
+    return result.file

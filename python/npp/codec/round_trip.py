@@ -67,34 +67,29 @@ class RoundTrip:
                 picture.
         """
         results = self._handle.result()
-        outcomes: list[Any] = [
-            self._file(i, file, error, outside, nan)
-            for i, (file, error, outside, nan, *_) in enumerate(results)
-        ]
+        outcomes: list[Any] = [self._file(i, result) for i, result in enumerate(results)]
         for i, wrong in self._transfer.errors().items():
             outcomes[i] = wrong
         raise_first(outcomes, outcomes)
         bitstreams: list[bytes] = outcomes
-        self.hevc_seconds = [hevc for *_, hevc, _ in results]
-        self.seconds = [seconds for *_, seconds in results]
+        self.hevc_seconds = [result.hevc_seconds for result in results]
+        self.seconds = [result.seconds for result in results]
         height, width = self._x.shape[-2:]
         bits = [8 * len(file) / (height * width) for file in bitstreams]
         bpp = small_tensor(bits, torch.float32, self._x.device)
         return self._transfer.from_codec(self._x_hat), bpp, bitstreams
 
-    def _file(
-        self, index: int, file: bytes | None, error: BPGError | None, outside: bool, nan: bool
-    ) -> bytes | BPGError:
-        if error is not None:
-            return named(error, "x", index, True)
+    def _file(self, index: int, result: _bpg.EncodeOutcome) -> bytes | BPGError:
+        if result.error is not None:
+            return named(result.error, "x", index, True)
         samples = self._samples[index]
-        if nan:
+        if result.nan:
             return indexed(EncodeError, describe_range(f"x[{index}]", samples), index)
-        assert file is not None
+        assert result.file is not None
         wrong = None
-        if outside:
+        if result.outside:
             wrong = refuse_other_scale(f"x[{index}]", float(samples.min()), float(samples.max()), index)
-        return file if wrong is None else wrong
+        return result.file if wrong is None else wrong
 
 
 def check_batch(x: object) -> None:
