@@ -43,7 +43,7 @@ options = bpg.EncodeOptions(chroma=1, color_space=0, bit_depth=8, limited_range=
                             chroma_qp_offset=None, x265="")
 picture = numpy.add.outer(numpy.arange(64), 2 * numpy.arange(96)).astype(numpy.uint8) // 2
 picture = numpy.stack([picture, picture // 2, 127 - picture])
-(coded,) = bpg.start_encode([picture], [24], [24], [options], [], 2).result()
+(coded,) = bpg.start_encode([picture], bpg.BatchQps([24], [24]), [options], [], 2).result()
 assert coded.error is None, coded.error
 (decoded,) = bpg.start_decode([coded.file], numpy.dtype(numpy.uint8), None, 1 << 20, 2).result()
 assert decoded.error is None, decoded.error

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
+#include "batch_qps.hpp"
 #include "bindings.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
@@ -16,7 +16,6 @@
 #include "jobs.hpp"
 #include "options.hpp"
 #include "outcomes.hpp"
-#include "qp_maps.hpp"
 
 namespace py = pybind11;
 
@@ -25,9 +24,8 @@ namespace {
 
 struct AnimationFrame {
   bpg::ConstImageView image;
-  bpg::PictureQp qp;
+  QuantisedPicture quantised;
   std::uint16_t ticks = 1;
-  std::optional<OwnedQpMap> qp_map;
 };
 
 // One item: the frames of an animation depend on each other.
@@ -56,7 +54,7 @@ class AnimationJob final : public Job {
       for (std::size_t i = 0; i < frames_.size() && !cancelled(); ++i) {
         const AnimationFrame& frame = frames_[i];
         const bpg::Encoded encoded =
-            encoder.add(frame.image, frame.qp, frame.ticks, view_of(frame.qp_map));
+            encoder.add(frame.image, frame.quantised.qp, frame.ticks, view_of(frame.quantised.map));
         if (encoded.range.outside || encoded.range.nan) {
           range = encoded.range;
           bad_frame = i;
@@ -97,25 +95,23 @@ class AnimationHandle : public JobHandle {
   std::shared_ptr<AnimationJob> job_;
 };
 
-std::unique_ptr<AnimationHandle> start_animation(
-    const py::list& images, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
-    const std::vector<std::uint16_t>& ticks, bpg::EncodeOptions options, std::uint32_t loop_count,
-    std::pair<std::uint32_t, std::uint32_t> period, const py::sequence& extensions,
-    const std::optional<py::list>& qp_maps) {
+std::unique_ptr<AnimationHandle> start_animation(const py::list& images, const BatchQps& qps,
+                                                 const std::vector<std::uint16_t>& ticks,
+                                                 bpg::EncodeOptions options,
+                                                 std::uint32_t loop_count,
+                                                 std::pair<std::uint32_t, std::uint32_t> period,
+                                                 const py::sequence& extensions) {
   const std::size_t count = images.size();
-  if (count == 0 || qp.size() != count || alpha_qp.size() != count || ticks.size() != count) {
+  qps.check_count("start_animation", count);
+  if (count == 0 || ticks.size() != count) {
     throw bpg::EncodeError("start_animation: the lists are empty or differ in length");
   }
-  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, count);
   // One map is enough: a frame without one gets a map of zeros.
-  options.qp_maps =
-      std::any_of(maps.begin(), maps.end(), [](const auto& map) { return map.has_value(); });
+  options.qp_maps = std::any_of(qps.pictures.begin(), qps.pictures.end(),
+                                [](const QuantisedPicture& one) { return one.map.has_value(); });
   std::vector<AnimationFrame> frames(count);
   for (std::size_t i = 0; i < count; ++i) {
-    frames[i] = {image_view(images[i].cast<py::array>()),
-                 {qp[i], alpha_qp[i]},
-                 ticks[i],
-                 std::move(maps[i])};
+    frames[i] = {image_view(images[i].cast<py::array>()), qps.pictures[i], ticks[i]};
   }
   auto job = std::make_shared<AnimationJob>(
       std::move(frames), std::move(options),
@@ -127,9 +123,9 @@ std::unique_ptr<AnimationHandle> start_animation(
 
 void bind_animation(py::module_& module) {
   py::class_<AnimationHandle>(module, "AnimationHandle").def("result", &AnimationHandle::result);
-  module.def("start_animation", &start_animation, py::arg("images"), py::arg("qp"),
-             py::arg("alpha_qp"), py::arg("ticks"), py::arg("options"), py::arg("loop_count"),
-             py::arg("period"), py::arg("extensions"), py::arg("qp_maps") = py::none());
+  module.def("start_animation", &start_animation, py::arg("images"), py::arg("qps"),
+             py::arg("ticks"), py::arg("options"), py::arg("loop_count"), py::arg("period"),
+             py::arg("extensions"));
 }
 
 }  // namespace npp

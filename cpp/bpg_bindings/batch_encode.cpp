@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "batch_qps.hpp"
 #include "bindings.hpp"
 #include "bpg/encoder.hpp"
 #include "bpg/error.hpp"
@@ -17,7 +18,6 @@
 #include "jobs.hpp"
 #include "options.hpp"
 #include "outcomes.hpp"
-#include "qp_maps.hpp"
 
 namespace py = pybind11;
 
@@ -28,8 +28,7 @@ struct EncodeItem {
   EncoderKey key;
   bpg::ConstImageView image;
   std::optional<bpg::ImageView> reconstruction;
-  bpg::PictureQp qp;
-  std::optional<OwnedQpMap> qp_map;
+  QuantisedPicture quantised;
   // Results.
   std::vector<std::uint8_t> file;
   bpg::RangeReport range;
@@ -69,7 +68,7 @@ class EncodeJob final : public Job {
       EncoderCache& cache = EncoderCache::instance();
       std::unique_ptr<bpg::Encoder> encoder = cache.acquire(item.key);
       bpg::Encoded encoded =
-          encoder->encode(item.image, item.qp, extensions_, view_of(item.qp_map));
+          encoder->encode(item.image, item.quantised.qp, extensions_, view_of(item.quantised.map));
       if (item.reconstruction) {
         bpg::export_image(encoded.reconstruction, *item.reconstruction);
       }
@@ -114,13 +113,12 @@ class EncodeHandle : public JobHandle {
   std::shared_ptr<EncodeJob> job_;
 };
 
-void set_up(EncodeItem& item, const bpg::ConstImageView& image, bpg::PictureQp qp,
-            const bpg::EncodeOptions& options, std::optional<OwnedQpMap> qp_map) {
+void set_up(EncodeItem& item, const bpg::ConstImageView& image, const QuantisedPicture& quantised,
+            const bpg::EncodeOptions& options) {
   item.image = image;
   item.key = {image.width, image.height, image.channels == 4, options};
-  item.key.options.qp_maps = qp_map.has_value();
-  item.qp = qp;
-  item.qp_map = std::move(qp_map);
+  item.key.options.qp_maps = quantised.map.has_value();
+  item.quantised = quantised;
 }
 
 std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
@@ -132,39 +130,35 @@ std::unique_ptr<EncodeHandle> start(std::vector<EncodeItem> items,
   return std::make_unique<EncodeHandle>(std::move(job), std::move(kept_alive), threads, caller);
 }
 
-std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const std::vector<int>& qp,
-                                           const std::vector<int>& alpha_qp,
+std::unique_ptr<EncodeHandle> start_encode(const py::list& images, const BatchQps& qps,
                                            const std::vector<bpg::EncodeOptions>& options,
-                                           const py::sequence& extensions, int threads,
-                                           const std::optional<py::list>& qp_maps) {
+                                           const py::sequence& extensions, int threads) {
   const std::size_t count = images.size();
-  if (qp.size() != count || alpha_qp.size() != count || options.size() != count) {
+  qps.check_count("start_encode", count);
+  if (options.size() != count) {
     throw bpg::EncodeError("start_encode: the lists differ in length");
   }
-  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, count);
   std::vector<EncodeItem> items(count);
   for (std::size_t i = 0; i < count; ++i) {
-    set_up(items[i], image_view(images[i].cast<py::array>()), {qp[i], alpha_qp[i]}, options[i],
-           std::move(maps[i]));
+    set_up(items[i], image_view(images[i].cast<py::array>()), qps.pictures[i], options[i]);
   }
   return start(std::move(items), to_extensions(extensions), images, threads,
                JobHandle::Caller::waits);
 }
 
-std::unique_ptr<EncodeHandle> start_round_trip(
-    const py::array& pictures, const std::vector<int>& qp, const std::vector<int>& alpha_qp,
-    const bpg::EncodeOptions& options, py::array& outputs, int threads,
-    const std::optional<py::list>& qp_maps, std::uint64_t sequence, bool waits) {
+std::unique_ptr<EncodeHandle> start_round_trip(const py::array& pictures, const BatchQps& qps,
+                                               const bpg::EncodeOptions& options,
+                                               py::array& outputs, int threads,
+                                               std::uint64_t sequence, bool waits) {
   const std::vector<bpg::ConstImageView> views = image_views(pictures);
   const std::vector<bpg::ImageView> targets = mutable_image_views(outputs);
-  if (qp.size() != views.size() || alpha_qp.size() != views.size() ||
-      targets.size() != views.size()) {
-    throw bpg::EncodeError("start_round_trip: the arguments differ in length");
+  qps.check_count("start_round_trip", views.size());
+  if (targets.size() != views.size()) {
+    throw bpg::EncodeError("start_round_trip: pictures and outputs differ in length");
   }
-  std::vector<std::optional<OwnedQpMap>> maps = to_qp_maps(qp_maps, views.size());
   std::vector<EncodeItem> items(views.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    set_up(items[i], views[i], {qp[i], alpha_qp[i]}, options, std::move(maps[i]));
+    set_up(items[i], views[i], qps.pictures[i], options);
     items[i].reconstruction = targets[i];
   }
   return start(std::move(items), {}, py::make_tuple(pictures, outputs), threads,
@@ -175,12 +169,11 @@ std::unique_ptr<EncodeHandle> start_round_trip(
 
 void bind_batch_encode(py::module_& module) {
   py::class_<EncodeHandle>(module, "EncodeHandle").def("result", &EncodeHandle::result);
-  module.def("start_encode", &start_encode, py::arg("images"), py::arg("qp"), py::arg("alpha_qp"),
-             py::arg("options"), py::arg("extensions"), py::arg("threads"),
-             py::arg("qp_maps") = py::none());
-  module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qp"),
-             py::arg("alpha_qp"), py::arg("options"), py::arg("outputs"), py::arg("threads"),
-             py::arg("qp_maps") = py::none(), py::arg("sequence") = 0, py::arg("waits") = false);
+  module.def("start_encode", &start_encode, py::arg("images"), py::arg("qps"), py::arg("options"),
+             py::arg("extensions"), py::arg("threads"));
+  module.def("start_round_trip", &start_round_trip, py::arg("pictures"), py::arg("qps"),
+             py::arg("options"), py::arg("outputs"), py::arg("threads"), py::arg("sequence") = 0,
+             py::arg("waits") = false);
 }
 
 }  // namespace npp

@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "batch_qps.hpp"
 #include "bindings.hpp"
 #include "bpg/decoder.hpp"
 #include "bpg/encoder.hpp"
@@ -37,6 +38,7 @@ PYBIND11_MODULE(_bpg, module, py::mod_gil_not_used()) {
   module.doc() = "The BPG codec on tensor memory. Internal: use the functions of npp.";
   npp::bind_errors(module);
   npp::bind_options(module);
+  npp::bind_batch_qps(module);
   npp::bind_outcomes(module);
   npp::bind_batch_encode(module);
   npp::bind_batch_decode(module);

@@ -34,6 +34,17 @@ class EncodeOptions:
     ) -> None: ...
 
 @final
+class BatchQps:
+    """How finely each picture of a batch, or each frame of an animation, is quantised: one entry each."""
+
+    def __init__(
+        self,
+        qp: Sequence[int],
+        alpha_qp: Sequence[int],
+        qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
+    ) -> None: ...
+
+@final
 class EncodeOutcome:
     """outside, nan: what the samples were; hevc_seconds, seconds: wall time within x265 and of all."""
 
@@ -105,12 +116,10 @@ class ProbeResult(TypedDict):
 
 def start_encode(
     images: list[npt.NDArray[Any]],
-    qp: Sequence[int],
-    alpha_qp: Sequence[int],
+    qps: BatchQps,
     options: Sequence[EncodeOptions],
     extensions: Sequence[tuple[int, bytes]],
     threads: int,
-    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> EncodeHandle: ...
 
 LARGE_OUTPUT: int
@@ -119,12 +128,10 @@ def output_bytes(size: int) -> npt.NDArray[np.uint8]: ...
 def kept_output_bytes() -> int: ...
 def start_round_trip(
     pictures: npt.NDArray[Any],
-    qp: Sequence[int],
-    alpha_qp: Sequence[int],
+    qps: BatchQps,
     options: EncodeOptions,
     outputs: npt.NDArray[Any],
     threads: int,
-    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
     sequence: int = 0,
     waits: bool = False,
 ) -> EncodeHandle: ...
@@ -137,14 +144,12 @@ def start_decode(
 ) -> DecodeHandle: ...
 def start_animation(
     images: list[npt.NDArray[Any]],
-    qp: Sequence[int],
-    alpha_qp: Sequence[int],
+    qps: BatchQps,
     ticks: Sequence[int],
     options: EncodeOptions,
     loop_count: int,
     period: tuple[int, int],
     extensions: Sequence[tuple[int, bytes]],
-    qp_maps: list[npt.NDArray[np.float32] | None] | None = None,
 ) -> AnimationHandle: ...
 def probe(file: bytes) -> ProbeResult: ...
 def decode_qp_map(file: bytes, max_pixels: int, block_size: int = 16) -> npt.NDArray[np.int32]: ...

@@ -17,7 +17,7 @@ OPTIONS = resolve_options({"effort": 0}).native(gray=False)
 
 
 def encoded(picture: Any, qp: int = 30) -> _bpg.EncodeOutcome:
-    (outcome,) = _bpg.start_encode([picture], [qp], [qp], [OPTIONS], [], 1).result()
+    (outcome,) = _bpg.start_encode([picture], _bpg.BatchQps([qp], [qp]), [OPTIONS], [], 1).result()
     return outcome
 
 
@@ -29,9 +29,8 @@ def decoded(file: bytes, place: Any = None) -> _bpg.DecodeOutcome:
 
 def animated(frames: list[Any], qp: int = 30) -> _bpg.AnimationOutcome:
     count = len(frames)
-    return _bpg.start_animation(
-        frames, [qp] * count, [qp] * count, [1] * count, OPTIONS, 0, (1, 25), []
-    ).result()
+    qps = _bpg.BatchQps([qp] * count, [qp] * count)
+    return _bpg.start_animation(frames, qps, [1] * count, OPTIONS, 0, (1, 25), []).result()
 
 
 def with_sample(value: float) -> Any:

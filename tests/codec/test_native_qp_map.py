@@ -49,9 +49,8 @@ def encode(
     images: list[Image], maps: list[Map | None] | None, threads: int = 1, qp: int = 30, effort: int = 4
 ) -> list[bytes]:
     count = len(images)
-    handle = _bpg.start_encode(
-        images, [qp] * count, [qp] * count, [options(effort)] * count, [], threads, maps
-    )
+    qps = _bpg.BatchQps([qp] * count, [qp] * count, maps)
+    handle = _bpg.start_encode(images, qps, [options(effort)] * count, [], threads)
     files = []
     for result in handle.result():
         if result.error is not None:
@@ -67,8 +66,12 @@ def decode(file: bytes) -> npt.NDArray[Any]:
     return result.picture
 
 
+def one_qp(qp_map: Any) -> _bpg.BatchQps:
+    return _bpg.BatchQps([30], [30], [qp_map])
+
+
 def refusal(image: Image, qp_map: Any, **changes: Any) -> _bpg.BPGError:
-    (result,) = _bpg.start_encode([image], [30], [30], [options(**changes)], [], 1, [qp_map]).result()
+    (result,) = _bpg.start_encode([image], one_qp(qp_map), [options(**changes)], [], 1).result()
     assert result.file is None and isinstance(result.error, _bpg.EncodeError)
     return result.error
 
@@ -98,7 +101,8 @@ def test_round_trip_gives_what_a_decoder_gets(photo: Image, effort: int) -> None
     batch = np.stack([picture(photo)] * 3)
     maps = [drawn_map(batch[0], 1), None, drawn_map(batch[0], 2, 60)]
     x_hat = np.zeros_like(batch)
-    results = _bpg.start_round_trip(batch, [30] * 3, [30] * 3, options(effort), x_hat, 2, maps).result()
+    qps = _bpg.BatchQps([30] * 3, [30] * 3, maps)
+    results = _bpg.start_round_trip(batch, qps, options(effort), x_hat, 2).result()
     for i, result in enumerate(results):
         assert result.error is None and result.file is not None
         np.testing.assert_array_equal(decode(result.file), x_hat[i])
@@ -109,7 +113,7 @@ def test_the_array_may_change_while_threads_work(photo: Image) -> None:
     image = picture(photo)
     qp_map = drawn_map(image, 1)
     expected = encode([image], [qp_map.copy()])
-    handle = _bpg.start_encode([image], [30], [30], [options()], [], 1, [qp_map])
+    handle = _bpg.start_encode([image], one_qp(qp_map), [options()], [], 1)
     qp_map[:] = np.nan
     assert handle.result()[0].file == expected[0]
 
@@ -120,7 +124,7 @@ def test_animations_take_a_map_for_each_frame(photo: Image) -> None:
 
     def animation(qp_maps: list[Map | None] | None) -> bytes:
         result = _bpg.start_animation(
-            frames, [30] * 4, [30] * 4, [1] * 4, options(), 0, (1, 25), [], qp_maps
+            frames, _bpg.BatchQps([30] * 4, [30] * 4, qp_maps), [1] * 4, options(), 0, (1, 25), []
         ).result()
         assert result.error is None and result.file is not None
         return result.file
@@ -177,6 +181,20 @@ def test_wrong_maps_are_refused(photo: Image) -> None:
     )
     for wrong in wrong_arrays:
         with pytest.raises(_bpg.EncodeError, match=r"qp_maps\[0\] must be None or a C-contiguous float32"):
-            _bpg.start_encode([image], [30], [30], [options()], [], 1, [wrong])  # type: ignore[list-item]
+            _bpg.BatchQps([30], [30], [wrong])  # type: ignore[list-item]
     with pytest.raises(_bpg.EncodeError, match="one entry for each of 1 pictures, not 2"):
-        _bpg.start_encode([image], [30], [30], [options()], [], 1, [right, right])
+        _bpg.BatchQps([30], [30], [right, right])
+
+
+def test_there_is_a_qp_for_each_picture(photo: Image) -> None:
+    image = picture(photo)
+    with pytest.raises(_bpg.EncodeError, match="alpha_qp has 1 values for 2 pictures"):
+        _bpg.BatchQps([30, 30], [30])
+    two = _bpg.BatchQps([30, 30], [30, 30])
+    wrong = "qps are for 2 pictures, and there are 1"
+    with pytest.raises(_bpg.EncodeError, match=f"start_encode: {wrong}"):
+        _bpg.start_encode([image], two, [options()], [], 1)
+    with pytest.raises(_bpg.EncodeError, match=f"start_round_trip: {wrong}"):
+        _bpg.start_round_trip(image[None], two, options(), image[None].copy(), 1)
+    with pytest.raises(_bpg.EncodeError, match=f"start_animation: {wrong}"):
+        _bpg.start_animation([image], two, [1], options(), 0, (1, 25), [])

@@ -157,14 +157,12 @@ def encode_animation(
     period, ticks = _timing(durations, len(images))
     result = _bpg.start_animation(
         [image.samples for image in images],
-        qps,
-        resolved.alpha_qps(qps),
+        _bpg.BatchQps(qps, resolved.alpha_qps(qps), maps),
         ticks,
         resolved.native(gray=images[0].gray),
         int(loop_count),
         period,
         extensions_of(metadata),
-        maps,
     ).result()
     if result.error is not None:
         raise result.error

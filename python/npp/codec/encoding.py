@@ -179,14 +179,13 @@ def encode_pictures(
     """
     good = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, CodecImage)}
     good_qps = [qps[i] for i in good]
+    good_maps = None if qp_maps is None else [qp_maps[i] for i in good]
     handle = _bpg.start_encode(
         [picture.samples for picture in good.values()],
-        good_qps,
-        options.alpha_qps(good_qps),
+        _bpg.BatchQps(good_qps, options.alpha_qps(good_qps), good_maps),
         [options.native(gray=picture.gray) for picture in good.values()],
         extensions_of(metadata),
         resolve_threads(threads),
-        None if qp_maps is None else [qp_maps[i] for i in good],
     )
     outcomes: list[Any] = list(pictures)
     for (i, picture), result in zip(good.items(), handle.result(), strict=True):

@@ -48,9 +48,9 @@ class RoundTrip:
         self._x_hat = self._transfer.buffer_for(samples)
         self._samples: Array = samples.numpy()
         native = options.native(gray=x.shape[1] == 1)
-        alpha_qps = options.alpha_qps(qps)
+        batch_qps = _bpg.BatchQps(qps, options.alpha_qps(qps), qp_maps)
         self._handle = _bpg.start_round_trip(
-            self._samples, qps, alpha_qps, native, self._x_hat.numpy(), threads, qp_maps, sequence, waits
+            self._samples, batch_qps, native, self._x_hat.numpy(), threads, sequence, waits
         )
         self.hevc_seconds: list[float] = []
         self.seconds: list[float] = []
