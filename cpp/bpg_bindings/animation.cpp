@@ -88,7 +88,7 @@ class AnimationHandle : public JobHandle {
     if (!job_->failure) {
       file = to_bytes(job_->file);
     }
-    return animation_outcome(file, job_->failure.to_python(), job_->range, job_->bad_frame);
+    return animation_outcome(file, to_python(job_->failure), job_->range, job_->bad_frame);
   }
 
  private:

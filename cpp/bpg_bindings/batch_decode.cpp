@@ -156,7 +156,7 @@ class DecodeHandle : public JobHandle {
       if (!item.failure && item.memory) {
         picture = array_of(std::move(item.memory), numpy_dtype(job_->type()), item.shape);
       }
-      out.append(decode_outcome(picture, item.failure.to_python()));
+      out.append(decode_outcome(picture, to_python(item.failure)));
     }
     return out;
   }

@@ -103,7 +103,7 @@ class EncodeHandle : public JobHandle {
       if (!item.failure) {
         file = to_bytes(item.file);
       }
-      out.append(encode_outcome(file, item.failure.to_python(), item.range, item.hevc_seconds,
+      out.append(encode_outcome(file, to_python(item.failure), item.range, item.hevc_seconds,
                                 item.seconds));
     }
     return out;

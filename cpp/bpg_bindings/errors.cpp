@@ -1,6 +1,8 @@
 #include "errors.hpp"
 
+#include <exception>
 #include <new>
+#include <string>
 
 #include "bpg/error.hpp"
 
@@ -54,34 +56,14 @@ void translate(std::exception_ptr exception) {
 
 }  // namespace
 
-Failure Failure::current() noexcept {
-  Failure failure;
-  try {
-    throw;
-  } catch (const bpg::EncodeError& error) {
-    failure = {Kind::encode, error.what()};
-  } catch (const bpg::DecodeError& error) {
-    failure = {Kind::decode, error.what()};
-  } catch (const bpg::UnsupportedError& error) {
-    failure = {Kind::unsupported, error.what()};
-  } catch (const std::bad_alloc&) {
-    failure.kind = Kind::memory;
-  } catch (const std::exception& error) {
-    failure = {Kind::other, error.what()};
-  } catch (...) {
-    failure = {Kind::other, "unknown C++ exception"};
-  }
-  return failure;
-}
-
-py::object Failure::to_python() const {
-  if (kind == Kind::none) {
+py::object to_python(const Failure& failure) {
+  if (!failure) {
     return py::none();
   }
-  if (kind == Kind::memory) {
+  if (failure.kind == Failure::Kind::memory) {
     throw std::bad_alloc();
   }
-  return py::reinterpret_borrow<py::object>(type_of(kind))(message);
+  return py::reinterpret_borrow<py::object>(type_of(failure.kind))(failure.message);
 }
 
 void bind_errors(py::module_& module) {

@@ -1,7 +1,8 @@
 #include "pool.hpp"
 
 #include <algorithm>
-#include <deque>
+#include <list>
+#include <new>
 #include <numeric>
 #include <system_error>
 #include <thread>
@@ -73,7 +74,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::mutex mutex;
   std::condition_variable work;
   std::condition_variable nobody_at_work;
-  std::deque<std::shared_ptr<Job>> jobs;
+  std::list<std::shared_ptr<Job>> jobs;  // workers move them about, and have no memory to ask for
   std::unordered_map<std::uint64_t, int> in_sequence;  // items at work, of all jobs of a sequence
   std::vector<std::thread> threads;
   // Threads that may be at work at once: callers that ask for one each have all cores together.
@@ -97,12 +98,14 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     }
   }
 
-  // False where the system has no more threads to give: those that are there do the work.
+  // False where the system has no more threads or memory to give: those that are there do the work.
   bool start_worker() {
     const bpg::SignalsBlocked for_its_threads;
     try {
       threads.emplace_back([self = shared_from_this()] { self->work_until_stopped(); });
     } catch (const std::system_error&) {
+      return false;
+    } catch (const std::bad_alloc&) {
       return false;
     }
     return true;
@@ -112,10 +115,9 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   // sequence.
   void put_back(const std::shared_ptr<Job>& job) {
     if (job->sequence_ == 0) {
-      jobs.push_back(job);
+      jobs.splice(jobs.end(), jobs, jobs.begin());
       return;
     }
-    jobs.push_front(job);
     std::stable_partition(jobs.begin(), jobs.end(), [sequence = job->sequence_](const auto& other) {
       return other->sequence_ != sequence;
     });
@@ -137,11 +139,12 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   // Takes an item of the first job that has one to give; jobs take turns.
   std::shared_ptr<Job> take(std::size_t& item) {
     for (std::size_t left = jobs.size(); left > 0; --left) {
-      std::shared_ptr<Job> job = std::move(jobs.front());
-      jobs.pop_front();
+      std::shared_ptr<Job> job = jobs.front();
       const bool taken = sequence_is_free(*job) && job->take(item);
       if (job->has_work()) {
         put_back(job);
+      } else {
+        jobs.pop_front();
       }
       if (taken) {
         return job;
@@ -154,9 +157,7 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
     return !stopping && at_work < limit ? take(item) : nullptr;
   }
 
-  void remove(const std::shared_ptr<Job>& job) {
-    jobs.erase(std::remove(jobs.begin(), jobs.end(), job), jobs.end());
-  }
+  void remove(const std::shared_ptr<Job>& job) { jobs.remove(job); }
 
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
