@@ -4,9 +4,9 @@
 
 namespace npp {
 
-/// Lets go of the GIL while it lives. A thread that would take it back while the interpreter goes
-/// away stays where it is instead: Python would end that thread in the middle of C++ code, and with
-/// it the process.
+/// Releases the GIL while it lives. A thread that would take it back while the interpreter shuts
+/// down waits instead: Python would end that thread in the middle of C++ code, and with it the
+/// process.
 class WithoutGil {
  public:
   WithoutGil() : state_(PyEval_SaveThread()) {}

@@ -37,7 +37,7 @@ class JobHandle {
   JobHandle& operator=(const JobHandle&) = delete;
 
  protected:
-  /// Brief ones, where is_small says of each that it is.
+  /// Brief where is_small holds for every item.
   template <class Item>
   [[nodiscard]] static Items kind_of(const std::vector<Item>& items) {
     const auto small = [](const Item& item) { return is_small(item); };

@@ -8,10 +8,11 @@
 
 namespace npp {
 
-/// Smaller memory the C library mostly has at hand, used before.
+/// Bytes from which on memory is kept here. For less the C library mostly has pages at hand that
+/// were used before.
 constexpr std::size_t kLargeOutput = bpg::kHugePagesFrom;
 
-/// Gives pages to the system.
+/// Gives pages back to the system.
 struct Unmap {
   std::size_t size = 0;
   void operator()(std::byte* data) const noexcept { bpg::unmap_pages(data, size); }
@@ -36,7 +37,7 @@ class OutputMemory {
   /// Uninitialised; throws std::bad_alloc.
   OutputBlock take(std::size_t size);
   void put(std::byte* data, std::size_t size) noexcept;
-  /// Gives all to the system that is kept.
+  /// Gives all that is kept back to the system.
   void clear() { kept_.clear(); }
   [[nodiscard]] std::size_t kept_bytes() { return kept_.total(); }
 

@@ -78,7 +78,7 @@ class Pool {
   void help(const std::shared_ptr<Job>& job, std::chrono::milliseconds time);
   /// Whether items can only be worked on by help(): not one thread could be started.
   [[nodiscard]] bool needs_help();
-  /// Cancels a job and lets go of it.
+  /// Cancels a job and forgets it.
   void cancel(const std::shared_ptr<Job>& job);
   /// The same of a job that nobody waits for: what is being worked on holds up no other job, for
   /// which more threads than there are cores may be at work meanwhile.

@@ -381,7 +381,7 @@ void threads_are_started_by_need() {
   pool.help(helped, std::chrono::seconds(10));
   CHECK(helped->done == 1);
   CHECK(pool.thread_count() == 0);
-  CHECK(helped.use_count() == 1);  // the pool has let go of it
+  CHECK(helped.use_count() == 1);  // the pool has forgotten it
   for (int i = 0; i < 20; ++i) {
     const auto job = std::make_shared<RoundTrips>(1, 64);
     pool.submit(job, 64);
