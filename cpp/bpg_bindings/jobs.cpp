@@ -70,8 +70,8 @@ JobHandle::~JobHandle() { abandon(); }
 
 void JobHandle::abandon() noexcept {
   if (process_ != getpid()) {
-    // Threads of the parent may have held its lock or waited for it at the fork, and none of them is
-    // here: destroying it may hang, so that it is leaked.
+    // Threads of the parent may have held its lock or waited for it at the fork, and none of them
+    // is here: destroying it may hang, so that it is leaked.
     static_cast<void>(new std::shared_ptr<Job>(job_));
     return;
   }

@@ -110,7 +110,9 @@ def blurred(images: Tensor) -> Tensor:
     return F.interpolate(small, size=(height, width))
 
 
-def _difference(before: Scores, after: Scores, costs: Mapping[str, float], share: float) -> ChangedScore | None:
+def _difference(
+    before: Scores, after: Scores, costs: Mapping[str, float], share: float
+) -> ChangedScore | None:
     """The largest difference of the first score that differs by more than rounding."""
     for name in [name for name in before if name in after and name in costs]:
         first, second = before[name].double().cpu(), after[name].double().cpu()
