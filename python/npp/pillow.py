@@ -211,7 +211,8 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the codec; TypeError where one is neither of it nor of save."""
-    refuse_unknown("unknown option", options, [*_SAVE_OPTIONS, *CodecOptions.__annotations__])
+    allowed = [*_SAVE_OPTIONS, *CodecOptions.__annotations__]
+    refuse_unknown("unknown option", options, allowed, parts=False)
     return {name: value for name, value in options.items() if name not in _SAVE_OPTIONS}
 
 

@@ -104,27 +104,31 @@ _OTHER_WORDS = {
     "subsampling": ": it is called chroma",
     "preset": ": it is called effort",
     "speed": ": it is called effort",
-    **{
-        part: f": it is a part of a recipe, and parts=npp.recipes.Parts({part}=False) leaves it out of a call"
-        for part in ("scale", "filter", "qp_map", "restorer")
-    },
+}
+_PARTS = {
+    part: f": it is a part of a recipe, and parts=npp.recipes.Parts({part}=False) leaves it out of a call"
+    for part in ("scale", "filter", "qp_map", "restorer")
 }
 
 
-def refuse_unknown(message: str, names: Iterable[str], allowed: Collection[str]) -> None:
+def refuse_unknown(
+    message: str, names: Iterable[str], allowed: Collection[str], *, parts: bool = True
+) -> None:
     """Refuses names that are not among those allowed; of words of other codecs it is told what they are here.
 
     Args:
         message: the message up to the name of the first unknown one.
         names: that somebody gave.
         allowed: those that there are.
+        parts: whether there is an argument ``parts`` that says which of a recipe's are used.
 
     Raises:
         UnknownSettingError: there are such; it is a TypeError and a ValueError.
     """
     unknown = [name for name in names if name not in allowed]
     if unknown:
-        known_settings(message, unknown, allowed, _OTHER_WORDS.get(unknown[0], ""))
+        words = {**_OTHER_WORDS, **_PARTS} if parts else _OTHER_WORDS
+        known_settings(message, unknown, allowed, words.get(unknown[0], ""))
 
 
 def _bit_depth(value: Any) -> int:
