@@ -31,7 +31,7 @@ Qp = int | Sequence[int | float] | Tensor
 
 
 class _WholeMaps(nn.Module):
-    """What an ONNX model of an allocator computes: padding, network and offsets."""
+    """The module that is exported to ONNX: padding, network and offsets."""
 
     def __init__(self, network: AllocatorNetwork, settings: AllocatorSettings) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Allocator(StoredNetwork):
         return torch.exp2(centred(self._mixed(self._logarithms(x, qp)[0])))
 
     def sensitivity(self, x: Tensor, qp: Qp) -> Tensor:
-        """How sensitive pictures are as a whole: log2 of their total importance (N,), up to a constant."""
+        """The sensitivity (N,) of pictures as a whole: log2 of their total importance, up to a constant."""
         return self._mixed(self._logarithms(x, qp)[1])
 
     def with_mix(self, mix: Mapping[str, float] | None) -> Allocator:

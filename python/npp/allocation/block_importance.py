@@ -1,4 +1,4 @@
-"""How much a task network's output depends on each block of a picture."""
+"""The importance of each block of a picture: how much a task network's output depends on it."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def importance(
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> Tensor | list[Any]:
-    """How much the output of a task's network depends on each block of 16x16 pixels.
+    """Measures how much the output of a task's network depends on each block of 16x16 pixels.
 
     It is the sum of squared gradients with respect to the pixels of a block. For classification and
     segmentation they are gradients of random projections of the logits, whose mean square is the diagonal of

@@ -206,7 +206,7 @@ class FeatureAllocator(nn.Module):
         return torch.exp2(self._logarithms(self.features(x.float()), x.shape[-2:]))
 
     def sensitivity(self, x: Tensor) -> Tensor:
-        """How sensitive pictures are as a whole: log2 of their total importance (N,)."""
+        """The sensitivity (N,) of pictures as a whole: log2 of their total importance."""
         check_images(x)
         means, level = _summary(self._wide(self.features(x.float()))), self.level.to(self._dtype)
         if means.shape[1] != len(level) - 1:

@@ -108,12 +108,12 @@ class SharedBudget:
 
     @property
     def left(self) -> int:
-        """How many pictures have no file yet and were not dropped."""
+        """The number of pictures that have no file yet and were not dropped."""
         return len(self._rest)
 
     @property
     def least_bits(self) -> float:
-        """What all pictures that were not dropped take at the highest qp, as far as is known.
+        """The expected bits of all pictures that were not dropped at the highest qp.
 
         Files of that qp count as they are, those of other qps tell where their pictures' curves lie, and all
         of them how the curves of the rest do.
@@ -121,7 +121,7 @@ class SharedBudget:
         return float(self._expected([*self._rest, *self._kept_qps])[:, self._high].sum())
 
     def next(self) -> list[SharedStep]:
-        """What to encode and to :meth:`record` or :meth:`drop` before the next call; empty at the end."""
+        """The files to encode, each to :meth:`record` or :meth:`drop` before the next call; [] at the end."""
         if self._stage is _Stage.UNPLANNED:
             self._stage = _Stage.FIRST_FILES
             return self._steps(_FIRST)

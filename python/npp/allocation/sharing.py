@@ -185,7 +185,7 @@ def sharing_tables(
 
 
 def expected_sensitivity(predicted: Tensor | npt.ArrayLike) -> Floats:
-    """How much more than others each picture of a set is expected to lose, as :func:`share_bits` takes it.
+    """The factors by which pictures of a set are expected to lose more than others, for :func:`share_bits`.
 
     Args:
         predicted: (N,) log2 of what an allocator predicts, :meth:`npp.Allocator.sensitivity`; not believed

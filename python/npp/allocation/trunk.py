@@ -47,7 +47,7 @@ _TRUNK = (
 
 
 def _beside(side: int, stride: int) -> tuple[int, int]:
-    """How far a filter reaches before and behind the places that become one; at most one further behind."""
+    """The reach of a filter before and behind the places that become one; at most one more behind."""
     total = side - stride
     return total // 2, total - total // 2
 

@@ -25,7 +25,7 @@ def whole_blocks(x: Tensor, block: int) -> Tensor:
 
 
 def whole_blocks_of_any_size(x: Tensor, block: int) -> Tensor:
-    """What :func:`whole_blocks` gives, for models that are exported with sizes left open.
+    """Pads like :func:`whole_blocks`, for models that are exported with sizes left open.
 
     It takes no decision that depends on the size, which an exporter would take for that of all pictures.
     Everywhere else :func:`whole_blocks` is faster, and copies nothing where nothing is missing.

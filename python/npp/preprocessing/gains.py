@@ -93,7 +93,7 @@ def _add_coefficients(x: Tensor, change: Tensor, planes: int) -> Tensor:
 
 @made_once
 def _profiles(planes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """How much of each plane's two profiles each coefficient takes, by its frequency: (2 * planes, C).
+    """The share (2 * planes, C) of each plane's two profiles in each coefficient, by its frequency.
 
     It is no buffer of the module, for one made on the device meta and filled with weights would lack it.
     """

@@ -29,7 +29,7 @@ class DistilOptimiserConfig(OptimiserConfig):
 
 @dataclass(frozen=True)
 class DistilSettings:
-    """How an allocator is trained on labels.
+    """The settings by which an allocator is trained on labels.
 
     Attributes:
         optimiser: AdamW and its schedule; ``batch`` counts crops, to which a step adds ``wholes``.

@@ -35,7 +35,7 @@ _BESIDE = 2.0**-6  # of the mean of a region's blocks: what blocks beside it cou
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """What is drawn from the photos and how it is labelled.
+    """The settings by which pictures are drawn from photos and labelled.
 
     Attributes:
         count: pictures, 1 to 10 million; rounded up to whole shards.

@@ -1,4 +1,4 @@
-"""How well an allocator ranks the blocks of pictures, against the importance that networks give."""
+"""Measures how well an allocator ranks the blocks of pictures, against the importance of networks."""
 
 from __future__ import annotations
 

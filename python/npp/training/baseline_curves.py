@@ -50,7 +50,7 @@ class BaselineCurves:
 
     @cached_property
     def values(self) -> dict[str, KeptValues]:
-        """What custom networks keep besides their weights, by label of the task."""
+        """The values that custom networks keep besides their weights, by label of the task."""
         return values_of(self._config, self._tasks)
 
     @cached_property
@@ -68,7 +68,7 @@ class BaselineCurves:
         return {TRAINING: trained, VALIDATION: list(self._config.validation.qps)}
 
     def _conditions(self, quick: bool) -> dict[str, Any]:
-        """What the curves depend on."""
+        """Everything that the curves depend on."""
         all_settings = self._config.as_mapping()
         conditions = {
             name: all_settings[name] for name in ("data", "tasks", "codec", "scale", "baseline")

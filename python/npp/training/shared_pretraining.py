@@ -34,8 +34,8 @@ class _SharedPretraining(Callback):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Pretrains in the first process, and waits for its weights in the others; Lightning calls this."""
         module = cast(RecipeModule, pl_module)
-        filter_ = module.model.preprocessor
-        assert filter_ is not None
+        preprocessor = module.model.preprocessor
+        assert preprocessor is not None
         # A key of its own for each run, since the processes' store outlives a run.
         done = str(trainer.strategy.broadcast(f"npp pretrained {uuid4().hex}"))
         store = _store()
@@ -44,9 +44,9 @@ class _SharedPretraining(Callback):
             store.set(done, "yes")
         else:
             store.wait([done], _LONGEST)
-        state = trainer.strategy.broadcast(filter_.state_dict() if trainer.is_global_zero else None)
+        state = trainer.strategy.broadcast(preprocessor.state_dict() if trainer.is_global_zero else None)
         if not trainer.is_global_zero:
-            filter_.load_state_dict(cast("dict[str, Any]", state))
+            preprocessor.load_state_dict(cast("dict[str, Any]", state))
             module.average_anew()
 
 

@@ -236,7 +236,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """How the averaged weights are judged, on the real codec.
+    """The validation of the averaged weights, on the real codec.
 
     Attributes:
         every: steps between two validations.

@@ -39,12 +39,14 @@ def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfi
 def trial_done(config: TrainConfig | DistillationConfig) -> str:
     """A message: what a run of ``fast_dev_run`` did, where its files are, and what the whole run would do."""
     if isinstance(config, TrainConfig):
-        filter_, steps = config.preprocessor, config.optimiser.steps
-        pretrains = filter_ is not None and filter_.pretraining.steps
+        preprocessor, steps = config.preprocessor, config.optimiser.steps
+        pretrains = preprocessor is not None and preprocessor.pretraining.steps
         done = ["one step of the pretraining"] if pretrains else []
         done += ["one step of the training", "one batch of validation"] if steps else []
         done += ["size and map chosen on two photos"] if config.choose is not None else []
-        whole = [f"{filter_.pretraining.steps} steps of pretraining"] if filter_ and pretrains else []
+        whole = (
+            [f"{preprocessor.pretraining.steps} steps of pretraining"] if preprocessor and pretrains else []
+        )
         whole += [f"{steps} steps"] if steps else []
     else:
         done = ["labels for two pictures of each source", "one step of the training"]

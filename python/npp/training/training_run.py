@@ -180,10 +180,10 @@ def train_recipe(
 
 def _quick(config: TrainConfig) -> TrainConfig:
     """The configuration of a trial run: one step of pretraining, in a folder of its own."""
-    filter_ = config.preprocessor
-    if filter_ is not None and filter_.pretraining.steps:
-        short = dataclasses.replace(filter_.pretraining, steps=1)
-        config = dataclasses.replace(config, preprocessor=dataclasses.replace(filter_, pretraining=short))
+    section = config.preprocessor
+    if section is not None and section.pretraining.steps:
+        short = dataclasses.replace(section.pretraining, steps=1)
+        config = dataclasses.replace(config, preprocessor=dataclasses.replace(section, pretraining=short))
     return dataclasses.replace(config, out=str(Path(config.out) / "fast-dev-run"))
 
 
@@ -196,8 +196,8 @@ def made_by(config: TrainConfig, recipe: Path) -> Path:
     """
     more = (config.allocator, config.restorer, config.choose)
     alone = all(part is None for part in more) and config.scale == 1
-    filter_ = config.preprocessor
-    return recipe.with_name(_FILTER) if alone and filter_ is not None and filter_.train else recipe
+    section = config.preprocessor
+    return recipe.with_name(_FILTER) if alone and section is not None and section.train else recipe
 
 
 def _as_used(recipe: Recipe, config: TrainConfig) -> Recipe:
@@ -207,9 +207,9 @@ def _as_used(recipe: Recipe, config: TrainConfig) -> Recipe:
 
 def _save(recipe: Recipe, config: TrainConfig) -> None:
     """Writes the recipe, and its filter beside it where that was trained."""
-    out, filter_ = Path(config.out), config.preprocessor
+    out, section = Path(config.out), config.preprocessor
     _as_used(recipe, config).save(out / _RECIPE)
-    if recipe.preprocessor is not None and filter_ is not None and filter_.train:
+    if recipe.preprocessor is not None and section is not None and section.train:
         recipe.preprocessor.save(out / _FILTER)
 
 
@@ -264,13 +264,13 @@ def _pretrained(
     device: torch.device,
 ) -> None:
     """Pretrains the filter on a device, where the configuration asks for it, and writes the result."""
-    filter_, chosen = module.model.preprocessor, config.preprocessor
-    if filter_ is None or chosen is None or not _pretrains(config):
+    preprocessor, chosen = module.model.preprocessor, config.preprocessor
+    if preprocessor is None or chosen is None or not _pretrains(config):
         return
     progress = stage("pretraining the filter", chosen.pretraining.steps)
-    left = pretrain(filter_, photos, config, device, progress)
+    left = pretrain(preprocessor, photos, config, device, progress)
     module.average_anew()
-    filter_.save(Path(config.out) / _PRETRAINED)
+    preprocessor.save(Path(config.out) / _PRETRAINED)
     write_json(Path(config.out) / _PRETRAINING, left.as_mapping())
 
 
