@@ -175,6 +175,7 @@ bench: setup cpp-test ## what coding costs on this processor; writes docs/result
 	@$(BIN)/python benchmarks/command_line.py
 	@$(BIN)/python benchmarks/qp_maps.py
 	@$(BIN)/python benchmarks/preprocessors.py
+	@$(BIN)/python benchmarks/jpeg_qualities.py
 	@$(BIN)/python benchmarks/training_step.py
 	@$(BIN)/python benchmarks/refine_speed.py
 	@$(BIN)/python benchmarks/report.py

@@ -1,4 +1,4 @@
-"""Tables of what coding costs, for docs/performance.md and docs/allocation.md."""
+"""Tables of what coding costs and gives, for the pages on performance, allocation and questions."""
 
 from __future__ import annotations
 
@@ -218,6 +218,20 @@ def qp_maps() -> str:
     return "\n".join([table(head, rows), "", note])
 
 
+def jpeg_qualities() -> str:
+    report = load("jpeg_qualities")
+    rows = [
+        [
+            str(row["quality"]),
+            f"{row['qp']:.0f}",
+            f"{row['least_qp']:.0f} to {row['greatest_qp']:.0f}",
+            f"{row['bytes']:.2f}",
+        ]
+        for row in report["rows"]
+    ]
+    return table(["JPEG quality", "qp", "of single photos", "BPG's bytes, JPEG's = 1"], rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
@@ -236,6 +250,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
         memory,
         conditions,
         qp_maps,
+        jpeg_qualities,
     )
 }
 

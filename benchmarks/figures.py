@@ -189,6 +189,11 @@ def ray_resumed() -> str:
     return str(load("ray")["driver_resumed"]["done_before"])
 
 
+def jpeg_photos() -> str:
+    """How many photos were coded as JPEG and as BPG."""
+    return str(load("jpeg_qualities")["photos"])
+
+
 def _conditions() -> dict[str, Callable[[], str]]:
     """How many photos each evaluation of a recipe has, and at which qps they are coded."""
     found: dict[str, Callable[[], str]] = {}
@@ -232,5 +237,6 @@ FIGURES: dict[str, Callable[[], str]] = {
         ray_cpu_seconds,
         ray_memory,
         ray_resumed,
+        jpeg_photos,
     )
 } | _conditions()

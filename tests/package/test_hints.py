@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,3 +131,11 @@ def test_a_misspelt_public_name_lets_python_find_the_near_one(module: Any) -> No
         getattr(module, f"{right}s")
     assert caught.value.name == f"{right}s"
     assert caught.value.obj is module
+
+
+def test_the_qps_that_stand_for_qualities_of_jpeg_are_those_measured() -> None:
+    report = json.loads((Path(__file__).parents[2] / "docs/results/jpeg_qualities.json").read_text())
+    measured = {row["quality"]: round(row["qp"]) for row in report["rows"]}
+    words = rf"{measured[90]} is about as exact as JPEG of quality 90, and {measured[50]} as quality 50"
+    with pytest.raises(TypeError, match=words):
+        npp.encode(torch.rand(3, 8, 8), quality=90)  # type: ignore[call-arg]

@@ -13,8 +13,9 @@ from training_nets import dropping
 
 from npp.tasks import Task, build_task
 from npp.tasks.classification import Classification
+from npp.training.baseline_curves import BaselineCurves
+from npp.training.draws import Photos
 from npp.training.random_losses import warn_of_random_losses
-from npp.training.training_run import train_recipe
 
 _RANDOM = r"^task {}: its loss of a photo is \S+ and, asked again, \S+: its answers are random"
 
@@ -44,8 +45,9 @@ def test_rounding_is_not_random() -> None:
         warn_of_random_losses(tasks, pictures(2, 64))
 
 
-@pytest.mark.filterwarnings("ignore")  # Lightning's own
 def test_a_training_warns_when_it_measures_its_baseline(photos: Path, tmp_path: Path) -> None:
-    config = smoke(photos, tmp_path, "tasks.0.model=python:training_nets:dropping")
-    with pytest.warns(UserWarning, match=_RANDOM.format("classification")):
-        train_recipe(config, fast_dev_run=True)
+    config = smoke(photos, tmp_path)
+    tasks: dict[str, Task] = {"classification": build_task("classification", model=dropping())}
+    with pytest.warns(UserWarning, match=_RANDOM.format("classification")) as caught:
+        BaselineCurves(config, Photos(config), tasks).measure(torch.device("cpu"), quick=True)
+    assert len([one for one in caught if "task classification" in str(one.message)]) == 1

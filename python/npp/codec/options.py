@@ -97,9 +97,9 @@ DEFAULTS: CodecOptions = {
 
 #: What other codecs call an option, or npp an argument that stands elsewhere, and what is to be said of it.
 _OTHER_WORDS = {
-    # By PSNR and roughly, as photos of BSDS500 have it.
+    # By PSNR of luma, as benchmarks/jpeg_qualities.py has it.
     "quality": f": BPG has qp instead, 0 (best) to {MAX_QP} (smallest); 27 is about as exact as JPEG of "
-    "quality 90, and 37 as quality 50",
+    "quality 90, and 36 as quality 50",
     "crf": ": it is called qp",
     "subsampling": ": it is called chroma",
     "preset": ": it is called effort",
