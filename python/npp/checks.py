@@ -27,7 +27,7 @@ class UnknownSettingError(TypeError, ValueError):
     It is a TypeError, as an unknown keyword gives one, and a ValueError, as wrong values give one.
 
     Args:
-        said: the message up to what is allowed; it names the first unknown setting.
+        message: the message up to what is allowed; it names the first unknown setting.
         names: all settings that are unknown, at least one.
         allowed: the settings that there are.
 
@@ -42,20 +42,20 @@ class UnknownSettingError(TypeError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return self.told()
+        return self.message()
 
-    def told(self, beside: Sequence[str] = ()) -> str:
+    def message(self, beside: Sequence[str] = ()) -> str:
         """The message.
 
         Args:
             beside: names that are allowed too where the settings stand, though they are none of the part's.
         """
         further = f", and beside these {', '.join(beside)}" if beside else ""
-        hint = meant(self.names[0], [*self.allowed, *beside])
+        hint = did_you_mean(self.names[0], [*self.allowed, *beside])
         return f"{self.args[0]}; allowed are {', '.join(self.allowed)}{further}{hint}"
 
 
-def meant(name: object, allowed: Iterable[str]) -> str:
+def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     """For the end of a message about a name that is not known: the one that was probably meant, if any."""
     import difflib  # for messages alone: every start of a command imports this file
 
@@ -223,7 +223,7 @@ def one_of(
     """A word or an integer out of several; anything else raises the error."""
     # An array or a tensor may be equal to one of them, too, but is none; nor is True, which is equal to 1.
     if not (isinstance(value, str) or is_int(value)) or value not in allowed:
-        hint = meant(value, [word for word in allowed if isinstance(word, str)])
+        hint = did_you_mean(value, [word for word in allowed if isinstance(word, str)])
         raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, not {brief(value)}{hint}")
 
 

@@ -93,9 +93,9 @@ class MissingPackageError(ModuleNotFoundError):
         super().__init__(purpose, package, others, name=package)  # another process makes it from these
 
     def __str__(self) -> str:
-        return self.told()
+        return self.message()
 
-    def told(self, extra: str = "") -> str:
+    def message(self, extra: str = "") -> str:
         """The message.
 
         Args:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from npp.checks import meant
+from npp.checks import did_you_mean
 from npp.files import atomic_write, write_file
 from npp.macs import count_macs_per_pixel
 from npp.torch_state import in_plain_torch
@@ -124,7 +124,7 @@ class WeightFiles(NamedTuple):
             raise FileNotFoundError(f"{path} is a folder{hint}")
         if not path.is_file():
             names = ", ".join(map(repr, sorted(named))) or "none in this version"
-            hint = meant(os.fspath(name_or_path), named)
+            hint = did_you_mean(os.fspath(name_or_path), named)
             raise FileNotFoundError(
                 f"no file {str(path)!r}, and no {self.kind} of that name; names are: {names}{hint}"
             )

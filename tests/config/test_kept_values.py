@@ -55,7 +55,7 @@ def _told(kept: Any) -> dict[str, str]:
     network = Keeper(kept)
     found = kept_values([network], network)
     assert found is not None
-    return found.told
+    return found.values
 
 
 def _linear(value: float) -> nn.Module:

@@ -17,7 +17,7 @@ from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings
 from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import centred, offsets_of
 from npp.checks import known_settings
-from npp.codec.batch_hints import batch_meant, floats_meant
+from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import check_scale
 from npp.hevc.padding import whole_blocks, whole_blocks_of_any_size
@@ -242,10 +242,10 @@ def _colour(x: object) -> Tensor:
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = getattr(x, "dtype", type(x).__name__)
-        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}{floats_meant(x)}")
+        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}{floats_hint(x)}")
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not all(x.shape[2:]):
         raise ValueError(
-            f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}{batch_meant(x)}"
+            f"x must be (N, C, H, W) with 1, 3 or 4 channels, not {tuple(x.shape)}{batch_hint(x)}"
         )
     check_scale("x", x)
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]

@@ -12,7 +12,7 @@ from torch import Tensor
 _CHANNELS = (1, 3, 4)
 
 
-def floats_meant(x: object, name: str = "x") -> str:
+def floats_hint(x: object, name: str = "x") -> str:
     """What makes a tensor of floats in [0, 1] of pictures that are none; empty where nothing is known.
 
     Args:
@@ -33,7 +33,7 @@ def floats_meant(x: object, name: str = "x") -> str:
     return ""
 
 
-def batch_meant(x: Tensor, name: str = "x") -> str:
+def batch_hint(x: Tensor, name: str = "x") -> str:
     """What makes a batch (N, C, H, W) of a tensor of another shape; empty where nothing is known.
 
     Args:

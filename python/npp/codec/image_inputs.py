@@ -18,7 +18,7 @@ from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
 from npp.codec.limits import get_max_pixels, why_too_large
 from npp.codec.pil_pictures import plain
-from npp.codec.sample_range import on_other_scale, values_told
+from npp.codec.sample_range import on_other_scale, range_message
 from npp.codec.tensor_memory import in_memory
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -273,4 +273,4 @@ def describe_range(name: str, samples: Array) -> str:
     nans = int(np.isnan(samples).sum())
     if nans:
         return f"{name} holds {nans} NaN value(s); floats must lie in [0, 1]"
-    return f"{name} holds {values_told(float(samples.min()), float(samples.max()))}"
+    return f"{name} holds {range_message(float(samples.min()), float(samples.max()))}"

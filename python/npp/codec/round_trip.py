@@ -10,7 +10,7 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import BPGError, EncodeError, UnsupportedError
-from npp.codec.batch_hints import batch_meant, floats_meant
+from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
@@ -95,7 +95,7 @@ class RoundTrip:
 def check_batch(x: object) -> None:
     """Raises what :func:`start_round_trip` does for what is no batch of pictures with pixels in memory."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}{floats_meant(x)}")
+        raise TypeError(f"x must be a torch tensor (N, C, H, W), not {type(x).__name__}{floats_hint(x)}")
     check_dtype("x", x.dtype)
     if (why := why_without_pixels(x)) is not None:
         raise UnsupportedError(
@@ -103,7 +103,7 @@ def check_batch(x: object) -> None:
             "npp.compress and behind it, and call npp.compress between them"
         )
     if x.ndim != 4:
-        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed{batch_meant(x)}")
+        raise EncodeError(f"x has shape {tuple(x.shape)}; (N, C, H, W) is needed{batch_hint(x)}")
     if x.shape[0] == 0:
         raise EncodeError(f"x is an empty batch of shape {tuple(x.shape)}; at least one picture is needed")
     check_geometry("x", x.shape[1], x.shape[2], x.shape[3])

@@ -1,4 +1,4 @@
-"""Floating samples that are on another scale than [0, 1]: told from the small overshoot of a filter."""
+"""Floating samples on another scale than [0, 1], and how they differ from a filter's small overshoot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from npp._bpg import EncodeError
-from npp.codec.batch_hints import batch_meant, floats_meant
+from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.codec.errors import indexed
 from npp.torch_state import has_readable_values
 
@@ -18,8 +18,8 @@ _LOW, _HIGH = -0.9, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
 
 
-def values_told(low: float, high: float) -> str:
-    """For messages: which values there are, where floats must lie, and what brings these there.
+def range_message(low: float, high: float) -> str:
+    """For messages: the range of the values, the range that is allowed, and how to bring them into it.
 
     Args:
         low, high: the least and the greatest sample that was refused.
@@ -59,7 +59,7 @@ def refuse_other_scale(
         stacklevel: whose place a warning names: 2 is the caller's, 3 that of who called the caller.
     """
     if on_other_scale(low, high):
-        return indexed(EncodeError, f"{name} holds {values_told(low, high)}", index)
+        return indexed(EncodeError, f"{name} holds {range_message(low, high)}", index)
     if low < _LOW or high > _HIGH:
         # Without the picture's own numbers: the same text is shown once.
         warnings.warn(
@@ -94,11 +94,11 @@ def check_pictures(name: str, x: object) -> None:
         ValueError: not (N, 3, H, W), or samples of another scale than [0, 1].
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor, not {type(x).__name__}{floats_meant(x, name)}")
+        raise TypeError(f"{name} must be a tensor, not {type(x).__name__}{floats_hint(x, name)}")
     if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}{floats_meant(x, name)}")
+        raise TypeError(f"{name} must be floating, in [0, 1], not {x.dtype}{floats_hint(x, name)}")
     if x.dim() != 4 or x.shape[1] != 3 or not all(x.shape):
         raise ValueError(
-            f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}{batch_meant(x, name)}"
+            f"{name} must be (N, 3, H, W), none of them 0, not {tuple(x.shape)}{batch_hint(x, name)}"
         )
     check_scale(name, x)

@@ -23,8 +23,8 @@ _PLAIN = (NoneType, str, bytes, int, float, complex, torch.dtype, PurePath)  # t
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 # What torch.compile and Lightning note of a process and of the device that a network is on at the time.
 _OF_A_PROCESS = re.compile(r"_torchdynamo_.*|_device|_dtype|_trainer|_fabric")
-_MOST_TOLD = 2000  # places that are told of; the digest is of all
-_LONGEST_TOLD = 60  # letters of a value
+_MOST_VALUES = 2000  # places that are kept; the digest is of all
+_LONGEST_TEXT = 60  # letters of a value
 _MOST_LEVELS = 100  # of what holds something that holds something: no settings are as deep as lists of nodes
 _OF_MODULES = frozenset(vars(nn.Module()))  # parts, hooks, the mode
 _OF_PYTHON = (Namespace, SimpleNamespace)  # objects of the standard library that hold settings
@@ -37,11 +37,11 @@ class KeptValues(NamedTuple):
 
     Attributes:
         digest: SHA-256 of all of it.
-        told: the first 2000 values in a short form, by their places, as ``head.scale``, in a fixed order.
+        values: the first 2000 in a short form, by their places, as ``head.scale``, in a fixed order.
     """
 
     digest: str
-    told: dict[str, str]
+    values: dict[str, str]
 
 
 def hash_values(settings: Any, network: nn.Module) -> str | None:
@@ -55,7 +55,7 @@ def kept_values(settings: Any, network: nn.Module) -> KeptValues | None:
 
     That are attributes of its parts, such as a temperature or a threshold, tensors among them that are in no
     ``state_dict``, and what stands in lists, tables and objects of theirs. Functions and classes count by
-    their names; hooks, and objects of which nothing can be told, do not count.
+    their names; hooks, and objects whose values cannot be read, do not count.
 
     Args:
         settings: as for :func:`npp.config.digests.hash_files`.
@@ -68,11 +68,11 @@ def kept_values(settings: Any, network: nn.Module) -> KeptValues | None:
         return None
     digest = _ValueDigest(network)
     digest.add("", network)
-    return KeptValues(digest.hexdigest(), digest.told)
+    return KeptValues(digest.hexdigest(), digest.values)
 
 
 def first_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """The first place that differs in what :func:`kept_values` tells of a network, with both values.
+    """The first place that differs in what :func:`kept_values` found of a network, with both values.
 
     Returns:
         As ``"head.scale 1.0, not 2.0"``, the earlier value first; ``None`` where nothing differs.
@@ -115,7 +115,7 @@ class _ValueDigest:
         self._registered = {id(part) for part in network.modules()}
         self._met: dict[int, Any] = {}  # kept, for a number of what is gone may be given to another
         self._level = 0
-        self.told: dict[str, str] = {}
+        self.values: dict[str, str] = {}
 
     def hexdigest(self) -> str:
         """Of all that was added."""
@@ -127,8 +127,8 @@ class _ValueDigest:
 
     def _tell(self, name: str, text: str) -> None:
         """Notes a place's value; a module's class is that of the place where the module stands."""
-        if len(self.told) < _MOST_TOLD:
-            self.told.setdefault(name.lstrip("/").replace("/", ".") or "the network", _short(text))
+        if len(self.values) < _MOST_VALUES:
+            self.values.setdefault(name.lstrip("/").replace("/", ".") or "the network", _short(text))
 
     def add(self, name: str, value: Any) -> None:
         """A value by the name of its place."""
@@ -218,9 +218,9 @@ class _ValueDigest:
 
 def _short(text: str) -> str:
     """A text; of a long one how it begins, and a digest that differs where the rest does."""
-    if len(text) <= _LONGEST_TOLD:
+    if len(text) <= _LONGEST_TEXT:
         return text
-    return f"{text[:_LONGEST_TOLD]}... ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
+    return f"{text[:_LONGEST_TEXT]}... ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
 
 
 def _read(items: Callable[[], Iterable[tuple[Any, Any]]]) -> Iterable[tuple[Any, Any]]:
@@ -242,7 +242,7 @@ def _first(pair: tuple[str, Any]) -> str:
 
 
 def _has_state(value: Any) -> bool:
-    """Whether an object holds values of which something can be told."""
+    """Whether an object holds values that can be read and compared."""
     if isinstance(value, type) or not hasattr(value, "__dict__"):
         return False
     return isinstance(value, _OF_PYTHON) or _package(type(value)) not in _OPAQUE

@@ -26,7 +26,7 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> str:
         extra: of npp, where several bring the package.
     """
     if isinstance(error, MissingPackageError):
-        return error.told(extra)
+        return error.message(extra)
     name = lacked(error)
     if name is None or "pip install" in str(error):
         return str(error)

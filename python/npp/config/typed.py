@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from npp.checks import UnknownSettingError, brief, meant
+from npp.checks import UnknownSettingError, brief, did_you_mean
 from npp.config.yaml_files import WHOLE, ConfigError
 
 _T = TypeVar("_T")
@@ -115,10 +115,10 @@ def convert(value: Any, kind: Any, key: str) -> Any:
     return _sequence(value, kind, key) if origin in (list, tuple) else _plain(value, kind, key)
 
 
-def settings_told(kind: type[_T]) -> type[_T]:
-    """For dataclasses with a field of the metadata :data:`REST`: tells where keywords go that it lacks.
+def explain_unknown_keywords(kind: type[_T]) -> type[_T]:
+    """For dataclasses with a field of the metadata :data:`REST`: a TypeError says where unknown keywords go.
 
-    In a file they stand beside the others.
+    In a file these stand beside the others; from Python they go into that field.
     """
     made = kind.__init__
     rest, names = _rest(kind), [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def settings_told(kind: type[_T]) -> type[_T]:
             if name not in names:
                 raise TypeError(
                     f"{kind.__name__} has no argument {name!r}; further keys go into "
-                    f"{rest}={{{name!r}: {brief(named[name])}}}{meant(name, names)}"
+                    f"{rest}={{{name!r}: {brief(named[name])}}}{did_you_mean(name, names)}"
                 )
         made(self, *arguments, **named)
 
@@ -151,7 +151,7 @@ def _rest(kind: Any) -> str | None:
 
 def _unknown(key: str, allowed: Iterable[str]) -> ConfigError:
     names = sorted(set(allowed))
-    hint = meant(key.rpartition(".")[2], names)
+    hint = did_you_mean(key.rpartition(".")[2], names)
     return ConfigError(f"{key} is not known; allowed are {', '.join(names)}{hint}")
 
 
@@ -194,7 +194,7 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
         raise ConfigError(f"{prefix}{error}") from None
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """An error's message, with its kind where that is no sentence, as with a missing key."""
     kind, message = type(error).__name__, str(error)
     if message and isinstance(error, (ImportError, OSError, RuntimeError, TypeError, ValueError)):
@@ -215,8 +215,8 @@ def refusal(error: Exception, section: Any) -> str:
     rest = _rest(section)
     settings = getattr(section, rest) if rest else {}
     if not isinstance(error, UnknownSettingError) or error.names[0] not in settings:
-        return told(error)
-    return error.told(beside=[field.name for field in dataclasses.fields(section) if field.name != rest])
+        return message_of(error)
+    return error.message(beside=[field.name for field in dataclasses.fields(section) if field.name != rest])
 
 
 def fill_sections(config: Any) -> None:
@@ -239,7 +239,7 @@ def _has_sections(kind: Any) -> bool:
 def plain(config: Any) -> Any:
     """The mapping that :func:`fill` makes the same dataclass of; lists instead of tuples.
 
-    What only Python can give, such as a network, is told by its class, for the mapping is written to files.
+    What only Python can give, such as a network, is named by its class, for the mapping is written to files.
     """
     if dataclasses.is_dataclass(config):
         values: dict[str, Any] = {}

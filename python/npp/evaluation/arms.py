@@ -13,7 +13,7 @@ import torch
 import npp.checks as checks
 from npp.codec.options import CodecOptions, resolve_options
 from npp.config.digests import hash_state
-from npp.config.typed import REST, fill_sections, settings_told
+from npp.config.typed import REST, explain_unknown_keywords, fill_sections
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
 from npp.evaluation.judges import Judge
@@ -42,7 +42,7 @@ ScaleConfig = Literal["best"] | float | dict[float, float]
 KINDS = ("recipe", "map", "preprocessor", "python", "restorer", "refine", "scale", "blur", "none")
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class ArmConfig:
     """An arm; each of its parts may be absent.

@@ -259,7 +259,7 @@ class EvaluateConfig:
 def _check_arm(key: str, name: str | None, names: Sequence[str]) -> None:
     if name not in names:
         raise ValueError(
-            f"{key} names the arm {name!r}; there are {', '.join(names)}{checks.meant(name, names)}"
+            f"{key} names the arm {name!r}; there are {', '.join(names)}{checks.did_you_mean(name, names)}"
         )
 
 

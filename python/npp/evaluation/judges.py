@@ -12,7 +12,7 @@ import torch
 from npp.checks import flags
 from npp.config.digests import hash_files, hash_state, note_modules
 from npp.config.kept_values import hash_values
-from npp.config.typed import REST, label_of, plain, refusal, settings_told
+from npp.config.typed import REST, explain_unknown_keywords, label_of, plain, refusal
 from npp.config.yaml_files import ConfigError
 from npp.pchip import Floats
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TINY = 1e-12
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class JudgeConfig:
     """A network as the configuration describes it.

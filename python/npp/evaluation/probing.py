@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from npp.checks import meant
-from npp.config.typed import told
+from npp.checks import did_you_mean
+from npp.config.typed import message_of
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Axis, Judge
@@ -63,7 +63,7 @@ class ProbedJudge:
         if quality not in (None, *known):
             raise ConfigError(
                 f"network {self.label}: quality must be one of {', '.join(known)}, not {quality!r}"
-                f"{meant(quality, known)}"
+                f"{did_you_mean(quality, known)}"
             )
 
     def axes(self) -> list[Axis]:
@@ -106,7 +106,7 @@ def network_named(network: Judge, batch: Batch) -> Iterator[None]:
 
 def _with_kind(error: Exception) -> str:
     """An error's message with its kind, but for npp's own, which are sentences."""
-    kind, message = type(error).__name__, told(error)
+    kind, message = type(error).__name__, message_of(error)
     return message if message.startswith(kind) or _is_npps(error) else f"{kind}: {message}"
 
 

@@ -21,8 +21,8 @@ from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
+from npp.gradient.result_repr import result_repr
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Estimate, Real, Surrogate, resolve_surrogate
-from npp.gradient.told_results import result_told
 from npp.torch_state import in_transform, no_graph, outside_graphs, runs_codec, widened
 
 
@@ -40,7 +40,7 @@ class Compressed(NamedTuple):
     bitstreams: list[bytes]
 
     def __repr__(self) -> str:
-        return result_told("Compressed", self._asdict())
+        return result_repr("Compressed", self._asdict())
 
 
 class _PairOutputs(torch.autograd.Function):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import brief, kind_of, number
-from npp.codec.batch_hints import batch_meant, floats_meant
+from npp.codec.batch_hints import batch_hint, floats_hint
 
 PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
 View: TypeAlias = Callable[[Tensor], Tensor]
@@ -54,7 +54,7 @@ def zoomed(x: Tensor, vertical: float = 0.5, horizontal: float = 0.5) -> Tensor:
     """
     _check_tensor(x)
     if x.ndim != 4:
-        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}{batch_meant(x)}")
+        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}{batch_hint(x)}")
     vertical, horizontal = number("vertical", vertical, 0, 1), number("horizontal", horizontal, 0, 1)
     height, width = x.shape[-2:]
     cut = height // _MARGIN, width // _MARGIN
@@ -117,9 +117,9 @@ def _check(network: object, x: object) -> None:
             )
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = getattr(x, "dtype", type(x).__name__)
-        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}{floats_meant(x)}")
+        raise TypeError(f"x must be a floating tensor (N, C, H, W) in [0, 1], not {kind}{floats_hint(x)}")
     if x.ndim != 4:
-        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}{batch_meant(x)}")
+        raise ValueError(f"x must be (N, C, H, W), not {tuple(x.shape)}{batch_hint(x)}")
 
 
 def _changes_in_training(layer: nn.Module) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 import npp.checks as checks
-from npp.codec.batch_hints import floats_meant
+from npp.codec.batch_hints import floats_hint
 from npp.codec.errors import EncodeError
 from npp.codec.option_signature import shows_options
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options, resolve_qp
@@ -22,8 +22,8 @@ from npp.gradient.pairing import Compressed, compress
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_moves import Maps, MapSearch, SearchCandidate, SearchPosition
 from npp.gradient.refine_objective import RefineObjective, RefineStep, TaskError
+from npp.gradient.result_repr import result_repr
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate
-from npp.gradient.told_results import result_told
 from npp.torch_state import runs_codec
 
 _FINAL_RATE = 0.1
@@ -56,7 +56,7 @@ class Refined(NamedTuple):
     qp_map: list[Tensor | None] | None = None
 
     def __repr__(self) -> str:
-        return result_told("Refined", self._asdict())
+        return result_repr("Refined", self._asdict())
 
 
 class _Best:
@@ -93,7 +93,7 @@ class _Loop(NamedTuple):
 def _check_pictures(x: object) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = getattr(x, "dtype", type(x).__name__)
-        raise TypeError(f"x must be a floating tensor (N, C, H, W), not {kind}{floats_meant(x)}")
+        raise TypeError(f"x must be a floating tensor (N, C, H, W), not {kind}{floats_hint(x)}")
     check_batch(x)
     check_scale("x", x)  # what is clamped to begin with must not be another scale
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from npp.codec.batch_hints import floats_meant
+from npp.codec.batch_hints import floats_hint
 from npp.codec.errors import EncodeError, indexed, picture_name
 from npp.codec.image_inputs import CodecImage, PictureOrError, check_samples
 from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import (
     on_other_scale,
+    range_message,
     refuse_other_scale,
     sample_range,
-    values_told,
 )
 from npp.torch_state import has_readable_values
 
@@ -31,7 +31,7 @@ def check_floats(x: object) -> None:
     check_batch(x)
     assert isinstance(x, Tensor)
     if not x.is_floating_point():
-        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}{floats_meant(x)}")
+        raise TypeError(f"x must be floating, in [0, 1], not {x.dtype}{floats_hint(x)}")
 
 
 def check_values(x: Tensor) -> None:
@@ -49,7 +49,7 @@ def check_values(x: Tensor) -> None:
     if on_other_scale(low, high):
         ranges = [sample_range(picture) for picture in x]
         first = next(row for row, extremes in enumerate(ranges) if on_other_scale(*extremes))
-        raise indexed(EncodeError, f"x[{first}] holds {values_told(*ranges[first])}", first)
+        raise indexed(EncodeError, f"x[{first}] holds {range_message(*ranges[first])}", first)
     refuse_other_scale("x", low, high, stacklevel=3)  # which warns of what is less wrong
 
 

@@ -49,7 +49,7 @@ def refuse_others(keywords: Mapping[str, object]) -> None:
     refuse_unknown("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
 
 
-def others_told(made: _Init) -> _Init:
+def explain_unknown_arguments(made: _Init) -> _Init:
     """For a recipe's constructor: :func:`refuse_others` for keywords that it does not have."""
 
     @functools.wraps(made)

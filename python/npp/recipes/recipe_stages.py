@@ -8,7 +8,7 @@ from npp.allocation.allocator import Allocator
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.checked_pictures import check_floats, check_values
-from npp.recipes.chosen_options import checked_options, others_told
+from npp.recipes.chosen_options import checked_options, explain_unknown_arguments
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
 from npp.recipes.picture_floats import filtered
 from npp.recipes.recipe_store import FILES
@@ -23,7 +23,7 @@ _DEFAULT_QP = 37
 class RecipeStages(nn.Module):
     """The stages of :class:`npp.Recipe`, which describes its arguments: scaling, filter and quantiser map."""
 
-    @others_told
+    @explain_unknown_arguments
     def __init__(
         self,
         name: str = "",

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from npp.checks import known_settings, meant
+from npp.checks import did_you_mean, known_settings
 from npp.tasks.own_functions import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
@@ -34,7 +34,7 @@ def _maker(name: str) -> Callable[..., Any]:
         names = available_tasks()
         raise ValueError(
             f"task must be one of {', '.join(names)}, or python:package.module:name, not {name!r}"
-            f"{meant(name, names)}"
+            f"{did_you_mean(name, names)}"
         )
     module, kind = _TASKS[name]
     maker: Callable[..., Any] = getattr(importlib.import_module(module), kind)

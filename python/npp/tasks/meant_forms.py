@@ -7,7 +7,7 @@ import importlib.util
 import re
 from collections.abc import Collection, Sequence
 
-from npp.checks import meant
+from npp.checks import did_you_mean
 from npp.tasks.name_prefixes import FORMS
 from npp.tasks.optional_packages import require
 
@@ -25,7 +25,7 @@ def form_meant(spec: str, names: Sequence[str]) -> str:
     """
     normalised = spec.lower().replace("_", "-")
     form = normalised if normalised in names else _with_prefix(spec) or _with_right_prefix(spec)
-    return f"; did you mean {form!r}?" if form else meant(spec, names)
+    return f"; did you mean {form!r}?" if form else did_you_mean(spec, names)
 
 
 def _with_prefix(spec: str) -> str | None:

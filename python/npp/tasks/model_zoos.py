@@ -9,7 +9,7 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from npp.checks import meant
+from npp.checks import did_you_mean
 from npp.weight_files import read_torch_file
 
 
@@ -52,6 +52,5 @@ def download_told(spec: str) -> Iterator[None]:
 
 def no_such_model(package: str, name: str, path: str, models: Any) -> str:
     """What a package's list of models says of a name that it does not have."""
-    return (
-        f"{package} has no model {name!r}; {path}.list_models() names them{meant(name, models.list_models())}"
-    )
+    hint = did_you_mean(name, models.list_models())
+    return f"{package} has no model {name!r}; {path}.list_models() names them{hint}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from npp.checks import brief, kind_of
-from npp.codec.batch_hints import batch_meant, floats_meant
+from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.tasks.frozen import evaluation_mode, frozen
 from npp.tasks.input_format import Prepared, fed
 from npp.tasks.nested_outputs import floats_within
@@ -32,10 +32,10 @@ class Metric(Protocol):
 def check_images(images: Tensor) -> None:
     """Raises TypeError or ValueError unless these are floating pictures (N, 3, H, W)."""
     if not isinstance(images, Tensor) or not images.is_floating_point():
-        kind, hint = getattr(images, "dtype", type(images).__name__), floats_meant(images, "images")
+        kind, hint = getattr(images, "dtype", type(images).__name__), floats_hint(images, "images")
         raise TypeError(f"images must be a floating tensor (N, 3, H, W) in [0, 1], not {kind}{hint}")
     if images.ndim != 4 or images.shape[1] != 3:
-        hint = batch_meant(images, "images")
+        hint = batch_hint(images, "images")
         raise ValueError(f"images must have shape (N, 3, H, W), not {tuple(images.shape)}{hint}")
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from npp.codec.sample_range import on_other_scale, sample_range, values_told
+from npp.codec.sample_range import on_other_scale, range_message, sample_range
 from npp.per_picture import check_entries, scores_by_picture, values_by_picture
 from npp.torch_defaults import cpu_by_default
 from npp.torch_state import has_readable_values
@@ -67,7 +67,7 @@ def _check_scale(task: Any, images: Any) -> None:
     if images.is_floating_point() and images.numel() and has_readable_values(images):
         low, high = sample_range(images)
         if on_other_scale(low, high):
-            raise ValueError(f"images hold {values_told(low, high)}")
+            raise ValueError(f"images hold {range_message(low, high)}")
     task._scale_is_known = True
 
 

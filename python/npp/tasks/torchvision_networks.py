@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from npp.checks import meant
+from npp.checks import did_you_mean
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
 from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
@@ -44,7 +44,7 @@ def load(rest: str) -> Loaded:
         allowed = [*presets.__members__, "none"]
         raise ValueError(
             f"torchvision:{name} has no weights {weights!r}; allowed are {', '.join(allowed)}, a .pth file"
-            f"{meant(weights, allowed)}"
+            f"{did_you_mean(weights, allowed)}"
         )
     downloaded = weights if weights != "none" and not is_weights_file(weights) else None
     preset = presets[downloaded] if downloaded else presets.DEFAULT

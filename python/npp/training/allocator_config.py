@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import npp.checks as checks
-from npp.config.typed import REST, fill_sections, label_of, plain, settings_told
+from npp.config.typed import REST, explain_unknown_keywords, fill_sections, label_of, plain
 from npp.config.yaml_files import fill_in
 from npp.photos.finding import Part
 from npp.photos.photo_set import PhotoSet
@@ -103,7 +103,7 @@ class PhotoSource:
         )
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class LabelTaskConfig:
     """A task whose network tells which blocks of a picture it needs.

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import npp.checks as checks
 from npp.codec.limits import MOST_THREADS
 from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options
-from npp.config.typed import REST, fill_sections, settings_told
+from npp.config.typed import REST, explain_unknown_keywords, fill_sections
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Gated, Surrogate, resolve_surrogate
 
 # The effort of the recipes that come with npp.
@@ -50,7 +50,7 @@ class PretrainingConfig:
             )
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class PreprocessorConfig:
     """The filter.
@@ -78,7 +78,7 @@ class PreprocessorConfig:
             raise ValueError("pretraining needs train: true")
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class AllocatorConfig:
     """The map of quantiser offsets.
@@ -107,7 +107,7 @@ class AllocatorConfig:
         checks.at_least(self, 0, "strength", "limit")
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class RestorerConfig:
     """The restorer behind the decoder.
@@ -131,7 +131,7 @@ class RestorerConfig:
         checks.positive(self, "rate")
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class CodecConfig:
     """The codec in the loop.

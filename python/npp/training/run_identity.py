@@ -101,7 +101,7 @@ def short_digests(values: Mapping[str, KeptValues]) -> dict[str, str]:
 def identity_of_values(values: Mapping[str, KeptValues]) -> dict[str, Any]:
     """The values that networks keep, by the name that messages give them, the most telling form first."""
     return {
-        **{f"{_TOLD} of tasks.{label}": kept.told for label, kept in values.items()},
+        **{f"{_TOLD} of tasks.{label}": kept.values for label, kept in values.items()},
         **{f"{_VALUES} of tasks.{label}": digest for label, digest in short_digests(values).items()},
     }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import npp.checks as checks
 from npp.codec.options import resolve_options
 from npp.config.surroundings import folder_of
-from npp.config.typed import REST, fill, fill_sections, plain, settings_told
+from npp.config.typed import REST, explain_unknown_keywords, fill, fill_sections, plain
 from npp.config.yaml_files import fill_in, read_config
 from npp.gradient.in_parts import MOST_PARTS
 from npp.photos.finding import find_photos
@@ -78,7 +78,7 @@ class DataConfig(PhotoSet):
         return found
 
 
-@settings_told
+@explain_unknown_keywords
 @dataclass(frozen=True)
 class TaskConfig:
     """A task that the decoded picture must still serve.

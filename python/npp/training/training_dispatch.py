@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from npp.checks import meant
+from npp.checks import did_you_mean
 from npp.config.surroundings import folder_of
 from npp.config.typed import fill
 from npp.config.yaml_files import ConfigError, read_config
@@ -32,7 +32,9 @@ def load_training(path: Path | str, overrides: Iterable[str] = ()) -> TrainConfi
     values = {"modules": folder_of(path), **read_config(path, overrides)}
     trains = values.get("trains", "recipe")
     if not isinstance(trains, str) or trains not in _KINDS:
-        raise ConfigError(f"trains must be {' or '.join(_KINDS)}, not {trains!r}{meant(trains, _KINDS)}")
+        raise ConfigError(
+            f"trains must be {' or '.join(_KINDS)}, not {trains!r}{did_you_mean(trains, _KINDS)}"
+        )
     return fill(_KINDS[trains], values)
 
 

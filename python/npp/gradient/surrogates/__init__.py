@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from npp.checks import brief, meant
+from npp.checks import brief, did_you_mean
 from npp.gradient.surrogates.coefficientwise import Gated, Identity, Masked, Scaled, SoftDCT
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, load_hyperprior, save_hyperprior
 from npp.gradient.surrogates.learned import LearnedCodec, ShippedHyperprior
@@ -37,7 +37,7 @@ def resolve_surrogate(surrogate: str | Surrogate) -> Surrogate:
         if surrogate not in _FACTORIES:
             raise ValueError(
                 f"surrogate must be one of {', '.join(map(repr, NAMES))} or an object, not {brief(surrogate)}"
-                f"{meant(surrogate, NAMES)}"
+                f"{did_you_mean(surrogate, NAMES)}"
             )
         return _FACTORIES[surrogate]()
     if isinstance(surrogate, type):
