@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 #: HEVC's coarsest quantiser at 8 bits; the finest is 0.
 MAX_QP = 51
@@ -66,7 +66,7 @@ def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def known_settings(message: str, names: Iterable[str], allowed: Iterable[str], end: str = "") -> None:
+def check_known_settings(message: str, names: Iterable[str], allowed: Iterable[str], end: str = "") -> None:
     """Refuses settings that are not among those allowed.
 
     Args:
@@ -106,6 +106,57 @@ def whole(name: str, value: Any, low: int, high: int, error: type[ValueError] = 
     if not is_int(value) or not low <= value <= high:
         raise error(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
     return int(value)
+
+
+def typed_whole(name: str, value: object, low: int, high: int | None = None, beside: str = "") -> int:
+    """An integer from low on, and to high where that is given.
+
+    Args:
+        name: what messages call the value.
+        value: that somebody gave.
+        low, high: both are allowed.
+        beside: what else is allowed, as ``" or None"``.
+
+    Raises:
+        TypeError: no integer.
+        ValueError: out of range.
+    """
+    if not is_int(value):
+        raise TypeError(f"{name} must be an integer{beside}, not {brief(value)}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}{beside}, not {brief(value)}")
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high}{beside}, not {brief(value)}")
+    return int(value)
+
+
+def whole_qp(name: str, value: Any, error: type[ValueError] = ValueError) -> int:
+    """A qp that the codec takes, an integer from 0 to 51; anything else raises the error."""
+    return whole(name, value, 0, MAX_QP, error)
+
+
+def fractional_qp(name: str, value: object) -> float:
+    """A qp that networks and curves take, a number from 0 to 51; ValueError for anything else."""
+    return number(name, value, 0, MAX_QP)
+
+
+def lowest_and_highest_qp(name: str, values: Sequence[Any] | None, given: object) -> tuple[int, int]:
+    """Two qps that bound others, the lower one first; they may be equal.
+
+    Args:
+        name: what messages call them.
+        values: those that were given, ``None`` for what is no sequence.
+        given: as it was given, for the message.
+
+    Raises:
+        ValueError: anything but two integers from 0 to 51, the lower one first.
+    """
+    two = values if values is not None and len(values) == 2 and all(map(is_int, values)) else (1, 0)
+    if not 0 <= two[0] <= two[1] <= MAX_QP:
+        raise ValueError(
+            f"{name} must be the lowest and the highest, integers from 0 to {MAX_QP}, not {brief(given)}"
+        )
+    return int(two[0]), int(two[1])
 
 
 def number(name: str, value: object, low: float, high: float, error: type[ValueError] = ValueError) -> float:
@@ -165,13 +216,12 @@ def table(name: str, value: object, low: float, high: float) -> dict[float, floa
             qp = math.nan if isinstance(key, bool) else float(key)
         except (OverflowError, TypeError, ValueError):
             qp = math.nan
-        entries[number(f"a qp in {name}", qp if math.isfinite(qp) else key, 0, MAX_QP)] = number(
-            f"{name}[{brief(key)}]", entry, low, high
-        )
+        of_qp = fractional_qp(f"a qp in {name}", qp if math.isfinite(qp) else key)
+        entries[of_qp] = number(f"{name}[{brief(key)}]", entry, low, high)
     return dict(sorted(entries.items()))
 
 
-def is_int(value: object) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Whether a value is an integer in earnest: not a bool, numpy's integers included."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 

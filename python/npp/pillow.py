@@ -38,14 +38,14 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from npp._bpg import BPGError, DecodeError, EncodeError
-from npp.checks import DEFAULT_QP, is_int, kind_of
-from npp.codec.animation import encode_animation, one_or_each
+from npp.checks import DEFAULT_QP, brief, is_int, kind_of
+from npp.codec.animation import encode_animation, one_or_each, times_shown
 from npp.codec.decoding import decode, probe
 from npp.codec.encoding import encode
 from npp.codec.file_inputs import BPG_MAGIC
 from npp.codec.image_inputs import check_frames
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, first_frame, fitting_metadata
-from npp.codec.options import CodecOptions, refuse_unknown
+from npp.codec.options import CodecOptions, check_known_names
 from npp.codec.pil_pictures import (
     MOST_SHOWN,
     exif_to_tiff,
@@ -144,7 +144,7 @@ class BpgImageFile(ImageFile.ImageFile):
             TypeError: no integer.
         """
         if isinstance(frame, bool) or not hasattr(frame, "__index__"):
-            raise TypeError(f"frame must be an integer, not {frame!r}")
+            raise TypeError(f"frame must be an integer, not {brief(frame)}")
         number = operator.index(frame)
         if not self._seek_check(number):
             return
@@ -212,7 +212,7 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the codec; TypeError where one is neither of it nor of save."""
     allowed = [*_SAVE_OPTIONS, *CodecOptions.__annotations__]
-    refuse_unknown("unknown option", options, allowed, parts=False)
+    check_known_names("unknown option", options, allowed, parts=False)
     return {name: value for name, value in options.items() if name not in _SAVE_OPTIONS}
 
 
@@ -256,9 +256,7 @@ def _loop_count(options: dict[str, Any], image: Image.Image) -> int:
         return 1
     if is_int(loop) and "loop" not in options:  # other formats count further
         loop = min(loop, MOST_SHOWN)
-    if not is_int(loop) or not 0 <= loop <= MOST_SHOWN:
-        raise EncodeError(f"loop must be an integer from 0 (for ever) to {MOST_SHOWN} or None, not {loop!r}")
-    return int(loop)
+    return times_shown("loop", loop, " or None")
 
 
 def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 import npp.codec
-from npp.checks import is_int, number
+from npp.checks import MAX_QP, brief, is_int, number
 from npp.codec.decoding import probe
 from npp.codec.image_inputs import CodecImage
 from npp.codec.limits import resolve_threads
@@ -42,16 +42,16 @@ def qp_range(qp: Any) -> tuple[int, int]:
     """The least and the greatest qp of an int or a pair.
 
     Raises:
-        EncodeError: they are no whole numbers from 0 to 51.
+        EncodeError: they are no integers from 0 to 51.
         ValueError: the first is above the second, or there are not two.
     """
     if is_int(qp):
         return (resolve_qp(qp, 1)[0],) * 2
     if isinstance(qp, (str, bytes)) or not hasattr(qp, "__len__") or len(qp) != 2:
-        raise ValueError(f"qp must be an integer from 0 to 51 or (least, greatest), not {qp!r}")
+        raise ValueError(f"qp must be an integer from 0 to {MAX_QP} or (least, greatest), not {brief(qp)}")
     low, high = resolve_qp(qp, 2)
     if low > high:
-        raise ValueError(f"qp must be (least, greatest), not {qp!r}")
+        raise ValueError(f"qp must be (least, greatest), not {brief(qp)}")
     return low, high
 
 

@@ -180,7 +180,7 @@ def test_wrong_input_is_named() -> None:
         allocator(torch.zeros(2, 2, 16, 16), 30)
     with pytest.raises(ValueError, match="list of"):
         allocator([torch.zeros(1, 3, 16, 16)], 30)
-    with pytest.raises(ValueError, match="qp must be from 0 to 51"):
+    with pytest.raises(ValueError, match="qp must be a number from 0 to 51"):
         allocator(pictures(), 52)
 
 

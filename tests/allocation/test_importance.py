@@ -192,7 +192,7 @@ def test_wrong_input_is_named() -> None:
     for wrong, kind, message in (
         (lambda: npp.importance(x, "classification", 30), TypeError, "task must be"),  # type: ignore[arg-type]
         (lambda: npp.importance(x, [], 30), ValueError, "task must be one at least"),
-        (lambda: npp.importance(x, task, 60), ValueError, "qp must be from 0 to 51"),
+        (lambda: npp.importance(x, task, 60), ValueError, "qp must be a number from 0 to 51"),
         (lambda: npp.importance(x, task, [30, 31]), ValueError, "qp has the shape"),
         (lambda: npp.importance(x, task, 30, draws=0), ValueError, "draws must be"),
         (lambda: npp.importance(x[:, :2], task, 30), ValueError, r"\(N, 3, H, W\)"),

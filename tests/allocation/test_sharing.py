@@ -182,7 +182,7 @@ def test_a_budget_is_spent() -> None:
         ({"belief": 0.5}, "belief is about divergence"),
         ({"qps": (40, 30)}, "qps must be"),
         ({"qps": (0, 52)}, "qps must be"),
-        ({"qps": (20.5, 40)}, r"qps must be the lowest and the highest, whole numbers .*not \(20\.5, 40\)"),
+        ({"qps": (20.5, 40)}, r"qps must be the lowest and the highest, integers .*not \(20\.5, 40\)"),
         ({"qps": 30}, "qps must be the lowest and the highest, .*not 30"),
         ({"qps": (10, 20, 30)}, "qps must be"),
         ({"qps": "24"}, "qps must be"),

@@ -141,7 +141,7 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
         ({"parts": "scale"}, "parts must be"),
         ({"keep_metadata": "no"}, "keep_metadata must be True or False, not 'no'"),
         ({"max_pixels": 0}, "max_pixels must be at least 1 or None, not 0"),
-        ({"max_pixels": "1"}, "max_pixels must be a whole number or None, not '1'"),
+        ({"max_pixels": "1"}, "max_pixels must be an integer or None, not '1'"),
     ],
 )
 def test_wrong_arguments(arguments: dict, message: str) -> None:

@@ -248,7 +248,7 @@ def test_the_pixel_limit_can_be_moved() -> None:
     assert npp.decode(data).shape == (3, 16, 16)
     with pytest.raises(ValueError, match=r"pixels.*0"):
         npp.set_max_pixels(0)
-    with pytest.raises(TypeError, match=r"pixels must be a whole number or None, not 0\.5"):
+    with pytest.raises(TypeError, match=r"pixels must be an integer or None, not 0\.5"):
         npp.set_max_pixels(0.5)  # type: ignore[arg-type]
 
 

@@ -64,7 +64,7 @@ class Whole:
         ({"steps": 2}, r"^parts\[0\]\.name is missing"),
         ({"name": 3}, r"^parts\[0\]\.name must be text, not 3"),
         ({"name": "a", "steps": -1}, r"^parts\[0\]\.steps must be at least 0, not -1"),
-        ({"name": "a", "steps": True}, r"^parts\[0\]\.steps must be a whole number, not True"),
+        ({"name": "a", "steps": True}, r"^parts\[0\]\.steps must be an integer, not True"),
         ({"name": "a", "rate": "x"}, r"^parts\[0\]\.rate must be a number, not 'x'"),
         ({"name": "a", "rate": float("nan")}, r"^parts\[0\]\.rate must be a finite number above 0, not nan"),
         (
@@ -152,7 +152,7 @@ def test_other_errors_are_told_as_they_are() -> None:
 
 def test_an_unknown_setting_comes_back_from_another_process() -> None:
     with pytest.raises(UnknownSettingError) as refused:
-        checks.known_settings("no setting", ["b", "a", "d", "c"], ["a", "c"])
+        checks.check_known_settings("no setting", ["b", "a", "d", "c"], ["a", "c"])
     again = pickle.loads(pickle.dumps(refused.value))
     assert str(again) == "no setting 'b'; allowed are a, c"
     assert (again.names, again.allowed) == (["b", "d"], ("a", "c"))
@@ -174,7 +174,7 @@ def test_digits_are_a_key_where_keys_are_numbers() -> None:
     with pytest.raises(ConfigError, match=r"^a key of whole must be there once, not twice as 44$"):
         fill(_Numbered, {"whole": {"44": 1, 44: 2}})
     for wrong in ("4x", "-4", "²", "1" * 5000):
-        with pytest.raises(ConfigError, match=r"^a key of whole must be a whole number, not '"):
+        with pytest.raises(ConfigError, match=r"^a key of whole must be an integer, not '"):
             fill(_Numbered, {"whole": {wrong: 1}})
 
 

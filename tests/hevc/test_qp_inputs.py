@@ -37,7 +37,7 @@ def test_one_for_all(qp: Any) -> None:
 @pytest.mark.parametrize(
     ("qp", "error", "message"),
     [
-        (np.array([30, 52]), ValueError, "qp must be from 0 to 51, not 52"),
+        (np.array([30, 52]), ValueError, "qp must be a number from 0 to 51, not 52"),
         (np.array([True, False]), TypeError, "qp must be a number, or one per picture, not True"),
         (np.array(["30", "31"]), TypeError, "qp must be a number, or one per picture, not '30'"),
         (np.array([[30, 31]]), TypeError, r"qp must be a number, or one per picture, not \[30, 31\]"),

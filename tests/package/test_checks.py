@@ -82,3 +82,38 @@ def _of_numpy(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_of_numpy, value))
     return np.int64(value) if isinstance(value, int) else value
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (2.0, TypeError, "jobs must be an integer or None, not 2.0"),
+        (True, TypeError, "jobs must be an integer or None, not True"),
+        (0, ValueError, "jobs must be at least 1 or None, not 0"),
+        (9, ValueError, "jobs must be at most 8 or None, not 9"),
+    ],
+)
+def test_what_is_no_integer_is_another_kind_of_error_than_one_out_of_range(
+    value: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as wrong:
+        checks.typed_whole("jobs", value, 1, 8, " or None")
+    assert type(wrong.value) is error and str(wrong.value) == message
+    assert type(checks.typed_whole("jobs", np.int64(8), 1, 8)) is int
+
+
+@pytest.mark.parametrize("given", [(40, 30), (0, 52), (-1, 3), (20.5, 40), (1, 2, 3), None, (True, 3)])
+def test_bounds_of_qps_are_two_rising_ones(given: Any) -> None:
+    assert checks.lowest_and_highest_qp("qps", (30, 30), "30") == (30, 30)
+    with pytest.raises(
+        ValueError, match=r"^qps must be the lowest and the highest, integers from 0 to 51, not"
+    ):
+        checks.lowest_and_highest_qp("qps", given, given)
+
+
+def test_a_qp_is_an_integer_for_the_codec_and_a_number_for_networks() -> None:
+    assert checks.whole_qp("qp", 51) == 51 and checks.fractional_qp("qp", 30.5) == 30.5
+    with pytest.raises(ValueError, match=r"^qp must be an integer from 0 to 51, not 30\.5$"):
+        checks.whole_qp("qp", 30.5)
+    with pytest.raises(ValueError, match=r"^qp must be a number from 0 to 51, not 51\.5$"):
+        checks.fractional_qp("qp", 51.5)

@@ -106,7 +106,7 @@ def test_split_names_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="fractions must be three numbers"):
         split(NAMES, fractions=(0.5, 0.1))
     for seed in (0.0, False, "0", None):
-        with pytest.raises(ValueError, match=f"^seed must be a whole number, not {seed!r}"):
+        with pytest.raises(ValueError, match=f"^seed must be an integer, not {seed!r}"):
             split(NAMES, seed=seed)  # type: ignore[arg-type]
 
 

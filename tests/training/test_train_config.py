@@ -52,7 +52,7 @@ CONFIGS = [
     ("change", "message"),
     [
         ("optimiser.stepz=3", r"optimiser\.stepz is not known; allowed are batch, clip, ema"),
-        ("optimiser.steps=ten", r"optimiser\.steps must be a whole number, not 'ten'"),
+        ("optimiser.steps=ten", r"optimiser\.steps must be an integer, not 'ten'"),
         ("optimiser.steps=-1", r"optimiser\.steps must be at least 0, not -1"),
         ("data.workers=100000", r"^.*data\.workers must be an integer from 0 to 256, not 100000$"),
         ("data.size=1000000", r"data\.size is too large, not 1000000: "),

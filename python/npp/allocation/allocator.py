@@ -16,7 +16,7 @@ from typing_extensions import Self
 from npp.allocation.allocator_network import AllocatorNetwork, AllocatorSettings, mixed
 from npp.allocation.feature_allocator import FeatureAllocator
 from npp.allocation.maps import centred, offsets_of
-from npp.checks import known_settings
+from npp.checks import check_known_settings
 from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import check_scale
@@ -67,7 +67,7 @@ class Allocator(StoredNetwork):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        known_settings("unknown setting", settings, [field.name for field in fields(AllocatorSettings)])
+        check_known_settings("unknown setting", settings, [field.name for field in fields(AllocatorSettings)])
         self.settings = AllocatorSettings(**settings)
         self.network = AllocatorNetwork(self.settings)
 

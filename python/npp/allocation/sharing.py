@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from npp.allocation.qp_curves import doubles, positive_numbers
-from npp.checks import MAX_QP, QP_COUNT, brief, is_int, number, whole
+from npp.checks import MAX_QP, QP_COUNT, brief, lowest_and_highest_qp, number, whole_qp
 from npp.pchip import Floats
 
 #: Doublings of a picture's divergence per qp: squared error grows by 2^(1/3), and divergence about alike.
@@ -65,29 +65,19 @@ def qp_limits(qps: Any) -> tuple[int, int]:
     """The lowest and the highest qp that may be chosen.
 
     Raises:
-        ValueError: not two whole numbers from 0 to 51, the lower one first.
+        ValueError: not two integers from 0 to 51, the lower one first.
     """
-    given = _listed(qps)
-    if (
-        given is None
-        or len(given) != 2
-        or not all(map(is_int, given))
-        or not 0 <= given[0] <= given[1] <= MAX_QP
-    ):
-        raise ValueError(
-            f"qps must be the lowest and the highest, whole numbers from 0 to {MAX_QP}, not {brief(qps)}"
-        )
-    return int(given[0]), int(given[1])
+    return lowest_and_highest_qp("qps", _listed(qps), qps)
 
 
 def probed_qps(qps: Any) -> list[int]:
     """The qps that pictures are encoded at to know them at all qps, rising.
 
     Raises:
-        ValueError: less than two different ones, or one that is no whole number from 0 to 51.
+        ValueError: less than two different ones, or one that is no integer from 0 to 51.
     """
     given = _listed(qps)
-    found = sorted({whole(f"qps[{i}]", qp, 0, MAX_QP) for i, qp in enumerate(given or [])})
+    found = sorted({whole_qp(f"qps[{i}]", qp) for i, qp in enumerate(given or [])})
     if len(found) < 2:
         raise ValueError(
             f"qps must be at least two different ones, not {brief(qps if given is None else given)}"

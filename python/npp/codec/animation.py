@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError
-from npp.checks import DEFAULT_QP, is_int
+from npp.checks import DEFAULT_QP, brief, is_int
 from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
@@ -91,6 +91,24 @@ def _timing(durations: Any, count: int) -> tuple[tuple[int, int], list[int]]:
     return (period.numerator, period.denominator), [round(value / period) for value in exact]
 
 
+def times_shown(name: str, value: object, beside: str = "") -> int:
+    """How often an animation is shown, 0 for ever.
+
+    Args:
+        name: what messages call the value.
+        value: the number that somebody gave.
+        beside: what else is allowed, the end of that part of the message.
+
+    Raises:
+        EncodeError: no integer from 0 to 65,535.
+    """
+    if not is_int(value) or not 0 <= value <= MOST_SHOWN:
+        raise EncodeError(
+            f"{name} must be an integer from 0 (for ever) to {MOST_SHOWN}{beside}, not {brief(value)}"
+        )
+    return int(value)
+
+
 def _in_order(frames: Any) -> list[SingleImage]:
     if not isinstance(frames, Iterable) or isinstance(frames, (Mapping, Set)):
         raise TypeError(
@@ -147,10 +165,7 @@ def encode_animation(
             raise indexed(EncodeError, message, i)
     height, width = images[0].samples.shape[-2:]
     check_frames(len(images), height, width)
-    if not is_int(loop_count) or not 0 <= loop_count <= MOST_SHOWN:
-        raise EncodeError(
-            f"loop_count must be an integer from 0 (for ever) to {MOST_SHOWN}, not {loop_count!r}"
-        )
+    times = times_shown("loop_count", loop_count)
     qps = resolve_qp(qp, len(images))
     sizes = [image.samples.shape[-2:] for image in images]
     maps = resolve_qp_maps(qp_map, sizes, lossless=resolved.lossless, kind="frame")
@@ -160,7 +175,7 @@ def encode_animation(
         _bpg.BatchQps(qps, resolved.alpha_qps(qps), maps),
         ticks,
         resolved.native(gray=images[0].gray),
-        int(loop_count),
+        times,
         period,
         extensions_of(metadata),
     ).result()

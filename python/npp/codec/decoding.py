@@ -24,7 +24,7 @@ from npp.codec.errors import (
 )
 from npp.codec.file_inputs import File, file_bytes, is_several
 from npp.codec.image_inputs import Array
-from npp.codec.limits import get_max_pixels, resolve_threads
+from npp.codec.limits import get_max_pixels, resolve_threads, why_too_large
 from npp.codec.metadata import ImageInfo, image_info
 from npp.torch_state import memory_error_names, runs_codec
 
@@ -246,12 +246,8 @@ def _one_shape(infos: Sequence[ImageInfo]) -> ImageInfo:
                 f"{first.channels}x{first.height}x{first.width}; a batch needs one size (see npp.decode)"
             )
             raise indexed(DecodeError, message, i)
-    if first.height * first.width > get_max_pixels():
-        message = (
-            f"bitstreams[0] claims {first.width}x{first.height} pixels; at most {get_max_pixels()} are "
-            "allowed (npp.set_max_pixels)"
-        )
-        raise indexed(DecodeError, message, 0)
+    if (why := why_too_large(1, first.width, first.height, "bitstreams[0] is")) is not None:
+        raise indexed(DecodeError, why, 0)
     return first
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,7 @@ from torch import Tensor
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError
-from npp.codec.errors import indexed
-from npp.codec.sample_range import refuse_other_scale
+from npp.codec.sample_range import range_error, warn_outside
 from npp.torch_state import moved, widened
 
 _NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.int64: np.int64}
@@ -93,13 +91,10 @@ class DeviceTransfer:
         errors: dict[int, EncodeError] = {}
         ranges = [] if self._range is None else self._range.double().T.tolist()
         for i, (low, high) in enumerate(ranges):
-            wrong = (
-                indexed(EncodeError, f"x[{i}] holds NaN; floats must lie in [0, 1]", i)
-                if math.isnan(low)
-                else refuse_other_scale(f"x[{i}]", low, high, i)
-            )
-            if wrong is not None:
+            if (wrong := range_error(f"x[{i}]", low, high, i)) is not None:
                 errors[i] = wrong
+            else:
+                warn_outside(f"x[{i}]", low, high)
         return errors
 
     def from_codec(self, x_hat: Tensor) -> Tensor:

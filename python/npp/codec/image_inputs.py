@@ -16,7 +16,7 @@ from torch import Tensor
 from npp._bpg import EncodeError
 from npp.checks import is_int
 from npp.codec.errors import indexed, raise_first
-from npp.codec.limits import get_max_pixels, why_too_large
+from npp.codec.limits import why_too_large
 from npp.codec.pil_pictures import plain
 from npp.codec.sample_range import on_other_scale, range_message
 from npp.codec.tensor_memory import in_memory
@@ -57,11 +57,10 @@ def check_geometry(name: str, channels: int, height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise EncodeError(f"{name} is {width}x{height} pixels; both sides must be at least 1")
     # Of a graph's pictures the codec asks, which runs outside it: the limit is of a context, not of a graph.
-    if not torch.compiler.is_dynamo_compiling() and height * width > get_max_pixels():
-        raise EncodeError(
-            f"{name} is {width}x{height} = {width * height} pixels; at most {get_max_pixels()} are allowed "
-            "(npp.set_max_pixels)"
-        )
+    if torch.compiler.is_dynamo_compiling():
+        return
+    if (why := why_too_large(1, width, height, f"{name} is")) is not None:
+        raise EncodeError(why)
 
 
 def check_frames(frames: int, height: int, width: int) -> None:
@@ -257,8 +256,8 @@ def as_batch(image: ImageOrBatch, name: str = "image") -> list[CodecImage]:
     return [picture for picture in pictures if isinstance(picture, CodecImage)]
 
 
-def check_samples(picture: CodecImage, name: str, index: int | None) -> EncodeError | None:
-    """Why a picture's floats cannot be worked with before the codec sees them: NaN, or another scale."""
+def samples_error(picture: CodecImage, name: str, index: int | None) -> EncodeError | None:
+    """An error for a picture whose floats hold NaN or are on another scale; None for all others."""
     samples = picture.samples
     if samples.dtype.kind != "f":
         return None
@@ -271,6 +270,4 @@ def check_samples(picture: CodecImage, name: str, index: int | None) -> EncodeEr
 def describe_range(name: str, samples: Array) -> str:
     """Why a picture's floating-point samples were refused."""
     nans = int(np.isnan(samples).sum())
-    if nans:
-        return f"{name} holds {nans} NaN value(s); floats must lie in [0, 1]"
-    return f"{name} holds {range_message(float(samples.min()), float(samples.max()))}"
+    return f"{name} holds {range_message(float(samples.min()), float(samples.max()), nans)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import npp._bpg as _bpg
-from npp.checks import is_int
+from npp.checks import is_int, typed_whole
 
 _DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit for raising an error on a decompression bomb
 _UNLIMITED = 1e9
@@ -28,15 +28,20 @@ def get_max_pixels() -> int:
     return _max_pixels_here.get() or _max_pixels
 
 
-def why_too_large(frames: int, width: int, height: int) -> str | None:
-    """Why frames cannot be had together: their numbers and the limit; ``None`` where they are within it."""
+def why_too_large(frames: int, width: int, height: int, subject: str | None = None) -> str | None:
+    """The message about frames that have more pixels than the limit; ``None`` where they are within it.
+
+    Args:
+        frames: that are counted together, 1 for a picture.
+        width, height: of each, in pixels.
+        subject: the start of the message, up to the size, as ``x is``; by default the number of frames.
+    """
     pixels = frames * width * height
     if pixels <= get_max_pixels():
         return None
-    return (
-        f"{frames} frame(s) of {width}x{height} are {pixels} pixels; at most {get_max_pixels()} are allowed "
-        "(npp.set_max_pixels)"
-    )
+    size = f"{width}x{height}"
+    start = f"{frames} frame(s) of {size} are {pixels}" if subject is None else f"{subject} {size} = {pixels}"
+    return f"{start} pixels; at most {get_max_pixels()} are allowed (npp.set_max_pixels)"
 
 
 def set_max_pixels(pixels: int | None) -> None:
@@ -46,7 +51,7 @@ def set_max_pixels(pixels: int | None) -> None:
         pixels: at least 1; ``None`` puts the default of 178,956,970 back.
 
     Raises:
-        TypeError: ``pixels`` is no whole number.
+        TypeError: ``pixels`` is no integer.
         ValueError: ``pixels`` is not positive.
     """
     global _max_pixels
@@ -57,21 +62,17 @@ def checked_pixels(name: str, pixels: int) -> int:
     """A limit on the pixels of a picture.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is no integer.
         ValueError: it is not positive.
     """
     # The codec counts in 64 bits, and no picture has more.
-    return min(_whole_number(name, pixels, 1, " or None"), sys.maxsize)
+    return min(_whole_or_float(name, pixels, 1, " or None"), sys.maxsize)
 
 
-def _whole_number(name: str, value: Any, least: int, beside: str = "") -> int:
+def _whole_or_float(name: str, value: Any, least: int, beside: str = "") -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e9
-    if not is_int(value):
-        raise TypeError(f"{name} must be a whole number{beside}, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}{beside}, not {value!r}")
-    return int(value)
+    return typed_whole(name, value, least, beside=beside)
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def max_pixels_within(pixels: int) -> Iterator[None]:
     """Another limit for what this thread does meanwhile, and for threads that copy its context.
 
     Raises:
-        TypeError: ``pixels`` is no whole number.
+        TypeError: ``pixels`` is no integer.
         ValueError: ``pixels`` is not positive.
     """
     token = _max_pixels_here.set(checked_pixels("pixels", pixels))
@@ -127,13 +128,9 @@ def resolve_threads(threads: int | None) -> int:
     """
     if threads is None:
         return 1 if _is_loader_worker() else usable_cores()
-    if not is_int(threads):
-        raise TypeError(f"threads must be an int or None, not {threads!r}")
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
-    if threads > MOST_THREADS:
-        raise ValueError(f"threads must be at most {MOST_THREADS}, not {threads}")
-    return int(threads)
+    # Numbers also come from the command line, which has no None.
+    beside = "" if is_int(threads) else " or None"
+    return typed_whole("threads", threads, 1, MOST_THREADS, beside)
 
 
 def clear_encoder_cache() -> None:
@@ -149,7 +146,7 @@ def set_encoder_cache_limit(pixels: int) -> None:
             0 keeps none. The default is 8,388,608 (a hundred encoders of 256x256 or smaller).
 
     Raises:
-        TypeError: no whole number.
+        TypeError: no integer.
         ValueError: negative.
     """
-    _bpg.set_encoder_limit(min(_whole_number("pixels", pixels, 0), sys.maxsize))
+    _bpg.set_encoder_limit(min(_whole_or_float("pixels", pixels, 0), sys.maxsize))

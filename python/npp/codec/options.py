@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError, UnsupportedError
-from npp.checks import MAX_QP, brief, flag, is_int, known_settings, number, one_of, whole
+from npp.checks import MAX_QP, brief, check_known_settings, flag, is_int, number, one_of, whole, whole_qp
 
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
@@ -111,7 +111,7 @@ _PARTS = {
 }
 
 
-def refuse_unknown(
+def check_known_names(
     message: str, names: Iterable[str], allowed: Collection[str], *, parts: bool = True
 ) -> None:
     """Refuses names that are not among those allowed; of words of other codecs it is told what they are here.
@@ -128,7 +128,7 @@ def refuse_unknown(
     unknown = [name for name in names if name not in allowed]
     if unknown:
         words = {**_OTHER_WORDS, **_PARTS} if parts else _OTHER_WORDS
-        known_settings(message, unknown, allowed, words.get(unknown[0], ""))
+        check_known_settings(message, unknown, allowed, words.get(unknown[0], ""))
 
 
 def _bit_depth(value: Any) -> int:
@@ -222,7 +222,7 @@ def _resolve_once(items: tuple[tuple[str, type, Any], ...]) -> ResolvedOptions:
 
 def _resolve(options: Mapping[str, Any]) -> ResolvedOptions:
     named = [name for name in options if name != "_x265"]
-    refuse_unknown("unknown option", named, CodecOptions.__annotations__)
+    check_known_names("unknown option", named, CodecOptions.__annotations__)
     chosen: dict[str, Any] = {**DEFAULTS, **options}
     if flag("lossless", chosen["lossless"], EncodeError):
         chosen["chroma"] = options.get("chroma", "444")
@@ -274,18 +274,18 @@ def resolve_qp(qp: Any, count: int) -> list[int]:
     """One qp per image from an int, a sequence or a tensor.
 
     Raises:
-        EncodeError: not whole numbers from 0 to 51, or another number of them than images.
+        EncodeError: not integers from 0 to 51, or another number of them than images.
         UnsupportedError: as :func:`values_of`.
     """
     if is_int(qp):
-        return [whole("qp", qp, 0, MAX_QP, EncodeError)] * count
+        return [whole_qp("qp", qp, EncodeError)] * count
     values = values_of("qp", qp)
     if is_int(values):
-        return [whole("qp", values, 0, MAX_QP, EncodeError)] * count
+        return [whole_qp("qp", values, EncodeError)] * count
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         raise EncodeError(f"qp must be an integer from 0 to {MAX_QP} or one per image, not {brief(qp)}")
     if len(values) != count:
         raise EncodeError(
             f"qp has {len(values)} values for {count} image(s); one each is needed, or a single int"
         )
-    return [whole(f"qp[{i}]", value, 0, MAX_QP, EncodeError) for i, value in enumerate(values)]
+    return [whole_qp(f"qp[{i}]", value, EncodeError) for i, value in enumerate(values)]

@@ -17,7 +17,7 @@ from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_
 from npp.codec.limits import resolve_threads
 from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
-from npp.codec.sample_range import refuse_other_scale
+from npp.codec.sample_range import range_error, warn_outside
 from npp.codec.tensor_memory import why_without_pixels
 
 
@@ -86,10 +86,12 @@ class RoundTrip:
         if result.nan:
             return indexed(EncodeError, describe_range(f"x[{index}]", samples), index)
         assert result.file is not None
-        wrong = None
         if result.outside:
-            wrong = refuse_other_scale(f"x[{index}]", float(samples.min()), float(samples.max()), index)
-        return result.file if wrong is None else wrong
+            name, low, high = f"x[{index}]", float(samples.min()), float(samples.max())
+            if (wrong := range_error(name, low, high, index)) is not None:
+                return wrong
+            warn_outside(name, low, high)
+        return result.file
 
 
 def check_batch(x: object) -> None:

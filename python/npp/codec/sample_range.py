@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -18,12 +19,15 @@ _LOW, _HIGH = -0.9, 2.0
 _FAR_LOW, _FAR_HIGH = -16.0, 16.0
 
 
-def range_message(low: float, high: float) -> str:
-    """For messages: the range of the values, the range that is allowed, and how to bring them into it.
+def range_message(low: float, high: float, nans: int = 0) -> str:
+    """For messages: what a picture holds that was refused, the allowed range, and how to get there.
 
     Args:
-        low, high: the least and the greatest sample that was refused.
+        low, high: the least and the greatest sample; NaN where one of the samples is.
+        nans: how many samples are NaN, where somebody counted them.
     """
+    if nans or math.isnan(low):
+        return f"{f'{nans} NaN value(s)' if nans else 'NaN'}; floats must lie in [0, 1]"
     if high > _FAR_HIGH and low >= 0:
         remedy = "divide samples of 0 to 255 by 255"
     else:
@@ -45,21 +49,27 @@ def sample_range(x: Tensor) -> tuple[float, float]:
     return float(low), float(high)  # torch 2.4 has no tolist() under torch.func
 
 
-def refuse_other_scale(
-    name: str, low: float, high: float, index: int | None = None, *, stacklevel: int = 2
-) -> EncodeError | None:
-    """An error for samples that are plainly on another scale, 0 to 255 above all; None for all others.
-
-    Values that are outside, but not as far, are warned about: once at each place, as Python's warnings are.
+def range_error(name: str, low: float, high: float, index: int | None = None) -> EncodeError | None:
+    """An error for a picture with NaN or plainly on another scale, 0 to 255 above all; None for all others.
 
     Args:
         name: what messages call the picture.
-        low, high: its least and greatest sample.
+        low, high: its least and greatest sample; NaN where one of the samples is.
         index: of the picture in its batch.
-        stacklevel: whose place a warning names: 2 is the caller's, 3 that of who called the caller.
     """
-    if on_other_scale(low, high):
+    if math.isnan(low) or on_other_scale(low, high):
         return indexed(EncodeError, f"{name} holds {range_message(low, high)}", index)
+    return None
+
+
+def warn_outside(name: str, low: float, high: float, *, stacklevel: int = 2) -> None:
+    """Warns of values outside [0, 1] that are clamped: once at each place, as Python's warnings are.
+
+    Args:
+        name: what the warning calls the picture.
+        low, high: its least and greatest sample.
+        stacklevel: whose place the warning names: 2 is the caller's, 3 that of who called the caller.
+    """
     if low < _LOW or high > _HIGH:
         # Without the picture's own numbers: the same text is shown once.
         warnings.warn(
@@ -68,22 +78,22 @@ def refuse_other_scale(
             UserWarning,
             stacklevel=stacklevel,
         )
-    return None
 
 
 def check_scale(name: str, x: Tensor) -> None:
     """Refuses a tensor on another scale than [0, 1], where its values can be read.
 
-    Values that are a little outside are warned about, as in :func:`refuse_other_scale`.
+    Values that are a little outside are warned about. NaN passes: what follows has NaN too.
 
     Raises:
         EncodeError: samples are plainly on another scale than [0, 1].
     """
     if not x.numel() or not has_readable_values(x):
         return
-    wrong = refuse_other_scale(name, *sample_range(x), stacklevel=3)
-    if wrong is not None:
-        raise wrong
+    low, high = sample_range(x)
+    if on_other_scale(low, high):
+        raise EncodeError(f"{name} holds {range_message(low, high)}")
+    warn_outside(name, low, high, stacklevel=3)
 
 
 def check_pictures(name: str, x: object) -> None:

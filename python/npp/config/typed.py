@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 #: Metadata of the field that takes the keys which no other field has.
 REST = {"rest": True}
-_PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_PLAIN = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 
 
 def _plain(value: Any, kind: type, key: str) -> Any:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from npp.checks import MAX_QP, brief
+from npp.checks import MAX_QP, brief, fractional_qp
 from npp.torch_state import has_readable_values, moved
 
 
@@ -52,14 +52,12 @@ def _values(qp: Any) -> Tensor:
 def _number(qp: Any) -> float:
     if isinstance(qp, bool) or not isinstance(qp, Real):
         raise TypeError(f"qp must be a number, or one per picture, not {brief(qp)}")
-    if not 0 <= float(qp) <= MAX_QP:
-        raise ValueError(f"qp must be from 0 to {MAX_QP}, not {brief(qp)}")
-    return float(qp)
+    return fractional_qp("qp", qp)
 
 
 def _checked(qp: Tensor) -> Tensor:
     if qp.dtype == torch.bool or qp.is_complex():
         raise TypeError(f"qp must hold numbers, not {qp.dtype}")
     if has_readable_values(qp) and not bool(((qp >= 0) & (qp <= MAX_QP)).all()):
-        raise ValueError(f"qp must be from 0 to {MAX_QP}, not {brief(qp)}")
+        raise ValueError(f"qp must be a number from 0 to {MAX_QP}, not {brief(qp)}")
     return qp

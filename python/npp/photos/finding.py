@@ -274,9 +274,9 @@ def checked_fractions(fractions: Any) -> tuple[float, ...]:
 
 
 def checked_seed(name: str, seed: Any) -> int:
-    """A whole number as Python's own, whose digits the split hashes; ValueError for anything else."""
+    """An integer as Python's own, whose digits the split hashes; ValueError for anything else."""
     if not is_int(seed):
-        raise ValueError(f"{name} must be a whole number, not {brief(seed)}")
+        raise ValueError(f"{name} must be an integer, not {brief(seed)}")
     return int(seed)
 
 
@@ -297,7 +297,7 @@ def split(
     Args:
         paths: photos.
         part: ``"train"``, ``"val"`` or ``"test"``.
-        seed: a whole number; another one is another split.
+        seed: an integer; another one is another split.
         fractions: of train, val and test; their sum is 1.
         root: the folder that was searched; by default the deepest one that holds all of ``paths``. With that
             a photo may change its part when the first one outside of it is added.

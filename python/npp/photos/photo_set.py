@@ -76,7 +76,7 @@ class PhotoSet:
         if self.shape is not None and (reason := why_too_large(1, *self.shape[::-1])) is not None:
             raise ValueError(f"size is too large, not {self.size}: {reason}")
         if self.limit is not None and not checks.is_int(self.limit):
-            raise ValueError(f"limit must be a whole number or None, not {checks.brief(self.limit)}")
+            raise ValueError(f"limit must be an integer or None, not {checks.brief(self.limit)}")
         checks.whole_at_least(self, 1, "limit")
         checked_fractions(self.fractions)
         object.__setattr__(self, "split_seed", checked_seed("split_seed", self.split_seed))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from npp.checks import known_settings, one_of
+from npp.checks import check_known_settings, one_of
 from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import WholePictures, whole_blocks
 from npp.hevc.qp_inputs import resolve_qps
@@ -42,7 +42,7 @@ def _build(network: Any, settings: Mapping[str, Any]) -> FilterNetwork:
     one_of("network", network, _NETWORKS)
     kind = _NETWORKS[network]
     names = [field.name for field in fields(kind.settings)]  # type: ignore[arg-type]
-    known_settings("unknown setting", settings, names, f" of network {network!r}")
+    check_known_settings("unknown setting", settings, names, f" of network {network!r}")
     return kind.build(kind.settings(**settings))
 
 

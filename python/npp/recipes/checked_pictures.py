@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from npp.codec.batch_hints import floats_hint
-from npp.codec.errors import EncodeError, indexed, picture_name
-from npp.codec.image_inputs import CodecImage, PictureOrError, check_samples
+from npp.codec.errors import picture_name
+from npp.codec.image_inputs import CodecImage, PictureOrError, samples_error
 from npp.codec.round_trip import check_batch
-from npp.codec.sample_range import (
-    on_other_scale,
-    range_message,
-    refuse_other_scale,
-    sample_range,
-)
+from npp.codec.sample_range import range_error, sample_range, warn_outside
 from npp.torch_state import has_readable_values
 
 
@@ -43,23 +36,19 @@ def check_values(x: Tensor) -> None:
     if not x.numel() or not has_readable_values(x):
         return
     low, high = sample_range(x)
-    if math.isnan(low):
-        first = int(torch.isnan(x.detach()).flatten(1).any(1).nonzero()[0])
-        raise indexed(EncodeError, f"x[{first}] holds NaN; floats must lie in [0, 1]", first)
-    if on_other_scale(low, high):
-        ranges = [sample_range(picture) for picture in x]
-        first = next(row for row, extremes in enumerate(ranges) if on_other_scale(*extremes))
-        raise indexed(EncodeError, f"x[{first}] holds {range_message(*ranges[first])}", first)
-    refuse_other_scale("x", low, high, stacklevel=3)  # which warns of what is less wrong
+    if range_error("x", low, high) is not None:
+        errors = (range_error(f"x[{i}]", *sample_range(picture), i) for i, picture in enumerate(x))
+        raise next(error for error in errors if error is not None)
+    warn_outside("x", low, high, stacklevel=3)
 
 
-def refused_or_not(pictures: Sequence[PictureOrError], is_batch: bool) -> list[PictureOrError]:
+def with_sample_errors(pictures: Sequence[PictureOrError], is_batch: bool) -> list[PictureOrError]:
     """The pictures, an error in the place of each whose samples are NaN or of another scale."""
     outcomes: list[PictureOrError] = []
     for row, picture in enumerate(pictures):
         if isinstance(picture, CodecImage):
             name = picture_name("image", row, is_batch)
-            outcomes.append(check_samples(picture, name, row if is_batch else None) or picture)
+            outcomes.append(samples_error(picture, name, row if is_batch else None) or picture)
         else:
             outcomes.append(picture)
     return outcomes

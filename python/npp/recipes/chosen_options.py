@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from npp.allocation.allocator import Allocator
-from npp.checks import brief, known_settings
+from npp.checks import brief, check_known_settings
 from npp.codec.errors import EncodeError
-from npp.codec.options import CodecOptions, ResolvedOptions, refuse_unknown, resolve_options
+from npp.codec.options import CodecOptions, ResolvedOptions, check_known_names, resolve_options
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 #: What a recipe is made of.
@@ -34,7 +34,7 @@ def checked_options(options: object) -> CodecOptions:
     return cast("CodecOptions", plain)
 
 
-def refuse_others(keywords: Mapping[str, object]) -> None:
+def check_recipe_arguments(keywords: Mapping[str, object]) -> None:
     """Refuses keywords that a recipe does not have; of the codec's options it is told where they go.
 
     Raises:
@@ -45,16 +45,16 @@ def refuse_others(keywords: Mapping[str, object]) -> None:
     if options:
         listed = ", ".join(f"{name!r}: {brief(unknown[name])}" for name in options)
         end = f": it is an option of the codec, which goes into options={{{listed}}}"
-        known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
-    refuse_unknown("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
+        check_known_settings("a recipe has no argument", options, RECIPE_ARGUMENTS, end)
+    check_known_names("a recipe has no argument", unknown, RECIPE_ARGUMENTS)
 
 
 def explain_unknown_arguments(made: _Init) -> _Init:
-    """For a recipe's constructor: :func:`refuse_others` for keywords that it does not have."""
+    """For a recipe's constructor: :func:`check_recipe_arguments` for keywords that it does not have."""
 
     @functools.wraps(made)
     def init(self: Any, *arguments: Any, **named: Any) -> None:
-        refuse_others(named)
+        check_recipe_arguments(named)
         made(self, *arguments, **named)
 
     return cast("_Init", init)

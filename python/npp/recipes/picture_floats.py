@@ -11,7 +11,7 @@ from torch import Tensor
 from npp.codec.decoding import probe
 from npp.codec.errors import DecodeError
 from npp.codec.image_inputs import CodecImage
-from npp.codec.limits import get_max_pixels
+from npp.codec.limits import why_too_large
 from npp.codec.luma_weights import BT601
 from npp.preprocessing.preprocessor import Preprocessor
 from npp.recipes.scale import enlarge, shrink
@@ -81,13 +81,9 @@ def decoded_for_task(decoded: Tensor, file: bytes, restorer: Restorer | None = N
     if restorer is None and tuple(decoded.shape[-2:]) == size:
         return decoded
     frames = decoded if decoded.ndim == 4 else decoded[None]
-    if len(frames) * size[0] * size[1] > get_max_pixels():
-        single = len(frames) == 1
-        what, in_all = ("the picture", "") if single else (f"each of {len(frames)} frames", " in all")
-        raise DecodeError(
-            f"{what} was {size[1]}x{size[0]} pixels; at most {get_max_pixels()}{in_all} are allowed "
-            "(npp.set_max_pixels)"
-        )
+    what = "the picture was" if len(frames) == 1 else f"the animation was {len(frames)} frames of"
+    if (why := why_too_large(len(frames), size[1], size[0], what)) is not None:
+        raise DecodeError(why)
     # One frame at a time: a network's features take far more memory than a picture.
     with memory_error_names("enlarging" if restorer is None else "restoring", *size):
         large = torch.cat([_shown_frame(frame[None], size, restorer) for frame in frames])

@@ -20,7 +20,7 @@ from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import Over, Refined
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
-from npp.recipes.chosen_options import RECIPE_ARGUMENTS, check_lossless, refuse_others
+from npp.recipes.chosen_options import RECIPE_ARGUMENTS, check_lossless, check_recipe_arguments
 from npp.recipes.coded_batches import compress_prepared
 from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
@@ -70,7 +70,7 @@ class Recipe(RecipeFiles):
         Raises:
             As the constructor.
         """
-        refuse_others(parts)
+        check_recipe_arguments(parts)
         kept = {name: getattr(self, name) for name in RECIPE_ARGUMENTS}
         return Recipe(**{**kept, **parts}).train(self.training)
 

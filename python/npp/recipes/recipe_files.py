@@ -18,7 +18,7 @@ from npp.codec.image_inputs import ImageOrBatch, SingleImage, pictures_or_errors
 from npp.codec.metadata import Metadata, check_metadata
 from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_qp
-from npp.recipes.checked_pictures import refused_or_not
+from npp.recipes.checked_pictures import with_sample_errors
 from npp.recipes.chosen_options import lossy_options
 from npp.recipes.parts import ALL_PARTS, Parts, check_parts
 from npp.recipes.picture_floats import decoded_for_task
@@ -136,7 +136,7 @@ class RecipeFiles(RecipeStages):
             raise_first(pictures, None)
         qps = resolve_qp(self.qp if qp is None else qp, len(pictures))
         outcomes = encode_prepared(
-            refused_or_not(pictures, is_batch),
+            with_sample_errors(pictures, is_batch),
             qps,
             resolved,
             scale=self.scale if parts.scale else None,

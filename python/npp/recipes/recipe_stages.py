@@ -46,9 +46,9 @@ class RecipeStages(nn.Module):
         self.options = checked_options({} if options is None else options)
         self.qp = resolve_qp(qp, 1)[0]
         self.card = card
-        self._refuse_name_alone()
+        self._check_more_than_a_name()
 
-    def _refuse_name_alone(self) -> None:
+    def _check_more_than_a_name(self) -> None:
         """Refuses a recipe of which only the name is given where that is one of npp's own recipes.
 
         Nobody means that: the pictures would be coded as without any recipe, and nothing would say so.

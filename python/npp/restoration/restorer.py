@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from npp.checks import known_settings
+from npp.checks import check_known_settings
 from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import WholePictures, whole_blocks
 from npp.hevc.picture_strips import goes_in_parts
@@ -48,7 +48,7 @@ class Restorer(StoredNetwork):
     def __init__(self, **settings: Any) -> None:
         super().__init__()
         names = [field.name for field in fields(RestorerSettings)]
-        known_settings("unknown setting", settings, names, " of a restorer")
+        check_known_settings("unknown setting", settings, names, " of a restorer")
         resolved = RestorerSettings(**settings)
         self.settings = asdict(resolved)
         self.network = RestoringNetwork(resolved)

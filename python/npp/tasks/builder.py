@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from npp.checks import did_you_mean, known_settings
+from npp.checks import check_known_settings, did_you_mean
 from npp.tasks.own_functions import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
@@ -45,7 +45,7 @@ def _check_settings(name: str, maker: Callable[..., Any], settings: dict[str, An
     parameters = inspect.signature(maker).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known_settings(f"task {name!r} has no setting", settings, parameters)
+    check_known_settings(f"task {name!r} has no setting", settings, parameters)
     missing = [
         key
         for key, parameter in parameters.items()

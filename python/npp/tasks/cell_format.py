@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from npp.checks import flags, known_settings, number, one_of, wholes
+from npp.checks import check_known_settings, flags, number, one_of, wholes
 
 BOX_FORMATS = ("xyxy", "cxcywh")
 JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
@@ -76,5 +76,5 @@ class CellFormat:
         Raises:
             ValueError: a name that is none of the attributes, or a wrong value.
         """
-        known_settings("cells has no setting", settings, [field.name for field in fields(cls)])
+        check_known_settings("cells has no setting", settings, [field.name for field in fields(cls)])
         return cls(**settings)

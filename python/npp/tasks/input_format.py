@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from npp.checks import brief, is_int, known_settings, number, one_of, wholes
+from npp.checks import brief, check_known_settings, is_int, number, one_of, wholes
 from npp.codec.luma_weights import BT601
 from npp.tasks.boxes import centred, sides
 from npp.tasks.frozen import dtype_of
@@ -158,7 +158,7 @@ class InputFormat:
                 f"{brief(settings)}"
             )
         attributes = {field.name: getattr(self, field.name) for field in fields(self)}
-        known_settings("input has no setting", settings or {}, attributes)
+        check_known_settings("input has no setting", settings or {}, attributes)
         return InputFormat(**{**attributes, **(settings or {})})
 
 
