@@ -1,9 +1,11 @@
-"""Packages that npp does without: what brings each, and what is said where one is missing."""
+"""Packages that npp does without: what brings each, how one is asked for, and what is said without it."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 
 class OptionalPackage(NamedTuple):
@@ -81,7 +83,7 @@ def lacked(error: ModuleNotFoundError) -> str | None:
 
 
 class MissingPackageError(ModuleNotFoundError):
-    """A package is missing; the message tells what to install.
+    """A package is missing; the message says what to install.
 
     Args:
         purpose: what needs it, the start of the message.
@@ -103,3 +105,42 @@ class MissingPackageError(ModuleNotFoundError):
         """
         purpose, package, others = self.args
         return f"{purpose} needs the package {package}: {how_to_install(package, others, extra)}"
+
+
+def require(module: str, purpose: str, install: str = "") -> Any:
+    """The imported module.
+
+    Args:
+        module: with its package, as in ``torchmetrics.detection``.
+        purpose: what needs it, the start of the message.
+        install: arguments of ``pip install``, where the package's own name and its first extra do not do.
+
+    Raises:
+        MissingPackageError: it or something that it needs is missing; the message says what to install. It
+            is a ModuleNotFoundError.
+    """
+    from npp.torch_defaults import cpu_by_default  # torch: every start of a command imports this file
+
+    try:
+        # Some packages make tensors when they are imported, which then stay.
+        with cpu_by_default():
+            return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module).partition(".")[0]
+        raise MissingPackageError(purpose, missing, install) from error
+
+
+def need(purpose: str, *packages: str, install: str = "") -> None:
+    """Looks for packages that are imported later, so that no work is done in vain before.
+
+    Args:
+        purpose: what needs them, the start of the message.
+        packages: as they are imported.
+        install: as for :func:`require`.
+
+    Raises:
+        MissingPackageError: one is missing; the message says what to install. It is a ModuleNotFoundError.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingPackageError(purpose, package, install)

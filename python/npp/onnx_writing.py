@@ -5,15 +5,13 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from importlib.util import find_spec
 
 import torch
 from torch import nn
 
+from npp.extras import need
 from npp.files import write_file
 from npp.torch_defaults import plain_defaults
-
-_NEEDED = ("onnx", "onnxscript")
 
 
 def write_onnx(
@@ -33,12 +31,10 @@ def write_onnx(
         takes_qp: whether there is a second input.
 
     Raises:
-        ImportError: a package is missing.
+        MissingPackageError: a package is missing. It is an ImportError.
         OSError: it cannot be written.
     """
-    for name in _NEEDED:
-        if find_spec(name) is None:
-            raise ImportError(f"exporting needs {name}, which is missing: pip install 'npp[onnx]'")
+    need("exporting", "onnx", "onnxscript", install="'npp[onnx]'")
     with warnings.catch_warnings(), plain_defaults():
         # torch's exporter warns about its own parts, and about the N that both inputs share on purpose.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)

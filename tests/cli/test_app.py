@@ -112,7 +112,8 @@ def test_without_the_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert run("--version") == 2
-    assert capsys.readouterr().err == f"npp: the command line needs {module}: pip install 'npp[cli]'\n"
+    said = f"npp: the command line needs the package {module}: pip install 'npp[cli]'\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,11 @@ from npp.checks import brief
 from npp.config.surroundings import (
     missing_package,
     modules_below,
-    need,
     resolve_accelerator,
     resolve_device,
 )
 from npp.config.yaml_files import ConfigError
-from npp.tasks.optional_packages import require
+from npp.extras import need, require
 
 
 def test_auto_is_a_gpu_where_there_is_one_and_else_the_cpu() -> None:

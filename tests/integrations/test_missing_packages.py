@@ -25,7 +25,8 @@ USES = {
     "import npp.integrations.lightning_codec": "the package lightning: pip install 'npp[train]'",
     "import npp.integrations.openmmlab": "the package mmcv: pip install 'npp[openmmlab]' "
     "after mmcv built for your torch (npp's documentation, page 'In the framework you train in')",
-    "import npp.integrations.ray; npp.integrations.ray.encode('a', 'b')": "ray.data: pip install 'npp[ray]'",
+    "import npp.integrations.ray; npp.integrations.ray.encode('a', 'b')": "the package ray: pip "
+    "install 'npp[ray]'",
     "npp.tasks.load_network('timm:resnet18')": "the package timm: pip install 'npp[tasks]'",
     "npp.tasks.load_network('torchvision:resnet18')": "the package torchvision: pip install 'npp[tasks]'",
     "npp.tasks.load_network('ultralytics:a')": "the package ultralytics: pip install 'npp[ultralytics]'",

@@ -10,6 +10,7 @@ import torch
 from preprocessors import make
 
 from npp import Preprocessor
+from npp.extras import MissingPackageError
 
 
 @pytest.mark.parametrize(
@@ -41,5 +42,6 @@ def test_missing_onnx_is_named(package: str, tmp_path: Path, monkeypatch: pytest
     if package == "onnxscript":
         pytest.importorskip("onnx")  # which is looked for first
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"{package}.*npp\[onnx\]"):
+    wanted = rf"^exporting needs the package {package}: pip install 'npp\[onnx\]'$"
+    with pytest.raises(MissingPackageError, match=wanted):
         Preprocessor("blur").export_onnx(tmp_path / "a.onnx")

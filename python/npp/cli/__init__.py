@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import NoReturn
 
 from npp.cli.exit_codes import STOPPED, USAGE
+from npp.extras import MissingPackageError, need
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -26,10 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> NoReturn:
-    for package in ("typer", "rich"):
-        if find_spec(package) is None:
-            print(f"npp: the command line needs {package}: pip install 'npp[cli]'", file=sys.stderr)
-            sys.exit(USAGE)
+    try:
+        need("the command line", "typer", "rich")
+    except MissingPackageError as error:
+        print(f"npp: {error}", file=sys.stderr)
+        sys.exit(USAGE)
     from npp.cli.process import run
     from npp.cli.quick import quick_work
 

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -31,17 +30,6 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> str:
     if name is None or "pip install" in str(error):
         return str(error)
     return f"needs the package {name}: {how_to_install(name, extra=extra)}"
-
-
-def need(purpose: str, *packages: str) -> None:
-    """Looks for packages that are only imported after hours of work.
-
-    Raises:
-        MissingPackageError: one is missing; the message tells what to install. It is a ModuleNotFoundError.
-    """
-    for package in packages:
-        if find_spec(package) is None:
-            raise MissingPackageError(purpose, package)
 
 
 @contextmanager

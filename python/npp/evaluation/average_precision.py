@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from npp.extras import require
 from npp.pchip import Floats
 from npp.tasks.boxes import without_negative_sides
-from npp.tasks.optional_packages import require
 
 _THRESHOLDS = 10  # of IoU: 0.5, 0.55, ..., 0.95
 _RECALLS = 100  # steps of recall from 0 to 1 at which precision is read

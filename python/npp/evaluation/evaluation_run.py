@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from npp.config.surroundings import modules_below, need, resolve_device
+from npp.config.surroundings import modules_below, resolve_device
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.analysis import Analyst, Findings
 from npp.evaluation.arm_sharing import SharedArm, joined_qps, share_arm, shared_name, weighted_by_size
@@ -35,6 +35,7 @@ from npp.evaluation.report_pictures import draw_strip, plot_curves
 from npp.evaluation.report_tables import Table, one_line
 from npp.evaluation.strip_rows import StripRow, strip_row
 from npp.evaluation.truth import LabelError
+from npp.extras import need
 from npp.files import write_file
 from npp.photos.finding import would_be_found
 from npp.photos.photo_set import PhotoSet

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from npp.checks import flag
 from npp.codec.options import CodecOptions, resolve_options
-from npp.tasks.optional_packages import require
+from npp.extras import require
 from npp.transforms import bgr_to_rgb, code_array, held
 from npp.transforms import qp_range as checked_range
 

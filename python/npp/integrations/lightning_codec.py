@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from npp.checks import number, number_above
 from npp.codec.options import resolve_qp
+from npp.extras import require
 from npp.gradient.pairing import BPG, Compressed
 from npp.tasks.input_format import one_or_three
-from npp.tasks.optional_packages import require
 from npp.transforms import qp_range
 
 _Callback: Any = require("lightning.pytorch", "npp.integrations.lightning_codec").Callback

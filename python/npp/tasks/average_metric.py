@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from npp.extras import require
 from npp.tasks.frozen import plain_torch
-from npp.tasks.optional_packages import require
 from npp.tasks.task import check_predictions
 
 PerPicture = Callable[[Any, Any], Mapping[str, float]]

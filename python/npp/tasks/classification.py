@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from npp.extras import require
 from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings
 from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
     all_or_none,

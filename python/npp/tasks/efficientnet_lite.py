@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from npp.extras import require
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
 from npp.tasks.name_prefixes import Loaded
-from npp.tasks.optional_packages import require
 
 _SIZES = {0: 224, 1: 240, 2: 260}
 NAMES = tuple(f"efficientnet-lite{number}" for number in _SIZES)

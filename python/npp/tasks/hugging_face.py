@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from npp.extras import require
 from npp.tasks.input_format import InputFormat
-from npp.tasks.optional_packages import require
 from npp.tasks.query_detector import QueryDetector
 
 _KINDS = (

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.extras import MissingPackageError
+from npp.extras import MissingPackageError, require
 from npp.tasks.boxes import is_clean_output, with_area, without_negative_sides
-from npp.tasks.optional_packages import require
 from npp.tasks.task import check_predictions
 from npp.torch_defaults import cpu_by_default
 

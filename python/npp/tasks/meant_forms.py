@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from npp.checks import did_you_mean
+from npp.extras import require
 from npp.tasks.name_prefixes import FORMS
-from npp.tasks.optional_packages import require
 
 _SUFFIXES = {".onnx": "onnx", ".pt": "ultralytics"}
 _NEAR = 0.85  # a letter or two, not half of a short word

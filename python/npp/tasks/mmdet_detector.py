@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.extras import require
 from npp.files import named_path
 from npp.tasks.dense_detector import Dense
 from npp.tasks.divergence import dense_divergence
@@ -16,7 +17,6 @@ from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
 from npp.tasks.layers import attribute_at
 from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
-from npp.tasks.optional_packages import require
 from npp.tasks.training_losses import loss_branch
 from npp.torch_state import device_of
 

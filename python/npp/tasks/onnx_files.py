@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from npp.extras import require
 from npp.files import named_path
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
@@ -18,7 +19,6 @@ from npp.tasks.input_format import InputFormat, InputSettings, Prepared
 from npp.tasks.name_prefixes import Loaded
 from npp.tasks.onnx_graphs import make_convertible
 from npp.tasks.onnx_parts import Pick, Reshape, Slice, Split
-from npp.tasks.optional_packages import require
 from npp.torch_state import device_of
 
 _PICTURE = 4  # dimensions

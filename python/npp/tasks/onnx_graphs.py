@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from npp.tasks.optional_packages import require
+from npp.extras import require
 
 _LAST_READ = 17  # the last opset that onnx2torch reads
 _LAST_COMPARED = 28  # the last one whose operators were compared with those of opset 17

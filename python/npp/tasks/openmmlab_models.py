@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from npp.tasks.optional_packages import require
+from npp.extras import require
 
 #: Instead of a checkpoint: random weights, and nothing is downloaded.
 UNTRAINED = "none"

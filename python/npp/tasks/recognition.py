@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.checks import brief, is_int, one_of
+from npp.extras import require
 from npp.tasks.average_metric import AverageMetric
 from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
     all_or_none,

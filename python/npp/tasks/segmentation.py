@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from npp.extras import require
 from npp.tasks.divergence import kl_divergence, log_distributions
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network
-from npp.tasks.optional_packages import require
 from npp.tasks.task import (
     Metric,
     all_or_none,

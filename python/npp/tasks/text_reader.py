@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from npp.extras import MissingPackageError
+from npp.extras import MissingPackageError, require
 from npp.tasks.folding import for_judging
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat
 from npp.tasks.onnx_files import convert_model
-from npp.tasks.optional_packages import require
 
 _FILES = "*_rec_*.onnx"
 # As the package feeds it: 48 pixels high with the line's own shape, at least 320 wide with gray behind it.

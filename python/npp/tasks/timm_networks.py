@@ -6,11 +6,11 @@ from contextlib import nullcontext
 
 from torch import nn
 
+from npp.extras import require
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
 from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
 from npp.tasks.name_prefixes import Loaded
-from npp.tasks.optional_packages import require
 
 
 def load(rest: str) -> Loaded:

@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from npp.checks import did_you_mean
+from npp.extras import require
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
 from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
 from npp.tasks.name_prefixes import Loaded
-from npp.tasks.optional_packages import require
 
 # Networks whose weights want pictures in another scale, which they make themselves if told.
 _OWN_SCALE = ("googlenet", "inception_v3")

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from npp.extras import require
 from npp.tasks.cell_detector import CellDetector
 from npp.tasks.cell_format import CellFormat
 from npp.tasks.input_format import InputFormat, Prepared
-from npp.tasks.optional_packages import require
 
 _FILL = 114 / 255  # Ultralytics' gray
 _SIZES = {"detect": 640, "classify": 224}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from npp.allocation import Allocator
 from npp.allocation.maps import smoothed
-from npp.tasks.optional_packages import require
+from npp.extras import require
 from npp.training.label_store import SIGMA, Labelled
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from npp.checks import MOST_PICTURES, MOST_PROCESSES, number, number_above, one_of, whole
 from npp.codec.options import MAX_EFFORT
-from npp.config.surroundings import need, resolve_accelerator
+from npp.config.surroundings import resolve_accelerator
+from npp.extras import need
 from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, nats, save_hyperprior
 from npp.torch_defaults import plain_defaults

@@ -17,9 +17,10 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgr
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from npp.config.surroundings import modules_below, need, resolve_accelerator
+from npp.config.surroundings import modules_below, resolve_accelerator
 from npp.config.yaml_files import write_yaml
 from npp.evaluation.json_values import write_json
+from npp.extras import need
 from npp.progress import Progress, Stage, no_stages
 from npp.recipes import Recipe
 from npp.torch_defaults import plain_defaults

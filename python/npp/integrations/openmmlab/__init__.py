@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from npp.extras import require
 from npp.integrations.openmmlab.bpg_round_trip import BPGRoundTrip
 from npp.integrations.openmmlab.bpp_metric import BppMetric
 from npp.integrations.openmmlab.coded_model import CodedModel
@@ -17,7 +18,6 @@ from npp.integrations.openmmlab.qp_sweep import QPSweepLoop
 from npp.integrations.openmmlab.recipe_hook import RecipeHook
 from npp.integrations.openmmlab.slope_hook import SlopeHook
 from npp.tasks.openmmlab_models import allow_checkpoints
-from npp.tasks.optional_packages import require
 
 __all__ = ["BPGRoundTrip", "BppMetric", "CodedModel", "QPSweepLoop", "RecipeHook", "SlopeHook"]
 

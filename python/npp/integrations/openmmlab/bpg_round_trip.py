@@ -14,9 +14,9 @@ from npp.checks import kind_of
 from npp.codec.decoding import decode
 from npp.codec.encoding import encode
 from npp.codec.options import resolve_options
+from npp.extras import require
 from npp.integrations.openmmlab.picture_coding import check_raw
 from npp.recipes.recipe import Recipe, recipe_file
-from npp.tasks.optional_packages import require
 from npp.transforms import bgr_to_rgb, qp_range
 
 _transforms: Any = require("mmcv.transforms", "npp.integrations.openmmlab")

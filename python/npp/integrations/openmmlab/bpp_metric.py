@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from npp.tasks.optional_packages import require
+from npp.extras import require
 
 _evaluator: Any = require("mmengine.evaluator", "npp.integrations.openmmlab")
 

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from npp.allocation import Allocator
 from npp.codec.options import resolve_qp
 from npp.config.typed import fill
+from npp.extras import require
 from npp.gradient.surrogates import Surrogate
 from npp.integrations.openmmlab.picture_coding import CodedPictures, code_pictures
 from npp.integrations.openmmlab.qp_weights import QpWeights, loss_config, trade_off_config
@@ -20,7 +21,6 @@ from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
 from npp.tasks.frozen import frozen
 from npp.tasks.openmmlab_models import build_model, read_config
-from npp.tasks.optional_packages import require
 from npp.tasks.training_losses import loss_branch
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
 from npp.training.recipe_model import build_allocator, build_preprocessor

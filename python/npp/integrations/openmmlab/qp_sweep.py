@@ -15,9 +15,9 @@ from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
 from npp.evaluation.report_files import arm_results
 from npp.evaluation.report_pictures import plot_curves
+from npp.extras import require
 from npp.integrations.openmmlab.bpp_metric import BppMetric
 from npp.integrations.openmmlab.recipe_hook import coded_model
-from npp.tasks.optional_packages import require
 
 _runner: Any = require("mmengine.runner", "npp.integrations.openmmlab")
 _PREFIX = BppMetric.default_prefix

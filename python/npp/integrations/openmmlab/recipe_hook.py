@@ -6,8 +6,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from npp.extras import require
 from npp.integrations.openmmlab.coded_model import CodedModel
-from npp.tasks.optional_packages import require
 
 _hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")
 

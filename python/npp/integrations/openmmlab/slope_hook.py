@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from npp.checks import QP_COUNT, whole
+from npp.extras import require
 from npp.integrations.openmmlab.qp_weights import LABEL
 from npp.integrations.openmmlab.recipe_hook import coded_model
-from npp.tasks.optional_packages import require
 from npp.training.baseline import Curve, spread_qps
 
 _hooks: Any = require("mmengine.hooks", "npp.integrations.openmmlab")

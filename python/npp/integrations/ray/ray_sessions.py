@@ -10,6 +10,7 @@ from typing import Any
 
 from npp.checks import MOST_PROCESSES
 from npp.codec.limits import usable_cores
+from npp.extras import require
 
 _OBJECT_STORE = 512 << 20
 _BLOCK_BYTES = 16 << 20
@@ -19,14 +20,9 @@ def require_ray() -> Any:
     """The module ``ray``, with Ray Data.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
+        MissingPackageError: it or something that it needs is not installed.
     """
-    try:
-        importlib.import_module("ray.data")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"npp.integrations.ray needs {error.name}: pip install 'npp[ray]'", name=error.name
-        ) from error
+    require("ray.data", "npp.integrations.ray", install="'npp[ray]'")
     return importlib.import_module("ray")
 
 
