@@ -30,7 +30,7 @@ from npp.codec.pil_pictures import has_own_color, to_pil
 from npp.codec.round_trip import start_round_trip
 
 if TYPE_CHECKING:
-    from npp.recipes.held_recipe import HeldRecipe
+    from npp.recipes.lazy_recipe import LazyRecipe
     from npp.recipes.recipe import Recipe
 
 __all__ = ["BPG"]
@@ -56,7 +56,7 @@ def qp_range(qp: Any) -> tuple[int, int]:
 
 
 def code_pil(
-    image: Image.Image, qp: int, recipe: HeldRecipe | None = None, **options: Unpack[CodecOptions]
+    image: Image.Image, qp: int, recipe: LazyRecipe | None = None, **options: Unpack[CodecOptions]
 ) -> Image.Image:
     """A PIL picture as it comes out of its BPG file: L, LA, RGB or RGBA, I;16 for gray of 16 bits, or F.
 
@@ -81,7 +81,7 @@ def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
 def code_array(
     pixels: np.ndarray[Any, Any],
     qp: int,
-    recipe: HeldRecipe | None = None,
+    recipe: LazyRecipe | None = None,
     **options: Unpack[CodecOptions],
 ) -> np.ndarray[Any, Any]:
     """An array (H, W) or (H, W, C) as it comes out of its BPG file, of the same dtype."""
@@ -108,7 +108,7 @@ def code_tensor(
     x: Tensor,
     qp: int,
     threads: int | None = 1,
-    recipe: HeldRecipe | None = None,
+    recipe: LazyRecipe | None = None,
     **options: Unpack[CodecOptions],
 ) -> Tensor:
     """Pictures (..., C, H, W) as they come out of their BPG files, of the same dtype; no gradient."""
@@ -174,18 +174,18 @@ def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
     return change(sample)
 
 
-def held(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> HeldRecipe:
+def lazy_recipe(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> LazyRecipe:
     """A recipe that transforms use, with options that come before its own.
 
     Raises:
         FileNotFoundError, TypeError, ValueError: as :class:`BPG`.
     """
     # Recipes are not loaded for those who use none.
-    from npp.recipes.chosen_options import lossy_options
-    from npp.recipes.held_recipe import HeldRecipe
+    from npp.recipes.lazy_recipe import LazyRecipe
+    from npp.recipes.option_checks import lossy_options
 
     lossy_options(options)
-    return HeldRecipe(recipe)
+    return LazyRecipe(recipe)
 
 
 class BPG(nn.Module):
@@ -239,7 +239,7 @@ class BPG(nn.Module):
         self.threads = threads
         resolve_options(options)
         self.options = options
-        self._recipe = None if recipe is None else held(recipe, options)
+        self._recipe = None if recipe is None else lazy_recipe(recipe, options)
 
     def draw(self) -> int | None:
         """The qp of the next sample; ``None`` where it is left as it is."""

@@ -16,7 +16,7 @@ from npp.codec.errors import EncodeError
 from npp.codec.image_inputs import CodecImage, SingleImage
 from npp.codec.metadata import Metadata
 from npp.config.digests import hash_state
-from npp.recipes.chosen_options import RECIPE_ARGUMENTS
+from npp.recipes.option_checks import RECIPE_ARGUMENTS
 from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.picture_floats import as_floats
 from npp.recipes.recipe import Recipe

@@ -28,7 +28,7 @@ from npp.evaluation.prefilters import (
     build_prefilter,
 )
 from npp.recipes import Recipe, ScaleRule
-from npp.recipes.named_parts import restorer_of
+from npp.recipes.part_loading import restorer_of
 from npp.recipes.scale import LEAST_FACTOR, factor_from
 from npp.restoration import Restorer
 

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from npp.checks import flag
 from npp.codec.options import CodecOptions, resolve_options
 from npp.extras import require
-from npp.transforms import bgr_to_rgb, code_array, held
+from npp.transforms import bgr_to_rgb, code_array, lazy_recipe
 from npp.transforms import qp_range as checked_range
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         resolve_options(options)
         self.options = options
         self.recipe = os.fspath(recipe) if isinstance(recipe, os.PathLike) else recipe
-        self._held = None if recipe is None else held(recipe, options)
+        self._held = None if recipe is None else lazy_recipe(recipe, options)
 
     def get_params(self) -> dict[str, Any]:
         """The qp of the next picture."""

@@ -20,8 +20,8 @@ from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
 from npp.gradient.refinement import Over, Refined
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate
-from npp.recipes.chosen_options import RECIPE_ARGUMENTS, check_lossless, check_recipe_arguments
 from npp.recipes.coded_batches import compress_prepared
+from npp.recipes.option_checks import RECIPE_ARGUMENTS, check_lossless, check_recipe_arguments
 from npp.recipes.parts import ALL_PARTS, Parts
 from npp.recipes.recipe_files import RecipeFiles
 from npp.recipes.recipe_store import FILES

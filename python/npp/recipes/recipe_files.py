@@ -18,8 +18,8 @@ from npp.codec.image_inputs import ImageOrBatch, SingleImage, pictures_or_errors
 from npp.codec.metadata import Metadata, check_metadata
 from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions, resolve_qp
-from npp.recipes.checked_pictures import with_sample_errors
-from npp.recipes.chosen_options import lossy_options
+from npp.recipes.input_checks import with_sample_errors
+from npp.recipes.option_checks import lossy_options
 from npp.recipes.parts import ALL_PARTS, Parts, check_parts
 from npp.recipes.picture_floats import decoded_for_task
 from npp.recipes.prepared_files import encode_prepared

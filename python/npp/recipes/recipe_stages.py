@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from npp.allocation.allocator import Allocator
 from npp.codec.options import CodecOptions, resolve_qp
 from npp.preprocessing.preprocessor import Preprocessor
-from npp.recipes.checked_pictures import check_floats, check_values
-from npp.recipes.chosen_options import checked_options, explain_unknown_arguments
+from npp.recipes.input_checks import check_floats, check_values
+from npp.recipes.option_checks import checked_options, explain_unknown_arguments
 from npp.recipes.parts import ALL_PARTS, CodecInput, Parts, check_parts
 from npp.recipes.picture_floats import filtered
 from npp.recipes.recipe_store import FILES

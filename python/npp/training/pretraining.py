@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from npp.config.yaml_files import ConfigError
 from npp.preprocessing import Preprocessor
 from npp.progress import Progress
-from npp.recipes.named_parts import filter_of
+from npp.recipes.part_loading import filter_of
 from npp.training.draws import Draws, Photos
 from npp.training.train_config import TrainConfig
 from npp.training.training_failure import TrainingFailedError

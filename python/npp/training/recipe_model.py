@@ -19,7 +19,7 @@ from npp.gradient.pairing import Compressed
 from npp.gradient.surrogates import Surrogate
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
-from npp.recipes.named_parts import filter_of, restorer_of
+from npp.recipes.part_loading import filter_of, restorer_of
 from npp.recipes.picture_floats import shown
 from npp.recipes.scale import enlarge, shrink
 from npp.restoration import Restorer

@@ -9,7 +9,7 @@ from npp.checks import brief
 from npp.recipes.recipe import Recipe, recipe_file
 
 
-class HeldRecipe:
+class LazyRecipe:
     """A named recipe is loaded where it is used first, so that each worker has its own.
 
     Args:
