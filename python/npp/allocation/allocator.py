@@ -21,13 +21,11 @@ from npp.codec.batch_hints import batch_hint, floats_hint
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.codec.sample_range import check_scale
 from npp.hevc.padding import whole_blocks, whole_blocks_of_any_size
-from npp.hevc.qp_inputs import resolve_qps
+from npp.hevc.qp_inputs import FractionalQp, resolve_qps
 from npp.onnx_writing import write_onnx
 from npp.weight_files import Stored, StoredNetwork, WeightFiles
 
 _NETWORK = "trunk-and-body"
-
-Qp = int | Sequence[int | float] | Tensor
 
 
 class _WholeMaps(nn.Module):
@@ -72,12 +70,12 @@ class Allocator(StoredNetwork):
         self.network = AllocatorNetwork(self.settings)
 
     @overload
-    def forward(self, x: Tensor, qp: Qp) -> Tensor: ...
+    def forward(self, x: Tensor, qp: FractionalQp) -> Tensor: ...
 
     @overload
-    def forward(self, x: Sequence[Tensor], qp: Qp) -> list[Tensor]: ...
+    def forward(self, x: Sequence[Tensor], qp: FractionalQp) -> list[Tensor]: ...
 
-    def forward(self, x: Tensor | Sequence[Tensor], qp: Qp) -> Tensor | list[Tensor]:
+    def forward(self, x: Tensor | Sequence[Tensor], qp: FractionalQp) -> Tensor | list[Tensor]:
         """Quantiser offsets for ``qp_map=`` of the codec.
 
         A picture's map does not depend on its neighbours in the batch.
@@ -101,14 +99,14 @@ class Allocator(StoredNetwork):
         maps = self._mixed(self._logarithms(x, qp)[0])
         return offsets_of(maps, strength=self.settings.strength, limit=self.settings.limit)
 
-    def importance(self, x: Tensor, qp: Qp) -> Tensor:
+    def importance(self, x: Tensor, qp: FractionalQp) -> Tensor:
         """Importance of blocks (N, h, w) as :func:`npp.importance` would give it, up to a factor.
 
         Its geometric mean over a picture is 1. It is what :func:`npp.qp_map` takes, for other settings.
         """
         return torch.exp2(centred(self._mixed(self._logarithms(x, qp)[0])))
 
-    def sensitivity(self, x: Tensor, qp: Qp) -> Tensor:
+    def sensitivity(self, x: Tensor, qp: FractionalQp) -> Tensor:
         """The sensitivity (N,) of pictures as a whole: log2 of their total importance, up to a constant."""
         return self._mixed(self._logarithms(x, qp)[1])
 
@@ -131,7 +129,7 @@ class Allocator(StoredNetwork):
         other.network = self.network
         return other.train(self.training)
 
-    def _each(self, pictures: Sequence[Tensor], qp: Qp, function: Any) -> list[Tensor]:
+    def _each(self, pictures: Sequence[Tensor], qp: FractionalQp, function: Any) -> list[Tensor]:
         """Calls a function of a batch and its qps for each picture by itself."""
         qps = resolve_qps(qp, len(pictures), torch.float64, torch.device("cpu"))
         for picture in pictures:
@@ -140,7 +138,7 @@ class Allocator(StoredNetwork):
                 raise ValueError(f"x must be a list of (C, H, W), not {shape}")
         return [function(picture[None], [float(q)])[0] for picture, q in zip(pictures, qps, strict=True)]
 
-    def _logarithms(self, x: Tensor, qp: Qp) -> tuple[Tensor, Tensor]:
+    def _logarithms(self, x: Tensor, qp: FractionalQp) -> tuple[Tensor, Tensor]:
         """Runs the network on checked and padded pictures: log2 importance of blocks and of pictures."""
         wide = torch.promote_types(self.network.enter.weight.dtype, torch.float32)
         colour = _colour(x).to(wide)

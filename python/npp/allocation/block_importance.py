@@ -17,7 +17,7 @@ from npp.codec.options import CodecOptions
 from npp.codec.qp_maps import MAP_BLOCK
 from npp.gradient import compress
 from npp.gradient.refine_objective import NO_GRADIENT, gradient_of
-from npp.hevc.qp_inputs import resolve_qps
+from npp.hevc.qp_inputs import FractionalQp, resolve_qps
 from npp.tasks.classification import Classification
 from npp.tasks.input_format import fed
 from npp.tasks.segmentation import Segmentation
@@ -201,7 +201,7 @@ def _as_tasks(task: Task | Sequence[Task]) -> list[Task]:
 def importance(
     x: Tensor,
     task: Task | Sequence[Task],
-    qp: int | Sequence[int | float] | Tensor,
+    qp: FractionalQp,
     *,
     draws: int = 1,
     batch: int = 8,
@@ -215,7 +215,7 @@ def importance(
 def importance(
     x: Sequence[Tensor],
     task: Task | Sequence[Task],
-    qp: int | Sequence[int | float] | Tensor,
+    qp: FractionalQp,
     *,
     draws: int = 1,
     batch: int = 8,
@@ -231,7 +231,7 @@ def importance(
 def importance(
     x: Tensor | Sequence[Tensor],
     task: Task | Sequence[Task],
-    qp: int | Sequence[int | float] | Tensor,
+    qp: FractionalQp,
     *,
     draws: int = 1,
     batch: int = 8,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from typing_extensions import Self
 from npp.allocation.maps import centred, log_importance, offsets_of, smoothed
 from npp.checks import MAX_QP, brief, number, whole
 from npp.codec.qp_maps import map_size
+from npp.hevc.qp_inputs import FractionalQp
 from npp.tasks.frozen import evaluation_mode, frozen, private_copy
 from npp.tasks.input_format import Prepared
 from npp.tasks.layers import full_names, recorded
@@ -178,7 +178,7 @@ class FeatureAllocator(nn.Module):
         self.register_buffer("weight", weight.float())
         self.register_buffer("level", level.float())
 
-    def forward(self, x: Tensor, qp: Any = None) -> Tensor:
+    def forward(self, x: Tensor, qp: FractionalQp | None = None) -> Tensor:
         """Quantiser offsets (N, ceil(H/16), ceil(W/16)) of pictures (N, 3, H, W) in [0, 1], mean 0 each.
 
         ``qp`` is there so that it can stand where an :class:`npp.Allocator` stands; the map does not depend

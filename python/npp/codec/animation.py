@@ -17,7 +17,7 @@ from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
+from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.torch_state import runs_codec
@@ -121,7 +121,7 @@ def _in_order(frames: Any) -> list[SingleImage]:
 @runs_codec("npp.encode_animation")
 def encode_animation(
     frames: Tensor | Sequence[SingleImage],
-    qp: Any = DEFAULT_QP,
+    qp: Qp = DEFAULT_QP,
     *,
     durations: Any = Fraction(1, 25),
     loop_count: int = 0,

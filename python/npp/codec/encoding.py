@@ -23,7 +23,7 @@ from npp.codec.image_inputs import (
 from npp.codec.limits import resolve_threads
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, Qp, ResolvedOptions, resolve_options, resolve_qp
 from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
 from npp.torch_state import runs_codec
 
@@ -31,7 +31,7 @@ from npp.torch_state import runs_codec
 @overload
 def encode(  # a tensor is one picture or a batch, which its type does not say
     image: Tensor,
-    qp: Any = ...,
+    qp: Qp = ...,
     *,
     qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
@@ -44,7 +44,7 @@ def encode(  # a tensor is one picture or a batch, which its type does not say
 @overload
 def encode(
     image: SingleImage,
-    qp: Any = ...,
+    qp: Qp = ...,
     *,
     qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
@@ -57,7 +57,7 @@ def encode(
 @overload
 def encode(
     image: Sequence[SingleImage],
-    qp: Any = ...,
+    qp: Qp = ...,
     *,
     qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
@@ -70,7 +70,7 @@ def encode(
 @overload
 def encode(
     image: SingleImage,
-    qp: Any = ...,
+    qp: Qp = ...,
     *,
     qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
@@ -83,7 +83,7 @@ def encode(
 @overload
 def encode(
     image: Sequence[SingleImage],
-    qp: Any = ...,
+    qp: Qp = ...,
     *,
     qp_map: QpMap | None = ...,
     metadata: Metadata | None = ...,
@@ -97,7 +97,7 @@ def encode(
 @runs_codec("npp.encode")
 def encode(
     image: ImageOrBatch,
-    qp: Any = DEFAULT_QP,
+    qp: Qp = DEFAULT_QP,
     *,
     qp_map: QpMap | None = None,
     metadata: Metadata | None = None,

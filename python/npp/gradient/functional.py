@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.options import CodecOptions, Qp, resolve_qp
 from npp.codec.round_trip import check_batch, start_round_trip
 
 
@@ -23,7 +23,7 @@ class CodecCall:
         self._threads = threads
         self.bitstreams: list[bytes] = []
 
-    def __call__(self, x: Tensor, qp: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, x: Tensor, qp: Qp) -> tuple[Tensor, Tensor, Tensor]:
         """x_hat and bpp of pictures (N, C, H, W), constants to autograd, and their qps (N,)."""
         check_batch(x)
         if not isinstance(qp, Tensor):

@@ -14,7 +14,7 @@ import npp.checks as checks
 from npp.codec.errors import UnsupportedError
 from npp.codec.limits import resolve_threads
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, resolve_qp_maps
 from npp.codec.round_trip import RoundTrip, check_batch
 from npp.gradient.pairing import NO_GRAPH, Compressed, finish_round_trip, will_estimate
@@ -70,7 +70,7 @@ def part_slices(count: int, parts: int) -> list[slice]:
 
 def _begin(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor,
+    qp: Qp,
     parts: int,
     qp_map: QpMap | None,
     surrogate: str | Surrogate,
@@ -103,7 +103,7 @@ _begin_outside_the_graph = outside_graphs(_begin, NO_GRAPH)
 @shows_options()
 def compress_in_parts(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor = checks.DEFAULT_QP,
+    qp: Qp = checks.DEFAULT_QP,
     *,
     parts: int = 4,
     qp_map: QpMap | None = None,

@@ -17,7 +17,7 @@ from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.limits import resolve_threads
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
 from npp.codec.qp_maps import QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
@@ -225,7 +225,7 @@ def _has_tangent(x: Tensor) -> bool:
 
 def _compress(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor,
+    qp: Qp,
     qp_map: QpMap | None,
     surrogate: str | Surrogate,
     threads: int | None,
@@ -253,7 +253,7 @@ _compress_outside_the_graph = outside_graphs(_compress, NO_GRAPH)
 @shows_options()
 def compress(
     x: Tensor,
-    qp: int | Sequence[int] | Tensor = DEFAULT_QP,
+    qp: Qp = DEFAULT_QP,
     *,
     qp_map: QpMap | None = None,
     surrogate: str | Surrogate = DEFAULT_SURROGATE,
@@ -354,7 +354,7 @@ class BPG(nn.Module):
     def forward(
         self,
         x: Tensor,
-        qp: int | Sequence[int] | Tensor | None = None,
+        qp: Qp | None = None,
         *,
         qp_map: QpMap | None = None,
     ) -> Compressed:

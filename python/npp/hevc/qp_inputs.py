@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,12 @@ from torch import Tensor
 from npp.checks import MAX_QP, brief, fractional_qp
 from npp.torch_state import has_readable_values, moved
 
+#: What a network takes as qp, numbers from 0 to 51: one for all pictures, or one for each.
+FractionalQp: TypeAlias = "float | Sequence[float] | Tensor | npt.NDArray[Any]"
+
 
 def resolve_qps(
-    qp: int | Sequence[int | float] | Tensor | npt.NDArray[Any],
+    qp: FractionalQp,
     count: int,
     dtype: torch.dtype,
     device: torch.device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from typing_extensions import Self
 from npp.checks import check_known_settings, one_of
 from npp.codec.sample_range import check_pictures
 from npp.hevc.padding import WholePictures, whole_blocks
-from npp.hevc.qp_inputs import resolve_qps
+from npp.hevc.qp_inputs import FractionalQp, resolve_qps
 from npp.onnx_writing import write_onnx
 from npp.preprocessing.blur import Blur, BlurSettings
 from npp.preprocessing.filter_network import FilterNetwork
@@ -78,7 +78,7 @@ class Preprocessor(StoredNetwork):
         self.network = network
         self.settings = self.filter.settings
 
-    def forward(self, x: Tensor, qp: int | Sequence[int | float] | Tensor) -> Tensor:
+    def forward(self, x: Tensor, qp: FractionalQp) -> Tensor:
         """Filters pictures for the codec at a qp.
 
         A picture's result does not depend on its neighbours in the batch, except that batch norm of the

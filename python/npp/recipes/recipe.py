@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from npp.codec.metadata import Metadata
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep
@@ -74,7 +74,7 @@ class Recipe(RecipeFiles):
         kept = {name: getattr(self, name) for name in RECIPE_ARGUMENTS}
         return Recipe(**{**kept, **parts}).train(self.training)
 
-    def forward(self, x: Tensor, qp: int | Sequence[int] | Tensor | None = None) -> Compressed:
+    def forward(self, x: Tensor, qp: Qp | None = None) -> Compressed:
         """Compresses a batch; arguments and result are those of :meth:`compress`."""
         return self.compress(x, qp)
 
@@ -83,7 +83,7 @@ class Recipe(RecipeFiles):
     def compress(
         self,
         x: Tensor,
-        qp: int | Sequence[int] | Tensor | None = None,
+        qp: Qp | None = None,
         *,
         parts: Parts = ALL_PARTS,
         surrogate: str | Surrogate = DEFAULT_SURROGATE,

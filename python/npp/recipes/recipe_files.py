@@ -17,7 +17,7 @@ from npp.codec.file_inputs import File
 from npp.codec.image_inputs import ImageOrBatch, SingleImage, pictures_or_errors
 from npp.codec.metadata import Metadata, check_metadata
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.options import CodecOptions, Qp, resolve_qp
 from npp.recipes.input_checks import with_sample_errors
 from npp.recipes.option_checks import lossy_options
 from npp.recipes.parts import ALL_PARTS, Parts, check_parts
@@ -34,7 +34,7 @@ class RecipeFiles(RecipeStages):
     def encode(  # a tensor is one picture or a batch, which its type does not say
         self,
         image: Tensor,
-        qp: int | Sequence[int] | Tensor | None = ...,
+        qp: Qp | None = ...,
         *,
         parts: Parts = ...,
         metadata: Metadata | None = ...,
@@ -47,7 +47,7 @@ class RecipeFiles(RecipeStages):
     def encode(
         self,
         image: SingleImage,
-        qp: int | Sequence[int] | Tensor | None = ...,
+        qp: Qp | None = ...,
         *,
         parts: Parts = ...,
         metadata: Metadata | None = ...,
@@ -60,7 +60,7 @@ class RecipeFiles(RecipeStages):
     def encode(
         self,
         image: Sequence[SingleImage],
-        qp: int | Sequence[int] | Tensor | None = ...,
+        qp: Qp | None = ...,
         *,
         parts: Parts = ...,
         metadata: Metadata | None = ...,
@@ -73,7 +73,7 @@ class RecipeFiles(RecipeStages):
     def encode(
         self,
         image: SingleImage,
-        qp: int | Sequence[int] | Tensor | None = ...,
+        qp: Qp | None = ...,
         *,
         parts: Parts = ...,
         metadata: Metadata | None = ...,
@@ -86,7 +86,7 @@ class RecipeFiles(RecipeStages):
     def encode(
         self,
         image: Sequence[SingleImage],
-        qp: int | Sequence[int] | Tensor | None = ...,
+        qp: Qp | None = ...,
         *,
         parts: Parts = ...,
         metadata: Metadata | None = ...,
@@ -101,7 +101,7 @@ class RecipeFiles(RecipeStages):
     def encode(
         self,
         image: ImageOrBatch,
-        qp: int | Sequence[int] | Tensor | None = None,
+        qp: Qp | None = None,
         *,
         parts: Parts = ALL_PARTS,
         metadata: Metadata | None = None,
