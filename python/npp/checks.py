@@ -56,7 +56,7 @@ class UnknownSettingError(TypeError, ValueError):
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
-    """For the end of a message about a name that is not known: the one that was probably meant, if any."""
+    """The end of a message about an unknown name: the closest of those allowed; empty where none is close."""
     import difflib  # for messages alone: every start of a command imports this file
 
     if not isinstance(name, str):
@@ -102,7 +102,7 @@ def brief(value: object) -> str:
 
 
 def whole(name: str, value: Any, low: int, high: int, error: type[ValueError] = ValueError) -> int:
-    """A whole number from low to high, ends included; anything else raises the error."""
+    """An integer from low to high, both included; anything else raises the error."""
     if not is_int(value) or not low <= value <= high:
         raise error(f"{name} must be an integer from {low} to {high}, not {brief(value)}")
     return int(value)
@@ -160,7 +160,7 @@ def lowest_and_highest_qp(name: str, values: Sequence[Any] | None, given: object
 
 
 def number(name: str, value: object, low: float, high: float, error: type[ValueError] = ValueError) -> float:
-    """A finite number from low to high, ends included; anything else raises the error."""
+    """A finite number from low to high, both included; anything else raises the error."""
     finite = _finite(value)
     if not low <= finite <= high:
         allowed = f"a number from {low:g} to {high:g}"
@@ -171,7 +171,7 @@ def number(name: str, value: object, low: float, high: float, error: type[ValueE
 
 
 def number_above(name: str, value: object, low: float) -> float:
-    """A finite number above low."""
+    """A finite number above low; anything else raises ValueError."""
     finite = _finite(value)
     if not low < finite:
         allowed = f"above {low:g}" if math.isfinite(finite) else _any_finite(low, f"above {low:g}")
@@ -180,12 +180,12 @@ def number_above(name: str, value: object, low: float) -> float:
 
 
 def _any_finite(low: float, bound: str) -> str:
-    """For messages about what is no finite number: the numbers that are allowed, with their bound if any."""
+    """For messages about values that are no finite numbers: the numbers allowed, with their lower bound."""
     return f"a finite number {bound}" if math.isfinite(low) else "a finite number"
 
 
 def _finite(value: object) -> float:
-    """A finite number as it is; NaN, which lies within no limits, for anything else."""
+    """A finite number as a float; NaN, which lies within no limits, for anything else."""
     try:
         as_float = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:  # an integer above all floats
@@ -201,7 +201,7 @@ def flag(name: str, value: object, error: type[ValueError] = ValueError) -> bool
 
 
 def flags(owner: object, *names: str) -> None:
-    """Attributes of an object that must be True or False."""
+    """Checks attributes of an object that must be True or False."""
     for name in names:
         flag(name, getattr(owner, name))
 
@@ -222,12 +222,12 @@ def table(name: str, value: object, low: float, high: float) -> dict[float, floa
 
 
 def is_int(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer in earnest: not a bool, numpy's integers included."""
+    """Whether a value is an integer: numpy's integers are, True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def at_least(owner: object, low: float, *names: str) -> None:
-    """Attributes of an object that must be finite numbers from low on; ``None`` stands for not given."""
+    """Checks attributes that must be finite numbers from low on; ``None`` stands for not given."""
     for name in names:
         value = getattr(owner, name)
         finite = low if value is None else _finite(value)
@@ -237,18 +237,18 @@ def at_least(owner: object, low: float, *names: str) -> None:
 
 
 def wholes(owner: object, low: int, high: int, *names: str) -> None:
-    """Attributes of an object that must be whole numbers from low to high, ends included.
+    """Checks attributes of an object that must be integers from low to high, both included.
 
-    They become Python's own: numpy's, which are as good, could not be written as JSON or YAML.
+    They are replaced by Python's own integers, for numpy's could not be written as JSON or YAML.
     """
     for name in names:
         object.__setattr__(owner, name, whole(name, getattr(owner, name), low, high))
 
 
 def whole_at_least(owner: object, low: int, *names: str) -> None:
-    """Attributes of an object that must be integers from low on; ``None`` stands for not given.
+    """Checks attributes that must be integers from low on; ``None`` stands for not given.
 
-    They become Python's own, as those of :func:`wholes`.
+    They are replaced by Python's own integers, as in :func:`wholes`.
     """
     for name in names:
         value = getattr(owner, name)
@@ -262,7 +262,7 @@ def whole_at_least(owner: object, low: int, *names: str) -> None:
 
 
 def positive(owner: object, *names: str) -> None:
-    """Attributes of an object that must be finite numbers above 0."""
+    """Checks attributes of an object that must be finite numbers above 0."""
     for name in names:
         number_above(name, getattr(owner, name), 0)
 
@@ -270,7 +270,7 @@ def positive(owner: object, *names: str) -> None:
 def one_of(
     name: str, value: object, allowed: Collection[str | int], error: type[ValueError] = ValueError
 ) -> None:
-    """A word or an integer out of several; anything else raises the error."""
+    """Checks a value that must be one of several words or integers; anything else raises the error."""
     # An array or a tensor may be equal to one of them, too, but is none; nor is True, which is equal to 1.
     if not (isinstance(value, str) or is_int(value)) or value not in allowed:
         hint = did_you_mean(value, [word for word in allowed if isinstance(word, str)])
@@ -278,7 +278,16 @@ def one_of(
 
 
 def qps(name: str, values: Collection[int], fewest: int = 1) -> tuple[int, ...]:
-    """The different ones of some qps, rising; at least so many from 0 to 51."""
+    """The given qps without repetitions, in rising order.
+
+    Args:
+        name: what messages call them.
+        values: integers from 0 to 51.
+        fewest: how many different ones there must be at least.
+
+    Raises:
+        ValueError: no collection of such integers, or fewer of them.
+    """
     if not isinstance(values, Collection) or isinstance(values, (str, bytes, Mapping)):
         raise ValueError(f"{name} must be a list of integers from 0 to {MAX_QP}, not {brief(values)}")
     for qp in values:

@@ -1,4 +1,4 @@
-"""Packages that npp does without: what brings each, how one is asked for, and what is said without it."""
+"""Optional packages: which extra brings each, how they are imported, and the error where one is missing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 
 class OptionalPackage(NamedTuple):
-    """A package by the name that it is imported by.
+    """An optional package; :data:`PACKAGES` has it under the name that it is imported by.
 
     Attributes:
-        extras: of npp that bring it, the first where nobody prefers one; what is in none is installed by its
-            own name.
-        judges: whether what networks say of pictures, or how that is counted, may change with its version.
-        other_names: that it may be installed by.
+        extras: those of npp that bring it, the preferred one first; empty for a package that is installed by
+            its own name.
+        judges: whether the outputs of networks, or metrics of them, may change with its version.
+        other_names: other names that it may be installed under.
     """
 
     extras: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class FileLock:
         self.close()
 
     def close(self) -> None:
-        """Gives the lock back; a second time changes nothing."""
+        """Releases the lock; a second call changes nothing."""
         self._close()
 
     def check_held(self) -> None:

@@ -133,7 +133,7 @@ def _publish_new(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def _existing_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """That the target exists is said with the name that the caller knows."""
+    """A context in which a FileExistsError names the target as the caller knows it."""
     try:
         yield
     except FileExistsError:
@@ -182,11 +182,11 @@ class _Draft:
             self.file = _open_unnamed(self.target.parent) or _open_named(self._temporary)
 
     def errors(self) -> AbstractContextManager[None]:
-        """Within it, errors name the file that the caller knows."""
+        """A context in which errors name the file that the caller knows."""
         return _errors_name(self._path, self._temporary)
 
     def complete(self) -> None:
-        """All is written: the data goes to the disk."""
+        """Flushes the data to the disk, once all is written."""
         with self.errors():
             self.file.flush()
             os.fsync(self.file.fileno())

@@ -1,4 +1,4 @@
-"""What tasks say of pictures has one entry for each; nothing else is stretched over them in silence."""
+"""Checks that the values of a task have one entry for each picture: nothing is broadcast in silence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from npp.checks import kind_of
 
 
 def check_entries(whose: str, entries: object, count: int) -> None:
-    """Refuses what has not one entry for each picture.
+    """Refuses values that do not have one entry for each picture.
 
     Args:
         whose: the beginning of messages, such as ``"the task 'depth': targets"``.

@@ -210,7 +210,7 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> Metadata:
 
 
 def _codec_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the codec; TypeError where one is neither of it nor of save."""
+    """The options of the codec; raises TypeError for one that neither the codec nor ``save`` has."""
     allowed = [*_SAVE_OPTIONS, *CodecOptions.__annotations__]
     check_known_names("unknown option", options, allowed, parts=False)
     return {name: value for name, value in options.items() if name not in _SAVE_OPTIONS}
@@ -285,7 +285,7 @@ def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _appended(pictures: Any) -> list[Image.Image]:
-    """What append_images holds; Pillow itself takes any iterable, and nothing for None."""
+    """The pictures of ``append_images``: as for Pillow any iterable, and none for None."""
     allowed = "append_images must be None or a list of PIL images"
     if isinstance(pictures, (str, bytes, Image.Image)) or not isinstance(pictures, Iterable | None):
         raise TypeError(f"{allowed}, not {kind_of(pictures)}")

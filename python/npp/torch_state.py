@@ -1,4 +1,4 @@
-"""The state that torch is in when npp is called, and what is to be made without regard to it.
+"""torch's global state when npp is called, and how npp works whatever that state is.
 
 inference_mode, default devices, tracing and the transforms of torch.func change what creating or reading a
 tensor means. What is kept beyond a call must not depend on which of them the first caller was in.
@@ -46,7 +46,7 @@ def in_plain_torch(make: Callable[[], _Made]) -> _Made:
 
 
 def made_once(make: Callable[..., _Made]) -> Callable[..., _Made]:
-    """Keeps what a function of hashable arguments makes, such as a table of constants.
+    """A decorator that caches the results of a function of hashable arguments, such as tables of constants.
 
     It is made with autograd able to use it, whatever mode the first caller is in. While torch traces or
     another mode takes over tensors, nothing is taken from what is kept and nothing is added.

@@ -39,7 +39,7 @@ _LEAST_DIMENSIONS = 3  # of a tensor that is a picture
 
 
 def qp_range(qp: Any) -> tuple[int, int]:
-    """The least and the greatest qp of an int or a pair.
+    """The lowest and the highest qp, from one integer or a pair.
 
     Raises:
         EncodeError: they are no integers from 0 to 51.
@@ -133,7 +133,7 @@ def _tv_tensors() -> Any:
 
 
 def _is_marked(value: object) -> bool:
-    """Whether this says of itself that it is a picture."""
+    """Whether the type of a value says that it is a picture."""
     kinds = _tv_tensors()
     return isinstance(value, Image.Image) or (
         kinds is not None and isinstance(value, (kinds.Image, kinds.Video))
@@ -175,7 +175,7 @@ def _mapped(sample: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def lazy_recipe(recipe: str | os.PathLike[str] | Recipe, options: CodecOptions) -> LazyRecipe:
-    """A recipe that transforms use, with options that come before its own.
+    """A recipe for transforms, after a check of the options that come before its own.
 
     Raises:
         FileNotFoundError, TypeError, ValueError: as :class:`BPG`.

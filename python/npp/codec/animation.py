@@ -28,7 +28,7 @@ _LARGEST_DENOMINATOR = 10_000
 
 
 def one_or_each(name: str, value: Any, count: int) -> list[Any]:
-    """A value for every frame, from one for all or one each; arrays and tensors count as lists.
+    """A list with one value for each frame, from one for all or one each; arrays and tensors count as lists.
 
     Raises:
         EncodeError: another number of them, or as :func:`values_of`.
@@ -61,7 +61,7 @@ def _common_period(seconds: Sequence[Fraction]) -> Fraction | None:
 
 
 def _grid(seconds: Sequence[Fraction]) -> Fraction:
-    """A period for durations without a common one: the finest of which the longest takes no more than fit."""
+    """A period for durations without a common one: the finest at which the longest duration still fits."""
     shortest, longest = min(seconds), max(seconds)
     coarser = math.ceil(longest * _FINE / MOST_SHOWN)
     period = Fraction(coarser, _FINE)

@@ -1,4 +1,4 @@
-"""What makes a batch of floats of other things: for the end of messages about what is none."""
+"""Ends of messages about values that are no batch of floats: the call that converts them to one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHANNELS = (1, 3, 4)
 
 
 def floats_hint(x: object, name: str = "x") -> str:
-    """What makes a tensor of floats in [0, 1] of pictures that are none; empty where nothing is known.
+    """The call that makes a tensor of floats in [0, 1] of other pictures; empty where none is known.
 
     Args:
         x: a tensor of whole numbers, or what is no tensor.
@@ -34,7 +34,7 @@ def floats_hint(x: object, name: str = "x") -> str:
 
 
 def batch_hint(x: Tensor, name: str = "x") -> str:
-    """What makes a batch (N, C, H, W) of a tensor of another shape; empty where nothing is known.
+    """The call that makes a batch (N, C, H, W) of a tensor of another shape; empty where none is known.
 
     Args:
         x: the tensor.

@@ -1,4 +1,4 @@
-"""Decoding and probing: the bytes of BPG files to tensors and to what the files say about themselves."""
+"""Decoding and probing: from the bytes of BPG files to tensors, and to the properties in their headers."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _naming_file(
 def _finished(
     decoded: Tensor, file: bytes, finish: Callable[[Tensor, bytes], Tensor]
 ) -> Tensor | BPGError | MemoryError:
-    """What became of a decoded file, the error where finishing it failed."""
+    """The finished result of a decoded file, or the error where finishing it failed."""
     try:
         return finish(decoded, file)
     except BPGError as wrong:

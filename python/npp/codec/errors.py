@@ -1,4 +1,4 @@
-"""Exceptions of the codec, and what came of each picture of a batch: its result, or the error that it met."""
+"""Exceptions of the codec, and the outcomes of a batch: for each picture its result or its error."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def file_bytes(data: object, name: str) -> bytes:
 
 
 def is_one(data: object) -> bool:
-    """Whether an argument is one file in a form that could be gone through as if it were several."""
+    """Whether an argument is one file in a form that one could iterate over as if it were several."""
     if isinstance(data, np.ndarray):
         return data.ndim == 1 and data.dtype == np.uint8
     if isinstance(data, Tensor):

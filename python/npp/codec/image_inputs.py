@@ -39,7 +39,7 @@ def check_dtype(name: str, dtype: torch.dtype) -> None:
 
 
 def _order(channels: int, height: int, width: int) -> str:
-    """For messages: how dimensions in the other order are turned round, where these look like it."""
+    """For messages: how to reorder dimensions that seem to be in the order of arrays or of tensors."""
     if width in CHANNELS and min(channels, height) > max(CHANNELS):
         return "; tensors are (C, H, W): movedim(-1, -3) turns (H, W, C) round"
     if height in CHANNELS and min(channels, width) > max(CHANNELS):
@@ -70,7 +70,7 @@ def check_frames(frames: int, height: int, width: int) -> None:
 
 
 def _read(image: Image.Image, name: str) -> None:
-    """Has Pillow read the pixels, which it leaves until they are needed; OSError where it cannot."""
+    """Makes Pillow read the pixels, which it puts off otherwise; raises OSError where it cannot."""
     try:
         image.load()
     except _UNREADABLE as error:
@@ -143,8 +143,10 @@ def _from_torch(tensor: Tensor, name: str) -> Array:
 
 
 def _no_picture(value: object, name: str) -> TypeError:
-    """For what is no picture. A path is none: what to do with the file's orientation, frames and metadata is
-    for whoever opens it to say."""
+    """The error for a value that is no picture.
+
+    A path is none either: whoever opens the file decides about its orientation, frames and metadata.
+    """
     hint = ""
     if isinstance(value, (str, PathLike)):
         hint = (
@@ -229,7 +231,7 @@ def pictures_or_errors(image: ImageOrBatch, name: str = "image") -> tuple[list[P
 
 
 def several_pictures(images: ImageOrBatch, name: str) -> list[CodecImage]:
-    """All pictures of an argument that must hold several.
+    """The pictures of an argument that must hold several of them.
 
     Raises:
         TypeError: a single picture, not a picture, or a wrong dtype.

@@ -59,7 +59,7 @@ def set_max_pixels(pixels: int | None) -> None:
 
 
 def checked_pixels(name: str, pixels: int) -> int:
-    """A limit on the pixels of a picture.
+    """A valid limit on the pixels of a picture, as Python's own integer.
 
     Raises:
         TypeError: it is no integer.
@@ -77,7 +77,7 @@ def _whole_or_float(name: str, value: Any, least: int, beside: str = "") -> int:
 
 @contextmanager
 def max_pixels_within(pixels: int) -> Iterator[None]:
-    """Another limit for what this thread does meanwhile, and for threads that copy its context.
+    """Sets another limit within a ``with`` block, for this thread and for threads that copy its context.
 
     Raises:
         TypeError: ``pixels`` is no integer.
@@ -92,7 +92,7 @@ def max_pixels_within(pixels: int) -> Iterator[None]:
 
 @functools.cache
 def _cgroup_quota() -> float:
-    """Cores that a container may use (cgroup v2), a very large number where nothing says.
+    """The number of cores that a container may use (cgroup v2); a very large number where there is no limit.
 
     Read once: the file costs as much as all else that a call does in Python.
     """
@@ -110,7 +110,7 @@ def usable_cores() -> int:
 
 
 def _is_loader_worker() -> bool:
-    """Whether this process is a DataLoader's: then it has loaded the module; nobody else needs it here."""
+    """Whether this process is a worker of a DataLoader, which has loaded the module asked for here."""
     data = sys.modules.get("torch.utils.data")
     return data is not None and data.get_worker_info() is not None
 
@@ -134,12 +134,12 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def clear_encoder_cache() -> None:
-    """Closes all idle encoders and gives their memory back, and that of outputs that were freed."""
+    """Closes all idle encoders, and returns their memory and that of freed outputs to the system."""
     _bpg.clear_encoders()
 
 
 def set_encoder_cache_limit(pixels: int) -> None:
-    """Bounds the encoders that stay open between calls.
+    """Limits the encoders that stay open between calls.
 
     Args:
         pixels: pictures that idle encoders are kept for, together; a picture counts as at least 65,536.

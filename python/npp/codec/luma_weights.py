@@ -1,4 +1,4 @@
-"""How much red, green and blue count in luma."""
+"""The weights of red, green and blue in luma."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _MOST_BEFORE_TIFF = 8
 
 
 def tiff_structure(exif: bytes) -> bytes:
-    """EXIF from its TIFF header on; as it is where there is none near its beginning."""
+    """EXIF data from its TIFF header on; unchanged where there is no header near its beginning."""
     offsets = [exif.find(header, 0, _MOST_BEFORE_TIFF + len(header)) for header in _TIFF_HEADERS]
     return exif[min((offset for offset in offsets if offset >= 0), default=0) :]
 

@@ -120,7 +120,7 @@ _PARTS = {
 def check_known_names(
     message: str, names: Iterable[str], allowed: Collection[str], *, parts: bool = True
 ) -> None:
-    """Refuses names that are not among those allowed; of words of other codecs it is told what they are here.
+    """Refuses unknown names; for words of other codecs the message says what npp calls them.
 
     Args:
         message: the message up to the name of the first unknown one.
@@ -260,7 +260,7 @@ def _optional_whole(name: str, options: Mapping[str, Any], least: int, most: int
 
 
 def values_of(name: str, value: Any) -> Any:
-    """Numbers of an array or a tensor as a list, or as one number; anything else as it is.
+    """The numbers of an array or a tensor as a list, or as one number; anything else unchanged.
 
     Raises:
         EncodeError: a set or a mapping, which has them in no order.

@@ -92,7 +92,7 @@ def resolve_qp_maps(
     lossless: bool = False,
     kind: str = "picture",
 ) -> NativeMaps | None:
-    """One map or ``None`` for each picture.
+    """The map of each picture in the codec's form, or ``None``.
 
     Args:
         qp_map: offsets in QP units, (h, w) for a single picture; for a batch (N, h, w), or a list with one

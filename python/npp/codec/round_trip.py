@@ -56,7 +56,7 @@ class RoundTrip:
         self.seconds: list[float] = []
 
     def result(self) -> tuple[Tensor, Tensor, list[bytes]]:
-        """Joins the codec.
+        """Waits for the codec and returns its results.
 
         Returns:
             x_hat like x, contiguous, values of the decoder; bpp (N,) float32 on x's device; the files.

@@ -1,4 +1,4 @@
-"""What files and networks are, as short texts that differ where they differ."""
+"""Digests of files and networks: short texts that differ where the contents differ."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _refuse(digest: Any, name: str, value: Any) -> None:
 
 
 def _add_object(digest: Any, name: str, value: Any) -> None:
-    """What a module of somebody's own keeps beside tensors; what cannot be told is like nothing else."""
+    """Adds what a user's own module keeps beside tensors; what cannot be compared equals nothing else."""
     try:
         digest.update(f"{name} ".encode() + pickle.dumps(value, protocol=4))
     except Exception:  # whatever the pickling code of somebody else raises

@@ -1,4 +1,4 @@
-"""Files of modules that are imported, as long as they hold what runs."""
+"""The files of imported modules, as long as a file still holds the code that runs."""
 
 from __future__ import annotations
 

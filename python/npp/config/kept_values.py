@@ -1,4 +1,4 @@
-"""What networks keep besides weights, as a short text that differs where it differs."""
+"""Values that networks keep besides weights, and a digest of them that differs where the values differ."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class _ValueDigest:
         self.values: dict[str, str] = {}
 
     def hexdigest(self) -> str:
-        """Of all that was added."""
+        """The digest of all values that were added."""
         return self._sha.hexdigest()
 
     def _say(self, name: str, text: str) -> None:
@@ -131,7 +131,7 @@ class _ValueDigest:
             self.values.setdefault(name.lstrip("/").replace("/", ".") or "the network", _short(text))
 
     def add(self, name: str, value: Any) -> None:
-        """A value by the name of its place."""
+        """Adds a value under the name of its place."""
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, Enum):

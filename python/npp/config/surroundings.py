@@ -46,7 +46,7 @@ def modules_below(folder: str | None) -> Iterator[None]:
 
 
 def folder_of(path: Path | str) -> str:
-    """The folder of a configuration file, whole."""
+    """The absolute path of the folder of a configuration file."""
     return str(Path(path).resolve().parent)
 
 

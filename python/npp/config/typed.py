@@ -1,4 +1,4 @@
-"""From mappings, as YAML gives them, to dataclasses; errors name the key, the value and what is allowed."""
+"""Converts mappings, as YAML gives them, to dataclasses; errors name key, value and what is allowed."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _mapping(value: Mapping[Any, Any], kind: Any, key: str) -> dict[Any, Any]:
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:
-    """A value as a type says: plain ones, None, Literal, unions, lists, tuples, dicts and dataclasses.
+    """A value converted to a type: plain ones, None, Literal, unions, lists, tuples, dicts and dataclasses.
 
     Raises:
         ConfigError: it is of another type.
@@ -195,7 +195,7 @@ def fill(kind: type[_T], values: Any, key: str = "") -> _T:
 
 
 def message_of(error: Exception) -> str:
-    """An error's message, with its kind where that is no sentence, as with a missing key."""
+    """An error's message; where that is no sentence, as of a KeyError, with the error's class in front."""
     kind, message = type(error).__name__, str(error)
     if message and isinstance(error, (ImportError, OSError, RuntimeError, TypeError, ValueError)):
         return message
@@ -220,7 +220,7 @@ def refusal(error: Exception, section: Any) -> str:
 
 
 def fill_sections(config: Any) -> None:
-    """Makes sections of a frozen dataclass that are mappings what they are where a file has them.
+    """Converts sections of a frozen dataclass that were given as mappings, as those of a file are.
 
     Raises:
         ConfigError: see :func:`convert`.
@@ -255,7 +255,7 @@ def plain(config: Any) -> Any:
 
 
 def _written(value: Any) -> Any:
-    """A value as YAML and JSON have a word for it."""
+    """A value in a form that YAML and JSON can hold."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float)):

@@ -185,7 +185,7 @@ def expand(text: str | os.PathLike[str]) -> str:
 
 
 def _as_filled(text: str) -> str:
-    """Text that would be another one if it were filled in again knows that it is."""
+    """Filled-in text, marked as such where filling it in a second time would change it."""
     return Filled(text) if "$" in text or text.startswith("~") else text
 
 

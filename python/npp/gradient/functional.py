@@ -34,14 +34,14 @@ class CodecCall:
         return x_hat, bpp, qp
 
     def run(self, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        """The codec on tensors that nothing wraps any more."""
+        """Runs the codec on tensors that no transform wraps any more."""
         trip = start_round_trip(x, qp, self._options, self._threads, waits=True)
         x_hat, bpp, self.bitstreams = trip.result()
         return x_hat, bpp
 
 
 class _Codec(torch.autograd.Function):
-    """Without a gradient; a Function because torch unwraps what its ``forward`` is given."""
+    """The codec without a gradient, as a Function because torch unwraps what its ``forward`` is given."""
 
     @staticmethod
     def forward(x: Tensor, qp: Tensor, call: CodecCall) -> tuple[Tensor, Tensor]:
@@ -64,5 +64,5 @@ class _Codec(torch.autograd.Function):
 
 
 def _stacked(tensor: Tensor, dim: int | None, count: int) -> Tensor:
-    """With vmap's dimension in front, repeated where the tensor has none."""
+    """The tensor with vmap's dimension in front; it is repeated where the tensor has none."""
     return tensor.expand(count, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

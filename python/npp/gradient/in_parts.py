@@ -35,7 +35,7 @@ class _Part(NamedTuple):
 
 
 class _Parts(Iterator[Compressed]):
-    """Hands out the parts; one that cannot be encoded is passed over by whoever goes on."""
+    """Hands out the parts in order; a caller that goes on after an error skips the part that had it."""
 
     def __init__(self, surrogate: Surrogate, parts: Sequence[_Part], options: CodecOptions) -> None:
         self.surrogate = surrogate

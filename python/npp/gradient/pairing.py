@@ -106,7 +106,7 @@ def _estimate(
     options: CodecOptions,
     qp_map: Tensor | None = None,
 ) -> Estimate:
-    """Runs a surrogate in at least float32, outside autocast: half precision cannot tell its bits.
+    """Runs a surrogate in at least float32, outside autocast: half precision is too coarse for its bits.
 
     Raises:
         TypeError: it gives no estimate.
@@ -174,7 +174,7 @@ def finish_round_trip(
     round_trip: RoundTrip,
     options: CodecOptions,
 ) -> Compressed:
-    """Joins the codec; with the surrogate's gradient where one is needed."""
+    """Waits for the codec and pairs its values with the surrogate's gradient where one is needed."""
     joined = _joined(qp_map, x)
     if not _needs_gradient(x, joined):
         return Compressed(*round_trip.result())

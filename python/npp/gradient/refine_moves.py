@@ -49,7 +49,7 @@ class _Adam:
         self._steps = 0
 
     def change(self, gradient: Tensor, lr: float) -> Tensor:
-        """What a step takes off the tensor."""
+        """The change that a step subtracts from the tensor."""
         self._steps += 1
         self._mean.lerp_(gradient, 1 - _MEAN_DECAY)
         self._square.mul_(_SQUARE_DECAY).addcmul_(gradient, gradient, value=1 - _SQUARE_DECAY)
@@ -75,7 +75,7 @@ class _Pixels:
         self._adam = _Adam(x)
 
     def value(self) -> Tensor:
-        """What is coded."""
+        """The pixels that are coded."""
         return self._x + self._unit * self.parameter
 
     def move(self, gradient: Tensor, factor: float) -> None:

@@ -69,7 +69,7 @@ class _Best:
         self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
     def update(self, candidate: SearchCandidate, now: RefineStep) -> bool:
-        """Whether some picture got better."""
+        """Takes over what is better than before; gives whether some picture got better."""
         better = now.objective < self.objective
         self.x[better] = candidate.x.detach()[better]
         if isinstance(candidate.maps, Tensor) and isinstance(self.maps, Tensor):
@@ -282,7 +282,7 @@ def _write(
 
 
 def _written(ours: Tensor | Maps | None, initial: Tensor | Maps | None, gained: list[bool]) -> Maps | None:
-    """Of each picture the map that its file has."""
+    """For each picture the map that its file was coded with."""
     if ours is None:
         return None
     theirs = [None] * len(gained) if initial is None else list(initial)

@@ -16,7 +16,7 @@ def result_repr(name: str, fields: dict[str, Any]) -> str:
     """The ``repr`` of a result.
 
     Args:
-        name: of its class.
+        name: the name of its class.
         fields: its values by their names: tensors are shown by shape and type, a few numbers by their values,
             files by their lengths.
     """

@@ -251,7 +251,7 @@ def name_below(folder: Path | str, path: Path) -> str:
 
 
 def _hash_fraction(name: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the name only."""
+    """A number in [0, 1) that depends only on the name."""
     digest = hashlib.sha256(os.fsencode(f"{seed}:{name}")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 

@@ -17,7 +17,7 @@ from npp.restoration import Restorer
 
 
 def _results_at(error: BPGError, rows: Sequence[int]) -> list[Any]:
-    """What became of the pictures of a call, its errors named and counted as those of the whole batch.
+    """The outcomes of one call of the codec, its errors named and numbered as those of the whole batch.
 
     Raises:
         BPGError: the error, where it is not that of a picture.

@@ -1,4 +1,4 @@
-"""What a recipe refuses before one of its parts could hide what is wrong with a picture."""
+"""Checks of a recipe's pictures, before one of its parts could hide what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.torch_state import has_readable_values
 
 
 def check_floats(x: object) -> None:
-    """Refuses what is no batch of floating pictures.
+    """Refuses values that are no batch of floating pictures.
 
     Raises:
         TypeError: no floating tensor.
@@ -43,7 +43,7 @@ def check_values(x: Tensor) -> None:
 
 
 def with_sample_errors(pictures: Sequence[PictureOrError], is_batch: bool) -> list[PictureOrError]:
-    """The pictures, an error in the place of each whose samples are NaN or of another scale."""
+    """The pictures, with an error in the place of each that holds NaN or is on another scale."""
     outcomes: list[PictureOrError] = []
     for row, picture in enumerate(pictures):
         if isinstance(picture, CodecImage):

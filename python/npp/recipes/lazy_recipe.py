@@ -1,4 +1,4 @@
-"""A recipe that a transform of a dataset holds, and that goes along into the workers of a loader."""
+"""A recipe for transforms of datasets, which are copied into the workers of a DataLoader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from npp.recipes.recipe import Recipe, recipe_file
 
 
 class LazyRecipe:
-    """A named recipe is loaded where it is used first, so that each worker has its own.
+    """A recipe that is loaded by its name when it is first used, so that each worker loads its own.
 
     Args:
         recipe: name or path of one, or a recipe.
@@ -40,7 +40,7 @@ class LazyRecipe:
         return self._loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what was loaded by its name."""
+        """The state without a recipe that was loaded by its name."""
         return {**self.__dict__, "_loaded": None}
 
     def __repr__(self) -> str:

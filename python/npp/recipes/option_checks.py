@@ -1,4 +1,4 @@
-"""The codec's options of a recipe: checked when it is made, and when it is used."""
+"""Checks of a recipe's arguments and of its codec options, when it is made and when it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECIPE_ARGUMENTS = ("name", "scale", "preprocessor", "allocator", "restorer", "o
 
 
 def checked_options(options: object) -> CodecOptions:
-    """The options without numpy's numbers, which no file could hold.
+    """The checked options, with Python's numbers in place of numpy's, which no file could hold.
 
     Raises:
         TypeError: no mapping, or an unknown option.
@@ -35,7 +35,7 @@ def checked_options(options: object) -> CodecOptions:
 
 
 def check_recipe_arguments(keywords: Mapping[str, object]) -> None:
-    """Refuses keywords that a recipe does not have; of the codec's options it is told where they go.
+    """Refuses keywords that a recipe does not have; for the codec's options the message says where they go.
 
     Raises:
         UnknownSettingError: there are such.
@@ -50,7 +50,7 @@ def check_recipe_arguments(keywords: Mapping[str, object]) -> None:
 
 
 def explain_unknown_arguments(made: _Init) -> _Init:
-    """For a recipe's constructor: :func:`check_recipe_arguments` for keywords that it does not have."""
+    """A decorator for a recipe's constructor, which calls :func:`check_recipe_arguments` first."""
 
     @functools.wraps(made)
     def init(self: Any, *arguments: Any, **named: Any) -> None:
@@ -73,7 +73,7 @@ def lossy_options(options: Mapping[str, Any]) -> ResolvedOptions:
 
 
 def check_lossless(options: Mapping[str, Any], allocator: Allocator | None) -> None:
-    """Refuses what is no option of the codec, and lossless where a recipe's map is used.
+    """Refuses unknown options of the codec, and ``lossless`` where a recipe's map is used.
 
     Raises:
         UnknownSettingError, UnsupportedError: as :func:`npp.encode`.

@@ -1,4 +1,4 @@
-"""A part of a recipe that is named, for what wants nothing else of it."""
+"""Loading of a single part of a named recipe."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ ALL_PARTS = Parts()
 
 
 def check_parts(parts: object) -> None:
-    """Raises TypeError for what is no :class:`Parts`."""
+    """Raises TypeError for anything but :class:`Parts`."""
     if not isinstance(parts, Parts):
         raise TypeError(f"parts must be npp.recipes.Parts, such as Parts(scale=False), not {brief(parts)}")
 

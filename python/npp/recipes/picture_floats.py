@@ -37,7 +37,7 @@ def filtered(preprocessor: Preprocessor, x: Tensor, qp: int) -> Tensor:
 
 
 def shown(x_hat: Tensor, size: tuple[int, int], restorer: Restorer | None) -> Tensor:
-    """Decoded pictures as networks shall see them: restored, then at the size that they had.
+    """Decoded pictures in the form for networks: restored, then at the size that they had.
 
     Args:
         x_hat: (N, C, h, w) floats in [0, 1] as the decoder gives them.

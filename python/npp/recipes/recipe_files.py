@@ -202,10 +202,10 @@ class RecipeFiles(RecipeStages):
         threads: int | None = None,
         errors: OnError = "raise",
     ) -> Any:
-        """Decodes files as :func:`npp.decode` does, as the task's network shall see them.
+        """Decodes files as :func:`npp.decode` does, in the form that the task's network needs.
 
-        They are restored, and those that were coded smaller are brought back. For a picture from another
-        decoder, call ``recipe.restorer``.
+        Pictures are restored, and those that were coded smaller are brought back to their own size. For a
+        picture from another decoder, call ``recipe.restorer``.
 
         Args:
             data, dtype, threads, errors: as in :func:`npp.decode`.

@@ -89,7 +89,7 @@ class RecipeStages(nn.Module):
         return self._prepared(x, resolve_qp(qp, 1)[0], parts)
 
     def _check(self, x: Tensor, parts: Parts) -> None:
-        """Refuses what are no pictures, and values that a part would clamp or spread over the picture."""
+        """Refuses inputs that are no pictures, and values that a part would clamp or spread over them."""
         check_floats(x)
         check_parts(parts)
         used = (parts.scale, self.scale), (parts.filter, self.preprocessor), (parts.qp_map, self.allocator)

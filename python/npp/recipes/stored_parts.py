@@ -1,4 +1,4 @@
-"""A recipe's parts as its file has them."""
+"""A recipe's parts in the form in which its file stores them."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class TransformSurrogate:
 
 
 def _moved(plane: Plane, coefficients: Tensor) -> Tensor:
-    """A plane as it is, with no gradient but that of its steps."""
+    """A plane with unchanged values, whose only gradient is that of its quantiser steps."""
     moved = _of_the_step(coefficients, plane.steps_of(SMALL_BLOCK))
     return plane.samples.detach() + block_idct(moved, *plane.samples.shape[-2:])
 
