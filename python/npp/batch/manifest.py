@@ -12,8 +12,8 @@ from typing import Any
 
 from typing_extensions import Self
 
+from npp.batch.normalised_paths import without_dots
 from npp.batch.outcomes import FileResult
-from npp.batch.plain_paths import without_dots
 from npp.file_locks import FileLock
 from npp.files import append_whole, atomic_write
 

@@ -80,9 +80,9 @@ class NamedJudge:
             try:
                 load_network(self.spec)
             except ValueError as error:
-                from npp.tasks.meant_forms import form_meant
+                from npp.tasks.form_suggestions import form_suggestion
 
-                raise ValueError(f"{error}{form_meant(self.spec, ())}") from None
+                raise ValueError(f"{error}{form_suggestion(self.spec, ())}") from None
         else:
             _task(self.spec, file_stamp(self.spec))
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from typing_extensions import Self
 
+from npp.batch.existing_results import existing_bpg
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest
 from npp.batch.outcomes import FileResult, describe
-from npp.batch.results_there import bpg_there
 from npp.cli.exit_codes import SOME_FAILED
 from npp.cli.file_reports import FAILED, SKIPPED, FileReport
 from npp.cli.output_files import Job, WritePolicy
@@ -144,4 +144,4 @@ def conclude(
 def _existing_result(job: Job, values: Mapping[str, Any]) -> FileResult:
     """A file that is there, with what is known about it."""
     assert job.target is not None
-    return bpg_there(str(job.target), job.target.read_bytes, values)
+    return existing_bpg(str(job.target), job.target.read_bytes, values)

@@ -12,7 +12,7 @@ from npp.checks import kind_of
 from npp.config.digests import hash_files, hash_state, note_modules
 from npp.config.kept_values import hash_values
 from npp.evaluation.prefilter import Prefilter
-from npp.tasks.own_functions import imported
+from npp.tasks.python_objects import imported
 
 
 class OwnFilter(Prefilter):

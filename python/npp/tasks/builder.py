@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from npp.checks import check_known_settings, did_you_mean
-from npp.tasks.own_functions import imported
+from npp.tasks.python_objects import imported
 from npp.tasks.task import Task
 from npp.torch_defaults import cpu_by_default
 

@@ -21,7 +21,7 @@ from npp.tasks.input_format import InputFormat, InputSettings
 from npp.tasks.name_prefixes import adapter_of_name, adapter_of_network
 from npp.tasks.networks import own_network, private_network
 from npp.tasks.onnx_files import load_onnx, prepared_for
-from npp.tasks.own_functions import made_by_function, names_function
+from npp.tasks.python_objects import made_by_function, names_function
 from npp.tasks.training_losses import TorchvisionDetector
 
 

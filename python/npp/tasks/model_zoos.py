@@ -39,7 +39,7 @@ def take_weights(network: nn.Module, path: str) -> None:
 
 
 @contextmanager
-def download_told(spec: str) -> Iterator[None]:
+def explained_download(spec: str) -> Iterator[None]:
     """What hinders a package from downloading weights is told with what they are of, and the way without."""
     try:
         yield

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from npp.tasks import efficientnet_lite
+from npp.tasks.form_suggestions import form_suggestion
 from npp.tasks.frozen import plain_torch, private_copy
 from npp.tasks.input_format import InputFormat, InputSettings, Prepared
-from npp.tasks.meant_forms import form_meant
 from npp.tasks.name_prefixes import FORMS, Loaded, adapter_of_name, adapter_of_network, loader_of_name
 from npp.tasks.onnx_files import prepared_for
-from npp.tasks.own_functions import made_by_function, names_function
+from npp.tasks.python_objects import made_by_function, names_function
 
 
 def load_raw(spec: str, argument: str = "model") -> Loaded:
@@ -38,7 +38,7 @@ def load_raw(spec: str, argument: str = "model") -> Loaded:
             return adapter.plain_network(network).to(memory_format=torch.channels_last), input_format  # type: ignore[call-overload]
     names = efficientnet_lite.NAMES
     forms = ", ".join([*names, *FORMS.values()])
-    raise ValueError(f"{argument} must be one of {forms}, not {spec!r}{form_meant(spec, names)}")
+    raise ValueError(f"{argument} must be one of {forms}, not {spec!r}{form_suggestion(spec, names)}")
 
 
 def load_network(spec: str) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 from npp.extras import require
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
-from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
+from npp.tasks.model_zoos import explained_download, is_weights_file, no_such_model, take_weights
 from npp.tasks.name_prefixes import Loaded
 
 
@@ -28,7 +28,7 @@ def load(rest: str) -> Loaded:
         raise ValueError(f"timm:{name} has no weights {weights!r}; allowed are none and a .pth file")
     if not timm.is_model(name):
         raise ValueError(no_such_model("timm", name, "timm", timm))
-    with download_told(f"timm:{name}") if not weights else nullcontext():
+    with explained_download(f"timm:{name}") if not weights else nullcontext():
         network: nn.Module = timm.create_model(name, pretrained=not weights)
     if is_weights_file(weights):
         take_weights(network, weights)

@@ -12,7 +12,7 @@ from npp.checks import did_you_mean
 from npp.extras import require
 from npp.tasks.folding import for_judging
 from npp.tasks.input_format import InputFormat
-from npp.tasks.model_zoos import download_told, is_weights_file, no_such_model, take_weights
+from npp.tasks.model_zoos import explained_download, is_weights_file, no_such_model, take_weights
 from npp.tasks.name_prefixes import Loaded
 
 # Networks whose weights want pictures in another scale, which they make themselves if told.
@@ -55,7 +55,7 @@ def load(rest: str) -> Loaded:
     if is_weights_file(weights) and name in _OWN_SCALE:
         # As with the weights that torchvision names; first weights, which take long, are not needed.
         settings |= {"transform_input": True, "init_weights": False}
-    with download_told(f"torchvision:{name}") if settings["weights"] else nullcontext():
+    with explained_download(f"torchvision:{name}") if settings["weights"] else nullcontext():
         network: nn.Module = models.get_model(name, **settings)
     if is_weights_file(weights):
         take_weights(network, weights)

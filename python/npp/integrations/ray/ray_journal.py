@@ -9,7 +9,7 @@ from pathlib import Path
 from typing_extensions import Self
 
 from npp.batch.manifest import ManifestRow, lines_of, lock_manifest, name_in_manifest, read_manifest
-from npp.batch.plain_paths import without_dots
+from npp.batch.normalised_paths import without_dots
 from npp.integrations.ray.ray_rows import by_input, fuller, refused
 from npp.integrations.ray.ray_run_folders import RunFolder, run_name, stopped_runs
 from npp.integrations.ray.ray_sinks import Existing

@@ -16,9 +16,9 @@ from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeAlias
 
+from npp.batch.existing_results import existing_file
 from npp.batch.manifest import ManifestRow, lines_of
 from npp.batch.outcomes import FileResult, describe
-from npp.batch.results_there import file_there
 from npp.integrations.ray.ray_columns import (
     INPUT,
     KEY,
@@ -120,7 +120,7 @@ class FileSink:
         return rows
 
     def _existing_row(self, input_name: str, target: str) -> ManifestRow:
-        there = file_there(target, lambda: self._storage.read(target))
+        there = existing_file(target, lambda: self._storage.read(target))
         return ManifestRow.of(input_name, target, there)
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
-from npp.batch.plain_paths import without_dots
+from npp.batch.normalised_paths import without_dots
 from npp.files import write_file
 from npp.photos.finding import visible_files
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from npp.batch.existing_results import existing_file
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
-from npp.batch.results_there import file_there
 from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, from_text, is_npps, name_at, names_in
 from npp.integrations.ray.ray_rows import rows_table
 from npp.integrations.ray.ray_sinks import Sink, batch_name, with_results
@@ -226,6 +226,6 @@ def _unpacked(unit: bytes, data: bytes, there: str | None, qp: int | None) -> Fi
 def result_of(unit: Any, data: bytes, there: str | None, qp: int | None) -> FileResult:
     """What becomes of a picture, or what is known about a result that was there before by that name."""
     if there is not None:
-        return file_there(there, lambda: data)
+        return existing_file(there, lambda: data)
     result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
     return result

@@ -10,7 +10,7 @@ from npp.codec.decoding import probe
 from npp.recipes.size_extension import bpp_of
 
 
-def bpg_there(name: str, read: Callable[[], bytes], known: Mapping[str, Any] | None = None) -> FileResult:
+def existing_bpg(name: str, read: Callable[[], bytes], known: Mapping[str, Any] | None = None) -> FileResult:
     """What is known about a BPG file that was there before.
 
     Args:
@@ -28,7 +28,7 @@ def bpg_there(name: str, read: Callable[[], bytes], known: Mapping[str, Any] | N
         return FileResult.failed(f"{name} was there before, and: {describe(error)}")
 
 
-def file_there(name: str, read: Callable[[], bytes]) -> FileResult:
+def existing_file(name: str, read: Callable[[], bytes]) -> FileResult:
     """What is known about a file that was there before: more of one that is called as a BPG file.
 
     Args:
@@ -39,7 +39,7 @@ def file_there(name: str, read: Callable[[], bytes]) -> FileResult:
         The file; an error where it cannot be read, or is not what its name says.
     """
     if name.lower().endswith(".bpg"):
-        return bpg_there(name, read)
+        return existing_bpg(name, read)
     try:
         return FileResult(read())
     except OSError as error:

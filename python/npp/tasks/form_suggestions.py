@@ -16,7 +16,7 @@ _NEAR = 0.85  # a letter or two, not half of a short word
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-def form_meant(spec: str, names: Sequence[str]) -> str:
+def form_suggestion(spec: str, names: Sequence[str]) -> str:
     """For the end of a message about a network's name that has no known form; empty where nothing is near.
 
     Args:
