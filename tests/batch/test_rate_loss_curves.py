@@ -80,8 +80,8 @@ def test_next_to_nothing_is_one_small_loss() -> None:
     """A picture of one colour comes back as it was; its losses do not draw the set's bits anywhere."""
     pictures = [np.full((SIDE, SIDE, 3), 128, np.uint8), *_pictures()]
     bits, losses = npp.loss_curves(pictures, _keep)
-    probed = losses[:, [24, 34, 44]]
-    assert float(probed.min()) >= 0.9e-4 * float(probed.mean())
+    sampled = losses[:, [24, 34, 44]]
+    assert float(sampled.min()) >= 0.9e-4 * float(sampled.mean())
     found = npp.share_bits(bits, float(bits[:, 36].sum()), divergence=losses, belief=0.5)
     assert found.total_bits <= float(bits[:, 36].sum())
 

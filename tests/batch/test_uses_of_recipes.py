@@ -13,8 +13,8 @@ from recipe_files import made_recipe
 
 import npp
 from npp.batch.file_encoding import EncodeSettings, encode_source, encode_to_settings
-from npp.batch.picture_probing import Probing, probe_curve
 from npp.batch.picture_reading import Source
+from npp.batch.rate_sampling import SamplingGoal, sample_curve
 from npp.batch.recipe_use import RecipeUse, for_several_qps
 from npp.recipes import Parts, Recipe, ScaleRule
 from npp.recipes.scale import shrink
@@ -106,7 +106,7 @@ def test_probing_looks_at_a_picture_once_for_each_size(photo: np.ndarray) -> Non
     use = _use(parts=Parts(filter=False))
     settings = EncodeSettings(recipe=use)
     with _looks(use.recipe) as sizes:
-        curve = probe_curve(_source(photo), settings, Probing(predicted=True))
+        curve = sample_curve(_source(photo), settings, SamplingGoal(predicted=True))
     assert len(sizes) == len(set(sizes)) == len(curve.spans) == 2
     assert curve.sensitivity == use.sensitivity(photo)
     quick = EncodeSettings(recipe=use, options={"effort": 1})

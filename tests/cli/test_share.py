@@ -138,7 +138,7 @@ def _judged_qps(report: dict[str, Any]) -> list[int]:
 def test_a_network_says_which_pictures_lose(
     network: Path, crops: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its own loss is less than without it, and what was probed without it is not taken for its own."""
+    """Its own loss is less than without it, and what was sampled without it is not taken for its own."""
     pictures = [np.asarray(Image.open(f"in/{i:02}.png")) for i in range(16)]
 
     def lost(report: dict[str, Any]) -> float:
@@ -329,7 +329,7 @@ def test_a_killed_run_goes_on(crops: Path, capsys: pytest.CaptureFixture[str]) -
     _kill_when("curve", 5, arguments)
     assert 5 <= _lines("curve") < 16
     _kill_when("file", 18, arguments)
-    assert _lines("curve") == 16, "what the first run had probed was not probed again"
+    assert _lines("curve") == 16, "what the first run had sampled was not sampled again"
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.bpg")}
     with Path("out", STATE_NAME).open("a") as state:
         state.write('{"kind": "file", "key"')  # a line that the kill has cut off

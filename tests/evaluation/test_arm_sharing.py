@@ -54,12 +54,12 @@ def test_what_is_known_of_pictures_pays() -> None:
 
 
 def test_what_is_measured_is_believed_as_the_command_believes_it() -> None:
-    """From the measured qps next to those that are probed, and by half."""
+    """From the measured qps next to those that are sampled, and by half."""
     measured = _measured()
     arm = measured.arms["a"]
-    probed = [28, 34, 42]
-    rows = arm.scores["net", "kl"][[QPS.index(qp) for qp in probed]]
-    losses = np.array([[LossCurve(probed, column).at(qp) for qp in QPS] for column in rows.T])
+    sampled = [28, 34, 42]
+    rows = arm.scores["net", "kl"][[QPS.index(qp) for qp in sampled]]
+    losses = np.array([[LossCurve(sampled, column).at(qp) for qp in QPS] for column in rows.T])
     believed = np.sqrt(losses * np.exp2(np.array(QPS) / 3))
     bits = 8.0 * arm.sizes.T
     wanted = choose_places(bits, believed, 8 * arm.sizes.sum(axis=1))

@@ -43,7 +43,7 @@ def _normalised(**settings: bool) -> nn.Module:
     return nn.Sequential(network[0], nn.BatchNorm2d(8, **settings), *network[1:])
 
 
-def _probe(photos: Path, folder: Path, spec: JudgeConfig, batch: int = 8) -> Callable[[], Measurer]:
+def _trial(photos: Path, folder: Path, spec: JudgeConfig, batch: int = 8) -> Callable[[], Measurer]:
     judge = build_judge(spec, _CPU, seen=False)
     config, store = parse_config(values(photos)), PartStore(folder)
     return lambda: Measurer(config.data, [judge], store, batch=batch, device=_CPU, threads=1)
@@ -55,22 +55,22 @@ def _classifier(network: nn.Module) -> JudgeConfig:
 
 def test_a_random_network_is_warned_of_once(photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    probe = _probe(photos, tmp_path, _classifier(_Dropping()))
+    trial = _trial(photos, tmp_path, _classifier(_Dropping()))
     with pytest.warns(UserWarning, match=r"network net: the score 'kl' of .* random") as caught:
-        probe()
+        trial()
     assert len([one for one in caught if "network net" in str(one.message)]) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        probe()  # from the store
+        trial()  # from the store
 
 
 def test_a_network_that_mixes_a_batch_is_warned_of(photos: Path, tmp_path: Path) -> None:
     spec = _classifier(_normalised(track_running_stats=False))
     with pytest.warns(UserWarning, match=r"network net: the score 'kl' of .* alone: .*batch: 1"):
-        _probe(photos, tmp_path / "together", spec)()
+        _trial(photos, tmp_path / "together", spec)()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _probe(photos, tmp_path / "alone", spec, batch=1)()
+        _trial(photos, tmp_path / "alone", spec, batch=1)()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_other_networks_are_not_warned_of(spec: JudgeConfig, photos: Path, tmp_p
         pytest.importorskip("torchvision", reason="mean average precision asks for it")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _probe(photos, tmp_path, spec)()
+        _trial(photos, tmp_path, spec)()
 
 
 class _WantsDetail(nn.Module):
@@ -115,4 +115,4 @@ class _WantsDetail(nn.Module):
 def test_a_network_that_cannot_look_at_a_blurred_photo_is_measured(photos: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _probe(photos, tmp_path, _classifier(_WantsDetail()))()
+        _trial(photos, tmp_path, _classifier(_WantsDetail()))()

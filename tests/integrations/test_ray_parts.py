@@ -26,7 +26,7 @@ from PIL import Image
 from recipe_files import saved_recipe
 
 from npp.batch import BatchDecoder, BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
-from npp.batch.picture_probing import Probing
+from npp.batch.rate_sampling import SamplingGoal
 from npp.integrations.ray import Cluster, Sharing, encode
 from npp.integrations.ray.ray_columns import ERROR, INPUT, KEY, PATH, TARGET, THERE
 from npp.integrations.ray.ray_goals import Goal, RaySummary
@@ -86,7 +86,7 @@ def _curve(result: FileResult) -> SampledCurve:
 def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
     pictures = {str(i): _png(np.roll(photo, 5 * i, 1)[: 40 + 2 * i] // (1 + i % 3)) for i in range(16)}
     unit = BatchEncoder()
-    probe = Probe(unit.settings, Probing(), max_pixels=None)
+    probe = Probe(unit.settings, SamplingGoal(), max_pixels=None)
     curves = {name: _curve(probe.one(data)) for name, data in pictures.items()}
     sizes = [len(result.file or b"") for result in unit(list(pictures.values()), [33] * 16)]
     qps = shared_qps(curves, Sharing(total_bytes=sum(sizes)))
@@ -103,7 +103,7 @@ def test_shared_qps_meet_the_total(photo: np.ndarray) -> None:
 def test_a_picture_without_a_curve_is_not_encoded_outside_the_total(photo: np.ndarray) -> None:
     """What could not be probed has the probe's error, and no other qp."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    probe = Probe(BatchEncoder().settings, Probing(), max_pixels=10_000)
+    probe = Probe(BatchEncoder().settings, SamplingGoal(), max_pixels=10_000)
     pictures = {"a": _png(photo[:64]), "large": _png(np.tile(photo, (2, 2, 1)))}
     results = [probe.one(data) for data in pictures.values()]
     columns = {
@@ -152,9 +152,9 @@ def test_shared_qps_ask_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = {}
     for judge in (None, "ray_judge.yaml"):
         sharing = Sharing(mean_bpp=0.8, judge=judge)
-        probing = pickle.loads(pickle.dumps(sharing.probing(settings)))
+        sampling = pickle.loads(pickle.dumps(sharing.probing(settings)))
         monkeypatch.chdir("/")
-        probe = Probe(settings, probing, max_pixels=None)
+        probe = Probe(settings, sampling, max_pixels=None)
         curves = {str(i): _curve(probe.one(data)) for i, data in enumerate(pictures)}
         found[judge] = shared_qps(curves, sharing)
         monkeypatch.chdir(tmp_path)

@@ -22,16 +22,16 @@ GROWTH = 1 / 3
 #: most, and taken as they are they cost more than they save (docs/research/choices.md).
 PREDICTED_POWER = 0.4
 #: The belief (see :func:`share_bits`) in losses that were measured on quick encodes.
-PROBED_BELIEF = 0.5
+SAMPLED_BELIEF = 0.5
 _MOST_DOUBLINGS = 6.0  # beyond these no prediction is believed
 _BISECTIONS = 60
 
 #: The qps at which each picture is encoded to know its rate curve and its losses.
-PROBED_QPS = (24, 34, 44)
+SAMPLED_QPS = (24, 34, 44)
 #: The qps that :func:`npp.rate_curves` encodes. Beyond the last of the above a curve falls more steeply than
 #: a straight line, so that the end is encoded too.
-RATE_QPS = (*PROBED_QPS, MAX_QP)
-PROBE_EFFORT = 1
+RATE_QPS = (*SAMPLED_QPS, MAX_QP)
+SAMPLING_EFFORT = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def qp_limits(qps: Any) -> tuple[int, int]:
     return lowest_and_highest_qp("qps", _listed(qps), qps)
 
 
-def probed_qps(qps: Any) -> list[int]:
+def sampled_qps(qps: Any) -> list[int]:
     """The qps that pictures are encoded at to know them at all qps, rising.
 
     Raises:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from npp.allocation.sharing import PROBE_EFFORT, PROBED_QPS, RATE_QPS, probed_qps
-from npp.batch.picture_probing import Keep, seen_losses
-from npp.batch.probed_curves import ProbedCurve, ProbedSpan, bits_of, losses_of, spans_to_probe
+from npp.allocation.sharing import RATE_QPS, SAMPLED_QPS, SAMPLING_EFFORT, sampled_qps
+from npp.batch.picture_curves import CurveSpan, PictureCurve, bits_of, losses_of, spans_to_sample
+from npp.batch.rate_sampling import Keep, seen_losses
 from npp.batch.recipe_use import for_several_qps
 from npp.checks import brief
 from npp.codec.errors import EncodeError, indexed
@@ -69,7 +69,7 @@ def rate_curves(
         ValueError: less than two qps, or qps or threads out of range.
         EncodeError: as :func:`npp.encode`.
     """
-    curves, _ = _probed(several_pictures(images, "images"), images, recipe, qps, threads, options)
+    curves, _ = _sampled(several_pictures(images, "images"), images, recipe, qps, threads, options)
     return torch.from_numpy(bits_of(curves))
 
 
@@ -79,7 +79,7 @@ def loss_curves(
     keep: Keep,
     *,
     recipe: Recipe | None = None,
-    qps: Sequence[int] = PROBED_QPS,
+    qps: Sequence[int] = SAMPLED_QPS,
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> LossCurves:
@@ -113,10 +113,10 @@ def loss_curves(
             f"keep must be a function of clean pictures, not {type(keep).__name__}: of a task it is "
             "lambda x: task.bind(task.targets(x))"
         )
-    curves, files = _probed(pictures, images, recipe, qps, threads, options)
+    curves, files = _sampled(pictures, images, recipe, qps, threads, options)
     codec = Recipe() if recipe is None else recipe
 
-    def with_losses(span: ProbedSpan, index: int) -> ProbedSpan:
+    def with_losses(span: CurveSpan, index: int) -> CurveSpan:
         shown = codec.decode(
             [files[index][qp] for qp in span.qps], parts=_NOT_RESTORED, dtype=torch.float32, threads=threads
         )
@@ -132,27 +132,27 @@ def loss_curves(
     return LossCurves(torch.from_numpy(bits_of(curves)), torch.from_numpy(losses_of(curves)))
 
 
-def _probed(
+def _sampled(
     pictures: Sequence[CodecImage],
     images: Sequence[SingleImage],
     recipe: Recipe | None,
     qps: Sequence[int],
     threads: int | None,
     options: CodecOptions,
-) -> tuple[list[ProbedCurve], list[dict[int, bytes]]]:
+) -> tuple[list[PictureCurve], list[dict[int, bytes]]]:
     """What each picture's files take, and these files by qp; ``images`` are what ``pictures`` are made of."""
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
-    probed = probed_qps(qps)
+    sampled = sampled_qps(qps)
     resolve_options(options)
     codec = Recipe() if recipe is None else recipe
-    quick: Any = {"effort": PROBE_EFFORT, **options}
+    quick: Any = {"effort": SAMPLING_EFFORT, **options}
     sizes = [_size(picture) for picture in pictures]
-    spans = [spans_to_probe(height, width, codec.scale, probed) for height, width in sizes]
+    spans = [spans_to_sample(height, width, codec.scale, sampled) for height, width in sizes]
     qp_lists = [[qp for span in row for qp in span.qps] for row in spans]
     files = _files(list(images), qp_lists, codec, threads, quick)
     curves = [
-        ProbedCurve(
+        PictureCurve(
             height * width,
             [replace(span, sizes=[len(files_by_qp[qp]) for qp in span.qps]) for span in row],
         )

@@ -10,8 +10,8 @@ from PIL import Image
 
 from npp.batch.file_encoding import EncodeSettings
 from npp.batch.named_judges import NamedJudge
-from npp.batch.picture_probing import Probing
 from npp.batch.picture_reading import PICTURE_SUFFIXES
+from npp.batch.rate_sampling import SamplingGoal
 from npp.batch.shards import Shard
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
@@ -46,9 +46,9 @@ class ShareSettings:
         return "predicted" if self.predicted else "sizes"
 
     @property
-    def probing(self) -> Probing:
+    def sampling(self) -> SamplingGoal:
         """What is found out about each picture."""
-        return Probing(self.predicted, self.judge)
+        return SamplingGoal(self.predicted, self.judge)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Many files whose qps are chosen together: probed quickly, then encoded so that their total is met."""
+"""Many files whose qps are chosen together: sampled quickly, then encoded so that their total is met."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from npp.allocation.shared_budget import SharedBudget
 from npp.batch.file_encoding import EncodeSettings
-from npp.batch.picture_probing import probe_curve, probe_effort
+from npp.batch.picture_curves import PictureCurve, arguments_about_losses, bits_of, total_bits
 from npp.batch.picture_reading import read_source
-from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of, total_bits
+from npp.batch.rate_sampling import sample_curve, sampling_effort
 from npp.checks import MAX_QP
 from npp.cli.encode_request import EncodeRequest, ShareSettings
 from npp.cli.exit_codes import OK, SOME_FAILED
@@ -37,7 +37,7 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
     common = [__version__, recipe, settings.keep_metadata]
     options = {name: value for name, value in settings.options.items() if name != "effort"}
     judge = None if share.judge is None else share.judge.digest()
-    for_curves = [*common, options, share.predicted, probe_effort(settings), judge]
+    for_curves = [*common, options, share.predicted, sampling_effort(settings), judge]
     for_files = [*common, settings.options]
     return digest_of(for_curves, 16), digest_of(for_files, 16)
 
@@ -73,8 +73,8 @@ class SharedRun:
         folder = Path(request.output)
         folder.mkdir(parents=True, exist_ok=True)
         self._state = ShareState(folder / STATE_NAME, *_keys(self._settings, self._share))
-        self._curves: dict[Job, ProbedCurve] = {}
-        self._probed: list[int] = []  # indices of the jobs whose pictures have curves
+        self._curves: dict[Job, PictureCurve] = {}
+        self._sampled: list[int] = []  # indices of the jobs whose pictures have curves
 
     def encode(self) -> None:
         """Encodes all files.
@@ -82,8 +82,8 @@ class SharedRun:
         Raises:
             OSError: the state cannot be written.
         """
-        self._probe()
-        if self._probed and not self._encode_probed():
+        self._sample()
+        if self._sampled and not self._encode_sampled():
             return  # the state stays, for a larger total
         self.code = max(self.code, exit_code(self.reports))
         if self.code != OK and not self._state.is_empty():
@@ -91,12 +91,12 @@ class SharedRun:
         elif not self._share.keep_state:
             self._state.remove()
 
-    def _probe(self) -> None:
-        with crew("Probing", total=len(self._jobs), threads=self._threads, quiet=True) as workers:
-            self.reports = workers.run(self._jobs, self._probe_job, REPLACES)
-        self._probed = [index for index, report in enumerate(self.reports) if report.status != FAILED]
+    def _sample(self) -> None:
+        with crew("Sampling", total=len(self._jobs), threads=self._threads, quiet=True) as workers:
+            self.reports = workers.run(self._jobs, self._sample_job, REPLACES)
+        self._sampled = [index for index, report in enumerate(self.reports) if report.status != FAILED]
 
-    def _probe_job(self, job: Job) -> FileReport:
+    def _sample_job(self, job: Job) -> FileReport:
         """Puts a job's curve among the others; the report only says whether there is one."""
         if not self._state.is_ours(job):
             must_skip(job.target, self._policy)
@@ -104,14 +104,14 @@ class SharedRun:
         curve = self._state.curve(source)
         if curve is None:
             picture = read_source(job.source.read(), keep_metadata=self._settings.keep_metadata)
-            curve = probe_curve(picture, self._settings, self._share.probing)
+            curve = sample_curve(picture, self._settings, self._share.sampling)
             self._state.put_curve(source, curve)
         self._curves[job] = curve
         return FileReport(str(job.source), job.target_name, WRITTEN)
 
-    def _encode_probed(self) -> bool:
+    def _encode_sampled(self) -> bool:
         """Encodes the files whose pictures have curves; gives whether the total can be met."""
-        curves = [self._curves[self._jobs[index]] for index in self._probed]
+        curves = [self._curves[self._jobs[index]] for index in self._sampled]
         total = total_bits(curves, self._share.total_bytes, self._share.mean_bpp)
         budget = SharedBudget(bits_of(curves), total, **arguments_about_losses(curves))
         encodes = None if budget.least_bits > _HOPELESS * total else self._encode_within(budget, total)
@@ -125,13 +125,13 @@ class SharedRun:
     def _encode_within(self, budget: SharedBudget, total: float) -> int | None:
         """Encodes until the total is met; gives how many files that took, ``None`` where it cannot be met."""
         encode = partial(encode_job_at, settings=self._settings, state=self._state, policy=self._policy)
-        jobs = [self._jobs[index] for index in self._probed]
-        reports = [self.reports[index] for index in self._probed]
+        jobs = [self._jobs[index] for index in self._sampled]
+        reports = [self.reports[index] for index in self._sampled]
         # Files may be written more than once until the total is met: what became of each is said at the end.
         with crew("Encoding", total=len(jobs), threads=self._threads, quiet=True) as workers:
             work = SharedWork(jobs, reports, workers, encode, self._state)
             is_met = work.work_off(budget, total)
-        for index, report in zip(self._probed, work.reports, strict=True):
+        for index, report in zip(self._sampled, work.reports, strict=True):
             self.reports[index] = report
         return work.encodes if is_met else None
 
@@ -141,7 +141,7 @@ class SharedRun:
         least = int(budget.least_bits / 8)
         error = f"{int(total // 8)} bytes in all are too few: by {by} qp {MAX_QP} takes about {least}"
         say(f"npp: {error}; what was found out stays in {self._state.path}")
-        for index in self._probed:
+        for index in self._sampled:
             if self.reports[index].status != FAILED:
                 self.reports[index] = replace(self.reports[index], status=FAILED, error=error, values={})
         self.code = SOME_FAILED
@@ -170,7 +170,7 @@ class SharedRun:
 
     def _sum_up(self, total: float, encodes: int) -> None:
         """The totals for the report and for people."""
-        reports = [self.reports[index] for index in self._probed]
+        reports = [self.reports[index] for index in self._sampled]
         reports = [report for report in reports if report.status != FAILED]
         size = sum(report.values["bytes"] for report in reports)
         pixels = sum(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from npp.batch.outcomes import describe
-from npp.batch.probed_curves import ProbedCurve
+from npp.batch.picture_curves import PictureCurve
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
 from npp.cli.side_files import check_side_file
@@ -99,7 +99,7 @@ class ShareState:
         self.path = path
         self._keys = {"curve": curve_key, "file": file_key}
         self._lock = threading.Lock()
-        self._curves: dict[_Identity, ProbedCurve] = {}
+        self._curves: dict[_Identity, PictureCurve] = {}
         self._files: dict[tuple[_Identity, int], dict[str, Any]] = {}
         self._checksums: dict[str, set[int]] = {}
         self._written: set[str] = set()
@@ -129,7 +129,7 @@ class ShareState:
         if kind == "file":
             self._files[source, line["qp"]] = line
         else:
-            self._curves[source] = ProbedCurve.from_json(line["curve"])
+            self._curves[source] = PictureCurve.from_json(line["curve"])
 
     def _name(self, job: Job) -> str:
         """A result's name below the state's folder, which stays the same from wherever that is reached."""
@@ -143,12 +143,12 @@ class ShareState:
             append_whole(self.path, json.dumps(line).encode() + b"\n")
             self._take(line)
 
-    def curve(self, source: _Identity) -> ProbedCurve | None:
-        """What probing a picture has shown."""
+    def curve(self, source: _Identity) -> PictureCurve | None:
+        """What sampling a picture has shown."""
         return self._curves.get(source)
 
-    def put_curve(self, source: _Identity, curve: ProbedCurve) -> None:
-        """Keeps what probing a picture has shown."""
+    def put_curve(self, source: _Identity, curve: PictureCurve) -> None:
+        """Keeps what sampling a picture has shown."""
         self._append("curve", source, {"curve": curve.as_json()})
 
     def values(self, source: _Identity, qp: int) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from npp.allocation import share_bits
 from npp.allocation.qp_curves import LossCurve, least_loss
-from npp.allocation.sharing import GROWTH, PROBED_BELIEF, PROBED_QPS, blended
+from npp.allocation.sharing import GROWTH, SAMPLED_BELIEF, SAMPLED_QPS, blended
 from npp.checks import QP_COUNT
 from npp.evaluation.arms import Sharing
 from npp.evaluation.judges import Axis
@@ -64,17 +64,17 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
 def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
     """What a network lost, (qps, pictures), believed as ``npp encode --share --judge`` believes it.
 
-    That is from as many qps as are probed there: those next to the same ones, or where these are few, the
+    That is from as many qps as are sampled there: those next to the same ones, or where these are few, the
     first, the middle and the last.
     """
-    probed = sorted({min(qps, key=lambda qp: abs(qp - target)) for target in PROBED_QPS})
-    if len(probed) < len(PROBED_QPS):
-        probed = sorted({qps[0], qps[len(qps) // 2], qps[-1]})
-    values = measured[[qps.index(qp) for qp in probed]]
+    sampled = sorted({min(qps, key=lambda qp: abs(qp - target)) for target in SAMPLED_QPS})
+    if len(sampled) < len(SAMPLED_QPS):
+        sampled = sorted({qps[0], qps[len(qps) // 2], qps[-1]})
+    values = measured[[qps.index(qp) for qp in sampled]]
     values = np.maximum(values, least_loss(values.flatten().tolist()))
-    curves = [LossCurve(probed, column) for column in values.T.tolist()]
+    curves = [LossCurve(sampled, column) for column in values.T.tolist()]
     losses: Floats = np.array([[curve.at(qp) for qp in qps] for curve in curves])
-    return blended(losses, growth, PROBED_BELIEF)
+    return blended(losses, growth, SAMPLED_BELIEF)
 
 
 def _padded(table: Floats) -> Floats:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from npp.evaluation.coding import Batch
+from npp.evaluation.judge_trials import TriedJudge
 from npp.evaluation.judges import Judge
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.probing import ProbedJudge
 from npp.evaluation.real_labels import RealLabels
 from npp.evaluation.truth import MatchedTruth, Matches
 
@@ -70,15 +70,15 @@ class DatasetMetrics:
         labels: real ones.
     """
 
-    def __init__(self, judges: Sequence[ProbedJudge], store: PartStore, key: Any, labels: RealLabels) -> None:
+    def __init__(self, judges: Sequence[TriedJudge], store: PartStore, key: Any, labels: RealLabels) -> None:
         self._store, self._judges = store, judges
         self._truths: dict[str, MatchedTruth] = {}
         self._results: dict[tuple[str, str], Any] = {}  # as they are stored, by kind and network's label
         self._unfinished: list[_Unfinished] = []
-        for probed in judges:
-            judge = probed.judge
-            if probed.metrics:
-                self._begin("metric", judge, key, partial(_WithCleanOutput, judge, probed.metrics))
+        for tried in judges:
+            judge = tried.judge
+            if tried.metrics:
+                self._begin("metric", judge, key, partial(_WithCleanOutput, judge, tried.metrics))
             if (truth := labels.matched(judge)) is not None:
                 self._truths[judge.label] = truth
                 self._begin("matches", judge, key, partial(_WithTruth, judge, truth))
@@ -102,9 +102,9 @@ class DatasetMetrics:
             self._results[kind, label] = comparison.result()
             self._store.save(key, self._results[kind, label])
         values: dict[tuple[str, str], float] = {
-            (probed.label, name): self._results["metric", probed.label][name]
-            for probed in self._judges
-            for name in probed.metrics
+            (tried.label, name): self._results["metric", tried.label][name]
+            for tried in self._judges
+            for name in tried.metrics
         }
         all_matches = {
             label: truth.unpacked(self._results["matches", label]) for label, truth in self._truths.items()

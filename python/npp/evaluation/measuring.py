@@ -13,12 +13,12 @@ from torch import Tensor
 from npp.evaluation.arms import Arm
 from npp.evaluation.coding import Batch, code, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics
+from npp.evaluation.judge_trials import JudgeTrial, network_named
 from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.measured_parts import BPP, SENSITIVITY, SIZES, ArmPart
 from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurements
 from npp.evaluation.originals import measure_originals
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.probing import Prober, network_named
 from npp.evaluation.real_labels import UNLABELLED, RealLabels, photos_with_labels
 from npp.evaluation.score_checks import check_finite
 from npp.evaluation.truth import Matches
@@ -68,11 +68,11 @@ class Measurer:
         readable = photos_with_labels(photos, labels)
         highest = labels.check(networks, readable)
         self._batches = photos.batches(readable, batch)
-        prober = Prober(store, labels, self._batches[0], self._open)
+        trial = JudgeTrial(store, labels, self._batches[0], self._open)
         for network in networks:
             if network.label in highest:
-                prober.check_class(network, highest[network.label])
-        self._judges = [prober.probed(network) for network in networks]
+                trial.check_class(network, highest[network.label])
+        self._judges = [trial.tried(network) for network in networks]
 
     def _open(self, paths: Sequence[Path]) -> Batch:
         return Batch(self._photos, paths, self._device, self._labels)
@@ -137,27 +137,27 @@ class Measurer:
         key = {
             "batch": batch.key,
             "arm": arm.key(qp),
-            "networks": [probed.judge.key for probed in self._judges],
+            "networks": [tried.judge.key for tried in self._judges],
             "true": true,
         }
         return ArmPart(**self._store.get_or_make(key, lambda: self._measured(batch, arm, qp)))
 
     def _measured(self, batch: Batch, arm: Arm, qp: int) -> dict[str, Any]:
         """An :class:`ArmPart` as it is stored."""
-        coded = code(batch, arm, qp, [probed.judge for probed in self._judges], self._threads)
+        coded = code(batch, arm, qp, [tried.judge for tried in self._judges], self._threads)
         pixels = batch.images.shape[2] * batch.images.shape[3]
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
         predictions = {}
-        for probed in self._judges:
-            judge = probed.judge
+        for tried in self._judges:
+            judge = tried.judge
             with network_named(judge, batch):
                 task = batch.task(judge)
                 of_judge = task.scores(coded.x_hat, batch.targets(judge))
-                if probed.true_scores:
+                if tried.true_scores:
                     of_judge |= self._labels.scores(judge, coded.x_hat, batch.paths)
                 check_finite(judge, of_judge, batch.names)
                 scores[judge.label] = of_judge
-                if probed.predicts:
+                if tried.predicts:
                     predictions[judge.label] = task.predict(coded.x_hat)
         sensitivity = None if coded.offsets is None else coded.offsets.sensitivity
         part = ArmPart(coded.sizes, 8 * coded.sizes.double() / pixels, scores, predictions, sensitivity)

@@ -8,10 +8,10 @@ from typing import Any
 
 from npp.evaluation.coding import Batch, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics
+from npp.evaluation.judge_trials import TriedJudge, network_named
 from npp.evaluation.judges import Judge
 from npp.evaluation.measured_parts import CleanPart
 from npp.evaluation.part_store import PartStore
-from npp.evaluation.probing import ProbedJudge, network_named
 from npp.evaluation.real_labels import RealLabels
 
 #: What is asked where nothing on the originals agrees with the real labels, by the quality.
@@ -23,7 +23,7 @@ _MISUNDERSTOOD = {
 
 
 def measure_originals(
-    judges: Sequence[ProbedJudge],
+    judges: Sequence[TriedJudge],
     batches: Sequence[Batch],
     metrics: DatasetMetrics,
     store: PartStore,
@@ -41,7 +41,7 @@ def measure_originals(
         labels: of the photos.
     """
     qualities = {
-        (probed.label, name) for probed in judges for name in (*probed.true_scores, *probed.true_metrics)
+        (tried.label, name) for tried in judges for name in (*tried.true_scores, *tried.true_metrics)
     }
     if not qualities:
         return {}
@@ -56,29 +56,29 @@ def measure_originals(
                 values[label, name] = values.get((label, name), 0.0) + share
         batch.release()
     values |= {key: value for key, value in metrics.compute()[0].items() if key in qualities}
-    for probed in judges:
+    for tried in judges:
         warn_of_labels(
-            probed.judge, {name: value for (label, name), value in values.items() if label == probed.label}
+            tried.judge, {name: value for (label, name), value in values.items() if label == tried.label}
         )
     return values
 
 
 def _clean_part(
-    batch: Batch, judges: Sequence[ProbedJudge], store: PartStore, labels: RealLabels
+    batch: Batch, judges: Sequence[TriedJudge], store: PartStore, labels: RealLabels
 ) -> CleanPart:
     def answers() -> dict[str, Any]:
         scores, predictions = {}, {}
         images = batch.images  # loaded here, for a photo's error is not the network's
-        for probed in judges:
-            with network_named(probed.judge, batch):
-                if probed.true_scores:
-                    scores[probed.label] = labels.scores(probed.judge, images, batch.paths)
-                if probed.predicts:
-                    predictions[probed.label] = batch.task(probed.judge).predict(images)
+        for tried in judges:
+            with network_named(tried.judge, batch):
+                if tried.true_scores:
+                    scores[tried.label] = labels.scores(tried.judge, images, batch.paths)
+                if tried.predicts:
+                    predictions[tried.label] = batch.task(tried.judge).predict(images)
         part: dict[str, Any] = to_cpu({"scores": scores, "predictions": predictions})
         return part
 
-    networks = [probed.judge.key for probed in judges]
+    networks = [tried.judge.key for tried in judges]
     key = {"clean": batch.key, "true": labels.key(batch.paths), "networks": networks}
     return CleanPart(**store.get_or_make(key, answers))
 

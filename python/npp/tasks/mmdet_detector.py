@@ -22,7 +22,7 @@ from npp.torch_state import device_of
 
 _PACKAGE = "mmdet"
 _PEAK = 255.0
-_PROBE = 64  # side of the picture that shows what a head gives
+_TRIAL_SIDE = 64  # side of the picture that shows what a head gives
 _BOX = 4
 _BACKGROUND = -1  # MMDetection's index of it among classes under a softmax
 
@@ -138,7 +138,9 @@ class MMDetOneStage(MMDetDetector):
         head = self.model.bbox_head
         with torch.no_grad():
             try:
-                levels = self._levels([torch.zeros(3, _PROBE, _PROBE, device=device_of(self.model))])
+                levels = self._levels(
+                    [torch.zeros(3, _TRIAL_SIDE, _TRIAL_SIDE, device=device_of(self.model))]
+                )
                 counts = zip(levels[0], levels[1], head.prior_generator.num_base_priors, strict=True)
                 return all(
                     scores.shape[1] == head.cls_out_channels * priors and boxes.shape[1] == _BOX * priors

@@ -16,10 +16,10 @@ from npp.allocation.sharing import share_bits
 from npp.batch.file_encoding import EncodeSettings, encode_source
 from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import FileResult
-from npp.batch.picture_probing import Probing, probe_curve
+from npp.batch.picture_curves import PictureCurve, arguments_about_losses, bits_of, total_bits
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.batch.probed_curves import ProbedCurve, arguments_about_losses, bits_of, total_bits
+from npp.batch.rate_sampling import SamplingGoal, sample_curve
 from npp.batch.recipe_use import asks_allocator
 from npp.integrations.ray.ray_columns import names_in
 
@@ -63,7 +63,7 @@ class Sharing:
         if self.judge is not None and self.predicted:
             raise ValueError("judge and predicted exclude each other: the network says what is lost")
 
-    def probing(self, settings: EncodeSettings) -> Probing:
+    def probing(self, settings: EncodeSettings) -> SamplingGoal:
         """What is found out about each picture.
 
         Raises:
@@ -73,9 +73,9 @@ class Sharing:
         if self.judge is not None:
             judge = NamedJudge.of(os.fspath(self.judge))
             judge.check()
-            return Probing(keep=judge)
+            return SamplingGoal(keep=judge)
         refusal = "sharing.predicted needs a recipe that has an allocator"
-        return Probing(asks_allocator(settings.recipe, self.predicted, refusal))
+        return SamplingGoal(asks_allocator(settings.recipe, self.predicted, refusal))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class SampledCurve:
         sampled: bytes of a file as it will be, at one qp for all pictures that have one.
     """
 
-    curve: ProbedCurve
+    curve: PictureCurve
     sampled: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class SampledCurve:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The curve of the fields that :meth:`as_json` gives."""
-        return cls(ProbedCurve.from_json(fields), fields.get("sampled"))
+        return cls(PictureCurve.from_json(fields), fields.get("sampled"))
 
 
 class Probe:
@@ -105,19 +105,19 @@ class Probe:
 
     Args:
         settings: of the encoder.
-        probing: what is found out beside the sizes.
+        sampling: what is found out beside the sizes.
         max_pixels: as of :class:`npp.batch.BatchEncoder`.
     """
 
-    def __init__(self, settings: EncodeSettings, probing: Probing, max_pixels: int | None) -> None:
-        self._settings, self._probing, self._max_pixels = settings, probing, max_pixels
+    def __init__(self, settings: EncodeSettings, sampling: SamplingGoal, max_pixels: int | None) -> None:
+        self._settings, self._sampling, self._max_pixels = settings, sampling, max_pixels
 
     def one(self, data: bytes) -> FileResult:
         """The curve of a picture file; what goes wrong is in the result."""
         try:
             with limit_on_pixels(self._max_pixels):
                 source = read_source(data, keep_metadata=self._settings.keep_metadata)
-                curve = SampledCurve(probe_curve(source, self._settings, self._probing))
+                curve = SampledCurve(sample_curve(source, self._settings, self._sampling))
                 if zlib.crc32(data) % _SAMPLED == 0:
                     file = encode_source(source, _SAMPLED_QP, self._settings)
                     curve = replace(curve, sampled=len(file))

@@ -1,4 +1,4 @@
-"""One picture probed by quick encodes: their effort, what is counted, and losses that are none."""
+"""One picture sampled by quick encodes: their effort, what is counted, and losses that are none."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 
 import npp
 from npp.batch.file_encoding import EncodeSettings
-from npp.batch.picture_probing import Probing, probe_curve, probe_effort, seen_losses
 from npp.batch.picture_reading import Source
+from npp.batch.rate_sampling import SamplingGoal, sample_curve, sampling_effort, seen_losses
 from npp.codec.image_inputs import SingleImage
 from npp.gradient.prediction import PictureLoss
 
@@ -33,7 +33,7 @@ def _floats(picture: np.ndarray) -> Tensor:
 
 @pytest.mark.parametrize(("options", "effort"), [({}, 1), ({"effort": 0}, 0), ({"effort": 8}, 1)])
 def test_probing_takes_no_more_effort_than_the_files(options: dict[str, Any], effort: int) -> None:
-    assert probe_effort(EncodeSettings(qp=30, options=options)) == effort
+    assert sampling_effort(EncodeSettings(qp=30, options=options)) == effort
 
 
 def test_the_curve_of_an_animation_has_all_its_pixels_and_the_losses_of_its_first_frame() -> None:
@@ -41,7 +41,7 @@ def test_the_curve_of_an_animation_has_all_its_pixels_and_the_losses_of_its_firs
     frames: list[SingleImage] = [photo, photo[::-1].copy(), photo]
     durations = [Fraction(1, 25)] * 3
     source = Source(frames, durations, 0, False, npp.Metadata(), ())
-    curve = probe_curve(source, EncodeSettings(options={"effort": 0}), Probing(keep=_keep))
+    curve = sample_curve(source, EncodeSettings(options={"effort": 0}), SamplingGoal(keep=_keep))
     (span,) = curve.spans
     assert curve.pixels == 3 * photo[..., 0].size and span.qps == [24, 34, 44]
     files = [npp.encode_animation(frames, qp, durations=durations, effort=0) for qp in span.qps]
@@ -53,8 +53,8 @@ def test_the_curve_of_an_animation_has_all_its_pixels_and_the_losses_of_its_firs
     shown = [npp.decode(npp.encode(photo, qp, effort=0), dtype=torch.float32) for qp in span.qps]
     wanted = [float(_keep(_floats(photo))(one[None])) for one in shown]
     assert span.losses == pytest.approx(wanted, rel=1e-5)
-    still = probe_curve(replace(source, frames=frames[:1], durations=None), EncodeSettings(), Probing())
-    assert still.pixels == photo[..., 0].size and not still.probed_losses()
+    still = sample_curve(replace(source, frames=frames[:1], durations=None), EncodeSettings(), SamplingGoal())
+    assert still.pixels == photo[..., 0].size and not still.sampled_losses()
 
 
 def test_a_loss_a_little_below_zero_is_none() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from npp.batch.probed_curves import ProbedCurve, ProbedSpan, arguments_about_losses, spans_to_probe
+from npp.batch.picture_curves import CurveSpan, PictureCurve, arguments_about_losses, spans_to_sample
 from npp.recipes import ScaleRule
 
 
@@ -23,26 +23,26 @@ from npp.recipes import ScaleRule
 def test_neighbours_alone_describe_no_curve(
     factors: dict[float, float], wanted: list[tuple[int, int, list[int]]]
 ) -> None:
-    spans = spans_to_probe(480, 640, ScaleRule(factors) if factors else None)
+    spans = spans_to_sample(480, 640, ScaleRule(factors) if factors else None)
     assert [(span.first, span.last, span.qps) for span in spans] == wanted
 
 
 def test_curves_follow_the_sizes_of_a_recipe() -> None:
     """Each range of qps with a size of its own has its own curve; a range may be a single qp."""
     spans = [
-        ProbedSpan(0, 49, [24, 34, 44], [4000, 2000, 1000]),
-        ProbedSpan(50, 50, [50], [300]),
-        ProbedSpan(51, 51, [51], [200]),
+        CurveSpan(0, 49, [24, 34, 44], [4000, 2000, 1000]),
+        CurveSpan(50, 50, [50], [300]),
+        CurveSpan(51, 51, [51], [200]),
     ]
-    bits = ProbedCurve(100, spans).bits()
+    bits = PictureCurve(100, spans).bits()
     assert len(bits) == 52
     assert bits[34] == pytest.approx(16_000)
     assert bits[49] == pytest.approx(8000 / 2**0.5)
     assert bits[50:] == [2400, 1600]
 
 
-def _lost(*losses: float) -> ProbedCurve:
-    return ProbedCurve(100, [ProbedSpan(0, 51, [24, 34, 44], [900, 400, 100], losses)])
+def _lost(*losses: float) -> PictureCurve:
+    return PictureCurve(100, [CurveSpan(0, 51, [24, 34, 44], [900, 400, 100], losses)])
 
 
 def test_rounding_is_no_loss() -> None:
@@ -64,6 +64,6 @@ def test_the_json_of_a_curve_is_that_of_earlier_versions() -> None:
         '"losses": [0.0, 0.25, 0.5]}]}'
     )
     for text in (sizes_alone, with_losses):
-        assert json.dumps(ProbedCurve.from_json(json.loads(text)).as_json()) == text
-    assert ProbedCurve.from_json(json.loads(sizes_alone)).sensitivity == -1.5
-    assert ProbedCurve.from_json(json.loads(with_losses)).probed_losses() == [0.0, 0.25, 0.5]
+        assert json.dumps(PictureCurve.from_json(json.loads(text)).as_json()) == text
+    assert PictureCurve.from_json(json.loads(sizes_alone)).sensitivity == -1.5
+    assert PictureCurve.from_json(json.loads(with_losses)).sampled_losses() == [0.0, 0.25, 0.5]

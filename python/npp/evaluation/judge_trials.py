@@ -26,11 +26,11 @@ from npp.tasks.cell_detector import CellDetector
 from npp.tasks.detection import Detection
 from npp.tasks.input_format import fed
 
-_PROBED = 2  # photos
+_TRIED = 2  # photos
 
 
 @dataclass(frozen=True)
-class ProbedJudge:
+class TriedJudge:
     """A judge with the names of what it measures.
 
     Attributes:
@@ -128,7 +128,7 @@ def _class_count(network: Judge, batch: Batch) -> int | None:
     return count
 
 
-class Prober:
+class JudgeTrial:
     """Looks at the first photos with networks; what it has learned is kept.
 
     Args:
@@ -178,7 +178,7 @@ class Prober:
             stacklevel=3,
         )
 
-    def probed(self, network: Judge) -> ProbedJudge:
+    def tried(self, network: Judge) -> TriedJudge:
         """A network with the names of its scores, and of those metrics that are not among them.
 
         Raises:
@@ -189,12 +189,12 @@ class Prober:
         true_metrics = [] if matched is None else list(matched.metrics())
         key = ["names", network.key, self._labels.truth(network) is not None]
         names = self._store.get_or_make(key, lambda: self._names(network, true_metrics))
-        judge = ProbedJudge(network, **names)
+        judge = TriedJudge(network, **names)
         check_directions(network, [*judge.scores, *judge.metrics, *judge.true_scores])
         return judge
 
     def _names(self, network: Judge, true_metrics: list[str]) -> dict[str, list[str]]:
-        batch = self._opened(self._photos[:_PROBED])
+        batch = self._opened(self._photos[:_TRIED])
         images = batch.images  # loaded here, for a photo's error is not the network's
         scores = self._score_names(network, batch)
         with network_named(network, batch):

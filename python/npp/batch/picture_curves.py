@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import Self
 
 from npp.allocation.qp_curves import LEAST_SURE, LossCurve, RateCurve, least_loss
-from npp.allocation.sharing import PROBED_BELIEF, PROBED_QPS, expected_sensitivity
+from npp.allocation.sharing import SAMPLED_BELIEF, SAMPLED_QPS, expected_sensitivity
 from npp.checks import MAX_QP
 from npp.pchip import Floats
 from npp.recipes.scale import ScaleRule
@@ -19,7 +19,7 @@ _LEAST_SPREAD = 8  # qps between the first and the last that describe a curve
 
 
 @dataclass(frozen=True)
-class ProbedSpan:
+class CurveSpan:
     """A range of qps in which a picture is coded at one size, and its files at those that describe it.
 
     Attributes:
@@ -66,8 +66,8 @@ class ProbedSpan:
 
 
 @dataclass(frozen=True)
-class ProbedCurve:
-    """What probing has shown of a picture.
+class PictureCurve:
+    """What sampling has shown of a picture.
 
     Attributes:
         pixels: of all frames.
@@ -76,7 +76,7 @@ class ProbedCurve:
     """
 
     pixels: int
-    spans: Sequence[ProbedSpan]
+    spans: Sequence[CurveSpan]
     sensitivity: float | None = None
 
     def bits(self) -> list[float]:
@@ -87,7 +87,7 @@ class ProbedCurve:
         """(52,) what the network loses at every qp, where less than ``least`` counts as that."""
         return [loss for span in self.spans for loss in span.losses_from(least)]
 
-    def probed_losses(self) -> list[float]:
+    def sampled_losses(self) -> list[float]:
         """What the network loses in each of the files that were made; empty where none has looked."""
         return [loss for span in self.spans for loss in span.losses]
 
@@ -103,13 +103,13 @@ class ProbedCurve:
         Raises:
             KeyError: a field is missing.
         """
-        spans = [ProbedSpan.from_json(piece) for piece in fields["pieces"]]
+        spans = [CurveSpan.from_json(piece) for piece in fields["pieces"]]
         return cls(fields["pixels"], spans, fields.get("sensitivity"))
 
 
-def spans_to_probe(
-    height: int, width: int, rule: ScaleRule | None, qps: Sequence[int] = PROBED_QPS
-) -> list[ProbedSpan]:
+def spans_to_sample(
+    height: int, width: int, rule: ScaleRule | None, qps: Sequence[int] = SAMPLED_QPS
+) -> list[CurveSpan]:
     """The ranges of qps in which a picture is coded at one size, each with the qps that describe it.
 
     Args:
@@ -118,7 +118,7 @@ def spans_to_probe(
         qps: that are encoded where they lie in a range.
     """
     ranges = [(0, MAX_QP)] if rule is None else rule.spans(height, width)
-    return [ProbedSpan(first, last, _qps_within(first, last, qps)) for first, last in ranges]
+    return [CurveSpan(first, last, _qps_within(first, last, qps)) for first, last in ranges]
 
 
 def _qps_within(first: int, last: int, qps: Sequence[int]) -> list[int]:
@@ -127,13 +127,13 @@ def _qps_within(first: int, last: int, qps: Sequence[int]) -> list[int]:
     return within if within[-1] - within[0] >= min(_LEAST_SPREAD, last - first) else sorted({first, last})
 
 
-def bits_of(curves: Sequence[ProbedCurve]) -> Floats:
+def bits_of(curves: Sequence[PictureCurve]) -> Floats:
     """(N, 52) bits of N pictures' files at every qp."""
     return np.array([curve.bits() for curve in curves])
 
 
-def total_bits(curves: Sequence[ProbedCurve], total_bytes: float | None, mean_bpp: float | None) -> float:
-    """What the files of all probed pictures may take together.
+def total_bits(curves: Sequence[PictureCurve], total_bytes: float | None, mean_bpp: float | None) -> float:
+    """What the files of all sampled pictures may take together.
 
     Args:
         curves: of all pictures.
@@ -145,28 +145,28 @@ def total_bits(curves: Sequence[ProbedCurve], total_bytes: float | None, mean_bp
     return (mean_bpp or 0.0) * sum(curve.pixels for curve in curves)
 
 
-def losses_of(curves: Sequence[ProbedCurve]) -> Floats:
-    """(N, 52) what the network loses at every qp of probed pictures of one set.
+def losses_of(curves: Sequence[PictureCurve]) -> Floats:
+    """(N, 52) what the network loses at every qp of sampled pictures of one set.
 
     What is next to nothing against the others' losses is rounding, and counts as that.
     """
-    least = least_loss(_probed_losses(curves))
+    least = least_loss(_sampled_losses(curves))
     return np.array([curve.losses_from(least) for curve in curves])
 
 
-def _probed_losses(curves: Sequence[ProbedCurve]) -> list[float]:
-    return [loss for curve in curves for loss in curve.probed_losses()]
+def _sampled_losses(curves: Sequence[PictureCurve]) -> list[float]:
+    return [loss for curve in curves for loss in curve.sampled_losses()]
 
 
-def arguments_about_losses(curves: Sequence[ProbedCurve]) -> dict[str, Any]:
-    """What :func:`npp.share_bits` is told of the losses of probed pictures, all probed in the same way.
+def arguments_about_losses(curves: Sequence[PictureCurve]) -> dict[str, Any]:
+    """What :func:`npp.share_bits` is told of the losses of sampled pictures, all sampled in the same way.
 
     Nothing where a network lost nothing of any of them: then the sizes alone decide.
     """
     if not curves:
         return {}
-    if curves[0].probed_losses():
-        sure = max(_probed_losses(curves)) > LEAST_SURE
-        return {"divergence": losses_of(curves), "belief": PROBED_BELIEF} if sure else {}
+    if curves[0].sampled_losses():
+        sure = max(_sampled_losses(curves)) > LEAST_SURE
+        return {"divergence": losses_of(curves), "belief": SAMPLED_BELIEF} if sure else {}
     predicted = [curve.sensitivity for curve in curves if curve.sensitivity is not None]
     return {"sensitivity": expected_sensitivity(predicted)} if predicted else {}

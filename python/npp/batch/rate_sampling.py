@@ -1,4 +1,4 @@
-"""A picture probed by a few quick encodes: what they take, and what a network loses in them."""
+"""A picture sampled by a few quick encodes: what they take, and what a network loses in them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npp.allocation.sharing import PROBE_EFFORT
+from npp.allocation.sharing import SAMPLING_EFFORT
 from npp.batch.file_encoding import EncodeSettings, encode_source
+from npp.batch.picture_curves import CurveSpan, PictureCurve, spans_to_sample
 from npp.batch.picture_reading import Source
-from npp.batch.probed_curves import ProbedCurve, ProbedSpan, spans_to_probe
 from npp.batch.refined_frames import colour_of
 from npp.codec.decoding import decode
 from npp.codec.errors import EncodeError
@@ -32,7 +32,7 @@ Keep = Callable[[Tensor], PictureLoss]
 
 
 @dataclass(frozen=True)
-class Probing:
+class SamplingGoal:
     """What is found out about each picture beside its sizes.
 
     Attributes:
@@ -44,9 +44,9 @@ class Probing:
     keep: Keep | None = None
 
 
-def probe_effort(settings: EncodeSettings) -> int:
+def sampling_effort(settings: EncodeSettings) -> int:
     """Of the quick encodes."""
-    return min(PROBE_EFFORT, int(settings.options.get("effort", PROBE_EFFORT)))
+    return min(SAMPLING_EFFORT, int(settings.options.get("effort", SAMPLING_EFFORT)))
 
 
 def _rule(settings: EncodeSettings) -> ScaleRule | None:
@@ -88,20 +88,20 @@ def _file_losses(source: Source, files: Sequence[bytes], keep: Keep) -> list[flo
     return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
 
 
-def probe_curve(source: Source, settings: EncodeSettings, probing: Probing) -> ProbedCurve:
+def sample_curve(source: Source, settings: EncodeSettings, sampling: SamplingGoal) -> PictureCurve:
     """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
-    options = {**settings.options, "effort": probe_effort(settings)}
+    options = {**settings.options, "effort": sampling_effort(settings)}
     quick = replace(settings, options=options).for_several_qps()
     height, width = source.size
-    recipe = quick.recipe if probing.predicted else None
+    recipe = quick.recipe if sampling.predicted else None
     with memory_error_names("probing", height, width):
-        ranges = spans_to_probe(height, width, _rule(settings))
-        spans = [_probed(span, source, quick, probing.keep) for span in ranges]
+        ranges = spans_to_sample(height, width, _rule(settings))
+        spans = [_sampled(span, source, quick, sampling.keep) for span in ranges]
         sensitivity = None if recipe is None else recipe.sensitivity(source.frames[0])
-    return ProbedCurve(height * width * len(source.frames), spans, sensitivity)
+    return PictureCurve(height * width * len(source.frames), spans, sensitivity)
 
 
-def _probed(span: ProbedSpan, source: Source, quick: EncodeSettings, keep: Keep | None) -> ProbedSpan:
+def _sampled(span: CurveSpan, source: Source, quick: EncodeSettings, keep: Keep | None) -> CurveSpan:
     """A range of qps with what its files take, and lose where there is a network."""
     files = [encode_source(source, qp, quick) for qp in span.qps]
     span = replace(span, sizes=[len(file) for file in files])
