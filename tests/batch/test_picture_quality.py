@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import npp
-from npp.batch.picture_quality import measure
+from npp.batch.picture_quality import measure_psnr
 from npp.codec.image_inputs import SingleImage
 
 
@@ -33,7 +33,7 @@ def test_an_animation_is_measured_over_all_its_frames(photo: np.ndarray) -> None
     frames: list[SingleImage] = [photo, np.full_like(photo, 90), photo[::-1].copy()]
     file = npp.encode_animation(frames, 45, effort=0)
     errors = _shown(file) - np.stack([_source(np.asarray(one)) for one in frames])
-    assert measure(frames, file, bit_depth=8) == {"psnr": pytest.approx(_psnr(errors))}
+    assert measure_psnr(frames, file, bit_depth=8) == {"psnr": pytest.approx(_psnr(errors))}
     assert len({round(_psnr(one + 1e-9), 1) for one in errors}) > 1
 
 
@@ -44,7 +44,7 @@ def test_files_of_more_than_eight_bits_are_compared_in_sixteen(
     file = npp.encode(deep_photo, 0, effort=0, bit_depth=bit_depth)
     expected = [_psnr(_shown(file, dtype)[0] - _source(deep_photo)) for dtype in (torch.uint8, torch.uint16)]
     assert abs(expected[0] - expected[1]) > 0.01
-    found = measure([deep_photo], file, bit_depth=bit_depth)["psnr"]
+    found = measure_psnr([deep_photo], file, bit_depth=bit_depth)["psnr"]
     assert found == pytest.approx(expected[bit_depth > 8])
 
 
@@ -53,17 +53,17 @@ def test_alpha_is_measured_apart_and_no_error_has_no_decibels(photo: np.ndarray)
     picture = np.dstack([photo, alpha])
     file = npp.encode(picture, 40, effort=0)
     errors = _shown(file)[0] - _source(picture)
-    found = measure([picture], file, bit_depth=8)
+    found = measure_psnr([picture], file, bit_depth=8)
     assert found["psnr"] == pytest.approx(_psnr(errors[:3]))
     assert found["alpha_psnr"] == pytest.approx(_psnr(errors[3]))
     exact = npp.encode(picture, lossless=True)
-    assert measure([picture], exact, bit_depth=8) == {"psnr": None, "alpha_psnr": None}
+    assert measure_psnr([picture], exact, bit_depth=8) == {"psnr": None, "alpha_psnr": None}
 
 
 def test_gray_is_compared_with_equal_colours(photo: np.ndarray) -> None:
     gray = photo[..., 1]
     file = npp.encode(gray, 40, effort=0)
-    found = measure([gray], file, bit_depth=8)
+    found = measure_psnr([gray], file, bit_depth=8)
     assert found == {"psnr": pytest.approx(_psnr(_shown(file)[0] - gray / 255))}
 
 
@@ -73,7 +73,7 @@ def test_a_large_picture_is_compared_in_little_memory(photo: np.ndarray) -> None
     file = npp.encode(large, 40, effort=0)
     tracemalloc.start()
     try:
-        values = measure([large], file, bit_depth=8)
+        values = measure_psnr([large], file, bit_depth=8)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -30,7 +30,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import npp
 from npp.batch.picture_reading import read_source
-from npp.batch.picture_writing import room_for
+from npp.batch.picture_writing import storable_metadata
 from npp.batch.stored_bits import bits_left_out
 from npp.codec.image_inputs import CodecImage
 from npp.photos import open_photo, png16
@@ -288,16 +288,16 @@ def test_a_profile_has_255_segments_in_a_jpeg() -> None:
     room = 255 * 65_519
     for size in (room, room + 1):
         metadata = npp.Metadata(icc_profile=bytes(size))
-        found, notes = room_for("JPEG", metadata)
+        found, notes = storable_metadata("JPEG", metadata)
         assert found == (metadata if size == room else npp.Metadata())
         assert len(notes) == (size > room)
-        assert room_for("PNG", metadata) == (metadata, [])
+        assert storable_metadata("PNG", metadata) == (metadata, [])
 
 
 def test_thumbnails_and_unknown_extensions_have_no_place_in_other_formats(photo: np.ndarray) -> None:
     metadata = npp.Metadata(thumbnail=npp.encode(photo[:8, :8]), extensions=[(77, b"x")], xmp=b"<x/>")
     for name in ("PNG", "JPEG", "WEBP"):
-        assert room_for(name, metadata) == (
+        assert storable_metadata(name, metadata) == (
             npp.Metadata(xmp=b"<x/>"),
             [f"thumbnail, extensions left out: {name} has no place for it"],
         )

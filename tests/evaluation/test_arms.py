@@ -19,7 +19,7 @@ from npp.config.yaml_files import ConfigError
 from npp.evaluation.arms import Arm, build_parts
 from npp.evaluation.block_maps import FeatureMapConfig, Scene
 from npp.evaluation.choosing import resolve_arms
-from npp.evaluation.coding import ArmFiles, Batch, code
+from npp.evaluation.coding import ArmFiles, Batch, code_batch
 from npp.evaluation.evaluate_config import EvaluateConfig, parse_config
 from npp.evaluation.judges import Judge, build_judge
 from npp.evaluation.prefilters import RefineSettings
@@ -64,7 +64,7 @@ def _batch(photos: Path) -> Batch:
 def _coded(photos: Path, arm: dict[str, Any], qp: int = 34) -> tuple[ArmFiles, Tensor]:
     (made,), judges = _arms(photos, arm)
     batch = _batch(photos)
-    return code(batch, made, qp, judges, 1), batch.images
+    return code_batch(batch, made, qp, judges, 1), batch.images
 
 
 def _sizes(x: Tensor, offsets: Tensor | None = None, qp: int = 34, before: int | None = None) -> list[int]:
@@ -250,7 +250,7 @@ def test_pictures_are_refined_for_seen_networks_alone(photos: Path) -> None:
     assert [one.seen for one in judges] == [True, True, False]
 
     def filtered(networks: list[Judge]) -> Tensor:
-        return code(_batch(photos), arm, 34, networks, 1).filtered
+        return code_batch(_batch(photos), arm, 34, networks, 1).filtered
 
     found = filtered(judges)
     assert torch.equal(found, filtered(judges[:2]))

@@ -12,7 +12,7 @@ from PIL import Image
 from small_evaluation import QPS, RED, allocator, curve, detector, measurements, red_photos, values
 
 from npp.evaluation.arms import Arm
-from npp.evaluation.coding import Batch, code
+from npp.evaluation.coding import Batch, code_batch
 from npp.evaluation.evaluate_config import parse_config
 from npp.evaluation.evaluation_run import evaluate
 from npp.evaluation.prefilters import Unfiltered
@@ -68,9 +68,9 @@ def test_the_arm_is_shown_with_no_more_bytes_than_the_anchor(photos: Path) -> No
     found = PhotoSet(str(photos / "test"), mode="full", part="all")
     batch = Batch(found, [photos / "test" / "1.png"], CPU)
     arm = Arm("half", {"effort": 0}, Unfiltered(), ScaleRule({0: 0.5}))
-    most = int(code(batch, Arm("bpg", {"effort": 0}, Unfiltered()), 28, [], 1).sizes[0])
+    most = int(code_batch(batch, Arm("bpg", {"effort": 0}, Unfiltered()), 28, [], 1).sizes[0])
     shown = same_bytes(batch, arm, 36, most, [], 1)
-    sizes = {qp: int(code(batch, arm, qp, [], 1).sizes[0]) for qp in range(20, 52)}
+    sizes = {qp: int(code_batch(batch, arm, qp, [], 1).sizes[0]) for qp in range(20, 52)}
     assert int(shown.sizes[0]) == max(size for size in sizes.values() if size <= most)
     tiny = same_bytes(batch, arm, 36, 1, [], 1)
     assert int(tiny.sizes[0]) == sizes[51]

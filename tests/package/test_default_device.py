@@ -27,7 +27,7 @@ import npp.pillow
 import npp.transforms
 from npp.allocation import FeatureAllocator, SharedBudget, box_importance, mask_importance
 from npp.batch import BatchDecoder, BatchEncoder
-from npp.batch.refined_frames import load_network
+from npp.batch.refined_frames import load_exported
 from npp.gradient.surrogates import NAMES, resolve_surrogate
 from npp.tasks import build_task
 
@@ -347,7 +347,7 @@ def test_a_network_to_refine_for_is_read_onto_the_cpu(tmp_path: Path) -> None:
     network, x = classifier().eval(), pictures(1)
     torch.export.save(torch.export.export(network, (x,)), tmp_path / "network.pt2")
     with torch.device("meta"), torch.inference_mode():
-        loaded = load_network(str(tmp_path / "network.pt2"))
+        loaded = load_exported(str(tmp_path / "network.pt2"))
     torch.testing.assert_close(loaded(x), network(x))
 
 

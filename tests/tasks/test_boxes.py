@@ -8,7 +8,7 @@ import pytest
 import torch
 from task_nets import WITHOUT_AREA, boxes
 
-from npp.tasks.boxes import area, centred, corners_of, f1, iou_matrix, nms, plain_nms
+from npp.tasks.boxes import area, centre_and_size, corners_of, f1, iou_matrix, nms, plain_nms
 
 
 def test_f1_by_hand() -> None:
@@ -69,4 +69,4 @@ def test_centre_and_size_are_told_from_corners_and_back() -> None:
     centred_boxes = torch.tensor([[[10.0, 20.0, 4.0, 6.0], [0.5, 0.25, 1.0, 0.5]]])
     corners = corners_of(centred_boxes)
     assert corners.tolist() == [[[8.0, 17.0, 12.0, 23.0], [0.0, 0.0, 1.0, 0.5]]]
-    assert torch.equal(centred(corners), centred_boxes)
+    assert torch.equal(centre_and_size(corners), centred_boxes)

@@ -18,7 +18,7 @@ from npp.batch.file_decoding import DecodeSettings, check_writable, decode_file,
 from npp.batch.file_encoding import EncodeSettings, encode_to_settings, report_values
 from npp.batch.outcomes import FileResult
 from npp.batch.picture_reading import read_source
-from npp.batch.picture_writing import format_of
+from npp.batch.picture_writing import format_of_suffix
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
 from npp.checks import brief, flag, number_above, whole
@@ -175,7 +175,7 @@ class BatchDecoder:
         recipe: str | os.PathLike[str] | Recipe | None = None,
         max_pixels: int | None = None,
     ) -> None:
-        format_of(suffix)
+        format_of_suffix(suffix)
         if bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
         self.settings = DecodeSettings(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from npp.batch.animation_writing import check_animation, write_animation
-from npp.batch.picture_writing import Rendered, WriteSettings, check_still, format_of, write_still
+from npp.batch.picture_writing import Rendered, WriteSettings, check_still, format_of_suffix, write_still
 from npp.codec.decoding import decode
 from npp.codec.metadata import ImageInfo, Metadata, check_pixels, fitting_metadata
 from npp.recipes.picture_floats import decoded_for_task
@@ -43,7 +43,7 @@ class DecodeSettings:
     def for_target(self, target: Path | None = None) -> WriteSettings:
         """How a target is to be written."""
         suffix = self.suffix if target is None else target.suffix
-        return WriteSettings(format_of(suffix), self.bit_depth > 8, self.quality)
+        return WriteSettings(format_of_suffix(suffix), self.bit_depth > 8, self.quality)
 
 
 @dataclass(frozen=True)

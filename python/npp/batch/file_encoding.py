@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npp._bpg import EncodeError
-from npp.batch.picture_quality import measure
+from npp.batch.picture_quality import measure_psnr
 from npp.batch.picture_reading import Source
 from npp.batch.recipe_use import RecipeUse
 from npp.batch.refined_frames import refine_frame, refined_by_recipe
@@ -35,7 +35,7 @@ class EncodeSettings:
         options: codec options.
         keep_metadata: take EXIF, ICC profile and XMP along.
         measure: decode the file and report PSNR.
-        refine: a network's file, as :func:`npp.batch.refined_frames.load_network` reads it; the pixels of
+        refine: a network's file, as :func:`npp.batch.refined_frames.load_exported` reads it; the pixels of
             stills are refined for it, with a recipe its map instead.
         views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
         recipe: stills are prepared by it.
@@ -181,6 +181,6 @@ def report_values(
         return values, ()
     try:
         with memory_error_names("measuring the PSNR of", height, width):
-            return values | measure(source.frames, file, bit_depth=info.bit_depth), ()
+            return values | measure_psnr(source.frames, file, bit_depth=info.bit_depth), ()
     except MemoryError as error:  # the file is good, and took long
         return values | {"psnr": None}, (f"PSNR not measured: {error}",)

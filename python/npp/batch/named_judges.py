@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from npp.batch.outcomes import describe
-from npp.batch.refined_frames import file_stamp, keep_seen, load_network
+from npp.batch.refined_frames import file_stamp, keep_seen, load_exported
 from npp.codec.errors import EncodeError
 from npp.config.digests import digest_of, hash_file, hash_files, hash_state, note_modules
 from npp.config.kept_values import hash_values
@@ -78,7 +78,7 @@ class NamedJudge:
         """
         if self._is_exported():
             try:
-                load_network(self.spec)
+                load_exported(self.spec)
             except ValueError as error:
                 from npp.tasks.form_suggestions import form_suggestion
 

@@ -46,7 +46,7 @@ def _psnr(errors: list[float]) -> float | None:
     return -10 * math.log10(mse) if mse > 0 else None
 
 
-def measure(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[str, float | None]:
+def measure_psnr(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[str, float | None]:
     """PSNR in dB over all frames, with a peak of 1; ``None`` where there is no error.
 
     Args:

@@ -72,7 +72,7 @@ _OPAQUE_FROM = 128  # alpha of pixels that stay in a GIF
 Rendered: TypeAlias = "tuple[bytes, list[str]]"
 
 
-def format_of(suffix: str) -> str:
+def format_of_suffix(suffix: str) -> str:
     """Pillow's name for the format of a file name's suffix.
 
     Raises:
@@ -109,7 +109,7 @@ def _in_utf8(xmp: bytes) -> bytes | None:
         return None
 
 
-def room_for(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]:
+def storable_metadata(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]:
     """The metadata that a format has room for, and notes about what is left out."""
     present = {name: getattr(metadata, name) for name in _ALL_METADATA if getattr(metadata, name)}
     kept = {name: value for name, value in present.items() if name in _METADATA.get(format_name, ())}
@@ -128,7 +128,7 @@ def room_for(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]
 
 def metadata_arguments(format_name: str, metadata: Metadata) -> tuple[dict[str, Any], list[str]]:
     """Pillow's arguments for saving metadata, and notes about what is left out."""
-    kept, notes = room_for(format_name, metadata)
+    kept, notes = storable_metadata(format_name, metadata)
     arguments: dict[str, Any] = {name: value for name in _MAIN if (value := getattr(kept, name)) is not None}
     if "exif" in arguments:
         arguments["exif"] = tiff_to_exif(arguments["exif"])
@@ -223,7 +223,7 @@ def write_still(frame: Tensor, info: ImageInfo, metadata: Metadata, settings: Wr
     """
     check_still(info, settings, frame.shape[-2], frame.shape[-1])
     if settings.deep and settings.format == "PNG":
-        fitting, notes = room_for(settings.format, metadata)
+        fitting, notes = storable_metadata(settings.format, metadata)
         return _deep_png(frame, info, fitting), notes
     arguments, notes = metadata_arguments(settings.format, metadata)
     frames = frame[None]

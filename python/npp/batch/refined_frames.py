@@ -21,7 +21,7 @@ from npp.recipes.picture_floats import as_floats
 from npp.torch_state import in_plain_torch, memory_error_names
 
 
-def load_network(path: str) -> Callable[[Tensor], Tensor]:
+def load_exported(path: str) -> Callable[[Tensor], Tensor]:
     """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
 
     It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
@@ -91,7 +91,7 @@ def colour_of(pictures: Tensor) -> Tensor:
 
 def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Tensor], Tensor]:
     """What the network of a file must go on seeing in pictures (1, C, H, W)."""
-    network = load_network(path)
+    network = load_exported(path)
     return keep_prediction(lambda pictures: network(colour_of(pictures)), x, views)
 
 

@@ -10,13 +10,13 @@ import typer
 
 from npp.batch.batch_units import BatchDecoder
 from npp.batch.file_decoding import DecodeSettings
-from npp.batch.picture_writing import format_of
+from npp.batch.picture_writing import format_of_suffix
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.cli.decode_job import decode_job
 from npp.cli.help_panels import CODEC, FILES, RECIPE
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
-from npp.cli.output_files import Job, check_frames, plan
+from npp.cli.output_files import Job, check_sequences, plan
 from npp.cli.recipe_options import load_recipe, shared_cores
 from npp.cli.shared_options import (
     ForceOption,
@@ -45,7 +45,7 @@ _FORMAT = "png"
 def _check_format(option: str, suffix: str) -> None:
     """That pictures can be written as a suffix says, which an option gave."""
     try:
-        format_of(suffix)
+        format_of_suffix(suffix)
     except ValueError as error:
         ways = "" if suffix else f"; write {option}.png for a file, {option}/ for a folder"
         raise UsageError(f"{option}: {error}{ways}") from None
@@ -55,7 +55,7 @@ def _check_targets(jobs: Sequence[Job], output: str, suffix: str | None) -> None
     """That pictures can be written as the files' suffixes say, and as ``--format`` says where it is given."""
     for target in (job.target for job in jobs if job.target is not None):
         _check_format(f"--output {output}", target.suffix)
-        if suffix is not None and format_of(target.suffix) != format_of(suffix):
+        if suffix is not None and format_of_suffix(target.suffix) != format_of_suffix(suffix):
             raise UsageError(
                 f"--output {output} and --format {suffix.removeprefix('.')} contradict each other: --format"
                 " is for folders and standard output, a file's suffix says its format"
@@ -123,7 +123,7 @@ def decode(
     workers = checked(resolve_threads, threads)
     restoring = None if recipe is None else load_recipe(recipe, Parts()).recipe
     jobs = plan(find_inputs(inputs, BPG_SUFFIXES, recursive=recursive), output, suffix)
-    check_frames(jobs)
+    check_sequences(jobs)
     _check_targets(jobs, output, None if format_name is None else suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
     work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)

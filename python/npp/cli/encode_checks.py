@@ -12,7 +12,7 @@ from typing import Any
 from npp.batch.named_judges import NamedJudge
 from npp.batch.outcomes import describe
 from npp.batch.recipe_use import RecipeUse, asks_allocator
-from npp.batch.refined_frames import load_network
+from npp.batch.refined_frames import load_exported
 from npp.batch.shards import Shard
 from npp.cli.encode_options import Engine, Sensitivity
 from npp.cli.encode_request import ShareSettings
@@ -64,7 +64,7 @@ def checked_views(refine: str | None, views: bool | None) -> bool:
         )
     try:
         if refine is not None:
-            load_network(refine)
+            load_exported(refine)
     except ValueError as error:
         raise UsageError(f"--refine: {error}") from None
     return views is not False

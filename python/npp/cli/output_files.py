@@ -62,7 +62,7 @@ def numbered(path: Path, number: int) -> Path:
     return path.with_name(_NUMBER.sub(lambda match: match.group() % number, path.name, count=1))
 
 
-def check_frames(jobs: Sequence[Job]) -> None:
+def check_sequences(jobs: Sequence[Job]) -> None:
     """That no sequence of frames could replace a file that is read.
 
     Raises:

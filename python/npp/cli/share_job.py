@@ -20,7 +20,7 @@ from npp.cli.exit_codes import OK, SOME_FAILED
 from npp.cli.file_reports import FAILED, WRITTEN, FileReport, counts
 from npp.cli.jobs import crew, exit_code
 from npp.cli.output_files import Job, must_skip
-from npp.cli.share_state import STATE_NAME, ShareState, identity
+from npp.cli.share_state import STATE_NAME, ShareState, file_identity
 from npp.cli.share_work import REPLACES, SharedWork, encode_job_at
 from npp.cli.streams import say
 from npp.codec.build import __version__
@@ -100,7 +100,7 @@ class SharedRun:
         """Puts a job's curve among the others; the report only says whether there is one."""
         if not self._state.is_ours(job):
             must_skip(job.target, self._policy)
-        source = identity(job.source)
+        source = file_identity(job.source)
         curve = self._state.curve(source)
         if curve is None:
             picture = read_source(job.source.read(), keep_metadata=self._settings.keep_metadata)

@@ -75,7 +75,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def identity(source: Input) -> _Identity:
+def file_identity(source: Input) -> _Identity:
     """Path, size and time of a file: another one has another, however it is called.
 
     Raises:
@@ -101,7 +101,7 @@ class ShareState:
         self._lock = threading.Lock()
         self._curves: dict[_Identity, PictureCurve] = {}
         self._files: dict[tuple[_Identity, int], dict[str, Any]] = {}
-        self._checksums: dict[str, set[int]] = {}
+        self._crcs: dict[str, set[int]] = {}
         self._written: set[str] = set()
         self._load()
 
@@ -123,7 +123,7 @@ class ShareState:
         source: _Identity = (line["source"], line["size"], line["mtime_ns"])
         kind = line["kind"]
         if kind == "file":
-            self._checksums.setdefault(line["target"], set()).add(line["crc"])
+            self._crcs.setdefault(line["target"], set()).add(line["crc"])
         if line["key"] != self._keys[kind]:
             return
         if kind == "file":
@@ -159,7 +159,7 @@ class ShareState:
     def is_there(self, job: Job, source: _Identity, qp: int) -> bool:
         """Whether the result of a job is the file that was made at a qp."""
         line = self._files.get((source, qp))
-        return line is not None and self.is_ours(job) and line["crc"] == _checksum(job.target)
+        return line is not None and self.is_ours(job) and line["crc"] == _crc32_of(job.target)
 
     def put_file(self, job: Job, source: _Identity, qp: int, file: bytes, values: dict[str, Any]) -> None:
         """Keeps what a file takes; to be called before the file is written, which is then known as ours."""
@@ -168,8 +168,8 @@ class ShareState:
 
     def is_ours(self, job: Job) -> bool:
         """Whether a result was written by such a run, and may be replaced by one."""
-        checksums = self._checksums.get(self._name(job))
-        return checksums is not None and _checksum(job.target) in checksums
+        crcs = self._crcs.get(self._name(job))
+        return crcs is not None and _crc32_of(job.target) in crcs
 
     def wrote(self, job: Job) -> None:
         """A result is there now."""
@@ -188,8 +188,8 @@ class ShareState:
         self.path.unlink(missing_ok=True)
 
 
-def _checksum(path: Path | None) -> int | None:
-    """Of a file; ``None`` where there is none."""
+def _crc32_of(path: Path | None) -> int | None:
+    """The CRC-32 of a file; ``None`` where there is none."""
     assert path is not None
     try:
         return zlib.crc32(path.read_bytes())

@@ -16,7 +16,7 @@ from npp.cli.encode_job import written
 from npp.cli.file_reports import FAILED, WRITTEN, FileReport
 from npp.cli.jobs import Crew
 from npp.cli.output_files import Job, WritePolicy, write
-from npp.cli.share_state import ShareState, identity
+from npp.cli.share_state import ShareState, file_identity
 
 REPLACES = WritePolicy(force=True)
 # Times the total: what qp 51 takes by the first files as they will be, when the others are not tried. They
@@ -46,7 +46,7 @@ def encode_job_at(
         state: what earlier runs know, and this one.
         policy: about files that exist and are none of the state's.
     """
-    source = identity(job.source)
+    source = file_identity(job.source)
     known = state.values(source, step.qp)
     is_there = known is not None and state.is_there(job, source, step.qp)
     if known is not None and is_there and _is_whole(known, settings):
@@ -85,7 +85,7 @@ def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
 def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
     """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
     try:
-        values = state.values(identity(job.source), step.qp)
+        values = state.values(file_identity(job.source), step.qp)
     except OSError:  # its own job will say so
         return None
     return None if values is None else _as_it_was(job, values)

@@ -35,7 +35,7 @@ def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
 _WORDS = {None: "none", True: "yes", False: "no"}
 
 
-def in_words(value: Any) -> str:
+def value_in_words(value: Any) -> str:
     """A JSON value for people: what is not given in a mapping is left out."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_key(name)} {_inner(item)}" for name, item in value.items() if item is not None)
@@ -51,7 +51,8 @@ def _key(name: Any) -> str:
 
 def _inner(value: Any) -> str:
     """A value within another."""
-    return f"({in_words(value)})" if isinstance(value, (Mapping, list, tuple)) else in_words(value)
+    words = value_in_words(value)
+    return f"({words})" if isinstance(value, (Mapping, list, tuple)) else words
 
 
 def describe_arm(config: ArmConfig, arm: Arm) -> str:

@@ -17,7 +17,7 @@ from npp.config.digests import hash_file
 from npp.evaluation.arms import Arm
 from npp.evaluation.block_maps import BlockOffsets, Scene
 from npp.evaluation.judges import Judge
-from npp.evaluation.part_store import digest
+from npp.evaluation.part_store import part_digest
 from npp.evaluation.prefilters import Refine
 from npp.evaluation.real_labels import UNLABELLED, RealLabels
 from npp.gradient.refinement import Refined
@@ -96,7 +96,7 @@ class Batch:
     def key(self) -> str:
         """A hash of what decides its pixels and where they are computed with."""
         files = [hash_file(path) for path in self._paths]
-        return digest([files, self._photos.shape, self._photos.mode, self._device.type])
+        return part_digest([files, self._photos.shape, self._photos.mode, self._device.type])
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | No
     return BlockOffsets(maps, None if start is None else start.sensitivity)
 
 
-def code(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
+def code_batch(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
     """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
     size = batch.images.shape[2], batch.images.shape[3]
     by_label = {judge.label: judge for judge in networks}

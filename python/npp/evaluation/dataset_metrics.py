@@ -14,7 +14,7 @@ from npp.evaluation.real_labels import RealLabels
 from npp.evaluation.truth import MatchedTruth, Matches
 
 
-class _Comparison(Protocol):
+class _BatchComparison(Protocol):
     """Compares a network's predictions with something, batch by batch."""
 
     def add(self, batch: Batch, predictions: list[Any]) -> None:
@@ -57,7 +57,7 @@ class _Unfinished(NamedTuple):
     kind: str
     label: str
     key: Any
-    comparison: _Comparison
+    comparison: _BatchComparison
 
 
 class DatasetMetrics:
@@ -83,7 +83,7 @@ class DatasetMetrics:
                 self._truths[judge.label] = truth
                 self._begin("matches", judge, key, partial(_WithTruth, judge, truth))
 
-    def _begin(self, kind: str, judge: Judge, pictures: Any, begin: Callable[[], _Comparison]) -> None:
+    def _begin(self, kind: str, judge: Judge, pictures: Any, begin: Callable[[], _BatchComparison]) -> None:
         key = [kind, judge.key, pictures]
         stored = self._store.load(key)
         if stored is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from npp.config.yaml_files import as_yaml
 from npp.evaluation.analysis import Findings
-from npp.evaluation.arm_words import in_words
+from npp.evaluation.arm_words import value_in_words
 from npp.evaluation.evaluate_config import EvaluateConfig
 from npp.evaluation.html_curves import Panel, panels_of, savings_of
 from npp.evaluation.html_pictures import PhotoView
@@ -155,7 +155,7 @@ def render_report(
         parts=shown,
         drawn=[part["drawn"] for part in shown],
         settings=as_yaml(config.as_mapping()),
-        computer={name.replace("_", " "): in_words(value) for name, value in computer.items()},
+        computer={name.replace("_", " "): value_in_words(value) for name, value in computer.items()},
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),
         plotly=packed_plotly(),

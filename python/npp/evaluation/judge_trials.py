@@ -19,7 +19,7 @@ from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Axis, Judge
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import RealLabels
-from npp.evaluation.score_checks import check_directions, check_finite, check_floor, directions
+from npp.evaluation.score_checks import check_directions, check_scores_finite, check_scores_floor, directions
 from npp.evaluation.score_stability import warn_of_instability
 from npp.evaluation.truth import LabelError, NamedClass
 from npp.tasks.cell_detector import CellDetector
@@ -215,8 +215,8 @@ class JudgeTrial:
         with network_named(network, batch):
             scores = batch.task(network).scores(batch.images, batch.targets(network))
             check_directions(network, scores)  # before the next line asks for them
-            check_finite(network, scores, batch.names)
-            check_floor(network, scores, batch.names)
+            check_scores_finite(network, scores, batch.names)
+            check_scores_floor(network, scores, batch.names)
             warn_of_instability(network, batch, self._opened(self._photos[:1]), scores)
             return list(scores)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from npp.evaluation.arms import Arm
-from npp.evaluation.coding import Batch, code, to_cpu
+from npp.evaluation.coding import Batch, code_batch, to_cpu
 from npp.evaluation.dataset_metrics import DatasetMetrics
 from npp.evaluation.judge_trials import JudgeTrial, network_named
 from npp.evaluation.judges import Axis, Judge
@@ -20,7 +20,7 @@ from npp.evaluation.measured_values import PICTURE, ArmMeasurements, Measurement
 from npp.evaluation.originals import measure_originals
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import UNLABELLED, RealLabels, photos_with_labels
-from npp.evaluation.score_checks import check_finite
+from npp.evaluation.score_checks import check_scores_finite
 from npp.evaluation.truth import Matches
 from npp.photos.finding import name_below
 from npp.photos.photo_set import PhotoSet
@@ -144,7 +144,7 @@ class Measurer:
 
     def _measured(self, batch: Batch, arm: Arm, qp: int) -> dict[str, Any]:
         """An :class:`ArmPart` as it is stored."""
-        coded = code(batch, arm, qp, [tried.judge for tried in self._judges], self._threads)
+        coded = code_batch(batch, arm, qp, [tried.judge for tried in self._judges], self._threads)
         pixels = batch.images.shape[2] * batch.images.shape[3]
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
         predictions = {}
@@ -155,7 +155,7 @@ class Measurer:
                 of_judge = task.scores(coded.x_hat, batch.targets(judge))
                 if tried.true_scores:
                     of_judge |= self._labels.scores(judge, coded.x_hat, batch.paths)
-                check_finite(judge, of_judge, batch.names)
+                check_scores_finite(judge, of_judge, batch.names)
                 scores[judge.label] = of_judge
                 if tried.predicts:
                     predictions[judge.label] = task.predict(coded.x_hat)

@@ -19,7 +19,7 @@ from npp.files import write_file
 _Part = TypeVar("_Part")
 
 
-def digest(value: Any) -> str:
+def part_digest(value: Any) -> str:
     """A short hash of a JSON value, the same for the same value.
 
     Apart from :func:`npp.config.digests.digest_of`, which writes JSON with spaces: names of stored parts and
@@ -43,7 +43,7 @@ class PartStore:
         self._versions = versions()
 
     def _path(self, key: Any) -> Path:
-        return self._folder / f"{digest([self._versions, key])}.part"
+        return self._folder / f"{part_digest([self._versions, key])}.part"
 
     def load(self, key: Any) -> Any:
         """The part saved under a key, or ``None``.

@@ -48,7 +48,7 @@ def check_directions(network: Judge, names: Iterable[str]) -> None:
             )
 
 
-def check_finite(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
+def check_scores_finite(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
     """Looks through a network's scores (N,) by name of these photos.
 
     Raises:
@@ -62,7 +62,7 @@ def check_finite(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[
                 )
 
 
-def check_floor(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
+def check_scores_floor(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
     """Looks at a network's scores (N,) by name of the photos as they are, before anything is coded.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from npp.checks import MAX_QP
 from npp.evaluation.arms import Arm
-from npp.evaluation.coding import ArmFiles, Batch, code
+from npp.evaluation.coding import ArmFiles, Batch, code_batch
 from npp.evaluation.judges import Judge
 from npp.tasks.boxes import MATCH_IOU, iou_matrix
 from npp.tasks.detection import Detection
@@ -79,7 +79,7 @@ def same_bytes(
 
     @cache
     def coded(other_qp: int) -> ArmFiles:
-        return code(batch, arm, other_qp, judges, threads)
+        return code_batch(batch, arm, other_qp, judges, threads)
 
     qps = list(_qps_of(arm, qp))
     low, high = 0, len(qps) - 1
@@ -141,7 +141,7 @@ def strip_row(
         judges: networks; the first's quality is said, the first detector's boxes are drawn.
         threads: of the codec.
     """
-    plain = code(batch, anchor, qp, judges, threads)
+    plain = code_batch(batch, anchor, qp, judges, threads)
     shown = plain
     if arm.name != anchor.name:
         shown = same_bytes(batch, arm, qp, int(plain.sizes[0]), judges, threads)

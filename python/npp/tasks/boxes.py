@@ -49,7 +49,7 @@ def corners_of(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
 
 
-def centred(boxes: Tensor) -> Tensor:
+def centre_and_size(boxes: Tensor) -> Tensor:
     """Boxes (..., 4) x1, y1, x2, y2 in any unit as centre and size, x, y, width, height."""
     return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from npp.checks import brief, check_known_settings, is_int, number, one_of, wholes
 from npp.codec.luma_weights import BT601
-from npp.tasks.boxes import centred, sides
+from npp.tasks.boxes import centre_and_size, sides
 from npp.tasks.frozen import dtype_of
 from npp.torch_state import device_of
 
@@ -206,7 +206,7 @@ class Fit(NamedTuple):
     def unit_boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
         """Boxes (..., 4) x1, y1, x2, y2 in pixels of the picture to centre and size in parts of the input's
         sides, as many networks are trained with them."""
-        return centred(self.boxes_on_input(boxes, height, width) / sides(*self.size, boxes))
+        return centre_and_size(self.boxes_on_input(boxes, height, width) / sides(*self.size, boxes))
 
 
 def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, int]:  # noqa: A002

@@ -16,7 +16,7 @@ from npp.tasks.divergence import dense_divergence
 from npp.tasks.frozen import evaluation_mode
 from npp.tasks.input_format import InputFormat
 from npp.tasks.layers import attribute_at
-from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_config
+from npp.tasks.openmmlab_models import UNTRAINED, build_model, read_model_config
 from npp.tasks.training_losses import loss_branch
 from npp.torch_state import device_of
 
@@ -246,7 +246,7 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
     path = named_path(name)
     is_file = path.suffix == ".py" and path.is_file()
     try:
-        config = read_config(str(path) if is_file else f"{_PACKAGE}::{name.removesuffix('.py')}.py")
+        config = read_model_config(str(path) if is_file else f"{_PACKAGE}::{name.removesuffix('.py')}.py")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{_PACKAGE}:{rest}: {name} is neither a file nor a configuration of MMDetection"

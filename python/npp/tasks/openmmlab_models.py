@@ -54,7 +54,7 @@ def _packaged(package: str, name: str) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
-def read_config(name: str) -> Any:
+def read_model_config(name: str) -> Any:
     """A configuration.
 
     Args:

@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from PIL import Image
 
-from npp.tasks.openmmlab_models import read_config
+from npp.tasks.openmmlab_models import read_model_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "openmmlab"
 #: The stock configuration below each of ours, by the name of our file.
@@ -33,7 +33,7 @@ _SIZES = ((120, 160), (144, 128), (120, 160), (144, 128))  # heights and widths
 
 def lively(name: str) -> tuple[str, Any]:
     """The package and the ``model`` of a stock configuration; a detector finds something without training."""
-    model = read_config(name).model
+    model = read_model_config(name).model
     if "roi_head" in model:
         model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)
         model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=20)

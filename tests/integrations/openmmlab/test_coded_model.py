@@ -17,7 +17,7 @@ from npp.config.yaml_files import ConfigError
 from npp.gradient.pairing import compress
 from npp.integrations.openmmlab import CodedModel
 from npp.preprocessing.unet import LAMBDAS
-from npp.tasks.openmmlab_models import load_weights, read_config
+from npp.tasks.openmmlab_models import load_weights, read_model_config
 
 LOSSLESS: dict[str, Any] = {"lossless": True, "surrogate": "identity"}
 
@@ -183,7 +183,7 @@ def test_training_is_quick_and_testing_is_thorough(fcos: CodedModel) -> None:
 
 def test_the_runners_data_preprocessor_is_for_the_inner_model() -> None:
     """MMPretrain keeps normalisation beside the model, and its runner hands it to the outermost model."""
-    config = read_config(RESNET)
+    config = read_model_config(RESNET)
     normalise = ConfigDict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)
     del config.model["data_preprocessor"]
     with DefaultScope.overwrite_default_scope("mmpretrain"):

@@ -12,7 +12,7 @@ from framework_commands import GIVEN, BuiltTasks, measured, train_file
 from small_openmmlab import FCOS, lively
 
 import npp
-from npp.tasks.openmmlab_models import build_model, read_config
+from npp.tasks.openmmlab_models import build_model, read_model_config
 
 pytest.importorskip("yaml", reason="configurations need pyyaml")
 pytest.importorskip("lightning", reason="training needs lightning")
@@ -22,7 +22,7 @@ pytest.importorskip("lightning", reason="training needs lightning")
 def task(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A task, as a file of settings has it, of a detector that finds something without training."""
     folder = tmp_path_factory.mktemp("detector")
-    config = read_config(FCOS)
+    config = read_model_config(FCOS)
     _, config.model = lively(FCOS)
     resize = {"type": "Resize", "scale": (96, 72), "keep_ratio": True}
     config.test_pipeline = [{"type": "LoadImageFromFile"}, resize]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from npp.tasks import Task, build_task
 from npp.tasks.mmdet_detector import MMDetDetector, MMDetOneStage, Sizes, load
-from npp.tasks.openmmlab_models import read_config
+from npp.tasks.openmmlab_models import read_model_config
 
 FCOS = "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco"
 RETINANET = "retinanet/retinanet_r50_fpn_1x_coco"
@@ -21,7 +21,7 @@ FASTER = "faster_rcnn/faster-rcnn_r50_fpn_1x_coco"
 
 def _written(folder: Path, name: str, **scales: object) -> Path:
     """A detector's configuration with few detections and another scale in its test pipeline."""
-    config = read_config(f"mmdet::{name}.py")
+    config = read_model_config(f"mmdet::{name}.py")
     if "test_cfg" in config.model and "rcnn" in config.model.test_cfg:
         config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=10)
         config.model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)

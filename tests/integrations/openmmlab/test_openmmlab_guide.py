@@ -13,7 +13,7 @@ import torch
 from small_openmmlab import RETINANET, runner_of, write_stock_config
 
 import npp
-from npp.tasks.openmmlab_models import build_model, read_config
+from npp.tasks.openmmlab_models import build_model, read_model_config
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "frameworks.md"
 _BLOCK = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,7 +51,7 @@ def test_the_section_runs(
     write_stock_config(tmp_path / "my_config.py", RETINANET, coco)
     for name, code in files.items():
         (tmp_path / name).write_text(code)
-    config = read_config("my_config.py")
+    config = read_model_config("my_config.py")
     torch.manual_seed(0)
     torch.save({"state_dict": build_model(config.model, "none", "mmdet").state_dict()}, "my-weights.pth")
     quick: dict[str, Any] = {
