@@ -15,8 +15,7 @@ from PIL import Image
 import npp
 from npp.batch import BatchDecoder, batch_units
 from npp.batch.animation_writing import write_animation
-from npp.batch.longest_sides import LONGEST_SIDES
-from npp.batch.picture_writing import WriteSettings, write_still
+from npp.batch.picture_writing import LONGEST_SIDES, WriteSettings, write_still
 from npp.recipes.size_extension import with_size
 
 _SINGLE_FILES = "one file a frame with a name like frame-%03d.png"

@@ -11,9 +11,9 @@ from npp.batch import BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
 from npp.cli.encode_request import EncodeRequest
+from npp.cli.exit_codes import UsageError
 from npp.cli.output_files import WritePolicy
 from npp.cli.ray_engine import _existing, _in_worker, _jobs, _line, _pictures, encode_with_ray
-from npp.cli.usage_error import UsageError
 
 
 def _encode(inputs: list[str], output: str, **more: Any) -> None:

@@ -27,11 +27,11 @@ import npp
 from npp.batch.manifest import read_manifest
 from npp.batch.named_judges import NamedJudge
 from npp.cli.encode_checks import parse_size
+from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
 from npp.cli.share_job import SharedRun
 from npp.cli.share_state import STATE_NAME, ShareState, identity
-from npp.cli.usage_error import UsageError
 
 SIDE = 96
 

@@ -14,10 +14,10 @@ from PIL.PngImagePlugin import Disposal
 from torch import Tensor
 
 from npp.batch.animated_webp import animated_webp
-from npp.batch.longest_sides import check_sides
 from npp.batch.picture_writing import (
     Rendered,
     WriteSettings,
+    check_sides,
     metadata_arguments,
     to_pictures,
     whole_alpha,

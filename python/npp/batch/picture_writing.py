@@ -14,7 +14,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from npp.batch.longest_sides import check_sides
 from npp.codec.metadata import ImageInfo, Metadata
 from npp.codec.pil_pictures import tiff_to_exif, to_pil
 from npp.photos import png16
@@ -35,6 +34,8 @@ _FORMATS = MappingProxyType(
         ".webp": "WEBP",
     }
 )
+#: Pixels that a side has at the most, by Pillow's name of the format; the others hold all that BPG does.
+LONGEST_SIDES = MappingProxyType({"GIF": 65_535, "JPEG": 65_500, "WEBP": 16_383})
 _NO_ALPHA = ("BMP", "JPEG", "PPM")  # of BMP Pillow writes alpha, but no reader takes it for that
 _NO_GRAY_ALPHA = ("GIF", "WEBP")
 _DEEP_GRAY = ("PPM", "TIFF")
@@ -172,6 +173,24 @@ def _check_deep(settings: WriteSettings, channels: int) -> None:
         raise ValueError(f"colour of 16 bits can only be written as png, not {settings.format}")
     if settings.format not in _DEEP_GRAY:
         raise ValueError(f"gray of 16 bits can only be written as png, tiff or pgm, not {settings.format}")
+
+
+def check_sides(format_name: str, height: int, width: int, instead: str) -> None:
+    """That a picture fits a format.
+
+    Args:
+        format_name: Pillow's.
+        height, width: in pixels, of the picture that is to be written.
+        instead: which formats hold it, for the message.
+
+    Raises:
+        ValueError: a side is too long.
+    """
+    longest = LONGEST_SIDES.get(format_name)
+    if longest is not None and max(height, width) > longest:
+        raise ValueError(
+            f"the picture is {width}x{height}; {format_name} allows {longest} pixels a side: write {instead}"
+        )
 
 
 def check_still(info: ImageInfo, settings: WriteSettings, height: int, width: int) -> None:

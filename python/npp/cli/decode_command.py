@@ -13,6 +13,7 @@ from npp.batch.file_decoding import DecodeSettings
 from npp.batch.picture_writing import format_of_suffix
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.cli.decode_job import decode_job
+from npp.cli.exit_codes import UsageError
 from npp.cli.help_panels import CODEC, FILES, RECIPE
 from npp.cli.input_files import find_inputs
 from npp.cli.jobs import run_jobs
@@ -34,7 +35,6 @@ from npp.cli.shared_options import (
     finish,
     write_policy,
 )
-from npp.cli.usage_error import UsageError
 from npp.codec.limits import resolve_threads
 from npp.photos.finding import BPG_SUFFIXES
 from npp.recipes.parts import Parts

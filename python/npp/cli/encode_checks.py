@@ -16,9 +16,9 @@ from npp.batch.refined_frames import load_exported
 from npp.batch.shards import Shard
 from npp.cli.encode_options import Engine, Sensitivity
 from npp.cli.encode_request import ShareSettings
+from npp.cli.exit_codes import UsageError
 from npp.cli.recipe_options import load_recipe, parts_of
 from npp.cli.shared_options import checked
-from npp.cli.usage_error import UsageError
 from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from npp.cli.exit_codes import UsageError
 from npp.cli.help_panels import CODEC, MACHINES, RATE, RECIPE, REPORT, SHARING
 from npp.cli.share_state import STATE_NAME
-from npp.cli.usage_error import UsageError
 from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
 
 

@@ -13,11 +13,11 @@ from npp.batch.named_judges import NamedJudge
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.batch.rate_sampling import SamplingGoal
 from npp.batch.shards import Shard
+from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
 from npp.cli.share_state import STATE_NAME, check_state
-from npp.cli.usage_error import UsageError
 
 
 @dataclass(frozen=True)

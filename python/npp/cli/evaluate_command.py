@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from npp.cli.help_panels import FILES, PAGE, REPORT, SETTINGS
+from npp.cli.progress_bars import stage_bars
 from npp.cli.run_errors import explained
-from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import console, say
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npp.batch.normalised_paths import without_dots
+from npp.cli.exit_codes import UsageError
 from npp.cli.streams import read_input
-from npp.cli.usage_error import UsageError
 from npp.photos.finding import is_to_be_opened, parts_fit, visible_files
 
 STDIN = "-"

@@ -15,7 +15,7 @@ from npp.batch.outcomes import describe, single_line
 from npp.cli.exit_codes import OK, SOME_FAILED, STOPPED
 from npp.cli.file_reports import FAILED, SKIPPED, FileReport, counts, in_options
 from npp.cli.output_files import Job, WritePolicy, must_skip
-from npp.cli.silent_progress import SilentProgress
+from npp.cli.progress_bars import SilentProgress
 from npp.cli.streams import console, is_terminal, say
 
 

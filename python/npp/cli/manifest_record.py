@@ -12,12 +12,11 @@ from typing_extensions import Self
 from npp.batch.existing_results import existing_bpg
 from npp.batch.manifest import ManifestFile, ManifestRow, name_in_manifest, read_manifest
 from npp.batch.outcomes import FileResult, describe
-from npp.cli.exit_codes import SOME_FAILED
+from npp.cli.exit_codes import SOME_FAILED, UsageError
 from npp.cli.file_reports import FAILED, SKIPPED, FileReport
 from npp.cli.output_files import Job, WritePolicy
 from npp.cli.side_files import check_side_file
 from npp.cli.streams import say
-from npp.cli.usage_error import UsageError
 
 
 def check_manifest(

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import Input, Inputs
 from npp.cli.streams import write_output
-from npp.cli.usage_error import UsageError
 from npp.files import check_target, write_file, write_together
 
 STDOUT = "-"

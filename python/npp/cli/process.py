@@ -10,9 +10,8 @@ from types import FrameType
 from typing import NoReturn
 
 from npp.batch.outcomes import describe
-from npp.cli.exit_codes import OK, SOME_FAILED, STOPPED, USAGE
+from npp.cli.exit_codes import OK, SOME_FAILED, STOPPED, USAGE, UsageError
 from npp.cli.streams import say, silence_output
-from npp.cli.usage_error import UsageError
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

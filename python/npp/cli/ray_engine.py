@@ -13,13 +13,12 @@ from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import describe
 from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.cli.encode_request import EncodeRequest
-from npp.cli.exit_codes import OK, SOME_FAILED
+from npp.cli.exit_codes import OK, SOME_FAILED, UsageError
 from npp.cli.file_reports import in_options
 from npp.cli.input_files import find_inputs
 from npp.cli.manifest_record import check_manifest
 from npp.cli.output_files import STDOUT, Job, WritePolicy, plan
 from npp.cli.streams import say
-from npp.cli.usage_error import UsageError
 
 
 def _existing(policy: WritePolicy) -> Any:

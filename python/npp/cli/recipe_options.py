@@ -10,7 +10,7 @@ import torch
 
 from npp.batch.outcomes import describe
 from npp.batch.recipe_use import RecipeUse
-from npp.cli.usage_error import UsageError
+from npp.cli.exit_codes import UsageError
 from npp.codec.limits import usable_cores
 from npp.recipes.parts import Parts
 from npp.recipes.recipe import Recipe

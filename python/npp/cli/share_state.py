@@ -13,10 +13,10 @@ from typing import Any
 
 from npp.batch.outcomes import describe
 from npp.batch.picture_curves import PictureCurve
+from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
 from npp.cli.side_files import check_side_file
-from npp.cli.usage_error import UsageError
 from npp.file_locks import FileLock
 from npp.files import append_whole
 

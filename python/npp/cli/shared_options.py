@@ -7,10 +7,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from npp.cli.exit_codes import UsageError
 from npp.cli.file_reports import print_report
 from npp.cli.help_panels import FILES, MACHINES, REPORT
 from npp.cli.output_files import STDOUT, WritePolicy
-from npp.cli.usage_error import UsageError
 
 InputsArgument = Annotated[
     list[str],

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npp.batch.outcomes import describe
+from npp.cli.exit_codes import UsageError
 from npp.cli.output_files import Job
-from npp.cli.usage_error import UsageError
 from npp.files import check_target
 
 

@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 from npp.cli.command_table import HELP_OPTIONS
 from npp.cli.help_panels import CODEC, FILES, MACHINES, NETWORK, PAGE, REPORT, SETTINGS, PanelledCommand
 from npp.cli.near_names import did_you_mean
+from npp.cli.progress_bars import stage_bars
 from npp.cli.run_errors import explained
-from npp.cli.stage_bars import stage_bars
 from npp.cli.streams import say
 
 _DEFAULT = "preprocessor"

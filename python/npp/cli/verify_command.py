@@ -15,7 +15,7 @@ from npp.batch.manifest import ManifestRow, read_manifest
 from npp.batch.outcomes import describe
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.verification import verify_row
-from npp.cli.exit_codes import OK, SOME_FAILED
+from npp.cli.exit_codes import OK, SOME_FAILED, UsageError
 from npp.cli.file_reports import in_options
 from npp.cli.help_panels import SETTINGS
 from npp.cli.jobs import cancelling
@@ -28,7 +28,6 @@ from npp.cli.shared_options import (
     finish,
 )
 from npp.cli.streams import say
-from npp.cli.usage_error import UsageError
 from npp.codec.limits import resolve_threads
 
 _AT_ONCE = 4096  # rows in memory

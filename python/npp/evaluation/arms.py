@@ -17,11 +17,11 @@ from npp.config.typed import REST, explain_unknown_keywords, fill_sections
 from npp.config.yaml_files import ConfigError
 from npp.evaluation.block_maps import AllocatorMap, MapConfig, MapSource
 from npp.evaluation.judges import Judge
-from npp.evaluation.prefilter import Prefilter
 from npp.evaluation.prefilters import (
     BEST,
     BlurConfig,
     Learned,
+    Prefilter,
     PrefilterConfig,
     Refine,
     Unfiltered,

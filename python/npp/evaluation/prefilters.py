@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from npp.checks import number
+from npp.checks import kind_of, number
 from npp.codec.options import CodecOptions
-from npp.config.digests import hash_state
-from npp.evaluation.own_prefilter import OwnFilter
-from npp.evaluation.prefilter import Prefilter
+from npp.config.digests import hash_files, hash_state, note_modules
+from npp.config.kept_values import hash_values
 from npp.gradient.refinement import Over, Refined, refine
 from npp.preprocessing.blur import MAX_SIGMA
+from npp.tasks.python_objects import imported
 
 if TYPE_CHECKING:
     from npp.preprocessing import Preprocessor
 
 #: Gives the losses of the seen networks: decoded pictures to (N,).
 Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
+
+
+class Prefilter(ABC):
+    """Changes pictures before the codec, whatever will look at them."""
+
+    @abstractmethod
+    def identity(self, qp: int) -> Any:
+        """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
+        """Filtered pictures.
+
+        Args:
+            images: (N, 3, H, W) floats in [0, 1].
+            qp: of the file that will be written.
+        """
 
 
 class Unfiltered(Prefilter):
@@ -90,6 +108,56 @@ class Learned(Prefilter):
         """The network's output."""
         filtered: Tensor = self._network(images, qp)
         return filtered
+
+
+class PythonFilter(Prefilter):
+    """What a function gives: called with pictures (N, 3, H, W) in [0, 1] and a qp, it filters them.
+
+    A network that it gives is used in evaluation mode.
+
+    Args:
+        path: ``package.module:function``, which is called without arguments.
+        device: where a network is put.
+
+    Raises:
+        ValueError, ModuleNotFoundError: there is no such function, or what it gives cannot be called.
+        ConfigError: the module has changed since it was imported.
+    """
+
+    def __init__(self, path: str, device: torch.device) -> None:
+        self._path = path
+        self._spec = f"python:{path}"
+        filtering = imported(path)()
+        note_modules([self._spec])
+        if not callable(filtering):
+            raise ValueError(f"{self._spec} must give what filters pictures, not {kind_of(filtering)}")
+        is_network = isinstance(filtering, nn.Module)
+        self._filter: Callable[[Tensor, int], Any] = filtering.eval().to(device) if is_network else filtering
+
+    def identity(self, qp: int) -> Any:
+        """Hashes of the module's file and, of a network, of its weights and what it keeps besides."""
+        identity: dict[str, Any] = {"python": self._path, "files": hash_files([self._spec])}
+        if isinstance(self._filter, nn.Module):
+            identity["weights"] = hash_state(self._filter)
+            identity["values"] = hash_values([self._spec], self._filter)
+        return identity
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, qp: int) -> Tensor:
+        """Filtered pictures.
+
+        Raises:
+            ValueError: these are no pictures of the same shape, or have NaN or infinite samples.
+        """
+        filtered = self._filter(images.clone(), qp)
+        shape = tuple(images.shape)
+        if not isinstance(filtered, Tensor) or tuple(filtered.shape) != shape:
+            given = tuple(filtered.shape) if isinstance(filtered, Tensor) else kind_of(filtered)
+            raise ValueError(f"{self._spec} must give pictures of shape {shape}, not {given}")
+        if not filtered.is_floating_point() or not bool(filtered.isfinite().all()):
+            what = "NaN or infinite samples" if filtered.is_floating_point() else str(filtered.dtype)
+            raise ValueError(f"{self._spec} must give floats in [0, 1], not {what}")
+        return filtered.to(images)
 
 
 class Refine:
@@ -169,8 +237,8 @@ class LearnedConfig:
 
 
 @dataclass(frozen=True)
-class OwnConfig:
-    """``{python: package.module:function}``, see :class:`npp.evaluation.own_prefilter.OwnFilter`."""
+class PythonConfig:
+    """``{python: package.module:function}``, see :class:`PythonFilter`."""
 
     python: str
 
@@ -220,7 +288,7 @@ class RefineConfig:
             number(f"{key}.weight", weight, 0, math.inf)
 
 
-PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | OwnConfig | RefineConfig
+PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | PythonConfig | RefineConfig
 
 
 def build_prefilter(
@@ -237,8 +305,8 @@ def build_prefilter(
         from npp.preprocessing import Preprocessor
 
         return Learned(Preprocessor.load(chosen.preprocessor, device=device))
-    if isinstance(chosen, OwnConfig):
-        return OwnFilter(chosen.python, device)
+    if isinstance(chosen, PythonConfig):
+        return PythonFilter(chosen.python, device)
     if isinstance(chosen, RefineConfig):
         return Refine(chosen.refine, threads)
     return Unfiltered()

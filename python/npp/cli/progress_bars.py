@@ -1,4 +1,4 @@
-"""How far the stages of a long run are."""
+"""Progress bars: how far the stages of a long run are, and bars that leave no trace where not drawn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import rich.progress
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,9 +15,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from npp.cli.silent_progress import SilentProgress
 from npp.cli.streams import console, is_terminal, say
 from npp.progress import Progress, Stage
+
+
+class SilentProgress(rich.progress.Progress):
+    """Rich's progress bars; disabled ones write nothing at all.
+
+    Before rich 14.3 also those end with an empty line, in the middle of what the commands say.
+    """
+
+    def stop(self) -> None:
+        if not self.disable:
+            super().stop()
 
 
 @contextmanager
