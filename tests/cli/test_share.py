@@ -26,7 +26,7 @@ from recipe_files import made_recipe, saved_recipe
 import npp
 from npp.batch.manifest import read_manifest
 from npp.batch.named_judges import NamedJudge
-from npp.cli.encode_checks import parse_size
+from npp.cli.encode_request import parse_size
 from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job

@@ -100,8 +100,7 @@ def test_bars_of_stages_are_for_terminals_that_are_not_told_to_be_quiet(
     terminal: Callable[[list[str]], str],
 ) -> None:
     script = (
-        "from npp.cli.progress_bars import stage_bars\n"
-        "with stage_bars({}) as stage: stage('a stage', 2)(2)"
+        "from npp.cli.progress_bars import stage_bars\nwith stage_bars({}) as stage: stage('a stage', 2)(2)"
     )
     assert "a stage" in terminal([sys.executable, "-c", script.format(False)])
     assert terminal([sys.executable, "-c", script.format(True)]) == ""

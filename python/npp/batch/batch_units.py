@@ -71,28 +71,28 @@ class BatchEncoder:
     ) -> None:
         if parts is not None:
             check_parts(parts)
-        lossless = resolve_options(options).lossless
-        if sum([qp is not None, target_bpp is not None, lossless]) > 1:
-            raise ValueError("qp, target_bpp and lossless exclude each other")
-        if recipe is not None and lossless:
-            raise ValueError("lossless must be False with a recipe, which changes what is coded")
+        resolve_options(options)
         if target_bpp is not None:
             number_above("target_bpp", target_bpp, 0)
-        self.settings = EncodeSettings(
+        settings = EncodeSettings(
             None if qp is None else resolve_qp(qp, 1)[0],
             target_bpp,
             dict(options),
             flag("keep_metadata", keep_metadata),
             recipe=None if recipe is None else _use(recipe, parts or Parts()),
         )
-        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
+        self._set_up(settings, max_pixels)
 
     @classmethod
-    def of(cls, settings: EncodeSettings, max_pixels: int | None = None) -> BatchEncoder:
+    def from_settings(cls, settings: EncodeSettings, max_pixels: int | None = None) -> BatchEncoder:
         """The unit for settings that have been checked already."""
-        unit = cls(max_pixels=max_pixels)
-        unit.settings = settings
+        unit = cls.__new__(cls)
+        unit._set_up(settings, max_pixels)
         return unit
+
+    def _set_up(self, settings: EncodeSettings, max_pixels: int | None) -> None:
+        self.settings = settings
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def encode(self, picture: File, qp: int | None = None) -> FileResult:
         """One file.
@@ -178,7 +178,7 @@ class BatchDecoder:
         format_of_suffix(suffix)
         if bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
-        self.settings = DecodeSettings(
+        settings = DecodeSettings(
             suffix.lower(),
             bit_depth,
             flag("keep_metadata", keep_metadata),
@@ -186,14 +186,18 @@ class BatchDecoder:
             flag("restore_size", restore_size),
             None if recipe is None else _use(recipe, Parts()).recipe,
         )
-        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
+        self._set_up(settings, max_pixels)
 
     @classmethod
-    def of(cls, settings: DecodeSettings, max_pixels: int | None = None) -> BatchDecoder:
+    def from_settings(cls, settings: DecodeSettings, max_pixels: int | None = None) -> BatchDecoder:
         """The unit for settings that have been checked already."""
-        unit = cls(max_pixels=max_pixels)
-        unit.settings = settings
+        unit = cls.__new__(cls)
+        unit._set_up(settings, max_pixels)
         return unit
+
+    def _set_up(self, settings: DecodeSettings, max_pixels: int | None) -> None:
+        self.settings = settings
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def decode(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
         """One file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,24 @@ _QPS_A_HALVING = 6  # of the bits of a photo
 _MOST_FILES = 7
 
 
+class ExclusiveSettingsError(ValueError):
+    """Settings that exclude each other were given together.
+
+    Args:
+        names: of these settings.
+        message: about them; by default it only says that they exclude each other.
+    """
+
+    def __init__(self, names: Sequence[str], message: str | None = None) -> None:
+        super().__init__(message or exclusion_of(names))
+        self.names = tuple(names)
+
+
+def exclusion_of(names: Sequence[str]) -> str:
+    """The sentence that settings or options of these names, two at least, exclude each other."""
+    return f"{', '.join(names[:-1])} and {names[-1]} exclude each other"
+
+
 @dataclass(frozen=True)
 class EncodeSettings:
     """What is asked of the encoder for every file of a batch.
@@ -39,6 +57,10 @@ class EncodeSettings:
             stills are refined for it, with a recipe its map instead.
         views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
         recipe: stills are prepared by it.
+
+    Raises:
+        ExclusiveSettingsError: more than one of ``qp``, ``target_bpp`` and lossless is given, or lossless
+            together with ``refine`` or ``recipe``.
     """
 
     qp: int | None = None
@@ -49,6 +71,17 @@ class EncodeSettings:
     refine: str | None = None
     views: bool = True
     recipe: RecipeUse | None = None
+
+    def __post_init__(self) -> None:
+        lossless = bool(self.options.get("lossless"))
+        if sum([self.qp is not None, self.target_bpp is not None, lossless]) > 1:
+            raise ExclusiveSettingsError(("qp", "target_bpp", "lossless"))
+        if lossless and self.refine is not None:
+            raise ExclusiveSettingsError(("refine", "lossless"))
+        if lossless and self.recipe is not None:
+            raise ExclusiveSettingsError(
+                ("recipe", "lossless"), "lossless must be False with a recipe, which changes what is coded"
+            )
 
     @property
     def usual_qp(self) -> int:

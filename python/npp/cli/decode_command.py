@@ -126,7 +126,7 @@ def decode(
     check_sequences(jobs)
     _check_targets(jobs, output, None if format_name is None else suffix)
     settings = DecodeSettings(suffix, bit_depth, metadata, quality, restore_size, restoring)
-    work = partial(decode_job, decoder=BatchDecoder.of(settings), policy=policy)
+    work = partial(decode_job, decoder=BatchDecoder.from_settings(settings), policy=policy)
     with limit_on_pixels(max_pixels), shared_cores(workers):
         reports, code = run_jobs(jobs, work, title="Decoding", policy=policy, threads=workers, quiet=quiet)
     finish([report.as_json() for report in reports], code, json_report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,7 @@ from typing import Any
 import typer
 
 from npp.batch.batch_units import BatchEncoder
-from npp.batch.file_encoding import EncodeSettings
 from npp.batch.pixel_limit import limit_on_pixels
-from npp.cli.encode_checks import (
-    check_engine,
-    check_no_quantiser,
-    check_rate,
-    checked_shard,
-    checked_views,
-    codec_options,
-    recipe_use,
-    share_settings,
-)
 from npp.cli.encode_job import encode_job
 from npp.cli.encode_options import (
     AddressOption,
@@ -59,7 +49,18 @@ from npp.cli.encode_options import (
     TotalOption,
     TuneOption,
 )
-from npp.cli.encode_request import EncodeRequest, planned
+from npp.cli.encode_request import (
+    EncodeRequest,
+    check_engine,
+    check_no_quantiser,
+    checked_shard,
+    checked_views,
+    codec_options,
+    planned,
+    rate_settings,
+    share_settings,
+    with_recipe,
+)
 from npp.cli.jobs import run_jobs
 from npp.cli.manifest_record import ManifestRecord, conclude
 from npp.cli.output_files import Job, WritePolicy
@@ -96,7 +97,7 @@ def _encoded(
         shared.encode()
         looked_at, code = conclude(record, jobs, shared.reports, shared.code)
         return [report.as_json() for report in looked_at], code, {"share": shared.totals}
-    work = partial(encode_job, encoder=BatchEncoder.of(settings), policy=policy, record=record)
+    work = partial(encode_job, encoder=BatchEncoder.from_settings(settings), policy=policy, record=record)
     reports, code = run_jobs(jobs, work, title="Encoding", policy=policy, threads=workers, quiet=quiet)
     looked_at, code = conclude(record, jobs, reports, code)
     return [report.as_json() for report in looked_at], code, {}
@@ -177,25 +178,21 @@ def encode(
     Reads what Pillow reads. GIF, APNG and animated WebP become BPG animations.
     """
     check_no_quantiser(inputs)
-    check_rate(qp, target_bpp, lossless, refine is not None)
+    settings = rate_settings(qp, target_bpp, codec_options(ctx.params), refine)
     check_stdout(output, json_report)
     policy = write_policy(force, skip_existing)
-    options = codec_options(ctx.params)
     views = checked_views(refine, refine_views)
-    use = recipe_use(
+    settings = with_recipe(
+        replace(settings, keep_metadata=metadata, measure=json_report, views=views),
         recipe,
-        lossless=lossless,
         qp_map_only=qp_map_only,
         no_scale=no_scale,
         no_filter=no_filter,
         no_map=no_map,
     )
-    sharing = share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, use)
+    sharing = share_settings(share, total, mean_bpp, sensitivity, judge, keep_state, settings.recipe)
     checked(resolve_threads, threads)
     part = checked_shard(shard, share)
-    settings = EncodeSettings(
-        qp, target_bpp, options, metadata, json_report, refine=refine, views=views, recipe=use
-    )
     check_engine(engine, address, share=share, shard=part is not None)
     request = EncodeRequest(
         inputs,

@@ -94,7 +94,7 @@ def encode_with_ray(request: EncodeRequest, address: str | None) -> tuple[list[d
         jobs = _jobs(request.inputs, request.output, request.recursive)
         if request.manifest is not None:
             check_manifest(Path(request.manifest), jobs or [], request.policy)
-        unit = BatchEncoder.of(replace(request.settings, measure=False), request.max_pixels)
+        unit = BatchEncoder.from_settings(replace(request.settings, measure=False), request.max_pixels)
         source = list(request.inputs) if jobs is None else _pictures(jobs, request.output)
         given = Given(source, PICTURE_SUFFIXES, recursive=request.recursive)
         goal = Goal(request.output, existing=_existing(request.policy), manifest=request.manifest)

@@ -20,7 +20,7 @@ from npp.integrations.openmmlab.qp_weights import QpWeights, loss_config, trade_
 from npp.preprocessing import Preprocessor
 from npp.recipes import Recipe, ScaleRule
 from npp.tasks.frozen import frozen
-from npp.tasks.openmmlab_models import build_model, read_config
+from npp.tasks.openmmlab_models import build_model, read_model_config
 from npp.tasks.training_losses import loss_branch
 from npp.training.parts_config import AllocatorConfig, CodecConfig, PreprocessorConfig
 from npp.training.recipe_model import build_allocator, build_preprocessor
@@ -304,7 +304,7 @@ def _inner_model(
 ) -> nn.Module:
     scope = None
     if isinstance(model, str):
-        config = read_config(model)
+        config = read_model_config(model)
         scope = config.get("default_scope")
         settings = dict(config.model)
     else:

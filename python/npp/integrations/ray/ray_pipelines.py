@@ -164,7 +164,7 @@ def elsewhere(unit: BatchEncoder, networks: Sequence[Any]) -> BatchEncoder:
     assert use is not None
     recipe = PreparedElsewhere(use.recipe, networks)
     settings = replace(unit.settings, recipe=replace(use, recipe=recipe))
-    return BatchEncoder.of(settings, unit.max_pixels)
+    return BatchEncoder.from_settings(settings, unit.max_pixels)
 
 
 def _tables(dataset: Any) -> Iterable[Any]:
