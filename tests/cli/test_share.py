@@ -31,7 +31,7 @@ from npp.cli.exit_codes import UsageError
 from npp.cli.input_files import Input
 from npp.cli.output_files import Job
 from npp.cli.share_job import SharedRun
-from npp.cli.share_state import STATE_NAME, ShareState, identity
+from npp.cli.share_state import STATE_NAME, ShareState, file_identity
 
 SIDE = 96
 
@@ -431,7 +431,7 @@ def test_files_are_known_by_their_crc_32(tmp_path: Path) -> None:
     picture.write_bytes(b"")
     job = Job(Input(picture, Path("a.png")), target)
     state = ShareState(target.parent / STATE_NAME, "curve", "file")
-    source = identity(job.source)
+    source = file_identity(job.source)
     assert not state.is_ours(job)
     target.write_bytes(b"123456789")
     assert not state.is_ours(job), "nothing is known of it"
@@ -666,12 +666,12 @@ def test_a_picture_that_was_written_anew_is_another_one(tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"one")
     source = Input(picture, Path("a.png"))
-    before = identity(source)
-    assert identity(source) == before
+    before = file_identity(source)
+    assert file_identity(source) == before
     written = picture.stat().st_mtime_ns
     picture.write_bytes(b"two")
     os.utime(picture, ns=(written, written + 10**6))
-    assert identity(source) != before, "of the same name and size"
+    assert file_identity(source) != before, "of the same name and size"
 
 
 def test_sizes() -> None:

@@ -1,4 +1,4 @@
-"""Many files at once: the unit of work that every engine hands out, parts of a set, and its manifest."""
+"""Work on many files: encoders and decoders for batches, parts of a set, and manifests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from npp.batch.shards import Shard
     from npp.batch.verification import verify_row
 else:
-    # `npp info` tells errors as batches do, and does without torch.
+    # `npp info` describes errors as batches do, but must not import torch.
     __getattr__, __dir__ = exported_when_touched(
         __name__,
         {

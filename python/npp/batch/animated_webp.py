@@ -1,7 +1,7 @@
-"""Animated WebP without loss: equal frames stay several, and transparent pixels keep their colour.
+"""Lossless animated WebP that keeps equal frames apart and the colour of transparent pixels.
 
-Pillow's writer can do neither. It writes the pictures here; their container is written from Google's
-specification of it (https://developers.google.com/speed/webp/docs/riff_container).
+Pillow's own animations do neither. Pillow encodes the single pictures here; the container around them is
+written by Google's specification (https://developers.google.com/speed/webp/docs/riff_container).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from PIL import Image, ImageChops
 from npp.codec.metadata import Metadata, tiff_structure
 
 _ANIMATED, _XMP, _EXIF, _ALPHA, _PROFILE = 0x02, 0x04, 0x08, 0x10, 0x20  # flags of the file
-_REPLACES = 0x02  # flag of a frame: its pixels take the place of those below, alpha included
+_REPLACES = 0x02  # flag of a frame: its pixels replace those below, alpha included
 _BACKGROUND = bytes(4)
-_EFFORT = 2  # as quick as APNG; 4, that of stills, takes three times as long for 3 % of the bytes
+_EFFORT = 2  # as fast as APNG; 4, as for stills, takes three times as long to save 3 % of the bytes
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -29,7 +29,7 @@ def _three_bytes(value: int) -> bytes:
 
 
 def _bitstream(picture: Image.Image) -> bytes:
-    """The chunk with a picture's pixels, of a file that has no other."""
+    """The chunk that holds a picture's pixels."""
     out = BytesIO()
     picture.save(out, "WEBP", lossless=True, exact=True, method=_EFFORT)
     file = out.getvalue()
@@ -39,7 +39,7 @@ def _bitstream(picture: Image.Image) -> bytes:
 
 
 def _changed(before: Image.Image, after: Image.Image) -> tuple[int, int, int, int]:
-    """The box of pixels that changed: left, top, right, bottom. The offsets of frames are even."""
+    """The box of pixels that changed: left, top (both even, as the format asks), right, bottom."""
     box = ImageChops.difference(before, after).getbbox(alpha_only=False) or (0, 0, 1, 1)
     return box[0] // 2 * 2, box[1] // 2 * 2, box[2], box[3]
 
@@ -58,13 +58,13 @@ def _frames(pictures: Sequence[Image.Image], milliseconds: Sequence[int]) -> Ite
 def animated_webp(
     pictures: Sequence[Image.Image], milliseconds: Sequence[int], loop_count: int, metadata: Metadata
 ) -> bytes:
-    """A file that shows exactly these pictures, each for its time.
+    """An animated WebP file of these pictures.
 
     Args:
         pictures: at least one; all of one size and mode, L, RGB or RGBA.
-        milliseconds: how long each is shown, at most 2**24 - 1.
-        loop_count: how often all are shown, 0 for ever, at most 65535.
-        metadata: EXIF, ICC profile and XMP of it are written.
+        milliseconds: how long each picture is shown, at most 2**24 - 1.
+        loop_count: how often the animation is shown, at most 65535; 0 for ever.
+        metadata: its EXIF, ICC profile and XMP are written.
     """
     flags, before, behind = _ANIMATED, b"", b""
     if "A" in pictures[0].getbands():

@@ -27,16 +27,16 @@ from npp.photos.picture_files import open_picture
 
 _SINGLE_FILES = "one file a frame with a name like frame-%03d.png"
 
-# What their fields hold: 16 bits of seconds, 16 of hundredths, 24 of milliseconds.
+# The formats' fields have 16 bits for seconds, 16 for hundredths and 24 for milliseconds.
 _LONGEST_SECONDS = {"PNG": Fraction(65535), "GIF": Fraction(65535, 100), "WEBP": Fraction(2**24 - 1, 1000)}
 _MOST_SHOWINGS = {"PNG": 2**31 - 1, "GIF": 65536, "WEBP": 65535}  # a GIF has 16 bits for repetitions
-_LARGEST_NUMERATOR = 65535  # of an APNG's duration, which is a fraction of a second
-# What Pillow raises, by its version, of numbers that a file has no room for.
+_LARGEST_NUMERATOR = 65535  # of the fraction of a second that is an APNG's duration
+# What Pillow raises, depending on its version, for numbers that do not fit a field.
 _TOO_LARGE = (OverflowError, struct.error)
 
 
 def _whole_units(durations: Sequence[Fraction], unit: Fraction) -> list[int]:
-    """Durations in whole units, at least 1 each, whose running sum keeps up with the true one."""
+    """Durations in whole units, at least 1 each; rounding errors do not add up over the frames."""
     units: list[int] = []
     end, shown = Fraction(0), 0
     for duration in durations:
@@ -56,7 +56,7 @@ def _check_durations(format_name: str, info: ImageInfo) -> None:
 
 
 def _showings(format_name: str, info: ImageInfo) -> tuple[int, list[str]]:
-    """How often the animation is shown, 0 for ever, and a note where the format cannot count so far."""
+    """How often the animation is shown, 0 for ever, and a note if the format cannot count that far."""
     limit = _MOST_SHOWINGS[format_name]
     if info.loop_count <= limit:
         return info.loop_count, []
@@ -64,7 +64,7 @@ def _showings(format_name: str, info: ImageInfo) -> tuple[int, list[str]]:
 
 
 def _png_milliseconds(value: int) -> int:
-    """A duration that an APNG's fraction holds: long ones lose their last digits."""
+    """A duration that fits an APNG's fraction; long ones lose their last digits."""
     candidates = (round(value / step) * step for step in (1, 10, 100, 1000))
     return next(
         candidate for candidate in candidates if Fraction(candidate, 1000).numerator <= _LARGEST_NUMERATOR
@@ -72,10 +72,10 @@ def _png_milliseconds(value: int) -> int:
 
 
 def _disposals(pictures: Sequence[Image.Image]) -> list[Disposal]:
-    """What an APNG's viewer does with each frame before the next.
+    """What an APNG's viewer does with each frame before it shows the next.
 
-    Pillow makes one frame of equal neighbours where that is the same for both. To put back what was there
-    before the second of them leaves the same picture.
+    Pillow joins equal neighbours if both have the same disposal. Restoring what was there before the second
+    of them leaves the same picture, and keeps them apart.
     """
     disposals = [Disposal.OP_NONE]
     for before, picture in pairwise(pictures):
@@ -85,7 +85,7 @@ def _disposals(pictures: Sequence[Image.Image]) -> list[Disposal]:
 
 
 def _saved(pictures: list[Image.Image], name: str, too_long: str, **arguments: Any) -> bytes:
-    """Frames as Pillow writes them; ``too_long`` is said where their durations have no room in the format."""
+    """The frames as a file that Pillow writes; ``too_long`` is the message if durations do not fit it."""
     out = BytesIO()
     try:
         pictures[0].save(out, name, save_all=True, append_images=pictures[1:], **arguments)
@@ -108,11 +108,11 @@ def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, 
 
 
 def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> Rendered:
-    """A GIF; Pillow makes one frame of those neighbours that are equal in its colours."""
-    # A GIF says how often it is repeated, and nothing when it is shown once.
+    """A GIF. Pillow joins neighbours that are equal in the GIF's colours, which a note says."""
+    # A GIF holds the number of repetitions, and nothing if it is shown once.
     arguments: dict[str, Any] = {} if showings == 1 else {"loop": max(0, showings - 1)}
     if info.has_alpha:
-        arguments["disposal"] = 2  # else a frame would show through the next one's transparent pixels
+        arguments["disposal"] = 2  # else frames would show through transparent pixels of the next ones
     hundredths = _whole_units(info.durations, Fraction(1, 100))
     file = _saved(
         pictures,
@@ -130,15 +130,15 @@ def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> R
 
 
 def check_animation(info: ImageInfo, settings: WriteSettings, height: int, width: int) -> None:
-    """That a format can hold the animation of a file.
+    """Raises ValueError unless a format can hold the animation of a file.
 
     Args:
-        info: of the BPG file.
+        info: header of the BPG file.
         settings: the format.
-        height, width: of the frames that are to be written, which may be larger than the coded ones.
+        height, width: size in pixels of the written frames, which may be larger than the coded ones.
 
     Raises:
-        ValueError: the format has no animations, none so large, or none whose frames are shown for so long.
+        ValueError: the format has no animations, or none that are so large or show a frame for so long.
     """
     name = settings.format
     if name not in _LONGEST_SECONDS:
@@ -157,8 +157,8 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
 
     Args:
         frames: (F, C, H, W) as decoded.
-        info: of the BPG file.
-        metadata: to take along.
+        info: header of the BPG file.
+        metadata: the metadata to keep.
         settings: the format.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The unit of work on many files, whoever hands it out: a loop, threads, processes, or machines.
+"""The units of work on many files, for loops, threads, processes and clusters.
 
-It takes files as bytes or paths and gives files as bytes. It can be pickled, knows no engine, and what
-becomes of a file depends on nothing but the file and the settings.
+They take files as bytes or paths and return files as bytes. They can be pickled, and the result for a file
+depends on the file and the settings alone.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class BatchEncoder:
         qp: 0 to 51; by default the recipe's own, or 29.
         recipe: a name, a file or a recipe that prepares stills, see :class:`npp.Recipe`.
         parts: which parts of the recipe are used, as :class:`npp.recipes.Parts` says; by default all.
-        target_bpp: instead of ``qp`` the smallest one whose file has at most so many bits per pixel.
-        keep_metadata: take EXIF, ICC profile and XMP along.
-        max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
-        **options: of the codec, instead of the recipe's.
+        target_bpp: instead of ``qp``: the smallest qp whose file has at most this many bits per pixel.
+        keep_metadata: whether EXIF, ICC profile and XMP are kept.
+        max_pixels: limit on the pixels of a picture, see :func:`npp.set_max_pixels`.
+        **options: codec options, which override those of the recipe.
 
     Raises:
         TypeError, ValueError, FileNotFoundError: an argument is wrong, or there is no such recipe.
@@ -95,14 +95,14 @@ class BatchEncoder:
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def encode(self, picture: File, qp: int | None = None) -> FileResult:
-        """One file.
+        """Encodes one picture.
 
         Args:
-            picture: a picture file's bytes or path.
-            qp: instead of the unit's own.
+            picture: bytes or path of a picture file.
+            qp: replaces the qp of the unit.
 
         Raises:
-            OSError, ValueError and whatever else a decoder raises for a strange file.
+            OSError, ValueError and whatever else a picture's decoder raises for a damaged file.
         """
         one_thread_after_a_fork()
         with limit_on_pixels(self.max_pixels):
@@ -114,7 +114,7 @@ class BatchEncoder:
             return FileResult(file, values, (*source.notes, *unmeasured))
 
     def one(self, picture: File, qp: int | None = None) -> FileResult:
-        """As :meth:`encode`, but what goes wrong is returned in the result."""
+        """Encodes one picture as :meth:`encode` does; an error is returned in the result, not raised."""
         try:
             return self.encode(picture, qp)
         except Exception as error:
@@ -123,19 +123,19 @@ class BatchEncoder:
     def __call__(
         self, pictures: Sequence[File], qps: Sequence[int] | None = None, *, errors: OnError = "return"
     ) -> list[FileResult]:
-        """Several files, one after the other.
+        """Encodes several pictures, one after the other.
 
         Args:
-            pictures: bytes or paths.
-            qps: one a picture, instead of the unit's own.
-            errors: ``"return"`` puts what goes wrong into the picture's result, ``"raise"`` raises it.
+            pictures: bytes or paths of picture files.
+            qps: one for each picture; replaces the qp of the unit.
+            errors: ``"return"`` puts an error into the picture's result, ``"raise"`` raises it.
 
         Returns:
-            One result a picture, in their order.
+            One result for each picture, in their order.
 
         Raises:
-            TypeError: one picture, which :meth:`one` takes, or one qp.
-            ValueError: as many qps as pictures are needed, or ``errors`` is something else.
+            TypeError: ``pictures`` is a single picture, which :meth:`one` takes, or ``qps`` a single qp.
+            ValueError: there are not as many qps as pictures, or ``errors`` is neither of these.
         """
         check_on_error(errors)
         _check_several("pictures", pictures)
@@ -151,14 +151,14 @@ class BatchDecoder:
     """Decodes BPG files into picture files as ``npp decode`` does, one file each.
 
     Args:
-        suffix: says the format: ``.png``, ``.webp``, ``.gif`` (these hold animations), ``.jpg``, ...
+        suffix: suffix of the output, such as ``.png``, ``.webp``, ``.gif`` (these hold animations) or ``.jpg``.
         bit_depth: 8, or 16 (png; gray as tif and pgm, too).
-        quality: of JPEG, 1 to 100.
-        keep_metadata: take EXIF, ICC profile and XMP along.
-        restore_size: bring pictures that a recipe coded smaller back to their size.
-        recipe: a recipe, or a name or path of one, whose restorer the pictures go through; it brings them
-            back to their size, too.
-        max_pixels: the largest picture while this works, see :func:`npp.set_max_pixels`.
+        quality: JPEG quality, 1 to 100.
+        keep_metadata: whether EXIF, ICC profile and XMP are kept.
+        restore_size: whether pictures that a recipe coded smaller are enlarged to their original size.
+        recipe: a recipe, or the name or path of one, whose restorer is applied to the pictures; they are
+            enlarged to their original size, too.
+        max_pixels: limit on the pixels of a picture, see :func:`npp.set_max_pixels`.
 
     Raises:
         TypeError, ValueError, FileNotFoundError: an argument is wrong, or there is no such recipe.
@@ -200,15 +200,15 @@ class BatchDecoder:
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def decode(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
-        """One file.
+        """Decodes one file.
 
         Args:
-            file: a BPG file's bytes or path.
-            target: its suffix says the format, instead of the unit's own.
+            file: bytes or path of a BPG file.
+            target: a path whose suffix replaces that of the unit.
 
         Raises:
             TypeError: ``target`` is no path.
-            OSError, ValueError: it cannot be read, is damaged, or cannot be written in this format.
+            OSError, ValueError: the file cannot be read, is damaged, or does not fit the output format.
         """
         settings = self.settings.for_target(None if target is None else _path("target", target))
         one_thread_after_a_fork()
@@ -221,14 +221,14 @@ class BatchDecoder:
         return FileResult(written, decoded.values(), (*notes, *decoded.size_notes()))
 
     def one(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
-        """As :meth:`decode`, but what goes wrong is returned in the result."""
+        """Decodes one file as :meth:`decode` does; an error is returned in the result, not raised."""
         try:
             return self.decode(file, target)
         except Exception as error:
             return FileResult.failed(error)
 
     def __call__(self, files: Sequence[File], *, errors: OnError = "return") -> list[FileResult]:
-        """Several files, one after the other; arguments and result as those of :class:`BatchEncoder`."""
+        """Decodes several files, one after the other; ``errors`` and result as for :class:`BatchEncoder`."""
         check_on_error(errors)
         _check_several("files", files)
         work = self.one if errors == "return" else self.decode
@@ -242,7 +242,7 @@ def _path(name: str, path: object) -> Path:
 
 
 def _check_several(name: str, files: object) -> None:
-    """Refuses one file: its letters or bytes are no files."""
+    """Raises TypeError for a single file, whose letters or bytes would be taken for files."""
     if is_one(files):
         raise TypeError(f"{name} must be several files, not {brief(files)}; the method one() takes one")
 

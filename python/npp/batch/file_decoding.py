@@ -1,4 +1,4 @@
-"""The picture file that a BPG file becomes, and how it is to be written."""
+"""Decoding of a BPG file into a picture file of another format."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from npp.torch_state import memory_error_names
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """What is asked of the decoder for every file of a batch.
+    """The settings with which all files of a batch are decoded.
 
     Attributes:
-        suffix: the format where no target says it.
+        suffix: suffix of the output format, for files without a target.
         bit_depth: 8 or 16 bits a sample in the written file.
-        keep_metadata: take EXIF, ICC profile and XMP along.
-        quality: of JPEG.
-        restore_size: enlarge pictures that were coded smaller to the size that they had.
-        recipe: make pictures what its task's network shall see: restored, and at that size, too.
+        keep_metadata: whether EXIF, ICC profile and XMP are kept.
+        quality: JPEG quality.
+        restore_size: whether pictures that were coded smaller are enlarged to their original size.
+        recipe: a recipe whose restorer is applied; pictures are enlarged too.
     """
 
     suffix: str = ".png"
@@ -41,7 +41,7 @@ class DecodeSettings:
     recipe: Recipe | None = None
 
     def for_target(self, target: Path | None = None) -> WriteSettings:
-        """How a target is to be written."""
+        """The settings for writing a target."""
         suffix = self.suffix if target is None else target.suffix
         return WriteSettings(format_of_suffix(suffix), self.bit_depth > 8, self.quality)
 
@@ -51,9 +51,9 @@ class DecodedFile:
     """A BPG file and its pixels.
 
     Attributes:
-        info: what the file says.
+        info: the header of the file.
         frames: (F, C, H, W), at the size that the settings ask for.
-        seconds: that decoding took.
+        seconds: time that decoding took.
     """
 
     info: ImageInfo
@@ -61,12 +61,12 @@ class DecodedFile:
     seconds: float
 
     def values(self) -> dict[str, Any]:
-        """The report's fields about it."""
+        """The fields of the report about the file."""
         height, width = self.frames.shape[-2:]
         return {"width": width, "height": height, "frames": self.info.frames, "seconds": self.seconds}
 
     def size_notes(self) -> list[str]:
-        """Says that a picture was larger, where it is left as it was coded."""
+        """A note that the picture was larger before it was coded, if it is not enlarged; else none."""
         before = size_before(self.info)
         if before is None or before[1] == self.frames.shape[-1]:
             return []
@@ -77,16 +77,13 @@ class DecodedFile:
 def check_writable(
     info: ImageInfo, settings: DecodeSettings, to_write: WriteSettings, *, as_stills: bool = False
 ) -> None:
-    """That a format can hold what a file will be decoded to, so that nothing is decoded in vain.
+    """Raises ValueError unless a format can hold the decoded file; called before anything is decoded.
 
     Args:
-        info: of the BPG file.
-        settings: they say whether the picture gets back the size that it had.
+        info: header of the BPG file.
+        settings: they say whether the picture is enlarged to its original size.
         to_write: the format.
-        as_stills: every frame is written as a picture of its own.
-
-    Raises:
-        ValueError: it cannot.
+        as_stills: whether every frame is written as a picture of its own.
     """
     enlarges = settings.restore_size or settings.recipe is not None
     size = picture_size(info) if enlarges else (info.height, info.width)
@@ -95,16 +92,16 @@ def check_writable(
 
 
 def decode_file(file: bytes, info: ImageInfo, settings: DecodeSettings) -> DecodedFile:
-    """A file's pixels.
+    """Decodes a file.
 
     Args:
-        file: of BPG.
-        info: what it says about itself.
-        settings: of the decoder.
+        file: a BPG file.
+        info: its header.
+        settings: settings of the decoder.
 
     Raises:
-        ValueError: it is damaged, or has more pixels than the limit.
-        MemoryError: memory ran out; the message says of which step and size.
+        ValueError: the file is damaged, or has more pixels than the limit.
+        MemoryError: memory ran out; the message names the step and the size of the picture.
     """
     check_pixels(info)
     start = time.perf_counter()
@@ -118,7 +115,7 @@ def decode_file(file: bytes, info: ImageInfo, settings: DecodeSettings) -> Decod
 
 
 def kept_metadata(info: ImageInfo, settings: DecodeSettings) -> tuple[Metadata, list[str]]:
-    """The metadata that is to be taken along, and notes about what does not fit the decoded pixels."""
+    """The metadata to keep, and notes about what does not fit the decoded pixels."""
     metadata, lost = fitting_metadata(info)
     return metadata if settings.keep_metadata else Metadata(), lost
 
@@ -127,8 +124,8 @@ def render(decoded: DecodedFile, settings: DecodeSettings, to_write: WriteSettin
     """A still or an animation as one file.
 
     Args:
-        decoded: its pixels.
-        settings: whether metadata is kept.
+        decoded: the decoded file.
+        settings: they say whether metadata is kept.
         to_write: the format.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The file that a picture or an animation becomes, at one qp or at the one that a rate asks for."""
+"""Encoding of a picture or an animation, at a given qp or at the smallest qp that meets a rate."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def exclusion_of(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """What is asked of the encoder for every file of a batch.
+    """The settings with which all files of a batch are encoded.
 
     Attributes:
-        qp: quantiser; ``None`` with a target or lossless.
-        target_bpp: bits for each pixel of all frames that the file may have at most.
+        qp: 0 to 51; ``None`` with a target, with lossless, or for the usual qp.
+        target_bpp: the most bits per pixel, over all frames, that the file may have.
         options: codec options.
-        keep_metadata: take EXIF, ICC profile and XMP along.
-        measure: decode the file and report PSNR.
+        keep_metadata: whether EXIF, ICC profile and XMP are kept.
+        measure: whether the file is decoded to report its PSNR.
         refine: a network's file, as :func:`npp.batch.refined_frames.load_exported` reads it; the pixels of
             stills are refined for it, with a recipe its map instead.
-        views: the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
-        recipe: stills are prepared by it.
+        views: whether the network must keep what it sees in :data:`npp.VIEWS` of a picture too.
+        recipe: the recipe that prepares stills.
 
     Raises:
         ExclusiveSettingsError: more than one of ``qp``, ``target_bpp`` and lossless is given, or lossless
@@ -85,19 +85,19 @@ class EncodeSettings:
 
     @property
     def usual_qp(self) -> int:
-        """Where none is given."""
+        """The qp if none is given."""
         return DEFAULT_QP if self.recipe is None else self.recipe.recipe.qp
 
     def for_several_qps(self) -> EncodeSettings:
-        """These settings for a search over qps of one file, which drops them when it is done."""
+        """These settings for a search over the qps of one file; to be dropped after it."""
         return self if self.recipe is None else replace(self, recipe=self.recipe.for_several_qps())
 
 
 def encode_source(source: Source, qp: int, settings: EncodeSettings) -> bytes:
-    """The file of what was read, at one qp.
+    """The file of a source at one qp.
 
     Raises:
-        MemoryError: memory ran out; the message says of which step and size.
+        MemoryError: memory ran out; the message names the step and the size of the picture.
     """
     with memory_error_names("encoding", *source.size):
         return _encoded(source, qp, settings)
@@ -131,21 +131,22 @@ def _encoded(source: Source, qp: int, settings: EncodeSettings) -> bytes:
 
 
 def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) -> tuple[int, bytes]:
-    """The smallest qp whose file is not above a target, looked for where the files so far say that it is.
+    """The smallest qp whose file is not above a target, and that file.
 
-    Four files for most photos, and never more than the seven that halving the range of qps takes.
+    Each file shows where to look next: most photos need four files, and none needs more than the seven that
+    halving the range of qps takes.
 
     Args:
-        target: bpp.
-        encode_at: a qp's file and bpp.
+        target: the most bits per pixel.
+        encode_at: returns the file of a qp and its bits per pixel.
 
     Raises:
         EncodeError: even qp 51 is above the target.
     """
-    low, high, best = 0, QP_COUNT, b""  # below low no file fits; that of high does
+    low, high, best = 0, QP_COUNT, b""  # files of qps below low do not fit; that of high does
     known: dict[int, float] = {}
     while low < high:
-        # What is left after this file must be found by halving with the files that are left.
+        # Halving with the remaining files must be able to find the answer in either part.
         reach = 1 << (_MOST_FILES - 1 - len(known))
         qp = _likely_qp(target, known)
         qp = min(max(qp, low, high - reach), high - 1, low + reach - 1)
@@ -161,7 +162,7 @@ def smallest_qp(target: float, encode_at: Callable[[int], tuple[bytes, float]]) 
 
 
 def _likely_qp(target: float, known: dict[int, float]) -> int:
-    """Where a line through the logarithms of the two bpp next to the target meets it."""
+    """The qp at which a line through the two known log bpp nearest to the target meets the target."""
     if not known or not target > 0:
         return _FIRST_QP
     near = sorted(known, key=lambda qp: abs(math.log2(known[qp] / target)))[:2]
@@ -175,7 +176,7 @@ def _likely_qp(target: float, known: dict[int, float]) -> int:
 def encode_to_settings(
     source: Source, settings: EncodeSettings, qp: int | None = None
 ) -> tuple[int | None, bytes]:
-    """The qp and the file that the settings ask for; a ``qp`` goes over theirs. Lossless has none."""
+    """The qp and the file for the settings; ``qp`` overrides theirs. A lossless file has no qp."""
     if settings.options.get("lossless"):
         return None, encode_source(source, DEFAULT_QP, settings)
     if qp is None and settings.target_bpp is None:
@@ -196,7 +197,7 @@ def encode_to_settings(
 def report_values(
     source: Source, file: bytes, qp: int | None, seconds: float, settings: EncodeSettings
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The report's fields about a file, and notes about what could not be measured of it."""
+    """The fields of the report about a file, and notes about what could not be measured."""
     info = probe(file)
     height, width = picture_size(info)
     values: dict[str, Any] = {
@@ -215,5 +216,5 @@ def report_values(
     try:
         with memory_error_names("measuring the PSNR of", height, width):
             return values | measure_psnr(source.frames, file, bit_depth=info.bit_depth), ()
-    except MemoryError as error:  # the file is good, and took long
+    except MemoryError as error:  # the file is good and took long to make, so it is kept
         return values | {"psnr": None}, (f"PSNR not measured: {error}",)

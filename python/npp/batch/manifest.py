@@ -1,4 +1,4 @@
-"""What became of every file of a set: one JSON object a line, with a checksum of every result."""
+"""Manifests: the results for all files of a set, one JSON object a line, with their checksums."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ManifestRow:
     """A line of a manifest.
 
     Attributes:
-        input: what was read; a manifest has one row for it.
-        output: what was written, relative to the manifest's folder if it lies below that; ``None`` where
-            there is an error.
+        input: name of the file that was read; a manifest has one row for each.
+        output: name of the file that was written, relative to the manifest's folder if it lies below
+            that; ``None`` if there was an error.
         bytes: size of the output.
-        bpp: bits of the whole output for each pixel; ``None`` too where it is no BPG file.
-        qp: that the encoder was told; ``None`` too of lossless files, and of files that were there before.
+        bpp: bits per pixel of the whole output; ``None`` too if it is no BPG file.
+        qp: the qp of the encoder; ``None`` too for lossless files and for files that existed before.
         checksum: SHA-256 of the output in hexadecimal digits.
-        error: why there is no output.
+        error: the reason why there is no output.
     """
 
     input: str
@@ -47,10 +47,10 @@ class ManifestRow:
 
     @classmethod
     def from_json(cls, found: Any) -> ManifestRow:
-        """The row of a JSON object; fields that it has no use for are passed over.
+        """The row from a JSON object; unknown fields are ignored.
 
         Raises:
-            ValueError: not a row.
+            ValueError: the object is not a row.
         """
         if not isinstance(found, dict) or not isinstance(found.get("input"), str):
             raise ValueError("a row of a manifest needs the field input")
@@ -70,9 +70,9 @@ class ManifestRow:
         """The row about a result.
 
         Args:
-            name: what was read.
-            output: where the result goes, as the attribute says.
-            result: of a batch unit.
+            name: name of the file that was read.
+            output: name of the file for the result, see the attribute.
+            result: the result of a batch unit.
         """
         if result.file is None:
             return cls(name, None, error=result.error)
@@ -97,16 +97,16 @@ _ROW_BEGINS = b'{"input": "'  # as ManifestRow.as_json writes it
 
 
 def name_in_manifest(output: Path, folder: Path) -> str:
-    """What a manifest in a folder calls an output: sets can be moved as a whole."""
+    """Name of an output in the manifest of a folder, relative if it lies below, so that sets can be moved."""
     real, below = without_dots(output), without_dots(folder)
     return (real.relative_to(below) if real.is_relative_to(below) else real).as_posix()
 
 
 def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, ManifestRow]]:
-    """Rows with the offset behind each; a last line that a kill has cut off does not count.
+    """Rows with the offset of the byte after each; an incomplete last line is skipped.
 
     Raises:
-        ValueError: a line is no row, and not the beginning of one either.
+        ValueError: a line is neither a row nor, as the last one, the beginning of a row.
     """
     end = 0
     for number, line in enumerate(data, 1):
@@ -117,12 +117,12 @@ def _whole_lines(data: Iterable[bytes], path: Path) -> Iterator[tuple[int, Manif
             end += len(line)
             if line.strip():
                 yield end, ManifestRow.from_json(json.loads(line))
-        except (ValueError, RecursionError) as error:  # the latter where something is nested too deeply
+        except (ValueError, RecursionError) as error:  # RecursionError: JSON that is nested too deeply
             raise ValueError(f"{path}, line {number}: {error}") from None
 
 
 def _check_cut_off(line: bytes) -> None:
-    """That a last line without its end is the beginning of a row: other files may end so, too."""
+    """Raises ValueError unless an incomplete last line is the beginning of a row, and not of other text."""
     shared = min(len(line), len(_ROW_BEGINS))
     if line[:shared] != _ROW_BEGINS[:shared]:
         raise ValueError("neither a row of a manifest nor the beginning of one")
@@ -134,14 +134,13 @@ def _check_cut_off(line: bytes) -> None:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
-    """The rows of a manifest. Where a stopped run has left several for one input, the last counts.
+    """The rows of a manifest. If a stopped run has left several rows for one input, the last one counts.
 
-    A manifest is read once and its rows are given one after the other, whatever its size; only the inputs'
-    names are held in memory.
+    Rows are read one after the other; only the names of the inputs are held in memory.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: a line is no row; the message says which.
+        OSError: the file cannot be read.
+        ValueError: a line is no row; the message names it.
     """
     manifest = Path(path)
     last_ends: dict[str, int] = {}
@@ -158,27 +157,27 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[ManifestRow]) ->
     """Writes a manifest, whole or not at all; an existing one is replaced.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with atomic_write(path, force=True) as file:
         file.writelines(lines_of(rows))
 
 
 def lines_of(rows: Iterable[ManifestRow]) -> Iterator[bytes]:
-    """The lines of a manifest with these rows."""
+    """The rows as lines of a manifest."""
     return (f"{row.as_json()}\n".encode() for row in rows)
 
 
 def lock_manifest(path: Path, *, remove_empty: bool = False) -> FileLock:
-    """The sole right to write a manifest, which is made with its folder where it is not there.
+    """Locks a manifest for writing; the file and its folder are created if they are missing.
 
     Args:
-        path: of the manifest.
-        remove_empty: one without rows is removed in the end.
+        path: path of the manifest.
+        remove_empty: whether a manifest without rows is removed when the lock is released.
 
     Raises:
-        BlockingIOError: this process or another one writes it.
-        OSError: it cannot be written.
+        BlockingIOError: it is locked already, by this process or another one.
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -188,19 +187,19 @@ def lock_manifest(path: Path, *, remove_empty: bool = False) -> FileLock:
 
 
 class ManifestFile:
-    """A manifest that grows while files are made, and goes on where a stopped run has left it.
+    """A manifest that grows while files are made; it continues an existing one.
 
-    Several threads may add rows to one. It is open until it is closed, or its block or the process ends, and
-    nobody else can open it until then: rows of two would get lost. Several processes need a manifest each.
-    (File systems without locks do not notice a second one.)
+    Several threads may add rows. The file stays locked until it is closed, or its block or the process ends,
+    for two writers would lose rows: several processes need a manifest each. (On file systems without locks a
+    second writer is not noticed.)
 
     Args:
-        path: the file, which need not exist; its folder is made.
+        path: the file, which need not exist; its folder is created.
 
     Raises:
         BlockingIOError: it is open already, in this process or in another.
-        OSError: it cannot be read or written.
-        ValueError: a file that is no manifest.
+        OSError: the file cannot be read or written.
+        ValueError: the file is no manifest.
     """
 
     def __init__(self, path: Path) -> None:
@@ -232,18 +231,18 @@ class ManifestFile:
 
     @property
     def folder(self) -> Path:
-        """Outputs are named relative to it."""
+        """The folder of the manifest; outputs are named relative to it."""
         return self.path.parent
 
     def get(self, name: str) -> ManifestRow | None:
-        """The row about an input."""
+        """The row about an input, ``None`` if there is none."""
         return self._rows.get(name)
 
     def add(self, row: ManifestRow) -> None:
-        """Adds a row, in place of an earlier one about the same input. It is in the file at once.
+        """Adds a row, which replaces an earlier one about the same input; it is written at once.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
             ValueError: the manifest is closed.
         """
         with self._lock:
@@ -253,13 +252,13 @@ class ManifestFile:
             self._rows[row.input] = row
 
     def finish(self, only: Collection[str] | None = None) -> None:
-        """Leaves one row an input in the file, whole or not at all.
+        """Rewrites the file with one row for each input, whole or not at all.
 
         Args:
-            only: inputs whose rows stay; ``None`` stands for all.
+            only: inputs whose rows are kept; ``None`` for all.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
             ValueError: the manifest is closed.
         """
         self._file_lock.check_held()
@@ -272,5 +271,5 @@ class ManifestFile:
             self._twice = False
 
     def close(self) -> None:
-        """Lets others open the manifest; no rows are added any more."""
+        """Closes the manifest, so that others can open it; no more rows can be added."""
         self._file_lock.close()

@@ -1,4 +1,4 @@
-"""Networks that say what is lost of pictures, by what people call them."""
+"""Networks, given by name, that judge what is lost in decoded pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SETTINGS = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class NamedJudge:
-    """What a network must go on seeing in a picture; it can be pickled, and loads the network where it runs.
+    """A judge given by name; it can be pickled, and loads its network where it runs.
 
     Attributes:
         spec: a file of ``torch.export.save``, a YAML file with a task's name and settings as
@@ -37,7 +37,7 @@ class NamedJudge:
 
     @classmethod
     def of(cls, spec: str) -> NamedJudge:
-        """A judge that can be loaded from any working directory: a file is named by its whole path.
+        """A judge that can be loaded from any working directory: paths of files become absolute.
 
         Paths inside a YAML file stay as they are.
         """
@@ -46,10 +46,10 @@ class NamedJudge:
         return cls(str(Path(spec).resolve()) if Path(spec).is_file() else head + colon + path)
 
     def __call__(self, x: Tensor) -> PictureLoss:
-        """The loss of a decoded picture against the clean one, both (1, 3, H, W).
+        """The function from a decoded picture to its loss against the clean one ``x``, both (1, 3, H, W).
 
         Raises:
-            EncodeError: the network cannot look at this picture.
+            EncodeError: the network cannot process this picture.
         """
         if self._is_exported():
             keep = self._naming_judge(lambda: keep_seen(self.spec, x))
@@ -69,10 +69,10 @@ class NamedJudge:
             ) from error
 
     def check(self) -> None:
-        """Loads the network.
+        """Loads the network, so that a wrong name is found before any work.
 
         Raises:
-            ValueError: it cannot be loaded; what a module or a package of one's own raises comes as it is.
+            ValueError: it cannot be loaded. Errors that a user's own module raises are not changed.
             ImportError: a package is missing.
             OSError: a file cannot be read.
         """
@@ -87,7 +87,7 @@ class NamedJudge:
             _task(self.spec, file_stamp(self.spec))
 
     def digest(self) -> str:
-        """Tells it from other judges: by what its file holds, or by its settings, weights and files."""
+        """Digest of the judge: of its file, or of its settings, weights and files."""
         if self._is_exported():
             return hash_file(Path(self.spec))
         loaded = _task(self.spec, file_stamp(self.spec))
@@ -101,11 +101,11 @@ class NamedJudge:
 
 
 class _LoadedTask:
-    """A task that one thread asks at a time: a network may keep something of the picture that it looks at."""
+    """A task that one thread uses at a time, for a network may keep state between calls."""
 
     def __init__(self, settings: dict[str, Any], task: Task) -> None:
         self.settings, self.task = settings, task
-        self.values = hash_values(settings, task)  # before it looks at anything
+        self.values = hash_values(settings, task)  # before the network runs
         note_modules(settings)
         self._lock = Lock()
 
@@ -124,7 +124,7 @@ class _LoadedTask:
 def _task(spec: str, stamp: tuple[int, int] | None) -> _LoadedTask:
     from npp.config.surroundings import folder_of, modules_below
     from npp.config.yaml_files import read_config
-    from npp.tasks import build_task  # the network's own packages come with it
+    from npp.tasks import build_task  # it imports the packages of networks
 
     if not spec.endswith(_SETTINGS):
         if ":" not in spec and ("/" in spec or Path(spec).suffix):

@@ -1,4 +1,4 @@
-"""What became of one file of a batch, and how errors are told in one line."""
+"""The result of one file of a batch, and errors described in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def describe(error: Exception) -> str:
 
 
 def single_line(text: str) -> str:
-    """Text for people as one line: what would end it or steer a terminal stands there as an escape.
+    """Text in one line for people: line breaks and what would steer a terminal are written as escapes.
 
     Names of files may hold all of that, and bytes that are no UTF-8.
     """
@@ -28,7 +28,7 @@ def single_line(text: str) -> str:
 
 
 _STEERING = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, ends of lines and paragraphs
-_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # which turn the rest of a line round
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they turn text round
 
 
 def _steers(char: str) -> bool:
@@ -48,12 +48,12 @@ def checksum_of(file: bytes) -> str:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file. It can be pickled, and knows nothing of where the file goes.
+    """The result of one file. It can be pickled, and does not depend on where the file is written.
 
     Attributes:
-        file: the new file; ``None`` where there is an error.
+        file: the new file; ``None`` if there was an error.
         values: facts about it, as ``width``, ``height``, ``frames``, ``bytes``, and of a BPG file ``qp`` and
-            ``bpp``; empty where there is an error.
+            ``bpp``; empty if there was an error.
         notes: what could not be kept.
         error: why there is no file, in one line.
     """
@@ -65,19 +65,19 @@ class FileResult:
 
     @property
     def bits(self) -> int:
-        """Of the file, 0 where there is none."""
+        """Size of the file in bits, 0 if there is no file."""
         return 0 if self.file is None else 8 * len(self.file)
 
     @property
     def checksum(self) -> str | None:
-        """The SHA-256 of the file in hexadecimal digits, ``None`` where there is none."""
+        """The SHA-256 of the file in hexadecimal digits, ``None`` if there is no file."""
         return None if self.file is None else checksum_of(self.file)
 
     @classmethod
     def failed(cls, error: Exception | str) -> FileResult:
-        """The result where no file could be made.
+        """The result of a file that could not be made.
 
         Args:
-            error: why; an exception is told in one line.
+            error: the reason; an exception is described in one line.
         """
         return cls(None, error=describe(error) if isinstance(error, Exception) else error)

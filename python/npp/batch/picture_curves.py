@@ -1,4 +1,4 @@
-"""Bits and losses of a picture at every qp, by the files that were made of it at a few."""
+"""Bits and losses of a picture at every qp, interpolated from files at a few qps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LEAST_SPREAD = 8  # qps between the first and the last that describe a curve
 
 @dataclass(frozen=True)
 class CurveSpan:
-    """A range of qps in which a picture is coded at one size, and its files at those that describe it.
+    """A range of qps in which a picture is coded at one size, and the files at a few of these qps.
 
     Attributes:
-        first, last: qps of the range.
-        qps: that are encoded, rising.
-        sizes: bytes of the files at these; empty before they are made.
-        losses: what a network loses in them; empty where none has looked.
+        first, last: the ends of the range.
+        qps: those at which the picture is encoded, rising.
+        sizes: bytes of the files at ``qps``; empty before they are made.
+        losses: losses of a network in these files; empty without a network.
     """
 
     first: int
@@ -36,11 +36,11 @@ class CurveSpan:
     losses: Sequence[float] = ()
 
     def bits(self) -> list[float]:
-        """Of the files at every qp of the range."""
+        """Bits of the file at every qp of the range."""
         return self._at_every_qp([8 * size for size in self.sizes], RateCurve)
 
     def losses_from(self, least: float) -> list[float]:
-        """What the network loses at every qp of the range, where less than ``least`` counts as that."""
+        """Loss of the network at every qp of the range; losses below ``least`` count as ``least``."""
         return self._at_every_qp([max(loss, least) for loss in self.losses], LossCurve)
 
     def _at_every_qp(self, values: list[float], curve: type[RateCurve] | type[LossCurve]) -> list[float]:
@@ -50,13 +50,13 @@ class CurveSpan:
         return [at(qp) for qp in range(self.first, self.last + 1)]
 
     def as_json(self) -> dict[str, Any]:
-        """The fields for JSON; those of losses only where there are any."""
+        """The fields for JSON; the losses only if there are some."""
         fields = {"first": self.first, "last": self.last, "qps": list(self.qps), "bytes": list(self.sizes)}
         return {**fields, "losses": list(self.losses)} if self.losses else fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The range of the fields that :meth:`as_json` gives.
+        """The span from the fields that :meth:`as_json` returns.
 
         Raises:
             KeyError: a field is missing.
@@ -67,12 +67,12 @@ class CurveSpan:
 
 @dataclass(frozen=True)
 class PictureCurve:
-    """What sampling has shown of a picture.
+    """Bits and losses of a picture, sampled at a few qps.
 
     Attributes:
-        pixels: of all frames.
-        spans: one for each range of qps, which follow each other from 0 to 51.
-        sensitivity: log2 of what it loses, as a recipe's allocator predicts it; ``None`` without one.
+        pixels: number of pixels of all frames.
+        spans: one for each range of qps; together they cover 0 to 51.
+        sensitivity: log2 of the loss that a recipe's allocator predicts; ``None`` without an allocator.
     """
 
     pixels: int
@@ -80,25 +80,25 @@ class PictureCurve:
     sensitivity: float | None = None
 
     def bits(self) -> list[float]:
-        """(52,) of the file at every qp."""
+        """Bits (52,) of the file at every qp."""
         return [bits for span in self.spans for bits in span.bits()]
 
     def losses_from(self, least: float) -> list[float]:
-        """(52,) what the network loses at every qp, where less than ``least`` counts as that."""
+        """Loss (52,) of the network at every qp; losses below ``least`` count as ``least``."""
         return [loss for span in self.spans for loss in span.losses_from(least)]
 
     def sampled_losses(self) -> list[float]:
-        """What the network loses in each of the files that were made; empty where none has looked."""
+        """Loss of the network in each file that was made; empty without a network."""
         return [loss for span in self.spans for loss in span.losses]
 
     def as_json(self) -> dict[str, Any]:
-        """The fields for JSON; the sensitivity only where there is one."""
+        """The fields for JSON; the sensitivity only if there is one."""
         fields = {"pixels": self.pixels, "pieces": [span.as_json() for span in self.spans]}
         return fields if self.sensitivity is None else {**fields, "sensitivity": self.sensitivity}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The curve of the fields that :meth:`as_json` gives.
+        """The curve from the fields that :meth:`as_json` returns.
 
         Raises:
             KeyError: a field is missing.
@@ -113,32 +113,32 @@ def spans_to_sample(
     """The ranges of qps in which a picture is coded at one size, each with the qps that describe it.
 
     Args:
-        height, width: of the picture.
-        rule: of the recipe that codes it smaller, if there is one.
-        qps: that are encoded where they lie in a range.
+        height, width: size of the picture in pixels.
+        rule: the recipe's rule for coding it smaller, if there is one.
+        qps: those that are encoded, each in the range that it lies in.
     """
     ranges = [(0, MAX_QP)] if rule is None else rule.spans(height, width)
     return [CurveSpan(first, last, _qps_within(first, last, qps)) for first, last in ranges]
 
 
 def _qps_within(first: int, last: int, qps: Sequence[int]) -> list[int]:
-    """Qps that describe a curve from one to another; neighbours alone would say nothing of its ends."""
+    """The qps that describe a curve between two; if they lie too close together, both ends instead."""
     within = sorted({min(max(qp, first), last) for qp in qps})
     return within if within[-1] - within[0] >= min(_LEAST_SPREAD, last - first) else sorted({first, last})
 
 
 def bits_of(curves: Sequence[PictureCurve]) -> Floats:
-    """(N, 52) bits of N pictures' files at every qp."""
+    """Bits (N, 52) of the files of N pictures at every qp."""
     return np.array([curve.bits() for curve in curves])
 
 
 def total_bits(curves: Sequence[PictureCurve], total_bytes: float | None, mean_bpp: float | None) -> float:
-    """What the files of all sampled pictures may take together.
+    """The most bits that the files of all sampled pictures may have together.
 
     Args:
-        curves: of all pictures.
-        total_bytes: of all files; ``None`` with ``mean_bpp``.
-        mean_bpp: all bits for each pixel of all pictures.
+        curves: one for each picture.
+        total_bytes: total size of the files; ``None`` if ``mean_bpp`` is given.
+        mean_bpp: total bits divided by the total number of pixels.
     """
     if total_bytes is not None:
         return 8.0 * total_bytes
@@ -146,7 +146,7 @@ def total_bits(curves: Sequence[PictureCurve], total_bytes: float | None, mean_b
 
 
 def losses_of(curves: Sequence[PictureCurve]) -> Floats:
-    """(N, 52) what the network loses at every qp of sampled pictures of one set.
+    """Loss (N, 52) of the network at every qp, for the sampled pictures of one set.
 
     What is next to nothing against the others' losses is rounding, and counts as that.
     """

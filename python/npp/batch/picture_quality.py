@@ -1,4 +1,4 @@
-"""How much of a picture a file has kept."""
+"""PSNR of files against the pictures that they were encoded from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BAND = (
 
 
 def _largest(samples: Samples) -> int:
-    """What stands for 1."""
+    """The sample value that stands for 1."""
     return 1 if np.issubdtype(samples.dtype, np.floating) else np.iinfo(samples.dtype).max
 
 
@@ -31,7 +31,7 @@ def _unit(samples: Samples) -> npt.NDArray[np.float64]:
 
 
 def _mean_squared_error(source: Samples, decoded: Samples) -> float:
-    """Of planes (C, H, W) on the scale from 0 to 1; a single one is compared with all of the other's."""
+    """Mean squared error of planes (C, H, W) on the scale from 0 to 1; a single plane is broadcast."""
     channels, height, width = map(int, np.broadcast_shapes(source.shape, decoded.shape))
     rows = max(1, _BAND // (channels * width))
     total = 0.0
@@ -47,15 +47,18 @@ def _psnr(errors: list[float]) -> float | None:
 
 
 def measure_psnr(frames: list[SingleImage], file: bytes, *, bit_depth: int) -> dict[str, float | None]:
-    """PSNR in dB over all frames, with a peak of 1; ``None`` where there is no error.
+    """PSNR in dB over all frames, with a peak of 1; ``None`` for identical pictures.
+
+    JSON reports have no infinity, so an exact file has no PSNR there. Evaluations, which average and plot
+    PSNR, count exact pictures as 100 dB instead (:mod:`npp.evaluation.measuring`).
 
     Args:
         frames: the source pictures.
         file: what they were encoded to.
-        bit_depth: of the file; above 8 the decoder's 16-bit output is compared, else its 8-bit output.
+        bit_depth: bit depth of the file; above 8 the 16-bit output of the decoder is compared, else 8-bit.
 
     Returns:
-        ``psnr`` of the colour (of all pixels, transparent ones too) and, with alpha, ``alpha_psnr``.
+        ``psnr`` of the colour, transparent pixels included, and with alpha also ``alpha_psnr``.
     """
     decoded = decoded_for_task(
         decode(file, dtype=torch.uint16 if bit_depth > 8 else torch.uint8, threads=1), file

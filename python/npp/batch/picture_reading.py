@@ -1,4 +1,4 @@
-"""Picture files of any format Pillow reads, ready for the encoder."""
+"""Reading of picture files of any format that Pillow reads, for the encoder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from npp.codec.pil_pictures import (
 from npp.photos import png16
 from npp.photos.picture_files import has_deep_bpg, open_picture, read_deep_bpg, read_still
 
-#: Files that are pictures when a folder is searched; by name Pillow's other formats can be given too.
+#: Suffixes of pictures when a folder is searched; files of Pillow's other formats can be given by name.
 PICTURE_SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -39,11 +39,11 @@ PICTURE_SUFFIXES = frozenset(
 )
 _ANIMATED_FORMATS = ("AVIF", "BPG", "GIF", "PNG", "WEBP")
 _IDLE_ALPHA_FORMATS = ("GIF", "WEBP")
-#: Tags whose values are offsets in the file that they were in; Pillow 11.0 writes the second another way.
+#: Tags whose values are offsets in the original file; Pillow 11.0 writes the second in another way.
 _OFFSETS = (ExifTags.IFD.Interop, 0x927C)
 _PNG_HEADER = 8
 _WITH_METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
-#: Tags of a TIFF that are about the picture. Its orientation is not among them: Pillow turns the pixels.
+#: Tags of a TIFF that describe the picture. Orientation is not among them, for Pillow turns the pixels.
 _DESCRIBING = (
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
@@ -60,11 +60,11 @@ class Source:
     """A picture or an animation to encode.
 
     Attributes:
-        frames: the pictures, all of one size; one of a still.
+        frames: the pictures, all of one size; a still has one.
         durations: seconds of every frame; ``None`` for a still.
         loop_count: how often an animation is shown, 0 for ever.
-        gray: a gray picture, whatever number of channels it is stored with.
-        metadata: found in the file.
+        gray: whether the picture is gray, whatever its number of channels.
+        metadata: the metadata of the file.
         notes: what could not be kept.
     """
 
@@ -86,14 +86,14 @@ class Source:
 
 
 def _bytes(value: Any) -> bytes | None:
-    """XMP comes as text or as bytes, whatever the format."""
+    """Metadata as bytes, ``None`` if there is none: Pillow gives XMP as text or as bytes."""
     if isinstance(value, str):
         value = value.encode()
     return value if isinstance(value, bytes) and value else None
 
 
 def _exif(image: Image.Image) -> bytes | None:
-    """EXIF as a TIFF structure; of a TIFF what is about the picture and not about its own pixels."""
+    """EXIF as a TIFF structure; of a TIFF only the tags that describe the picture."""
     if image.format == "TIFF":
         return _exif_of_tiff(image)
     exif = _bytes(image.info.get("exif"))
@@ -129,14 +129,14 @@ def _metadata(image: Image.Image, *, keep: bool) -> tuple[Metadata, list[str]]:
         exif = _exif(image)
     except MemoryError:
         raise  # which is not the file's fault
-    except Exception as error:  # of damaged EXIF Pillow says anything; the picture is good
+    except Exception as error:  # Pillow may raise anything for damaged EXIF; the picture is good
         notes.append(f"EXIF left out: {describe(error)}")
     xmp = _bytes(info.get("xmp", info.get("XML:com.adobe.xmp")))
     return Metadata(exif=exif, icc_profile=profile, xmp=xmp), notes
 
 
 def _has_late_metadata(data: bytes) -> bool:
-    """Whether a PNG has chunks with metadata behind its pixels, which Pillow knows when it has read these."""
+    """Whether a PNG has metadata after its pixels, which Pillow only knows once it has read the pixels."""
     offset, after_pixels = _PNG_HEADER, False
     while offset + 8 <= len(data):
         length, kind = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8]
@@ -152,21 +152,21 @@ def _read_metadata(image: Image.Image, data: bytes, *, keep: bool) -> tuple[Meta
         metadata, notes = fitting_metadata(probe(data))
         return (metadata if keep else Metadata()), notes
     if keep and image.format == "PNG" and not _is_animation(image) and _has_late_metadata(data):
-        with open_picture(data) as twin:  # 16 bits are not read by Pillow, and not after it has been asked to
+        with open_picture(data) as twin:  # Pillow would read 16 bits as 8 if it loaded this one
             twin.load()
             return _metadata(twin, keep=keep)
     return _metadata(image, keep=keep)
 
 
 def _without_idle_alpha(frames: list[Image.Image]) -> list[Image.Image]:
-    """Frames without an alpha that is opaque everywhere: Pillow adds one to put frames together."""
+    """Frames without alpha if it is opaque everywhere, for Pillow adds one when it composes frames."""
     if frames[0].mode == "RGBA" and all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
         return [frame.convert("RGB") for frame in frames]
     return frames
 
 
 def _read_frames(image: Image.Image, data: bytes) -> tuple[list[SingleImage], list[Any], bool]:
-    """An animation's frames, the milliseconds that each is shown, and whether it is gray."""
+    """The frames of an animation, the milliseconds that each is shown, and whether it is gray."""
     if has_deep_bpg(image, data):
         pictures, gray = read_deep_bpg(data)
         return list(pictures), [1000 * duration for duration in probe(data).durations], gray
@@ -213,12 +213,12 @@ def read_source(data: bytes, *, keep_metadata: bool) -> Source:
     """Reads a picture file.
 
     Args:
-        data: the file.
-        keep_metadata: take EXIF, ICC profile and XMP along, of BPG files all metadata.
+        data: bytes of the file.
+        keep_metadata: whether EXIF, ICC profile and XMP are kept; of BPG files all metadata.
 
     Raises:
-        EncodeError: it, or all frames together, are above the limit on pixels.
-        OSError and others that Pillow raises: not a picture, or a damaged one.
+        EncodeError: the picture, or all frames together, exceed the limit on pixels.
+        OSError and others that Pillow raises: the file is no picture, or damaged.
     """
     with open_picture(data) as image:
         metadata, notes = _read_metadata(image, data, keep=keep_metadata)

@@ -1,4 +1,4 @@
-"""Decoded pictures as files of other formats."""
+"""Writing of decoded pictures as files of other formats."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _FORMATS = MappingProxyType(
         ".webp": "WEBP",
     }
 )
-#: Pixels that a side has at the most, by Pillow's name of the format; the others hold all that BPG does.
+#: The longest side in pixels, by Pillow's name of the format; other formats hold every BPG picture.
 LONGEST_SIDES = MappingProxyType({"GIF": 65_535, "JPEG": 65_500, "WEBP": 16_383})
-_NO_ALPHA = ("BMP", "JPEG", "PPM")  # of BMP Pillow writes alpha, but no reader takes it for that
+_NO_ALPHA = ("BMP", "JPEG", "PPM")  # Pillow writes alpha into BMP, but readers do not take it for alpha
 _NO_GRAY_ALPHA = ("GIF", "WEBP")
 _DEEP_GRAY = ("PPM", "TIFF")
 _MAIN = ("exif", "icc_profile", "xmp")
 _ALL_METADATA = (*_MAIN, "thumbnail", "extensions")
 _METADATA = MappingProxyType({"PNG": _MAIN, "JPEG": _MAIN, "WEBP": _MAIN, "TIFF": ("icc_profile",)})
-_SEGMENT = 65_533  # bytes that a segment of a JPEG holds, its name included
-#: Only profiles may go over several segments, which are counted in a byte.
+_SEGMENT = 65_533  # bytes in a segment of a JPEG, its name included
+#: Only profiles may take several segments, whose number is stored in a byte.
 _MOST_BYTES = MappingProxyType(
     {
         "JPEG": MappingProxyType(
@@ -55,7 +55,7 @@ _MOST_BYTES = MappingProxyType(
         )
     }
 )
-#: How files of XML begin that are not UTF-8; the longer marks first, which begin with the shorter ones.
+#: First bytes of XML that is not UTF-8. Longer marks come first, for they begin with shorter ones.
 _XMP_ENCODINGS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -67,17 +67,17 @@ _XMP_ENCODINGS = (
     (b"\0<", "utf-16-be"),
 )
 _DECLARED = re.compile(r"^(\ufeff?<\?xml[^>]*?)\s+encoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
-_OPAQUE_FROM = 128  # alpha of pixels that stay in a GIF
+_OPAQUE_FROM = 128  # the least alpha of a pixel that is opaque in a GIF
 
-#: A file's bytes, and notes about what could not be kept.
+#: Bytes of a file, and notes about what could not be kept.
 Rendered: TypeAlias = "tuple[bytes, list[str]]"
 
 
 def format_of_suffix(suffix: str) -> str:
-    """Pillow's name for the format of a file name's suffix.
+    """Pillow's name of the format that a suffix stands for.
 
     Raises:
-        ValueError: none that decoded pictures can be written in; the message lists those.
+        ValueError: pictures cannot be written in this format; the message lists the suffixes.
     """
     try:
         return _FORMATS[suffix.lower()]
@@ -90,9 +90,9 @@ class WriteSettings:
     """How pictures are written.
 
     Attributes:
-        format: Pillow's name.
-        deep: 16 bits a sample.
-        quality: of JPEG, 1 to 100.
+        format: Pillow's name of the format.
+        deep: whether samples have 16 bits.
+        quality: JPEG quality, 1 to 100.
     """
 
     format: str
@@ -101,17 +101,17 @@ class WriteSettings:
 
 
 def _in_utf8(xmp: bytes) -> bytes | None:
-    """XMP in the only encoding that PNG has for it; ``None`` where nobody knows what it is."""
+    """XMP as UTF-8, which PNG needs; ``None`` if its encoding is unknown."""
     encoding = next((name for start, name in _XMP_ENCODINGS if xmp.startswith(start)), "utf-8")
     try:
-        # A declaration of the encoding that it had would no longer be true.
+        # A declaration of the former encoding would no longer be true.
         return _DECLARED.sub(r"\1", xmp.decode(encoding), count=1).encode()
     except UnicodeError:
         return None
 
 
 def storable_metadata(format_name: str, metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """The metadata that a format has room for, and notes about what is left out."""
+    """The metadata that a format can store, and notes about what is left out."""
     present = {name: getattr(metadata, name) for name in _ALL_METADATA if getattr(metadata, name)}
     kept = {name: value for name, value in present.items() if name in _METADATA.get(format_name, ())}
     lost = [name for name in present if name not in kept]
@@ -141,14 +141,14 @@ def metadata_arguments(format_name: str, metadata: Metadata) -> tuple[dict[str, 
 
 
 def whole_alpha(frames: Tensor) -> tuple[Tensor, list[str]]:
-    """Pixels that are transparent or not at all, which is all that a GIF knows.
+    """Frames whose pixels are fully transparent or opaque, as a GIF needs them.
 
     Args:
         frames: (F, C, H, W) uint8, with alpha where C is 4.
 
     Returns:
-        The frames with alpha 0 and 255 alone, transparent pixels black so that they take one colour of the
-        palette; and a note where an alpha was neither.
+        The frames with alpha 0 or 255, transparent pixels black so that they take one colour of the palette;
+        and a note if an alpha was neither.
     """
     if frames.shape[1] < 4:
         return frames, []
@@ -176,15 +176,12 @@ def _check_deep(settings: WriteSettings, channels: int) -> None:
 
 
 def check_sides(format_name: str, height: int, width: int, instead: str) -> None:
-    """That a picture fits a format.
+    """Raises ValueError unless a format can hold a picture of this size.
 
     Args:
-        format_name: Pillow's.
-        height, width: in pixels, of the picture that is to be written.
-        instead: which formats hold it, for the message.
-
-    Raises:
-        ValueError: a side is too long.
+        format_name: Pillow's name of the format.
+        height, width: size of the written picture in pixels.
+        instead: the formats that can hold it, for the message.
     """
     longest = LONGEST_SIDES.get(format_name)
     if longest is not None and max(height, width) > longest:
@@ -194,15 +191,12 @@ def check_sides(format_name: str, height: int, width: int, instead: str) -> None
 
 
 def check_still(info: ImageInfo, settings: WriteSettings, height: int, width: int) -> None:
-    """That a format can hold one picture of a file.
+    """Raises ValueError unless a format can hold a single picture of a file.
 
     Args:
-        info: of the BPG file.
+        info: header of the BPG file.
         settings: the format.
-        height, width: of the picture that is to be written, which may be larger than the coded one.
-
-    Raises:
-        ValueError: it cannot.
+        height, width: size in pixels of the written picture, which may be larger than the coded one.
     """
     _check_alpha(settings.format, info)
     _check_deep(settings, info.channels)
@@ -210,7 +204,7 @@ def check_still(info: ImageInfo, settings: WriteSettings, height: int, width: in
 
 
 def to_pictures(frames: Tensor, info: ImageInfo, format_name: str) -> list[Image.Image]:
-    """Frames (F, C, H, W) in the modes that a format is to be written from."""
+    """Frames (F, C, H, W) as Pillow's pictures, in the mode that the format is written from."""
     gray = info.chroma == "400" and format_name not in _NO_GRAY_ALPHA
     return [to_pil(frame, gray=gray) for frame in frames]
 
@@ -232,9 +226,9 @@ def write_still(frame: Tensor, info: ImageInfo, metadata: Metadata, settings: Wr
     """One picture as a file.
 
     Args:
-        frame: (C, H, W) as decoded; uint16 where ``settings.deep``.
-        info: of the BPG file.
-        metadata: to take along.
+        frame: (C, H, W) as decoded; uint16 if ``settings.deep``.
+        info: header of the BPG file.
+        metadata: the metadata to keep.
         settings: the format.
 
     Raises:

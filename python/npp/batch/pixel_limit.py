@@ -1,4 +1,4 @@
-"""A limit on pixels for a while."""
+"""A limit on pixels that holds within a block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from npp.codec.limits import max_pixels_within
 
 
 class _PillowsLimit:
-    """Pillow's own limit, which is the process's: off as long as anybody wants it off."""
+    """Pillow's own limit, one for the whole process; it is off while any block wants it off."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,10 +40,10 @@ _PILLOWS = _PillowsLimit()
 
 @contextmanager
 def limit_on_pixels(pixels: int | None) -> Iterator[None]:
-    """npp's limit as given, and none of Pillow's own beside it; ``None`` leaves both.
+    """Sets npp's limit and turns Pillow's own off within the block; ``None`` changes neither.
 
-    npp's is this thread's and that of threads which copy its context. Pillow has one for the process: while
-    any thread is in here it is off in all.
+    npp's limit holds for this thread and for threads that copy its context. Pillow's holds for the process:
+    while any thread is in such a block, it is off in all threads.
     """
     if pixels is None:
         yield

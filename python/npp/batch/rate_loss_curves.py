@@ -1,4 +1,4 @@
-"""Rate curves and loss curves of pictures: bits at every qp and what a network loses, to share bits by."""
+"""Rate curves and loss curves of pictures: bits and a network's loss at every qp, for sharing bits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NOT_RESTORED = Parts(restorer=False)
 
 
 class LossCurves(NamedTuple):
-    """What :func:`npp.loss_curves` found, as :func:`npp.share_bits` takes it.
+    """The result of :func:`npp.loss_curves`, as :func:`npp.share_bits` takes it.
 
     Attributes:
-        bits: (N, 52) float64, of each picture's file at qp 0 to 51.
-        divergence: (N, 52) float64, what the network loses of it there.
+        bits: (N, 52) float64, bits of each picture's file at qp 0 to 51.
+        divergence: (N, 52) float64, loss of the network for each picture at these qps.
     """
 
     bits: Tensor
@@ -54,8 +54,8 @@ def rate_curves(
 
     Args:
         images: several pictures, as for :func:`npp.encode`; sizes may differ.
-        recipe: that the files will be made with.
-        qps: at least two that are encoded, in any order. Where a recipe changes the size at some qp, each
+        recipe: the recipe that the files will be made with.
+        qps: at least two qps that are encoded, in any order. Where a recipe changes the size at some qp, each
             range of one size is encoded at those of them that lie in it, and at its ends where they tell
             too little of it.
         threads: codec threads, as in :func:`npp.encode`.
@@ -83,7 +83,7 @@ def loss_curves(
     threads: int | None = None,
     **options: Unpack[CodecOptions],
 ) -> LossCurves:
-    """Bits of each picture at every qp and what a network loses of it, from a few quick encodes.
+    """Bits of each picture and a network's loss for it at every qp, from a few quick encodes.
 
     ``npp.share_bits(bits, total_bits, divergence=divergence, belief=0.5)`` then chooses the qps. For the
     network that looks, and for others like it, a set saves several points more in this way than by its rate
@@ -95,9 +95,9 @@ def loss_curves(
             function of such decoded ones to their loss, finite and at least 0. It may be
             ``lambda x: npp.keep_prediction(network, x)``, or with a task
             ``lambda x: task.bind(task.targets(x))``.
-        recipe: that the files will be made with. The network sees them as any decoder shows them, at the
-            pictures' own size.
-        qps: at least two that are encoded; with a recipe in each range in which it codes at one size.
+        recipe: the recipe that the files will be made with. The network gets the decoded pictures without the
+            restorer, at their original size.
+        qps: at least two qps that are encoded; with a recipe, see :func:`npp.rate_curves`.
         threads: codec threads, ``None`` for all usable cores.
         **options: see :class:`npp.CodecOptions`, instead of the recipe's; ``effort`` is 1 unless given.
 
@@ -140,7 +140,7 @@ def _sampled(
     threads: int | None,
     options: CodecOptions,
 ) -> tuple[list[PictureCurve], list[dict[int, bytes]]]:
-    """What each picture's files take, and these files by qp; ``images`` are what ``pictures`` are made of."""
+    """Each picture's curve, without losses, and its files by qp; ``pictures`` were made from ``images``."""
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an npp.Recipe or None, not {brief(recipe)}; see npp.Recipe.load")
     sampled = sampled_qps(qps)
@@ -164,7 +164,7 @@ def _sampled(
 def _files(
     images: list[SingleImage], qp_lists: list[list[int]], codec: Recipe, threads: int | None, options: Any
 ) -> list[dict[int, bytes]]:
-    """Each picture's files by qp. All pictures are coded at once, so that errors have their places."""
+    """Each picture's files by qp. All pictures are encoded in one call, so that errors have their index."""
     searched = for_several_qps(codec)
     files: list[dict[int, bytes]] = [{} for _ in images]
     for turn in range(max(map(len, qp_lists))):

@@ -1,4 +1,4 @@
-"""A picture sampled by a few quick encodes: what they take, and what a network loses in them."""
+"""A picture sampled by a few quick encodes: the sizes of the files, and the losses of a network in them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from npp.recipes.picture_floats import as_floats, decoded_for_task
 from npp.recipes.scale import ScaleRule
 from npp.torch_state import memory_error_names
 
-_ROUNDING = 1e-5  # by which a divergence may come out below 0
+_ROUNDING = 1e-5  # a divergence may be this far below 0
 
-#: What a network must go on seeing in a clean picture (1, 3, H, W): gives the loss of decoded ones.
+#: Called with a clean picture (1, 3, H, W); returns the function that gives the loss of decoded ones.
 Keep = Callable[[Tensor], PictureLoss]
 
 
 @dataclass(frozen=True)
 class SamplingGoal:
-    """What is found out about each picture beside its sizes.
+    """What sampling measures of each picture besides the sizes of its files.
 
     Attributes:
-        predicted: what the recipe's allocator says of it.
-        keep: what a network loses of it.
+        predicted: whether the sensitivity that the recipe's allocator predicts is wanted.
+        keep: the network whose losses are measured; ``None`` for none.
     """
 
     predicted: bool = False
@@ -45,7 +45,7 @@ class SamplingGoal:
 
 
 def sampling_effort(settings: EncodeSettings) -> int:
-    """Of the quick encodes."""
+    """The effort of the quick encodes, at most that of the settings."""
     return min(SAMPLING_EFFORT, int(settings.options.get("effort", SAMPLING_EFFORT)))
 
 
@@ -56,12 +56,12 @@ def _rule(settings: EncodeSettings) -> ScaleRule | None:
 
 @torch.no_grad()
 def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
-    """What a network loses of a picture (1, C, H, W) in each of its decoded files (C, H, W); it sees RGB.
+    """Loss of a network for each decoded file (C, H, W) of a picture (1, C, H, W), both given to it as RGB.
 
     Raises:
-        EncodeError: a loss is no finite number, or below 0 by more than rounding.
-        TypeError: ``keep`` does not give a number.
-        ValueError: it gives another number of them than one.
+        EncodeError: a loss is not finite, or below 0 by more than rounding.
+        TypeError: ``keep`` does not return a function of pictures, or that does not return a number.
+        ValueError: it returns more or fewer than one number.
     """
     loss_of = keep(colour_of(x).clone())  # some networks change their input in place
     if not callable(loss_of):
@@ -77,19 +77,19 @@ def seen_losses(x: Tensor, shown: Iterable[Tensor], keep: Keep) -> list[float]:
 
 
 def _one_loss(loss: object) -> float:
-    """Of one picture: a number, or a tensor or array (1,) or () of one."""
+    """The loss of one picture as a number, from a number or a tensor or array of shape (1,) or ()."""
     value = torch.as_tensor(loss) if isinstance(loss, (Real, np.ndarray)) else loss
     return float(values_by_picture("keep", "a loss", value, 1, floating=False))
 
 
 def _file_losses(source: Source, files: Sequence[bytes], keep: Keep) -> list[float]:
-    """Losses of a picture's files as any decoder shows them, at the picture's size."""
+    """Losses of a network for a picture's files, decoded without the restorer and at the picture's size."""
     shown = (decoded_for_task(decode(file, dtype=torch.float32, threads=1), file, None) for file in files)
     return seen_losses(as_floats(CodecImage(source.frames[0], "image")), shown, keep)
 
 
 def sample_curve(source: Source, settings: EncodeSettings, sampling: SamplingGoal) -> PictureCurve:
-    """A picture's curve: its pixels, and for each range of qps the sizes, and losses, of a few files."""
+    """The curve of a picture: for each range of qps the sizes, and the losses if wanted, of a few files."""
     options = {**settings.options, "effort": sampling_effort(settings)}
     quick = replace(settings, options=options).for_several_qps()
     height, width = source.size
@@ -102,12 +102,12 @@ def sample_curve(source: Source, settings: EncodeSettings, sampling: SamplingGoa
 
 
 def _sampled(span: CurveSpan, source: Source, quick: EncodeSettings, keep: Keep | None) -> CurveSpan:
-    """A range of qps with what its files take, and lose where there is a network."""
+    """The span with the sizes of its files, and with the losses in them if there is a network."""
     files = [encode_source(source, qp, quick) for qp in span.qps]
     span = replace(span, sizes=[len(file) for file in files])
     if keep is None:
         return span
-    if source.durations is not None:  # its first frame says what is lost of an animation
+    if source.durations is not None:  # the loss of an animation is that of its first frame
         source = replace(source, frames=source.frames[:1], durations=None)
         files = [encode_source(source, qp, quick) for qp in span.qps]
     return replace(span, losses=_file_losses(source, files, keep))

@@ -1,4 +1,4 @@
-"""A recipe for many files, and which of its parts are used."""
+"""A recipe that is used for many files, with a choice of its parts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class RecipeUse:
     """A recipe and the parts of it that are used.
 
     Attributes:
-        recipe: in evaluation mode, shared by all threads.
-        parts: which of its parts are left on.
-        name: what reports call it.
+        recipe: the recipe, in evaluation mode and shared by all threads.
+        parts: which of its parts are used.
+        name: its name in reports.
     """
 
     recipe: Recipe
@@ -47,7 +47,7 @@ class RecipeUse:
         return [name for name, is_used in uses.items() if is_used]
 
     def used_in_coding(self) -> list[str]:
-        """Those of them that make the files: what stands behind the decoder is not among them."""
+        """The used parts that affect the files: all but the restorer, which comes after the decoder."""
         return [name for name in self.used() if name != "restorer"]
 
     def for_several_qps(self) -> RecipeUse:
@@ -55,7 +55,7 @@ class RecipeUse:
         return replace(self, recipe=for_several_qps(self.recipe, self.parts))
 
     def encode(self, frame: SingleImage, qp: int, metadata: Metadata, options: dict[str, Any]) -> bytes:
-        """A still's file."""
+        """The file of a still."""
         file: bytes = self.recipe.encode(
             frame, qp, parts=self.parts, metadata=metadata, threads=1, errors="raise", **options
         )
@@ -63,9 +63,9 @@ class RecipeUse:
 
     @torch.no_grad()
     def sensitivity(self, frame: SingleImage) -> float:
-        """log2 of what a picture loses, up to a constant, as the recipe's allocator predicts it.
+        """log2 of the loss, up to a constant, that the recipe's allocator predicts for a picture.
 
-        It is asked at the recipe's own qp: pictures can only be compared at one.
+        The allocator is asked at the recipe's own qp, for pictures can only be compared at one qp.
         """
         allocator = self.recipe.allocator
         assert allocator is not None
@@ -77,11 +77,11 @@ class RecipeUse:
         return sensitivity
 
     def as_json(self) -> dict[str, Any]:
-        """The report's fields about it."""
+        """The fields of the report about the recipe."""
         return {"recipe": self.name, "parts": self.used_in_coding()}
 
     def digest(self) -> str:
-        """A digest of the recipe's weights and settings and of the parts that are used."""
+        """Digest of the recipe's weights and settings and of the parts that are used."""
         description = {
             "scale": None if self.recipe.scale is None else self.recipe.scale.as_mapping(),
             "options": self.recipe.options,
@@ -96,12 +96,12 @@ class RecipeUse:
 def for_several_qps(recipe: Recipe, parts: Parts = ALL_PARTS) -> Recipe:
     """A recipe for a search that codes the same pictures at several qps: its files are the same to the bit.
 
-    Its allocator looks at each picture once for each size at which it is coded. Behind a filter, which takes
-    the qp, the allocator sees another picture at each, and the recipe stays as it is.
+    Its allocator runs once for each picture and each size at which that is coded. With a filter, whose output
+    depends on the qp, the allocator gets another picture at each qp, and the recipe is returned as it is.
 
     Args:
-        recipe: the networks are shared with the new one, which the search drops when it is done.
-        parts: those that are used.
+        recipe: its networks are shared with the new one, which is to be dropped after the search.
+        parts: the parts that are used.
     """
     is_filtered = parts.filter and recipe.preprocessor is not None
     allocator = recipe.allocator
@@ -109,12 +109,12 @@ def for_several_qps(recipe: Recipe, parts: Parts = ALL_PARTS) -> Recipe:
         return recipe
     arguments: dict[str, Any] = {name: getattr(recipe, name) for name in RECIPE_ARGUMENTS}
     searched = Recipe(**{**arguments, "allocator": RememberingAllocator(allocator)})
-    searched.training = recipe.training  # its own flag alone: the networks are the other recipe's, too
+    searched.training = recipe.training  # its own flag alone, for the networks belong to the other recipe too
     return searched
 
 
 def _is_changed(recipe: Recipe, allocator: Allocator) -> bool:
-    """Whether somebody has changed what a recipe or its allocator does, by a subclass, a method or a hook."""
+    """Whether a subclass, a replaced method or a hook changes what a recipe or its allocator does."""
     kinds = {recipe: Recipe, allocator: Allocator, allocator.network: AllocatorNetwork}
     return any(
         type(module) is not kind
@@ -126,15 +126,15 @@ def _is_changed(recipe: Recipe, allocator: Allocator) -> bool:
 
 
 def asks_allocator(use: RecipeUse | None, asked: bool | None, refusal: str) -> bool:
-    """Whether a recipe's allocator says which pictures lose more than others, when they share bits.
+    """Whether pictures that share bits are weighted by the sensitivity that a recipe's allocator predicts.
 
     Args:
         use: the recipe, if there is one.
-        asked: ``None``: where there is an allocator.
-        refusal: the message where one is asked for and there is none.
+        asked: whether this is wanted; ``None``: if the recipe has an allocator.
+        refusal: the message if it is wanted and there is no allocator.
 
     Raises:
-        ValueError: with that message.
+        ValueError: it is wanted and there is no allocator; the message is ``refusal``.
     """
     has_allocator = use is not None and use.recipe.allocator is not None
     if asked and not has_allocator:

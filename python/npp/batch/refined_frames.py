@@ -1,4 +1,4 @@
-"""Pictures and maps that are refined for a network from a file."""
+"""Pictures and qp maps refined for a network that a file holds."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from npp.torch_state import in_plain_torch, memory_error_names
 
 
 def load_exported(path: str) -> Callable[[Tensor], Tensor]:
-    """A network saved by ``torch.export.save``: RGB pictures in [0, 1] to logits.
+    """A network saved by ``torch.export.save``, from RGB pictures in [0, 1] to logits.
 
-    It must take (1, 3, H, W) of every size that comes (``dynamic_shapes``), and give (1, classes) or
-    (1, classes, ...). It is loaded once, and again where the file has changed.
+    It must take pictures (1, 3, H, W) of every size that occurs (``dynamic_shapes``) and return (1, classes)
+    or (1, classes, ...). It is loaded once, and again after the file has changed.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the file cannot be read.
     """
     return _loaded(path, file_stamp(path))
 
 
 def file_stamp(path: str) -> tuple[int, int] | None:
-    """Tells a file from what lay there before; ``None`` where there is none."""
+    """Time and size of a file, which change when it is replaced; ``None`` if there is no file."""
     if not Path(path).is_file():
         return None
     status = Path(path).stat()
@@ -48,14 +48,14 @@ def _loaded(path: str, stamp: tuple[int, int] | None) -> Callable[[Tensor], Tens
     try:
         with _silent_export():
             network = in_plain_torch(lambda: torch.export.load(path).module())
-    except Exception as error:  # whatever the bytes make of the unpacking
+    except Exception as error:  # damaged bytes may raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is not a file of torch.export.save: {reason}") from None
 
     return lambda pictures: _logits(network, pictures, path)
 
 
-# What torch's guards say: since 2.6, and before.
+# How messages of torch's guards begin, since 2.6 and before.
 _OTHER_SHAPE = ("Guard failed", "Expected input at")
 
 
@@ -74,7 +74,7 @@ def _logits(network: Callable[[Tensor], Tensor], pictures: Tensor, path: str) ->
 
 @contextmanager
 def _silent_export() -> Iterator[None]:
-    """What torch logs of a file that it cannot load, with a traceback, is said in one line here."""
+    """Silences the traceback that torch logs for a file that it cannot load; the error says enough."""
     log = logging.getLogger("torch.export")
     before = log.level
     log.setLevel(logging.CRITICAL)
@@ -85,12 +85,12 @@ def _silent_export() -> Iterator[None]:
 
 
 def colour_of(pictures: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) as networks take them: gray as RGB, and alpha not at all."""
+    """Pictures (N, C, H, W) as RGB: gray is repeated, and alpha is left out."""
     return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
 
 
 def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Tensor], Tensor]:
-    """What the network of a file must go on seeing in pictures (1, C, H, W)."""
+    """The loss of decoded pictures against what the network of a file sees in ``x`` (1, C, H, W)."""
     network = load_exported(path)
     return keep_prediction(lambda pictures: network(colour_of(pictures)), x, views)
 
@@ -98,7 +98,7 @@ def keep_seen(path: str, x: Tensor, views: Sequence[View] = ()) -> Callable[[Ten
 def refine_frame(
     frame: SingleImage, qp: int, path: str, options: dict[str, Any], views: Sequence[View]
 ) -> Tensor:
-    """A picture refined for a network: floats (C, H, W) in [0, 1]."""
+    """A picture refined for the network of a file: floats (C, H, W) in [0, 1]."""
     x = as_floats(CodecImage(frame, "image"))
     with memory_error_names("refining", x.shape[-2], x.shape[-1]):
         return refine(x, qp, keep_seen(path, x, views), threads=1, **options).x[0]
@@ -113,7 +113,7 @@ def refined_by_recipe(
     options: dict[str, Any],
     views: Sequence[View],
 ) -> bytes:
-    """The file of a picture that a recipe prepares, its map refined for a network."""
+    """The file of a picture that a recipe prepares, with a map refined for the network of a file."""
     x = as_floats(CodecImage(frame, "image"))
     with memory_error_names("refining", x.shape[-2], x.shape[-1]):
         refined = use.recipe.refine(

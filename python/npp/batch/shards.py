@@ -1,4 +1,4 @@
-"""Which part of a set one of several machines works on."""
+"""Parts of a set of files, one for each of several machines."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _TEXT = re.compile(r"(\d+)/(\d+)")
 class Shard:
     """A part of a set.
 
-    Files belong to a part by their names alone: whoever lists the set, and whenever, finds the same part, and
-    a file that comes late is done by one machine. Parts are therefore only about equally large: of n files
-    they have n / world, give or take a few times the root of that.
+    Files belong to a part by their names alone, so all machines agree at any time, and a file that is added
+    later is done by one machine. Parts are therefore only about equally large: each of n files' parts has
+    n / world files, plus or minus a few times the square root of that.
 
     Attributes:
         rank: which part, 0 to ``world - 1``.
         world: how many parts there are.
 
     Raises:
-        ValueError: no such part.
+        ValueError: ``rank`` is not below ``world``, or either is no whole number of at least 0.
     """
 
     rank: int
@@ -43,17 +43,17 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
-        """A shard as people write it: ``3/8``, or ``auto`` for what the environment says.
+        """A shard from text: ``3/8``, or ``auto`` for the one that the environment gives.
 
         ``auto`` takes ``RANK`` and ``WORLD_SIZE`` (torchrun), else ``SLURM_PROCID`` and ``SLURM_NTASKS``
         (srun), each of them within ``SLURM_ARRAY_TASK_ID`` where the job is one of an array.
 
         Args:
             text: as above.
-            environment: by default the process's.
+            environment: the variables; by default those of the process.
 
         Raises:
-            ValueError: no such shard, or nothing in the environment.
+            ValueError: the text is no shard, or the environment gives none.
         """
         if text == "auto":
             return _of_environment(os.environ if environment is None else environment)
@@ -63,14 +63,14 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def has(self, name: str) -> bool:
-        """Whether a file belongs to it, by the file's name within the set."""
+        """Whether the file of this name within the set belongs to the part."""
         if self.world == 1:
             return True
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.world == self.rank
 
     def own_name(self, path: Path) -> Path:
-        """A file's name with the shard in it, as ``manifest.00003-of-00008.jsonl``."""
+        """The path with the shard in the file's name, as in ``manifest.00003-of-00008.jsonl``."""
         if self.world == 1:
             return path
         return path.with_name(f"{path.stem}.{self.rank:05d}-of-{self.world:05d}{path.suffix}")

@@ -1,4 +1,4 @@
-"""How many bits a sample a picture file has, where Pillow reads fewer."""
+"""Bits per sample of picture files that have more than Pillow reads."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PIXEL_BOX = b"pixi"  # of AVIF: version and flags, how many channels, the bits 
 
 
 def read_as_8_bits(bits: int) -> str:
-    """The note of such a file."""
+    """The note about a file of this many bits per sample."""
     return f"its {bits} bits a sample read as 8, for Pillow has no more for colour"
 
 
 def bits_left_out(image: Image.Image, data: bytes) -> int | None:
-    """Bits of a sample in a file of colour that are more than the 8 that Pillow reads; ``None`` elsewhere.
+    """Bits per sample of a colour file that has more than the 8 that Pillow reads; ``None`` for others.
 
     Args:
         image: the opened file.
-        data: its bytes.
+        data: the bytes of the file.
     """
     if image.mode.startswith(_GRAY) and image.mode != "LAB":
         return None
@@ -41,7 +41,7 @@ def _of_tiff(image: Any, data: bytes) -> int:
 
 
 def _of_ppm(image: Any, data: bytes) -> int:
-    """By the greatest value, which Pillow hands to its decoder."""
+    """Bits of the greatest sample value, which Pillow passes to its decoder; 0 if unknown."""
     arguments: Any = image.tile[0][3] if image.tile else ()
     greatest = arguments[-1] if isinstance(arguments, tuple) and arguments else 0
     return greatest.bit_length() if isinstance(greatest, int) else 0

@@ -1,4 +1,4 @@
-"""Whether a file is what a manifest says: there, whole, and good."""
+"""Checks of files against a manifest: they exist, are complete and can be decoded."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from npp.codec.metadata import check_pixels
 
 
 def verify_row(row: ManifestRow, folder: Path, *, pixels: bool = True) -> str | None:
-    """What is wrong with the output of a row.
+    """The fault of a row's output file, if it has one.
 
     Args:
-        row: of a manifest.
-        folder: of the manifest.
-        pixels: decode BPG files, too.
+        row: a row of a manifest.
+        folder: the folder of the manifest.
+        pixels: whether BPG files are decoded too.
 
     Returns:
-        A line about it; ``None`` where all is well, and where the row itself has an error.
+        A line about the fault; ``None`` if there is none, or if the row itself is about an error.
 
     Raises:
         ValueError: ``pixels`` is neither True nor False.
-        MemoryError: there is too little to decode it, so that nobody knows.
+        MemoryError: there is too little memory to decode the file, so the check has no result.
     """
     flag("pixels", pixels)
     if row.output is None:
         return None
     try:
         file = (folder / row.output).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+    except (OSError, ValueError) as error:  # ValueError: the name cannot be that of a file
         return describe(error)
     if len(file) != row.bytes:
         return f"has {len(file)} bytes, not {row.bytes}"
